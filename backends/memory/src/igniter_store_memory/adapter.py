@@ -1,0 +1,112 @@
+"""The adapter: one client of a keyspace, private or shared by name."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+from urllib.parse import parse_qsl, unquote, urlsplit
+from weakref import WeakValueDictionary
+
+from igniter_store.contract import Clock, ErrorCode, store_error
+
+from igniter_store_memory.claims import MemoryClaims
+from igniter_store_memory.counters import MemoryCounters
+from igniter_store_memory.keyspace import ClosedKeyspace, Keyspace, closed
+from igniter_store_memory.keyvalue import MemoryKeyValue
+from igniter_store_memory.pubsub import Channels, MemoryPubSub, MemorySubscription
+from igniter_store_memory.scan import MemoryScan
+from igniter_store_memory.streams import MemoryStreams
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from igniter_store.contract import StreamEntry
+    from typing_extensions import Self
+
+# What `memory://name` means in this process. It lives as long as some adapter uses it, as a shared in-memory database does elsewhere.
+_named: WeakValueDictionary[str, Keyspace] = WeakValueDictionary()
+
+
+class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, MemoryStreams, MemoryScan):
+    """Every capability, in this process, for tests and for programs of one process.
+
+    It can be used without `open`. Data outlive `close`: opened again, the adapter finds what it had. Use it from one event loop at a time.
+
+    Args:
+        clock: a function that returns seconds, instead of the system's clock; `igniter_store.contract.ManualClock` also moves what waits.
+        max_keys: with more keys than so many, plain values are dropped, the least recently used first. Claims, counters and streams are
+            never dropped; when there are only these, there may be more keys.
+
+    Raises:
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` for a clock that can't be called, or a `max_keys` below 1.
+    """
+
+    name: ClassVar[str] = "memory"
+    in_process: ClassVar[bool] = True
+
+    def __init__(self, *, clock: Clock | None = None, max_keys: int | None = None) -> None:
+        _check_options(clock, max_keys)
+        self._use(Keyspace(clock, max_keys, Channels()))
+
+    @classmethod
+    def from_url(cls, url: str, *, clock: Clock | None = None, max_keys: int | None = None, **unknown: Any) -> Self:
+        """`memory://` is private; `memory://name` is shared by all adapters of that name in this process. `?max_keys=` as the option."""
+        name, query = _parts(url)
+        unknown |= {option: None for option in query if option != "max_keys"}
+        if unknown:
+            raise _misconfigured(f"The memory backend has no option {sorted(unknown)[0]!r}; it has clock and max_keys.")
+        if max_keys is None and "max_keys" in query:
+            max_keys = int(query["max_keys"]) if query["max_keys"].isdecimal() else -1
+        if not name:
+            return cls(clock=clock, max_keys=max_keys)
+        _check_options(clock, max_keys)
+        keyspace = _named.get(name)
+        if keyspace is None:
+            keyspace = _named[name] = Keyspace(clock, max_keys, Channels())
+        elif (clock, max_keys) not in {(None, None), (keyspace.clock, keyspace.max_keys)}:
+            raise _misconfigured(f"The memory database {name!r} is in use with another clock or max_keys; give the same ones, or none.")
+        adapter = cls.__new__(cls)
+        adapter._use(keyspace)
+        return adapter
+
+    def _use(self, keyspace: Keyspace) -> None:
+        self._data = keyspace
+        self._keyspace = keyspace
+        self._subscriptions: set[MemorySubscription] = set()
+        self._waiting: set[asyncio.Future[list[StreamEntry]]] = set()
+
+    async def open(self) -> None:
+        self._keyspace = self._data
+        self.is_open = True
+
+    async def close(self) -> None:
+        self._keyspace = cast("Keyspace", ClosedKeyspace())
+        self.is_open = False
+        for subscription in list(self._subscriptions):
+            subscription.end()
+        for answer in self._waiting:
+            if not answer.done():
+                answer.set_exception(closed())
+
+    async def ping(self) -> float:
+        began = time.perf_counter()
+        self._keyspace.now()
+        return time.perf_counter() - began
+
+
+def _parts(url: str) -> tuple[str, dict[str, str]]:
+    parts = urlsplit(url)
+    if parts.scheme != "memory" or parts.path.strip("/") or "@" in parts.netloc or ":" in parts.netloc:
+        raise _misconfigured("A memory URL is memory:// (private) or memory://name (shared in this process), without user, port or path.")
+    return unquote(parts.netloc), dict(parse_qsl(parts.query, keep_blank_values=True))
+
+
+def _check_options(clock: Any, max_keys: Any) -> None:
+    if clock is not None and not callable(clock):
+        raise _misconfigured("The clock has to be a function without arguments that returns seconds.")
+    if max_keys is not None and (not isinstance(max_keys, int) or isinstance(max_keys, bool) or max_keys < 1):
+        raise _misconfigured("max_keys has to be a whole number of at least 1.")
+
+
+def _misconfigured(message: str) -> Exception:
+    return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend="memory")

@@ -1,0 +1,202 @@
+"""The data of one in-memory database: keys with their values and deadlines, as a Redis server keeps them.
+
+Rule: `find` is the only way to read a key. It sees no expired key, swept or not.
+Rule: everything here happens between two awaits, so every method is one atomic step. One event loop uses a keyspace at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from cachetools import LRUCache, TTLCache
+from igniter_store.contract import Clock, ErrorCode, Timer, TimerClock, store_error
+
+from igniter_store_memory.log import Log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from igniter_store_memory.pubsub import Channels
+
+Value: TypeAlias = bytes | Log
+
+_SWEEP_STEP: Final = 1_000  # keys removed at once: about a millisecond, so that no caller waits for long
+_SWEEP_PAUSE: Final = 0.01  # keys that expire within so many seconds are removed together
+_SHRINK_FACTOR: Final = 8  # a dict never gives its table back by itself; it is copied once it is emptier than this
+_SMALL: Final = 1_024  # tables below are not worth copying
+_OPEN_SCANS: Final = 1_000
+_SCAN_LIFETIME: Final = 600.0  # seconds after which a scan that nobody goes on with is forgotten
+
+
+class Keyspace:
+    """Values and deadlines in two tables, so that a key without TTL pays for none.
+
+    Attributes:
+        values: what each key holds, expired ones included until they are swept.
+        deadlines: when each key that has a TTL is over, on the scale of `now`.
+        now: seconds on a scale that only runs forward, unless the clock was injected.
+        channels: the live subscriptions.
+        scans: the keys of each scan under way, by its number.
+    """
+
+    def __init__(self, clock: Clock | None, max_keys: int | None, channels: Channels) -> None:
+        self.values: dict[str, Value] = {}
+        self.deadlines: dict[str, float] = {}
+        self.clock = clock
+        self.max_keys = max_keys
+        self.now: Clock = time.monotonic if clock is None else clock
+        self.channels = channels
+        self.scans: TTLCache[int, list[str]] = TTLCache(_OPEN_SCANS, _SCAN_LIFETIME, timer=self.now)
+        # With the system's clock deadlines are monotonic, and ids and tokens are the time of day that goes with it.
+        self._epoch = time.time() - time.monotonic() if clock is None else 0.0
+        self._waits = clock if isinstance(clock, TimerClock) else None
+        # Plain values in the order of their last use; the keys that may go when there are more than `max_keys`.
+        self._evictable: LRUCache[str, None] | None = None if max_keys is None else LRUCache(math.inf)
+        self._heap: list[tuple[float, str]] = []
+        self._largest = 0
+        self._timer: Timer | None = None
+        self._timer_due = math.inf
+        self._timer_loop: asyncio.AbstractEventLoop | None = None
+
+    def milliseconds(self) -> int:
+        """The time of day, for ids and tokens."""
+        return int((self.now() + self._epoch) * 1000)
+
+    def find(self, key: str) -> Value | None:
+        """What `key` holds, or `None` when there is no live key."""
+        value = self.values.get(key)
+        if value is not None and self.deadlines and self.deadlines.get(key, math.inf) <= self.now():
+            self.remove(key)
+            return None
+        if self._evictable is not None and key in self._evictable:
+            self._evictable[key]  # noqa: B018 - looking a key up makes it the one used last
+        return value
+
+    def find_bytes(self, key: str, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> bytes | None:
+        """As `find`, for a key that must not hold a stream."""
+        value = self.find(key)
+        if value.__class__ is Log:
+            raise _wrong_kind(code, "a stream", "a value")
+        return value  # type: ignore[return-value]  # the class comparison is faster than isinstance, and not understood
+
+    def find_log(self, key: str) -> Log | None:
+        """As `find`, for a key that must hold a stream."""
+        value = self.find(key)
+        if value is None or isinstance(value, Log):
+            return value
+        raise _wrong_kind(ErrorCode.STORE_OPERATION_FAILED, "a value", "a stream")
+
+    def put(self, key: str, value: Value, ttl: float | None, *, evictable: bool = False) -> None:
+        """Replace whatever `key` holds and its TTL."""
+        old = self.values.get(key)
+        if old.__class__ is Log:
+            old.vanish()  # type: ignore[union-attr]  # as above
+        self.values[key] = value
+        if ttl is not None:
+            self.set_deadline(key, ttl)
+        elif self.deadlines:
+            self.deadlines.pop(key, None)
+        if self._evictable is not None:
+            self._make_room(self._evictable, key, may_go=evictable)
+
+    def replace(self, key: str, value: bytes) -> None:
+        """Give a live key another value and keep its TTL; from now on it is not evicted."""
+        self.values[key] = value
+        if self._evictable is not None:
+            self._evictable.pop(key, None)
+
+    def set_deadline(self, key: str, ttl: float) -> None:
+        """Let `key` live for `ttl` seconds from now."""
+        deadline = self.now() + ttl
+        self.deadlines[key] = deadline
+        heapq.heappush(self._heap, (deadline, key))
+        if len(self._heap) > 2 * len(self.deadlines) + _SMALL:
+            self._heap = [(due, name) for name, due in self.deadlines.items()]
+            heapq.heapify(self._heap)
+        self._arm()
+
+    def remove(self, key: str) -> None:
+        """Take out a key that is there."""
+        value = self.values.pop(key)
+        self.deadlines.pop(key, None)
+        if self._evictable is not None:
+            self._evictable.pop(key, None)
+        if isinstance(value, Log):
+            value.vanish()
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` after `delay` seconds: the injected clock's, where it can wait, else real ones."""
+        if self._waits is not None:
+            return self._waits.call_later(delay, callback)
+        return asyncio.get_running_loop().call_later(delay, callback)
+
+    def _make_room(self, evictable: LRUCache[str, None], written: str, *, may_go: bool) -> None:
+        evictable.pop(written, None)
+        while len(self.values) > self.max_keys and evictable:  # type: ignore[operator]  # set whenever `evictable` is
+            self.remove(next(iter(evictable)))
+        if may_go:
+            evictable[written] = None
+
+    def _arm(self) -> None:
+        loop = None if self._waits is not None else asyncio.get_running_loop()
+        if self._timer is not None and self._timer_due <= self._heap[0][0] and self._timer_loop is loop:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = max(self._heap[0][0] - self.now(), 0.0) + _SWEEP_PAUSE
+        self._timer_due = self._heap[0][0]
+        self._timer_loop = loop
+        self._timer = self.call_later(delay, _sweep_if_alive(weakref.ref(self)))
+
+    def sweep(self) -> None:
+        """Remove some of the keys whose time is over, and come back for the rest."""
+        self._timer = None
+        self._largest = max(self._largest, len(self.values))
+        now = self.now()
+        for _ in range(_SWEEP_STEP):
+            if not self._heap or self._heap[0][0] > now:
+                break
+            deadline, key = heapq.heappop(self._heap)
+            if self.deadlines.get(key) == deadline:
+                self.remove(key)
+        if self._largest > _SMALL and len(self.values) * _SHRINK_FACTOR < self._largest:
+            self.values, self.deadlines = dict(self.values), dict(self.deadlines)
+            self._largest = len(self.values)
+        if self._heap:
+            self._arm()
+
+
+def _sweep_if_alive(keyspace: weakref.ref[Keyspace]) -> Callable[[], None]:
+    # A timer far in the future must not keep the data of a forgotten adapter in memory.
+    def sweep() -> None:
+        alive = keyspace()
+        if alive is not None:
+            alive.sweep()
+
+    return sweep
+
+
+def _wrong_kind(code: ErrorCode, held: str, wanted: str) -> Exception:
+    return store_error(
+        code,
+        f"The key holds {held} and was used as {wanted}. Use another key, or delete this one first.",
+        backend="memory",
+        details={"holds": held, "wanted": wanted},
+    )
+
+
+class ClosedKeyspace:
+    """Stands where the keyspace was once an adapter is closed, so that no operation can forget to look (LIF-2)."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise closed()
+
+
+def closed() -> Exception:
+    """What every operation of a closed adapter raises."""
+    return store_error(ErrorCode.STORE_CLOSED, "The adapter is closed. Open it again, or stop using it before you close it.", backend="memory")

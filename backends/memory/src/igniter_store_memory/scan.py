@@ -1,0 +1,68 @@
+"""Scans over a list of the keys as they were when the scan began, so that no deletion shifts what is still to come."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from typing import TYPE_CHECKING, Final
+
+from igniter_store.contract import START, ErrorCode, Pattern, Scan, ScanPage, store_error
+
+if TYPE_CHECKING:
+    from igniter_store_memory.keyspace import Keyspace
+
+_CURSOR: Final = re.compile(r"([1-9][0-9]{0,18})-([1-9][0-9]{0,18})", re.ASCII)
+_STEP: Final = 10_000  # keys that delete_prefix looks at before it lets others have their turn
+_NUMBERS: Final = itertools.count(1)
+
+
+class MemoryScan(Scan):
+    """`Scan` over a keyspace. A cursor is the number of the scan and the place in its list."""
+
+    _keyspace: Keyspace
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        keyspace = self._keyspace
+        if cursor == START:
+            number, at, names = next(_NUMBERS), 0, list(keyspace.values)
+        else:
+            number, at = _place(cursor)
+            names = keyspace.scans.get(number, [])
+            if at >= len(names):
+                raise _wrong_cursor()
+        matches, find = Pattern(pattern).matches, keyspace.find
+        page = [name for name in names[at : at + count] if matches(name) and find(name) is not None]
+        if at + count >= len(names):
+            keyspace.scans.pop(number, None)
+            return ScanPage(START, page)
+        keyspace.scans[number] = names
+        return ScanPage(f"{number}-{at + count}", page)
+
+    async def delete_prefix(self, prefix: str) -> int:
+        keyspace = self._keyspace
+        names = list(keyspace.values)
+        deleted = 0
+        for begin in range(0, len(names), _STEP):
+            if begin:
+                await asyncio.sleep(0)
+            for name in names[begin : begin + _STEP]:
+                if name.startswith(prefix) and keyspace.find(name) is not None:
+                    keyspace.remove(name)
+                    deleted += 1
+        return deleted
+
+
+def _place(cursor: str) -> tuple[int, int]:
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        raise _wrong_cursor()
+    return int(match[1]), int(match[2])
+
+
+def _wrong_cursor() -> Exception:
+    return store_error(
+        ErrorCode.STORE_SCAN_FAILED,
+        'No scan under way has this cursor. Go on with the cursor of the page before, or begin again with "0".',
+        backend="memory",
+    )

@@ -1,0 +1,121 @@
+"""From a URL to an adapter, through the entry points of the installed backends.
+
+Rule: a URL's user, password and query never appear in a message.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+from msgspec import Struct
+
+from igniter_store.contract import Adapter, Claims, Counters, ErrorCode, KeyValue, PubSub, Scan, StoreError, Streams, store_error
+
+GROUP: Final = "igniter_store.adapters"
+"""The entry-point group: the name is the URL's scheme, the object an `Adapter` class."""
+
+CAPABILITIES: Final = (KeyValue, Counters, Claims, PubSub, Streams, Scan)
+
+# The extra that brings each scheme. Adapters of others are found by their entry points alone.
+_EXTRAS: Final = {
+    "memory": "memory",
+    "sqlite": "sqlite",
+    "redis": "redis",
+    "rediss": "redis",
+    "unix": "redis",
+    "redis+sentinel": "redis",
+    "redis+cluster": "redis",
+    "valkey": "valkey",
+    "valkeys": "valkey",
+    "valkey+cluster": "valkey",
+    "dragonfly": "valkey",
+}
+
+
+class Backend(Struct, frozen=True):
+    """An installed adapter and what it can do."""
+
+    scheme: str
+    name: str
+    adapter: str
+    distribution: str
+    capabilities: tuple[str, ...]
+
+
+def adapter_class(scheme: str) -> type[Adapter]:
+    """The adapter class for URLs of `scheme`.
+
+    Raises:
+        ConfigurationError: `STORE_BACKEND_UNKNOWN`, with the extra to install; `STORE_CONFIGURATION_INVALID` when a package has
+            registered something that can't be loaded or is no adapter; `STORE_ENVIRONMENT_REQUIRED` where Python has no sockets.
+    """
+    for point in entry_points(group=GROUP, name=scheme):
+        found = _load(point)
+        if not found.in_process and sys.platform in {"emscripten", "wasi"}:
+            raise store_error(
+                ErrorCode.STORE_ENVIRONMENT_REQUIRED,
+                f"The backend {found.name!r} needs sockets and threads, which Python on {sys.platform} does not have. Use memory:// there.",
+            )
+        return found
+    raise _unknown(scheme)
+
+
+def adapter_from_url(url: Any, **options: Any) -> Adapter:
+    """An adapter for `url`, not yet opened; `options` go to its `from_url`. Errors as `adapter_class`, and the adapter's own."""
+    if not isinstance(url, str) or "://" not in url:
+        raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, "A backend's URL is a str such as memory:// or redis://localhost:6379/0.")
+    adapter = adapter_class(url.partition("://")[0].lower())
+    try:
+        return adapter.from_url(url, **options)
+    except StoreError:
+        raise
+    except Exception as error:
+        # The cause is not chained: drivers like to quote the URL.
+        raise store_error(
+            ErrorCode.STORE_CONFIGURATION_INVALID, f"The backend {adapter.name!r} can't use this URL or its options ({type(error).__name__})."
+        ) from None
+
+
+def installed() -> list[Backend]:
+    """Every scheme that is installed, by name; what can't be loaded is left out."""
+    backends: list[Backend] = []
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            found = _load(point)
+        except StoreError:
+            continue
+        distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "?"
+        capabilities = tuple(capability.__name__ for capability in CAPABILITIES if issubclass(found, capability))
+        backends.append(Backend(point.name, found.name, f"{found.__module__}.{found.__qualname__}", distribution, capabilities))
+    return backends
+
+
+def _load(point: EntryPoint) -> type[Adapter]:
+    try:
+        found = point.load()
+    except Exception as error:
+        raise store_error(
+            ErrorCode.STORE_CONFIGURATION_INVALID, f"The backend for {point.name}:// is installed but can't be imported: see the cause."
+        ) from error
+    if not isinstance(found, type) or not issubclass(found, Adapter):
+        raise store_error(
+            ErrorCode.STORE_CONFIGURATION_INVALID, f"The entry point for {point.name}:// in the group {GROUP} is no Adapter class."
+        )
+    return found
+
+
+def _unknown(scheme: str) -> StoreError:
+    extra = _EXTRAS.get(scheme)
+    known = ", ".join(f"{name}://" for name in sorted({*_EXTRAS, *(point.name for point in entry_points(group=GROUP))}))
+    cure = (
+        f"Install it: pip install 'igniter-store[{extra}]'."
+        if extra
+        else f"Is it a typo? Known are {known}; another backend's package has to be installed first."
+    )
+    return store_error(
+        ErrorCode.STORE_BACKEND_UNKNOWN,
+        f"There is no installed backend for {scheme!r} URLs. {cure}",
+        details={"scheme": scheme, "extra": extra},
+    )

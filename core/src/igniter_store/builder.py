@@ -1,0 +1,193 @@
+"""Putting a store together.
+
+Rule: a builder is immutable; each call returns a new one, and is checked when it is made.
+Rule: the type of a builder, and of its store, knows the scopes that were declared: `store.scope("nope", 1)` is an error for a type checker.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Generic, LiteralString, Never, TypeVar, cast, overload
+
+from msgspec import Struct, structs
+
+from igniter_store.arguments import boolean
+from igniter_store.backends import adapter_from_url
+from igniter_store.contract import Adapter, ErrorCode, store_error
+from igniter_store.events.declared import EventGroup, definitions_of
+from igniter_store.events.registry import EventDefinitions, EventRegistry
+from igniter_store.keys import checked_name, is_part
+from igniter_store.operation import Sink
+from igniter_store.scopes import ScopeDefinition, scope_key
+from igniter_store.serialization import JSON, Codec, Serializer
+from igniter_store.store import Configuration, Store
+from igniter_store.telemetry.registry import Telemetry
+
+S = TypeVar("S", bound=LiteralString)
+K = TypeVar("K", bound=LiteralString)
+
+
+class _Choices(Struct, frozen=True):
+    adapter: Adapter | None = None
+    service: str | None = None
+    serializer: Serializer = JSON
+    logger: logging.Logger = logging.getLogger("igniter_store")
+    telemetry: Telemetry | None = None
+    scopes: dict[str, ScopeDefinition] = {}
+    events: EventRegistry = EventRegistry()
+
+
+class StoreBuilder(Generic[S]):
+    """What `Store.create()` returns; ends with `build()`."""
+
+    def __init__(self, choices: _Choices | None = None) -> None:
+        self._choices = _Choices() if choices is None else choices
+
+    def with_adapter(self, adapter: Adapter) -> StoreBuilder[S]:
+        """Use `adapter`. The store opens it, and closes it if it did.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `Adapter`; `STORE_ADAPTER_REQUIRED` for `None`.
+        """
+        if adapter is None:  # pyright: ignore[reportUnnecessaryComparison]  # callers without a checker
+            raise _adapter_required()
+        if not isinstance(adapter, Adapter):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _invalid("with_adapter() takes an Adapter, such as MemoryAdapter(); for a URL use with_url().")
+        return self._with(adapter=adapter)
+
+    def with_url(self, url: str, **options: Any) -> StoreBuilder[S]:
+        """Use the installed backend for `url`; `options` are its adapter's own.
+
+        Raises:
+            ConfigurationError: `STORE_BACKEND_UNKNOWN` with the extra to install, `STORE_CONFIGURATION_INVALID`.
+        """
+        return self._with(adapter=adapter_from_url(url, **options))
+
+    def with_service(self, service: str) -> StoreBuilder[S]:
+        """Name the service that all keys begin with; a `str` without `:` and control characters.
+
+        Raises:
+            ConfigurationError: `STORE_SERVICE_REQUIRED`, `STORE_CONFIGURATION_INVALID`.
+        """
+        name = checked_name(service, "service", ErrorCode.STORE_SERVICE_REQUIRED, invalid=ErrorCode.STORE_CONFIGURATION_INVALID)
+        if not is_part(name):
+            raise _invalid("The service's name holds ':' or a control character, and could pass for a scope. Use letters, digits and '-'.")
+        return self._with(service=name)
+
+    def with_serializer(self, serializer: Serializer) -> StoreBuilder[S]:
+        """Encode values with `serializer`: JSON is the default, MSGPACK ships too, or any object with `encode(value)` and `decode(bytes, type)`.
+
+        With anything but JSON the TypeScript library can't read the values.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`.
+        """
+        if isinstance(serializer, type) or not isinstance(serializer, Serializer):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _invalid("A serializer is an object (not a class) with encode(value) -> bytes and decode(bytes, type) -> value.")
+        return self._with(serializer=serializer)
+
+    def with_logger(self, logger: logging.Logger) -> StoreBuilder[S]:
+        """Log what nobody can be told by an exception here, instead of to the logger "igniter_store"; a `logging.LoggerAdapter` does too.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`.
+        """
+        if not isinstance(logger, logging.Logger | logging.LoggerAdapter):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _invalid("with_logger() takes a logging.Logger.")
+        return self._with(logger=logger)
+
+    def with_telemetry(self, telemetry: Telemetry) -> StoreBuilder[S]:
+        """Tell `telemetry` of every operation: anything with `emit(name, *, level, attributes)`, such as `LoggingTelemetry()`.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`.
+        """
+        if isinstance(telemetry, type) or not isinstance(telemetry, Telemetry):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _invalid("Telemetry is an object (not a class) with emit(name, *, level, attributes).")
+        return self._with(telemetry=telemetry)
+
+    def add_scope(self, key: K, *, required: bool = False, description: str | None = None) -> StoreBuilder[S | K]:
+        """Declare a scope. Once one is declared, only declared ones can be used.
+
+        Args:
+            key: a `str` without `:` and control characters, none of the namespaces' words.
+            required: refuse every operation of a store that is not in this scope.
+            description: for people.
+
+        Raises:
+            ScopeError: `STORE_SCOPE_KEY_REQUIRED`, `STORE_INVALID_SCOPE_KEY`, `STORE_DUPLICATE_SCOPE`.
+        """
+        name = scope_key(key)
+        if name in self._choices.scopes:
+            raise store_error(ErrorCode.STORE_DUPLICATE_SCOPE, f"The scope {name!r} is declared already. Declare each once.")
+        definition = ScopeDefinition(name, boolean(required, "required"), description)
+        return cast("StoreBuilder[S | K]", self._with(scopes={**self._choices.scopes, name: definition}))
+
+    def add_events(
+        self,
+        events: EventDefinitions | type[EventGroup],
+        *,
+        validate_publish: bool | None = None,
+        validate_subscribe: bool | None = None,
+        throw_on_validation_error: bool | None = None,
+    ) -> StoreBuilder[S]:
+        """Register the events of a namespace, declared either way. A switch that is given holds for all registered events from then on.
+
+        Args:
+            events: what `Events...build()` returned, or a class that inherits `EventGroup` and has a namespace.
+            validate_publish: check payloads before they are published, and refuse names that the namespace does not have (on by default).
+            validate_subscribe: check payloads before handlers get them, and convert them (off by default).
+            throw_on_validation_error: refuse what does not fit (on by default); off, it is logged and passes.
+
+        Raises:
+            EventError: `STORE_DUPLICATE_NAMESPACE`, `STORE_MISSING_NAMESPACE`.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`.
+        """
+        definitions = events if isinstance(events, EventDefinitions) else definitions_of(events)
+        given = {
+            "validate_publish": validate_publish,
+            "validate_subscribe": validate_subscribe,
+            "throw_on_validation_error": throw_on_validation_error,
+        }
+        switches = {name: boolean(value, name) for name, value in given.items() if value is not None}
+        return self._with(events=self._choices.events.with_events(definitions, switches))
+
+    @overload
+    def build(self: StoreBuilder[Never]) -> Store[str]: ...
+    @overload
+    def build(self: StoreBuilder[S]) -> Store[S]: ...
+    def build(self: StoreBuilder[Any]) -> Store[Any]:
+        """The store; nothing is sent.
+
+        Raises:
+            ConfigurationError: `STORE_ADAPTER_REQUIRED`, `STORE_SERVICE_REQUIRED`.
+        """
+        choices = self._choices
+        if choices.adapter is None:
+            raise _adapter_required()
+        if choices.service is None:
+            raise store_error(ErrorCode.STORE_SERVICE_REQUIRED, "A store needs the name of its service: with_service('api').")
+        return Store(
+            Configuration(
+                adapter=choices.adapter,
+                service=choices.service,
+                codec=Codec(choices.serializer),
+                logger=choices.logger,
+                sink=None if choices.telemetry is None else Sink(choices.telemetry, choices.logger),
+                scopes=dict(choices.scopes),
+                events=choices.events,
+            )
+        )
+
+    def _with(self, **changes: Any) -> StoreBuilder[S]:
+        return StoreBuilder(structs.replace(self._choices, **changes))
+
+
+def _adapter_required() -> Exception:
+    return store_error(
+        ErrorCode.STORE_ADAPTER_REQUIRED, "A store needs an adapter: with_adapter(MemoryAdapter()), or with_url('memory://'), before build()."
+    )
+
+
+def _invalid(message: str) -> Exception:
+    return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message)

@@ -1,0 +1,165 @@
+"""The way from a store to its adapter: opened by the first operation, shared by scoped stores, closed once.
+
+Rule: namespaces call the adapter through the capability attributes here. What stands in them decides what happens: the adapter while it is
+open; before that something that opens it first; after `close` something that raises `STORE_CLOSED`; for a capability that the adapter
+lacks something that raises `STORE_CAPABILITY_UNSUPPORTED`. So no operation can forget to look.
+Rule: who opened the adapter closes it. An adapter that was open when the store came stays open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from igniter_store.contract import Claims, Counters, ErrorCode, KeyValue, PubSub, Scan, StoreError, Streams, store_error
+
+if TYPE_CHECKING:
+    from igniter_store.contract import Adapter
+
+C = TypeVar("C")
+
+
+class Closable(Protocol):
+    """Something that lives on a connection and ends with it, such as a subscription."""
+
+    async def end(self) -> None:
+        """Stop, and wait until nothing of it runs any more; whoever waits for it gets `STORE_CLOSED`."""
+        ...
+
+
+class Capabilities:
+    """The adapter as each capability, or what stands in its place."""
+
+    keyvalue: KeyValue
+    counters: Counters
+    claims: Claims
+    pubsub: PubSub
+    streams: Streams
+    scan: Scan
+
+
+class Connection(Capabilities):
+    """An adapter with its life cycle, as a store and all its scopes share it."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self.adapter = adapter
+        self.is_open = False
+        self._closables: set[Closable] = set()
+        self._opened_adapter = False
+        self._was_closed = False
+        self._changing = asyncio.Lock()
+        self._place(self._opening)
+
+    async def open(self) -> None:
+        """Open the adapter, unless it is open. After `close` this opens anew."""
+        async with self._changing:
+            if self.is_open:
+                return
+            if not self.adapter.is_open:
+                await self.adapter.open()
+                self._opened_adapter = True
+            self._place(self._present)
+            self.is_open, self._was_closed = True, False
+
+    async def close(self) -> None:
+        """End what lives on the connection, then the adapter if this connection opened it. Twice: nothing happens."""
+        async with self._changing:
+            self.is_open, self._was_closed = False, True
+            self._place(self._closed)
+            for closable in list(self._closables):
+                await closable.end()
+            if self._opened_adapter:
+                await self.adapter.close()
+                self._opened_adapter = False
+
+    async def ping(self) -> float:
+        """Open if need be, and ask the adapter for a sign of life."""
+        if not self.is_open:
+            if self._was_closed:
+                raise closed()
+            await self.open()
+        return await self.adapter.ping()
+
+    def add(self, closable: Closable) -> None:
+        """End `closable` when the connection is closed."""
+        self._closables.add(closable)
+
+    def discard(self, closable: Closable) -> None:
+        """Forget `closable`, which ended by itself."""
+        self._closables.discard(closable)
+
+    def _place(self, stand_in: Callable[[type[C]], C]) -> None:
+        self.keyvalue = self._capability(KeyValue, stand_in)
+        self.counters = self._capability(Counters, stand_in)
+        self.claims = self._capability(Claims, stand_in)
+        self.pubsub = self._capability(PubSub, stand_in)
+        self.streams = self._capability(Streams, stand_in)
+        self.scan = self._capability(Scan, stand_in)
+
+    def _capability(self, capability: type[C], stand_in: Callable[[type[C]], C]) -> C:
+        if isinstance(self.adapter, capability):
+            return stand_in(capability)
+        return refusing(
+            capability,
+            lambda: store_error(
+                ErrorCode.STORE_CAPABILITY_UNSUPPORTED,
+                f"The backend does not offer {capability.__name__}. Choose one that does: `igniter-store backends` lists them.",
+                details={"capability": capability.__name__},
+            ),
+        )
+
+    def _present(self, capability: type[C]) -> C:
+        del capability
+        return cast("C", self.adapter)
+
+    def _opening(self, capability: type[C]) -> C:
+        async def respond(method: str, *args: Any, **kwargs: Any) -> Any:
+            await self.open()
+            return await getattr(self.adapter, method)(*args, **kwargs)
+
+        return cast("C", _StandIn(respond))
+
+    def _closed(self, capability: type[C]) -> C:
+        return refusing(capability, closed)
+
+
+class RefusedCapabilities(Capabilities):
+    """What a store uses that lacks a required scope: every operation raises the error that `make_error` makes."""
+
+    def __init__(self, make_error: Callable[[], StoreError]) -> None:
+        self.keyvalue = refusing(KeyValue, make_error)
+        self.counters = refusing(Counters, make_error)
+        self.claims = refusing(Claims, make_error)
+        self.pubsub = refusing(PubSub, make_error)
+        self.streams = refusing(Streams, make_error)
+        self.scan = refusing(Scan, make_error)
+
+
+def refusing(capability: type[C], make_error: Callable[[], StoreError]) -> C:
+    """Something like a `capability`, each of whose methods raises."""
+    del capability
+
+    async def respond(method: str, *args: Any, **kwargs: Any) -> Any:
+        del method, args, kwargs
+        raise make_error()
+
+    return cast("C", _StandIn(respond))
+
+
+def closed() -> StoreError:
+    """What every operation of a closed store raises."""
+    return store_error(ErrorCode.STORE_CLOSED, "The store is closed. Open it again with open(), or close it after its last use.")
+
+
+class _StandIn:
+    """Answers every method with `respond(method, ...)`."""
+
+    def __init__(self, respond: Callable[..., Awaitable[Any]]) -> None:
+        self._respond = respond
+
+    def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await self._respond(method, *args, **kwargs)
+
+        return call

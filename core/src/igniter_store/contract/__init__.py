@@ -1,0 +1,77 @@
+"""What a backend promises: all that an adapter, or the kit that checks one, may import from `igniter-store`.
+
+One capability is one abstract class in the module of its name. `adapter` has the rules that hold for all of them; read it first.
+"""
+
+from igniter_store.contract.adapter import Adapter
+from igniter_store.contract.claims import TOKEN_LIFETIME, Claims
+from igniter_store.contract.clock import Clock, ManualClock, Timer, TimerClock, system_clock
+from igniter_store.contract.counters import Counters
+from igniter_store.contract.errors import (
+    BackendFailed,
+    BackendTimeout,
+    BackendUnavailable,
+    CapabilityMissing,
+    ClaimLost,
+    ClaimUnavailable,
+    ConfigurationError,
+    ErrorCode,
+    EventError,
+    InvalidArgument,
+    ScopeError,
+    SerializationError,
+    StoreClosed,
+    StoreError,
+    class_of,
+    store_error,
+)
+from igniter_store.contract.keyvalue import Condition, Entry, KeyValue
+from igniter_store.contract.patterns import Pattern, escape
+from igniter_store.contract.pubsub import GapCallback, MessageCallback, PubSub, Subscription, report_callback_error
+from igniter_store.contract.scan import START, Scan, ScanPage
+from igniter_store.contract.streams import GroupInfo, PendingEntry, StreamEntry, Streams
+
+__all__ = [
+    "START",
+    "TOKEN_LIFETIME",
+    "Adapter",
+    "BackendFailed",
+    "BackendTimeout",
+    "BackendUnavailable",
+    "CapabilityMissing",
+    "ClaimLost",
+    "ClaimUnavailable",
+    "Claims",
+    "Clock",
+    "Condition",
+    "ConfigurationError",
+    "Counters",
+    "Entry",
+    "ErrorCode",
+    "EventError",
+    "GapCallback",
+    "GroupInfo",
+    "InvalidArgument",
+    "KeyValue",
+    "ManualClock",
+    "MessageCallback",
+    "Pattern",
+    "PendingEntry",
+    "PubSub",
+    "Scan",
+    "ScanPage",
+    "ScopeError",
+    "SerializationError",
+    "StoreClosed",
+    "StoreError",
+    "StreamEntry",
+    "Streams",
+    "Subscription",
+    "Timer",
+    "TimerClock",
+    "class_of",
+    "escape",
+    "report_callback_error",
+    "store_error",
+    "system_clock",
+]

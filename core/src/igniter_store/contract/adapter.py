@@ -1,0 +1,84 @@
+"""What every adapter is: something with a name that can be opened, closed and asked whether it is there.
+
+An adapter stores bytes under complete keys. It inherits the capability classes that it keeps (`KeyValue`, `Counters`, `Claims`, `PubSub`,
+`Streams`, `Scan`) and implements their methods; a store raises `STORE_CAPABILITY_UNSUPPORTED` for what a backend doesn't inherit.
+
+Rules for every method of every capability:
+- The caller guarantees: keys, channels, stream, group and consumer names are non-empty `str` that UTF-8 can encode; values and payloads are
+  `bytes`; times are finite seconds, TTLs above 0 and at most 10^10; counts and lengths are `int` of at least 0. Don't check them again.
+- Keys come complete and are opaque: an adapter never builds, splits, folds or normalizes one.
+- Times are seconds as `float` with a resolution of at least a millisecond. A coarser backend rounds *up*: a key never lives less than its TTL.
+- One call is one round trip where the backend can, and one atomic step always, unless the method says otherwise.
+- A call that is cancelled has happened wholly or not at all, and leaves the adapter correct: the next call gets its own answer (LIF-4).
+  `asyncio.CancelledError` passes through untouched.
+- A driver's exception never leaves the adapter. One constant table and one translator per backend turn it into a `StoreError`:
+  unreachable is `STORE_CONNECTION_FAILED`, too late is `STORE_TIMEOUT`, the backend's own refusal is `STORE_OPERATION_FAILED`,
+  unless a method names a code of its own. A write that was sent and never answered says `maybe_applied=True` and is not repeated.
+- A key that holds another kind (a stream read as a value) raises `STORE_OPERATION_FAILED`, and changes nothing (KV-14).
+- After `close` every operation raises `STORE_CLOSED` (LIF-2).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from igniter_store.contract.errors import ErrorCode, store_error
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Adapter(ABC):
+    """The life cycle that all capabilities share.
+
+    Attributes:
+        name: the backend in one lower-case word, as errors and telemetry show it ("redis").
+        is_open: True between `open` and `close`. A store that finds its adapter open leaves it open when the store closes:
+            who opened it closes it. An adapter that never sets it is opened and closed by every store that uses it.
+        in_process: True when the data lives in this process, so that neither sockets nor threads are needed.
+    """
+
+    name: ClassVar[str]
+    in_process: ClassVar[bool] = False
+    is_open: bool = False
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """An adapter for `url`, not yet opened; `options` are the constructor's, and win over the URL's query.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` for a URL or an option that the backend doesn't know. The message
+                never shows user, password or query of the URL.
+        """
+        del url, options
+        raise store_error(
+            ErrorCode.STORE_CONFIGURATION_INVALID,
+            f"{cls.__name__} can't be made from a URL; construct it and pass it to with_adapter().",
+        )
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect and make ready. Called again while open: nothing happens. Called after `close`: opens anew, with the same data (LIF-1).
+
+        Raises:
+            BackendUnavailable: `STORE_CONNECTION_FAILED` within the connect timeout when the backend isn't there; nothing is left
+                running, and a later `open` may succeed (LIF-3).
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """End every task, thread, socket and file of the adapter; called twice or before `open`: nothing happens (LIF-1, LIF-5).
+
+        Blocked reads end with `STORE_CLOSED` within a second, and subscriptions stop: no callback runs once `close` has returned.
+        A client that the user passed in stays open (LIF-6). If `close` is cancelled, what could be released is released, and a
+        second call finishes the work.
+        """
+
+    @abstractmethod
+    async def ping(self) -> float:
+        """Ask the backend for a sign of life and return the seconds that the round trip took.
+
+        Raises:
+            BackendUnavailable, BackendTimeout: when there is none.
+        """

@@ -1,0 +1,116 @@
+"""Events on the wire: one object with type, data, time and origin, as both libraries read and write it.
+
+Rule: a message that is no such object was published by other software. It is delivered all the same, as the data of an event that is named
+like its channel, with the time of its arrival.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from msgspec import Struct
+
+from igniter_store.scopes import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+T = TypeVar("T")
+
+
+class Actor(Struct, frozen=True):
+    """Who caused an event."""
+
+    id: str
+    type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventContext(Generic[T]):
+    """One event, as handlers and `listen` get it.
+
+    Attributes:
+        type: the event's full name, as it was published ("user:created").
+        data: the payload; as plain data, or as the schema's type where that is asked for.
+        timestamp: when it was published, in UTC with milliseconds.
+        scope: the publisher's innermost scope, or `None`.
+        scopes: the publisher's whole chain, outermost first; what the other library publishes has the innermost alone.
+        actor: who the publisher acted for, or `None`.
+    """
+
+    type: str
+    data: T
+    timestamp: datetime
+    scope: Scope | None = None
+    scopes: tuple[Scope, ...] = ()
+    actor: Actor | None = None
+
+    def with_data(self, data: Any) -> EventContext[Any]:
+        """The same event with its data converted."""
+        return replace(cast("EventContext[Any]", self), data=data)
+
+
+def wrap(event: str, data: Any, scopes: Sequence[Scope], actor: Actor | None) -> dict[str, Any]:
+    """The object that is published."""
+    envelope: dict[str, Any] = {"type": event, "data": data, "timestamp": _now().replace("+00:00", "Z")}
+    if scopes:
+        envelope["scope"] = scopes[-1]
+        envelope["scopes"] = list(scopes)
+    if actor is not None:
+        envelope["actor"] = {"id": actor.id} if actor.type is None else {"id": actor.id, "type": actor.type}
+    return envelope
+
+
+def unwrap(message: Any, event: str) -> EventContext[Any]:
+    """The event in a decoded message that came on the channel of `event`."""
+    if isinstance(message, dict):
+        envelope = cast("Mapping[str, Any]", message)
+        name, timestamp = envelope.get("type"), _time(envelope.get("timestamp"))
+        if isinstance(name, str) and timestamp is not None:
+            scope = _scope(envelope.get("scope"))
+            return EventContext(
+                name, envelope.get("data"), timestamp, scope, _scopes(envelope.get("scopes"), scope), _actor(envelope.get("actor"))
+            )
+    return EventContext(event, message, datetime.now(UTC))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _time(text: Any) -> datetime | None:
+    if not isinstance(text, str):
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def _scope(scope: Any) -> Scope | None:
+    if not isinstance(scope, dict):
+        return None
+    fields = cast("Mapping[str, Any]", scope)
+    if not {"key", "identifier"} <= fields.keys():
+        return None
+    return Scope(str(fields["key"]), str(fields["identifier"]))
+
+
+def _scopes(scopes: Any, innermost: Scope | None) -> tuple[Scope, ...]:
+    if not isinstance(scopes, list):
+        return () if innermost is None else (innermost,)
+    parsed = (_scope(scope) for scope in cast("list[Any]", scopes))
+    return tuple(scope for scope in parsed if scope is not None)
+
+
+def _actor(actor: Any) -> Actor | None:
+    if not isinstance(actor, dict):
+        return None
+    fields = cast("Mapping[str, Any]", actor)
+    if "id" not in fields:
+        return None
+    kind = fields.get("type")
+    return Actor(str(fields["id"]), None if kind is None else str(kind))

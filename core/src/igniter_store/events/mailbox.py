@@ -1,0 +1,67 @@
+"""A bounded queue between the event loop's callbacks and one reader.
+
+Rule: a full queue drops its oldest, counts it, and says so once; a slow reader never holds up whoever publishes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class MailboxClosed(Exception):  # noqa: N818 - it is how reading ends, no failure
+    """Raised when a mailbox is empty and nothing will come any more."""
+
+
+class Mailbox(Generic[T]):
+    """The queue.
+
+    Attributes:
+        dropped: how many were dropped because the queue was full.
+        is_closed: True when nothing is taken any more.
+    """
+
+    def __init__(self, size: int, on_first_drop: Callable[[], None]) -> None:
+        self.dropped = 0
+        self.is_closed = False
+        self._items: deque[T] = deque()
+        self._size = size
+        self._on_first_drop = on_first_drop
+        self._changed = asyncio.Event()
+
+    def put(self, item: T) -> None:
+        """Add an item; never waits."""
+        if self.is_closed:
+            return
+        if len(self._items) >= self._size:
+            self._items.popleft()
+            self.dropped += 1
+            if self.dropped == 1:
+                self._on_first_drop()
+        self._items.append(item)
+        self._changed.set()
+
+    async def get(self) -> T:
+        """The oldest item, waited for.
+
+        Raises:
+            MailboxClosed: when there is none and none will come.
+        """
+        while not self._items:
+            if self.is_closed:
+                raise MailboxClosed
+            self._changed.clear()
+            await self._changed.wait()
+        return self._items.popleft()
+
+    def close(self) -> None:
+        """Forget what is in it, take nothing more, and wake the reader."""
+        self.is_closed = True
+        self._items.clear()
+        self._changed.set()

@@ -1,0 +1,82 @@
+"""What events may be called; the rules are the original's, so that both libraries accept the same registries.
+
+Rule: the full name of an event is `<namespace>:[<group>:]...<event>`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from igniter_store.contract import ErrorCode, store_error
+from igniter_store.keys import checked_name, is_encodable
+
+_RESERVED: Final = ("igniter", "ign", "__internal", "__")
+_RESERVED_STARTS: Final = ("igniter", "ign", "__")
+_GLOB: Final = frozenset("*?[\\")
+
+
+def namespace_name(name: Any) -> str:
+    """`name`, when a registry may have it as its namespace.
+
+    Raises:
+        EventError: `STORE_INVALID_NAMESPACE`, `STORE_RESERVED_NAMESPACE`.
+    """
+    if not isinstance(name, str) or not name or "." in name or ":" in name or not is_encodable(name):
+        raise store_error(
+            ErrorCode.STORE_INVALID_NAMESPACE,
+            "An events namespace is a non-empty str without '.' and ':'; the colon before the event's name is added for you.",
+        )
+    lower = name.lower()
+    if any(lower == word or lower.startswith((f"{word}-", f"{word}_")) for word in _RESERVED):
+        raise store_error(
+            ErrorCode.STORE_RESERVED_NAMESPACE, f"The events namespace {name!r} is reserved, as are {', '.join(_RESERVED)}. Choose another."
+        )
+    return name
+
+
+def event_name(name: Any, what: str) -> str:
+    """`name`, when an event or a group (`what`) may have it.
+
+    Raises:
+        EventError: `STORE_INVALID_EVENT_NAME`, `STORE_RESERVED_NAMESPACE`.
+    """
+    if not isinstance(name, str) or not name or "." in name or " " in name or is_pattern(name) or not is_encodable(name):
+        raise store_error(
+            ErrorCode.STORE_INVALID_EVENT_NAME,
+            f"The name of an {what} is a non-empty str without '.', spaces and the glob characters * ? [ \\; use kebab-case or snake_case.",
+        )
+    if name.lower().startswith(_RESERVED_STARTS):
+        raise store_error(
+            ErrorCode.STORE_RESERVED_NAMESPACE,
+            f"The {what} name {name!r} begins with a reserved word ({', '.join(_RESERVED_STARTS)}). Choose another.",
+        )
+    return name
+
+
+def is_pattern(name: str) -> bool:
+    """True when `name` is a glob rather than one name."""
+    return not _GLOB.isdisjoint(name)
+
+
+def name_to_publish(name: Any) -> str:
+    """`name`, when something can be published under it.
+
+    Raises:
+        EventError: `STORE_INVALID_EVENT_NAME`.
+    """
+    checked = name_to_subscribe(name)
+    if is_pattern(checked):
+        raise store_error(
+            ErrorCode.STORE_INVALID_EVENT_NAME,
+            f"An event is published under one name; {checked!r} has glob characters (* ? [ \\), with which one subscribes.",
+        )
+    return checked
+
+
+def name_to_subscribe(name: Any) -> str:
+    """`name`, when it can be subscribed to, as one name or as a pattern.
+
+    Raises:
+        EventError: `STORE_INVALID_EVENT_NAME`.
+    """
+    return checked_name(name, "event's name", ErrorCode.STORE_INVALID_EVENT_NAME, invalid=ErrorCode.STORE_INVALID_EVENT_NAME)

@@ -1,0 +1,97 @@
+"""The events that a store was told of, with their schemas and the switches for checking them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from igniter_store.contract import ErrorCode, EventError, store_error
+from igniter_store.schema import Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class UnknownEvent(EventError, AttributeError):  # noqa: N818 - named as the other errors
+    """Raised when a path leads to no registered event; an `AttributeError` too, so that `hasattr` and `getattr` work on `store.events`."""
+
+
+class EventDefinitions(Struct, frozen=True):
+    """The events of one namespace by their full names; what `Events...build()` and a declared group give."""
+
+    namespace: str
+    schemas: dict[str, Schema]
+
+
+class EventRegistry(Struct, frozen=True):
+    """Everything that `add_events` was given.
+
+    Attributes:
+        schemas: by full name, `<namespace>:[<group>:]...<event>`.
+        namespaces: those that were registered.
+        validate_publish: check payloads before they are published; refuse names that a registered namespace does not have.
+        validate_subscribe: check payloads before handlers get them, and convert them to the schema's type.
+        throw_on_validation_error: refuse what does not fit; otherwise log it and let it pass.
+    """
+
+    schemas: dict[str, Schema] = {}
+    namespaces: tuple[str, ...] = ()
+    validate_publish: bool = True
+    validate_subscribe: bool = False
+    throw_on_validation_error: bool = True
+
+    def with_events(self, definitions: EventDefinitions, switches: Mapping[str, bool]) -> EventRegistry:
+        """This registry and another namespace.
+
+        Raises:
+            EventError: `STORE_DUPLICATE_NAMESPACE`.
+        """
+        if definitions.namespace in self.namespaces:
+            raise store_error(
+                ErrorCode.STORE_DUPLICATE_NAMESPACE,
+                f"The events namespace {definitions.namespace!r} is registered already. Merge the two, or rename one.",
+            )
+        return EventRegistry(
+            {**self.schemas, **definitions.schemas},
+            (*self.namespaces, definitions.namespace),
+            **{**_switches(self), **switches},
+        )
+
+    def schema(self, event: str) -> Schema | None:
+        """The schema of the event with this full name, if it has one."""
+        return self.schemas.get(event)
+
+    def has_branch(self, path: str) -> bool:
+        """True when `path` is a namespace or a group with events in it."""
+        return any(name.startswith(f"{path}:") for name in self.schemas)
+
+    def require(self, event: str) -> None:
+        """Refuse a name that its namespace, if that is registered, does not have: a typo, which no subscriber would ever hear.
+
+        Raises:
+            EventError: `STORE_SCHEMA_CHANNEL_NOT_FOUND`.
+        """
+        namespace = event.partition(":")[0]
+        if namespace in self.namespaces and event not in self.schemas:
+            raise unknown_event(event, self.schemas)
+
+
+def unknown_event(path: str, schemas: Mapping[str, Any]) -> UnknownEvent:
+    """The error for a path that leads to no event."""
+    namespace = path.partition(":")[0]
+    known = sorted(name for name in schemas if name.startswith(f"{namespace}:"))
+    return UnknownEvent(
+        ErrorCode.STORE_SCHEMA_CHANNEL_NOT_FOUND,
+        f"There is no event {path!r}. "
+        + (f"The namespace {namespace!r} has {', '.join(known)}." if known else "Register its namespace with add_events()."),
+        details={"event": path, "known": known},
+    )
+
+
+def _switches(registry: EventRegistry) -> dict[str, bool]:
+    return {
+        "validate_publish": registry.validate_publish,
+        "validate_subscribe": registry.validate_subscribe,
+        "throw_on_validation_error": registry.throw_on_validation_error,
+    }

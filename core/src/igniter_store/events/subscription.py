@@ -1,0 +1,238 @@
+"""The two ways to receive events: a handler that is called, and an iterator that is asked.
+
+Rule: within one subscription events come in order, one at a time; no subscription waits for another (PUB-6).
+Rule: a handler that raises, and a payload that can't be read, are logged and told to telemetry; the subscription goes on.
+Rule: the task of a subscription belongs to it: `cancel` and the closing of the store wait until it has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from igniter_store.connection import closed
+from igniter_store.contract import ErrorCode, StoreError, store_error
+from igniter_store.events.envelope import EventContext
+from igniter_store.events.mailbox import Mailbox, MailboxClosed
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from igniter_store.connection import Connection
+    from igniter_store.contract import GapCallback, MessageCallback, Subscription
+    from igniter_store.events.bound import Handler
+    from igniter_store.operation import Attempt
+
+T = TypeVar("T")
+
+# The subscription whose handler is running, inherited by the tasks that it starts: they must not wait for it to end.
+_handling: Final[ContextVar[EventSubscription | None]] = ContextVar("igniter_store_handling", default=None)
+
+
+class Feed:
+    """A subscription of the adapter, seen from above: where messages come from, what they mean, and how they are watched.
+
+    Args:
+        name: the event's name or pattern, for messages.
+        subscribe: subscribes at the adapter, given the callbacks.
+        read: makes the event of a message; `None` leaves it out.
+        handling: watches the handling of one event.
+        unsubscribing: watches the cancelling.
+    """
+
+    def __init__(  # noqa: PLR0913 - one object that ties six others together
+        self,
+        name: str,
+        *,
+        connection: Connection,
+        logger: logging.Logger,
+        subscribe: Callable[[MessageCallback, GapCallback], Awaitable[Subscription]],
+        read: Callable[[str, bytes], EventContext[Any]],
+        handling: Callable[[], Attempt],
+        unsubscribing: Callable[[], Attempt],
+        max_queue: int,
+    ) -> None:
+        self.name = name
+        self.connection = connection
+        self.logger = logger
+        self.read = read
+        self.handling = handling
+        self.mailbox: Mailbox[tuple[str, bytes]] = Mailbox(max_queue, self._warn_of_drops)
+        self.gaps = 0
+        self._subscribe = subscribe
+        self._unsubscribing = unsubscribing
+        self._subscription: Subscription | None = None
+
+    async def start(self) -> None:
+        """Subscribe at the adapter."""
+        self._subscription = await self._subscribe(self._receive, self._note_gap)
+
+    async def stop(self) -> None:
+        """Take nothing more, and cancel at the adapter."""
+        self.mailbox.close()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            with self._unsubscribing():
+                await subscription.cancel()
+
+    def _receive(self, channel: str, payload: bytes) -> None:
+        self.mailbox.put((channel, payload))
+
+    def _note_gap(self) -> None:
+        self.gaps += 1
+        self.logger.warning("The connection behind the subscription to %r was lost and is back; events published meanwhile are lost.", self.name)
+
+    def _warn_of_drops(self) -> None:
+        self.logger.warning("The subscription to %r is too slow: its queue is full and drops the oldest events. Raise max_queue?", self.name)
+
+
+class EventSubscription:
+    """A handler that is called for each event, as `subscribe` returns it.
+
+    `await sub.cancel()`, `await sub()` and leaving `async with sub` are the same.
+
+    Attributes:
+        name: the event's name or pattern.
+        is_live: False once it was cancelled, or the store closed.
+    """
+
+    def __init__(self, feed: Feed, handler: Handler[Any]) -> None:
+        self.name = feed.name
+        self.is_live = True
+        self._feed = feed
+        self._handler = handler
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"igniter-store events {feed.name}")
+        feed.connection.add(self)
+
+    @property
+    def dropped(self) -> int:
+        """How many events were dropped because the handler was too slow."""
+        return self._feed.mailbox.dropped
+
+    @property
+    def gaps(self) -> int:
+        """How often the backend's connection was lost, and with it what was published meanwhile."""
+        return self._feed.gaps
+
+    async def cancel(self) -> None:
+        """End the subscription. Twice is fine, and so is a call from the handler itself.
+
+        What waits in the queue is not delivered any more. A handler that is running is left to finish, and waited for; once this has
+        returned, the handler is not running and is not called again. From inside the handler there is no waiting.
+        """
+        self.is_live = False
+        self._feed.connection.discard(self)
+        await self._feed.stop()
+        if not self._is_inside():
+            await asyncio.wait({self._task})
+
+    async def end(self) -> None:
+        """What the closing of the store does: as `cancel`, but a handler that is running is cancelled."""
+        self.is_live = False
+        self._feed.connection.discard(self)
+        await self._feed.stop()
+        if not self._is_inside():
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def __call__(self) -> None:
+        """As `cancel`: what the original's `subscribe` returns is a function."""
+        await self.cancel()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.cancel()
+
+    def _is_inside(self) -> bool:
+        return _handling.get() is self
+
+    async def _run(self) -> None:
+        _handling.set(self)
+        while True:
+            try:
+                channel, payload = await self._feed.mailbox.get()
+            except MailboxClosed:
+                return
+            try:
+                with self._feed.handling():
+                    await self._handle(self._feed.read(channel, payload))
+            except StoreError as error:
+                # The handler's own exception is the cause, with its traceback.
+                self._feed.logger.error("An event for %r was not handled: %s", self.name, error, exc_info=error.__cause__)  # noqa: TRY400
+
+    async def _handle(self, context: EventContext[Any]) -> None:
+        try:
+            result = self._handler(context)
+            if inspect.isawaitable(result):
+                await result
+        except Exception as error:
+            raise store_error(
+                ErrorCode.STORE_OPERATION_FAILED, f"The handler of {context.type!r} raised {type(error).__name__}; the subscription goes on."
+            ) from error
+
+
+class EventStream(Generic[T]):
+    """Events to iterate over, as `listen` returns it; `async with` subscribes and cancels."""
+
+    def __init__(self, feed: Feed, starting: Callable[[], Attempt]) -> None:
+        self.name = feed.name
+        self._feed = feed
+        self._starting = starting
+        self._is_ended_by_store = False
+
+    @property
+    def dropped(self) -> int:
+        """How many events were dropped because nobody asked for them in time."""
+        return self._feed.mailbox.dropped
+
+    @property
+    def gaps(self) -> int:
+        """How often the backend's connection was lost, and with it what was published meanwhile."""
+        return self._feed.gaps
+
+    async def __aenter__(self) -> Self:
+        with self._starting():
+            if self._feed.mailbox.is_closed:
+                raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, "This listen() was entered before. Call listen() again for another.")
+            await self._feed.start()
+        self._feed.connection.add(self)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._feed.connection.discard(self)
+        await self._feed.stop()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> EventContext[T]:
+        """The next event; an event that can't be read is logged and passed over.
+
+        Raises:
+            StoreClosed: `STORE_CLOSED` when the store was closed meanwhile.
+        """
+        while True:
+            try:
+                channel, payload = await self._feed.mailbox.get()
+            except MailboxClosed:
+                if self._is_ended_by_store:
+                    raise closed() from None
+                raise StopAsyncIteration from None
+            try:
+                with self._feed.handling():
+                    return self._feed.read(channel, payload)
+            except StoreError as error:
+                self._feed.logger.error("An event for %r could not be read: %s", self.name, error)  # noqa: TRY400 - no traceback of ours helps
+
+    async def end(self) -> None:
+        """What the closing of the store does: whoever waits gets `STORE_CLOSED`."""
+        self._is_ended_by_store = True
+        await self._feed.stop()

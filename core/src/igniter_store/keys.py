@@ -1,0 +1,52 @@
+"""Keys as they are on the wire: built here and nowhere else.
+
+Rule: `igniter:store:<service>[:<scope key>:<scope identifier>]...:<namespace>:<user key>`. User keys are opaque; the parts before them hold
+neither `:` nor control characters, so no two different places make one key.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from igniter_store.contract import ErrorCode, store_error
+
+ROOT: Final = "igniter:store"
+NAMESPACES: Final = ("kv", "counter", "claim", "events", "streams")
+OWN_NAMESPACES: Final = ("fence", "dead")
+"""Namespaces that the original doesn't have: token counters of claims, dead letters of streams."""
+
+
+def full_key(prefix: str, key: Any) -> str:
+    """`prefix` and `key`, which is checked.
+
+    Raises:
+        InvalidArgument: `STORE_KEY_REQUIRED` when there is none, `STORE_KEY_INVALID` when it is no text that UTF-8 can encode.
+    """
+    return prefix + checked_name(key, "key", ErrorCode.STORE_KEY_REQUIRED)
+
+
+def checked_name(name: Any, what: str, missing: ErrorCode, *, invalid: ErrorCode = ErrorCode.STORE_KEY_INVALID) -> str:
+    """`name`, a key or another name that a user chose, when it is non-empty text that UTF-8 can encode."""
+    if name is None or name == "":
+        raise store_error(missing, f"The {what} is missing. Give a str of at least one character.")
+    if not isinstance(name, str):
+        raise store_error(invalid, f"The {what} has to be a str, not {type(name).__name__}.")
+    if not is_encodable(name):
+        raise store_error(invalid, f"The {what} holds a lone surrogate, which UTF-8 can't encode. Decode your text with errors='strict'.")
+    # A plain str, so that a StrEnum or another subclass can't change what the key looks like.
+    return str.__str__(name)
+
+
+def is_encodable(text: str) -> bool:
+    """True when `text` has a UTF-8 form."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_part(text: str) -> bool:
+    """True when `text` may stand between the colons: a service, a scope's key or identifier."""
+    # str.isprintable would refuse spaces other than " ", which are harmless.
+    return ":" not in text and not any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 for c in text) and is_encodable(text)  # noqa: PLR2004 - Unicode's control characters

@@ -1,0 +1,122 @@
+"""`store.batch`: many keys of `store.kv` in one round trip.
+
+Semantics are clauses KV-10 to KV-12 of the contract. A batch with one bad entry does nothing at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
+
+from igniter_store.arguments import invalid, items
+from igniter_store.contract import Entry, ErrorCode, store_error
+from igniter_store.namespaces.namespace import Namespace
+from igniter_store.operation import Operation
+from igniter_store.ttl import Ttl, optional_ttl_seconds
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+T = TypeVar("T")
+
+GET: Final = Operation("batch.get", ErrorCode.STORE_BATCH_FAILED)
+SET: Final = Operation("batch.set", ErrorCode.STORE_BATCH_FAILED)
+REMOVE: Final = Operation("batch.remove", ErrorCode.STORE_BATCH_FAILED)
+
+_FIELDS: Final = frozenset({"key", "value", "ttl"})
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEntry:
+    """One key to write, with a TTL of its own in seconds or as a `timedelta`, or none."""
+
+    key: str
+    value: Any
+    ttl: Ttl | None = None
+
+
+class BatchNamespace(Namespace):
+    """Many keys at once."""
+
+    word = "kv"
+    told_as = "batch"
+
+    @overload
+    async def get(self, keys: Iterable[str]) -> list[Any | None]: ...
+    @overload
+    async def get(self, keys: Iterable[str], type: TypeForm[T]) -> list[T | None]: ...
+    async def get(self, keys: Iterable[str], type: Any = None) -> list[Any | None]:
+        """The values of `keys`, in their order, one for each; `None` for what is missing, duplicates included. Redis MGET; KV-11.
+
+        No keys: an empty list, and nothing is sent. `type` as in `kv.get`, for each value.
+
+        Raises:
+            InvalidArgument: `STORE_BATCH_KEYS_REQUIRED` when `keys` is no iterable of keys (one str is none).
+            SerializationError: `STORE_DESERIALIZATION_FAILED` when one value is no `type`.
+        """
+        with self._attempt(GET) as attempt:
+            full_keys = self._keys(keys)
+            decode = self._codec.decoder(type)
+            attempt.note("ctx.batch.count", len(full_keys))
+            found = await self._through.keyvalue.mget(full_keys) if full_keys else []
+            values = [None if data is None else decode(data) for data in found]
+            attempt.note("ctx.batch.found", len(found) - found.count(None))
+            return values
+
+    async def set(self, entries: Mapping[str, Any] | Iterable[BatchEntry | Mapping[str, Any]]) -> None:
+        """Write all `entries`, each with its own TTL or none; of two for one key the last wins. Redis MSET; KV-11.
+
+        One atomic step where the backend can. No entries: nothing is sent.
+
+        Args:
+            entries: a mapping of keys to values, or `BatchEntry` objects, or dicts with `key`, `value` and perhaps `ttl`.
+
+        Raises:
+            InvalidArgument: `STORE_BATCH_ENTRIES_REQUIRED` when `entries` is neither; for one bad entry its own code. Nothing is written.
+            SerializationError: `STORE_SERIALIZATION_FAILED` for one value. Nothing is written.
+        """
+        with self._attempt(SET) as attempt:
+            writes = [self._entry(entry) for entry in _entries(entries)]
+            attempt.note("ctx.batch.count", len(writes))
+            if writes:
+                await self._through.keyvalue.mset(writes)
+
+    async def remove(self, keys: Iterable[str]) -> int:
+        """Remove `keys`, and say how many were there. Redis DEL; KV-10. No keys: 0, and nothing is sent.
+
+        Raises:
+            InvalidArgument: `STORE_BATCH_KEYS_REQUIRED`, as `get`.
+        """
+        with self._attempt(REMOVE) as attempt:
+            full_keys = self._keys(keys)
+            attempt.note("ctx.batch.count", len(full_keys))
+            return await self._through.keyvalue.delete(full_keys) if full_keys else 0
+
+    def _keys(self, keys: Any) -> list[str]:
+        return [self._key(key) for key in items(keys, "keys", ErrorCode.STORE_BATCH_KEYS_REQUIRED)]
+
+    def _entry(self, entry: BatchEntry) -> Entry:
+        return Entry(self._key(entry.key), self._codec.encode(entry.value), optional_ttl_seconds(entry.ttl))
+
+
+def _entries(entries: Any) -> list[BatchEntry]:
+    if isinstance(entries, Mapping):
+        return [BatchEntry(key, value) for key, value in cast("Mapping[Any, Any]", entries).items()]
+    return [_one(entry) for entry in items(entries, "entries", ErrorCode.STORE_BATCH_ENTRIES_REQUIRED)]
+
+
+def _one(entry: Any) -> BatchEntry:
+    if isinstance(entry, BatchEntry):
+        return entry
+    if not isinstance(entry, Mapping):
+        raise store_error(
+            ErrorCode.STORE_BATCH_ENTRIES_REQUIRED,
+            f"An entry is a BatchEntry or a dict with key, value and perhaps ttl, not a {type(entry).__name__}.",
+        )
+    fields = cast("Mapping[Any, Any]", entry)
+    if not _FIELDS.issuperset(fields):
+        raise invalid("An entry has the fields key, value and ttl; it has others. To write a mapping of keys to values, pass it as it is.")
+    if "value" not in fields:
+        raise store_error(ErrorCode.STORE_VALUE_REQUIRED, "An entry has no value. To remove a key use batch.remove().")
+    return BatchEntry(fields.get("key"), fields["value"], fields.get("ttl"))  # type: ignore[arg-type]  # a missing key is refused with the others

@@ -1,0 +1,76 @@
+"""`store.claim`: at most one owner at a time.
+
+Semantics are clauses CLM-1 to CLM-7 of the contract. Operations are atomic, and raise what those of `store.kv` raise. When the backend
+can't be reached they raise: a claim never fails open. A cancelled `once` leaves no claim, or one that ends with its TTL.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from igniter_store.contract import ErrorCode, store_error
+from igniter_store.namespaces.namespace import Namespace
+from igniter_store.operation import Operation
+from igniter_store.ttl import Ttl, optional_ttl_seconds, ttl_seconds
+
+ONCE: Final = Operation("claim.once", ErrorCode.STORE_CLAIM_FAILED, event="claim.acquire")
+OWNER: Final = Operation("claim.owner", ErrorCode.STORE_GET_FAILED)
+RELEASE: Final = Operation("claim.release", ErrorCode.STORE_CLAIM_FAILED)
+RENEW: Final = Operation("claim.renew", ErrorCode.STORE_CLAIM_FAILED)
+
+
+class ClaimNamespace(Namespace):
+    """Claims under keys. An owner is any value but `None`; the same value is the same owner, so give each holder one of its own."""
+
+    word = "claim"
+
+    async def once(self, key: str, owner: Any, *, ttl: Ttl | None = None) -> bool:
+        """Take the claim if nobody holds it, and say whether that worked. Redis SET NX; CLM-1, CLM-2, CLM-7.
+
+        Args:
+            key: the key within this store and scope.
+            owner: who takes it; needed again to release or renew.
+            ttl: when the claim ends by itself. Without it, only `release` ends it, and a crashed holder keeps it for good.
+
+        Raises:
+            InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`; `STORE_TTL_INVALID`.
+        """
+        with self._attempt(ONCE) as attempt:
+            full_key, holder, seconds = self._key(key), self._owner(owner), optional_ttl_seconds(ttl)
+            attempt.note("ctx.claim.ttl", seconds)
+            acquired = await self._through.claims.set_nx(full_key, holder, ttl=seconds)
+            attempt.note("ctx.claim.acquired", acquired)
+            return acquired
+
+    async def owner(self, key: str) -> Any | None:
+        """Who holds the claim, or `None`. Redis GET. It may have changed when you read it: act with `release` and `renew`, which compare."""
+        with self._attempt(OWNER):
+            data = await self._through.keyvalue.get(self._key(key))
+            return None if data is None else self._codec.decode_any(data)
+
+    async def release(self, key: str, owner: Any) -> bool:
+        """End the claim if `owner` holds it, and say whether that was so. It never ends another's; CLM-3.
+
+        Raises:
+            InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`.
+        """
+        with self._attempt(RELEASE):
+            return await self._through.claims.compare_delete(self._key(key), self._owner(owner))
+
+    async def renew(self, key: str, owner: Any, ttl: Ttl) -> bool:
+        """Let the claim last for `ttl` from now if `owner` holds it, and say whether that was so. It revives nothing; CLM-4.
+
+        Raises:
+            InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`; `STORE_TTL_INVALID`.
+        """
+        with self._attempt(RENEW) as attempt:
+            full_key, holder, seconds = self._key(key), self._owner(owner), ttl_seconds(ttl)
+            attempt.note("ctx.claim.ttl", seconds)
+            return await self._through.claims.compare_expire(full_key, holder, seconds)
+
+    def _owner(self, owner: Any) -> bytes:
+        if owner is None:
+            raise store_error(
+                ErrorCode.STORE_VALUE_REQUIRED, "A claim needs an owner, and None could not be told from nobody. Give a name or an id."
+            )
+        return self._codec.encode(owner)

@@ -1,0 +1,97 @@
+"""`store.counter`: whole numbers that many callers change at once.
+
+Semantics are clauses CTR-1 to CTR-6 of the contract. Operations are atomic, and raise what those of `store.kv` raise.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from igniter_store.arguments import invalid
+from igniter_store.contract import ErrorCode, store_error
+from igniter_store.namespaces.namespace import Namespace
+from igniter_store.operation import Operation
+from igniter_store.ttl import Ttl, optional_ttl_seconds, ttl_seconds
+
+INCREMENT: Final = Operation("counter.increment", ErrorCode.STORE_INCREMENT_FAILED)
+DECREMENT: Final = Operation("counter.decrement", ErrorCode.STORE_INCREMENT_FAILED)
+GET: Final = Operation("counter.get", ErrorCode.STORE_GET_FAILED)
+EXPIRE: Final = Operation("counter.expire", ErrorCode.STORE_OPERATION_FAILED)
+REMOVE: Final = Operation("counter.remove", ErrorCode.STORE_DELETE_FAILED)
+
+_INTEGER: Final = re.compile(rb"-?[0-9]{1,19}")
+
+
+class CounterNamespace(Namespace):
+    """Counters under keys."""
+
+    word = "counter"
+
+    async def increment(self, key: str, by: int = 1, *, ttl: Ttl | None = None) -> int:
+        """Add `by` and return the new value; a missing counter counts from 0. Redis INCRBY; CTR-1, CTR-2, CTR-5.
+
+        Args:
+            key: the key within this store and scope.
+            by: what to add; negative and 0 too.
+            ttl: how long the counter lives, set in the same step and only when it has no TTL: a rate-limit window is one call.
+
+        Raises:
+            BackendFailed: `STORE_INCREMENT_FAILED` when the result, or `by`, leaves signed 64 bit, or the key holds no integer;
+                nothing is changed.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` for a `by` that is no `int`; `STORE_TTL_INVALID`.
+        """
+        return await self._add(INCREMENT, key, by, 1, ttl)
+
+    async def decrement(self, key: str, by: int = 1, *, ttl: Ttl | None = None) -> int:
+        """Subtract `by` and return the new value, below 0 too. Otherwise as `increment`."""
+        return await self._add(DECREMENT, key, by, -1, ttl)
+
+    async def get(self, key: str) -> int | None:
+        """The value, or `None` when there is no such counter. Redis GET; CTR-6.
+
+        Raises:
+            SerializationError: `STORE_DESERIALIZATION_FAILED` when other software put something else there.
+        """
+        with self._attempt(GET) as attempt:
+            text = await self._through.keyvalue.get(self._key(key))
+            if text is None:
+                return None
+            if not _INTEGER.fullmatch(text):
+                raise store_error(
+                    ErrorCode.STORE_DESERIALIZATION_FAILED, "The key holds something that is no counter. Which program wrote it?"
+                )
+            value = int(text)
+            attempt.note("ctx.counter.value", value)
+            return value
+
+    async def expire(self, key: str, ttl: Ttl) -> bool:
+        """Let the counter live for `ttl` from now; False when there is none. Redis PEXPIRE; KV-8."""
+        with self._attempt(EXPIRE) as attempt:
+            full_key, seconds = self._key(key), ttl_seconds(ttl)
+            attempt.note("ctx.counter.ttl", seconds)
+            return await self._through.keyvalue.expire(full_key, seconds)
+
+    async def remove(self, key: str) -> bool:
+        """Remove the counter, and say whether it was there; it then counts from 0 again. Redis DEL; KV-10."""
+        with self._attempt(REMOVE):
+            return await self._through.keyvalue.delete([self._key(key)]) > 0
+
+    async def _add(self, operation: Operation, key: str, by: int, sign: int, ttl: Ttl | None) -> int:
+        with self._attempt(operation) as attempt:
+            full_key, delta, seconds = self._key(key), sign * _step(by), optional_ttl_seconds(ttl)
+            if not -(2**63) <= delta < 2**63:
+                raise store_error(
+                    ErrorCode.STORE_INCREMENT_FAILED, "`by` leaves the range of signed 64 bit integers, so nothing was changed."
+                )
+            attempt.note("ctx.counter.delta", delta)
+            attempt.note("ctx.counter.ttl", seconds)
+            value = await self._through.counters.increment(full_key, delta, ttl=seconds)
+            attempt.note("ctx.counter.value", value)
+            return value
+
+
+def _step(by: object) -> int:
+    if isinstance(by, bool) or not isinstance(by, int):
+        raise invalid("`by` is an int. Count in cents, not in fractions.")
+    return int(by)

@@ -1,0 +1,177 @@
+"""`store.streams.group(...)`: one consumer of a group of readers that share out a stream.
+
+Semantics are clauses STR-4 to STR-16 of the contract: each message goes to one consumer of a group, and is pending for it until it is
+acknowledged, or another consumer claims it. Nothing is lost when a consumer dies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+
+from msgspec import Struct
+
+from igniter_store.arguments import boolean, invalid, optional_whole_number
+from igniter_store.contract import ErrorCode
+from igniter_store.contract.stream_ids import parse
+from igniter_store.keys import checked_name
+from igniter_store.namespaces.messages import StreamMessage, reader, stream_ids
+from igniter_store.namespaces.namespace import Namespace, Surroundings
+from igniter_store.operation import Attempt, Operation
+from igniter_store.ttl import Ttl, waiting_seconds
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+T = TypeVar("T")
+
+ENSURE: Final = Operation("streams.group.ensure", ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED, event="stream.group")
+READ: Final = Operation("streams.group.read", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.read")
+ACK: Final = Operation("streams.group.ack", ErrorCode.STORE_STREAM_ACK_FAILED, event="stream.ack")
+PENDING: Final = Operation("streams.group.pending", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.pending")
+CLAIM: Final = Operation("streams.group.claim", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.claim")
+
+
+class PendingMessage(Struct, frozen=True):
+    """One message that was handed out and not acknowledged: to whom, how many seconds ago the last time, and how often."""
+
+    id: str
+    consumer: str
+    idle: float
+    deliveries: int
+
+
+class ConsumerGroup(Namespace):
+    """One consumer of one group, over any stream.
+
+    Attributes:
+        name: the group's.
+        consumer: who reads; give every reader a name of its own, and the same one again after a restart.
+    """
+
+    word = "streams"
+
+    def __init__(self, surroundings: Surroundings, name: str, consumer: str) -> None:
+        super().__init__(surroundings)
+        self.name: Final = name
+        self.consumer: Final = consumer
+
+    async def ensure(self, stream: str, *, start: str = "0") -> None:
+        """Make the group, and the stream, unless they are there; a group that is there keeps its position. Redis XGROUP CREATE; STR-4, STR-5.
+
+        Args:
+            stream: the stream's name.
+            start: "0" reads everything from the beginning, "$" only what is appended from now on, an id what follows it.
+
+        Raises:
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed `start`.
+        """
+        with self._attempt(ENSURE) as attempt:
+            key = self._stream(stream, attempt)
+            if not isinstance(start, str) or (start != "$" and parse(start) is None):
+                raise invalid('`start` is "0" for everything, "$" for what comes from now on, or the id of a message.')
+            await self._through.streams.xgroup_create(key, self.name, start)
+
+    @overload
+    async def read(
+        self, stream: str, *, count: int | None = None, block: Ttl | None = None, history: bool = False
+    ) -> list[StreamMessage[Any]]: ...
+    @overload
+    async def read(
+        self, stream: str, *, count: int | None = None, block: Ttl | None = None, type: TypeForm[T], history: bool = False
+    ) -> list[StreamMessage[T]]: ...
+    async def read(  # noqa: PLR0913 - api.md's
+        self, stream: str, *, count: int | None = None, block: Ttl | None = None, type: Any = None, history: bool = False
+    ) -> list[StreamMessage[Any]]:
+        """Take new messages, which are then pending for this consumer until `ack`. Redis XREADGROUP; STR-6, STR-7, STR-18.
+
+        Args:
+            stream: the stream's name.
+            count: the most to take; 0 takes none, and `None` takes all there are.
+            block: how long to wait when there is nothing new; returns as soon as something comes. `None` and 0 don't wait.
+            type: what each message is converted to, as in `kv.get`.
+            history: instead of new messages, those again that this consumer took and did not acknowledge: what to do first after a
+                restart. It counts as a delivery.
+
+        If the call is cancelled, what it would have got is still new, or pending for this consumer.
+
+        Raises:
+            BackendFailed: `STORE_STREAM_GROUP_MISSING` without the group, and when it is removed while the call waits.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_TTL_INVALID` for `block`, `STORE_ARGUMENT_INVALID`.
+            SerializationError: `STORE_DESERIALIZATION_FAILED`; the messages are pending all the same, and `history` without a type
+                or `streams.range` shows them.
+        """
+        with self._attempt(READ) as attempt:
+            key, to_message = self._stream(stream, attempt), reader(self._codec, type)
+            limit = optional_whole_number(count, "count", least=0)
+            wait = None if block is None else waiting_seconds(block, "block")
+            again = boolean(history, "history")
+            if limit == 0:
+                return []
+            entries = await self._through.streams.xreadgroup(
+                key, self.name, self.consumer, count=limit, block=wait or None, history=again
+            )
+            attempt.note("ctx.stream.count", len(entries))
+            return [to_message(entry) for entry in entries]
+
+    async def ack(self, stream: str, ids: Iterable[str]) -> int:
+        """Say that messages are done, whichever consumer took them, and return how many were pending. Redis XACK; STR-9.
+
+        Unknown ids and a second time count 0. No ids: 0, and nothing is sent.
+
+        Raises:
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed id, and none is acknowledged.
+        """
+        with self._attempt(ACK) as attempt:
+            key, wanted = self._stream(stream, attempt), stream_ids(ids)
+            acknowledged = await self._through.streams.xack(key, self.name, wanted) if wanted else 0
+            attempt.note("ctx.stream.count", acknowledged)
+            return acknowledged
+
+    async def pending(self, stream: str) -> list[PendingMessage]:
+        """What the whole group has taken and not acknowledged, in order of id. Looking changes nothing. Redis XPENDING; STR-8.
+
+        Raises:
+            BackendFailed: `STORE_STREAM_GROUP_MISSING`.
+        """
+        with self._attempt(PENDING) as attempt:
+            entries = await self._through.streams.xpending(self._stream(stream, attempt), self.name)
+            attempt.note("ctx.stream.count", len(entries))
+            return [PendingMessage(entry.id, entry.consumer, entry.idle, entry.deliveries) for entry in entries]
+
+    @overload
+    async def claim(self, stream: str, *, min_idle: Ttl, count: int | None = None) -> list[StreamMessage[Any]]: ...
+    @overload
+    async def claim(self, stream: str, *, min_idle: Ttl, count: int | None = None, type: TypeForm[T]) -> list[StreamMessage[T]]: ...
+    async def claim(
+        self, stream: str, *, min_idle: Ttl, count: int | None = None, type: Any = None
+    ) -> list[StreamMessage[Any]]:
+        """Take over messages that have been pending for at least `min_idle`, the oldest first: their consumer died. Redis XAUTOCLAIM; STR-10.
+
+        Of several who claim at once each message goes to one. Choose `min_idle` longer than any handler takes.
+
+        Args:
+            stream: the stream's name.
+            min_idle: for how long a message must not have been delivered.
+            count: the most to take; 0 takes none, and `None` takes all.
+            type: what each message is converted to, as in `kv.get`.
+
+        Raises:
+            BackendFailed: `STORE_STREAM_GROUP_MISSING`.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_TTL_INVALID` for `min_idle`, `STORE_ARGUMENT_INVALID`.
+        """
+        with self._attempt(CLAIM) as attempt:
+            key, to_message = self._stream(stream, attempt), reader(self._codec, type)
+            idle, limit = waiting_seconds(min_idle, "min_idle"), optional_whole_number(count, "count", least=0)
+            if limit == 0:
+                return []
+            entries = await self._through.streams.xautoclaim(key, self.name, self.consumer, idle, count=limit)
+            attempt.note("ctx.stream.count", len(entries))
+            return [to_message(entry) for entry in entries]
+
+    def _stream(self, stream: str, attempt: Attempt) -> str:
+        key = self._prefix + checked_name(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
+        attempt.note("ctx.stream.name", stream)
+        attempt.note("ctx.stream.group", self.name)
+        attempt.note("ctx.stream.consumer", self.consumer)
+        return key

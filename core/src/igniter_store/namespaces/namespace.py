@@ -1,0 +1,69 @@
+"""What every namespace of a store stands on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from msgspec import Struct
+
+from igniter_store.keys import full_key
+from igniter_store.operation import Attempt, Observer, Operation, Sink
+
+if TYPE_CHECKING:
+    import logging
+
+    from igniter_store.connection import Capabilities
+    from igniter_store.scopes import Scope
+    from igniter_store.serialization import Codec
+
+
+class Surroundings(Struct, frozen=True):
+    """What the namespaces of one store share: where it is, and what it goes through.
+
+    Attributes:
+        prefix: what the store's keys begin with, up to the colon before the namespace.
+        through: the way to the adapter.
+    """
+
+    service: str
+    scopes: tuple[Scope, ...]
+    prefix: str
+    through: Capabilities
+    codec: Codec
+    sink: Sink | None
+    logger: logging.Logger
+    backend: str
+
+    def attributes(self, namespace: str) -> dict[str, Any]:
+        """What telemetry says of every operation in `namespace`; never an identifier."""
+        attributes: dict[str, Any] = {"ctx.store.service": self.service, "ctx.store.namespace": namespace}
+        if self.scopes:
+            attributes["ctx.store.scope_key"] = self.scopes[-1].key
+            attributes["ctx.store.scope_depth"] = len(self.scopes)
+        return attributes
+
+
+class Namespace:
+    """A group of operations over keys that begin alike.
+
+    Attributes:
+        word: the namespace's word in keys.
+        told_as: its word in telemetry, where that differs.
+    """
+
+    word: ClassVar[str]
+    told_as: ClassVar[str | None] = None
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._through: Final = surroundings.through
+        self._codec: Final = surroundings.codec
+        self._prefix: Final = f"{surroundings.prefix}{self.word}:"
+        self._observer: Final = Observer(
+            surroundings.sink, surroundings.backend, surroundings.attributes(self.told_as or self.word)
+        )
+
+    def _attempt(self, operation: Operation) -> Attempt:
+        return self._observer.attempt(operation)
+
+    def _key(self, key: str) -> str:
+        return full_key(self._prefix, key)

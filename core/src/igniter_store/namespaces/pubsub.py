@@ -1,0 +1,212 @@
+"""`store.events`: messages to whoever listens now, by name or by pattern, with a schema where one is declared.
+
+Semantics are clauses PUB-1 to PUB-11 of the contract: at most once, in order for each publisher, nothing kept for later subscribers.
+Operations raise what those of `store.kv` raise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from igniter_store.arguments import invalid, whole_number
+from igniter_store.contract import ErrorCode, StoreError, escape
+from igniter_store.events.bound import BoundEvent, Handler
+from igniter_store.events.declared import EventGroup, namespace_of
+from igniter_store.events.envelope import Actor, EventContext, unwrap, wrap
+from igniter_store.events.names import is_pattern, name_to_publish, name_to_subscribe
+from igniter_store.events.registry import EventRegistry, unknown_event
+from igniter_store.events.subscription import EventStream, EventSubscription, Feed
+from igniter_store.namespaces.namespace import Namespace, Surroundings
+from igniter_store.operation import Attempt, Operation
+
+if TYPE_CHECKING:
+    from igniter_store.connection import Connection
+    from igniter_store.contract import GapCallback, MessageCallback, Subscription
+    from igniter_store.schema import Schema
+
+G = TypeVar("G", bound=EventGroup)
+
+PUBLISH: Final = Operation("events.publish", ErrorCode.STORE_PUBLISH_FAILED)
+SUBSCRIBE: Final = Operation("events.subscribe", ErrorCode.STORE_SUBSCRIBE_FAILED)
+UNSUBSCRIBE: Final = Operation("events.unsubscribe", ErrorCode.STORE_UNSUBSCRIBE_FAILED)
+HANDLE: Final = Operation("events.handle", ErrorCode.STORE_OPERATION_FAILED)
+
+
+class EventsNamespace(Namespace):
+    """Events. Registered ones are attributes, too: `store.events.user.created.publish(...)`; `store.events["user"]` for other names."""
+
+    word = "events"
+
+    def __init__(self, surroundings: Surroundings, connection: Connection, registry: EventRegistry, actor: Actor | None) -> None:
+        super().__init__(surroundings)
+        self._connection: Final = connection
+        self._registry: Final = registry
+        self._actor: Final = actor
+        self._scopes: Final = surroundings.scopes
+        self._logger: Final = surroundings.logger
+
+    async def publish(self, event: str, data: Any) -> int:
+        """Send `data` to everybody who subscribed to this name in this store and scope. Redis PUBLISH; PUB-2, PUB-3, PUB-11.
+
+        Args:
+            event: the full name, such as "user:created". In a registered namespace it must be a registered one.
+            data: anything that the serializer takes; the event's schema checks it first, and what the schema returns is sent.
+
+        Returns:
+            How many subscriptions got it, where the backend knows; else 0.
+
+        Raises:
+            EventError: `STORE_INVALID_EVENT_NAME`, `STORE_SCHEMA_CHANNEL_NOT_FOUND`, `STORE_SCHEMA_VALIDATION_FAILED`; nothing was sent.
+            SerializationError: `STORE_SERIALIZATION_FAILED`; nothing was sent.
+        """
+        with self._attempt(PUBLISH) as attempt:
+            name = name_to_publish(event)
+            self._note(attempt, name)
+            if self._registry.validate_publish:
+                self._registry.require(name)
+            return await self._publish(name, data, self._registry.schema(name))
+
+    async def subscribe(self, event: str, handler: Handler[Any], *, max_queue: int = 1000) -> EventSubscription:
+        """Call `handler` with the context of each event; returns when the subscription is live. Redis SUBSCRIBE, PSUBSCRIBE; PUB-1, PUB-7.
+
+        Args:
+            event: one name, or a pattern with `*`, `?`, `[ab]`, and `\\` before what is meant literally.
+            handler: a function or coroutine function of one `EventContext`. Events come to it in order, one at a time. When it raises,
+                that is logged and the next event comes.
+            max_queue: how many events may wait for a slow handler; then the oldest are dropped, counted in `.dropped`, and logged once.
+
+        If the call is cancelled, no subscription remains.
+
+        Raises:
+            EventError: `STORE_INVALID_EVENT_NAME`.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` for a handler that can't be called, or another `max_queue`.
+        """
+        return await self.subscribe_typed(event, handler, None, max_queue)
+
+    def listen(self, event: str, *, max_queue: int = 1000) -> EventStream[Any]:
+        """Events to iterate over: `async with store.events.listen("user:*") as stream: async for ctx in stream: ...`.
+
+        The subscription is live from entering until leaving. Arguments and errors as `subscribe`, raised on entering.
+        """
+        return self.listen_typed(event, None, max_queue)
+
+    def bind(self, events: type[G]) -> G:
+        """The declared class `events` over this store: `users = store.events.bind(UserEvents); await users.created.publish(...)`.
+
+        The class need not be registered with `add_events`. What its subscribers get is converted to the declared types.
+
+        Raises:
+            EventError: `STORE_MISSING_NAMESPACE`.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `EventGroup`.
+        """
+        return events(self, namespace_of(events))
+
+    def __getattr__(self, namespace: str) -> Any:
+        # Only called for what is no attribute: the registered namespaces. Python itself asks for private names, when copying for example.
+        if namespace.startswith("_"):
+            raise AttributeError(namespace)
+        return _step(self, self._registry, namespace)
+
+    def __getitem__(self, namespace: str) -> Any:
+        return _step(self, self._registry, namespace)
+
+    def bound(self, event: str, schema: Schema) -> BoundEvent[Any]:
+        """The declared event of this full name."""
+        return BoundEvent(self, event, schema, is_typed=True)
+
+    async def publish_checked(self, event: str, data: Any, schema: Schema) -> int:
+        """`publish` for a name that was declared."""
+        with self._attempt(PUBLISH) as attempt:
+            self._note(attempt, event)
+            return await self._publish(event, data, schema)
+
+    async def subscribe_typed(self, event: str, handler: Handler[Any], schema: Schema | None, max_queue: int) -> EventSubscription:
+        """`subscribe`, with conversion to what `schema` returns."""
+        with self._attempt(SUBSCRIBE) as attempt:
+            feed = self._feed(event, schema, max_queue)
+            self._note(attempt, event)
+            if not callable(handler):
+                raise invalid("`handler` is a function or coroutine function that takes one EventContext.")
+            await feed.start()
+        return EventSubscription(feed, handler)
+
+    def listen_typed(self, event: str, schema: Schema | None, max_queue: int) -> EventStream[Any]:
+        """`listen`, with conversion to what `schema` returns."""
+        feed = self._feed(event, schema, max_queue)
+        return EventStream(feed, lambda: self._attempt_on(SUBSCRIBE, event))
+
+    def _note(self, attempt: Attempt, name: str) -> None:
+        attempt.note("ctx.events.channel", name)
+        attempt.note("ctx.events.wildcard", is_pattern(name))
+
+    def _attempt_on(self, operation: Operation, name: str) -> Attempt:
+        return self._observer.attempt(operation, {"ctx.events.channel": name, "ctx.events.wildcard": is_pattern(name)})
+
+    async def _publish(self, event: str, data: Any, schema: Schema | None) -> int:
+        if schema is not None and self._registry.validate_publish:
+            data = self._validated(schema, data, event)
+        payload = self._codec.encode(wrap(event, data, self._scopes, self._actor))
+        return await self._through.pubsub.publish(self._prefix + event, payload)
+
+    def _validated(self, schema: Schema, data: Any, event: str) -> Any:
+        try:
+            return schema.validate(data, event)
+        except StoreError as error:
+            if self._registry.throw_on_validation_error:
+                raise
+            self._logger.warning("%s It passes, since throw_on_validation_error is off.", error.message)
+            return data
+
+    def _feed(self, event: str, schema: Schema | None, max_queue: int) -> Feed:
+        name = name_to_subscribe(event)
+        size = whole_number(max_queue, "max_queue", least=1)
+
+        async def subscribe(callback: MessageCallback, on_gap: GapCallback) -> Subscription:
+            pubsub = self._through.pubsub
+            if is_pattern(name):
+                return await pubsub.psubscribe(escape(self._prefix) + name, callback, on_gap=on_gap)
+            return await pubsub.subscribe(self._prefix + name, callback, on_gap=on_gap)
+
+        def read(channel: str, payload: bytes) -> EventContext[Any]:
+            context = unwrap(self._codec.decode_any(payload), channel.removeprefix(self._prefix))
+            if schema is not None:
+                return context.with_data(schema.validate(context.data, context.type))
+            registered = self._registry.schema(context.type) if self._registry.validate_subscribe else None
+            return context if registered is None else context.with_data(self._validated(registered, context.data, context.type))
+
+        return Feed(
+            name,
+            connection=self._connection,
+            logger=self._logger,
+            subscribe=subscribe,
+            read=read,
+            handling=lambda: self._attempt_on(HANDLE, name),
+            unsubscribing=lambda: self._attempt_on(UNSUBSCRIBE, name),
+            max_queue=size,
+        )
+
+
+class _Branch:
+    """A registered namespace or group, whose attributes are its events and groups."""
+
+    def __init__(self, events: EventsNamespace, registry: EventRegistry, path: str) -> None:
+        self._events = events
+        self._registry = registry
+        self._path = path
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return _step(self._events, self._registry, f"{self._path}:{name}")
+
+    def __getitem__(self, name: str) -> Any:
+        return _step(self._events, self._registry, f"{self._path}:{name}")
+
+
+def _step(events: EventsNamespace, registry: EventRegistry, path: str) -> Any:
+    schema = registry.schema(path)
+    if schema is not None:
+        return BoundEvent(events, path, schema, is_typed=False)
+    if registry.has_branch(path):
+        return _Branch(events, registry, path)
+    raise unknown_event(path, registry.schemas)

@@ -1,0 +1,147 @@
+"""`store.streams`: logs that groups of consumers share out.
+
+Semantics are clauses STR-1 to STR-19 of the contract. Messages are values, kept in one field named `data`; an entry that other software
+wrote with other fields is read as a dict of them (STR-17). Operations are atomic and raise what those of `store.kv` raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+
+from igniter_store.arguments import boolean, optional_whole_number, whole_number
+from igniter_store.contract import ErrorCode, GroupInfo, StreamEntry
+from igniter_store.keys import checked_name
+from igniter_store.namespaces.groups import ConsumerGroup
+from igniter_store.namespaces.messages import FIELD, StreamMessage, bound, reader, stream_ids
+from igniter_store.namespaces.namespace import Namespace, Surroundings
+from igniter_store.operation import Attempt, Operation
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
+
+T = TypeVar("T")
+
+APPEND: Final = Operation("streams.append", ErrorCode.STORE_STREAM_APPEND_FAILED, event="stream.append")
+RANGE: Final = Operation("streams.range", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.range")
+LENGTH: Final = Operation("streams.length", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.length")
+TRIM: Final = Operation("streams.trim", ErrorCode.STORE_OPERATION_FAILED, event="stream.trim")
+REMOVE: Final = Operation("streams.remove", ErrorCode.STORE_DELETE_FAILED, event="stream.remove")
+GROUPS: Final = Operation("streams.groups", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.groups")
+
+
+class StreamNamespace(Namespace):
+    """Streams under keys."""
+
+    word = "streams"
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        super().__init__(surroundings)
+        self._surroundings: Final = surroundings
+
+    async def append(self, stream: str, message: Any, *, max_len: int | None = None, approximate: bool = True) -> str:
+        """Add a message, and return its id, which is greater than every id before it. Redis XADD; STR-1.
+
+        Args:
+            stream: the stream's name; it is made when it is missing.
+            message: anything that the serializer takes.
+            max_len: keep the newest so many, in the same step.
+            approximate: let the backend keep some hundreds more, which is cheaper (STR-3).
+
+        Raises:
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for another argument.
+            SerializationError: `STORE_SERIALIZATION_FAILED`; nothing was sent.
+        """
+        with self._attempt(APPEND) as attempt:
+            key = self._stream(stream, attempt)
+            length = optional_whole_number(max_len, "max_len", least=0)
+            return await self._through.streams.xadd(
+                key, {FIELD: self._codec.encode(message)}, max_len=length, approximate=boolean(approximate, "approximate")
+            )
+
+    @overload
+    async def range(
+        self, stream: str, *, start: str = "-", end: str = "+", count: int | None = None, reverse: bool = False
+    ) -> list[StreamMessage[Any]]: ...
+    @overload
+    async def range(
+        self, stream: str, *, start: str = "-", end: str = "+", count: int | None = None, reverse: bool = False, type: TypeForm[T]
+    ) -> list[StreamMessage[T]]: ...
+    async def range(  # noqa: PLR0913 - api.md's
+        self, stream: str, *, start: str = "-", end: str = "+", count: int | None = None, reverse: bool = False, type: Any = None
+    ) -> list[StreamMessage[Any]]:
+        """The messages from `start` to `end`, both included, the oldest first; `reverse` gives the newest first. Redis XRANGE; STR-2.
+
+        Args:
+            stream: the stream's name; a missing one has no messages.
+            start: an id, `<milliseconds>`, `-` for the beginning, or `(` before an id to leave that out.
+            end: the same, `+` for the end.
+            count: the most to return, counted from `start`, or from `end` with `reverse`; 0 returns none.
+            reverse: the newest first.
+            type: what each message is converted to, as in `kv.get`.
+
+        Raises:
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed id or another argument.
+        """
+        with self._attempt(RANGE) as attempt:
+            key, read = self._stream(stream, attempt), reader(self._codec, type)
+            low, high = bound(start, "start"), bound(end, "end")
+            limit = optional_whole_number(count, "count", least=0)
+            newest_first = boolean(reverse, "reverse")
+            if limit == 0:
+                entries: list[StreamEntry] = []
+            elif newest_first:
+                entries = await self._through.streams.xrevrange(key, high, low, count=limit)
+            else:
+                entries = await self._through.streams.xrange(key, low, high, count=limit)
+            attempt.note("ctx.stream.count", len(entries))
+            return [read(entry) for entry in entries]
+
+    async def length(self, stream: str) -> int:
+        """How many messages there are; 0 when there is no such stream. Redis XLEN; STR-14."""
+        with self._attempt(LENGTH) as attempt:
+            key = self._stream(stream, attempt)
+            length = await self._through.streams.xlen(key)
+            attempt.note("ctx.stream.count", length)
+            return length
+
+    async def trim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
+        """Keep the newest `max_len` messages (some more with `approximate`), and say how many were removed. Redis XTRIM; STR-3, STR-14."""
+        with self._attempt(TRIM) as attempt:
+            key, length = self._stream(stream, attempt), whole_number(max_len, "max_len", least=0)
+            removed = await self._through.streams.xtrim(key, length, approximate=boolean(approximate, "approximate"))
+            attempt.note("ctx.stream.count", removed)
+            return removed
+
+    async def remove(self, stream: str, ids: Iterable[str]) -> int:
+        """Remove messages, and say how many were there. Redis XDEL; STR-14. One malformed id: `STORE_ARGUMENT_INVALID`, and none is removed."""
+        with self._attempt(REMOVE) as attempt:
+            key, wanted = self._stream(stream, attempt), stream_ids(ids)
+            removed = await self._through.streams.xdel(key, wanted) if wanted else 0
+            attempt.note("ctx.stream.count", removed)
+            return removed
+
+    async def groups(self, stream: str) -> list[GroupInfo]:
+        """The groups of the stream, with what they have still to read and to acknowledge. Redis XINFO GROUPS; STR-19."""
+        with self._attempt(GROUPS) as attempt:
+            key = self._stream(stream, attempt)
+            groups = await self._through.streams.xgroups(key)
+            attempt.note("ctx.stream.count", len(groups))
+            return groups
+
+    def group(self, group: str, consumer: str) -> ConsumerGroup:
+        """The consumer `consumer` of the group `group`, to read with. Nothing is sent.
+
+        Raises:
+            InvalidArgument: `STORE_STREAM_GROUP_REQUIRED`, `STORE_STREAM_CONSUMER_REQUIRED`, `STORE_KEY_INVALID`.
+        """
+        return ConsumerGroup(
+            self._surroundings,
+            checked_name(group, "group's name", ErrorCode.STORE_STREAM_GROUP_REQUIRED),
+            checked_name(consumer, "consumer's name", ErrorCode.STORE_STREAM_CONSUMER_REQUIRED),
+        )
+
+    def _stream(self, stream: str, attempt: Attempt) -> str:
+        key = self._prefix + checked_name(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
+        attempt.note("ctx.stream.name", stream)
+        return key

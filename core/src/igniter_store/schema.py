@@ -1,0 +1,64 @@
+"""Schemas of events: what a payload has to look like.
+
+Rule: a schema is a type that msgspec can convert to, a pydantic model, or an object with `validate(value) -> value`.
+Rule: what a schema returns is what is published, so defaults are filled in and conversions are done.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from igniter_store.contract import ErrorCode, StoreError, store_error
+from igniter_store.serialization import convert, is_pydantic_model, reason
+
+
+class Schema:
+    """One schema, checked when it is registered.
+
+    Raises:
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that can't be a schema.
+    """
+
+    __slots__ = ("_source", "_validate")
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        validate = None if isinstance(source, type) else getattr(source, "validate", None)
+        self._validate = validate if callable(validate) else None
+        if self._validate is None and not _is_convertible(source):
+            raise store_error(
+                ErrorCode.STORE_CONFIGURATION_INVALID,
+                "An event's schema is a type that msgspec converts to, a pydantic model, or an object with validate(value).",
+            )
+
+    def validate(self, value: Any, event: str) -> Any:
+        """`value` as the schema returns it.
+
+        Raises:
+            EventError: `STORE_SCHEMA_VALIDATION_FAILED`, with the place and the types, without the payload.
+        """
+        try:
+            return convert(value, self._source) if self._validate is None else self._validate(value)
+        except Exception as error:  # noqa: BLE001 - a schema of the user's may raise anything
+            # Not chained: pydantic's errors, and most people's, quote the payload.
+            raise _mismatch(event, error) from None
+
+
+def _is_convertible(source: Any) -> bool:
+    if is_pydantic_model(source):
+        return True
+    try:
+        msgspec.json.Decoder(source)
+    except Exception:  # noqa: BLE001 - whatever is wrong with a type that a user made
+        return False
+    return source is not None
+
+
+def _mismatch(event: str, error: Exception) -> StoreError:
+    return store_error(
+        ErrorCode.STORE_SCHEMA_VALIDATION_FAILED,
+        f"The payload does not fit the schema of event {event!r}: {reason(error)}.",
+        details={"event": event, "error": type(error).__name__},
+    )

@@ -1,0 +1,99 @@
+"""Scopes: the tenants that a store's keys belong to.
+
+Rule: a scope is a pair of a key that the builder declared and an identifier; both stand between colons in every key, so neither holds one.
+Rule: a declared scope that is required must be in the chain before anything else is done.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from igniter_store.contract import ErrorCode, store_error
+from igniter_store.keys import NAMESPACES, OWN_NAMESPACES, ROOT, is_part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from igniter_store.contract import StoreError
+
+
+class Scope(Struct, frozen=True):
+    """One step of a scope chain, as events carry it."""
+
+    key: str
+    identifier: str
+
+
+class ScopeDefinition(Struct, frozen=True):
+    """A scope that the builder declared."""
+
+    key: str
+    required: bool = False
+    description: str | None = None
+
+
+def scope_key(key: Any) -> str:
+    """`key`, when it can name a scope."""
+    if key is None or key == "":
+        raise store_error(ErrorCode.STORE_SCOPE_KEY_REQUIRED, "The scope's key is missing. Give a str such as 'organization'.")
+    if not isinstance(key, str) or not is_part(key) or key in {*NAMESPACES, *OWN_NAMESPACES}:
+        words = ", ".join((*NAMESPACES, *OWN_NAMESPACES))
+        raise store_error(
+            ErrorCode.STORE_INVALID_SCOPE_KEY,
+            f"A scope's key is a str without ':' and control characters, and none of the words {words}.",
+        )
+    return key
+
+
+def make_scope(key: Any, identifier: Any, definitions: Mapping[str, ScopeDefinition]) -> Scope:
+    """The scope `key` = `identifier`, when `definitions` (if there are any) know the key."""
+    name = scope_key(key)
+    if definitions and name not in definitions:
+        raise store_error(
+            ErrorCode.STORE_INVALID_SCOPE_KEY,
+            f"The scope {name!r} was not declared; declared are {', '.join(definitions)}. Use one of these, or declare it with add_scope().",
+            details={"scope_key": name, "declared": list(definitions)},
+        )
+    if identifier is None or identifier == "":
+        raise store_error(ErrorCode.STORE_SCOPE_IDENTIFIER_REQUIRED, f"The identifier of scope {name!r} is missing. Give a str or an int.")
+    if isinstance(identifier, bool) or not isinstance(identifier, str | int):
+        raise store_error(
+            ErrorCode.STORE_SCOPE_INVALID, f"The identifier of scope {name!r} is a str or an int, not {type(identifier).__name__}."
+        )
+    text = _text(identifier)
+    if not is_part(text):
+        raise store_error(
+            ErrorCode.STORE_SCOPE_INVALID,
+            f"The identifier of scope {name!r} holds ':', a control character or a lone surrogate, and could pass for another scope. "
+            "Encode it first.",
+        )
+    return Scope(name, text)
+
+
+def missing_scope(chain: Sequence[Scope], definitions: Mapping[str, ScopeDefinition]) -> Callable[[], StoreError] | None:
+    """What makes the error of a store whose chain lacks a required scope; `None` when it lacks none."""
+    present = {scope.key for scope in chain}
+    missing = [key for key, definition in definitions.items() if definition.required and key not in present]
+    if not missing:
+        return None
+    return lambda: store_error(
+        ErrorCode.STORE_SCOPE_REQUIRED,
+        f"The scope {missing[0]!r} is required and this store has none. Use store.scope({missing[0]!r}, identifier) and call that.",
+        details={"missing": missing},
+    )
+
+
+def prefix_of(service: str, chain: Sequence[Scope]) -> str:
+    """What the keys of this service and chain begin with, up to the colon before the namespace."""
+    return ":".join((ROOT, service, *(part for scope in chain for part in (scope.key, scope.identifier)))) + ":"
+
+
+def _text(identifier: str | int) -> str:
+    if isinstance(identifier, str):
+        return str.__str__(identifier)
+    try:
+        return int.__repr__(identifier)
+    except ValueError:  # CPython refuses to spell integers of thousands of digits
+        return ":"

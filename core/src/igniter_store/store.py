@@ -1,0 +1,245 @@
+"""The store: one adapter, one service, and everything that a user calls.
+
+Rule: a store is cheap; `scope` and `as_actor` give new ones over the same connection.
+Rule: the first operation opens the store. `async with store:` opens it before, and closes it afterwards.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Generic, LiteralString, TypeVar
+
+from msgspec import Struct
+
+from igniter_store.arguments import invalid
+from igniter_store.connection import Capabilities, Connection, RefusedCapabilities
+from igniter_store.contract import Adapter, ErrorCode
+from igniter_store.events.envelope import Actor
+from igniter_store.events.registry import EventRegistry
+from igniter_store.namespaces.batches import BatchNamespace
+from igniter_store.namespaces.claims import ClaimNamespace
+from igniter_store.namespaces.counters import CounterNamespace
+from igniter_store.namespaces.keyvalue import KeyValueNamespace
+from igniter_store.namespaces.namespace import Surroundings
+from igniter_store.namespaces.pubsub import EventsNamespace
+from igniter_store.namespaces.scan import DevNamespace
+from igniter_store.namespaces.streams import StreamNamespace
+from igniter_store.operation import Observer, Operation, Sink
+from igniter_store.scopes import Scope, ScopeDefinition, make_scope, missing_scope, prefix_of
+from igniter_store.serialization import Codec
+
+if TYPE_CHECKING:
+    import logging
+    from types import TracebackType
+
+    from typing import Never
+
+    from typing_extensions import Self
+
+    from igniter_store.builder import StoreBuilder
+
+S = TypeVar("S", bound=LiteralString)
+
+
+class Configuration(Struct, frozen=True):
+    """What a builder has gathered, and all stores over one connection share."""
+
+    adapter: Adapter
+    service: str
+    codec: Codec
+    logger: logging.Logger
+    sink: Sink | None
+    scopes: dict[str, ScopeDefinition]
+    events: EventRegistry
+
+
+PING: Final = Operation("ping", ErrorCode.STORE_OPERATION_FAILED)
+
+
+class Store(Generic[S]):
+    """The state that services share. Made by `Store.create()...build()` or `Store.from_url(...)`.
+
+    Attributes:
+        kv: values under keys.
+        counter: whole numbers that many change at once.
+        claim: at most one owner at a time.
+        batch: many keys of `kv` at once.
+        events: messages to whoever listens now.
+        streams: logs that groups of consumers share out.
+        dev: looking at the keys that are there.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        connection: Connection | None = None,
+        scopes: tuple[Scope, ...] = (),
+        actor: Actor | None = None,
+    ) -> None:
+        self._configuration = configuration
+        self._connection = Connection(configuration.adapter) if connection is None else connection
+        self._scopes = scopes
+        self._actor = actor
+
+    @staticmethod
+    def create() -> StoreBuilder[Never]:
+        """A builder, to choose the adapter, the service and the rest."""
+        from igniter_store.builder import StoreBuilder  # noqa: PLC0415 - the builder stands on the store; this is its door
+
+        return StoreBuilder()
+
+    @staticmethod
+    def from_url(url: str, *, service: str, **options: Any) -> Store[str]:
+        """A store for `url`, not yet opened.
+
+        Args:
+            url: such as `memory://`, `sqlite:///state.db` or `redis://localhost:6379/0`; its backend has to be installed.
+            service: what the keys of this program begin with; two services never meet.
+            options: the adapter's own.
+
+        Raises:
+            ConfigurationError: `STORE_BACKEND_UNKNOWN` with the extra to install, `STORE_SERVICE_REQUIRED`, `STORE_CONFIGURATION_INVALID`.
+        """
+        return Store.create().with_url(url, **options).with_service(service).build()
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter, for those who must go around the store."""
+        return self._configuration.adapter
+
+    @property
+    def service(self) -> str:
+        """The service that the keys begin with."""
+        return self._configuration.service
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The chain of scopes that this store is in, outermost first."""
+        return self._scopes
+
+    @property
+    def logger(self) -> logging.Logger:
+        """Where the store logs what nobody could be told by an exception."""
+        return self._configuration.logger
+
+    @property
+    def is_open(self) -> bool:
+        """True between opening, by `open` or the first operation, and `close`."""
+        return self._connection.is_open
+
+    async def open(self) -> None:
+        """Connect. While open: nothing happens. After `close`: opens anew; LIF-1.
+
+        Raises:
+            BackendUnavailable: `STORE_CONNECTION_FAILED` when the backend isn't there; LIF-3.
+        """
+        await self._connection.open()
+
+    async def close(self) -> None:
+        """End subscriptions, blocked reads and the connection, of this store and of all its scopes. Idempotent; LIF-5.
+
+        Handlers that are running are cancelled; who waits gets `STORE_CLOSED`. An adapter that was open before this store stays open.
+        """
+        await self._connection.close()
+
+    async def ping(self) -> float:
+        """Ask the backend for a sign of life; the seconds that it took.
+
+        Raises:
+            BackendUnavailable, BackendTimeout: when there is none.
+            StoreClosed: `STORE_CLOSED`.
+        """
+        with self._observer.attempt(PING):
+            return await self._connection.ping()
+
+    def scope(self, key: S, identifier: str | int) -> Store[S]:
+        """The store of a tenant, over the same connection; nothing is sent.
+
+        Args:
+            key: one that `add_scope` declared; any, when none was.
+            identifier: the tenant's, a `str` without `:` and control characters, or an `int`.
+
+        Raises:
+            ScopeError: `STORE_SCOPE_KEY_REQUIRED`, `STORE_INVALID_SCOPE_KEY`, `STORE_SCOPE_IDENTIFIER_REQUIRED`, `STORE_SCOPE_INVALID`.
+        """
+        scope = make_scope(key, identifier, self._configuration.scopes)
+        return Store(self._configuration, self._connection, (*self._scopes, scope), self._actor)
+
+    def as_actor(self, id: str | int, *, type: str | None = None) -> Store[S]:
+        """The same store, whose events say that this actor caused them; nothing is sent.
+
+        Raises:
+            InvalidArgument: `STORE_ARGUMENT_INVALID` for an id that is no `str` or `int`, or is empty.
+        """
+        if isinstance(id, bool) or not isinstance(id, str | int) or id == "":  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a checker
+            raise invalid("The actor's `id` is a non-empty str or an int.")
+        if type is not None and (not isinstance(type, str) or not type):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise invalid("The actor's `type` is a non-empty str, or left out.")
+        return Store(self._configuration, self._connection, self._scopes, Actor(str(id), type))
+
+    @cached_property
+    def kv(self) -> KeyValueNamespace:
+        """Values under keys."""
+        return KeyValueNamespace(self._surroundings)
+
+    @cached_property
+    def counter(self) -> CounterNamespace:
+        """Whole numbers that many change at once."""
+        return CounterNamespace(self._surroundings)
+
+    @cached_property
+    def claim(self) -> ClaimNamespace:
+        """At most one owner at a time."""
+        return ClaimNamespace(self._surroundings)
+
+    @cached_property
+    def batch(self) -> BatchNamespace:
+        """Many keys of `kv` at once."""
+        return BatchNamespace(self._surroundings)
+
+    @cached_property
+    def events(self) -> EventsNamespace:
+        """Messages to whoever listens now."""
+        return EventsNamespace(self._surroundings, self._connection, self._configuration.events, self._actor)
+
+    @cached_property
+    def streams(self) -> StreamNamespace:
+        """Logs that groups of consumers share out."""
+        return StreamNamespace(self._surroundings)
+
+    @cached_property
+    def dev(self) -> DevNamespace:
+        """Looking at the keys that are there."""
+        return DevNamespace(self._surroundings)
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        # Without identifiers: they name tenants.
+        scopes = ", ".join(scope.key for scope in self._scopes)
+        return f"<Store {self.service!r} on {self.adapter.name}{f', scoped by {scopes}' if scopes else ''}>"
+
+    @cached_property
+    def _observer(self) -> Observer:
+        return Observer(None, self.adapter.name, {})
+
+    @cached_property
+    def _surroundings(self) -> Surroundings:
+        configuration = self._configuration
+        missing = missing_scope(self._scopes, configuration.scopes)
+        through: Capabilities = self._connection if missing is None else RefusedCapabilities(missing)
+        return Surroundings(
+            service=configuration.service,
+            scopes=self._scopes,
+            prefix=prefix_of(configuration.service, self._scopes),
+            through=through,
+            codec=configuration.codec,
+            sink=configuration.sink,
+            logger=configuration.logger,
+            backend=configuration.adapter.name,
+        )

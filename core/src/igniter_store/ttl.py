@@ -1,0 +1,64 @@
+"""Times that a user gives, as seconds.
+
+Rule: a time to live is above 0 and at most 10^10 seconds (317 years). Zero, NaN, infinity, bool and what is larger are refused before
+anything is sent: on a backend each of them would mean something else.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from igniter_store.contract import ErrorCode, store_error
+
+if TYPE_CHECKING:
+    from igniter_store.contract import StoreError
+
+Ttl: TypeAlias = int | float | timedelta
+"""Seconds, or a `timedelta`."""
+
+MAX_SECONDS: Final = 10_000_000_000
+
+
+def ttl_seconds(ttl: Ttl) -> float:
+    """`ttl` as seconds.
+
+    Raises:
+        InvalidArgument: `STORE_TTL_INVALID`.
+    """
+    seconds = _seconds(ttl)
+    if seconds is None or not 0 < seconds <= MAX_SECONDS:
+        raise _invalid("A TTL")
+    return seconds
+
+
+def optional_ttl_seconds(ttl: Ttl | None) -> float | None:
+    """As `ttl_seconds`; `None` stays `None`."""
+    return None if ttl is None else ttl_seconds(ttl)
+
+
+def waiting_seconds(time: Ttl, name: str) -> float:
+    """A time to wait or to have been idle, which may be 0."""
+    seconds = _seconds(time)
+    if seconds is None or not 0 <= seconds <= MAX_SECONDS:
+        raise _invalid(f"`{name}`", least="at least 0")
+    return seconds
+
+
+def _seconds(time: Any) -> float | None:
+    if isinstance(time, timedelta):
+        return time.total_seconds()
+    if isinstance(time, bool) or not isinstance(time, int | float):
+        return None
+    # Compared before it is converted: an int may be too large for a float.
+    if isinstance(time, int) and not -MAX_SECONDS <= time <= MAX_SECONDS:
+        return None
+    return float(time) if math.isfinite(time) else None
+
+
+def _invalid(name: str, *, least: str = "more than 0") -> StoreError:
+    return store_error(
+        ErrorCode.STORE_TTL_INVALID,
+        f"{name} is a number of seconds or a timedelta, {least} and at most 317 years; leave it out for none. Milliseconds passed as seconds?",
+    )

@@ -1,0 +1,77 @@
+"""An adapter that remembers every call, for tests that look at what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from igniter_store.contract import Adapter, Claims, Counters, KeyValue, PubSub, Scan, Streams
+
+_CAPABILITIES: Final = (KeyValue, Counters, Claims, PubSub, Streams, Scan)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """One call: the contract's method, and what it was given. It is recorded when it is made, whether or not it succeeds."""
+
+    method: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class RecordingAdapter(Adapter):
+    """Passes every call on to `inner` and remembers it.
+
+    The object has the capabilities of `inner`: it is an instance of the same capability classes.
+
+    Args:
+        inner: the adapter that does the work.
+
+    Attributes:
+        inner: the same.
+        calls: every call so far, in order; `calls.clear()` begins anew.
+    """
+
+    name = "recording"
+
+    def __new__(cls, inner: Adapter) -> RecordingAdapter:
+        capabilities = tuple(capability for capability in _CAPABILITIES if isinstance(inner, capability))
+        methods = {method: _recorded(method) for capability in capabilities for method in _own_methods(capability)}
+        shaped = type(cls.__name__, (cls, *capabilities), methods | {"name": inner.name, "in_process": inner.in_process})
+        return object.__new__(shaped)
+
+    def __init__(self, inner: Adapter) -> None:
+        self.inner: Final = inner
+        self.calls: list[RecordedCall] = []
+
+    def named(self, *methods: str) -> list[RecordedCall]:
+        """The calls of these methods, in order."""
+        return [call for call in self.calls if call.method in methods]
+
+    async def open(self) -> None:
+        await self._pass("open")
+        self.is_open = True
+
+    async def close(self) -> None:
+        self.is_open = False
+        await self._pass("close")
+
+    async def ping(self) -> float:
+        return await self._pass("ping")
+
+    async def _pass(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        self.calls.append(RecordedCall(method, args, kwargs))
+        return await getattr(self.inner, method)(*args, **kwargs)
+
+
+def _own_methods(capability: type) -> list[str]:
+    return [name for name, member in vars(capability).items() if getattr(member, "__isabstractmethod__", False)]
+
+
+def _recorded(method: str) -> Callable[..., Awaitable[Any]]:
+    async def call(self: RecordingAdapter, *args: Any, **kwargs: Any) -> Any:
+        return await self._pass(method, *args, **kwargs)
+
+    call.__name__ = call.__qualname__ = method
+    return call
