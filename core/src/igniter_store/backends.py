@@ -71,10 +71,11 @@ def adapter_from_url(url: Any, **options: Any) -> Adapter:
         return adapter.from_url(url, **options)
     except StoreError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - an adapter of others may raise anything
         # The cause is not chained: drivers like to quote the URL.
         raise store_error(
-            ErrorCode.STORE_CONFIGURATION_INVALID, f"The backend {adapter.name!r} can't use this URL or its options ({type(error).__name__})."
+            ErrorCode.STORE_CONFIGURATION_INVALID,
+            f"The backend {adapter.name!r} can't use this URL or its options ({type(error).__name__}).",
         ) from None
 
 

@@ -23,7 +23,7 @@ from igniter_store.serialization import JSON, Codec, Serializer
 from igniter_store.store import Configuration, Store
 from igniter_store.telemetry.registry import Telemetry
 
-S = TypeVar("S", bound=LiteralString)
+S = TypeVar("S", bound=str)
 K = TypeVar("K", bound=LiteralString)
 
 
@@ -49,9 +49,9 @@ class StoreBuilder(Generic[S]):
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `Adapter`; `STORE_ADAPTER_REQUIRED` for `None`.
         """
-        if adapter is None:  # pyright: ignore[reportUnnecessaryComparison]  # callers without a checker
+        if adapter is None:
             raise _adapter_required()
-        if not isinstance(adapter, Adapter):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(adapter, Adapter):
             raise _invalid("with_adapter() takes an Adapter, such as MemoryAdapter(); for a URL use with_url().")
         return self._with(adapter=adapter)
 
@@ -75,14 +75,14 @@ class StoreBuilder(Generic[S]):
         return self._with(service=name)
 
     def with_serializer(self, serializer: Serializer) -> StoreBuilder[S]:
-        """Encode values with `serializer`: JSON is the default, MSGPACK ships too, or any object with `encode(value)` and `decode(bytes, type)`.
+        """Encode values with `serializer`: JSON (the default), MSGPACK, or any object with `encode(value)` and `decode(bytes, type)`.
 
         With anything but JSON the TypeScript library can't read the values.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
-        if isinstance(serializer, type) or not isinstance(serializer, Serializer):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if isinstance(serializer, type) or not isinstance(serializer, Serializer):
             raise _invalid("A serializer is an object (not a class) with encode(value) -> bytes and decode(bytes, type) -> value.")
         return self._with(serializer=serializer)
 
@@ -92,7 +92,7 @@ class StoreBuilder(Generic[S]):
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
-        if not isinstance(logger, logging.Logger | logging.LoggerAdapter):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(logger, logging.Logger | logging.LoggerAdapter):
             raise _invalid("with_logger() takes a logging.Logger.")
         return self._with(logger=logger)
 
@@ -102,7 +102,7 @@ class StoreBuilder(Generic[S]):
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
-        if isinstance(telemetry, type) or not isinstance(telemetry, Telemetry):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if isinstance(telemetry, type) or not isinstance(telemetry, Telemetry):
             raise _invalid("Telemetry is an object (not a class) with emit(name, *, level, attributes).")
         return self._with(telemetry=telemetry)
 
@@ -185,7 +185,8 @@ class StoreBuilder(Generic[S]):
 
 def _adapter_required() -> Exception:
     return store_error(
-        ErrorCode.STORE_ADAPTER_REQUIRED, "A store needs an adapter: with_adapter(MemoryAdapter()), or with_url('memory://'), before build()."
+        ErrorCode.STORE_ADAPTER_REQUIRED,
+        "A store needs an adapter: with_adapter(MemoryAdapter()), or with_url('memory://'), before build().",
     )
 
 

@@ -9,15 +9,14 @@ Rule: who opened the adapter closes it. An adapter that was open when the store 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from igniter_store.contract import Claims, Counters, ErrorCode, KeyValue, PubSub, Scan, StoreError, Streams, store_error
 
 if TYPE_CHECKING:
-    from igniter_store.contract import Adapter
+    from collections.abc import Awaitable, Callable
 
-C = TypeVar("C")
+    from igniter_store.contract import Adapter
 
 
 class Closable(Protocol):
@@ -89,7 +88,7 @@ class Connection(Capabilities):
         """Forget `closable`, which ended by itself."""
         self._closables.discard(closable)
 
-    def _place(self, stand_in: Callable[[type[C]], C]) -> None:
+    def _place(self, stand_in: Callable[[], Any]) -> None:
         self.keyvalue = self._capability(KeyValue, stand_in)
         self.counters = self._capability(Counters, stand_in)
         self.claims = self._capability(Claims, stand_in)
@@ -97,54 +96,51 @@ class Connection(Capabilities):
         self.streams = self._capability(Streams, stand_in)
         self.scan = self._capability(Scan, stand_in)
 
-    def _capability(self, capability: type[C], stand_in: Callable[[type[C]], C]) -> C:
+    def _capability(self, capability: type, stand_in: Callable[[], Any]) -> Any:
         if isinstance(self.adapter, capability):
-            return stand_in(capability)
+            return stand_in()
         return refusing(
-            capability,
             lambda: store_error(
                 ErrorCode.STORE_CAPABILITY_UNSUPPORTED,
                 f"The backend does not offer {capability.__name__}. Choose one that does: `igniter-store backends` lists them.",
                 details={"capability": capability.__name__},
-            ),
+            )
         )
 
-    def _present(self, capability: type[C]) -> C:
-        del capability
-        return cast("C", self.adapter)
+    def _present(self) -> Any:
+        return self.adapter
 
-    def _opening(self, capability: type[C]) -> C:
+    def _opening(self) -> Any:
         async def respond(method: str, *args: Any, **kwargs: Any) -> Any:
             await self.open()
             return await getattr(self.adapter, method)(*args, **kwargs)
 
-        return cast("C", _StandIn(respond))
+        return _StandIn(respond)
 
-    def _closed(self, capability: type[C]) -> C:
-        return refusing(capability, closed)
+    def _closed(self) -> Any:
+        return refusing(closed)
 
 
 class RefusedCapabilities(Capabilities):
     """What a store uses that lacks a required scope: every operation raises the error that `make_error` makes."""
 
     def __init__(self, make_error: Callable[[], StoreError]) -> None:
-        self.keyvalue = refusing(KeyValue, make_error)
-        self.counters = refusing(Counters, make_error)
-        self.claims = refusing(Claims, make_error)
-        self.pubsub = refusing(PubSub, make_error)
-        self.streams = refusing(Streams, make_error)
-        self.scan = refusing(Scan, make_error)
+        self.keyvalue = refusing(make_error)
+        self.counters = refusing(make_error)
+        self.claims = refusing(make_error)
+        self.pubsub = refusing(make_error)
+        self.streams = refusing(make_error)
+        self.scan = refusing(make_error)
 
 
-def refusing(capability: type[C], make_error: Callable[[], StoreError]) -> C:
-    """Something like a `capability`, each of whose methods raises."""
-    del capability
+def refusing(make_error: Callable[[], StoreError]) -> Any:
+    """Something that passes for any capability, and each of whose methods raises."""
 
     async def respond(method: str, *args: Any, **kwargs: Any) -> Any:
         del method, args, kwargs
         raise make_error()
 
-    return cast("C", _StandIn(respond))
+    return _StandIn(respond)
 
 
 def closed() -> StoreError:

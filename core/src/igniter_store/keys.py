@@ -27,7 +27,7 @@ def full_key(prefix: str, key: Any) -> str:
 
 def checked_name(name: Any, what: str, missing: ErrorCode, *, invalid: ErrorCode = ErrorCode.STORE_KEY_INVALID) -> str:
     """`name`, a key or another name that a user chose, when it is non-empty text that UTF-8 can encode."""
-    if name is None or name == "":
+    if name is None or (isinstance(name, str) and not name):
         raise store_error(missing, f"The {what} is missing. Give a str of at least one character.")
     if not isinstance(name, str):
         raise store_error(invalid, f"The {what} has to be a str, not {type(name).__name__}.")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
     from types import TracebackType
+    from typing import Self
 
     from igniter_store.telemetry.registry import Telemetry
 
@@ -101,7 +102,7 @@ class Attempt:
         self._began = 0.0
         self._attributes: dict[str, Any] | None = None
 
-    def __enter__(self) -> Attempt:
+    def __enter__(self) -> Self:
         observer = self._observer
         if observer.sink is not None:
             self._attributes = observer.attributes.copy()

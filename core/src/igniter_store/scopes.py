@@ -36,7 +36,7 @@ class ScopeDefinition(Struct, frozen=True):
 
 def scope_key(key: Any) -> str:
     """`key`, when it can name a scope."""
-    if key is None or key == "":
+    if key is None or (isinstance(key, str) and not key):
         raise store_error(ErrorCode.STORE_SCOPE_KEY_REQUIRED, "The scope's key is missing. Give a str such as 'organization'.")
     if not isinstance(key, str) or not is_part(key) or key in {*NAMESPACES, *OWN_NAMESPACES}:
         words = ", ".join((*NAMESPACES, *OWN_NAMESPACES))
@@ -53,15 +53,13 @@ def make_scope(key: Any, identifier: Any, definitions: Mapping[str, ScopeDefinit
     if definitions and name not in definitions:
         raise store_error(
             ErrorCode.STORE_INVALID_SCOPE_KEY,
-            f"The scope {name!r} was not declared; declared are {', '.join(definitions)}. Use one of these, or declare it with add_scope().",
+            f"The scope {name!r} was not declared; declared are {', '.join(definitions)}. Use one of these, or add_scope().",
             details={"scope_key": name, "declared": list(definitions)},
         )
-    if identifier is None or identifier == "":
+    if identifier is None or (isinstance(identifier, str) and not identifier):
         raise store_error(ErrorCode.STORE_SCOPE_IDENTIFIER_REQUIRED, f"The identifier of scope {name!r} is missing. Give a str or an int.")
     if isinstance(identifier, bool) or not isinstance(identifier, str | int):
-        raise store_error(
-            ErrorCode.STORE_SCOPE_INVALID, f"The identifier of scope {name!r} is a str or an int, not {type(identifier).__name__}."
-        )
+        raise store_error(ErrorCode.STORE_SCOPE_INVALID, f"The identifier of {name!r} is a str or an int, not {type(identifier).__name__}.")
     text = _text(identifier)
     if not is_part(text):
         raise store_error(

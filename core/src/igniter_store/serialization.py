@@ -117,7 +117,7 @@ class Codec:
         """
         wanted = Any if type is None else type
         if self._make_decoder is None:
-            decode = functools.partial(_decode_with, self._serializer, wanted)
+            decode: Decoder = functools.partial(_decode_with, self._serializer, wanted)
         else:
             try:
                 decode = self._make_decoder(wanted)
@@ -204,7 +204,7 @@ def _decode_with(serializer: Serializer, type: Any, data: bytes) -> Any:
     return serializer.decode(data, type)
 
 
-_CONTAINERS: Final = frozenset({dict, list, tuple})
+_CONTAINERS: Final[frozenset[Any]] = frozenset({dict, list, tuple})
 
 
 def _refuse_foreign_keys(value: Any) -> None:
@@ -239,7 +239,7 @@ def _unencodable(value: Any, error: Exception) -> StoreError:
     cause = own or ("it is nested too deeply, or holds itself" if isinstance(error, RecursionError) else type(error).__name__)
     return store_error(
         ErrorCode.STORE_SERIALIZATION_FAILED,
-        f"The value, a {type(value).__name__}, can't be encoded: {cause}. Convert it to plain data, a dataclass, a struct or a model first.",
+        f"The value, a {type(value).__name__}, can't be encoded: {cause}. Make it plain data, a dataclass, a struct or a model.",
         details={"type": type(value).__name__, "error": type(error).__name__},
     )
 

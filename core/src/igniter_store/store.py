@@ -7,7 +7,7 @@ Rule: the first operation opens the store. `async with store:` opens it before, 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, LiteralString, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
@@ -15,7 +15,6 @@ from igniter_store.arguments import invalid
 from igniter_store.connection import Capabilities, Connection, RefusedCapabilities
 from igniter_store.contract import Adapter, ErrorCode
 from igniter_store.events.envelope import Actor
-from igniter_store.events.registry import EventRegistry
 from igniter_store.namespaces.batches import BatchNamespace
 from igniter_store.namespaces.claims import ClaimNamespace
 from igniter_store.namespaces.counters import CounterNamespace
@@ -26,19 +25,17 @@ from igniter_store.namespaces.scan import DevNamespace
 from igniter_store.namespaces.streams import StreamNamespace
 from igniter_store.operation import Observer, Operation, Sink
 from igniter_store.scopes import Scope, ScopeDefinition, make_scope, missing_scope, prefix_of
-from igniter_store.serialization import Codec
 
 if TYPE_CHECKING:
     import logging
     from types import TracebackType
-
-    from typing import Never
-
-    from typing_extensions import Self
+    from typing import Never, Self
 
     from igniter_store.builder import StoreBuilder
+    from igniter_store.events.registry import EventRegistry
+    from igniter_store.serialization import Codec
 
-S = TypeVar("S", bound=LiteralString)
+S = TypeVar("S", bound=str)
 
 
 class Configuration(Struct, frozen=True):
@@ -171,9 +168,9 @@ class Store(Generic[S]):
         Raises:
             InvalidArgument: `STORE_ARGUMENT_INVALID` for an id that is no `str` or `int`, or is empty.
         """
-        if isinstance(id, bool) or not isinstance(id, str | int) or id == "":  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a checker
+        if isinstance(id, bool) or not isinstance(id, str | int) or (isinstance(id, str) and not id):
             raise invalid("The actor's `id` is a non-empty str or an int.")
-        if type is not None and (not isinstance(type, str) or not type):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if type is not None and (not isinstance(type, str) or not type):
             raise invalid("The actor's `type` is a non-empty str, or left out.")
         return Store(self._configuration, self._connection, self._scopes, Actor(str(id), type))
 

@@ -60,5 +60,5 @@ def _seconds(time: Any) -> float | None:
 def _invalid(name: str, *, least: str = "more than 0") -> StoreError:
     return store_error(
         ErrorCode.STORE_TTL_INVALID,
-        f"{name} is a number of seconds or a timedelta, {least} and at most 317 years; leave it out for none. Milliseconds passed as seconds?",
+        f"{name} is a number of seconds or a timedelta, {least} and at most 317 years; leave it out for none. Were these milliseconds?",
     )

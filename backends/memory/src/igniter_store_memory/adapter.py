@@ -19,9 +19,9 @@ from igniter_store_memory.streams import MemoryStreams
 
 if TYPE_CHECKING:
     import asyncio
+    from typing import Self
 
     from igniter_store.contract import StreamEntry
-    from typing_extensions import Self
 
 # What `memory://name` means in this process. It lives as long as some adapter uses it, as a shared in-memory database does elsewhere.
 _named: WeakValueDictionary[str, Keyspace] = WeakValueDictionary()
@@ -46,7 +46,7 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
 
     def __init__(self, *, clock: Clock | None = None, max_keys: int | None = None) -> None:
         _check_options(clock, max_keys)
-        self._use(Keyspace(clock, max_keys, Channels()))
+        self.use(Keyspace(clock, max_keys, Channels()))
 
     @classmethod
     def from_url(cls, url: str, *, clock: Clock | None = None, max_keys: int | None = None, **unknown: Any) -> Self:
@@ -54,7 +54,7 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
         name, query = _parts(url)
         unknown |= {option: None for option in query if option != "max_keys"}
         if unknown:
-            raise _misconfigured(f"The memory backend has no option {sorted(unknown)[0]!r}; it has clock and max_keys.")
+            raise _misconfigured(f"The memory backend has no option {min(unknown)!r}; it has clock and max_keys.")
         if max_keys is None and "max_keys" in query:
             max_keys = int(query["max_keys"]) if query["max_keys"].isdecimal() else -1
         if not name:
@@ -65,11 +65,12 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
             keyspace = _named[name] = Keyspace(clock, max_keys, Channels())
         elif (clock, max_keys) not in {(None, None), (keyspace.clock, keyspace.max_keys)}:
             raise _misconfigured(f"The memory database {name!r} is in use with another clock or max_keys; give the same ones, or none.")
-        adapter = cls.__new__(cls)
-        adapter._use(keyspace)
+        adapter = cls(clock=clock, max_keys=max_keys)
+        adapter.use(keyspace)
         return adapter
 
-    def _use(self, keyspace: Keyspace) -> None:
+    def use(self, keyspace: Keyspace) -> None:
+        """Work on `keyspace`, which others may work on, too."""
         self._data = keyspace
         self._keyspace = keyspace
         self._subscriptions: set[MemorySubscription] = set()

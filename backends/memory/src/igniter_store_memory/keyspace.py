@@ -74,7 +74,7 @@ class Keyspace:
             self.remove(key)
             return None
         if self._evictable is not None and key in self._evictable:
-            self._evictable[key]  # noqa: B018 - looking a key up makes it the one used last
+            self._evictable[key]
         return value
 
     def find_bytes(self, key: str, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> bytes | None:
@@ -94,8 +94,8 @@ class Keyspace:
     def put(self, key: str, value: Value, ttl: float | None, *, evictable: bool = False) -> None:
         """Replace whatever `key` holds and its TTL."""
         old = self.values.get(key)
-        if old.__class__ is Log:
-            old.vanish()  # type: ignore[union-attr]  # as above
+        if isinstance(old, Log):
+            old.vanish()
         self.values[key] = value
         if ttl is not None:
             self.set_deadline(key, ttl)
@@ -199,4 +199,6 @@ class ClosedKeyspace:
 
 def closed() -> Exception:
     """What every operation of a closed adapter raises."""
-    return store_error(ErrorCode.STORE_CLOSED, "The adapter is closed. Open it again, or stop using it before you close it.", backend="memory")
+    return store_error(
+        ErrorCode.STORE_CLOSED, "The adapter is closed. Open it again, or stop using it before you close it.", backend="memory"
+    )

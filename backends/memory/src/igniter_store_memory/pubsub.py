@@ -47,7 +47,9 @@ class Channels:
 class MemorySubscription(Subscription):
     """One callback on one channel or pattern."""
 
-    def __init__(self, channels: Channels, name: str, callback: MessageCallback, owner: set[MemorySubscription], *, is_pattern: bool) -> None:
+    def __init__(
+        self, channels: Channels, name: str, callback: MessageCallback, owner: set[MemorySubscription], *, is_pattern: bool
+    ) -> None:
         self._channels = channels
         self._name = name
         self._callback = callback

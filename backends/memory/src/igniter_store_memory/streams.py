@@ -102,7 +102,7 @@ class MemoryStreams(Streams):
         pending = log.groups[group].pending
         return sum(pending.pop(stream_id, None) is not None for stream_id in parsed)
 
-    async def xpending(  # noqa: PLR0913
+    async def xpending(
         self,
         stream: str,
         group: str,

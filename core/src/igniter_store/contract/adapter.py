@@ -4,10 +4,11 @@ An adapter stores bytes under complete keys. It inherits the capability classes 
 `Streams`, `Scan`) and implements their methods; a store raises `STORE_CAPABILITY_UNSUPPORTED` for what a backend doesn't inherit.
 
 Rules for every method of every capability:
-- The caller guarantees: keys, channels, stream, group and consumer names are non-empty `str` that UTF-8 can encode; values and payloads are
-  `bytes`; times are finite seconds, TTLs above 0 and at most 10^10; counts and lengths are `int` of at least 0. Don't check them again.
+- The caller guarantees: keys, channels, names of streams, groups and consumers are non-empty `str` that UTF-8 can encode; values and
+  payloads are `bytes`; times are finite seconds, TTLs above 0 and at most 10^10; deltas, counts and lengths are `int` that fit 64 bits
+  with sign. Don't check them again.
 - Keys come complete and are opaque: an adapter never builds, splits, folds or normalizes one.
-- Times are seconds as `float` with a resolution of at least a millisecond. A coarser backend rounds *up*: a key never lives less than its TTL.
+- Times are seconds as `float`, resolved to a millisecond at least. A coarser backend rounds *up*: a key never lives less than its TTL.
 - One call is one round trip where the backend can, and one atomic step always, unless the method says otherwise.
 - A call that is cancelled has happened wholly or not at all, and leaves the adapter correct: the next call gets its own answer (LIF-4).
   `asyncio.CancelledError` passes through untouched.
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from igniter_store.contract.errors import ErrorCode, store_error
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 
 class Adapter(ABC):

@@ -1,6 +1,6 @@
 """Values under keys, with an optional time to live.
 
-Rule: an expired key is absent to every method of every capability, in the same moment for all, whether or not it was removed already (KV-6).
+Rule: an expired key is absent to every method of every capability, in the same moment for all, swept already or not (KV-6).
 Rule: a value is the adapter's own. Changing what was passed in or handed out changes nothing stored (KV-13).
 """
 
@@ -66,7 +66,10 @@ class KeyValue(Adapter):
 
     @abstractmethod
     async def expire(self, key: str, ttl: float) -> bool:
-        """Give a live key, of any kind, `ttl` seconds from now, be it more or less than it had; False when there is no live key, and none is made (KV-8)."""
+        """Give a live key, of any kind, `ttl` seconds from now, be it more or less than it had, and say True.
+
+        False when there is no live key, and none is made (KV-8).
+        """
 
     @abstractmethod
     async def persist(self, key: str) -> bool:
@@ -88,7 +91,7 @@ class KeyValue(Adapter):
 
     @abstractmethod
     async def mset(self, entries: Sequence[Entry]) -> None:
-        """Write all `entries`, each with its own TTL or none; old TTLs are cleared, and of two entries for one key the last one wins (KV-11).
+        """Write all `entries`, each with its own TTL or none; old TTLs are cleared, and of two for one key the last wins (KV-11).
 
         One round trip, and all or nothing, where the backend can; a cluster may write slot by slot. No entries: nothing happens (KV-12).
         """

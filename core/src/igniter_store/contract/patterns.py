@@ -1,4 +1,4 @@
-"""Redis's globs, for backends that match in Python. One matcher for channels (PUB-7) and keys (SCN-2), because the server has one.
+r"""Redis's globs, for backends that match in Python. One matcher for channels (PUB-7) and keys (SCN-2), because the server has one.
 
 Rule: `*` is any run, `?` one byte, `[ab]` a choice, `[^a]` none of it, `[a-c]` a range in either direction, `\\` takes the next character
 literally, everywhere. `[!a]` is `!` or `a`. Python's `fnmatch` differs in three of these: don't use it.

@@ -29,7 +29,7 @@ class Subscription(ABC):
 
     @abstractmethod
     async def cancel(self) -> None:
-        """End this subscription and no other; once it has returned, and from the moment of the call where that can be, the callback isn't called again (PUB-5).
+        """End this subscription and no other; once it has returned, the callback isn't called again (PUB-5).
 
         Twice is fine, after the adapter was closed too, and so is a call from a task that the callback started. The last subscription
         of a channel or pattern also ends the backend's (PUB-4).
@@ -41,7 +41,7 @@ class PubSub(Adapter):
 
     @abstractmethod
     async def publish(self, channel: str, payload: bytes) -> int:
-        """Send `payload`, exactly these bytes, 0 to at least 1 MiB (PUB-3), and return the number of receivers where the backend knows it, else 0.
+        """Send `payload`, exactly these bytes, 0 to at least 1 MiB, and return the number of receivers where known, else 0 (PUB-3).
 
         Messages of one publisher on one channel arrive in order (PUB-2). With no subscriber the message is gone; that is no error (PUB-11).
         """
@@ -66,4 +66,4 @@ class PubSub(Adapter):
 
 def report_callback_error(channel: str) -> None:
     """Tell the log, from within an `except` block, that a subscriber's callback raised. The channel is named, the payload never."""
-    _LOGGER.exception("A subscriber's callback raised on channel %r; the subscription goes on.", channel)
+    _LOGGER.error("A subscriber's callback raised on channel %r; the subscription goes on.", channel, exc_info=True)  # noqa: LOG014 - called from one

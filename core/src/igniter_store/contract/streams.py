@@ -100,8 +100,9 @@ class Streams(Adapter):
 
     @abstractmethod
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
-        """Make the group, and the stream if it is missing; False when the group was there, and then nothing changes: neither its position
-        nor its pending list, whatever `start` says (STR-4).
+        """Make the group, and the stream if it is missing, and say True.
+
+        False when the group was there, and then nothing changes: neither its position nor its pending list, whatever `start` says (STR-4).
 
         The group reads what comes after `start`: `0` everything, `$` only what is added from now on, an id what follows it (STR-5).
 
@@ -163,7 +164,7 @@ class Streams(Adapter):
         """
 
     @abstractmethod
-    async def xpending(  # noqa: PLR0913 - XPENDING's own arguments
+    async def xpending(
         self,
         stream: str,
         group: str,
@@ -174,16 +175,15 @@ class Streams(Adapter):
     ) -> list[PendingEntry]:
         """The pending entries in order of id: of one `consumer` only, idle for at least `min_idle` seconds only, at most `count`.
 
-        Looking changes nothing: neither idle times nor delivery counts (STR-18). Entries that were deleted meanwhile are listed until claimed.
+        Looking changes nothing: neither idle times nor delivery counts (STR-18). Entries that were deleted meanwhile are listed until
+        they are claimed.
 
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING`.
         """
 
     @abstractmethod
-    async def xautoclaim(
-        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
-    ) -> list[StreamEntry]:
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
         """Move entries that are pending for at least `min_idle` seconds to `consumer`, oldest id first, and return them.
 
         Their idle time starts anew and their delivery count grows by one, so of several claimers each entry goes to one (STR-10, STR-11).

@@ -7,6 +7,9 @@
 Rule: on the class an attribute is the declaration, on a bound instance (`store.events.bind(UserEvents)`) it is the event or group itself.
 """
 
+# pyright: reportPrivateUsage=false
+# The names that every EventGroup has are private, so that no event's name meets them.
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
@@ -18,8 +21,9 @@ from igniter_store.schema import Schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
-    from typing_extensions import Self, TypeForm
+    from typing_extensions import TypeForm
 
     from igniter_store.events.bound import BoundEvent, EventBus
 
@@ -83,7 +87,7 @@ def group(kind: type[G], *, name: str | None = None) -> GroupDeclaration[G]:
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `EventGroup`.
     """
-    if not isinstance(kind, type) or not issubclass(kind, EventGroup):  # pyright: ignore[reportUnnecessaryIsInstance]  # callers without a checker
+    if not isinstance(kind, type) or not issubclass(kind, EventGroup):
         raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, "A group of events is a class that inherits EventGroup.")
     return GroupDeclaration(kind, name)
 
@@ -127,11 +131,14 @@ def namespace_of(kind: Any) -> str:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `EventGroup`.
     """
     if not isinstance(kind, type) or not issubclass(kind, EventGroup):
-        raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, "Events are a class that inherits EventGroup, or what Events...build() returned.")
+        raise store_error(
+            ErrorCode.STORE_CONFIGURATION_INVALID, "Events are a class that inherits EventGroup, or what Events...build() returned."
+        )
     namespace = kind._namespace
     if namespace is None:
         raise store_error(
-            ErrorCode.STORE_MISSING_NAMESPACE, f"{kind.__name__} has no namespace. Declare it: class {kind.__name__}(EventGroup, namespace='...')."
+            ErrorCode.STORE_MISSING_NAMESPACE,
+            f"{kind.__name__} has no namespace. Declare it: class {kind.__name__}(EventGroup, namespace='...').",
         )
     return namespace
 

@@ -65,15 +65,15 @@ def wrap(event: str, data: Any, scopes: Sequence[Scope], actor: Actor | None) ->
 
 def unwrap(message: Any, event: str) -> EventContext[Any]:
     """The event in a decoded message that came on the channel of `event`."""
-    if isinstance(message, dict):
-        envelope = cast("Mapping[str, Any]", message)
+    envelope = cast("dict[str, Any] | None", message if isinstance(message, dict) else None)
+    if envelope is not None:
         name, timestamp = envelope.get("type"), _time(envelope.get("timestamp"))
         if isinstance(name, str) and timestamp is not None:
             scope = _scope(envelope.get("scope"))
             return EventContext(
                 name, envelope.get("data"), timestamp, scope, _scopes(envelope.get("scopes"), scope), _actor(envelope.get("actor"))
             )
-    return EventContext(event, message, datetime.now(UTC))
+    return EventContext(event, cast("Any", message), datetime.now(UTC))
 
 
 def _now() -> str:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from igniter_store.contract import ErrorCode, EventError, store_error
-from igniter_store.schema import Schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from igniter_store.schema import Schema
 
 
 class UnknownEvent(EventError, AttributeError):  # noqa: N818 - named as the other errors

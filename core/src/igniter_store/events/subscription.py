@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from igniter_store.connection import closed
 from igniter_store.contract import ErrorCode, StoreError, store_error
-from igniter_store.events.envelope import EventContext
 from igniter_store.events.mailbox import Mailbox, MailboxClosed
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Awaitable, Callable
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from igniter_store.connection import Connection
     from igniter_store.contract import GapCallback, MessageCallback, Subscription
     from igniter_store.events.bound import Handler
+    from igniter_store.events.envelope import EventContext
     from igniter_store.operation import Attempt
 
 T = TypeVar("T")
@@ -86,10 +85,14 @@ class Feed:
 
     def _note_gap(self) -> None:
         self.gaps += 1
-        self.logger.warning("The connection behind the subscription to %r was lost and is back; events published meanwhile are lost.", self.name)
+        self.logger.warning(
+            "The connection behind the subscription to %r was lost and is back; events published meanwhile are lost.", self.name
+        )
 
     def _warn_of_drops(self) -> None:
-        self.logger.warning("The subscription to %r is too slow: its queue is full and drops the oldest events. Raise max_queue?", self.name)
+        self.logger.warning(
+            "The subscription to %r is too slow: its queue is full and drops the oldest events. Raise max_queue?", self.name
+        )
 
 
 class EventSubscription:
@@ -175,7 +178,8 @@ class EventSubscription:
                 await result
         except Exception as error:
             raise store_error(
-                ErrorCode.STORE_OPERATION_FAILED, f"The handler of {context.type!r} raised {type(error).__name__}; the subscription goes on."
+                ErrorCode.STORE_OPERATION_FAILED,
+                f"The handler of {context.type!r} raised {type(error).__name__}; the subscription goes on.",
             ) from error
 
 

@@ -43,7 +43,10 @@ class ClaimNamespace(Namespace):
             return acquired
 
     async def owner(self, key: str) -> Any | None:
-        """Who holds the claim, or `None`. Redis GET. It may have changed when you read it: act with `release` and `renew`, which compare."""
+        """Who holds the claim, or `None`. Redis GET.
+
+        It may have changed by the time you read it: act with `release` and `renew`, which compare and act in one step.
+        """
         with self._attempt(OWNER):
             data = await self._through.keyvalue.get(self._key(key))
             return None if data is None else self._codec.decode_any(data)

@@ -6,7 +6,6 @@ acknowledged, or another consumer claims it. Nothing is lost when a consumer die
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from msgspec import Struct
@@ -21,6 +20,8 @@ from igniter_store.operation import Attempt, Operation
 from igniter_store.ttl import Ttl, waiting_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import TypeForm
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ class ConsumerGroup(Namespace):
         self.consumer: Final = consumer
 
     async def ensure(self, stream: str, *, start: str = "0") -> None:
-        """Make the group, and the stream, unless they are there; a group that is there keeps its position. Redis XGROUP CREATE; STR-4, STR-5.
+        """Make the group, and the stream, unless they are there. A group that is there keeps its position. XGROUP CREATE; STR-4, STR-5.
 
         Args:
             stream: the stream's name.
@@ -80,7 +81,7 @@ class ConsumerGroup(Namespace):
     async def read(
         self, stream: str, *, count: int | None = None, block: Ttl | None = None, type: TypeForm[T], history: bool = False
     ) -> list[StreamMessage[T]]: ...
-    async def read(  # noqa: PLR0913 - api.md's
+    async def read(
         self, stream: str, *, count: int | None = None, block: Ttl | None = None, type: Any = None, history: bool = False
     ) -> list[StreamMessage[Any]]:
         """Take new messages, which are then pending for this consumer until `ack`. Redis XREADGROUP; STR-6, STR-7, STR-18.
@@ -108,9 +109,7 @@ class ConsumerGroup(Namespace):
             again = boolean(history, "history")
             if limit == 0:
                 return []
-            entries = await self._through.streams.xreadgroup(
-                key, self.name, self.consumer, count=limit, block=wait or None, history=again
-            )
+            entries = await self._through.streams.xreadgroup(key, self.name, self.consumer, count=limit, block=wait or None, history=again)
             attempt.note("ctx.stream.count", len(entries))
             return [to_message(entry) for entry in entries]
 
@@ -143,10 +142,8 @@ class ConsumerGroup(Namespace):
     async def claim(self, stream: str, *, min_idle: Ttl, count: int | None = None) -> list[StreamMessage[Any]]: ...
     @overload
     async def claim(self, stream: str, *, min_idle: Ttl, count: int | None = None, type: TypeForm[T]) -> list[StreamMessage[T]]: ...
-    async def claim(
-        self, stream: str, *, min_idle: Ttl, count: int | None = None, type: Any = None
-    ) -> list[StreamMessage[Any]]:
-        """Take over messages that have been pending for at least `min_idle`, the oldest first: their consumer died. Redis XAUTOCLAIM; STR-10.
+    async def claim(self, stream: str, *, min_idle: Ttl, count: int | None = None, type: Any = None) -> list[StreamMessage[Any]]:
+        """Take over messages that are pending for at least `min_idle`, the oldest first: their consumer died. Redis XAUTOCLAIM; STR-10.
 
         Of several who claim at once each message goes to one. Choose `min_idle` longer than any handler takes.
 

@@ -5,7 +5,6 @@ Rule: a message is kept in one field named `data`; an entry without it, which ot
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from msgspec import Struct
@@ -16,6 +15,8 @@ from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
 from igniter_store.serialization import convert_text, reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from igniter_store.serialization import Codec
 
 T = TypeVar("T")
@@ -56,9 +57,10 @@ def stream_ids(ids: Any) -> list[str]:
 
 def bound(text: Any, name: str) -> str:
     """`text`, when it can begin or end a range."""
-    known = isinstance(text, str) and (lower_bound if name == "start" else upper_bound)(text) is not None
-    if not known:
-        raise invalid(f'`{name}` is an id such as "1700000000000-0" or "1700000000000", "-", "+", or an id with "(" before it to leave it out.')
+    if not isinstance(text, str) or (lower_bound if name == "start" else upper_bound)(text) is None:
+        raise invalid(
+            f'`{name}` is an id such as "1700000000000-0" or "1700000000000", "-", "+", or an id with "(" before it to leave it out.'
+        )
     return text
 
 

@@ -58,9 +58,7 @@ class Namespace:
         self._through: Final = surroundings.through
         self._codec: Final = surroundings.codec
         self._prefix: Final = f"{surroundings.prefix}{self.word}:"
-        self._observer: Final = Observer(
-            surroundings.sink, surroundings.backend, surroundings.attributes(self.told_as or self.word)
-        )
+        self._observer: Final = Observer(surroundings.sink, surroundings.backend, surroundings.attributes(self.told_as or self.word))
 
     def _attempt(self, operation: Operation) -> Attempt:
         return self._observer.attempt(operation)

@@ -67,7 +67,7 @@ class EventsNamespace(Namespace):
             return await self._publish(name, data, self._registry.schema(name))
 
     async def subscribe(self, event: str, handler: Handler[Any], *, max_queue: int = 1000) -> EventSubscription:
-        """Call `handler` with the context of each event; returns when the subscription is live. Redis SUBSCRIBE, PSUBSCRIBE; PUB-1, PUB-7.
+        r"""Call `handler` with the context of each event; returns when the subscription is live. Redis SUBSCRIBE, PSUBSCRIBE; PUB-1, PUB-7.
 
         Args:
             event: one name, or a pattern with `*`, `?`, `[ab]`, and `\\` before what is meant literally.
@@ -206,7 +206,8 @@ class _Branch:
 def _step(events: EventsNamespace, registry: EventRegistry, path: str) -> Any:
     schema = registry.schema(path)
     if schema is not None:
-        return BoundEvent(events, path, schema, is_typed=False)
+        bound: BoundEvent[Any] = BoundEvent(events, path, schema, is_typed=False)
+        return bound
     if registry.has_branch(path):
         return _Branch(events, registry, path)
     raise unknown_event(path, registry.schemas)

@@ -20,7 +20,7 @@ SCAN: Final = Operation("dev.scan", ErrorCode.STORE_SCAN_FAILED)
 
 
 class DevNamespace(Namespace):
-    """Scans. A pattern is a Redis glob: `*` any run, `?` one byte, `[ab]` a choice, `[^a]` none of it, `\\` takes what follows literally."""
+    r"""Scans, by Redis's globs: `*` any run, `?` one byte, `[ab]` a choice, `[^a]` none of it, `\\` takes what follows literally."""
 
     word = "dev"
 

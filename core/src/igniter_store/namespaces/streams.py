@@ -6,7 +6,6 @@ wrote with other fields is read as a dict of them (STR-17). Operations are atomi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from igniter_store.arguments import boolean, optional_whole_number, whole_number
@@ -18,6 +17,8 @@ from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Attempt, Operation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import TypeForm
 
 T = TypeVar("T")
@@ -114,7 +115,11 @@ class StreamNamespace(Namespace):
             return removed
 
     async def remove(self, stream: str, ids: Iterable[str]) -> int:
-        """Remove messages, and say how many were there. Redis XDEL; STR-14. One malformed id: `STORE_ARGUMENT_INVALID`, and none is removed."""
+        """Remove messages, and say how many were there. Redis XDEL; STR-14.
+
+        Raises:
+            InvalidArgument: `STORE_ARGUMENT_INVALID` for a malformed id, and none is removed.
+        """
         with self._attempt(REMOVE) as attempt:
             key, wanted = self._stream(stream, attempt), stream_ids(ids)
             removed = await self._through.streams.xdel(key, wanted) if wanted else 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from igniter_store.contract import Adapter, Claims, Counters, KeyValue, PubSub, Scan, Streams
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 _CAPABILITIES: Final = (KeyValue, Counters, Claims, PubSub, Streams, Scan)
 
@@ -35,7 +37,7 @@ class RecordingAdapter(Adapter):
 
     name = "recording"
 
-    def __new__(cls, inner: Adapter) -> RecordingAdapter:
+    def __new__(cls, inner: Adapter) -> Self:
         capabilities = tuple(capability for capability in _CAPABILITIES if isinstance(inner, capability))
         methods = {method: _recorded(method) for capability in capabilities for method in _own_methods(capability)}
         shaped = type(cls.__name__, (cls, *capabilities), methods | {"name": inner.name, "in_process": inner.in_process})
@@ -50,17 +52,19 @@ class RecordingAdapter(Adapter):
         return [call for call in self.calls if call.method in methods]
 
     async def open(self) -> None:
-        await self._pass("open")
+        await self.pass_on("open")
         self.is_open = True
 
     async def close(self) -> None:
         self.is_open = False
-        await self._pass("close")
+        await self.pass_on("close")
 
     async def ping(self) -> float:
-        return await self._pass("ping")
+        seconds: float = await self.pass_on("ping")
+        return seconds
 
-    async def _pass(self, method: str, *args: Any, **kwargs: Any) -> Any:
+    async def pass_on(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Record a call and make it."""
         self.calls.append(RecordedCall(method, args, kwargs))
         return await getattr(self.inner, method)(*args, **kwargs)
 
@@ -71,7 +75,7 @@ def _own_methods(capability: type) -> list[str]:
 
 def _recorded(method: str) -> Callable[..., Awaitable[Any]]:
     async def call(self: RecordingAdapter, *args: Any, **kwargs: Any) -> Any:
-        return await self._pass(method, *args, **kwargs)
+        return await self.pass_on(method, *args, **kwargs)
 
     call.__name__ = call.__qualname__ = method
     return call
