@@ -11,6 +11,21 @@ from typing import Any
 from igniter_store.contract import ErrorCode, StoreError, store_error
 
 
+def is_a(value: Any, *kinds: type) -> bool:
+    """`isinstance` for values of any class: not by the `__class__` that a mock or a proxy shows, which may lie, or raise."""
+    return issubclass(type(value), kinds)
+
+
+def plain_text(value: Any) -> str | None:
+    """`value` when it is a `str`, as a plain one, so that a StrEnum or another subclass can't change what it looks like."""
+    return str.__str__(value) if is_a(value, str) else None
+
+
+def plain_int(value: Any) -> int | None:
+    """`value` when it is an `int` and no `bool`, as a plain one."""
+    return int.__int__(value) if is_a(value, int) and not is_a(value, bool) else None
+
+
 def invalid(message: str) -> StoreError:
     """The error for an argument that has no code of its own."""
     return store_error(ErrorCode.STORE_ARGUMENT_INVALID, message)
@@ -18,9 +33,10 @@ def invalid(message: str) -> StoreError:
 
 def whole_number(value: Any, name: str, *, least: int) -> int:
     """`value` when it is an `int`, no `bool`, of at least `least`, that fits a signed 64 bit number."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**63:
+    number = plain_int(value)
+    if number is None or not least <= number < 2**63:
         raise invalid(f"`{name}` is a whole number of at least {least}.")
-    return value
+    return number
 
 
 def optional_whole_number(value: Any, name: str, *, least: int) -> int | None:
@@ -30,14 +46,14 @@ def optional_whole_number(value: Any, name: str, *, least: int) -> int | None:
 
 def boolean(value: Any, name: str) -> bool:
     """`value` when it is True or False."""
-    if not isinstance(value, bool):
+    if value is not True and value is not False:
         raise invalid(f"`{name}` is True or False.")
-    return value
+    return value is True
 
 
 def items(values: Any, name: str, missing: ErrorCode = ErrorCode.STORE_ARGUMENT_INVALID) -> list[Any]:
     """The items of `values`, when it is an iterable of several things and not one text or mapping."""
-    if isinstance(values, str | bytes | bytearray | memoryview | Mapping) or not isinstance(values, Iterable):
+    if is_a(values, str, bytes, bytearray, memoryview, Mapping) or not is_a(values, Iterable):
         raise store_error(missing, f"`{name}` is a list, or another iterable that is neither text nor a mapping.")
     try:
         return list(values)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # its items are checked one by one

@@ -5,16 +5,20 @@ Rule: a URL's user, password and query never appear in a message.
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from msgspec import Struct
 
+from igniter_store.arguments import plain_text
 from igniter_store.contract import Adapter, Claims, Counters, ErrorCode, KeyValue, PubSub, Scan, StoreError, Streams, store_error
 
 GROUP: Final = "igniter_store.adapters"
 """The entry-point group: the name is the URL's scheme, the object an `Adapter` class."""
+
+_SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 
 CAPABILITIES: Final = (KeyValue, Counters, Claims, PubSub, Streams, Scan)
 
@@ -64,11 +68,12 @@ def adapter_class(scheme: str) -> type[Adapter]:
 
 def adapter_from_url(url: Any, **options: Any) -> Adapter:
     """An adapter for `url`, not yet opened; `options` go to its `from_url`. Errors as `adapter_class`, and the adapter's own."""
-    if not isinstance(url, str) or "://" not in url:
+    text = plain_text(url)
+    if text is None or "://" not in text:
         raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, "A backend's URL is a str such as memory:// or redis://localhost:6379/0.")
-    adapter = adapter_class(url.partition("://")[0].lower())
+    adapter = adapter_class(text.partition("://")[0].lower())
     try:
-        return adapter.from_url(url, **options)
+        return adapter.from_url(text, **options)
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - an adapter of others may raise anything
@@ -115,8 +120,10 @@ def _unknown(scheme: str) -> StoreError:
         if extra
         else f"Is it a typo? Known are {known}; another backend's package has to be installed first."
     )
+    # What stands before "://" may be a user and a password, when the scheme was forgotten.
+    shown = repr(scheme) if _SCHEME.fullmatch(scheme) else "such"
     return store_error(
         ErrorCode.STORE_BACKEND_UNKNOWN,
-        f"There is no installed backend for {scheme!r} URLs. {cure}",
-        details={"scheme": scheme, "extra": extra},
+        f"There is no installed backend for {shown} URLs. {cure}",
+        details={"scheme": scheme if _SCHEME.fullmatch(scheme) else None, "extra": extra},
     )

@@ -11,7 +11,7 @@ from typing import Any, Generic, LiteralString, Never, TypeVar, cast, overload
 
 from msgspec import Struct, structs
 
-from igniter_store.arguments import boolean
+from igniter_store.arguments import boolean, invalid, is_a
 from igniter_store.backends import adapter_from_url
 from igniter_store.contract import Adapter, ErrorCode, store_error
 from igniter_store.events.declared import EventGroup, definitions_of
@@ -51,7 +51,7 @@ class StoreBuilder(Generic[S]):
         """
         if adapter is None:
             raise _adapter_required()
-        if not isinstance(adapter, Adapter):
+        if not _is(adapter, Adapter):
             raise _invalid("with_adapter() takes an Adapter, such as MemoryAdapter(); for a URL use with_url().")
         return self._with(adapter=adapter)
 
@@ -82,7 +82,7 @@ class StoreBuilder(Generic[S]):
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
-        if isinstance(serializer, type) or not isinstance(serializer, Serializer):
+        if not _is(serializer, Serializer) or not _has(serializer, "encode", "decode"):
             raise _invalid("A serializer is an object (not a class) with encode(value) -> bytes and decode(bytes, type) -> value.")
         return self._with(serializer=serializer)
 
@@ -92,7 +92,7 @@ class StoreBuilder(Generic[S]):
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
-        if not isinstance(logger, logging.Logger | logging.LoggerAdapter):
+        if not _is(logger, logging.Logger, logging.LoggerAdapter):
             raise _invalid("with_logger() takes a logging.Logger.")
         return self._with(logger=logger)
 
@@ -102,7 +102,7 @@ class StoreBuilder(Generic[S]):
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
-        if isinstance(telemetry, type) or not isinstance(telemetry, Telemetry):
+        if not _is(telemetry, Telemetry) or not _has(telemetry, "emit"):
             raise _invalid("Telemetry is an object (not a class) with emit(name, *, level, attributes).")
         return self._with(telemetry=telemetry)
 
@@ -120,6 +120,8 @@ class StoreBuilder(Generic[S]):
         name = scope_key(key)
         if name in self._choices.scopes:
             raise store_error(ErrorCode.STORE_DUPLICATE_SCOPE, f"The scope {name!r} is declared already. Declare each once.")
+        if description is not None and not is_a(description, str):
+            raise invalid("`description` is a str, or left out.")
         definition = ScopeDefinition(name, boolean(required, "required"), description)
         return cast("StoreBuilder[S | K]", self._with(scopes={**self._choices.scopes, name: definition}))
 
@@ -143,7 +145,8 @@ class StoreBuilder(Generic[S]):
             EventError: `STORE_DUPLICATE_NAMESPACE`, `STORE_MISSING_NAMESPACE`.
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
-        definitions = events if isinstance(events, EventDefinitions) else definitions_of(events)
+        given_events: Any = events
+        definitions: EventDefinitions = given_events if is_a(given_events, EventDefinitions) else definitions_of(given_events)
         given = {
             "validate_publish": validate_publish,
             "validate_subscribe": validate_subscribe,
@@ -188,6 +191,18 @@ def _adapter_required() -> Exception:
         ErrorCode.STORE_ADAPTER_REQUIRED,
         "A store needs an adapter: with_adapter(MemoryAdapter()), or with_url('memory://'), before build().",
     )
+
+
+def _is(piece: Any, *kinds: type) -> bool:
+    # A mock of such a piece will do, so it may say of what class it is; a proxy that raises when it is asked is no piece, nor is a class.
+    try:
+        return isinstance(piece, kinds) and not isinstance(piece, type)
+    except Exception:  # noqa: BLE001 - a piece of the user's may raise anything
+        return False
+
+
+def _has(piece: Any, *methods: str) -> bool:
+    return all(callable(getattr(piece, method)) for method in methods)
 
 
 def _invalid(message: str) -> Exception:

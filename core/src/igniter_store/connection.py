@@ -9,6 +9,7 @@ Rule: who opened the adapter closes it. An adapter that was open when the store 
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 from igniter_store.contract import Claims, Counters, ErrorCode, KeyValue, PubSub, Scan, StoreError, Streams, store_error
@@ -66,11 +67,12 @@ class Connection(Capabilities):
         async with self._changing:
             self.is_open, self._was_closed = False, True
             self._place(self._closed)
-            for closable in list(self._closables):
-                await closable.end()
-            if self._opened_adapter:
-                await self.adapter.close()
-                self._opened_adapter = False
+            # One that fails to end must not keep the others, or the adapter, alive; its error is raised when all is done.
+            async with AsyncExitStack() as ending:
+                if self._opened_adapter:
+                    ending.push_async_callback(self._close_adapter)
+                for closable in self._closables:
+                    ending.push_async_callback(closable.end)
 
     async def ping(self) -> float:
         """Open if need be, and ask the adapter for a sign of life."""
@@ -81,12 +83,22 @@ class Connection(Capabilities):
         return await self.adapter.ping()
 
     def add(self, closable: Closable) -> None:
-        """End `closable` when the connection is closed."""
+        """End `closable` when the connection is closed.
+
+        Raises:
+            StoreClosed: `STORE_CLOSED` when that was done while `closable` was being made.
+        """
+        if self._was_closed:
+            raise closed()
         self._closables.add(closable)
 
     def discard(self, closable: Closable) -> None:
         """Forget `closable`, which ended by itself."""
         self._closables.discard(closable)
+
+    async def _close_adapter(self) -> None:
+        await self.adapter.close()
+        self._opened_adapter = False
 
     def _place(self, stand_in: Callable[[], Any]) -> None:
         self.keyvalue = self._capability(KeyValue, stand_in)

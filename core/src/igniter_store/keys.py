@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from igniter_store.arguments import plain_text
 from igniter_store.contract import ErrorCode, store_error
 
 ROOT: Final = "igniter:store"
@@ -27,14 +28,14 @@ def full_key(prefix: str, key: Any) -> str:
 
 def checked_name(name: Any, what: str, missing: ErrorCode, *, invalid: ErrorCode = ErrorCode.STORE_KEY_INVALID) -> str:
     """`name`, a key or another name that a user chose, when it is non-empty text that UTF-8 can encode."""
-    if name is None or (isinstance(name, str) and not name):
+    text = plain_text(name)
+    if name is None or text == "":
         raise store_error(missing, f"The {what} is missing. Give a str of at least one character.")
-    if not isinstance(name, str):
+    if text is None:
         raise store_error(invalid, f"The {what} has to be a str, not {type(name).__name__}.")
-    if not is_encodable(name):
+    if not is_encodable(text):
         raise store_error(invalid, f"The {what} holds a lone surrogate, which UTF-8 can't encode. Decode your text with errors='strict'.")
-    # A plain str, so that a StrEnum or another subclass can't change what the key looks like.
-    return str.__str__(name)
+    return text
 
 
 def is_encodable(text: str) -> bool:

@@ -8,7 +8,7 @@ Rule: a telemetry sink that raises is logged once and never reaches the caller. 
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from igniter_store.contract import ErrorCode, StoreError, store_error
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
     from types import TracebackType
-    from typing import Self
 
     from igniter_store.telemetry.registry import Telemetry
 
@@ -42,23 +41,29 @@ class Operation:
 
 
 class Sink:
-    """A telemetry sink that can't hurt; shared by a store and its scopes."""
+    """A telemetry sink that can't hurt; shared by a store and its scopes.
 
-    __slots__ = ("_has_failed", "_logger", "_telemetry")
+    Attributes:
+        emit: the sink's own `emit`, for those who catch what it raises and call `failed`.
+    """
+
+    __slots__ = ("_has_failed", "_logger", "_name", "emit")
 
     def __init__(self, telemetry: Telemetry, logger: logging.Logger) -> None:
-        self._telemetry = telemetry
+        self.emit: Final = telemetry.emit
+        self._name = type(telemetry).__name__
         self._logger = logger
         self._has_failed = False
 
-    def emit(self, name: str, level: str, attributes: Mapping[str, Any]) -> None:
-        """Pass an event on; log the first failure."""
-        try:
-            self._telemetry.emit(name, level=level, attributes=attributes)
-        except Exception:
-            if not self._has_failed:
-                self._has_failed = True
-                self._logger.exception("The telemetry sink %s raised; later failures of it are not logged.", type(self._telemetry).__name__)
+    def failed(self) -> None:
+        """Log, from within an `except` block, that the sink raised; the first time only."""
+        if not self._has_failed:
+            self._has_failed = True
+            self._logger.error(
+                "The telemetry sink %s raised; later failures of it are not logged.",
+                self._name,
+                exc_info=True,  # noqa: LOG014 - called from within one
+            )
 
 
 class Observer:
@@ -69,76 +74,105 @@ class Observer:
         attributes: what every event of this namespace carries.
     """
 
-    __slots__ = ("_backend", "attributes", "sink")
+    __slots__ = ("_backend", "_silent", "attributes", "sink")
 
     def __init__(self, sink: Sink | None, backend: str, attributes: Mapping[str, Any]) -> None:
-        self.sink = sink
-        self.attributes: dict[str, Any] = {**attributes, "ctx.store.backend": backend}
-        self._backend = backend
+        self.sink: Final = sink
+        self.attributes: Final[dict[str, Any]] = {**attributes, "ctx.store.backend": backend}
+        self._backend: Final = backend
+        self._silent: Final[dict[Operation, Attempt]] = {}
 
     def attempt(self, operation: Operation, known: Mapping[str, Any] | None = None) -> Attempt:
         """Run an operation inside of `with`; `known` are attributes for the event that ends it."""
-        return Attempt(self, operation, known)
+        if self.sink is not None:
+            return _ObservedAttempt(self, operation, known)
+        # Without a sink an attempt holds no state, so one serves all callers.
+        silent = self._silent.get(operation)
+        if silent is None:
+            silent = self._silent[operation] = Attempt(self, operation)
+        return silent
 
-    def fail(self, operation: Operation, error: Exception) -> NoReturn:
-        """Raise `error` as a `StoreError` that knows its operation and backend."""
+    def start(self, operation: Operation) -> float:
+        """Tell the sink that an operation begins, and return the time."""
+        if self.sink is not None:
+            try:
+                self.sink.emit(operation.started, level="debug", attributes=self.attributes)
+            except Exception:  # noqa: BLE001 - a sink of the user's may raise anything
+                self.sink_failed()
+        return perf_counter()
+
+    def succeed(self, operation: Operation, began: float, attributes: dict[str, Any]) -> None:
+        """Tell the sink that it is done; `attributes` become the event's."""
+        self._end(operation.success, "debug", began, attributes)
+
+    def fail(self, operation: Operation, error: Exception, began: float, attributes: dict[str, Any]) -> NoReturn:
+        """Raise `error` as a `StoreError` that knows its operation and backend, and tell the sink; `attributes` become the event's."""
         failure = error if isinstance(error, StoreError) else _translated(operation, error)
         failure.operation = failure.operation or operation.name
         failure.backend = failure.backend or self._backend
+        attributes["ctx.error.code"] = str(failure.code)
+        attributes["ctx.error.message"] = failure.message
+        attributes["ctx.error.operation"] = operation.name
+        self._end(operation.error, "error", began, attributes)
         if failure is error:
             raise failure
         raise failure from error
 
+    def sink_failed(self) -> None:
+        """Log, from within an `except` block, that the sink raised."""
+        if self.sink is not None:
+            self.sink.failed()
+
+    def _end(self, event: str, level: str, began: float, attributes: dict[str, Any]) -> None:
+        if self.sink is not None:
+            attributes["ctx.duration_ms"] = (perf_counter() - began) * 1000
+            try:
+                self.sink.emit(event, level=level, attributes=attributes)
+            except Exception:  # noqa: BLE001 - as above
+                self.sink_failed()
+
 
 class Attempt:
-    """One run of an operation."""
+    """One run of an operation; without a sink all that it does is to translate errors."""
 
-    __slots__ = ("_attributes", "_began", "_known", "_observer", "_operation")
+    __slots__ = ("_observer", "_operation")
 
-    def __init__(self, observer: Observer, operation: Operation, known: Mapping[str, Any] | None) -> None:
-        self._observer = observer
-        self._operation = operation
-        self._known = known
-        self._began = 0.0
-        self._attributes: dict[str, Any] | None = None
+    def __init__(self, observer: Observer, operation: Operation) -> None:
+        self._observer: Final = observer
+        self._operation: Final = operation
 
     def __enter__(self) -> Self:
-        observer = self._observer
-        if observer.sink is not None:
-            self._attributes = observer.attributes.copy()
-            if self._known is not None:
-                self._attributes.update(self._known)
-            observer.sink.emit(self._operation.started, "debug", observer.attributes)
-            self._began = perf_counter()
         return self
 
     def note(self, attribute: str, value: Any) -> None:
         """Add an attribute of the telemetry registry to the event that ends this run; `None` is left out."""
-        if self._attributes is not None and value is not None:
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, Exception):
+            self._observer.fail(self._operation, error, 0.0, {})
+
+
+class _ObservedAttempt(Attempt):
+    __slots__ = ("_attributes", "_began")
+
+    def __init__(self, observer: Observer, operation: Operation, known: Mapping[str, Any] | None) -> None:
+        super().__init__(observer, operation)
+        self._attributes: Final = observer.attributes.copy() if known is None else {**observer.attributes, **known}
+        self._began = 0.0
+
+    def __enter__(self) -> Self:
+        self._began = self._observer.start(self._operation)
+        return self
+
+    def note(self, attribute: str, value: Any) -> None:
+        if value is not None:
             self._attributes[attribute] = value
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None:
-            if self._attributes is not None:
-                self._finish(self._operation.success, "debug")
+            self._observer.succeed(self._operation, self._began, self._attributes)
         elif isinstance(error, Exception):
-            try:
-                self._observer.fail(self._operation, error)
-            except StoreError as failure:
-                if self._attributes is not None:
-                    self._attributes["ctx.error.code"] = str(failure.code)
-                    self._attributes["ctx.error.message"] = failure.message
-                    self._attributes["ctx.error.operation"] = self._operation.name
-                    self._finish(self._operation.error, "error")
-                # An error that is ours already goes on as it is; a translated one takes its place.
-                if failure is not error:
-                    raise
-
-    def _finish(self, name: str, level: str) -> None:
-        attributes, sink = self._attributes, self._observer.sink
-        if attributes is not None and sink is not None:
-            attributes["ctx.duration_ms"] = (perf_counter() - self._began) * 1000
-            sink.emit(name, level, attributes)
+            self._observer.fail(self._operation, error, self._began, self._attributes)
 
 
 def _translated(operation: Operation, error: Exception) -> StoreError:

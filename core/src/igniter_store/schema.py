@@ -6,12 +6,16 @@ Rule: what a schema returns is what is published, so defaults are filled in and 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 import msgspec
 
+from igniter_store.arguments import is_a
 from igniter_store.contract import ErrorCode, StoreError, store_error
 from igniter_store.serialization import convert, is_pydantic_model, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Schema:
@@ -25,8 +29,7 @@ class Schema:
 
     def __init__(self, source: Any) -> None:
         self._source = source
-        validate = None if isinstance(source, type) else getattr(source, "validate", None)
-        self._validate = validate if callable(validate) else None
+        self._validate = _validator(source)
         if self._validate is None and not _is_convertible(source):
             raise store_error(
                 ErrorCode.STORE_CONFIGURATION_INVALID,
@@ -44,6 +47,15 @@ class Schema:
         except Exception as error:  # noqa: BLE001 - a schema of the user's may raise anything
             # Not chained: pydantic's errors, and most people's, quote the payload.
             raise _mismatch(event, error) from None
+
+
+def _validator(source: Any) -> Callable[[Any], Any] | None:
+    # A class is a type to convert to, and so is `Page[int]`, which passes its class's attributes off as its own.
+    try:
+        validate = None if is_a(source, type) or get_origin(source) is not None else source.validate
+    except Exception:  # noqa: BLE001 - whatever an object of the user's raises
+        return None
+    return validate if callable(validate) else None
 
 
 def _is_convertible(source: Any) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from igniter_store.arguments import plain_int, plain_text
 from igniter_store.contract import ErrorCode, store_error
 from igniter_store.keys import NAMESPACES, OWN_NAMESPACES, ROOT, is_part
 
@@ -36,15 +37,16 @@ class ScopeDefinition(Struct, frozen=True):
 
 def scope_key(key: Any) -> str:
     """`key`, when it can name a scope."""
-    if key is None or (isinstance(key, str) and not key):
+    name = plain_text(key)
+    if key is None or name == "":
         raise store_error(ErrorCode.STORE_SCOPE_KEY_REQUIRED, "The scope's key is missing. Give a str such as 'organization'.")
-    if not isinstance(key, str) or not is_part(key) or key in {*NAMESPACES, *OWN_NAMESPACES}:
+    if name is None or not is_part(name) or name in {*NAMESPACES, *OWN_NAMESPACES}:
         words = ", ".join((*NAMESPACES, *OWN_NAMESPACES))
         raise store_error(
             ErrorCode.STORE_INVALID_SCOPE_KEY,
             f"A scope's key is a str without ':' and control characters, and none of the words {words}.",
         )
-    return key
+    return name
 
 
 def make_scope(key: Any, identifier: Any, definitions: Mapping[str, ScopeDefinition]) -> Scope:
@@ -56,11 +58,13 @@ def make_scope(key: Any, identifier: Any, definitions: Mapping[str, ScopeDefinit
             f"The scope {name!r} was not declared; declared are {', '.join(definitions)}. Use one of these, or add_scope().",
             details={"scope_key": name, "declared": list(definitions)},
         )
-    if identifier is None or (isinstance(identifier, str) and not identifier):
+    text = identifier_text(identifier)
+    if identifier is None or text == "":
         raise store_error(ErrorCode.STORE_SCOPE_IDENTIFIER_REQUIRED, f"The identifier of scope {name!r} is missing. Give a str or an int.")
-    if isinstance(identifier, bool) or not isinstance(identifier, str | int):
-        raise store_error(ErrorCode.STORE_SCOPE_INVALID, f"The identifier of {name!r} is a str or an int, not {type(identifier).__name__}.")
-    text = _text(identifier)
+    if text is None:
+        raise store_error(
+            ErrorCode.STORE_SCOPE_INVALID, f"The identifier of {name!r} is a str or a shorter int, not this {type(identifier).__name__}."
+        )
     if not is_part(text):
         raise store_error(
             ErrorCode.STORE_SCOPE_INVALID,
@@ -88,10 +92,12 @@ def prefix_of(service: str, chain: Sequence[Scope]) -> str:
     return ":".join((ROOT, service, *(part for scope in chain for part in (scope.key, scope.identifier)))) + ":"
 
 
-def _text(identifier: str | int) -> str:
-    if isinstance(identifier, str):
-        return str.__str__(identifier)
+def identifier_text(identifier: Any) -> str | None:
+    """A `str` or an `int` as text; `None` for anything else, and for integers of so many digits that Python won't spell them."""
+    number = plain_int(identifier)
+    if number is None:
+        return plain_text(identifier)
     try:
-        return int.__repr__(identifier)
-    except ValueError:  # CPython refuses to spell integers of thousands of digits
-        return ":"
+        return str(number)
+    except ValueError:
+        return None

@@ -26,6 +26,14 @@ _SAFE_REASON: Final = re.compile(r"Expected `[^`]+`, got `[^`]+`|Object missing 
 _PLACE: Final = re.compile(r" - at `(\$[\w.\[\]]*)`$")
 
 
+_NON_FINITE: Final = "JSON has no NaN and no infinity"
+_FOREIGN_KEY: Final = "a mapping has a key that is no str, and JSON would turn it into one"
+
+
+class Unencodable(ValueError):  # noqa: N818 - it is a quality of the value
+    """Raised by our serializers for what they refuse; its message says nothing of the value but types."""
+
+
 @runtime_checkable
 class Serializer(Protocol):
     """What `with_serializer` takes."""
@@ -44,13 +52,23 @@ class JSONSerializer:
 
     def encode(self, value: Any) -> bytes:
         """`value` as compact JSON; dataclasses, msgspec structs, TypedDicts, attrs classes, pydantic models, dates and UUIDs included."""
-        data = _JSON.encode(value)
-        if value.__class__ in _CONTAINERS:
-            _refuse_foreign_keys(value)
-        # JSON has no NaN and no infinity; msgspec writes null for them.
-        if b"null" in data and _holds_non_finite(msgspec.to_builtins(value, enc_hook=_encode_foreign)):
-            message = "NaN and infinity have no form in JSON"
-            raise ValueError(message)
+        data = _encode_json(value)
+        kind = value.__class__
+        if kind in _SCALARS:
+            return data
+        # JSON has no NaN and no infinity, and msgspec writes null for them; it turns keys that are no str into str. Most values are flat
+        # mappings, and these are looked at here.
+        if kind is dict:
+            for key, child in value.items():
+                if key.__class__ is not str:
+                    break
+                kind = child.__class__
+                if kind not in _SCALARS and (kind is not float or child - child != 0.0):
+                    break
+            else:
+                return data
+        if not _is_all_plain(value) and b"null" in data and _holds_non_finite(msgspec.to_builtins(value, enc_hook=_encode_foreign)):
+            raise Unencodable(_NON_FINITE)
         return data
 
     def decode(self, data: bytes, type: Any) -> Any:
@@ -67,7 +85,7 @@ class MsgpackSerializer:
 
     def encode(self, value: Any) -> bytes:
         """`value` as MessagePack; the same types as JSON."""
-        return _MSGPACK.encode(value)
+        return _encode_msgpack(value)
 
     def decode(self, data: bytes, type: Any) -> Any:
         """The value in `data`, converted to `type`."""
@@ -86,8 +104,8 @@ class Codec:
     """A serializer with its failures translated; what the namespaces use."""
 
     def __init__(self, serializer: Serializer) -> None:
-        self._serializer = serializer
-        self._make_decoder: Callable[[Any], Decoder] | None = getattr(serializer, "decoder", None)
+        self._serializer: Final = serializer
+        self._encode: Final = serializer.encode
         self.decode_any: Final = self.decoder(Any)
 
     def encode(self, value: Any) -> bytes:
@@ -97,7 +115,7 @@ class Codec:
             SerializationError: `STORE_SERIALIZATION_FAILED`; nothing was sent.
         """
         try:
-            data = self._serializer.encode(value)
+            data = self._encode(value)
         except Exception as error:  # noqa: BLE001 - a serializer of the user's, or a value of any class, may raise anything
             raise _unencodable(value, error) from None
         if data.__class__ is bytes:
@@ -112,28 +130,33 @@ class Codec:
     def decoder(self, type: Any) -> Decoder:
         """A function that turns bytes into a `type`, for many values or one. `None` and `Any` take what comes.
 
+        What it raises is `STORE_DESERIALIZATION_FAILED`.
+
         Raises:
             InvalidArgument: `STORE_ARGUMENT_INVALID` when nothing can be converted to `type`; so it is known before anything is read.
         """
-        wanted = Any if type is None else type
-        if self._make_decoder is None:
-            decode: Decoder = functools.partial(_decode_with, self._serializer, wanted)
-        else:
-            try:
-                decode = self._make_decoder(wanted)
-            except Exception:  # noqa: BLE001 - whatever is wrong with a type that a user made
-                raise store_error(
-                    ErrorCode.STORE_ARGUMENT_INVALID,
-                    "`type` is no type that values can be converted to: give a class that msgspec or pydantic knows, or leave it out.",
-                ) from None
+        decode = self.bare_decoder(type)
 
         def guarded(data: bytes) -> Any:
             try:
                 return decode(data)
             except Exception as error:  # noqa: BLE001 - as in encode
-                raise _undecodable(error) from None
+                raise undecodable(error) from None
 
         return guarded
+
+    def bare_decoder(self, type: Any) -> Decoder:
+        """As `decoder`, for those who turn whatever it raises into `undecodable` themselves."""
+        wanted = Any if type is None else type
+        if not isinstance(self._serializer, JSONSerializer | MsgpackSerializer):
+            return functools.partial(_decode_with, self._serializer, wanted)
+        try:
+            return self._serializer.decoder(wanted)
+        except Exception:  # noqa: BLE001 - whatever is wrong with a type that a user made
+            raise store_error(
+                ErrorCode.STORE_ARGUMENT_INVALID,
+                "`type` is no type that values can be converted to: give a class that msgspec or pydantic knows, or leave it out.",
+            ) from None
 
 
 def convert(value: Any, type: Any) -> Any:
@@ -165,8 +188,8 @@ _class: Final = type
 def _encode_foreign(value: Any) -> Any:
     if is_pydantic_model(type(value)):
         return value.model_dump(mode="json")
-    message = f"no encoding for {type(value).__name__}"
-    raise TypeError(message)
+    message = f"there is no encoding for {type(value).__name__}"
+    raise Unencodable(message)
 
 
 def _decode_foreign(wanted: Any, value: Any) -> Any:
@@ -178,8 +201,8 @@ def _decode_foreign(wanted: Any, value: Any) -> Any:
     raise TypeError(message)
 
 
-_JSON: Final = msgspec.json.Encoder(enc_hook=_encode_foreign)
-_MSGPACK: Final = msgspec.msgpack.Encoder(enc_hook=_encode_foreign)
+_encode_json: Final = msgspec.json.Encoder(enc_hook=_encode_foreign).encode
+_encode_msgpack: Final = msgspec.msgpack.Encoder(enc_hook=_encode_foreign).encode
 
 
 @functools.lru_cache(_TYPES_KEPT)
@@ -204,21 +227,34 @@ def _decode_with(serializer: Serializer, type: Any, data: bytes) -> Any:
     return serializer.decode(data, type)
 
 
-_CONTAINERS: Final[frozenset[Any]] = frozenset({dict, list, tuple})
+_SCALARS: Final[frozenset[Any]] = frozenset({str, int, bool, type(None)})
+_CONTAINERS: Final = (dict, list, tuple)
 
 
-def _refuse_foreign_keys(value: Any) -> None:
+def _is_all_plain(value: Any) -> bool:
+    """Refuse what JSON would change, and say whether all of `value` could be looked at: False when it holds objects of other classes."""
     # Iterative, since the encoder takes values deeper than Python's stack. It has been over the value before, so there is no cycle.
-    waiting = [value]
+    is_all_plain = True
+    waiting: list[Any] = [(value,)]
     while waiting:
         item = waiting.pop()
-        if item.__class__ is dict:
+        if isinstance(item, dict):
             for key in item:
                 if key.__class__ is not str and not isinstance(key, str):
-                    message = f"a mapping has a key of type {type(key).__name__}, which JSON would turn into a str"
-                    raise TypeError(message)
+                    raise Unencodable(_FOREIGN_KEY)
             item = item.values()
-        waiting += [child for child in item if child.__class__ in _CONTAINERS]
+        for child in item:
+            kind = child.__class__
+            if kind in _SCALARS:
+                continue
+            if kind is float:
+                if child - child != 0.0:  # true for NaN and the infinities alone
+                    raise Unencodable(_NON_FINITE)
+            elif isinstance(child, _CONTAINERS):
+                waiting.append(child)
+            else:
+                is_all_plain = False
+    return is_all_plain
 
 
 def _holds_non_finite(plain: Any) -> bool:
@@ -235,8 +271,12 @@ def _holds_non_finite(plain: Any) -> bool:
 
 
 def _unencodable(value: Any, error: Exception) -> StoreError:
-    own = str(error) if isinstance(error, TypeError | ValueError) and error.args and _is_ours(str(error)) else ""
-    cause = own or ("it is nested too deeply, or holds itself" if isinstance(error, RecursionError) else type(error).__name__)
+    if isinstance(error, Unencodable):
+        cause = str(error)
+    elif isinstance(error, RecursionError):
+        cause = "it is nested too deeply, or holds itself"
+    else:
+        cause = type(error).__name__
     return store_error(
         ErrorCode.STORE_SERIALIZATION_FAILED,
         f"The value, a {type(value).__name__}, can't be encoded: {cause}. Make it plain data, a dataclass, a struct or a model.",
@@ -244,11 +284,8 @@ def _unencodable(value: Any, error: Exception) -> StoreError:
     )
 
 
-def _is_ours(message: str) -> bool:
-    return message.startswith(("NaN and", "a mapping has", "no encoding for"))
-
-
-def _undecodable(error: Exception) -> StoreError:
+def undecodable(error: Exception) -> StoreError:
+    """What a decoder's failure becomes."""
     return store_error(
         ErrorCode.STORE_DESERIALIZATION_FAILED,
         f"The stored bytes can't be decoded as what was asked for: {reason(error)}. Was it written by another serializer or an older type?",

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
-from igniter_store.arguments import invalid
+from igniter_store.arguments import invalid, plain_text
 from igniter_store.connection import Capabilities, Connection, RefusedCapabilities
 from igniter_store.contract import Adapter, ErrorCode
 from igniter_store.events.envelope import Actor
+from igniter_store.keys import is_encodable
 from igniter_store.namespaces.batches import BatchNamespace
 from igniter_store.namespaces.claims import ClaimNamespace
 from igniter_store.namespaces.counters import CounterNamespace
@@ -24,7 +25,7 @@ from igniter_store.namespaces.pubsub import EventsNamespace
 from igniter_store.namespaces.scan import DevNamespace
 from igniter_store.namespaces.streams import StreamNamespace
 from igniter_store.operation import Observer, Operation, Sink
-from igniter_store.scopes import Scope, ScopeDefinition, make_scope, missing_scope, prefix_of
+from igniter_store.scopes import Scope, ScopeDefinition, identifier_text, make_scope, missing_scope, prefix_of
 
 if TYPE_CHECKING:
     import logging
@@ -50,6 +51,8 @@ class Configuration(Struct, frozen=True):
     events: EventRegistry
 
 
+OPEN: Final = Operation("open", ErrorCode.STORE_CONNECTION_FAILED)
+CLOSE: Final = Operation("close", ErrorCode.STORE_OPERATION_FAILED)
 PING: Final = Operation("ping", ErrorCode.STORE_OPERATION_FAILED)
 
 
@@ -130,14 +133,16 @@ class Store(Generic[S]):
         Raises:
             BackendUnavailable: `STORE_CONNECTION_FAILED` when the backend isn't there; LIF-3.
         """
-        await self._connection.open()
+        with self._observer.attempt(OPEN):
+            await self._connection.open()
 
     async def close(self) -> None:
         """End subscriptions, blocked reads and the connection, of this store and of all its scopes. Idempotent; LIF-5.
 
         Handlers that are running are cancelled; who waits gets `STORE_CLOSED`. An adapter that was open before this store stays open.
         """
-        await self._connection.close()
+        with self._observer.attempt(CLOSE):
+            await self._connection.close()
 
     async def ping(self) -> float:
         """Ask the backend for a sign of life; the seconds that it took.
@@ -168,11 +173,12 @@ class Store(Generic[S]):
         Raises:
             InvalidArgument: `STORE_ARGUMENT_INVALID` for an id that is no `str` or `int`, or is empty.
         """
-        if isinstance(id, bool) or not isinstance(id, str | int) or (isinstance(id, str) and not id):
-            raise invalid("The actor's `id` is a non-empty str or an int.")
-        if type is not None and (not isinstance(type, str) or not type):
-            raise invalid("The actor's `type` is a non-empty str, or left out.")
-        return Store(self._configuration, self._connection, self._scopes, Actor(str(id), type))
+        name, kind = identifier_text(id), plain_text(type)
+        if not name or not is_encodable(name):
+            raise invalid("The actor's `id` is a non-empty str that UTF-8 can encode, or an int.")
+        if type is not None and (not kind or not is_encodable(kind)):
+            raise invalid("The actor's `type` is a non-empty str that UTF-8 can encode, or left out.")
+        return Store(self._configuration, self._connection, self._scopes, Actor(name, kind))
 
     @cached_property
     def kv(self) -> KeyValueNamespace:

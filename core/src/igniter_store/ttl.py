@@ -10,6 +10,7 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from igniter_store.arguments import is_a, plain_int
 from igniter_store.contract import ErrorCode, store_error
 
 if TYPE_CHECKING:
@@ -47,14 +48,13 @@ def waiting_seconds(time: Ttl, name: str) -> float:
 
 
 def _seconds(time: Any) -> float | None:
-    if isinstance(time, timedelta):
-        return time.total_seconds()
-    if isinstance(time, bool) or not isinstance(time, int | float):
-        return None
+    if is_a(time, timedelta):
+        return timedelta.total_seconds(time)
+    if is_a(time, float):
+        return float.__float__(time) if math.isfinite(time) else None
+    number = plain_int(time)
     # Compared before it is converted: an int may be too large for a float.
-    if isinstance(time, int) and not -MAX_SECONDS <= time <= MAX_SECONDS:
-        return None
-    return float(time) if math.isfinite(time) else None
+    return None if number is None or not -MAX_SECONDS <= number <= MAX_SECONDS else float(number)
 
 
 def _invalid(name: str, *, least: str = "more than 0") -> StoreError:

@@ -29,7 +29,7 @@ _SWEEP_STEP: Final = 1_000  # keys removed at once: about a millisecond, so that
 _SWEEP_PAUSE: Final = 0.01  # keys that expire within so many seconds are removed together
 _SHRINK_FACTOR: Final = 8  # a dict never gives its table back by itself; it is copied once it is emptier than this
 _SMALL: Final = 1_024  # tables below are not worth copying
-_OPEN_SCANS: Final = 1_000
+_SCANNED_KEYS: Final = 20_000_000  # keys that all scans under way remember together: some 160 MB; then the oldest are forgotten
 _SCAN_LIFETIME: Final = 600.0  # seconds after which a scan that nobody goes on with is forgotten
 
 
@@ -51,7 +51,9 @@ class Keyspace:
         self.max_keys = max_keys
         self.now: Clock = time.monotonic if clock is None else clock
         self.channels = channels
-        self.scans: TTLCache[int, list[str]] = TTLCache(_OPEN_SCANS, _SCAN_LIFETIME, timer=self.now)
+        self.scans: TTLCache[int, list[str]] = TTLCache(
+            _SCANNED_KEYS, _SCAN_LIFETIME, timer=self.now, getsizeof=lambda names: min(len(names), _SCANNED_KEYS)
+        )
         # With the system's clock deadlines are monotonic, and ids and tokens are the time of day that goes with it.
         self._epoch = time.time() - time.monotonic() if clock is None else 0.0
         self._waits = clock if isinstance(clock, TimerClock) else None
@@ -79,10 +81,13 @@ class Keyspace:
 
     def find_bytes(self, key: str, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> bytes | None:
         """As `find`, for a key that must not hold a stream."""
-        value = self.find(key)
-        if value.__class__ is Log:
+        value = self.values.get(key)
+        # The way of nearly every read: `find` is needed only for what may have expired, or has to be noted as used.
+        if key in self.deadlines or self._evictable is not None:
+            value = self.find(key)
+        if isinstance(value, Log):
             raise _wrong_kind(code, "a stream", "a value")
-        return value  # type: ignore[return-value]  # the class comparison is faster than isinstance, and not understood
+        return value
 
     def find_log(self, key: str) -> Log | None:
         """As `find`, for a key that must hold a stream."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
+from igniter_store.arguments import is_a
 from igniter_store.contract import ErrorCode, store_error
 from igniter_store.events.names import event_name, namespace_name
 from igniter_store.events.registry import EventDefinitions
@@ -39,7 +40,11 @@ class EventDeclaration(Generic[T]):
         self.name = name
 
     def __set_name__(self, owner: type, attribute: str) -> None:
-        self.name = event_name(self.name or attribute, "event")
+        self.name = attribute if self.name is None else self.name
+
+    def check(self) -> None:
+        """Refuse a name that events can't have. Not in `__set_name__`, out of which Python 3.11 lets nothing but a RuntimeError."""
+        self.name = event_name(self.name, "event")
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -57,7 +62,11 @@ class GroupDeclaration(Generic[G]):
         self.name = name
 
     def __set_name__(self, owner: type, attribute: str) -> None:
-        self.name = event_name(self.name or attribute, "group")
+        self.name = attribute if self.name is None else self.name
+
+    def check(self) -> None:
+        """Refuse a name that groups can't have; see `EventDeclaration.check`."""
+        self.name = event_name(self.name, "group")
 
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
@@ -87,7 +96,7 @@ def group(kind: type[G], *, name: str | None = None) -> GroupDeclaration[G]:
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `EventGroup`.
     """
-    if not isinstance(kind, type) or not issubclass(kind, EventGroup):
+    if not is_a(kind, type) or not issubclass(kind, EventGroup):
         raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, "A group of events is a class that inherits EventGroup.")
     return GroupDeclaration(kind, name)
 
@@ -109,7 +118,10 @@ class EventGroup:
         super().__init_subclass__(**kwargs)
         if namespace is not None:
             cls._namespace = namespace_name(namespace)
-        names = [declaration.name for declaration in _declarations(cls)]
+        declarations = _declarations(cls)
+        for declaration in declarations:
+            declaration.check()
+        names = [declaration.name for declaration in declarations]
         for name in names:
             if names.count(name) > 1:
                 raise store_error(
@@ -130,11 +142,11 @@ def namespace_of(kind: Any) -> str:
         EventError: `STORE_MISSING_NAMESPACE`.
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `EventGroup`.
     """
-    if not isinstance(kind, type) or not issubclass(kind, EventGroup):
+    if not is_a(kind, type) or not issubclass(kind, EventGroup):
         raise store_error(
             ErrorCode.STORE_CONFIGURATION_INVALID, "Events are a class that inherits EventGroup, or what Events...build() returned."
         )
-    namespace = kind._namespace
+    namespace: str | None = kind._namespace
     if namespace is None:
         raise store_error(
             ErrorCode.STORE_MISSING_NAMESPACE,

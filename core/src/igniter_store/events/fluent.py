@@ -50,7 +50,8 @@ class EventsBuilder:
             group = build(EventsBuilder(path, {}))
         except TypeError as error:
             raise _not_a_builder(path) from error
-        if not isinstance(group, EventsBuilder):
+        # Another path: a builder that was made elsewhere, whose events would not be under this namespace.
+        if not isinstance(group, EventsBuilder) or group._path != path:
             raise _not_a_builder(path)
         builder = self
         for full_name, schema in group._schemas.items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from igniter_store.arguments import plain_text
 from igniter_store.contract import ErrorCode, store_error
 from igniter_store.keys import checked_name, is_encodable
 
@@ -21,17 +22,18 @@ def namespace_name(name: Any) -> str:
     Raises:
         EventError: `STORE_INVALID_NAMESPACE`, `STORE_RESERVED_NAMESPACE`.
     """
-    if not isinstance(name, str) or not name or "." in name or ":" in name or not is_encodable(name):
+    text = plain_text(name)
+    if not text or "." in text or ":" in text or not is_encodable(text):
         raise store_error(
             ErrorCode.STORE_INVALID_NAMESPACE,
             "An events namespace is a non-empty str without '.' and ':'; the colon before the event's name is added for you.",
         )
-    lower = name.lower()
+    lower = text.lower()
     if any(lower == word or lower.startswith((f"{word}-", f"{word}_")) for word in _RESERVED):
         raise store_error(
-            ErrorCode.STORE_RESERVED_NAMESPACE, f"The events namespace {name!r} is reserved, as are {', '.join(_RESERVED)}. Choose another."
+            ErrorCode.STORE_RESERVED_NAMESPACE, f"The events namespace {text!r} is reserved, as are {', '.join(_RESERVED)}. Choose another."
         )
-    return name
+    return text
 
 
 def event_name(name: Any, what: str) -> str:
@@ -40,17 +42,18 @@ def event_name(name: Any, what: str) -> str:
     Raises:
         EventError: `STORE_INVALID_EVENT_NAME`, `STORE_RESERVED_NAMESPACE`.
     """
-    if not isinstance(name, str) or not name or "." in name or " " in name or is_pattern(name) or not is_encodable(name):
+    text = plain_text(name)
+    if not text or "." in text or " " in text or is_pattern(text) or not is_encodable(text):
         raise store_error(
             ErrorCode.STORE_INVALID_EVENT_NAME,
             f"The name of an {what} is a non-empty str without '.', spaces and the glob characters * ? [ \\; use kebab-case or snake_case.",
         )
-    if name.lower().startswith(_RESERVED_STARTS):
+    if text.lower().startswith(_RESERVED_STARTS):
         raise store_error(
             ErrorCode.STORE_RESERVED_NAMESPACE,
-            f"The {what} name {name!r} begins with a reserved word ({', '.join(_RESERVED_STARTS)}). Choose another.",
+            f"The {what} name {text!r} begins with a reserved word ({', '.join(_RESERVED_STARTS)}). Choose another.",
         )
-    return name
+    return text
 
 
 def is_pattern(name: str) -> bool:

@@ -110,8 +110,8 @@ class EventSubscription:
         self.is_live = True
         self._feed = feed
         self._handler = handler
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"igniter-store events {feed.name}")
         feed.connection.add(self)
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"igniter-store events {feed.name}")
 
     @property
     def dropped(self) -> int:
@@ -207,7 +207,11 @@ class EventStream(Generic[T]):
             if self._feed.mailbox.is_closed:
                 raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, "This listen() was entered before. Call listen() again for another.")
             await self._feed.start()
-        self._feed.connection.add(self)
+            try:
+                self._feed.connection.add(self)
+            except StoreError:
+                await self._feed.stop()
+                raise
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
-from igniter_store.arguments import invalid, items
+from igniter_store.arguments import invalid, is_a, items
 from igniter_store.contract import Entry, ErrorCode, store_error
 from igniter_store.namespaces.namespace import Namespace
 from igniter_store.operation import Operation
@@ -101,22 +101,30 @@ class BatchNamespace(Namespace):
 
 
 def _entries(entries: Any) -> list[BatchEntry]:
-    if isinstance(entries, Mapping):
-        return [BatchEntry(key, value) for key, value in cast("Mapping[Any, Any]", entries).items()]
+    if is_a(entries, Mapping):
+        return [BatchEntry(key, value) for key, value in _as_dict(entries).items()]
     return [_one(entry) for entry in items(entries, "entries", ErrorCode.STORE_BATCH_ENTRIES_REQUIRED)]
 
 
 def _one(entry: Any) -> BatchEntry:
-    if isinstance(entry, BatchEntry):
-        return entry
-    if not isinstance(entry, Mapping):
+    if is_a(entry, BatchEntry):
+        return cast("BatchEntry", entry)
+    if not is_a(entry, Mapping):
         raise store_error(
             ErrorCode.STORE_BATCH_ENTRIES_REQUIRED,
             f"An entry is a BatchEntry or a dict with key, value and perhaps ttl, not a {type(entry).__name__}.",
         )
-    fields = cast("Mapping[Any, Any]", entry)
+    fields = _as_dict(entry)
     if not _FIELDS.issuperset(fields):
         raise invalid("An entry has the fields key, value and ttl; it has others. To write a mapping of keys to values, pass it as it is.")
     if "value" not in fields:
         raise store_error(ErrorCode.STORE_VALUE_REQUIRED, "An entry has no value. To remove a key use batch.remove().")
     return BatchEntry(fields.get("key"), fields["value"], fields.get("ttl"))  # type: ignore[arg-type]  # a missing key is refused with the others
+
+
+def _as_dict(mapping: Any) -> dict[Any, Any]:
+    try:
+        return dict(mapping)
+    except Exception as error:
+        # As in `items`: a mapping of the caller's that fails is the caller's failure.
+        raise store_error(ErrorCode.STORE_BATCH_ENTRIES_REQUIRED, "`entries` could not be read to its end.") from error

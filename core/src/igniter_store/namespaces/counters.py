@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from igniter_store.arguments import invalid
+from igniter_store.arguments import invalid, plain_int
 from igniter_store.contract import ErrorCode, store_error
 from igniter_store.namespaces.namespace import Namespace
 from igniter_store.operation import Operation
@@ -92,6 +92,7 @@ class CounterNamespace(Namespace):
 
 
 def _step(by: object) -> int:
-    if isinstance(by, bool) or not isinstance(by, int):
+    step = plain_int(by)
+    if step is None:
         raise invalid("`by` is an int. Count in cents, not in fractions.")
-    return int(by)
+    return step

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from msgspec import Struct
 
-from igniter_store.arguments import boolean, invalid, optional_whole_number
+from igniter_store.arguments import boolean, invalid, optional_whole_number, plain_text
 from igniter_store.contract import ErrorCode
 from igniter_store.contract.stream_ids import parse
 from igniter_store.keys import checked_name
@@ -69,9 +69,10 @@ class ConsumerGroup(Namespace):
         """
         with self._attempt(ENSURE) as attempt:
             key = self._stream(stream, attempt)
-            if not isinstance(start, str) or (start != "$" and parse(start) is None):
+            position = plain_text(start)
+            if position is None or (position != "$" and parse(position) is None):
                 raise invalid('`start` is "0" for everything, "$" for what comes from now on, or the id of a message.')
-            await self._through.streams.xgroup_create(key, self.name, start)
+            await self._through.streams.xgroup_create(key, self.name, position)
 
     @overload
     async def read(

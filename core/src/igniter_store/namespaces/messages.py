@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
-from igniter_store.arguments import invalid, items
+from igniter_store.arguments import invalid, items, plain_text
 from igniter_store.contract import ErrorCode, StreamEntry, store_error
 from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
 from igniter_store.serialization import convert_text, reason
@@ -48,20 +48,23 @@ def reader(codec: Codec, type: Any) -> Callable[[StreamEntry], StreamMessage[Any
 
 def stream_ids(ids: Any) -> list[str]:
     """`ids`, each of which spells one."""
-    wanted = items(ids, "ids")
-    for text in wanted:
-        if not isinstance(text, str) or parse(text) is None:
+    wanted: list[str] = []
+    for id in items(ids, "ids"):
+        text = plain_text(id)
+        if text is None or parse(text) is None:
             raise invalid('`ids` are the ids of messages, such as "1700000000000-0". One of them is none, so nothing was done.')
+        wanted.append(text)
     return wanted
 
 
 def bound(text: Any, name: str) -> str:
     """`text`, when it can begin or end a range."""
-    if not isinstance(text, str) or (lower_bound if name == "start" else upper_bound)(text) is None:
+    spelled = plain_text(text)
+    if spelled is None or (lower_bound if name == "start" else upper_bound)(spelled) is None:
         raise invalid(
             f'`{name}` is an id such as "1700000000000-0" or "1700000000000", "-", "+", or an id with "(" before it to leave it out.'
         )
-    return text
+    return spelled
 
 
 def _foreign(entry: StreamEntry, type: Any) -> Any:

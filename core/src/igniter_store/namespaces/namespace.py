@@ -64,4 +64,7 @@ class Namespace:
         return self._observer.attempt(operation)
 
     def _key(self, key: str) -> str:
+        # What full_key does, for nearly every key there is.
+        if type(key) is str and key and key.isascii():
+            return self._prefix + key
         return full_key(self._prefix, key)

@@ -108,7 +108,7 @@ class EventsNamespace(Namespace):
         return _step(self, self._registry, namespace)
 
     def __getitem__(self, namespace: str) -> Any:
-        return _step(self, self._registry, namespace)
+        return _step(self, self._registry, name_to_subscribe(namespace))
 
     def bound(self, event: str, schema: Schema) -> BoundEvent[Any]:
         """The declared event of this full name."""
@@ -128,7 +128,11 @@ class EventsNamespace(Namespace):
             if not callable(handler):
                 raise invalid("`handler` is a function or coroutine function that takes one EventContext.")
             await feed.start()
-        return EventSubscription(feed, handler)
+            try:
+                return EventSubscription(feed, handler)
+            except StoreError:
+                await feed.stop()
+                raise
 
     def listen_typed(self, event: str, schema: Schema | None, max_queue: int) -> EventStream[Any]:
         """`listen`, with conversion to what `schema` returns."""
@@ -200,7 +204,7 @@ class _Branch:
         return _step(self._events, self._registry, f"{self._path}:{name}")
 
     def __getitem__(self, name: str) -> Any:
-        return _step(self._events, self._registry, f"{self._path}:{name}")
+        return _step(self._events, self._registry, f"{self._path}:{name_to_subscribe(name)}")
 
 
 def _step(events: EventsNamespace, registry: EventRegistry, path: str) -> Any:

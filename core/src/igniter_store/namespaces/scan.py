@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.arguments import invalid, whole_number
+from igniter_store.arguments import invalid, plain_text, whole_number
 from igniter_store.contract import START, ErrorCode, ScanPage, escape, store_error
 from igniter_store.keys import NAMESPACES, OWN_NAMESPACES, checked_name
 from igniter_store.namespaces.namespace import Namespace, Surroundings
@@ -69,12 +69,14 @@ class DevNamespace(Namespace):
 
 def _namespace(namespace: Any) -> str:
     words = (*NAMESPACES, *OWN_NAMESPACES)
-    if not isinstance(namespace, str) or namespace not in words:
+    word = plain_text(namespace)
+    if word not in words:
         raise invalid(f"`namespace` is one of {', '.join(words)}.")
-    return namespace
+    return word
 
 
 def _cursor(cursor: Any) -> str:
-    if not isinstance(cursor, str) or not cursor.isascii() or not cursor.isprintable() or not cursor:
+    text = plain_text(cursor)
+    if not text or not text.isascii() or not text.isprintable():
         raise store_error(ErrorCode.STORE_SCAN_FAILED, 'No scan gave this cursor. Begin with "0", then pass on what each page gives.')
-    return cursor
+    return text

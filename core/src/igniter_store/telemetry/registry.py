@@ -45,7 +45,7 @@ _GROUP: Final[Mapping[str, type]] = {**_STREAM, "ctx.stream.group": str, "ctx.st
 _COUNT: Final[Mapping[str, type]] = {"ctx.stream.count": int}
 _EVENT: Final[Mapping[str, type]] = {"ctx.events.channel": str, "ctx.events.wildcard": bool}
 
-# What an operation knows of itself: before it ran (so errors may carry it too), and of its result.
+# What an operation knows of itself: before it ran (so errors carry it too), and of its result.
 _OPERATIONS: Final[Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]]] = {
     "kv.get": ({}, {"ctx.kv.found": bool}),
     "kv.set": ({"ctx.kv.ttl": float}, {}),
@@ -86,6 +86,9 @@ _OPERATIONS: Final[Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]]] 
     "dev.scan": ({}, {}),
 }
 
+# What these have read may still turn out to be undecodable, so their errors carry the result too.
+_DECODING: Final = frozenset({"kv.pop", "stream.range", "stream.read", "stream.claim"})
+
 
 def _all() -> dict[str, Mapping[str, type]]:
     events: dict[str, Mapping[str, type]] = {}
@@ -93,7 +96,8 @@ def _all() -> dict[str, Mapping[str, type]]:
         root = f"igniter.store.{operation}"
         events[f"{root}.started"] = BASE
         events[f"{root}.success"] = MappingProxyType({**BASE, **_ENDED, **known, **result})
-        events[f"{root}.error"] = MappingProxyType({**BASE, **_ENDED, **_ERROR, **known, **result})
+        late = result if operation in _DECODING else {}
+        events[f"{root}.error"] = MappingProxyType({**BASE, **_ENDED, **_ERROR, **known, **late})
     return events
 
 

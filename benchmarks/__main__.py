@@ -1,0 +1,63 @@
+"""Ask all questions, each in a process of its own, print the final table and write it into README.md.
+
+README.md is written when the results go to benchmarks/results: not with --quick, nor with another --results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from benchmarks import tables
+from benchmarks.question import RESULTS
+from benchmarks.results import Result, read
+
+QUESTIONS: Final = ("memory_operations", "manager_share", "telemetry_share", "growth", "memory_per_key")
+README: Final = Path(__file__).parent / "README.md"
+
+
+def main() -> int:
+    """The exit code: 0 also when a figure falls short of what is asked, as machines differ."""
+    arguments = _parser().parse_args()
+    quick: bool = arguments.quick
+    if arguments.table:
+        print(tables.document(_stored(RESULTS)))
+        return 0
+    with tempfile.TemporaryDirectory() as nowhere:
+        directory: Path = arguments.results or (Path(nowhere) if quick else RESULTS)
+        for name in arguments.only or QUESTIONS:
+            command = [sys.executable, "-m", f"benchmarks.{name}", "--results", str(directory.resolve()), *(["--quick"] if quick else [])]
+            code = subprocess.run(command, check=False, cwd=README.parent.parent).returncode  # noqa: S603 - a module of ours
+            if code:
+                print(f"\n{name} failed; see above.", file=sys.stderr)
+                return code
+            print(flush=True)
+        results = _stored(directory)
+        print(tables.figures_table(results))
+        if quick:
+            print("\nA quick run only shows that the benchmarks work. Its numbers mean nothing.")
+        if directory.resolve() == RESULTS.resolve() and not quick:
+            tables.fill(README, tables.document(results))
+            print(f"\nwritten: {README.name}")
+    return 0
+
+
+def _stored(directory: Path) -> list[Result]:
+    return [read(path) for name in QUESTIONS if (path := directory / f"{name}.json").exists()]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", choices=QUESTIONS, help="ask this question; may be given again")
+    parser.add_argument("--quick", action="store_true", help="only see that it runs: few calls, numbers that mean nothing")
+    parser.add_argument("--results", type=Path, help="where raw numbers and pictures go (benchmarks/results; with --quick nowhere)")
+    parser.add_argument("--table", action="store_true", help="measure nothing; print what README.md has to hold for benchmarks/results")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

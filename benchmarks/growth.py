@@ -1,0 +1,93 @@
+"""Does kv.get stay as fast when there are a million keys?
+
+P12, in both senses that it has. Asked for the same thousand keys, strewn over the million, in the same order, the two stores differ in
+nothing but their size. Asked for any of the million, the large one also leaves the processor's caches; a bare dict does so too, and is
+measured next to it, to tell the memory's share from the store's.
+Rule: the order is random and drawn before. The lists hold a `str` of its own for each call, so that the harness misses the caches equally
+often for all.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from igniter_store import Store
+
+from benchmarks.measuring import Contestant, Pace, measure
+from benchmarks.payload import SERVICE, key_of, value_of
+from benchmarks.question import Answer, ask
+from benchmarks.results import Comparison, Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from benchmarks.measuring import Call
+
+_URL: Final = "memory://"
+_ASKED: Final = 0.7
+_FEW: Final = 1_000
+_MANY: Final = 1_000_000
+_READ: Final = 200_000  # calls before a list begins anew; what they touch of the million is far more than a processor's caches hold
+_NOTE: Final = (
+    "keys drawn from the whole million leave the processor's caches, and each of the few places that a look-up in a dict touches is a trip "
+    "to main memory. What a bare dict loses so, in microseconds, stands next to what the store loses: where both are alike, it is the "
+    "memory's share and not the store's."
+)
+
+
+async def answer(pace: Pace) -> Answer:
+    """Get from a small and from a large store, and from bare dicts as large, for one caller and for fifty."""
+    count = max(int(_MANY * pace.scale), 2 * _FEW)
+    read = max(int(_READ * pace.scale), pace.batch)
+    random = Random(count)  # noqa: S311 - an order, no secret; the same in every run
+    chosen = random.sample(range(count), _FEW)
+    some = [key_of(random.choice(chosen)) for _ in range(read)]
+    any_of_all = [key_of(random.randrange(count)) for _ in range(read)]
+    few, same, whole = f"store of {_FEW:,} keys", f"store of {count:,}, the same keys", f"store of {count:,}, any keys"
+    bare_few, bare_whole = f"bare dict of {_FEW:,} keys", f"bare dict of {count:,}, any keys"
+    async with Store.from_url(_URL, service=SERVICE) as small, Store.from_url(_URL, service=SERVICE) as large:
+        await _fill(small, chosen)
+        await _fill(large, range(count))
+        small_dict, large_dict = _bare(chosen), _bare(range(count))
+        contestants = [
+            Contestant(few, small.kv.get, some, value_of),
+            Contestant(same, large.kv.get, some, value_of),
+            Contestant(whole, large.kv.get, any_of_all, value_of),
+            Contestant(bare_few, small_dict, some, value_of),
+            Contestant(bare_whole, large_dict, any_of_all, value_of),
+        ]
+        comparisons: list[Comparison] = []
+        figures: list[Figure] = []
+        for callers in (1, 50):
+            title = f"kv.get, {callers} caller{'s' if callers > 1 else ''}"
+            comparison = await measure(title, contestants, callers=callers, pace=pace)
+            comparisons.append(comparison)
+            figures += [
+                Figure("P12", f"memory {title}: {same} ÷ {few}", comparison.ratios(same, few), asked=_ASKED),
+                Figure("P12", f"memory {title}: {whole} ÷ {few}", comparison.ratios(whole, few), asked=_ASKED, note=_NOTE),
+                Figure("P12", f"{title}: what the store loses so", comparison.microseconds_between(whole, few), unit="µs"),
+                Figure("P12", f"{title}: what a bare dict loses so", comparison.microseconds_between(bare_whole, bare_few), unit="µs"),
+            ]
+    return Answer(comparisons, figures)
+
+
+async def _fill(store: Store[Any], numbers: Iterable[int]) -> None:
+    for key in map(key_of, numbers):
+        await store.kv.set(key, value_of(key))
+
+
+def _bare(numbers: Iterable[int]) -> Call:
+    prefix = f"igniter:store:{SERVICE}:kv:"
+    table = {prefix + key: msgspec.json.encode(value_of(key)) for key in map(key_of, numbers)}
+    decode = msgspec.json.Decoder().decode
+
+    async def get(key: str) -> Any:
+        return decode(table[prefix + key])
+
+    return get
+
+
+if __name__ == "__main__":
+    ask(__file__, __doc__, answer)

@@ -1,0 +1,145 @@
+"""Timing contestants against each other in one process.
+
+Rule: what is compared is measured in turn, A B C A B C, so that a slow moment of the machine hurts all; ratios are made round by round.
+Rule: every contestant is called through the same loop, with as many awaits. What that loop costs is measured too, as an empty coroutine,
+and printed; it is not subtracted.
+Rule: every answer that was timed is checked. It is checked while the clock stands still, batch by batch, so that few answers are alive.
+Rule: garbage is collected before each round and not during it, for all alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from time import perf_counter
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
+
+from benchmarks.results import Comparison, show_spread
+
+Call: TypeAlias = Callable[[str], Awaitable[Any]]
+_Batch: TypeAlias = list[list[str]]
+
+EMPTY: Final = "an empty coroutine"
+
+
+class Pace(Struct, frozen=True):
+    """How long to measure.
+
+    Attributes:
+        rounds: the counted rounds of each contestant.
+        seconds: how long a round runs at least; it ends with a whole batch. The warm-up runs as long.
+        batch: the calls of all callers together between two looks at the answers.
+        scale: what the large numbers of a question are multiplied by.
+    """
+
+    rounds: int
+    seconds: float
+    batch: int
+    scale: float
+
+
+FULL: Final = Pace(rounds=9, seconds=0.3, batch=10_000, scale=1.0)
+QUICK: Final = Pace(rounds=5, seconds=0.0, batch=100, scale=0.001)
+
+
+class Contestant(Struct, frozen=True):
+    """What is measured.
+
+    Attributes:
+        name: as tables and pictures show it.
+        call: the operation, given a key.
+        keys: the keys it is called with, in turn, and from the start again.
+        expected: the right answer for a key.
+        around: entered before each round and left after it, both untimed: for what has to be set up, and looked at, besides the answers.
+    """
+
+    name: str
+    call: Call
+    keys: Sequence[str]
+    expected: Callable[[str], Any]
+    around: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+
+
+class WrongAnswerError(Exception):
+    """A contestant answered something else than what was asked for; its time says nothing."""
+
+
+async def measure(title: str, contestants: Sequence[Contestant], *, callers: int, pace: Pace) -> Comparison:
+    """Time `contestants` with `callers` concurrent tasks, and print what came out.
+
+    Raises:
+        WrongAnswerError: when one answered wrongly.
+    """
+    empty = Contestant(EMPTY, _nothing, contestants[0].keys, lambda _: None)
+    turns = [_Turn(contestant, callers, pace) for contestant in (empty, *contestants)]
+    for turn in turns:
+        await turn.run()
+    rounds: dict[str, list[float]] = {turn.contestant.name: [] for turn in turns}
+    checked = 0
+    for _ in range(pace.rounds):
+        for turn in turns:
+            calls, seconds = await turn.run()
+            rounds[turn.contestant.name].append(calls / seconds)
+            checked += calls
+    comparison = Comparison(title=title, unit="calls/s", callers=callers, answers_checked=checked, rounds=rounds)
+    print(f"\n{title}")
+    for name, rates in rounds.items():
+        print(f"  {name:<44} {show_spread(rates)} calls/s")
+    return comparison
+
+
+class _Turn:
+    """One contestant with its batches, which go on from round to round."""
+
+    def __init__(self, contestant: Contestant, callers: int, pace: Pace) -> None:
+        self.contestant = contestant
+        self._seconds = pace.seconds
+        self._batches: Iterator[_Batch] = itertools.cycle(_batches(contestant.keys, callers, pace.batch))
+
+    async def run(self) -> tuple[int, float]:
+        """One round: the calls that were made, and the seconds that they took."""
+        calls, seconds = 0, 0.0
+        async with self.contestant.around():
+            gc.collect()
+            gc.disable()
+            try:
+                while not calls or seconds < self._seconds:
+                    batch = next(self._batches)
+                    began = perf_counter()
+                    answers = await asyncio.gather(*[_caller(self.contestant.call, keys) for keys in batch])
+                    seconds += perf_counter() - began
+                    calls += self._check(batch, answers)
+                    del answers  # so that the next batch finds its memory free again
+            finally:
+                gc.enable()
+        return calls, seconds
+
+    def _check(self, batch: _Batch, answers: list[list[Any]]) -> int:
+        checked = 0
+        for key, answer in zip(itertools.chain(*batch), itertools.chain(*answers), strict=True):
+            if answer != self.contestant.expected(key):
+                message = f"{self.contestant.name} answered {answer!r} for {key!r}, not {self.contestant.expected(key)!r}."
+                raise WrongAnswerError(message)
+            checked += 1
+        return checked
+
+
+async def _caller(call: Call, keys: list[str]) -> list[Any]:
+    return [await call(key) for key in keys]
+
+
+async def _nothing(key: str) -> None:
+    pass
+
+
+def _batches(keys: Sequence[str], callers: int, size: int) -> list[_Batch]:
+    # A key list shorter than a batch is repeated; one that is longer is cut, and its rest dropped.
+    each = max(size // callers, 1)
+    wanted = list(keys) if len(keys) >= each * callers else list(itertools.islice(itertools.cycle(keys), each * callers))
+    starts = range(0, len(wanted) - each * callers + 1, each * callers)
+    return [[wanted[start + each * caller : start + each * (caller + 1)] for caller in range(callers)] for start in starts]

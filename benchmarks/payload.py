@@ -1,0 +1,21 @@
+"""What all questions store: a JSON object of 40 bytes, under keys of one length."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+SERVICE: Final = "benchmark"
+
+
+def key_of(number: int) -> str:
+    """The key with that number, below ten million."""
+    return f"user:{number:07}"
+
+
+def value_of(key: str) -> dict[str, Any]:
+    """What is stored under `key`: another value for each, and all of one length."""
+    return {"id": 10_000_000 + int(key[5:]), "name": "Ada L", "ok": True}
+
+
+KEY: Final = key_of(1)
+VALUE: Final = value_of(KEY)

@@ -1,0 +1,79 @@
+"""The libraries that ours is compared with, each as its documentation says to use it and with its own defaults.
+
+Rule: a peer that is not installed is left out, and it is said so. Nothing here is imported before it is asked for.
+Rule: peers are imported by name, as they are optional here: type checkers see them as `Any`, with and without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib import import_module
+from typing import Any, Final, TypeAlias
+
+from igniter_store import Store
+from msgspec import Struct
+
+from benchmarks.payload import SERVICE
+
+
+class KeyValueCalls(Struct, frozen=True):
+    """One library, ready to be called.
+
+    Attributes:
+        name: as tables show it.
+        get: the value of a key.
+        set: write a value under a key.
+        written: what `set` answers when it has written.
+    """
+
+    name: str
+    get: Callable[[str], Awaitable[Any]]
+    set: Callable[[str, Any], Awaitable[Any]]
+    written: Any
+
+
+Opening: TypeAlias = Callable[[], AbstractAsyncContextManager[KeyValueCalls]]
+
+OURS: Final = "igniter-store"
+
+
+@asynccontextmanager
+async def our_memory() -> AsyncGenerator[KeyValueCalls]:
+    """`store.kv` over the memory backend: values are encoded and decoded, so nobody shares them."""
+    async with Store.from_url("memory://", service=SERVICE) as store:
+        yield KeyValueCalls(OURS, store.kv.get, store.kv.set, written=True)
+
+
+@asynccontextmanager
+async def _cashews_memory() -> AsyncGenerator[KeyValueCalls]:
+    # It keeps a shallow copy of what is set, and hands the same object out to everyone.
+    cache = import_module("cashews").Cache()
+    cache.setup("mem://")
+    await cache.init()
+    try:
+        yield KeyValueCalls("cashews mem://", cache.get, cache.set, written=True)
+    finally:
+        await cache.close()
+
+
+@asynccontextmanager
+async def _aiocache_memory() -> AsyncGenerator[KeyValueCalls]:
+    # It keeps the object that was set, without a copy.
+    async with import_module("aiocache").SimpleMemoryCache() as cache:
+        yield KeyValueCalls("aiocache memory", cache.get, cache.set, written=True)
+
+
+@asynccontextmanager
+async def _py_key_value_memory() -> AsyncGenerator[KeyValueCalls]:
+    # It keeps JSON.
+    store = import_module("key_value.aio.stores.memory").MemoryStore()
+    yield KeyValueCalls("py-key-value memory", store.get, store.put, written=None)
+
+
+MEMORY: Final[dict[str, Opening]] = {
+    "cashews": _cashews_memory,
+    "aiocache": _aiocache_memory,
+    "py-key-value-aio": _py_key_value_memory,
+}
+"""The peers of the memory backend, by their distribution."""

@@ -1,0 +1,151 @@
+"""What a question's answer consists of, and its file of raw numbers.
+
+Rule: tables and pictures are made of the file alone, so what they show is what was measured.
+Rule: of the machine no more is said than numbers need to be understood; its name isn't.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from statistics import median
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+_LARGE: Final = 1_000
+_SMALL: Final = 10
+
+
+class Comparison(Struct, frozen=True):
+    """What contestants did in turn.
+
+    Attributes:
+        title: what they did.
+        unit: of the numbers in `rounds`.
+        callers: how many tasks called at once.
+        answers_checked: the timed calls whose answers were looked at, in all rounds together.
+        rounds: each contestant's number in each round, in turn.
+    """
+
+    title: str
+    unit: str
+    callers: int
+    answers_checked: int
+    rounds: dict[str, list[float]]
+
+    def ratios(self, name: str, to: str) -> list[float]:
+        """The numbers of `name` divided by those of `to`, round by round."""
+        return [ours / theirs for ours, theirs in zip(self.rounds[name], self.rounds[to], strict=True)]
+
+    def microseconds_between(self, name: str, to: str) -> list[float]:
+        """How many microseconds more a call of `name` takes than one of `to`, round by round; both are calls per second."""
+        return [1e6 / ours - 1e6 / theirs for ours, theirs in zip(self.rounds[name], self.rounds[to], strict=True)]
+
+
+class Figure(Struct, frozen=True):
+    """One line of the final table.
+
+    Attributes:
+        id: the figure's number in what was asked.
+        text: what was divided by what.
+        rounds: the figure in each round; the median counts. Empty when it could not be measured.
+        asked: the bound, or `None` for what only explains another figure.
+        bound: which side of `asked` is good.
+        unit: "" for ratios.
+        note: why it is as it is, for people.
+    """
+
+    id: str
+    text: str
+    rounds: list[float]
+    asked: float | None = None
+    bound: Literal["at least", "at most"] = "at least"
+    unit: str = ""
+    note: str = ""
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the median keeps the bound; `None` where nothing is asked or nothing was measured."""
+        if self.asked is None or not self.rounds:
+            return None
+        measured = median(self.rounds)
+        return measured >= self.asked if self.bound == "at least" else measured <= self.asked
+
+
+class Machine(Struct, frozen=True):
+    """What the numbers depend on."""
+
+    python: str
+    platform: str
+    cpus: int | None
+
+
+class Result(Struct, frozen=True):
+    """The answer to a question.
+
+    Attributes:
+        name: the module that asks it.
+        question: its first line.
+        quick: True for a smoke test, whose numbers mean nothing.
+        packages: the versions of what was measured.
+        missing: the packages that could not be compared with, because they are not installed.
+    """
+
+    name: str
+    question: str
+    quick: bool
+    machine: Machine
+    packages: dict[str, str]
+    missing: list[str]
+    comparisons: list[Comparison]
+    figures: list[Figure]
+
+
+def this_machine() -> Machine:
+    """The one that this runs on."""
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return Machine(python=python, platform=f"{platform.system()} {platform.machine()}", cpus=os.cpu_count())
+
+
+def versions(packages: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """The version of each distribution, and those that are not installed."""
+    found: dict[str, str] = {}
+    missing: list[str] = []
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            missing.append(package)
+    return found, missing
+
+
+def write(result: Result, directory: Path) -> Path:
+    """Write the raw numbers of `result`, and say where."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{result.name}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+    return path
+
+
+def read(path: Path) -> Result:
+    """The result whose raw numbers are in `path`."""
+    return msgspec.json.decode(path.read_bytes(), type=Result)
+
+
+def show(number: float) -> str:
+    """`number` with the digits that mean something."""
+    if abs(number) >= _LARGE:
+        return f"{number:,.0f}"
+    return f"{number:.1f}" if abs(number) >= _SMALL else f"{number:.2f}"
+
+
+def show_spread(numbers: Sequence[float]) -> str:
+    """The median, and from where to where the numbers went."""
+    return f"{show(median(numbers))} ({show(min(numbers))}..{show(max(numbers))})"

@@ -1,0 +1,86 @@
+"""Results as the Markdown that is printed and that README.md holds between its two marks."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.results import show, show_spread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from benchmarks.results import Comparison, Figure, Result
+
+BEGIN: Final = "<!-- measured: begin; written by `python -m benchmarks` -->"
+END: Final = "<!-- measured: end -->"
+
+
+def document(results: Sequence[Result]) -> str:
+    """Everything that was measured: the figures, why they are so, and each question's numbers and picture."""
+    parts = [_circumstances(results), figures_table(results), *_notes(results)]
+    for result in results:
+        parts += [f"### {result.name}", result.question]
+        parts += [f"Not compared with {package}, which was not installed." for package in result.missing]
+        parts += [_comparison_table(comparison) for comparison in result.comparisons]
+        parts.append(f"![{result.question}](results/{result.name}.svg)\n\nRaw numbers: [{result.name}.json](results/{result.name}.json)")
+    return "\n\n".join(parts)
+
+
+def figures_table(results: Iterable[Result]) -> str:
+    """The final table."""
+    lines = ["| id | figure | asked | measured | met |", "|---|---|---|---|---|"]
+    lines += [_figure_line(figure) for result in results for figure in result.figures]
+    return "\n".join(lines)
+
+
+def fill(readme: Path, text: str) -> None:
+    """Put `text` between the marks of `readme`.
+
+    Raises:
+        ValueError: when it doesn't have both marks, once each.
+    """
+    before, _, after = _split(readme)
+    readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
+
+
+def held(readme: Path) -> str:
+    """What `readme` holds between its marks; raises as `fill`."""
+    return _split(readme)[1].strip("\n")
+
+
+def _split(readme: Path) -> tuple[str, str, str]:
+    text = readme.read_text("utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        message = f"{readme.name} needs {BEGIN!r} and {END!r}, once each."
+        raise ValueError(message)
+    before, _, rest = text.partition(BEGIN)
+    between, _, after = rest.partition(END)
+    return before, between, after
+
+
+def _circumstances(results: Iterable[Result]) -> str:
+    machines = {f"{result.machine.python}, {result.machine.platform}, {result.machine.cpus} CPUs" for result in results}
+    packages = {f"{name} {number}" for result in results for name, number in result.packages.items()}
+    return f"Measured with {'; '.join(sorted(machines))}.\n{', '.join(sorted(packages))}."
+
+
+def _figure_line(figure: Figure) -> str:
+    unit = f" {figure.unit}" if figure.unit else ""
+    asked = "-" if figure.asked is None else f"{figure.bound} {show(figure.asked)}{unit}"
+    measured = f"{show_spread(figure.rounds)}{unit}" if figure.rounds else "not measured"
+    met = {True: "yes", False: "**no**", None: "-"}[figure.is_met]
+    return f"| {figure.id} | {figure.text} | {asked} | {measured} | {met} |"
+
+
+def _notes(results: Iterable[Result]) -> list[str]:
+    notes = list(dict.fromkeys(f"{figure.id}: {figure.note}" for result in results for figure in result.figures if figure.note))
+    return ["\n".join(f"- {note}" for note in notes)] if notes else []
+
+
+def _comparison_table(comparison: Comparison) -> str:
+    callers = f", {comparison.answers_checked:,} answers checked" if comparison.answers_checked else ""
+    lines = [f"| {comparison.title} | {comparison.unit}: median | slowest round | fastest round |", "|---|--:|--:|--:|"]
+    lines += [f"| {name} | {show(median(n))} | {show(min(n))} | {show(max(n))} |" for name, n in comparison.rounds.items()]
+    return "\n".join(lines) + f"\n\n{len(next(iter(comparison.rounds.values())))} rounds in turn{callers}."

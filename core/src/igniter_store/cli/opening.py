@@ -1,0 +1,42 @@
+"""From the options of a command to an open store.
+
+Rule: an option wins over the environment, the environment over the default.
+Rule: who uses a backend that dies with the process is told so: a value that is set there is gone when the command ends.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from igniter_store.cli.command import SERVICE_VARIABLE, URL_VARIABLE
+from igniter_store.store import Store
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import AsyncGenerator
+
+    from igniter_store.cli.output import Output
+
+
+def chosen_url(options: Namespace) -> str:
+    """The backend that the user, or the environment, asks for."""
+    return options.url or os.environ.get(URL_VARIABLE) or "memory://"
+
+
+@asynccontextmanager
+async def opened_store(options: Namespace, output: Output) -> AsyncGenerator[Store[str]]:
+    """The store that the options describe, in its scopes, open until the block ends."""
+    service = options.service or os.environ.get(SERVICE_VARIABLE) or "default"
+    store = Store.from_url(chosen_url(options), service=service)
+    scoped = store
+    for key, identifier in options.scope:
+        scoped = scoped.scope(key, identifier)
+    if store.adapter.in_process:
+        output.note(
+            f"hint: the {store.adapter.name} backend lives and dies with this command, so it begins empty and nothing stays. "
+            f"Give --url, or set {URL_VARIABLE}, to use one that lasts."
+        )
+    async with store:
+        yield scoped

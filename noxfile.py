@@ -1,0 +1,78 @@
+"""Every command that a person or CI runs, by name: `uv run nox -l` lists them.
+
+Rule: sessions run in the environment that `uv run` has just made from the workspace, so a session is one command, and nothing is installed
+twice. For another Python: `uv run --isolated --python 3.13 nox -s tests`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["tests", "lint", "types", "arrows"]
+nox.options.error_on_missing_interpreters = True
+
+ROOT = Path(__file__).parent
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Every test, on all cores."""
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: every rule that is not refused with a reason in pyproject.toml, and the format."""
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy and pyright, both strict, over sources and tests."""
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", sys.executable)
+
+
+@nox.session
+def arrows(session: nox.Session) -> None:
+    """Who may import whom."""
+    session.run("lint-imports")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The tour of real uses, in memory."""
+    session.run("igniter-store", "demo", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmarks with their peers; writes benchmarks/results and the table of benchmarks/README.md."""
+    session.run("uv", "run", "--group", "bench", "python", "-m", "benchmarks", *session.posargs, external=True)
+
+
+@nox.session
+def packaging(session: nox.Session) -> None:
+    """Build every wheel, install them into an empty environment, and use them from there as a stranger would."""
+    folder = Path(session.create_tmp()).resolve()
+    wheels, environment = folder / "wheels", folder / "environment"
+    for old in (wheels, environment):
+        shutil.rmtree(old, ignore_errors=True)
+    session.run("uv", "build", "--all-packages", "--wheel", "--out-dir", str(wheels), external=True, silent=True)
+    session.run("uv", "venv", "--python", sys.executable, str(environment), external=True, silent=True)
+    python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    session.run(
+        *("uv", "pip", "install", "--python", str(python), "--find-links", str(wheels), "--reinstall-package", "igniter-store"),
+        *("--reinstall-package", "igniter-store-memory", "igniter-store[cli,memory,testing]"),
+        external=True,
+        silent=True,
+    )
+    with session.chdir(folder):
+        session.run(str(python), "-I", str(ROOT / "tests" / "installed.py"), external=True)
+        session.run(str(python), "-I", "-m", "igniter_store", "demo", "--json", external=True, silent=True)

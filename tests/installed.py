@@ -1,0 +1,36 @@
+"""What `nox -s packaging` runs with the installed wheels, far from the sources: core alone is enough to import, and the memory backend works."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import sys
+
+import igniter_store
+from igniter_store import Store
+
+
+async def _use() -> None:
+    async with Store.from_url("memory://", service="installed") as store:
+        await store.kv.set("greeting", {"hello": "world"}, ttl=60)
+        if await store.kv.get("greeting") != {"hello": "world"}:
+            sys.exit("a value did not come back")
+
+
+def main() -> None:
+    """Exit with a message when something is not as a user of the wheels expects."""
+    if "site-packages" not in str(igniter_store.__file__):
+        sys.exit(f"not the installed package: {igniter_store.__file__}")
+    needed = [line for line in importlib.metadata.requires("igniter-store") or [] if "extra ==" not in line]
+    if [line.split(">")[0] for line in needed] != ["msgspec"]:
+        sys.exit(f"core needs msgspec alone, not {needed}")
+    for distribution in ("igniter-store", "igniter-store-memory"):
+        files = [str(file) for file in importlib.metadata.files(distribution) or []]
+        if not any(name.endswith("py.typed") for name in files) or not any("licenses/LICENSE" in name for name in files):
+            sys.exit(f"{distribution} lacks py.typed or its licence")
+    asyncio.run(_use())
+    print("the installed wheels work")  # noqa: T201 - this is a program
+
+
+if __name__ == "__main__":
+    main()

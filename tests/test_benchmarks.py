@@ -1,0 +1,79 @@
+"""Each benchmark runs, checks the answers that it times, and leaves its raw numbers. How fast it was is nobody's business here.
+
+Rule: this passes without the libraries that ours is compared with; then only ours is measured, and that is said.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BENCHMARKS = ROOT / "benchmarks"
+QUESTIONS = [path.stem for path in sorted(BENCHMARKS.glob("*.py")) if "ask(__file__" in path.read_text("utf-8")]
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_benchmark_measures_in_rounds_and_checks_its_answers(name: str, tmp_path: Path) -> None:
+    _run("--only", name, "--quick", "--results", str(tmp_path))
+
+    result: dict[str, Any] = msgspec.json.decode((tmp_path / f"{name}.json").read_bytes())
+    assert result["quick"] is True
+    assert result["figures"]
+    assert sum(comparison["answers_checked"] for comparison in result["comparisons"]) > 0
+    assert all(len(rounds) >= 5 for comparison in result["comparisons"] for rounds in comparison["rounds"].values())
+
+
+def test_the_runner_knows_every_question() -> None:
+    usage = _run("--help")
+
+    assert set(QUESTIONS) == set(re.findall(r"\w+", usage.partition("--only {")[2].partition("}")[0]))
+
+
+def test_a_quick_run_says_that_its_numbers_mean_nothing_and_leaves_none() -> None:
+    before = _contents()
+
+    printed = _run("--quick", "--only", "manager_share")
+
+    assert "mean nothing" in printed
+    assert _contents() == before
+
+
+@pytest.mark.skipif(find_spec("cashews") is not None, reason="cashews is installed")
+def test_a_missing_peer_is_named_with_the_cure() -> None:
+    printed = _run("--quick", "--only", "memory_operations")
+
+    assert "NOT COMPARED with cashews" in printed
+    assert "uv sync --group bench" in printed
+
+
+def test_the_readme_holds_what_was_measured() -> None:
+    table = _run("--table")
+
+    assert table.strip() in (BENCHMARKS / "README.md").read_text("utf-8")
+
+
+def _run(*arguments: str) -> str:
+    # The width is argparse's: a help text that is not broken can be read by a test.
+    done = subprocess.run(  # noqa: S603 - a module of ours
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "300", "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _contents() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in [BENCHMARKS / "README.md", *(BENCHMARKS / "results").glob("*")]}
