@@ -22,8 +22,11 @@ README: Final = Path(__file__).parent / "README.md"
 
 def main() -> int:
     """The exit code: 0 also when a figure falls short of what is asked, as machines differ."""
-    arguments = _parser().parse_args()
+    parser = _parser()
+    arguments = parser.parse_args()
     quick: bool = arguments.quick
+    if quick and arguments.results and arguments.results.resolve() == RESULTS:
+        parser.error("--quick may not overwrite benchmarks/results: its numbers mean nothing. Give another --results, or none.")
     if arguments.table:
         print(tables.document(_stored(RESULTS)))
         return 0
@@ -40,7 +43,7 @@ def main() -> int:
         print(tables.figures_table(results))
         if quick:
             print("\nA quick run only shows that the benchmarks work. Its numbers mean nothing.")
-        if directory.resolve() == RESULTS.resolve() and not quick:
+        if directory.resolve() == RESULTS:
             tables.fill(README, tables.document(results))
             print(f"\nwritten: {README.name}")
     return 0

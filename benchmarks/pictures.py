@@ -55,7 +55,7 @@ def _fill(panel: Any, names: list[str], comparison: Comparison) -> None:
     medians = [median(comparison.rounds[name]) for name in names]
     below = [middle - min(comparison.rounds[name]) for name, middle in zip(names, medians, strict=True)]
     above = [max(comparison.rounds[name]) - middle for name, middle in zip(names, medians, strict=True)]
-    colours = [_OURS if name.startswith(("igniter-store", "store.")) else _THEIRS for name in names]
+    colours = [_OURS if name.startswith(("igniter-store", "store")) else _THEIRS for name in names]
     panel.barh(names, medians, xerr=(below, above), color=colours, height=0.62, error_kw={"ecolor": _INK, "capsize": 2, "lw": 0.8})
     panel.invert_yaxis()
     panel.set_title(f"{comparison.title} ({comparison.unit})", loc="left", fontsize=9)

@@ -14,7 +14,7 @@ from benchmarks.measuring import FULL, QUICK, Pace
 from benchmarks.pictures import draw
 from benchmarks.results import Comparison, Figure, Result, show, show_spread, this_machine, versions, write
 
-RESULTS: Final = Path(__file__).parent / "results"
+RESULTS: Final = Path(__file__).resolve().parent / "results"
 _OURS: Final = ("igniter-store", "igniter-store-memory", "msgspec")
 
 

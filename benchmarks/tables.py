@@ -41,23 +41,11 @@ def fill(readme: Path, text: str) -> None:
     Raises:
         ValueError: when it doesn't have both marks, once each.
     """
-    before, _, after = _split(readme)
-    readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", "utf-8")
-
-
-def held(readme: Path) -> str:
-    """What `readme` holds between its marks; raises as `fill`."""
-    return _split(readme)[1].strip("\n")
-
-
-def _split(readme: Path) -> tuple[str, str, str]:
-    text = readme.read_text("utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
+    old = readme.read_text("utf-8")
+    if old.count(BEGIN) != 1 or old.count(END) != 1:
         message = f"{readme.name} needs {BEGIN!r} and {END!r}, once each."
         raise ValueError(message)
-    before, _, rest = text.partition(BEGIN)
-    between, _, after = rest.partition(END)
-    return before, between, after
+    readme.write_text(f"{old.partition(BEGIN)[0]}{BEGIN}\n\n{text}\n\n{END}{old.partition(END)[2]}", "utf-8")
 
 
 def _circumstances(results: Iterable[Result]) -> str:
@@ -81,6 +69,6 @@ def _notes(results: Iterable[Result]) -> list[str]:
 
 def _comparison_table(comparison: Comparison) -> str:
     callers = f", {comparison.answers_checked:,} answers checked" if comparison.answers_checked else ""
-    lines = [f"| {comparison.title} | {comparison.unit}: median | slowest round | fastest round |", "|---|--:|--:|--:|"]
+    lines = [f"| {comparison.title} | {comparison.unit}: median | lowest round | highest round |", "|---|--:|--:|--:|"]
     lines += [f"| {name} | {show(median(n))} | {show(min(n))} | {show(max(n))} |" for name, n in comparison.rounds.items()]
     return "\n".join(lines) + f"\n\n{len(next(iter(comparison.rounds.values())))} rounds in turn{callers}."

@@ -25,7 +25,7 @@ from igniter_store.events.envelope import Actor, EventContext
 from igniter_store.events.fluent import Events
 from igniter_store.events.subscription import EventStream, EventSubscription
 from igniter_store.namespaces.batches import BatchEntry
-from igniter_store.namespaces.groups import PendingMessage
+from igniter_store.namespaces.groups import ConsumerGroup, PendingMessage
 from igniter_store.namespaces.messages import StreamMessage
 from igniter_store.scopes import Scope
 from igniter_store.serialization import JSON, MSGPACK, Serializer
@@ -48,6 +48,7 @@ __all__ = [
     "ClaimLost",
     "ClaimUnavailable",
     "ConfigurationError",
+    "ConsumerGroup",
     "ErrorCode",
     "EventContext",
     "EventError",

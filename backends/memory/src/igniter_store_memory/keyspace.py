@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
+import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from cachetools import LRUCache, TTLCache
 from igniter_store.contract import Clock, ErrorCode, Timer, TimerClock, store_error
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from igniter_store_memory.pubsub import Channels
 
 Value: TypeAlias = bytes | Log
+V = TypeVar("V")
 
 _SWEEP_STEP: Final = 1_000  # keys removed at once: about a millisecond, so that no caller waits for long
 _SWEEP_PAUSE: Final = 0.01  # keys that expire within so many seconds are removed together
-_SHRINK_FACTOR: Final = 8  # a dict never gives its table back by itself; it is copied once it is emptier than this
-_SMALL: Final = 1_024  # tables below are not worth copying
+_SMALL: Final = 1_024  # what is not worth tidying up
+_SPARSE: Final = 800  # bytes of table for each key, from which on it is copied; a table that just grew has some 100
 _SCANNED_KEYS: Final = 20_000_000  # keys that all scans under way remember together: some 160 MB; then the oldest are forgotten
 _SCAN_LIFETIME: Final = 600.0  # seconds after which a scan that nobody goes on with is forgotten
 
@@ -60,7 +62,7 @@ class Keyspace:
         # Plain values in the order of their last use; the keys that may go when there are more than `max_keys`.
         self._evictable: LRUCache[str, None] | None = None if max_keys is None else LRUCache(math.inf)
         self._heap: list[tuple[float, str]] = []
-        self._largest = 0
+        self._removals = 0
         self._timer: Timer | None = None
         self._timer_due = math.inf
         self._timer_loop: asyncio.AbstractEventLoop | None = None
@@ -81,10 +83,7 @@ class Keyspace:
 
     def find_bytes(self, key: str, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> bytes | None:
         """As `find`, for a key that must not hold a stream."""
-        value = self.values.get(key)
-        # The way of nearly every read: `find` is needed only for what may have expired, or has to be noted as used.
-        if key in self.deadlines or self._evictable is not None:
-            value = self.find(key)
+        value = self.find(key)
         if isinstance(value, Log):
             raise _wrong_kind(code, "a stream", "a value")
         return value
@@ -133,6 +132,9 @@ class Keyspace:
             self._evictable.pop(key, None)
         if isinstance(value, Log):
             value.vanish()
+        self._removals += 1
+        if self._removals >= _SMALL:
+            self._give_back()
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` after `delay` seconds: the injected clock's, where it can wait, else real ones."""
@@ -161,7 +163,6 @@ class Keyspace:
     def sweep(self) -> None:
         """Remove some of the keys whose time is over, and come back for the rest."""
         self._timer = None
-        self._largest = max(self._largest, len(self.values))
         now = self.now()
         for _ in range(_SWEEP_STEP):
             if not self._heap or self._heap[0][0] > now:
@@ -169,11 +170,19 @@ class Keyspace:
             deadline, key = heapq.heappop(self._heap)
             if self.deadlines.get(key) == deadline:
                 self.remove(key)
-        if self._largest > _SMALL and len(self.values) * _SHRINK_FACTOR < self._largest:
-            self.values, self.deadlines = dict(self.values), dict(self.deadlines)
-            self._largest = len(self.values)
         if self._heap:
             self._arm()
+        else:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        self._removals = 0
+        self.values, self.deadlines = _compact(self.values), _compact(self.deadlines)
+
+
+def _compact(table: dict[str, V]) -> dict[str, V]:
+    # A dict keeps the table that it once needed; a copy has the size that it needs now.
+    return dict(table) if sys.getsizeof(table) > _SPARSE * (len(table) + 1) else table
 
 
 def _sweep_if_alive(keyspace: weakref.ref[Keyspace]) -> Callable[[], None]:

@@ -69,8 +69,7 @@ def _choice(text: str, at: int) -> tuple[str, int]:
             at += 1
             members.append(re.escape(text[at]))
         elif text[at + 1 : at + 2] == "-" and at + 2 < len(text):
-            low, high = sorted((text[at], text[at + 2]))
-            members.append(f"{re.escape(low)}-{re.escape(high)}")
+            members.append(_range(text[at], text[at + 2]))
             at += 2
         else:
             members.append(re.escape(text[at]))
@@ -78,6 +77,13 @@ def _choice(text: str, at: int) -> tuple[str, int]:
     if not members:
         return ("." if negated else "(?!)"), at
     return f"[{'^' * negated}{''.join(members)}]", at
+
+
+def _range(begin: str, end: str) -> str:
+    # The server's `char` has a sign, on x86: the bytes beyond ASCII come before it, so `[a-é]` runs from the first byte of `é` up to
+    # the last of all, and goes on from the first of all to `a`.
+    low, high = sorted((begin, end), key=lambda byte: (byte.isascii(), byte))
+    return f"{re.escape(low)}-{re.escape(high)}" if low <= high else f"{low}-\xff\x00-{re.escape(high)}"
 
 
 def _regex(tokens: list[str]) -> str:

@@ -75,6 +75,9 @@ class EventsNamespace(Namespace):
                 that is logged and the next event comes.
             max_queue: how many events may wait for a slow handler; then the oldest are dropped, counted in `.dropped`, and logged once.
 
+        The data of the context are plain (a dict for an object), unless the event is registered and `validate_subscribe` is on: then they
+        are of the schema's type. What a class that was bound with `bind` subscribes to has its declared types.
+
         If the call is cancelled, no subscription remains.
 
         Raises:

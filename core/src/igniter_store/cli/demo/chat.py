@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from igniter_store.cli.demo.concurrency import at_once, meanwhile, until
+from igniter_store.cli.demo.concurrency import at_once, meanwhile, until, until_true
 from igniter_store.cli.demo.stage import Play, Stage
 
 if TYPE_CHECKING:
     from igniter_store import Store
     from igniter_store.cli.demo.orders import Order
+    from igniter_store.namespaces.groups import ConsumerGroup
 
 STREAM: Final = "chat"
 GROUP: Final = "support"
@@ -85,6 +86,7 @@ async def perform(stage: Stage) -> None:
 
     async with meanwhile(ines(store, answers, taken_over)) as living:
         await until(lambda: len(answers) >= len(asked) or living.done())
+        await until_true(lambda: has_no_pending(group))
         await asyncio.sleep(IDLE / 2)  # in which nothing may be answered a second time
         await stage.show_keys(store, "streams")
 
@@ -94,6 +96,11 @@ async def perform(stage: Stage) -> None:
     stage.check("questions pending at the end", expected=0, found=len(await group.pending(STREAM)))
     stage.check("questions kept in the stream", expected=len(asked), found=await store.streams.length(STREAM))
     stage.measured = f"{len(asked)} questions, {len(answers)} answered, {len(taken_over)} taken over from a dead agent"
+
+
+async def has_no_pending(group: ConsumerGroup) -> bool:
+    """True when everything that was taken is acknowledged."""
+    return not await group.pending(STREAM)
 
 
 PLAY: Final = Play("chat", "What a dead consumer left in hand is taken over, and every message handled once.", perform)
