@@ -11,11 +11,12 @@ import functools
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
 
 import msgspec
 
+from igniter_store.arguments import is_a
 from igniter_store.contract import ErrorCode, StoreError, store_error
 
 Decoder: TypeAlias = Callable[[bytes], Any]
@@ -179,7 +180,7 @@ def reason(error: Exception) -> str:
 def is_pydantic_model(type: Any) -> bool:
     """True for a pydantic model class; pydantic is not imported for the question."""
     pydantic = sys.modules.get("pydantic")
-    return pydantic is not None and isinstance(type, _class) and issubclass(type, pydantic.BaseModel)
+    return pydantic is not None and is_a(type, _class) and issubclass(type, pydantic.BaseModel)
 
 
 _class: Final = type
@@ -238,12 +239,13 @@ def _is_all_plain(value: Any) -> bool:
     waiting: list[Any] = [(value,)]
     while waiting:
         item = waiting.pop()
+        children: Iterable[Any] = item
         if isinstance(item, dict):
-            for key in item:
-                if key.__class__ is not str and not isinstance(key, str):
-                    raise Unencodable(_FOREIGN_KEY)
-            item = item.values()
-        for child in item:
+            mapping = cast("dict[Any, Any]", item)
+            if not all(isinstance(key, str) for key in mapping):
+                raise Unencodable(_FOREIGN_KEY)
+            children = mapping.values()
+        for child in children:
             kind = child.__class__
             if kind in _SCALARS:
                 continue
