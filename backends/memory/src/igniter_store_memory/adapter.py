@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -56,14 +57,14 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
         if unknown:
             raise _misconfigured(f"The memory backend has no option {min(unknown)!r}; it has clock and max_keys.")
         if max_keys is None and "max_keys" in query:
-            max_keys = int(query["max_keys"]) if query["max_keys"].isdecimal() else -1
+            max_keys = int(query["max_keys"]) if re.fullmatch("[0-9]{1,18}", query["max_keys"]) else -1
         if not name:
             return cls(clock=clock, max_keys=max_keys)
         _check_options(clock, max_keys)
         keyspace = _named.get(name)
         if keyspace is None:
             keyspace = _named[name] = Keyspace(clock, max_keys, Channels())
-        elif (clock, max_keys) not in {(None, None), (keyspace.clock, keyspace.max_keys)}:
+        elif (clock, max_keys) not in [(None, None), (keyspace.clock, keyspace.max_keys)]:
             raise _misconfigured(f"The memory database {name!r} is in use with another clock or max_keys; give the same ones, or none.")
         adapter = cls(clock=clock, max_keys=max_keys)
         adapter.use(keyspace)
@@ -96,7 +97,10 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
 
 
 def _parts(url: str) -> tuple[str, dict[str, str]]:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # for "memory://[", with a message that shows parts of the URL
+        parts = urlsplit("")
     if parts.scheme != "memory" or parts.path.strip("/") or "@" in parts.netloc or ":" in parts.netloc:
         raise _misconfigured("A memory URL is memory:// (private) or memory://name (shared in this process), without user, port or path.")
     return unquote(parts.netloc), dict(parse_qsl(parts.query, keep_blank_values=True))

@@ -69,7 +69,8 @@ class Keyspace:
 
     def milliseconds(self) -> int:
         """The time of day, for ids and tokens."""
-        return int((self.now() + self._epoch) * 1000)
+        # Rounded, since a clock that was moved by 0.001 shows a float just below or above the millisecond.
+        return round((self.now() + self._epoch) * 1000)
 
     def find(self, key: str) -> Value | None:
         """What `key` holds, or `None` when there is no live key."""
@@ -145,7 +146,7 @@ class Keyspace:
     def _make_room(self, evictable: LRUCache[str, None], written: str, *, may_go: bool) -> None:
         evictable.pop(written, None)
         while len(self.values) > self.max_keys and evictable:  # type: ignore[operator]  # set whenever `evictable` is
-            self.remove(next(iter(evictable)))
+            self.remove(evictable.popitem()[0])
         if may_go:
             evictable[written] = None
 

@@ -40,11 +40,11 @@ class MemoryKeyValue(KeyValue):
         return True
 
     async def delete(self, keys: Sequence[str]) -> int:
-        keyspace = self._keyspace
+        find, remove = self._keyspace.find, self._keyspace.remove
         deleted = 0
         for key in keys:
-            if keyspace.find(key) is not None:
-                keyspace.remove(key)
+            if find(key) is not None:
+                remove(key)
                 deleted += 1
         return deleted
 
@@ -62,10 +62,11 @@ class MemoryKeyValue(KeyValue):
 
     async def ttl(self, key: str) -> float | None:
         keyspace = self._keyspace
+        now = keyspace.now()  # before looking, so that what is found has time left
         if keyspace.find(key) is None:
             return None
         deadline = keyspace.deadlines.get(key)
-        return math.inf if deadline is None else deadline - keyspace.now()
+        return math.inf if deadline is None else deadline - now
 
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
         find = self._keyspace.find

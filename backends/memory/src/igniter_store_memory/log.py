@@ -145,10 +145,10 @@ class Log:
         for stream_id, delivery in list(group.pending.items()):
             if len(entries) == count:
                 break
-            if delivery.at > idle_since:
-                continue
-            if stream_id not in self._fields:
+            if stream_id not in self._fields:  # however young: Redis 7 looks at this first, too
                 del group.pending[stream_id]
+                continue
+            if delivery.at > idle_since:
                 continue
             delivery.consumer, delivery.at, delivery.count = consumer, now, delivery.count + 1
             entries.append(self._entry(stream_id))

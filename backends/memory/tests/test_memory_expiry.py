@@ -1,0 +1,178 @@
+"""How memory is given back: the sweep, its timer, and `max_keys`."""
+
+# pyright: reportPrivateUsage=false
+# That memory is given back shows in no answer of the adapter.
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+from igniter_store.contract import Entry
+from igniter_store_memory import MemoryAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from igniter_store.contract import ManualClock
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.clause("KV-6")
+async def test_expired_keys_are_taken_out_without_being_touched(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.mset([Entry(f"key:{number}", b"value", 10.0 + number % 7) for number in range(5_000)])
+    await adapter.set("stays", b"value")
+
+    clock.advance(30)
+
+    assert list(adapter._keyspace.values) == ["stays"]
+    assert adapter._keyspace.deadlines == {}
+
+
+async def test_the_tables_shrink_when_their_keys_have_expired(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.mset([Entry(f"key:{number}", b"value", 10.0) for number in range(50_000)])
+    large = sys.getsizeof(adapter._keyspace.values) + sys.getsizeof(adapter._keyspace.deadlines)
+
+    clock.advance(11)
+
+    assert sys.getsizeof(adapter._keyspace.values) + sys.getsizeof(adapter._keyspace.deadlines) < large / 1000
+
+
+async def test_the_tables_shrink_when_their_keys_are_removed(adapter: MemoryAdapter) -> None:
+    names = [f"key:{number}" for number in range(50_000)]
+    await adapter.mset([Entry(name, b"value") for name in names])
+    large = sys.getsizeof(adapter._keyspace.values)
+
+    await adapter.delete(names[:-3])
+
+    assert sys.getsizeof(adapter._keyspace.values) < large / 10
+    assert await adapter.mget(names[-4:]) == [None, b"value", b"value", b"value"]
+
+
+async def test_a_key_whose_ttl_was_replaced_survives_its_first_deadline(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.set("longer", b"1", ttl=5)
+    await adapter.set("for good", b"2", ttl=5)
+    await adapter.set("persisted", b"3", ttl=5)
+    await adapter.set("shorter", b"4", ttl=50)
+    await adapter.expire("longer", 20)
+    await adapter.set("for good", b"2")
+    await adapter.persist("persisted")
+    await adapter.expire("shorter", 6)
+
+    clock.advance(10)
+
+    assert await adapter.mget(["longer", "for good", "persisted", "shorter"]) == [b"1", b"2", b"3", None]
+
+
+async def test_a_ttl_that_is_renewed_again_and_again_piles_nothing_up(adapter: MemoryAdapter) -> None:
+    await adapter.set("session", b"1", ttl=60)
+
+    for _ in range(20_000):
+        await adapter.expire("session", 60)
+
+    assert len(adapter._keyspace._heap) < 3_000
+
+
+async def test_real_time_sweeps_as_well() -> None:
+    adapter = MemoryAdapter()
+    await adapter.set("gone", b"1", ttl=0.01)
+    await adapter.set("stays", b"2")
+
+    await _until(lambda: "gone" not in adapter._keyspace.values)
+
+    assert list(adapter._keyspace.values) == ["stays"]
+
+
+def test_a_sweep_goes_on_in_another_event_loop() -> None:
+    adapter = MemoryAdapter()
+
+    async def leave_a_timer_behind() -> None:
+        await adapter.set("first", b"1", ttl=0.02)
+
+    async def see_both_go() -> None:
+        await adapter.set("second", b"2", ttl=0.02)
+        await _until(lambda: not adapter._keyspace.values)
+
+    asyncio.run(leave_a_timer_behind())
+    asyncio.run(see_both_go())
+
+    assert adapter._keyspace.values == {}
+
+
+async def test_a_ttl_of_a_day_keeps_no_forgotten_adapter_alive() -> None:
+    adapter = MemoryAdapter()
+    await adapter.set("key", b"value", ttl=86_400)
+    keyspace = weakref.ref(adapter._keyspace)
+
+    del adapter
+    gc.collect()
+
+    assert keyspace() is None
+
+
+async def test_with_max_keys_the_values_used_least_recently_go() -> None:
+    adapter = MemoryAdapter(max_keys=3)
+    for name in ("a", "b", "c"):
+        await adapter.set(name, name.encode())
+    await adapter.get("a")
+
+    await adapter.set("d", b"d")
+
+    assert await adapter.mget(["a", "b", "c", "d"]) == [b"a", None, b"c", b"d"]
+
+
+async def test_with_max_keys_claims_counters_and_streams_never_go() -> None:
+    adapter = MemoryAdapter(max_keys=4)
+    await adapter.set_nx("claim", b"me")
+    await adapter.increment("counter", 7)
+    stream = await adapter.xadd("stream", {"data": b"1"})
+    await adapter.acquire("lease", b"me", 60, token_key="token")
+    await adapter.set("counted", b"5")
+    await adapter.increment("counted")
+
+    for number in range(50):
+        await adapter.set(f"value:{number}", b"x")
+
+    assert await adapter.get("claim") == b"me"
+    assert await adapter.get("counter") == b"7"
+    assert [entry.id for entry in await adapter.xrange("stream")] == [stream]
+    assert await adapter.get("lease") == b"me"
+    assert await adapter.get("counted") == b"6"
+    assert await adapter.exists("token")
+
+
+async def test_with_max_keys_what_was_just_written_is_there() -> None:
+    adapter = MemoryAdapter(max_keys=1)
+    await adapter.set_nx("claim", b"me")
+
+    await adapter.set("value", b"1")
+
+    assert await adapter.get("value") == b"1"
+
+
+async def test_with_max_keys_a_batch_larger_than_that_keeps_its_newest() -> None:
+    adapter = MemoryAdapter(max_keys=10)
+
+    await adapter.mset([Entry(f"key:{number}", b"x") for number in range(1_000)])
+
+    assert list(adapter._keyspace.values) == [f"key:{number}" for number in range(990, 1_000)]
+
+
+async def test_a_set_with_a_condition_counts_as_use_and_writes_within_max_keys() -> None:
+    adapter = MemoryAdapter(max_keys=2)
+    await adapter.set("a", b"1")
+    await adapter.set("b", b"2")
+    await adapter.set("a", b"3", only_if="present")
+
+    await adapter.set("c", b"4", only_if="absent")
+
+    assert await adapter.mget(["a", "b", "c"]) == [b"3", None, b"4"]
