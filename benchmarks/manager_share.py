@@ -63,6 +63,7 @@ async def answer(pace: Pace) -> Answer:
                 "P5",
                 f"{_STORE} ÷ {_ADAPTER}, in memory",
                 comparison.ratios(_STORE, _ADAPTER),
+                asked=_ASKED,
                 note="0.85 is asked on Redis. In memory the raw ratio can't reach it, for arithmetic's sake: `adapter.get` is a look-up in "
                 "a dict there, and decoding 40 bytes, be it by hand, takes longer than that.",
             ),

@@ -1,4 +1,4 @@
-"""What `nox -s packaging` runs with the installed wheels, far from the sources: core alone is enough to import, and the memory backend works."""
+"""What `nox -s packaging` runs with the installed wheels, far from the sources."""
 
 from __future__ import annotations
 

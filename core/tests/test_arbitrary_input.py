@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 EXAMPLES = settings(max_examples=30, deadline=None)
 
 
-# --- Values that misbehave --------------------------------------------------------------------------------------------------------------
+# --- Values that misbehave --------------------------------------------------------------------------------------------
 
 
 class RaisedByAValue(Exception):  # noqa: N818 - what must not come out
@@ -243,7 +243,7 @@ ENTRIES: st.SearchStrategy[Any] = (
 KEY_LISTS: st.SearchStrategy[Any] = st.lists(KEYS, max_size=3) | ANYTHING | st.builds(failing_generator)
 
 
-# --- Every method that talks to the backend ---------------------------------------------------------------------------------------------
+# --- Every method that talks to the backend ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -445,7 +445,7 @@ def test_one_wrong_argument_among_right_ones_gives_an_error_of_ours(name: str, d
     run(outcome(chosen.call, arguments))
 
 
-# --- Every method that puts something together --------------------------------------------------------------------------------------------
+# --- Every method that puts something together ------------------------------------------------------------------------
 
 
 class Declared(EventGroup, namespace="declared"):
@@ -529,7 +529,7 @@ def test_putting_together_gives_a_thing_or_an_error_of_ours(name: str, data: st.
     run(outcome(chosen.call, arguments))
 
 
-# --- What others write --------------------------------------------------------------------------------------------------------------------
+# --- What others write ------------------------------------------------------------------------------------------------
 
 
 async def foreign(payload: bytes, call: Callable[[Any], Awaitable[Any]]) -> None:

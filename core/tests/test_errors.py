@@ -445,7 +445,7 @@ async def test_a_cancellation_that_the_adapter_raises_passes_untouched(bench: Be
     assert caught.value is raised
 
 
-# --- What is never said -----------------------------------------------------------------------------------------------------------------
+# --- What is never said -----------------------------------------------------------------------------------------------
 
 
 class Colour(enum.Enum):

@@ -176,7 +176,10 @@ class EventSubscription:
             result = self._handler(context)
             if inspect.isawaitable(result):
                 await result
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            # A handler that awaits what others cancelled gets this error although nobody cancelled the subscription: it failed.
+            if isinstance(error, asyncio.CancelledError) and self._task.cancelling():
+                raise
             raise store_error(
                 ErrorCode.STORE_OPERATION_FAILED,
                 f"The handler of {context.type!r} raised {type(error).__name__}; the subscription goes on.",
@@ -190,6 +193,7 @@ class EventStream(Generic[T]):
         self.name = feed.name
         self._feed = feed
         self._starting = starting
+        self._was_entered = False
         self._is_ended_by_store = False
 
     @property
@@ -204,8 +208,9 @@ class EventStream(Generic[T]):
 
     async def __aenter__(self) -> Self:
         with self._starting():
-            if self._feed.mailbox.is_closed:
+            if self._was_entered:
                 raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, "This listen() was entered before. Call listen() again for another.")
+            self._was_entered = True
             await self._feed.start()
             try:
                 self._feed.connection.add(self)
@@ -226,7 +231,10 @@ class EventStream(Generic[T]):
 
         Raises:
             StoreClosed: `STORE_CLOSED` when the store was closed meanwhile.
+            BackendFailed: `STORE_SUBSCRIBE_FAILED` when it was never entered, and nothing would ever come.
         """
+        if not self._was_entered:
+            raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, "Enter what listen() returns first: async with ... as stream.")
         while True:
             try:
                 channel, payload = await self._feed.mailbox.get()

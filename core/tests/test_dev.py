@@ -1,0 +1,112 @@
+"""`store.dev` above the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from igniter_store import ErrorCode, RecordingAdapter, ScanPage, Store, StoreError
+
+if TYPE_CHECKING:
+    from igniter_store.contract import ManualClock
+
+
+async def everything(store: Store[str], pattern: str = "*", **arguments: Any) -> list[str]:
+    return sorted([key async for key in store.dev.iterate(pattern, **arguments)])
+
+
+async def test_a_scan_gives_keys_as_kv_takes_them(igniter_store: Store[str]) -> None:
+    await igniter_store.batch.set({"user:1": "a", "user:2": "b", "order:1": "c"})
+
+    page = await igniter_store.dev.scan("user:*")
+
+    assert (sorted(page.keys), page.cursor) == (["user:1", "user:2"], "0")
+    assert await igniter_store.batch.get(sorted(page.keys)) == ["a", "b"]
+
+
+@pytest.mark.clause("SCN-1")
+@pytest.mark.parametrize("count", [1, 7, 1000])
+async def test_following_cursors_gives_every_key(count: int, igniter_store: Store[str]) -> None:
+    keys = [f"k{number}" for number in range(50)]
+    await igniter_store.batch.set(dict.fromkeys(keys, 1))
+    found: list[str] = []
+    cursor = "0"
+
+    while True:
+        page = await igniter_store.dev.scan("*", cursor=cursor, count=count)
+        found += page.keys
+        cursor = page.cursor
+        if cursor == "0":
+            break
+
+    assert sorted(set(found)) == sorted(keys)
+    assert await everything(igniter_store, count=count) == sorted(keys)
+
+
+@pytest.mark.clause("SCN-2")
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [("*", ["*", "a", "a*b", "ab"]), ("a*", ["a", "a*b", "ab"]), ("a?", ["ab"]), ("a\\*b", ["a*b"]), ("[*]", ["*"]), ("\\*", ["*"])],
+)
+async def test_a_pattern_is_a_redis_glob_over_the_users_part(pattern: str, wanted: list[str], igniter_store: Store[str]) -> None:
+    await igniter_store.batch.set(dict.fromkeys(["*", "a", "a*b", "ab"], 1))
+
+    assert await everything(igniter_store, pattern) == wanted
+
+
+async def test_each_namespace_is_scanned_by_itself(igniter_store: Store[str]) -> None:
+    await igniter_store.kv.set("value", 1)
+    await igniter_store.counter.increment("counter")
+    await igniter_store.claim.once("claim", "w")
+    await igniter_store.streams.append("stream", 1)
+
+    found = {namespace: await everything(igniter_store, namespace=namespace) for namespace in ("kv", "counter", "claim", "streams", "dead")}
+
+    assert found == {"kv": ["value"], "counter": ["counter"], "claim": ["claim"], "streams": ["stream"], "dead": []}
+
+
+async def test_a_key_that_looks_like_a_prefix_comes_back_whole(igniter_store: Store[str]) -> None:
+    key = "igniter:store:test:kv:igniter:store:test:kv:x"
+    await igniter_store.kv.set(key, 1)
+
+    assert await everything(igniter_store) == [key]
+
+
+async def test_expired_keys_are_not_found(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+    await igniter_store.kv.set("k", 1, ttl=5)
+
+    igniter_clock.advance(5)
+
+    assert await everything(igniter_store) == []
+
+
+async def test_a_page_has_no_key_twice(igniter_recorder: RecordingAdapter) -> None:
+    class Repeating(RecordingAdapter):
+        async def pass_on(self, method: str, *args: Any, **kwargs: Any) -> Any:
+            answer = await super().pass_on(method, *args, **kwargs)
+            return ScanPage(answer.cursor, answer.keys * 2) if isinstance(answer, ScanPage) else answer
+
+    store = Store.create().with_adapter(Repeating(igniter_recorder)).with_service("test").build()
+    await store.batch.set({"a": 1, "b": 2})
+
+    page = await store.dev.scan("*")
+
+    assert page.keys == ["a", "b"]
+
+
+@pytest.mark.clause("SCN-4")
+async def test_a_cursor_of_another_scan_is_refused(igniter_store: Store[str]) -> None:
+    with pytest.raises(StoreError) as caught:
+        await igniter_store.dev.scan("*", cursor="999999-1")
+
+    assert caught.value.code == ErrorCode.STORE_SCAN_FAILED
+
+
+async def test_a_scan_of_other_peoples_keys_finds_nothing(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+    other = Store.create().with_adapter(igniter_recorder).with_service("test2").build()
+    await other.kv.set("theirs", 1)
+    await igniter_store.scope("org", 1).kv.set("scoped", 1)
+    await igniter_store.kv.set("mine", 1)
+
+    assert await everything(igniter_store) == ["mine"]
+    assert await everything(other) == ["theirs"]

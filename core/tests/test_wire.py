@@ -1,0 +1,265 @@
+"""What is on the wire, byte for byte: a Node process has to read it, and we have to read what Node and others write."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from igniter_store import Actor, EventContext, RecordingAdapter, Scope, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+PREFIX = "igniter:store:api"
+
+
+@pytest.fixture
+def store(igniter_recorder: RecordingAdapter) -> Store[str]:
+    return Store.create().with_adapter(igniter_recorder).with_service("api").build()
+
+
+@pytest.fixture
+def adapter(store: Store[str]) -> Any:
+    """What is below the store, to write and read raw bytes."""
+    return store.adapter
+
+
+KEYS: dict[str, tuple[Callable[[Any], Awaitable[Any]], str, str]] = {
+    "kv": (lambda store: store.kv.get("user:123"), "get", f"{PREFIX}:kv:user:123"),
+    "counter": (lambda store: store.counter.increment("views"), "increment", f"{PREFIX}:counter:views"),
+    "claim": (lambda store: store.claim.once("lock:x", "w1"), "set_nx", f"{PREFIX}:claim:lock:x"),
+    "events": (lambda store: store.events.publish("user:created", 1), "publish", f"{PREFIX}:events:user:created"),
+    "streams": (lambda store: store.streams.append("jobs", 1), "xadd", f"{PREFIX}:streams:jobs"),
+    "group": (lambda store: store.streams.group("g", "c").ensure("jobs"), "xgroup_create", f"{PREFIX}:streams:jobs"),
+    "scope": (lambda store: store.scope("org", 123).kv.get("settings"), "get", f"{PREFIX}:org:123:kv:settings"),
+    "scopes": (
+        lambda store: store.scope("org", "o 1").scope("team", -7).counter.get("n"),
+        "get",
+        f"{PREFIX}:org:o 1:team:-7:counter:n",
+    ),
+    "opaque key": (lambda store: store.kv.get(" a:*?[\n\0é💾 "), "get", f"{PREFIX}:kv: a:*?[\n\0é💾 "),
+    "pattern": (lambda store: store.events.subscribe("user:*", print), "psubscribe", f"{PREFIX}:events:user:*"),
+    "name": (lambda store: store.events.subscribe("user:a", print), "subscribe", f"{PREFIX}:events:user:a"),
+    "pattern in a scope": (
+        lambda store: store.scope("org", "a*[b]?\\").events.subscribe("*", print),
+        "psubscribe",
+        f"{PREFIX}:org:a\\*\\[b]\\?\\\\:events:*",
+    ),
+    "scan": (lambda store: store.dev.scan("user:*"), "scan", f"{PREFIX}:kv:user:*"),
+    "scan in a scope": (lambda store: store.scope("org", "*").dev.scan("*"), "scan", f"{PREFIX}:org:\\*:kv:*"),
+}
+
+
+@pytest.mark.parametrize("call", KEYS)
+async def test_keys_are_where_node_has_them(call: str, store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+    make, method, key = KEYS[call]
+
+    await make(store)
+
+    assert [recorded.args[0] for recorded in igniter_recorder.named(method)] == [key]
+
+
+async def test_a_batch_uses_the_keys_of_kv(store: Store[str], adapter: Any) -> None:
+    await store.batch.set({"a": 1, "b": 2})
+
+    assert await adapter.mget([f"{PREFIX}:kv:a", f"{PREFIX}:kv:b"]) == [b"1", b"2"]
+
+
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [
+        ({"name": "Avery"}, b'{"name":"Avery"}'),
+        ([1, "two", None, True], b'[1,"two",null,true]'),
+        ("text", b'"text"'),
+        ("é💾", '"é💾"'.encode()),
+        ('"\\\n\x01', b'"\\"\\\\\\n\\u0001"'),
+        (None, b"null"),
+        (False, b"false"),
+        (0, b"0"),
+        (-1.5, b"-1.5"),
+        ({}, b"{}"),
+        ("", b'""'),
+        (2**53, b"9007199254740992"),
+    ],
+    ids=repr,
+)
+async def test_values_are_as_json_stringify_makes_them(value: Any, data: bytes, store: Store[str], adapter: Any) -> None:
+    await store.kv.set("k", value)
+
+    assert await adapter.get(f"{PREFIX}:kv:k") == data
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [(b'{"name":"Avery"}', {"name": "Avery"}), (b' [1, 2.0 ,"\\u00e9"] ', [1, 2.0, "é"]), (b"null", None), (b'"\\ud83d\\ude00"', "😀")],
+)
+async def test_values_of_other_writers_are_read(data: bytes, value: Any, store: Store[str], adapter: Any) -> None:
+    await adapter.set(f"{PREFIX}:kv:k", data)
+
+    assert await store.kv.get("k") == value
+
+
+@pytest.mark.clause("CTR-6")
+async def test_a_counter_is_its_decimal_text(store: Store[str], adapter: Any) -> None:
+    await store.counter.decrement("n", 42)
+
+    assert await adapter.get(f"{PREFIX}:counter:n") == b"-42"
+
+
+@pytest.mark.parametrize(
+    ("owner", "data"), [("worker-1", b'"worker-1"'), (7, b"7"), ({"host": "a", "pid": 1}, b'{"host":"a","pid":1}'), ("", b'""')], ids=repr
+)
+async def test_a_claim_is_its_owner_as_json(owner: Any, data: bytes, store: Store[str], adapter: Any) -> None:
+    await store.claim.once("lock", owner)
+
+    assert await adapter.get(f"{PREFIX}:claim:lock") == data
+
+
+async def test_a_claim_that_node_took_can_be_released(store: Store[str], adapter: Any) -> None:
+    await adapter.set(f"{PREFIX}:claim:lock", b'"worker-1"')
+
+    assert await store.claim.owner("lock") == "worker-1"
+    assert await store.claim.release("lock", "worker-1") is True
+
+
+async def published(recorder: RecordingAdapter) -> str:
+    [call] = recorder.named("publish")
+    payload: bytes = call.args[1]
+    return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "<time>", payload.decode())
+
+
+async def test_an_event_is_one_json_object(store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+    await store.events.publish("user:created", {"userId": "123"})
+
+    assert await published(igniter_recorder) == '{"type":"user:created","data":{"userId":"123"},"timestamp":"<time>"}'
+
+
+async def test_an_event_of_a_scope_has_the_innermost_scope_and_the_chain(store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+    await store.scope("org", "org_123").scope("team", 7).events.publish("e", None)
+
+    assert await published(igniter_recorder) == (
+        '{"type":"e","data":null,"timestamp":"<time>","scope":{"key":"team","identifier":"7"},'
+        '"scopes":[{"key":"org","identifier":"org_123"},{"key":"team","identifier":"7"}]}'
+    )
+
+
+@pytest.mark.parametrize(("type", "actor"), [("user", '{"id":"u1","type":"user"}'), (None, '{"id":"u1"}')])
+async def test_an_event_of_an_actor_names_it(type: str | None, actor: str, store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+    await store.as_actor("u1", type=type).events.publish("e", 1)
+
+    assert await published(igniter_recorder) == f'{{"type":"e","data":1,"timestamp":"<time>","actor":{actor}}}'
+
+
+async def received(store: Store[str], adapter: Any, payload: bytes) -> EventContext[Any]:
+    async with asyncio.timeout(5), store.events.listen("user:*") as stream:
+        await adapter.publish(f"{PREFIX}:events:user:created", payload)
+        return await anext(stream)
+
+
+async def test_an_event_of_node_is_read(store: Store[str], adapter: Any) -> None:
+    context = await received(
+        store,
+        adapter,
+        b'{"type":"user:created","data":{"userId":"123"},"timestamp":"2026-01-31T12:00:00.000Z","scope":{"key":"org","identifier":"org_123"}}',
+    )
+
+    assert context == EventContext(
+        "user:created",
+        {"userId": "123"},
+        datetime(2026, 1, 31, 12, tzinfo=UTC),
+        Scope("org", "org_123"),
+        (Scope("org", "org_123"),),
+    )
+
+
+async def test_an_events_actor_and_scopes_are_read(store: Store[str], adapter: Any) -> None:
+    envelope = {
+        "type": "user:created",
+        "data": None,
+        "timestamp": "2026-01-31T14:00:00.500+02:00",
+        "scope": {"key": "team", "identifier": 7},
+        "scopes": [{"key": "org", "identifier": "o"}, {"key": "team", "identifier": 7}],
+        "actor": {"id": 5, "type": "user", "name": "Avery"},
+        "traceparent": "later",
+    }
+
+    context = await received(store, adapter, json.dumps(envelope).encode())
+
+    assert context.timestamp == datetime(2026, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC)
+    assert (context.scope, context.scopes) == (Scope("team", "7"), (Scope("org", "o"), Scope("team", "7")))
+    assert context.actor == Actor("5", "user")
+
+
+FOREIGN = [
+    b'{"hello":"world"}',
+    b'{"type":"x"}',
+    b'{"type":5,"data":1,"timestamp":"2026-01-31T12:00:00.000Z"}',
+    b'{"type":"x","data":1,"timestamp":"yesterday"}',
+    b'{"type":"x","data":1,"timestamp":1769860800000}',
+    b'{"type":"x","data":1,"timestamp":"0001-01-01T00:00:00+14:00"}',
+    b"[1,2]",
+    b'"text"',
+    b"null",
+    b"7",
+]
+
+
+@pytest.mark.parametrize("payload", FOREIGN, ids=bytes.decode)
+async def test_a_message_of_other_software_is_wrapped(payload: bytes, store: Store[str], adapter: Any) -> None:
+    before = datetime.now(UTC)
+
+    context = await received(store, adapter, payload)
+
+    assert (context.type, context.data) == ("user:created", json.loads(payload))
+    assert (context.scope, context.scopes, context.actor) == (None, (), None)
+    assert before <= context.timestamp <= datetime.now(UTC)
+
+
+MALFORMED = ['"org"', "[]", "{}", '{"key":"org"}', "null", "5"]
+
+
+@pytest.mark.parametrize("scope", MALFORMED)
+async def test_a_scope_that_is_none_is_left_out(scope: str, store: Store[str], adapter: Any) -> None:
+    payload = f'{{"type":"e","data":1,"timestamp":"2026-01-31T12:00:00Z","scope":{scope},"scopes":{scope},"actor":{scope}}}'
+
+    context = await received(store, adapter, payload.encode())
+
+    assert (context.type, context.scope, context.scopes, context.actor) == ("e", None, (), None)
+
+
+async def test_a_message_is_one_field_named_data(store: Store[str], adapter: Any, igniter_recorder: RecordingAdapter) -> None:
+    id = await store.streams.append("jobs", {"a": [1]}, max_len=10, approximate=False)
+
+    [entry] = await adapter.xrange(f"{PREFIX}:streams:jobs")
+    [call] = igniter_recorder.named("xadd")
+    assert (entry.id, entry.fields) == (id, {"data": b'{"a":[1]}'})
+    assert call.kwargs == {"max_len": 10, "approximate": False}
+
+
+@pytest.mark.clause("STR-17")
+async def test_an_entry_of_other_software_is_a_dict_of_its_fields(store: Store[str], adapter: Any) -> None:
+    await adapter.xadd(f"{PREFIX}:streams:jobs", {"kind": b"mail", "raw": b"\xff\x00", "count": b"7"})
+
+    [message] = await store.streams.range("jobs")
+
+    assert message.message == {"kind": "mail", "raw": b"\xff\x00", "count": "7"}
+
+
+async def test_an_entry_of_other_software_can_be_typed(store: Store[str], adapter: Any) -> None:
+    await adapter.xadd(f"{PREFIX}:streams:jobs", {"a": b"7", "b": b"8"})
+
+    [message] = await store.streams.range("jobs", type=dict[str, int])
+
+    assert message.message == {"a": 7, "b": 8}
+
+
+async def test_an_entry_with_other_fields_beside_data_is_its_data(store: Store[str], adapter: Any) -> None:
+    await adapter.xadd(f"{PREFIX}:streams:jobs", {"traceparent": b"x", "data": b"[1]"})
+
+    [message] = await store.streams.range("jobs")
+
+    assert message.message == [1]
