@@ -67,12 +67,11 @@ def packaging(session: nox.Session) -> None:
     session.run("uv", "build", "--all-packages", "--wheel", "--out-dir", str(wheels), external=True, silent=True)
     session.run("uv", "venv", "--python", sys.executable, str(environment), external=True, silent=True)
     python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    session.run(
-        *("uv", "pip", "install", "--python", str(python), "--find-links", str(wheels), "--reinstall-package", "igniter-store"),
-        *("--reinstall-package", "igniter-store-memory", "igniter-store[cli,memory,testing]"),
-        external=True,
-        silent=True,
-    )
+    install = ("uv", "pip", "install", "--python", str(python), "--find-links", str(wheels), "--refresh-package", "igniter-store")
+    installed = (str(python), "-I", str(ROOT / "tests" / "installed.py"))
     with session.chdir(folder):
-        session.run(str(python), "-I", str(ROOT / "tests" / "installed.py"), external=True)
+        session.run(*install, "igniter-store", external=True, silent=True)
+        session.run(*installed, "alone", external=True)
+        session.run(*install, "--refresh-package", "igniter-store-memory", "igniter-store[cli,memory,testing]", external=True, silent=True)
+        session.run(*installed, external=True)
         session.run(str(python), "-I", "-m", "igniter_store", "demo", "--json", external=True, silent=True)

@@ -7,7 +7,7 @@ import importlib.metadata
 import sys
 
 import igniter_store
-from igniter_store import Store
+from igniter_store import ErrorCode, Store, StoreError
 
 
 async def _use() -> None:
@@ -17,13 +17,27 @@ async def _use() -> None:
             sys.exit("a value did not come back")
 
 
+def _use_core_alone() -> None:
+    try:
+        Store.from_url("memory://", service="installed")
+    except StoreError as error:
+        if error.code != ErrorCode.STORE_BACKEND_UNKNOWN or "igniter-store[memory]" not in error.message:
+            sys.exit(f"the message does not name the extra: {error}")
+    else:
+        sys.exit("a backend was found that is not installed")
+    print("core alone names the extra that is missing")  # noqa: T201 - this is a program
+
+
 def main() -> None:
-    """Exit with a message when something is not as a user of the wheels expects."""
+    """Exit with a message when something is not as a user of the wheels expects; with `alone`, core is all that is installed."""
     if "site-packages" not in str(igniter_store.__file__):
         sys.exit(f"not the installed package: {igniter_store.__file__}")
     needed = [line for line in importlib.metadata.requires("igniter-store") or [] if "extra ==" not in line]
     if [line.split(">")[0] for line in needed] != ["msgspec"]:
         sys.exit(f"core needs msgspec alone, not {needed}")
+    if sys.argv[1:] == ["alone"]:
+        _use_core_alone()
+        return
     for distribution in ("igniter-store", "igniter-store-memory"):
         files = [str(file) for file in importlib.metadata.files(distribution) or []]
         if not any(name.endswith("py.typed") for name in files) or not any("licenses/LICENSE" in name for name in files):

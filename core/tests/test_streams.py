@@ -37,7 +37,7 @@ async def fill(store: Store[str], number: int = 3) -> list[str]:
 async def test_ids_grow_although_the_clock_stands_still(igniter_store: Store[str]) -> None:
     ids = await fill(igniter_store, 20)
 
-    assert ids == sorted(ids, key=lambda id: [int(part) for part in id.split("-")])
+    assert ids == sorted(ids, key=lambda text: [int(part) for part in text.split("-")])
     assert len(set(ids)) == 20
 
 

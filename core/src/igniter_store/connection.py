@@ -54,13 +54,7 @@ class Connection(Capabilities):
     async def open(self) -> None:
         """Open the adapter, unless it is open. After `close` this opens anew."""
         async with self._changing:
-            if self.is_open:
-                return
-            if not self.adapter.is_open:
-                await self.adapter.open()
-                self._opened_adapter = True
-            self._place(self._present)
-            self.is_open, self._was_closed = True, False
+            await self._open()
 
     async def close(self) -> None:
         """End what lives on the connection, then the adapter if this connection opened it. Twice: nothing happens."""
@@ -76,10 +70,7 @@ class Connection(Capabilities):
 
     async def ping(self) -> float:
         """Open if need be, and ask the adapter for a sign of life."""
-        if not self.is_open:
-            if self._was_closed:
-                raise closed()
-            await self.open()
+        await self._open_first()
         return await self.adapter.ping()
 
     def add(self, closable: Closable) -> None:
@@ -95,6 +86,23 @@ class Connection(Capabilities):
     def discard(self, closable: Closable) -> None:
         """Forget `closable`, which ended by itself."""
         self._closables.discard(closable)
+
+    async def _open_first(self) -> None:
+        # For the first operation. Those that waited for their turn while the store was closed must not open it again.
+        if not self.is_open:
+            async with self._changing:
+                if self._was_closed:
+                    raise closed()
+                await self._open()
+
+    async def _open(self) -> None:
+        if self.is_open:
+            return
+        if not self.adapter.is_open:
+            await self.adapter.open()
+            self._opened_adapter = True
+        self._place(self._present)
+        self.is_open, self._was_closed = True, False
 
     async def _close_adapter(self) -> None:
         await self.adapter.close()
@@ -124,7 +132,7 @@ class Connection(Capabilities):
 
     def _opening(self) -> Any:
         async def respond(method: str, *args: Any, **kwargs: Any) -> Any:
-            await self.open()
+            await self._open_first()
             return await getattr(self.adapter, method)(*args, **kwargs)
 
         return _StandIn(respond)

@@ -1,0 +1,153 @@
+"""From a URL to an adapter."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import pytest
+from igniter_store import ConfigurationError, ErrorCode, Store
+from igniter_store.backends import GROUP, adapter_class, adapter_from_url, installed
+from igniter_store.contract import Adapter, Scan
+
+
+class Mine(Scan):
+    """An adapter of somebody else's."""
+
+    name = "mine"
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self.url = url
+        self.options = options
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Mine:
+        return cls(url, options)
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def ping(self) -> float:
+        return 0.0
+
+    async def scan(self, pattern: str, *, cursor: str = "0", count: int = 100) -> Any: ...
+
+    async def delete_prefix(self, prefix: str) -> int:
+        return 0
+
+
+class Unfit(Mine):
+    """It has no from_url of its own."""
+
+    name = "unfit"
+    from_url = Adapter.from_url  # type: ignore[assignment]  # the contract's, which refuses
+
+
+def install(monkeypatch: pytest.MonkeyPatch, **adapters: Any) -> None:
+    class Point(EntryPoint):
+        def load(self) -> Any:
+            found = adapters[self.name]
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+    def entry_points(*, group: str, name: str | None = None) -> list[EntryPoint]:
+        assert group == GROUP
+        return [Point(scheme, f"a.module:{scheme}", group) for scheme in adapters if name in {None, scheme}]
+
+    monkeypatch.setattr("igniter_store.backends.entry_points", entry_points)
+
+
+EXTRAS = {
+    "memory": "memory",
+    "sqlite": "sqlite",
+    "redis": "redis",
+    "rediss": "redis",
+    "unix": "redis",
+    "redis+sentinel": "redis",
+    "redis+cluster": "redis",
+    "valkey": "valkey",
+    "valkeys": "valkey",
+    "valkey+cluster": "valkey",
+    "dragonfly": "valkey",
+}
+
+
+@pytest.mark.parametrize("scheme", EXTRAS)
+def test_a_backend_that_is_not_installed_names_the_extra(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch)
+
+    with pytest.raises(ConfigurationError) as caught:
+        Store.from_url(f"{scheme}://localhost", service="test")
+
+    assert caught.value.code == ErrorCode.STORE_BACKEND_UNKNOWN
+    assert f"pip install 'igniter-store[{EXTRAS[scheme]}]'" in caught.value.message
+    assert caught.value.details == {"scheme": scheme, "extra": EXTRAS[scheme]}
+
+
+def test_an_unknown_scheme_names_those_that_are_known() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        adapter_from_url("redsi://localhost")
+
+    assert caught.value.code == ErrorCode.STORE_BACKEND_UNKNOWN
+    assert "'redsi'" in caught.value.message
+    assert all(f"{scheme}://" in caught.value.message for scheme in EXTRAS)
+
+
+@pytest.mark.parametrize("scheme", ["MEMORY", "Memory"])
+def test_a_schemes_case_does_not_matter(scheme: str) -> None:
+    assert adapter_class(scheme.lower()).name == "memory"
+    assert adapter_from_url(f"{scheme}://").name == "memory"
+
+
+def test_an_adapter_of_others_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, mine=Mine)
+
+    adapter = Store.from_url("mine://host/path?a=1", service="test", timeout=5).adapter
+
+    assert isinstance(adapter, Mine)
+    assert (adapter.url, adapter.options) == ("mine://host/path?a=1", {"timeout": 5})
+
+
+@pytest.mark.parametrize("found", [5, "text", object, Adapter.open, ImportError("no module named x")], ids=repr)
+def test_what_is_installed_but_is_no_adapter_says_so(found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, broken=found)
+
+    with pytest.raises(ConfigurationError) as caught:
+        adapter_from_url("broken://localhost")
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+
+
+def test_an_adapter_that_takes_no_url_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, unfit=Unfit)
+
+    with pytest.raises(ConfigurationError) as caught:
+        adapter_from_url("unfit://localhost")
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert "with_adapter()" in caught.value.message
+
+
+def test_what_is_installed_is_listed_with_what_it_can_do() -> None:
+    [memory] = [backend for backend in installed() if backend.scheme == "memory"]
+
+    assert (memory.name, memory.adapter) == ("memory", "igniter_store_memory.adapter.MemoryAdapter")
+    assert memory.distribution.startswith("igniter-store-memory ")
+    assert memory.capabilities == ("KeyValue", "Counters", "Claims", "PubSub", "Streams", "Scan")
+
+
+def test_what_cannot_be_loaded_is_left_out_of_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, zebra=Mine, broken=ImportError("x"), mine=Mine)
+
+    assert [(backend.scheme, backend.distribution, backend.capabilities) for backend in installed()] == [
+        ("mine", "?", ("Scan",)),
+        ("zebra", "?", ("Scan",)),
+    ]
+
+
+def test_a_name_is_one_database_for_all_its_adapters() -> None:
+    one = adapter_from_url("memory://shared-by-name")
+
+    assert adapter_from_url("memory://shared-by-name") is not one
