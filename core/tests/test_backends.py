@@ -110,7 +110,7 @@ def test_an_adapter_of_others_is_found_by_its_entry_point(monkeypatch: pytest.Mo
     assert (adapter.url, adapter.options) == ("mine://host/path?a=1", {"timeout": 5})
 
 
-@pytest.mark.parametrize("found", [5, "text", object, Adapter.open, ImportError("no module named x")], ids=repr)
+@pytest.mark.parametrize("found", [5, "text", object, ImportError("no module named x")], ids=repr)
 def test_what_is_installed_but_is_no_adapter_says_so(found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, broken=found)
 

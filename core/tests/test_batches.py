@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from igniter_store import BatchEntry, ErrorCode, StoreError
+from igniter_store import BatchEntry, ErrorCode, StoreClosed, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from igniter_store import RecordingAdapter, Store
     from igniter_store.contract import ManualClock
 
@@ -117,3 +119,25 @@ def test_an_entry_is_immutable() -> None:
 
     with pytest.raises(AttributeError):
         entry.key = "b"
+
+
+@pytest.mark.parametrize(
+    "empty",
+    ["batch.get", "batch.set", "batch.remove", "streams.remove", "streams.range", "group.read", "group.ack", "group.claim"],
+)
+async def test_a_closed_store_says_so_even_when_there_is_nothing_to_do(igniter_store: Store[str], empty: str) -> None:
+    group = igniter_store.streams.group("g", "c")
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "batch.get": lambda: igniter_store.batch.get([]),
+        "batch.set": lambda: igniter_store.batch.set([]),
+        "batch.remove": lambda: igniter_store.batch.remove([]),
+        "streams.remove": lambda: igniter_store.streams.remove("s", []),
+        "streams.range": lambda: igniter_store.streams.range("s", count=0),
+        "group.read": lambda: group.read("s", count=0),
+        "group.ack": lambda: group.ack("s", []),
+        "group.claim": lambda: group.claim("s", min_idle=0, count=0),
+    }
+    await igniter_store.close()
+
+    with pytest.raises(StoreClosed):
+        await calls[empty]()

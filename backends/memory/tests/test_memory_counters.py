@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from typing import TYPE_CHECKING
 
 import pytest
 from igniter_store.contract import BackendFailed, ManualClock
-from igniter_store_memory import MemoryAdapter
+
+if TYPE_CHECKING:
+    from igniter_store_memory import MemoryAdapter
 
 MAX = 2**63 - 1
 MIN = -(2**63)
@@ -107,6 +110,16 @@ async def test_what_is_no_integer_is_refused_and_left_as_it_is(memory: MemoryAda
         await memory.increment("a", 0, ttl=100)
     assert await memory.get("a") == text
     assert await memory.ttl("a") == 8
+
+
+@pytest.mark.clause("CTR-4")
+@pytest.mark.parametrize(("text", "delta"), [(b"9223372036854775808", -1), (b"-9223372036854775809", 1)])
+async def test_a_text_beyond_the_range_is_no_integer_though_the_sum_would_be_one(memory: MemoryAdapter, text: bytes, delta: int) -> None:
+    await memory.set("a", text)
+
+    with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
+        await memory.increment("a", delta)
+    assert await memory.get("a") == text
 
 
 @pytest.mark.clause("CTR-4", "KV-14")

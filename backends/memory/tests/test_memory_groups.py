@@ -216,6 +216,36 @@ async def test_of_several_waiting_readers_the_first_gets_the_entry_and_the_other
     readings[2].cancel()
 
 
+@pytest.mark.clause("STR-7", "STR-6")
+async def test_an_entry_that_comes_as_a_wait_ends_is_left_for_the_next_read(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.xgroup_create("stream", "group")
+    reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "late", block=5))
+    await _settle()
+
+    clock.advance(5)
+    added = await adapter.xadd("stream", {"data": b"1"})
+
+    assert await reading == []
+    assert _ids(await adapter.xreadgroup("stream", "group", "other")) == [added]
+
+
+@pytest.mark.clause("STR-7", "STR-6", "LIF-4")
+async def test_an_entry_that_comes_as_the_first_waiting_reader_is_cancelled_goes_to_the_next(adapter: MemoryAdapter) -> None:
+    await adapter.xgroup_create("stream", "group")
+    readings: list[asyncio.Task[list[StreamEntry]]] = []
+    for number in range(2):
+        readings.append(asyncio.create_task(adapter.xreadgroup("stream", "group", f"consumer-{number}", block=60)))
+        await _settle()
+
+    readings[0].cancel()
+    added = await adapter.xadd("stream", {"data": b"1"})
+    await _settle()
+
+    assert readings[0].cancelled()
+    assert readings[1].done()
+    assert _ids(await readings[1]) == [added]
+
+
 @pytest.mark.clause("STR-6", "STR-7")
 async def test_waiting_readers_of_every_group_are_woken(adapter: MemoryAdapter) -> None:
     groups = ["one", "two", "three"]

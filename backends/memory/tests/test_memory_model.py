@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from igniter_store.contract import Entry, ErrorCode, GroupInfo, ManualClock, PendingEntry, StoreError, StreamEntry
 from igniter_store_memory import MemoryAdapter
 
@@ -63,7 +63,7 @@ class Held:
     ends: float = math.inf
 
 
-@dataclass
+@dataclass(eq=False)
 class Waiting:
     """A blocked read: what it waits for, and once it is over its answer or the code that it raised."""
 
@@ -366,11 +366,11 @@ def expected_of(reference: Reference, call: Call) -> Any:
 # Few of everything, so that calls meet. Times are whole eighths of a second, which a float adds without error; TTLs end between the
 # steps of the clock where streams have readers, since only then is it fixed who of a timeout and an expiry comes first.
 KEYS = st.sampled_from(["a", "a*", "ab"])
-VALUES = st.sampled_from([b"", b"1", b"-7", b"01", b"9223372036854775807", b"me"])
+VALUES = st.sampled_from([b"", b"1", b"-7", b"01", b"9223372036854775807", b"9223372036854775808", b"me"])
 OWNERS = st.sampled_from([b"me", b"you", b""])
 TTLS = st.sampled_from([0.5, 1.0, 2.0])
 OPTIONAL_TTLS = st.none() | TTLS
-GROUPS = st.sampled_from(["g", "h"])
+GROUPS = st.sampled_from(["g", "g", "h"])
 CONSUMERS = st.sampled_from(["c", "d"])
 COUNTS = st.none() | st.integers(1, 3)
 STEPS = st.sampled_from([0.25, 0.5, 1.0])
@@ -402,28 +402,46 @@ CLAIM_CALLS = st.one_of(
 )
 
 
-def stream_calls(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Call]:
-    stream = st.sampled_from(["s", "s", "t"])
+STREAMS = st.sampled_from(["s", "s", "s", "s", "t"])
+NEWEST = st.integers(0, 5).map("#{}".format)  # "#0" is the newest entry, "#1" the one before
+
+
+def append_calls() -> st.SearchStrategy[Call]:
+    return call(
+        "xadd", STREAMS, st.fixed_dictionaries({"f": VALUES}), max_len=st.sampled_from([None, None, 1, 3]), approximate=st.just(False)
+    )
+
+
+def group_calls(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Call]:
+    return st.one_of(
+        call("xreadgroup", STREAMS, GROUPS, CONSUMERS, count=COUNTS, history=st.just(False)),
+        call("xreadgroup", STREAMS, GROUPS, CONSUMERS, count=COUNTS, history=st.booleans()),
+        call("xack", STREAMS, GROUPS, st.lists(ids, max_size=3)),
+        call("xpending", STREAMS, GROUPS, min_idle=st.sampled_from([None, 0.25, 1.0]), consumer=st.none() | CONSUMERS, count=COUNTS),
+        call("xautoclaim", STREAMS, GROUPS, CONSUMERS, st.sampled_from([0.0, 0.25, 1.0]), count=COUNTS),
+        call("xgroup_create", STREAMS, GROUPS, st.sampled_from(["0", "$", "1700000000500", "1700000001000-1"]) | ids),
+    )
+
+
+def log_calls(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Call]:
     bounds = {"start": st.just("-") | ids, "end": st.just("+") | ids, "count": COUNTS}
     return st.one_of(
-        call("xadd", stream, st.fixed_dictionaries({"f": VALUES}), max_len=st.sampled_from([None, None, 1, 3]), approximate=st.just(False)),
-        call("xgroup_create", stream, GROUPS, st.sampled_from(["0", "$", "1700000000500", "1700000001000-1"])),
-        call("xreadgroup", stream, GROUPS, CONSUMERS, count=COUNTS, history=st.booleans()),
-        call("xack", stream, GROUPS, st.lists(ids, max_size=3)),
-        call("xpending", stream, GROUPS, min_idle=st.sampled_from([None, 0.25, 1.0]), consumer=st.none() | CONSUMERS, count=COUNTS),
-        call("xautoclaim", stream, GROUPS, CONSUMERS, st.sampled_from([0.0, 0.25, 1.0]), count=COUNTS),
-        call("xdel", stream, st.lists(ids, max_size=3)),
-        call("xtrim", stream, st.integers(0, 3), approximate=st.just(False)),
-        call("xlen", stream),
-        call("xrange", stream, **bounds),
-        call("xrevrange", stream, **bounds),
-        call("xgroups", stream),
-        call("xgroup_destroy", stream, GROUPS),
-        call("expire", stream, st.sampled_from([0.375, 1.125])),
-        call("persist", stream),
-        call("delete", st.lists(stream, max_size=1)),
-        call("set", stream, VALUES),
+        call("xdel", STREAMS, st.lists(ids, max_size=3)),
+        call("xtrim", STREAMS, st.integers(0, 3), approximate=st.just(False)),
+        call("xlen", STREAMS),
+        call("xrange", STREAMS, **bounds),
+        call("xrevrange", STREAMS, **bounds),
     )
+
+
+ENDING_CALLS = st.one_of(
+    call("xgroup_destroy", STREAMS, GROUPS),
+    call("expire", STREAMS, st.sampled_from([0.375, 1.125])),
+    call("persist", STREAMS),
+    call("delete", st.lists(STREAMS, max_size=1)),
+    call("delete_prefix", STREAMS),
+    call("set", STREAMS, VALUES, ttl=st.sampled_from([None, 0.375])),
+)
 
 
 class Machine(RuleBasedStateMachine):
@@ -463,6 +481,7 @@ class KeyMachine(Machine):
     @rule(question=COUNTER_CALLS)
     def count(self, question: Call) -> None:
         self.ask(question)
+        self.ask(Call("ttl", question.arguments[:1]))
 
     @rule(question=CLAIM_CALLS)
     def claim(self, question: Call) -> None:
@@ -494,11 +513,30 @@ class StreamMachine(Machine):
         self.ids: list[str] = []
         self.tasks: list[tuple[asyncio.Task[Any], Waiting]] = []
 
-    @rule(question=stream_calls(st.integers(0, 5).map("#{}".format)))
-    def use_a_stream(self, question: Call) -> None:
-        answer = self.ask(self.with_real_ids(question))
-        if question.name == "xadd" and isinstance(answer, str) and not isinstance(answer, ErrorCode):
+    @initialize()
+    def make_a_group(self) -> None:
+        self.ask(Call("xgroup_create", ("s", "g")))
+
+    @rule(question=append_calls())
+    def append(self, question: Call) -> None:
+        answer = self.ask(question)
+        if not isinstance(answer, ErrorCode):
             self.ids.append(answer)
+
+    @rule(question=group_calls(NEWEST))
+    def use_a_group(self, question: Call) -> None:
+        self.ask(self.with_real_ids(question))
+        self.ask(Call("xpending", question.arguments[:2]))
+        self.ask(Call("xgroups", question.arguments[:1]))
+
+    @rule(question=log_calls(NEWEST))
+    def use_a_log(self, question: Call) -> None:
+        self.ask(self.with_real_ids(question))
+
+    @rule(question=ENDING_CALLS, ends=st.sampled_from([False, False, True]))
+    def end_something(self, question: Call, ends: bool) -> None:  # noqa: FBT001 - hypothesis gives it by name
+        if ends:
+            self.ask(question)
 
     @rule(group=GROUPS, consumer=CONSUMERS, count=COUNTS, block=st.sampled_from([0.3125, 0.8125]))
     def wait_for_entries(self, group: str, consumer: str, count: int | None, block: float) -> None:
@@ -532,7 +570,6 @@ class StreamMachine(Machine):
         assert [task.result() if task.done() else None for task, _ in self.tasks] == [waiting.answer for _, waiting in self.tasks]
 
     def with_real_ids(self, question: Call) -> Call:
-        # "#0" is the newest entry, "#1" the one before.
         def real(part: Any) -> Any:
             if isinstance(part, list):
                 return [real(of) for of in part]  # pyright: ignore[reportUnknownVariableType]  # arguments are anything
@@ -577,13 +614,16 @@ def is_some_serial_order(programs: list[list[tuple[Call, Any]]]) -> bool:
     return search(Reference(), (0,) * len(programs))
 
 
+FROZEN_IDS = st.sampled_from(["1700000000000-0", "1700000000000-1"])
 CALLERS = st.lists(
     st.lists(
         st.one_of(
             COUNTER_CALLS,
             CLAIM_CALLS,
             KEYVALUE_CALLS,
-            stream_calls(st.sampled_from(["1700000000000-0", "1700000000000-1"])),
+            append_calls(),
+            group_calls(FROZEN_IDS),
+            log_calls(FROZEN_IDS),
         ),
         min_size=1,
         max_size=4,

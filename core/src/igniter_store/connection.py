@@ -9,6 +9,7 @@ Rule: who opened the adapter closes it. An adapter that was open when the store 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,7 +29,7 @@ class Closable(Protocol):
         ...
 
 
-class Capabilities:
+class Capabilities(ABC):
     """The adapter as each capability, or what stands in its place."""
 
     keyvalue: KeyValue
@@ -37,6 +38,10 @@ class Capabilities:
     pubsub: PubSub
     streams: Streams
     scan: Scan
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise what an operation would raise here, for one that has nothing to send."""
 
 
 class Connection(Capabilities):
@@ -67,6 +72,11 @@ class Connection(Capabilities):
                     ending.push_async_callback(self._close_adapter)
                 for closable in self._closables:
                     ending.push_async_callback(closable.end)
+
+    def check(self) -> None:
+        """Raise `STORE_CLOSED` after `close`."""
+        if self._was_closed:
+            raise closed()
 
     async def ping(self) -> float:
         """Open if need be, and ask the adapter for a sign of life."""
@@ -145,12 +155,17 @@ class RefusedCapabilities(Capabilities):
     """What a store uses that lacks a required scope: every operation raises the error that `make_error` makes."""
 
     def __init__(self, make_error: Callable[[], StoreError]) -> None:
+        self._make_error = make_error
         self.keyvalue = refusing(make_error)
         self.counters = refusing(make_error)
         self.claims = refusing(make_error)
         self.pubsub = refusing(make_error)
         self.streams = refusing(make_error)
         self.scan = refusing(make_error)
+
+    def check(self) -> None:
+        """Raise the error."""
+        raise self._make_error()
 
 
 def refusing(make_error: Callable[[], StoreError]) -> Any:

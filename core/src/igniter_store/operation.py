@@ -8,6 +8,7 @@ Rule: a telemetry sink that raises is logged once and never reaches the caller. 
 from __future__ import annotations
 
 from time import perf_counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from igniter_store.contract import ErrorCode, StoreError, store_error
@@ -72,13 +73,15 @@ class Observer:
     Attributes:
         sink: where events go, or `None`.
         attributes: what every event of this namespace carries.
+        started_attributes: the same, for events that carry no more; a sink that tries to change them fails.
     """
 
-    __slots__ = ("_backend", "_silent", "attributes", "sink")
+    __slots__ = ("_backend", "_silent", "attributes", "sink", "started_attributes")
 
     def __init__(self, sink: Sink | None, backend: str, attributes: Mapping[str, Any]) -> None:
         self.sink: Final = sink
         self.attributes: Final[dict[str, Any]] = {**attributes, "ctx.store.backend": backend}
+        self.started_attributes: Final = MappingProxyType(self.attributes)
         self._backend: Final = backend
         self._silent: Final[dict[Operation, Attempt]] = {}
 
@@ -96,7 +99,7 @@ class Observer:
         """Tell the sink that an operation begins, and return the time."""
         if self.sink is not None:
             try:
-                self.sink.emit(operation.started, level="debug", attributes=self.attributes)
+                self.sink.emit(operation.started, level="debug", attributes=self.started_attributes)
             except Exception:  # noqa: BLE001 - a sink of the user's may raise anything
                 self.sink_failed()
         return perf_counter()

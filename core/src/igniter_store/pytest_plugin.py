@@ -5,7 +5,7 @@
         igniter_clock.advance(61)
         assert await igniter_store.kv.get("session") is None
 
-Rule: nothing here needs an async plugin, and nothing is imported before a test asks for it.
+Rule: nothing here needs an async plugin, and the backend is not imported before a test asks for it.
 """
 
 from __future__ import annotations

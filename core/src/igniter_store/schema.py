@@ -1,7 +1,7 @@
 """Schemas of events: what a payload has to look like.
 
 Rule: a schema is a type that msgspec can convert to, a pydantic model, or an object with `validate(value) -> value`.
-Rule: what a schema returns is what is published, so defaults are filled in and conversions are done.
+Rule: what a schema returns is what is published, so conversions are done, and defaults are filled in where the schema fills them in.
 """
 
 from __future__ import annotations

@@ -59,7 +59,10 @@ class BatchNamespace(Namespace):
             full_keys = self._keys(keys)
             decode = self._codec.decoder(type)
             attempt.note("ctx.batch.count", len(full_keys))
-            found = await self._through.keyvalue.mget(full_keys) if full_keys else []
+            if not full_keys:
+                self._through.check()
+                return []
+            found = await self._through.keyvalue.mget(full_keys)
             values = [None if data is None else decode(data) for data in found]
             attempt.note("ctx.batch.found", len(found) - found.count(None))
             return values
@@ -81,6 +84,8 @@ class BatchNamespace(Namespace):
             attempt.note("ctx.batch.count", len(writes))
             if writes:
                 await self._through.keyvalue.mset(writes)
+            else:
+                self._through.check()
 
     async def remove(self, keys: Iterable[str]) -> int:
         """Remove `keys`, and say how many were there. Redis DEL; KV-10. No keys: 0, and nothing is sent.
@@ -91,7 +96,10 @@ class BatchNamespace(Namespace):
         with self._attempt(REMOVE) as attempt:
             full_keys = self._keys(keys)
             attempt.note("ctx.batch.count", len(full_keys))
-            return await self._through.keyvalue.delete(full_keys) if full_keys else 0
+            if not full_keys:
+                self._through.check()
+                return 0
+            return await self._through.keyvalue.delete(full_keys)
 
     def _keys(self, keys: Any) -> list[str]:
         return [self._key(key) for key in items(keys, "keys", ErrorCode.STORE_BATCH_KEYS_REQUIRED)]

@@ -109,6 +109,7 @@ class ConsumerGroup(Namespace):
             wait = None if block is None else waiting_seconds(block, "block")
             again = boolean(history, "history")
             if limit == 0:
+                self._through.check()
                 return []
             entries = await self._through.streams.xreadgroup(key, self.name, self.consumer, count=limit, block=wait or None, history=again)
             attempt.note("ctx.stream.count", len(entries))
@@ -124,7 +125,10 @@ class ConsumerGroup(Namespace):
         """
         with self._attempt(ACK) as attempt:
             key, wanted = self._stream(stream, attempt), stream_ids(ids)
-            acknowledged = await self._through.streams.xack(key, self.name, wanted) if wanted else 0
+            if not wanted:
+                self._through.check()
+                return 0
+            acknowledged = await self._through.streams.xack(key, self.name, wanted)
             attempt.note("ctx.stream.count", acknowledged)
             return acknowledged
 
@@ -162,6 +166,7 @@ class ConsumerGroup(Namespace):
             key, to_message = self._stream(stream, attempt), reader(self._codec, type)
             idle, limit = waiting_seconds(min_idle, "min_idle"), optional_whole_number(count, "count", least=0)
             if limit == 0:
+                self._through.check()
                 return []
             entries = await self._through.streams.xautoclaim(key, self.name, self.consumer, idle, count=limit)
             attempt.note("ctx.stream.count", len(entries))

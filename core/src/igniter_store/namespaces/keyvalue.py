@@ -52,6 +52,7 @@ class KeyValueNamespace(Namespace):
         self._decode_any: Final = self._codec.bare_decoder(Any)
         self._encode: Final = self._codec.encode
         self._attributes: Final = self._observer.attributes
+        self._started_attributes: Final = self._observer.started_attributes
         self._emit: Final = None if self._observer.sink is None else self._observer.sink.emit
 
     @overload
@@ -83,7 +84,7 @@ class KeyValueNamespace(Namespace):
         began = 0.0
         if emit is not None:
             try:
-                emit(_GET_STARTED, level="debug", attributes=self._attributes)
+                emit(_GET_STARTED, level="debug", attributes=self._started_attributes)
             except Exception:  # noqa: BLE001 - a sink of the user's may raise anything
                 self._observer.sink_failed()
             began = perf_counter()

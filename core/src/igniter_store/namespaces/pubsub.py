@@ -89,7 +89,7 @@ class EventsNamespace(Namespace):
     def listen(self, event: str, *, max_queue: int = 1000) -> EventStream[Any]:
         """Events to iterate over: `async with store.events.listen("user:*") as stream: async for ctx in stream: ...`.
 
-        The subscription is live from entering until leaving. Arguments and errors as `subscribe`, raised on entering.
+        The subscription is live from entering until leaving. Arguments and errors as `subscribe`; wrong arguments are refused at once.
         """
         return self.listen_typed(event, None, max_queue)
 

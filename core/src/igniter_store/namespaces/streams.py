@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from igniter_store.arguments import boolean, optional_whole_number, whole_number
-from igniter_store.contract import ErrorCode, GroupInfo, StreamEntry
+from igniter_store.contract import ErrorCode, GroupInfo
 from igniter_store.keys import checked_name
 from igniter_store.namespaces.groups import ConsumerGroup
 from igniter_store.namespaces.messages import FIELD, StreamMessage, bound, reader, stream_ids
@@ -90,8 +90,9 @@ class StreamNamespace(Namespace):
             limit = optional_whole_number(count, "count", least=0)
             newest_first = boolean(reverse, "reverse")
             if limit == 0:
-                entries: list[StreamEntry] = []
-            elif newest_first:
+                self._through.check()
+                return []
+            if newest_first:
                 entries = await self._through.streams.xrevrange(key, high, low, count=limit)
             else:
                 entries = await self._through.streams.xrange(key, low, high, count=limit)
@@ -122,7 +123,10 @@ class StreamNamespace(Namespace):
         """
         with self._attempt(REMOVE) as attempt:
             key, wanted = self._stream(stream, attempt), stream_ids(ids)
-            removed = await self._through.streams.xdel(key, wanted) if wanted else 0
+            if not wanted:
+                self._through.check()
+                return 0
+            removed = await self._through.streams.xdel(key, wanted)
             attempt.note("ctx.stream.count", removed)
             return removed
 
