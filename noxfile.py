@@ -34,9 +34,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy and pyright, both strict, over sources and tests."""
-    session.run("mypy")
-    session.run("pyright", "--pythonpath", sys.executable)
+    """Mypy and pyright, both strict, over sources and tests, as the oldest and the newest Python see them."""
+    for version in ("3.11", "3.14"):
+        session.run("mypy", "--python-version", version)
+        session.run("pyright", "--pythonversion", version, "--pythonpath", sys.executable)
 
 
 @nox.session
