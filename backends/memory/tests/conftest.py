@@ -13,13 +13,8 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def memory(clock: ManualClock) -> MemoryAdapter:
+def adapter(clock: ManualClock) -> MemoryAdapter:
     return MemoryAdapter(clock=clock)
-
-
-@pytest.fixture
-def adapter(memory: MemoryAdapter) -> MemoryAdapter:
-    return memory
 
 
 @pytest.fixture(scope="session")

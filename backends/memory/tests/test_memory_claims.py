@@ -11,11 +11,11 @@ from igniter_store_memory import MemoryAdapter
 
 
 @pytest.mark.clause("CLM-1")
-async def test_of_many_concurrent_claims_one_wins_and_is_the_one_that_is_held(memory: MemoryAdapter) -> None:
-    won = await asyncio.gather(*(memory.set_nx("a", b"%d" % n, ttl=8) for n in range(50)))
+async def test_of_many_concurrent_claims_one_wins_and_is_the_one_that_is_held(adapter: MemoryAdapter) -> None:
+    won = await asyncio.gather(*(adapter.set_nx("a", b"%d" % n, ttl=8) for n in range(50)))
 
     assert won.count(True) == 1
-    assert await memory.get("a") == b"%d" % won.index(True)
+    assert await adapter.get("a") == b"%d" % won.index(True)
 
 
 @pytest.mark.clause("CLM-1", "LIF-7")
@@ -28,198 +28,200 @@ async def test_of_claims_through_two_adapters_of_one_database_one_wins() -> None
 
 
 @pytest.mark.clause("CLM-1")
-async def test_a_live_claim_refuses_its_own_holder_too_and_keeps_its_ttl(memory: MemoryAdapter, clock: ManualClock) -> None:
-    await memory.set_nx("a", b"me", ttl=8)
+async def test_a_live_claim_refuses_its_own_holder_too_and_keeps_its_ttl(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.set_nx("a", b"me", ttl=8)
     clock.advance(2)
 
-    assert not await memory.set_nx("a", b"me", ttl=100)
-    assert await memory.ttl("a") == 6
+    assert not await adapter.set_nx("a", b"me", ttl=100)
+    assert await adapter.ttl("a") == 6
 
 
 @pytest.mark.clause("CLM-1")
-async def test_an_owner_of_no_bytes_holds_its_claim(memory: MemoryAdapter) -> None:
-    assert await memory.set_nx("a", b"")
+async def test_an_owner_of_no_bytes_holds_its_claim(adapter: MemoryAdapter) -> None:
+    assert await adapter.set_nx("a", b"")
 
-    assert not await memory.set_nx("a", b"me")
-    assert not await memory.compare_delete("a", b"me")
-    assert await memory.compare_delete("a", b"")
+    assert not await adapter.set_nx("a", b"me")
+    assert not await adapter.compare_delete("a", b"me")
+    assert await adapter.compare_delete("a", b"")
 
 
 @pytest.mark.clause("CLM-2")
-async def test_a_claim_ends_with_its_ttl_and_not_before(memory: MemoryAdapter, clock: ManualClock) -> None:
-    await memory.set_nx("a", b"me", ttl=1)
+async def test_a_claim_ends_with_its_ttl_and_not_before(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.set_nx("a", b"me", ttl=1)
 
     clock.advance(0.75)
-    assert not await memory.set_nx("a", b"you")
+    assert not await adapter.set_nx("a", b"you")
     clock.advance(0.25)
-    assert await memory.set_nx("a", b"you")
+    assert await adapter.set_nx("a", b"you")
 
 
 @pytest.mark.clause("CLM-2")
-async def test_a_claim_without_a_ttl_stays(memory: MemoryAdapter, clock: ManualClock) -> None:
-    await memory.set_nx("a", b"me")
+async def test_a_claim_without_a_ttl_stays(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.set_nx("a", b"me")
     clock.advance(10.0**9)
 
-    assert not await memory.set_nx("a", b"you")
+    assert not await adapter.set_nx("a", b"you")
 
 
 @pytest.mark.clause("CLM-3")
 @pytest.mark.parametrize("other", [b"you", b"m", b"me ", b"ME", b""])
-async def test_only_the_same_owner_bytes_release_a_claim(memory: MemoryAdapter, other: bytes) -> None:
-    await memory.set_nx("a", b"me")
+async def test_only_the_same_owner_bytes_release_a_claim(adapter: MemoryAdapter, other: bytes) -> None:
+    await adapter.set_nx("a", b"me")
 
-    assert not await memory.compare_delete("a", other)
-    assert await memory.get("a") == b"me"
-    assert await memory.compare_delete("a", b"me")
-    assert not await memory.compare_delete("a", b"me")
-    assert not await memory.exists("a")
+    assert not await adapter.compare_delete("a", other)
+    assert await adapter.get("a") == b"me"
+    assert await adapter.compare_delete("a", b"me")
+    assert not await adapter.compare_delete("a", b"me")
+    assert not await adapter.exists("a")
 
 
 @pytest.mark.clause("CLM-3")
-async def test_a_late_release_never_removes_the_new_owners_claim(memory: MemoryAdapter, clock: ManualClock) -> None:
-    await memory.set_nx("a", b"former", ttl=1)
+async def test_a_late_release_never_removes_the_new_owners_claim(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.set_nx("a", b"former", ttl=1)
     clock.advance(1)
-    await memory.set_nx("a", b"new", ttl=8)
+    await adapter.set_nx("a", b"new", ttl=8)
 
-    assert not await memory.compare_delete("a", b"former")
-    assert await memory.get("a") == b"new"
-    assert await memory.ttl("a") == 8
+    assert not await adapter.compare_delete("a", b"former")
+    assert await adapter.get("a") == b"new"
+    assert await adapter.ttl("a") == 8
 
 
 @pytest.mark.clause("CLM-3")
-async def test_releasing_an_expired_claim_says_that_it_was_gone(memory: MemoryAdapter, clock: ManualClock) -> None:
-    await memory.set_nx("a", b"me", ttl=1)
+async def test_releasing_an_expired_claim_says_that_it_was_gone(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.set_nx("a", b"me", ttl=1)
     clock.advance(1)
 
-    assert not await memory.compare_delete("a", b"me")
+    assert not await adapter.compare_delete("a", b"me")
 
 
 @pytest.mark.clause("CLM-3")
-async def test_of_many_concurrent_releases_one_removes_the_claim(memory: MemoryAdapter) -> None:
-    await memory.set_nx("a", b"me")
+async def test_of_many_concurrent_releases_one_removes_the_claim(adapter: MemoryAdapter) -> None:
+    await adapter.set_nx("a", b"me")
 
-    released = await asyncio.gather(*(memory.compare_delete("a", b"me") for _ in range(20)))
+    released = await asyncio.gather(*(adapter.compare_delete("a", b"me") for _ in range(20)))
 
     assert released.count(True) == 1
 
 
 @pytest.mark.clause("CLM-4")
 @pytest.mark.parametrize("ttl", [2.0, 100.0])
-async def test_the_owner_renews_to_the_ttl_from_now_shorter_or_longer(memory: MemoryAdapter, clock: ManualClock, ttl: float) -> None:
-    await memory.set_nx("a", b"me", ttl=8)
+async def test_the_owner_renews_to_the_ttl_from_now_shorter_or_longer(adapter: MemoryAdapter, clock: ManualClock, ttl: float) -> None:
+    await adapter.set_nx("a", b"me", ttl=8)
     clock.advance(1)
 
-    assert await memory.compare_expire("a", b"me", ttl)
-    assert await memory.ttl("a") == ttl
+    assert await adapter.compare_expire("a", b"me", ttl)
+    assert await adapter.ttl("a") == ttl
 
 
 @pytest.mark.clause("CLM-4")
-async def test_another_owner_renews_nothing(memory: MemoryAdapter) -> None:
-    await memory.set_nx("a", b"me", ttl=8)
+async def test_another_owner_renews_nothing(adapter: MemoryAdapter) -> None:
+    await adapter.set_nx("a", b"me", ttl=8)
 
-    assert not await memory.compare_expire("a", b"you", 100)
-    assert await memory.get("a") == b"me"
-    assert await memory.ttl("a") == 8
+    assert not await adapter.compare_expire("a", b"you", 100)
+    assert await adapter.get("a") == b"me"
+    assert await adapter.ttl("a") == 8
 
 
 @pytest.mark.clause("CLM-4")
-async def test_renewing_neither_revives_an_expired_claim_nor_makes_one(memory: MemoryAdapter, clock: ManualClock) -> None:
-    await memory.set_nx("a", b"me", ttl=1)
+async def test_renewing_neither_revives_an_expired_claim_nor_makes_one(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.set_nx("a", b"me", ttl=1)
     clock.advance(1)
 
-    assert not await memory.compare_expire("a", b"me", 8)
-    assert not await memory.compare_expire("missing", b"me", 8)
-    assert await memory.set_nx("a", b"you")
-    assert not await memory.exists("missing")
+    assert not await adapter.compare_expire("a", b"me", 8)
+    assert not await adapter.compare_expire("missing", b"me", 8)
+    assert await adapter.set_nx("a", b"you")
+    assert not await adapter.exists("missing")
 
 
 @pytest.mark.clause("CLM-3", "CLM-4", "KV-14")
-async def test_a_stream_is_no_claim(memory: MemoryAdapter) -> None:
-    await memory.xadd("a", {"f": b"me"})
+async def test_a_stream_is_no_claim(adapter: MemoryAdapter) -> None:
+    await adapter.xadd("a", {"f": b"me"})
 
-    assert not await memory.set_nx("a", b"me")
-    assert await memory.acquire("a", b"me", 8, token_key="token") is None
+    assert not await adapter.set_nx("a", b"me")
+    assert await adapter.acquire("a", b"me", 8, token_key="token") is None
     with pytest.raises(BackendFailed, match="STORE_OPERATION_FAILED"):
-        await memory.compare_delete("a", b"me")
+        await adapter.compare_delete("a", b"me")
     with pytest.raises(BackendFailed, match="STORE_OPERATION_FAILED"):
-        await memory.compare_expire("a", b"me", 8)
-    assert await memory.xlen("a") == 1
-    assert await memory.ttl("a") == math.inf
+        await adapter.compare_expire("a", b"me", 8)
+    assert await adapter.xlen("a") == 1
+    assert await adapter.ttl("a") == math.inf
 
 
 @pytest.mark.clause("CLM-5")
 async def test_tokens_grow_over_release_expiry_and_new_clients(clock: ManualClock) -> None:
-    memory = MemoryAdapter.from_url("memory://tokens", clock=clock)
+    adapter = MemoryAdapter.from_url("memory://tokens", clock=clock)
     other = MemoryAdapter.from_url("memory://tokens")
-    tokens = [await memory.acquire("a", b"me", 8, token_key="token")]
-    await memory.compare_delete("a", b"me")
-    tokens.append(await memory.acquire("a", b"me", 1, token_key="token"))
+    tokens = [await adapter.acquire("a", b"me", 8, token_key="token")]
+    await adapter.compare_delete("a", b"me")
+    tokens.append(await adapter.acquire("a", b"me", 1, token_key="token"))
     clock.advance(1)
     tokens.append(await other.acquire("a", b"you", 8, token_key="token"))
     await other.compare_delete("a", b"you")
-    await memory.close()
-    await memory.open()
-    tokens.append(await memory.acquire("a", b"me", 8, token_key="token"))
+    await adapter.close()
+    await adapter.open()
+    tokens.append(await adapter.acquire("a", b"me", 8, token_key="token"))
 
     first, *rest = [token for token in tokens if token is not None]
     assert rest == [first + 1, first + 2, first + 3]
 
 
 @pytest.mark.clause("CLM-5")
-async def test_the_first_token_begins_at_the_clock_in_milliseconds(memory: MemoryAdapter, clock: ManualClock) -> None:
-    token = await memory.acquire("a", b"me", 8, token_key="token")
+async def test_the_first_token_begins_at_the_clock_in_milliseconds(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    token = await adapter.acquire("a", b"me", 8, token_key="token")
 
     assert token is not None
     assert 0 <= token - int(clock.now * 1_000) <= 1
 
 
 @pytest.mark.clause("CLM-5")
-async def test_a_token_that_was_forgotten_after_thirty_days_is_followed_by_a_greater_one(memory: MemoryAdapter, clock: ManualClock) -> None:
+async def test_a_token_that_was_forgotten_after_thirty_days_is_followed_by_a_greater_one(
+    adapter: MemoryAdapter, clock: ManualClock
+) -> None:
     for _ in range(1_000):
-        await memory.acquire("a", b"me", 8, token_key="token")
-        await memory.compare_delete("a", b"me")
-    last = await memory.acquire("a", b"me", 8, token_key="token")
+        await adapter.acquire("a", b"me", 8, token_key="token")
+        await adapter.compare_delete("a", b"me")
+    last = await adapter.acquire("a", b"me", 8, token_key="token")
     clock.advance(TOKEN_LIFETIME)
 
-    assert not await memory.exists("token")
-    token = await memory.acquire("a", b"me", 8, token_key="token")
+    assert not await adapter.exists("token")
+    token = await adapter.acquire("a", b"me", 8, token_key="token")
     assert token is not None
     assert last is not None
     assert token > last
 
 
 @pytest.mark.clause("CLM-5")
-async def test_every_use_gives_a_token_counter_thirty_days_more(memory: MemoryAdapter, clock: ManualClock) -> None:
-    await memory.acquire("a", b"me", 1, token_key="token")
+async def test_every_use_gives_a_token_counter_thirty_days_more(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.acquire("a", b"me", 1, token_key="token")
     clock.advance(TOKEN_LIFETIME - 1)
-    await memory.acquire("a", b"me", 1, token_key="token")
+    await adapter.acquire("a", b"me", 1, token_key="token")
 
-    assert await memory.ttl("token") == TOKEN_LIFETIME
+    assert await adapter.ttl("token") == TOKEN_LIFETIME
 
 
 @pytest.mark.clause("CLM-5")
-async def test_a_refused_acquire_counts_no_token_and_renews_none(memory: MemoryAdapter, clock: ManualClock) -> None:
-    await memory.acquire("a", b"me", 100, token_key="token")
-    counted = await memory.get("token")
+async def test_a_refused_acquire_counts_no_token_and_renews_none(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.acquire("a", b"me", 100, token_key="token")
+    counted = await adapter.get("token")
     clock.advance(8)
 
-    assert await memory.acquire("a", b"you", 8, token_key="token") is None
-    assert await memory.get("token") == counted
-    assert await memory.ttl("token") == TOKEN_LIFETIME - 8
+    assert await adapter.acquire("a", b"you", 8, token_key="token") is None
+    assert await adapter.get("token") == counted
+    assert await adapter.ttl("token") == TOKEN_LIFETIME - 8
 
 
 @pytest.mark.clause("CLM-5", "CLM-6")
-async def test_an_acquire_whose_token_cannot_be_counted_takes_no_claim(memory: MemoryAdapter) -> None:
-    await memory.set("token", b"no number")
+async def test_an_acquire_whose_token_cannot_be_counted_takes_no_claim(adapter: MemoryAdapter) -> None:
+    await adapter.set("token", b"no number")
 
     with pytest.raises(BackendFailed):
-        await memory.acquire("a", b"me", 8, token_key="token")
-    assert not await memory.exists("a")
-    assert await memory.get("token") == b"no number"
+        await adapter.acquire("a", b"me", 8, token_key="token")
+    assert not await adapter.exists("a")
+    assert await adapter.get("token") == b"no number"
 
 
 @pytest.mark.clause("CLM-6")
-async def test_under_contention_no_two_leases_overlap_and_tokens_grow(memory: MemoryAdapter) -> None:
+async def test_under_contention_no_two_leases_overlap_and_tokens_grow(adapter: MemoryAdapter) -> None:
     holders: set[bytes] = set()
     tokens: list[int] = []
     most = 0
@@ -228,7 +230,7 @@ async def test_under_contention_no_two_leases_overlap_and_tokens_grow(memory: Me
         nonlocal most
         held = 0
         while held < 5:
-            token = await memory.acquire("a", owner, 8, token_key="token")
+            token = await adapter.acquire("a", owner, 8, token_key="token")
             if token is None:
                 await asyncio.sleep(0)
                 continue
@@ -238,7 +240,7 @@ async def test_under_contention_no_two_leases_overlap_and_tokens_grow(memory: Me
             most = max(most, len(holders))
             await asyncio.sleep(0)
             holders.remove(owner)
-            await memory.compare_delete("a", owner)
+            await adapter.compare_delete("a", owner)
             await asyncio.sleep(0)
 
     await asyncio.gather(*(contend(b"%d" % n) for n in range(8)))
@@ -249,8 +251,8 @@ async def test_under_contention_no_two_leases_overlap_and_tokens_grow(memory: Me
 
 
 @pytest.mark.clause("CLM-6", "LIF-4")
-async def test_a_cancelled_acquire_leaves_a_whole_claim_or_none(memory: MemoryAdapter) -> None:
-    acquiring = [asyncio.create_task(memory.acquire("a", b"%d" % n, 8, token_key="token")) for n in range(20)]
+async def test_a_cancelled_acquire_leaves_a_whole_claim_or_none(adapter: MemoryAdapter) -> None:
+    acquiring = [asyncio.create_task(adapter.acquire("a", b"%d" % n, 8, token_key="token")) for n in range(20)]
     for n, task in enumerate(acquiring):
         if n % 3:
             task.cancel()
@@ -258,30 +260,30 @@ async def test_a_cancelled_acquire_leaves_a_whole_claim_or_none(memory: MemoryAd
 
     tokens = [answer for answer in answers if isinstance(answer, int)]
     assert len(tokens) == 1
-    assert await memory.ttl("a") == 8
-    assert await memory.acquire("a", b"next", 8, token_key="token") is None
+    assert await adapter.ttl("a") == 8
+    assert await adapter.acquire("a", b"next", 8, token_key="token") is None
 
 
 @pytest.mark.clause("CLM-7")
-async def test_claiming_where_nothing_can_be_reached_raises(memory: MemoryAdapter) -> None:
-    await memory.close()
+async def test_claiming_where_nothing_can_be_reached_raises(adapter: MemoryAdapter) -> None:
+    await adapter.close()
 
     with pytest.raises(StoreClosed):
-        await memory.set_nx("a", b"me")
+        await adapter.set_nx("a", b"me")
     with pytest.raises(StoreClosed):
-        await memory.acquire("a", b"me", 8, token_key="token")
+        await adapter.acquire("a", b"me", 8, token_key="token")
     with pytest.raises(StoreClosed):
-        await memory.compare_expire("a", b"me", 8)
+        await adapter.compare_expire("a", b"me", 8)
     with pytest.raises(StoreClosed):
-        await memory.compare_delete("a", b"me")
+        await adapter.compare_delete("a", b"me")
 
 
 @pytest.mark.clause("CLM-5", "CLM-6")
-async def test_acquire_and_set_nx_exclude_each_other(memory: MemoryAdapter) -> None:
-    await memory.set_nx("plain", b"me")
-    await memory.acquire("fenced", b"me", 8, token_key="token")
+async def test_acquire_and_set_nx_exclude_each_other(adapter: MemoryAdapter) -> None:
+    await adapter.set_nx("plain", b"me")
+    await adapter.acquire("fenced", b"me", 8, token_key="token")
 
-    assert await memory.acquire("plain", b"you", 8, token_key="token") is None
-    assert not await memory.set_nx("fenced", b"you")
-    assert await memory.compare_expire("fenced", b"me", 4)
-    assert await memory.ttl("fenced") == 4
+    assert await adapter.acquire("plain", b"you", 8, token_key="token") is None
+    assert not await adapter.set_nx("fenced", b"you")
+    assert await adapter.compare_expire("fenced", b"me", 4)
+    assert await adapter.ttl("fenced") == 4

@@ -18,34 +18,34 @@ MIN = -(2**63)
 
 @pytest.mark.clause("CTR-1")
 @pytest.mark.parametrize("delta", [1, 7, 0, -3, MAX, MIN])
-async def test_a_missing_counter_counts_from_zero(memory: MemoryAdapter, delta: int) -> None:
-    assert await memory.increment("a", delta) == delta
-    assert await memory.get("a") == str(delta).encode()
+async def test_a_missing_counter_counts_from_zero(adapter: MemoryAdapter, delta: int) -> None:
+    assert await adapter.increment("a", delta) == delta
+    assert await adapter.get("a") == str(delta).encode()
 
 
 @pytest.mark.clause("CTR-1")
-async def test_each_increment_returns_the_new_value(memory: MemoryAdapter) -> None:
-    steps = [await memory.increment("a", delta) for delta in (1, 9, -20, 0, 5)]
+async def test_each_increment_returns_the_new_value(adapter: MemoryAdapter) -> None:
+    steps = [await adapter.increment("a", delta) for delta in (1, 9, -20, 0, 5)]
 
     assert steps == [1, 10, -10, -10, -5]
-    assert await memory.increment("a") == -4
+    assert await adapter.increment("a") == -4
 
 
 @pytest.mark.clause("CTR-1")
-async def test_an_expired_counter_counts_from_zero(memory: MemoryAdapter, clock: ManualClock) -> None:
-    await memory.increment("a", 41, ttl=1)
+async def test_an_expired_counter_counts_from_zero(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.increment("a", 41, ttl=1)
     clock.advance(1)
 
-    assert await memory.increment("a", 2) == 2
-    assert await memory.ttl("a") == math.inf
+    assert await adapter.increment("a", 2) == 2
+    assert await adapter.ttl("a") == math.inf
 
 
 @pytest.mark.clause("CTR-2")
-async def test_concurrent_increments_return_each_number_once(memory: MemoryAdapter) -> None:
+async def test_concurrent_increments_return_each_number_once(adapter: MemoryAdapter) -> None:
     async def count() -> list[int]:
         numbers: list[int] = []
         for _ in range(20):
-            numbers.append(await memory.increment("a"))
+            numbers.append(await adapter.increment("a"))
             await asyncio.sleep(0)
         return numbers
 
@@ -58,21 +58,21 @@ async def test_concurrent_increments_return_each_number_once(memory: MemoryAdapt
 @pytest.mark.parametrize(
     ("stored", "delta"), [(MAX, 1), (MAX - 1, 2), (1, MAX), (MIN, -1), (MIN + 1, -2), (-1, MIN), (MAX, MAX), (MIN, MIN)]
 )
-async def test_leaving_the_range_is_refused_and_changes_nothing(memory: MemoryAdapter, stored: int, delta: int) -> None:
-    await memory.set("a", str(stored).encode(), ttl=8)
+async def test_leaving_the_range_is_refused_and_changes_nothing(adapter: MemoryAdapter, stored: int, delta: int) -> None:
+    await adapter.set("a", str(stored).encode(), ttl=8)
 
     with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
-        await memory.increment("a", delta, ttl=100)
-    assert await memory.get("a") == str(stored).encode()
-    assert await memory.ttl("a") == 8
+        await adapter.increment("a", delta, ttl=100)
+    assert await adapter.get("a") == str(stored).encode()
+    assert await adapter.ttl("a") == 8
 
 
 @pytest.mark.clause("CTR-3")
 @pytest.mark.parametrize(("stored", "delta", "reached"), [(MAX - 1, 1, MAX), (MIN + 1, -1, MIN), (MAX, MIN, -1), (MIN, MAX, -1)])
-async def test_the_ends_of_the_range_can_be_reached_and_left_inwards(memory: MemoryAdapter, stored: int, delta: int, reached: int) -> None:
-    await memory.set("a", str(stored).encode())
+async def test_the_ends_of_the_range_can_be_reached_and_left_inwards(adapter: MemoryAdapter, stored: int, delta: int, reached: int) -> None:
+    await adapter.set("a", str(stored).encode())
 
-    assert await memory.increment("a", delta) == reached
+    assert await adapter.increment("a", delta) == reached
 
 
 @pytest.mark.clause("CTR-4")
@@ -103,92 +103,92 @@ async def test_the_ends_of_the_range_can_be_reached_and_left_inwards(memory: Mem
         b"\xff",
     ],
 )
-async def test_what_is_no_integer_is_refused_and_left_as_it_is(memory: MemoryAdapter, text: bytes) -> None:
-    await memory.set("a", text, ttl=8)
+async def test_what_is_no_integer_is_refused_and_left_as_it_is(adapter: MemoryAdapter, text: bytes) -> None:
+    await adapter.set("a", text, ttl=8)
 
     with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
-        await memory.increment("a", 0, ttl=100)
-    assert await memory.get("a") == text
-    assert await memory.ttl("a") == 8
+        await adapter.increment("a", 0, ttl=100)
+    assert await adapter.get("a") == text
+    assert await adapter.ttl("a") == 8
 
 
 @pytest.mark.clause("CTR-4")
 @pytest.mark.parametrize(("text", "delta"), [(b"9223372036854775808", -1), (b"-9223372036854775809", 1)])
-async def test_a_text_beyond_the_range_is_no_integer_though_the_sum_would_be_one(memory: MemoryAdapter, text: bytes, delta: int) -> None:
-    await memory.set("a", text)
+async def test_a_text_beyond_the_range_is_no_integer_though_the_sum_would_be_one(adapter: MemoryAdapter, text: bytes, delta: int) -> None:
+    await adapter.set("a", text)
 
     with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
-        await memory.increment("a", delta)
-    assert await memory.get("a") == text
+        await adapter.increment("a", delta)
+    assert await adapter.get("a") == text
 
 
 @pytest.mark.clause("CTR-4", "KV-14")
-async def test_incrementing_a_stream_is_refused_and_leaves_it(memory: MemoryAdapter) -> None:
-    await memory.xadd("a", {"f": b"1"})
+async def test_incrementing_a_stream_is_refused_and_leaves_it(adapter: MemoryAdapter) -> None:
+    await adapter.xadd("a", {"f": b"1"})
 
     with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
-        await memory.increment("a")
-    assert await memory.xlen("a") == 1
+        await adapter.increment("a")
+    assert await adapter.xlen("a") == 1
 
 
 @pytest.mark.clause("CTR-4")
-async def test_a_refusal_never_shows_what_the_key_holds(memory: MemoryAdapter) -> None:
-    await memory.set("a", b"hunter2")
+async def test_a_refusal_never_shows_what_the_key_holds(adapter: MemoryAdapter) -> None:
+    await adapter.set("a", b"hunter2")
 
     with pytest.raises(BackendFailed) as raised:
-        await memory.increment("a")
+        await adapter.increment("a")
     assert "hunter2" not in f"{raised.value!r} {raised.value.details}"
 
 
 @pytest.mark.clause("CTR-5")
-async def test_increment_keeps_a_ttl_and_never_renews_it(memory: MemoryAdapter, clock: ManualClock) -> None:
-    await memory.set("a", b"1", ttl=8)
+async def test_increment_keeps_a_ttl_and_never_renews_it(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.set("a", b"1", ttl=8)
     clock.advance(2)
-    await memory.increment("a")
-    await memory.increment("a", ttl=100)
+    await adapter.increment("a")
+    await adapter.increment("a", ttl=100)
 
-    assert await memory.ttl("a") == 6
-
-
-@pytest.mark.clause("CTR-5")
-async def test_a_ttl_given_to_increment_is_set_where_there_is_none(memory: MemoryAdapter) -> None:
-    await memory.set("lasting", b"1")
-    await memory.increment("lasting", ttl=4)
-    await memory.increment("new", ttl=8)
-
-    assert await memory.ttl("lasting") == 4
-    assert await memory.ttl("new") == 8
+    assert await adapter.ttl("a") == 6
 
 
 @pytest.mark.clause("CTR-5")
-async def test_a_window_of_a_rate_limit_ends_when_its_first_increment_said(memory: MemoryAdapter, clock: ManualClock) -> None:
+async def test_a_ttl_given_to_increment_is_set_where_there_is_none(adapter: MemoryAdapter) -> None:
+    await adapter.set("lasting", b"1")
+    await adapter.increment("lasting", ttl=4)
+    await adapter.increment("new", ttl=8)
+
+    assert await adapter.ttl("lasting") == 4
+    assert await adapter.ttl("new") == 8
+
+
+@pytest.mark.clause("CTR-5")
+async def test_a_window_of_a_rate_limit_ends_when_its_first_increment_said(adapter: MemoryAdapter, clock: ManualClock) -> None:
     counted: list[int] = []
     for _ in range(6):
-        counted.append(await memory.increment("a", ttl=2))
+        counted.append(await adapter.increment("a", ttl=2))
         clock.advance(0.5)
 
     assert counted == [1, 2, 3, 4, 1, 2]
 
 
 @pytest.mark.clause("CTR-5")
-async def test_increment_without_a_ttl_makes_a_key_that_stays(memory: MemoryAdapter) -> None:
-    await memory.increment("a")
+async def test_increment_without_a_ttl_makes_a_key_that_stays(adapter: MemoryAdapter) -> None:
+    await adapter.increment("a")
 
-    assert await memory.ttl("a") == math.inf
+    assert await adapter.ttl("a") == math.inf
 
 
 @pytest.mark.clause("CTR-6")
-async def test_a_counter_reads_as_its_decimal_text(memory: MemoryAdapter) -> None:
-    await memory.increment("a", 1_000)
-    await memory.increment("b", -1_000)
-    await memory.increment("c", 0)
+async def test_a_counter_reads_as_its_decimal_text(adapter: MemoryAdapter) -> None:
+    await adapter.increment("a", 1_000)
+    await adapter.increment("b", -1_000)
+    await adapter.increment("c", 0)
 
-    assert await memory.mget(["a", "b", "c"]) == [b"1000", b"-1000", b"0"]
+    assert await adapter.mget(["a", "b", "c"]) == [b"1000", b"-1000", b"0"]
 
 
 @pytest.mark.clause("CTR-6")
 @pytest.mark.parametrize("number", [0, 9, 10, -1, -10, MAX - 1, MIN])
-async def test_a_decimal_text_that_was_set_can_be_incremented(memory: MemoryAdapter, number: int) -> None:
-    await memory.set("a", str(number).encode())
+async def test_a_decimal_text_that_was_set_can_be_incremented(adapter: MemoryAdapter, number: int) -> None:
+    await adapter.set("a", str(number).encode())
 
-    assert await memory.increment("a") == number + 1
+    assert await adapter.increment("a") == number + 1

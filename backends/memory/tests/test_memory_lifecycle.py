@@ -220,3 +220,25 @@ async def test_an_adapter_that_was_used_and_dropped_leaves_nothing() -> None:
     gc.collect()
 
     assert used() is None
+
+
+@pytest.mark.clause("LIF-2")
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda a: a.scan("*", cursor="nowhere"),
+        lambda a: a.xack("stream", "group", ["nonsense"]),
+        lambda a: a.xdel("stream", ["nonsense"]),
+        lambda a: a.xrange("stream", "nonsense"),
+        lambda a: a.xgroup_create("stream", "group", "nonsense"),
+        lambda a: a.delete([]),
+        lambda a: a.mget([]),
+    ],
+    ids=["scan", "xack", "xdel", "xrange", "xgroup_create", "delete", "mget"],
+)
+async def test_that_it_is_closed_is_said_before_anything_else(operation: Callable[[MemoryAdapter], Coroutine[Any, Any, Any]]) -> None:
+    adapter = MemoryAdapter()
+    await adapter.close()
+
+    with pytest.raises(StoreClosed):
+        await operation(adapter)

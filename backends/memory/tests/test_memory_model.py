@@ -370,7 +370,7 @@ VALUES = st.sampled_from([b"", b"1", b"-7", b"01", b"9223372036854775807", b"922
 OWNERS = st.sampled_from([b"me", b"you", b""])
 TTLS = st.sampled_from([0.5, 1.0, 2.0])
 OPTIONAL_TTLS = st.none() | TTLS
-GROUPS = st.sampled_from(["g", "g", "h"])
+GROUPS = st.sampled_from(["g", "g", "g", "h"])
 CONSUMERS = st.sampled_from(["c", "d"])
 COUNTS = st.none() | st.integers(1, 3)
 STEPS = st.sampled_from([0.25, 0.5, 1.0])
@@ -402,35 +402,43 @@ CLAIM_CALLS = st.one_of(
 )
 
 
-STREAMS = st.sampled_from(["s", "s", "s", "s", "t"])
+STREAMS = st.sampled_from(["s"] * 8 + ["t"])
 NEWEST = st.integers(0, 5).map("#{}".format)  # "#0" is the newest entry, "#1" the one before
 
 
 def append_calls() -> st.SearchStrategy[Call]:
-    return call(
-        "xadd", STREAMS, st.fixed_dictionaries({"f": VALUES}), max_len=st.sampled_from([None, None, 1, 3]), approximate=st.just(False)
-    )
+    lengths = st.sampled_from([None, None, None, None, 1, 3])
+    return call("xadd", STREAMS, st.fixed_dictionaries({"f": VALUES}), max_len=lengths, approximate=st.just(False))
 
 
-def group_calls(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Call]:
+def create_calls(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Call]:
+    return call("xgroup_create", STREAMS, GROUPS, st.sampled_from(["0", "$", "1700000000500", "1700000001000-1"]) | ids)
+
+
+def read_calls(*, history: bool) -> st.SearchStrategy[Call]:
+    return call("xreadgroup", STREAMS, GROUPS, CONSUMERS, count=COUNTS, history=st.just(history))
+
+
+def settle_calls(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Call]:
     return st.one_of(
-        call("xreadgroup", STREAMS, GROUPS, CONSUMERS, count=COUNTS, history=st.just(False)),
-        call("xreadgroup", STREAMS, GROUPS, CONSUMERS, count=COUNTS, history=st.booleans()),
         call("xack", STREAMS, GROUPS, st.lists(ids, max_size=3)),
         call("xpending", STREAMS, GROUPS, min_idle=st.sampled_from([None, 0.25, 1.0]), consumer=st.none() | CONSUMERS, count=COUNTS),
-        call("xautoclaim", STREAMS, GROUPS, CONSUMERS, st.sampled_from([0.0, 0.25, 1.0]), count=COUNTS),
-        call("xgroup_create", STREAMS, GROUPS, st.sampled_from(["0", "$", "1700000000500", "1700000001000-1"]) | ids),
     )
 
 
-def log_calls(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Call]:
+def takeover_calls() -> st.SearchStrategy[Call]:
+    return call("xautoclaim", STREAMS, GROUPS, CONSUMERS, st.sampled_from([0.0, 0.0, 0.25, 1.0]), count=COUNTS)
+
+
+def range_calls(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Call]:
     bounds = {"start": st.just("-") | ids, "end": st.just("+") | ids, "count": COUNTS}
+    return st.one_of(call("xrange", STREAMS, **bounds), call("xrevrange", STREAMS, **bounds), call("xlen", STREAMS))
+
+
+def shorten_calls(ids: st.SearchStrategy[str]) -> st.SearchStrategy[Call]:
     return st.one_of(
-        call("xdel", STREAMS, st.lists(ids, max_size=3)),
-        call("xtrim", STREAMS, st.integers(0, 3), approximate=st.just(False)),
-        call("xlen", STREAMS),
-        call("xrange", STREAMS, **bounds),
-        call("xrevrange", STREAMS, **bounds),
+        call("xdel", STREAMS, st.lists(ids, min_size=1, max_size=2)),
+        call("xtrim", STREAMS, st.sampled_from([4, 3, 2, 1, 0]), approximate=st.just(False)),
     )
 
 
@@ -486,6 +494,8 @@ class KeyMachine(Machine):
     @rule(question=CLAIM_CALLS)
     def claim(self, question: Call) -> None:
         self.ask(question)
+        if question.name == "acquire":
+            self.ask(Call("ttl", (question.options["token_key"],)))
 
     @rule(key=KEYS)
     def make_a_stream(self, key: str) -> None:
@@ -514,8 +524,12 @@ class StreamMachine(Machine):
         self.tasks: list[tuple[asyncio.Task[Any], Waiting]] = []
 
     @initialize()
-    def make_a_group(self) -> None:
-        self.ask(Call("xgroup_create", ("s", "g")))
+    def make_a_stream(self) -> None:
+        for group in ("g", "h"):
+            self.ask(Call("xgroup_create", ("s", group)))
+        for _ in range(4):
+            self.ids.append(self.ask(Call("xadd", ("s", {"f": b"1"}))))
+        self.ask(Call("xreadgroup", ("s", "g", "c"), {"count": 2}))
 
     @rule(question=append_calls())
     def append(self, question: Call) -> None:
@@ -523,20 +537,43 @@ class StreamMachine(Machine):
         if not isinstance(answer, ErrorCode):
             self.ids.append(answer)
 
-    @rule(question=group_calls(NEWEST))
-    def use_a_group(self, question: Call) -> None:
-        self.ask(self.with_real_ids(question))
-        self.ask(Call("xpending", question.arguments[:2]))
-        self.ask(Call("xgroups", question.arguments[:1]))
-
-    @rule(question=log_calls(NEWEST))
-    def use_a_log(self, question: Call) -> None:
+    @rule(question=create_calls(NEWEST))
+    def make_a_group(self, question: Call) -> None:
         self.ask(self.with_real_ids(question))
 
-    @rule(question=ENDING_CALLS, ends=st.sampled_from([False, False, True]))
+    @rule(question=read_calls(history=False))
+    def read(self, question: Call) -> None:
+        self.ask_and_look(question)
+
+    @rule(question=read_calls(history=True))
+    def read_again(self, question: Call) -> None:
+        self.ask_and_look(question)
+
+    @rule(question=settle_calls(NEWEST))
+    def settle(self, question: Call) -> None:
+        self.ask_and_look(question)
+
+    @rule(question=takeover_calls())
+    def take_over(self, question: Call) -> None:
+        self.ask_and_look(question)
+
+    @rule(question=range_calls(NEWEST))
+    def look(self, question: Call) -> None:
+        self.ask(self.with_real_ids(question))
+
+    @rule(question=shorten_calls(NEWEST))
+    def shorten(self, question: Call) -> None:
+        self.ask(self.with_real_ids(question))
+
+    @rule(question=ENDING_CALLS, ends=st.sampled_from([False, False, False, True]))
     def end_something(self, question: Call, ends: bool) -> None:  # noqa: FBT001 - hypothesis gives it by name
         if ends:
             self.ask(question)
+
+    def ask_and_look(self, question: Call) -> None:
+        self.ask(self.with_real_ids(question))
+        self.ask(Call("xpending", question.arguments[:2]))
+        self.ask(Call("xgroups", question.arguments[:1]))
 
     @rule(group=GROUPS, consumer=CONSUMERS, count=COUNTS, block=st.sampled_from([0.3125, 0.8125]))
     def wait_for_entries(self, group: str, consumer: str, count: int | None, block: float) -> None:
@@ -622,8 +659,12 @@ CALLERS = st.lists(
             CLAIM_CALLS,
             KEYVALUE_CALLS,
             append_calls(),
-            group_calls(FROZEN_IDS),
-            log_calls(FROZEN_IDS),
+            create_calls(FROZEN_IDS),
+            read_calls(history=False),
+            settle_calls(FROZEN_IDS),
+            takeover_calls(),
+            range_calls(FROZEN_IDS),
+            shorten_calls(FROZEN_IDS),
         ),
         min_size=1,
         max_size=4,

@@ -35,6 +35,15 @@ async def test_two_names_and_two_private_ones_share_nothing() -> None:
     assert [await adapter.get("key") for adapter in adapters] == [b"0", b"1", b"2", b"3"]
 
 
+@pytest.mark.clause("KV-3")
+async def test_names_of_databases_are_exact() -> None:
+    adapters = [MemoryAdapter.from_url(f"memory://{name}") for name in ("exact", "Exact", "exact%20", "%65xact")]
+
+    wrote = [await adapter.set("key", b"1", only_if="absent") for adapter in adapters]
+
+    assert wrote == [True, True, True, False]
+
+
 async def test_closing_one_adapter_of_a_name_leaves_the_other_open() -> None:
     one, other = MemoryAdapter.from_url("memory://left-open"), MemoryAdapter.from_url("memory://left-open")
     heard: list[bytes] = []
@@ -110,6 +119,8 @@ async def test_a_name_in_use_is_refused_with_other_options() -> None:
         lambda: MemoryAdapter.from_url("memory://user:hunter2@name"),
         lambda: MemoryAdapter.from_url("memory://name:6379"),
         lambda: MemoryAdapter.from_url("redis://name"),
+        lambda: MemoryAdapter.from_url("memory://user:hunter2@["),
+        lambda: MemoryAdapter.from_url("memory://?max_keys=" + "9" * 5_000),
     ],
 )
 def test_a_wrong_url_or_option_is_refused_without_showing_a_password(make: Callable[[], Any]) -> None:

@@ -24,19 +24,20 @@ class MemoryScan(Scan):
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
         keyspace = self._keyspace
+        scans = keyspace.scans
         if cursor == START:
             number, at, names = next(_NUMBERS), 0, list(keyspace.values)
         else:
             number, at = _place(cursor)
-            names = keyspace.scans.get(number, [])
+            names = scans.get(number, [])
             if at >= len(names):
                 raise _wrong_cursor()
         matches, find = Pattern(pattern).matches, keyspace.find
         page = [name for name in names[at : at + count] if matches(name) and find(name) is not None]
         if at + count >= len(names):
-            keyspace.scans.pop(number, None)
+            scans.pop(number, None)
             return ScanPage(START, page)
-        keyspace.scans[number] = names
+        scans[number] = names
         return ScanPage(f"{number}-{at + count}", page)
 
     async def delete_prefix(self, prefix: str) -> int:

@@ -40,8 +40,8 @@ class MemoryStreams(Streams):
         return 0 if log is None else log.trim(max_len, approximate=approximate)
 
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
-        parsed = _parse_all(ids, ErrorCode.STORE_OPERATION_FAILED)
         log = self._keyspace.find_log(stream)
+        parsed = _parse_all(ids, ErrorCode.STORE_OPERATION_FAILED)
         return 0 if log is None else log.delete(parsed)
 
     async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
@@ -95,8 +95,8 @@ class MemoryStreams(Streams):
         ]
 
     async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
-        parsed = _parse_all(ids, ErrorCode.STORE_STREAM_ACK_FAILED)
         log = self._keyspace.find_log(stream)
+        parsed = _parse_all(ids, ErrorCode.STORE_STREAM_ACK_FAILED)
         if log is None or group not in log.groups:
             return 0
         pending = log.groups[group].pending
@@ -142,10 +142,10 @@ class MemoryStreams(Streams):
         return log, log.groups[group]
 
     def _between(self, stream: str, start: str, end: str, count: int | None, *, newest_first: bool) -> list[StreamEntry]:
+        log = self._keyspace.find_log(stream)
         low, high = lower_bound(start), upper_bound(end)
         if low is None or high is None:
             raise _malformed(ErrorCode.STORE_STREAM_READ_FAILED)
-        log = self._keyspace.find_log(stream)
         return [] if log is None else log.between(low, high, count, newest_first=newest_first)
 
     async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
