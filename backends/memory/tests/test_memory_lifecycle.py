@@ -222,20 +222,19 @@ async def test_an_adapter_that_was_used_and_dropped_leaves_nothing() -> None:
     assert used() is None
 
 
+WITH_NOTHING_RIGHT: dict[str, Callable[[MemoryAdapter], Coroutine[Any, Any, Any]]] = {
+    "scan": lambda a: a.scan("*", cursor="nowhere"),
+    "xack": lambda a: a.xack("stream", "group", ["nonsense"]),
+    "xdel": lambda a: a.xdel("stream", ["nonsense"]),
+    "xrange": lambda a: a.xrange("stream", "nonsense"),
+    "xgroup_create": lambda a: a.xgroup_create("stream", "group", "nonsense"),
+    "delete": lambda a: a.delete([]),
+    "mget": lambda a: a.mget([]),
+}
+
+
 @pytest.mark.clause("LIF-2")
-@pytest.mark.parametrize(
-    "operation",
-    [
-        lambda a: a.scan("*", cursor="nowhere"),
-        lambda a: a.xack("stream", "group", ["nonsense"]),
-        lambda a: a.xdel("stream", ["nonsense"]),
-        lambda a: a.xrange("stream", "nonsense"),
-        lambda a: a.xgroup_create("stream", "group", "nonsense"),
-        lambda a: a.delete([]),
-        lambda a: a.mget([]),
-    ],
-    ids=["scan", "xack", "xdel", "xrange", "xgroup_create", "delete", "mget"],
-)
+@pytest.mark.parametrize("operation", WITH_NOTHING_RIGHT.values(), ids=WITH_NOTHING_RIGHT.keys())
 async def test_that_it_is_closed_is_said_before_anything_else(operation: Callable[[MemoryAdapter], Coroutine[Any, Any, Any]]) -> None:
     adapter = MemoryAdapter()
     await adapter.close()
