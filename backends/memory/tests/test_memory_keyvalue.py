@@ -349,12 +349,12 @@ async def test_batches_of_ten_thousand_keys_work(adapter: MemoryAdapter) -> None
 async def test_what_was_passed_in_can_be_changed_without_changing_what_is_stored(adapter: MemoryAdapter) -> None:
     # Callers promise `bytes`. One that breaks the promise must not be able to write later without a call.
     mine: list[bytearray] = [bytearray(b"1") for _ in range(4)]
-    entries = [Entry("b", mine[1])]  # type: ignore[arg-type]
+    entries = [Entry("b", mine[1])]  # type: ignore[arg-type]  # bytearrays, on purpose
     fields = {"f": mine[3]}
-    await adapter.set("a", mine[0])  # type: ignore[arg-type]
+    await adapter.set("a", mine[0])  # type: ignore[arg-type]  # bytearrays, on purpose
     await adapter.mset(entries)
-    await adapter.set_nx("c", mine[2])  # type: ignore[arg-type]
-    await adapter.xadd("s", fields)  # type: ignore[arg-type]
+    await adapter.set_nx("c", mine[2])  # type: ignore[arg-type]  # bytearrays, on purpose
+    await adapter.xadd("s", fields)  # type: ignore[arg-type]  # bytearrays, on purpose
     for value in mine:
         value[:] = b"changed"
     entries.clear()

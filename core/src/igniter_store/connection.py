@@ -9,6 +9,7 @@ Rule: who opened the adapter closes it. An adapter that was open when the store 
 from __future__ import annotations
 
 import asyncio
+import copy
 from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Protocol
@@ -54,16 +55,19 @@ class Connection(Capabilities):
         self._opened_adapter = False
         self._was_closed = False
         self._changing = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._failures = 0
+        self._failure: StoreError | None = None  # the last one to open the adapter
         self._place(self._opening)
 
     async def open(self) -> None:
         """Open the adapter, unless it is open. After `close` this opens anew."""
-        async with self._changing:
+        async with self._turn():
             await self._open()
 
     async def close(self) -> None:
         """End what lives on the connection, then the adapter if this connection opened it. Twice: nothing happens."""
-        async with self._changing:
+        async with self._turn():
             self.is_open, self._was_closed = False, True
             self._place(self._closed)
             # One that fails to end must not keep the others, or the adapter, alive; its error is raised when all is done.
@@ -100,17 +104,36 @@ class Connection(Capabilities):
     async def _open_first(self) -> None:
         # For the first operation. Those that waited for their turn while the store was closed must not open it again.
         if not self.is_open:
-            async with self._changing:
+            failures = self._failures
+            async with self._turn():
                 if self._was_closed:
                     raise closed()
+                # Each of a thousand callers trying for itself, one after another, would take a thousand connect timeouts.
+                if self._failure is not None and self._failures > failures:
+                    raise copy.copy(self._failure) from self._failure.__cause__
                 await self._open()
 
+    def _turn(self) -> asyncio.Lock:
+        # A lock belongs to the event loop in which somebody first had to wait for it; a store may see several, one after another.
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._changing = loop, asyncio.Lock()
+        return self._changing
+
     async def _open(self) -> None:
-        if self.is_open:
+        # An adapter that was open when the store came may have been closed by its owner since.
+        if self.is_open and (self._opened_adapter or self.adapter.is_open):
             return
         if not self.adapter.is_open:
-            await self.adapter.open()
+            try:
+                await self.adapter.open()
+            except StoreError as error:
+                self._failures += 1
+                self._failure = copy.copy(error)
+                self._failure.__cause__ = error.__cause__
+                raise
             self._opened_adapter = True
+        self._failure = None
         self._place(self._present)
         self.is_open, self._was_closed = True, False
 

@@ -30,8 +30,8 @@ def igniter_clock() -> ManualClock:
 @pytest.fixture
 def igniter_recorder(igniter_clock: ManualClock) -> RecordingAdapter:
     """The adapter of `igniter_store`, which remembers every call that reaches it: `igniter_recorder.calls`, `.named("set")`."""
-    from igniter_store import RecordingAdapter  # noqa: PLC0415
-    from igniter_store.backends import adapter_from_url  # noqa: PLC0415
+    from igniter_store import RecordingAdapter  # noqa: PLC0415 - as above
+    from igniter_store.backends import adapter_from_url  # noqa: PLC0415 - as above
 
     return RecordingAdapter(adapter_from_url("memory://", clock=igniter_clock))
 
@@ -39,6 +39,6 @@ def igniter_recorder(igniter_clock: ManualClock) -> RecordingAdapter:
 @pytest.fixture
 def igniter_store(igniter_recorder: RecordingAdapter) -> Store[str]:
     """A store of its own for each test, in memory, for the service "test". It opens by itself and needs no closing."""
-    from igniter_store import Store  # noqa: PLC0415
+    from igniter_store import Store  # noqa: PLC0415 - as above
 
     return Store.create().with_adapter(igniter_recorder).with_service("test").build()

@@ -217,11 +217,20 @@ def _kept_msgpack_decoder(type: Any) -> Decoder:
 
 
 def _json_decoder(type: Any) -> Decoder:
-    return _kept_json_decoder(type)
+    return _kept_json_decoder(type) if _has_hash(type) else _kept_json_decoder.__wrapped__(type)
 
 
 def _msgpack_decoder(type: Any) -> Decoder:
-    return _kept_msgpack_decoder(type)
+    return _kept_msgpack_decoder(type) if _has_hash(type) else _kept_msgpack_decoder.__wrapped__(type)
+
+
+def _has_hash(type: Any) -> bool:
+    # `Annotated[int, {"unit": "s"}]` is a type like another, but has none.
+    try:
+        hash(type)
+    except TypeError:
+        return False
+    return True
 
 
 def _decode_with(serializer: Serializer, type: Any, data: bytes) -> Any:

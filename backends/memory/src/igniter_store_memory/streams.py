@@ -66,7 +66,7 @@ class MemoryStreams(Streams):
         log.groups.pop(group).vanish()
         return True
 
-    async def xreadgroup(  # noqa: PLR0913
+    async def xreadgroup(  # noqa: PLR0913 - the contract's
         self,
         stream: str,
         group: str,
@@ -117,9 +117,9 @@ class MemoryStreams(Streams):
         for stream_id, delivery in reading.pending.items():
             if len(found) == count:
                 break
-            idle = max(now - delivery.at, 0.0)
-            if (consumer is None or delivery.consumer == consumer) and (min_idle is None or idle >= min_idle):
-                found.append(PendingEntry(spell(stream_id), delivery.consumer, idle, delivery.count))
+            # Compared as xautoclaim does, since `now - at` may be a rounding short of what was waited.
+            if (consumer is None or delivery.consumer == consumer) and (min_idle is None or delivery.at <= now - min_idle):
+                found.append(PendingEntry(spell(stream_id), delivery.consumer, max(now - delivery.at, 0.0), delivery.count))
         return found
 
     async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:

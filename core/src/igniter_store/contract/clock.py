@@ -76,7 +76,7 @@ class ManualClock:
             due, _, timer = heapq.heappop(self._timers)
             self.now = max(self.now, due)
             timer.fire()
-        self.now = end
+        self.now = max(self.now, end)  # a timer may have moved it further
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` from within the `advance` that moves the clock `delay` seconds from here."""

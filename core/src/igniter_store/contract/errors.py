@@ -170,7 +170,7 @@ class ConfigurationError(StoreError):
     """Raised when a store or an adapter is put together wrongly: fix the set-up. Never once a store is built."""
 
 
-class InvalidArgument(StoreError, ValueError):  # noqa: N818 - named for what the caller can do, as all of these
+class InvalidArgument(StoreError, ValueError):
     """Raised when an argument can't be used: fix the call. Nothing was sent. Never for a value that can't be encoded."""
 
 
@@ -186,35 +186,35 @@ class SerializationError(StoreError):
     """Raised when a value can't be encoded (nothing was sent), or stored bytes can't be decoded (nothing was changed)."""
 
 
-class CapabilityMissing(StoreError):  # noqa: N818
+class CapabilityMissing(StoreError):
     """Raised when the adapter doesn't inherit the capability that an operation needs: choose another backend."""
 
 
-class StoreClosed(StoreError):  # noqa: N818
+class StoreClosed(StoreError):
     """Raised when a store or an adapter is used after `close`, and to those who were waiting when it was closed."""
 
 
-class BackendUnavailable(StoreError, ConnectionError):  # noqa: N818
+class BackendUnavailable(StoreError, ConnectionError):
     """Raised when the backend can't be reached or went away: retry. `maybe_applied` says whether the effect is unknown."""
 
     default_retryable = True
 
 
-class BackendTimeout(StoreError, TimeoutError):  # noqa: N818
+class BackendTimeout(StoreError, TimeoutError):
     """Raised when the backend didn't answer in time. Never for a blocking read that found nothing: that is an empty list."""
 
     default_retryable = True
 
 
-class BackendFailed(StoreError):  # noqa: N818
+class BackendFailed(StoreError):
     """Raised when the backend refused or broke the operation. The cause is in `__cause__` where a driver gave one: report it."""
 
 
-class ClaimUnavailable(StoreError):  # noqa: N818
+class ClaimUnavailable(StoreError):
     """Raised when a lease was not obtained within the time that the caller was ready to wait."""
 
 
-class ClaimLost(StoreError):  # noqa: N818
+class ClaimLost(StoreError):
     """Raised when a lease ended while its holder still worked under it."""
 
 

@@ -53,6 +53,9 @@ class Mailbox(Generic[T]):
         Raises:
             MailboxClosed: when there is none and none will come.
         """
+        # Others have their turn before each item: a reader that puts one for each that it takes would never let them.
+        if self._items:
+            await asyncio.sleep(0)
         while not self._items:
             if self.is_closed:
                 raise MailboxClosed

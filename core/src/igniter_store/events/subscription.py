@@ -75,10 +75,15 @@ class Feed:
     async def stop(self) -> None:
         """Take nothing more, and cancel at the adapter."""
         self.mailbox.close()
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
+        if self._subscription is not None:
             with self._unsubscribing():
-                await subscription.cancel()
+                await self._subscription.cancel()
+            self._subscription = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """True when nothing is left at the adapter. When cancelling there failed, `stop` has to be called again."""
+        return self._subscription is None
 
     def _receive(self, channel: str, payload: bytes) -> None:
         self.mailbox.put((channel, payload))
@@ -102,7 +107,7 @@ class EventSubscription:
 
     Attributes:
         name: the event's name or pattern.
-        is_live: False once it was cancelled, or the store closed.
+        is_live: False once it was cancelled, or the store closed, or its task was ended by others.
     """
 
     def __init__(self, feed: Feed, handler: Handler[Any]) -> None:
@@ -110,8 +115,10 @@ class EventSubscription:
         self.is_live = True
         self._feed = feed
         self._handler = handler
+        self._awaited: list[EventSubscription] = []  # whose end its handler waits for
         feed.connection.add(self)
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"igniter-store events {feed.name}")
+        self._task.add_done_callback(self._note_end)
 
     @property
     def dropped(self) -> int:
@@ -127,22 +134,25 @@ class EventSubscription:
         """End the subscription. Twice is fine, and so is a call from the handler itself.
 
         What waits in the queue is not delivered any more. A handler that is running is left to finish, and waited for; once this has
-        returned, the handler is not running and is not called again. From inside the handler there is no waiting.
+        returned, the handler is not running and is not called again. From inside the handler there is no waiting, nor from inside one
+        whose end this handler waits for.
         """
         self.is_live = False
-        self._feed.connection.discard(self)
         await self._feed.stop()
-        if not self._is_inside():
-            await asyncio.wait({self._task})
+        await self._wait_for_end()
+        self._forget()
 
     async def end(self) -> None:
         """What the closing of the store does: as `cancel`, but a handler that is running is cancelled."""
         self.is_live = False
-        self._feed.connection.discard(self)
-        await self._feed.stop()
-        if not self._is_inside():
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        try:
+            await self._feed.stop()
+        finally:
+            # The handler ends, whatever became of the subscription at the backend.
+            if _handling.get() is not self and not self._task.done():
+                self._task.cancel()
+                await asyncio.wait({self._task})
+            self._forget()
 
     async def __call__(self) -> None:
         """As `cancel`: what the original's `subscribe` returns is a function."""
@@ -154,8 +164,32 @@ class EventSubscription:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.cancel()
 
-    def _is_inside(self) -> bool:
-        return _handling.get() is self
+    async def _wait_for_end(self) -> None:
+        inside = _handling.get()
+        if self._task.done():
+            return  # in an event loop that is gone, perhaps: `asyncio.wait` would turn to that
+        if inside is None:
+            await asyncio.wait({self._task})
+        elif inside is not self and not self._waits_for(inside):
+            inside._awaited.append(self)  # noqa: SLF001 - another of this class
+            try:
+                await asyncio.wait({self._task})
+            finally:
+                inside._awaited.remove(self)  # noqa: SLF001
+
+    def _waits_for(self, other: EventSubscription) -> bool:
+        return any(awaited is other or awaited._waits_for(other) for awaited in self._awaited)  # noqa: SLF001
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        del task
+        self.is_live = False
+        self._feed.mailbox.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        # Not while a handler runs that called this, nor while something is left at the adapter: the closing of the store ends both.
+        if self._task.done() and self._feed.is_stopped:
+            self._feed.connection.discard(self)
 
     async def _run(self) -> None:
         _handling.set(self)
@@ -169,7 +203,10 @@ class EventSubscription:
                     await self._handle(self._feed.read(channel, payload))
             except StoreError as error:
                 # The handler's own exception is the cause, with its traceback.
-                self._feed.logger.error("An event for %r was not handled: %s", self.name, error, exc_info=error.__cause__)  # noqa: TRY400
+                self._feed.logger.error("An event for %r was not handled: %s", self.name, error, exc_info=error.__cause__)  # noqa: TRY400 - ours has none
+                # A handler that answers the cancelling of its task with another error has not undone it.
+                if self._task.cancelling():
+                    return
 
     async def _handle(self, context: EventContext[Any]) -> None:
         try:
@@ -220,8 +257,8 @@ class EventStream(Generic[T]):
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._feed.connection.discard(self)
         await self._feed.stop()
+        self._feed.connection.discard(self)
 
     def __aiter__(self) -> Self:
         return self

@@ -46,6 +46,8 @@ class RecordingAdapter(Adapter):
     def __init__(self, inner: Adapter) -> None:
         self.inner: Final = inner
         self.calls: list[RecordedCall] = []
+        # Who opened `inner` closes it: a store must not, only because it did not open the recorder.
+        self.is_open = inner.is_open
 
     def named(self, *methods: str) -> list[RecordedCall]:
         """The calls of these methods, in order."""

@@ -1,0 +1,381 @@
+"""What goes wrong around operations: other event loops, failures while something ends, handlers that misbehave, crowds of callers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pytest
+from igniter_store import MSGPACK, EventContext, RecordingAdapter, Store, StoreError
+from igniter_store.contract import ErrorCode, ManualClock, Subscription, store_error
+from igniter_store_memory import MemoryAdapter
+
+if TYPE_CHECKING:
+    from igniter_store.contract import GapCallback, MessageCallback
+
+
+class Unreachable(MemoryAdapter):
+    """A backend that can't be opened, and takes its time to say so, until `is_there` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_there = False
+        self.attempts = 0
+
+    async def open(self) -> None:
+        self.attempts += 1
+        await asyncio.sleep(0.001)
+        if not self.is_there:
+            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, "nobody answers") from OSError("refused")
+        await super().open()
+
+
+class StickySubscription(Subscription):
+    """One that can't be cancelled the first time."""
+
+    def __init__(self, inner: Subscription) -> None:
+        self._inner = inner
+        self._attempts = 0
+
+    async def cancel(self) -> None:
+        self._attempts += 1
+        if self._attempts == 1:
+            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, "the connection is gone")
+        await self._inner.cancel()
+
+
+class Sticky(MemoryAdapter):
+    """A backend whose subscriptions can't be cancelled the first time."""
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return StickySubscription(await super().subscribe(channel, callback, on_gap=on_gap))
+
+
+class Busy:
+    """A handler that works until it is let go, and tells when it has ended."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.may_end = asyncio.Event()
+        self.has_ended = False
+
+    async def __call__(self, context: EventContext[Any]) -> None:
+        self.began.set()
+        try:
+            await self.may_end.wait()
+        finally:
+            self.has_ended = True
+
+
+def store_on(adapter: MemoryAdapter) -> Store[str]:
+    return Store.create().with_adapter(adapter).with_service("test").build()
+
+
+def ignore(context: EventContext[Any]) -> None:
+    pass
+
+
+async def ticks(number: int = 20) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+def test_a_subscription_that_another_event_loop_left_behind_does_not_keep_the_store_from_closing() -> None:
+    store = store_on(MemoryAdapter())
+
+    asyncio.run(store.events.subscribe("user:created", ignore))
+    asyncio.run(store.close())
+
+    assert not store.is_open
+
+
+def test_a_subscription_of_another_event_loop_can_be_cancelled() -> None:
+    store = store_on(MemoryAdapter())
+
+    subscription = asyncio.run(store.events.subscribe("user:created", ignore))
+    asyncio.run(subscription.cancel())
+
+    assert asyncio.run(store.events.publish("user:created", 1)) == 0
+
+
+def test_callers_that_waited_for_the_opening_in_one_event_loop_can_do_so_again_in_the_next() -> None:
+    adapter = Unreachable()
+    store = store_on(adapter)
+
+    async def read_two() -> list[Any]:
+        return list(await asyncio.gather(store.kv.get("a"), store.kv.get("b"), return_exceptions=True))
+
+    first = asyncio.run(read_two())
+    adapter.is_there = True
+    second = asyncio.run(read_two())
+
+    assert [error.code for error in first] == ["STORE_CONNECTION_FAILED", "STORE_CONNECTION_FAILED"]
+    assert second == [None, None]
+
+
+async def test_first_operations_that_come_together_share_one_failed_attempt_to_open() -> None:
+    adapter = Unreachable()
+    store = store_on(adapter)
+
+    errors: list[Any] = await asyncio.gather(*(store.kv.get("a") for _ in range(20)), return_exceptions=True)
+
+    assert adapter.attempts == 1
+    assert {error.code for error in errors} == {"STORE_CONNECTION_FAILED"}
+    assert len({id(error) for error in errors}) == 20
+    assert all(isinstance(error.__cause__, OSError) for error in errors)
+
+
+async def test_an_operation_after_a_failed_attempt_to_open_tries_again() -> None:
+    adapter = Unreachable()
+    store = store_on(adapter)
+
+    with pytest.raises(StoreError):
+        await store.kv.get("a")
+    adapter.is_there = True
+
+    assert await store.kv.get("a") is None
+
+
+async def test_the_next_caller_opens_when_the_one_who_was_opening_is_cancelled() -> None:
+    adapter = Unreachable()
+    adapter.is_there = True
+    store = store_on(adapter)
+
+    first, second = asyncio.create_task(store.kv.get("a")), asyncio.create_task(store.kv.get("b"))
+    await asyncio.sleep(0)
+    first.cancel()
+
+    assert await second is None
+    assert adapter.attempts == 2
+
+
+async def test_a_store_can_be_opened_again_after_the_owner_of_its_adapter_closed_it() -> None:
+    adapter = MemoryAdapter()
+    owner, other = store_on(adapter), store_on(adapter)
+    await owner.open()
+    await other.open()
+    await owner.close()
+
+    await other.open()
+
+    assert await other.kv.get("a") is None
+
+
+async def test_a_handler_that_publishes_what_it_handles_leaves_the_event_loop_to_others() -> None:
+    store = store_on(MemoryAdapter())
+    handled = 0
+
+    async def again(context: EventContext[int]) -> None:
+        nonlocal handled
+        handled += 1
+        if handled < 10_000:
+            await store.events.publish("tick", handled)
+
+    async with await store.events.subscribe("tick", again):
+        await store.events.publish("tick", 0)
+        await ticks()
+
+        assert 0 < handled < 100
+
+
+async def test_a_listener_that_publishes_what_it_hears_leaves_the_event_loop_to_others() -> None:
+    store = store_on(MemoryAdapter())
+    heard = 0
+
+    async def echo() -> None:
+        nonlocal heard
+        async with store.events.listen("tick") as stream:
+            await store.events.publish("tick", 0)
+            async for _ in stream:
+                heard += 1
+                if heard < 10_000:
+                    await store.events.publish("tick", heard)
+
+    echoing = asyncio.create_task(echo())
+    await ticks()
+    echoing.cancel()
+
+    assert 0 < heard < 100
+
+
+def test_a_handler_that_answers_its_cancellation_with_another_error_does_not_keep_the_program_from_ending(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        store = store_on(MemoryAdapter())
+        began = asyncio.Event()
+
+        async def fails_to_clean_up(context: EventContext[Any]) -> None:
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                message = "can't clean up"
+                raise RuntimeError(message)
+
+        await store.events.subscribe("user:created", fails_to_clean_up)
+        await store.events.publish("user:created", 1)
+        await began.wait()
+        (task,) = asyncio.all_tasks() - {asyncio.current_task()}
+
+        task.cancel()
+        await ticks()
+
+        assert task.done()
+
+    asyncio.run(main())
+
+    assert "RuntimeError" in caplog.text
+
+
+async def test_closing_ends_running_handlers_though_the_subscription_can_not_be_cancelled_at_the_backend() -> None:
+    store = store_on(Sticky())
+    handler = Busy()
+    await store.events.subscribe("user:created", handler)
+    await store.events.publish("user:created", 1)
+    await handler.began.wait()
+
+    with pytest.raises(StoreError):
+        await store.close()
+
+    assert handler.has_ended
+
+
+async def test_a_subscription_that_could_not_be_cancelled_at_the_backend_can_be_cancelled_again() -> None:
+    store = store_on(Sticky())
+    subscription = await store.events.subscribe("user:created", ignore)
+
+    with pytest.raises(StoreError):
+        await subscription.cancel()
+    await subscription.cancel()
+
+    assert await store.events.publish("user:created", 1) == 0
+
+
+async def test_closing_cancels_what_could_not_be_cancelled_before_on_an_adapter_that_stays_open() -> None:
+    adapter = Sticky()
+    await adapter.open()
+    store = store_on(adapter)
+    subscription = await store.events.subscribe("user:created", ignore)
+    with pytest.raises(StoreError):
+        await subscription.cancel()
+
+    await store.close()
+
+    assert await store_on(adapter).events.publish("user:created", 1) == 0
+
+
+async def test_closing_ends_a_handler_that_cancelled_its_own_subscription_and_still_works() -> None:
+    store = store_on(MemoryAdapter())
+    busy = Busy()
+
+    async def once(context: EventContext[Any]) -> None:
+        await subscription.cancel()
+        await busy(context)
+
+    subscription = await store.events.subscribe("user:created", once)
+    await store.events.publish("user:created", 1)
+    await busy.began.wait()
+
+    await store.close()
+
+    assert busy.has_ended
+
+
+async def test_a_subscription_that_its_handler_cancelled_is_forgotten_when_the_handler_is_done() -> None:
+    store = store_on(MemoryAdapter())
+
+    async def once(context: EventContext[Any]) -> None:
+        await subscription.cancel()
+
+    subscription = await store.events.subscribe("user:created", once)
+    await store.events.publish("user:created", 1)
+    await ticks()
+
+    assert subscription not in store._connection._closables  # pyright: ignore[reportPrivateUsage]  # no public name shows it
+
+
+async def test_two_handlers_that_cancel_each_other_do_not_wait_for_ever() -> None:
+    store = store_on(MemoryAdapter())
+    both_run = asyncio.Barrier(2)
+    done: list[str] = []
+
+    async def first_of_two(context: EventContext[Any]) -> None:
+        await both_run.wait()
+        await asyncio.gather(paid.cancel(), refused.cancel())
+        done.append(context.type)
+
+    paid = await store.events.subscribe("order:paid", first_of_two)
+    refused = await store.events.subscribe("order:refused", first_of_two)
+    await store.events.publish("order:paid", 1)
+    await store.events.publish("order:refused", 1)
+    await ticks()
+
+    assert sorted(done) == ["order:paid", "order:refused"]
+
+
+async def test_a_handler_that_cancels_another_subscription_waits_for_its_handler() -> None:
+    store = store_on(MemoryAdapter())
+    busy = Busy()
+    seen: list[bool] = []
+    other = await store.events.subscribe("other", busy)
+
+    async def stop_other(context: EventContext[Any]) -> None:
+        await other.cancel()
+        seen.append(busy.has_ended)
+
+    await store.events.subscribe("stop", stop_other)
+    await store.events.publish("other", 1)
+    await busy.began.wait()
+    await store.events.publish("stop", 1)
+    await ticks()
+    busy.may_end.set()
+    await ticks()
+    await store.close()
+
+    assert seen == [True]
+
+
+async def test_a_subscription_whose_task_was_cancelled_by_others_is_not_live() -> None:
+    store = store_on(MemoryAdapter())
+
+    async def cancels_itself(context: EventContext[Any]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+
+    subscription = await store.events.subscribe("user:created", cancels_itself)
+    await store.events.publish("user:created", 1)
+    await ticks()
+
+    assert not subscription.is_live
+    await store.close()
+
+
+async def test_a_recorder_around_an_open_adapter_leaves_it_open() -> None:
+    adapter = MemoryAdapter()
+    await adapter.open()
+
+    async with Store.create().with_adapter(RecordingAdapter(adapter)).with_service("test").build() as store:
+        await store.kv.set("a", 1)
+
+    assert adapter.is_open
+
+
+@pytest.mark.parametrize("serializer", ["json", "msgpack"])
+async def test_a_type_whose_annotations_have_no_hash_is_a_type(serializer: str) -> None:
+    builder = Store.create().with_adapter(MemoryAdapter()).with_service("test")
+    store = (builder.with_serializer(MSGPACK) if serializer == "msgpack" else builder).build()
+    await store.kv.set("a", 1)
+
+    assert await store.kv.get("a", Annotated[int, {"unit": "seconds"}]) == 1
+
+
+def test_a_manual_clock_that_a_timer_moves_further_does_not_go_back() -> None:
+    clock = ManualClock(0)
+    clock.call_later(1, lambda: clock.advance(10))
+
+    clock.advance(2)
+
+    assert clock() == 11
