@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from igniter_store import ErrorCode, GroupInfo, PendingMessage, Store, StoreError, StreamMessage
+from igniter_store import ErrorCode, GroupInfo, PendingMessage, Store, StoreClosed, StoreError, StreamMessage
+from igniter_store_memory import MemoryAdapter
 
 if TYPE_CHECKING:
     from igniter_store import RecordingAdapter
@@ -282,3 +283,48 @@ async def test_a_none_is_a_message(igniter_store: Store[str]) -> None:
     await igniter_store.streams.append("s", None)
 
     assert messages(await igniter_store.streams.range("s")) == [None]
+
+
+async def test_closing_a_store_ends_its_blocked_reads_also_when_the_adapter_stays_open() -> None:
+    adapter = MemoryAdapter()
+    await adapter.open()
+    closing, staying = (Store.create().with_adapter(adapter).with_service("test").build() for _ in range(2))
+    group = closing.streams.group("g", "c")
+    await group.ensure("s")
+    reading = asyncio.create_task(group.read("s", block=3_600))
+    await asyncio.sleep(0.01)
+
+    await closing.close()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreClosed):
+            await reading
+    await staying.streams.append("s", "for those who are left")
+    assert await staying.streams.group("g", "other").pending("s") == []
+    assert len(await staying.streams.group("g", "other").read("s")) == 1
+    await staying.close()
+    await adapter.close()
+
+
+async def test_closing_a_store_ends_its_blocked_reads(igniter_store: Store[str]) -> None:
+    group = igniter_store.streams.group("g", "c")
+    await group.ensure("s")
+    reading = asyncio.create_task(group.read("s", block=3_600))
+    await asyncio.sleep(0.01)
+
+    await igniter_store.close()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreClosed):
+            await reading
+
+
+async def test_a_time_that_the_caller_set_for_a_blocked_read_stays_the_callers(igniter_store: Store[str]) -> None:
+    group = igniter_store.streams.group("g", "c")
+    await group.ensure("s")
+
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.01):
+            await group.read("s", block=3_600)
+
+    assert not StoreError.is_store_error(caught.value)

@@ -525,3 +525,19 @@ async def test_when_readers_crash_every_entry_is_delivered_and_in_the_end_none_i
 
     assert done == set(ids)
     assert await adapter.xpending("stream", "group") == []
+
+
+@pytest.mark.clause("STR-8", "STR-10")
+@pytest.mark.parametrize("seconds", [0.001, 0.05, 0.3, 0.7, 1.1, 60])
+async def test_what_has_been_idle_for_just_long_enough_is_listed_and_claimed(
+    adapter: MemoryAdapter, clock: ManualClock, seconds: float
+) -> None:
+    await adapter.xgroup_create("stream", "group")
+    added = await adapter.xadd("stream", {"a": b"1"})
+    await adapter.xreadgroup("stream", "group", "first")
+    clock.advance(seconds)
+
+    listed = await adapter.xpending("stream", "group", min_idle=seconds)
+    claimed = await adapter.xautoclaim("stream", "group", "second", seconds)
+
+    assert [entry.id for entry in listed] == [entry.id for entry in claimed] == [added]

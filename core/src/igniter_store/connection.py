@@ -12,7 +12,7 @@ import asyncio
 import copy
 from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from igniter_store.contract import Claims, Counters, ErrorCode, KeyValue, PubSub, Scan, StoreError, Streams, store_error
 
@@ -22,12 +22,24 @@ if TYPE_CHECKING:
     from igniter_store.contract import Adapter
 
 
+T = TypeVar("T")
+
+
 class Closable(Protocol):
     """Something that lives on a connection and ends with it, such as a subscription."""
 
     async def end(self) -> None:
         """Stop, and wait until nothing of it runs any more; whoever waits for it gets `STORE_CLOSED`."""
         ...
+
+
+class _Waiting:
+    # A call that waits, as something that lives on a connection.
+    def __init__(self) -> None:
+        self.timeout = asyncio.timeout(None)
+
+    async def end(self) -> None:
+        self.timeout.reschedule(asyncio.get_running_loop().time())
 
 
 class Capabilities(ABC):
@@ -43,6 +55,10 @@ class Capabilities(ABC):
     @abstractmethod
     def check(self) -> None:
         """Raise what an operation would raise here, for one that has nothing to send."""
+
+    async def wait(self, call: Awaitable[T]) -> T:
+        """What `call` answers, which may wait at the backend for long; the closing of the store ends the waiting with `STORE_CLOSED`."""
+        return await call
 
 
 class Connection(Capabilities):
@@ -76,6 +92,20 @@ class Connection(Capabilities):
                     ending.push_async_callback(self._close_adapter)
                 for closable in self._closables:
                     ending.push_async_callback(closable.end)
+
+    async def wait(self, call: Awaitable[T]) -> T:
+        """See `Capabilities`; for an adapter that stays open, since one that closes wakes its readers itself."""
+        waiting = _Waiting()
+        self._closables.add(waiting)
+        try:
+            async with waiting.timeout:
+                return await call
+        except TimeoutError:
+            if waiting.timeout.expired():
+                raise closed() from None
+            raise
+        finally:
+            self._closables.discard(waiting)
 
     def check(self) -> None:
         """Raise `STORE_CLOSED` after `close`."""

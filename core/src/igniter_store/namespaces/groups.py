@@ -111,7 +111,8 @@ class ConsumerGroup(Namespace):
             if limit == 0:
                 self._through.check()
                 return []
-            entries = await self._through.streams.xreadgroup(key, self.name, self.consumer, count=limit, block=wait or None, history=again)
+            reading = self._through.streams.xreadgroup(key, self.name, self.consumer, count=limit, block=wait or None, history=again)
+            entries = await (self._through.wait(reading) if wait else reading)
             attempt.note("ctx.stream.count", len(entries))
             return [to_message(entry) for entry in entries]
 
