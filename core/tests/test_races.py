@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
-from igniter_store import MSGPACK, EventContext, RecordingAdapter, Store, StoreError
+from igniter_store import MSGPACK, EventContext, RecordingAdapter, Store, StoreClosed, StoreError
 from igniter_store.contract import ErrorCode, ManualClock, Subscription, store_error
 from igniter_store_memory import MemoryAdapter
 
@@ -379,3 +379,34 @@ def test_a_manual_clock_that_a_timer_moves_further_does_not_go_back() -> None:
     clock.advance(2)
 
     assert clock() == 11
+
+
+class _SlowToLetGo(MemoryAdapter):
+    """Cleans up when a read is cancelled, as a driver with a connection does."""
+
+    async def xreadgroup(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await super().xreadgroup(*args, **kwargs)
+        except asyncio.CancelledError:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            raise
+
+
+async def test_closing_again_while_a_blocked_read_still_lets_go_is_no_error() -> None:
+    adapter = _SlowToLetGo()
+    await adapter.open()
+    store = Store.create().with_adapter(adapter).with_service("test").build()
+    group = store.streams.group("g", "c")
+    await group.ensure("s")
+    reading = asyncio.create_task(group.read("s", block=3_600))
+    await asyncio.sleep(0.01)
+
+    for _ in range(4):
+        await store.close()
+        await asyncio.sleep(0)
+
+    async with asyncio.timeout(5):
+        with pytest.raises(StoreClosed):
+            await reading
+    await adapter.close()

@@ -114,6 +114,8 @@ async def test_a_name_in_use_is_refused_with_other_options() -> None:
         lambda: MemoryAdapter.from_url("memory://?max_keys=many"),
         lambda: MemoryAdapter.from_url("memory://?max_keys=0"),
         lambda: MemoryAdapter.from_url("memory://?maxkeys=5"),
+        lambda: MemoryAdapter.from_url("memory://?hunter2"),
+        lambda: MemoryAdapter.from_url("memory://?token=hunter2"),
         lambda: MemoryAdapter.from_url("memory://", max_key=5),
         lambda: MemoryAdapter.from_url("memory://name/path"),
         lambda: MemoryAdapter.from_url("memory://user:hunter2@name"),

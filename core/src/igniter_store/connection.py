@@ -39,7 +39,9 @@ class _Waiting:
         self.timeout = asyncio.timeout(None)
 
     async def end(self) -> None:
-        self.timeout.reschedule(asyncio.get_running_loop().time())
+        # Once is enough: while the adapter still lets go of the read, asyncio refuses to be told again.
+        if not self.timeout.expired():
+            self.timeout.reschedule(asyncio.get_running_loop().time())
 
 
 class Capabilities(ABC):

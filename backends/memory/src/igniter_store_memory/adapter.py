@@ -53,9 +53,11 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
     def from_url(cls, url: str, *, clock: Clock | None = None, max_keys: int | None = None, **unknown: Any) -> Self:
         """`memory://` is private; `memory://name` is shared by all adapters of that name in this process. `?max_keys=` as the option."""
         name, query = _parts(url)
-        unknown |= {option: None for option in query if option != "max_keys"}
         if unknown:
             raise _misconfigured(f"The memory backend has no option {min(unknown)!r}; it has clock and max_keys.")
+        if query.keys() - {"max_keys"}:
+            # Not named: what stands in a URL's query may be a secret that was pasted into the wrong place.
+            raise _misconfigured("The only option that a memory URL takes is max_keys, and this one has another.")
         if max_keys is None and "max_keys" in query:
             max_keys = int(query["max_keys"]) if re.fullmatch("[0-9]{1,18}", query["max_keys"]) else -1
         if not name:
