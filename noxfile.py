@@ -59,6 +59,25 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def contract(session: nox.Session) -> None:
+    """Write docs/contract.md from the kit's list of clauses."""
+    with (ROOT / "docs" / "contract.md").open("w", encoding="utf-8") as document:
+        session.run("igniter-conformance", "clauses", stdout=document)
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Run the suite over every broken adapter and write what it finds into conformance/README.md: some minutes."""
+    session.run("python", "-m", "broken_adapters.killing", env={"PYTHONPATH": str(ROOT / "conformance" / "tests")})
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """The suite over redis-py on every server that can be had here, with the model asking memory and server the same: many minutes."""
+    session.run("pytest", "conformance/every_server", *session.posargs)
+
+
+@nox.session
 def packaging(session: nox.Session) -> None:
     """Build every wheel, install them into an empty environment, and use them from there as a stranger would."""
     folder = Path(session.create_tmp()).resolve()

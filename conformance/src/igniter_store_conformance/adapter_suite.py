@@ -1,0 +1,39 @@
+"""The whole suite: every clause of the contract, in one class to inherit."""
+
+from __future__ import annotations
+
+from igniter_store_conformance.cancellation import CancellationClauses
+from igniter_store_conformance.claims import ClaimClauses
+from igniter_store_conformance.contention import ContentionClauses
+from igniter_store_conformance.counters import CounterClauses
+from igniter_store_conformance.expiry import ExpiryClauses
+from igniter_store_conformance.faults import FaultClauses
+from igniter_store_conformance.keyvalue import KeyValueClauses
+from igniter_store_conformance.lifecycle import LifecycleClauses
+from igniter_store_conformance.model.clauses import ModelClauses
+from igniter_store_conformance.outages import OutageClauses
+from igniter_store_conformance.processes import ProcessClauses
+
+
+class AdapterSuite(
+    # pytest runs the tests of the last base first.
+    ModelClauses,
+    OutageClauses,
+    FaultClauses,
+    ProcessClauses,
+    ContentionClauses,
+    ClaimClauses,
+    CounterClauses,
+    ExpiryClauses,
+    KeyValueClauses,
+    CancellationClauses,
+    LifecycleClauses,
+):
+    """Every test that an adapter has to pass.
+
+    class TestMyAdapter(AdapterSuite):
+        contract = "1"
+
+        def harness(self) -> Harness:
+            return Harness(connect=lambda: MyAdapter("my://localhost"))
+    """

@@ -1,0 +1,154 @@
+"""From `module:harness` to a class of tests: what the command line may name, and what to say of anything else.
+
+Rule: it is looked up in the process that runs the tests, never in the one that shows the progress: importing somebody's module may start
+a server, and once is enough.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import pytest
+from igniter_store.contract import Adapter
+
+from igniter_store_conformance.adapter_suite import AdapterSuite
+from igniter_store_conformance.harness import Harness
+from igniter_store_conformance.suite import Suite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAME_VARIABLE: Final = "IGNITER_CONFORMANCE_HARNESS"
+CONTRACT_VARIABLE: Final = "IGNITER_CONFORMANCE_CONTRACT"
+"""How the program tells the process that runs the tests; workers of pytest-xdist inherit both."""
+
+_CURE: Final = (
+    "Name a Harness, a function that returns one, or a class that inherits AdapterSuite: "
+    "def harness(): return Harness(connect=lambda: MyAdapter(...))"
+)
+
+
+class WrongName(Exception):  # noqa: N818 - named for what it is to the user
+    """Raised when there is nothing of that name that could be tested. The message says why, and the cure."""
+
+
+def suite_named(name: str, contract: str | None = None) -> type[Suite]:
+    """The class of tests for `module:harness`.
+
+    Args:
+        name: as the user typed it.
+        contract: the version of the contract to pin, instead of the class's own.
+
+    Raises:
+        WrongName: it names nothing that could be tested.
+    """
+    found = _found(name)
+    attributes: dict[str, Any] = {"__module__": __name__, "__doc__": None}
+    if contract is not None:
+        attributes["contract"] = contract
+    parent: type[Suite] = AdapterSuite
+    if _is_class_of(found, Suite):
+        parent = cast("type[Suite]", found)
+    else:
+        attributes["harness"] = _asking(name, found)
+    return cast("type[Suite]", type("TestAdapter", (parent,), attributes))
+
+
+def suite_of_environment() -> type[Suite]:
+    """The class of tests that the program named in the environment."""
+    return suite_named(os.environ[NAME_VARIABLE], os.environ.get(CONTRACT_VARIABLE) or None)
+
+
+def check_named() -> None:
+    """Ask the harness once, to refuse what isn't one before a test runs.
+
+    Raises:
+        WrongName: what was named is no harness, and returns none.
+    """
+    suite = suite_of_environment()
+    try:
+        suite().harness()
+    except WrongName:
+        raise
+    except (Exception, pytest.skip.Exception, pytest.fail.Exception):  # noqa: BLE001 - the harness may raise anything
+        return  # such as the skip of a missing server; each test will tell
+
+
+def _found(name: str) -> object:
+    module_name, colon, path = name.partition(":")
+    if not colon or not module_name or not path or "/" in module_name or module_name.endswith(".py"):
+        dotted = module_name.removesuffix(".py").replace("/", ".").strip(".") or "my_module"
+        raise WrongName(f"{name!r} has to be module:harness, as one would import it: {dotted}:{path or 'harness'}")
+    try:
+        found: object = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            message = (
+                f"There is no module {error.name!r}. Modules are looked for in the directory that the command is called in, "
+                f"and among what is installed in this Python."
+            )
+            raise WrongName(message) from error
+        raise WrongName(f"{module_name} can't be imported: it needs the module {error.name!r}, which is not installed.") from error
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        message = f"{module_name} can't be imported, {_place(error)}: {told}. Does `python -c 'import {module_name}'` work?"
+        raise WrongName(message) from error
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise WrongName(f"{module_name} has no {path}. {_offers(found)}{_CURE}")
+        found = getattr(found, part)
+    return found
+
+
+def _asking(name: str, found: object) -> Callable[[Suite], Harness]:
+    """The method `harness` of the class of tests."""
+    if isinstance(found, Harness):
+        return lambda _: found
+    if isinstance(found, Adapter) or _is_class_of(found, Adapter):
+        raise WrongName(f"{name} is an adapter, and the kit makes its own: harness = Harness(connect=lambda: MyAdapter(...))")
+    if not callable(found) or inspect.isclass(found):
+        raise WrongName(f"{name} is {_kind(found)}. {_CURE}")
+    if inspect.iscoroutinefunction(found):
+        raise WrongName(f"{name} is a coroutine function. Make it a plain one: def, without async; `connect` needs no await.")
+    ask = cast("Callable[[], object]", found)
+    try:
+        inspect.signature(ask).bind()
+    except (TypeError, ValueError) as error:
+        raise WrongName(f"{name} can't be called without arguments ({error}). {_CURE}") from error
+
+    def harness(_: Suite) -> Harness:
+        made = ask()
+        if not isinstance(made, Harness):
+            raise WrongName(f"{name} has returned {_kind(made)}. {_CURE}")
+        return made
+
+    return harness
+
+
+def _is_class_of(thing: Any, parent: type) -> bool:
+    return inspect.isclass(thing) and issubclass(thing, parent)
+
+
+def _kind(thing: object) -> str:
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a thing of type {type(thing).__name__}"
+
+
+def _offers(module: object) -> str:
+    fitting = [
+        name
+        for name, member in vars(module).items()
+        if isinstance(member, Harness)
+        or (_is_class_of(member, Suite) and member.__module__ == getattr(module, "__name__", ""))
+        or (inspect.isfunction(member) and "harness" in name.lower())
+    ]
+    return f"It has {', '.join(fitting)}. " if fitting else ""
+
+
+def _place(error: Exception) -> str:
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    return f"line {innermost.tb_lineno}" if innermost is not None else "nowhere"

@@ -1,0 +1,172 @@
+"""A pytest in a process of its own, watched: its command, its environment, its progress, and the report that it leaves.
+
+Rule: it reads no configuration but ours, loads no plug-in but ours (and pytest-xdist for -n), and keeps no cache in the user's directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from igniter_store_conformance.cli.failures import NOT_CONFORMANT, CommandFailure
+from igniter_store_conformance.cli.named import CONTRACT_VARIABLE, NAME_VARIABLE
+from igniter_store_conformance.cli.output import console
+from igniter_store_conformance.cli.telling import BEGAN, ENDED, EXPECTED, FILE_VARIABLE, USAGE
+from igniter_store_conformance.report.results import Report, from_json
+from igniter_store_conformance.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_HERE: Final = Path(__file__).parent
+_SUITE: Final = _HERE / "command_line_suite.py"
+_LOOK_EVERY: Final = 0.1  # seconds
+_LAST_WORDS: Final = 2_000  # characters of what pytest printed, when it left no report
+_NOTHING_COLLECTED: Final = 5
+_COMPLETE: Final = frozenset({0, 1, _NOTHING_COLLECTED})  # pytest's exit statuses; at the others it broke off
+
+
+class Started(Struct, frozen=True, kw_only=True):
+    """What is to be run.
+
+    Attributes:
+        name: `module:harness`.
+        contract: the version to pin, if not the suite's own.
+        tests: their names; empty for all.
+        arguments: what pytest is given besides.
+        processes: how many run tests; `None` for the one.
+        expected: how many tests there will be, as far as is known before.
+        directory: for what the two processes tell each other.
+    """
+
+    name: str
+    contract: str | None
+    tests: Sequence[str]
+    arguments: Sequence[str]
+    processes: int | None
+    expected: int
+    directory: Path
+
+
+def run_pytest(started: Started) -> tuple[Report, str]:
+    """Run it to its end, show how far it is, and return what it found.
+
+    Returns:
+        The report, and what kept it from being complete; empty when nothing did.
+
+    Raises:
+        CommandFailure: it left no report: the name is wrong, nothing was selected, or pytest itself failed.
+    """
+    progress_file, report_file, printed = (started.directory / name for name in ("progress", "report.json", "printed"))
+    progress_file.touch()
+    with printed.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            _command(started, report_file),
+            env=_environment(started, progress_file),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            seen = _watch(process, progress_file, started.expected)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if seen.against_usage:
+        raise CommandFailure(seen.against_usage)
+    status = process.returncode
+    if report_file.exists():
+        report = from_json(report_file.read_bytes())
+        return report, "" if status in _COMPLETE else f"pytest ended with {_status(status)} before all tests had:\n{_last(printed)}"
+    if status == _NOTHING_COLLECTED and not seen.latest:
+        raise CommandFailure("No test of the suite was selected. `igniter-conformance list` prints their names.")
+    where = f" in {seen.latest}" if seen.latest else ""
+    message = (
+        f"The process that runs the tests died with {_status(status)}{where}, and there is no report. "
+        f"What ends a process (os._exit, a crash in C code) is the adapter's or the harness's. Its last words:\n{_last(printed)}"
+    )
+    raise CommandFailure(message, NOT_CONFORMANT)
+
+
+def _command(started: Started, report_file: Path) -> list[str]:
+    nodes = [f"{_SUITE}::TestAdapter::{test}" for test in started.tests] or [str(_SUITE)]
+    plugins = ["igniter_store_conformance.pytest_plugin", "igniter_store_conformance.cli.telling"]
+    processes: list[str] = []
+    if started.processes:
+        plugins.append("xdist")
+        processes = ["-n", str(started.processes)]
+    loaded = [part for plugin in plugins for part in ("-p", plugin)]
+    configuration = ["-c", str(_HERE / "pytest.ini"), "--rootdir", str(_HERE), "-p", "no:cacheprovider"]
+    report = ["--conformance-report", f"json={report_file}"]
+    return [sys.executable, "-m", "pytest", *configuration, *loaded, *processes, *report, *started.arguments, *nodes]
+
+
+def _environment(started: Started, progress_file: Path) -> Mapping[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"}}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    # Not only for this process: clients in processes of their own import the harness too.
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH"))))
+    environment[NAME_VARIABLE] = started.name
+    environment[CONTRACT_VARIABLE] = started.contract or ""
+    environment[FILE_VARIABLE] = str(progress_file)
+    return environment
+
+
+class _Seen:
+    """What the process told on its way: what is wrong with the command, and the test that began last."""
+
+    against_usage = ""
+    latest = ""
+
+
+def _watch(process: subprocess.Popen[bytes], progress_file: Path, expected: int) -> _Seen:
+    """Show the progress until the process has ended."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    ended: Counter[str] = Counter()
+    seen = _Seen()
+    screen = console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress, progress_file.open("rb") as file:
+        task = progress.add_task("starting", total=expected)
+        while True:
+            is_over = process.poll() is not None
+            for step in _steps(file.readlines(), file):
+                seen.against_usage = step.get(USAGE, seen.against_usage)
+                seen.latest = step.get(BEGAN, seen.latest)
+                if EXPECTED in step:
+                    progress.update(task, total=step[EXPECTED])
+                if ENDED in step:
+                    ended[step[ENDED]] += 1
+                    progress.update(task, advance=1, description=_described(ended))
+            if is_over:
+                return seen
+            time.sleep(_LOOK_EVERY)
+
+
+def _steps(lines: Sequence[bytes], file: Any) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        if not line.endswith(b"\n"):  # still being written
+            file.seek(-len(line), os.SEEK_CUR)
+            return
+        yield json.loads(line)
+
+
+def _status(status: int) -> str:
+    return f"signal {-status}" if status < 0 else f"exit status {status}"
+
+
+def _last(printed: Path) -> str:
+    return printed.read_text(encoding="utf-8", errors="replace").strip()[-_LAST_WORDS:]
+
+
+def _described(ended: Counter[str]) -> str:
+    return ", ".join(f"{ended[state]} {state}" for state in State if ended[state])

@@ -1,0 +1,62 @@
+"""A plug-in of the pytest that `igniter-conformance run` starts: it tells how far the run is, a line of JSON a step.
+
+Rule: a name on the command line that can't be tested ends the run before a test is collected, with the words for the user.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from igniter_store_conformance.cli.named import NAME_VARIABLE, WrongName, check_named
+from igniter_store_conformance.report.collecting import ATTRIBUTE, state_of
+
+FILE_VARIABLE: Final = "IGNITER_CONFORMANCE_PROGRESS"
+USAGE: Final = "usage"
+BEGAN: Final = "began"
+ENDED: Final = "ended"
+EXPECTED: Final = "expected"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to tell, in the process that hears of all tests."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Teller(Path(os.environ[FILE_VARIABLE])), "igniter_conformance_teller")
+
+
+class _Teller:
+    def __init__(self, file: Path) -> None:
+        self._file: Final = file
+        self._ended: dict[str, str] = {}
+
+    def pytest_sessionstart(self) -> None:
+        """Look up what was named."""
+        try:
+            check_named()
+        except WrongName as failure:
+            self._tell({USAGE: str(failure)})
+            pytest.exit(f"{os.environ[NAME_VARIABLE]}: {failure}", returncode=int(pytest.ExitCode.USAGE_ERROR))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Tell how many tests there will be. Where workers collect, nobody here knows."""
+        if session.items:
+            self._tell({EXPECTED: len(session.items)})
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Tell which test begins, in case that it is the last."""
+        self._tell({BEGAN: nodeid.rsplit("::", 1)[-1]})
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Tell what a test came to, once."""
+        if hasattr(report, ATTRIBUTE) and report.nodeid not in self._ended:
+            self._ended[report.nodeid] = state_of(report).value
+            self._tell({ENDED: self._ended[report.nodeid]})
+
+    def _tell(self, step: dict[str, Any]) -> None:
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(step) + "\n")

@@ -1,0 +1,397 @@
+"""Life cycle: clauses LIF. Cancelling is in `cancellation`, servers that aren't there in `faults`.
+
+Every operation is put into every state of an adapter's life, from one list (`operations`): open, opened again, closing, closed,
+never opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from igniter_store.contract import ErrorCode, KeyValue, PubSub, StoreError, Streams, Subscription
+
+from igniter_store_conformance.operations import Operation, names_for, operations_of
+from igniter_store_conformance.running import clause
+from igniter_store_conformance.states import Lacks, NotExercised
+from igniter_store_conformance.suite import Suite
+from igniter_store_conformance.trial import ALL_CAPABILITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from igniter_store_conformance.trial import FullAdapter, Trial
+
+_FILES: Final = Path("/proc/self/fd")
+
+
+class LifecycleClauses(Suite):
+    """Opening, closing, and what an adapter is in between."""
+
+    @clause("LIF-1")
+    async def test_opening_and_closing_may_be_repeated(self, trial: Trial) -> None:
+        """`open` while open and `close` while closed do nothing, in any order, and in the end the adapter works.
+
+        If this fails, look for a second connection that replaces the first, or a second close of what is gone.
+        """
+        adapter = trial.adapter
+        await adapter.open()
+        await adapter.open()
+        assert await adapter.ping() >= 0
+        await adapter.close()
+        await adapter.close()
+        await adapter.open()
+        await adapter.open()
+
+        assert await adapter.ping() >= 0
+        assert await _wrong_answers(trial, adapter, adapter, "open twice") == []
+
+    @clause("LIF-1")
+    async def test_closing_before_opening_is_no_error(self, trial: Trial) -> None:
+        """An adapter that was never opened can be closed, twice, and opened after that.
+
+        If this fails, look for a close that takes a connection for granted.
+        """
+        adapter = trial.connect()
+        await adapter.close()
+        await adapter.close()
+        await adapter.open()
+
+        assert await _wrong_answers(trial, trial.adapter, adapter, "closed first") == []
+
+    @clause("LIF-1")
+    async def test_opening_and_closing_at_once_is_no_error(self, trial: Trial) -> None:
+        """Several tasks that open, or close, at the same time end well, and the adapter is what they said.
+
+        If this fails, look for two connections of which only one is remembered, or a close that trips over another.
+        """
+        adapter = trial.adapter
+        for _ in range(3):
+            await trial.race([adapter.close] * 3)
+            with pytest.raises(StoreError) as caught:
+                await adapter.ping()
+            assert caught.value.code == ErrorCode.STORE_CLOSED
+            await trial.race([adapter.open] * 3)
+            assert await adapter.ping() >= 0
+
+    @clause("LIF-2")
+    async def test_every_operation_after_close_says_that_it_is_closed(self, trial: Trial) -> None:
+        """Each raises `STORE_CLOSED`, a second time too, and nothing was done.
+
+        If this fails, look for an operation that connects by itself, or that lets the driver's own error through.
+        """
+        adapter, other = trial.adapter, await trial.other()
+        if other is adapter:
+            raise NotExercised("a second client of the same data, that stays open and sees that nothing was done")
+        operations = operations_of(trial)
+        for operation in operations:
+            await operation.prepare(other, names_for(trial, operation))
+        await adapter.close()
+
+        for _ in range(2):
+            answers = {operation.title: await _answer(adapter, operation, names_for(trial, operation)) for operation in operations}
+            assert {title: answer for title, answer in answers.items() if answer is not ErrorCode.STORE_CLOSED} == {}
+        assert await _wrong_answers(trial, None, other, "") == []
+
+    @clause("LIF-5")
+    async def test_operations_that_meet_a_close_end(self, trial: Trial) -> None:
+        """Whatever is under way when `close` is called ends with its own answer or with `STORE_CLOSED`.
+
+        If this fails, look for callers that wait for an answer which nobody will bring any more, or for a driver's own error.
+        """
+        adapter, other = trial.adapter, await trial.other()
+        for turns in range(4):
+            operations = operations_of(trial)
+            for operation in operations:
+                await operation.prepare(adapter if other is adapter else other, names_for(trial, operation, turns))
+            asked = [asyncio.create_task(_answer(adapter, operation, names_for(trial, operation, turns))) for operation in operations]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await adapter.close()
+            await adapter.close()
+            answers = [
+                await trial.done(task, f"{operation.title} while closing") for operation, task in zip(operations, asked, strict=True)
+            ]
+            await adapter.open()
+            if other is adapter:
+                await other.open()
+
+            wrong = {
+                operation.title: answer
+                for operation, answer in zip(operations, answers, strict=True)
+                if answer is not ErrorCode.STORE_CLOSED and not operation.accepts(answer)
+            }
+            assert wrong == {}
+
+    @clause("LIF-5", Streams)
+    async def test_close_wakes_blocked_readers(self, trial: Trial) -> None:
+        """Readers that wait for entries get `STORE_CLOSED`, all of them.
+
+        If this fails, look for a blocked read that `close` doesn't know of: it has to be ended, not waited for.
+        """
+        adapter, key = trial.adapter, trial.key()
+        await adapter.xgroup_create(key, "group")
+        readings = [asyncio.create_task(adapter.xreadgroup(key, "group", f"consumer-{number}", block=3_000)) for number in range(3)]
+        await trial.settle()
+
+        await adapter.close()
+
+        for reading in readings:
+            with pytest.raises(StoreError) as caught:
+                await trial.done(reading, "a blocked read after close")
+            assert caught.value.code == ErrorCode.STORE_CLOSED
+
+    @clause("LIF-5", PubSub)
+    async def test_no_callback_runs_once_close_has_returned(self, trial: Trial) -> None:
+        """What is published after `close` reaches nobody of the closed adapter; cancelling its subscriptions is still no error.
+
+        If this fails, look for a reader task that outlives its adapter.
+        """
+        channel, publisher = trial.key(), trial.connect()
+        await publisher.open()
+        heard: list[bytes] = []
+        live: list[bytes] = []
+        subscriptions = [
+            await trial.adapter.subscribe(channel, lambda _, payload: heard.append(payload)),
+            await trial.adapter.psubscribe(channel + "*", lambda _, payload: heard.append(payload)),
+        ]
+        await publisher.subscribe(channel, lambda _, payload: live.append(payload))
+
+        await trial.adapter.close()
+        heard.clear()
+        await publisher.publish(channel, b"late")
+        await trial.eventually(_when(lambda: live == [b"late"]), "a message to those who are still open")
+
+        assert heard == []
+        for subscription in subscriptions:
+            await subscription.cancel()
+
+    @clause("LIF-5")
+    async def test_close_leaves_no_task_thread_or_file(self, trial: Trial) -> None:
+        """After opening, working and closing, several times, there are as many tasks, threads and open files as before.
+
+        If this fails, look for a reader, a pool or a socket that nobody closes. Whatever the adapter starts it has to end.
+        """
+        adapter = trial.connect()
+        await adapter.open()  # what is made once in a process, and stays, is made now
+        await _work(trial, adapter, "first")
+        await adapter.close()
+        tasks, threads, files = asyncio.all_tasks(), set(threading.enumerate()), _open_files()
+
+        for turn in range(3):
+            await adapter.open()
+            await _work(trial, adapter, turn)
+            await adapter.close()
+
+        async def is_as_before() -> bool:
+            return asyncio.all_tasks() <= tasks and set(threading.enumerate()) <= threads and _open_files() <= files
+
+        await trial.eventually(is_as_before, "no more tasks, threads and open files than before")
+
+    @clause("LIF-6")
+    async def test_a_client_that_was_passed_in_stays_open(self, trial: Trial) -> None:
+        """After `close` of the adapter, the client that its user had made still works.
+
+        If this fails, look for a close that ends whatever connection there is: who opened it closes it.
+        """
+        trial.require_shared("there is no client that could be passed in")
+        lent = self.lent_client()
+        if lent is None:
+            raise NotExercised("lent_client(): an adapter around a client of yours, in the class of your tests")
+        try:
+            await lent.adapter.open()
+            assert await lent.adapter.ping() >= 0
+            assert await lent.still_works() is True
+            await lent.adapter.close()
+            assert await lent.still_works() is True
+            await lent.adapter.open()
+            assert await lent.adapter.ping() >= 0
+            await lent.adapter.close()
+            assert await lent.still_works() is True
+        finally:
+            await lent.close_client()
+
+    @clause("LIF-7", KeyValue)
+    async def test_two_clients_see_each_others_writes_at_once(self, trial: Trial) -> None:
+        """What one has written, replaced or removed, the other reads, in both directions, again and again.
+
+        If this fails, look for a cache in the client, for a write that is not committed when the call returns, or for a harness whose
+        `connect` makes adapters of different data: then make the data once and connect both to it.
+        """
+        one, other, key = trial.adapter, await trial.other(), trial.key()
+        for turn in range(10):
+            await one.set(key, b"from one %d" % turn)
+            assert await other.get(key) == b"from one %d" % turn
+            await other.set(key, b"from the other %d" % turn)
+            assert await one.get(key) == b"from the other %d" % turn
+            assert await other.delete([key]) == 1
+            assert await one.get(key) is None
+
+    @clause("LIF-8")
+    async def test_every_operation_works_on_an_adapter_that_was_opened_again(self, trial: Trial) -> None:
+        """After `close` and `open` every operation gives its answer, from the data that was there before.
+
+        If this fails, look for something that `close` ends for good: a pool, a flag, a thread.
+        """
+        await trial.adapter.close()
+        await trial.adapter.open()
+        assert await _wrong_answers(trial, trial.adapter, trial.adapter, "once") == []
+        for operation in operations_of(trial):
+            await operation.prepare(trial.adapter, names_for(trial, operation, "twice"))
+        await trial.adapter.close()
+        await trial.adapter.open()
+
+        assert await _wrong_answers(trial, None, trial.adapter, "twice") == []
+
+    @clause("LIF-8", KeyValue)
+    async def test_ttls_survive_a_close(self, trial: Trial) -> None:
+        """Closed and opened again, a key without TTL has none, and one with a TTL ends when it was going to.
+
+        If this fails, look for deadlines that live in the client.
+        """
+        key, mortal, time = trial.key(), trial.key("mortal"), trial.time
+        await trial.adapter.set(key, b"stays")
+        await trial.adapter.set(mortal, b"goes", ttl=2 * time.ttl)
+        await trial.adapter.close()
+        await time.passes(time.ttl / 2)
+        await trial.adapter.open()
+
+        assert await trial.adapter.mget([key, mortal]) == [b"stays", b"goes"]
+        await trial.adapter.close()
+        await time.expires(1.5 * time.ttl)
+        await trial.adapter.open()
+        assert await trial.adapter.mget([key, mortal]) == [b"stays", None]
+
+    @clause("LIF-8")
+    async def test_before_it_is_opened_an_adapter_opens_or_says_that_it_is_not(self, trial: Trial) -> None:
+        """Each operation of an adapter that was never opened gives its answer or raises `STORE_NOT_CONNECTED`; then it can be opened.
+
+        If this fails, look for an `AttributeError` or the driver's own words for "no connection".
+        """
+        for operation in operations_of(trial):
+            fresh, names = trial.connect(), names_for(trial, operation)
+            await operation.prepare(trial.adapter, names)
+            answer = await _answer(fresh, operation, names)
+            assert answer is ErrorCode.STORE_NOT_CONNECTED or operation.accepts(answer), f"{operation.title}: {answer!r}"
+            await fresh.open()
+            await fresh.close()
+
+    @clause("LIF-9")
+    async def test_a_capability_that_is_not_inherited_has_no_methods(self, trial: Trial) -> None:
+        """What the classes say is what there is: no method of a capability that the adapter doesn't inherit.
+
+        If this fails, inherit the capability and keep its clauses, or take the method away: a store asks `isinstance`, and so do users.
+        """
+        adapter = trial.adapter
+        for capability in ALL_CAPABILITIES:
+            if isinstance(adapter, capability):
+                continue
+            present = [name for name in _methods(capability) if hasattr(adapter, name)]
+            assert present == [], f"{type(adapter).__name__} doesn't inherit {capability.__name__} and has its methods"
+
+    @clause("LIF-9")
+    async def test_a_capability_that_is_inherited_does_what_it_says(self, trial: Trial) -> None:
+        """No method of an inherited capability is left unimplemented.
+
+        If this fails, implement the method, or don't inherit the capability.
+        """
+        if not trial.capabilities:
+            raise Lacks("the adapter inherits no capability")
+        unimplemented: list[str] = []
+        for operation in operations_of(trial):
+            names = names_for(trial, operation)
+            try:
+                await operation.prepare(trial.adapter, names)
+                answer = await operation.ask(trial.adapter, names)
+                if isinstance(answer, Subscription):
+                    await answer.cancel()
+            except NotImplementedError:
+                unimplemented.append(operation.title)
+            except StoreError as error:
+                if error.code is ErrorCode.STORE_CAPABILITY_UNSUPPORTED:
+                    unimplemented.append(operation.title)
+        assert unimplemented == []
+
+    @clause("LIF-9")
+    async def test_the_name_is_one_lower_case_word(self, trial: Trial) -> None:
+        """`name` is what errors and telemetry show of the backend: one word, lower case.
+
+        If this fails, give the class a `name`, such as "redis".
+        """
+        name = trial.adapter.name
+        assert isinstance(name, str)
+        assert name
+        assert name == name.lower()
+        assert name.split() == [name]
+
+    @clause("LIF-10")
+    async def test_ping_says_how_long_it_took(self, trial: Trial) -> None:
+        """`ping` answers with seconds, 0 or more, as often as it is asked, and on each client.
+
+        If this fails, look at what your backend answers to a ping: the answer is the time that it took, not its words.
+        """
+        for adapter in (trial.adapter, trial.adapter, await trial.other()):
+            seconds = await adapter.ping()
+            assert isinstance(seconds, float)
+            assert 0 <= seconds < 60
+
+
+async def _answer(adapter: FullAdapter, operation: Operation, names: Callable[[str], str]) -> Any:
+    """The answer of an operation, or the code of the error that it raised."""
+    try:
+        answer = await operation.ask(adapter, names)
+    except StoreError as error:
+        return error.code
+    if isinstance(answer, Subscription):
+        await answer.cancel()
+    return answer
+
+
+async def _wrong_answers(trial: Trial, preparing: FullAdapter | None, asked: FullAdapter, turn: object) -> list[str]:
+    """What `asked` answered wrongly, after `preparing` has made the keys, or somebody before."""
+    wrong: list[str] = []
+    for operation in operations_of(trial):
+        names = names_for(trial, operation, turn)
+        if preparing is not None:
+            await operation.prepare(preparing, names)
+        answer = await _answer(asked, operation, names)
+        if not operation.accepts(answer):
+            wrong.append(f"{operation.title}: {answer!r}")
+    return wrong
+
+
+async def _work(trial: Trial, adapter: FullAdapter, turn: object) -> None:
+    """Something of everything, a blocked read and a subscription left open included."""
+    await _wrong_answers(trial, adapter, adapter, turn)
+    key = trial.key(f"work {turn}")
+    if isinstance(adapter, PubSub):
+        await adapter.subscribe(key, _ignore)
+        await adapter.psubscribe(key, _ignore)
+    if isinstance(adapter, Streams):
+        await adapter.xgroup_create(key, "group")
+        reading = asyncio.create_task(adapter.xreadgroup(key, "group", "consumer", block=3_000))
+        await trial.settle()
+        reading.cancel()
+        await asyncio.wait({reading})
+
+
+def _ignore(channel: str, payload: bytes) -> None:
+    del channel, payload
+
+
+def _methods(capability: type) -> list[str]:
+    return [name for name, member in vars(capability).items() if getattr(member, "__isabstractmethod__", False)]
+
+
+def _open_files() -> int:
+    return len(list(_FILES.iterdir())) if _FILES.is_dir() else 0
+
+
+def _when(holds: Callable[[], bool]) -> Any:
+    async def ask() -> bool:
+        return holds()
+
+    return ask

@@ -1,0 +1,176 @@
+"""The model's tests: clause MDL-1."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import hypothesis
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import run_state_machine_as_test
+from igniter_store.contract import Claims, Counters, KeyValue, Streams
+
+from igniter_store_conformance.histories import Event, History, shortest_wrong, told
+from igniter_store_conformance.model import calls
+from igniter_store_conformance.model.calls import Call, Newest
+from igniter_store_conformance.model.machines import KeyMachine, Machine, StreamMachine
+from igniter_store_conformance.model.reference import Reference, answer_of, is_id
+from igniter_store_conformance.model.subject import UNKNOWN, Subject, agree
+from igniter_store_conformance.running import clause
+from igniter_store_conformance.suite import Suite
+from igniter_store_conformance.trial import Trial
+
+if TYPE_CHECKING:
+    from igniter_store_conformance.harness import Harness
+
+_EXAMPLES: Final = 100
+_STEPS: Final = 40
+_FEWEST: Final = 3
+_PATIENCE: Final = 60.0  # seconds for each of the tests here, roughly; a slow backend gets fewer examples
+_LONG: Final = 600.0
+_MOST_CALLERS: Final = 3
+
+
+class ModelClauses(Suite):
+    """Random calls, compared with a reference."""
+
+    @clause("MDL-1", KeyValue, limit=_LONG)
+    def test_values_counters_and_claims_answer_as_the_reference_does(self, trial: Trial) -> None:
+        """Any sequence of calls on a few keys, with time moved in between, gives the answers of the contract in plain words.
+
+        If this fails, look at the last line of the script in the message: the calls before it are the shortest way to it that was found.
+        """
+        _run_machine(self, trial, KeyMachine)
+
+    @clause("MDL-1", Streams, limit=_LONG)
+    def test_streams_and_groups_answer_as_the_reference_does(self, trial: Trial) -> None:
+        """Any sequence of calls on two streams with two groups and two consumers gives the answers of the contract in plain words.
+
+        If this fails, look at the last line of the script in the message: the calls before it are the shortest way to it that was found.
+        """
+        _run_machine(self, trial, StreamMachine)
+
+    @clause("MDL-1", KeyValue, Counters, Claims, Streams, limit=_LONG)
+    def test_interleaved_callers_get_the_answers_of_some_order(self, trial: Trial) -> None:
+        """Two or three callers with programs of their own: some order of their calls, one after the other, gives everybody's answers.
+
+        If this fails, look at the shortest history that has no explanation: it is in the message.
+        """
+
+        @hypothesis.seed(trial.random.getrandbits(32))
+        @_settings(trial, _MOST_CALLERS * 4)
+        @hypothesis.given(programs=_PROGRAMS, pauses=_PAUSES)
+        def check(programs: list[list[Call]], pauses: list[int]) -> None:
+            wrong = shortest_wrong(asyncio.run(_run_programs(trial.harness, programs, pauses)), Reference(), _explained)
+            assert not wrong, f"no order of these calls gives these answers:\n{told(wrong)}"
+
+        check()
+
+
+_PROGRAMS: Final = st.lists(
+    st.lists(
+        st.one_of(
+            calls.COUNTER_CALLS,
+            calls.CLAIM_CALLS,
+            calls.VALUE_CALLS,
+            calls.APPEND_CALLS,
+            calls.GROUP_CALLS,
+            calls.READ_CALLS,
+            calls.SETTLE_CALLS,
+            calls.TAKEOVER_CALLS,
+            calls.RANGE_CALLS,
+            calls.SHORTEN_CALLS,
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    min_size=2,
+    max_size=_MOST_CALLERS,
+)
+_PAUSES: Final = st.lists(st.integers(0, 2), min_size=12, max_size=12)
+
+
+def _run_machine(suite: Suite, trial: Trial, kind: type[Machine]) -> None:
+    oracle = suite.second_oracle()
+    machine = type(kind.__name__, (kind,), {"harnesses": [trial.harness, *([] if oracle is None else [oracle])], "suite": type(suite)})
+    seeded = hypothesis.seed(trial.random.getrandbits(32))(machine)
+    run_state_machine_as_test(seeded, settings=_settings(trial, 2 * _STEPS))
+
+
+def _settings(trial: Trial, calls_each: int) -> settings:
+    """As many examples as the backend is fast enough for."""
+    affordable = int(_PATIENCE / (calls_each * asyncio.run(_seconds_a_call(trial.harness))))
+    return settings(
+        max_examples=max(_FEWEST, min(_EXAMPLES, affordable)),
+        stateful_step_count=_STEPS,
+        deadline=None,
+        database=None,
+        derandomize=False,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much),
+        print_blob=False,
+    )
+
+
+async def _seconds_a_call(harness: Harness) -> float:
+    trial = Trial(harness, seed=0, limit=30)
+    await trial.open()
+    began = time.perf_counter()
+    for _ in range(5):
+        await trial.adapter.ping()
+    seconds = (time.perf_counter() - began) / 5
+    await trial.close()
+    return max(seconds, 1e-5)
+
+
+async def _run_programs(harness: Harness, programs: list[list[Call]], pauses: list[int]) -> list[Event]:
+    trial, history = Trial(harness, seed=0, limit=30), History()
+    await trial.open()
+    try:
+        clients = await trial.clients(2)
+        issued: dict[str, list[tuple[int, int]]] = {}
+
+        async def run(number: int, program: list[Call]) -> None:
+            subject = Subject(trial, clients[number % 2], numbered=False)
+            for place, call in enumerate(program):
+                for _ in range(pauses[(4 * number + place) % len(pauses)]):
+                    await asyncio.sleep(0)
+                arguments = tuple(_with_ids(issued, call.arguments[0], part) for part in call.arguments)
+                options = {name: _with_ids(issued, call.arguments[0], part) for name, part in call.options.items()}
+                asked = (arguments, tuple(options.items()))
+                answer = await history.record(f"caller {number}", call.name, asked, subject.ask(call.name, arguments, options))
+                if call.name == "xadd" and is_id(answer):
+                    issued.setdefault(call.arguments[0], []).append(answer)
+
+        async with asyncio.TaskGroup() as group:
+            for number, program in enumerate(programs):
+                group.create_task(run(number, program))
+    finally:
+        await trial.close()
+    return history.events
+
+
+def _with_ids(issued: dict[str, list[tuple[int, int]]], stream: Any, part: Any) -> Any:
+    if isinstance(part, list):
+        return [_with_ids(issued, stream, of) for of in part]  # pyright: ignore[reportUnknownVariableType]  # arguments are anything
+    if not isinstance(part, Newest):
+        return part
+    known = issued.get(stream, []) if isinstance(stream, str) else []
+    return known[-1 - part.place] if part.place < len(known) else UNKNOWN
+
+
+def _explained(state: Reference, event: Event) -> list[Reference]:
+    """The reference after this call, if it answers as the adapter did."""
+    after = copy.deepcopy(state)
+    arguments, options = event.arguments[0], dict(event.arguments[1])
+    if event.call == "xadd" and is_id(event.answer):
+        held = after.live(arguments[0])
+        if held is not None and not isinstance(held.value, bytes) and event.answer <= held.value.last:
+            return []
+        options["new_id"] = event.answer
+    elif event.call == "xadd":
+        options["new_id"] = UNKNOWN
+    return [after] if agree(answer_of(after, event.call, arguments, options), event.answer) else []

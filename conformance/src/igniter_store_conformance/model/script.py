@@ -1,0 +1,127 @@
+"""A run of the model as a script that shows the same failure by itself, without hypothesis and without pytest."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+from igniter_store.contract import Entry, ErrorCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from igniter_store_conformance.model.reference import Id
+
+_BEGINNING: Final = """\
+import asyncio
+import inspect
+import math
+
+from igniter_store.contract import Entry, StoreError
+
+from {module} import {name}
+
+harness = {name}().harness()
+
+
+def key(name):
+    return harness.namespace + "replay:" + name
+
+
+async def let_time_pass(seconds):
+    if harness.advance is None:
+        await asyncio.sleep(seconds)
+    elif inspect.isawaitable(waiting := harness.advance(seconds)):
+        await waiting
+
+
+async def answer(call):
+    try:
+        return await call
+    except StoreError as error:
+        return error.code
+
+
+async def main():
+    adapter = harness.connect()
+    await adapter.open()
+"""
+_END: Final = """\
+    await adapter.close()
+
+
+asyncio.run(main())
+"""
+
+
+class Script:
+    """The lines of one run."""
+
+    def __init__(self, suite: type) -> None:
+        self._suite = suite
+        self._lines: list[str] = []
+        self._names: dict[Id, str] = {}
+
+    def advance(self, seconds: float) -> None:
+        """Time was moved."""
+        self._lines.append(f"await let_time_pass({seconds!r})")
+
+    def call(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any], expected: Any) -> None:
+        """A call was made, and the contract says what its answer is."""
+        first, *rest = arguments
+        keyed = _keyed(first)
+        written = [keyed, *(self._written(argument) for argument in rest)]
+        written += [f"{option}={_keyed(value) if option == 'token_key' else self._written(value)}" for option, value in options.items()]
+        question = f"await answer(adapter.{name}({', '.join(written)}))"
+        if name == "xadd" and isinstance(expected, tuple):
+            self._names[expected] = f"id_{len(self._names) + 1}"
+            self._lines.append(f"{self._names[expected]} = {question}")
+            return
+        self._lines += [f"got = {question}", self._check(name, expected)]
+
+    def note(self, text: str) -> None:
+        """Something that the script can't do by itself."""
+        self._lines.append(f"# {text}")
+
+    def text(self) -> str:
+        """The script."""
+        beginning = _BEGINNING.format(module=self._suite.__module__, name=self._suite.__qualname__.partition(".")[0])
+        return beginning + "".join(f"    {line}\n" for line in self._lines) + _END
+
+    def _check(self, name: str, expected: Any) -> str:
+        match expected:
+            case ErrorCode():
+                return f"assert got == {str(expected)!r}, got"
+            case float() if name == "ttl" and expected != math.inf:
+                return f"assert got is not None and abs(got - {expected!r}) < 40, got"
+            case list() if expected and isinstance(expected[0], tuple):
+                parts: list[Any] = [part[0] for part in expected]  # pyright: ignore[reportUnknownVariableType]  # answers are anything
+                if name == "xgroups":
+                    named = [(part[0], part[1]) for part in expected]  # pyright: ignore[reportUnknownVariableType]  # the same
+                    return f"assert [(group.name, group.pending) for group in got] == {named!r}, got"
+                return f"assert [entry.id for entry in got] == [{', '.join(self._written(part) for part in parts)}], got"
+            case None | bool():
+                return f"assert got is {expected}, got"
+            case _:
+                return f"assert got == {_literal(expected)}, got"
+
+    def _written(self, value: Any) -> str:
+        if isinstance(value, tuple):
+            return self._names.get(value) or repr(f"{value[0]}-{value[1]}")  # pyright: ignore[reportUnknownArgumentType]  # arguments are anything
+        if isinstance(value, list):
+            return f"[{', '.join(self._written(part) for part in value)}]"  # pyright: ignore[reportUnknownVariableType]  # the same
+        return repr(value)
+
+
+def _keyed(first: Any) -> str:
+    if isinstance(first, str):
+        return f"key({first!r})"
+    return f"[{', '.join(_keyed_part(part) for part in first)}]"
+
+
+def _keyed_part(part: str | Entry) -> str:
+    return f"Entry(key({part.key!r}), {part.value!r}, {part.ttl!r})" if isinstance(part, Entry) else f"key({part!r})"
+
+
+def _literal(value: Any) -> str:
+    return "math.inf" if value == math.inf else repr(value)

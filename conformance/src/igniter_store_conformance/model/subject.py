@@ -1,0 +1,126 @@
+"""An adapter as the model sees it: asked with short names and the reference's ids, answering in the reference's terms.
+
+Rule: what a backend chooses by itself is translated: its ids become the reference's, a token becomes True.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from igniter_store.contract import Entry, GroupInfo, PendingEntry, StoreError, StreamEntry
+from igniter_store.contract.stream_ids import parse, spell
+
+from igniter_store_conformance.model.reference import NOTHING, Id, is_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from igniter_store_conformance.trial import FullAdapter, Trial
+
+UNKNOWN: Final[Id] = (7, 7)
+"""An id that no stream ever gave out."""
+
+_CLOSE: Final = 40.0  # seconds that may really go by in a run: answers in seconds agree when they are no further apart
+_OF_MANY_KEYS: Final = {"delete", "mget", "mset"}
+
+
+class Subject:
+    """One open adapter, and what the reference calls its ids.
+
+    Args:
+        trial: whose keys are used.
+        adapter: who is asked, when it isn't the trial's first client.
+        numbered: True when the reference gives ids of its own; False when it takes the backend's.
+    """
+
+    def __init__(self, trial: Trial, adapter: FullAdapter | None = None, *, numbered: bool = True) -> None:
+        self.trial: Final = trial
+        self.adapter: Final = trial.adapter if adapter is None else adapter
+        self._numbered = numbered
+        self._real: dict[Id, str] = {}
+        self._numbers: dict[str, dict[str, Id]] = {}
+        self._tokens: dict[str, int] = {}
+
+    async def ask(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any], *, new_id: Id | None = None) -> Any:
+        """The adapter's answer, or the code of the error that it raised; an id that it gives is `new_id` from now on."""
+        try:
+            answer = await getattr(self.adapter, name)(*self.own_arguments(name, arguments), **self.own_options(options))
+        except StoreError as error:
+            return error.code
+        if name == "xadd":
+            return self._learned(arguments[0], answer, new_id)
+        if name == "acquire":
+            return None if answer is None else self._grown(options["token_key"], answer)
+        return self._told(arguments[0] if arguments and isinstance(arguments[0], str) else "", answer)
+
+    def own_arguments(self, name: str, arguments: Sequence[Any]) -> list[Any]:
+        """The arguments with complete keys and real ids."""
+        if name in _OF_MANY_KEYS:
+            return [[self._own_key(part) for part in arguments[0]]]
+        return [self.trial.key(arguments[0]), *(self._own(argument) for argument in arguments[1:])]
+
+    def own_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with complete keys and real ids."""
+        return {name: self.trial.key(value) if name == "token_key" else self._own(value) for name, value in options.items()}
+
+    def forget(self, stream: str) -> None:
+        """The stream is gone: the next one of its name begins anew."""
+        self._numbers.pop(stream, None)
+
+    def _own_key(self, part: str | Entry) -> str | Entry:
+        return Entry(self.trial.key(part.key), part.value, part.ttl) if isinstance(part, Entry) else self.trial.key(part)
+
+    def _own(self, argument: Any) -> Any:
+        if is_id(argument):
+            return self._real.get(argument) or spell(argument)
+        if isinstance(argument, list):
+            return [self._own(part) for part in argument]  # pyright: ignore[reportUnknownVariableType]  # arguments are anything
+        return argument
+
+    def _learned(self, stream: str, real: Any, new_id: Id | None) -> Id:
+        number = parse(real) if isinstance(real, str) else None
+        assert number is not None, f"xadd returned {real!r}, which is no id"
+        if not self._numbered or new_id is None:
+            return number
+        known = self._numbers.setdefault(stream, {})
+        assert all(number > (parse(older) or NOTHING) for older in known), f"xadd returned {real!r}, and the stream had later ids"
+        known[real] = new_id
+        self._real[new_id] = real
+        return new_id
+
+    def _grown(self, token_key: str, token: Any) -> bool:
+        assert type(token) is int, f"acquire returned {token!r}, which is no token"
+        if self._numbered:
+            assert token > self._tokens.get(token_key, 0), "acquire returned a token that is not greater than the one before"
+            self._tokens[token_key] = token
+        return True
+
+    def _told(self, stream: str, answer: Any) -> Any:
+        match answer:
+            case list():
+                return [self._told(stream, part) for part in answer]  # pyright: ignore[reportUnknownVariableType]  # answers are anything
+            case StreamEntry():
+                return (self._id(stream, answer.id), dict(answer.fields))
+            case PendingEntry():
+                return (self._id(stream, answer.id), answer.consumer, float(answer.idle), answer.deliveries)
+            case GroupInfo():
+                return (answer.name, answer.pending, self._id(stream, answer.last_delivered_id))
+            case _:
+                return answer
+
+    def _id(self, stream: str, real: str) -> Id:
+        number = parse(real)
+        assert number is not None, f"{real!r} is no id"
+        return self._numbers.get(stream, {}).get(real, number)
+
+
+def agree(expected: Any, answer: Any) -> bool:
+    """True when the two say the same; seconds may differ by what a run takes."""
+    if type(expected) is not type(answer):
+        return False
+    if isinstance(expected, (list, tuple)):
+        ours, theirs = cast("Sequence[Any]", expected), cast("Sequence[Any]", answer)
+        return len(ours) == len(theirs) and all(agree(one, other) for one, other in zip(ours, theirs, strict=True))
+    if isinstance(expected, float):
+        return bool(expected == answer or abs(expected - answer) < _CLOSE)
+    return bool(expected == answer)

@@ -1,0 +1,105 @@
+"""The adapter: every capability over redis-py, one plain command or script for each method."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from igniter_store.contract import ErrorCode, StoreError, store_error
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from igniter_store_conformance.redis_py.calls import Calls
+from igniter_store_conformance.redis_py.claims import RedisPyClaims
+from igniter_store_conformance.redis_py.counters import RedisPyCounters
+from igniter_store_conformance.redis_py.errors import NAME
+from igniter_store_conformance.redis_py.keyvalue import RedisPyKeyValue
+from igniter_store_conformance.redis_py.pubsub import Listener, RedisPyPubSub
+from igniter_store_conformance.redis_py.scan import RedisPyScan
+from igniter_store_conformance.redis_py.streams import RedisPyStreams
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+
+class RedisPyAdapter(RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPubSub, RedisPyStreams, RedisPyScan):
+    """A Redis, Valkey or Dragonfly server, or fakeredis; obviously right rather than fast.
+
+    Args:
+        connect: makes a client of redis-py, with answers as bytes, RESP2, no retries and no timeout of its own; `open` calls it, and
+            `close` closes what it made. `from_url` has one.
+        timeout: seconds that a command may take, beyond the time that a blocking read waits.
+    """
+
+    name: ClassVar[str] = NAME
+
+    def __init__(self, connect: Callable[[], Redis], *, timeout: float = 5.0) -> None:
+        self._calls = Calls(connect, timeout)
+        self._listener = Listener(self._calls)
+        self._opening = asyncio.Lock()
+
+    @classmethod
+    def from_url(cls, url: str, *, timeout: float = 5.0, connect_timeout: float = 2.0, **unknown: Any) -> Self:
+        """An adapter for `redis://[user:password@]host[:port][/database]`, valkey://, rediss:// or unix:///path.
+
+        Args:
+            url: where the server is.
+            timeout: see the class.
+            connect_timeout: seconds that a connection may take to come about.
+            unknown: no other options are known.
+        """
+        if unknown:
+            raise _misconfigured(f"The adapter has no option {min(unknown)!r}; it has timeout and connect_timeout.")
+        connect = partial(client, url, connect_timeout)
+        try:
+            connect()
+        except ValueError:  # its message may show a password
+            raise _misconfigured("A URL looks like redis://user:password@host:6379/0, rediss://… or unix:///path.") from None
+        return cls(connect, timeout=timeout)
+
+    async def open(self) -> None:
+        async with self._opening:
+            if self.is_open:
+                return
+            self._listener = Listener(self._calls)
+            try:
+                await self._calls.open()
+            except StoreError as error:
+                if error.code is ErrorCode.STORE_TIMEOUT:  # there is something, but it is no server, or not one that can be used
+                    message = "The server accepts connections and doesn't answer. Is it the right port?"
+                    raise store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME) from error
+                raise
+            self.is_open = True
+
+    async def close(self) -> None:
+        self._calls.shut()
+        self.is_open = False
+        await self._listener.end()
+        await self._calls.close()
+
+    async def ping(self) -> float:
+        began = time.perf_counter()
+        await self._calls.ask("PING")
+        return time.perf_counter() - began
+
+
+def client(url: str, connect_timeout: float = 2.0) -> Redis:
+    """The client that the adapter wants, for a URL; it connects when it is used."""
+    untyped: Any = Redis  # from_url has no types for its options
+    made: Redis = untyped.from_url(
+        url.replace("valkey://", "redis://", 1).replace("valkeys://", "rediss://", 1),
+        protocol=2,
+        socket_connect_timeout=connect_timeout,
+        socket_timeout=None,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+    return made
+
+
+def _misconfigured(message: str) -> StoreError:
+    return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=NAME)

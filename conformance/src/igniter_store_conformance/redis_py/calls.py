@@ -1,0 +1,175 @@
+"""One command, one connection, one answer: how everything but subscriptions talks to the server.
+
+Rule: a connection carries one command at a time. One whose answer was not read to its end, whatever the reason, is closed.
+Rule: a read is tried a second time when the connection was lost; a write never, and says that it may have been applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from igniter_store.contract import ErrorCode, StoreError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+
+from igniter_store_conformance.redis_py.errors import closed, not_connected, timed_out, translated
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from redis.asyncio import Redis
+
+_CROWD: Final = 32  # connections for commands; more callers wait for one
+_GRACE: Final = 1.0  # seconds that callers get to let go when the adapter closes
+
+
+class Calls:
+    """The connections of one adapter.
+
+    Args:
+        connect: makes the client, which connects when it is used.
+        timeout: seconds that a command may take.
+    """
+
+    def __init__(self, connect: Callable[[], Redis], timeout: float) -> None:
+        self.timeout: Final = timeout
+        self._connect = connect
+        self._client: Redis | None = None
+        self._is_closed = False
+        self._crowd = asyncio.Semaphore(_CROWD)
+        self._under_way: dict[asyncio.Timeout, asyncio.Future[None]] = {}
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` has begun and `open` hasn't since."""
+        return self._is_closed
+
+    async def open(self) -> None:
+        """Make the client, and see whether the server answers."""
+        self._is_closed = False
+        self._crowd = asyncio.Semaphore(_CROWD)  # belongs to the loop that the adapter was opened in
+        self._client = self._connect()
+        try:
+            await self.ask("PING")
+        except BaseException:
+            client, self._client = self._client, None
+            await client.aclose()
+            raise
+
+    def shut(self) -> None:
+        """Let no more calls in, and end those that wait."""
+        self._is_closed = True
+        for limit in self._under_way:
+            limit.reschedule(0)
+
+    async def close(self) -> None:
+        """Close all connections, once every call has let go of its own."""
+        if self._under_way:
+            await asyncio.wait(list(self._under_way.values()), timeout=_GRACE)
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def ask(self, *words: Any, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> Any:
+        """The answer to a command that changes nothing.
+
+        Args:
+            words: the command and its arguments.
+            code: for a refusal that has no code of its own.
+        """
+        try:
+            return await self._once(words, code, 0, self._crowd, writes=False)
+        except StoreError as error:
+            if error.code is not ErrorCode.STORE_CONNECTION_FAILED or not error.retryable:
+                raise
+            return await self._once(words, code, 0, self._crowd, writes=False)
+
+    async def see(self, name: str, keys: Sequence[str], *arguments: Any) -> Any:
+        """The answer to the script of this name, which changes nothing."""
+        return await self.ask("EVAL", script(name), len(keys), *keys, *arguments)
+
+    async def tell(self, *words: Any, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> Any:
+        """The answer to a command that changes something; arguments as `ask`."""
+        return await self._once(words, code, 0, self._crowd, writes=True)
+
+    async def run(self, name: str, keys: Sequence[str], *arguments: Any, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> Any:
+        """The answer to the script of this name, which changes something."""
+        return await self.tell("EVAL", script(name), len(keys), *keys, *arguments, code=code)
+
+    async def wait(self, seconds: float, *words: Any) -> Any:
+        """The answer to a command that may wait for so many seconds at the server, on a connection that keeps nobody else waiting."""
+        return await self._once(words, ErrorCode.STORE_OPERATION_FAILED, seconds, contextlib.nullcontext(), writes=True)
+
+    async def _once(
+        self,
+        words: Sequence[Any],
+        code: ErrorCode,
+        wait: float,
+        crowd: contextlib.AbstractAsyncContextManager[Any],
+        *,
+        writes: bool,
+    ) -> Any:
+        is_sent = False
+        try:
+            async with self.limit(self.timeout + wait), crowd:
+                for _ in range(_CROWD):
+                    async with self.connection() as connection:
+                        is_sent = writes
+                        if await _is_sent(connection, words):
+                            return await connection.read_response()
+                        is_sent = False
+                raise RedisConnectionError("Every connection was closed before it could be written to.")
+        except StoreError:  # some are TimeoutErrors and ConnectionErrors, too
+            raise
+        except TimeoutError as error:
+            raise (closed() if self._is_closed else timed_out(self.timeout, maybe_applied=is_sent)) from error
+        except (RedisError, OSError) as error:
+            raise translated(error, code, maybe_applied=is_sent) from error
+
+    @contextlib.asynccontextmanager
+    async def limit(self, seconds: float) -> AsyncGenerator[None]:
+        """Within the block, raise `TimeoutError` after so many seconds, or when the adapter closes."""
+        if self._client is None or self._is_closed:
+            raise closed() if self._is_closed else not_connected()
+        done = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(seconds) as limit:
+            self._under_way[limit] = done
+            try:
+                yield
+            finally:
+                del self._under_way[limit]
+                done.set_result(None)
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncGenerator[Any]:
+        """A connection of the pool, for one command. Whoever is interrupted in reading leaves it closed: redis-py sees to that."""
+        if self._client is None:
+            raise closed() if self._is_closed else not_connected()
+        pool: Any = self._client.connection_pool
+        # One turn of the loop, in which it hears of connections that were closed while they were idle: the pool then replaces them.
+        await asyncio.sleep(0)
+        connection = await pool.get_connection()
+        try:
+            yield connection
+        finally:
+            await pool.release(connection)
+
+
+async def _is_sent(connection: Any, words: Sequence[Any]) -> bool:
+    # False when the connection is one that was reset while it was idle, which redis-py doesn't notice before it writes. Not all of the
+    # command has left us then, so the server can't have done it, and another connection may take it.
+    try:
+        await connection.send_command(*words)
+    except (RedisConnectionError, OSError):
+        return False
+    return True
+
+
+@cache
+def script(name: str) -> str:
+    """The text of a script."""
+    return (resources.files("igniter_store_conformance.redis_py") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")

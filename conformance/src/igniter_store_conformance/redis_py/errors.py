@@ -1,0 +1,104 @@
+"""From redis-py's exceptions to `StoreError`s: one table of the server's words, and one translator.
+
+Rule: of what the server says only its first word is read; the rest of the text differs from version to version.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from igniter_store.contract import ErrorCode, StoreError, store_error
+from redis import exceptions as redis
+
+NAME: Final = "redis"
+
+# The server's word: the code, whether the same call may succeed later, and what to do.
+_WORDS: Final = {
+    "AUTH": (ErrorCode.STORE_CONNECTION_FAILED, False, "The server wants another user or password; correct the URL."),
+    "NOPERM": (ErrorCode.STORE_OPERATION_FAILED, False, "The server's rules forbid this user the command; allow it, or use another user."),
+    "OOM": (ErrorCode.STORE_OPERATION_FAILED, True, "The server has no memory left; give it more, or let keys expire."),
+    "READONLY": (ErrorCode.STORE_CONNECTION_FAILED, True, "The server is a replica now; try again when the new primary is reached."),
+    "LOADING": (ErrorCode.STORE_CONNECTION_FAILED, True, "The server is still loading its data; try again."),
+    "MASTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The replica has lost its primary; try again."),
+    "CLUSTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The cluster isn't whole; try again."),
+    "TRYAGAIN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The cluster is moving the keys; try again."),
+    "MOVED": (ErrorCode.STORE_OPERATION_FAILED, False, "The server is a node of a cluster, and has other keys; use a client for clusters."),
+    "ASK": (ErrorCode.STORE_OPERATION_FAILED, False, "The server is a node of a cluster, and has other keys; use a client for clusters."),
+    "CROSSSLOT": (ErrorCode.STORE_OPERATION_FAILED, False, "A cluster does this only for keys of one slot."),
+    "BUSY": (ErrorCode.STORE_TIMEOUT, True, "A script keeps the server busy; try again, or end the script."),
+    "NOGROUP": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, "There is no such group, or no such stream; create it before reading."),
+    "WRONGTYPE": (ErrorCode.STORE_OPERATION_FAILED, False, "The key holds another kind of value; use another key, or delete this one."),
+}
+_SAME: Final = {"NOAUTH": "AUTH", "WRONGPASS": "AUTH", "UNBLOCKED": "NOGROUP"}
+
+# redis-py takes the word away from errors that it has a class for; the narrower class first.
+_CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (redis.BusyLoadingError, "LOADING"),
+    (redis.AuthenticationError, "AUTH"),
+    (redis.AuthenticationWrongNumberOfArgsError, "AUTH"),
+    (redis.NoPermissionError, "NOPERM"),
+    (redis.OutOfMemoryError, "OOM"),
+    (redis.ReadOnlyError, "READONLY"),
+    (redis.MasterDownError, "MASTERDOWN"),
+    (redis.ClusterDownError, "CLUSTERDOWN"),
+    (redis.TryAgainError, "TRYAGAIN"),
+    (redis.MovedError, "MOVED"),
+    (redis.AskError, "ASK"),
+    (redis.ClusterCrossSlotError, "CROSSSLOT"),
+)
+
+# What went wrong inside a script: Redis 6.2 puts words of its own before the server's.
+_IN_SCRIPT: Final = re.compile(r"(?:ERR Error running script.*?|@user_script): ?\d*:? ?-?([A-Z]+) ", re.DOTALL)
+
+
+def closed() -> StoreError:
+    """What every operation of a closed adapter raises."""
+    return store_error(ErrorCode.STORE_CLOSED, "The adapter is closed. Open it again, or stop using it before you close it.", backend=NAME)
+
+
+def not_connected() -> StoreError:
+    """What every operation raises before `open`."""
+    return store_error(ErrorCode.STORE_NOT_CONNECTED, "The adapter isn't open yet. Await open() first.", backend=NAME)
+
+
+def timed_out(seconds: float, *, maybe_applied: bool) -> StoreError:
+    """No answer came within so many seconds."""
+    message = f"The server didn't answer within {seconds:g} seconds. Try again, or give the adapter a longer timeout."
+    return store_error(ErrorCode.STORE_TIMEOUT, message, backend=NAME, maybe_applied=maybe_applied)
+
+
+def malformed_id(code: ErrorCode) -> StoreError:
+    """An id or a bound of a stream that is none."""
+    return store_error(code, 'An id is malformed, so nothing was done. Ids look like "1700000000000-0".', backend=NAME)
+
+
+def word_of(error: Exception) -> str:
+    """The server's own word for what it refused ("WRONGTYPE"); "" for what is no refusal."""
+    for kind, word in _CLASSES:
+        if isinstance(error, kind):
+            return word
+    if not isinstance(error, redis.ResponseError):
+        return ""
+    text = str(error)
+    inside = _IN_SCRIPT.match(text)
+    word = inside[1] if inside is not None else text.split(" ", 1)[0]
+    return _SAME.get(word, word)
+
+
+def translated(error: Exception, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED, *, maybe_applied: bool = False) -> StoreError:
+    """The error for what redis-py raised.
+
+    Args:
+        error: what it raised.
+        code: for refusals that the table doesn't know.
+        maybe_applied: what to say if the connection was lost, with nobody knowing how far the command got.
+    """
+    word = word_of(error)
+    if word in _WORDS:
+        known, is_retryable, message = _WORDS[word]
+        return store_error(known, message, backend=NAME, retryable=is_retryable, details={"word": word})
+    if word:
+        return store_error(code, "The server refused the command; its own words are in __cause__.", backend=NAME, details={"word": word})
+    message = "The server can't be reached, or has closed the connection. Is it there, and is the URL right?"
+    return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, maybe_applied=maybe_applied)

@@ -1,0 +1,35 @@
+"""A way around the adapter: redis-py's client, as anybody would use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from igniter_store_conformance.redis_py.adapter import client
+
+
+class RedisOracle:
+    """Reads and writes what the server holds, over connections of its own.
+
+    Args:
+        url: where the server is; not through a proxy, unless its faults are meant for the oracle, too.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def peek(self, key: str) -> bytes | None:
+        """The bytes that the server holds under this complete key."""
+        redis: Any = client(self._url)  # its types leave open whether answers are decoded
+        try:
+            value: bytes | None = await redis.get(key)
+        finally:
+            await redis.aclose()
+        return value
+
+    async def poke(self, key: str, value: bytes) -> None:
+        """Put bytes under this complete key, without a TTL."""
+        redis = client(self._url)
+        try:
+            await redis.set(key, value)
+        finally:
+            await redis.aclose()

@@ -1,0 +1,135 @@
+"""The matrix of clauses and adapters, for every form that shows it: the columns with their labels, the rows in the order of the contract.
+
+Rule: a clause of which this kit knows nothing, from a report of a newer one, is shown too, in a section of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence  # noqa: TC003 - msgspec looks at the annotations
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from igniter_store_conformance.clauses import SECTIONS
+from igniter_store_conformance.report.results import AdapterRun  # noqa: TC001 - msgspec looks at the annotations
+from igniter_store_conformance.report.verdict import ClauseState, Verdict, clause_state, verdict
+from igniter_store_conformance.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from igniter_store_conformance.report.results import Report
+
+CAPABILITIES: Final = tuple(dict.fromkeys(section.capability.__name__ for section in SECTIONS if section.capability.__name__ != "Adapter"))
+"""The names of all that an adapter may offer, in the order of the contract."""
+
+_OTHERS: Final = "Clauses that this version of the kit does not have"
+_CORE: Final = ("Adapter", "KeyValue")
+
+
+class Column(Struct, frozen=True):
+    """One adapter.
+
+    Attributes:
+        label: what it is called in this report; no two columns have the same.
+        run: what was measured.
+        verdict: what is to be said of it.
+        offered: its capabilities, in the order of the contract.
+        lacking: those that it does not offer; empty when nobody knows, since no adapter was ever made.
+    """
+
+    label: str
+    run: AdapterRun
+    verdict: Verdict
+    offered: Sequence[str]
+    lacking: Sequence[str]
+
+
+class Row(Struct, frozen=True):
+    """One clause, and what it came to in each column."""
+
+    id: str
+    sentence: str
+    cells: Sequence[ClauseState]
+
+
+class Rows(Struct, frozen=True):
+    """The clauses of one section of the contract."""
+
+    title: str
+    capability: str
+    rows: Sequence[Row]
+
+
+class Matrix(Struct, frozen=True):
+    """The whole of it."""
+
+    columns: Sequence[Column]
+    sections: Sequence[Rows]
+
+
+def matrix(report: Report) -> Matrix:
+    """What every clause came to for every adapter."""
+    columns = [_column(label, run) for label, run in zip(_labels(report.runs), report.runs, strict=True)]
+    sentences = {result.clause: result.sentence for run in report.runs for result in run.results}
+    sections: list[Rows] = []
+    for section in SECTIONS:
+        rows = [_row(clause.id, sentences.pop(clause.id, "") or clause.sentence, report.runs) for clause in section.clauses]
+        sections.append(Rows(section.title, section.capability.__name__, rows))
+    if sentences:  # whatever is left
+        sections.append(Rows(_OTHERS, "", [_row(clause, sentence, report.runs) for clause, sentence in sentences.items()]))
+    return Matrix(columns, sections)
+
+
+class Score(Struct, frozen=True):
+    """How many of the clauses that apply are kept, for one group of them."""
+
+    group: str
+    kept: int
+    applying: int
+
+
+def scores(table: Matrix, place: int) -> list[Score]:
+    """The scores of a column, core first, then one for each further capability; nothing for what does not apply."""
+    kept: dict[str, int] = {}
+    applying: dict[str, int] = {}
+    for section in table.sections:
+        group = "core" if section.capability in _CORE else section.capability.lower()
+        for row in section.rows:
+            state = row.cells[place].state
+            if state in {None, State.LACKS, State.NOT_SCORED}:
+                continue
+            applying[group] = applying.get(group, 0) + 1
+            kept[group] = kept.get(group, 0) + (state is State.PASSED)
+    return [Score(group, kept[group], number) for group, number in applying.items()]
+
+
+def _column(label: str, run: AdapterRun) -> Column:
+    offered = [name for name in CAPABILITIES if name in run.capabilities]
+    lacking = [name for name in CAPABILITIES if name not in run.capabilities] if run.adapter else []
+    return Column(label, run, verdict(run), offered, lacking)
+
+
+def _row(clause: str, sentence: str, runs: Sequence[AdapterRun]) -> Row:
+    cells = [clause_state([result for result in run.results if result.clause == clause]) for run in runs]
+    return Row(clause, sentence, cells)
+
+
+def _labels(runs: Sequence[AdapterRun]) -> list[str]:
+    """The shortest label for each column that tells it from the others; numbers where nothing does."""
+    labels = [run.adapter or run.class_name for run in runs]
+    tellings: tuple[Callable[[AdapterRun], str], ...] = (
+        lambda run: run.environment.server,
+        lambda run: run.class_name,
+        lambda run: run.environment.python,
+        lambda run: run.environment.platform,
+    )
+    for telling in tellings:
+        labels = [_told_apart(place, labels, runs, telling) for place in range(len(runs))]
+    return [f"{label} ({labels[: place + 1].count(label)})" if labels.count(label) > 1 else label for place, label in enumerate(labels)]
+
+
+def _told_apart(place: int, labels: Sequence[str], runs: Sequence[AdapterRun], telling: Callable[[AdapterRun], str]) -> str:
+    told = telling(runs[place])
+    alike = {telling(run) for label, run in zip(labels, runs, strict=True) if label == labels[place]}
+    return f"{labels[place]} {told}" if told and len(alike) > 1 else labels[place]

@@ -1,0 +1,90 @@
+"""What the end of a pytest run says of the adapters, in a few plain lines for each.
+
+Rule: short unless asked: reasons in groups, and with -v (or -ra, -rs) every test that was not exercised by name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from igniter_store_conformance.report.matrix import matrix
+from igniter_store_conformance.report.verdict import Outcome, is_stale
+from igniter_store_conformance.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from igniter_store_conformance.report.matrix import Column
+    from igniter_store_conformance.report.results import Report, Result
+
+_COLOURS: Final = {
+    Outcome.CONFORMANT: "green",
+    Outcome.EXCEPT: "yellow",
+    Outcome.NOT_MEASURED: "yellow",
+    Outcome.NOT_CONFORMANT: "red",
+    Outcome.NO_VERDICT: "red",
+}
+
+
+def summary(report: Report, *, detailed: bool = False) -> Iterator[tuple[str, str]]:
+    """Lines, each with its colour or an empty string.
+
+    Args:
+        report: what was measured.
+        detailed: name every test that was not exercised or lacks something, not only the reasons.
+    """
+    for column in matrix(report).columns:
+        yield from _adapter(column, detailed=detailed)
+
+
+def counted(column: Column) -> str:
+    """The counts of all states, and of what did not run at all."""
+    parts = [f"{number} {state}" for state, number in column.run.counts().items()]
+    return ", ".join(parts + ([f"{column.run.missing} not run"] if column.run.missing else []))
+
+
+def grouped(results: list[Result]) -> dict[str, list[Result]]:
+    """The results by their reason."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.detail, []).append(result)
+    return groups
+
+
+def failures(column: Column) -> list[Result]:
+    """The failed tests to be shown: one will do when the harness fails, and each test with it for the same reason."""
+    failed = column.run.of_state(State.FAILED)
+    return failed if column.run.adapter else failed[:1]
+
+
+def headline(column: Column, result: Result) -> str:
+    """What to call a failure: by its clause, unless it is the harness's, which says nothing about any clause."""
+    return f"{result.clause} fails" if column.run.adapter else "the harness fails"
+
+
+def _adapter(column: Column, *, detailed: bool) -> Iterator[tuple[str, str]]:
+    run = column.run
+    yield f"{column.label}: {column.verdict.sentence}", _COLOURS[column.verdict.outcome]
+    yield f"  {run.class_name}: {counted(column)}", ""
+    if column.lacking:
+        yield f"  not offered: {', '.join(column.lacking)}", ""
+    broken = {result.clause: result.sentence for result in run.of_state(State.FAILED) if not is_stale(result)}
+    if run.adapter:
+        for clause, sentence in broken.items():
+            yield f"  {clause}: {sentence}", "red"
+    for result in run.of_state(State.KNOWN_FAILING):
+        yield f"  known failing, {result.clause}: {result.test} ({result.detail})", ""
+    for result in run.of_state(State.NOT_SCORED):
+        yield f"  not scored, {result.clause}: {result.test} ({result.detail})", ""
+    for state, verb in ((State.NOT_EXERCISED, "it would need"), (State.LACKS, "because")):
+        yield from _left_out(run.of_state(state), f"{state}, {verb}", detailed=detailed or state is State.NOT_EXERCISED, named=detailed)
+
+
+def _left_out(results: list[Result], intro: str, *, detailed: bool, named: bool) -> Iterator[tuple[str, str]]:
+    if not detailed:
+        return
+    for reason, those in grouped(results).items():
+        yield f"  {intro} {reason} ({len(those)})", ""
+        if named:
+            for result in those:
+                yield f"    {result.clause} {result.test}", ""

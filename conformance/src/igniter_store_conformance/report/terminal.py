@@ -1,0 +1,123 @@
+"""The report on a terminal: for each adapter its verdict and what failed, then the matrix of clauses and adapters.
+
+Rule: a state is a word, and its colour only repeats it.
+Rule: nothing that an adapter said is read as markup.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rich.box import SIMPLE
+from rich.table import Table
+from rich.text import Text
+
+from igniter_store_conformance.report.matrix import matrix
+from igniter_store_conformance.report.summary import counted, failures, grouped, headline
+from igniter_store_conformance.report.verdict import Outcome
+from igniter_store_conformance.states import State
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from igniter_store_conformance.report.matrix import Column, Matrix
+    from igniter_store_conformance.report.results import Report, Result
+    from igniter_store_conformance.report.verdict import ClauseState
+
+_VERDICT_STYLES: Final = {
+    Outcome.CONFORMANT: "bold green",
+    Outcome.EXCEPT: "bold yellow",
+    Outcome.NOT_MEASURED: "bold yellow",
+    Outcome.NOT_CONFORMANT: "bold red",
+    Outcome.NO_VERDICT: "bold red",
+}
+_STATE_STYLES: Final = {
+    State.PASSED: "green",
+    State.FAILED: "bold red",
+    State.LACKS: "dim",
+    State.NOT_EXERCISED: "yellow",
+    State.KNOWN_FAILING: "magenta",
+    State.NOT_SCORED: "cyan",
+}
+_DIFFERENCE_LINES: Final = 12  # of a failure; the reports in files have all of it
+_WIDEST_SENTENCE: Final = 72
+_NARROWEST_SENTENCE: Final = 20
+_CLAUSE_WIDTH: Final = 8
+_STATE_WIDTH: Final = 13  # "not exercised", "known failing"
+_GAP: Final = 2
+
+
+def show(report: Report, console: Console, *, whole_matrix: bool = True) -> None:
+    """Print all of it.
+
+    Args:
+        report: what was measured.
+        console: where to.
+        whole_matrix: also the clauses of which no test ran.
+    """
+    table = matrix(report)
+    if any(column.run.adapter for column in table.columns):
+        console.print(_matrix(table, console.width, whole=whole_matrix))
+    for column in table.columns:
+        for result in failures(column):
+            _show_failure(column, result, console)
+    for column in table.columns:
+        _show_adapter(column, console)
+
+
+def _matrix(table: Matrix, width: int, *, whole: bool) -> Table:
+    shown = Table(box=SIMPLE, pad_edge=False, expand=False)
+    shown.add_column("clause", no_wrap=True)
+    # The sentences get what the adapters leave.
+    left = width - _CLAUSE_WIDTH - sum(max(len(column.label), _STATE_WIDTH) + _GAP for column in table.columns)
+    room = max(_NARROWEST_SENTENCE, min(_WIDEST_SENTENCE, left))
+    shown.add_column("promise", max_width=room, no_wrap=True, overflow="ellipsis", style="dim")
+    for column in table.columns:
+        shown.add_column(Text(column.label), no_wrap=True)
+    for section in table.sections:
+        rows = [row for row in section.rows if whole or any(cell.state is not None for cell in row.cells)]
+        if rows:
+            shown.add_row("", Text(section.title, style="bold"))
+        for row in rows:
+            shown.add_row(Text(row.id), Text(row.sentence), *(_cell(cell) for cell in row.cells))
+    return shown
+
+
+def _cell(cell: ClauseState) -> Text:
+    return Text(cell.word, style="dim" if cell.state is None else "yellow" if cell.partial else _STATE_STYLES[cell.state])
+
+
+def _show_failure(column: Column, result: Result, console: Console) -> None:
+    title = headline(column, result)
+    console.rule(Text(f"{column.label}: {title}", style="bold red"), align="left", style="red")
+    if column.run.adapter:
+        console.print(Text(result.sentence, style="bold"))
+        console.print(Text(f"{result.test}: {result.promise}"))
+        console.print()
+    lines = (result.difference or result.detail).splitlines()
+    for line in lines[:_DIFFERENCE_LINES]:
+        console.print(Text(f"    {line}", style="red"))
+    if len(lines) > _DIFFERENCE_LINES:
+        console.print(Text(f"    ... and {len(lines) - _DIFFERENCE_LINES} lines more; --report html=FILE has them all", style="dim"))
+    console.print()
+    if result.hint and column.run.adapter:
+        console.print(Text.assemble(("where to look  ", "bold"), capitalized(result.hint)))
+    console.print(Text.assemble(("to run it again  ", "bold"), result.again), soft_wrap=True)
+    console.print()
+
+
+def _show_adapter(column: Column, console: Console) -> None:
+    run = column.run
+    console.print(Text.assemble((f"{column.label}: {column.verdict.sentence}", _VERDICT_STYLES[column.verdict.outcome])))
+    console.print(Text(f"  {counted(column)}"))
+    if column.lacking:
+        console.print(Text(f"  not offered: {', '.join(column.lacking)}"))
+    for result in run.of_state(State.KNOWN_FAILING, State.NOT_SCORED):
+        console.print(Text(f"  {result.state}, {result.clause}: {result.test} ({result.detail})"))
+    for need, results in grouped(run.of_state(State.NOT_EXERCISED)).items():
+        console.print(Text(f"  {len(results)} not exercised, would need {need}"))
+
+
+def capitalized(text: str) -> str:
+    """The text, beginning like a sentence."""
+    return text[:1].upper() + text[1:]

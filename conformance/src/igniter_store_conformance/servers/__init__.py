@@ -1,0 +1,44 @@
+"""Real servers for tests: found, started, broken and ended.
+
+    with servers.start("valkey", proxied=True) as server:
+        adapter = MyAdapter(server.url)
+        await server.proxy.cut()
+        await server.restart()
+
+Rule: a server that is already there is never touched, unless the environment names its URL; and then it is only talked to.
+Rule: what was started here ends with `close`, with the interpreter, or with its sudden death, and leaves nothing behind.
+"""
+
+from igniter_store_conformance.servers.cluster import Cluster, start_cluster
+from igniter_store_conformance.servers.finding import ServerMissing, Target, available, find, kinds
+from igniter_store_conformance.servers.process import ServerProcess
+from igniter_store_conformance.servers.refusals import Refusal
+from igniter_store_conformance.servers.resp import Address, Exchange, Refused
+from igniter_store_conformance.servers.sentinel import SentinelSet, start_sentinel
+from igniter_store_conformance.servers.server import NotControllable, Server, ServerFailed
+from igniter_store_conformance.servers.sharing import find_or_skip, or_skip, required, shared, start
+
+__all__ = [
+    "Address",
+    "Cluster",
+    "Exchange",
+    "NotControllable",
+    "Refusal",
+    "Refused",
+    "SentinelSet",
+    "Server",
+    "ServerFailed",
+    "ServerMissing",
+    "ServerProcess",
+    "Target",
+    "available",
+    "find",
+    "find_or_skip",
+    "kinds",
+    "or_skip",
+    "required",
+    "shared",
+    "start",
+    "start_cluster",
+    "start_sentinel",
+]

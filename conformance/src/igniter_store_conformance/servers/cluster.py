@@ -1,0 +1,134 @@
+"""A cluster: three primaries that share the keys, each with a replica."""
+
+from __future__ import annotations
+
+import binascii
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from igniter_store_conformance.servers.gathering import start_all, startable, until
+from igniter_store_conformance.servers.process import ServerProcess
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from igniter_store_conformance.servers.finding import Target
+
+SLOTS: Final = 16_384
+_PRIMARIES: Final = 3
+_ARGUMENTS: Final = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000")
+
+
+def slot_of(key: str) -> int:
+    """The slot that a key is in: that of what stands in its first braces, if anything does, else of all of it."""
+    data = key.encode()
+    before, opened, rest = data.partition(b"{")
+    tag, closed, _ = rest.partition(b"}")
+    del before
+    return binascii.crc_hqx(tag if opened and closed and tag else data, 0) % SLOTS
+
+
+class Cluster:
+    """Six nodes; `with servers.start_cluster("valkey") as cluster:`. A node that is asked for another's key answers MOVED.
+
+    Attributes:
+        primaries: the three nodes that had the slots in the beginning, in the order of the slots.
+        replicas: the three nodes that followed them, in the same order.
+    """
+
+    def __init__(self, target: Target | str) -> None:
+        program = startable(target)
+        with ExitStack() as owner:
+            nodes = start_all([partial(ServerProcess, program, arguments=_ARGUMENTS)] * (2 * _PRIMARIES), owner)
+            self.primaries, self.replicas = nodes[:_PRIMARIES], nodes[_PRIMARIES:]
+            self._join()
+            self._owner = owner.pop_all()
+
+    @property
+    def nodes(self) -> list[ServerProcess]:
+        """All six."""
+        return [*self.primaries, *self.replicas]
+
+    @property
+    def urls(self) -> list[str]:
+        """The URLs of all nodes; clients find the others from any of them."""
+        return [node.url for node in self.nodes]
+
+    def owner(self, key: str) -> ServerProcess:
+        """The node that has `key` now. It blocks."""
+        slot = slot_of(key)
+        asked = next(node for node in self.nodes if node.is_running)
+        with asked.exchange() as exchange:
+            ranges = exchange.ask("CLUSTER", "SLOTS")
+        for one in ranges if isinstance(ranges, list) else []:
+            match one:
+                case [int(first), int(last), [_, int(port), *_], *_] if first <= slot <= last:
+                    return next(node for node in self.nodes if node.address.port == port)
+                case _:
+                    continue
+        message = f"No node of the cluster has the slot {slot}."
+        raise LookupError(message)
+
+    def stranger(self, key: str) -> ServerProcess:
+        """A primary that hasn't `key`, and answers MOVED when asked for it. It blocks."""
+        owner = self.owner(key)
+        return next(node for node in self.primaries if node is not owner)
+
+    def close(self) -> None:
+        """End all six; twice is fine."""
+        self._owner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _join(self) -> None:
+        nodes = self.nodes
+        for number, primary in enumerate(self.primaries):
+            first, last = SLOTS * number // _PRIMARIES, SLOTS * (number + 1) // _PRIMARIES
+            with primary.exchange() as exchange:
+                exchange.ask("CLUSTER", "ADDSLOTS", *range(first, last))
+                exchange.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)  # equal ones would have to be told apart by a vote
+        with nodes[0].exchange() as exchange:
+            for node in nodes[1:]:
+                exchange.ask("CLUSTER", "MEET", node.address.host, node.address.port)
+        until("the nodes know each other", lambda: all(_state(node, "cluster_known_nodes") == str(len(nodes)) for node in nodes), nodes)
+        for primary, replica in zip(self.primaries, self.replicas, strict=True):
+            until("a replica has its primary", partial(_replicate, replica, primary), nodes)
+        until("the cluster is whole", lambda: all(_state(node, "cluster_state") == "ok" for node in nodes), nodes)
+        until("the replicas follow", lambda: all(map(_follows, self.replicas)), nodes)
+
+
+def _state(node: ServerProcess, name: str) -> str:
+    with node.exchange() as exchange:
+        return exchange.info("cluster state")[name]
+
+
+def _replicate(replica: ServerProcess, primary: ServerProcess) -> bool:
+    # Refused, and so tried again, as long as the replica doesn't know this primary well enough.
+    with primary.exchange() as exchange:
+        name = exchange.ask("CLUSTER", "MYID")
+    assert isinstance(name, bytes)
+    with replica.exchange() as exchange:
+        exchange.ask("CLUSTER", "REPLICATE", name)
+    return True
+
+
+def _follows(node: ServerProcess) -> bool:
+    with node.exchange() as exchange:
+        return exchange.info("replication").get("master_link_status") == "up"
+
+
+def start_cluster(target: Target | str) -> Cluster:
+    """Start three primaries and three replicas; some seconds, until they know each other. It blocks.
+
+    Args:
+        target: what `find` gave, or a kind to find; a program, neither URL nor container.
+
+    Raises:
+        ServerMissing, ServerFailed, NotControllable: it can't be had, doesn't come together, or is no program.
+    """
+    return Cluster(target)

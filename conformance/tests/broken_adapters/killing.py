@@ -1,0 +1,102 @@
+"""Running the suite over a broken adapter, and the table of what it finds.
+
+Rule: which clauses fail is compared with the table of the kit's README, exactly: a clause that fails for a wrong reason shows here, too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from igniter_store_conformance import CLAUSES, AdapterSuite
+from igniter_store_conformance.running import judge, clause_test_of
+from igniter_store_conformance.states import State
+from igniter_store_conformance.trial import Trial
+
+import broken_adapters
+from broken_adapters.breaking import Broken, Unswept
+
+if TYPE_CHECKING:
+    from igniter_store_conformance import Harness
+
+README: Final = Path(__file__).parent.parent.parent / "README.md"
+BEGIN: Final = "<!-- broken adapters: made by `nox -s matrix` -->"
+END: Final = "<!-- end of broken adapters -->"
+
+_LIMIT: Final = 6.0  # seconds for a test: what hangs takes all of them
+_ROW: Final = re.compile(r"^\| `(\w+)` \| .* \| ([A-Z0-9, -]+) \| ([A-Z0-9, -]*) \|$")
+
+
+def broken_classes() -> list[type[Broken]]:
+    """Every broken adapter, by module and name."""
+    found: list[type[Broken]] = []
+    for module in sorted(info.name for info in pkgutil.iter_modules(broken_adapters.__path__)):
+        members = vars(importlib.import_module(f"broken_adapters.{module}")).values()
+        found += [
+            member
+            for member in members
+            if inspect.isclass(member)
+            and issubclass(member, Broken)
+            and member not in {Broken, Unswept}
+            and member.__module__ == f"broken_adapters.{module}"
+        ]
+    return found
+
+
+def failing_tests(broken: type[Broken]) -> dict[str, list[str]]:
+    """The tests that fail over an adapter, by clause; the model's only where the adapter asks for it."""
+
+    class BrokenSuite(AdapterSuite):
+        def harness(self) -> Harness:
+            return broken.harness()
+
+    suite, failing = BrokenSuite(), dict[str, list[str]]()
+    for name in suite.clause_tests():
+        test = clause_test_of(getattr(suite, name))
+        assert test is not None
+        if not broken.is_judged_by(test.clause.id):
+            continue
+        limit = broken.limit or _LIMIT
+        trial = Trial(suite.harness(), seed=zlib.crc32(name.encode()), limit=limit / 2)
+        if judge(suite, test, trial, limit).state is State.FAILED:
+            failing.setdefault(test.clause.id, []).append(name)
+    return failing
+
+
+def in_order(clauses: set[str] | frozenset[str]) -> list[str]:
+    """Clause ids in the order of the contract."""
+    return [clause for clause in CLAUSES if clause in clauses]
+
+
+def table(found: dict[type[Broken], set[str]]) -> str:
+    """The rows of the README."""
+    lines = ["| adapter | what is wrong with it | breaks | fails besides |", "|---|---|---|---|"]
+    for broken, clauses in found.items():
+        wrong = (broken.__doc__ or "").strip().splitlines()[0].replace("|", "\\|")
+        lines.append(
+            f"| `{broken.__name__}` | {wrong} | {', '.join(in_order(broken.breaks))} | {', '.join(in_order(clauses - broken.breaks))} |"
+        )
+    return "\n".join(lines)
+
+
+def recorded() -> dict[str, set[str]]:
+    """What the README says: by an adapter's name, every clause that fails over it."""
+    rows = filter(None, (_ROW.match(line) for line in README.read_text(encoding="utf-8").splitlines()))
+    return {row[1]: {clause for part in (row[2], row[3]) for clause in part.split(", ") if clause} for row in rows}
+
+
+def main() -> None:
+    """Run everything and write the table into the README."""
+    found = {broken: set(failing_tests(broken)) for broken in broken_classes()}
+    text = README.read_text(encoding="utf-8")
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    README.write_text(f"{before}{BEGIN}\n{table(found)}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

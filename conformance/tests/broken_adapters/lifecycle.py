@@ -1,0 +1,282 @@
+"""Broken life cycles, and what cutting calls short does to careless clients."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, StoreError, Subscription, store_error
+
+from broken_adapters.breaking import Broken, others_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from igniter_store.contract import Condition, StreamEntry
+
+
+class OpenTwiceRaises(Broken):
+    """`open` of an open adapter raises."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-1"})
+
+    async def open(self) -> None:
+        if self.is_open:
+            raise store_error(ErrorCode.STORE_OPERATION_FAILED, "already open")
+        await super().open()
+
+
+class CloseBeforeOpenRaises(Broken):
+    """`close` takes a connection for granted."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-1"})
+
+    async def open(self) -> None:
+        await super().open()
+        self.__dict__["connection"] = object()
+
+    async def close(self) -> None:
+        assert self.__dict__["connection"]
+        await super().close()
+
+
+class ReconnectsByItself(Broken):
+    """`get` of a closed adapter opens it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-2"})
+
+    async def get(self, key: str) -> bytes | None:
+        if not self.is_open:
+            await self.open()
+        return await super().get(key)
+
+
+class ClosedWithAnotherCode(Broken):
+    """A closed adapter says that its connection failed."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-2"})
+
+    async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
+        try:
+            return await super().mget(keys)
+        except StoreError as error:
+            if error.code is not ErrorCode.STORE_CLOSED:
+                raise
+            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, "the connection is closed") from error
+
+
+class ClosedForGood(Broken):
+    """What `close` ended, `open` doesn't begin again."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-1", "LIF-8"})
+
+    async def open(self) -> None:
+        if "ended" not in self.__dict__:
+            await super().open()
+
+    async def close(self) -> None:
+        self.__dict__["ended"] = True
+        await super().close()
+
+
+class ForgetsWhenClosed(Broken):
+    """`close` takes the data with it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-8"})
+
+    async def close(self) -> None:
+        for key in list(self._data.values):
+            self._data.remove(key)
+        await super().close()
+
+
+class CloseLeavesATask(Broken):
+    """The task that `open` starts is ended by nobody."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
+    limit: ClassVar[float | None] = 2.0
+
+    async def open(self) -> None:
+        await super().open()
+        self.__dict__.setdefault("tasks", []).append(asyncio.create_task(asyncio.sleep(3_600)))
+
+
+class CloseLeavesAFile(Broken):
+    """The file that `open` opens is closed by nobody."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
+    files: ClassVar[list[Any]] = []
+
+    async def open(self) -> None:
+        await super().open()
+        self.files.append(tempfile.TemporaryFile())
+
+
+class CloseForgetsReaders(Broken):
+    """`close` doesn't wake those who wait for entries."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
+
+    async def close(self) -> None:
+        self._waiting.clear()
+        await super().close()
+
+
+class CloseForgetsListeners(Broken):
+    """Subscriptions go on after `close`."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
+
+    async def close(self) -> None:
+        self._subscriptions.clear()
+        await super().close()
+
+
+class ReadersSeeADriversError(Broken):
+    """Readers that wait when the adapter closes get whatever the driver says."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        try:
+            return await super().xreadgroup(stream, group, consumer, **options)
+        except StoreError as error:
+            if error.code is ErrorCode.STORE_CLOSED and options.get("block"):
+                message = "Connection closed by server."
+                raise ConnectionResetError(message) from error
+            raise
+
+
+class WritesReachOthersLater(Broken):
+    """A value is seen by other clients once this one has written the next, as without a commit."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-7"})
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        if only_if is not None or ttl is not None or not value.startswith(b"from "):
+            return await super().set(key, value, ttl=ttl, only_if=only_if)
+        pending = self.__dict__.setdefault("pending", {})
+        if key in pending:
+            await super().set(key, pending[key])
+        pending[key] = value
+        return True
+
+
+class NotOpenWithItsOwnWords(Broken):
+    """Before `open` an operation trips over what isn't there."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-8"})
+
+    async def open(self) -> None:
+        await super().open()
+        self.__dict__["connection"] = object()
+
+    async def get(self, key: str) -> bytes | None:
+        if "connection" not in self.__dict__:
+            message = "'NoneType' object has no attribute 'execute_command'"
+            raise AttributeError(message)
+        return await super().get(key)
+
+
+class NameInCapitals(Broken):
+    """The name is a sentence."""
+
+    name: ClassVar[str] = "My Backend"
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-9"})
+
+
+class Liar(Broken):
+    """It inherits `Scan`, and its methods say that they aren't implemented."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-9"})
+
+    async def delete_prefix(self, prefix: str) -> int:
+        raise NotImplementedError
+
+
+class PingSaysPong(Broken):
+    """`ping` answers with the backend's word."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-10"})
+
+    async def ping(self) -> float:
+        return "PONG"  # type: ignore[return-value]  # what is broken
+
+
+class AnswersShift(Broken):
+    """A cancelled `get` leaves its answer on the connection, and the next one takes it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4", "FLT-5"})
+
+    async def get(self, key: str) -> bytes | None:
+        answers: list[bytes | None] = self.__dict__.setdefault("answers", [])
+        answers.append(await super().get(key))
+        await others_turn()
+        return answers.pop(0)
+
+
+class OneCancelTakesAll(Broken):
+    """Callers of one tick wait for one trip; cancelling one of them cancels it for all."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4"})
+
+    async def get(self, key: str) -> bytes | None:
+        trip: asyncio.Task[None] | None = self.__dict__.get("trip")
+        if trip is None or trip.done():
+            trip = self.__dict__["trip"] = asyncio.create_task(asyncio.sleep(0))
+        await trip
+        return await super().get(key)
+
+
+class ValueThenTtl(Broken):
+    """`set` writes the value, and gives it its TTL in a second step."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4"})
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        written = await super().set(key, value, only_if=only_if)
+        if written and ttl is not None:
+            await others_turn()
+            await self.expire(key, ttl)
+        return written
+
+
+class GhostSubscription(Broken):
+    """`subscribe` enters the callback before it waits for the backend, and leaves it there when it is cancelled."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        subscription = await super().subscribe(channel, callback, on_gap=on_gap)
+        await others_turn()
+        return subscription
+
+
+class LostAnswers(Broken):
+    """A group read acknowledges what it hands out, so that an answer which is cancelled on its way is lost."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4", "STR-16"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        entries = await super().xreadgroup(stream, group, consumer, **options)
+        if entries and not options.get("history"):
+            await super().xack(stream, group, [entry.id for entry in entries])
+        return entries
+
+
+class ClosingLosesCallers(Broken):
+    """Calls that meet a close wait for ever."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
+    limit: ClassVar[float | None] = 2.0
+
+    async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
+        await others_turn()
+        if not self.is_open and "opened" in self.__dict__:
+            await asyncio.get_running_loop().create_future()
+        return await super().mget(keys)
+
+    async def open(self) -> None:
+        self.__dict__["opened"] = True
+        await super().open()

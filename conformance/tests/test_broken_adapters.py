@@ -1,0 +1,32 @@
+"""The kit finds what it is for: every broken adapter fails the clause that it breaks, and the whole one passes."""
+
+from __future__ import annotations
+
+import pytest
+from broken_adapters import killing
+from broken_adapters.breaking import Broken
+from igniter_store_conformance import CLAUSES
+
+RECORDED = killing.recorded()
+
+
+@pytest.mark.parametrize("broken", killing.broken_classes(), ids=lambda broken: broken.__name__)
+def test_a_broken_adapter_fails_the_clauses_that_it_breaks(broken: type[Broken]) -> None:
+    failing = killing.failing_tests(broken)
+
+    assert broken.breaks <= set(failing), f"not found: {broken.__doc__}"
+    assert set(failing) == RECORDED.get(broken.__name__), f"run nox -s matrix, and look at what changed: {failing}"
+
+
+def test_the_adapter_that_is_not_broken_fails_nothing() -> None:
+    assert killing.failing_tests(Broken) == {}
+
+
+def test_the_table_lists_the_adapters_that_there_are() -> None:
+    assert list(RECORDED) == [broken.__name__ for broken in killing.broken_classes()]
+
+
+def test_every_clause_is_broken_by_somebody() -> None:
+    broken = {clause for adapter in killing.broken_classes() for clause in adapter.breaks}
+
+    assert [clause for clause in CLAUSES if clause not in broken] == []

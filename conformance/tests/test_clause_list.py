@@ -1,0 +1,104 @@
+"""The clause list, the suite and the documents say the same."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import igniter_store.contract
+import igniter_store_conformance
+from igniter_store_conformance import CLAUSES, SECTIONS, AdapterSuite
+from igniter_store_conformance.clauses import VERSIONS, is_newer, markdown
+from igniter_store_conformance.operations import OPERATIONS
+from igniter_store_conformance.running import ClauseTest, clause_test_of
+from igniter_store_conformance.trial import ALL_CAPABILITIES
+
+ROOT = Path(__file__).parent.parent.parent
+PACKAGE = Path(igniter_store_conformance.__file__).parent
+CLAUSE = re.compile(r"\b(?:LIF|KV|CTR|CLM|PUB|STR|SCN|FLT|MDL)-[1-9][0-9]*\b")
+
+
+def _tests() -> list[ClauseTest]:
+    found = [clause_test_of(getattr(AdapterSuite, name)) for name in AdapterSuite.clause_tests()]
+    return [test for test in found if test is not None]
+
+
+def test_every_clause_has_a_test() -> None:
+    assert set(CLAUSES) - {test.clause.id for test in _tests()} == set()
+
+
+def test_every_test_of_the_suite_holds_to_a_clause() -> None:
+    unmarked = [name for name in dir(AdapterSuite) if name.startswith("test") and clause_test_of(getattr(AdapterSuite, name)) is None]
+
+    assert unmarked == []
+
+
+def test_every_test_gives_the_promise_and_says_where_to_look() -> None:
+    silent = [test.name for test in _tests() if not test.promise.endswith((".", ":")) or not test.hint.endswith((".", "?"))]
+
+    assert silent == []
+
+
+def test_no_two_tests_share_a_name() -> None:
+    names = [name for base in AdapterSuite.__mro__ for name, member in vars(base).items() if clause_test_of(member) is not None]
+
+    assert len(names) == len(set(names))
+
+
+def test_no_body_returns_before_it_has_checked_anything() -> None:
+    early = [test.name for test in _tests() if re.search(r"^ {8}return\b", inspect.getsource(test.body), re.MULTILINE)]
+
+    assert early == []
+
+
+def test_the_document_is_made_from_the_list() -> None:
+    assert (ROOT / "docs" / "contract.md").read_text(encoding="utf-8") == markdown(), "run: igniter-conformance clauses > docs/contract.md"
+
+
+def test_ids_are_used_once_and_begin_as_their_section() -> None:
+    ids = [clause.id for section in SECTIONS for clause in section.clauses]
+
+    assert len(ids) == len(set(ids))
+    assert all(len({clause.id.partition("-")[0] for clause in section.clauses}) == 1 for section in SECTIONS)
+
+
+def test_versions_are_in_order_and_no_clause_is_newer_than_the_last() -> None:
+    assert all(is_newer(later, earlier) for earlier, later in zip(VERSIONS, VERSIONS[1:], strict=False))
+    assert all(clause.since in VERSIONS for clause in CLAUSES.values())
+    assert is_newer("1.10", "1.9")
+
+
+def test_no_document_or_source_names_a_clause_that_there_is_not() -> None:
+    named: dict[str, set[str]] = {}
+    for folder in ("core/src", "backends", "conformance", "docs", "examples"):
+        for file in (ROOT / folder).rglob("*"):
+            if file.suffix in {".py", ".md", ".lua"}:
+                named[str(file)] = set(CLAUSE.findall(file.read_text(encoding="utf-8"))) - set(CLAUSES)
+
+    assert {file: clauses for file, clauses in named.items() if clauses} == {}
+
+
+def test_the_list_of_operations_is_whole() -> None:
+    methods = {name for capability in ALL_CAPABILITIES for name in capability.__abstractmethods__} - {"open", "close"}
+
+    assert {operation.method for operation in OPERATIONS} == methods
+
+
+def test_the_list_of_capabilities_is_whole() -> None:
+    adapter = igniter_store.contract.Adapter
+    public = [getattr(igniter_store.contract, name) for name in igniter_store.contract.__all__]
+    capabilities = {member for member in public if inspect.isclass(member) and issubclass(member, adapter) and member is not adapter}
+
+    assert set(ALL_CAPABILITIES) == capabilities
+
+
+def test_modules_that_assert_are_known_to_pytest() -> None:
+    text = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    asserting = [
+        file.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".")
+        for file in PACKAGE.rglob("*.py")
+        if re.search(r"^ +assert ", file.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+
+    assert [module for module in asserting if f'"{module}"' not in text] == []

