@@ -98,7 +98,7 @@ def test_modules_that_assert_are_known_to_pytest() -> None:
     asserting = [
         file.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".")
         for file in PACKAGE.rglob("*.py")
-        if re.search(r"^ +assert ", file.read_text(encoding="utf-8"), re.MULTILINE)
+        if "servers" not in file.parts and re.search(r"^ +assert ", file.read_text(encoding="utf-8"), re.MULTILINE)
     ]
 
     assert [module for module in asserting if f'"{module}"' not in text] == []

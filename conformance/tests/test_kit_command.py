@@ -200,7 +200,7 @@ def test_a_wrong_name_ends_with_2_and_one_line(tell: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--clause", "KV-99"], "There is no clause KV-99. Is it KV-9 or"),
+        (["--clause", "KV99"], "There is no clause KV99. Is it KV-"),
         (["--test", "test_a_missing_key_is_non"], f"There is no test test_a_missing_key_is_non. Is it {ONE}"),
         (["--timeout", "soon"], "'soon' is no number of seconds above 0"),
         (["-n", "0"], "'0' is no number of processes, such as 4"),

@@ -1,15 +1,35 @@
-"""The in-memory backend keeps the contract."""
+"""The in-memory backend keeps the contract, by itself, through the recorder, and as a real server does."""
 
 from __future__ import annotations
 
-import secrets
-
-from igniter_store.contract import ManualClock
-from igniter_store_conformance import AdapterSuite, Harness
-from igniter_store_memory import MemoryAdapter
+from broken_adapters.breaking import memory_harness
+from igniter_store import RecordingAdapter
+from igniter_store_conformance import AdapterSuite, Harness, servers
+from igniter_store_conformance.model.clauses import ModelClauses
+from igniter_store_conformance.redis_py import redis_harness
 
 
 class TestMemory(AdapterSuite):
+    contract = "1"
+
     def harness(self) -> Harness:
-        clock, name = ManualClock(), f"memory://{secrets.token_hex(8)}"
-        return Harness(connect=lambda: MemoryAdapter.from_url(name, clock=clock), advance=clock.advance)
+        return memory_harness()
+
+
+class TestMemoryThroughTheRecorder(AdapterSuite):
+    contract = "1"
+
+    def harness(self) -> Harness:
+        return memory_harness().through(RecordingAdapter)
+
+
+class TestMemoryBesideValkey(ModelClauses):
+    """The model asks both the same."""
+
+    contract = "1"
+
+    def harness(self) -> Harness:
+        return memory_harness()
+
+    def second_oracle(self) -> Harness:
+        return redis_harness(servers.or_skip("valkey"))

@@ -14,7 +14,9 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
         for module in (
+            "blocking",
             "cancellation",
+            "claiming",
             "claims",
             "contention",
             "counters",
@@ -22,6 +24,7 @@ pytest.register_assert_rewrite(
             "faults",
             "groups",
             "histories",
+            "inbox",
             "keyvalue",
             "lifecycle",
             "model.clauses",

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from igniter_store_conformance.blocking import BlockingReadClauses
 from igniter_store_conformance.cancellation import CancellationClauses
+from igniter_store_conformance.claiming import ClaimingClauses
 from igniter_store_conformance.claims import ClaimClauses
 from igniter_store_conformance.contention import ContentionClauses
 from igniter_store_conformance.counters import CounterClauses
 from igniter_store_conformance.expiry import ExpiryClauses
 from igniter_store_conformance.faults import FaultClauses
+from igniter_store_conformance.groups import GroupClauses
 from igniter_store_conformance.keyvalue import KeyValueClauses
 from igniter_store_conformance.lifecycle import LifecycleClauses
 from igniter_store_conformance.model.clauses import ModelClauses
 from igniter_store_conformance.outages import OutageClauses
 from igniter_store_conformance.processes import ProcessClauses
+from igniter_store_conformance.pubsub import PubSubClauses
+from igniter_store_conformance.scan import ScanClauses
+from igniter_store_conformance.streams import StreamClauses
 
 
 class AdapterSuite(
@@ -22,6 +28,12 @@ class AdapterSuite(
     FaultClauses,
     ProcessClauses,
     ContentionClauses,
+    ScanClauses,
+    BlockingReadClauses,
+    ClaimingClauses,
+    GroupClauses,
+    StreamClauses,
+    PubSubClauses,
     ClaimClauses,
     CounterClauses,
     ExpiryClauses,
@@ -31,9 +43,9 @@ class AdapterSuite(
 ):
     """Every test that an adapter has to pass.
 
-    class TestMyAdapter(AdapterSuite):
-        contract = "1"
+        class TestMyAdapter(AdapterSuite):
+            contract = "1"
 
-        def harness(self) -> Harness:
-            return Harness(connect=lambda: MyAdapter("my://localhost"))
+            def harness(self) -> Harness:
+                return Harness(connect=lambda: MyAdapter("my://localhost"))
     """

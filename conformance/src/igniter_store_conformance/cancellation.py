@@ -211,7 +211,7 @@ class CancellationClauses(Suite):
                     break
 
     @clause("PUB-5", PubSub, limit=_SLOW)
-    async def test_a_cancelled_subscribe_leaves_no_subscription(self, trial: Trial) -> None:
+    async def test_a_subscribe_that_is_cancelled_at_any_step_leaves_no_subscription(self, trial: Trial) -> None:
         """`subscribe` and `psubscribe` are cancelled at each step: nobody is called afterwards, and others subscribe as usual.
 
         If this fails, look for a callback that is entered before the backend has confirmed, and stays when the caller is gone.

@@ -175,6 +175,8 @@ class ClaimingClauses(Suite):
         await adapter.xack(stream, "group", [ids[0], ids[2]])
 
         assert ids_of(await adapter.xautoclaim(stream, "group", "heir", 0)) == [ids[1], ids[3]]
+        await adapter.xack(stream, "group", [ids[1], ids[3]])
+        assert await adapter.xautoclaim(stream, "group", "heir", 0) == []
 
         assert ids_of(await adapter.xreadgroup(stream, "group", "heir")) == ids[4:]
         assert facts(await adapter.xpending(stream, "other")) == [(added, "consumer", 1) for added in ids]

@@ -1,14 +1,16 @@
-"""The conformance kit over the adapter: once with a clock that the kit moves, once in real time, where other processes take part."""
+"""The conformance kit over the adapter: in moved time, and in real time, where other processes take part and the folder goes away."""
 
 from __future__ import annotations
 
+import fcntl
 import functools
-from typing import TYPE_CHECKING
+import hashlib
+import struct
+from typing import IO, TYPE_CHECKING
 
 import pytest
 from igniter_store.contract import ManualClock
 from igniter_store_conformance import AdapterSuite, Harness
-
 from igniter_store_folder import FolderAdapter
 
 if TYPE_CHECKING:
@@ -17,19 +19,70 @@ if TYPE_CHECKING:
 
 class _InAFolder(AdapterSuite):
     contract = "1"
-    path: Path
+    folder: Path
 
     @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path: Path) -> None:
-        self.path = tmp_path / "store"
+    def _new_folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path / "store"
 
 
 class TestInMovedTime(_InAFolder):
     def harness(self) -> Harness:
         clock = ManualClock()
-        return Harness(connect=lambda: FolderAdapter(self.path, clock=clock), advance=clock.advance)
+        return Harness(connect=lambda: FolderAdapter(self.folder, clock=clock), advance=clock.advance)
 
 
 class TestInRealTime(_InAFolder):
     def harness(self) -> Harness:
-        return Harness(connect=functools.partial(FolderAdapter, self.path))
+        connect = functools.partial(FolderAdapter, self.folder, timeout=1.0)
+        return Harness(connect=connect, server=_Disk(self.folder), oracle=_Bytes(self.folder))
+
+
+class _Disk:
+    """What a server is to others: it can be unmounted, and it can hang."""
+
+    proxy = None
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._away = folder.with_name("away")
+        self._holding: IO[bytes] | None = None
+
+    async def stop(self) -> None:
+        self._folder.rename(self._away)
+        self._folder.touch()  # so that nobody makes a new folder in its place
+
+    async def kill(self) -> None:
+        await self.stop()
+
+    async def restart(self) -> None:
+        if self._away.exists():
+            self._folder.unlink()
+            self._away.rename(self._folder)
+
+    async def pause(self) -> None:
+        self._holding = (self._folder / "lock").open("rb")
+        fcntl.flock(self._holding, fcntl.LOCK_EX)
+
+    async def resume(self) -> None:
+        if self._holding is not None:
+            self._holding.close()
+
+
+class _Bytes:
+    """The values as they stand in the files, read and written without the adapter's help."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def peek(self, key: str) -> bytes | None:
+        path = self._path(key)
+        return path.read_bytes()[16 + len(key.encode()) :] if path.exists() else None
+
+    async def poke(self, key: str, value: bytes) -> None:
+        name = key.encode()
+        self._path(key).write_bytes(struct.pack(">4sdI", b"isf1", float("inf"), len(name)) + name + value)
+
+    def _path(self, key: str) -> Path:
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        return self._folder / digest[:2] / digest[2:]

@@ -1,4 +1,7 @@
-"""The adapter: the four capabilities, operation by operation."""
+"""The adapter: its capabilities, operation by operation.
+
+Rule: what an operation reads and what it then writes stand in one `step`, which nobody comes between.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from igniter_store.contract import (
 )
 
 from igniter_store_folder.files import Record, is_name
-from igniter_store_folder.life_cycle import FolderLifeCycle, step
+from igniter_store_folder.life_cycle import FolderLifeCycle
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,134 +45,152 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
         timeout: seconds that an operation waits for the others; then it raises `STORE_TIMEOUT`.
     """
 
-    @step
-    def get(self, key: str) -> bytes | None:
-        record = self.files.load(key)
+    async def get(self, key: str) -> bytes | None:
+        record = await self.alone(lambda: self.files.load(key))
         return None if record is None else record.value
 
-    @step
-    def getdel(self, key: str) -> bytes | None:
-        record = self.files.load(key)
-        if record is None:
-            return None
-        self.files.remove(key)
-        return record.value
+    async def getdel(self, key: str) -> bytes | None:
+        def step() -> bytes | None:
+            record = self.files.load(key)
+            if record is None:
+                return None
+            self.files.remove(key)
+            return record.value
 
-    @step
-    def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
-        if only_if is not None and self._is_there(key) != (only_if == "present"):
-            return False
-        self.files.store(Record(key, value, self._deadline(ttl)))
-        return True
+        return await self.alone(step)
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        def step() -> bool:
+            if only_if is not None and self._is_there(key) != (only_if == "present"):
+                return False
+            self._store(key, value, ttl)
+            return True
+
+        return await self.alone(step)
 
     async def delete(self, keys: Sequence[str]) -> int:
-        # A copy, here and below: a cancelled caller may go on to change his list while the step still reads it.
-        return await self._delete(tuple(keys))
+        keys = tuple(keys)  # a cancelled caller may go on and change his list, while the step still reads it
 
-    @step
-    def _delete(self, keys: Sequence[str]) -> int:
-        removed = 0
-        for key in keys:
-            if self._is_there(key):
-                self.files.remove(key)
-                removed += 1
-        return removed
+        def step() -> int:
+            removed = 0
+            for key in keys:
+                if self._is_there(key):
+                    self.files.remove(key)
+                    removed += 1
+            return removed
 
-    @step
-    def exists(self, key: str) -> bool:
-        return self._is_there(key)
+        return await self.alone(step)
 
-    @step
-    def expire(self, key: str, ttl: float) -> bool:
-        record = self.files.load(key)
-        if record is None:
-            return False
-        self.files.store(record._replace(deadline=self._deadline(ttl)))
-        return True
+    async def exists(self, key: str) -> bool:
+        return await self.alone(lambda: self._is_there(key))
 
-    @step
-    def persist(self, key: str) -> bool:
-        record = self.files.load(key)
-        if record is None or record.deadline == math.inf:
-            return False
-        self.files.store(record._replace(deadline=math.inf))
-        return True
+    async def expire(self, key: str, ttl: float) -> bool:
+        def step() -> bool:
+            record = self.files.load(key)
+            if record is None:
+                return False
+            self._store(key, record.value, ttl)
+            return True
 
-    @step
-    def ttl(self, key: str) -> float | None:
-        now = self.files.clock()  # before the record is found alive, so that something is left of its time
-        record = self.files.load(key, whole=False)
-        return None if record is None else record.deadline - now
+        return await self.alone(step)
+
+    async def persist(self, key: str) -> bool:
+        def step() -> bool:
+            record = self.files.load(key)
+            if record is None or record.deadline == math.inf:
+                return False
+            self._store(key, record.value, None)
+            return True
+
+        return await self.alone(step)
+
+    async def ttl(self, key: str) -> float | None:
+        def step() -> float | None:
+            now = self.files.clock()  # before the record is found alive, so that some of its time is left
+            record = self.files.load(key, whole=False)
+            return None if record is None else record.deadline - now
+
+        return await self.alone(step)
 
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        return await self._mget(tuple(keys))
-
-    @step
-    def _mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        records = map(self.files.load, keys)
+        keys = tuple(keys)
+        records = await self.alone(lambda: [self.files.load(key) for key in keys])
         return [None if record is None else record.value for record in records]
 
     async def mset(self, entries: Sequence[Entry]) -> None:
-        await self._mset(tuple(entries))
+        entries = tuple(entries)
 
-    @step
-    def _mset(self, entries: Sequence[Entry]) -> None:
-        for entry in entries:
-            self.files.store(Record(entry.key, entry.value, self._deadline(entry.ttl)))
+        def step() -> None:
+            for entry in entries:
+                self._store(entry.key, entry.value, entry.ttl)
 
-    @step
-    def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
-        record = self.files.load(key) or Record(key, b"0")
-        total = _number(record.value) + delta
-        if total not in _RANGE:
-            raise _not_counted("The sum leaves the 64 bits of a counter: count in larger units.")
-        deadline = self._deadline(ttl) if record.deadline == math.inf else record.deadline
-        self.files.store(Record(key, b"%d" % total, deadline))
-        return total
+        await self.alone(step)
+
+    async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
+        def step() -> int:
+            record = self.files.load(key) or Record(key, b"0")
+            total = _number(record.value) + delta
+            if total not in _RANGE:
+                raise _not_counted("The sum leaves the 64 bits of a counter: count in larger units.")
+            if record.deadline == math.inf:
+                self._store(key, b"%d" % total, ttl)
+            else:
+                self.files.store(record._replace(value=b"%d" % total))
+            return total
+
+        return await self.alone(step)
 
     async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
         return await self.set(key, owner, ttl=ttl, only_if="absent")
 
-    @step
-    def compare_delete(self, key: str, owner: bytes) -> bool:
-        record = self.files.load(key)
-        if record is None or record.value != owner:
-            return False
-        self.files.remove(key)
-        return True
+    async def compare_delete(self, key: str, owner: bytes) -> bool:
+        def step() -> bool:
+            if not self._is_held_by(owner, key):
+                return False
+            self.files.remove(key)
+            return True
 
-    @step
-    def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
-        record = self.files.load(key)
-        if record is None or record.value != owner:
-            return False
-        self.files.store(record._replace(deadline=self._deadline(ttl)))
-        return True
+        return await self.alone(step)
 
-    @step
-    def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
-        if self._is_there(key):
-            return None
-        last = self.files.load(token_key)
-        token = 1 + (int(self.files.clock() * 1_000) if last is None else _number(last.value))
-        # The token first: who is killed between the two has wasted a number. After the claim, the same token would come twice.
-        self.files.store(Record(token_key, b"%d" % token, self._deadline(TOKEN_LIFETIME)))
-        self.files.store(Record(key, owner, self._deadline(ttl)))
-        return token
+    async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
+        def step() -> bool:
+            if not self._is_held_by(owner, key):
+                return False
+            self._store(key, owner, ttl)
+            return True
 
-    @step
-    def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        # The cursor is the last name that was looked at: a place in the order of all names, whether or not there is such a file.
+        return await self.alone(step)
+
+    async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
+        def step() -> int | None:
+            if self._is_there(key):
+                return None
+            last = self.files.load(token_key)
+            token = 1 + (int(self.files.clock() * 1_000) if last is None else _number(last.value))
+            # The token first: who is killed between the two has wasted a number. After the claim, a number might come twice.
+            self._store(token_key, b"%d" % token, TOKEN_LIFETIME)
+            self._store(key, owner, ttl)
+            return token
+
+        return await self.alone(step)
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        # The cursor is the last name that was looked at: a place in the order of names, whether or not there is still such a file.
         if cursor != START and not is_name(cursor):
             raise store_error(ErrorCode.STORE_SCAN_FAILED, "No scan gave this cursor: begin again with '0'.", backend=self.name)
-        glob, keys = Pattern(pattern), list[str]()
-        for looked_at, name in enumerate(self.files.names("" if cursor == START else cursor), start=1):
-            record = self.files.load_named(name, whole=False)
-            if record is not None and glob.matches(record.key):
-                keys.append(record.key)
-            if looked_at >= min(count, _PAGE):
-                return ScanPage(name, keys)
-        return ScanPage(START, keys)
+        glob = Pattern(pattern)
+
+        def step() -> ScanPage:
+            keys: list[str] = []
+            for looked_at, name in enumerate(self.files.names("" if cursor == START else cursor), start=1):
+                record = self.files.load_named(name, whole=False)
+                if record is not None and glob.matches(record.key):
+                    keys.append(record.key)
+                if looked_at >= min(count, _PAGE):
+                    return ScanPage(name, keys)
+            return ScanPage(START, keys)
+
+        return await self.alone(step)
 
     async def delete_prefix(self, prefix: str) -> int:
         removed, cursor = 0, START
@@ -183,8 +204,12 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
     def _is_there(self, key: str) -> bool:
         return self.files.load(key, whole=False) is not None
 
-    def _deadline(self, ttl: float | None) -> float:
-        return math.inf if ttl is None else self.files.clock() + ttl
+    def _is_held_by(self, owner: bytes, key: str) -> bool:
+        record = self.files.load(key)
+        return record is not None and record.value == owner
+
+    def _store(self, key: str, value: bytes, ttl: float | None) -> None:
+        self.files.store(Record(key, value, math.inf if ttl is None else self.files.clock() + ttl))
 
 
 def _number(value: bytes) -> int:

@@ -51,7 +51,7 @@ class Files:
     """The records in `folder`; `clock` says which have ended.
 
     Attributes:
-        changed: True when a record was stored or removed since the lock was taken.
+        changed: True when a record was stored or removed since somebody made it False.
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
@@ -69,7 +69,6 @@ class Files:
     @contextmanager
     def locked(self, until: float) -> Generator[None]:
         """Hold the lock, alone among all threads and processes; `TimeoutError` when others hold it `until` then, by `time.monotonic`."""
-        self.changed = False
         # Opened anew each time: the lock belongs to the open file, and a forked process would share that.
         lock = os.open(self._lock, os.O_RDWR)
         try:

@@ -6,11 +6,9 @@ Rule: nobody touches the files but through `alone`. It sees whether the adapter 
 from __future__ import annotations
 
 import errno
-import functools
 import time
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from igniter_store.contract import Adapter, ErrorCode, store_error
@@ -19,12 +17,11 @@ from igniter_store_folder.files import Files
 from igniter_store_folder.worker import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from igniter_store.contract import Clock, StoreError
 
-A = TypeVar("A", bound="FolderLifeCycle")
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _CODES: Final = {
@@ -36,7 +33,7 @@ _CODES: Final = {
     errno.ESTALE: ErrorCode.STORE_CONNECTION_FAILED,
     errno.ETIMEDOUT: ErrorCode.STORE_TIMEOUT,
 }
-"""What a file system's error means; any other, such as a full disk or a missing right, is `STORE_OPERATION_FAILED`."""
+"""What a file system's error means. Any other, such as a full disk or a missing right, is `STORE_OPERATION_FAILED`."""
 
 
 class FolderLifeCycle(Adapter):
@@ -45,7 +42,7 @@ class FolderLifeCycle(Adapter):
     name: ClassVar[str] = "folder"
 
     def __init__(self, path: str | Path, *, clock: Clock | None = None, timeout: float = 10.0) -> None:
-        self._path = Path(path)
+        self._path = Path(path).absolute()
         self._timeout = timeout
         self._closed = False
         self._worker: Worker | None = None
@@ -70,7 +67,7 @@ class FolderLifeCycle(Adapter):
             return
         before, worker = self._worker, Worker()
         try:
-            await self._step_of(worker, self.files.make, otherwise=ErrorCode.STORE_CONNECTION_FAILED)
+            await self._in(worker, lambda: None, opening=True)
         except BaseException:
             await worker.end()
             raise
@@ -97,30 +94,24 @@ class FolderLifeCycle(Adapter):
             raise store_error(ErrorCode.STORE_CLOSED, "The adapter was closed: open it again, or use another.", backend=self.name)
         if self._worker is None:
             raise store_error(ErrorCode.STORE_NOT_CONNECTED, "The adapter was never opened: await its open().", backend=self.name)
-        return await self._step_of(self._worker, step)
+        return await self._in(self._worker, step)
 
-    async def _step_of(self, worker: Worker, step: Callable[[], T], *, otherwise: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> T:
-        until = time.monotonic() + self._timeout  # as of the call, not of the step: so a long queue waits no longer than one does
+    async def _in(self, worker: Worker, step: Callable[[], T], *, opening: bool = False) -> T:
+        until = time.monotonic() + self._timeout  # as of the call: of a long queue nobody waits longer
 
         def locked() -> T:
+            self.files.changed = False
             try:
+                if opening:
+                    self.files.make()
                 with self.files.locked(until):
                     return step()
             except OSError as error:
-                raise self._failed(error, _CODES.get(error.errno or 0, otherwise)) from error
+                other = ErrorCode.STORE_CONNECTION_FAILED if opening else ErrorCode.STORE_OPERATION_FAILED
+                raise self._failed(error, _CODES.get(error.errno or 0, other)) from error
 
         return await worker.run(locked)
 
     def _failed(self, error: OSError, code: ErrorCode) -> StoreError:
         message = f"The folder {self._path} can't be used: {error.strerror}. Is it there, has it room, and may this process write in it?"
         return store_error(code, message, backend=self.name, maybe_applied=self.files.changed)
-
-
-def step(operation: Callable[Concatenate[A, P], T]) -> Callable[Concatenate[A, P], Coroutine[Any, Any, T]]:
-    """An operation that is one step: between its reading and its writing there is nobody."""
-
-    @functools.wraps(operation)
-    async def called(self: A, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.alone(functools.partial(operation, self, *args, **kwargs))
-
-    return called

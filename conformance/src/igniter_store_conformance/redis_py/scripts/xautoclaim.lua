@@ -21,7 +21,7 @@ for _, pending in ipairs(page) do
     end
     claimed[#claimed + 1] = entries[1]
     if #claimed == tonumber(ARGV[6]) then
-      return { '', claimed }
+      return { id, claimed }
     end
   end
 end

@@ -1,0 +1,34 @@
+"""The adapter over redis-py keeps the contract on a real server: what the clauses say is what servers do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from igniter_store_conformance import AdapterSuite, Harness, servers
+from igniter_store_conformance.redis_py import RedisPyAdapter, redis_harness
+from igniter_store_conformance.suite import LentClient
+from redis.asyncio import ConnectionPool, Redis
+
+if TYPE_CHECKING:
+    from igniter_store_conformance.servers import Server
+
+
+def lent_client(server: Server) -> LentClient:
+    """An adapter that uses a pool of connections of somebody else."""
+    pool = ConnectionPool.from_url(server.url, protocol=2)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+    user = Redis(connection_pool=pool)
+
+    async def still_works() -> bool:
+        return await user.ping() is True  # pyright: ignore[reportUnknownMemberType, reportGeneralTypeIssues]  # the same
+
+    return LentClient(RedisPyAdapter(lambda: Redis(connection_pool=pool)), still_works, pool.disconnect)
+
+
+class TestRedisPyOnValkey(AdapterSuite):
+    contract = "1"
+
+    def harness(self) -> Harness:
+        return redis_harness(servers.or_skip("valkey", proxied=True), timeout=2.0)
+
+    def lent_client(self) -> LentClient:
+        return lent_client(servers.or_skip("valkey"))
