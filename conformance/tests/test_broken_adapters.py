@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 from broken_adapters import killing
-from broken_adapters.breaking import Broken
+from broken_adapters.breaking import Breaking, Broken
 from igniter_store_conformance import CLAUSES
 
 RECORDED = killing.recorded()
 
 
 @pytest.mark.parametrize("broken", killing.broken_classes(), ids=lambda broken: broken.__name__)
-def test_a_broken_adapter_fails_the_clauses_that_it_breaks(broken: type[Broken]) -> None:
+def test_a_broken_adapter_fails_the_clauses_that_it_breaks(broken: type[Breaking]) -> None:
     failing = killing.failing_tests(broken)
 
     assert broken.breaks <= set(failing), f"not found: {broken.__doc__}"

@@ -442,7 +442,7 @@ class ClaimingClauses(Suite):
             filling = asyncio.create_task(fill(clients[turn % 3], stream, 6))
             if turn % 3 == 0:
                 await trial.settle()
-            for _ in range(trial.random.randrange(9)):
+            for _ in range(turn):
                 await asyncio.sleep(0)
             for worker in workers:
                 worker.cancel()

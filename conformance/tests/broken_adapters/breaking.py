@@ -1,22 +1,24 @@
-"""What a broken adapter is: the in-memory backend with one thing wrong, and the clauses that this breaks."""
+"""What a broken adapter is: the in-memory backend, or the one over redis-py, with one thing wrong, and the clauses that this breaks."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from igniter_store.contract import ManualClock
+from igniter_store.contract import Adapter, ManualClock
 from igniter_store_conformance import Harness
 from igniter_store_memory import MemoryAdapter
 
 if TYPE_CHECKING:
-    from igniter_store.contract import Adapter
+    from igniter_store_conformance.running import ClauseTest
+    from igniter_store_conformance.suite import LentClient
     from igniter_store_memory.keyspace import Keyspace
 
 
-class Broken(MemoryAdapter):
-    """The base: nothing is broken here.
+class Breaking(Adapter):
+    """What every broken adapter says of itself.
 
     Attributes:
         breaks: the clauses that it breaks. What fails besides, because it stands on them, is in the README's table.
@@ -27,14 +29,32 @@ class Broken(MemoryAdapter):
     limit: ClassVar[float | None] = None
 
     @classmethod
+    @abstractmethod
     def harness(cls) -> Harness:
         """A backend of its own, empty."""
+
+    @classmethod
+    def lent_client(cls) -> LentClient | None:
+        """See `Suite`."""
+        return None
+
+    @classmethod
+    @abstractmethod
+    def is_judged_by(cls, test: ClauseTest) -> bool:
+        """Whether the test is run over it."""
+
+
+class Broken(Breaking, MemoryAdapter):
+    """The base of those in memory: nothing is broken here."""
+
+    @classmethod
+    def harness(cls) -> Harness:
         return memory_harness(cls)
 
     @classmethod
-    def is_judged_by(cls, clause: str) -> bool:
-        """False for the model, which finds nearly everything and takes its time; whoever breaks MDL-1 alone is judged by it."""
-        return clause != "MDL-1" or "MDL-1" in cls.breaks
+    def is_judged_by(cls, test: ClauseTest) -> bool:
+        # The model finds nearly everything and takes its time; whoever breaks MDL-1 is judged by it.
+        return test.clause.id != "MDL-1" or "MDL-1" in cls.breaks
 
 
 class Unswept(Broken):

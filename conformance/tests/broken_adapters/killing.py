@@ -19,10 +19,11 @@ from igniter_store_conformance.states import State
 from igniter_store_conformance.trial import Trial
 
 import broken_adapters
-from broken_adapters.breaking import Broken, Unswept
+from broken_adapters.breaking import Breaking
 
 if TYPE_CHECKING:
     from igniter_store_conformance import Harness
+    from igniter_store_conformance.suite import LentClient
 
 README: Final = Path(__file__).parent.parent.parent / "README.md"
 BEGIN: Final = "<!-- broken adapters: made by `nox -s matrix` -->"
@@ -32,34 +33,37 @@ _LIMIT: Final = 6.0  # seconds for a test: what hangs takes all of them
 _ROW: Final = re.compile(r"^\| `(\w+)` \| .* \| ([A-Z0-9, -]+) \| ([A-Z0-9, -]*) \|$")
 
 
-def broken_classes() -> list[type[Broken]]:
+def broken_classes() -> list[type[Breaking]]:
     """Every broken adapter, by module and name."""
-    found: list[type[Broken]] = []
+    found: list[type[Breaking]] = []
     for module in sorted(info.name for info in pkgutil.iter_modules(broken_adapters.__path__)):
         members = vars(importlib.import_module(f"broken_adapters.{module}")).values()
         found += [
             member
             for member in members
             if inspect.isclass(member)
-            and issubclass(member, Broken)
-            and member not in {Broken, Unswept}
+            and issubclass(member, Breaking)
             and member.__module__ == f"broken_adapters.{module}"
+            and member.breaks
         ]
     return found
 
 
-def failing_tests(broken: type[Broken]) -> dict[str, list[str]]:
+def failing_tests(broken: type[Breaking]) -> dict[str, list[str]]:
     """The tests that fail over an adapter, by clause; the model's only where the adapter asks for it."""
 
     class BrokenSuite(AdapterSuite):
         def harness(self) -> Harness:
             return broken.harness()
 
+        def lent_client(self) -> LentClient | None:
+            return broken.lent_client()
+
     suite, failing = BrokenSuite(), dict[str, list[str]]()
     for name in suite.clause_tests():
         test = clause_test_of(getattr(suite, name))
         assert test is not None
-        if not broken.is_judged_by(test.clause.id):
+        if not broken.is_judged_by(test):
             continue
         limit = broken.limit or _LIMIT
         trial = Trial(suite.harness(), seed=zlib.crc32(name.encode()), limit=limit / 2)
@@ -73,7 +77,7 @@ def in_order(clauses: set[str] | frozenset[str]) -> list[str]:
     return [clause for clause in CLAUSES if clause in clauses]
 
 
-def table(found: dict[type[Broken], set[str]]) -> str:
+def table(found: dict[type[Breaking], set[str]]) -> str:
     """The rows of the README."""
     lines = ["| adapter | what is wrong with it | breaks | fails besides |", "|---|---|---|---|"]
     for broken, clauses in found.items():

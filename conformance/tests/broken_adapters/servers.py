@@ -1,0 +1,371 @@
+"""Broken clients of a server: what only a network, an outage or another process shows.
+
+Rule: each is judged by the clauses that it breaks alone, since every run of the rest would stop and start servers for minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from igniter_store.contract import BackendUnavailable, ErrorCode, StoreError, store_error
+from igniter_store_conformance import servers
+from igniter_store_conformance.redis_py import RedisPyAdapter, redis_harness
+from igniter_store_conformance.redis_py.calls import Calls
+from igniter_store_conformance.suite import LentClient
+from redis.asyncio import ConnectionPool, Redis
+
+from broken_adapters.breaking import Breaking, others_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from igniter_store.contract import Condition, GapCallback, MessageCallback, StreamEntry, Subscription
+    from igniter_store_conformance import Harness
+    from igniter_store_conformance.running import ClauseTest
+
+
+class BrokenClient(Breaking, RedisPyAdapter):
+    """The base: an adapter over redis-py on Valkey, nothing broken."""
+
+    limit: ClassVar[float | None] = 20.0
+
+    @classmethod
+    def harness(cls) -> Harness:
+        server = servers.shared("valkey", proxied=True)
+        harness = redis_harness(server, timeout=1.0)
+        harness.connect = harness.connect_other = partial(cls.from_url, server.url, timeout=1.0)
+        return harness
+
+    @classmethod
+    def is_judged_by(cls, test: ClauseTest) -> bool:
+        return test.clause.id in cls.breaks
+
+
+class OpensNothing(BrokenClient):
+    """`open` makes a client and doesn't ask whether anybody is there."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-3"})
+
+    async def open(self) -> None:
+        try:
+            await super().open()
+        except StoreError:
+            self.is_open = True
+
+
+class OpenLeavesATask(BrokenClient):
+    """An `open` that fails leaves the task that was to keep the connection alive."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-3"})
+
+    async def open(self) -> None:
+        self.__dict__["task"] = asyncio.create_task(asyncio.sleep(600))
+        await super().open()
+
+    async def close(self) -> None:
+        if "task" in self.__dict__:
+            self.__dict__["task"].cancel()
+        await super().close()
+
+
+class ClosesWhatItWasLent(BrokenClient):
+    """`close` ends the client that its user had made."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-6"})
+
+    @classmethod
+    def lent_client(cls) -> LentClient | None:
+        pool = ConnectionPool.from_url(servers.shared("valkey").url, protocol=2)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
+        user = Redis(connection_pool=pool)
+        is_closed: list[bool] = []
+
+        async def still_works() -> bool:
+            return not is_closed and await user.ping() is True  # pyright: ignore[reportUnknownMemberType, reportGeneralTypeIssues]  # the same
+
+        class Closing(cls):  # type: ignore[valid-type, misc]  # made from whichever class is asked
+            async def close(self) -> None:
+                await super().close()
+                is_closed.append(True)
+
+        return LentClient(Closing(lambda: Redis(connection_pool=pool)), still_works, pool.disconnect)
+
+
+class PingsItself(BrokenClient):
+    """`ping` is answered by the client."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-10"})
+
+    async def ping(self) -> float:
+        return 0.0
+
+
+class FailsOpen(BrokenClient):
+    """A claim that can't be asked for is taken for granted."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"CLM-7"})
+
+    async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
+        try:
+            return await super().set_nx(key, owner, ttl=ttl)
+        except BackendUnavailable:
+            return True
+
+
+class LeaseOfTheConnection(BrokenClient):
+    """A client whose connection was lost lets go of its leases when it comes back."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"CLM-6"})
+
+    async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
+        token = await super().acquire(key, owner, ttl, token_key=token_key)
+        if token is not None:
+            self.__dict__.setdefault("leases", []).append((key, owner))
+        return token
+
+    async def ping(self) -> float:
+        for key, owner in self.__dict__.pop("leases", []):
+            await self.compare_delete(key, owner)
+        return await super().ping()
+
+
+class NeverSubscribesAgain(BrokenClient):
+    """The task that reads messages ends with its connection."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-10"})
+
+    async def open(self) -> None:
+        await super().open()
+        listener: Any = self._listener
+        listener._read = listener._read_one_connection
+
+
+class NoWordOfTheGap(BrokenClient):
+    """Subscriptions come back, and nobody is told that messages may be missing."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-10"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        del on_gap
+        return await super().subscribe(channel, callback)
+
+
+class ListenersOfThisProcess(BrokenClient):
+    """Messages go to the subscribers of this process."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-9"})
+    listeners: ClassVar[dict[str, list[MessageCallback]]] = {}
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        if not channel.endswith("ready"):
+            self.listeners.setdefault(channel, []).append(callback)
+            channel += "\0"
+        return await super().subscribe(channel, callback, on_gap=on_gap)
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        for callback in self.listeners.get(channel, []):
+            callback(channel, payload)
+        return await super().publish(channel, payload)
+
+
+class CountsUnderALock(BrokenClient):
+    """`increment` reads and writes under a lock that other processes don't know of."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"CTR-2"})
+    locks: ClassVar[dict[asyncio.AbstractEventLoop, asyncio.Lock]] = {}
+
+    async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
+        async with self.locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            number = int(await self.get(key) or b"0") + delta
+            await self.set(key, b"%d" % number, ttl=ttl)
+            return number
+
+
+class ClaimsUnderALock(BrokenClient):
+    """`set_nx` looks and writes under a lock that other processes don't know of."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"CLM-1"})
+    locks: ClassVar[dict[asyncio.AbstractEventLoop, asyncio.Lock]] = {}
+
+    async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
+        async with self.locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            if await self.exists(key):
+                return False
+            await asyncio.sleep(0.002)
+            return await self.set(key, owner, ttl=ttl)
+
+
+class PositionOfThisProcess(BrokenClient):
+    """Where a group has read to is kept in the process."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-6"})
+    read: ClassVar[dict[tuple[str, str], str]] = {}
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        await super().xreadgroup(stream, group, consumer, **options)
+        entries = await self.xrange(stream, self.read.get((stream, group), "-"), count=options.get("count"))
+        if entries:
+            self.read[stream, group] = f"({entries[-1].id}"
+        return entries
+
+
+class WakesThisProcess(BrokenClient):
+    """A blocked read is woken by appends of its own process; of others it hears when its time is over."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        block = options.pop("block", None)
+        entries = await super().xreadgroup(stream, group, consumer, **options)
+        if entries or not block:
+            return entries
+        await asyncio.sleep(block)
+        return []
+
+
+class TokensOfThisProcess(BrokenClient):
+    """Tokens are counted in the process, from its own clock."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"CLM-6"})
+    last: ClassVar[list[int]] = [1_700_000_000_000]
+
+    async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
+        if await super().acquire(key, owner, ttl, token_key=token_key) is None:
+            return None
+        self.last[0] += 1
+        return self.last[0]
+
+
+class HangsWhenCut(BrokenClient):
+    """A caller whose connection is lost is forgotten."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-1"})
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        try:
+            return await super().set(key, value, ttl=ttl, only_if=only_if)
+        except BackendUnavailable:
+            return await asyncio.get_running_loop().create_future()
+
+
+class AnotherCallersAnswer(BrokenClient):
+    """A caller whose connection is lost is given the answer that came last."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-1"})
+
+    async def get(self, key: str) -> bytes | None:
+        try:
+            self.__dict__["last"] = await self._calls._once(("GET", key), ErrorCode.STORE_OPERATION_FAILED, 0, self._calls._crowd, writes=False)
+        except BackendUnavailable:
+            await others_turn()
+        return self.__dict__.get("last")
+
+
+class RepeatsWrites(BrokenClient):
+    """Whatever fails for a lost connection is sent again."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-2"})
+
+    async def open(self) -> None:
+        self.__dict__["_calls"] = _Repeating(self._calls._connect, self._calls.timeout)
+        await super().open()
+
+
+class _Repeating(Calls):
+    async def tell(self, *words: Any, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> Any:
+        try:
+            return await super().tell(*words, code=code)
+        except BackendUnavailable:
+            return await super().tell(*words, code=code)
+
+
+class NeverRepeatsReads(BrokenClient):
+    """A read fails with the connection that it was sent over."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-2"})
+
+    async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
+        found: list[bytes | None] = await self._calls.tell("MGET", *keys)
+        return found
+
+
+class DeadForGood(BrokenClient):
+    """Once its connection was lost, the adapter raises until it is opened again."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-3"})
+
+    async def ping(self) -> float:
+        if "dead" in self.__dict__:
+            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, "the connection is lost", backend="redis")
+        try:
+            return await super().ping()
+        except StoreError:
+            self.__dict__["dead"] = True
+            raise
+
+
+class BlockedForGood(BrokenClient):
+    """A blocked read whose server went away waits on."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-3"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        try:
+            return await super().xreadgroup(stream, group, consumer, **options)
+        except BackendUnavailable:
+            if not options.get("block"):
+                raise
+            return await asyncio.get_running_loop().create_future()
+
+
+class WaitsForEver(BrokenClient):
+    """Commands have no time limit."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-4"})
+    limit: ClassVar[float | None] = 8.0
+
+    @classmethod
+    def harness(cls) -> Harness:
+        harness = super().harness()
+        harness.connect = harness.connect_other = partial(cls.from_url, servers.shared("valkey", proxied=True).url, timeout=600.0)
+        return harness
+
+
+class TimeoutsForgetTheWrite(BrokenClient):
+    """A write that timed out says that nothing has happened."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-4"})
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        try:
+            return await super().set(key, value, ttl=ttl, only_if=only_if)
+        except StoreError as error:
+            error.maybe_applied = False
+            raise
+
+
+class ShiftedOverANetwork(BrokenClient):
+    """Answers are matched with callers by their order; one who was cancelled leaves his to the next."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-5"})
+
+    async def get(self, key: str) -> bytes | None:
+        answers: list[bytes | None] = self.__dict__.setdefault("answers", [])
+        value = asyncio.ensure_future(super().get(key))
+        value.add_done_callback(lambda done: None if done.cancelled() or done.exception() else answers.append(done.result()))
+        await asyncio.shield(value)
+        await others_turn()
+        return answers.pop(0)
+
+
+class EveryRefusalIsOne(BrokenClient):
+    """Whatever the server refuses is `STORE_OPERATION_FAILED`, and not to be tried again."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-6"})
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        try:
+            return await super().set(key, value, ttl=ttl, only_if=only_if)
+        except StoreError as error:
+            raise store_error(ErrorCode.STORE_OPERATION_FAILED, "refused", backend="redis", retryable=False) from error

@@ -1,0 +1,451 @@
+"""Broken streams: ids, ranges, lengths, and what entries hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from igniter_store.contract import ErrorCode, StoreError, StreamEntry
+from igniter_store.contract.stream_ids import FIRST, StreamId, parse
+
+from broken_adapters.breaking import Broken, bare, others_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from igniter_store_memory import MemoryAdapter
+    from igniter_store_memory.keyspace import Keyspace
+
+
+def log_of(adapter: MemoryAdapter, stream: str) -> Any:
+    """The entries and groups of a stream; `None` when there is none."""
+    return bare(adapter).find_log(stream)
+
+
+def numbers(text: str) -> StreamId:
+    """An id, which is none of those that are malformed on purpose, as numbers."""
+    stream_id = parse(text)
+    assert stream_id is not None
+    return stream_id
+
+
+class IdReadOffTheEntries(Broken):
+    """The last id is that of the last entry which is left, so that a deleted one comes again."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-1", "STR-14"})
+
+    async def xdel(self, stream: str, ids: Sequence[str]) -> int:
+        deleted = await super().xdel(stream, ids)
+        if deleted:
+            log = log_of(self, stream)
+            log.last = log._ids[-1] if log._ids else FIRST
+        return deleted
+
+
+class EmptyStreamBeginsAnew(Broken):
+    """A stream that was trimmed to nothing forgets its last id."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
+
+    async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
+        trimmed = await super().xtrim(stream, max_len, approximate=approximate)
+        if trimmed and not await self.xlen(stream):
+            log_of(self, stream).last = FIRST
+        return trimmed
+
+
+class EmptyStreamVanishes(Broken):
+    """A stream goes with its last entry, groups and all."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-14"})
+
+    async def xdel(self, stream: str, ids: Sequence[str]) -> int:
+        deleted = await super().xdel(stream, ids)
+        if deleted and not await self.xlen(stream):
+            await self.delete([stream])
+        return deleted
+
+    async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
+        trimmed = await super().xtrim(stream, max_len, approximate=approximate)
+        if trimmed and not await self.xlen(stream):
+            await self.delete([stream])
+        return trimmed
+
+
+class IdsOfTheClient(Broken):
+    """Each client counts on from the last id that it gave itself, so that two clients give the same one."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
+        own, log = self.__dict__.setdefault("own", {}), self._log_or_new(stream)
+        log.last = own.get(stream, FIRST)
+        added = await super().xadd(stream, fields, **options)
+        own[stream] = log.last
+        return added
+
+
+class IdInTwoSteps(Broken):
+    """`xadd` looks at the last id, lets others run, and counts on from what it saw."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
+        log = self._log_or_new(stream)
+        last = log.last
+        await others_turn()
+        log.last = last
+        return await super().xadd(stream, fields, **options)
+
+
+class IdsInSeconds(Broken):
+    """Ids begin with seconds."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
+
+    def use(self, keyspace: Keyspace) -> None:
+        vars(keyspace)["milliseconds"] = lambda: int(keyspace.now())
+        super().use(keyspace)
+
+
+class BoundIsLookedUp(Broken):
+    """A range that begins with an id which is no entry gives nothing."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
+
+    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+        log, begin = log_of(self, stream), parse(start) if "-" in start else None
+        if log is not None and begin is not None and begin not in log._fields:
+            return []
+        return await super().xrange(stream, start, end, count=count)
+
+
+class RangeInOrderOfText(Broken):
+    """Ids are compared as text, so that `9-10` comes before `9-9`."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
+
+    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+        return sorted(await super().xrange(stream, start, end), key=lambda entry: entry.id)[:count]
+
+
+class RangeWithoutItsEnd(Broken):
+    """The end of a range is left out, as Python's are."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
+
+    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+        return await super().xrange(stream, start, f"({end}" if "-" in end and parse(end) else end, count=count)
+
+
+class ParenthesisIsIgnored(Broken):
+    """`(` before a bound is taken and not looked at."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
+
+    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+        return await super().xrange(stream, start.removeprefix("("), end.removeprefix("("), count=count)
+
+
+class MillisecondsEndAtTheirFirst(Broken):
+    """Milliseconds alone as an end mean their first id, not their last."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
+
+    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+        return await super().xrange(stream, start, f"{end}-0" if parse(end) and "-" not in end else end, count=count)
+
+
+class CountBeforeBounds(Broken):
+    """`count` limits what is looked at, not what is found."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
+
+    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+        looked_at = {entry.id for entry in await super().xrange(stream, count=count)}
+        return [entry for entry in await super().xrange(stream, start, end) if entry.id in looked_at]
+
+
+class ReverseOfTheOldest(Broken):
+    """`xrevrange` takes `count` of the oldest, and turns them round."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
+
+    async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
+        return (await self.xrange(stream, start, end, count=count))[::-1]
+
+
+class ReverseFromStartToEnd(Broken):
+    """`xrevrange` takes its bounds in the order of `xrange`."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
+
+    async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
+        return await super().xrevrange(stream, start, end, count=count)
+
+
+class MalformedBoundIsNothing(Broken):
+    """A malformed bound gives an empty list."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
+
+    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+        try:
+            return await super().xrange(stream, start, end, count=count)
+        except StoreError as error:
+            if error.code is not ErrorCode.STORE_STREAM_READ_FAILED:
+                raise
+            return []
+
+
+class RangeOfNothingRaises(Broken):
+    """Reading a stream that isn't there raises."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
+
+    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+        found = await super().xrange(stream, start, end, count=count)
+        if log_of(self, stream) is None:
+            raise KeyError(stream)
+        return found
+
+
+class LookingMakesAStream(Broken):
+    """Asking for a length makes the stream."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
+
+    async def xlen(self, stream: str) -> int:
+        return len(self._log_or_new(stream))
+
+
+class TrimsBeforeItAdds(Broken):
+    """`max_len` trims first and adds then, so that one more is left."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
+        if max_len is not None:
+            await self.xtrim(stream, max_len, approximate=approximate)
+        return await super().xadd(stream, fields)
+
+
+class AppendTrimsByAnOldLength(Broken):
+    """An append measures the stream, lets others run, and trims by what it measured."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
+        surplus = 0 if max_len is None else max(await self.xlen(stream) + 1 - max_len, 0)
+        await others_turn()
+        added = await super().xadd(stream, fields)
+        if surplus:
+            await self.xtrim(stream, await self.xlen(stream) - surplus, approximate=approximate)
+        return added
+
+
+class TrimsOneTooMany(Broken):
+    """Exact trimming leaves one entry less than it should."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
+
+    async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
+        return await super().xtrim(stream, max_len if approximate else max(max_len - 1, 0), approximate=approximate)
+
+
+class TrimsTheNewest(Broken):
+    """Trimming removes entries from the wrong end."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
+
+    async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
+        return await self.xdel(stream, [entry.id for entry in (await self.xrange(stream))[max_len:]])
+
+
+class AlwaysApproximate(Broken):
+    """`approximate=False` is not passed on."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
+
+    async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
+        return await super().xtrim(stream, max_len)
+
+
+class ApproximateRemovesTooMuch(Broken):
+    """Approximate trimming removes the block that holds the oldest entry which has to stay, too."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
+
+    async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
+        length = await self.xlen(stream)
+        if approximate and length > max_len:
+            max_len = max(length - -(-(length - max_len) // 100) * 100, 0)
+        return await super().xtrim(stream, max_len, approximate=False)
+
+
+class MaxLenIsIgnored(Broken):
+    """`max_len` of an append is ignored."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
+        return await super().xadd(stream, fields)
+
+
+class TrimSaysWhatIsLeft(Broken):
+    """`xtrim` says how many entries are left."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-14"})
+
+    async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
+        await super().xtrim(stream, max_len, approximate=approximate)
+        return await self.xlen(stream)
+
+
+class XdelCountsWhatWasAsked(Broken):
+    """`xdel` says how many ids it was given."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-14"})
+
+    async def xdel(self, stream: str, ids: Sequence[str]) -> int:
+        await super().xdel(stream, ids)
+        return len(ids)
+
+
+class XdelOneByOne(Broken):
+    """`xdel` has deleted the ids before a malformed one when it meets it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-14"})
+
+    async def xdel(self, stream: str, ids: Sequence[str]) -> int:
+        deleted = 0
+        for text in ids:
+            deleted += await super().xdel(stream, [text])
+        return deleted
+
+
+class LengthForgetsDeletions(Broken):
+    """`xlen` answers from a count that `xdel` doesn't touch."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-14"})
+
+    async def xdel(self, stream: str, ids: Sequence[str]) -> int:
+        deleted = await super().xdel(stream, ids)
+        counts = self.__dict__.setdefault("deleted", {})
+        counts[stream] = counts.get(stream, 0) + deleted
+        return deleted
+
+    async def xlen(self, stream: str) -> int:
+        length: int = self.__dict__.get("deleted", {}).get(stream, 0)
+        return length + await super().xlen(stream)
+
+
+class EntriesAreTrimmed(Broken):
+    """Fields of entries lose the white space at their ends."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
+        return await super().xadd(stream, {name: bytes(value).strip() for name, value in fields.items()}, **options)
+
+
+class EntriesAreCut(Broken):
+    """Fields of entries end at 64 KiB."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
+        return await super().xadd(stream, {name: value[:65_536] for name, value in fields.items()}, **options)
+
+
+class RangeOfAThousand(Broken):
+    """`xrange` without `count` gives a thousand entries."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
+
+    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+        return await super().xrange(stream, start, end, count=1_000 if count is None else count)
+
+
+class EntriesAreShared(Broken):
+    """The fields that are handed out are those that are stored, not a copy."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
+
+    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+        found = await super().xrange(stream, start, end, count=count)
+        return [StreamEntry(entry.id, log_of(self, stream)._fields[parse(entry.id)]) for entry in found]
+
+
+class FieldNamesAreFolded(Broken):
+    """Names of fields lose their capitals."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-17"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
+        return await super().xadd(stream, {name.lower(): value for name, value in fields.items()}, **options)
+
+
+class OneFieldIsKnown(Broken):
+    """A group read gives the first field alone, which is all that this adapter writes itself."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-17"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        found = await super().xreadgroup(stream, group, consumer, **options)
+        return [StreamEntry(entry.id, dict(list(entry.fields.items())[:1])) for entry in found]
+
+
+class FieldsAreSorted(Broken):
+    """Fields come in the order of their names."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-21"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
+        return await super().xadd(stream, dict(sorted(fields.items())), **options)
+
+
+class AppendDropsTheTtl(Broken):
+    """An append takes the stream's TTL away."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-21"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
+        added = await super().xadd(stream, fields, **options)
+        await self.persist(stream)
+        return added
+
+
+class AppendRenewsTheTtl(Broken):
+    """An append gives the stream the TTL anew that it was given once."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-21"})
+
+    async def expire(self, key: str, ttl: float) -> bool:
+        self.__dict__.setdefault("given", {})[key] = ttl
+        return await super().expire(key, ttl)
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
+        added = await super().xadd(stream, fields, **options)
+        if stream in self.__dict__.get("given", ()):
+            await self.expire(stream, self.__dict__["given"][stream])
+        return added
+
+
+class AppendReplacesAValue(Broken):
+    """An append to a key that holds a value makes it a stream."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-23"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
+        if isinstance(bare(self).find(stream), bytes):
+            await self.delete([stream])
+        return await super().xadd(stream, fields, **options)
+
+
+class AckOfAValueIsZero(Broken):
+    """`xack` on a key that holds a value finds nothing to acknowledge."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-23"})
+
+    async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
+        return 0 if isinstance(bare(self).find(stream), bytes) else await super().xack(stream, group, ids)
