@@ -6,6 +6,7 @@ twice. For another Python: `uv run --isolated --python 3.13 nox -s tests`.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -22,7 +23,8 @@ ROOT = Path(__file__).parent
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, on all cores."""
-    session.run("pytest", "-n", "auto", *session.posargs)
+    required = ("--require-backends", "redis,valkey") if os.environ.get("CI") else ()
+    session.run("pytest", "-n", "auto", *required, *session.posargs)
 
 
 @nox.session
@@ -95,3 +97,28 @@ def packaging(session: nox.Session) -> None:
         session.run(*install, "--refresh-package", "igniter-store-memory", "igniter-store[cli,memory,testing]", external=True, silent=True)
         session.run(*installed, external=True)
         session.run(str(python), "-I", "-m", "igniter_store", "demo", "--json", external=True, silent=True)
+
+
+@nox.session
+def example(session: nox.Session) -> None:
+    """The example adapter and the kit from wheels in an empty environment: bare pytest, beside pytest-asyncio, beside anyio and xdist."""
+    folder = Path(session.create_tmp()).resolve()
+    wheels, environment, tests = folder / "wheels", folder / "example", folder / "tests"
+    for old in (wheels, environment, tests):
+        shutil.rmtree(old, ignore_errors=True)
+    session.run("uv", "build", "--all-packages", "--wheel", "--out-dir", str(wheels), external=True, silent=True)
+    session.run("uv", "venv", "--python", sys.executable, str(environment), external=True, silent=True)
+    shutil.copytree(ROOT / "examples" / "igniter-store-folder" / "tests", tests, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")  # a root of its own: nothing of the repository is found
+    python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    install = ("uv", "pip", "install", "--python", str(python), "--find-links", str(wheels))
+    ours = [part for name in ("", "-conformance", "-folder") for part in ("--refresh-package", f"igniter-store{name}")]
+    pytest = (str(python), "-I", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
+    with session.chdir(folder):
+        session.run(*install, *ours, "igniter-store-folder[dev]", external=True, silent=True)
+        session.run(*pytest, external=True)
+        session.run(*install, "pytest-asyncio", external=True, silent=True)
+        session.run(*pytest, "-o", "asyncio_mode=auto", external=True)
+        session.run("uv", "pip", "uninstall", "--python", str(python), "pytest-asyncio", external=True, silent=True)
+        session.run(*install, "anyio", "pytest-xdist", external=True, silent=True)
+        session.run(*pytest, "-n", "2", external=True)

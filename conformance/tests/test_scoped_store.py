@@ -27,7 +27,7 @@ class Raw:
     def encode(self, value: Any) -> bytes:
         return bytes(value)
 
-    def decode(self, data: bytes, _: Any) -> bytes:
+    def decode(self, data: bytes, type: Any) -> bytes:
         return data
 
 

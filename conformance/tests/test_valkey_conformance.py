@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from igniter_store_conformance import AdapterSuite, Harness, servers
 from igniter_store_conformance.redis_py import RedisPyAdapter, redis_harness
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 def lent_client(server: Server) -> LentClient:
     """An adapter that uses a pool of connections of somebody else."""
-    pool = ConnectionPool.from_url(server.url, protocol=2)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
-    user = Redis(connection_pool=pool)
+    pool: Any = ConnectionPool.from_url(server.url, protocol=2)  # pyright: ignore[reportUnknownMemberType]  # redis-py leaves it untyped
+    user: Any = Redis(connection_pool=pool)
 
     async def still_works() -> bool:
-        return await user.ping() is True  # pyright: ignore[reportUnknownMemberType, reportGeneralTypeIssues]  # the same
+        return await user.ping() is True
 
     return LentClient(RedisPyAdapter(lambda: Redis(connection_pool=pool)), still_works, pool.disconnect)
 

@@ -41,11 +41,4 @@ class AdapterSuite(
     CancellationClauses,
     LifecycleClauses,
 ):
-    """Every test that an adapter has to pass.
-
-        class TestMyAdapter(AdapterSuite):
-            contract = "1"
-
-            def harness(self) -> Harness:
-                return Harness(connect=lambda: MyAdapter("my://localhost"))
-    """
+    """Every test that an adapter has to pass: inherit it, and say in `harness` how to make a client."""

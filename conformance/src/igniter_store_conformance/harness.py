@@ -27,6 +27,8 @@ Advance: TypeAlias = Callable[[float], Awaitable[None] | None]
 class ServerControl(Protocol):
     """Power over the one server that all adapters of a harness talk to. `igniter_store_conformance.servers` has some ready.
 
+    A backend without a server may have something like it: a folder that is moved away is stopped, one that is locked is paused.
+
     Attributes:
         proxy: what the adapters' connections go through, so that they can be cut; `None` when they go straight to the server.
     """
@@ -88,7 +90,7 @@ class Oracle(Protocol):
     """A way around the adapter to the stored bytes, with a client of its own."""
 
     async def peek(self, key: str) -> bytes | None:
-        """The bytes that the backend holds under this complete key."""
+        """The bytes that the backend holds under this complete key; `None` when there is no such key, or its time is over."""
         ...
 
     async def poke(self, key: str, value: bytes) -> None:
@@ -105,7 +107,8 @@ class Harness:
             (`functools.partial(MyAdapter, url)` does, a lambda doesn't).
         connect_other: makes the second client of the same data, where it should differ from the first: another client library, a wrapper,
             another version. Without it, `connect` makes both.
-        server: power over the server, for the tests that stop, kill, pause or refuse (FLT).
+        server: power over the server, for the tests that stop, kill, pause or refuse (FLT). Make adapters with short timeouts then, of a
+            second or two: the kit waits for them.
         advance: moves the backend's time by so many seconds, a plain function or a coroutine function. Without it the kit waits, with
             short TTLs. Blocked reads may follow it, or go on in real time.
         oracle: reads and writes stored bytes around the adapter.

@@ -28,6 +28,12 @@ class Breaking(Adapter):
     breaks: ClassVar[frozenset[str]] = frozenset()
     limit: ClassVar[float | None] = None
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What it remembers besides."""
+        notes: dict[str, Any] = vars(self).setdefault("_notes", {})
+        return notes
+
     @classmethod
     @abstractmethod
     def harness(cls) -> Harness:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-
 from broken_adapters.breaking import Broken, bare, others_turn
 
 
@@ -64,7 +63,7 @@ class ReleaseByPrefix(Broken):
 
     async def compare_delete(self, key: str, owner: bytes) -> bool:
         held = await self.get(key)
-        if held is None or not (owner and held.startswith(owner) or held == owner):
+        if held is None or not ((owner and held.startswith(owner)) or held == owner):
             return False
         return await self.delete([key]) == 1
 
@@ -158,12 +157,12 @@ class TokensOfTheClient(Broken):
 
     async def open(self) -> None:
         await super().open()
-        self.__dict__["token"] = bare(self).milliseconds()
+        self.notes["token"] = bare(self).milliseconds()
 
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
         token = await super().acquire(key, owner, ttl, token_key=token_key)
-        self.__dict__["token"] = self.__dict__.get("token", 0) + 1
-        return None if token is None else self.__dict__["token"]
+        self.notes["token"] = self.notes.get("token", 0) + 1
+        return None if token is None else self.notes["token"]
 
 
 class TokensDieWithTheClaim(Broken):
@@ -284,11 +283,11 @@ class NewClaimHasTheOldTtl(Broken):
         left = await self.ttl(key)
         released = await super().compare_delete(key, owner)
         if released and left is not None and left != math.inf:
-            self.__dict__.setdefault("left", {})[key] = left
+            self.notes.setdefault("left", {})[key] = left
         return released
 
     async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
-        left = self.__dict__.setdefault("left", {}).pop(key, None)
+        left = self.notes.setdefault("left", {}).pop(key, None)
         return await super().set_nx(key, owner, ttl=left if ttl is None else ttl)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from igniter_store.contract import BackendFailed, ErrorCode, store_error
@@ -113,10 +114,8 @@ class PythonsIntegers(Broken):
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
         text = (await self.mget([key]))[0]
         if text is not None:
-            try:
+            with suppress(ValueError):
                 bare(self).replace(key, b"%d" % int(text))
-            except ValueError:
-                pass
         return await super().increment(key, delta, ttl=ttl)
 
 
@@ -208,14 +207,14 @@ class PaddedNumbers(Broken):
 
     async def get(self, key: str) -> bytes | None:
         value = await super().get(key)
-        return b"%020d" % int(value) if value is not None and key in self.__dict__.get("counted", ()) else value
+        return b"%020d" % int(value) if value is not None and key in self.notes.get("counted", ()) else value
 
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
-        self.__dict__.setdefault("counted", set()).add(key)
+        self.notes.setdefault("counted", set()).add(key)
         return await super().increment(key, delta, ttl=ttl)
 
     async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
-        self.__dict__.setdefault("counted", set()).discard(key)
+        self.notes.setdefault("counted", set()).discard(key)
         return await super().set(key, value, ttl=ttl, only_if=only_if)
 
 

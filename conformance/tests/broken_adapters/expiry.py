@@ -184,12 +184,12 @@ class TtlAsGiven(Broken):
     async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
         written = await super().set(key, value, ttl=ttl, only_if=only_if)
         if written:
-            self.__dict__.setdefault("given", {})[key] = ttl
+            self.notes.setdefault("given", {})[key] = ttl
         return written
 
     async def ttl(self, key: str) -> float | None:
         left = await super().ttl(key)
-        given = self.__dict__.get("given", {}).get(key)
+        given = self.notes.get("given", {}).get(key)
         return left if left is None or left == math.inf or given is None else given
 
 
@@ -210,7 +210,7 @@ class PersistDoesNothing(Broken):
 
     async def persist(self, key: str) -> bool:
         left = await self.ttl(key)
-        persisted: set[str] = self.__dict__.setdefault("persisted", set())
+        persisted: set[str] = self.notes.setdefault("persisted", set())
         if left is None or left == math.inf or key in persisted:
             return False
         persisted.add(key)
@@ -225,11 +225,11 @@ class DeadlineOutlivesItsKey(Broken):
     async def delete(self, keys: Sequence[str]) -> int:
         left = {key: await self.ttl(key) for key in keys}
         deleted = await super().delete(keys)
-        self.__dict__.setdefault("old", {}).update({key: ttl for key, ttl in left.items() if ttl is not None and ttl != math.inf})
+        self.notes.setdefault("old", {}).update({key: ttl for key, ttl in left.items() if ttl is not None and ttl != math.inf})
         return deleted
 
     async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
-        old = self.__dict__.setdefault("old", {}).pop(key, None)
+        old = self.notes.setdefault("old", {}).pop(key, None)
         return await super().set(key, value, ttl=old if ttl is None else ttl, only_if=only_if)
 
 

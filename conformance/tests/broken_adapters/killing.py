@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from igniter_store_conformance import CLAUSES, AdapterSuite
-from igniter_store_conformance.running import judge, clause_test_of
+from igniter_store_conformance.running import clause_test_of, judge
 from igniter_store_conformance.states import State
 from igniter_store_conformance.trial import Trial
 

@@ -34,10 +34,10 @@ class CloseBeforeOpenRaises(Broken):
 
     async def open(self) -> None:
         await super().open()
-        self.__dict__["connection"] = object()
+        self.notes["connection"] = object()
 
     async def close(self) -> None:
-        assert self.__dict__["connection"]
+        assert self.notes["connection"]
         await super().close()
 
 
@@ -72,11 +72,11 @@ class ClosedForGood(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-1", "LIF-8"})
 
     async def open(self) -> None:
-        if "ended" not in self.__dict__:
+        if "ended" not in self.notes:
             await super().open()
 
     async def close(self) -> None:
-        self.__dict__["ended"] = True
+        self.notes["ended"] = True
         await super().close()
 
 
@@ -99,7 +99,7 @@ class CloseLeavesATask(Broken):
 
     async def open(self) -> None:
         await super().open()
-        self.__dict__.setdefault("tasks", []).append(asyncio.create_task(asyncio.sleep(3_600)))
+        self.notes.setdefault("tasks", []).append(asyncio.create_task(asyncio.sleep(3_600)))
 
 
 class CloseLeavesAFile(Broken):
@@ -110,7 +110,7 @@ class CloseLeavesAFile(Broken):
 
     async def open(self) -> None:
         await super().open()
-        self.files.append(tempfile.TemporaryFile())
+        self.files.append(tempfile.TemporaryFile())  # noqa: SIM115 - that it stays open is what is broken
 
 
 class CloseForgetsReaders(Broken):
@@ -156,7 +156,7 @@ class WritesReachOthersLater(Broken):
     async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
         if only_if is not None or ttl is not None or not value.startswith(b"from "):
             return await super().set(key, value, ttl=ttl, only_if=only_if)
-        pending = self.__dict__.setdefault("pending", {})
+        pending = self.notes.setdefault("pending", {})
         if key in pending:
             await super().set(key, pending[key])
         pending[key] = value
@@ -170,10 +170,10 @@ class NotOpenWithItsOwnWords(Broken):
 
     async def open(self) -> None:
         await super().open()
-        self.__dict__["connection"] = object()
+        self.notes["connection"] = object()
 
     async def get(self, key: str) -> bytes | None:
-        if "connection" not in self.__dict__:
+        if "connection" not in self.notes:
             message = "'NoneType' object has no attribute 'execute_command'"
             raise AttributeError(message)
         return await super().get(key)
@@ -210,7 +210,7 @@ class AnswersShift(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4", "FLT-5"})
 
     async def get(self, key: str) -> bytes | None:
-        answers: list[bytes | None] = self.__dict__.setdefault("answers", [])
+        answers: list[bytes | None] = self.notes.setdefault("answers", [])
         answers.append(await super().get(key))
         await others_turn()
         return answers.pop(0)
@@ -222,9 +222,9 @@ class OneCancelTakesAll(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4"})
 
     async def get(self, key: str) -> bytes | None:
-        trip: asyncio.Task[None] | None = self.__dict__.get("trip")
+        trip: asyncio.Task[None] | None = self.notes.get("trip")
         if trip is None or trip.done():
-            trip = self.__dict__["trip"] = asyncio.create_task(asyncio.sleep(0))
+            trip = self.notes["trip"] = asyncio.create_task(asyncio.sleep(0))
         await trip
         return await super().get(key)
 
@@ -273,10 +273,10 @@ class ClosingLosesCallers(Broken):
 
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
         await others_turn()
-        if not self.is_open and "opened" in self.__dict__:
+        if not self.is_open and "opened" in self.notes:
             await asyncio.get_running_loop().create_future()
         return await super().mget(keys)
 
     async def open(self) -> None:
-        self.__dict__["opened"] = True
+        self.notes["opened"] = True
         await super().open()

@@ -41,18 +41,6 @@ class IdReadOffTheEntries(Broken):
         return deleted
 
 
-class EmptyStreamBeginsAnew(Broken):
-    """A stream that was trimmed to nothing forgets its last id."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
-
-    async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
-        trimmed = await super().xtrim(stream, max_len, approximate=approximate)
-        if trimmed and not await self.xlen(stream):
-            log_of(self, stream).last = FIRST
-        return trimmed
-
-
 class EmptyStreamVanishes(Broken):
     """A stream goes with its last entry, groups and all."""
 
@@ -77,24 +65,11 @@ class IdsOfTheClient(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
-        own, log = self.__dict__.setdefault("own", {}), self._log_or_new(stream)
+        own, log = vars(self).setdefault("own", {}), self._log_or_new(stream)
         log.last = own.get(stream, FIRST)
         added = await super().xadd(stream, fields, **options)
         own[stream] = log.last
         return added
-
-
-class IdInTwoSteps(Broken):
-    """`xadd` looks at the last id, lets others run, and counts on from what it saw."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
-
-    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
-        log = self._log_or_new(stream)
-        last = log.last
-        await others_turn()
-        log.last = last
-        return await super().xadd(stream, fields, **options)
 
 
 class IdsInSeconds(Broken):
@@ -243,15 +218,6 @@ class AppendTrimsByAnOldLength(Broken):
         return added
 
 
-class TrimsOneTooMany(Broken):
-    """Exact trimming leaves one entry less than it should."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
-
-    async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
-        return await super().xtrim(stream, max_len if approximate else max(max_len - 1, 0), approximate=approximate)
-
-
 class TrimsTheNewest(Broken):
     """Trimming removes entries from the wrong end."""
 
@@ -330,12 +296,12 @@ class LengthForgetsDeletions(Broken):
 
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
         deleted = await super().xdel(stream, ids)
-        counts = self.__dict__.setdefault("deleted", {})
+        counts = vars(self).setdefault("deleted", {})
         counts[stream] = counts.get(stream, 0) + deleted
         return deleted
 
     async def xlen(self, stream: str) -> int:
-        length: int = self.__dict__.get("deleted", {}).get(stream, 0)
+        length: int = vars(self).get("deleted", {}).get(stream, 0)
         return length + await super().xlen(stream)
 
 
@@ -421,13 +387,13 @@ class AppendRenewsTheTtl(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-21"})
 
     async def expire(self, key: str, ttl: float) -> bool:
-        self.__dict__.setdefault("given", {})[key] = ttl
+        vars(self).setdefault("given", {})[key] = ttl
         return await super().expire(key, ttl)
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
         added = await super().xadd(stream, fields, **options)
-        if stream in self.__dict__.get("given", ()):
-            await self.expire(stream, self.__dict__["given"][stream])
+        if stream in vars(self).get("given", ()):
+            await self.expire(stream, vars(self)["given"][stream])
         return added
 
 

@@ -50,7 +50,7 @@ class CutAtNul(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-2"})
 
     async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
-        return await super().set(key, bytes(value).split(b"\0")[0], ttl=ttl, only_if=only_if)
+        return await super().set(key, bytes(value).split(b"\0", 1)[0], ttl=ttl, only_if=only_if)
 
 
 class CutAt64KiB(Broken):
@@ -78,7 +78,7 @@ class ReadCache(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-2"})
 
     async def get(self, key: str) -> bytes | None:
-        kept = self.__dict__.setdefault("kept", {})
+        kept: dict[str, bytes | None] = self.notes.setdefault("kept", {})
         if key not in kept:
             kept[key] = await super().get(key)
         return kept[key]
@@ -123,10 +123,10 @@ class KeysCutAtNul(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-3"})
 
     async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
-        return await super().set(key.split("\0")[0], value, ttl=ttl, only_if=only_if)
+        return await super().set(key.split("\0", 1)[0], value, ttl=ttl, only_if=only_if)
 
     async def get(self, key: str) -> bytes | None:
-        return await super().get(key.split("\0")[0])
+        return await super().get(key.split("\0", 1)[0])
 
 
 class ShortKeys(Broken):
@@ -400,7 +400,7 @@ class SharedAnswers(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-13"})
 
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        answers = self.__dict__.setdefault("answers", {})
+        answers: dict[tuple[str, ...], list[bytes | None]] = self.notes.setdefault("answers", {})
         current = await super().mget(keys)
         kept = answers.get(tuple(keys))
         if kept is None or (kept and kept != current):
@@ -446,7 +446,7 @@ class BatchLater(Broken):
 
     async def mset(self, entries: Sequence[Entry]) -> None:
         writing = asyncio.create_task(super().mset(entries))
-        self.__dict__.setdefault("writing", []).append(writing)
+        self.notes.setdefault("writing", []).append(writing)
 
 
 class TornSet(Broken):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # White text on each of them has a contrast of at least 4.5 to 1.
 _COLOURS: Final = {
     Outcome.CONFORMANT: "#1a7f37",
+    Outcome.AS_MEASURED: "#1a7f37",
     Outcome.EXCEPT: "#8a6100",
     Outcome.NOT_MEASURED: "#57606a",
     Outcome.NOT_CONFORMANT: "#b42318",

@@ -32,6 +32,7 @@ UNRUN_LOOK: Final = Look("·", "plain")
 
 VERDICT_LOOKS: Final = {
     Outcome.CONFORMANT: Look("✓", "good"),
+    Outcome.AS_MEASURED: Look("✓", "good"),
     Outcome.EXCEPT: Look("!", "warn"),
     Outcome.NOT_MEASURED: Look("○", "warn"),
     Outcome.NOT_CONFORMANT: Look("✗", "bad"),

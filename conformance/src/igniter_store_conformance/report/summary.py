@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _COLOURS: Final = {
     Outcome.CONFORMANT: "green",
+    Outcome.AS_MEASURED: "green",
     Outcome.EXCEPT: "yellow",
     Outcome.NOT_MEASURED: "yellow",
     Outcome.NOT_CONFORMANT: "red",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _VERDICT_STYLES: Final = {
     Outcome.CONFORMANT: "bold green",
+    Outcome.AS_MEASURED: "bold green",
     Outcome.EXCEPT: "bold yellow",
     Outcome.NOT_MEASURED: "bold yellow",
     Outcome.NOT_CONFORMANT: "bold red",

@@ -17,7 +17,8 @@ The verdict on an adapter, likewise:
 
     a test of the adapter failed                             not conformant
     the harness failed, or a known failure passes            no verdict
-    a test was left out, or a clause was not exercised       not measured
+    a test was left out, or none ran                         not measured
+    a clause was not exercised                               conformant as far as it was measured
     a test is known to fail                                  conformant except for its clause
     otherwise                                                conformant
 
@@ -46,10 +47,11 @@ _NAMED: Final = 12  # clauses that one line names; the lists below it name all
 
 
 class Outcome(StrEnum):
-    """The five verdicts."""
+    """The six verdicts."""
 
     CONFORMANT = "conformant"
     EXCEPT = "conformant except"
+    AS_MEASURED = "conformant as far as measured"
     NOT_MEASURED = "not measured"
     NOT_CONFORMANT = "not conformant"
     NO_VERDICT = "no verdict"
@@ -59,7 +61,7 @@ class Verdict(Struct, frozen=True):
     """What is to be said of an adapter.
 
     Attributes:
-        outcome: which of the five.
+        outcome: which of the six.
         sentence: the whole line, as reports show it.
         clauses: the clauses that it is about.
         red: whether the run has to fail.
@@ -181,8 +183,8 @@ def _unmeasured(run: AdapterRun) -> Verdict | None:
         what = "were deselected" if run.missing == run.deselected else "did not run"
         return Verdict(Outcome.NOT_MEASURED, f"not measured: {run.missing} of {run.total} tests {what}{_but_known(run)}", idle)
     if idle:
-        message = f"not measured: {enumerated(idle)} not exercised; everything that ran was kept{_but_known(run)}"
-        return Verdict(Outcome.NOT_MEASURED, message, idle)
+        message = f"conformant to contract {run.contract} as far as it was measured, not exercised: {enumerated(idle)}{_but_known(run)}"
+        return Verdict(Outcome.AS_MEASURED, message, idle)
     return None
 
 

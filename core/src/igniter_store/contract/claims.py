@@ -50,4 +50,7 @@ class Claims(Adapter):
         under `token_key`, which the caller built so that a cluster keeps both keys in one slot. A counter that doesn't exist begins at
         the backend's clock in milliseconds, and every use gives it `TOKEN_LIFETIME` more seconds to live: so unused ones don't pile up,
         and tokens still grow when one was forgotten. A refused call doesn't count.
+
+        Raises:
+            BackendFailed: `STORE_INCREMENT_FAILED` when `token_key` holds no number; the claim is not taken then.
         """
