@@ -141,7 +141,7 @@ def judge(suite: Suite, test: ClauseTest, trial: Trial, limit: float) -> End:  #
 def run(suite: Suite, test: ClauseTest, request: pytest.FixtureRequest) -> None:
     """Run one test as pytest's."""
     __tracebackhide__ = True
-    seed, limit = _seed(request), test.limit * _limit_factor(request)
+    seed, limit = _seed(request), test.limit * suite.patience * _limit_factor(request)
     _note(request, states.CLAUSE, test.clause.id)
     _note(request, states.TEST, test.name)
     _note(request, states.CONTRACT, suite.contract)

@@ -38,10 +38,12 @@ class Suite:
         contract: the version of the contract that the adapter is judged by. Pin it: then newer clauses run, and are shown, and fail nobody.
         known_failing: tests that fail today, by the method's name, each with the reason. They run and have to fail: one that passes is
             stale and makes the run red.
+        patience: how much longer than usual tests may take, for a backend that is slow; less than 1 for one of which much hangs.
     """
 
     contract: ClassVar[str] = VERSIONS[-1]
     known_failing: ClassVar[Mapping[str, str]] = {}
+    patience: ClassVar[float] = 1.0
 
     def harness(self) -> Harness:
         """The backend under test; asked once for every test."""

@@ -1,0 +1,357 @@
+"""Broken takeovers: claiming what others left, history, and what crashes and deletions do to pending lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from igniter_store.contract import PendingEntry, StreamEntry
+from igniter_store.contract.stream_ids import spell
+
+from broken_adapters.breaking import Broken, bare, others_turn
+from broken_adapters.streams import log_of, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from igniter_store.contract.stream_ids import StreamId
+    from igniter_store_memory import MemoryAdapter
+
+
+def deleted_of(adapter: MemoryAdapter, stream: str, group: str) -> dict[StreamId, Any]:
+    """What is pending in a group and no more in the stream."""
+    log = log_of(adapter, stream)
+    return {stream_id: delivery for stream_id, delivery in log.groups[group].pending.items() if stream_id not in log._fields}
+
+
+def with_empty(entries: list[StreamEntry], ids: Iterable[StreamId]) -> list[StreamEntry]:
+    """Entries and others that have no fields, in order of id."""
+    return sorted([*entries, *(StreamEntry(spell(stream_id), {}) for stream_id in ids)], key=lambda entry: numbers(entry.id))
+
+
+class ClaimIgnoresIdle(Broken):
+    """`xautoclaim` takes everything, however young."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        return await super().xautoclaim(stream, group, consumer, 0, count=count)
+
+
+class ClaimIdleInMilliseconds(Broken):
+    """`xautoclaim` takes `min_idle` for milliseconds."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        return await super().xautoclaim(stream, group, consumer, min_idle / 1_000, count=count)
+
+
+class ClaimKeepsIdle(Broken):
+    """A claim leaves the idle time as it was, so that the next claimer takes the entry, too."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-10", "STR-11"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        pending = self._group(stream, group)[1].pending
+        times = {stream_id: delivery.at for stream_id, delivery in pending.items()}
+        claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
+        for entry in claimed:
+            pending[numbers(entry.id)].at = times[numbers(entry.id)]
+        return claimed
+
+
+class ClaimIsNoDelivery(Broken):
+    """A claim doesn't count as a delivery."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
+        for entry in claimed:
+            self._group(stream, group)[1].pending[numbers(entry.id)].count -= 1
+        return claimed
+
+
+class ClaimKeepsTheConsumer(Broken):
+    """A claim hands entries out and leaves them with their old consumer."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        pending = self._group(stream, group)[1].pending
+        owners = {stream_id: delivery.consumer for stream_id, delivery in pending.items()}
+        claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
+        for entry in claimed:
+            pending[numbers(entry.id)].consumer = owners[numbers(entry.id)]
+        return claimed
+
+
+class ClaimMovesMoreThanItGives(Broken):
+    """`count` limits what a claim returns, not what it moves."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        return (await super().xautoclaim(stream, group, consumer, min_idle))[:count]
+
+
+class ClaimOfOneCall(Broken):
+    """A claim looks at ten times `count` entries, as one call of XAUTOCLAIM does whose cursor nobody follows."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        reading = self._group(stream, group)[1]
+        looked_at = list(reading.pending.items())
+        rest = [] if count is None else looked_at[10 * count :]
+        reading.pending = dict(looked_at[: len(looked_at) - len(rest)])
+        claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
+        reading.pending.update(rest)
+        return claimed
+
+
+class ClaimLeavesItsOwn(Broken):
+    """A consumer doesn't claim what is its own already."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        reading = self._group(stream, group)[1]
+        own = {stream_id: delivery for stream_id, delivery in reading.pending.items() if delivery.consumer == consumer}
+        reading.pending = {stream_id: delivery for stream_id, delivery in reading.pending.items() if stream_id not in own}
+        claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
+        reading.pending = dict(sorted((reading.pending | own).items()))
+        return claimed
+
+
+class ClaimTakesTheNew(Broken):
+    """A claim that finds nothing takes entries which nobody has read yet."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
+        return claimed or await self.xreadgroup(stream, group, consumer, count=count)
+
+
+class ClaimOfAHundred(Broken):
+    """A claim without `count` takes a hundred, which is Redis's default."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        return await super().xautoclaim(stream, group, consumer, min_idle, count=100 if count is None else count)
+
+
+class ClaimInTwoSteps(Broken):
+    """A claim looks at the idle times, lets others run, and takes what was idle before."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-11"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        pending = self._group(stream, group)[1].pending
+        times = {stream_id: delivery.at for stream_id, delivery in pending.items()}
+        await others_turn()
+        for stream_id in times.keys() & pending.keys():
+            pending[stream_id].at = times[stream_id]
+        return await super().xautoclaim(stream, group, consumer, min_idle, count=count)
+
+
+class ClaimHandsOutDeleted(Broken):
+    """A claim hands deleted entries out without fields."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-12"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        deleted = deleted_of(self, stream, group)
+        return with_empty(await super().xautoclaim(stream, group, consumer, min_idle, count=count), deleted)
+
+
+class DeletedStayPending(Broken):
+    """Deleted entries aren't handed out by a claim, and stay on the pending list for ever."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-12"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        reading, deleted = self._group(stream, group)[1], deleted_of(self, stream, group)
+        claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
+        reading.pending = dict(sorted((reading.pending | deleted).items()))
+        return claimed
+
+
+class DeletedUseUpTheCount(Broken):
+    """Deleted entries count for the `count` of a claim, as in one call of XAUTOCLAIM."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-12"})
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        pending, deleted = self._group(stream, group)[1].pending, deleted_of(self, stream, group)
+        if count is not None:
+            first = [stream_id for stream_id in list(pending)[:count] if stream_id in deleted]
+            count -= len(first)
+            await self.xack(stream, group, [spell(stream_id) for stream_id in first])
+        return [] if count == 0 else await super().xautoclaim(stream, group, consumer, min_idle, count=count)
+
+
+class DeletingAcknowledges(Broken):
+    """Deleting an entry takes it off the pending lists."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-12"})
+
+    async def xdel(self, stream: str, ids: Sequence[str]) -> int:
+        deleted = await super().xdel(stream, ids)
+        for info in await self.xgroups(stream):
+            await self.xack(stream, info.name, ids)
+        return deleted
+
+
+class DeletedAreRead(Broken):
+    """An entry that was deleted before it was read is read, without fields."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-12"})
+
+    async def xdel(self, stream: str, ids: Sequence[str]) -> int:
+        there = {entry.id for entry in await self.xrange(stream)}
+        deleted = await super().xdel(stream, ids)
+        bare(self).__dict__.setdefault("marked", set()).update((stream, numbers(text)) for text in ids if text in there)
+        return deleted
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        reading = self._group(stream, group)[1]
+        begin = reading.position
+        found = await super().xreadgroup(stream, group, consumer, **options)
+        marked = bare(self).__dict__.get("marked", ())
+        return with_empty(found, [stream_id for name, stream_id in marked if name == stream and begin < stream_id < reading.position])
+
+
+class HistoryOfAll(Broken):
+    """History gives the entries of every consumer."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        if not options.get("history"):
+            return await super().xreadgroup(stream, group, consumer, **options)
+        owners = {entry.consumer for entry in await self.xpending(stream, group)}
+        found = [entry for owner in owners for entry in await super().xreadgroup(stream, group, owner, history=True)]
+        return with_empty(found, ())[: options.get("count")]
+
+
+class HistoryGoesOnWithTheNew(Broken):
+    """History reads what is new when nothing is pending."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        found = await super().xreadgroup(stream, group, consumer, **options)
+        if found or not options.get("history"):
+            return found
+        return await super().xreadgroup(stream, group, consumer, count=options.get("count"))
+
+
+class HistoryIsNoDelivery(Broken):
+    """Reading history neither counts as a delivery nor resets the idle time."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        pending = self._group(stream, group)[1].pending
+        before = {stream_id: (delivery.at, delivery.count) for stream_id, delivery in pending.items()}
+        found = await super().xreadgroup(stream, group, consumer, **options)
+        for entry in found if options.get("history") else ():
+            pending[numbers(entry.id)].at, pending[numbers(entry.id)].count = before[numbers(entry.id)]
+        return found
+
+
+class HistoryKeepsIdle(Broken):
+    """Reading history counts as a delivery and leaves the idle time as it was."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        pending = self._group(stream, group)[1].pending
+        times = {stream_id: delivery.at for stream_id, delivery in pending.items()}
+        found = await super().xreadgroup(stream, group, consumer, **options)
+        for entry in found if options.get("history") else ():
+            pending[numbers(entry.id)].at = times[numbers(entry.id)]
+        return found
+
+
+class LookingIsADelivery(Broken):
+    """`xpending` of one consumer reads its history, and so counts as a delivery."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
+
+    async def xpending(self, stream: str, group: str, **options: Any) -> list[PendingEntry]:
+        found = await super().xpending(stream, group, **options)
+        if options.get("consumer") is not None:
+            await self.xreadgroup(stream, group, options["consumer"], history=True)
+        return found
+
+
+class HistoryWithDeleted(Broken):
+    """History has deleted entries without fields, as Redis's answers have."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        found = await super().xreadgroup(stream, group, consumer, **options)
+        if not options.get("history"):
+            return found
+        return with_empty(found, (key for key, delivery in deleted_of(self, stream, group).items() if delivery.consumer == consumer))
+
+
+class HistoryIgnoresCount(Broken):
+    """History gives everything, whatever `count` says."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        if options.get("history"):
+            options["count"] = None
+        return await super().xreadgroup(stream, group, consumer, **options)
+
+
+class HistoryWaits(Broken):
+    """History waits for new entries when there is none."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
+    limit: ClassVar[float | None] = 2.0
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        found = await super().xreadgroup(stream, group, consumer, **options)
+        if found or not options.get("history") or not options.get("block"):
+            return found
+        return await self._wait(self._group(stream, group)[1], consumer, options.get("count"), options["block"])
+
+
+class PendingInTheClient(Broken):
+    """What a client has read goes off the pending list when it is closed."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-16"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        found = await super().xreadgroup(stream, group, consumer, **options)
+        vars(self).setdefault("had", []).extend((stream, group, entry.id) for entry in found)
+        return found
+
+    async def close(self) -> None:
+        for stream, group, text in vars(self).pop("had", ()):
+            await self.xack(stream, group, [text])
+        await super().close()
+
+
+class ReadThenPending(Broken):
+    """A read takes entries, lets others run, and enters them as pending then: cancelled between, they are lost."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-16"})
+
+    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+        found = await super().xreadgroup(stream, group, consumer, **options)
+        if options.get("history"):
+            return found
+        reading = self._group(stream, group)[1]
+        taken = {key: reading.pending.pop(key) for entry in found if (key := numbers(entry.id)) in reading.pending}
+        await others_turn()
+        reading.pending = dict(sorted((reading.pending | taken).items()))
+        return found

@@ -1,0 +1,528 @@
+"""Broken publish and subscribe: confirmations, deliveries, cancelling, callbacks that raise, and patterns."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fnmatch
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, Subscription, report_callback_error, store_error
+
+from broken_adapters.breaking import Broken, bare, others_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from igniter_store_memory import MemoryAdapter
+
+DELIVERING: Final[ContextVar[bool]] = ContextVar("DELIVERING", default=False)
+
+
+class Ending(Subscription):
+    """A subscription that is cancelled by a function."""
+
+    def __init__(self, end: Callable[[], object]) -> None:
+        self._end = end
+
+    async def cancel(self) -> None:
+        self._end()
+
+
+class Unconfirmed(Subscription):
+    """A subscription that is made some time after it was handed out."""
+
+    def __init__(self, subscribe: Callable[[], Awaitable[Subscription]]) -> None:
+        self._making = asyncio.create_task(self._made(subscribe))
+
+    async def _made(self, subscribe: Callable[[], Awaitable[Subscription]]) -> Subscription:
+        for _ in range(8):
+            await others_turn()
+        return await subscribe()
+
+    async def cancel(self) -> None:
+        await (await self._making).cancel()
+
+
+def within(subscription: Subscription) -> Any:
+    """What is behind the interface of a subscription."""
+    return subscription
+
+
+def listeners(adapter: MemoryAdapter, channel: str) -> list[Any]:
+    """The subscriptions that a message is for, those of channels before those of patterns."""
+    found: list[Any] = bare(adapter).channels.listeners(channel)
+    return found
+
+
+def only_for(wanted: Callable[[str], bool], callback: MessageCallback) -> MessageCallback:
+    """The callback for those channels alone that are wanted."""
+
+    def called(channel: str, payload: bytes) -> None:
+        if wanted(channel):
+            callback(channel, payload)
+
+    return called
+
+
+class SubscribeIsNotConfirmed(Broken):
+    """`subscribe` returns before the backend has confirmed."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
+    limit: ClassVar[float | None] = 2.0
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return Unconfirmed(partial(super().subscribe, channel, callback, on_gap=on_gap))
+
+
+class SecondIsNotConfirmed(Broken):
+    """The first subscriber of a channel waits for the confirmation, and one who comes meanwhile doesn't."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        confirming = vars(self).setdefault("confirming", set())
+        if channel in confirming:
+            return Unconfirmed(partial(super().subscribe, channel, callback, on_gap=on_gap))
+        confirming.add(channel)
+        await others_turn()
+        confirming.discard(channel)
+        return await super().subscribe(channel, callback, on_gap=on_gap)
+
+
+class DeliveredTwice(Broken):
+    """Each message is delivered twice, as by one who sends again what was not confirmed in time."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        await super().publish(channel, payload)
+        return await super().publish(channel, payload)
+
+
+class CallbacksInAThread(Broken):
+    """Callbacks are called by a thread of the adapter's."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        def called(name: str, payload: bytes) -> None:
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(callback, name, payload).result()
+
+        return await super().subscribe(channel, called, on_gap=on_gap)
+
+
+class PublishTakesTurns(Broken):
+    """Publishing takes turns between two connections, of which one is slower."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-2"})
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        sent = vars(self).setdefault("sent", [])
+        sent.append(asyncio.create_task(super().publish(channel, payload)) if len(sent) % 2 else None)
+        return await super().publish(channel, payload) if sent[-1] is None else len(listeners(self, channel))
+
+
+class MessagesAreText(Broken):
+    """Payloads go through text on their way."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-3"})
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        return await super().publish(channel, payload.decode("utf-8", "replace").encode())
+
+
+class EmptyMessagesVanish(Broken):
+    """Messages without bytes are taken for none."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-3"})
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        return await super().publish(channel, payload) if payload else 0
+
+
+class MessagesAreCut(Broken):
+    """Messages end at 8,000 bytes, which is what PostgreSQL's NOTIFY takes."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-3"})
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        return await super().publish(channel, payload[:8_000])
+
+
+class ChannelsAreFolded(Broken):
+    """Channels are compared without regard to case."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-3"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        alike = only_for(lambda name: name.casefold() == channel.casefold(), callback)
+        return await super().psubscribe("*", alike, on_gap=on_gap)
+
+
+class ChannelsArePatterns(Broken):
+    """A channel is subscribed to as a pattern."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-3"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return await super().psubscribe(channel, callback, on_gap=on_gap)
+
+
+class LastSubscriberWins(Broken):
+    """A client has one callback for a channel: the last one."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        for subscription in listeners(self, channel):
+            if subscription in self._subscriptions and not subscription._is_pattern:
+                subscription.end()
+        return await super().subscribe(channel, callback, on_gap=on_gap)
+
+
+class OneOfEachCallback(Broken):
+    """Callbacks are kept in a set, so that one which subscribes twice is there once."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        for subscription in listeners(self, channel):
+            if subscription._callback is callback:
+                return Ending(subscription.end)
+        return await super().subscribe(channel, callback, on_gap=on_gap)
+
+
+class OneCancelEndsAll(Broken):
+    """Cancelling one subscription ends all of this client on the channel."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        all_of_them = vars(self).setdefault("by_channel", {}).setdefault(channel, [])
+        all_of_them.append(within(await super().subscribe(channel, callback, on_gap=on_gap)))
+        return Ending(lambda: [subscription.end() for subscription in all_of_them])
+
+
+class CancelEndsThePattern(Broken):
+    """Cancelling a channel ends the pattern of the same text, for both are in one table."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        subscription = within(await super().subscribe(channel, callback, on_gap=on_gap))
+
+        def end() -> None:
+            for each in [subscription, *listeners(self, channel)]:
+                if each is subscription or (each._is_pattern and each._name == channel):
+                    each.end()
+
+        return Ending(end)
+
+
+class BackendStaysSubscribed(Broken):
+    """The backend goes on sending when nobody is left, and the client drops what comes."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        subscription = within(await super().subscribe(channel, callback, on_gap=on_gap))
+
+        def drop() -> None:
+            subscription._callback = lambda _channel, _payload: None
+
+        return Ending(drop)
+
+
+class CancelDoesNothing(Broken):
+    """`cancel` does nothing."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        await super().subscribe(channel, callback, on_gap=on_gap)
+        return Ending(lambda: None)
+
+
+class SecondCancelEndsAnother(Broken):
+    """A second `cancel` ends whoever has subscribed to the channel since the first."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        subscription = within(await super().subscribe(channel, callback, on_gap=on_gap))
+
+        def end() -> None:
+            for each in [subscription] if subscription._is_live else listeners(self, channel):
+                each.end()
+
+        return Ending(end)
+
+
+class SecondCancelRaises(Broken):
+    """A second `cancel` finds nothing to end, and raises."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        live = [within(await super().subscribe(channel, callback, on_gap=on_gap))]
+        return Ending(lambda: live.pop().end())
+
+
+class DeliversAfterCancel(Broken):
+    """Messages go through a queue, which is worked off after the end."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        def called(name: str, payload: bytes) -> None:
+            asyncio.get_running_loop().call_soon(callback, name, payload)
+
+        return await super().subscribe(channel, called, on_gap=on_gap)
+
+
+class CancelWaitsForItself(Broken):
+    """`cancel` waits for what the callback has started, which may be this `cancel`."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
+    limit: ClassVar[float | None] = 2.0
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        token = DELIVERING.set(True)
+        try:
+            return await super().publish(channel, payload)
+        finally:
+            DELIVERING.reset(token)
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        subscription = await super().subscribe(channel, callback, on_gap=on_gap)
+
+        class Waiting(Subscription):
+            async def cancel(self) -> None:
+                if DELIVERING.get():
+                    await asyncio.get_running_loop().create_future()
+                await subscription.cancel()
+
+        return Waiting()
+
+
+class RaisingEndsTheLoop(Broken):
+    """A callback that raises keeps those after it from the message."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        found = listeners(self, channel)
+        try:
+            for subscription in found:
+                if subscription._is_live:
+                    subscription._callback(channel, payload)
+        except Exception:  # noqa: BLE001 - a callback raises what it likes
+            report_callback_error(channel)
+        return len(found)
+
+
+class RaisingReachesThePublisher(Broken):
+    """What a callback raises comes out of `publish`."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        found = listeners(self, channel)
+        for subscription in found:
+            if subscription._is_live:
+                subscription._callback(channel, payload)
+        return len(found)
+
+
+class RaisingEndsTheSubscription(Broken):
+    """A callback that raises isn't called again."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        def called(name: str, payload: bytes) -> None:
+            try:
+                callback(name, payload)
+            except Exception:
+                within(subscription).end()
+                raise
+
+        subscription = await super().subscribe(channel, called, on_gap=on_gap)
+        return subscription
+
+
+class RaisingIsSwallowed(Broken):
+    """What a callback raises is told to nobody."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        def called(name: str, payload: bytes) -> None:
+            with contextlib.suppress(Exception):
+                callback(name, payload)
+
+        return await super().subscribe(channel, called, on_gap=on_gap)
+
+
+class ReportsThePayload(Broken):
+    """The report of a callback that raised shows the payload."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        def called(name: str, payload: bytes) -> None:
+            try:
+                callback(name, payload)
+            except Exception:
+                logging.getLogger("igniter_store").exception("A subscriber's callback raised on %r: %r", name, payload)
+
+        return await super().subscribe(channel, called, on_gap=on_gap)
+
+
+class CallbacksAreWaitedFor(Broken):
+    """What a callback has started is waited for before the next one is called."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
+    limit: ClassVar[float | None] = 2.0
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        found = listeners(self, channel)
+        for subscription in found:
+            before = asyncio.all_tasks()
+            subscription.deliver(channel, bytes(payload))
+            if started := asyncio.all_tasks() - before:
+                await asyncio.wait(started)
+        return len(found)
+
+
+class FnmatchPatterns(Broken):
+    """Channels are matched by Python's `fnmatch`."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-7"})
+
+    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return await super().psubscribe("*", only_for(lambda name: fnmatch.fnmatchcase(name, pattern), callback), on_gap=on_gap)
+
+
+class PatternsMatchBeginnings(Broken):
+    """A pattern matches channels that go on after its end."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-7"})
+
+    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return await super().psubscribe(f"{pattern}*", callback, on_gap=on_gap)
+
+
+class StarsStopAtColons(Broken):
+    """`*` matches one part of a channel, as it does with MQTT's and NATS's separators."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-7"})
+
+    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        alike = only_for(lambda name: name.count(":") == pattern.count(":"), callback)
+        return await super().psubscribe(pattern, alike, on_gap=on_gap)
+
+
+class PatternTellsItself(Broken):
+    """The callback of a pattern is told the pattern instead of the channel."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-7"})
+
+    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return await super().psubscribe(pattern, lambda _channel, payload: callback(pattern, payload), on_gap=on_gap)
+
+
+class ChannelsBeforePatterns(Broken):
+    """A message that somebody gets by channel is not delivered by pattern."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-8"})
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        found = listeners(self, channel)
+        for subscription in [each for each in found if not each._is_pattern] or found:
+            subscription.deliver(channel, bytes(payload))
+        return len(found)
+
+
+class OnePatternPerMessage(Broken):
+    """Of several patterns that match, the first one gets the message."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-8"})
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        found = listeners(self, channel)
+        first = next((each._name for each in found if each._is_pattern), None)
+        for subscription in found:
+            if not subscription._is_pattern or subscription._name == first:
+                subscription.deliver(channel, bytes(payload))
+        return len(found)
+
+
+class KeepsTheLastMessage(Broken):
+    """The last message of a channel is kept for whoever subscribes next."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-11"})
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        bare(self).__dict__.setdefault("kept", {})[channel] = payload
+        return await super().publish(channel, payload)
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        subscription = await super().subscribe(channel, callback, on_gap=on_gap)
+        kept = bare(self).__dict__.get("kept", {})
+        if channel in kept:
+            within(subscription).deliver(channel, kept[channel])
+        return subscription
+
+
+class PublishingToNobodyRaises(Broken):
+    """A message that reaches nobody is an error."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-11"})
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        reached = await super().publish(channel, payload)
+        if not reached:
+            raise store_error(ErrorCode.STORE_PUBLISH_FAILED, "nobody listens")
+        return reached
+
+
+class CallbacksMayNotPublish(Broken):
+    """What a callback has started waits in `publish` for the reader, which waits for it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-12"})
+    limit: ClassVar[float | None] = 2.0
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        if DELIVERING.get():
+            await asyncio.get_running_loop().create_future()
+        token = DELIVERING.set(True)
+        try:
+            return await super().publish(channel, payload)
+        finally:
+            DELIVERING.reset(token)
+
+
+class CallbacksMayNotSubscribe(Broken):
+    """What a callback has started waits in `subscribe` for a confirmation, which the reader doesn't read before it is done."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-12"})
+    limit: ClassVar[float | None] = 2.0
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        token = DELIVERING.set(True)
+        try:
+            return await super().publish(channel, payload)
+        finally:
+            DELIVERING.reset(token)
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        if DELIVERING.get():
+            await asyncio.get_running_loop().create_future()
+        return await super().subscribe(channel, callback, on_gap=on_gap)

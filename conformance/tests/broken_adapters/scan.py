@@ -1,0 +1,347 @@
+"""Broken scans and removals by prefix."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from typing import TYPE_CHECKING, ClassVar
+
+from igniter_store.contract import START, BackendFailed, ErrorCode, Pattern, ScanPage, store_error
+from igniter_store_memory.log import Log
+
+from broken_adapters.breaking import Broken, Unswept, bare, others_turn
+
+if TYPE_CHECKING:
+    from igniter_store_memory import MemoryAdapter
+
+
+def live_keys(adapter: MemoryAdapter, prefix: str = "") -> list[str]:
+    """The keys that are there and begin so."""
+    data = bare(adapter)
+    return [key for key in list(data.values) if key.startswith(prefix) and data.find(key) is not None]
+
+
+def number(cursor: str) -> int:
+    """A cursor that is a number."""
+    if not re.fullmatch("[0-9]{1,18}", cursor):
+        raise store_error(ErrorCode.STORE_SCAN_FAILED, "no such cursor")
+    return int(cursor)
+
+
+def matching(pattern: str, keys: list[str]) -> list[str]:
+    """The keys that a pattern is for."""
+    return [key for key in keys if Pattern(pattern).matches(key)]
+
+
+class OnePage(Broken):
+    """A scan is over after its first page."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        return ScanPage(START, (await super().scan(pattern, cursor=cursor, count=count)).keys)
+
+
+class LastPageIsLost(Broken):
+    """The last page is announced, and comes without its keys."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        page = await super().scan(pattern, cursor=cursor, count=count)
+        return ScanPage(START, []) if page.cursor == START != cursor else page
+
+
+class ScanByOffset(Broken):
+    """A cursor is a place in the list of keys, which deletions shift."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1", "SCN-7"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        begin, keys = number(cursor), sorted(live_keys(self))
+        end = begin + count
+        return ScanPage(str(end) if end < len(keys) else START, matching(pattern, keys[begin:end]))
+
+
+class CursorIsAKey(Broken):
+    """A cursor is the last key of its page, and fails when this was deleted meanwhile."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1", "SCN-7"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        keys = sorted(live_keys(self))
+        if cursor != START and cursor not in keys:
+            raise store_error(ErrorCode.STORE_SCAN_FAILED, "no such cursor")
+        begin = 0 if cursor == START else keys.index(cursor) + 1
+        end = begin + count
+        return ScanPage(keys[end - 1] if end < len(keys) else START, matching(pattern, keys[begin:end]))
+
+
+class ScanStateInTheClient(Broken):
+    """The client keeps the place in the scan, so that two scans at once share it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        place = vars(self).get("place", START) if number(cursor) else START
+        page = await super().scan(pattern, cursor=place, count=count)
+        vars(self)["place"] = page.cursor
+        return ScanPage(START if page.cursor == START else "1", page.keys)
+
+
+class ScanForgetsExpiry(Unswept):
+    """A scan looks at no deadline."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        data = bare(self)
+        deadlines, data.deadlines = data.deadlines, {}
+        try:
+            return await super().scan(pattern, cursor=cursor, count=count)
+        finally:
+            data.deadlines = deadlines
+
+
+class ScanOfValues(Broken):
+    """A scan knows the table of values, and not that of streams."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        page = await super().scan(pattern, cursor=cursor, count=count)
+        return ScanPage(page.cursor, [key for key in page.keys if not isinstance(bare(self).find(key), Log)])
+
+
+class ScanByFnmatch(Broken):
+    """Keys are matched by Python's `fnmatch`."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-2"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        page = await super().scan("*", cursor=cursor, count=count)
+        return ScanPage(page.cursor, [key for key in page.keys if fnmatch.fnmatchcase(key, pattern)])
+
+
+class ScanMatchesBeginnings(Broken):
+    """A pattern finds keys that go on after its end."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-2"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        return await super().scan(f"{pattern}*", cursor=cursor, count=count)
+
+
+class ScanIgnoresCase(Broken):
+    """Keys are found without regard to case, as by SQL's LIKE."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-2"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        page = await super().scan("*", cursor=cursor, count=count)
+        return ScanPage(page.cursor, [key for key in page.keys if Pattern(pattern.lower()).matches(key.lower())])
+
+
+class StarsStopAtNewlines(Broken):
+    """`*` stops at a newline, as `.` does in a regular expression."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-2"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        page = await super().scan(pattern, cursor=cursor, count=count)
+        return ScanPage(page.cursor, [key for key in page.keys if "\n" in pattern or "\n" not in key])
+
+
+class EmptyPageEndsAScan(Broken):
+    """A page without keys ends the scan."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-3"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        page = await super().scan(pattern, cursor=cursor, count=count)
+        return page if page.keys else ScanPage(START, [])
+
+
+class CursorCountsPages(Broken):
+    """A cursor is the number of a page, and pages have the size that is asked for now."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-3"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        turn, keys = number(cursor), sorted(live_keys(self))
+        end = (turn + 1) * count
+        return ScanPage(str(turn + 1) if end < len(keys) else START, matching(pattern, keys[turn * count : end]))
+
+
+class WrongCursorBeginsAnew(Broken):
+    """A wrong cursor begins a new scan."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-4"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        try:
+            return await super().scan(pattern, cursor=cursor, count=count)
+        except BackendFailed:
+            return await super().scan(pattern, count=count)
+
+
+class EmptyCursorBeginsAnew(Broken):
+    """A cursor is tested for truth, so that an empty one begins a new scan."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-4"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        return await super().scan(pattern, cursor=cursor or START, count=count)
+
+
+class WrongCursorRaisesItsOwn(Broken):
+    """A wrong cursor raises whatever reading it raises."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-4"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        for part in cursor.split("-", 1):
+            int(part)
+        return await super().scan(pattern, cursor=cursor, count=count)
+
+
+class PurgeByGlob(Broken):
+    """`delete_prefix` takes the prefix for a pattern."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
+
+    async def delete_prefix(self, prefix: str) -> int:
+        return await self.delete(matching(f"{prefix}*", live_keys(self)))
+
+
+class PurgeByLike(Broken):
+    """`delete_prefix` uses SQL's LIKE, for which `_` and `%` stand for others, and case doesn't matter."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
+
+    async def delete_prefix(self, prefix: str) -> int:
+        like = re.compile(re.escape(prefix).replace("_", ".").replace("%", ".*"), re.IGNORECASE | re.DOTALL)
+        return await self.delete([key for key in live_keys(self) if like.match(key)])
+
+
+class PurgeByRange(Broken):
+    """`delete_prefix` takes a range that ends at `ÿ`, as if no character came after it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
+
+    async def delete_prefix(self, prefix: str) -> int:
+        return await self.delete([key for key in live_keys(self) if prefix <= key < f"{prefix}\xff"])
+
+
+class PurgeTakesNeighbours(Broken):
+    """`delete_prefix` drops the separator at the end, so that `org:1:` takes `org:10:` along."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
+
+    async def delete_prefix(self, prefix: str) -> int:
+        return await super().delete_prefix(prefix.rstrip(":"))
+
+
+class PurgeOfValues(Broken):
+    """`delete_prefix` knows the table of values, and not that of streams."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
+
+    async def delete_prefix(self, prefix: str) -> int:
+        return await self.delete([key for key in live_keys(self, prefix) if not isinstance(bare(self).find(key), Log)])
+
+
+class PurgeCountsExpired(Unswept):
+    """`delete_prefix` counts keys whose time is over."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
+
+    async def delete_prefix(self, prefix: str) -> int:
+        counted = sum(key.startswith(prefix) for key in bare(self).values)
+        await super().delete_prefix(prefix)
+        return counted
+
+
+class PurgeSaysNothing(Broken):
+    """`delete_prefix` says 0, whatever it has removed."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
+
+    async def delete_prefix(self, prefix: str) -> int:
+        await super().delete_prefix(prefix)
+        return 0
+
+
+class PurgeOfAThousand(Broken):
+    """`delete_prefix` is over after a thousand keys."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
+
+    async def delete_prefix(self, prefix: str) -> int:
+        return await self.delete(live_keys(self, prefix)[:1_000])
+
+
+class PurgeByOffset(Broken):
+    """`delete_prefix` walks by offset over what it deletes, and so leaves every other page."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
+
+    async def delete_prefix(self, prefix: str) -> int:
+        deleted = begin = 0
+        while keys := live_keys(self, prefix)[begin : begin + 100]:
+            deleted += await self.delete(keys)
+            begin += 100
+            await others_turn()
+        return deleted
+
+
+class WholeKeyspaceInAPage(Broken):
+    """A scan gives everything in one page, as KEYS does."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-6"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        return await super().scan(pattern, cursor=cursor, count=10**9)
+
+
+class PurgeInOneStep(Broken):
+    """`delete_prefix` removes everything in one step."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-6"})
+
+    async def delete_prefix(self, prefix: str) -> int:
+        return await self.delete(live_keys(self, prefix))
+
+
+class ScanGoesInCircles(Broken):
+    """A scan begins again after its last page."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-7"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        page = await super().scan(pattern, cursor=cursor, count=count)
+        return await super().scan(pattern, count=count) if page.cursor == START != cursor else page
+
+
+class ScanOfAGrowingList(Broken):
+    """A scan goes on as long as keys are added behind it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-7"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        ever: dict[str, None] = bare(self).__dict__.setdefault("ever", {})
+        ever.update(dict.fromkeys(live_keys(self)))
+        begin, keys = number(cursor), list(ever)
+        end = begin + count
+        page = [key for key in matching(pattern, keys[begin:end]) if bare(self).find(key) is not None]
+        return ScanPage(str(end) if end < len(keys) else START, page)
+
+
+class ScanOfFoldedKeys(Broken):
+    """A scan gives keys as they are in an index that folds them."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-7"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        page = await super().scan(pattern, cursor=cursor, count=count)
+        return ScanPage(page.cursor, [*page.keys, *(key.swapcase() for key in page.keys)])
