@@ -1,4 +1,8 @@
-"""What every test of the memory backend stands on: a clock that it moves, and an adapter that looks at this clock."""
+"""What the tests of the memory backend stand on: a clock that they move, and an adapter that looks at this clock.
+
+That the backend keeps the contract is the conformance kit's to check (`conformance/tests/test_memory_conformance.py`). The tests here are
+of what is this backend's alone, and of what the kit doesn't ask.
+"""
 
 from __future__ import annotations
 
@@ -15,37 +19,3 @@ def clock() -> ManualClock:
 @pytest.fixture
 def adapter(clock: ManualClock) -> MemoryAdapter:
     return MemoryAdapter(clock=clock)
-
-
-@pytest.fixture(scope="session")
-def weird_names() -> list[str]:
-    """Names that are all different, though folding, trimming, normalizing, globbing or cutting would make some of them one."""
-    return [
-        "a",
-        "A",
-        "ab",
-        "a ",
-        " a",
-        "a\n",
-        "a\x00",
-        "a\x00b",
-        "a*",
-        "a?",
-        "[a]",
-        "[^b]",
-        "\\a",
-        "a\\*",
-        "a:b",
-        "a::b",
-        "a:b:",
-        "a..b",
-        "a%2ab",
-        "1",
-        "01",
-        "\u00e9",  # one code point
-        "e\u0301",  # the same to look at, in two
-        "\u05e9\u05dc",  # written from the right
-        "\U0001f469\u200d\U0001f4bb",  # two emoji joined to one
-        "a" * 1_023,
-        "a" * 1_024,
-    ]

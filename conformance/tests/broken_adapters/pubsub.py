@@ -234,7 +234,7 @@ class BackendStaysSubscribed(Broken):
         subscription = within(await super().subscribe(channel, callback, on_gap=on_gap))
 
         def drop() -> None:
-            subscription._callback = lambda _channel, _payload: None
+            subscription._callback = only_for(lambda _: False, callback)
 
         return Ending(drop)
 

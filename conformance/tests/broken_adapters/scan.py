@@ -30,7 +30,8 @@ def number(cursor: str) -> int:
 
 def matching(pattern: str, keys: list[str]) -> list[str]:
     """The keys that a pattern is for."""
-    return [key for key in keys if Pattern(pattern).matches(key)]
+    matches = Pattern(pattern).matches
+    return [key for key in keys if matches(key)]
 
 
 class OnePage(Broken):
@@ -139,7 +140,8 @@ class ScanIgnoresCase(Broken):
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
         page = await super().scan("*", cursor=cursor, count=count)
-        return ScanPage(page.cursor, [key for key in page.keys if Pattern(pattern.lower()).matches(key.lower())])
+        folded = Pattern(pattern.lower())
+        return ScanPage(page.cursor, [key for key in page.keys if folded.matches(key.lower())])
 
 
 class StarsStopAtNewlines(Broken):
@@ -257,7 +259,7 @@ class PurgeCountsExpired(Unswept):
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
 
     async def delete_prefix(self, prefix: str) -> int:
-        counted = sum(key.startswith(prefix) for key in bare(self).values)
+        counted: int = sum(key.startswith(prefix) for key in bare(self).values)
         await super().delete_prefix(prefix)
         return counted
 

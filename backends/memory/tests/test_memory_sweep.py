@@ -1,4 +1,4 @@
-"""How memory is given back: the sweep, its timer, and `max_keys`."""
+"""How memory is given back when keys expire or are removed: the sweep, its timer, the tables."""
 
 # pyright: reportPrivateUsage=false
 # That memory is given back shows in no answer of the adapter.
@@ -119,60 +119,13 @@ async def test_a_ttl_of_a_day_keeps_no_forgotten_adapter_alive() -> None:
     assert keyspace() is None
 
 
-async def test_with_max_keys_the_values_used_least_recently_go() -> None:
-    adapter = MemoryAdapter(max_keys=3)
-    for name in ("a", "b", "c"):
-        await adapter.set(name, name.encode())
-    await adapter.get("a")
+async def test_an_adapter_that_was_used_and_dropped_leaves_nothing() -> None:
+    adapter = MemoryAdapter()
+    await adapter.set("key", b"1", ttl=0.5)
+    await adapter.subscribe("channel", lambda _channel, _payload: None)
+    used = weakref.ref(adapter)
 
-    await adapter.set("d", b"d")
+    del adapter
+    gc.collect()
 
-    assert await adapter.mget(["a", "b", "c", "d"]) == [b"a", None, b"c", b"d"]
-
-
-async def test_with_max_keys_claims_counters_and_streams_never_go() -> None:
-    adapter = MemoryAdapter(max_keys=4)
-    await adapter.set_nx("claim", b"me")
-    await adapter.increment("counter", 7)
-    stream = await adapter.xadd("stream", {"data": b"1"})
-    await adapter.acquire("lease", b"me", 60, token_key="token")
-    await adapter.set("counted", b"5")
-    await adapter.increment("counted")
-
-    for number in range(50):
-        await adapter.set(f"value:{number}", b"x")
-
-    assert await adapter.get("claim") == b"me"
-    assert await adapter.get("counter") == b"7"
-    assert [entry.id for entry in await adapter.xrange("stream")] == [stream]
-    assert await adapter.get("lease") == b"me"
-    assert await adapter.get("counted") == b"6"
-    assert await adapter.exists("token")
-
-
-async def test_with_max_keys_what_was_just_written_is_there() -> None:
-    adapter = MemoryAdapter(max_keys=1)
-    await adapter.set_nx("claim", b"me")
-
-    await adapter.set("value", b"1")
-
-    assert await adapter.get("value") == b"1"
-
-
-async def test_with_max_keys_a_batch_larger_than_that_keeps_its_newest() -> None:
-    adapter = MemoryAdapter(max_keys=10)
-
-    await adapter.mset([Entry(f"key:{number}", b"x") for number in range(1_000)])
-
-    assert list(adapter._keyspace.values) == [f"key:{number}" for number in range(990, 1_000)]
-
-
-async def test_a_set_with_a_condition_counts_as_use_and_writes_within_max_keys() -> None:
-    adapter = MemoryAdapter(max_keys=2)
-    await adapter.set("a", b"1")
-    await adapter.set("b", b"2")
-    await adapter.set("a", b"3", only_if="present")
-
-    await adapter.set("c", b"4", only_if="absent")
-
-    assert await adapter.mget(["a", "b", "c"]) == [b"3", None, b"4"]
+    assert used() is None

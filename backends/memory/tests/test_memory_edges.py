@@ -1,0 +1,222 @@
+"""What follows from the contract and the kit doesn't ask. Once it does, the test here may go."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from igniter_store.contract import TOKEN_LIFETIME, BackendFailed, Entry, ManualClock, StoreClosed
+from igniter_store_memory import MemoryAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+WITH_NOTHING_RIGHT: dict[str, Callable[[MemoryAdapter], Awaitable[Any]]] = {
+    "scan": lambda a: a.scan("*", cursor="nowhere"),
+    "xack": lambda a: a.xack("stream", "group", ["nonsense"]),
+    "xdel": lambda a: a.xdel("stream", ["nonsense"]),
+    "xrange": lambda a: a.xrange("stream", "nonsense"),
+    "xgroup_create": lambda a: a.xgroup_create("stream", "group", "nonsense"),
+    "delete": lambda a: a.delete([]),
+    "mget": lambda a: a.mget([]),
+    "mset": lambda a: a.mset([]),
+}
+
+
+@pytest.mark.clause("LIF-1")
+async def test_an_adapter_says_whether_it_is_open() -> None:
+    adapter = MemoryAdapter()
+    said = [adapter.is_open]
+    for change in (adapter.open, adapter.open, adapter.close, adapter.close, adapter.open):
+        await change()
+        said.append(adapter.is_open)
+
+    assert said == [False, True, True, False, False, True]
+
+
+@pytest.mark.clause("LIF-2")
+@pytest.mark.parametrize("operation", WITH_NOTHING_RIGHT.values(), ids=WITH_NOTHING_RIGHT.keys())
+async def test_that_it_is_closed_is_said_before_anything_else(operation: Callable[[MemoryAdapter], Awaitable[Any]]) -> None:
+    adapter = MemoryAdapter()
+    await adapter.close()
+
+    with pytest.raises(StoreClosed):
+        await operation(adapter)
+
+
+@pytest.mark.clause("LIF-5", "PUB-5")
+async def test_subscriptions_that_close_ended_do_not_come_back_with_open(adapter: MemoryAdapter) -> None:
+    heard: list[bytes] = []
+    await adapter.subscribe("channel", lambda _channel, payload: heard.append(payload))
+    await adapter.psubscribe("*", lambda _channel, payload: heard.append(payload))
+
+    await adapter.close()
+    await adapter.open()
+
+    assert await adapter.publish("channel", b"1") == 0
+    assert heard == []
+
+
+@pytest.mark.clause("KV-5")
+async def test_an_empty_value_counts_as_present(adapter: MemoryAdapter) -> None:
+    await adapter.set("a", b"")
+
+    assert not await adapter.set("a", b"1", only_if="absent")
+    assert await adapter.set("a", b"2", only_if="present")
+
+
+@pytest.mark.clause("CLM-1")
+async def test_an_owner_of_no_bytes_holds_its_claim(adapter: MemoryAdapter) -> None:
+    assert await adapter.set_nx("a", b"")
+
+    assert not await adapter.set_nx("a", b"me")
+    assert await adapter.acquire("a", b"me", 8, token_key="token") is None
+
+
+@pytest.mark.clause("KV-13")
+async def test_what_was_passed_in_can_be_changed_without_changing_what_is_stored(adapter: MemoryAdapter) -> None:
+    # Callers promise `bytes`. One that breaks the promise must not be able to write later without a call.
+    mine: list[bytearray] = [bytearray(b"1") for _ in range(3)]
+    await adapter.set_nx("claim", mine[0])  # type: ignore[arg-type]  # bytearrays, on purpose
+    await adapter.acquire("lease", mine[1], 8, token_key="token")  # type: ignore[arg-type]  # bytearrays, on purpose
+    await adapter.xadd("stream", {"f": mine[2]})  # type: ignore[dict-item]  # bytearrays, on purpose
+    for value in mine:
+        value[:] = b"changed"
+
+    assert await adapter.mget(["claim", "lease"]) == [b"1", b"1"]
+    assert [entry.fields for entry in await adapter.xrange("stream")] == [{"f": b"1"}]
+
+
+@pytest.mark.clause("KV-13")
+async def test_what_was_handed_out_can_be_changed_without_changing_what_is_stored(adapter: MemoryAdapter) -> None:
+    await adapter.xadd("s", {"f": b"1"})
+    await adapter.xgroup_create("s", "g")
+    (await adapter.scan("*")).keys.clear()
+    for entries in (
+        await adapter.xreadgroup("s", "g", "c"),
+        await adapter.xreadgroup("s", "g", "c", history=True),
+        await adapter.xautoclaim("s", "g", "d", 0),
+    ):
+        entries[0].fields["f"] = b"changed"
+
+    assert (await adapter.scan("*")).keys == ["s"]
+    assert [entry.fields for entry in await adapter.xrange("s")] == [{"f": b"1"}]
+
+
+@pytest.mark.clause("KV-4", "KV-14")
+async def test_a_value_over_a_stream_has_no_ttl_of_the_stream(adapter: MemoryAdapter) -> None:
+    for key in ("set", "mset"):
+        await adapter.xadd(key, {"f": b"1"})
+        await adapter.expire(key, 8)
+
+    await adapter.set("set", b"1")
+    await adapter.mset([Entry("mset", b"1")])
+
+    assert [await adapter.ttl(key) for key in ("set", "mset")] == [math.inf] * 2
+
+
+@pytest.mark.clause("CTR-3")
+@pytest.mark.parametrize(("stored", "delta"), [(1, 2**63 - 1), (-1, -(2**63))])
+async def test_a_great_step_from_a_small_number_leaves_the_range(adapter: MemoryAdapter, stored: int, delta: int) -> None:
+    await adapter.set("a", b"%d" % stored, ttl=8)
+
+    with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
+        await adapter.increment("a", delta, ttl=100)
+    assert await adapter.get("a") == b"%d" % stored
+    assert await adapter.ttl("a") == 8
+
+
+@pytest.mark.clause("CTR-3")
+@pytest.mark.parametrize(("stored", "delta"), [(2**63 - 1, -(2**63)), (-(2**63), 2**63 - 1)])
+async def test_one_step_may_lead_over_the_whole_range(adapter: MemoryAdapter, stored: int, delta: int) -> None:
+    await adapter.set("a", b"%d" % stored)
+
+    assert await adapter.increment("a", delta) == -1
+
+
+@pytest.mark.clause("CTR-4")
+@pytest.mark.parametrize("text", [b"\n1", b"-01", b"--1", b"1\x00", b"\xff"])
+async def test_what_is_no_integer_is_refused_and_left_as_it_is(adapter: MemoryAdapter, text: bytes) -> None:
+    await adapter.set("a", text)
+
+    with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
+        await adapter.increment("a", 0)
+    assert await adapter.get("a") == text
+
+
+@pytest.mark.clause("CTR-4")
+async def test_a_text_above_the_range_is_no_integer_though_the_sum_would_be_one(adapter: MemoryAdapter) -> None:
+    await adapter.set("a", b"9223372036854775808")
+
+    with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
+        await adapter.increment("a", -1)
+    assert await adapter.get("a") == b"9223372036854775808"
+
+
+@pytest.mark.clause("CLM-3", "CLM-4")
+async def test_a_stream_is_nobodys_claim(adapter: MemoryAdapter) -> None:
+    await adapter.xadd("a", {"f": b"me"})
+
+    with pytest.raises(BackendFailed, match="STORE_OPERATION_FAILED"):
+        await adapter.compare_delete("a", b"me")
+    with pytest.raises(BackendFailed, match="STORE_OPERATION_FAILED"):
+        await adapter.compare_expire("a", b"me", 8)
+    assert await adapter.xlen("a") == 1
+    assert await adapter.ttl("a") == math.inf
+
+
+@pytest.mark.clause("CLM-5", "CLM-8")
+async def test_a_refused_acquire_counts_no_token_and_renews_none(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.acquire("a", b"me", 100, token_key="token")
+    counted = await adapter.get("token")
+    clock.advance(8)
+
+    assert await adapter.acquire("a", b"you", 8, token_key="token") is None
+    assert await adapter.get("token") == counted
+    assert await adapter.ttl("token") == TOKEN_LIFETIME - 8
+
+
+@pytest.mark.clause("STR-5")
+async def test_a_group_may_begin_after_a_millisecond_and_after_what_is_to_come(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    ids = [await adapter.xadd("stream", {"data": b"%d" % number}) for number in range(3)]
+    milliseconds = int(ids[0].partition("-")[0])
+    await adapter.xgroup_create("stream", "millisecond", f"{milliseconds}")
+    await adapter.xgroup_create("stream", "to come", f"{milliseconds + 500}-1")
+    reading = asyncio.create_task(adapter.xreadgroup("stream", "to come", "c", block=60))
+    await asyncio.sleep(0.001)
+
+    clock.advance(0.5)
+    early = [await adapter.xadd("stream", {"data": b"early"}) for _ in range(2)]
+    await asyncio.sleep(0.001)
+    assert not reading.done()
+    later = await adapter.xadd("stream", {"data": b"later"})
+
+    assert [entry.id for entry in await reading] == [later]
+    assert [entry.id for entry in await adapter.xreadgroup("stream", "millisecond", "c")] == [*ids[1:], *early, later]
+
+
+@pytest.mark.clause("STR-6", "STR-7")
+async def test_an_entry_that_comes_as_a_wait_ends_is_left_for_the_next_read(adapter: MemoryAdapter, clock: ManualClock) -> None:
+    await adapter.xgroup_create("stream", "group")
+    reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "late", block=5))
+    await asyncio.sleep(0.001)
+
+    clock.advance(5)
+    added = await adapter.xadd("stream", {"data": b"1"})
+
+    assert await reading == []
+    assert [entry.id for entry in await adapter.xreadgroup("stream", "group", "other")] == [added]
+
+
+@pytest.mark.clause("STR-12", "STR-18")
+async def test_history_leaves_deleted_entries_pending(adapter: MemoryAdapter) -> None:
+    ids = [await adapter.xadd("stream", {"data": b"%d" % number}) for number in range(3)]
+    await adapter.xgroup_create("stream", "group")
+    await adapter.xreadgroup("stream", "group", "a")
+    await adapter.xdel("stream", [ids[1]])
+
+    await adapter.xreadgroup("stream", "group", "a", history=True)
+
+    assert [(entry.id, entry.deliveries) for entry in await adapter.xpending("stream", "group")] == [(ids[0], 2), (ids[1], 1), (ids[2], 2)]
