@@ -7,16 +7,14 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from igniter_store.contract import ErrorCode, StreamEntry, store_error
 from igniter_store_memory.log import Group, Log, Waiter
 
 from broken_adapters.breaking import Broken, Unswept, bare
-from broken_adapters.streams import log_of, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
 
-    from igniter_store.contract import Condition
+    from igniter_store.contract import Condition, StreamEntry
     from igniter_store_memory import MemoryAdapter
 
 
@@ -56,16 +54,6 @@ class LooksAgainAtTheEnd(Broken):
         return [] if log is None else log.deliver(group, consumer, count, bare(self).now())
 
 
-class BlockIsIgnored(Broken):
-    """A read with `block` doesn't wait."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
-
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
-        options["block"] = None
-        return await super().xreadgroup(stream, group, consumer, **options)
-
-
 class BlockInWholeSeconds(Broken):
     """`block` is rounded down to seconds."""
 
@@ -83,45 +71,6 @@ class ShortBlockIsForEver(Broken):
 
     async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
         return await super()._wait(group, consumer, count, block * 1_000 // 1 / 1_000 or 1e9)
-
-
-class WaitsFirst(Broken):
-    """A read with `block` waits for the next entry, though there are new ones."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
-    limit: ClassVar[float | None] = 2.0
-
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
-        if options.get("block") and not options.get("history"):
-            return await self._wait(self._group(stream, group)[1], consumer, options.get("count"), options["block"])
-        return await super().xreadgroup(stream, group, consumer, **options)
-
-
-class TimeoutRaises(Broken):
-    """A read whose time is over raises."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
-
-    async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
-        found = await super()._wait(group, consumer, count, block)
-        if not found:
-            raise store_error(ErrorCode.STORE_TIMEOUT, "nothing came")
-        return found
-
-
-class WaitHoldsALock(Broken):
-    """A waiting read holds the connection, which other calls wait for."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
-    limit: ClassVar[float | None] = 2.0
-
-    async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
-        async with vars(self).setdefault("connection", asyncio.Lock()):
-            return await super()._wait(group, consumer, count, block)
-
-    async def xlen(self, stream: str) -> int:
-        async with vars(self).setdefault("connection", asyncio.Lock()):
-            return await super().xlen(stream)
 
 
 class WaitsUseUpThePool(Broken):
@@ -173,20 +122,6 @@ class CancelledTakeTheirEntryAlong(Broken):
             raise
 
 
-class WakesAllReaders(Broken):
-    """One entry ends the wait of every reader, and those who come too late get nothing."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
-
-    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
-        waiting = [waiter for group in groups_of(self, stream) for waiter in group.waiters]
-        added = await super().xadd(stream, fields, **options)
-        for waiter in waiting:
-            if not waiter.answer.done():
-                waiter.answer.set_result([])
-        return added
-
-
 class WakesOneGroup(Broken):
     """An entry wakes readers of one group alone."""
 
@@ -223,18 +158,6 @@ class TrimmingAppendWakesNobody(Broken):
             return await super().xadd(stream, fields, **options)
 
 
-class WokenReadIsNotPending(Broken):
-    """What ends a wait isn't entered as pending."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
-
-    async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
-        found = await super()._wait(group, consumer, count, block)
-        for entry in found:
-            group.pending.pop(numbers(entry.id), None)
-        return found
-
-
 class DestroyTellsNobody(Broken):
     """Readers whose group is destroyed sleep on."""
 
@@ -246,18 +169,6 @@ class DestroyTellsNobody(Broken):
             return await super().xgroup_destroy(stream, group)
 
 
-class DestroyEndsWaitsWithNothing(Broken):
-    """Readers whose group is destroyed get an empty list."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-13"})
-
-    async def xgroup_destroy(self, stream: str, group: str) -> bool:
-        log = log_of(self, stream)
-        for waiter in log.groups[group].waiters if log is not None and group in log.groups else ():
-            waiter.answer.set_result([])
-        return await super().xgroup_destroy(stream, group)
-
-
 class DeleteTellsNobody(Broken):
     """Readers whose stream is deleted sleep on, as on Redis 6."""
 
@@ -267,17 +178,6 @@ class DeleteTellsNobody(Broken):
     async def delete(self, keys: Sequence[str]) -> int:
         with unheard([group for key in keys for group in groups_of(self, key)]):
             return await super().delete(keys)
-
-
-class PurgeTellsNobody(Broken):
-    """Readers whose stream goes with a prefix sleep on."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-13"})
-    limit: ClassVar[float | None] = 2.0
-
-    async def delete_prefix(self, prefix: str) -> int:
-        with unheard([group for key in list(bare(self).values) if key.startswith(prefix) for group in groups_of(self, key)]):
-            return await super().delete_prefix(prefix)
 
 
 class ExpiryTellsNobody(Unswept):

@@ -28,15 +28,6 @@ def with_empty(entries: list[StreamEntry], ids: Iterable[StreamId]) -> list[Stre
     return sorted([*entries, *(StreamEntry(spell(stream_id), {}) for stream_id in ids)], key=lambda entry: numbers(entry.id))
 
 
-class ClaimIgnoresIdle(Broken):
-    """`xautoclaim` takes everything, however young."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
-
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
-        return await super().xautoclaim(stream, group, consumer, 0, count=count)
-
-
 class ClaimIdleInMilliseconds(Broken):
     """`xautoclaim` takes `min_idle` for milliseconds."""
 
@@ -57,18 +48,6 @@ class ClaimKeepsIdle(Broken):
         claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
         for entry in claimed:
             pending[numbers(entry.id)].at = times[numbers(entry.id)]
-        return claimed
-
-
-class ClaimIsNoDelivery(Broken):
-    """A claim doesn't count as a delivery."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
-
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
-        claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
-        for entry in claimed:
-            self._group(stream, group)[1].pending[numbers(entry.id)].count -= 1
         return claimed
 
 
@@ -134,15 +113,6 @@ class ClaimTakesTheNew(Broken):
         return claimed or await self.xreadgroup(stream, group, consumer, count=count)
 
 
-class ClaimOfAHundred(Broken):
-    """A claim without `count` takes a hundred, which is Redis's default."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
-
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
-        return await super().xautoclaim(stream, group, consumer, min_idle, count=100 if count is None else count)
-
-
 class ClaimInTwoSteps(Broken):
     """A claim looks at the idle times, lets others run, and takes what was idle before."""
 
@@ -165,18 +135,6 @@ class ClaimHandsOutDeleted(Broken):
     async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
         deleted = deleted_of(self, stream, group)
         return with_empty(await super().xautoclaim(stream, group, consumer, min_idle, count=count), deleted)
-
-
-class DeletedStayPending(Broken):
-    """Deleted entries aren't handed out by a claim, and stay on the pending list for ever."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-12"})
-
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
-        reading, deleted = self._group(stream, group)[1], deleted_of(self, stream, group)
-        claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
-        reading.pending = dict(sorted((reading.pending | deleted).items()))
-        return claimed
 
 
 class DeletedUseUpTheCount(Broken):
@@ -249,20 +207,6 @@ class HistoryGoesOnWithTheNew(Broken):
         return await super().xreadgroup(stream, group, consumer, count=options.get("count"))
 
 
-class HistoryIsNoDelivery(Broken):
-    """Reading history neither counts as a delivery nor resets the idle time."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
-
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
-        pending = self._group(stream, group)[1].pending
-        before = {stream_id: (delivery.at, delivery.count) for stream_id, delivery in pending.items()}
-        found = await super().xreadgroup(stream, group, consumer, **options)
-        for entry in found if options.get("history") else ():
-            pending[numbers(entry.id)].at, pending[numbers(entry.id)].count = before[numbers(entry.id)]
-        return found
-
-
 class HistoryKeepsIdle(Broken):
     """Reading history counts as a delivery and leaves the idle time as it was."""
 
@@ -299,30 +243,6 @@ class HistoryWithDeleted(Broken):
         if not options.get("history"):
             return found
         return with_empty(found, (key for key, delivery in deleted_of(self, stream, group).items() if delivery.consumer == consumer))
-
-
-class HistoryIgnoresCount(Broken):
-    """History gives everything, whatever `count` says."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
-
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
-        if options.get("history"):
-            options["count"] = None
-        return await super().xreadgroup(stream, group, consumer, **options)
-
-
-class HistoryWaits(Broken):
-    """History waits for new entries when there is none."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
-    limit: ClassVar[float | None] = 2.0
-
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
-        found = await super().xreadgroup(stream, group, consumer, **options)
-        if found or not options.get("history") or not options.get("block"):
-            return found
-        return await self._wait(self._group(stream, group)[1], consumer, options.get("count"), options["block"])
 
 
 class PendingInTheClient(Broken):

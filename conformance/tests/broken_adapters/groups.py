@@ -6,7 +6,6 @@ from bisect import insort
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from igniter_store.contract import BackendFailed, ErrorCode, GroupInfo, PendingEntry, StreamEntry, store_error
-from igniter_store.contract.stream_ids import parse
 from msgspec.structs import replace
 
 from broken_adapters.breaking import Broken, bare, others_turn
@@ -37,16 +36,6 @@ class CreateForgetsPending(Broken):
         made = await super().xgroup_create(stream, group, start)
         self._group(stream, group)[1].pending.clear()
         return made
-
-
-class CreateSaysTrue(Broken):
-    """Creating a group that is there says True."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-4"})
-
-    async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
-        await super().xgroup_create(stream, group, start)
-        return True
 
 
 class CreateLooksThenMakes(Broken):
@@ -84,17 +73,6 @@ class StartIsIncluded(Broken):
         if made and "-" in start:
             reading.position = (milliseconds, sequence - 1) if sequence else (milliseconds - 1, 2**64 - 1)
         return made
-
-
-class StartIsLookedUp(Broken):
-    """A start that is no entry counts as the beginning."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-5"})
-
-    async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
-        log, position = log_of(self, stream), parse(start)
-        is_entry = position is None or (log is not None and position in log._fields)
-        return await super().xgroup_create(stream, group, start if is_entry else "0")
 
 
 class DollarIsZero(Broken):
@@ -214,16 +192,6 @@ class GroupReadOfAThousand(Broken):
         return await super().xreadgroup(stream, group, consumer, **options)
 
 
-class PendingOfAThousand(Broken):
-    """The pending list without `count` has a thousand entries."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
-
-    async def xpending(self, stream: str, group: str, **options: Any) -> list[PendingEntry]:
-        options.setdefault("count", 1_000)
-        return await super().xpending(stream, group, **options)
-
-
 class PendingByConsumer(Broken):
     """The pending list comes consumer by consumer."""
 
@@ -242,17 +210,6 @@ class IdleInMilliseconds(Broken):
         return [replace(entry, idle=entry.idle * 1_000) for entry in await super().xpending(stream, group, **options)]
 
 
-class IdleSinceTheAppend(Broken):
-    """Idle times count from the time in the id, not from the delivery."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-8"})
-
-    async def xpending(self, stream: str, group: str, **options: Any) -> list[PendingEntry]:
-        now = bare(self).now()
-        found = await super().xpending(stream, group, **options)
-        return [replace(entry, idle=now - numbers(entry.id)[0] / 1_000) for entry in found]
-
-
 class PendingCountsBeforeItNarrows(Broken):
     """`count` limits the pending list before `consumer` and `min_idle` do."""
 
@@ -261,24 +218,6 @@ class PendingCountsBeforeItNarrows(Broken):
     async def xpending(self, stream: str, group: str, **options: Any) -> list[PendingEntry]:
         looked_at = {entry.id for entry in await super().xpending(stream, group, count=options.pop("count", None))}
         return [entry for entry in await super().xpending(stream, group, **options) if entry.id in looked_at]
-
-
-class PendingOfAllConsumers(Broken):
-    """The pending list takes no notice of `consumer`."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-8"})
-
-    async def xpending(self, stream: str, group: str, **options: Any) -> list[PendingEntry]:
-        return await super().xpending(stream, group, **{**options, "consumer": None})
-
-
-class PendingOfAnyAge(Broken):
-    """The pending list takes no notice of `min_idle`."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-8"})
-
-    async def xpending(self, stream: str, group: str, **options: Any) -> list[PendingEntry]:
-        return await super().xpending(stream, group, **{**options, "min_idle": None})
 
 
 class AckCountsWhatWasAsked(Broken):
@@ -303,17 +242,6 @@ class AckReachesAllGroups(Broken):
         return acknowledged
 
 
-class AckOfAMissingGroupRaises(Broken):
-    """An ack in a group that isn't there says that it is missing."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-9"})
-
-    async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
-        acknowledged = await super().xack(stream, group, ids)
-        self._group(stream, group)
-        return acknowledged
-
-
 class AckOneByOne(Broken):
     """`xack` has acknowledged the ids before a malformed one when it meets it."""
 
@@ -323,20 +251,6 @@ class AckOneByOne(Broken):
         acknowledged = 0
         for text in ids:
             acknowledged += await super().xack(stream, group, [text])
-        return acknowledged
-
-
-class AckMovesThePosition(Broken):
-    """An ack marks everything up to its id as read, as offsets are committed elsewhere."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-9"})
-
-    async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
-        acknowledged = await super().xack(stream, group, ids)
-        log = log_of(self, stream)
-        if log is not None and group in log.groups:
-            reading = log.groups[group]
-            reading.position = max([reading.position, *(found for found in map(numbers, ids) if found <= log.last)])
         return acknowledged
 
 
@@ -380,42 +294,6 @@ class MissingGroupIsEmpty(Broken):
             return []
 
 
-class ReadingMakesTheGroup(Broken):
-    """A read in a group that isn't there makes it."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-13"})
-
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
-        await self.xgroup_create(stream, group)
-        return await super().xreadgroup(stream, group, consumer, **options)
-
-
-class GroupsOutliveTheirStream(Broken):
-    """Groups are in a table of their own, which `delete` forgets."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-13"})
-
-    async def delete(self, keys: Sequence[str]) -> int:
-        left = {key: log.groups for key in keys if (log := bare(self).find(key)) is not None and not isinstance(log, bytes)}
-        bare(self).__dict__.setdefault("left", {}).update(left)
-        return await super().delete(keys)
-
-    def _log_or_new(self, stream: str) -> Any:
-        log = super()._log_or_new(stream)
-        log.groups.update(bare(self).__dict__.get("left", {}).pop(stream, {}))
-        return log
-
-
-class PendingCountsAcknowledged(Broken):
-    """`xgroups` counts as pending what was ever handed out."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-19"})
-
-    async def xgroups(self, stream: str) -> list[GroupInfo]:
-        length, found = await self.xlen(stream), await super().xgroups(stream)
-        return [replace(info, pending=length - (info.lag or 0)) for info in found]
-
-
 class LastIdOfTheStream(Broken):
     """`xgroups` gives the stream's last id as that of each group."""
 
@@ -425,27 +303,6 @@ class LastIdOfTheStream(Broken):
         newest = [entry.id for entry in await self.xrevrange(stream, count=1)]
         found = await super().xgroups(stream)
         return [replace(info, last_delivered_id=newest[0] if newest else "0-0") for info in found]
-
-
-class LagIsTheLength(Broken):
-    """The lag of each group is the length of the stream."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-19"})
-
-    async def xgroups(self, stream: str) -> list[GroupInfo]:
-        length = await self.xlen(stream)
-        return [replace(info, lag=length) for info in await super().xgroups(stream)]
-
-
-class GroupsInOrderOfCreation(Broken):
-    """`xgroups` names groups in the order in which they were made."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-19"})
-
-    async def xgroups(self, stream: str) -> list[GroupInfo]:
-        log = log_of(self, stream)
-        order = [] if log is None else list(log.groups)
-        return sorted(await super().xgroups(stream), key=lambda info: order.index(info.name))
 
 
 class DestroySaysTrue(Broken):
@@ -467,19 +324,6 @@ class DestroyTakesTheEntries(Broken):
         destroyed = await super().xgroup_destroy(stream, group)
         if destroyed:
             await self.xtrim(stream, 0, approximate=False)
-        return destroyed
-
-
-class DestroyTakesAllGroups(Broken):
-    """Destroying one group destroys the others of its stream."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-22"})
-
-    async def xgroup_destroy(self, stream: str, group: str) -> bool:
-        destroyed = await super().xgroup_destroy(stream, group)
-        if destroyed:
-            for info in await self.xgroups(stream):
-                await super().xgroup_destroy(stream, info.name)
         return destroyed
 
 

@@ -69,20 +69,11 @@ def only_for(wanted: Callable[[str], bool], callback: MessageCallback) -> Messag
     return called
 
 
-class SubscribeIsNotConfirmed(Broken):
-    """`subscribe` returns before the backend has confirmed."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
-    limit: ClassVar[float | None] = 2.0
-
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
-        return Unconfirmed(partial(super().subscribe, channel, callback, on_gap=on_gap))
-
-
 class SecondIsNotConfirmed(Broken):
     """The first subscriber of a channel waits for the confirmation, and one who comes meanwhile doesn't."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
+    limit: ClassVar[float | None] = 2.0
 
     async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
         confirming = vars(self).setdefault("confirming", set())
@@ -98,6 +89,7 @@ class DeliveredTwice(Broken):
     """Each message is delivered twice, as by one who sends again what was not confirmed in time."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
+    limit: ClassVar[float | None] = 2.0
 
     async def publish(self, channel: str, payload: bytes) -> int:
         await super().publish(channel, payload)
@@ -128,15 +120,6 @@ class PublishTakesTurns(Broken):
         return await super().publish(channel, payload) if sent[-1] is None else len(listeners(self, channel))
 
 
-class MessagesAreText(Broken):
-    """Payloads go through text on their way."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-3"})
-
-    async def publish(self, channel: str, payload: bytes) -> int:
-        return await super().publish(channel, payload.decode("utf-8", "replace").encode())
-
-
 class EmptyMessagesVanish(Broken):
     """Messages without bytes are taken for none."""
 
@@ -165,19 +148,11 @@ class ChannelsAreFolded(Broken):
         return await super().psubscribe("*", alike, on_gap=on_gap)
 
 
-class ChannelsArePatterns(Broken):
-    """A channel is subscribed to as a pattern."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-3"})
-
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
-        return await super().psubscribe(channel, callback, on_gap=on_gap)
-
-
 class LastSubscriberWins(Broken):
     """A client has one callback for a channel: the last one."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
+    limit: ClassVar[float | None] = 2.0
 
     async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
         for subscription in listeners(self, channel):
@@ -202,6 +177,7 @@ class OneCancelEndsAll(Broken):
     """Cancelling one subscription ends all of this client on the channel."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
+    limit: ClassVar[float | None] = 2.0
 
     async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
         all_of_them = vars(self).setdefault("by_channel", {}).setdefault(channel, [])
@@ -237,31 +213,6 @@ class BackendStaysSubscribed(Broken):
             subscription._callback = only_for(lambda _: False, callback)
 
         return Ending(drop)
-
-
-class CancelDoesNothing(Broken):
-    """`cancel` does nothing."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
-
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
-        await super().subscribe(channel, callback, on_gap=on_gap)
-        return Ending(lambda: None)
-
-
-class SecondCancelEndsAnother(Broken):
-    """A second `cancel` ends whoever has subscribed to the channel since the first."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
-
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
-        subscription = within(await super().subscribe(channel, callback, on_gap=on_gap))
-
-        def end() -> None:
-            for each in [subscription] if subscription._is_live else listeners(self, channel):
-                each.end()
-
-        return Ending(end)
 
 
 class SecondCancelRaises(Broken):
@@ -327,36 +278,6 @@ class RaisingEndsTheLoop(Broken):
         return len(found)
 
 
-class RaisingReachesThePublisher(Broken):
-    """What a callback raises comes out of `publish`."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
-
-    async def publish(self, channel: str, payload: bytes) -> int:
-        found = listeners(self, channel)
-        for subscription in found:
-            if subscription._is_live:
-                subscription._callback(channel, payload)
-        return len(found)
-
-
-class RaisingEndsTheSubscription(Broken):
-    """A callback that raises isn't called again."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
-
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
-        def called(name: str, payload: bytes) -> None:
-            try:
-                callback(name, payload)
-            except Exception:
-                within(subscription).end()
-                raise
-
-        subscription = await super().subscribe(channel, called, on_gap=on_gap)
-        return subscription
-
-
 class RaisingIsSwallowed(Broken):
     """What a callback raises is told to nobody."""
 
@@ -410,25 +331,6 @@ class FnmatchPatterns(Broken):
         return await super().psubscribe("*", only_for(lambda name: fnmatch.fnmatchcase(name, pattern), callback), on_gap=on_gap)
 
 
-class PatternsMatchBeginnings(Broken):
-    """A pattern matches channels that go on after its end."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-7"})
-
-    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
-        return await super().psubscribe(f"{pattern}*", callback, on_gap=on_gap)
-
-
-class StarsStopAtColons(Broken):
-    """`*` matches one part of a channel, as it does with MQTT's and NATS's separators."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-7"})
-
-    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
-        alike = only_for(lambda name: name.count(":") == pattern.count(":"), callback)
-        return await super().psubscribe(pattern, alike, on_gap=on_gap)
-
-
 class PatternTellsItself(Broken):
     """The callback of a pattern is told the pattern instead of the channel."""
 
@@ -442,25 +344,12 @@ class ChannelsBeforePatterns(Broken):
     """A message that somebody gets by channel is not delivered by pattern."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-8"})
+    limit: ClassVar[float | None] = 2.0
 
     async def publish(self, channel: str, payload: bytes) -> int:
         found = listeners(self, channel)
         for subscription in [each for each in found if not each._is_pattern] or found:
             subscription.deliver(channel, bytes(payload))
-        return len(found)
-
-
-class OnePatternPerMessage(Broken):
-    """Of several patterns that match, the first one gets the message."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-8"})
-
-    async def publish(self, channel: str, payload: bytes) -> int:
-        found = listeners(self, channel)
-        first = next((each._name for each in found if each._is_pattern), None)
-        for subscription in found:
-            if not subscription._is_pattern or subscription._name == first:
-                subscription.deliver(channel, bytes(payload))
         return len(found)
 
 
@@ -507,22 +396,3 @@ class CallbacksMayNotPublish(Broken):
             return await super().publish(channel, payload)
         finally:
             DELIVERING.reset(token)
-
-
-class CallbacksMayNotSubscribe(Broken):
-    """What a callback has started waits in `subscribe` for a confirmation, which the reader doesn't read before it is done."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-12"})
-    limit: ClassVar[float | None] = 2.0
-
-    async def publish(self, channel: str, payload: bytes) -> int:
-        token = DELIVERING.set(True)
-        try:
-            return await super().publish(channel, payload)
-        finally:
-            DELIVERING.reset(token)
-
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
-        if DELIVERING.get():
-            await asyncio.get_running_loop().create_future()
-        return await super().subscribe(channel, callback, on_gap=on_gap)

@@ -6,10 +6,10 @@ import fnmatch
 import re
 from typing import TYPE_CHECKING, ClassVar
 
-from igniter_store.contract import START, BackendFailed, ErrorCode, Pattern, ScanPage, store_error
+from igniter_store.contract import START, ErrorCode, Pattern, ScanPage, store_error
 from igniter_store_memory.log import Log
 
-from broken_adapters.breaking import Broken, Unswept, bare, others_turn
+from broken_adapters.breaking import Broken, Unswept, bare
 
 if TYPE_CHECKING:
     from igniter_store_memory import MemoryAdapter
@@ -41,16 +41,6 @@ class OnePage(Broken):
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
         return ScanPage(START, (await super().scan(pattern, cursor=cursor, count=count)).keys)
-
-
-class LastPageIsLost(Broken):
-    """The last page is announced, and comes without its keys."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1"})
-
-    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        page = await super().scan(pattern, cursor=cursor, count=count)
-        return ScanPage(START, []) if page.cursor == START != cursor else page
 
 
 class ScanByOffset(Broken):
@@ -124,26 +114,6 @@ class ScanByFnmatch(Broken):
         return ScanPage(page.cursor, [key for key in page.keys if fnmatch.fnmatchcase(key, pattern)])
 
 
-class ScanMatchesBeginnings(Broken):
-    """A pattern finds keys that go on after its end."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-2"})
-
-    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        return await super().scan(f"{pattern}*", cursor=cursor, count=count)
-
-
-class ScanIgnoresCase(Broken):
-    """Keys are found without regard to case, as by SQL's LIKE."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-2"})
-
-    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        page = await super().scan("*", cursor=cursor, count=count)
-        folded = Pattern(pattern.lower())
-        return ScanPage(page.cursor, [key for key in page.keys if folded.matches(key.lower())])
-
-
 class StarsStopAtNewlines(Broken):
     """`*` stops at a newline, as `.` does in a regular expression."""
 
@@ -173,27 +143,6 @@ class CursorCountsPages(Broken):
         turn, keys = number(cursor), sorted(live_keys(self))
         end = (turn + 1) * count
         return ScanPage(str(turn + 1) if end < len(keys) else START, matching(pattern, keys[turn * count : end]))
-
-
-class WrongCursorBeginsAnew(Broken):
-    """A wrong cursor begins a new scan."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-4"})
-
-    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        try:
-            return await super().scan(pattern, cursor=cursor, count=count)
-        except BackendFailed:
-            return await super().scan(pattern, count=count)
-
-
-class EmptyCursorBeginsAnew(Broken):
-    """A cursor is tested for truth, so that an empty one begins a new scan."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-4"})
-
-    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        return await super().scan(pattern, cursor=cursor or START, count=count)
 
 
 class WrongCursorRaisesItsOwn(Broken):
@@ -226,15 +175,6 @@ class PurgeByLike(Broken):
         return await self.delete([key for key in live_keys(self) if like.match(key)])
 
 
-class PurgeByRange(Broken):
-    """`delete_prefix` takes a range that ends at `ÿ`, as if no character came after it."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
-
-    async def delete_prefix(self, prefix: str) -> int:
-        return await self.delete([key for key in live_keys(self) if prefix <= key < f"{prefix}\xff"])
-
-
 class PurgeTakesNeighbours(Broken):
     """`delete_prefix` drops the separator at the end, so that `org:1:` takes `org:10:` along."""
 
@@ -242,26 +182,6 @@ class PurgeTakesNeighbours(Broken):
 
     async def delete_prefix(self, prefix: str) -> int:
         return await super().delete_prefix(prefix.rstrip(":"))
-
-
-class PurgeOfValues(Broken):
-    """`delete_prefix` knows the table of values, and not that of streams."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
-
-    async def delete_prefix(self, prefix: str) -> int:
-        return await self.delete([key for key in live_keys(self, prefix) if not isinstance(bare(self).find(key), Log)])
-
-
-class PurgeCountsExpired(Unswept):
-    """`delete_prefix` counts keys whose time is over."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
-
-    async def delete_prefix(self, prefix: str) -> int:
-        counted: int = sum(key.startswith(prefix) for key in bare(self).values)
-        await super().delete_prefix(prefix)
-        return counted
 
 
 class PurgeSaysNothing(Broken):
@@ -272,29 +192,6 @@ class PurgeSaysNothing(Broken):
     async def delete_prefix(self, prefix: str) -> int:
         await super().delete_prefix(prefix)
         return 0
-
-
-class PurgeOfAThousand(Broken):
-    """`delete_prefix` is over after a thousand keys."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
-
-    async def delete_prefix(self, prefix: str) -> int:
-        return await self.delete(live_keys(self, prefix)[:1_000])
-
-
-class PurgeByOffset(Broken):
-    """`delete_prefix` walks by offset over what it deletes, and so leaves every other page."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
-
-    async def delete_prefix(self, prefix: str) -> int:
-        deleted = begin = 0
-        while keys := live_keys(self, prefix)[begin : begin + 100]:
-            deleted += await self.delete(keys)
-            begin += 100
-            await others_turn()
-        return deleted
 
 
 class WholeKeyspaceInAPage(Broken):
@@ -315,16 +212,6 @@ class PurgeInOneStep(Broken):
         return await self.delete(live_keys(self, prefix))
 
 
-class ScanGoesInCircles(Broken):
-    """A scan begins again after its last page."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-7"})
-
-    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        page = await super().scan(pattern, cursor=cursor, count=count)
-        return await super().scan(pattern, count=count) if page.cursor == START != cursor else page
-
-
 class ScanOfAGrowingList(Broken):
     """A scan goes on as long as keys are added behind it."""
 
@@ -337,13 +224,3 @@ class ScanOfAGrowingList(Broken):
         end = begin + count
         page = [key for key in matching(pattern, keys[begin:end]) if bare(self).find(key) is not None]
         return ScanPage(str(end) if end < len(keys) else START, page)
-
-
-class ScanOfFoldedKeys(Broken):
-    """A scan gives keys as they are in an index that folds them."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-7"})
-
-    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        page = await super().scan(pattern, cursor=cursor, count=count)
-        return ScanPage(page.cursor, [*page.keys, *(key.swapcase() for key in page.keys)])

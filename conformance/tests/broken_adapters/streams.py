@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from igniter_store.contract import ErrorCode, StoreError, StreamEntry
 from igniter_store.contract.stream_ids import FIRST, StreamId, parse
 
-from broken_adapters.breaking import Broken, bare, others_turn
+from broken_adapters.breaking import Broken, bare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,15 +103,6 @@ class RangeInOrderOfText(Broken):
         return sorted(await super().xrange(stream, start, end), key=lambda entry: entry.id)[:count]
 
 
-class RangeWithoutItsEnd(Broken):
-    """The end of a range is left out, as Python's are."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
-
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
-        return await super().xrange(stream, start, f"({end}" if "-" in end and parse(end) else end, count=count)
-
-
 class ParenthesisIsIgnored(Broken):
     """`(` before a bound is taken and not looked at."""
 
@@ -121,25 +112,6 @@ class ParenthesisIsIgnored(Broken):
         return await super().xrange(stream, start.removeprefix("("), end.removeprefix("("), count=count)
 
 
-class MillisecondsEndAtTheirFirst(Broken):
-    """Milliseconds alone as an end mean their first id, not their last."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
-
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
-        return await super().xrange(stream, start, f"{end}-0" if parse(end) and "-" not in end else end, count=count)
-
-
-class CountBeforeBounds(Broken):
-    """`count` limits what is looked at, not what is found."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
-
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
-        looked_at = {entry.id for entry in await super().xrange(stream, count=count)}
-        return [entry for entry in await super().xrange(stream, start, end) if entry.id in looked_at]
-
-
 class ReverseOfTheOldest(Broken):
     """`xrevrange` takes `count` of the oldest, and turns them round."""
 
@@ -147,15 +119,6 @@ class ReverseOfTheOldest(Broken):
 
     async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
         return (await self.xrange(stream, start, end, count=count))[::-1]
-
-
-class ReverseFromStartToEnd(Broken):
-    """`xrevrange` takes its bounds in the order of `xrange`."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
-
-    async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
-        return await super().xrevrange(stream, start, end, count=count)
 
 
 class MalformedBoundIsNothing(Broken):
@@ -202,29 +165,6 @@ class TrimsBeforeItAdds(Broken):
         if max_len is not None:
             await self.xtrim(stream, max_len, approximate=approximate)
         return await super().xadd(stream, fields)
-
-
-class AppendTrimsByAnOldLength(Broken):
-    """An append measures the stream, lets others run, and trims by what it measured."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
-
-    async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
-        surplus = 0 if max_len is None else max(await self.xlen(stream) + 1 - max_len, 0)
-        await others_turn()
-        added = await super().xadd(stream, fields)
-        if surplus:
-            await self.xtrim(stream, await self.xlen(stream) - surplus, approximate=approximate)
-        return added
-
-
-class TrimsTheNewest(Broken):
-    """Trimming removes entries from the wrong end."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
-
-    async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
-        return await self.xdel(stream, [entry.id for entry in (await self.xrange(stream))[max_len:]])
 
 
 class AlwaysApproximate(Broken):
@@ -351,16 +291,6 @@ class FieldNamesAreFolded(Broken):
         return await super().xadd(stream, {name.lower(): value for name, value in fields.items()}, **options)
 
 
-class OneFieldIsKnown(Broken):
-    """A group read gives the first field alone, which is all that this adapter writes itself."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-17"})
-
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
-        found = await super().xreadgroup(stream, group, consumer, **options)
-        return [StreamEntry(entry.id, dict(list(entry.fields.items())[:1])) for entry in found]
-
-
 class FieldsAreSorted(Broken):
     """Fields come in the order of their names."""
 
@@ -381,22 +311,6 @@ class AppendDropsTheTtl(Broken):
         return added
 
 
-class AppendRenewsTheTtl(Broken):
-    """An append gives the stream the TTL anew that it was given once."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-21"})
-
-    async def expire(self, key: str, ttl: float) -> bool:
-        vars(self).setdefault("given", {})[key] = ttl
-        return await super().expire(key, ttl)
-
-    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
-        added = await super().xadd(stream, fields, **options)
-        if stream in vars(self).get("given", ()):
-            await self.expire(stream, vars(self)["given"][stream])
-        return added
-
-
 class AppendReplacesAValue(Broken):
     """An append to a key that holds a value makes it a stream."""
 
@@ -406,12 +320,3 @@ class AppendReplacesAValue(Broken):
         if isinstance(bare(self).find(stream), bytes):
             await self.delete([stream])
         return await super().xadd(stream, fields, **options)
-
-
-class AckOfAValueIsZero(Broken):
-    """`xack` on a key that holds a value finds nothing to acknowledge."""
-
-    breaks: ClassVar[frozenset[str]] = frozenset({"STR-23"})
-
-    async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
-        return 0 if isinstance(bare(self).find(stream), bytes) else await super().xack(stream, group, ids)

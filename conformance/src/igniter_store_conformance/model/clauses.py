@@ -108,7 +108,7 @@ def _settings(trial: Trial, calls_each: int) -> settings:
         stateful_step_count=_STEPS,
         deadline=None,
         database=None,
-        derandomize=False,
+        report_multiple_bugs=False,  # one shrunk failure is read, two are a traceback of groups
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much),
         print_blob=False,

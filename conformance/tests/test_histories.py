@@ -1,0 +1,63 @@
+"""The judge of histories judges rightly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from igniter_store_conformance.histories import Event, explain, key_step, overlapping_leases, shortest_wrong, told
+
+
+def event(call: str, *arguments: Any, answer: Any, at: tuple[float, float], caller: str = "somebody") -> Event:
+    return Event(caller, call, arguments, answer, *at)
+
+
+def test_calls_one_after_the_other_have_one_order() -> None:
+    right = [event("set", b"1", answer=True, at=(0, 1)), event("get", answer=b"1", at=(2, 3))]
+    wrong = [event("set", b"1", answer=True, at=(0, 1)), event("get", answer=None, at=(2, 3))]
+
+    assert explain(right, None, key_step) == right
+    assert explain(wrong, None, key_step) is None
+
+
+def test_of_calls_at_once_either_may_have_been_first() -> None:
+    written, read = event("set", b"1", answer=True, at=(0, 5)), event("get", answer=None, at=(1, 2))
+
+    assert explain([written, read], None, key_step) == [read, written]
+
+
+def test_a_lost_increment_has_no_explanation() -> None:
+    history = [event("increment", 1, answer=1, at=(0, 4)), event("increment", 1, answer=1, at=(1, 3))]
+
+    assert explain(history, None, key_step) is None
+    assert shortest_wrong(history, None, key_step) == history
+
+
+def test_the_shortest_wrong_beginning_leaves_out_what_came_later() -> None:
+    wrong = [event("set", b"1", answer=True, at=(0, 1)), event("get", answer=b"2", at=(2, 3))]
+    later = [event("get", answer=b"1", at=(4, 5)), event("delete", answer=1, at=(6, 7))]
+
+    assert shortest_wrong([*wrong, *later], None, key_step) == wrong
+
+
+def test_what_is_under_way_may_have_taken_effect() -> None:
+    history = [event("increment", 1, answer=1, at=(0, 9)), event("increment", 1, answer=2, at=(1, 2))]
+
+    assert shortest_wrong(history, None, key_step) == []
+
+
+def test_leases_that_were_certainly_held_at_once_are_found() -> None:
+    first = event("acquire", b"a", answer=1, at=(0, 1))
+    released = event("release", b"a", answer=True, at=(5, 6))
+    inside, after = event("acquire", b"b", answer=2, at=(2, 3)), event("acquire", b"b", answer=2, at=(4, 7))
+
+    assert overlapping_leases([first, released, inside]) == [(first, inside)]
+    assert overlapping_leases([first, released, after]) == []
+    assert overlapping_leases([first, event("acquire", b"b", answer=None, at=(2, 3))]) == []
+
+
+def test_a_history_is_told_line_by_line() -> None:
+    lines = told([event("get", answer=b"1", at=(1.5, 1.75), caller="caller 1")]).splitlines()
+
+    assert len(lines) == 1
+    assert "0.000 to  250.000 ms" in lines[0]
+    assert "get() -> b'1'" in lines[0]
