@@ -10,6 +10,7 @@ import pytest
 from igniter_store.contract import BackendFailed, Counters, Entry, ErrorCode, Scan, Streams
 
 from igniter_store_conformance.running import clause
+from igniter_store_conformance.scan import walk
 from igniter_store_conformance.suite import Suite
 
 if TYPE_CHECKING:
@@ -53,14 +54,7 @@ class ExpiryClauses(Suite):
 
         await time.expires(time.ttl)
 
-        found: set[str] = set()
-        cursor = "0"
-        while True:
-            page = await adapter.scan(trial.prefix + "*", cursor=cursor, count=7)
-            found.update(page.keys)
-            cursor = page.cursor
-            if cursor == "0":
-                break
+        found = set(await walk(adapter, trial.prefix + "*", 7))
         assert found == set(immortal)
 
     @clause("KV-6", Counters)

@@ -97,14 +97,17 @@ class DeliveredTwice(Broken):
 
 
 class CallbacksInAThread(Broken):
-    """Callbacks are called by a thread of the adapter's."""
+    """Callbacks are called by a thread of the adapter's, which has an event loop of its own."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
 
     async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
         def called(name: str, payload: bytes) -> None:
+            async def call() -> None:
+                callback(name, payload)
+
             with ThreadPoolExecutor(1) as thread:
-                thread.submit(callback, name, payload).result()
+                thread.submit(asyncio.run, call()).result()
 
         return await super().subscribe(channel, called, on_gap=on_gap)
 

@@ -14,6 +14,7 @@ from igniter_store_conformance.model.calls import STEP, Call, Newest
 from igniter_store_conformance.model.reference import Held, Id, Reference, Stream, Waiting, answer_of
 from igniter_store_conformance.model.script import Script
 from igniter_store_conformance.model.subject import UNKNOWN, Subject, agree
+from igniter_store_conformance.scan import walk
 from igniter_store_conformance.trial import Trial
 
 if TYPE_CHECKING:
@@ -304,10 +305,6 @@ class StreamMachine(Machine):
 
 async def _walk(subject: Subject, pattern: str, count: int) -> list[str]:
     """The short names that a scan gives, tokens left out."""
-    prefix, found, cursor = subject.trial.prefix, set[str](), "0"
-    while True:
-        page = await subject.adapter.scan(escape(prefix) + pattern, cursor=cursor, count=count)
-        found.update(key.removeprefix(prefix) for key in page.keys)
-        cursor = page.cursor
-        if cursor == "0":
-            return sorted(name for name in found if not name.startswith("token"))
+    prefix = subject.trial.prefix
+    found = {key.removeprefix(prefix) for key in await walk(subject.adapter, escape(prefix) + pattern, count)}
+    return sorted(name for name in found if not name.startswith("token"))
