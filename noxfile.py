@@ -101,7 +101,7 @@ def packaging(session: nox.Session) -> None:
 
 @nox.session
 def example(session: nox.Session) -> None:
-    """The example adapter and the kit from wheels in an empty environment: bare pytest, beside pytest-asyncio, beside anyio and xdist."""
+    """The example adapter and the kit from wheels in an empty environment: bare pytest, then with xdist beside pytest-asyncio and anyio."""
     folder = Path(session.create_tmp()).resolve()
     wheels, environment, tests = folder / "wheels", folder / "example", folder / "tests"
     for old in (wheels, environment, tests):
@@ -117,8 +117,8 @@ def example(session: nox.Session) -> None:
     with session.chdir(folder):
         session.run(*install, *ours, "igniter-store-folder[dev]", external=True, silent=True)
         session.run(*pytest, external=True)
-        session.run(*install, "pytest-asyncio", external=True, silent=True)
-        session.run(*pytest, "-o", "asyncio_mode=auto", external=True)
+        session.run(*install, "pytest-asyncio", "pytest-xdist", external=True, silent=True)
+        session.run(*pytest, "-n", "2", "-o", "asyncio_mode=auto", external=True)
         session.run("uv", "pip", "uninstall", "--python", str(python), "pytest-asyncio", external=True, silent=True)
-        session.run(*install, "anyio", "pytest-xdist", external=True, silent=True)
+        session.run(*install, "anyio", external=True, silent=True)
         session.run(*pytest, "-n", "2", external=True)
