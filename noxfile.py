@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent
 def tests(session: nox.Session) -> None:
     """Every test, on all cores."""
     required = ("--require-backends", "redis,valkey") if os.environ.get("CI") else ()
-    session.run("pytest", "-n", "auto", *required, *session.posargs)
+    session.run("pytest", "-n", "auto", "--dist", "worksteal", *required, *session.posargs)
 
 
 @nox.session

@@ -361,6 +361,7 @@ class ClaimingClauses(Suite):
 
         assert ids_of(again) == [ids[1], ids[3], ids[4]]
         assert await are_whole(adapter, stream, again)
+        assert [entry.id for entry in await adapter.xpending(stream, "group")] == ids, "until they are claimed or acknowledged (STR-12)"
 
     @clause("STR-18")
     async def test_history_is_bounded_by_count_and_does_not_wait(self, trial: Trial) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from igniter_store.contract import BackendFailed, KeyValue, Streams
+from igniter_store.contract import BackendFailed, ErrorCode, KeyValue, Streams
 
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.samples import PAYLOADS
@@ -123,6 +124,8 @@ class ClaimClauses(Suite):
         for place, owner in enumerate(PAYLOADS):
             key = trial.key(f"key-{place}")
             assert await trial.adapter.set_nx(key, owner) is True
+            assert await trial.adapter.set_nx(key, b"another") is False
+            assert await trial.adapter.acquire(key, b"another", 3_000, token_key=trial.key("token")) is None
             assert await trial.adapter.compare_expire(key, owner + b"x", 3_000) is False
             assert await trial.adapter.compare_expire(key, owner, 3_000) is True
             assert await trial.adapter.compare_delete(key, owner + b"x") is False
@@ -350,7 +353,7 @@ class ClaimClauses(Suite):
 
     @clause("CLM-8", KeyValue)
     async def test_a_refused_claim_changes_nothing(self, trial: Trial) -> None:
-        """Whoever is refused, the holder too, changes neither the owner nor the TTL.
+        """Whoever is refused, the holder too, changes neither the owner nor the TTL, and counts no token.
 
         If this fails, look for a write that comes before the answer.
         """
@@ -362,7 +365,7 @@ class ClaimClauses(Suite):
         assert await trial.adapter.set_nx(key, b"stranger") is False
         assert await trial.adapter.acquire(key, b"stranger", 3_000, token_key=counter) is None
 
-        assert await trial.adapter.get(key) == b"owner"
+        assert await trial.adapter.mget([key, counter]) == [b"owner", None]
         assert 0 < (await trial.adapter.ttl(key) or 0) <= time.ttl + time.granularity
         await time.expires(time.ttl)
         assert await trial.adapter.set_nx(key, b"stranger") is True
@@ -395,3 +398,19 @@ class ClaimClauses(Suite):
         assert await trial.adapter.set_nx(key, b"owner") is False
         assert await trial.adapter.acquire(key, b"owner", 3_000, token_key=trial.key("token")) is None
         assert await trial.adapter.xlen(key) == 1
+
+    @clause("CLM-3", KeyValue, Streams)
+    async def test_a_stream_is_nobodys_claim(self, trial: Trial) -> None:
+        """Releasing and renewing a key that holds a stream raise `STORE_OPERATION_FAILED`, and the stream stays as it is.
+
+        If this fails, look at what your backend says of a key of another kind.
+        """
+        key, adapter = trial.key(), trial.adapter
+        await adapter.xadd(key, {"field": b"owner"})
+
+        for call in (partial(adapter.compare_delete, key, b"owner"), partial(adapter.compare_expire, key, b"owner", 3_000)):
+            with pytest.raises(BackendFailed) as caught:
+                await call()
+            assert caught.value.code == ErrorCode.STORE_OPERATION_FAILED
+        assert await adapter.xlen(key) == 1
+        assert await adapter.ttl(key) == math.inf

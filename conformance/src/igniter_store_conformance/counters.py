@@ -106,22 +106,43 @@ class CounterClauses(Suite):
                 assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED
             assert await trial.adapter.increment(key, 0) == start
 
+    @clause("CTR-3")
+    async def test_a_great_step_leaves_the_range_from_anywhere(self, trial: Trial) -> None:
+        """From 1 and from -1 a step as wide as the range is refused; one that leads from end to end is not.
+
+        If this fails, look for a check of the delta or of the old number, where the sum has to be checked.
+        """
+        for start, delta in ((1, _MAX), (-1, _MIN)):
+            key = trial.key(f"from {start}")
+            await trial.adapter.increment(key, start)
+            with pytest.raises(BackendFailed) as caught:
+                await trial.adapter.increment(key, delta)
+            assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED
+            assert await trial.adapter.increment(key, 0) == start
+        down, up = trial.keys(["down", "up"])
+        await trial.adapter.increment(down, _MAX)
+        await trial.adapter.increment(up, _MIN)
+        assert await trial.adapter.increment(down, _MIN) == -1
+        assert await trial.adapter.increment(up, _MAX) == -1
+
     @clause("CTR-3", KeyValue)
     async def test_a_refused_step_changes_no_ttl(self, trial: Trial) -> None:
         """An increment that is refused gives no TTL, even if it brought one.
 
         If this fails, look for the two in two steps.
         """
-        key, text = trial.keys(["key", "text"])
+        key, text, mortal = trial.keys(["key", "text", "mortal"])
         await trial.adapter.increment(key, _MAX)
         await trial.adapter.set(text, b"no number")
+        await trial.adapter.set(mortal, b"%d" % _MAX, ttl=2_000)
 
-        for refused in (key, text):
+        for refused in (key, text, mortal):
             with pytest.raises(BackendFailed):
                 await trial.adapter.increment(refused, 1, ttl=3_000)
 
         assert await trial.adapter.ttl(key) == math.inf
         assert await trial.adapter.ttl(text) == math.inf
+        assert 0 < (await trial.adapter.ttl(mortal) or 0) <= 2_000
 
     @clause("CTR-4", KeyValue)
     async def test_what_is_no_integer_is_not_incremented(self, trial: Trial) -> None:
@@ -132,9 +153,10 @@ class CounterClauses(Suite):
         for place, text in enumerate(NOT_INTEGERS):
             key = trial.key(f"text-{place}")
             await trial.adapter.set(key, text)
-            with pytest.raises(BackendFailed) as caught:
-                await trial.adapter.increment(key)
-            assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED, text
+            for delta in (1, 0, -1):  # beyond 64 bits the sum may be within them, and is refused all the same
+                with pytest.raises(BackendFailed) as caught:
+                    await trial.adapter.increment(key, delta)
+                assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED, text
             assert await trial.adapter.get(key) == text
 
     @clause("CTR-4", Streams)

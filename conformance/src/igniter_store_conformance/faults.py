@@ -21,8 +21,8 @@ from igniter_store.contract import (
     Streams,
 )
 
-from igniter_store_conformance.operations import names_for, operations_of
-from igniter_store_conformance.recovery import LONG, answer_or_code, hear_again, works_again
+from igniter_store_conformance.operations import answer_or_code, names_for, operations_of
+from igniter_store_conformance.recovery import LONG, hear_again, works_again
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.states import NotExercised
 from igniter_store_conformance.suite import Suite
@@ -103,7 +103,7 @@ class FaultClauses(Suite):
                 names = names_for(trial, operation, when)
                 await operation.prepare(trial.adapter, names)
                 async with _cut(proxy, names("")[:-1], when):
-                    answer = await answer_or_code(trial.adapter, operation, names)
+                    answer = await answer_or_code(operation.ask, trial.adapter, names)
                 if answer is not ErrorCode.STORE_CONNECTION_FAILED and not operation.accepts(answer):
                     wrong.append(f"{operation.title}, cut {when}: {answer!r}")
                 await works_again(trial)
@@ -143,7 +143,7 @@ class FaultClauses(Suite):
                 names = names_for(trial, operation, when)
                 await operation.prepare(trial.adapter, names)
                 async with _cut(proxy, names("")[:-1], when):
-                    answer = await answer_or_code(trial.adapter, operation, names)
+                    answer = await answer_or_code(operation.ask, trial.adapter, names)
                 if not operation.accepts(answer):
                     wrong.append(f"{operation.title}, cut {when}: {answer!r}")
         assert wrong == []

@@ -120,6 +120,29 @@ class GroupClauses(Suite):
         assert ids_of(await adapter.xreadgroup(stream, "new", "consumer")) == [later]
 
     @clause("STR-5")
+    async def test_a_start_may_be_a_millisecond_or_lie_ahead(self, trial: Trial) -> None:
+        """`<ms>` alone is its first id; a group that begins after an id to come gives, blocked or not, nothing before it.
+
+        If this fails, look at the sequence number that is put behind a bare millisecond, and for a position that new entries draw back.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        first, *rest = await fill(adapter, stream, 3)
+        milliseconds = int(first.partition("-")[0])
+        ahead = milliseconds + 3_600_000
+        await adapter.xgroup_create(stream, "millisecond", f"{milliseconds}")
+        await adapter.xgroup_create(stream, "ahead", f"{ahead}-1")
+        later = await adapter.xadd(stream, {"field": b"later"})
+
+        assert ids_of(await adapter.xreadgroup(stream, "ahead", "consumer")) == []
+        reading = asyncio.create_task(adapter.xreadgroup(stream, "ahead", "consumer", block=0.1))
+        await trial.time.until_done(reading, 0.1)
+        assert await reading == []
+        behind = ids_of(await adapter.xreadgroup(stream, "millisecond", "consumer"))
+
+        # What has the very id `<ms>-0` is not after it.
+        assert behind == [added for added in (first, *rest, later) if added != f"{milliseconds}-0"]
+
+    @clause("STR-5")
     async def test_a_malformed_start_is_refused(self, trial: Trial) -> None:
         """What is no id raises `STORE_STREAM_GROUP_CREATE_FAILED`, and there is neither a group nor a stream after it.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from igniter_store.contract import BackendFailed, Entry, ErrorCode, Streams
+from igniter_store.contract import BackendFailed, Claims, Entry, ErrorCode, Scan, Streams, escape
 
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.samples import LONGEST_NAME, NAMES, PAYLOADS
+from igniter_store_conformance.scan import walk
 from igniter_store_conformance.suite import Suite
 
 if TYPE_CHECKING:
@@ -201,6 +203,8 @@ class KeyValueClauses(Suite):
         assert await trial.adapter.get(key) == b"second"
         assert await trial.adapter.set(key, b"", only_if="present", ttl=3_000) is True
         assert await trial.adapter.get(key) == b""
+        assert await trial.adapter.set(key, b"third", only_if="absent") is False, "an empty value is one"
+        assert await trial.adapter.set(key, b"third", only_if="present") is True
 
     @clause("KV-5")
     async def test_an_expired_key_is_absent_for_a_conditional_set(self, trial: Trial) -> None:
@@ -360,6 +364,35 @@ class KeyValueClauses(Suite):
         assert await trial.adapter.mget([batched]) == [b"before"]
         assert type(await trial.adapter.get(key)) is bytes
 
+    @clause("KV-13", Claims)
+    async def test_an_owner_is_not_shared_with_the_caller(self, trial: Trial) -> None:
+        """An owner's bytes that are changed after a claim was taken with them don't change who holds it.
+
+        If this fails, look for the caller's own object in your data.
+        """
+        for take in (trial.adapter.set_nx, partial(trial.adapter.acquire, token_key=trial.key("token"))):
+            key, owner = trial.key(), bytearray(b"before")
+            assert await take(key, owner, ttl=3_000)  # type: ignore[arg-type]  # a caller without a type checker
+
+            owner[:] = b"after!"
+
+            assert await trial.adapter.compare_delete(key, b"after!") is False
+            assert await trial.adapter.compare_delete(key, b"before") is True
+
+    @clause("KV-13", Scan)
+    async def test_a_page_that_was_handed_out_is_the_callers(self, trial: Trial) -> None:
+        """Changing the keys of a page changes no later page.
+
+        If this fails, look for a list of keys that is handed out itself.
+        """
+        keys = trial.keys("ab")
+        await trial.adapter.mset([Entry(key, b"value") for key in keys])
+
+        for _ in range(2):
+            found = await walk(trial.adapter, escape(trial.prefix) + "*", 1_000)
+            assert sorted(found) == keys
+            (await trial.adapter.scan(escape(trial.prefix) + "*", count=1_000)).keys.clear()
+
     @clause("KV-13")
     async def test_a_list_that_was_handed_out_is_the_callers(self, trial: Trial) -> None:
         """Changing the list that `mget` returned changes no later answer.
@@ -384,11 +417,13 @@ class KeyValueClauses(Suite):
         for stream in (one, other):
             await trial.adapter.xadd(stream, {"field": b"1"})
             await trial.adapter.xgroup_create(stream, "group")
+            await trial.adapter.expire(stream, 3_000)
 
         assert await trial.adapter.set(one, b"value") is True
         await trial.adapter.mset([Entry(other, b"value")])
 
         assert await trial.adapter.mget([one, other]) == [b"value", b"value"]
+        assert [await trial.adapter.ttl(key) for key in (one, other)] == [math.inf] * 2
         await trial.adapter.delete([one, other])
         assert await trial.adapter.xlen(one) == 0
         assert await trial.adapter.xgroups(one) == []

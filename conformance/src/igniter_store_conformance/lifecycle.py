@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from igniter_store.contract import ErrorCode, KeyValue, PubSub, StoreError, Streams, Subscription
+from igniter_store.contract import ErrorCode, KeyValue, PubSub, StoreError, Streams, Subscription, escape
 
-from igniter_store_conformance.operations import Operation, names_for, operations_of
+from igniter_store_conformance.operations import answer_or_code, names_for, operations_of
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.states import Lacks, NotExercised
 from igniter_store_conformance.suite import Suite
 from igniter_store_conformance.trial import ALL_CAPABILITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from igniter_store_conformance.trial import FullAdapter, Trial
 
@@ -92,9 +92,28 @@ class LifecycleClauses(Suite):
         await adapter.close()
 
         for _ in range(2):
-            answers = {operation.title: await _answer(adapter, operation, names_for(trial, operation)) for operation in operations}
+            answers = {
+                operation.title: await answer_or_code(operation.ask, adapter, names_for(trial, operation)) for operation in operations
+            }
             assert {title: answer for title, answer in answers.items() if answer is not ErrorCode.STORE_CLOSED} == {}
         assert await _wrong_answers(trial, None, other, "") == []
+
+    @clause("LIF-2", KeyValue)
+    async def test_with_nothing_to_do_a_closed_adapter_says_that_it_is_closed(self, trial: Trial) -> None:
+        """Batches and deletions of nothing raise `STORE_CLOSED`, too.
+
+        If this fails, look for an early return that comes before the look at whether the adapter is open.
+        """
+        adapter = trial.adapter
+        await adapter.close()
+
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "mget": lambda: adapter.mget([]),
+            "mset": lambda: adapter.mset([]),
+            "delete": lambda: adapter.delete([]),
+        }
+        answers = {name: await answer_or_code(call) for name, call in calls.items()}
+        assert {name: answer for name, answer in answers.items() if answer is not ErrorCode.STORE_CLOSED} == {}
 
     @clause("LIF-5")
     async def test_operations_that_meet_a_close_end(self, trial: Trial) -> None:
@@ -107,7 +126,9 @@ class LifecycleClauses(Suite):
             operations = operations_of(trial)
             for operation in operations:
                 await operation.prepare(adapter if other is adapter else other, names_for(trial, operation, turns))
-            asked = [asyncio.create_task(_answer(adapter, operation, names_for(trial, operation, turns))) for operation in operations]
+            asked = [
+                asyncio.create_task(answer_or_code(operation.ask, adapter, names_for(trial, operation, turns))) for operation in operations
+            ]
             for _ in range(turns):
                 await asyncio.sleep(0)
             await adapter.close()
@@ -168,6 +189,27 @@ class LifecycleClauses(Suite):
         assert heard == []
         for subscription in subscriptions:
             await subscription.cancel()
+
+    @clause("LIF-5", PubSub)
+    async def test_subscriptions_that_close_ended_do_not_come_back(self, trial: Trial) -> None:
+        """When the adapter is opened again, its former subscriptions are over; new ones on the same names hear as usual.
+
+        If this fails, look for a table of subscriptions that outlives `close`, and is subscribed to again when a connection is made.
+        """
+        adapter, channel = trial.adapter, trial.key()
+        ghosts: list[bytes] = []
+        heard: list[bytes] = []
+        await adapter.subscribe(channel, lambda _, payload: ghosts.append(payload))
+        await adapter.psubscribe(escape(channel), lambda _, payload: ghosts.append(payload))
+
+        await adapter.close()
+        await adapter.open()
+        await adapter.subscribe(channel, lambda _, payload: heard.append(payload))
+        await adapter.psubscribe(escape(channel), lambda _, payload: heard.append(payload))
+        await adapter.publish(channel, b"1")
+
+        await trial.eventually(_when(lambda: len(heard) == 2), "the message, by both new subscriptions")
+        assert ghosts == []
 
     @clause("LIF-5")
     async def test_close_leaves_no_task_thread_or_file(self, trial: Trial) -> None:
@@ -274,7 +316,7 @@ class LifecycleClauses(Suite):
         for operation in operations_of(trial):
             fresh, names = trial.connect(), names_for(trial, operation)
             await operation.prepare(trial.adapter, names)
-            answer = await _answer(fresh, operation, names)
+            answer = await answer_or_code(operation.ask, fresh, names)
             assert answer is ErrorCode.STORE_NOT_CONNECTED or operation.accepts(answer), f"{operation.title}: {answer!r}"
             await fresh.open()
             await fresh.close()
@@ -339,17 +381,6 @@ class LifecycleClauses(Suite):
             assert 0 <= seconds < 60
 
 
-async def _answer(adapter: FullAdapter, operation: Operation, names: Callable[[str], str]) -> Any:
-    """The answer of an operation, or the code of the error that it raised."""
-    try:
-        answer = await operation.ask(adapter, names)
-    except StoreError as error:
-        return error.code
-    if isinstance(answer, Subscription):
-        await answer.cancel()
-    return answer
-
-
 async def _wrong_answers(trial: Trial, preparing: FullAdapter | None, asked: FullAdapter, turn: object) -> list[str]:
     """What `asked` answered wrongly, after `preparing` has made the keys, or somebody before."""
     wrong: list[str] = []
@@ -357,7 +388,7 @@ async def _wrong_answers(trial: Trial, preparing: FullAdapter | None, asked: Ful
         names = names_for(trial, operation, turn)
         if preparing is not None:
             await operation.prepare(preparing, names)
-        answer = await _answer(asked, operation, names)
+        answer = await answer_or_code(operation.ask, asked, names)
         if not operation.accepts(answer):
             wrong.append(f"{operation.title}: {answer!r}")
     return wrong

@@ -11,7 +11,20 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from igniter_store.contract import Adapter, Claims, Counters, Entry, KeyValue, PubSub, Scan, ScanPage, Streams, Subscription, escape
+from igniter_store.contract import (
+    Adapter,
+    Claims,
+    Counters,
+    Entry,
+    KeyValue,
+    PubSub,
+    Scan,
+    ScanPage,
+    StoreError,
+    Streams,
+    Subscription,
+    escape,
+)
 from msgspec import Struct
 
 from igniter_store_conformance.trial import FullAdapter
@@ -397,6 +410,17 @@ OPERATIONS: Final = (
     ),
 )
 """Each method of the contract at least once, in the contract's order."""
+
+
+async def answer_or_code(ask: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """What a call answers, or the code of the error that it raises; a subscription is cancelled again."""
+    try:
+        answer = await ask(*arguments)
+    except StoreError as error:
+        return error.code
+    if isinstance(answer, Subscription):
+        await answer.cancel()
+    return answer
 
 
 def operations_of(trial: Trial) -> list[Operation]:

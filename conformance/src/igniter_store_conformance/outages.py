@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from igniter_store.contract import (
@@ -23,8 +23,8 @@ from igniter_store.contract import (
     Streams,
 )
 
-from igniter_store_conformance.operations import names_for, operations_of
-from igniter_store_conformance.recovery import GONE, LONG, answer_or_code, hear_again, works_again
+from igniter_store_conformance.operations import answer_or_code, names_for, operations_of
+from igniter_store_conformance.recovery import GONE, LONG, hear_again, works_again
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.suite import Suite
 
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from igniter_store_conformance.trial import Trial
-
-# What may be asked again when the answer was lost: it changes nothing.
-_READS: Final = {"get", "exists", "ttl", "mget", "xlen", "xrange", "xrevrange", "xgroups", "xpending", "scan"}
 
 
 class OutageClauses(Suite):
@@ -139,7 +136,7 @@ class OutageClauses(Suite):
             for operation in operations_of(trial):
                 if operation.method in {"subscribe", "psubscribe"}:
                     continue  # an adapter may wait for the server's confirmation as long as it likes to connect
-                answer = await answer_or_code(trial.adapter, operation, names_for(trial, operation, "away"))
+                answer = await answer_or_code(operation.ask, trial.adapter, names_for(trial, operation, "away"))
                 assert answer in GONE, f"{operation.title} answered {answer!r} without a server"
         finally:
             await server.restart()
@@ -148,7 +145,7 @@ class OutageClauses(Suite):
         for operation in operations_of(trial):
             names = names_for(trial, operation, "back")
             await operation.prepare(trial.adapter, names)
-            answer = await answer_or_code(trial.adapter, operation, names)
+            answer = await answer_or_code(operation.ask, trial.adapter, names)
             assert operation.accepts(answer), f"{operation.title}: {answer!r}"
 
     @clause("FLT-3", Streams, limit=LONG)

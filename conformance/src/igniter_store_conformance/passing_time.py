@@ -65,7 +65,7 @@ class PassingTime:
         while not waiting.done():
             if self.is_moved:
                 await self.passes(seconds / 50)
-            await asyncio.wait({waiting}, timeout=0.005 if self.is_moved else seconds / 50)
+            await asyncio.wait({waiting}, timeout=0.002 if self.is_moved else seconds / 50)
         return self.now() - began
 
     async def bracket(self, ttl: float, write: Callable[[float], Awaitable[object]], is_there: Callable[[], Awaitable[bool]]) -> None:

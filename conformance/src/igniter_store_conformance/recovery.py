@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract import Claims, ErrorCode, StoreError, Subscription
+from igniter_store.contract import Claims, ErrorCode, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from igniter_store.contract import PubSub
 
-    from igniter_store_conformance.operations import Operation
-    from igniter_store_conformance.trial import FullAdapter, Trial
+    from igniter_store_conformance.trial import Trial
 
 LONG: Final = 300.0
 """Seconds that a test with faults may take: it waits for the adapter's own timeouts."""
@@ -40,17 +39,6 @@ async def works_again(trial: Trial) -> None:
         return True
 
     await trial.eventually(pings, "an answer, once the server can be reached again")
-
-
-async def answer_or_code(adapter: FullAdapter, operation: Operation, names: Callable[[str], str]) -> Any:
-    """The answer of an operation, or the code of the error that it raised."""
-    try:
-        answer = await operation.ask(adapter, names)
-    except StoreError as error:
-        return error.code
-    if isinstance(answer, Subscription):
-        await answer.cancel()
-    return answer
 
 
 async def hear_again(trial: Trial, breaks: Callable[[], Any]) -> None:

@@ -265,6 +265,26 @@ class CancelWaitsForItself(Broken):
         return Waiting()
 
 
+class CancelledTakesTheNextAlong(Broken):
+    """A subscribe that is cancelled unsubscribes in the background, and whoever subscribed to the same meanwhile goes with it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        subscription = await super().subscribe(channel, callback, on_gap=on_gap)
+        try:
+            await others_turn()
+        except asyncio.CancelledError:
+            self.notes["unsubscribing"] = asyncio.create_task(self._unsubscribe(channel))
+            raise
+        return subscription
+
+    async def _unsubscribe(self, channel: str) -> None:
+        await others_turn()
+        for subscription in listeners(self, channel):
+            subscription.end()
+
+
 class RaisingEndsTheLoop(Broken):
     """A callback that raises keeps those after it from the message."""
 

@@ -36,7 +36,7 @@ async def _for_ever(never: T) -> T:
 class BrokenClient(Breaking, RedisPyAdapter):
     """The base: an adapter over redis-py on Valkey, nothing broken."""
 
-    limit: ClassVar[float | None] = 20.0
+    limit: ClassVar[float | None] = 8.0
 
     @classmethod
     def harness(cls) -> Harness:

@@ -130,11 +130,15 @@ class Calls:
         except (RedisError, OSError) as error:
             raise translated(error, code, maybe_applied=is_sent) from error
 
+    def require_open(self) -> None:
+        """Refuse to go on, unless the adapter is open."""
+        if self._client is None or self._is_closed:
+            raise closed() if self._is_closed else not_connected()
+
     @contextlib.asynccontextmanager
     async def limit(self, seconds: float) -> AsyncGenerator[None]:
         """Within the block, raise `TimeoutError` after so many seconds, or when the adapter closes."""
-        if self._client is None or self._is_closed:
-            raise closed() if self._is_closed else not_connected()
+        self.require_open()
         done = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(seconds) as limit:
             self._under_way[limit] = done

@@ -40,6 +40,7 @@ class RedisPyKeyValue(KeyValue):
         return await self._calls.tell(*words) is not None
 
     async def delete(self, keys: Sequence[str]) -> int:
+        self._calls.require_open()
         return int(await self._calls.tell("DEL", *keys)) if keys else 0
 
     async def exists(self, key: str) -> bool:
@@ -59,10 +60,12 @@ class RedisPyKeyValue(KeyValue):
         return math.inf if left == -1 else max(left, 1) / 1000
 
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
+        self._calls.require_open()
         values: list[bytes | None] = await self._calls.ask("MGET", *keys) if keys else []
         return values
 
     async def mset(self, entries: Sequence[Entry]) -> None:
+        self._calls.require_open()
         if entries:
             arguments = [word for entry in entries for word in (entry.value, "" if entry.ttl is None else milliseconds(entry.ttl))]
             await self._calls.run("mset", [entry.key for entry in entries], *arguments)

@@ -131,7 +131,8 @@ class Listener:
     async def _until_confirmed(self, name: _Name) -> None:
         if self._reader is None:
             self._reader = asyncio.create_task(self._read())
-        while name not in self._confirmed:
+        # What a cancelled call has sent is still under way where a command waits: it may be an unsubscribing from this very name.
+        while name not in self._confirmed or self._commands:
             connects = self._connection is None
             error = await (await (self._arrival() if connects else self._send(*name)))
             # A connection that was lost just now is no answer: the next one subscribes to all that the table says.
