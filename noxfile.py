@@ -80,6 +80,13 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def steady(session: nox.Session) -> None:
+    """The suite over memory twenty times in a row, each with other random numbers: a test that fails now and then shows."""
+    for _ in range(20):
+        session.run("pytest", "-n", "auto", "-q", "conformance/tests/test_memory_conformance.py", "-k", "TestMemory and not Beside")
+
+
+@nox.session
 def packaging(session: nox.Session) -> None:
     """Build every wheel, install them into an empty environment, and use them from there as a stranger would."""
     folder = Path(session.create_tmp()).resolve()

@@ -7,44 +7,14 @@ class TestMyAdapter(AdapterSuite):
         return Harness(connect=lambda: MyAdapter("my://localhost"))
 """
 
+import pkgutil
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-# Before these modules are imported: so that a failed assert of the suite shows its values.
-pytest.register_assert_rewrite(
-    *(
-        f"{__name__}.{module}"
-        for module in (
-            "blocking",
-            "cancellation",
-            "claiming",
-            "claims",
-            "contention",
-            "counters",
-            "expiry",
-            "faults",
-            "groups",
-            "histories",
-            "inbox",
-            "keyvalue",
-            "lifecycle",
-            "model.clauses",
-            "model.machines",
-            "model.subject",
-            "outages",
-            "passing_time",
-            "processes",
-            "pubsub",
-            "recovery",
-            "running",
-            "scan",
-            "streams",
-            "trial",
-        )
-    )
-)
+# Before any of its modules is imported: so that a failed assert of the suite shows its values.
+pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)))
 
 if TYPE_CHECKING:
     from igniter_store_conformance.adapter_suite import AdapterSuite

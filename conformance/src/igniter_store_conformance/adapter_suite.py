@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+from igniter_store_conformance.batches import BatchClauses
 from igniter_store_conformance.blocking import BlockingReadClauses
+from igniter_store_conformance.callbacks import CallbackClauses
 from igniter_store_conformance.cancellation import CancellationClauses
 from igniter_store_conformance.claiming import ClaimingClauses
 from igniter_store_conformance.claims import ClaimClauses
+from igniter_store_conformance.closing import ClosingClauses
 from igniter_store_conformance.contention import ContentionClauses
 from igniter_store_conformance.counters import CounterClauses
 from igniter_store_conformance.expiry import ExpiryClauses
 from igniter_store_conformance.faults import FaultClauses
+from igniter_store_conformance.group_reading import GroupReadingClauses
 from igniter_store_conformance.groups import GroupClauses
+from igniter_store_conformance.history import HistoryClauses
 from igniter_store_conformance.keyvalue import KeyValueClauses
+from igniter_store_conformance.kinds import KindClauses
 from igniter_store_conformance.lifecycle import LifecycleClauses
 from igniter_store_conformance.model.clauses import ModelClauses
 from igniter_store_conformance.outages import OutageClauses
+from igniter_store_conformance.pending import PendingClauses
+from igniter_store_conformance.prefixes import PrefixClauses
 from igniter_store_conformance.processes import ProcessClauses
 from igniter_store_conformance.pubsub import PubSubClauses
+from igniter_store_conformance.ranges import RangeClauses
 from igniter_store_conformance.scan import ScanClauses
+from igniter_store_conformance.stream_contention import StreamContentionClauses
 from igniter_store_conformance.streams import StreamClauses
+from igniter_store_conformance.subscriptions import SubscriptionClauses
+from igniter_store_conformance.trimming import TrimmingClauses
 
 
 class AdapterSuite(
@@ -27,18 +39,30 @@ class AdapterSuite(
     OutageClauses,
     FaultClauses,
     ProcessClauses,
+    StreamContentionClauses,
     ContentionClauses,
+    PrefixClauses,
     ScanClauses,
     BlockingReadClauses,
+    HistoryClauses,
     ClaimingClauses,
+    PendingClauses,
+    GroupReadingClauses,
     GroupClauses,
+    TrimmingClauses,
+    RangeClauses,
     StreamClauses,
+    CallbackClauses,
+    SubscriptionClauses,
     PubSubClauses,
     ClaimClauses,
     CounterClauses,
     ExpiryClauses,
+    KindClauses,
+    BatchClauses,
     KeyValueClauses,
     CancellationClauses,
+    ClosingClauses,
     LifecycleClauses,
 ):
     """Every test that an adapter has to pass: inherit it, and say in `harness` how to make a client."""

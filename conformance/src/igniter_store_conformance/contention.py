@@ -1,4 +1,4 @@
-"""Many callers at one key: tasks and connections. Other processes are in `processes`.
+"""Many callers at one key: tasks and connections. Streams and channels are in `stream_contention`, other processes in `processes`.
 
 Rule: what is judged is every answer, not only the total at the end: increments answer with a permutation, exactly one contender is told
 that it won, and a history of mixed calls has an order that explains it.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract import Counters, Entry, KeyValue, StreamEntry
+from igniter_store.contract import Counters, Entry, KeyValue
 
 from igniter_store_conformance.histories import History, key_step, overlapping_leases, shortest_wrong, told
 from igniter_store_conformance.running import clause
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.trial import FullAdapter, Trial
 
-_LONG = 120.0
+LONG: Final = 120.0
+"""Seconds that a race may take."""
 
 
 class ContentionClauses(Suite):
@@ -58,7 +59,7 @@ class ContentionClauses(Suite):
             assert Counter(taken) == {b"value": 1, None: 29}
             assert Counter(deleted) == {1: 1, 0: 29}
 
-    @clause("CTR-2", limit=_LONG)
+    @clause("CTR-2", limit=LONG)
     async def test_concurrent_increments_are_all_counted(self, trial: Trial) -> None:
         """Two hundred increments by three clients answer 1 to 200, each number once.
 
@@ -71,7 +72,7 @@ class ContentionClauses(Suite):
         assert sorted(answers) == list(range(1, 201))
         assert await trial.adapter.increment(key, 0) == 200
 
-    @clause("CTR-2", limit=_LONG)
+    @clause("CTR-2", limit=LONG)
     async def test_increments_and_decrements_of_many_sizes_add_up(self, trial: Trial) -> None:
         """However they meet, the sum at the end is the sum of what was added.
 
@@ -84,7 +85,7 @@ class ContentionClauses(Suite):
 
         assert await trial.adapter.increment(key, 0) == sum(deltas)
 
-    @clause("CTR-5", KeyValue, limit=_LONG)
+    @clause("CTR-5", KeyValue, limit=LONG)
     async def test_a_window_that_many_begin_at_once_has_one_ttl(self, trial: Trial) -> None:
         """Fifty first increments that bring TTLs count to fifty, and the counter ends with a TTL that one of them brought.
 
@@ -99,7 +100,7 @@ class ContentionClauses(Suite):
             assert left is not None
             assert 900 < left <= 1_050
 
-    @clause("CLM-1", limit=_LONG)
+    @clause("CLM-1", limit=LONG)
     async def test_of_many_contenders_one_wins(self, trial: Trial) -> None:
         """Of thirty callers over three clients exactly one is told that the claim is its own; after its release again one.
 
@@ -114,7 +115,7 @@ class ContentionClauses(Suite):
             released = await trial.race([partial(clients[n % 3].compare_delete, key, b"%d" % n) for n in range(30)])
             assert [n for n in range(30) if released[n]] == [answers.index(True)]
 
-    @clause("CLM-3", limit=_LONG)
+    @clause("CLM-3", limit=LONG)
     async def test_a_claim_is_released_once(self, trial: Trial) -> None:
         """Of thirty releases by the owner at once one says True, and a claim that follows is not released by the others.
 
@@ -131,7 +132,7 @@ class ContentionClauses(Suite):
             assert answers.count(True) == 1
             assert await trial.adapter.compare_delete(key, b"next") is True, "a release of the former owner took it"
 
-    @clause("CLM-4", KeyValue, limit=_LONG)
+    @clause("CLM-4", KeyValue, limit=LONG)
     async def test_a_renewal_never_moves_the_next_owners_deadline(self, trial: Trial) -> None:
         """While thirty renewals by the owner are under way the claim is released and taken by another: its TTL stays its own.
 
@@ -149,7 +150,7 @@ class ContentionClauses(Suite):
             assert left is not None
             assert left <= 3_000, "a renewal of the former owner moved it"
 
-    @clause("CLM-5", limit=_LONG)
+    @clause("CLM-5", limit=LONG)
     async def test_tokens_of_contenders_are_all_different_and_grow(self, trial: Trial) -> None:
         """Twenty callers acquire and release one key in turn: the tokens are all different, and later leases have greater ones.
 
@@ -163,7 +164,7 @@ class ContentionClauses(Suite):
             for two in acquired:
                 assert not (one.ended < two.began and one.answer >= two.answer), f"a later lease has a smaller token:\n{told([one, two])}"
 
-    @clause("CLM-6", limit=_LONG)
+    @clause("CLM-6", limit=LONG)
     async def test_leases_never_overlap(self, trial: Trial) -> None:
         """Twenty callers fight for one key with `acquire`: between an answer and the release that follows nobody else is let in.
 
@@ -174,135 +175,6 @@ class ContentionClauses(Suite):
         overlapping = overlapping_leases(history.events)
         assert not overlapping, f"held at the same time:\n{told(overlapping[0] if overlapping else [])}"
         assert sum(event.answer is not None for event in history.events if event.call == "acquire") >= 4
-
-    @clause("STR-6", limit=_LONG)
-    async def test_readers_at_once_share_everything_out(self, trial: Trial) -> None:
-        """Six readers over three clients drain a stream in small bites: every entry goes to one of them, in order for each.
-
-        If this fails, look for the group's position: read and moved on in two steps, the same entries are handed out twice.
-        """
-        clients, key = await trial.clients(3), trial.key()
-        await trial.adapter.xgroup_create(key, "group")
-        added = await asyncio.gather(*(trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(120)))
-
-        async def drain(client: FullAdapter, consumer: str) -> list[str]:
-            got: list[str] = []
-            while entries := await client.xreadgroup(key, "group", consumer, count=3):
-                got += _ids(entries)
-            return got
-
-        shares = await trial.race([partial(drain, clients[n % 3], f"consumer-{n}") for n in range(6)])
-
-        assert Counter(part for share in shares for part in share) == Counter(added)
-        for share in shares:
-            assert share == sorted(share, key=_as_numbers)
-
-    @clause("STR-11", limit=_LONG)
-    async def test_of_concurrent_claimers_each_entry_goes_to_one(self, trial: Trial) -> None:
-        """Eight claimers over two clients take what a dead consumer had: every entry goes to one, and its deliveries count two.
-
-        If this fails, look for entries that are looked for and moved in two steps, or for an idle time that is not begun anew.
-        """
-        clients, key = await trial.clients(2), trial.key()
-        await trial.adapter.xgroup_create(key, "group")
-        added = await asyncio.gather(*(trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(60)))
-        await trial.adapter.xreadgroup(key, "group", "dead")
-        await trial.time.passes(trial.time.ttl)
-
-        min_idle = trial.time.ttl / 2
-        claims = [partial(clients[n % 2].xautoclaim, key, "group", f"heir-{n}", min_idle, count=10) for n in range(8)]
-        shares = await trial.race(claims)
-
-        assert Counter(entry.id for share in shares for entry in share) == Counter(added)
-        pending = await trial.adapter.xpending(key, "group")
-        assert {entry.deliveries for entry in pending} == {2}
-        owners = {entry.id: entry.consumer for entry in pending}
-        for number, share in enumerate(shares):
-            assert all(owners[entry.id] == f"heir-{number}" for entry in share)
-
-    @clause("STR-1", limit=_LONG)
-    async def test_ids_of_appends_at_once_are_all_different(self, trial: Trial) -> None:
-        """Two hundred appends by three clients have two hundred ids, and the stream is in their order.
-
-        If this fails, look for ids that are taken from the clock, or counted in the client.
-        """
-        clients, key = await trial.clients(3), trial.key()
-        ids = await trial.race([partial(clients[n % 3].xadd, key, {"n": b"%d" % n}) for n in range(200)])
-
-        assert len(set(ids)) == 200
-        assert [entry.id for entry in await trial.adapter.xrange(key)] == sorted(ids, key=_as_numbers)
-
-    @clause("STR-9", limit=_LONG)
-    async def test_acknowledgements_at_once_count_every_entry_once(self, trial: Trial) -> None:
-        """Ten callers acknowledge the same twenty entries: the answers add up to twenty.
-
-        If this fails, look for a count of what was asked for.
-        """
-        clients, key = await trial.clients(2), trial.key()
-        await trial.adapter.xgroup_create(key, "group")
-        ids = [await trial.adapter.xadd(key, {"n": b"1"}) for _ in range(20)]
-        await trial.adapter.xreadgroup(key, "group", "consumer")
-
-        answers = await trial.race([partial(clients[n % 2].xack, key, "group", ids) for n in range(10)])
-
-        assert sum(answers) == 20
-        assert await trial.adapter.xpending(key, "group") == []
-
-    @clause("STR-16", limit=_LONG)
-    async def test_every_entry_is_delivered_though_readers_die(self, trial: Trial) -> None:
-        """Readers take entries, some die with them, others take over what is idle: in the end each entry was acknowledged once.
-
-        If this fails, look for entries that are neither new nor pending. Nothing may be in between.
-        """
-        clients, key = await trial.clients(3), trial.key()
-        await trial.adapter.xgroup_create(key, "group")
-        added = [await trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(60)]
-        done: Counter[str] = Counter()
-
-        async def work(client: FullAdapter, consumer: str, patience: int) -> None:
-            for _ in range(patience):
-                entries = await client.xreadgroup(key, "group", consumer, count=4)
-                for entry in entries:
-                    if trial.random.random() < 0.3:
-                        return  # it dies with what it has
-                    done[entry.id] += await client.xack(key, "group", [entry.id])
-
-        await trial.race([partial(work, clients[n % 3], f"mortal-{n}", 5) for n in range(9)])
-        await trial.time.passes(trial.time.ttl)
-        while rest := await trial.adapter.xreadgroup(key, "group", "last", count=7):
-            done.update(_ids(rest))
-            await trial.adapter.xack(key, "group", _ids(rest))
-        while left := await trial.adapter.xautoclaim(key, "group", "last", 0, count=7):
-            done.update(_ids(left))
-            await trial.adapter.xack(key, "group", _ids(left))
-
-        assert done == Counter(added)
-        assert await trial.adapter.xpending(key, "group") == []
-
-    @clause("PUB-2", limit=_LONG)
-    async def test_every_publishers_messages_keep_their_order(self, trial: Trial) -> None:
-        """Three clients publish fifty messages each, at once: a subscriber hears all of them, each publisher's in order.
-
-        If this fails, look for deliveries that are put off one by one, or for several connections that one publisher's messages go over.
-        """
-        clients, channel = await trial.clients(3), trial.key()
-        heard: list[bytes] = []
-        await (await trial.other()).subscribe(channel, lambda _, payload: heard.append(payload))
-
-        async def publish(client: FullAdapter, name: str) -> None:
-            for number in range(50):
-                await client.publish(channel, b"%s %d" % (name.encode(), number))
-
-        await trial.race([partial(publish, client, f"p{n}") for n, client in enumerate(clients)])
-
-        async def all_are_heard() -> bool:
-            return len(heard) >= 150
-
-        await trial.eventually(all_are_heard, "150 messages")
-        assert len(heard) == 150
-        for number in range(3):
-            own = [payload for payload in heard if payload.startswith(b"p%d " % number)]
-            assert own == [b"p%d %d" % (number, place) for place in range(50)]
 
     @clause("FLT-5", KeyValue, Counters, limit=300)
     async def test_of_a_thousand_callers_everyone_gets_its_own_answer(self, trial: Trial) -> None:
@@ -341,7 +213,7 @@ class ContentionClauses(Suite):
 
         assert [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None] == []
 
-    @clause("MDL-1", KeyValue, Counters, limit=_LONG)
+    @clause("MDL-1", KeyValue, Counters, limit=LONG)
     async def test_mixed_calls_on_one_key_have_an_order_that_explains_them(self, trial: Trial) -> None:
         """Three callers read, set, increment and delete one key at once; some order of the calls explains every answer.
 
@@ -421,12 +293,3 @@ async def _made(client: FullAdapter, key: str, call: str, arguments: tuple[Any, 
             return await client.delete([key])
         case _:
             return await getattr(client, call)(key)
-
-
-def _ids(entries: list[StreamEntry]) -> list[str]:
-    return [entry.id for entry in entries]
-
-
-def _as_numbers(stream_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = stream_id.partition("-")
-    return int(milliseconds), int(sequence)

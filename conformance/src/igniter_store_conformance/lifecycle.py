@@ -1,18 +1,15 @@
-"""Life cycle: clauses LIF. Cancelling is in `cancellation`, servers that aren't there in `faults`.
+"""Life cycle: clauses LIF-1 and LIF-6 to LIF-10.
 
-Every operation is put into every state of an adapter's life, from one list (`operations`): open, opened again, closing, closed,
-never opened.
+Closing is in `closing`, cancelling in `cancellation`, servers that aren't there are in `outages`. Every operation is put into every state
+of an adapter's life, from one list (`operations`): open, opened again, closing, closed, never opened.
 """
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import pytest
-from igniter_store.contract import ErrorCode, KeyValue, PubSub, StoreError, Streams, Subscription, escape
+from igniter_store.contract import ErrorCode, KeyValue, StoreError, Subscription
 
 from igniter_store_conformance.operations import answer_or_code, names_for, operations_of
 from igniter_store_conformance.running import clause
@@ -21,11 +18,7 @@ from igniter_store_conformance.suite import Suite
 from igniter_store_conformance.trial import ALL_CAPABILITIES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from igniter_store_conformance.trial import FullAdapter, Trial
-
-_FILES: Final = Path("/proc/self/fd")
 
 
 class LifecycleClauses(Suite):
@@ -47,7 +40,7 @@ class LifecycleClauses(Suite):
         await adapter.open()
 
         assert await adapter.ping() >= 0
-        assert await _wrong_answers(trial, adapter, adapter, "open twice") == []
+        assert await wrong_answers(trial, adapter, adapter, "open twice") == []
 
     @clause("LIF-1")
     async def test_closing_before_opening_is_no_error(self, trial: Trial) -> None:
@@ -60,7 +53,7 @@ class LifecycleClauses(Suite):
         await adapter.close()
         await adapter.open()
 
-        assert await _wrong_answers(trial, trial.adapter, adapter, "closed first") == []
+        assert await wrong_answers(trial, trial.adapter, adapter, "closed first") == []
 
     @clause("LIF-1")
     async def test_opening_and_closing_at_once_is_no_error(self, trial: Trial) -> None:
@@ -76,162 +69,6 @@ class LifecycleClauses(Suite):
             assert caught.value.code == ErrorCode.STORE_CLOSED
             await trial.race([adapter.open] * 3)
             assert await adapter.ping() >= 0
-
-    @clause("LIF-2")
-    async def test_every_operation_after_close_says_that_it_is_closed(self, trial: Trial) -> None:
-        """Each raises `STORE_CLOSED`, a second time too, and nothing was done.
-
-        If this fails, look for an operation that connects by itself, or that lets the driver's own error through.
-        """
-        adapter, other = trial.adapter, await trial.other()
-        if other is adapter:
-            raise NotExercised("a second client of the same data, that stays open and sees that nothing was done")
-        operations = operations_of(trial)
-        for operation in operations:
-            await operation.prepare(other, names_for(trial, operation))
-        await adapter.close()
-
-        for _ in range(2):
-            answers = {
-                operation.title: await answer_or_code(operation.ask, adapter, names_for(trial, operation)) for operation in operations
-            }
-            assert {title: answer for title, answer in answers.items() if answer is not ErrorCode.STORE_CLOSED} == {}
-        assert await _wrong_answers(trial, None, other, "") == []
-
-    @clause("LIF-2", KeyValue)
-    async def test_with_nothing_to_do_a_closed_adapter_says_that_it_is_closed(self, trial: Trial) -> None:
-        """Batches and deletions of nothing raise `STORE_CLOSED`, too.
-
-        If this fails, look for an early return that comes before the look at whether the adapter is open.
-        """
-        adapter = trial.adapter
-        await adapter.close()
-
-        calls: dict[str, Callable[[], Awaitable[object]]] = {
-            "mget": lambda: adapter.mget([]),
-            "mset": lambda: adapter.mset([]),
-            "delete": lambda: adapter.delete([]),
-        }
-        answers = {name: await answer_or_code(call) for name, call in calls.items()}
-        assert {name: answer for name, answer in answers.items() if answer is not ErrorCode.STORE_CLOSED} == {}
-
-    @clause("LIF-5")
-    async def test_operations_that_meet_a_close_end(self, trial: Trial) -> None:
-        """Whatever is under way when `close` is called ends with its own answer or with `STORE_CLOSED`.
-
-        If this fails, look for callers that wait for an answer which nobody will bring any more, or for a driver's own error.
-        """
-        adapter, other = trial.adapter, await trial.other()
-        for turns in range(4):
-            operations = operations_of(trial)
-            for operation in operations:
-                await operation.prepare(adapter if other is adapter else other, names_for(trial, operation, turns))
-            asked = [
-                asyncio.create_task(answer_or_code(operation.ask, adapter, names_for(trial, operation, turns))) for operation in operations
-            ]
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            await adapter.close()
-            await adapter.close()
-            answers = [
-                await trial.done(task, f"{operation.title} while closing") for operation, task in zip(operations, asked, strict=True)
-            ]
-            await adapter.open()
-            if other is adapter:
-                await other.open()
-
-            wrong = {
-                operation.title: answer
-                for operation, answer in zip(operations, answers, strict=True)
-                if answer is not ErrorCode.STORE_CLOSED and not operation.accepts(answer)
-            }
-            assert wrong == {}
-
-    @clause("LIF-5", Streams)
-    async def test_close_wakes_blocked_readers(self, trial: Trial) -> None:
-        """Readers that wait for entries get `STORE_CLOSED`, all of them.
-
-        If this fails, look for a blocked read that `close` doesn't know of: it has to be ended, not waited for.
-        """
-        adapter, key = trial.adapter, trial.key()
-        await adapter.xgroup_create(key, "group")
-        readings = [asyncio.create_task(adapter.xreadgroup(key, "group", f"consumer-{number}", block=3_000)) for number in range(3)]
-        await trial.settle()
-
-        await adapter.close()
-
-        for reading in readings:
-            with pytest.raises(StoreError) as caught:
-                await trial.done(reading, "a blocked read after close")
-            assert caught.value.code == ErrorCode.STORE_CLOSED
-
-    @clause("LIF-5", PubSub)
-    async def test_no_callback_runs_once_close_has_returned(self, trial: Trial) -> None:
-        """What is published after `close` reaches nobody of the closed adapter; cancelling its subscriptions is still no error.
-
-        If this fails, look for a reader task that outlives its adapter.
-        """
-        channel, publisher = trial.key(), trial.connect()
-        await publisher.open()
-        heard: list[bytes] = []
-        live: list[bytes] = []
-        subscriptions = [
-            await trial.adapter.subscribe(channel, lambda _, payload: heard.append(payload)),
-            await trial.adapter.psubscribe(channel + "*", lambda _, payload: heard.append(payload)),
-        ]
-        await publisher.subscribe(channel, lambda _, payload: live.append(payload))
-
-        await trial.adapter.close()
-        heard.clear()
-        await publisher.publish(channel, b"late")
-        await trial.eventually(_when(lambda: live == [b"late"]), "a message to those who are still open")
-
-        assert heard == []
-        for subscription in subscriptions:
-            await subscription.cancel()
-
-    @clause("LIF-5", PubSub)
-    async def test_subscriptions_that_close_ended_do_not_come_back(self, trial: Trial) -> None:
-        """When the adapter is opened again, its former subscriptions are over; new ones on the same names hear as usual.
-
-        If this fails, look for a table of subscriptions that outlives `close`, and is subscribed to again when a connection is made.
-        """
-        adapter, channel = trial.adapter, trial.key()
-        ghosts: list[bytes] = []
-        heard: list[bytes] = []
-        await adapter.subscribe(channel, lambda _, payload: ghosts.append(payload))
-        await adapter.psubscribe(escape(channel), lambda _, payload: ghosts.append(payload))
-
-        await adapter.close()
-        await adapter.open()
-        await adapter.subscribe(channel, lambda _, payload: heard.append(payload))
-        await adapter.psubscribe(escape(channel), lambda _, payload: heard.append(payload))
-        await adapter.publish(channel, b"1")
-
-        await trial.eventually(_when(lambda: len(heard) == 2), "the message, by both new subscriptions")
-        assert ghosts == []
-
-    @clause("LIF-5")
-    async def test_close_leaves_no_task_thread_or_file(self, trial: Trial) -> None:
-        """After opening, working and closing, several times, there are as many tasks, threads and open files as before.
-
-        If this fails, look for a reader, a pool or a socket that nobody closes. Whatever the adapter starts it has to end.
-        """
-        adapter = trial.connect()
-        await adapter.open()  # what is made once in a process, and stays, is made now
-        await _work(trial, adapter, "first")
-        await adapter.close()
-        tasks, threads, files = asyncio.all_tasks(), set(threading.enumerate()), _open_files()
-
-        for turn in range(3):
-            await adapter.open()
-            await _work(trial, adapter, turn)
-            await adapter.close()
-
-        async def is_as_before() -> bool:
-            return asyncio.all_tasks() <= tasks and set(threading.enumerate()) <= threads and _open_files() <= files
-
-        await trial.eventually(is_as_before, "no more tasks, threads and open files than before")
 
     @clause("LIF-6")
     async def test_a_client_that_was_passed_in_stays_open(self, trial: Trial) -> None:
@@ -280,13 +117,13 @@ class LifecycleClauses(Suite):
         """
         await trial.adapter.close()
         await trial.adapter.open()
-        assert await _wrong_answers(trial, trial.adapter, trial.adapter, "once") == []
+        assert await wrong_answers(trial, trial.adapter, trial.adapter, "once") == []
         for operation in operations_of(trial):
             await operation.prepare(trial.adapter, names_for(trial, operation, "twice"))
         await trial.adapter.close()
         await trial.adapter.open()
 
-        assert await _wrong_answers(trial, None, trial.adapter, "twice") == []
+        assert await wrong_answers(trial, None, trial.adapter, "twice") == []
 
     @clause("LIF-8", KeyValue)
     async def test_ttls_survive_a_close(self, trial: Trial) -> None:
@@ -381,7 +218,7 @@ class LifecycleClauses(Suite):
             assert 0 <= seconds < 60
 
 
-async def _wrong_answers(trial: Trial, preparing: FullAdapter | None, asked: FullAdapter, turn: object) -> list[str]:
+async def wrong_answers(trial: Trial, preparing: FullAdapter | None, asked: FullAdapter, turn: object) -> list[str]:
     """What `asked` answered wrongly, after `preparing` has made the keys, or somebody before."""
     wrong: list[str] = []
     for operation in operations_of(trial):
@@ -394,35 +231,5 @@ async def _wrong_answers(trial: Trial, preparing: FullAdapter | None, asked: Ful
     return wrong
 
 
-async def _work(trial: Trial, adapter: FullAdapter, turn: object) -> None:
-    """Something of everything, a blocked read and a subscription left open included."""
-    await _wrong_answers(trial, adapter, adapter, turn)
-    key = trial.key(f"work {turn}")
-    if isinstance(adapter, PubSub):
-        await adapter.subscribe(key, _ignore)
-        await adapter.psubscribe(key, _ignore)
-    if isinstance(adapter, Streams):
-        await adapter.xgroup_create(key, "group")
-        reading = asyncio.create_task(adapter.xreadgroup(key, "group", "consumer", block=3_000))
-        await trial.settle()
-        reading.cancel()
-        await asyncio.wait({reading})
-
-
-def _ignore(channel: str, payload: bytes) -> None:
-    del channel, payload
-
-
 def _methods(capability: type) -> list[str]:
     return [name for name, member in vars(capability).items() if getattr(member, "__isabstractmethod__", False)]
-
-
-def _open_files() -> int:
-    return len(list(_FILES.iterdir())) if _FILES.is_dir() else 0
-
-
-def _when(holds: Callable[[], bool]) -> Any:
-    async def ask() -> bool:
-        return holds()
-
-    return ask
