@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 AUTHOR = """
@@ -22,32 +26,60 @@ class Forgetful(MemoryAdapter):
         return False
 
 
+def forgetful():
+    clock, url = ManualClock(), f"memory://{secrets.token_hex(4)}"
+    return Harness(lambda: Forgetful.from_url(url, clock=clock), advance=clock.advance)
+
+
+READY = forgetful()
+
+
 class TestForgetful(AdapterSuite):
     contract = "1"
 
     def harness(self):
-        clock, url = ManualClock(), f"memory://{secrets.token_hex(4)}"
-        return Harness(lambda: Forgetful.from_url(url, clock=clock), advance=clock.advance)
+        return forgetful()
 """
 
 
-def test_the_script_of_a_failure_fails_in_the_same_way(tmp_path: Path) -> None:
+TEST = "test_values_counters_and_claims_answer_as_the_reference_does"
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own interpreter
+
+
+def from_pytest(folder: Path) -> list[str]:
+    told = run(folder, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:asyncio", "-k", TEST, "--tb=short", "test_author.py").stdout
+    return [line.removeprefix("E").removeprefix("   ") for line in told.splitlines() if line.startswith("E")]
+
+
+def from_the_command(name: str) -> Callable[[Path], list[str]]:
+    def lines(folder: Path) -> list[str]:
+        program = "from igniter_store_conformance.cli import main; main()"
+        run(folder, "-c", program, "run", f"test_author:{name}", "--test", TEST, "--report", "json=report.json")
+        results = json.loads((folder / "report.json").read_text(encoding="utf-8"))["runs"][0]["results"]
+        difference: str = results[0]["difference"]
+        return difference.splitlines()
+
+    return lines
+
+
+@pytest.mark.parametrize(
+    "told",
+    [from_pytest, from_the_command("TestForgetful"), from_the_command("forgetful"), from_the_command("READY")],
+    ids=["pytest", "a class", "a function", "a harness"],
+)
+def test_the_script_of_a_failure_fails_in_the_same_way(tmp_path: Path, told: Callable[[Path], list[str]]) -> None:
     (tmp_path / "test_author.py").write_text(AUTHOR, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    chosen = "test_values_counters_and_claims_answer_as_the_reference_does"
-    told = subprocess.run(  # noqa: S603 - our own interpreter
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:asyncio", "-k", chosen, "--tb=short", "test_author.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout
-    lines = [line.removeprefix("E").removeprefix("   ") for line in told.splitlines() if line.startswith("E")]
+    lines = told(tmp_path)
     begin = next(place for place, line in enumerate(lines) if line.startswith("import asyncio"))
     end = next(place for place, line in enumerate(lines) if line.startswith("asyncio.run(main())"))
     (tmp_path / "replay.py").write_text("\n".join(lines[begin : end + 1]) + "\n", encoding="utf-8")
 
-    replayed = subprocess.run([sys.executable, "replay.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    replayed = run(tmp_path, "replay.py")
 
     assert replayed.returncode == 1
     assert "AssertionError: False" in replayed.stderr

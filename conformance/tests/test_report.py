@@ -387,3 +387,18 @@ def test_the_environment_names_no_machine_and_no_user() -> None:
     assert platform.node() not in text
     assert str(Path.home()) not in text
     assert f'"{getpass.getuser()}"' not in text
+
+
+def test_a_capability_of_which_a_clause_is_broken_has_no_mark_of_being_kept() -> None:
+    page = rendered(Report(runs=[run(FAIL, result(State.PASSED, "CTR-1"), result(State.NOT_EXERCISED, "PUB-1", detail="it"))]), "html")
+
+    marks = dict.fromkeys(re.findall(r"<li>(. [A-Za-z, ]+) <span", page))
+    assert list(marks) == ["✗ core, KeyValue", "✓ Counters", "· Claims", "○ PubSub", "· Streams", "· Scan"]
+
+
+def test_failures_that_say_the_most_come_first() -> None:
+    failed = [result(State.FAILED, clause, f"test_{clause}", detail="it broke") for clause in ("LIF-4", "KV-1", "FLT-1", "STR-2", "MDL-1")]
+
+    page = rendered(Report(runs=[run(*failed)]), "html")
+
+    assert re.findall(r"([A-Z]+-[0-9]) fails", page) == ["KV-1", "STR-2", "LIF-4", "FLT-1", "MDL-1"]

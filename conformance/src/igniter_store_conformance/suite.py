@@ -59,6 +59,12 @@ class Suite:
         return None
 
     @classmethod
+    def imported(cls) -> tuple[str, str]:
+        """How a script comes by the harness: what it imports, and what it calls then."""
+        name = cls.__qualname__.partition(".")[0]
+        return f"from {cls.__module__} import {name}", f"{name}().harness()"
+
+    @classmethod
     def clause_tests(cls) -> list[str]:
         """The names of all tests of this class, in the order of the contract."""
         return [name for base in reversed(cls.__mro__) for name, member in vars(base).items() if clause_test_of(member) is not None]

@@ -54,6 +54,7 @@ def suite_named(name: str, contract: str | None = None) -> type[Suite]:
         parent = cast("type[Suite]", found)
     else:
         attributes["harness"] = _asking(name, found)
+    attributes["imported"] = classmethod(lambda _: _imported(name, found))
     return cast("type[Suite]", type("TestAdapter", (parent,), attributes))
 
 
@@ -126,6 +127,13 @@ def _asking(name: str, found: object) -> Callable[[Suite], Harness]:
         return made
 
     return harness
+
+
+def _imported(name: str, found: object) -> tuple[str, str]:
+    """See `Suite.imported`."""
+    module, _, path = name.partition(":")
+    call = "().harness()" if _is_class_of(found, Suite) else "" if isinstance(found, Harness) else "()"
+    return f"from {module} import {path.partition('.')[0]}", path + call
 
 
 def _is_class_of(thing: Any, parent: type) -> bool:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from igniter_store_conformance.model.reference import Id
+    from igniter_store_conformance.suite import Suite
 
 _BEGINNING: Final = """\
 import asyncio
@@ -19,9 +20,9 @@ import math
 
 from igniter_store.contract import Entry, StoreError
 
-from {module} import {name}
+{imports}
 
-harness = {name}().harness()
+harness = {harness}
 
 
 def key(name):
@@ -57,7 +58,7 @@ asyncio.run(main())
 class Script:
     """The lines of one run."""
 
-    def __init__(self, suite: type) -> None:
+    def __init__(self, suite: type[Suite]) -> None:
         self._suite = suite
         self._lines: list[str] = []
         self._names: dict[Id, str] = {}
@@ -85,7 +86,8 @@ class Script:
 
     def text(self) -> str:
         """The script."""
-        beginning = _BEGINNING.format(module=self._suite.__module__, name=self._suite.__qualname__.partition(".")[0])
+        imports, harness = self._suite.imported()
+        beginning = _BEGINNING.format(imports=imports, harness=harness)
         return beginning + "".join(f"    {line}\n" for line in self._lines) + _END
 
     def _check(self, name: str, expected: Any) -> str:

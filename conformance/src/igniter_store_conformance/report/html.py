@@ -12,7 +12,7 @@ from html import escape
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
-from igniter_store_conformance.report.matrix import CAPABILITIES, matrix, scores
+from igniter_store_conformance.report.matrix import CAPABILITIES, Score, matrix, scores
 from igniter_store_conformance.report.page_parts import LEGEND, STATE_LOOKS, UNRUN_LOOK, VERDICT_LOOKS
 from igniter_store_conformance.report.summary import failures, grouped, headline
 from igniter_store_conformance.report.terminal import capitalized
@@ -114,16 +114,21 @@ def _capabilities(table: Matrix, place: int) -> Iterator[str]:
         yield '<li class="absent">not known: the harness made no adapter</li>'
         return
     if core := score.get("core"):
-        yield f"<li>✓ {_core(column)} <span class=soft>{core.kept} of {core.applying} clauses kept</span></li>"
+        yield _capability(_core(column), core)
     for name in CAPABILITIES:
         if name == "KeyValue" and name in column.offered:
             continue  # within the core
         if name in column.lacking:
             yield f'<li class="absent">{STATE_LOOKS[State.LACKS].sign} {name} <span>not offered</span></li>'
-        elif found := score.get(name.lower()):
-            yield f"<li>✓ {name} <span class=soft>{found.kept} of {found.applying} clauses kept</span></li>"
         else:
-            yield f"<li>✓ {name}</li>"
+            yield _capability(name, score.get(name.lower(), Score(name, 0, 0)))
+
+
+def _capability(name: str, score: Score) -> str:
+    if not score.applying:
+        return f"<li>{UNRUN_LOOK.sign} {name} <span class=soft>not measured</span></li>"
+    look = STATE_LOOKS[State.FAILED if score.failed else State.PASSED if score.kept == score.applying else State.NOT_EXERCISED]
+    return f"<li>{look.sign} {name} <span class=soft>{score.kept} of {score.applying} clauses kept</span></li>"
 
 
 def _core(column: Column) -> str:

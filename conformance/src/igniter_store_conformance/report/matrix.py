@@ -82,17 +82,19 @@ def matrix(report: Report) -> Matrix:
 
 
 class Score(Struct, frozen=True):
-    """How many of the clauses that apply are kept, for one group of them."""
+    """How many of the clauses that apply are kept, and how many are broken, for one group of them."""
 
     group: str
     kept: int
     applying: int
+    failed: int = 0
 
 
 def scores(table: Matrix, place: int) -> list[Score]:
     """The scores of a column, core first, then one for each further capability; nothing for what does not apply."""
     kept: dict[str, int] = {}
     applying: dict[str, int] = {}
+    failed: dict[str, int] = {}
     for section in table.sections:
         group = "core" if section.capability in _CORE else section.capability.lower()
         for row in section.rows:
@@ -101,7 +103,8 @@ def scores(table: Matrix, place: int) -> list[Score]:
                 continue
             applying[group] = applying.get(group, 0) + 1
             kept[group] = kept.get(group, 0) + (state is State.PASSED)
-    return [Score(group, kept[group], number) for group, number in applying.items()]
+            failed[group] = failed.get(group, 0) + (state is State.FAILED)
+    return [Score(group, kept[group], number, failed[group]) for group, number in applying.items()]
 
 
 def _column(label: str, run: AdapterRun) -> Column:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from igniter_store_conformance.report.matrix import Column
     from igniter_store_conformance.report.results import Report, Result
 
+_OF_ALL_OPERATIONS: Final = ("LIF", "FLT", "MDL")
 _COLOURS: Final = {
     Outcome.CONFORMANT: "green",
     Outcome.AS_MEASURED: "green",
@@ -53,8 +54,12 @@ def grouped(results: list[Result]) -> dict[str, list[Result]]:
 
 
 def failures(column: Column) -> list[Result]:
-    """The failed tests to be shown: one will do when the harness fails, and each test with it for the same reason."""
-    failed = column.run.of_state(State.FAILED)
+    """The failed tests to be shown, those first that say the most.
+
+    One will do when the harness fails, and each test with it for the same reason. Tests that use every operation, or any at random, fail
+    for what is wrong with one of them, so they come last.
+    """
+    failed = sorted(column.run.of_state(State.FAILED), key=lambda result: result.clause.startswith(_OF_ALL_OPERATIONS))
     return failed if column.run.adapter else failed[:1]
 
 
