@@ -211,6 +211,21 @@ def test_a_login_of_a_url_is_used_and_kept_before_a_proxy(server: ServerProcess,
         assert given.url == f"redis://:p%40ss@127.0.0.1:{given.proxy.port}/3"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the program stands in for a server, and is a script of the shell")
+def test_every_server_on_the_path_is_found_and_not_the_first_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for version in ("5.0.1", "5.0.2"):
+        program = tmp_path / version / "redis-server"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\necho Redis server v={version}\n", encoding="utf-8")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "5.0.1"), str(tmp_path / "5.0.2"), os.environ["PATH"]]))
+
+    found = servers.find("redis", "5.0.2")
+
+    assert (found.version, found.origin) == ("5.0.2", "PATH")
+    assert {"5.0.1", "5.0.2"} <= {target.version for target in servers.available()}
+
+
 def test_a_server_that_is_missing_says_what_cures_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 

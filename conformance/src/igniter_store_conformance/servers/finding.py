@@ -108,8 +108,9 @@ def _targets(kind: str) -> Iterator[Target]:
             for binary in _in_package(package, place):
                 if number := _version_of(binary):
                     yield Target(kind, number, f"{distribution} {importlib.metadata.version(distribution)}", binary=binary)
-    if (program := shutil.which(_PROGRAMS[kind])) and (number := _version_of(Path(program))):
-        yield Target(kind, number, "PATH", binary=Path(program))
+    for program in _on_path(_PROGRAMS[kind]):
+        if number := _version_of(program):
+            yield Target(kind, number, "PATH", binary=program)
     if _has_docker():
         yield Target(kind, "unknown", "Docker", image=_IMAGES[kind])
 
@@ -122,6 +123,12 @@ def _in_package(package: str, place: str) -> list[Path]:
     spec = importlib.util.find_spec(package)  # finds without importing
     folders = [] if spec is None else list(spec.submodule_search_locations or ())
     return [binary for folder in folders for binary in sorted(Path(folder).glob(place))]
+
+
+def _on_path(program: str) -> list[Path]:
+    # All of them: a virtual environment may have one of its own before that of the system.
+    found = (shutil.which(program, path=folder) for folder in os.get_exec_path())
+    return list(dict.fromkeys(Path(place) for place in found if place))
 
 
 @cache
