@@ -168,7 +168,10 @@ def test_configuration_of_the_directory_has_no_say(tell: Any, directory: Path, m
         ("adapters_of_mine:gives_a_number", "adapters_of_mine:gives_a_number has returned a thing of type int. Name a Harness"),
         ("adapters_of_mine:needs_something", "can't be called without arguments (missing a required argument: 'url')"),
         ("adapters_of_mine:waits", "is a coroutine function. Make it a plain one"),
-        ("not_importable:harness", "not_importable can't be imported, line 2: ZeroDivisionError: division by zero. Does `python -c"),
+        (
+            "not_importable:harness",
+            "not_importable can't be imported (not_importable.py:2 in <module>): ZeroDivisionError: division by zero. Does `python -c",
+        ),
         ("needs_more:harness", "needs_more can't be imported: it needs the module 'no_such_module', which is not installed."),
     ],
 )

@@ -350,3 +350,63 @@ def test_a_run_that_selects_no_test_of_the_suite_is_as_if_it_were_not_there(pyte
 
     assert result.ret == 0
     assert "conformance to the contract" not in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("harness", "told"),
+    [
+        ("harness()", "has to return a Harness, and returned NoneType. Is a `return` missing?"),
+        ("return Harness(connect=lambda: None)", "and returned a thing of type NoneType. Is a `return` missing?"),
+        ("return Harness(connect=lambda: MemoryAdapter)", "and returned the class MemoryAdapter. It is the class itself: call it."),
+        ("return Harness(connect=MemoryAdapter())", "is a function that makes an adapter, and not a thing of type MemoryAdapter"),
+        ("return Harness(connect=connect)", "`connect` is a plain function, without async"),
+    ],
+)
+def test_a_harness_that_is_none_says_what_cures_it(pytester: pytest.Pytester, harness: str, told: str) -> None:
+    suite = f"async def connect(): return MemoryAdapter()\nclass TestMine(AdapterSuite):\n    def harness(self): {harness}\n"
+
+    result = run(pytester, suite)
+
+    assert result.ret == 1
+    assert told in " ".join(result.stdout.str().split())
+
+
+def test_a_harness_that_fails_is_told_in_full_once(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "class TestMine(AdapterSuite):\n    def harness(self): raise RuntimeError('no room')\n", "--tb=long")
+
+    assert result.ret == 1
+    told = result.stdout.str()
+    assert told.count("def harness(self): raise") == 1
+    assert told.count("the harness fails, as for test_") >= 2
+    assert lines(result)[0].startswith("TestMine: no verdict: the harness fails")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("contract = 1", 'It is text: contract = "1".'),
+        ("known_failing = ['test_a_missing_key_is_none']", "known_failing is a dict of tests and reasons"),
+        ("known_failing = {'test_a_missing_key_is_none': ' '}", "has no reason"),
+        ("known_failing = {'test_a_missing_key_is_nothing': 'ticket 12'}", "Is it test_a_missing_key_is_none?"),
+        ("known_failing = {'KV-4': 'ticket 12'}", "It lists tests by name"),
+    ],
+)
+def test_what_a_class_says_wrongly_of_itself_is_refused_with_the_cure(pytester: pytest.Pytester, said: str, told: str) -> None:
+    result = run(pytester, f"{MEMORY}    {said}\n")
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert told in " ".join(line.removeprefix("E").strip() for line in result.stdout.lines)
+
+
+def test_power_over_a_server_that_the_author_has_not_is_not_asked_for(pytester: pytest.Pytester) -> None:
+    suite = (
+        "class Shared(MemoryAdapter):\n    in_process = False\n"
+        "class Power:\n    proxy = None\n    async def stop(self): pass\n"
+        "class TestMine(AdapterSuite):\n"
+        "    def harness(self):\n        made = harness(Shared)\n        made.server = Power()\n        return made\n"
+    )
+
+    result = run(pytester, suite, "-k", "test_opening_where_nobody_answers_ends or test_the_servers_refusals", few=False)
+
+    result.stdout.fnmatch_lines(["*2 not exercised in *"])
+    assert "`pause` of Harness(server=...): Power hasn't got it" in result.stdout.str()

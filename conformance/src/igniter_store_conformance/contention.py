@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import Counters, Entry, KeyValue
 
-from igniter_store_conformance.histories import History, key_step, overlapping_leases, shortest_wrong, told
+from igniter_store_conformance.histories import History, key_step, miscounted, overlapping_leases, shortest_wrong, told
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.suite import Suite
 
@@ -69,7 +69,7 @@ class ContentionClauses(Suite):
         key = trial.key()
         answers = await trial.race([partial(clients[n % 3].increment, key) for n in range(200)])
 
-        assert sorted(answers) == list(range(1, 201))
+        assert miscounted(answers) == ""
         assert await trial.adapter.increment(key, 0) == 200
 
     @clause("CTR-2", limit=LONG)
@@ -96,7 +96,7 @@ class ContentionClauses(Suite):
             key = trial.key(f"key-{turn}")
             answers = await trial.race([partial(clients[n % 2].increment, key, ttl=1_000.0 + n) for n in range(50)])
             left = await trial.adapter.ttl(key)
-            assert sorted(answers) == list(range(1, 51))
+            assert miscounted(answers) == ""
             assert left is not None
             assert 900 < left <= 1_050
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -143,6 +144,16 @@ def _key_after(state: bytes | None, call: str, arguments: tuple[Any, ...]) -> tu
             return b"%d" % number, number
         case _:
             raise ValueError(call)
+
+
+def miscounted(answers: Sequence[int]) -> str:
+    """What is wrong with the answers of so many increments of one counter, in a line; empty when they are 1, 2, 3 and so on."""
+    number = len(answers)
+    if sorted(answers) == list(range(1, number + 1)):
+        return ""
+    answer, times = Counter(answers).most_common(1)[0]
+    lost = len(set(range(1, number + 1)) - set(answers))
+    return f"of {number} increments {lost} numbers were never answered, and {answer} was answered {times} times; the last is {max(answers)}"
 
 
 def overlapping_leases(events: Sequence[Event]) -> list[tuple[Event, Event]]:

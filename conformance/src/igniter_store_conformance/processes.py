@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
+from igniter_store_conformance.histories import miscounted
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.suite import Suite
 
@@ -103,7 +104,7 @@ class ProcessClauses(Suite):
         async with Workers(trial, [(count, (key, 4, 50))] * _WORKERS) as workers:
             answers = await workers.answers()
 
-        assert sorted(number for part in answers for number in part) == list(range(1, 601))
+        assert miscounted([number for part in answers for number in part]) == ""
         assert await trial.adapter.increment(key, 0) == 600
 
     @clause("CLM-1", limit=_LONG)

@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--require-backends",
         metavar="NAMES",
-        help=f"servers whose absence fails the run instead of skipping their tests, such as redis,valkey; the same as ${REQUIRED_BACKENDS}",
+        help=f"servers whose absence fails the run instead of leaving tests unexercised, such as redis,valkey; or ${REQUIRED_BACKENDS}",
     )
 
 

@@ -19,9 +19,12 @@ import pytest
 from msgspec import Struct
 
 from igniter_store_conformance import states
-from igniter_store_conformance.clauses import CAPABILITIES, CLAUSES, VERSIONS, is_newer
+from igniter_store_conformance.clauses import CAPABILITIES, CLAUSES, is_newer
+from igniter_store_conformance.harness import Harness
+from igniter_store_conformance.places import places
 from igniter_store_conformance.states import Lacks, NotExercised, State
 from igniter_store_conformance.trial import Trial
+from igniter_store_conformance.watch import Hangs, Watch
 
 if TYPE_CHECKING:
     from igniter_store.contract import Adapter
@@ -35,10 +38,11 @@ LIMIT: Final = 30.0
 """Seconds that a test may take, unless it says otherwise or `--conformance-timeout` does."""
 
 # Whatever an adapter raises is a finding. That nothing was raised where something should be is, too: pytest's own, no Exception.
-_FINDINGS: Final = (Exception, pytest.fail.Exception)
+_FINDINGS: Final = (Exception, pytest.fail.Exception, Hangs)
 _STRAY_LIMIT: Final = 2.0  # seconds that tasks get to end by themselves once every adapter is closed
 _ABOUT_LIFE: Final = ("LIF", "FLT")  # clauses whose tests also look at what is left; elsewhere a leak would hide what the test is about
 _SESSION_SEED: Final = secrets.randbits(32)
+_FAILED_HARNESSES: Final = pytest.StashKey[dict[tuple[type, str], str]]()  # by class and complaint, the test that told it first
 
 
 class ClauseTest:
@@ -122,7 +126,8 @@ def judge(suite: Suite, test: ClauseTest, trial: Trial, limit: float) -> End:  #
     not_scored = is_newer(test.since, suite.contract)
     try:
         trial.require(test.needs)
-        _run_body(suite, test, trial, limit)
+        with Watch(limit) as trial.watch:
+            _run_body(suite, test, trial, limit)
     except Lacks as lacking:
         return End(State.LACKS, str(lacking))
     except NotExercised as needed:
@@ -145,7 +150,7 @@ def run(suite: Suite, test: ClauseTest, request: pytest.FixtureRequest) -> None:
     _note(request, states.CLAUSE, test.clause.id)
     _note(request, states.TEST, test.name)
     _note(request, states.CONTRACT, suite.contract)
-    trial = Trial(suite.harness(), seed=seed, limit=limit / 2)
+    trial = _trial(suite, request, seed, limit)
     _note(request, states.ADAPTER, trial.name_of_adapter)
     _note(request, states.CAPABILITIES, " ".join(capability.__name__ for capability in trial.capabilities))
     told = (getattr(trial.harness.server, name, None) for name in ("kind", "version"))
@@ -167,6 +172,7 @@ def run(suite: Suite, test: ClauseTest, request: pytest.FixtureRequest) -> None:
         case State.FAILED:
             _note(request, states.SEED, str(seed))
             assert end.error is not None
+            _note(request, states.WHERE, "\n".join(places(end.error)))
             end.error.add_note(
                 f"\n{test.clause.id}: {test.clause.sentence}\n"
                 f"If this fails, {test.hint}\n"
@@ -175,6 +181,25 @@ def run(suite: Suite, test: ClauseTest, request: pytest.FixtureRequest) -> None:
             raise end.error
         case _:
             pass
+
+
+def _trial(suite: Suite, request: pytest.FixtureRequest, seed: int, limit: float) -> Trial:
+    """What the test works with. When the harness fails it is told in full once; hundreds of tests would all tell the same."""
+    __tracebackhide__ = True
+    failed = request.config.stash.setdefault(_FAILED_HARNESSES, {})
+    try:
+        harness: Any = suite.harness()
+        if not isinstance(harness, Harness):
+            name = type(suite).__name__
+            hint = " Is a `return` missing?" if harness is None else ""
+            raise TypeError(f"{name}.harness() has to return a Harness, and returned {type(harness).__name__}.{hint}")  # noqa: TRY301
+        return Trial(harness, seed=seed, limit=limit / 2)
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        first = failed.setdefault((type(suite), told), request.node.name)
+        if first == request.node.name:
+            raise
+        pytest.fail(f"the harness fails, as for {first}: {told}", pytrace=False)
 
 
 def _run_body(suite: Suite, test: ClauseTest, trial: Trial, limit: float) -> None:
@@ -190,7 +215,9 @@ def _run_body(suite: Suite, test: ClauseTest, trial: Trial, limit: float) -> Non
 async def _conduct(body: Coroutine[Any, Any, None], trial: Trial, limit: float, *, is_about_life: bool) -> None:
     __tracebackhide__ = True
     complaints: list[str] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(_complaint(context)))
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complaints.append(_complaint(context)))
+    _beat(loop, trial.watch)
     failure = await _failure(_opened(body, trial, limit))
     closing = await _failure(trial.close())
     failure = failure or closing
@@ -202,6 +229,11 @@ async def _conduct(body: Coroutine[Any, Any, None], trial: Trial, limit: float, 
     strays = await _strays(min(_STRAY_LIMIT, limit / 10))
     assert not strays, f"left running after every adapter was closed: {', '.join(strays)}"
     assert not complaints, f"the event loop heard of what nobody awaited: {'; '.join(complaints)}"
+
+
+def _beat(loop: asyncio.AbstractEventLoop, watch: Watch) -> None:
+    watch.beat()
+    loop.call_later(watch.every, _beat, loop, watch)
 
 
 async def _opened(body: Coroutine[Any, Any, None], trial: Trial, limit: float) -> None:
@@ -266,13 +298,6 @@ def _limit_factor(request: pytest.FixtureRequest) -> float:
     """How much longer than usual tests may take: a debugger, or a slow backend, wants more."""
     seconds = request.config.getoption("--conformance-timeout", default=None) or os.environ.get("IGNITER_CONFORMANCE_TIMEOUT")
     return 1.0 if seconds is None else float(seconds) / LIMIT
-
-
-def check_version(contract: str) -> None:
-    """Refuse a version of the contract that there isn't."""
-    if contract not in VERSIONS:
-        message = f"contract = {contract!r}: there is no such version of the contract; there are {', '.join(VERSIONS)}."
-        raise TypeError(message)
 
 
 # What pytest reads to find fixtures, instead of the body's own.

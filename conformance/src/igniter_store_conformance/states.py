@@ -31,6 +31,7 @@ CONTRACT: Final = "conformance.contract"
 STATE: Final = "conformance.state"
 DETAIL: Final = "conformance.detail"
 SEED: Final = "conformance.seed"
+WHERE: Final = "conformance.where"
 
 
 class Lacks(Exception):  # noqa: N818 - an end of a test, not an error

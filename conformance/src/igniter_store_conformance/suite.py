@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+import difflib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from msgspec import Struct
 
 from igniter_store_conformance.clauses import VERSIONS
-from igniter_store_conformance.running import check_version, clause_test_of
+from igniter_store_conformance.running import clause_test_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from igniter_store.contract import Adapter
 
     from igniter_store_conformance.harness import Harness
+
+
+class SuiteError(TypeError):
+    """Raised when a class of tests leaves something out, or says of itself what can't be. The message has the cure."""
 
 
 class LentClient(Struct, frozen=True):
@@ -62,7 +70,7 @@ class Suite:
     def imported(cls) -> tuple[str, str]:
         """How a script comes by the harness: what it imports, and what it calls then."""
         name = cls.__qualname__.partition(".")[0]
-        return f"from {cls.__module__} import {name}", f"{name}().harness()"
+        return f"{_found_from_here(cls)}from {cls.__module__} import {name}", f"{name}().harness()"
 
     @classmethod
     def clause_tests(cls) -> list[str]:
@@ -72,7 +80,8 @@ class Suite:
     def __init_subclass__(cls) -> None:
         """Refuse a class that leaves out a test without saying so, or says so of one that there isn't."""
         super().__init_subclass__()
-        check_version(cls.contract)
+        _check_contract(cls.contract)
+        _check_known_failing(cls)
         inherited = {name: member for base in cls.__mro__[1:] for name, member in vars(base).items() if clause_test_of(member) is not None}
         replaced = [name for name, member in inherited.items() if getattr(cls, name, None) is not member and name not in cls.known_failing]
         if replaced:
@@ -80,8 +89,37 @@ class Suite:
                 f"{cls.__name__} leaves out or replaces {', '.join(sorted(replaced))}. Every adapter runs every test; "
                 f"what fails today belongs into known_failing, with its reason, and still runs."
             )
-            raise TypeError(message)
+            raise SuiteError(message)
         unknown = sorted(set(cls.known_failing) - set(cls.clause_tests()))
         if unknown and inherited:
-            message = f"{cls.__name__}.known_failing lists {', '.join(unknown)}, and the suite has no such test."
-            raise TypeError(message)
+            near = [name for wrong in unknown for name in difflib.get_close_matches(wrong, cls.clause_tests(), n=1)]
+            hint = f" Is it {' or '.join(near)}?" if near else " It lists tests by name: `igniter-conformance list` prints them."
+            message = f"{cls.__name__}.known_failing lists {', '.join(unknown)}, and the suite has no such test.{hint}"
+            raise SuiteError(message)
+
+
+def _check_contract(contract: Any) -> None:
+    if contract not in VERSIONS:
+        hint = f' It is text: contract = "{contract}".' if str(contract) in VERSIONS else ""
+        message = f"contract = {contract!r}: there is no such version of the contract. There is {', '.join(VERSIONS)}.{hint}"
+        raise SuiteError(message)
+
+
+def _check_known_failing(cls: type[Suite]) -> None:
+    known: Any = cls.known_failing
+    if not isinstance(known, Mapping):
+        message = f'{cls.__name__}.known_failing is a dict of tests and reasons, such as {{"test_a_missing_key_is_none": "ticket 12"}}.'
+        raise SuiteError(message)
+    for name, reason in cast("Mapping[Any, Any]", known).items():
+        if not isinstance(reason, str) or not reason.strip():
+            message = f"{cls.__name__}.known_failing[{name!r}] has no reason. Say why it fails, or where that is being worked on."
+            raise SuiteError(message)
+
+
+def _found_from_here(cls: type) -> str:
+    """What a script in the current directory has to do before it can import the class's module."""
+    try:
+        root = Path(inspect.getfile(cls)).parents[cls.__module__.count(".")].relative_to(Path.cwd())
+    except (TypeError, OSError, ValueError, IndexError):  # made in no file, or in one that is elsewhere
+        return ""
+    return "" if root == Path() else f"import sys\n\nsys.path.insert(0, {root.as_posix()!r})\n"

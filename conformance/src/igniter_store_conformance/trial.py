@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import pickle
 import random
 import secrets
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.harness import Harness, Oracle, RefusingServer, ServerControl
     from igniter_store_conformance.proxy import Proxy
+    from igniter_store_conformance.watch import Watch
 
 T = TypeVar("T")
 
@@ -44,9 +46,11 @@ class Trial:
         time: how time passes.
         random: seeded, so that a run can be repeated.
         limit: seconds after which something that should have happened is taken not to have happened.
+        watch: who waits for the test to get on.
     """
 
     adapter: FullAdapter
+    watch: Watch
 
     def __init__(self, harness: Harness, *, seed: int, limit: float) -> None:
         self.harness: Final = harness
@@ -58,6 +62,12 @@ class Trial:
         self._made: list[Adapter] = []
         self._first = self._new(harness.connect)
         self._other: FullAdapter | None = None
+
+    def again(self, harness: Harness) -> Trial:
+        """Another one for the same test, with names and clients of its own."""
+        trial = Trial(harness, seed=0, limit=self.limit)
+        trial.watch = self.watch
+        return trial
 
     # Clients
 
@@ -110,14 +120,13 @@ class Trial:
             clients.append(client)
         return clients[:number]
 
-    def _new(self, connect: Callable[[], object]) -> FullAdapter:
+    def _new(self, connect: Any) -> FullAdapter:
+        if not callable(connect):
+            message = f"Harness(connect) is a function that makes an adapter, and not {_called(connect)}: connect=lambda: MyAdapter(...)"
+            raise TypeError(message)
         adapter = connect()
         if not isinstance(adapter, Adapter):
-            message = (
-                f"Harness.connect has to return an adapter that inherits the capability classes of igniter_store.contract, "
-                f"and returned {type(adapter).__name__}."
-            )
-            raise TypeError(message)
+            raise TypeError(_no_adapter(adapter))
         if all(adapter is not made for made in self._made):
             self._made.append(adapter)
         return cast("FullAdapter", adapter)
@@ -186,11 +195,11 @@ class Trial:
 
     @property
     def server(self) -> ServerControl:
-        """Power over the server."""
+        """Power over the server; what it can't do, nobody asks of it."""
         self.require_shared("no server that could be stopped")
         if self.harness.server is None:
             raise NotExercised("Harness(server=...): power to stop, kill, restart and pause the server")
-        return self.harness.server
+        return cast("ServerControl", _Power(self.harness.server))
 
     @property
     def proxy(self) -> Proxy:
@@ -204,7 +213,7 @@ class Trial:
     def refusing_server(self) -> RefusingServer:
         """A server that can be made to refuse."""
         server = self.server
-        if not getattr(server, "refusals", None):
+        if not getattr(self.harness.server, "refusals", None):
             raise NotExercised("a server with `refusals`, that can be made to answer with its own errors")
         return cast("RefusingServer", server)
 
@@ -256,3 +265,35 @@ class Trial:
         names = list(dict.fromkeys(self._names))
         for begin in range(0, len(names), _TIDY_STEP):
             await first.delete(names[begin : begin + _TIDY_STEP])
+
+
+class _Power:
+    """The author's control of the server; a test that needs what it doesn't have is not exercised."""
+
+    def __init__(self, server: ServerControl) -> None:
+        self._server = server
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return getattr(self._server, name)
+        except AttributeError:
+            raise NotExercised(f"`{name}` of Harness(server=...): {type(self._server).__name__} hasn't got it") from None
+
+
+def _no_adapter(made: object) -> str:
+    hint = ""
+    if inspect.isclass(made):
+        hint = " It is the class itself: call it."
+    elif inspect.iscoroutine(made):
+        made.close()
+        hint = " `connect` is a plain function, without async: the kit opens the adapter."
+    elif made is None:
+        hint = " Is a `return` missing?"
+    return (
+        "Harness.connect has to return an adapter that inherits the capability classes of igniter_store.contract, "
+        f"and returned {_called(made)}.{hint}"
+    )
+
+
+def _called(thing: object) -> str:
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a thing of type {type(thing).__name__}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
@@ -16,7 +17,8 @@ from igniter_store.contract import Adapter
 
 from igniter_store_conformance.adapter_suite import AdapterSuite
 from igniter_store_conformance.harness import Harness
-from igniter_store_conformance.suite import Suite
+from igniter_store_conformance.places import places
+from igniter_store_conformance.suite import Suite, SuiteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,8 +81,8 @@ def check_named() -> None:
 
 
 def _found(name: str) -> object:
-    module_name, colon, path = name.partition(":")
-    if not colon or not module_name or not path or "/" in module_name or module_name.endswith(".py"):
+    module_name, colon, path = name.replace("::", ":").partition(":")
+    if "::" in name or not colon or not module_name or not path or "/" in module_name or module_name.endswith(".py"):
         dotted = module_name.removesuffix(".py").replace("/", ".").strip(".") or "my_module"
         raise WrongName(f"{name!r} has to be module:harness, as one would import it: {dotted}:{path or 'harness'}")
     try:
@@ -93,9 +95,11 @@ def _found(name: str) -> object:
             )
             raise WrongName(message) from error
         raise WrongName(f"{module_name} can't be imported: it needs the module {error.name!r}, which is not installed.") from error
+    except SuiteError as error:
+        raise WrongName(str(error)) from error
     except Exception as error:
-        told = f"{type(error).__name__}: {error}"
-        message = f"{module_name} can't be imported, {_place(error)}: {told}. Does `python -c 'import {module_name}'` work?"
+        told = f"{type(error).__name__}: {error}".rstrip(".")
+        message = f"{module_name} can't be imported ({_place(error)}): {told}. Does `python -c 'import {module_name}'` work?"
         raise WrongName(message) from error
     for part in path.split("."):
         if not hasattr(found, part):
@@ -156,7 +160,7 @@ def _offers(module: object) -> str:
 
 
 def _place(error: Exception) -> str:
-    innermost = error.__traceback__
-    while innermost is not None and innermost.tb_next is not None:
-        innermost = innermost.tb_next
-    return f"line {innermost.tb_lineno}" if innermost is not None else "nowhere"
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{Path(error.filename).name}:{error.lineno}"
+    found = places(error)
+    return found[-1] if found else "nowhere"

@@ -118,6 +118,7 @@ def _arguments(options: argparse.Namespace) -> list[str]:
 
 def _selected(options: argparse.Namespace) -> list[str]:
     """The names of the tests that were asked for; empty for all."""
+    options.clause = [clause.upper() for clause in options.clause]
     for clause in options.clause:
         if clause not in CLAUSES:
             raise CommandFailure(f"There is no clause {clause}.{_similar(clause, CLAUSES)} `igniter-conformance clauses` prints them all.")

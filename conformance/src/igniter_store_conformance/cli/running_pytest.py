@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from igniter_store_conformance.cli.failures import NOT_CONFORMANT, CommandFailure
+from igniter_store_conformance.cli.failures import INTERRUPTED, NOT_CONFORMANT, CommandFailure
 from igniter_store_conformance.cli.named import CONTRACT_VARIABLE, NAME_VARIABLE
 from igniter_store_conformance.cli.output import console
 from igniter_store_conformance.cli.telling import BEGAN, ENDED, EXPECTED, FILE_VARIABLE, USAGE
@@ -78,9 +78,12 @@ def run_pytest(started: Started) -> tuple[Report, str]:
         )
         try:
             seen = _watch(process, progress_file, started.expected)
-        except BaseException:
+        except BaseException as error:
             process.terminate()
             process.wait()
+            latest = "".join(step.get(BEGAN, "") for step in _begun(progress_file)[-1:])
+            if isinstance(error, KeyboardInterrupt) and latest:
+                raise CommandFailure(f"Interrupted in {latest}; no report was written.", INTERRUPTED) from None
             raise
     if seen.against_usage:
         raise CommandFailure(seen.against_usage)
@@ -141,12 +144,14 @@ def _watch(process: subprocess.Popen[bytes], progress_file: Path, expected: int)
             is_over = process.poll() is not None
             for step in _steps(file.readlines(), file):
                 seen.against_usage = step.get(USAGE, seen.against_usage)
-                seen.latest = step.get(BEGAN, seen.latest)
+                if BEGAN in step:
+                    seen.latest = step[BEGAN]
+                    progress.update(task, description=_described(ended, seen.latest))
                 if EXPECTED in step:
                     progress.update(task, total=step[EXPECTED])
                 if ENDED in step:
                     ended[step[ENDED]] += 1
-                    progress.update(task, advance=1, description=_described(ended))
+                    progress.update(task, advance=1, description=_described(ended, seen.latest))
             if is_over:
                 return seen
             time.sleep(_LOOK_EVERY)
@@ -160,6 +165,11 @@ def _steps(lines: Sequence[bytes], file: Any) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
+def _begun(progress_file: Path) -> list[dict[str, Any]]:
+    with progress_file.open("rb") as file:
+        return [step for step in _steps(file.readlines(), file) if BEGAN in step]
+
+
 def _status(status: int) -> str:
     return f"signal {-status}" if status < 0 else f"exit status {status}"
 
@@ -168,5 +178,5 @@ def _last(printed: Path) -> str:
     return printed.read_text(encoding="utf-8", errors="replace").strip()[-_LAST_WORDS:]
 
 
-def _described(ended: Counter[str]) -> str:
-    return ", ".join(f"{ended[state]} {state}" for state in State if ended[state])
+def _described(ended: Counter[str], latest: str) -> str:
+    return ", ".join([*(f"{ended[state]} {state}" for state in State if ended[state]), latest])

@@ -21,12 +21,11 @@ from igniter_store_conformance.model.reference import Reference, answer_of, is_i
 from igniter_store_conformance.model.subject import UNKNOWN, Subject, agree
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.suite import Suite
-from igniter_store_conformance.trial import Trial
 
 if TYPE_CHECKING:
-    from igniter_store_conformance.harness import Harness
+    from igniter_store_conformance.trial import Trial
 
-_EXAMPLES: Final = 100
+_EXAMPLES: Final = 250
 _STEPS: Final = 40
 _FEWEST: Final = 3
 _PATIENCE: Final = 60.0  # seconds for each of the tests here, roughly; a slow backend gets fewer examples
@@ -64,7 +63,7 @@ class ModelClauses(Suite):
         @_settings(trial, _MOST_CALLERS * 4)
         @hypothesis.given(programs=_PROGRAMS, pauses=_PAUSES)
         def check(programs: list[list[Call]], pauses: list[int]) -> None:
-            wrong = shortest_wrong(asyncio.run(_run_programs(trial.harness, programs, pauses)), Reference(), _explained)
+            wrong = shortest_wrong(asyncio.run(_run_programs(trial, programs, pauses)), Reference(), _explained)
             assert not wrong, f"no order of these calls gives these answers:\n{told(wrong)}"
 
         check()
@@ -95,14 +94,15 @@ _PAUSES: Final = st.lists(st.integers(0, 2), min_size=12, max_size=12)
 
 def _run_machine(suite: Suite, trial: Trial, kind: type[Machine]) -> None:
     oracle = suite.second_oracle()
-    machine = type(kind.__name__, (kind,), {"harnesses": [trial.harness, *([] if oracle is None else [oracle])], "suite": type(suite)})
+    harnesses = [trial.harness, *([] if oracle is None else [oracle])]
+    machine = type(kind.__name__, (kind,), {"harnesses": harnesses, "suite": type(suite), "test": trial})
     seeded = hypothesis.seed(trial.random.getrandbits(32))(machine)
     run_state_machine_as_test(seeded, settings=_settings(trial, 2 * _STEPS))
 
 
 def _settings(trial: Trial, calls_each: int) -> settings:
     """As many examples as the backend is fast enough for."""
-    affordable = int(_PATIENCE / (calls_each * asyncio.run(_seconds_a_call(trial.harness))))
+    affordable = int(_PATIENCE / (calls_each * asyncio.run(_seconds_a_call(trial))))
     return settings(
         max_examples=max(_FEWEST, min(_EXAMPLES, affordable)),
         stateful_step_count=_STEPS,
@@ -115,8 +115,8 @@ def _settings(trial: Trial, calls_each: int) -> settings:
     )
 
 
-async def _seconds_a_call(harness: Harness) -> float:
-    trial = Trial(harness, seed=0, limit=30)
+async def _seconds_a_call(test: Trial) -> float:
+    trial = test.again(test.harness)
     await trial.open()
     began = time.perf_counter()
     for _ in range(5):
@@ -126,8 +126,8 @@ async def _seconds_a_call(harness: Harness) -> float:
     return max(seconds, 1e-5)
 
 
-async def _run_programs(harness: Harness, programs: list[list[Call]], pauses: list[int]) -> list[Event]:
-    trial, history = Trial(harness, seed=0, limit=30), History()
+async def _run_programs(test: Trial, programs: list[list[Call]], pauses: list[int]) -> list[Event]:
+    trial, history = test.again(test.harness), History()
     await trial.open()
     try:
         clients = await trial.clients(2)
@@ -148,6 +148,9 @@ async def _run_programs(harness: Harness, programs: list[list[Call]], pauses: li
         async with asyncio.TaskGroup() as group:
             for number, program in enumerate(programs):
                 group.create_task(run(number, program))
+    except BaseExceptionGroup as several:
+        first = several.exceptions[0]
+        raise first from first.__cause__
     finally:
         await trial.close()
     return history.events

@@ -15,10 +15,11 @@ from igniter_store_conformance.model.reference import Held, Id, Reference, Strea
 from igniter_store_conformance.model.script import Script
 from igniter_store_conformance.model.subject import UNKNOWN, Subject, agree
 from igniter_store_conformance.scan import walk
-from igniter_store_conformance.trial import Trial
 
 if TYPE_CHECKING:
     from igniter_store_conformance.harness import Harness
+    from igniter_store_conformance.suite import Suite
+    from igniter_store_conformance.trial import Trial
 
 PATTERNS = st.sampled_from([("*", "a*ab"), ("a", "a"), ("a?", "a*ab"), ("a\\*", "a*"), ("[a]b", "ab")])
 
@@ -29,10 +30,12 @@ class Machine(RuleBasedStateMachine):
     Attributes:
         harnesses: the backend under test, and the second oracle where there is one.
         suite: the class of the author's tests, which a script imports.
+        test: that of the whole test, of which each run is a part.
     """
 
     harnesses: ClassVar[list[Harness]]
-    suite: ClassVar[type]
+    suite: ClassVar[type[Suite]]
+    test: ClassVar[Trial]
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +49,7 @@ class Machine(RuleBasedStateMachine):
 
     async def _open(self) -> None:
         for harness in self.harnesses:
-            trial = Trial(harness, seed=0, limit=30)
+            trial = self.test.again(harness)
             await trial.open()
             self.subjects.append(Subject(trial))
 

@@ -22,7 +22,7 @@ from igniter_store.contract import Entry, StoreError
 
 {imports}
 
-harness = {harness}
+harness = {harness}  # or however your tests make it
 
 
 def key(name):
@@ -52,6 +52,7 @@ _END: Final = """\
 
 
 asyncio.run(main())
+# End of the script.
 """
 
 

@@ -5,12 +5,14 @@ Rule: what a backend chooses by itself is translated: its ids become the referen
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from igniter_store.contract import Entry, GroupInfo, PendingEntry, StoreError, StreamEntry
 from igniter_store.contract.stream_ids import parse, spell
 
 from igniter_store_conformance.model.reference import NOTHING, Id, is_id
+from igniter_store_conformance.watch import Hangs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,10 +45,17 @@ class Subject:
 
     async def ask(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any], *, new_id: Id | None = None) -> Any:
         """The adapter's answer, or the code of the error that it raised; an id that it gives is `new_id` from now on."""
+        self.trial.watch.beat()
+        limit = asyncio.timeout(self.trial.watch.for_one_call)
         try:
-            answer = await getattr(self.adapter, name)(*self.own_arguments(name, arguments), **self.own_options(options))
+            async with limit:
+                answer = await getattr(self.adapter, name)(*self.own_arguments(name, arguments), **self.own_options(options))
         except StoreError as error:
             return error.code
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise Hangs(f"{name}{tuple(arguments)!r} was not answered: something waits for what never comes") from error
         if name == "xadd":
             return self._learned(arguments[0], answer, new_id)
         if name == "acquire":

@@ -152,6 +152,7 @@ class Collector:
             detail=self._without_places(where + detail),
             seconds=round(report.duration, 4),
             seed=seed,
+            where=noted.get(states.WHERE, ""),
             difference=difference,
             failure=self._without_places(_failure(report, about["clause"])) if told else "",
             again=f"pytest {shlex.quote(report.nodeid)}{f' --conformance-seed {seed}' if seed else ''}" if told else "",

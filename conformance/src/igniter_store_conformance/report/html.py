@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from igniter_store_conformance.report.matrix import CAPABILITIES, Score, matrix, scores
 from igniter_store_conformance.report.page_parts import LEGEND, STATE_LOOKS, UNRUN_LOOK, VERDICT_LOOKS
-from igniter_store_conformance.report.summary import failures, grouped, headline
+from igniter_store_conformance.report.summary import failures, grouped, happened, headline
 from igniter_store_conformance.report.terminal import capitalized
+from igniter_store_conformance.report.verdict import is_stale
 from igniter_store_conformance.states import State
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def _failures(columns: Sequence[Column]) -> Iterator[str]:
 
 def _failure(place: int, column: Column, result: Result) -> str:
     about = f"<p><strong>{_prose(result.sentence)}</strong></p>\n<p><code>{_escaped(result.test)}</code>: {_prose(result.promise)}</p>\n"
-    hint = f"<h4>Where to look</h4>\n<p>{_prose(capitalized(result.hint))}</p>\n" if result.hint else ""
+    hint = f"<h4>Where to look</h4>\n<p>{_prose(capitalized(result.hint))}</p>\n" if result.hint and not is_stale(result) else ""
     if not column.run.adapter:
         about = hint = ""
     traceback = (
@@ -173,7 +174,7 @@ def _failure(place: int, column: Column, result: Result) -> str:
 <article class="failure" id="{_anchor(place, result)}">
 <h3>{_state(STATE_LOOKS[result.state], headline(column, result))} {_escaped(column.label)}</h3>
 {about}<h4>What happened</h4>
-<pre>{_escaped(result.difference or result.detail)}</pre>
+<pre>{_escaped(happened(result))}</pre>
 {hint}<h4>To run this one test</h4>
 <pre>{_escaped(result.again)}</pre>
 {traceback}</article>

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from igniter_store_conformance.report.matrix import matrix
-from igniter_store_conformance.report.summary import counted, failures, grouped
+from igniter_store_conformance.report.summary import counted, failures, grouped, happened
 from igniter_store_conformance.report.terminal import capitalized
+from igniter_store_conformance.report.verdict import is_stale
 from igniter_store_conformance.states import State
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def _failures(column: Column) -> Iterator[str]:
             yield f"`{result.test}`: {_text(result.promise)}"
         else:
             yield "### The harness fails"
-        yield _block(result.difference or result.detail)
-        if result.hint and column.run.adapter:
+        yield _block(happened(result))
+        if result.hint and column.run.adapter and not is_stale(result):
             yield f"Where to look: {_text(capitalized(result.hint))}"
         yield f"To run it again:\n\n{_block(result.again, 'sh')}"
 

@@ -41,6 +41,7 @@ class Result(Struct, frozen=True, kw_only=True):
         detail: the state's reason: what is lacking, what it would need, why it is known, the first line of the failure.
         seconds: how long it took.
         seed: what its random numbers came from, where it failed.
+        where: the line of the suite that found it, and the last one of the adapter's author, a line each.
         difference: what was expected and what came, without the lines of code.
         failure: the whole traceback.
         again: the command that runs this one test.
@@ -56,6 +57,7 @@ class Result(Struct, frozen=True, kw_only=True):
     detail: str = ""
     seconds: float = 0.0
     seed: str = ""
+    where: str = ""
     difference: str = ""
     failure: str = ""
     again: str = ""

@@ -63,9 +63,16 @@ def failures(column: Column) -> list[Result]:
     return failed if column.run.adapter else failed[:1]
 
 
+def happened(result: Result) -> str:
+    """What to show of a failure: where it was found, and what was expected and came."""
+    return "\n".join(filter(None, (result.where, result.difference or result.detail)))
+
+
 def headline(column: Column, result: Result) -> str:
     """What to call a failure: by its clause, unless it is the harness's, which says nothing about any clause."""
-    return f"{result.clause} fails" if column.run.adapter else "the harness fails"
+    if not column.run.adapter:
+        return "the harness fails"
+    return f"{result.clause}: known failing, and passes" if is_stale(result) else f"{result.clause} fails"
 
 
 def _adapter(column: Column, *, detailed: bool) -> Iterator[tuple[str, str]]:

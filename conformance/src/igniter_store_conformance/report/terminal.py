@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from igniter_store_conformance.report.matrix import matrix
-from igniter_store_conformance.report.summary import counted, failures, grouped, headline
-from igniter_store_conformance.report.verdict import Outcome
+from igniter_store_conformance.report.summary import counted, failures, grouped, happened, headline
+from igniter_store_conformance.report.verdict import Outcome, is_stale
 from igniter_store_conformance.states import State
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ _STATE_STYLES: Final = {
     State.NOT_SCORED: "cyan",
 }
 _DIFFERENCE_LINES: Final = 12  # of a failure; the reports in files have all of it
+_SCRIPT_LINES: Final = 150
+_LINE_WIDTH: Final = 400
 _WIDEST_SENTENCE: Final = 72
 _NARROWEST_SENTENCE: Final = 20
 _CLAUSE_WIDTH: Final = 8
@@ -59,6 +61,10 @@ def show(report: Report, console: Console, *, whole_matrix: bool = True) -> None
     table = matrix(report)
     if any(column.run.adapter for column in table.columns):
         console.print(_matrix(table, console.width, whole=whole_matrix))
+        if any(cell.partial for section in table.sections for row in section.rows for cell in row.cells):
+            console.print(
+                Text("pass*: kept as far as it was exercised; some tests of the clause need what the harness doesn't give", style="dim")
+            )
     for column in table.columns:
         for result in failures(column):
             _show_failure(column, result, console)
@@ -95,13 +101,15 @@ def _show_failure(column: Column, result: Result, console: Console) -> None:
         console.print(Text(result.sentence, style="bold"))
         console.print(Text(f"{result.test}: {result.promise}"))
         console.print()
-    lines = (result.difference or result.detail).splitlines()
-    for line in lines[:_DIFFERENCE_LINES]:
-        console.print(Text(f"    {line}", style="red"))
-    if len(lines) > _DIFFERENCE_LINES:
-        console.print(Text(f"    ... and {len(lines) - _DIFFERENCE_LINES} lines more; --report html=FILE has them all", style="dim"))
+    lines = happened(result).splitlines()
+    most = _SCRIPT_LINES if result.clause == "MDL-1" else _DIFFERENCE_LINES  # half a script can't be run
+    for line in lines[:most]:
+        shown = line if len(line) <= _LINE_WIDTH else f"{line[:_LINE_WIDTH]} ..."
+        console.print(Text(f"    {shown}", style="red"))
+    if len(lines) > most:
+        console.print(Text(f"    ... and {len(lines) - most} lines more; --report html=FILE has them all", style="dim"))
     console.print()
-    if result.hint and column.run.adapter:
+    if result.hint and column.run.adapter and not is_stale(result):
         console.print(Text.assemble(("where to look  ", "bold"), capitalized(result.hint)))
     console.print(Text.assemble(("to run it again  ", "bold"), result.again), soft_wrap=True)
     console.print()

@@ -1,0 +1,121 @@
+"""An adapter that never gives back fails its tests, and the run goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import time
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+from broken_adapters.breaking import Broken
+from igniter_store_conformance import AdapterSuite, State
+from igniter_store_conformance.places import places
+from igniter_store_conformance.running import End, clause_test_of, judge
+from igniter_store_conformance.trial import Trial
+from igniter_store_conformance.watch import Hangs, Watch
+
+if TYPE_CHECKING:
+    from igniter_store_conformance import Harness
+
+GETDEL = "test_getdel_gives_the_value_once"
+MODEL = "test_values_counters_and_claims_answer_as_the_reference_does"
+INTERLEAVED = "test_interleaved_callers_get_the_answers_of_some_order"
+
+needs_an_alarm = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="the operating system has no alarm")
+
+
+class Waits(Broken):
+    async def getdel(self, key: str) -> bytes | None:
+        await asyncio.get_running_loop().create_future()
+        return None
+
+
+class Blocks(Broken):
+    async def getdel(self, key: str) -> bytes | None:
+        time.sleep(60)  # noqa: ASYNC251 - what is wrong with it
+        return None
+
+
+class TakesNoCancellation(Broken):
+    async def getdel(self, key: str) -> bytes | None:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+
+def ending(adapter: type[Broken], name: str, monkeypatch: pytest.MonkeyPatch, limit: float = 1.0) -> End:
+    monkeypatch.setattr("igniter_store_conformance.watch._LEAST", 1.0)
+    monkeypatch.setattr("igniter_store_conformance.watch._AGAIN", 0.5)
+    monkeypatch.setattr("igniter_store_conformance.watch._GRACE", 1.0)
+
+    class Suite(AdapterSuite):
+        def harness(self) -> Harness:
+            return adapter.harness()
+
+    suite, test = Suite(), clause_test_of(getattr(Suite, name))
+    assert test is not None
+    return judge(suite, test, Trial(suite.harness(), seed=zlib.crc32(name.encode()), limit=limit / 2), limit)
+
+
+@pytest.mark.parametrize("name", [GETDEL, MODEL, INTERLEAVED])
+def test_a_call_that_waits_for_ever_fails_every_test_that_makes_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    end = ending(Waits, name, monkeypatch)
+
+    assert end.state is State.FAILED
+    assert "something waits for what never comes" in end.detail
+    assert end.error is not None
+    assert places(end.error)[-1].endswith("in getdel")
+
+
+@needs_an_alarm
+@pytest.mark.parametrize("name", [GETDEL, MODEL])
+def test_a_call_that_blocks_the_event_loop_is_ended(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    end = ending(Blocks, name, monkeypatch)
+
+    assert (end.state, end.detail) == (
+        State.FAILED,
+        "the event loop was held up for 1 seconds: something blocks it instead of awaiting",
+    )
+    assert end.error is not None
+    assert places(end.error)[-1].endswith("in getdel")
+
+
+@needs_an_alarm
+def test_a_call_that_takes_no_cancellation_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = ending(TakesNoCancellation, GETDEL, monkeypatch)
+
+    assert end.state is State.FAILED
+    assert end.detail == "it could not be ended: something waits and takes no cancellation"
+
+
+@needs_an_alarm
+def test_an_alarm_of_somebody_else_is_left_alone() -> None:
+    def theirs(*_: object) -> None:
+        pass
+
+    before = signal.signal(signal.SIGALRM, theirs)
+    try:
+        with Watch(1) as watch:
+            watch.beat()
+
+            assert signal.getsignal(signal.SIGALRM) is theirs
+            assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+@needs_an_alarm
+def test_nothing_is_left_of_a_watch() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(ZeroDivisionError), Watch(1):
+        raise ZeroDivisionError
+
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_a_hang_is_nothing_that_an_adapter_may_catch() -> None:
+    assert not issubclass(Hangs, Exception)
