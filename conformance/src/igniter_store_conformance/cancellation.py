@@ -253,7 +253,7 @@ class CancellationClauses(Suite):
             return False
         if isinstance(answer, Subscription):
             await answer.cancel()
-        assert operation.accepts(answer), f"{operation.title} was not cancelled, and answered {answer!r}"
+        assert operation.is_right(answer), f"{operation.title} was not cancelled, and answered {answer!r}"
         return True
 
 
@@ -284,5 +284,5 @@ async def _prepare_and_ask(adapter: FullAdapter, operation: Operation, names: An
     except StoreError as error:
         wrong.append(f"{operation.title} raised {error.code}")
         return
-    if not operation.accepts(answer):
+    if not operation.is_right(answer):
         wrong.append(f"{operation.title} answered {answer!r}")

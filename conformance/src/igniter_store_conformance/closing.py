@@ -93,7 +93,7 @@ class ClosingClauses(Suite):
             wrong = {
                 operation.title: answer
                 for operation, answer in zip(operations, answers, strict=True)
-                if answer is not ErrorCode.STORE_CLOSED and not operation.accepts(answer)
+                if answer is not ErrorCode.STORE_CLOSED and not operation.is_right(answer)
             }
             assert wrong == {}
 

@@ -104,7 +104,7 @@ class FaultClauses(Suite):
                 await operation.prepare(trial.adapter, names)
                 async with _cut(proxy, names("")[:-1], when):
                     answer = await answer_or_code(operation.ask, trial.adapter, names)
-                if answer is not ErrorCode.STORE_CONNECTION_FAILED and not operation.accepts(answer):
+                if answer is not ErrorCode.STORE_CONNECTION_FAILED and not operation.is_right(answer):
                     wrong.append(f"{operation.title}, cut {when}: {answer!r}")
                 await works_again(trial)
         assert wrong == []
@@ -144,7 +144,7 @@ class FaultClauses(Suite):
                 await operation.prepare(trial.adapter, names)
                 async with _cut(proxy, names("")[:-1], when):
                     answer = await answer_or_code(operation.ask, trial.adapter, names)
-                if not operation.accepts(answer):
+                if not operation.is_right(answer):
                     wrong.append(f"{operation.title}, cut {when}: {answer!r}")
         assert wrong == []
 

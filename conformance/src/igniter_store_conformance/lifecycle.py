@@ -154,7 +154,7 @@ class LifecycleClauses(Suite):
             fresh, names = trial.connect(), names_for(trial, operation)
             await operation.prepare(trial.adapter, names)
             answer = await answer_or_code(operation.ask, fresh, names)
-            assert answer is ErrorCode.STORE_NOT_CONNECTED or operation.accepts(answer), f"{operation.title}: {answer!r}"
+            assert answer is ErrorCode.STORE_NOT_CONNECTED or operation.is_right(answer), f"{operation.title}: {answer!r}"
             await fresh.open()
             await fresh.close()
 
@@ -226,7 +226,7 @@ async def wrong_answers(trial: Trial, preparing: FullAdapter | None, asked: Full
         if preparing is not None:
             await operation.prepare(preparing, names)
         answer = await answer_or_code(operation.ask, asked, names)
-        if not operation.accepts(answer):
+        if not operation.is_right(answer):
             wrong.append(f"{operation.title}: {answer!r}")
     return wrong
 

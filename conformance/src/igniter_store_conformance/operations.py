@@ -16,6 +16,7 @@ from igniter_store.contract import (
     Claims,
     Counters,
     Entry,
+    ErrorCode,
     KeyValue,
     PubSub,
     Scan,
@@ -47,7 +48,7 @@ class Operation(Struct, frozen=True):
         method: its name.
         prepare: makes the keys that the question is about.
         ask: asks.
-        accepts: says whether an answer is the right one.
+        accepts: says whether an answer, which is no error, is the right one.
         is_whole: says, after the call was cut short, whether it has happened wholly or not at all; `None` for what changes nothing.
     """
 
@@ -58,6 +59,10 @@ class Operation(Struct, frozen=True):
     ask: Ask
     accepts: Callable[[Any], bool]
     is_whole: Ask | None = None
+
+    def is_right(self, answer: Any) -> bool:
+        """Whether an answer is the right one; the code of an error never is."""
+        return not isinstance(answer, ErrorCode) and self.accepts(answer)
 
 
 async def _nothing(adapter: FullAdapter, names: Names) -> None:

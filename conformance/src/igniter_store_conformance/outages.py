@@ -146,7 +146,7 @@ class OutageClauses(Suite):
             names = names_for(trial, operation, "back")
             await operation.prepare(trial.adapter, names)
             answer = await answer_or_code(operation.ask, trial.adapter, names)
-            assert operation.accepts(answer), f"{operation.title}: {answer!r}"
+            assert operation.is_right(answer), f"{operation.title}: {answer!r}"
 
     @clause("FLT-3", Streams, limit=LONG)
     async def test_blocked_readers_survive_a_restart(self, trial: Trial) -> None:
