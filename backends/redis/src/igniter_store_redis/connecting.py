@@ -1,0 +1,56 @@
+"""From redis-py's way of connecting to a connection of our own.
+
+Rule: redis-py does what it does best: URL, TLS, login, RESP version, database, its retry policy. What it has connected we take over by
+asyncio's `set_protocol`; the client and its pool never see that connection again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from igniter_store_redis.link import Link
+from igniter_store_redis.multiplexer import Multiplexer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Connector:
+    """Makes connections to one server, or to whichever Sentinel names.
+
+    Args:
+        pool: redis-py's, of the user's client or of ours; used for what it knows, never for its connections.
+        timeout: seconds that connecting and logging in may take.
+    """
+
+    def __init__(self, pool: Any, timeout: float) -> None:
+        self._pool: Final = pool
+        self._timeout: Final = timeout
+
+    async def multiplexed(self, patience: float, on_lost: Callable[[], None]) -> Multiplexer:
+        """A connection for commands, whose answers may take `patience` seconds; see `Multiplexer`."""
+        writer = await self._connected()
+        multiplexer = Multiplexer(writer.transport, patience, on_lost)
+        multiplexer.kept = writer
+        return multiplexer
+
+    async def link(self, handle: Callable[[Any], None]) -> Link:
+        """A connection for messages; see `Link`."""
+        writer = await self._connected()
+        link = Link(writer.transport, handle)
+        link.kept = writer
+        return link
+
+    async def _connected(self) -> Any:
+        """The writer of a connection, which has to live as long as its transport: Python 3.12's closes that when it is collected."""
+        connection = self._pool.make_connection()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await connection.connect()
+        except BaseException:
+            await asyncio.shield(connection.disconnect(nowait=True))
+            raise
+        writer = connection._writer  # noqa: SLF001 - redis-py shows it nowhere else
+        connection._reader = connection._writer = None  # noqa: SLF001 - or it would miss them when it is collected
+        return writer

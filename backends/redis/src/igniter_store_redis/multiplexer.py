@@ -1,0 +1,224 @@
+"""One connection to a server that many callers share: what they ask in one turn of the event loop is one write, and answers come in order.
+
+How it works. `ask` packs a command, puts a future at the end of a queue and returns it; the first command of a turn also asks the loop to
+call `_flush` when the turn is over, which writes all that has gathered. The server answers in the order of the commands, so whatever
+arrives is for the future at the head of the queue.
+
+Rule: a future is never taken out of the queue but by its answer. A caller that was cancelled leaves its place there, and the answer that
+comes for it is dropped: answers never shift.
+Rule: futures get results, never exceptions. What goes wrong is a `Trouble`, which the caller looks at: so nothing is left unretrieved
+when the caller has gone.
+Rule: one timer watches all commands. Those of one flush are late together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import hiredis
+from hiredis import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MOST_WAITING: Final = 50_000  # commands without an answer; more callers wait until half of them have theirs
+_NOTHING: Final = object()
+
+_untyped: Any = hiredis  # of pack_command it says half
+pack_command: Final[Callable[[tuple[Any, ...]], bytes]] = _untyped.pack_command
+
+
+class Trouble(Exception):  # noqa: N818 - an answer, not yet an error
+    """What a caller gets instead of an answer."""
+
+
+class Refused(Trouble):
+    """The server's refusal, with its words."""
+
+
+class Lost(Trouble):
+    """The connection was lost.
+
+    Attributes:
+        is_sent: whether the command had left, so that the server may have done it.
+    """
+
+    def __init__(self, *, is_sent: bool) -> None:
+        super().__init__("the connection was lost")
+        self.is_sent: Final = is_sent
+
+
+class Late(Trouble):
+    """No answer came in time; the server may have done it."""
+
+
+class Shut(Trouble):
+    """The connection was closed by its owner."""
+
+
+class Multiplexer(asyncio.Protocol):
+    """The protocol of one connection, which takes over a transport that is connected and logged in.
+
+    Args:
+        transport: nothing may be on its way on it.
+        timeout: seconds that an answer may take.
+        on_lost: called once, when the connection is gone, whoever has ended it.
+
+    Attributes:
+        is_live: False once the connection is gone; what is asked then is lost.
+        is_full: True while callers should wait for `room`.
+        kept: what has to live as long as the connection.
+    """
+
+    def __init__(self, transport: asyncio.Transport, timeout: float, on_lost: Callable[[], None]) -> None:
+        self.is_live = True
+        self.is_full = False
+        self.kept: object = None
+        self._loop: Final = asyncio.get_running_loop()
+        self._transport: Final = transport
+        self._timeout: Final = timeout
+        self._on_lost: Final = on_lost
+        self._reader: Final = Reader(replyError=Refused, notEnoughData=_NOTHING)
+        self._waiting: Final[deque[asyncio.Future[Any]]] = deque()
+        self._outgoing: Final[list[bytes]] = []
+        self._flushes: Final[deque[tuple[int, float]]] = deque()  # how many commands had been sent after it, and when it was
+        self._sent = 0
+        self._answered = 0
+        self._heard_at = self._loop.time()
+        self._is_paused = False
+        self._watching: asyncio.TimerHandle | None = None
+        self._room: asyncio.Future[None] | None = None
+        transport.set_protocol(self)
+        transport.resume_reading()
+
+    def ask(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """The future answer to a command: the server's, as hiredis reads it, or a `Trouble`."""
+        try:
+            packed = pack_command(words)
+        except TypeError:  # other bytes than `bytes`
+            packed = pack_command(tuple(_plain(word) for word in words))
+        future = self._loop.create_future()
+        if not self.is_live:
+            future.set_result(Lost(is_sent=False))
+            return future
+        self._waiting.append(future)
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(packed)
+        if len(self._waiting) >= _MOST_WAITING:
+            self.is_full = True
+        return future
+
+    async def room(self) -> None:
+        """Wait until there is room for more, or the connection is gone."""
+        while self.is_full and self.is_live:
+            if self._room is None:
+                self._room = self._loop.create_future()
+            await asyncio.shield(self._room)
+
+    def shut(self) -> None:
+        """Close the connection; whoever waits for an answer gets `Shut`."""
+        self._end(Shut, Shut)
+        self._transport.abort()
+
+    # The transport's side.
+
+    def data_received(self, data: bytes) -> None:
+        """Give each answer to the caller whose turn it is."""
+        self._heard_at = self._loop.time()
+        reader, waiting = self._reader, self._waiting
+        reader.feed(data)
+        answered = 0
+        while (answer := reader.gets()) is not _NOTHING:
+            if not waiting:  # what nobody asked for: this is no connection to go on with
+                self._transport.abort()
+                return
+            answered += 1
+            future = waiting.popleft()
+            if not future.done():
+                future.set_result(answer)
+        self._answered += answered
+        if self.is_full and not self._is_paused and len(waiting) < _MOST_WAITING // 2:
+            self._make_room()
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is full."""
+        self._is_paused = self.is_full = True
+
+    def resume_writing(self) -> None:
+        """The transport's buffer has room again."""
+        self._is_paused = False
+        if len(self._waiting) < _MOST_WAITING:
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell everybody who waits."""
+        del exc
+        self._end(_lost_after_sending, _lost_before_sending)
+
+    # Inside.
+
+    def _flush(self) -> None:
+        outgoing = self._outgoing
+        if not self.is_live or not outgoing:
+            return
+        self._transport.write(b"".join(outgoing) if len(outgoing) > 1 else outgoing[0])
+        self._sent += len(outgoing)
+        outgoing.clear()
+        now = self._loop.time()
+        self._flushes.append((self._sent, now))
+        if self._watching is None:
+            self._watching = self._loop.call_at(now + self._timeout, self._watch)
+
+    def _watch(self) -> None:
+        """Look for commands that are late, and come again when the next ones would be."""
+        flushes, now = self._flushes, self._loop.time()
+        while flushes and (flushes[0][0] <= self._answered or flushes[0][1] + self._timeout <= now):
+            until, began = flushes.popleft()
+            if until <= self._answered:
+                continue
+            for future in islice(self._waiting, until - self._answered):
+                if not future.done():
+                    future.set_result(Late())
+            if self._heard_at < began:  # not a word since: nobody is there any more
+                self._watching = None
+                self._transport.abort()
+                return
+        self._watching = self._loop.call_at(flushes[0][1] + self._timeout, self._watch) if flushes else None
+
+    def _end(self, sent: Callable[[], Trouble], unsent: Callable[[], Trouble]) -> None:
+        if not self.is_live:
+            return
+        self.is_live = False
+        if self._watching is not None:
+            self._watching.cancel()
+        still_here = len(self._outgoing)
+        self._outgoing.clear()
+        on_their_way = len(self._waiting) - still_here
+        for place, future in enumerate(self._waiting):
+            if not future.done():
+                future.set_result(sent() if place < on_their_way else unsent())
+        self._waiting.clear()
+        self._make_room()
+        self._on_lost()
+
+    def _make_room(self) -> None:
+        self.is_full = False
+        if self._room is not None:
+            self._room.set_result(None)
+            self._room = None
+
+
+def _plain(word: Any) -> Any:
+    return bytes(word) if isinstance(word, (bytearray, memoryview)) else word  # pyright: ignore[reportUnknownArgumentType]  # of whatever
+
+
+def _lost_after_sending() -> Trouble:
+    return Lost(is_sent=True)
+
+
+def _lost_before_sending() -> Trouble:
+    return Lost(is_sent=False)

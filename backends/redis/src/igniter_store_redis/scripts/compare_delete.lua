@@ -1,0 +1,11 @@
+-- Removes a claim if it is this owner's.
+-- KEYS: the claim. ARGV: the owner.
+-- Answer: 1 if it was removed, else 0.
+local owner = redis.pcall('GET', KEYS[1])
+if type(owner) == 'table' then
+  return owner
+end
+if owner ~= ARGV[1] then
+  return 0
+end
+return redis.pcall('DEL', KEYS[1])

@@ -1,0 +1,100 @@
+"""Commands that wait at the server: each on a connection that nobody else uses meanwhile, and that goes back when it is answered.
+
+Rule: a wait that was cancelled leaves its connection in the middle of an answer, so the connection is closed: the server then hands nothing
+out to it, or what it has handed out is pending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from igniter_store.contract import ErrorCode
+from redis.exceptions import RedisError
+
+from igniter_store_redis.errors import closed, failure, not_reached
+from igniter_store_redis.multiplexer import Shut, Trouble
+
+if TYPE_CHECKING:
+    from igniter_store_redis.connecting import Connector
+    from igniter_store_redis.multiplexer import Multiplexer
+
+_MOST_IDLE: Final = 4  # connections that are kept for the next ones who wait
+
+
+class Waiters:
+    """The connections of those who wait.
+
+    Args:
+        connector: makes them.
+        timeout: seconds that an answer may take beyond the time that the server waits.
+    """
+
+    def __init__(self, connector: Connector, timeout: float) -> None:
+        self._connector: Final = connector
+        self._timeout: Final = timeout
+        self._idle: list[Multiplexer] = []
+        self._busy: set[Multiplexer] = set()
+        self._is_open = False
+        self._connecting: set[asyncio.Task[Any]] = set()
+
+    def open(self) -> None:
+        """Let callers in."""
+        self._is_open = True
+
+    def close(self) -> None:
+        """Close all connections; those who wait get `STORE_CLOSED`."""
+        self._is_open = False
+        for multiplexer in [*self._idle, *self._busy]:
+            multiplexer.shut()
+        self._idle.clear()
+        for task in self._connecting:
+            task.cancel()
+
+    async def ask(self, *words: Any) -> Any:
+        """The answer to a command that waits at the server for less than the timeout.
+
+        A lost connection ends the wait: what was on its way is pending now, and only its consumer's history gives it again.
+        """
+        multiplexer = await self._taken()
+        self._busy.add(multiplexer)
+        try:
+            answer = await multiplexer.ask(words)
+        except BaseException:
+            multiplexer.shut()
+            raise
+        finally:
+            self._busy.discard(multiplexer)
+        if multiplexer.is_live and self._is_open and len(self._idle) < _MOST_IDLE:
+            self._idle.append(multiplexer)
+        else:
+            multiplexer.shut()
+        if isinstance(answer, Trouble):
+            raise failure(answer if self._is_open else Shut(), ErrorCode.STORE_OPERATION_FAILED, self._timeout, writes=True) from answer
+        return answer
+
+    async def _taken(self) -> Multiplexer:
+        while self._idle:
+            multiplexer = self._idle.pop()
+            if multiplexer.is_live:
+                return multiplexer
+        connecting = asyncio.create_task(self._connector.multiplexed(self._timeout, _nothing))
+        self._connecting.add(connecting)
+        try:
+            multiplexer = await connecting
+        except asyncio.CancelledError:
+            if self._is_open:
+                raise
+            raise closed() from None
+        except (RedisError, OSError) as error:
+            raise not_reached(error) from error
+        finally:
+            self._connecting.discard(connecting)
+        if not self._is_open:
+            multiplexer.shut()
+            raise closed()
+        return multiplexer
+
+
+def _nothing() -> None:
+    pass

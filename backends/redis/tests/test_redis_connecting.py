@@ -1,0 +1,211 @@
+"""What can go wrong before the first command: URLs, options, servers that aren't there or don't let us in. No message shows a password."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis.asyncio
+from igniter_store import Store
+from igniter_store.contract import ErrorCode, StoreError
+from igniter_store_conformance import servers
+from igniter_store_redis import RedisAdapter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from igniter_store_conformance.servers import Server
+
+PASSWORD = "hush-hush"  # noqa: S105 - of a server that lives for a test
+
+
+@pytest.fixture
+def server() -> Server:
+    return servers.or_skip("valkey")
+
+
+def address(server: Server) -> str:
+    return server.url.partition("://")[2]
+
+
+async def failure(url: str, **options: Any) -> StoreError:
+    """What opening an adapter for this URL raises."""
+    with pytest.raises(StoreError) as caught:
+        await RedisAdapter.from_url(url, connect_timeout=2.0, **options).open()
+    assert PASSWORD not in f"{caught.value!r} {caught.value} {caught.value.to_dict()}"
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost:port/0",
+        "redis://localhost/zero",
+        "unix://",
+        f"redis://me:{PASSWORD}@localhost/0?tiemout=3",
+        "http://localhost",
+        "redis",
+    ],
+)
+def test_a_url_with_a_mistake_is_refused_before_anything_is_connected(url: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        RedisAdapter.from_url(url)
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert "redis://user:password@host:6379/0" in caught.value.message
+    assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": True}, {"connect_timeout": "soon"}, {"tiemout": 3}])
+def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(StoreError) as caught:
+        RedisAdapter.from_url("redis://localhost", **options)
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert next(iter(options)) in caught.value.message
+
+
+@pytest.mark.parametrize("client", ["redis://localhost", redis.asyncio.Redis, None])
+def test_what_is_no_client_is_refused(client: Any) -> None:
+    with pytest.raises(StoreError) as caught:
+        RedisAdapter(client=client)
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert "from_url" in caught.value.message
+
+
+async def test_a_host_that_is_not_there_can_not_be_reached() -> None:
+    error = await failure(f"redis://me:{PASSWORD}@127.0.0.1:1/0")
+
+    assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
+
+
+async def test_a_database_that_there_is_not_can_not_be_reached(server: Server) -> None:
+    error = await failure(f"redis://{address(server).partition('/')[0]}/4711")
+
+    assert error.code == ErrorCode.STORE_CONNECTION_FAILED
+
+
+async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
+    error = await failure(f"rediss://me:{PASSWORD}@{address(server)}")
+
+    assert error.code == ErrorCode.STORE_CONNECTION_FAILED
+    assert "rediss://" in error.message
+
+
+async def test_a_wrong_password_is_told_and_not_shown() -> None:
+    with servers.start("valkey") as guarded:
+        with guarded.exchange() as exchange:
+            exchange.ask("CONFIG", "SET", "requirepass", "another")
+
+        wrong = await failure(f"redis://:{PASSWORD}@{address(guarded)}")
+        none = await failure(f"redis://{address(guarded)}")
+
+    for error in (wrong, none):
+        assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, False)
+        assert "password" in error.message
+
+
+async def test_a_client_that_decodes_gives_bytes_all_the_same(server: Server) -> None:
+    untyped: Any = redis.asyncio.Redis
+    client: Any = untyped.from_url(server.url, decode_responses=True)
+    adapter = RedisAdapter(client=client)
+    try:
+        await adapter.open()
+        await adapter.set("decoding", b"\xff\x00")
+        assert await adapter.get("decoding") == b"\xff\x00"
+        await adapter.delete(["decoding"])
+    finally:
+        await adapter.close()
+        await client.aclose()
+
+
+async def test_a_user_who_may_touch_only_the_stores_keys_can_do_everything(server: Server) -> None:
+    rules = ("on", f">{PASSWORD}", "~igniter:store:api:*", "&*", "+@all", "-@admin", "-@dangerous", "+info")
+    with server.exchange() as exchange:
+        exchange.ask("ACL", "SETUSER", "api", *rules)
+    try:
+        async with Store.from_url(f"redis://api:{PASSWORD}@{address(server)}", service="api") as store:
+            await store.kv.set("key", 1, ttl=60)
+            assert await store.batch.get(["key", "none"]) == [1, None]
+            assert await store.counter.increment("counter", ttl=60) == 1
+            assert await store.claim.once("claim", "me", ttl=60)
+            assert await store.claim.release("claim", "me")
+            heard: list[Any] = []
+            async with await store.events.subscribe("order:*", heard.append):
+                assert await store.events.publish("order:placed", 1) == 1
+            group = store.streams.group("group", "consumer")
+            await group.ensure("stream")
+            await store.streams.append("stream", 1)
+            assert [message.message for message in await group.read("stream", block=1)] == [1]
+            assert [key async for key in store.dev.iterate("*")] == ["key"]
+            with pytest.raises(StoreError) as caught:
+                await store.adapter.get("somebody else's")  # type: ignore[attr-defined]  # below the prefix
+            assert caught.value.details == {"word": "NOPERM"}
+    finally:
+        with server.exchange() as exchange:
+            exchange.ask("ACL", "DELUSER", "api")
+
+
+async def test_a_channel_that_the_user_may_not_hear_is_refused_at_once(server: Server) -> None:
+    with server.exchange() as exchange:
+        exchange.ask("ACL", "SETUSER", "deaf", "on", f">{PASSWORD}", "~*", "+@all", "resetchannels")
+    adapter = RedisAdapter.from_url(f"redis://deaf:{PASSWORD}@{address(server)}")
+    try:
+        await adapter.open()
+        for subscribe in (adapter.subscribe, adapter.psubscribe):
+            with pytest.raises(StoreError) as caught:
+                await subscribe("secret", lambda _, payload: None)
+            assert (caught.value.code, caught.value.details) == (ErrorCode.STORE_OPERATION_FAILED, {"word": "NOPERM"})
+    finally:
+        await adapter.close()
+        with server.exchange() as exchange:
+            exchange.ask("ACL", "DELUSER", "deaf")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of this machine, in a file with its key."""
+    made = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run([*made.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)  # noqa: S603 - our own words
+    certificate.write_text(certificate.read_text() + key.read_text())
+    return certificate
+
+
+async def test_tls_with_a_certificate_made_on_the_spot(certificate: Path, server: Server) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    host, _, port = address(server).partition("/")[0].partition(":")
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # What a TLS port of the server does, for servers that were built without.
+        behind_reader, behind_writer = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(pipe(reader, behind_writer), pipe(behind_reader, writer), return_exceptions=True)
+
+    front = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    tls_port = front.sockets[0].getsockname()[1]
+    adapter = RedisAdapter.from_url(f"rediss://127.0.0.1:{tls_port}/0?ssl_ca_certs={certificate}")
+    try:
+        await adapter.open()
+        await adapter.set("over tls", b"x" * 300_000)
+        assert await adapter.get("over tls") == b"x" * 300_000
+        assert await adapter.delete(["over tls"]) == 1
+    finally:
+        await adapter.close()
+        front.close()
+        await front.wait_closed()
+
+    stranger = RedisAdapter.from_url(f"rediss://127.0.0.1:{tls_port}/0")
+    with pytest.raises(StoreError):
+        await stranger.open()
