@@ -75,8 +75,8 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """The suite over redis-py on every server that can be had here, with the model asking memory and server the same: many minutes."""
-    session.run("pytest", "conformance/every_server", *session.posargs)
+    """The suite on every server that can be had here: the plain adapter and the backend, and the model beside memory. Many minutes."""
+    session.run("pytest", "-n", "auto", "--dist", "worksteal", "conformance/every_server", "backends/redis/every_server", *session.posargs)
 
 
 @nox.session

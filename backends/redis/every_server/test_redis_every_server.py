@@ -1,0 +1,31 @@
+"""The Redis backend keeps the contract on every server that can be had here: `nox -s conformance`, some minutes for each."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from igniter_store_conformance import AdapterSuite, servers
+from igniter_store_conformance.redis_py import redis_harness
+from igniter_store_redis import RedisAdapter
+
+if TYPE_CHECKING:
+    from igniter_store_conformance import Harness
+    from igniter_store_conformance.servers import Target
+
+
+def _on(target: Target) -> type[AdapterSuite]:
+    class OnOneServer(AdapterSuite):
+        contract = "1"
+
+        def harness(self) -> Harness:
+            server = servers.shared(target, proxied=True)
+            harness = redis_harness(server, timeout=2.0)
+            harness.connect = harness.connect_other = partial(RedisAdapter.from_url, server.url, timeout=2.0, connect_timeout=2.0)
+            return harness
+
+    return OnOneServer
+
+
+for _target in servers.available():
+    globals()[f"TestRedisBackendOn{_target.kind.title()}{_target.version.replace('.', '_')}"] = _on(_target)
