@@ -358,6 +358,31 @@ class BlockingReadClauses(Suite):
         await _told(trial, reading, ErrorCode.STORE_STREAM_GROUP_MISSING, ErrorCode.STORE_OPERATION_FAILED)
         assert await adapter.get(stream) == b"value"
 
+    @clause("STR-13", KeyValue)
+    async def test_each_waiting_reader_is_told_when_its_own_stream_expires(self, trial: Trial) -> None:
+        """Streams end one after the other, in another order than their TTLs were given, beside keys that stay: each reader is told in time.
+
+        If this fails, look for one timer for all deadlines: is it set anew for an earlier one, and again once it has run?
+        """
+        adapter, time = trial.adapter, trial.time
+        streams = trial.keys(["second", "first", "third"])
+        await adapter.set(trial.key("stays"), b"value", ttl=3_000)
+        for stream in streams:
+            await adapter.xgroup_create(stream, "group")
+        readings = {stream: await _waiting(trial, adapter, stream) for stream in streams}
+        second, first, third = streams
+
+        await adapter.expire(second, 2 * time.ttl)
+        await adapter.expire(first, time.ttl)
+        for stream in (first, second):
+            await time.expires(time.ttl)
+            await _ended(trial, readings[stream], 1)
+            await _told(trial, readings[stream])
+        await adapter.expire(third, time.ttl)
+        await time.expires(time.ttl)
+        await _ended(trial, readings[third], 1)
+        await _told(trial, readings[third])
+
 
 async def _waiting(  # noqa: PLR0913 - what a read may be told
     trial: Trial, adapter: FullAdapter, stream: str, consumer: str = "consumer", *, group: str = "group", count: int | None = None

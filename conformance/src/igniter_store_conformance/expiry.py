@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from igniter_store.contract import BackendFailed, Counters, Entry, ErrorCode, Scan, Streams
+from igniter_store.contract import BackendFailed, Claims, Counters, Entry, ErrorCode, Scan, Streams
 
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.scan import walk
@@ -284,6 +284,46 @@ class ExpiryClauses(Suite):
         assert await adapter.ttl(value) == math.inf
         assert await adapter.set(stream, b"new", only_if="absent") is True
         assert await adapter.get(stream) == b"new"
+
+    @clause("KV-9")
+    async def test_what_is_left_is_never_nothing(self, trial: Trial) -> None:
+        """In the very moment in which a TTL is over, and just before it, `ttl` is `None` or above 0.
+
+        If this fails, look at `<` where `<=` is meant: a key whose deadline is now has no time left, so it is gone.
+        """
+        adapter, time = trial.adapter, trial.time
+        for early in (0.0, time.granularity):
+            key = trial.key(f"key {early}")
+            await adapter.set(key, b"value", ttl=time.ttl)
+            await time.passes(time.ttl - early)
+            left = await adapter.ttl(key)
+            assert left is None or left > 0, f"{left!r} seconds left"
+
+    @clause("KV-6", Counters, Claims)
+    async def test_at_the_moment_of_its_end_a_key_is_there_or_gone(self, trial: Trial) -> None:
+        """Just after its TTL a key may still be found (KV-7). What a call says is true: what it renewed lives, what it removed is gone.
+
+        If this fails, look for a read that gives out what it has just removed because its time is over.
+        """
+        adapter, time = trial.adapter, trial.time
+        for late in (0.0, 0.002, 0.005, 0.02):
+            expired, kept, counted, claim, dropped, taken, released = keys = trial.keys(
+                f"{name} {late}" for name in ("expired", "kept", "counted", "claim", "dropped", "taken", "released")
+            )
+            await adapter.mset([Entry(key, b"41", time.ttl) for key in keys])
+            await time.passes(time.ttl + late)
+
+            renewed, persisted = await adapter.expire(expired, 3_000), await adapter.persist(kept)
+            number, held = await adapter.increment(counted), await adapter.compare_expire(claim, b"41", 3_000)
+            assert await adapter.delete([dropped]) in (0, 1)
+            assert await adapter.getdel(taken) in (None, b"41")
+            assert await adapter.compare_delete(released, b"41") in (True, False)
+
+            assert number in (1, 42)
+            assert await adapter.mget([expired, kept, claim]) == [b"41" if there else None for there in (renewed, persisted, held)]
+            await time.expires(0)
+            assert await adapter.mget([expired, kept, claim]) == [b"41" if there else None for there in (renewed, persisted, held)]
+            assert await adapter.mget([counted, dropped, taken, released]) == [b"1" if number == 1 else None, None, None, None]
 
 
 async def _set(adapter: FullAdapter, key: str, ttl: float) -> None:

@@ -217,6 +217,24 @@ class LifecycleClauses(Suite):
             assert isinstance(seconds, float)
             assert 0 <= seconds < 60
 
+    @clause("LIF-8")
+    async def test_is_open_says_whether_it_is(self, trial: Trial) -> None:
+        """`is_open` is False before `open` and after `close`; in between it is True, or False always where the adapter doesn't keep it.
+
+        If this fails, set it where the adapter opens and closes: a store leaves an adapter alone that says that it is open.
+        """
+        adapter = trial.connect()
+        assert adapter.is_open is False
+        said: list[bool] = []
+        for _ in range(2):
+            await adapter.open()
+            said.append(adapter.is_open)
+            await adapter.open()
+            said.append(adapter.is_open)
+            await adapter.close()
+            assert adapter.is_open is False, "after close"
+        assert said in ([True] * 4, [False] * 4)
+
 
 async def wrong_answers(trial: Trial, preparing: FullAdapter | None, asked: FullAdapter, turn: object) -> list[str]:
     """What `asked` answered wrongly, after `preparing` has made the keys, or somebody before."""

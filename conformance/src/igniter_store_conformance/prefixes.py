@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from igniter_store.contract import Claims, Counters, Entry, KeyValue, Streams, escape
 
 from igniter_store_conformance.running import clause
-from igniter_store_conformance.scan import all_of, put, walk
+from igniter_store_conformance.scan import LARGE, all_of, put, walk
 from igniter_store_conformance.suite import Suite
 
 if TYPE_CHECKING:
@@ -103,3 +103,25 @@ class PrefixClauses(Suite):
 
         assert removed == 2_500
         assert set(await walk(adapter, all_of(trial), 1_000)) == {*neighbours, *written}
+
+    @clause("SCN-5", KeyValue, limit=120)
+    async def test_a_removal_is_not_disturbed_by_other_removals(self, trial: Trial) -> None:
+        """Two remove by the same prefix and a third deletes the same keys one by one: each key is counted by exactly one, without an error.
+
+        If this fails, look for a list of keys that is made once and taken for what is there when its turn comes.
+        """
+        adapter, other, keys = trial.adapter, await trial.other(), trial.keys(f"p:{place}" for place in range(LARGE))
+        await put(adapter, keys)
+
+        async def delete_from_the_end() -> int:
+            deleted = 0
+            for begin in range(LARGE - 100, LARGE // 2, -100):
+                deleted += await other.delete(keys[begin : begin + 100])
+                await asyncio.sleep(0)
+            return deleted
+
+        prefix = trial.key("p:")
+        removed = await asyncio.gather(adapter.delete_prefix(prefix), delete_from_the_end(), other.delete_prefix(prefix))
+
+        assert sum(removed) == LARGE
+        assert await walk(adapter, all_of(trial), 1_000) == []

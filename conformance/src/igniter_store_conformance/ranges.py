@@ -170,3 +170,17 @@ class RangeClauses(Suite):
             await refused(adapter.xrange(stream, bound), ErrorCode.STORE_STREAM_READ_FAILED, f"from {bound!r}")
             await refused(adapter.xrange(stream, "-", bound), ErrorCode.STORE_STREAM_READ_FAILED, f"to {bound!r}")
             await refused(adapter.xrevrange(stream, bound), ErrorCode.STORE_STREAM_READ_FAILED, f"back from {bound!r}")
+
+    @clause("STR-2")
+    async def test_a_count_never_reaches_beyond_the_end_of_a_range(self, trial: Trial) -> None:
+        """With more allowed than the range holds, forward and backward, the range is what is given.
+
+        If this fails, look for a limit that is counted from the beginning and forgets the end.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await fill(adapter, stream, 10)
+
+        assert ids_of(await adapter.xrange(stream, ids[2], ids[4], count=7)) == ids[2:5]
+        assert ids_of(await adapter.xrange(stream, "-", f"({ids[4]}", count=9)) == ids[:4]
+        assert ids_of(await adapter.xrevrange(stream, ids[7], ids[5], count=7)) == [ids[7], ids[6], ids[5]]
+        assert ids_of(await adapter.xrevrange(stream, "+", f"({ids[5]}", count=9)) == ids[:5:-1]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract import START, Claims, Counters, Entry, ErrorCode, KeyValue, Streams, escape
 
+from igniter_store_conformance.operations import answer_or_code
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.samples import GLOBS, NAMES
 from igniter_store_conformance.streams import refused
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.trial import FullAdapter, Trial
 
-_LARGE: Final = 20_000  # keys that should not come in one page; few enough for a slow server
+LARGE: Final = 10_000
+"""Keys that no adapter should hold, or remove, at once."""
 _AT_ONCE: Final = 2_000  # keys of one `mset`
 _ROUNDS: Final = 100  # how often a scan may come by the same cursor before it counts as going in circles
 _PAGES: Final = 100_000  # that no scan of a test needs
@@ -216,30 +219,30 @@ class ScanClauses(Suite):
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_no_page_holds_everything(self, trial: Trial) -> None:
-        """Of 20,000 keys a page with a small count has a small part, and following the cursors gives them all.
+        """Of 10,000 keys a page with a small count has a small part, and following the cursors gives them all.
 
         If this fails, look for KEYS, or for a query without LIMIT.
         """
-        adapter, keys = trial.adapter, trial.keys(f"{place}" for place in range(_LARGE))
+        adapter, keys = trial.adapter, trial.keys(f"{place}" for place in range(LARGE))
         await put(adapter, keys)
 
         page = await adapter.scan(all_of(trial), count=10)
         assert page.cursor != START
-        assert len(page.keys) < _LARGE / 20
+        assert len(page.keys) < LARGE / 20
         page = await adapter.scan(all_of(trial), cursor=page.cursor, count=10)
         assert page.cursor != START
-        assert len(page.keys) < _LARGE / 20
+        assert len(page.keys) < LARGE / 20
         assert set(await walk(adapter, all_of(trial), 1_000)) == set(keys)
         await adapter.delete_prefix(trial.prefix)
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_a_long_removal_lets_others_have_their_turn(self, trial: Trial) -> None:
-        """While 20,000 keys are removed, other calls on the same adapter are answered: some of them before the removal is done.
+        """While 10,000 keys are removed, other calls on the same adapter are answered: some of them before the removal is done.
 
         If this fails, look for a removal in one step, on the server or on the event loop.
         """
         adapter, canary = trial.adapter, trial.key("canary")
-        await put(adapter, [canary, *trial.keys(f"p:{place}" for place in range(_LARGE))])
+        await put(adapter, [canary, *trial.keys(f"p:{place}" for place in range(LARGE))])
         answers = 0
         removing = asyncio.create_task(adapter.delete_prefix(trial.key("p:")))
         await asyncio.sleep(0)
@@ -249,7 +252,7 @@ class ScanClauses(Suite):
             answers += not removing.done()
             await asyncio.sleep(0)
 
-        assert await removing == _LARGE
+        assert await removing == LARGE
         assert answers > 0, "nobody got an answer before all was removed"
 
     @clause("SCN-7", KeyValue, limit=120)
@@ -313,6 +316,78 @@ class ScanClauses(Suite):
         rest = list[str]() if page.cursor == START else await walk(adapter, all_of(trial), 10, cursor=page.cursor)
         assert set(rest) <= set(keys)
         assert await walk(adapter, all_of(trial), 1_000) == []
+
+    @clause("SCN-4", KeyValue)
+    async def test_a_cursor_with_something_about_it_is_refused(self, trial: Trial) -> None:
+        """The cursor of a scan under way, with a letter, a space or a newline before or behind it, raises `STORE_SCAN_FAILED`.
+
+        If this fails, look for a cursor of which only the beginning is read: `fullmatch`, not `match`.
+        """
+        adapter = trial.adapter
+        await put(adapter, trial.keys(f"{place}" for place in range(500)))
+        page = await adapter.scan(all_of(trial), count=5)
+        assert page.cursor != START
+
+        for cursor in (f"{page.cursor}x", f"{page.cursor} ", f"{page.cursor}\n", f" {page.cursor}", f"x{page.cursor}"):
+            await refused(adapter.scan(all_of(trial), cursor=cursor, count=5), ErrorCode.STORE_SCAN_FAILED, f"the cursor {cursor!r}")
+        assert set(await walk(adapter, all_of(trial), 100, cursor=page.cursor)) <= set(trial.keys(f"{place}" for place in range(500)))
+
+    @clause("SCN-4", KeyValue)
+    async def test_a_cursor_that_was_used_up_is_a_page_or_a_refusal(self, trial: Trial) -> None:
+        """A cursor that is given again after its scan is over answers with a page of keys that are there, or with `STORE_SCAN_FAILED`.
+
+        If this fails, look for a scan that is looked up and taken for granted: no other error may leave the adapter.
+        """
+        adapter, keys = trial.adapter, trial.keys(f"{place}" for place in range(500))
+        await put(adapter, keys)
+        page = await adapter.scan(all_of(trial), count=5)
+        used = [page.cursor]
+        while page.cursor != START:
+            page = await adapter.scan(all_of(trial), cursor=page.cursor, count=50)
+            used.append(page.cursor)
+            await asyncio.sleep(0)
+
+        for cursor in used[:-1]:
+            again = await answer_or_code(partial(adapter.scan, all_of(trial), cursor=cursor, count=50))
+            assert again is ErrorCode.STORE_SCAN_FAILED or set(again.keys) <= set(keys), f"the cursor {cursor!r}"
+
+    @clause("SCN-6", KeyValue, limit=120)
+    async def test_the_last_page_is_no_larger_than_the_first(self, trial: Trial) -> None:
+        """Of 10,000 keys every page of a scan has a small part, the last as well as the first.
+
+        If this fails, look for a page that begins where the scan began instead of where the cursor is.
+        """
+        adapter, keys = trial.adapter, trial.keys(f"{place}" for place in range(LARGE))
+        await put(adapter, keys)
+
+        found, page = set[str](), await adapter.scan(all_of(trial), count=500)
+        while True:
+            assert len(page.keys) < LARGE / 4
+            found.update(page.keys)
+            if page.cursor == START:
+                break
+            await asyncio.sleep(0)
+            page = await adapter.scan(all_of(trial), cursor=page.cursor, count=500)
+        assert found == set(keys)
+        await adapter.delete_prefix(trial.prefix)
+
+    @clause("SCN-6", KeyValue, limit=120)
+    async def test_a_long_removal_is_done_in_steps(self, trial: Trial) -> None:
+        """While 10,000 keys are removed, somebody sees some of them gone and others there.
+
+        If this fails, look for a removal in one step, on the server or on the event loop, whatever is waited for before or after it.
+        """
+        adapter, keys = trial.adapter, trial.keys(f"p:{place}" for place in range(LARGE))
+        await put(adapter, keys)
+        sample, parts = keys[:: LARGE // 50], set[int]()
+        removing = asyncio.create_task(adapter.delete_prefix(trial.key("p:")))
+
+        while not removing.done():
+            parts.add(sum(value is not None for value in await adapter.mget(sample)))
+            await asyncio.sleep(0)
+
+        assert await removing == LARGE
+        assert parts - {0, len(sample)}, "nobody saw a part of it"
 
 
 async def walk(adapter: Scan, pattern: str, count: int, *, cursor: str = START) -> list[str]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _Send: TypeAlias = Callable[..., Awaitable[Any]]
 
 _FIRST_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 0.25  # callers wait for it
 
 
 class Line:

@@ -37,7 +37,7 @@ def call(name: str, *arguments: st.SearchStrategy[Any], **options: st.SearchStra
 KEYS: Final = st.sampled_from(["a", "a*", "ab"])
 VALUES: Final = st.sampled_from([b"", b"1", b"-7", b"01", b"9223372036854775807", b"9223372036854775808", b"me"])
 OWNERS: Final = st.sampled_from([b"me", b"you", b""])
-TTLS: Final = st.sampled_from([0.5 * STEP, 1.5 * STEP, 3.5 * STEP])
+TTLS: Final = st.sampled_from([0.5 * STEP, 1.5 * STEP, 3.5 * STEP, 9.5 * STEP])
 OPTIONAL_TTLS: Final = st.none() | TTLS
 STREAMS: Final = st.sampled_from(["s"] * 8 + ["t"])
 GROUPS: Final = st.sampled_from(["g", "g", "g", "h"])
