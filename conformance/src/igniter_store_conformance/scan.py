@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.trial import FullAdapter, Trial
 
-LARGE: Final = 10_000
+LARGE: Final = 20_000
 """Keys that no adapter should hold, or remove, at once."""
 _AT_ONCE: Final = 2_000  # keys of one `mset`
 _ROUNDS: Final = 100  # how often a scan may come by the same cursor before it counts as going in circles
@@ -219,7 +219,7 @@ class ScanClauses(Suite):
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_no_page_holds_everything(self, trial: Trial) -> None:
-        """Of 10,000 keys a page with a small count has a small part, and following the cursors gives them all.
+        """Of 20,000 keys a page with a small count has a small part, and following the cursors gives them all.
 
         If this fails, look for KEYS, or for a query without LIMIT.
         """
@@ -237,7 +237,7 @@ class ScanClauses(Suite):
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_a_long_removal_lets_others_have_their_turn(self, trial: Trial) -> None:
-        """While 10,000 keys are removed, other calls on the same adapter are answered: some of them before the removal is done.
+        """While 20,000 keys are removed, other calls on the same adapter are answered: some of them before the removal is done.
 
         If this fails, look for a removal in one step, on the server or on the event loop.
         """
@@ -353,7 +353,7 @@ class ScanClauses(Suite):
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_the_last_page_is_no_larger_than_the_first(self, trial: Trial) -> None:
-        """Of 10,000 keys every page of a scan has a small part, the last as well as the first.
+        """Of 20,000 keys every page of a scan has a small part, the last as well as the first.
 
         If this fails, look for a page that begins where the scan began instead of where the cursor is.
         """
@@ -373,7 +373,7 @@ class ScanClauses(Suite):
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_a_long_removal_is_done_in_steps(self, trial: Trial) -> None:
-        """While 10,000 keys are removed, somebody sees some of them gone and others there.
+        """While 20,000 keys are removed, somebody sees some of them gone and others there.
 
         If this fails, look for a removal in one step, on the server or on the event loop, whatever is waited for before or after it.
         """
