@@ -31,6 +31,28 @@ class TestMemoryInRealTime(AdapterSuite):
         return Harness(partial(MemoryAdapter.from_url, url), oracle=MemoryOracle(kept))
 
 
+class TestMemoryWhoseWaitsAreReal(ModelClauses):
+    """Over a clock that is a plain function time is moved, and blocked reads go on in real time: the model has to know."""
+
+    contract = "1"
+
+    def harness(self) -> Harness:
+        clock, url = [1_700_000_000.0], f"memory://{secrets.token_hex(8)}"
+
+        def now() -> float:
+            return clock[0]
+
+        def advance(seconds: float) -> None:
+            clock[0] += seconds
+
+        kept = MemoryAdapter.from_url(url, clock=now)  # the data lives as long as some adapter of this name
+
+        def connect(_: object = kept) -> MemoryAdapter:
+            return MemoryAdapter.from_url(url, clock=now)
+
+        return Harness(connect, advance=advance)
+
+
 class TestMemoryThroughTheRecorder(AdapterSuite):
     contract = "1"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from igniter_store.contract import BackendFailed, Claims, Counters, Entry, ErrorCode, Scan, Streams
 
+from igniter_store_conformance.passing_time import LATE
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.scan import walk
 from igniter_store_conformance.suite import Suite
@@ -324,6 +326,55 @@ class ExpiryClauses(Suite):
             await time.expires(0)
             assert await adapter.mget([expired, kept, claim]) == [b"41" if there else None for there in (renewed, persisted, held)]
             assert await adapter.mget([counted, dropped, taken, released]) == [b"1" if number == 1 else None, None, None, None]
+
+    @clause("KV-7")
+    async def test_after_a_busy_time_nothing_lives_on(self, trial: Trial) -> None:
+        """The program computes while TTLs end, so that no timer runs: the first calls after that find the keys gone all the same.
+
+        If this fails, look for a method that leaves it to a timer on the event loop to take expired keys away.
+        """
+        adapter, passing = trial.adapter, trial.time
+        ttl = 0.05 + passing.granularity
+        keys = trial.keys(["get", "exists", "mget", "ttl", "expire", "persist", "getdel", "delete", "set"])
+        await adapter.mset([Entry(key, b"value", ttl) for key in keys])
+
+        if passing.is_moved:
+            await passing.expires(ttl)
+        else:
+            time.sleep(ttl + LATE + passing.granularity)  # noqa: ASYNC251 - the event loop has to stand still
+
+        assert await adapter.get(keys[0]) is None
+        assert await adapter.exists(keys[1]) is False
+        assert await adapter.mget([keys[2]]) == [None]
+        assert await adapter.ttl(keys[3]) is None
+        assert await adapter.expire(keys[4], 3_000) is False
+        assert await adapter.persist(keys[5]) is False
+        assert await adapter.getdel(keys[6]) is None
+        assert await adapter.delete([keys[7]]) == 0
+        assert await adapter.set(keys[8], b"new", only_if="present") is False
+
+    @clause("KV-16", Counters, Claims)
+    async def test_a_time_that_ends_after_its_key_disturbs_nobody(self, trial: Trial) -> None:
+        """Keys with TTLs are deleted, taken, released and persisted: when their time would be over, other keys still end in theirs.
+
+        If this fails, look for a deadline that stays behind, and for what happens when it comes and there is no key.
+        """
+        adapter, passing = trial.adapter, trial.time
+        deleted, taken, released, persisted, mortal, later = trial.keys(["deleted", "taken", "released", "persisted", "mortal", "later"])
+        await adapter.mset([Entry(key, b"value", passing.ttl) for key in (deleted, taken, released, persisted, mortal)])
+        assert await adapter.delete([deleted]) == 1
+        assert await adapter.getdel(taken) == b"value"
+        assert await adapter.compare_delete(released, b"value") is True
+        assert await adapter.persist(persisted) is True
+
+        await passing.expires(passing.ttl)
+
+        assert await adapter.mget([deleted, taken, released, persisted, mortal]) == [None, None, None, b"value", None]
+        await adapter.set(later, b"value", ttl=passing.ttl)
+        assert await adapter.increment(deleted) == 1
+        assert [await adapter.ttl(key) for key in (deleted, persisted)] == [math.inf, math.inf]
+        await passing.expires(passing.ttl)
+        assert await adapter.mget([deleted, persisted, later]) == [b"1", b"value", None]
 
 
 async def _set(adapter: FullAdapter, key: str, ttl: float) -> None:

@@ -115,6 +115,8 @@ class Harness:
         granularity: seconds to which the backend resolves TTLs, when that is coarser than a millisecond.
         namespace: what every key, channel and stream of the kit begins with. By default a new one for each harness, so that
             no run meets what another has left. Nothing outside is read, written or removed.
+        rewind: sets the backend's clock back by so many seconds, a plain function or a coroutine function; or sets the last ids of streams
+            ahead, which to a stream is the same.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each thing that a backend may allow
@@ -127,6 +129,7 @@ class Harness:
         oracle: Oracle | None = None,
         granularity: float = 0.001,
         namespace: str | None = None,
+        rewind: Advance | None = None,
     ) -> None:
         self.connect = connect
         self.connect_other = connect if connect_other is None else connect_other
@@ -134,6 +137,7 @@ class Harness:
         self.advance = advance
         self.oracle = oracle
         self.granularity = granularity
+        self.rewind = rewind
         self.namespace = f"igniter-conformance-{secrets.token_hex(6)}:" if namespace is None else namespace
 
     def through(self, wrapper: Callable[[Adapter], Adapter]) -> Harness:

@@ -11,6 +11,8 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store_conformance.states import NotExercised
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -34,6 +36,7 @@ class PassingTime:
         self.granularity: Final = harness.granularity
         self.is_moved: Final = harness.advance is not None
         self._advance: Final = harness.advance
+        self._rewind: Final = harness.rewind
         self._moved = 0.0
 
     @property
@@ -54,6 +57,14 @@ class PassingTime:
         if inspect.isawaitable(answer):
             await answer
         self._moved += seconds
+
+    async def goes_back(self, seconds: float) -> None:
+        """Set the backend's clock back. What the test measures by `now` means nothing any more."""
+        if self._rewind is None:
+            raise NotExercised("Harness(rewind=...): a way to set the backend's clock back")
+        answer = self._rewind(seconds)
+        if inspect.isawaitable(answer):
+            await answer
 
     async def expires(self, ttl: float) -> None:
         """Let `ttl` seconds pass from now on, and what a key may live longer."""

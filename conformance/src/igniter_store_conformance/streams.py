@@ -72,6 +72,24 @@ class StreamClauses(Suite):
         assert stored == {added: b"%d" % turn for turn, added in enumerate(ids)}
 
     @clause("STR-1")
+    async def test_ids_grow_when_the_clock_goes_back(self, trial: Trial) -> None:
+        """The clock is set back by an hour: ids go on growing, whichever client appends, and readers get what comes.
+
+        If this fails, look for ids that follow the clock alone: where it is not ahead of the last id, the sequence number goes on.
+        """
+        stream, adapter, other = trial.key(), trial.adapter, await trial.other()
+        ids = await fill(adapter, stream, 3)
+        await adapter.xgroup_create(stream, "group")
+        await adapter.xreadgroup(stream, "group", "consumer")
+
+        await trial.time.goes_back(3_600)
+        later = [await client.xadd(stream, {"field": b"later"}) for client in (adapter, other, adapter)]
+
+        assert sorted({*ids, *later}, key=number_of) == ids + later
+        assert ids_of(await adapter.xrange(stream)) == ids + later
+        assert ids_of(await adapter.xreadgroup(stream, "group", "consumer")) == later
+
+    @clause("STR-1")
     async def test_ids_grow_after_the_last_entry_was_deleted(self, trial: Trial) -> None:
         """The id of a deleted entry, the last one or every one, does not come again, nor does a smaller one.
 

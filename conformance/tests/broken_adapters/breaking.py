@@ -96,8 +96,11 @@ def memory_harness(adapter_class: type[MemoryAdapter] = MemoryAdapter) -> Harnes
     def connect() -> Adapter:
         return adapter_class.from_url(url, clock=clock)
 
+    def rewind(seconds: float) -> None:
+        clock.now -= seconds
+
     kept = adapter_class.from_url(url, clock=clock)  # the data lives as long as some adapter of this name
-    return Harness(connect, advance=clock.advance, oracle=MemoryOracle(kept))
+    return Harness(connect, advance=clock.advance, rewind=rewind, oracle=MemoryOracle(kept))
 
 
 async def others_turn() -> None:

@@ -72,6 +72,18 @@ class IdsOfTheClient(Broken):
         return added
 
 
+class IdsFollowTheClock(Broken):
+    """An id is the clock's milliseconds, with a number behind for those that are equal: it comes again when the clock goes back."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
+        log, now = self._log_or_new(stream), bare(self).milliseconds()
+        if log.last[0] > now:
+            log.last = (now, 0)
+        return await super().xadd(stream, fields, **options)
+
+
 class IdsInSeconds(Broken):
     """Ids begin with seconds."""
 

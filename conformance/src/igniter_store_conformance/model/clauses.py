@@ -95,7 +95,8 @@ _PAUSES: Final = st.lists(st.integers(0, 2), min_size=12, max_size=12)
 def _run_machine(suite: Suite, trial: Trial, kind: type[Machine]) -> None:
     oracle = suite.second_oracle()
     harnesses = [trial.harness, *([] if oracle is None else [oracle])]
-    machine = type(kind.__name__, (kind,), {"harnesses": harnesses, "suite": type(suite), "test": trial})
+    known = {"harnesses": harnesses, "suite": type(suite), "test": trial, "waits_follow": asyncio.run(_waits_follow_time(trial))}
+    machine = type(kind.__name__, (kind,), known)
     seeded = hypothesis.seed(trial.random.getrandbits(32))(machine)
     run_state_machine_as_test(seeded, settings=_settings(trial, 2 * _STEPS))
 
@@ -132,6 +133,23 @@ async def _seconds_a_call(test: Trial) -> float:
     seconds = (time.perf_counter() - began) / calls
     await trial.close()
     return max(seconds, 1e-5)
+
+
+async def _waits_follow_time(test: Trial) -> bool:
+    trial = test.again(test.harness)
+    if not (trial.in_process and trial.time.is_moved and Streams in trial.capabilities):
+        return False
+    await trial.open()
+    stream = trial.key()
+    await trial.adapter.xgroup_create(stream, "group")
+    reading = asyncio.create_task(trial.adapter.xreadgroup(stream, "group", "consumer", block=calls.STEP))
+    await trial.settle()
+    await trial.time.passes(2 * calls.STEP)
+    done, _ = await asyncio.wait({reading}, timeout=0.05)
+    reading.cancel()
+    await asyncio.wait({reading})
+    await trial.close()
+    return bool(done)
 
 
 async def _run_programs(test: Trial, programs: list[list[Call]], pauses: list[int]) -> list[Event]:

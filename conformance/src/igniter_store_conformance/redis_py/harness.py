@@ -28,6 +28,7 @@ def redis_harness(server: Server, *, timeout: float = 5.0, namespace: str | None
         connect=partial(RedisPyAdapter.from_url, server.url, timeout=timeout),
         server=server if server.controllable else None,
         advance=RedisTime(server.direct_url, chosen).advance,
+        rewind=RedisTime(server.direct_url, chosen).rewind,
         oracle=RedisOracle(server.direct_url),
         namespace=chosen,
     )

@@ -37,19 +37,26 @@ class RedisTime:
         Pending entries that were deleted keep their idle times: from Redis 7 on, whatever would change those drops the entries instead.
         Not one atomic step: what is written meanwhile may have seen the time before, or the time after.
         """
-        milliseconds = int(seconds * 1000)  # rounded down, since nothing may be gone before its time
+        # Rounded down, since nothing may be gone before its time.
+        await self._everywhere("advance", int(seconds * 1000))
+
+    async def rewind(self, seconds: float) -> None:
+        """Set the last id of every stream so many seconds ahead: to a stream it is the same as a clock that goes back."""
+        await self._everywhere("rewind", int(seconds * 1000))
+
+    async def _everywhere(self, name: str, milliseconds: int) -> None:
         if not isinstance(self._server, str):
-            await _advance(self._server, self._namespace, milliseconds)
+            await _run(self._server, self._namespace, name, milliseconds)
             return
         redis = client(self._server)
         try:
-            await _advance(redis, self._namespace, milliseconds)
+            await _run(redis, self._namespace, name, milliseconds)
         finally:
             await redis.aclose()
 
 
-async def _advance(redis: Any, namespace: str, milliseconds: int) -> None:
+async def _run(redis: Any, namespace: str, name: str, milliseconds: int) -> None:
     # All keys before any is made older: a scan may give a key twice.
     keys = {key async for key in redis.scan_iter(f"{escape(namespace)}*", count=_STEP)}
     for key in keys:
-        await redis.eval(script("advance"), 1, key, milliseconds)
+        await redis.eval(script(name), 1, key, milliseconds)
