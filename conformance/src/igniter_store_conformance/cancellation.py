@@ -190,11 +190,11 @@ class CancellationClauses(Suite):
         adapter = trial.adapter
         for moment in MOMENTS:
             for step in range(1, _MOST_STEPS):
-                plain, leased, token = trial.keys([f"plain {moment} {step}", f"leased {moment} {step}", f"token {moment} {step}"])
+                plain, leased = trial.keys([f"plain {moment} {step}", f"leased {moment} {step}"])
                 through = 0
                 calls = (
                     partial(adapter.set_nx, plain, b"owner", ttl=3_000),
-                    partial(adapter.acquire, leased, b"owner", 3_000, token_key=token),
+                    partial(adapter.acquire, leased, b"owner", 3_000, token_key=trial.token_key(leased)),
                 )
                 for call in calls:
                     try:

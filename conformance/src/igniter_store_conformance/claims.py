@@ -125,7 +125,7 @@ class ClaimClauses(Suite):
             key = trial.key(f"key-{place}")
             assert await trial.adapter.set_nx(key, owner) is True
             assert await trial.adapter.set_nx(key, b"another") is False
-            assert await trial.adapter.acquire(key, b"another", 3_000, token_key=trial.key("token")) is None
+            assert await trial.adapter.acquire(key, b"another", 3_000, token_key=trial.token_key(key)) is None
             assert await trial.adapter.compare_expire(key, owner + b"x", 3_000) is False
             assert await trial.adapter.compare_expire(key, owner, 3_000) is True
             assert await trial.adapter.compare_delete(key, owner + b"x") is False
@@ -204,7 +204,7 @@ class ClaimClauses(Suite):
 
         If this fails, look for tokens that are taken from a clock that may stand still, or kept with the claim and lost with it.
         """
-        key, counter = trial.key(), trial.key("token")
+        key, counter = trial.key(), trial.token_key(trial.key())
         clients = (trial.adapter, await trial.other())
         tokens: list[int] = []
         for turn in range(10):
@@ -221,7 +221,7 @@ class ClaimClauses(Suite):
 
         If this fails, look for a token that lives and ends with the claim.
         """
-        key, counter, time = trial.key(), trial.key("token"), trial.time
+        key, counter, time = trial.key(), trial.token_key(trial.key()), trial.time
         first = await trial.adapter.acquire(key, b"first", time.ttl, token_key=counter)
         await time.expires(time.ttl)
 
@@ -237,7 +237,7 @@ class ClaimClauses(Suite):
 
         If this fails, look for tokens that are counted in the client.
         """
-        key, counter = trial.key(), trial.key("token")
+        key, counter = trial.key(), trial.token_key(trial.key())
         tokens: list[int | None] = []
         for _ in range(3):
             tokens.append(await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter))
@@ -255,7 +255,7 @@ class ClaimClauses(Suite):
 
         If this fails, look at what the counter begins with: from 1 a forgotten counter would give old tokens again.
         """
-        key, counter, time = trial.key(), trial.key("token"), trial.time
+        key, counter, time = trial.key(), trial.token_key(trial.key()), trial.time
         token = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
         assert token is not None
         assert token > 1_500_000_000_000, "the milliseconds of 2017"
@@ -275,7 +275,7 @@ class ClaimClauses(Suite):
 
         If this fails, look at what the counter begins with.
         """
-        key, counter = trial.key(), trial.key("token")
+        key, counter = trial.key(), trial.token_key(trial.key())
         first = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
         await trial.adapter.delete([key, counter])
         await trial.time.passes(0.01)
@@ -293,7 +293,7 @@ class ClaimClauses(Suite):
 
         If this fails, look for the claim in two places.
         """
-        key, counter, other = trial.key(), trial.key("token"), await trial.other()
+        key, counter, other = trial.key(), trial.token_key(trial.key()), await trial.other()
         assert await trial.adapter.acquire(key, b"first", 3_000, token_key=counter) is not None
 
         for owner in (b"second", b"first"):
@@ -310,7 +310,7 @@ class ClaimClauses(Suite):
 
         If this fails, look at the unit of the TTL of `acquire`.
         """
-        key, counter, adapter = trial.key(), trial.key("token"), trial.adapter
+        key, counter, adapter = trial.key(), trial.token_key(trial.key()), trial.adapter
 
         async def take(ttl: float) -> None:
             await adapter.compare_delete(key, b"second")
@@ -328,7 +328,7 @@ class ClaimClauses(Suite):
 
         If this fails, look for owner bytes that are stored together with the token.
         """
-        key, counter = trial.key(), trial.key("token")
+        key, counter = trial.key(), trial.token_key(trial.key())
         await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
 
         assert await trial.adapter.compare_expire(key, b"stranger", 3_000) is False
@@ -342,7 +342,7 @@ class ClaimClauses(Suite):
 
         If this fails, look for a claim that is taken before its token is counted.
         """
-        key, counter = trial.key(), trial.key("token")
+        key, counter = trial.key(), trial.token_key(trial.key())
         await trial.adapter.set(counter, b"no number")
 
         with pytest.raises(BackendFailed):
@@ -357,7 +357,7 @@ class ClaimClauses(Suite):
 
         If this fails, look for a write that comes before the answer.
         """
-        key, counter, time = trial.key(), trial.key("token"), trial.time
+        key, counter, time = trial.key(), trial.token_key(trial.key()), trial.time
         await trial.adapter.set_nx(key, b"owner", ttl=time.ttl)
 
         assert await trial.adapter.set_nx(key, b"stranger", ttl=3_000) is False
@@ -378,12 +378,12 @@ class ClaimClauses(Suite):
         """
         one, two, value = trial.keys(["one", "two", "value"])
         await trial.adapter.set_nx(one, b"owner 1")
-        await trial.adapter.acquire(two, b"owner 2", 3_000, token_key=trial.key("token"))
+        await trial.adapter.acquire(two, b"owner 2", 3_000, token_key=trial.token_key(two))
         await trial.adapter.set(value, b"somebody")
 
         assert await trial.adapter.mget([one, two]) == [b"owner 1", b"owner 2"]
         assert await trial.adapter.set_nx(value, b"owner") is False
-        assert await trial.adapter.acquire(value, b"owner", 3_000, token_key=trial.key("token")) is None
+        assert await trial.adapter.acquire(value, b"owner", 3_000, token_key=trial.token_key(value)) is None
         assert await trial.adapter.compare_delete(value, b"somebody") is True
 
     @clause("CLM-8", Streams)
@@ -396,7 +396,7 @@ class ClaimClauses(Suite):
         await trial.adapter.xadd(key, {"field": b"1"})
 
         assert await trial.adapter.set_nx(key, b"owner") is False
-        assert await trial.adapter.acquire(key, b"owner", 3_000, token_key=trial.key("token")) is None
+        assert await trial.adapter.acquire(key, b"owner", 3_000, token_key=trial.token_key(key)) is None
         assert await trial.adapter.xlen(key) == 1
 
     @clause("CLM-3", KeyValue, Streams)

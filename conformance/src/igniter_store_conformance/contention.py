@@ -237,7 +237,7 @@ class ContentionClauses(Suite):
 
 async def _fight(trial: Trial, rounds: int) -> History:
     """Twenty callers over three clients, each of which wants the lease some times."""
-    clients, key, counter, history = await trial.clients(3), trial.key(), trial.key("token"), History()
+    clients, key, counter, history = await trial.clients(3), trial.key(), trial.token_key(trial.key()), History()
     wanted = len(clients) * rounds
 
     async def fight(number: int) -> None:

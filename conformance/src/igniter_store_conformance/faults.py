@@ -50,7 +50,7 @@ class FaultClauses(Suite):
         plain, leased = trial.keys(["plain", "leased"])
         calls: list[tuple[str, Callable[[], Awaitable[object]]]] = [
             (plain, lambda: trial.adapter.set_nx(plain, b"owner", ttl=3_000)),
-            (leased, lambda: trial.adapter.acquire(leased, b"owner", 3_000, token_key=trial.key("token"))),
+            (leased, lambda: trial.adapter.acquire(leased, b"owner", 3_000, token_key=trial.token_key(leased))),
         ]
         for key, call in calls:
             async with _cut(proxy, key, "answered"):
@@ -67,7 +67,7 @@ class FaultClauses(Suite):
 
         If this fails, look for claims that are tied to a connection or a session.
         """
-        proxy, key, counter = trial.proxy, trial.key(), trial.key("token")
+        proxy, key, counter = trial.proxy, trial.key(), trial.token_key(trial.key())
         first = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
         await proxy.cut()
         await works_again(trial)

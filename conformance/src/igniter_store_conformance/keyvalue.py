@@ -306,7 +306,7 @@ class KeyValueClauses(Suite):
 
         If this fails, look for the caller's own object in your data.
         """
-        for take in (trial.adapter.set_nx, partial(trial.adapter.acquire, token_key=trial.key("token"))):
+        for take in (trial.adapter.set_nx, partial(trial.adapter.acquire, token_key=trial.token_key(trial.key()))):
             key, owner = trial.key(), bytearray(b"before")
             assert await take(key, owner, ttl=3_000)  # type: ignore[arg-type]  # a caller without a type checker
 

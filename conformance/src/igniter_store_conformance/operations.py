@@ -300,7 +300,7 @@ OPERATIONS: Final = (
         Claims,
         "acquire",
         _claim,
-        lambda a, n: a.acquire(n("free"), b"owner", 3_000, token_key=n("token")),
+        lambda a, n: a.acquire(n("free"), b"owner", 3_000, token_key=n(f"token:{{{n('free')}}}")),
         lambda answer: type(answer) is int and answer > 0,
         _held_or_free,
     ),

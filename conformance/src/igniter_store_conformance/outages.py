@@ -98,7 +98,7 @@ class OutageClauses(Suite):
         async with _stopped(trial):
             calls: list[Callable[[], Any]] = [
                 lambda: trial.adapter.set_nx(key, b"owner", ttl=3_000),
-                lambda: trial.adapter.acquire(key, b"owner", 3_000, token_key=trial.key("token")),
+                lambda: trial.adapter.acquire(key, b"owner", 3_000, token_key=trial.token_key(key)),
                 lambda: trial.adapter.compare_expire(key, b"owner", 3_000),
                 lambda: trial.adapter.compare_delete(key, b"owner"),
                 lambda: trial.adapter.set(key, b"owner", only_if="absent"),

@@ -126,7 +126,7 @@ class ProcessClauses(Suite):
 
         If this fails, look at the step in which the token is counted: it has to be the one that takes the lease.
         """
-        key, counter = trial.key(), trial.key("token")
+        key, counter = trial.key(), trial.token_key(trial.key())
         async with Workers(trial, [(acquire_often, (key, counter, f"process-{number}", 40)) for number in range(_WORKERS)]) as workers:
             answers = await workers.answers()
 

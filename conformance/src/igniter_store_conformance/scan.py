@@ -57,9 +57,9 @@ class ScanClauses(Suite):
         If this fails, look for kinds in tables of their own.
         """
         adapter = trial.adapter
-        value, counter, claim, lease, token, stream, empty = keys = trial.keys(
-            ["value", "counter", "claim", "lease", "token", "stream", "empty"]
-        )
+        keys = trial.keys(["value", "counter", "claim", "lease", "stream", "empty"])
+        value, counter, claim, lease, stream, empty = keys
+        token = trial.token_key(lease)
         await adapter.set(value, b"")
         await adapter.increment(counter)
         await adapter.set_nx(claim, b"owner")
@@ -67,7 +67,7 @@ class ScanClauses(Suite):
         await adapter.xadd(stream, {"field": b"1"})
         await adapter.xgroup_create(empty, "group")
 
-        assert set(await walk(adapter, all_of(trial), 1_000)) == set(keys)
+        assert set(await walk(adapter, all_of(trial), 1_000)) == {*keys, token}
 
     @clause("SCN-1", KeyValue)
     async def test_what_stays_is_given_while_others_come_and_go(self, trial: Trial) -> None:

@@ -143,6 +143,10 @@ class Trial:
         """`key` for each of the names."""
         return [self.key(name) for name in names]
 
+    def token_key(self, key: str) -> str:
+        """Where the fencing tokens of a claim are counted. The braces keep both in one slot of a cluster, as the manager's keys do."""
+        return self.key(f"token:{{{key}}}")
+
     @property
     def prefix(self) -> str:
         """What all names of this test begin with."""

@@ -65,7 +65,7 @@ CLAIM_CALLS: Final = st.one_of(
     call("set_nx", KEYS, OWNERS, ttl=OPTIONAL_TTLS),
     call("compare_delete", KEYS, OWNERS),
     call("compare_expire", KEYS, OWNERS, TTLS),
-    call("acquire", KEYS, OWNERS, TTLS, token_key=st.sampled_from(["token 1", "token 2"])),
+    call("acquire", KEYS, OWNERS, TTLS),
 )
 
 APPEND_CALLS: Final = call(

@@ -221,9 +221,8 @@ class Reference:
         """See the contract."""
         return self.get(key) == owner and self.expire(key, ttl)
 
-    def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> bool | None:
-        """See the contract; True stands for a token."""
-        del token_key  # what it holds is the backend's: its clock, and how often it counted
+    def acquire(self, key: str, owner: bytes, ttl: float) -> bool | None:
+        """See the contract; True stands for a token, which is the backend's: its clock, and how often it counted."""
         return True if self.set_nx(key, owner, ttl=ttl) else None
 
     def delete_prefix(self, prefix: str) -> int:

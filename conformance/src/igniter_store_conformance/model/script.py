@@ -29,6 +29,10 @@ def key(name):
     return harness.namespace + "replay:" + name
 
 
+def token_key(name):
+    return key("token:{{" + key(name) + "}}")
+
+
 async def let_time_pass(seconds):
     if harness.advance is None:
         await asyncio.sleep(seconds)
@@ -73,7 +77,9 @@ class Script:
         first, *rest = arguments
         keyed = _keyed(first)
         written = [keyed, *(self._written(argument) for argument in rest)]
-        written += [f"{option}={_keyed(value) if option == 'token_key' else self._written(value)}" for option, value in options.items()]
+        written += [f"{option}={self._written(value)}" for option, value in options.items()]
+        if name == "acquire":
+            written.append(f"token_key=token_key({first!r})")
         question = f"await answer(adapter.{name}({', '.join(written)}))"
         if name == "xadd" and isinstance(expected, tuple):
             self._names[expected] = f"id_{len(self._names) + 1}"
@@ -103,6 +109,8 @@ class Script:
                     named = [(part[0], part[1]) for part in expected]  # pyright: ignore[reportUnknownVariableType]  # the same
                     return f"assert [(group.name, group.pending) for group in got] == {named!r}, got"
                 return f"assert [entry.id for entry in got] == [{', '.join(self._written(part) for part in parts)}], got"
+            case None | True if name == "acquire":
+                return f"assert (got is None) is {expected is None}, got"
             case None | bool():
                 return f"assert got is {expected}, got"
             case _:

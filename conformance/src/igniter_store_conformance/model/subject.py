@@ -49,7 +49,9 @@ class Subject:
         limit = asyncio.timeout(self.trial.watch.for_one_call)
         try:
             async with limit:
-                answer = await getattr(self.adapter, name)(*self.own_arguments(name, arguments), **self.own_options(options))
+                answer = await getattr(self.adapter, name)(
+                    *self.own_arguments(name, arguments), **self.own_options(name, arguments, options)
+                )
         except StoreError as error:
             return error.code
         except TimeoutError as error:
@@ -59,7 +61,7 @@ class Subject:
         if name == "xadd":
             return self._learned(arguments[0], answer, new_id)
         if name == "acquire":
-            return None if answer is None else self._grown(options["token_key"], answer)
+            return None if answer is None else self._grown(arguments[0], answer)
         return self._told(arguments[0] if arguments and isinstance(arguments[0], str) else "", answer)
 
     def own_arguments(self, name: str, arguments: Sequence[Any]) -> list[Any]:
@@ -68,9 +70,10 @@ class Subject:
             return [[self._own_key(part) for part in arguments[0]]]
         return [self.trial.key(arguments[0]), *(self._own(argument) for argument in arguments[1:])]
 
-    def own_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options with complete keys and real ids."""
-        return {name: self.trial.key(value) if name == "token_key" else self._own(value) for name, value in options.items()}
+    def own_options(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with real ids, and with the key that only the backend is to know."""
+        own = {option: self._own(value) for option, value in options.items()}
+        return own | {"token_key": self.trial.token_key(self.trial.key(arguments[0]))} if name == "acquire" else own
 
     def forget(self, stream: str) -> None:
         """The stream is gone: the next one of its name begins anew."""
@@ -97,11 +100,11 @@ class Subject:
         self._real[new_id] = real
         return new_id
 
-    def _grown(self, token_key: str, token: Any) -> bool:
+    def _grown(self, claim: str, token: Any) -> bool:
         assert type(token) is int, f"acquire returned {token!r}, which is no token"
         if self._numbered:
-            assert token > self._tokens.get(token_key, 0), "acquire returned a token that is not greater than the one before"
-            self._tokens[token_key] = token
+            assert token > self._tokens.get(claim, 0), "acquire returned a token that is not greater than the one before"
+            self._tokens[claim] = token
         return True
 
     def _told(self, stream: str, answer: Any) -> Any:
