@@ -47,19 +47,18 @@ IDLE_TIMES: Final = st.sampled_from([0.0, 0.0, 0.5 * STEP, 1.5 * STEP])
 IDS: Final = st.builds(Newest, st.integers(0, 5))
 BLOCKS: Final = st.sampled_from([0.3 * STEP, 1.3 * STEP])
 
-VALUE_CALLS: Final = st.one_of(
-    call("get", KEYS),
-    call("getdel", KEYS),
+# Apart, since a run may leave one of these out altogether.
+WRITE_CALLS: Final = st.one_of(
     call("set", KEYS, VALUES, ttl=OPTIONAL_TTLS, only_if=st.sampled_from([None, None, "absent", "present"])),
-    call("delete", st.lists(KEYS, max_size=3)),
-    call("exists", KEYS),
-    call("expire", KEYS, TTLS),
-    call("persist", KEYS),
-    call("ttl", KEYS),
-    call("mget", st.lists(KEYS, max_size=4)),
     call("mset", st.lists(st.builds(Entry, KEYS, VALUES, OPTIONAL_TTLS), max_size=3)),
+    call("getdel", KEYS),
+    call("delete", st.lists(KEYS, max_size=3)),
 )
-PREFIX_CALLS: Final = call("delete_prefix", st.sampled_from(["a", "a*", "ab", "b"]))
+LOOK_CALLS: Final = st.one_of(call("get", KEYS), call("exists", KEYS), call("mget", st.lists(KEYS, max_size=4)))
+LIFE_CALLS: Final = st.one_of(call("expire", KEYS, TTLS), call("persist", KEYS), call("ttl", KEYS))
+VALUE_CALLS: Final = WRITE_CALLS | LOOK_CALLS | LIFE_CALLS
+STREAM_UNDER_A_KEY: Final = call("xadd", KEYS, st.just({"f": b"1"}))
+PREFIX_CALLS: Final = call("delete_prefix", st.sampled_from(["a", "a*", "a*", "ab", "ab", "b"]))
 COUNTER_CALLS: Final = call("increment", KEYS, st.sampled_from([1, 0, -3, 2**63 - 1, -(2**63)]), ttl=OPTIONAL_TTLS)
 CLAIM_CALLS: Final = st.one_of(
     call("set_nx", KEYS, OWNERS, ttl=OPTIONAL_TTLS),

@@ -137,9 +137,20 @@ class Machine(RuleBasedStateMachine):
 class KeyMachine(Machine):
     """Values, counters and claims under the same few keys, with a stream now and then."""
 
-    @rule(call=calls.VALUE_CALLS)
-    def use_a_value(self, call: Call) -> None:
-        """Any call of `KeyValue`."""
+    @rule(call=calls.WRITE_CALLS | calls.STREAM_UNDER_A_KEY)
+    def write(self, call: Call) -> None:
+        """A value comes or goes, or another kind takes its place."""
+        if self.has(Streams) or call.name != "xadd":
+            self.ask(call.name, *call.arguments, **call.options)
+
+    @rule(call=calls.LOOK_CALLS)
+    def look(self, call: Call) -> None:
+        """Values are read."""
+        self.ask(call.name, *call.arguments, **call.options)
+
+    @rule(call=calls.LIFE_CALLS)
+    def give_or_take_time(self, call: Call) -> None:
+        """TTLs are set, removed and read."""
         self.ask(call.name, *call.arguments, **call.options)
 
     @precondition(lambda self: self.has(Counters))
@@ -154,12 +165,6 @@ class KeyMachine(Machine):
     def claim(self, call: Call) -> None:
         """Any call of `Claims`."""
         self.ask(call.name, *call.arguments, **call.options)
-
-    @precondition(lambda self: self.has(Streams))
-    @rule(key=calls.KEYS)
-    def make_a_stream(self, key: str) -> None:
-        """Another kind under the same name."""
-        self.ask("xadd", key, {"f": b"1"})
 
     @precondition(lambda self: self.has(Scan))
     @rule(call=calls.PREFIX_CALLS)
