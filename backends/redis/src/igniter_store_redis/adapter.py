@@ -5,115 +5,145 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import urlsplit
 
-from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.sentinel import SentinelConnectionPool
 
 from igniter_store_redis.claims import RedisClaims
+from igniter_store_redis.cluster import Cluster
 from igniter_store_redis.connecting import Connector
 from igniter_store_redis.counters import RedisCounters
 from igniter_store_redis.errors import NAME, misconfigured
 from igniter_store_redis.keyvalue import RedisKeyValue
-from igniter_store_redis.line import Line
 from igniter_store_redis.pubsub import Listener, RedisPubSub
 from igniter_store_redis.scan import RedisScan
+from igniter_store_redis.server import Server
 from igniter_store_redis.streams import RedisStreams
-from igniter_store_redis.waiting import Waiters
+from igniter_store_redis.urls import client_of
 
 if TYPE_CHECKING:
     from typing import Self
 
-_SCHEMES: Final = ("redis://", "rediss://", "unix://")
-_LOOKS_LIKE: Final = (
-    "The URL can't be used. It looks like redis://user:password@host:6379/0, where the database is a number and the query has what "
-    "redis-py knows; rediss:// for TLS, unix:///path?db=0 for a socket."
-)
+    from igniter_store_redis.commands import Commands
+
 _TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 5.0
+_CONNECTIONS: Final = 2
 _LONGEST: Final = 1e6  # seconds: more is a mistake of units
+_OPTIONS: Final = ("timeout", "connect_timeout", "connections")
 
 
 class RedisAdapter(RedisKeyValue, RedisCounters, RedisClaims, RedisPubSub, RedisStreams, RedisScan):
-    """Every capability on one Redis or Valkey server, 6.2 or newer.
+    """Every capability on Redis or Valkey, 6.2 or newer: one server, whichever Sentinel names, or a cluster.
 
     Calls that are made in one turn of the event loop share one write on one connection. Subscriptions have a connection of their own, and
     so has each read that waits.
 
+    On a cluster, a call for many keys is one command for each slot, and atomic within each of them; `acquire` needs its claim and the
+    counter of its tokens in one slot, as the manager's keys are.
+
     Args:
-        client: a client of redis-py. Its settings are used, its connections are not, and it stays open (LIF-6).
+        client: a client of redis-py. Its settings are used, its connections are not, and it stays open (LIF-6); of a cluster's client also
+            what it knows of the nodes, and the connections on which it finds that out.
         timeout: seconds that an answer may take, beyond the time that a waiting read waits.
         connect_timeout: seconds that connecting and logging in may take.
+        connections: how many may be open to a server for commands that don't wait. The second one is opened once the first is busy with
+            a large value or with more commands than it takes.
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something else than a client, or a timeout that is no time.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something else than a client, or an option that makes no sense.
     """
 
     name: ClassVar[str] = NAME
+    _commands: Commands
 
-    def __init__(self, client: Redis, *, timeout: float = _TIMEOUT, connect_timeout: float = _CONNECT_TIMEOUT) -> None:
-        if not isinstance(client, Redis):
-            raise misconfigured(f"RedisAdapter takes a redis.asyncio.Redis, and got {_article(client)}. For a URL there is from_url().")
+    def __init__(
+        self,
+        client: Redis | RedisCluster,
+        *,
+        timeout: float = _TIMEOUT,
+        connect_timeout: float = _CONNECT_TIMEOUT,
+        connections: int = _CONNECTIONS,
+    ) -> None:
+        given: object = client
+        if not isinstance(given, (Redis, RedisCluster)):
+            kinds = "a redis.asyncio.Redis or RedisCluster"
+            raise misconfigured(f"RedisAdapter takes {kinds}, and got {_article(client)}. For a URL there is from_url().")
         for option, value in (("timeout", timeout), ("connect_timeout", connect_timeout)):
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _LONGEST:
                 raise misconfigured(f"{option} is a number of seconds above 0.")
-        connector = Connector(client.connection_pool, connect_timeout)
-        self._line = Line(connector, timeout)
-        self._waiters = Waiters(connector, timeout)
-        self._listener = Listener(connector, timeout)
+        if type(connections) is not int or connections < 1:
+            raise misconfigured("connections is a number of 1 or more.")
+        self._made: Redis | RedisCluster | None = None
         self._changing = asyncio.Lock()
+        if isinstance(client, RedisCluster):
+            self._commands = cluster = Cluster(client, timeout, connect_timeout, connections)
+            self._listener = Listener(cluster, timeout)
+        else:
+            connector = Connector(client.connection_pool.make_connection, connect_timeout)
+            self._commands = Server(connector, timeout, connections)
+            self._listener = Listener(connector, timeout)
 
     @classmethod
-    def from_url(cls, url: str, *, timeout: float = _TIMEOUT, connect_timeout: float = _CONNECT_TIMEOUT, **unknown: Any) -> Self:
-        """An adapter for `redis://[user:password@]host[:port][/database]`, rediss:// for TLS, or unix:///path?db=0.
+    def from_url(
+        cls,
+        url: str,
+        *,
+        timeout: float = _TIMEOUT,
+        connect_timeout: float = _CONNECT_TIMEOUT,
+        connections: int = _CONNECTIONS,
+        **unknown: Any,
+    ) -> Self:
+        """An adapter for `redis://[user:password@]host[:port][/database]`, with several hosts where there are several.
 
-        The query may hold what redis-py knows, such as `ssl_ca_certs` or `client_name`.
+        Args:
+            url: redis://; rediss:// for TLS; unix:///path?db=0; redis+sentinel://host:port,host:port/service[/database], where the
+                sentinels' own user and password are `sentinel_username` and `sentinel_password` of the query;
+                redis+cluster://host:port,host:port; the last two also with rediss. The query may hold what redis-py knows, such as
+                `ssl_ca_certs` or `client_name`.
+            timeout: as for the class.
+            connect_timeout: as for the class.
+            connections: as for the class.
+            unknown: nothing; a misspelt option is refused.
         """
         if unknown:
-            raise misconfigured(f"The Redis backend has no option {min(unknown)!r}; it has timeout and connect_timeout.")
-        if not url.startswith(_SCHEMES):
-            raise misconfigured(_LOOKS_LIKE)
-        _check_path(url)
-        untyped: Any = ConnectionPool
-        try:
-            pool = untyped.from_url(url, protocol=2, socket_timeout=None, retry=Retry(NoBackoff(), 0), health_check_interval=0)
-            pool.make_connection()
-        except (ValueError, TypeError):  # its message may show a password
-            raise misconfigured(_LOOKS_LIKE) from None
-        return cls(Redis(connection_pool=pool), timeout=timeout, connect_timeout=connect_timeout)
+            raise misconfigured(f"The Redis backend has no option {min(unknown)!r}; it has {', '.join(_OPTIONS)}.")
+        adapter = cls(client := client_of(url, connect_timeout), timeout=timeout, connect_timeout=connect_timeout, connections=connections)
+        adapter._made = client
+        return adapter
 
     async def open(self) -> None:
         async with self._changing:
             if self.is_open:
                 return
-            await self._line.open()
-            self._waiters.open()
+            try:
+                await self._commands.open()
+            except BaseException:
+                await self._close_client()
+                raise
             self._listener.open()
             self.is_open = True
 
     async def close(self) -> None:
         async with self._changing:
             self.is_open = False
-            self._waiters.close()
             await self._listener.close()
-            await self._line.close()
+            await self._commands.close()
+            await self._close_client()
 
     async def ping(self) -> float:
         began = time.perf_counter()
-        await self._line.ask("PING")
+        await self._commands.ping()
         return time.perf_counter() - began
 
-
-def _check_path(url: str) -> None:
-    # redis-py takes what is no number for database 0, and an empty path of a socket for one.
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise misconfigured(_LOOKS_LIKE) from None
-    path = parts.path.strip("/")
-    if not path if parts.scheme == "unix" else path and not path.isdecimal():
-        raise misconfigured(_LOOKS_LIKE)
+    async def _close_client(self) -> None:
+        """Close what redis-py has opened to find the servers; it opens it again when it is asked again."""
+        if isinstance(self._made, RedisCluster):
+            for nodes in ("nodes_cache", "startup_nodes"):
+                await self._made.nodes_manager.aclose(nodes)
+        elif self._made is not None and isinstance(self._made.connection_pool, SentinelConnectionPool):
+            untyped: Any = self._made
+            await untyped.connection_pool.sentinel_manager.aclose()
 
 
 def _article(thing: object) -> str:

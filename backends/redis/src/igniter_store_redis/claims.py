@@ -9,24 +9,24 @@ from igniter_store.contract import TOKEN_LIFETIME, Claims
 from igniter_store_redis.keyvalue import milliseconds
 
 if TYPE_CHECKING:
-    from igniter_store_redis.line import Line
+    from igniter_store_redis.commands import Commands
 
 
 class RedisClaims(Claims):
-    """`Claims` on a line."""
+    """`Claims` on commands."""
 
-    _line: Line
+    _commands: Commands
 
     async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
         life: list[Any] = [] if ttl is None else ["PX", milliseconds(ttl)]
-        return await self._line.tell("SET", key, owner, "NX", *life) is not None
+        return await self._commands.tell("SET", key, owner, "NX", *life) is not None
 
     async def compare_delete(self, key: str, owner: bytes) -> bool:
-        return bool(await self._line.run("compare_delete", [key], owner))
+        return bool(await self._commands.run("compare_delete", [key], owner))
 
     async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
-        return bool(await self._line.run("compare_expire", [key], owner, milliseconds(ttl)))
+        return bool(await self._commands.run("compare_expire", [key], owner, milliseconds(ttl)))
 
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
-        token = await self._line.run("acquire", [key, token_key], owner, milliseconds(ttl), milliseconds(TOKEN_LIFETIME))
+        token = await self._commands.run("acquire", [key, token_key], owner, milliseconds(ttl), milliseconds(TOKEN_LIFETIME))
         return None if token is None else int(token)

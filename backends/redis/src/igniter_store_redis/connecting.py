@@ -20,15 +20,15 @@ class Connector:
     """Makes connections to one server, or to whichever Sentinel names.
 
     Args:
-        pool: redis-py's, of the user's client or of ours; used for what it knows, never for its connections.
+        make: makes a connection of redis-py that isn't connected yet: that of a pool, for what it knows.
         timeout: seconds that connecting and logging in may take.
     """
 
-    def __init__(self, pool: Any, timeout: float) -> None:
-        self._pool: Final = pool
+    def __init__(self, make: Callable[[], Any], timeout: float) -> None:
+        self._make: Final = make
         self._timeout: Final = timeout
 
-    async def multiplexed(self, patience: float, on_lost: Callable[[], None]) -> Multiplexer:
+    async def multiplexed(self, patience: float, on_lost: Callable[[Multiplexer], None]) -> Multiplexer:
         """A connection for commands, whose answers may take `patience` seconds; see `Multiplexer`."""
         writer = await self._connected()
         multiplexer = Multiplexer(writer.transport, patience, on_lost)
@@ -44,7 +44,8 @@ class Connector:
 
     async def _connected(self) -> Any:
         """The writer of a connection, which has to live as long as its transport: Python 3.12's closes that when it is collected."""
-        connection = self._pool.make_connection()
+        connection = self._make()
+        connection.protocol = 2  # what we read; a client of somebody else may speak 3
         try:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()

@@ -10,20 +10,20 @@ from igniter_store_redis.errors import NAME
 from igniter_store_redis.keyvalue import milliseconds
 
 if TYPE_CHECKING:
-    from igniter_store_redis.line import Line
+    from igniter_store_redis.commands import Commands
 
 
 class RedisCounters(Counters):
-    """`Counters` on a line."""
+    """`Counters` on commands."""
 
-    _line: Line
+    _commands: Commands
 
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
         code = ErrorCode.STORE_INCREMENT_FAILED
         try:
             if ttl is None:
-                return int(await self._line.tell("INCRBY", key, delta, code=code))
-            return int(await self._line.run("increment", [key], delta, milliseconds(ttl), code=code))
+                return int(await self._commands.tell("INCRBY", key, delta, code=code))
+            return int(await self._commands.run("increment", [key], delta, milliseconds(ttl), code=code))
         except StoreError as error:
             if error.details.get("word") == "WRONGTYPE":
                 message = "The key holds something that is no integer. Count under another key, or delete this one first."

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from igniter_store.contract import Condition, Entry, KeyValue
+from igniter_store.contract import Condition, Entry, KeyValue, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
-    from igniter_store_redis.line import Line
+    from igniter_store_redis.commands import Commands
 
+
+T = TypeVar("T")
 
 _NO_KEY: Final = -2  # what PTTL says; -1 is no TTL
 
@@ -22,60 +25,87 @@ def milliseconds(seconds: float) -> int:
 
 
 class RedisKeyValue(KeyValue):
-    """`KeyValue` on a line."""
+    """`KeyValue` on commands."""
 
-    _line: Line
+    _commands: Commands
 
     async def get(self, key: str) -> bytes | None:
-        value: bytes | None = await self._line.ask("GET", key)
+        value: bytes | None = await self._commands.ask("GET", key)
         return value
 
     async def getdel(self, key: str) -> bytes | None:
-        value: bytes | None = await self._line.tell("GETDEL", key)
+        value: bytes | None = await self._commands.tell("GETDEL", key)
         return value
 
     async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
         if ttl is None and only_if is None:
-            await self._line.tell("SET", key, value)
+            await self._commands.tell("SET", key, value)
             return True
         words: list[Any] = ["SET", key, value]
         if ttl is not None:
             words += ["PX", milliseconds(ttl)]
         if only_if is not None:
             words += ["NX" if only_if == "absent" else "XX"]
-        return await self._line.tell(*words) is not None
+        return await self._commands.tell(*words) is not None
 
     async def delete(self, keys: Sequence[str]) -> int:
-        self._line.require_open()
-        return int(await self._line.tell("DEL", *keys)) if keys else 0
+        commands = self._commands
+        commands.require_open()
+        removing = [commands.tell("DEL", *[keys[place] for place in group]) for group in commands.together(keys)]
+        return sum(await all_of(removing, write=True))
 
     async def exists(self, key: str) -> bool:
-        return bool(await self._line.ask("EXISTS", key))
+        return bool(await self._commands.ask("EXISTS", key))
 
     async def expire(self, key: str, ttl: float) -> bool:
-        return bool(await self._line.tell("PEXPIRE", key, milliseconds(ttl)))
+        return bool(await self._commands.tell("PEXPIRE", key, milliseconds(ttl)))
 
     async def persist(self, key: str) -> bool:
-        return bool(await self._line.tell("PERSIST", key))
+        return bool(await self._commands.tell("PERSIST", key))
 
     async def ttl(self, key: str) -> float | None:
-        left: int = await self._line.ask("PTTL", key)
+        left: int = await self._commands.ask("PTTL", key)
         if left == _NO_KEY:
             return None
         # 0 is what a key answers in its last millisecond.
         return math.inf if left == -1 else max(left, 1) / 1000
 
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        self._line.require_open()
-        values: list[bytes | None] = await self._line.ask("MGET", *keys) if keys else []
+        commands = self._commands
+        commands.require_open()
+        groups = commands.together(keys)
+        if len(groups) == 1:
+            alone: list[bytes | None] = await commands.ask("MGET", *keys)
+            return alone
+        found = await all_of([commands.ask("MGET", *[keys[place] for place in group]) for group in groups], write=False)
+        values: list[bytes | None] = [None] * len(keys)
+        for group, answer in zip(groups, found, strict=True):
+            for place, value in zip(group, answer, strict=True):
+                values[place] = value
         return values
 
     async def mset(self, entries: Sequence[Entry]) -> None:
-        self._line.require_open()
-        if not entries:
-            return
+        commands = self._commands
+        commands.require_open()
+        groups = commands.together([entry.key for entry in entries])
+        await all_of([self._mset([entries[place] for place in group]) for group in groups], write=True)
+
+    async def _mset(self, entries: Sequence[Entry]) -> None:
         if all(entry.ttl is None for entry in entries):
-            await self._line.tell("MSET", *[word for entry in entries for word in (entry.key, entry.value)])
+            await self._commands.tell("MSET", *[word for entry in entries for word in (entry.key, entry.value)])
             return
         arguments = [word for entry in entries for word in (entry.value, "" if entry.ttl is None else milliseconds(entry.ttl))]
-        await self._line.run("mset", [entry.key for entry in entries], *arguments)
+        await self._commands.run("mset", [entry.key for entry in entries], *arguments)
+
+
+async def all_of(calls: Sequence[Coroutine[Any, Any, T]], *, write: bool) -> list[T]:
+    """The answers of all, or the first error once all are through; when they `write`, it says whether some have."""
+    if len(calls) == 1:
+        return [await calls[0]]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    error = next((answer for answer in answers if isinstance(answer, BaseException)), None)
+    if write and isinstance(error, StoreError):
+        error.maybe_applied = any(not isinstance(answer, StoreError) or answer.maybe_applied for answer in answers)
+    if error is not None:
+        raise error
+    return [answer for answer in answers if not isinstance(answer, BaseException)]

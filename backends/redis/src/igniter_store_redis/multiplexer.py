@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MOST_WAITING: Final = 50_000  # commands without an answer; more callers wait until half of them have theirs
+_LARGE: Final = 262_144  # bytes of one answer, after which others should not queue up behind it
 _NOTHING: Final = object()
 
 _untyped: Any = hiredis  # of pack_command it says half
@@ -65,15 +66,15 @@ class Multiplexer(asyncio.Protocol):
     Args:
         transport: nothing may be on its way on it.
         timeout: seconds that an answer may take.
-        on_lost: called once, when the connection is gone, whoever has ended it.
+        on_lost: called once with this, when the connection is gone, whoever has ended it.
 
     Attributes:
         is_live: False once the connection is gone; what is asked then is lost.
-        is_full: True while callers should wait for `room`.
+        is_full: True while callers should go elsewhere or wait for `room`: there are too many of them, or a large value is on its way.
         kept: what has to live as long as the connection.
     """
 
-    def __init__(self, transport: asyncio.Transport, timeout: float, on_lost: Callable[[], None]) -> None:
+    def __init__(self, transport: asyncio.Transport, timeout: float, on_lost: Callable[[Multiplexer], None]) -> None:
         self.is_live = True
         self.is_full = False
         self.kept: object = None
@@ -89,6 +90,8 @@ class Multiplexer(asyncio.Protocol):
         self._answered = 0
         self._heard_at = self._loop.time()
         self._is_paused = False
+        self._is_retired = False
+        self._unanswered_bytes = 0
         self._watching: asyncio.TimerHandle | None = None
         self._room: asyncio.Future[None] | None = None
         transport.set_protocol(self)
@@ -119,6 +122,12 @@ class Multiplexer(asyncio.Protocol):
                 self._room = self._loop.create_future()
             await asyncio.shield(self._room)
 
+    def retire(self) -> None:
+        """Close the connection once everything that was asked is answered."""
+        self._is_retired = True
+        if not self._waiting:
+            self.shut()
+
     def shut(self) -> None:
         """Close the connection; whoever waits for an answer gets `Shut`."""
         self._end(Shut, Shut)
@@ -141,8 +150,16 @@ class Multiplexer(asyncio.Protocol):
             if not future.done():
                 future.set_result(answer)
         self._answered += answered
-        if self.is_full and not self._is_paused and len(waiting) < _MOST_WAITING // 2:
-            self._make_room()
+        if answered:
+            self._unanswered_bytes = 0
+            if self.is_full:
+                self._look_for_room(_MOST_WAITING // 2)
+            if self._is_retired and not waiting:
+                self.shut()
+        else:
+            self._unanswered_bytes += len(data)
+            if self._unanswered_bytes > _LARGE:
+                self.is_full = True
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
@@ -151,8 +168,7 @@ class Multiplexer(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The transport's buffer has room again."""
         self._is_paused = False
-        if len(self._waiting) < _MOST_WAITING:
-            self._make_room()
+        self._look_for_room(_MOST_WAITING)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits."""
@@ -203,7 +219,11 @@ class Multiplexer(asyncio.Protocol):
                 future.set_result(sent() if place < on_their_way else unsent())
         self._waiting.clear()
         self._make_room()
-        self._on_lost()
+        self._on_lost(self)
+
+    def _look_for_room(self, most: int) -> None:
+        if not self._is_paused and self._unanswered_bytes <= _LARGE and len(self._waiting) < most:
+            self._make_room()
 
     def _make_room(self) -> None:
         self.is_full = False

@@ -24,8 +24,9 @@ from igniter_store_redis.multiplexer import Late, Lost, Refused, Shut, Trouble
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from igniter_store_redis.cluster import Cluster
+    from igniter_store_redis.commands import Commands
     from igniter_store_redis.connecting import Connector
-    from igniter_store_redis.line import Line
     from igniter_store_redis.link import Link
 
 _FIRST_PAUSE: Final = 0.02  # seconds between attempts to get a connection back; each twice the one before
@@ -77,7 +78,7 @@ class Listener:
         timeout: seconds that a confirmation may take.
     """
 
-    def __init__(self, connector: Connector, timeout: float) -> None:
+    def __init__(self, connector: Connector | Cluster, timeout: float) -> None:
         self._connector: Final = connector
         self._timeout: Final = timeout
         self._table: dict[_Name, list[RedisSubscription]] = {}
@@ -266,13 +267,13 @@ def _text(name: bytes) -> str:
 
 
 class RedisPubSub(PubSub):
-    """`PubSub` on a line and a listener."""
+    """`PubSub` on commands and a listener."""
 
-    _line: Line
+    _commands: Commands
     _listener: Listener
 
     async def publish(self, channel: str, payload: bytes) -> int:
-        return int(await self._line.tell("PUBLISH", channel, payload, code=ErrorCode.STORE_PUBLISH_FAILED))
+        return int(await self._commands.tell("PUBLISH", channel, payload, code=ErrorCode.STORE_PUBLISH_FAILED))
 
     async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
         return await self._added((b"SUBSCRIBE", channel), callback, on_gap)

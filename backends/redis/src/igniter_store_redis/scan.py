@@ -11,31 +11,33 @@ from typing import TYPE_CHECKING, Final
 from igniter_store.contract import START, ErrorCode, Scan, ScanPage, escape, store_error
 
 from igniter_store_redis.errors import NAME
+from igniter_store_redis.keyvalue import all_of
 
 if TYPE_CHECKING:
-    from igniter_store_redis.line import Line
+    from igniter_store_redis.commands import Commands
 
 _STEP: Final = 1000  # keys that delete_prefix looks at in one trip
 
 
 class RedisScan(Scan):
-    """`Scan` on a line."""
+    """`Scan` on commands."""
 
-    _line: Line
+    _commands: Commands
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        words = ("SCAN", _opened(cursor), "MATCH", pattern, "COUNT", count)
-        following, keys = await self._line.ask(*words, code=ErrorCode.STORE_SCAN_FAILED)
+        following, keys = await self._commands.scan(_opened(cursor), pattern, count, ErrorCode.STORE_SCAN_FAILED)
         # Keys of others may be no UTF-8; they must not spoil the page.
-        return ScanPage(_sealed(following.decode()), [key.decode("utf-8", "surrogateescape") for key in keys])
+        return ScanPage(_sealed(following), [key.decode("utf-8", "surrogateescape") for key in keys])
 
     async def delete_prefix(self, prefix: str) -> int:
-        deleted, cursor = 0, START.encode()
+        commands, pattern = self._commands, f"{escape(prefix)}*"
+        deleted, cursor = 0, START
         while True:
-            cursor, keys = await self._line.ask("SCAN", cursor, "MATCH", f"{escape(prefix)}*", "COUNT", _STEP)
-            if keys:
-                deleted += await self._line.tell("UNLINK", *keys)
-            if cursor == START.encode():
+            cursor, keys = await commands.scan(cursor, pattern, _STEP, ErrorCode.STORE_OPERATION_FAILED)
+            removing = [commands.tell("UNLINK", *[keys[place] for place in group]) for group in commands.together(keys)]
+            removed: list[int] = await all_of(removing, write=True)
+            deleted += sum(removed)
+            if cursor == START:
                 return deleted
 
 
@@ -44,8 +46,8 @@ def _sealed(cursor: str) -> str:
 
 
 def _opened(cursor: str) -> str:
-    number = cursor.partition("-")[0]
-    if _sealed(number) != cursor:
+    own = cursor if cursor == START else cursor.rpartition("-")[0]
+    if _sealed(own) != cursor:
         message = 'No scan gives such a cursor. Go on with the cursor of the page before, or begin again with "0".'
         raise store_error(ErrorCode.STORE_SCAN_FAILED, message, backend=NAME)
-    return number
+    return own

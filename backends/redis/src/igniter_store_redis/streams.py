@@ -17,8 +17,7 @@ from igniter_store_redis.errors import malformed_id
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from igniter_store_redis.line import Line
-    from igniter_store_redis.waiting import Waiters
+    from igniter_store_redis.commands import Commands
 
 _PAGE: Final = 500  # pending entries in one trip
 # Seconds that a reader waits at the server before it asks again: Redis 6.2 doesn't wake a reader whose stream is deleted.
@@ -26,40 +25,39 @@ _SLICE: Final = 0.5
 
 
 class RedisStreams(Streams):
-    """`Streams` on a line."""
+    """`Streams` on commands."""
 
-    _line: Line
-    _waiters: Waiters
+    _commands: Commands
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
         limit = [] if max_len is None else ["MAXLEN", _sign(approximate=approximate), max_len]
-        added: bytes = await self._line.tell("XADD", stream, *limit, "*", *[word for pair in fields.items() for word in pair])
+        added: bytes = await self._commands.tell("XADD", stream, *limit, "*", *[word for pair in fields.items() for word in pair])
         return added.decode()
 
     async def xlen(self, stream: str) -> int:
-        return int(await self._line.ask("XLEN", stream))
+        return int(await self._commands.ask("XLEN", stream))
 
     async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
-        return int(await self._line.tell("XTRIM", stream, "MAXLEN", _sign(approximate=approximate), max_len))
+        return int(await self._commands.tell("XTRIM", stream, "MAXLEN", _sign(approximate=approximate), max_len))
 
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
         _check(ids, ErrorCode.STORE_OPERATION_FAILED)
-        return int(await self._line.tell("XDEL", stream, *ids)) if ids else await self._none_of(stream)
+        return int(await self._commands.tell("XDEL", stream, *ids)) if ids else await self._none_of(stream)
 
     async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
         _check_bounds(start, end)
-        return _entries(await self._line.ask("XRANGE", stream, start, end, *_count(count), code=ErrorCode.STORE_STREAM_READ_FAILED))
+        return _entries(await self._commands.ask("XRANGE", stream, start, end, *_count(count), code=ErrorCode.STORE_STREAM_READ_FAILED))
 
     async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
         _check_bounds(start, end)
-        return _entries(await self._line.ask("XREVRANGE", stream, end, start, *_count(count), code=ErrorCode.STORE_STREAM_READ_FAILED))
+        return _entries(await self._commands.ask("XREVRANGE", stream, end, start, *_count(count), code=ErrorCode.STORE_STREAM_READ_FAILED))
 
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
         code = ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED
         if start != "$":
             _check([start], code)
         try:
-            await self._line.tell("XGROUP", "CREATE", stream, group, start, "MKSTREAM", code=code)
+            await self._commands.tell("XGROUP", "CREATE", stream, group, start, "MKSTREAM", code=code)
         except StoreError as error:
             if error.details.get("word") == "BUSYGROUP":
                 return False
@@ -67,7 +65,7 @@ class RedisStreams(Streams):
         return True
 
     async def xgroup_destroy(self, stream: str, group: str) -> bool:
-        return bool(await self._line.run("xgroup_destroy", [stream], group))
+        return bool(await self._commands.run("xgroup_destroy", [stream], group))
 
     async def xreadgroup(  # noqa: PLR0913 - the contract's
         self,
@@ -83,16 +81,16 @@ class RedisStreams(Streams):
         if history:
             return await self._history(reader, stream, count)
         if not block:
-            return _of_stream(await self._line.tell(*reader, *_count(count), "STREAMS", stream, ">"))
+            return _of_stream(await self._commands.tell(*reader, *_count(count), "STREAMS", stream, ">"))
         return await self._blocking((*reader, *_count(count)), stream, block)
 
     async def xgroups(self, stream: str) -> list[GroupInfo]:
-        groups = [_group(flat) for flat in await self._line.see("xgroups", [stream])]
+        groups = [_group(flat) for flat in await self._commands.see("xgroups", [stream])]
         return sorted(groups, key=lambda group: group.name)
 
     async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
         _check(ids, ErrorCode.STORE_STREAM_ACK_FAILED)
-        return int(await self._line.tell("XACK", stream, group, *ids)) if ids else await self._none_of(stream)
+        return int(await self._commands.tell("XACK", stream, group, *ids)) if ids else await self._none_of(stream)
 
     async def xpending(
         self,
@@ -109,7 +107,7 @@ class RedisStreams(Streams):
         start = "-"
         while True:
             wanted = _PAGE if count is None else min(_PAGE, count - len(found))
-            page = await self._line.ask("XPENDING", stream, group, *idle, start, "+", wanted, *whose)
+            page = await self._commands.ask("XPENDING", stream, group, *idle, start, "+", wanted, *whose)
             found += [_pending(flat) for flat in page]
             if len(page) < wanted or len(found) == count:
                 return found
@@ -121,7 +119,7 @@ class RedisStreams(Streams):
         start = "-"
         while True:
             wanted = _PAGE if count is None else count - len(claimed)
-            last, entries = await self._line.run("xautoclaim", [stream], group, consumer, idle, start, _PAGE, wanted)
+            last, entries = await self._commands.run("xautoclaim", [stream], group, consumer, idle, start, _PAGE, wanted)
             claimed += _entries(entries)
             if not last or len(claimed) == count:
                 return claimed
@@ -138,20 +136,20 @@ class RedisStreams(Streams):
         while True:
             wanted = None if count is None else count - len(found)
             # Kept for the ids: deleted entries are listed without fields, and are left out only after they were counted.
-            page: list[Any] = _listed(await self._line.tell(*reader, *_count(wanted), "STREAMS", stream, start))
+            page: list[Any] = _listed(await self._commands.tell(*reader, *_count(wanted), "STREAMS", stream, start))
             found += _entries(page)
             if count is None or not page or len(found) == count:
                 return found
             start = page[-1][0].decode()
 
     async def _blocking(self, reader: tuple[Any, ...], stream: str, block: float) -> list[StreamEntry]:
-        self._line.require_open()
+        self._commands.require_open()
         loop = asyncio.get_running_loop()
         end = loop.time() + block
         while True:
             left = end - loop.time()
             wait = max(0.001, min(left, _SLICE))
-            answer = await self._waiters.ask(*reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">")
+            answer = await self._commands.wait(*reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">")
             if answer is not None or left <= _SLICE:
                 return _of_stream(answer)
 

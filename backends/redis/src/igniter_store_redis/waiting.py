@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract import ErrorCode
 from redis.exceptions import RedisError
 
-from igniter_store_redis.errors import closed, failure, not_reached
-from igniter_store_redis.multiplexer import Shut, Trouble
+from igniter_store_redis.errors import closed, not_reached
+from igniter_store_redis.multiplexer import Refused
 
 if TYPE_CHECKING:
     from igniter_store_redis.connecting import Connector
@@ -51,26 +50,24 @@ class Waiters:
         for task in self._connecting:
             task.cancel()
 
-    async def ask(self, *words: Any) -> Any:
-        """The answer to a command that waits at the server for less than the timeout.
-
-        A lost connection ends the wait: what was on its way is pending now, and only its consumer's history gives it again.
-        """
+    async def ask(self, words: tuple[Any, ...], *, is_asking: bool) -> Any:
+        """The answer to a command that waits at the server for less than the timeout, or what came instead of it; see `Server.attempt`."""
         multiplexer = await self._taken()
         self._busy.add(multiplexer)
         try:
+            if is_asking:
+                multiplexer.ask(("ASKING",))
             answer = await multiplexer.ask(words)
         except BaseException:
             multiplexer.shut()
             raise
         finally:
             self._busy.discard(multiplexer)
-        if multiplexer.is_live and self._is_open and len(self._idle) < _MOST_IDLE:
+        is_welcome = not isinstance(answer, Refused)  # a server that refused may have become a replica
+        if is_welcome and multiplexer.is_live and self._is_open and len(self._idle) < _MOST_IDLE:
             self._idle.append(multiplexer)
         else:
             multiplexer.shut()
-        if isinstance(answer, Trouble):
-            raise failure(answer if self._is_open else Shut(), ErrorCode.STORE_OPERATION_FAILED, self._timeout, writes=True) from answer
         return answer
 
     async def _taken(self) -> Multiplexer:
@@ -96,5 +93,5 @@ class Waiters:
         return multiplexer
 
 
-def _nothing() -> None:
+def _nothing(_: Multiplexer) -> None:
     pass

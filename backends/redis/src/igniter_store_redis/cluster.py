@@ -1,0 +1,270 @@
+"""A cluster: each command goes to the node that has its key.
+
+Rule: redis-py finds out who is there and who has which slot; nodes that send us elsewhere (MOVED, ASK) are followed at once, and the whole
+is asked for again in the background.
+Rule: a command that a node has taken is never sent to another one. What may have been done says so in its error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from igniter_store.contract import START, ErrorCode, StoreError, store_error
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.crc import key_slot
+from redis.exceptions import AskError, MovedError, RedisError
+
+from igniter_store_redis.commands import Commands
+from igniter_store_redis.connecting import Connector
+from igniter_store_redis.errors import NAME, closed, failure, not_connected, not_reached, word_of
+from igniter_store_redis.multiplexer import Refused, Trouble
+from igniter_store_redis.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from igniter_store_redis.link import Link
+
+_FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
+_MOST_TRIES: Final = 8
+_PAUSE: Final = 0.05  # seconds before a node that is being changed is asked again, times the number of tries
+_CHANGING: Final = ("TRYAGAIN", "CLUSTERDOWN", "READONLY")  # a slot on its way, too few nodes, a primary that was
+# Where the key stands among the words, if it isn't the first argument.
+_KEY_AT: Final = {"XGROUP": 2, "EVALSHA": 3, "EVAL": 3, "XREADGROUP": -2}
+
+
+class Cluster(Commands):
+    """Commands to the nodes of a cluster.
+
+    Args:
+        client: redis-py's, of the user or of ours; used for what it knows, never for its connections to send commands.
+        timeout: seconds that an answer may take.
+        connect_timeout: seconds that connecting and logging in may take, and finding out who is there.
+        connections: how many may be open to each node for commands that don't wait.
+    """
+
+    def __init__(self, client: Any, timeout: float, connect_timeout: float, connections: int) -> None:
+        super().__init__()
+        self._nodes: Final = client.nodes_manager
+        self._seeds: Final = [(node.host, node.port) for node in self._nodes.startup_nodes.values()]
+        self._timeout: Final = timeout
+        self._connect_timeout: Final = connect_timeout
+        self._connections: Final = connections
+        self._servers: dict[str, Server] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+        self._is_open = False
+        self._was_closed = False
+
+    async def open(self) -> None:
+        """Find the nodes, and connect to one."""
+        self._is_open, self._was_closed = True, False
+        try:
+            await self._refreshed()
+            await self.ping()
+        except BaseException:
+            await self.close()
+            self._was_closed = False
+            raise
+
+    async def close(self) -> None:
+        """Close all connections; callers get `STORE_CLOSED`."""
+        self._is_open, self._was_closed = False, True
+        refreshing, self._refreshing = self._refreshing, None
+        if refreshing is not None:
+            refreshing.cancel()
+            await asyncio.gather(refreshing, return_exceptions=True)
+        servers, self._servers = self._servers, {}
+        for server in servers.values():
+            await server.close()
+
+    def require_open(self) -> None:
+        if not self._is_open:
+            raise closed() if self._was_closed else not_connected()
+
+    async def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
+        return await self._tried(words, partial(Server.attempt, words=words, writes=False), code, writes=False)
+
+    async def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
+        return await self._tried(words, partial(Server.attempt, words=words, writes=True), code, writes=True)
+
+    async def wait(self, *words: Any) -> Any:
+        return await self._tried(words, partial(Server.attempt_to_wait, words=words), _FAILED, writes=True)
+
+    def together(self, keys: Sequence[str | bytes]) -> list[list[int]]:
+        groups: dict[int, list[int]] = {}
+        for place, key in enumerate(keys):
+            groups.setdefault(_slot_of(key), []).append(place)
+        return list(groups.values())
+
+    async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
+        """Every primary in turn, in the order of their first slots: a replica that takes over has the place of its primary.
+
+        The server's cursor is worth nothing at another node, so a scan whose node is no primary any more has to begin again. A key whose
+        slot moves during the scan may be given twice or not at all.
+        """
+        self.require_open()
+        primaries = self._primaries()
+        place, number = 0, START
+        if cursor != START:
+            first, name, number = cursor.split("/")
+            place = next((at for at, (slot, node) in enumerate(primaries) if slot == int(first) and node.name == name), -1)
+            if place < 0:
+                message = "The cluster has changed since the page before. Begin the scan again."
+                raise store_error(code, message, backend=NAME, retryable=True)
+        slot, node = primaries[place]
+        following, keys = await self._server_of(node).ask("SCAN", number, "MATCH", pattern, "COUNT", count, code=code)
+        if following != START.encode():
+            return f"{slot}/{node.name}/{following.decode()}", keys
+        if place + 1 == len(primaries):
+            return START, keys
+        slot, node = primaries[place + 1]
+        return f"{slot}/{node.name}/{START}", keys
+
+    async def ping(self) -> None:
+        self.require_open()
+        await asyncio.gather(*(self._server_of(node).ping() for _, node in self._primaries()))
+
+    async def link(self, handle: Callable[[Any], None]) -> Link:
+        """A connection for messages, to any node: what is published at one is heard at all."""
+        nodes = [node for _, node in self._primaries()]
+        random.shuffle(nodes)
+        for node in nodes[:-1]:
+            with contextlib.suppress(RedisError, OSError):
+                return await self._connector_of(node).link(handle)
+        try:
+            return await self._connector_of(nodes[-1]).link(handle)
+        except (RedisError, OSError):
+            self._refresh_soon()
+            raise
+
+    # One command
+
+    async def _tried(self, words: tuple[Any, ...], attempt: Callable[..., Awaitable[Any]], code: ErrorCode, *, writes: bool) -> Any:
+        slot = _slot_of(words[_KEY_AT.get(words[0], 1)])
+        answer: Any = None
+        for turn in range(1, _MOST_TRIES + 1):
+            server = self._server_at(slot)
+            try:
+                answer = await attempt(server)
+                if isinstance(answer, Refused) and word_of(str(answer)) == "ASK":
+                    asked = self._server_of(self._node_named(AskError(_told(answer))))
+                    answer = await attempt(asked, is_asking=True)
+            except StoreError as error:
+                if not await self._is_elsewhere(slot, server, error):
+                    raise
+                continue
+            if not isinstance(answer, Trouble):
+                return answer
+            if not isinstance(answer, Refused):
+                break
+            word = word_of(str(answer))
+            if word == "MOVED":
+                await self._nodes.move_slot(self._reachable(MovedError(_told(answer))))
+                self._refresh_soon()
+            elif word in _CHANGING:
+                await asyncio.sleep(_PAUSE * turn)
+                self._refresh_soon()
+            else:
+                break
+        raise failure(answer, code, self._timeout, writes=writes) from answer
+
+    async def _is_elsewhere(self, slot: int, server: Server, error: StoreError) -> bool:
+        """Whether the node that can't be reached has lost the slot to another one, as far as the others know."""
+        if error.code != ErrorCode.STORE_CONNECTION_FAILED:
+            return error.code == ErrorCode.STORE_CLOSED and self._is_open  # it was no node any more
+        with contextlib.suppress(StoreError):
+            await self._refreshed()
+        return self._is_open and self._server_at(slot) is not server
+
+    # Nodes
+
+    def _server_at(self, slot: int) -> Server:
+        self.require_open()
+        nodes = self._nodes.slots_cache.get(slot)
+        if not nodes:
+            message = f"No node of the cluster has the slot {slot}. Try again once it is whole."
+            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME)
+        server = self._servers.get(nodes[0].name)
+        return self._server_of(nodes[0]) if server is None else server
+
+    def _server_of(self, node: Any) -> Server:
+        server = self._servers.get(node.name)
+        if server is None:
+            self.require_open()
+            server = self._servers[node.name] = Server(self._connector_of(node), self._timeout, self._connections)
+            server.start()
+        return server
+
+    def _connector_of(self, node: Any) -> Connector:
+        return Connector(partial(_connection, node), self._connect_timeout)
+
+    def _node_named(self, error: Any) -> Any:
+        """The node that an answer sends us to; it may be a new one."""
+        host, port = self._nodes.remap_host_port(error.host, error.port)
+        return self._nodes.get_node(host=host, port=port) or ClusterNode(host, port, **self._nodes.connection_kwargs)
+
+    def _reachable(self, error: Any) -> Any:
+        """The error with an address where we reach what it names."""
+        error.host, error.port = self._nodes.remap_host_port(error.host, error.port)
+        return error
+
+    def _primaries(self) -> list[tuple[int, Any]]:
+        """The nodes that have slots, with the first of them, in order."""
+        seen: dict[str, tuple[int, Any]] = {}
+        for slot, nodes in sorted(self._nodes.slots_cache.items()):
+            seen.setdefault(nodes[0].name, (slot, nodes[0]))
+        return list(seen.values())
+
+    # Who is there
+
+    async def _refreshed(self) -> None:
+        self.require_open()
+        refreshing = self._refresh_soon()
+        try:
+            await asyncio.shield(refreshing)
+        except asyncio.CancelledError:
+            if refreshing.cancelled():  # by `close`, not by our caller
+                raise closed() from None
+            raise
+        except (RedisError, OSError) as error:
+            raise not_reached(error) from error
+
+    def _refresh_soon(self) -> asyncio.Task[None]:
+        if self._refreshing is None:
+            self.require_open()
+            self._refreshing = asyncio.create_task(self._refresh())
+            self._refreshing.add_done_callback(_heard)
+        return self._refreshing
+
+    async def _refresh(self) -> None:
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                await self._nodes.initialize(additional_startup_nodes_info=self._seeds)
+            for name in self._servers.keys() - self._nodes.nodes_cache.keys():
+                await self._servers.pop(name).close()
+        finally:
+            self._refreshing = None
+
+
+def _slot_of(key: str | bytes) -> int:
+    return key_slot(key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key)
+
+
+def _told(answer: Refused) -> str:
+    return str(answer).partition(" ")[2]
+
+
+def _connection(node: Any) -> Any:
+    return node.connection_class(**{**node.connection_kwargs, "retry": Retry(NoBackoff(), 0)})
+
+
+def _heard(refreshing: asyncio.Task[None]) -> None:
+    # Those who waited for it may all have gone.
+    if not refreshing.cancelled():
+        refreshing.exception()

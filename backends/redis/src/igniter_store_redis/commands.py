@@ -1,0 +1,103 @@
+"""What the operations ask, whether one server answers it or the nodes of a cluster.
+
+Rule: an operation names the command and its arguments, and nothing else: where it goes, how often it is tried and what becomes of a refusal
+is decided behind this.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from functools import cache
+from hashlib import sha1
+from importlib import resources
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from igniter_store.contract import ErrorCode, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_Send: TypeAlias = Callable[..., Awaitable[Any]]
+_FAILED = ErrorCode.STORE_OPERATION_FAILED
+
+
+class Commands(ABC):
+    """Commands to where the keys are.
+
+    Attributes:
+        knows: commands that not every server has, and whether these have them, as far as that was found out.
+    """
+
+    def __init__(self) -> None:
+        self.knows: dict[str, bool] = {}
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close all connections; callers get `STORE_CLOSED`."""
+
+    @abstractmethod
+    def require_open(self) -> None:
+        """Refuse to go on, unless it is open."""
+
+    @abstractmethod
+    async def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
+        """The answer to a command that changes nothing: it is asked again when the connection was lost.
+
+        Args:
+            words: the command and its arguments.
+            code: for a refusal that has no code of its own.
+        """
+
+    @abstractmethod
+    async def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
+        """The answer to a command that changes something: it is asked again only when it had not left yet; arguments as `ask`."""
+
+    @abstractmethod
+    async def wait(self, *words: Any) -> Any:
+        """The answer to a command that waits at the server, for less than the timeout.
+
+        A lost connection ends the wait: what was on its way is pending then, and only its consumer's history gives it again.
+        """
+
+    @abstractmethod
+    def together(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
+        """The places of keys, in groups that one command can have."""
+
+    @abstractmethod
+    async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
+        """A page of the keys that match, and the cursor of the next one."""
+
+    @abstractmethod
+    async def ping(self) -> None:
+        """Ask for a sign of life."""
+
+    async def run(self, name: str, keys: Sequence[str], *arguments: Any, code: ErrorCode = _FAILED) -> Any:
+        """The answer of the script of this name, which changes something."""
+        return await _script(self.tell, name, keys, arguments, code)
+
+    async def see(self, name: str, keys: Sequence[str], *arguments: Any, code: ErrorCode = _FAILED) -> Any:
+        """The answer of the script of this name, which changes nothing."""
+        return await _script(self.ask, name, keys, arguments, code)
+
+
+async def _script(send: _Send, name: str, keys: Sequence[str], arguments: Sequence[Any], code: ErrorCode) -> Any:
+    text, digest = script(name)
+    rest = (len(keys), *keys, *arguments)
+    try:
+        return await send("EVALSHA", digest, *rest, code=code)
+    except StoreError as error:
+        if error.details.get("word") != "NOSCRIPT":
+            raise
+    return await send("EVAL", text, *rest, code=code)  # the server doesn't know it, or not any more
+
+
+@cache
+def script(name: str) -> tuple[str, str]:
+    """The text of a script, and the digest by which the server knows it."""
+    text = (resources.files("igniter_store_redis") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
+    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
