@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import ssl
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis.asyncio
-from igniter_store import Store
+from igniter_store import BatchEntry, Store
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store_conformance import servers
 from igniter_store_redis import RedisAdapter
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from igniter_store_conformance.servers import Server
 
 PASSWORD = "hush-hush"  # noqa: S105 - of a server that lives for a test
@@ -124,10 +123,15 @@ async def test_a_client_that_decodes_gives_bytes_all_the_same(server: Server) ->
         await client.aclose()
 
 
+def minimal_rights() -> list[str]:
+    """The command that the README has for a user who may do only this."""
+    lines = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.startswith("ACL SETUSER api ")).replace(">password", f">{PASSWORD}").split()
+
+
 async def test_a_user_who_may_touch_only_the_stores_keys_can_do_everything(server: Server) -> None:
-    rules = ("on", f">{PASSWORD}", "~igniter:store:api:*", "&*", "+@all", "-@admin", "-@dangerous", "+info")
     with server.exchange() as exchange:
-        exchange.ask("ACL", "SETUSER", "api", *rules)
+        exchange.ask(*minimal_rights())
     try:
         async with Store.from_url(f"redis://api:{PASSWORD}@{address(server)}", service="api") as store:
             await store.kv.set("key", 1, ttl=60)
@@ -135,6 +139,10 @@ async def test_a_user_who_may_touch_only_the_stores_keys_can_do_everything(serve
             assert await store.counter.increment("counter", ttl=60) == 1
             assert await store.claim.once("claim", "me", ttl=60)
             assert await store.claim.release("claim", "me")
+            assert await store.claim.once("claim", "me", ttl=60)
+            assert await store.claim.renew("claim", "me", 60)
+            await store.batch.set([BatchEntry("a", 1, ttl=60), BatchEntry("b", 2)])
+            assert await store.batch.remove(["a", "b"]) == 2
             heard: list[Any] = []
             async with await store.events.subscribe("order:*", heard.append):
                 assert await store.events.publish("order:placed", 1) == 1
@@ -142,6 +150,10 @@ async def test_a_user_who_may_touch_only_the_stores_keys_can_do_everything(serve
             await group.ensure("stream")
             await store.streams.append("stream", 1)
             assert [message.message for message in await group.read("stream", block=1)] == [1]
+            assert [message.deliveries for message in await group.pending("stream")] == [1]
+            assert [message.message for message in await group.claim("stream", min_idle=0)] == [1]
+            assert await store.streams.trim("stream", 0, approximate=False) == 1
+            assert [facts.name for facts in await store.streams.groups("stream")] == ["group"]
             assert [key async for key in store.dev.iterate("*")] == ["key"]
             with pytest.raises(StoreError) as caught:
                 await store.adapter.get("somebody else's")  # type: ignore[attr-defined]  # below the prefix

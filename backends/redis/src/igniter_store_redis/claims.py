@@ -1,4 +1,7 @@
-"""Claims: a key that holds its owner, and a counter of tokens; each step that compares is a script."""
+"""Claims: a key that holds its owner, and a counter of tokens.
+
+Rule: each step that compares is one command, or a script where the server has no such command.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from igniter_store.contract import TOKEN_LIFETIME, Claims
 
+from igniter_store_redis.commands import UNKNOWN
 from igniter_store_redis.keyvalue import milliseconds
 
 if TYPE_CHECKING:
@@ -22,10 +26,20 @@ class RedisClaims(Claims):
         return await self._commands.tell("SET", key, owner, "NX", *life) is not None
 
     async def compare_delete(self, key: str, owner: bytes) -> bool:
-        return bool(await self._commands.run("compare_delete", [key], owner))
+        removed = await self._commands.try_telling("DELEX", "DELEX", key, "IFEQ", owner)  # Redis 8.4
+        if removed is UNKNOWN:
+            removed = await self._commands.try_telling("DELIFEQ", "DELIFEQ", key, owner)  # Valkey 9
+        if removed is UNKNOWN:
+            removed = await self._commands.run("compare_delete", [key], owner)
+        return bool(removed)
 
     async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
-        return bool(await self._commands.run("compare_expire", [key], owner, milliseconds(ttl)))
+        renewed = await self._commands.try_telling(
+            "SET IFEQ", "SET", key, owner, "IFEQ", owner, "PX", milliseconds(ttl)
+        )  # Valkey 8.1, Redis 8.4
+        if renewed is UNKNOWN:
+            renewed = await self._commands.run("compare_expire", [key], owner, milliseconds(ttl))
+        return bool(renewed)
 
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
         token = await self._commands.run("acquire", [key, token_key], owner, milliseconds(ttl), milliseconds(TOKEN_LIFETIME))

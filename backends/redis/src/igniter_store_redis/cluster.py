@@ -18,11 +18,11 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
-from redis.exceptions import AskError, MovedError, RedisError
+from redis.exceptions import AskError, MovedError
 
 from igniter_store_redis.commands import Commands
 from igniter_store_redis.connecting import Connector
-from igniter_store_redis.errors import NAME, closed, failure, not_connected, not_reached, word_of
+from igniter_store_redis.errors import NAME, UNREACHABLE, closed, failure, not_connected, not_reached, word_of
 from igniter_store_redis.multiplexer import Refused, Trouble
 from igniter_store_redis.server import Server
 
@@ -64,6 +64,7 @@ class Cluster(Commands):
     async def open(self) -> None:
         """Find the nodes, and connect to one."""
         self._is_open, self._was_closed = True, False
+        self._unknown.clear()
         try:
             await self._refreshed()
             await self.ping()
@@ -135,11 +136,11 @@ class Cluster(Commands):
         nodes = [node for _, node in self._primaries()]
         random.shuffle(nodes)
         for node in nodes[:-1]:
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(*UNREACHABLE):
                 return await self._connector_of(node).link(handle)
         try:
             return await self._connector_of(nodes[-1]).link(handle)
-        except (RedisError, OSError):
+        except UNREACHABLE:
             self._refresh_soon()
             raise
 
@@ -232,7 +233,7 @@ class Cluster(Commands):
             if refreshing.cancelled():  # by `close`, not by our caller
                 raise closed() from None
             raise
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             raise not_reached(error) from error
 
     def _refresh_soon(self) -> asyncio.Task[None]:

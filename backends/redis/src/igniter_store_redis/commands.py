@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from hashlib import sha1
 from importlib import resources
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from igniter_store.contract import ErrorCode, StoreError
 
@@ -19,18 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _Send: TypeAlias = Callable[..., Awaitable[Any]]
-_FAILED = ErrorCode.STORE_OPERATION_FAILED
+UNKNOWN: Final = object()
+"""What `try_telling` says when the server doesn't know what it was told."""
+
+_FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 
 
 class Commands(ABC):
-    """Commands to where the keys are.
-
-    Attributes:
-        knows: commands that not every server has, and whether these have them, as far as that was found out.
-    """
+    """Commands to where the keys are."""
 
     def __init__(self) -> None:
-        self.knows: dict[str, bool] = {}
+        self._unknown: set[str] = set()
 
     @abstractmethod
     async def open(self) -> None:
@@ -56,6 +55,23 @@ class Commands(ABC):
     @abstractmethod
     async def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
         """The answer to a command that changes something: it is asked again only when it had not left yet; arguments as `ask`."""
+
+    async def try_telling(self, form: str, *words: Any) -> Any:
+        """As `tell`, for what only newer servers have: `UNKNOWN` where this one hasn't, and from then on it isn't asked.
+
+        Args:
+            form: a name for the command or its option.
+            words: the command and its arguments.
+        """
+        if form in self._unknown:
+            return UNKNOWN
+        try:
+            return await self.tell(*words)
+        except StoreError as error:
+            if error.details.get("word") not in {"ERR", "NOPERM"}:  # no such command or option; access rules that are older than it
+                raise
+        self._unknown.add(form)
+        return UNKNOWN
 
     @abstractmethod
     async def wait(self, *words: Any) -> Any:

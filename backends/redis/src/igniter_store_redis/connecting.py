@@ -46,6 +46,7 @@ class Connector:
         """The writer of a connection, which has to live as long as its transport: Python 3.12's closes that when it is collected."""
         connection = self._make()
         connection.protocol = 2  # what we read; a client of somebody else may speak 3
+        connection.socket_timeout = None  # the time limit is ours; redis-py's is a wait_for, which can swallow a cancellation (bpo-37658)
         try:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()

@@ -10,10 +10,14 @@ from typing import Final
 
 from igniter_store.contract import ErrorCode, StoreError, store_error
 from redis import exceptions as redis
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from igniter_store_redis.multiplexer import Late, Lost, Refused, Shut, Trouble
 
 NAME: Final = "redis"
+
+UNREACHABLE: Final = (redis.RedisError, redis.RedisClusterException, OSError)
+"""What redis-py raises while it connects."""
 
 # The server's word: the code, whether the same call may succeed later, and what to do.
 _WORDS: Final = {
@@ -104,15 +108,31 @@ def failure(trouble: Trouble, code: ErrorCode, timeout: float, *, writes: bool) 
 
 def not_reached(error: Exception) -> StoreError:
     """The error for what redis-py raised while it connected."""
-    word = next((word for kind, word in _CLASSES if isinstance(error, kind)), "")
-    if not word and isinstance(error, redis.ResponseError):
-        word = word_of(str(error))
+    cause = _cause(error)
+    word = next((word for kind, word in _CLASSES if isinstance(cause, kind)), "")
+    if not word and isinstance(cause, redis.ResponseError):
+        word = word_of(str(cause))
     if word in _WORDS:
         _, retryable, message = _WORDS[word]
         details = {"word": word}
         return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=retryable, details=details)
     message = "The server can't be reached. Is it there, is the URL right, and does it want TLS (rediss://), or none?"
+    if isinstance(cause, MasterNotFoundError):
+        message = "No sentinel that answers knows a primary of this name. Are they there, and is the service of the URL right?"
+    elif isinstance(error, redis.RedisClusterException) and isinstance(cause, redis.ResponseError):
+        message = "The server is no cluster, or doesn't say who belongs to it. For a single one the URL begins with redis://."
+        return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=False)
+    elif isinstance(error, redis.RedisClusterException):
+        message = (
+            "The cluster can't be reached, or isn't whole. Are its nodes there, is the URL right, and do they want TLS (rediss+cluster://)?"
+        )
     return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """What is behind redis-py's own words about a cluster."""
+    behind = error.__cause__ or error.__context__
+    return _cause(behind) if isinstance(error, redis.RedisClusterException) and behind is not None else error
 
 
 def _refusal(word: str, code: ErrorCode) -> StoreError:

@@ -10,9 +10,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Final
 
-from redis.exceptions import RedisError
-
-from igniter_store_redis.errors import closed, not_reached
+from igniter_store_redis.errors import UNREACHABLE, closed, not_reached
 
 if TYPE_CHECKING:
     from igniter_store_redis.connecting import Connector
@@ -75,7 +73,7 @@ class Line:
             if attempt.cancelled():  # by `close`, not by our caller
                 raise closed() from None
             raise
-        except (RedisError, OSError) as error:
+        except UNREACHABLE as error:
             raise not_reached(error) from error
 
     async def _connect(self) -> Multiplexer:

@@ -16,9 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, PubSub, StoreError, Subscription, report_callback_error
-from redis.exceptions import RedisError
 
-from igniter_store_redis.errors import closed, failure, not_connected, not_reached
+from igniter_store_redis.errors import UNREACHABLE, closed, failure, not_connected, not_reached
 from igniter_store_redis.multiplexer import Late, Lost, Refused, Shut, Trouble
 
 if TYPE_CHECKING:
@@ -189,7 +188,7 @@ class Listener:
             pause = min(_LONGEST_PAUSE, 2 * pause or _FIRST_PAUSE)
             try:
                 link = await self._connector.link(self._handle)
-            except (RedisError, OSError) as error:
+            except UNREACHABLE as error:
                 self._lose(Lost(is_sent=False), partial(not_reached, error))
                 continue
             try:

@@ -48,7 +48,7 @@ class Server(Commands):
     def start(self) -> None:
         """Let callers in; the first of them connects."""
         self._is_open, self._was_closed = True, False
-        self.knows.clear()
+        self._unknown.clear()  # it may be another server now
         self._waiters.open()
         for line in self._lines:
             line.start()
@@ -65,7 +65,7 @@ class Server(Commands):
     async def close(self) -> None:
         """Close all connections; callers get `STORE_CLOSED`."""
         self._is_open, self._was_closed = False, True
-        self._waiters.close()
+        await self._waiters.close()
         for line in self._lines:
             await line.close()
 

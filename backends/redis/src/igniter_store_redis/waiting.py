@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.exceptions import RedisError
-
-from igniter_store_redis.errors import closed, not_reached
+from igniter_store_redis.errors import UNREACHABLE, closed, not_reached
 from igniter_store_redis.multiplexer import Refused
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ class Waiters:
         """Let callers in."""
         self._is_open = True
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close all connections; those who wait get `STORE_CLOSED`."""
         self._is_open = False
         for multiplexer in [*self._idle, *self._busy]:
@@ -49,6 +47,7 @@ class Waiters:
         self._idle.clear()
         for task in self._connecting:
             task.cancel()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
 
     async def ask(self, words: tuple[Any, ...], *, is_asking: bool) -> Any:
         """The answer to a command that waits at the server for less than the timeout, or what came instead of it; see `Server.attempt`."""
@@ -78,15 +77,17 @@ class Waiters:
         connecting = asyncio.create_task(self._connector.multiplexed(self._timeout, _nothing))
         self._connecting.add(connecting)
         try:
-            multiplexer = await connecting
+            multiplexer = await asyncio.shield(connecting)
         except asyncio.CancelledError:
-            if self._is_open:
-                raise
-            raise closed() from None
-        except (RedisError, OSError) as error:
+            if connecting.cancelled():  # by `close`, not by our caller
+                raise closed() from None
+            connecting.add_done_callback(_unwanted)
+            connecting.cancel()
+            raise
+        except UNREACHABLE as error:
             raise not_reached(error) from error
         finally:
-            self._connecting.discard(connecting)
+            connecting.add_done_callback(self._connecting.discard)
         if not self._is_open:
             multiplexer.shut()
             raise closed()
@@ -95,3 +96,9 @@ class Waiters:
 
 def _nothing(_: Multiplexer) -> None:
     pass
+
+
+def _unwanted(connecting: asyncio.Task[Multiplexer]) -> None:
+    # It may have been through before it could be cancelled.
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().shut()

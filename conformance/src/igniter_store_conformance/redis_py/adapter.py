@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from igniter_store.contract import ErrorCode, StoreError, store_error
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -88,16 +88,15 @@ class RedisPyAdapter(RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPub
 
 
 def client(url: str, connect_timeout: float = 2.0) -> Redis:
-    """The client that the adapter wants, for a URL; it connects when it is used."""
+    """The client that the adapter wants, for a URL; it connects when it is used. One for redis+cluster:// answers the same calls."""
+    options: dict[str, Any] = {"protocol": 2, "socket_connect_timeout": connect_timeout, "socket_timeout": None}
+    plain = url.replace("valkey", "redis", 1).replace("redis+cluster://", "redis://", 1)
     untyped: Any = Redis  # from_url has no types for its options
-    made: Redis = untyped.from_url(
-        url.replace("valkey://", "redis://", 1).replace("valkeys://", "rediss://", 1),
-        protocol=2,
-        socket_connect_timeout=connect_timeout,
-        socket_timeout=None,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-    )
+    if plain != url and "+cluster" in url:
+        untyped, quiet = RedisCluster, {}
+    else:
+        quiet = {"retry": Retry(NoBackoff(), 0), "health_check_interval": 0}
+    made: Redis = untyped.from_url(plain, **options, **quiet)
     return made
 
 

@@ -1,0 +1,225 @@
+"""When the place of the data changes: failovers of a Sentinel set, and a cluster whose slots move and whose nodes die."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from igniter_store.contract import BackendUnavailable, Entry, ErrorCode, StoreError
+from igniter_store_conformance import servers
+from igniter_store_conformance.servers.cluster import slot_of
+from igniter_store_redis import RedisAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from igniter_store_conformance.servers import Cluster, SentinelSet
+
+LIMIT = 30.0
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with servers.start_cluster(servers.find("valkey")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Cluster]:
+    with servers.start_cluster(servers.find("valkey")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def sentinels() -> Iterator[SentinelSet]:
+    with servers.start_sentinel(servers.find("valkey")) as chosen:
+        yield chosen
+
+
+@contextlib.asynccontextmanager
+async def adapter_of(place: Cluster | SentinelSet) -> AsyncIterator[RedisAdapter]:
+    if isinstance(place, servers.SentinelSet):
+        url = "redis+sentinel://" + ",".join(f"{host}:{port}" for host, port in place.addresses) + f"/{place.name}"
+    else:
+        url = "redis+cluster://" + ",".join(f"{node.address.host}:{node.address.port}" for node in place.primaries)
+    adapter = RedisAdapter.from_url(url, timeout=2.0, connect_timeout=4.0)
+    await adapter.open()
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+async def eventually(call: Callable[[], Awaitable[Any]]) -> Any:
+    """The answer of a call once it may be made again; every refusal until then has to say that it may."""
+    async with asyncio.timeout(LIMIT):
+        while True:
+            try:
+                return await call()
+            except StoreError as error:
+                if not error.retryable:
+                    raise
+            await asyncio.sleep(0.05)
+
+
+async def test_a_failover_is_followed(sentinels: SentinelSet) -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    async with adapter_of(sentinels) as adapter:
+        await adapter.subscribe("news", lambda _, payload: heard.put_nowait(payload))
+        await adapter.set("key", b"before")
+        former = sentinels.primary()
+
+        await sentinels.failover()
+
+        # For some seconds the former primary doesn't know, and takes writes that are lost; then Sentinel cuts its clients.
+        assert sentinels.primary() is not former
+        with sentinels.primary().exchange() as exchange:
+            async with asyncio.timeout(LIMIT):
+                while exchange.ask("GET", "key") != b"after":
+                    await eventually(lambda: adapter.set("key", b"after"))
+                    await asyncio.sleep(0.05)
+        assert await adapter.get("key") == b"after"
+        assert await eventually(lambda: adapter.publish("news", b"now")) >= 0
+        await hears(heard, adapter)
+
+
+async def hears(heard: asyncio.Queue[bytes], adapter: RedisAdapter) -> None:
+    """The subscription is live again by itself, some time after the connection was lost."""
+    async with asyncio.timeout(LIMIT):
+        while heard.empty():
+            with contextlib.suppress(BackendUnavailable):
+                await adapter.publish("news", b"again")
+            await asyncio.sleep(0.05)
+
+
+async def test_a_killed_primary_is_replaced(sentinels: SentinelSet) -> None:
+    async with adapter_of(sentinels) as adapter:
+        await adapter.set("key", b"before")
+        former, replica = sentinels.primary(), sentinels.replica()
+        await asyncio.sleep(0.5)  # the replica has the key before its primary dies
+
+        await former.kill()
+
+        assert await eventually(lambda: adapter.get("key")) == b"before"
+        await eventually(lambda: adapter.set("key", b"after"))
+        with replica.exchange() as exchange:
+            assert exchange.ask("GET", "key") == b"after"
+
+
+async def test_a_primary_that_has_become_a_replica_is_left(sentinels: SentinelSet) -> None:
+    """Nobody cuts the connection: the refusal of a write is what says that this is no primary any more."""
+    async with adapter_of(sentinels) as adapter:
+        await adapter.set("key", b"before")
+        former, other = sentinels.primary(), sentinels.replica()
+        with former.exchange() as exchange:
+            exchange.ask("CONFIG", "SET", "min-replicas-to-write", 0)
+            exchange.ask("REPLICAOF", other.address.host, other.address.port)
+            with pytest.raises(BackendUnavailable) as caught:
+                await adapter.set("key", b"refused")
+            assert caught.value.retryable
+            assert caught.value.maybe_applied is False
+            exchange.ask("REPLICAOF", "NO", "ONE")
+
+        assert await eventually(lambda: adapter.set("key", b"after")) is True
+
+
+async def test_nobody_knows_the_service(sentinels: SentinelSet) -> None:
+    host, port = sentinels.addresses[0]
+    with pytest.raises(BackendUnavailable) as caught:
+        await RedisAdapter.from_url(f"redis+sentinel://{host}:{port}/other", connect_timeout=2.0).open()
+    assert "sentinel" in caught.value.message
+
+
+async def test_calls_for_many_keys_are_put_back_in_order(cluster: Cluster) -> None:
+    keys = [f"many:{number}" for number in range(200)]
+    assert len({cluster.owner(key) for key in keys[:20]}) == 3
+    async with adapter_of(cluster) as adapter:
+        await adapter.mset([Entry(key, key.encode(), 60.0 if number % 2 else None) for number, key in enumerate(keys)])
+        asked = [keys[7], "many:missing", *reversed(keys), keys[7]]
+        assert await adapter.mget(asked) == [None if key == "many:missing" else key.encode() for key in asked]
+        assert await adapter.delete(keys[:150]) == 150
+        assert await adapter.delete_prefix("many:") == 50
+
+
+async def test_a_claim_and_its_counter_in_two_slots_are_refused(cluster: Cluster) -> None:
+    async with adapter_of(cluster) as adapter:
+        with pytest.raises(StoreError) as caught:
+            await adapter.acquire("claim", b"me", 10, token_key="elsewhere")
+        assert caught.value.code == ErrorCode.STORE_OPERATION_FAILED
+        assert "slot" in caught.value.message
+        assert await adapter.get("claim") is None
+
+
+async def test_a_slot_that_moves_is_followed(own_cluster: Cluster) -> None:
+    """Step by step as a resharding does it: asked for at the new node, then moved, with a reader that waits all the time."""
+    source, target = own_cluster.owner("moving"), own_cluster.stranger("moving")
+    slot = slot_of("moving")
+    async with adapter_of(own_cluster) as adapter:
+        await adapter.set("moving", b"before")
+        await adapter.xgroup_create("{moving}stream", "group")
+        reading = asyncio.create_task(adapter.xreadgroup("{moving}stream", "group", "consumer", block=LIMIT))
+        await asyncio.sleep(0.1)
+        with source.exchange() as old, target.exchange() as new:
+            names = [str(exchange.ask("CLUSTER", "MYID"), "ascii") for exchange in (old, new)]  # type: ignore[arg-type]  # bytes, of any answer
+            new.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
+            old.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
+            old.ask("MIGRATE", target.address.host, target.address.port, "", 0, 5000, "KEYS", "moving")
+
+            assert await adapter.get("moving") == b"before", "ASK"
+            await adapter.set("moving", b"between")
+            await adapter.set("{moving}new", b"made on the way")
+            assert new.ask("DBSIZE") == 2
+            with pytest.raises(BackendUnavailable) as caught:  # one key here, one there: TRYAGAIN, until all are moved
+                await adapter.mget(["moving", "{moving}stream"])
+            assert caught.value.retryable
+
+            old.ask("MIGRATE", target.address.host, target.address.port, "", 0, 5000, "KEYS", "{moving}stream")
+            for exchange in (new, old):
+                exchange.ask("CLUSTER", "SETSLOT", slot, "NODE", names[1])
+
+        assert await adapter.get("moving") == b"between", "MOVED"
+        added = await adapter.xadd("{moving}stream", {"field": b"1"})
+        assert [entry.id for entry in await asyncio.wait_for(reading, LIMIT)] == [added]
+        assert await adapter.mget(["moving", "{moving}new", "elsewhere"]) == [b"between", b"made on the way", None]
+
+
+async def test_a_node_that_dies_is_replaced_by_its_replica(own_cluster: Cluster) -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    keys = [f"key:{number}" for number in range(60)]
+    async with adapter_of(own_cluster) as adapter:
+        await adapter.mset([Entry(key, b"before") for key in keys])
+        await adapter.subscribe("news", lambda _, payload: heard.put_nowait(payload))
+        page = await adapter.scan("key:*", count=1)
+        while "/" not in page.cursor or page.cursor.startswith("0/"):
+            page = await adapter.scan("key:*", cursor=page.cursor, count=1)
+        await asyncio.sleep(0.5)  # the replicas have the keys before a primary dies
+        dying = own_cluster.owner(keys[0])
+        safe = next(key for key in keys if own_cluster.owner(key) is not dying)
+
+        await dying.kill()
+
+        assert await adapter.get(safe) == b"before"
+        assert await eventually(lambda: adapter.get(keys[0])) == b"before"
+        assert await eventually(lambda: adapter.mget(keys)) == [b"before"] * len(keys)
+        await eventually(lambda: adapter.mset([Entry(key, b"after") for key in keys]))
+        await hears(heard, adapter)
+        found: set[str] = set()
+        cursor = "0"
+        while True:
+            page = await adapter.scan("key:*", cursor=cursor)
+            found.update(page.keys)
+            cursor = page.cursor
+            if cursor == "0":
+                break
+        assert found == set(keys)
+
+
+async def test_what_is_no_cluster_says_so() -> None:
+    server = servers.or_skip("valkey")
+    with pytest.raises(StoreError) as caught:
+        await RedisAdapter.from_url(f"redis+cluster://{server.address.host}:{server.address.port}", connect_timeout=2.0).open()
+    assert "no cluster" in caught.value.message
+    assert "redis://" in caught.value.message
