@@ -16,7 +16,16 @@ from benchmarks import tables
 from benchmarks.question import RESULTS
 from benchmarks.results import Result, read
 
-QUESTIONS: Final = ("memory_operations", "manager_share", "telemetry_share", "growth", "memory_per_key")
+QUESTIONS: Final = (
+    "memory_operations",
+    "manager_share",
+    "telemetry_share",
+    "growth",
+    "memory_per_key",
+    "redis_operations",
+    "redis_shares",
+    "redis_streams",
+)
 README: Final = Path(__file__).parent / "README.md"
 
 

@@ -22,7 +22,8 @@ from msgspec import Struct
 from benchmarks.results import Comparison, show_spread
 
 Call: TypeAlias = Callable[[str], Awaitable[Any]]
-_Batch: TypeAlias = list[list[str]]
+Batch: TypeAlias = list[list[str]]
+Elsewhere: TypeAlias = Callable[[Batch], Awaitable[tuple[list[list[Any]], float]]]
 
 EMPTY: Final = "an empty coroutine"
 
@@ -56,6 +57,7 @@ class Contestant(Struct, frozen=True):
         keys: the keys it is called with, in turn, and from the start again.
         expected: the right answer for a key.
         around: entered before each round and left after it, both untimed: for what has to be set up, and looked at, besides the answers.
+        elsewhere: makes the calls of a batch in another process, in the same way, and gives their answers with the seconds that they took.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Contestant(Struct, frozen=True):
     keys: Sequence[str]
     expected: Callable[[str], Any]
     around: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    elsewhere: Elsewhere | None = None
 
 
 class WrongAnswerError(Exception):
@@ -75,7 +78,7 @@ async def measure(title: str, contestants: Sequence[Contestant], *, callers: int
     Raises:
         WrongAnswerError: when one answered wrongly.
     """
-    empty = Contestant(EMPTY, _nothing, contestants[0].keys, lambda _: None)
+    empty = Contestant(EMPTY, nothing, contestants[0].keys, lambda _: None)
     turns = [_Turn(contestant, callers, pace) for contestant in (empty, *contestants)]
     for turn in turns:
         await turn.run()
@@ -99,7 +102,7 @@ class _Turn:
     def __init__(self, contestant: Contestant, callers: int, pace: Pace) -> None:
         self.contestant = contestant
         self._seconds = pace.seconds
-        self._batches: Iterator[_Batch] = itertools.cycle(_batches(contestant.keys, callers, pace.batch))
+        self._batches: Iterator[Batch] = itertools.cycle(_batches(contestant.keys, callers, pace.batch))
 
     async def run(self) -> tuple[int, float]:
         """One round: the calls that were made, and the seconds that they took."""
@@ -110,16 +113,20 @@ class _Turn:
             try:
                 while not calls or seconds < self._seconds:
                     batch = next(self._batches)
-                    began = perf_counter()
-                    answers = await asyncio.gather(*[_caller(self.contestant.call, keys) for keys in batch])
-                    seconds += perf_counter() - began
+                    if self.contestant.elsewhere is not None:
+                        answers, took = await self.contestant.elsewhere(batch)
+                    else:
+                        began = perf_counter()
+                        answers = await asyncio.gather(*[_caller(self.contestant.call, keys) for keys in batch])
+                        took = perf_counter() - began
+                    seconds += took
                     calls += self._check(batch, answers)
                     del answers  # so that the next batch finds its memory free again
             finally:
                 gc.enable()
         return calls, seconds
 
-    def _check(self, batch: _Batch, answers: list[list[Any]]) -> int:
+    def _check(self, batch: Batch, answers: list[list[Any]]) -> int:
         checked = 0
         for key, answer in zip(itertools.chain(*batch), itertools.chain(*answers), strict=True):
             if answer != self.contestant.expected(key):
@@ -133,11 +140,11 @@ async def _caller(call: Call, keys: list[str]) -> list[Any]:
     return [await call(key) for key in keys]
 
 
-async def _nothing(key: str) -> None:
-    pass
+async def nothing(key: str) -> None:
+    """The empty coroutine."""
 
 
-def _batches(keys: Sequence[str], callers: int, size: int) -> list[_Batch]:
+def _batches(keys: Sequence[str], callers: int, size: int) -> list[Batch]:
     # A key list shorter than a batch is repeated; one that is longer is cut, and its rest dropped.
     each = max(size // callers, 1)
     wanted = list(keys) if len(keys) >= each * callers else list(itertools.islice(itertools.cycle(keys), each * callers))

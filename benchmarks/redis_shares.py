@@ -1,0 +1,61 @@
+"""How much of a get on Redis is the manager's own, and how much is telemetry's?
+
+P5 and P6, with fifty callers who share trips. `adapter.get` gives bytes, `store.kv.get` the value, so decoding is in the manager's share.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from igniter_store import Store
+from igniter_store.contract import KeyValue
+from igniter_store_conformance import servers
+
+from benchmarks.measuring import Contestant, Pace, measure
+from benchmarks.payload import KEY, SERVICE, VALUE
+from benchmarks.question import Answer, ask
+from benchmarks.results import Figure
+from benchmarks.telemetry_share import NoOpTelemetry
+
+_CALLERS: Final = 50
+_STORE, _ADAPTER, _OBSERVED = "store.kv.get", "adapter.get", "store.kv.get with a no-op sink"
+
+
+async def answer(pace: Pace) -> Answer:
+    """Get through the adapter, through the store, and through a store with a sink."""
+    building = Store.create().with_service(SERVICE)
+    with servers.start("redis") as server:
+        plain = building.with_url(server.url).build()
+        seen = building.with_url(server.url).with_telemetry(NoOpTelemetry()).build()
+        async with plain as store, seen as observed:
+            adapter = store.adapter
+            if not isinstance(adapter, KeyValue):
+                raise TypeError(adapter.name)
+            await store.kv.set(KEY, VALUE)
+            data = msgspec.json.encode(VALUE)
+            comparison = await measure(
+                f"get on Redis, {_CALLERS} callers",
+                [
+                    Contestant(_STORE, store.kv.get, [KEY], lambda _: VALUE),
+                    Contestant(_ADAPTER, adapter.get, [f"igniter:store:{SERVICE}:kv:{KEY}"], lambda _: data),
+                    Contestant(_OBSERVED, observed.kv.get, [KEY], lambda _: VALUE),
+                ],
+                callers=_CALLERS,
+                pace=pace,
+            )
+    return Answer(
+        [comparison],
+        [
+            Figure("P5", f"Redis, {_CALLERS} callers: {_STORE} ÷ {_ADAPTER}", comparison.ratios(_STORE, _ADAPTER), asked=0.85),
+            Figure(
+                "P5", "Redis: the manager's time in a get, decoding included", comparison.microseconds_between(_STORE, _ADAPTER), unit="µs"
+            ),
+            Figure("P6", f"Redis, {_CALLERS} callers: {_OBSERVED} ÷ without", comparison.ratios(_OBSERVED, _STORE), asked=0.75),
+            Figure("P6", "Redis: what the sink costs", comparison.microseconds_between(_OBSERVED, _STORE), unit="µs"),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    ask(__file__, __doc__, answer, packages=("igniter-store-redis", "redis", "hiredis"))
