@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -83,7 +84,7 @@ async def _glide(url: str) -> AsyncGenerator[Calls]:
     client = await glide.GlideClient.create(glide.GlideClientConfiguration([glide.NodeAddress(parts.hostname, parts.port)]))
 
     async def publish(event: str) -> Any:
-        return await client.publish(_encode(VALUE), f"{_AROUND}:events:{event}")
+        return await client.publish(_event(event), f"{_AROUND}:events:{event}")
 
     try:
         yield Calls(GLIDE, {**_bare(client, client.mget), "publish": publish})
@@ -95,6 +96,12 @@ async def _glide(url: str) -> AsyncGenerator[Calls]:
 async def _coredis(url: str) -> AsyncGenerator[Calls]:
     async with import_module("coredis").Redis.from_url(url) as client:
         yield Calls("bare coredis", _bare(client, client.mget))
+
+
+def _event(name: str) -> bytes:
+    # What the store publishes: the data with its event's name and time.
+    timestamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _encode({"type": name, "data": VALUE, "timestamp": timestamp})
 
 
 def _bare(client: Any, mget: Callable[[list[str]], Awaitable[list[bytes | None]]]) -> dict[str, Call]:
@@ -109,7 +116,7 @@ def _bare(client: Any, mget: Callable[[list[str]], Awaitable[list[bytes | None]]
         return await client.incr(f"{_AROUND}:counter:{key}")
 
     async def publish(event: str) -> Any:
-        return await client.publish(f"{_AROUND}:events:{event}", _encode(VALUE))
+        return await client.publish(f"{_AROUND}:events:{event}", _event(event))
 
     async def batch(_: str) -> Any:
         return [None if data is None else _decode(data) for data in await mget([f"{_AROUND}:kv:{key}" for key in MANY])]

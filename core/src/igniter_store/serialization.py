@@ -58,13 +58,13 @@ class JSONSerializer:
         if kind in _SCALARS:
             return data
         # JSON has no NaN and no infinity, and msgspec writes null for them; it turns keys that are no str into str. Most values are flat
-        # mappings, and these are looked at here.
+        # mappings, or hold such, as an event holds its data; these are looked at here.
         if kind is dict:
             for key, child in value.items():
                 if key.__class__ is not str:
                     break
                 kind = child.__class__
-                if kind not in _SCALARS and (kind is not float or child - child != 0.0):
+                if kind not in _SCALARS and (kind is not float or child - child != 0.0) and (kind is not dict or not _is_flat(child)):
                     break
             else:
                 return data
@@ -239,6 +239,15 @@ def _decode_with(serializer: Serializer, type: Any, data: bytes) -> Any:
 
 _SCALARS: Final[frozenset[Any]] = frozenset({str, int, bool, type(None)})
 _CONTAINERS: Final = (dict, list, tuple)
+
+
+def _is_flat(mapping: dict[Any, Any]) -> bool:
+    """True when JSON changes nothing of `mapping`, and nothing deep is in it."""
+    for key, child in mapping.items():
+        kind = child.__class__
+        if key.__class__ is not str or (kind not in _SCALARS and (kind is not float or child - child != 0.0)):
+            return False
+    return True
 
 
 def _is_all_plain(value: Any) -> bool:

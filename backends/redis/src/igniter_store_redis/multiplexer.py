@@ -2,7 +2,9 @@
 
 How it works. `ask` packs a command, puts a future at the end of a queue and returns it; the first command of a turn also asks the loop to
 call `_flush` when the turn is over, which writes all that has gathered. The server answers in the order of the commands, so whatever
-arrives is for the future at the head of the queue.
+arrives is for the future at the head of the queue. Who gets an answer often asks the next thing at once, so `data_received` asks for a
+flush too: it comes right behind the callers that were just woken, one turn earlier than theirs would; and one behind the first half of
+them, so that the server has something to do while we wake the other half.
 
 Rule: a future is never taken out of the queue but by its answer. A caller that was cancelled leaves its place there, and the answer that
 comes for it is dropped: answers never shift.
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_WAITING: Final = 50_000  # commands without an answer; more callers wait until half of them have theirs
 _LARGE: Final = 262_144  # bytes of one answer, after which others should not queue up behind it
+_HALVED: Final = range(32, 257)  # commands in flight: fewer are one write, and of more the server has enough to do anyway
 _NOTHING: Final = object()
 
 _untyped: Any = hiredis  # of pack_command it says half
@@ -89,6 +92,7 @@ class Multiplexer(asyncio.Protocol):
         self._sent = 0
         self._answered = 0
         self._heard_at = self._loop.time()
+        self._flush_is_due = False
         self._is_paused = False
         self._is_retired = False
         self._unanswered_bytes = 0
@@ -103,14 +107,15 @@ class Multiplexer(asyncio.Protocol):
             packed = pack_command(words)
         except TypeError:  # other bytes than `bytes`
             packed = pack_command(tuple(_plain(word) for word in words))
-        future = self._loop.create_future()
+        future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)
         if not self.is_live:
             future.set_result(Lost(is_sent=False))
             return future
         self._waiting.append(future)
-        if not self._outgoing:
-            self._loop.call_soon(self._flush)
         self._outgoing.append(packed)
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush)
         if len(self._waiting) >= _MOST_WAITING:
             self.is_full = True
         return future
@@ -140,7 +145,7 @@ class Multiplexer(asyncio.Protocol):
         self._heard_at = self._loop.time()
         reader, waiting = self._reader, self._waiting
         reader.feed(data)
-        answered = 0
+        answered, half = 0, len(waiting) // 2 if len(waiting) in _HALVED else 0
         while (answer := reader.gets()) is not _NOTHING:
             if not waiting:  # what nobody asked for: this is no connection to go on with
                 self._transport.abort()
@@ -149,9 +154,14 @@ class Multiplexer(asyncio.Protocol):
             future = waiting.popleft()
             if not future.done():
                 future.set_result(answer)
+            if answered == half:
+                self._loop.call_soon(self._flush)
         self._answered += answered
         if answered:
             self._unanswered_bytes = 0
+            if not self._flush_is_due:
+                self._flush_is_due = True
+                self._loop.call_soon(self._flush)
             if self.is_full:
                 self._look_for_room(_MOST_WAITING // 2)
             if self._is_retired and not waiting:
@@ -178,6 +188,7 @@ class Multiplexer(asyncio.Protocol):
     # Inside.
 
     def _flush(self) -> None:
+        self._flush_is_due = False
         outgoing = self._outgoing
         if not self.is_live or not outgoing:
             return

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from msgspec import Struct
@@ -54,7 +56,7 @@ class EventContext(Generic[T]):
 
 def wrap(event: str, data: Any, scopes: Sequence[Scope], actor: Actor | None) -> dict[str, Any]:
     """The object that is published."""
-    envelope: dict[str, Any] = {"type": event, "data": data, "timestamp": _now().replace("+00:00", "Z")}
+    envelope: dict[str, Any] = {"type": event, "data": data, "timestamp": _now()}
     if scopes:
         envelope["scope"] = scopes[-1]
         envelope["scopes"] = list(scopes)
@@ -77,7 +79,13 @@ def unwrap(message: Any, event: str) -> EventContext[Any]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    milliseconds = time_ns() // 1_000_000
+    return _timestamp(milliseconds)
+
+
+@lru_cache(maxsize=1)  # thousands of events may share a millisecond
+def _timestamp(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _time(text: Any) -> datetime | None:

@@ -5,6 +5,7 @@ Rule: the full name of an event is `<namespace>:[<group>:]...<event>`.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 from igniter_store.arguments import plain_text
@@ -67,6 +68,11 @@ def name_to_publish(name: Any) -> str:
     Raises:
         EventError: `STORE_INVALID_EVENT_NAME`.
     """
+    return _name_to_publish(name) if type(name) is str else _name_to_publish.__wrapped__(name)
+
+
+@lru_cache(maxsize=1024)  # a service publishes a handful of events, each very often
+def _name_to_publish(name: Any) -> str:
     checked = name_to_subscribe(name)
     if is_pattern(checked):
         raise store_error(

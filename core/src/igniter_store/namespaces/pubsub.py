@@ -64,7 +64,8 @@ class EventsNamespace(Namespace):
             self._note(attempt, name)
             if self._registry.validate_publish:
                 self._registry.require(name)
-            return await self._publish(name, data, self._registry.schema(name))
+            payload = self._payload(name, data, self._registry.schema(name))
+            return await self._through.pubsub.publish(self._prefix + name, payload)
 
     async def subscribe(self, event: str, handler: Handler[Any], *, max_queue: int = 1000) -> EventSubscription:
         r"""Call `handler` with the context of each event; returns when the subscription is live. Redis SUBSCRIBE, PSUBSCRIBE; PUB-1, PUB-7.
@@ -121,7 +122,7 @@ class EventsNamespace(Namespace):
         """`publish` for a name that was declared."""
         with self._attempt(PUBLISH) as attempt:
             self._note(attempt, event)
-            return await self._publish(event, data, schema)
+            return await self._through.pubsub.publish(self._prefix + event, self._payload(event, data, schema))
 
     async def subscribe_typed(self, event: str, handler: Handler[Any], schema: Schema | None, max_queue: int) -> EventSubscription:
         """`subscribe`, with conversion to what `schema` returns."""
@@ -143,17 +144,17 @@ class EventsNamespace(Namespace):
         return EventStream(feed, lambda: self._attempt_on(SUBSCRIBE, event))
 
     def _note(self, attempt: Attempt, name: str) -> None:
-        attempt.note("ctx.events.channel", name)
-        attempt.note("ctx.events.wildcard", is_pattern(name))
+        if self._observer.sink is not None:
+            attempt.note("ctx.events.channel", name)
+            attempt.note("ctx.events.wildcard", is_pattern(name))
 
     def _attempt_on(self, operation: Operation, name: str) -> Attempt:
         return self._observer.attempt(operation, {"ctx.events.channel": name, "ctx.events.wildcard": is_pattern(name)})
 
-    async def _publish(self, event: str, data: Any, schema: Schema | None) -> int:
+    def _payload(self, event: str, data: Any, schema: Schema | None) -> bytes:
         if schema is not None and self._registry.validate_publish:
             data = self._validated(schema, data, event)
-        payload = self._codec.encode(wrap(event, data, self._scopes, self._actor))
-        return await self._through.pubsub.publish(self._prefix + event, payload)
+        return self._codec.encode(wrap(event, data, self._scopes, self._actor))
 
     def _validated(self, schema: Schema, data: Any, event: str) -> Any:
         try:
