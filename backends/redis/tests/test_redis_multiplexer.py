@@ -1,0 +1,134 @@
+"""How connections are shared: large values beside small ones, more callers than may wait, other event loops, clients of others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis.asyncio
+from igniter_store import Store
+from igniter_store_conformance import servers
+from igniter_store_redis import RedisAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from igniter_store_conformance.servers import Server
+
+LARGE = b"x" * 33_554_432  # more than a socket's buffers take at once
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with servers.start(servers.find("valkey")) as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def opened(adapter: RedisAdapter) -> AsyncIterator[RedisAdapter]:
+    await adapter.open()
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+def connections(server: Server) -> int:
+    """How many clients the server has, this question's own left out."""
+    with server.exchange() as exchange:
+        return int(exchange.info("clients")["connected_clients"]) - 1
+
+
+async def test_calls_of_one_turn_share_a_connection(server: Server) -> None:
+    async with opened(RedisAdapter.from_url(server.url)) as adapter:
+        await asyncio.gather(*(adapter.set(f"key:{number}", b"%d" % number) for number in range(1_000)))
+        found = await asyncio.gather(*(adapter.get(f"key:{number}") for number in range(1_000)))
+        assert found == [b"%d" % number for number in range(1_000)]
+        assert connections(server) == 1
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+async def test_a_small_call_beside_a_large_value(server: Server, most: int) -> None:
+    async with opened(RedisAdapter.from_url(server.url, connections=most)) as adapter:
+        await adapter.set("small", b"value")
+        writing = [asyncio.create_task(adapter.set(f"large:{number}", LARGE)) for number in range(2)]
+        await asyncio.sleep(0)  # they are on their way
+        await asyncio.sleep(0)
+
+        assert await asyncio.gather(*(adapter.get("small") for _ in range(100))) == [b"value"] * 100
+        assert await asyncio.gather(*writing) == [True, True]
+        reading = [asyncio.create_task(adapter.get(f"large:{number}")) for number in range(2)]
+        while not all(read.done() for read in reading):
+            assert await adapter.get("small") == b"value"
+        assert [await read == LARGE for read in reading] == [True, True]
+        assert (1 if most == 1 else 2) <= connections(server) <= most
+
+
+async def test_more_callers_than_may_wait_get_their_own_answers(server: Server) -> None:
+    async with opened(RedisAdapter.from_url(server.url, connections=1)) as adapter:
+        callers = 60_000
+        await asyncio.gather(*(adapter.set(f"key:{number}", b"%d" % number) for number in range(callers)))
+        found = await asyncio.gather(*(adapter.get(f"key:{number}") for number in range(callers)))
+        assert found == [b"%d" % number for number in range(callers)]
+
+
+async def test_a_client_of_somebody_else_that_speaks_resp3_and_has_time_limits(server: Server) -> None:
+    untyped: Any = redis.asyncio.Redis
+    client: Any = untyped.from_url(server.url, protocol=3, socket_timeout=0.5, health_check_interval=1)
+    async with opened(RedisAdapter(client=client)) as adapter:
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        await adapter.subscribe("channel", lambda _, payload: heard.put_nowait(payload))
+        await adapter.publish("channel", b"message")
+        assert await heard.get() == b"message"
+        await adapter.xgroup_create("stream", "group")
+        reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "consumer", block=60.0))
+        await asyncio.sleep(0.1)
+        added = await adapter.xadd("stream", {"field": b"1"})
+        assert [(entry.id, entry.fields) for entry in await reading] == [(added, {"field": b"1"})]
+        assert [group.name for group in await adapter.xgroups("stream")] == ["group"]
+        assert await adapter.ttl("stream") == float("inf")
+        waiting = asyncio.create_task(adapter.xreadgroup("stream", "group", "consumer", block=60.0))
+        await asyncio.sleep(0.1)
+        waiting.cancel()
+        await asyncio.wait({waiting}, timeout=10)
+        assert waiting.cancelled()
+    assert await client.ping() is True
+    await client.aclose()
+
+
+def test_it_works_on_uvloop(server: Server) -> None:
+    uvloop: Any = pytest.importorskip("uvloop")
+
+    async def use() -> None:
+        assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+        async with Store.from_url(server.url, service="api") as store:
+            await asyncio.gather(*(store.kv.set(f"key:{number}", number, ttl=60) for number in range(1_000)))
+            assert await asyncio.gather(*(store.kv.get(f"key:{number}") for number in range(1_000))) == list(range(1_000))
+            heard: asyncio.Queue[Any] = asyncio.Queue()
+
+            async def hear(context: Any) -> None:
+                await heard.put(context.data)
+
+            async with await store.events.subscribe("order:*", hear):
+                await store.events.publish("order:placed", 1)
+                assert await heard.get() == 1
+            group = store.streams.group("group", "consumer")
+            await group.ensure("stream")
+            reading = asyncio.create_task(group.read("stream", block=30))
+            await asyncio.sleep(0.1)
+            await store.streams.append("stream", "message")
+            assert [message.message for message in await reading] == ["message"]
+            waiting = asyncio.create_task(group.read("stream", block=30))
+            await asyncio.sleep(0.1)
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            assert await store.kv.get("key:1") == 1
+            await store.kv.set("large", "x" * 5_000_000)
+            assert len(await store.kv.get("large")) == 5_000_000
+        assert connections(server) == 0
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(use())
