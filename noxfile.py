@@ -88,6 +88,12 @@ def steady(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """The Redis backend under ten minutes of mixed load with every connection cut once a second."""
+    session.run("python", "backends/redis/every_server/soak.py", *session.posargs)
+
+
+@nox.session
 def packaging(session: nox.Session) -> None:
     """Build every wheel, install them into an empty environment, and use them from there as a stranger would."""
     folder = Path(session.create_tmp()).resolve()

@@ -13,7 +13,7 @@ from igniter_store_conformance.servers.cluster import slot_of
 from igniter_store_redis import RedisAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from igniter_store_conformance.servers import Cluster, SentinelSet
 
@@ -39,7 +39,7 @@ def sentinels() -> Iterator[SentinelSet]:
 
 
 @contextlib.asynccontextmanager
-async def adapter_of(place: Cluster | SentinelSet) -> AsyncIterator[RedisAdapter]:
+async def adapter_of(place: Cluster | SentinelSet) -> AsyncGenerator[RedisAdapter]:
     if isinstance(place, servers.SentinelSet):
         url = "redis+sentinel://" + ",".join(f"{host}:{port}" for host, port in place.addresses) + f"/{place.name}"
     else:

@@ -13,7 +13,7 @@ from igniter_store_conformance import servers
 from igniter_store_redis import RedisAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from igniter_store_conformance.servers import Server
 
@@ -27,7 +27,7 @@ def server() -> Iterator[Server]:
 
 
 @contextlib.asynccontextmanager
-async def opened(adapter: RedisAdapter) -> AsyncIterator[RedisAdapter]:
+async def opened(adapter: RedisAdapter) -> AsyncGenerator[RedisAdapter]:
     await adapter.open()
     try:
         yield adapter
