@@ -71,6 +71,27 @@ def add_command(  # noqa: PLR0913 - what a command has
     return parser
 
 
+def add_group(commands: Commands, name: str, *, help: str) -> Commands:
+    """Declare `name` as a word before other commands, and return their list."""
+    parser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+    group: Commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    return group
+
+
+def add_following_options(parser: Parser) -> None:
+    """Let the user say when a command that would go on for ever ends."""
+    parser.add_argument("--count", metavar="N", type=whole, help="end after N of them")
+    parser.add_argument("--for", metavar="SECONDS", type=float, dest="seconds", help="end after so many seconds")
+
+
+def whole(text: str) -> int:
+    """A number of things."""
+    if not text.isdecimal():
+        message = "a whole number, 0 or more"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
 def add_url_option(parser: Parser) -> None:
     """Let the user say which backend."""
     parser.add_argument(

@@ -6,19 +6,23 @@ Rule: what a store holds is printed as it is: rich neither reads markup in it no
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from igniter_store.cli.failures import USAGE, CommandFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from argparse import Namespace
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from rich.console import Console
+
+T = TypeVar("T")
 
 
 class Output:
@@ -43,6 +47,28 @@ class Output:
         else:
             show(self.console)
 
+    def line(self, document: Mapping[str, Any], text: str) -> None:
+        """Print one of many answers at once: a document on one line for a program, `text` for a person."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(document, ensure_ascii=not _takes_unicode(), default=str) + "\n")
+        else:
+            self.console.print(text)
+        sys.stdout.flush()
+
+    async def followed(self, items: AsyncIterable[T], options: Namespace) -> AsyncIterator[T]:
+        """What comes, until there were `--count`, or `--for` is over."""
+        wanted: int | None = options.count
+        until = None if options.seconds is None else asyncio.get_running_loop().time() + options.seconds
+        coming = aiter(items)
+        while wanted is None or wanted > 0:
+            try:
+                async with asyncio.timeout_at(until):
+                    item = await anext(coming)
+            except (TimeoutError, StopAsyncIteration):
+                return
+            wanted = None if wanted is None else wanted - 1
+            yield item
+
     def note(self, message: str) -> None:
         """Say something besides the answer, on stderr, to whoever reads it."""
         sys.stderr.write(f"igniter-store: {message}\n")
@@ -60,8 +86,28 @@ class Output:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document, in ASCII where the output takes no more."""
-    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
-    sys.stdout.write(json.dumps(document, ensure_ascii=encoding != "utf8", indent=2, default=str) + "\n")
+    sys.stdout.write(json.dumps(document, ensure_ascii=not _takes_unicode(), indent=2, default=str) + "\n")
+
+
+def _takes_unicode() -> bool:
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+
+
+def table(console: Console, header: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:
+    """Print rows under a header, or `nothing` where there is none."""
+    from rich.table import Table  # noqa: PLC0415 - rich is there once there is a console
+
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for title in header:
+        shown.add_column(title, no_wrap=True)
+    for row in rows:
+        shown.add_row(*("-" if cell is None else visible(str(cell)) for cell in row))
+    console.print(shown if shown.row_count else nothing)
+
+
+def as_text(value: Any) -> str:
+    """A value from a store on one line."""
+    return visible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
 
 
 def visible(text: str, *, keep: str = "") -> str:

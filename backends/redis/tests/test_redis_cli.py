@@ -1,0 +1,79 @@
+"""The command line on a real server, with a process that listens while others write."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from igniter_store_conformance import servers
+
+LIMIT = 60.0
+
+
+@pytest.fixture
+def options() -> list[str]:
+    return ["--url", servers.or_skip("valkey").url, "--service", f"cli-{secrets.token_hex(4)}"]
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-m", "igniter_store", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def run(*arguments: str) -> Any:
+    process = start(*arguments, "--json")
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def test_events_are_heard_in_another_process(options: list[str]) -> None:
+    listening = start("events", "tail", "user:*", "--count", "2", "--json", *options)
+    assert listening.stderr is not None
+    assert "listening" in listening.stderr.readline()  # and so subscribed
+
+    assert run("events", "publish", "user:created", '{"id": 7}', *options)["receivers"] == 1
+    assert run("events", "publish", "user:removed", "7", *options)["receivers"] == 1
+
+    out, _ = listening.communicate(timeout=LIMIT)
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [(event["type"], event["data"]) for event in events] == [("user:created", {"id": 7}), ("user:removed", 7)]
+    assert listening.returncode == 0
+
+
+def test_a_stream_is_followed_until_ctrl_c(options: list[str]) -> None:
+    first = run("streams", "append", "orders", "1", *options)["id"]
+    following = start("streams", "tail", "orders", *options)
+    assert following.stdout is not None
+    assert following.stdout.readline() == f"{first} 1\n"
+
+    second = run("streams", "append", "orders", '{"id": 2}', *options)["id"]
+    assert following.stdout.readline() == f'{second} {{"id": 2}}\n'
+
+    following.send_signal(signal.SIGINT)
+    _, err = following.communicate(timeout=LIMIT)
+    assert following.returncode == 130
+    assert "Traceback" not in err
+    assert run("streams", "groups", "orders", *options)["groups"] == []
+
+
+@pytest.mark.parametrize("command", [["streams", "tail", "orders"], ["events", "tail"], ["claims", "ls"]])
+def test_a_server_that_is_not_there_is_one_line(command: list[str]) -> None:
+    process = start(*command, "--url", "redis://me:hush-hush@127.0.0.1:1/0")
+    _, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 1
+    assert len(err.splitlines()) == 1
+    assert "STORE_CONNECTION_FAILED" in err
+    assert "hush" not in err
