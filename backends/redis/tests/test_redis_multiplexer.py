@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis.asyncio
 from igniter_store import Store
+from igniter_store.contract import StoreError
 from igniter_store_conformance import servers
 from igniter_store_redis import RedisAdapter
 
@@ -132,3 +133,43 @@ def test_it_works_on_uvloop(server: Server) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(use())
+
+
+async def test_a_server_that_falls_silent_in_the_middle_of_a_large_answer_is_left(server: Server) -> None:
+    """The others would wait for room behind that answer for ever."""
+    with servers.start(servers.find("valkey"), proxied=True) as proxied:
+        proxy: Any = proxied.proxy
+        async with opened(RedisAdapter.from_url(proxied.url, timeout=0.5, connect_timeout=2.0, connections=1)) as adapter:
+            await adapter.set("large", LARGE[:8_000_000])
+            await proxy.delay(0.05)
+            reading = asyncio.create_task(adapter.get("large"))
+            await asyncio.sleep(0.15)
+            await proxy.black_hole()
+            waiting = [asyncio.create_task(adapter.get("small")) for _ in range(10)]
+            with pytest.raises(StoreError):
+                await asyncio.wait_for(reading, 30)
+            await proxy.heal()
+            for outcome in await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30):
+                assert outcome is None or isinstance(outcome, StoreError)
+            assert await adapter.get("small") is None
+
+
+async def test_what_a_refusing_connection_still_had_to_answer_is_answered(server: Server) -> None:
+    """READONLY ends the use of a connection, and not what others have asked on it."""
+    async with opened(RedisAdapter.from_url(server.url)) as adapter:
+        await adapter.set("key", b"value")
+        with server.exchange() as exchange:
+            exchange.ask("REPLICAOF", "127.0.0.1", 1)
+            calls = [adapter.set("key", b"refused") if number % 2 else adapter.get("key") for number in range(200)]
+            answers: list[Any] = await asyncio.gather(*calls, return_exceptions=True)
+            exchange.ask("REPLICAOF", "NO", "ONE")
+        assert answers[::2] == [b"value"] * 100
+        assert {error.details["word"] for error in answers[1::2]} == {"READONLY"}
+        assert await adapter.set("key", b"after") is True
+        assert connections(server) == 1
+
+
+async def test_a_time_limit_below_the_servers_wait_does_not_end_a_read(server: Server) -> None:
+    async with opened(RedisAdapter.from_url(server.url, timeout=0.2)) as adapter:
+        await adapter.xgroup_create("stream", "group")
+        assert await adapter.xreadgroup("stream", "group", "consumer", block=0.6) == []

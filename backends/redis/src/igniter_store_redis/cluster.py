@@ -35,6 +35,7 @@ _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _MOST_TRIES: Final = 8
 _PAUSE: Final = 0.05  # seconds before a node that is being changed is asked again, times the number of tries
 _CHANGING: Final = ("TRYAGAIN", "CLUSTERDOWN", "READONLY")  # a slot on its way, too few nodes, a primary that was
+_NO_NODE: Final = "The nodes of the cluster send us from one to the other. Try again once it has been put in order."
 # Where the key stands among the words, if it isn't the first argument.
 _KEY_AT: Final = {"XGROUP": 2, "EVALSHA": 3, "EVAL": 3, "XREADGROUP": -2}
 
@@ -57,6 +58,7 @@ class Cluster(Commands):
         self._connect_timeout: Final = connect_timeout
         self._connections: Final = connections
         self._servers: dict[str, Server] = {}
+        self._former: list[Server] = []  # of nodes that have left, and may still answer
         self._refreshing: asyncio.Task[None] | None = None
         self._is_open = False
         self._was_closed = False
@@ -80,8 +82,8 @@ class Cluster(Commands):
         if refreshing is not None:
             refreshing.cancel()
             await asyncio.gather(refreshing, return_exceptions=True)
-        servers, self._servers = self._servers, {}
-        for server in servers.values():
+        servers, self._servers, self._former = [*self._servers.values(), *self._former], {}, []
+        for server in servers:
             await server.close()
 
     def require_open(self) -> None:
@@ -149,6 +151,7 @@ class Cluster(Commands):
     async def _tried(self, words: tuple[Any, ...], attempt: Callable[..., Awaitable[Any]], code: ErrorCode, *, writes: bool) -> Any:
         slot = _slot_of(words[_KEY_AT.get(words[0], 1)])
         answer: Any = None
+        failed: StoreError | None = None
         for turn in range(1, _MOST_TRIES + 1):
             server = self._server_at(slot)
             try:
@@ -159,21 +162,25 @@ class Cluster(Commands):
             except StoreError as error:
                 if not await self._is_elsewhere(slot, server, error):
                     raise
+                failed = error
                 continue
             if not isinstance(answer, Trouble):
                 return answer
-            if not isinstance(answer, Refused):
-                break
-            word = word_of(str(answer))
-            if word == "MOVED":
-                await self._nodes.move_slot(self._reachable(MovedError(_told(answer))))
-                self._refresh_soon()
-            elif word in _CHANGING:
-                await asyncio.sleep(_PAUSE * turn)
-                self._refresh_soon()
-            else:
-                break
-        raise failure(answer, code, self._timeout, writes=writes) from answer
+            if not await self._is_sent_on(answer, turn):
+                raise failure(answer, code, self._timeout, writes=writes) from answer
+        raise failed or store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from answer
+
+    async def _is_sent_on(self, trouble: Trouble, turn: int) -> bool:
+        """Whether to ask again, since another node has the slot now, or soon will."""
+        word = word_of(str(trouble)) if isinstance(trouble, Refused) else ""
+        if word == "MOVED":
+            await self._nodes.move_slot(self._reachable(MovedError(_told(trouble))))
+        elif word in _CHANGING and turn < _MOST_TRIES:
+            await asyncio.sleep(_PAUSE * turn)
+        elif word:
+            return False
+        self._refresh_soon()  # a lost connection may be a lost node
+        return bool(word)
 
     async def _is_elsewhere(self, slot: int, server: Server, error: StoreError) -> bool:
         """Whether the node that can't be reached has lost the slot to another one, as far as the others know."""
@@ -226,7 +233,11 @@ class Cluster(Commands):
 
     async def _refreshed(self) -> None:
         self.require_open()
-        refreshing = self._refresh_soon()
+        self.require_open()
+        self._refresh_soon()
+        refreshing = self._refreshing
+        if refreshing is None:
+            raise closed()
         try:
             await asyncio.shield(refreshing)
         except asyncio.CancelledError:
@@ -236,19 +247,23 @@ class Cluster(Commands):
         except UNREACHABLE as error:
             raise not_reached(error) from error
 
-    def _refresh_soon(self) -> asyncio.Task[None]:
-        if self._refreshing is None:
-            self.require_open()
+    def _refresh_soon(self) -> None:
+        if self._refreshing is None and self._is_open:
             self._refreshing = asyncio.create_task(self._refresh())
             self._refreshing.add_done_callback(_heard)
-        return self._refreshing
 
     async def _refresh(self) -> None:
         try:
             async with asyncio.timeout(self._connect_timeout):
-                await self._nodes.initialize(additional_startup_nodes_info=self._seeds)
+                for host, port in self._seeds:  # redis-py forgets them once it knows the nodes, which may all have other addresses by now
+                    seed = ClusterNode(host, port, **self._nodes.connection_kwargs)
+                    self._nodes.startup_nodes.setdefault(seed.name, seed)
+                await self._nodes.initialize()
             for name in self._servers.keys() - self._nodes.nodes_cache.keys():
-                await self._servers.pop(name).close()
+                former = self._servers.pop(name)
+                former.retire()
+                self._former.append(former)
+            self._former = [server for server in self._former if not server.is_idle]
         finally:
             self._refreshing = None
 
@@ -257,7 +272,7 @@ def _slot_of(key: str | bytes) -> int:
     return key_slot(key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key)
 
 
-def _told(answer: Refused) -> str:
+def _told(answer: Trouble) -> str:
     return str(answer).partition(" ")[2]
 
 

@@ -75,7 +75,7 @@ class Commands(ABC):
 
     @abstractmethod
     async def wait(self, *words: Any) -> Any:
-        """The answer to a command that waits at the server, for less than the timeout.
+        """The answer to a command that waits at the server, for `waiting.LONGEST_WAIT` at most.
 
         A lost connection ends the wait: what was on its way is pending then, and only its consumer's history gives it again.
         """

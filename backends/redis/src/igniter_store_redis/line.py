@@ -36,7 +36,13 @@ class Line:
         self._connector: Final = connector
         self._timeout: Final = timeout
         self._attempt: asyncio.Task[Multiplexer] | None = None
+        self._retired: set[Multiplexer] = set()
         self._pause = 0.0
+
+    @property
+    def is_idle(self) -> bool:
+        """True when no connection is open or about to be."""
+        return self.multiplexer is None and self._attempt is None and not self._retired
 
     def start(self) -> None:
         """Forget earlier failures."""
@@ -48,15 +54,16 @@ class Line:
         if attempt is not None:
             attempt.cancel()
             await asyncio.gather(attempt, return_exceptions=True)
-        multiplexer, self.multiplexer = self.multiplexer, None
-        if multiplexer is not None:
-            multiplexer.shut()
-            await asyncio.sleep(0)  # the transport's last word
+        for multiplexer in (self.multiplexer, *self._retired):
+            if multiplexer is not None:
+                multiplexer.shut()
+                await asyncio.sleep(0)  # the transport's last word
 
-    def retire(self) -> None:
-        """Let what has been asked be answered, and go on with a new connection."""
-        multiplexer, self.multiplexer = self.multiplexer, None
-        if multiplexer is not None:
+    def retire(self, multiplexer: Multiplexer | None) -> None:
+        """Let what was asked on this connection be answered, and go on with a new one, unless that has happened."""
+        if multiplexer is not None and self.multiplexer is multiplexer:
+            self.multiplexer = None
+            self._retired.add(multiplexer)
             multiplexer.retire()
 
     async def connected(self) -> Multiplexer:
@@ -88,6 +95,7 @@ class Line:
         return multiplexer
 
     def _forget(self, multiplexer: Multiplexer) -> None:
+        self._retired.discard(multiplexer)
         if self.multiplexer is multiplexer:
             self.multiplexer = None
 

@@ -91,7 +91,7 @@ class Multiplexer(asyncio.Protocol):
         self._flushes: Final[deque[tuple[int, float]]] = deque()  # how many commands had been sent after it, and when it was
         self._sent = 0
         self._answered = 0
-        self._heard_at = self._loop.time()
+        self._heard_at = self._asked_at = self._loop.time()
         self._flush_is_due = False
         self._is_paused = False
         self._is_retired = False
@@ -193,28 +193,31 @@ class Multiplexer(asyncio.Protocol):
         if not self.is_live or not outgoing:
             return
         self._transport.write(b"".join(outgoing) if len(outgoing) > 1 else outgoing[0])
+        now = self._loop.time()
+        if self._sent == self._answered:
+            self._asked_at = now
         self._sent += len(outgoing)
         outgoing.clear()
-        now = self._loop.time()
         self._flushes.append((self._sent, now))
         if self._watching is None:
             self._watching = self._loop.call_at(now + self._timeout, self._watch)
 
     def _watch(self) -> None:
-        """Look for commands that are late, and come again when the next ones would be."""
+        """Look for commands that are late and for a server that has fallen silent, and come again when there may be the next."""
         flushes, now = self._flushes, self._loop.time()
         while flushes and (flushes[0][0] <= self._answered or flushes[0][1] + self._timeout <= now):
-            until, began = flushes.popleft()
-            if until <= self._answered:
-                continue
-            for future in islice(self._waiting, until - self._answered):
+            until, _ = flushes.popleft()
+            for future in islice(self._waiting, max(0, until - self._answered)):
                 if not future.done():
                     future.set_result(Late())
-            if self._heard_at < began:  # not a word since: nobody is there any more
+        dues = [flushes[0][1] + self._timeout] if flushes else []
+        if self._sent > self._answered:  # an answer is due, even if nobody waits for it any more
+            dues.append(max(self._heard_at, self._asked_at) + self._timeout)
+            if dues[-1] <= now:  # not a word for as long: nobody is there any more
                 self._watching = None
                 self._transport.abort()
                 return
-        self._watching = self._loop.call_at(flushes[0][1] + self._timeout, self._watch) if flushes else None
+        self._watching = self._loop.call_at(min(dues), self._watch) if dues else None
 
     def _end(self, sent: Callable[[], Trouble], unsent: Callable[[], Trouble]) -> None:
         if not self.is_live:

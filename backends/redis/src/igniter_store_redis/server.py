@@ -69,6 +69,17 @@ class Server(Commands):
         for line in self._lines:
             await line.close()
 
+    def retire(self) -> None:
+        """Let what was asked be answered; the connections close after that."""
+        self._waiters.retire()
+        for line in self._lines:
+            line.retire(line.multiplexer)
+
+    @property
+    def is_idle(self) -> bool:
+        """True when no connection is open."""
+        return self._waiters.is_idle and all(line.is_idle for line in self._lines)
+
     def require_open(self) -> None:
         if not self._is_open:
             raise closed() if self._was_closed else not_connected()
@@ -79,7 +90,7 @@ class Server(Commands):
             multiplexer = await self._free()
         answer = await multiplexer.ask(words)
         if isinstance(answer, Trouble):
-            answer = await self._after(answer, words, writes=False)
+            answer = await self._after(answer, words, multiplexer, writes=False)
             if isinstance(answer, Trouble):
                 raise failure(answer, code, self.timeout, writes=False) from answer
         return answer
@@ -90,7 +101,7 @@ class Server(Commands):
             multiplexer = await self._free()
         answer = await multiplexer.ask(words)
         if isinstance(answer, Trouble):
-            answer = await self._after(answer, words, writes=True)
+            answer = await self._after(answer, words, multiplexer, writes=True)
             if isinstance(answer, Trouble):
                 raise failure(answer, code, self.timeout, writes=True) from answer
         return answer
@@ -114,7 +125,7 @@ class Server(Commands):
             multiplexer.ask(("ASKING",))  # it counts for the next command on this connection, which is ours
             return await multiplexer.ask(words)
         answer = await multiplexer.ask(words)
-        return await self._after(answer, words, writes=writes) if isinstance(answer, Trouble) else answer
+        return await self._after(answer, words, multiplexer, writes=writes) if isinstance(answer, Trouble) else answer
 
     async def attempt_to_wait(self, words: tuple[Any, ...], *, is_asking: bool = False) -> Any:
         """As `attempt`, for a command that waits at the server."""
@@ -132,12 +143,12 @@ class Server(Commands):
     async def ping(self) -> None:
         await self.ask("PING")
 
-    async def _after(self, trouble: Trouble, words: tuple[Any, ...], *, writes: bool) -> Any:
+    async def _after(self, trouble: Trouble, words: tuple[Any, ...], multiplexer: Multiplexer, *, writes: bool) -> Any:
         """What becomes of a command that had no answer: a second attempt, where that can't do it twice."""
         if isinstance(trouble, Refused):
             if word_of(str(trouble)) == "READONLY":  # it was the primary once; whoever connects now finds the one that is
                 for line in self._lines:
-                    line.retire()
+                    line.retire(multiplexer)
         elif isinstance(trouble, Lost) and self._is_open and not (writes and trouble.is_sent):
             return await (await self._free()).ask(words)
         return trouble

@@ -13,6 +13,7 @@ from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StoreErro
 from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
 
 from igniter_store_redis.errors import malformed_id
+from igniter_store_redis.waiting import LONGEST_WAIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from igniter_store_redis.commands import Commands
 
 _PAGE: Final = 500  # pending entries in one trip
-# Seconds that a reader waits at the server before it asks again: Redis 6.2 doesn't wake a reader whose stream is deleted.
-_SLICE: Final = 0.5
 
 
 class RedisStreams(Streams):
@@ -144,13 +143,14 @@ class RedisStreams(Streams):
 
     async def _blocking(self, reader: tuple[Any, ...], stream: str, block: float) -> list[StreamEntry]:
         self._commands.require_open()
+        # Again and again, since Redis 6.2 doesn't wake a reader whose stream is deleted.
         loop = asyncio.get_running_loop()
         end = loop.time() + block
         while True:
             left = end - loop.time()
-            wait = max(0.001, min(left, _SLICE))
+            wait = max(0.001, min(left, LONGEST_WAIT))
             answer = await self._commands.wait(*reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">")
-            if answer is not None or left <= _SLICE:
+            if answer is not None or left <= LONGEST_WAIT:
                 return _of_stream(answer)
 
 

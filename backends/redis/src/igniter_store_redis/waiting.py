@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from igniter_store_redis.connecting import Connector
     from igniter_store_redis.multiplexer import Multiplexer
 
+LONGEST_WAIT: Final = 0.5
+"""Seconds that a command may wait at the server at most; whoever wants to wait longer asks again."""
+
 _MOST_IDLE: Final = 4  # connections that are kept for the next ones who wait
 
 
@@ -39,6 +42,17 @@ class Waiters:
         """Let callers in."""
         self._is_open = True
 
+    def retire(self) -> None:
+        """Keep no connection that nobody waits on."""
+        for multiplexer in self._idle:
+            multiplexer.shut()
+        self._idle.clear()
+
+    @property
+    def is_idle(self) -> bool:
+        """True when no connection is open or about to be."""
+        return not (self._idle or self._busy or self._connecting)
+
     async def close(self) -> None:
         """Close all connections; those who wait get `STORE_CLOSED`."""
         self._is_open = False
@@ -50,7 +64,7 @@ class Waiters:
         await asyncio.gather(*self._connecting, return_exceptions=True)
 
     async def ask(self, words: tuple[Any, ...], *, is_asking: bool) -> Any:
-        """The answer to a command that waits at the server for less than the timeout, or what came instead of it; see `Server.attempt`."""
+        """The answer to a command that waits at the server for `LONGEST_WAIT` at most, or what came instead of it; see `Server.attempt`."""
         multiplexer = await self._taken()
         self._busy.add(multiplexer)
         try:
@@ -74,7 +88,7 @@ class Waiters:
             multiplexer = self._idle.pop()
             if multiplexer.is_live:
                 return multiplexer
-        connecting = asyncio.create_task(self._connector.multiplexed(self._timeout, _nothing))
+        connecting = asyncio.create_task(self._connector.multiplexed(LONGEST_WAIT + self._timeout, _nothing))
         self._connecting.add(connecting)
         try:
             multiplexer = await asyncio.shield(connecting)
