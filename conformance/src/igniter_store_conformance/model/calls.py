@@ -55,7 +55,7 @@ WRITE_CALLS: Final = st.one_of(
     call("delete", st.lists(KEYS, max_size=3)),
 )
 LOOK_CALLS: Final = st.one_of(call("get", KEYS), call("exists", KEYS), call("mget", st.lists(KEYS, max_size=4)))
-LIFE_CALLS: Final = st.one_of(call("expire", KEYS, TTLS), call("persist", KEYS), call("ttl", KEYS))
+LIFE_CALLS: Final = st.one_of(call("expire", KEYS, TTLS), call("persist", KEYS), call("ttl", KEYS), call("persist", KEYS))
 VALUE_CALLS: Final = WRITE_CALLS | LOOK_CALLS | LIFE_CALLS
 STREAM_UNDER_A_KEY: Final = call("xadd", KEYS, st.just({"f": b"1"}))
 PREFIX_CALLS: Final = call("delete_prefix", st.sampled_from(["a", "a*", "a*", "ab", "ab", "b"]))

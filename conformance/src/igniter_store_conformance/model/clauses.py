@@ -26,7 +26,7 @@ from igniter_store_conformance.suite import Suite
 if TYPE_CHECKING:
     from igniter_store_conformance.trial import Trial
 
-_EXAMPLES: Final = 300
+_EXAMPLES: Final = 500
 _STEPS: Final = 40
 _FEWEST: Final = 3
 _PATIENCE: Final = 12.0  # seconds for each of the tests here, roughly; a slow backend gets fewer examples
