@@ -9,7 +9,10 @@ An adapter under these tests should be made with short timeouts, of a second or 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,6 +126,45 @@ class OutageClauses(Suite):
             await server.restart()
 
         await hear_again(trial, kill_and_restart)
+
+    @clause("PUB-10", limit=LONG)
+    async def test_a_gap_is_told_before_what_comes_after_it(self, trial: Trial) -> None:
+        """Numbers are published all the time while connections are cut: where the subscriber misses some, it hears of a gap in between.
+
+        If this fails, look at when you tell of the gap: the first message of a new connection may come with the confirmation itself.
+        """
+        proxy, channel, other = trial.proxy, trial.key(), await trial.other()
+        heard: list[int | None] = []  # None for a gap
+        published: list[int] = []
+        await trial.adapter.subscribe(channel, lambda _, payload: heard.append(int(payload)), on_gap=lambda: heard.append(None))
+
+        async def publish() -> None:
+            for number in itertools.count():
+                with contextlib.suppress(BackendUnavailable, BackendTimeout):
+                    await other.publish(channel, b"%d" % number)
+                    published.append(number)
+                await asyncio.sleep(0)
+
+        publishing = asyncio.create_task(publish())
+        try:
+            for turn in range(1, 6):
+                await trial.eventually(partial(_has_heard, heard, turn), "messages after a cut")
+                await proxy.cut()
+            await trial.eventually(partial(_has_heard, heard, 6), "messages after the last cut")
+        finally:
+            publishing.cancel()
+            await asyncio.wait({publishing})
+
+        missed: list[tuple[int, int]] = []
+        last, is_told = -1, True
+        for number in heard:
+            if number is None:
+                is_told = True
+                continue
+            if not is_told and any(last < lost < number for lost in published):
+                missed.append((last, number))
+            last, is_told = number, False
+        assert missed == [], "messages are missing between these, and nobody was told of a gap"
 
     @clause("FLT-3", limit=LONG)
     async def test_after_kill_and_restart_everything_works(self, trial: Trial) -> None:
@@ -260,3 +302,8 @@ async def _stopped(trial: Trial) -> AsyncGenerator[None]:
         yield
     finally:
         await server.restart()
+
+
+async def _has_heard(heard: list[int | None], turn: int) -> bool:
+    """Whether the subscriber hears numbers again, with so many gaps behind it."""
+    return heard.count(None) >= turn - 1 and bool(heard) and heard[-1] is not None

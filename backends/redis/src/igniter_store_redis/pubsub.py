@@ -88,6 +88,7 @@ class Listener:
         # Of the present connection:
         self._link: Link | None = None
         self._confirmed: set[_Name] = set()
+        self._renewed: set[_Name] = set()  # that have still to hear of the gap
         self._commands: deque[asyncio.Future[Trouble | None]] = deque()  # that wait for a confirmation, or for what went wrong
         # Those who wait for a connection, or for what went wrong:
         self._arrivals: list[asyncio.Future[Exception | None]] = []
@@ -202,6 +203,7 @@ class Listener:
     async def _greet(self, link: Link) -> None:
         """Subscribe again to what was subscribed, then let callers use the connection, who subscribe for themselves."""
         again = [name for name, subscriptions in self._table.items() if any(subscription.is_confirmed for subscription in subscriptions)]
+        self._renewed = set(again)
         answering = asyncio.gather(*(self._send(link, *name) for name in again))
         ends: list[asyncio.Future[Any]] = [link.lost, answering]
         done, _ = await asyncio.wait(ends, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -211,13 +213,13 @@ class Listener:
         for (_, name), trouble in zip(again, answering.result(), strict=True):
             if trouble is not None:
                 _LOGGER.error("The server refuses to renew the subscription of %r after a lost connection: %s", name, trouble)
+        for refused in tuple(self._renewed):  # the others have heard it with their confirmation
+            self._tell_of_gap(refused)
         self._link = link
         for arrival in self._arrivals:
             if not arrival.done():
                 arrival.set_result(None)
         self._arrivals.clear()
-        for subscription in [subscription for subscriptions in self._table.values() for subscription in subscriptions]:
-            subscription.tell_of_gap()
 
     def _handle(self, answer: Any) -> None:
         match answer:
@@ -229,6 +231,7 @@ class Listener:
             case [b"subscribe" | b"psubscribe" as verb, name, _]:
                 self._confirmed.add((verb.upper(), _text(name)))
                 self._answer(None)
+                self._tell_of_gap((verb.upper(), _text(name)))
             case [b"unsubscribe" | b"punsubscribe" as verb, name, _]:
                 self._confirmed.discard((verb.upper().replace(b"UN", b"", 1), _text(name)))
                 self._answer(None)
@@ -236,6 +239,13 @@ class Listener:
                 self._answer(answer)
             case _:
                 pass
+
+    def _tell_of_gap(self, name: _Name) -> None:
+        # At once, since the next message may stand right behind the confirmation (PUB-10).
+        if name in self._renewed:
+            self._renewed.discard(name)
+            for subscription in tuple(self._table.get(name, ())):
+                subscription.tell_of_gap()
 
     def _deliver(self, name: _Name, channel: str, payload: bytes) -> None:
         for subscription in tuple(self._table.get(name, ())):
