@@ -46,7 +46,7 @@ class Connector:
         """The writer of a connection, which has to live as long as its transport: Python 3.12's closes that when it is collected."""
         connection = self._make()
         connection.protocol = 2  # what we read; a client of somebody else may speak 3
-        connection.socket_timeout = None  # the time limit is ours; redis-py's is a wait_for, which can swallow a cancellation (bpo-37658)
+        connection.socket_timeout = None  # redis-py holds it by wait_for, which on Python 3.11 can swallow a cancellation; ours is below
         try:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()
