@@ -39,12 +39,12 @@ def sentinels() -> Iterator[SentinelSet]:
 
 
 @contextlib.asynccontextmanager
-async def adapter_of(place: Cluster | SentinelSet) -> AsyncGenerator[RedisAdapter]:
+async def adapter_of(place: Cluster | SentinelSet, *, sharded_pubsub: bool = False) -> AsyncGenerator[RedisAdapter]:
     if isinstance(place, servers.SentinelSet):
         url = "redis+sentinel://" + ",".join(f"{host}:{port}" for host, port in place.addresses) + f"/{place.name}"
     else:
         url = "redis+cluster://" + ",".join(f"{node.address.host}:{node.address.port}" for node in place.primaries)
-    adapter = RedisAdapter.from_url(url, timeout=2.0, connect_timeout=4.0)
+    adapter = RedisAdapter.from_url(url, timeout=2.0, connect_timeout=4.0, sharded_pubsub=sharded_pubsub)
     await adapter.open()
     try:
         yield adapter
@@ -84,6 +84,23 @@ async def test_a_failover_is_followed(sentinels: SentinelSet) -> None:
         assert await adapter.get("key") == b"after"
         assert await eventually(lambda: adapter.publish("news", b"now")) >= 0
         await hears(heard, adapter)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what has to become true."""
+    async with asyncio.timeout(LIMIT):
+        while not holds():  # noqa: ASYNC110 - what it looks at are callbacks of the library's
+            await asyncio.sleep(0.01)
+
+
+def move(cluster: Cluster, key: str) -> None:
+    """Give the slot of `key`, which is empty, to another primary."""
+    source, target = cluster.owner(key), cluster.stranger(key)
+    with target.exchange() as exchange:
+        name = exchange.ask("CLUSTER", "MYID")
+    for node in (target, source):
+        with node.exchange() as exchange:
+            exchange.ask("CLUSTER", "SETSLOT", slot_of(key), "NODE", str(name, "ascii"))  # type: ignore[arg-type]  # bytes, of any answer
 
 
 async def hears(heard: asyncio.Queue[bytes], adapter: RedisAdapter) -> None:
@@ -215,6 +232,121 @@ async def test_a_node_that_dies_is_replaced_by_its_replica(own_cluster: Cluster)
             if cursor == "0":
                 break
         assert found == set(keys)
+
+
+async def test_publishers_of_a_cluster_reach_who_subscribes_where_they_publish(cluster: Cluster) -> None:
+    """So the number is right, and nothing from before the subscription comes after it, as the way from node to node is slower."""
+    channels = [f"news:{number}" for number in range(30)]
+    heard: list[tuple[str, bytes]] = []
+    async with adapter_of(cluster) as adapter:
+        for channel in channels:
+            with cluster.owner(channel).exchange() as exchange:
+                assert exchange.ask("PUBLISH", channel, "before") == 0
+                await adapter.subscribe(channel, lambda channel, payload: heard.append((channel, payload)))
+                await adapter.subscribe(channel, lambda channel, payload: heard.append((channel, payload)))
+                assert exchange.ask("PUBLISH", channel, "after") == 1, "one connection"
+            assert await adapter.publish(channel, b"own") == 1
+        await until(lambda: len(heard) == 4 * len(channels))
+        assert {payload for _, payload in heard} == {b"after", b"own"}
+
+
+async def test_sharded_channels_stay_at_their_nodes(cluster: Cluster) -> None:
+    heard: list[bytes] = []
+    async with adapter_of(cluster, sharded_pubsub=True) as adapter:
+        subscription = await adapter.subscribe("news", lambda _, payload: heard.append(payload))
+        other = await adapter.subscribe("elsewhere", lambda _, payload: heard.append(payload))
+        with cluster.owner("news").exchange() as exchange:
+            assert exchange.ask("PUBLISH", "news", "not sharded") == 0
+        assert await adapter.publish("news", b"1") == 1
+        assert await adapter.publish("elsewhere", b"2") == 1
+        await until(lambda: sorted(heard) == [b"1", b"2"])
+        for node in cluster.nodes:
+            with node.exchange() as exchange:
+                channels = exchange.ask("PUBSUB", "SHARDCHANNELS")
+                assert channels == [name.encode() for name in ("news", "elsewhere") if cluster.owner(name) is node]
+        await subscription.cancel()
+        assert await adapter.publish("news", b"3") == 0
+        with pytest.raises(StoreError) as caught:
+            await adapter.psubscribe("n*", lambda _, payload: heard.append(payload))
+        assert caught.value.code == ErrorCode.STORE_CAPABILITY_UNSUPPORTED
+        assert "sharded_pubsub" in caught.value.message
+        await other.cancel()
+
+
+async def test_a_sharded_channel_whose_slot_moves_is_followed(own_cluster: Cluster) -> None:
+    heard: list[bytes] = []
+    gaps: list[str] = []
+    async with adapter_of(own_cluster, sharded_pubsub=True) as adapter:
+        staying = await adapter.subscribe("moving", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append("staying"))
+        leaving = await adapter.subscribe("moving", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append("leaving"))
+        assert await adapter.publish("moving", b"before") == 1
+        await until(lambda: heard == [b"before"] * 2)
+
+        move(own_cluster, "moving")
+
+        # The server has ended the subscription; nobody published, so nothing else says that the slot has moved.
+        await until(lambda: sorted(gaps) == ["leaving", "staying"])
+        assert await adapter.publish("moving", b"after") == 1
+        await until(lambda: heard == [b"before"] * 2 + [b"after"] * 2)
+        await leaving.cancel()
+        assert await adapter.publish("moving", b"one") == 1
+        await until(lambda: heard[4:] == [b"one"])
+        await staying.cancel()
+        assert await adapter.publish("moving", b"nobody") == 0
+
+        move(own_cluster, "moving")
+        newcomer = await adapter.subscribe("moving", lambda _, payload: heard.append(payload))
+        assert await adapter.publish("moving", b"new") == 1
+        await until(lambda: heard[5:] == [b"new"])
+        await newcomer.cancel()
+    assert sorted(gaps) == ["leaving", "staying"]
+
+
+@pytest.mark.parametrize("sharded_pubsub", [False, True])
+async def test_subscriptions_at_a_node_that_dies_go_elsewhere(own_cluster: Cluster, *, sharded_pubsub: bool) -> None:
+    heard: list[tuple[str, bytes]] = []
+    gaps: list[str] = []
+    dying = own_cluster.owner("dying")
+    async with adapter_of(own_cluster, sharded_pubsub=sharded_pubsub) as adapter:
+        await adapter.subscribe("dying", lambda _, payload: heard.append(("channel", payload)), on_gap=lambda: gaps.append("channel"))
+        if not sharded_pubsub:
+            await adapter.psubscribe("d?ing", lambda _, payload: heard.append(("pattern", payload)), on_gap=lambda: gaps.append("pattern"))
+            assert own_cluster.owner("d?ing") is not dying
+            await adapter.psubscribe("{dying}*", lambda _, payload: heard.append(("other", payload)), on_gap=lambda: gaps.append("other"))
+
+        await dying.kill()
+
+        await until(lambda: "channel" in gaps)
+        reached = await eventually(lambda: adapter.publish("dying", b"after"))
+        assert reached == 1 or not sharded_pubsub, "until the replica took over, any node would do, and this is no reason to leave it"
+        await until(lambda: ("channel", b"after") in heard)
+        if sharded_pubsub:
+            assert gaps == ["channel"]
+            return
+        await until(lambda: ("pattern", b"after") in heard)
+        await until(lambda: "other" in gaps)
+        assert await adapter.publish("{dying}too", b"last") >= 0
+        await until(lambda: ("other", b"last") in heard)
+        assert sorted(gaps) == ["channel", "other"]
+        assert len(heard) == 3
+
+
+async def test_a_pattern_is_heard_while_the_node_of_its_slot_is_away(own_cluster: Cluster) -> None:
+    """What the other nodes publish can be heard at any of them; only what is sharded needs this very node."""
+    heard: list[bytes] = []
+    away = own_cluster.owner("{away}*")
+    safe = next(name for number in range(100) if own_cluster.owner(name := f"safe:{number}") is not away)
+    with own_cluster.replicas[own_cluster.primaries.index(away)].exchange() as exchange:
+        exchange.ask("CONFIG", "SET", "cluster-replica-no-failover", "yes")
+    for node in own_cluster.nodes:
+        with node.exchange() as exchange:
+            exchange.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
+    async with adapter_of(own_cluster) as adapter:
+        await away.kill()
+        await adapter.psubscribe("*", lambda _, payload: heard.append(payload))
+        await adapter.psubscribe("{away}*", lambda _, payload: heard.append(payload))
+        await eventually(lambda: adapter.publish(safe, b"1"))
+        await until(lambda: heard == [b"1"])
 
 
 async def test_what_is_no_cluster_says_so() -> None:

@@ -15,7 +15,7 @@ from igniter_store_redis.connecting import Connector
 from igniter_store_redis.counters import RedisCounters
 from igniter_store_redis.errors import NAME, misconfigured
 from igniter_store_redis.keyvalue import RedisKeyValue
-from igniter_store_redis.pubsub import Listener, RedisPubSub
+from igniter_store_redis.pubsub import RedisPubSub
 from igniter_store_redis.scan import RedisScan
 from igniter_store_redis.server import Server
 from igniter_store_redis.streams import RedisStreams
@@ -30,7 +30,7 @@ _TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 5.0
 _CONNECTIONS: Final = 2
 _LONGEST: Final = 1e6  # seconds: more is a mistake of units
-_OPTIONS: Final = ("timeout", "connect_timeout", "connections")
+_OPTIONS: Final = ("timeout", "connect_timeout", "connections", "sharded_pubsub")
 
 
 class RedisAdapter(RedisKeyValue, RedisCounters, RedisClaims, RedisPubSub, RedisStreams, RedisScan):
@@ -49,6 +49,9 @@ class RedisAdapter(RedisKeyValue, RedisCounters, RedisClaims, RedisPubSub, Redis
         connect_timeout: seconds that connecting and logging in may take.
         connections: how many may be open to a server for commands that don't wait. The second one is opened once the first is busy with
             a large value or with more commands than it takes.
+        sharded_pubsub: publish and subscribe by SPUBLISH and SSUBSCRIBE, which keep a message at the nodes of its channel's slot instead of
+            sending it to all (Redis 7, Valkey). All who share a channel have to do the same. Patterns are refused then
+            (`STORE_CAPABILITY_UNSUPPORTED`).
 
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for something else than a client, or an option that makes no sense.
@@ -64,6 +67,7 @@ class RedisAdapter(RedisKeyValue, RedisCounters, RedisClaims, RedisPubSub, Redis
         timeout: float = _TIMEOUT,
         connect_timeout: float = _CONNECT_TIMEOUT,
         connections: int = _CONNECTIONS,
+        sharded_pubsub: bool = False,
     ) -> None:
         given: object = client
         if not isinstance(given, (Redis, RedisCluster)):
@@ -74,15 +78,15 @@ class RedisAdapter(RedisKeyValue, RedisCounters, RedisClaims, RedisPubSub, Redis
                 raise misconfigured(f"{option} is a number of seconds above 0.")
         if type(connections) is not int or connections < 1:
             raise misconfigured("connections is a number of 1 or more.")
+        if type(sharded_pubsub) is not bool:
+            raise misconfigured("sharded_pubsub is True or False.")
+        self._is_sharded = sharded_pubsub
         self._made: Redis | RedisCluster | None = None
         self._changing = asyncio.Lock()
         if isinstance(client, RedisCluster):
-            self._commands = cluster = Cluster(client, timeout, connect_timeout, connections)
-            self._listener = Listener(cluster, timeout)
+            self._commands = Cluster(client, timeout, connect_timeout, connections)
         else:
-            connector = Connector(client.connection_pool.make_connection, connect_timeout)
-            self._commands = Server(connector, timeout, connections)
-            self._listener = Listener(connector, timeout)
+            self._commands = Server(Connector(client.connection_pool.make_connection, connect_timeout), timeout, connections)
 
     @classmethod
     def from_url(
@@ -92,6 +96,7 @@ class RedisAdapter(RedisKeyValue, RedisCounters, RedisClaims, RedisPubSub, Redis
         timeout: float = _TIMEOUT,
         connect_timeout: float = _CONNECT_TIMEOUT,
         connections: int = _CONNECTIONS,
+        sharded_pubsub: bool = False,
         **unknown: Any,
     ) -> Self:
         """An adapter for `redis://[user:password@]host[:port][/database]`, with several hosts where there are several.
@@ -104,11 +109,13 @@ class RedisAdapter(RedisKeyValue, RedisCounters, RedisClaims, RedisPubSub, Redis
             timeout: as for the class.
             connect_timeout: as for the class.
             connections: as for the class.
+            sharded_pubsub: as for the class.
             unknown: nothing; a misspelt option is refused.
         """
         if unknown:
             raise misconfigured(f"The Redis backend has no option {min(unknown)!r}; it has {', '.join(_OPTIONS)}.")
-        adapter = cls(client := client_of(url, connect_timeout), timeout=timeout, connect_timeout=connect_timeout, connections=connections)
+        client = client_of(url, connect_timeout)
+        adapter = cls(client, timeout=timeout, connect_timeout=connect_timeout, connections=connections, sharded_pubsub=sharded_pubsub)
         adapter._made = client
         return adapter
 
@@ -121,13 +128,11 @@ class RedisAdapter(RedisKeyValue, RedisCounters, RedisClaims, RedisPubSub, Redis
             except BaseException:
                 await self._close_client()
                 raise
-            self._listener.open()
             self.is_open = True
 
     async def close(self) -> None:
         async with self._changing:
             self.is_open = False
-            await self._listener.close()
             await self._commands.close()
             await self._close_client()
 

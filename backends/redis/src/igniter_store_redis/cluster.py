@@ -3,6 +3,8 @@
 Rule: redis-py finds out who is there and who has which slot; nodes that send us elsewhere (MOVED, ASK) are followed at once, and the whole
 is asked for again in the background.
 Rule: a command that a node has taken is never sent to another one. What may have been done says so in its error.
+Rule: one subscribes at the node that has the channel's slot, where it is published, too: nothing from before is heard then, and publishers
+know of it. Each time the nodes have been asked for, subscriptions that can't be heard where they are go to another node.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,13 +26,14 @@ from redis.exceptions import AskError, MovedError
 from igniter_store_redis.commands import Commands
 from igniter_store_redis.connecting import Connector
 from igniter_store_redis.errors import NAME, UNREACHABLE, closed, failure, not_connected, not_reached, word_of
+from igniter_store_redis.listener import SHARDED
 from igniter_store_redis.multiplexer import Refused, Trouble
 from igniter_store_redis.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from igniter_store_redis.link import Link
+    from igniter_store_redis.listener import Name, RedisSubscription
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _MOST_TRIES: Final = 8
@@ -60,6 +64,7 @@ class Cluster(Commands):
         self._servers: dict[str, Server] = {}
         self._former: list[Server] = []  # of nodes that have left, and may still answer
         self._refreshing: asyncio.Task[None] | None = None
+        self._asked_at = -_PAUSE  # when the nodes were asked for last
         self._is_open = False
         self._was_closed = False
 
@@ -133,18 +138,23 @@ class Cluster(Commands):
         self.require_open()
         await asyncio.gather(*(self._server_of(node).ping() for _, node in self._primaries()))
 
-    async def link(self, handle: Callable[[Any], None]) -> Link:
-        """A connection for messages, to any node: what is published at one is heard at all."""
-        nodes = [node for _, node in self._primaries()]
-        random.shuffle(nodes)
-        for node in nodes[:-1]:
-            with contextlib.suppress(*UNREACHABLE):
-                return await self._connector_of(node).link(handle)
+    async def subscribe(self, subscription: RedisSubscription) -> None:
+        attempt = partial(Server.attempt_to_subscribe, subscription=subscription)
         try:
-            return await self._connector_of(nodes[-1]).link(handle)
-        except UNREACHABLE:
-            self._refresh_soon()
-            raise
+            await self._tried(subscription.name, attempt, ErrorCode.STORE_SUBSCRIBE_FAILED, writes=False)
+        except StoreError as error:
+            if error.code != ErrorCode.STORE_CONNECTION_FAILED or subscription.name[0] == SHARDED:
+                raise
+            if not await self._is_heard_elsewhere(subscription):
+                raise
+
+    async def _is_heard_elsewhere(self, subscription: RedisSubscription) -> bool:
+        """Subscribe at any node: what is published at one is heard at all, though a bit later."""
+        for _, node in random.sample(primaries := self._primaries(), len(primaries)):
+            with contextlib.suppress(StoreError):
+                if await self._server_of(node).listener.add(subscription) is None:
+                    return True
+        return False
 
     # One command
 
@@ -205,12 +215,10 @@ class Cluster(Commands):
         server = self._servers.get(node.name)
         if server is None:
             self.require_open()
-            server = self._servers[node.name] = Server(self._connector_of(node), self._timeout, self._connections)
+            connector = Connector(partial(_connection, node), self._connect_timeout)
+            server = self._servers[node.name] = Server(connector, self._timeout, self._connections, self._refresh_soon)
             server.start()
         return server
-
-    def _connector_of(self, node: Any) -> Connector:
-        return Connector(partial(_connection, node), self._connect_timeout)
 
     def _node_named(self, error: Any) -> Any:
         """The node that an answer sends us to; it may be a new one."""
@@ -233,7 +241,6 @@ class Cluster(Commands):
 
     async def _refreshed(self) -> None:
         self.require_open()
-        self.require_open()
         self._refresh_soon()
         refreshing = self._refreshing
         if refreshing is None:
@@ -254,18 +261,41 @@ class Cluster(Commands):
 
     async def _refresh(self) -> None:
         try:
+            await asyncio.sleep(max(0.0, self._asked_at + _PAUSE - time.monotonic()))  # nodes learn of a change one after the other
+            self._asked_at = time.monotonic()
             async with asyncio.timeout(self._connect_timeout):
                 for host, port in self._seeds:  # redis-py forgets them once it knows the nodes, which may all have other addresses by now
                     seed = ClusterNode(host, port, **self._nodes.connection_kwargs)
                     self._nodes.startup_nodes.setdefault(seed.name, seed)
                 await self._nodes.initialize()
-            for name in self._servers.keys() - self._nodes.nodes_cache.keys():
-                former = self._servers.pop(name)
-                former.retire()
-                self._former.append(former)
-            self._former = [server for server in self._former if not server.is_idle]
+            leaving = [self._servers.pop(name) for name in self._servers.keys() - self._nodes.nodes_cache.keys()]
+            for server in [*self._servers.values(), *leaving]:
+                self._put_in_place(server)
+            for server in leaving:
+                server.retire()
+            self._former = [server for server in (*self._former, *leaving) if not server.is_idle]
         finally:
             self._refreshing = None
+
+    def _put_in_place(self, server: Server) -> None:
+        """Let subscriptions that can't be heard at a node go where they can."""
+        for name in server.listener.names:
+            with contextlib.suppress(StoreError):  # no node has the slot: they go once one has
+                home = self._home(name, server)
+                if home is not server:
+                    home.listener.adopt(name, server.listener.give_up(name))
+        server.listener.renew()
+
+    def _home(self, name: Name, present: Server) -> Server:
+        is_sharded = name[0] == SHARDED
+        is_there = present in self._servers.values()
+        if not is_sharded and is_there and not present.listener.is_failing:
+            return present  # it hears all, wherever it is published
+        owner = self._server_at(_slot_of(name[1]))
+        if owner is not present or is_sharded:
+            return owner
+        others = [server for _, node in self._primaries() if (server := self._server_of(node)) is not present]
+        return random.choice(others) if others else present  # noqa: S311 - so that not all go to the same
 
 
 def _slot_of(key: str | bytes) -> int:

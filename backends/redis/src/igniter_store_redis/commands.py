@@ -18,6 +18,8 @@ from igniter_store.contract import ErrorCode, StoreError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from igniter_store_redis.listener import RedisSubscription
+
 _Send: TypeAlias = Callable[..., Awaitable[Any]]
 UNKNOWN: Final = object()
 """What `try_telling` says when the server doesn't know what it was told."""
@@ -87,6 +89,10 @@ class Commands(ABC):
     @abstractmethod
     async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
         """A page of the keys that match, and the cursor of the next one."""
+
+    @abstractmethod
+    async def subscribe(self, subscription: RedisSubscription) -> None:
+        """Listen for it, from when this returns."""
 
     @abstractmethod
     async def ping(self) -> None:

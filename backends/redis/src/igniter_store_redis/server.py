@@ -1,4 +1,4 @@
-"""One server: commands of all callers on one connection, more of them when that one is busy, and those that wait on others.
+"""One server: commands of all callers on one connection, more of them when that one is busy; those that wait, and messages, on others.
 
 Rule: a read is asked a second time when the connection was lost; a write only when it had not left yet.
 Rule: calls share the first connection, so that those of one turn are one write. Only while that is full - too many commands on it, or a
@@ -15,13 +15,15 @@ from igniter_store.contract import ErrorCode, StoreError
 from igniter_store_redis.commands import Commands
 from igniter_store_redis.errors import closed, failure, not_connected, word_of
 from igniter_store_redis.line import Line
+from igniter_store_redis.listener import Listener
 from igniter_store_redis.multiplexer import Lost, Refused, Shut, Trouble
 from igniter_store_redis.waiting import Waiters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from igniter_store_redis.connecting import Connector
+    from igniter_store_redis.listener import RedisSubscription
     from igniter_store_redis.multiplexer import Multiplexer
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
@@ -34,14 +36,19 @@ class Server(Commands):
         connector: makes connections.
         timeout: seconds that an answer may take.
         connections: how many may be open for commands that don't wait.
+        on_astray: see `Listener`.
+
+    Attributes:
+        listener: the subscriptions.
     """
 
-    def __init__(self, connector: Connector, timeout: float, connections: int) -> None:
+    def __init__(self, connector: Connector, timeout: float, connections: int, on_astray: Callable[[], None] | None = None) -> None:
         super().__init__()
         self.timeout: Final = timeout
         self._lines: Final = [Line(connector, timeout) for _ in range(connections)]
         self._first: Final = self._lines[0]
         self._waiters: Final = Waiters(connector, timeout)
+        self.listener: Final = Listener(connector, timeout, on_astray)
         self._is_open = False
         self._was_closed = False
 
@@ -50,6 +57,7 @@ class Server(Commands):
         self._is_open, self._was_closed = True, False
         self._unknown.clear()  # it may be another server now
         self._waiters.open()
+        self.listener.open()
         for line in self._lines:
             line.start()
 
@@ -60,17 +68,20 @@ class Server(Commands):
             await self._first.connected()
         except BaseException:
             self._is_open = False
+            await self.listener.close()
             raise
 
     async def close(self) -> None:
         """Close all connections; callers get `STORE_CLOSED`."""
         self._is_open, self._was_closed = False, True
+        await self.listener.close()
         await self._waiters.close()
         for line in self._lines:
             await line.close()
 
     def retire(self) -> None:
-        """Let what was asked be answered; the connections close after that."""
+        """Let what was asked be answered; the connections close after that. Subscriptions are heard no more."""
+        self.listener.retire()
         self._waiters.retire()
         for line in self._lines:
             line.retire(line.multiplexer)
@@ -78,7 +89,7 @@ class Server(Commands):
     @property
     def is_idle(self) -> bool:
         """True when no connection is open."""
-        return self._waiters.is_idle and all(line.is_idle for line in self._lines)
+        return self.listener.is_idle and self._waiters.is_idle and all(line.is_idle for line in self._lines)
 
     def require_open(self) -> None:
         if not self._is_open:
@@ -132,6 +143,17 @@ class Server(Commands):
         self.require_open()
         answer = await self._waiters.ask(words, is_asking=is_asking)
         return answer if self._is_open else Shut()
+
+    async def attempt_to_subscribe(self, subscription: RedisSubscription, *, is_asking: bool = False) -> Trouble | None:
+        """As `attempt`, for a subscription."""
+        del is_asking  # no node answers so
+        return await self.listener.add(subscription)
+
+    async def subscribe(self, subscription: RedisSubscription) -> None:
+        self.require_open()
+        trouble = await self.listener.add(subscription)
+        if trouble is not None:
+            raise failure(trouble, ErrorCode.STORE_SUBSCRIBE_FAILED, self.timeout, writes=False) from trouble
 
     def together(self, keys: Sequence[str | bytes]) -> list[range]:
         return [range(len(keys))] if keys else []

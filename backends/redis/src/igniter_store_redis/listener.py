@@ -1,0 +1,381 @@
+"""The subscriptions at one server: a connection of their own, which comes back by itself.
+
+Rule: the server answers commands of one connection in their order, so the oldest one that waits for a confirmation gets the next.
+Rule: what is subscribed stands in one table. A new connection subscribes to what the table says, then those in it are told of the gap.
+Rule: a subscription that was cancelled is out of the table before anything is awaited; what is confirmed and stands in no table is ended.
+Rule: in a cluster each node has a listener. Who belongs to which, the cluster decides; a listener says only that it can't hear something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from igniter_store.contract import GapCallback, MessageCallback, StoreError, Subscription, report_callback_error
+
+from igniter_store_redis.errors import UNREACHABLE, closed, not_connected, not_reached, word_of
+from igniter_store_redis.multiplexer import Late, Lost, Refused, Shut, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from igniter_store_redis.connecting import Connector
+    from igniter_store_redis.link import Link
+
+_FIRST_PAUSE: Final = 0.02  # seconds between attempts to get a connection back; each twice the one before
+_LONGEST_PAUSE: Final = 1.0
+PLAIN: Final = b"SUBSCRIBE"
+PATTERN: Final = b"PSUBSCRIBE"
+SHARDED: Final = b"SSUBSCRIBE"
+_ENDS: Final = {PLAIN: b"UNSUBSCRIBE", PATTERN: b"PUNSUBSCRIBE", SHARDED: b"SUNSUBSCRIBE"}
+_BEGINNINGS: Final = {end: verb for verb, end in _ENDS.items()}
+_KINDS: Final = {b"message": PLAIN, b"smessage": SHARDED}
+_ASTRAY: Final = {"MOVED", "CLUSTERDOWN", "TRYAGAIN"}  # another node has the channel, or soon will
+
+_LOGGER: Final = logging.getLogger("igniter_store")
+
+Name: TypeAlias = tuple[bytes, str]
+"""The command that subscribes, and a channel or a pattern."""
+
+
+class RedisSubscription(Subscription):
+    """One callback on one channel or pattern.
+
+    Attributes:
+        name: what it listens to.
+        listener: where it listens; in a cluster that changes.
+        is_live: whether its callback may be called.
+        is_confirmed: whether its caller has been told that it listens.
+    """
+
+    def __init__(self, name: Name, callback: MessageCallback, on_gap: GapCallback | None) -> None:
+        self.name: Final = name
+        self.is_live = True
+        self.is_confirmed = False
+        self.listener: Listener | None = None
+        self._callback = callback
+        self._on_gap = on_gap
+
+    def deliver(self, channel: str, payload: bytes) -> None:
+        """Call the callback, unless an earlier one has cancelled this subscription."""
+        if self.is_live:
+            try:
+                self._callback(channel, payload)
+            except Exception:  # noqa: BLE001 - whatever a callback raises is its author's, and stops nobody else (PUB-6)
+                report_callback_error(channel)
+
+    def tell_of_gap(self) -> None:
+        """Say that messages may have been lost."""
+        if self.is_live and self.is_confirmed and self._on_gap is not None:
+            try:
+                self._on_gap()
+            except Exception:  # noqa: BLE001 - the same
+                report_callback_error(self.name[1])
+
+    async def cancel(self) -> None:
+        self.is_live = False
+        if self.listener is not None:
+            await self.listener.remove(self)
+
+
+class _Command(NamedTuple):
+    """What was asked, and the answer that is to come: `None` for a confirmation."""
+
+    verb: bytes
+    name: Name
+    answer: asyncio.Future[Trouble | None]
+
+
+class Listener:
+    """The subscriptions at one server.
+
+    Args:
+        connector: makes connections.
+        timeout: seconds that a confirmation may take.
+        on_astray: told when something can't be heard here, or not now; in a cluster, another node may have it.
+    """
+
+    def __init__(self, connector: Connector, timeout: float, on_astray: Callable[[], None] | None = None) -> None:
+        self._connector: Final = connector
+        self._timeout: Final = timeout
+        self._on_astray: Final = on_astray
+        self._table: dict[Name, list[RedisSubscription]] = {}
+        self._changing = asyncio.Lock()  # one change of the table at a time, its confirmation included (PUB-1)
+        self._keeping: asyncio.Task[None] | None = None
+        self._is_open = False
+        self._was_closed = False
+        self.is_failing = False
+        """True since a connection couldn't be made, until one is."""
+        # Of the present connection:
+        self._link: Link | None = None
+        self._confirmed: set[Name] = set()
+        self._renewed: set[Name] = set()  # that have still to hear of the gap
+        self._commands: deque[_Command] = deque()
+        # Those who wait for a connection, or for what went wrong:
+        self._arrivals: list[asyncio.Future[Exception | None]] = []
+
+    def open(self) -> None:
+        """Let callers in; a connection is made for the first of them."""
+        self._is_open, self._was_closed = True, False
+
+    async def close(self) -> None:
+        """Stop everything; no callback runs any more."""
+        for subscription in [subscription for subscriptions in self._table.values() for subscription in subscriptions]:
+            subscription.is_live = False
+        self._table.clear()
+        self.retire()
+        keeping, self._keeping = self._keeping, None
+        if keeping is not None:
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    def retire(self) -> None:
+        """Let nobody in any more, and end the connection."""
+        self._is_open, self._was_closed = False, True
+        if self._keeping is not None:
+            self._keeping.cancel()
+        self._lose(Shut(), closed)
+
+    @property
+    def is_idle(self) -> bool:
+        """True when no connection is open or about to be."""
+        return self._keeping is None or self._keeping.done()
+
+    async def add(self, subscription: RedisSubscription) -> Trouble | None:
+        """Subscribe, and return once the server has confirmed it, or with what it says instead.
+
+        Raises:
+            StoreError: when the server can't be reached, or nobody is let in.
+        """
+        if not self._is_open:
+            raise closed() if self._was_closed else not_connected()
+        try:
+            async with asyncio.timeout(self._timeout), self._changing:
+                if not self._is_open:
+                    raise closed()
+                self._table.setdefault(subscription.name, []).append(subscription)
+                subscription.listener = self
+                trouble: Trouble | None = None
+                try:
+                    trouble = await self._until_confirmed(subscription.name)
+                    subscription.is_confirmed = trouble is None
+                finally:
+                    if not subscription.is_confirmed and self._forget(subscription):
+                        self._end_unwanted(subscription.name)
+                if isinstance(trouble, Shut):
+                    raise closed()
+                return trouble
+        except StoreError:  # some are TimeoutErrors, too
+            raise
+        except TimeoutError:
+            return Late()
+
+    async def remove(self, subscription: RedisSubscription) -> None:
+        """Cancel a subscription, and return once the server knows, if it was the last of its name."""
+        if not self._forget(subscription):
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._timeout), self._changing:
+                if (ending := self._end_unwanted(subscription.name)) is not None:
+                    await ending
+
+    @property
+    def names(self) -> Sequence[Name]:
+        """What somebody listens to here."""
+        return [name for name, subscriptions in self._table.items() if any(subscription.is_confirmed for subscription in subscriptions)]
+
+    def give_up(self, name: Name) -> list[RedisSubscription]:
+        """The subscriptions of this name, for another listener."""
+        leaving = [subscription for subscription in self._table.get(name, ()) if subscription.is_confirmed]
+        for subscription in leaving:
+            self._forget(subscription)
+        self._end_unwanted(name)
+        return leaving
+
+    def adopt(self, name: Name, subscriptions: Iterable[RedisSubscription]) -> None:
+        """Listen for subscriptions of another listener, and tell them of the gap once they hear."""
+        for subscription in subscriptions:
+            self._table.setdefault(name, []).append(subscription)
+            subscription.listener = self
+            if name in self._confirmed:
+                subscription.tell_of_gap()
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep())
+        self.renew()
+
+    def renew(self) -> None:
+        """Ask again for what the server doesn't tell us of."""
+        if self._link is not None:
+            asked = {command.name for command in self._commands if command.verb in _ENDS}
+            self._ask_again(self._link, [name for name in self.names if name not in self._confirmed and name not in asked])
+
+    def _forget(self, subscription: RedisSubscription) -> bool:
+        # Says whether it was the last of its name.
+        subscriptions = self._table.get(subscription.name, [])
+        if subscription not in subscriptions:
+            return False
+        subscriptions.remove(subscription)
+        if not subscriptions:
+            del self._table[subscription.name]
+        return not subscriptions
+
+    def _end_unwanted(self, name: Name) -> asyncio.Future[Trouble | None] | None:
+        # What isn't confirmed yet is ended when it is.
+        if self._link is None or name in self._table or name not in self._confirmed:
+            return None
+        return self._send(self._link, _ENDS[name[0]], name)
+
+    async def _until_confirmed(self, name: Name) -> Trouble | None:
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep())
+        # What a cancelled call has sent is still under way where a command waits: it may be an unsubscribing from this very name.
+        while name not in self._confirmed or self._commands:
+            if self._link is None:
+                arrival: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+                self._arrivals.append(arrival)
+                error = await arrival
+                if error is not None:
+                    raise error
+                continue
+            trouble = await self._send(self._link, name[0], name)
+            # A connection that was lost just now is no answer: the next one subscribes to all that the table says.
+            if trouble is not None and not isinstance(trouble, Lost):
+                return trouble
+        return None
+
+    def _send(self, link: Link, verb: bytes, name: Name) -> asyncio.Future[Trouble | None]:
+        command = _Command(verb, name, asyncio.get_running_loop().create_future())
+        self._commands.append(command)
+        link.send(verb, name[1])
+        return command.answer
+
+    def _ask_again(self, link: Link, names: Sequence[Name]) -> list[asyncio.Future[Trouble | None]]:
+        answers: list[asyncio.Future[Trouble | None]] = []
+        for name in names:
+            self._renewed.add(name)
+            answer = self._send(link, name[0], name)
+            answer.add_done_callback(partial(self._was_renewed, name))
+            answers.append(answer)
+        return answers
+
+    def _was_renewed(self, name: Name, answer: asyncio.Future[Trouble | None]) -> None:
+        trouble = answer.result()
+        if not isinstance(trouble, Refused):
+            return
+        if self._on_astray is not None and word_of(str(trouble)) in _ASTRAY:
+            self._on_astray()
+            return
+        _LOGGER.error("The server refuses to renew the subscription of %r: %s", name[1], trouble)
+        self._tell_of_gap(name)  # the others hear it with their confirmation
+
+    # The task that keeps the connection.
+
+    async def _keep(self) -> None:
+        pause = 0.0
+        while True:
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at once
+            pause = min(_LONGEST_PAUSE, 2 * pause or _FIRST_PAUSE)
+            try:
+                link = await self._connector.link(self._handle)
+            except UNREACHABLE as error:
+                self.is_failing = True
+                self._lose(Lost(is_sent=False), partial(not_reached, error))
+                if self._on_astray is not None:
+                    self._on_astray()
+            else:
+                try:
+                    await self._greet(link)
+                    pause = _FIRST_PAUSE
+                    await link.lost
+                finally:
+                    link.end()
+                self._lose(Lost(is_sent=True), None)
+            if not self._table:
+                self._keeping = None
+                return
+
+    async def _greet(self, link: Link) -> None:
+        """Subscribe again to what was subscribed, then let callers use the connection, who subscribe for themselves."""
+        self._renewed.clear()
+        answering = asyncio.gather(*self._ask_again(link, self.names))
+        ends: list[asyncio.Future[Any]] = [link.lost, answering]
+        done, _ = await asyncio.wait(ends, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not done or link.lost.done():
+            link.end()
+            return
+        self.is_failing = False
+        self._link = link
+        self.renew()  # what has come to us meanwhile
+        for name in tuple(self._confirmed):  # and what has gone
+            self._end_unwanted(name)
+        for arrival in self._arrivals:
+            if not arrival.done():
+                arrival.set_result(None)
+        self._arrivals.clear()
+
+    def _handle(self, answer: Any) -> None:
+        match answer:
+            case [b"message" | b"smessage" as kind, channel, payload]:
+                self._deliver((_KINDS[kind], _text(channel)), _text(channel), payload)
+            case [b"pmessage", pattern, channel, payload]:
+                self._deliver((PATTERN, _text(pattern)), _text(channel), payload)
+            case [b"subscribe" | b"psubscribe" | b"ssubscribe" as verb, channel, _]:
+                name = (verb.upper(), _text(channel))
+                self._confirmed.add(name)
+                self._answer(verb.upper(), name)
+                self._tell_of_gap(name)
+                self._end_unwanted(name)
+            case [b"unsubscribe" | b"punsubscribe" | b"sunsubscribe" as verb, channel, _]:
+                name = (_BEGINNINGS[verb.upper()], _text(channel))
+                self._confirmed.discard(name)
+                # Nobody has asked for it: the channel's slot has gone to another node.
+                if not self._answer(verb.upper(), name) and name in self._table and self._on_astray is not None:
+                    self._on_astray()
+            case Refused() if self._commands:
+                self._settle(answer)
+            case _:
+                pass
+
+    def _answer(self, verb: bytes, name: Name) -> bool:
+        """Pass on a confirmation, if it is the one that is expected."""
+        if not self._commands or (self._commands[0].verb, self._commands[0].name) != (verb, name):
+            return False
+        self._settle(None)
+        return True
+
+    def _settle(self, outcome: Trouble | None) -> None:
+        answer = self._commands.popleft().answer
+        if not answer.done():
+            answer.set_result(outcome)
+
+    def _tell_of_gap(self, name: Name) -> None:
+        # At once, since the next message may stand right behind the confirmation (PUB-10).
+        if name in self._renewed:
+            self._renewed.discard(name)
+            for subscription in tuple(self._table.get(name, ())):
+                subscription.tell_of_gap()
+
+    def _deliver(self, name: Name, channel: str, payload: bytes) -> None:
+        for subscription in tuple(self._table.get(name, ())):
+            subscription.deliver(channel, payload)
+
+    def _lose(self, trouble: Trouble, error: Callable[[], StoreError] | None) -> None:
+        self._link = None
+        self._confirmed.clear()
+        for command in self._commands:
+            if not command.answer.done():
+                command.answer.set_result(trouble)
+        self._commands.clear()
+        if error is not None:
+            for arrival in self._arrivals:
+                if not arrival.done():
+                    arrival.set_result(error())
+            self._arrivals.clear()
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")  # others may publish on what they like
