@@ -7,13 +7,19 @@ asyncio's `set_protocol`; the client and its pool never see that connection agai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import ConnectionError as NotConnected
+from redis.exceptions import RedisError, ResponseError
 
 from igniter_store_redis.link import Link
 from igniter_store_redis.multiplexer import Multiplexer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_UNASKED: Final = 0.2  # seconds to wait for it
 
 
 class Connector:
@@ -47,12 +53,44 @@ class Connector:
         connection = self._make()
         connection.protocol = 2  # what we read; a client of somebody else may speak 3
         connection.socket_timeout = None  # redis-py holds it by wait_for, which on Python 3.11 can swallow a cancellation; ours is below
+        greet = connection.redis_connect_func
+        is_there = False
+
+        async def greeted(connection: Any) -> None:
+            nonlocal is_there
+            is_there = True
+            await (connection.on_connect() if greet is None else greet(connection))
+
+        connection.redis_connect_func = greeted
         try:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()
-        except BaseException:
+        except BaseException as error:
             await asyncio.shield(connection.disconnect(nowait=True))
+            if is_there and isinstance(error, NotConnected) and (words := await self._unasked()):
+                raise ResponseError(words) from error
             raise
         writer = connection._writer  # noqa: SLF001 - redis-py shows it nowhere else
         connection._reader = connection._writer = None  # noqa: SLF001 - or it would miss them when it is collected
         return writer
+
+    async def _unasked(self) -> str:
+        """What the server says to everybody who comes, before it ends the connection: protected mode, too many clients.
+
+        Who sends something meanwhile, as redis-py does, learns only that it can't.
+        """
+        words = b""
+
+        async def listen(connection: Any) -> None:
+            nonlocal words
+            words = await connection._reader.readline()  # noqa: SLF001 - redis-py shows it nowhere else
+
+        connection = self._make()
+        connection.redis_connect_func = listen
+        try:
+            with contextlib.suppress(RedisError, OSError):
+                async with asyncio.timeout(_UNASKED):
+                    await connection.connect()
+        finally:
+            await asyncio.shield(connection.disconnect(nowait=True))
+        return words[1:].decode("utf-8", "replace").strip() if words.startswith(b"-") else ""

@@ -36,7 +36,11 @@ _WORDS: Final = {
     "ASK": (ErrorCode.STORE_OPERATION_FAILED, False, "The server is a node of a cluster. Use redis+cluster:// in the URL."),
     "CROSSSLOT": (ErrorCode.STORE_OPERATION_FAILED, False, "A cluster does this only for keys of one slot."),
     "BUSY": (ErrorCode.STORE_TIMEOUT, True, "A script keeps the server busy. Try again, or end the script."),
-    "DENIED": (ErrorCode.STORE_CONNECTION_FAILED, False, "The server is in protected mode. Give it a password, or bind it."),
+    "DENIED": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        False,
+        "The server is in protected mode: it wants a password (requirepass, and in the URL) before others may come.",
+    ),
     "NOGROUP": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, "There is no such group, or no such stream. Create it before reading."),
     "UNBLOCKED": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, "The stream was removed while it was read. Create the group again."),
     "WRONGTYPE": (ErrorCode.STORE_OPERATION_FAILED, False, "The key holds another kind of value. Use another key, or delete this one."),
@@ -117,7 +121,9 @@ def not_reached(error: Exception) -> StoreError:
         details = {"word": word}
         return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=retryable, details=details)
     message = "The server can't be reached. Is it there, is the URL right, and does it want TLS (rediss://), or none?"
-    if isinstance(cause, MasterNotFoundError):
+    if word == "ERR" and not isinstance(error, redis.RedisClusterException):
+        message = "The server refuses the connection: has it too many clients, or no such database? Its own words are in __cause__."
+    elif isinstance(cause, MasterNotFoundError):
         message = "No sentinel that answers knows a primary of this name. Are they there, and is the service of the URL right?"
     elif isinstance(error, redis.RedisClusterException) and isinstance(cause, redis.ResponseError):
         message = "The server is no cluster, or doesn't say who belongs to it. For a single one the URL begins with redis://."

