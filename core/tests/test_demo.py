@@ -12,6 +12,7 @@ from igniter_store.cli import main
 from igniter_store.cli.demo import concurrency, tour
 from igniter_store.cli.demo.orders import parsed_orders, read_orders
 from igniter_store.cli.demo.tour import PLAYS
+from igniter_store.cli.demo.workers import Tasks
 from igniter_store.cli.failures import CommandFailure
 from igniter_store.contract import Adapter, ErrorCode, store_error
 from igniter_store_memory import MemoryAdapter
@@ -106,7 +107,7 @@ def test_a_demo_that_is_cancelled_takes_its_keys_away() -> None:
         return bool((await adapter.scan("*")).keys)
 
     async def first(store: Any) -> None:
-        async for _ in tour.perform(store, [PLAYS["presence"]], read_orders(None)):
+        async for _ in tour.perform(store, [PLAYS["presence"]], read_orders(None), Tasks()):
             pass
 
     assert asyncio.run(cancelled()) == []

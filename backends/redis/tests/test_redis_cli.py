@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -77,3 +80,61 @@ def test_a_server_that_is_not_there_is_one_line(command: list[str]) -> None:
     assert len(err.splitlines()) == 1
     assert "STORE_CONNECTION_FAILED" in err
     assert "hush" not in err
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started, and theirs."""
+    found: list[int] = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+            if int(lines["PPid"]) == pid:
+                found += [int(lines["Pid"]), *children_of(int(lines["Pid"]))]
+    return found
+
+
+def test_the_demo_lets_several_processes_race(options: list[str]) -> None:
+    url = options[:2]
+    document = run("demo", *url)
+
+    assert document["processes"] == 4
+    assert [play["name"] for play in document["plays"] if not play["ok"]] == []
+    assert len(document["plays"]) == 8
+    with servers.or_skip("valkey").exchange() as exchange:
+        assert exchange.ask("KEYS", "igniter:store:demo-*") == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
+def test_a_demo_that_is_interrupted_leaves_no_process_and_no_key(options: list[str]) -> None:
+    for turn in range(3):
+        playing = start("demo", *options[:2])
+        assert playing.stdout is not None
+        while "flash-sale" not in playing.stdout.readline():
+            pass
+        children = children_of(playing.pid)
+        assert len(children) >= 4
+        playing.send_signal(signal.SIGINT)
+        _, err = playing.communicate(timeout=LIMIT)
+        assert playing.returncode == 130, f"turn {turn}: {err}"
+        assert "Traceback" not in err
+        until = time.monotonic() + LIMIT  # the one that watches over multiprocessing's semaphores goes last, by itself
+        while left := [pid for pid in children if Path(f"/proc/{pid}").exists()]:
+            assert time.monotonic() < until, left
+            time.sleep(0.01)
+        with servers.or_skip("valkey").exchange() as exchange:
+            assert exchange.ask("KEYS", "igniter:store:demo-*") == []
+
+
+def test_a_demo_whose_server_goes_away_says_so() -> None:
+    with servers.start("valkey") as server:
+        playing = start("demo", "--url", server.url, "--only", "flash-sale", "--only", "leader", "--only", "enrolment")
+        assert playing.stdout is not None
+        while "flash-sale" not in playing.stdout.readline():
+            pass
+        server.close()
+        out, err = playing.communicate(timeout=LIMIT)
+    assert playing.returncode == 1, err
+    assert "FAILED: " in out
+    assert "enrolment" in out.rpartition("FAILED: ")[2]
+    assert "can't be reached" in out or "was lost" in out
+    assert "Traceback" not in err

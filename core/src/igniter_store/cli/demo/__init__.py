@@ -10,6 +10,7 @@ from igniter_store.backends import adapter_from_url
 from igniter_store.cli.command import Commands, add_command, add_url_option
 from igniter_store.cli.demo.orders import Orders, read_orders
 from igniter_store.cli.demo.tour import PLAYS, Outcome, own_store, perform
+from igniter_store.cli.demo.workers import workers
 from igniter_store.cli.failures import FAILED
 from igniter_store.cli.opening import chosen_url
 from igniter_store.cli.output import print_json
@@ -31,8 +32,8 @@ def add(commands: Commands) -> None:
         description="Play eight real uses of a store with the orders of a coffee shop, hundreds of tasks at the same time: a price "
         "cache, a flash sale, a rate limit, a leader, typed events, a chat, presence, course enrolment. Each play checks "
         "what it claims and shows the keys that it made as they are on the wire; a table says what was proven. Exit code 1 "
-        "when a check failed. It runs in memory, or on the backend that --url names, under a service of its own, which it "
-        "removes again.\n\n"
+        "when a check failed. It runs in memory, or on the backend that --url names, where buyers, applicants, requests and "
+        "workers are spread over several processes if those share it; under a service of its own, which it removes again.\n\n"
         f"plays: {', '.join(PLAYS)}",
         example="  igniter-store demo\n"
         "  igniter-store demo --url redis://localhost:6379/0 --only flash-sale\n"
@@ -48,15 +49,16 @@ async def run(options: Namespace, output: Output) -> int:
     orders = read_orders(options.orders)
     plays = [play for name, play in PLAYS.items() if name in (options.only or PLAYS)]
     outcomes: list[Outcome] = []
-    async with own_store(adapter_from_url(chosen_url(options))) as store:
+    url = chosen_url(options)
+    async with own_store(adapter_from_url(url)) as store, workers(url, store) as crowd:
         if output.as_json:
-            outcomes = [outcome async for outcome in perform(store, plays, orders)]
-            print_json(_document(store, orders, outcomes))
+            outcomes = [outcome async for outcome in perform(store, plays, orders, crowd)]
+            print_json(_document(store, orders, outcomes, crowd.processes))
         else:
             from igniter_store.cli.demo import report  # noqa: PLC0415 - it imports rich, which is there now
 
-            report.show_beginning(output.console, store, orders)
-            async for outcome in perform(store, plays, orders):
+            report.show_beginning(output.console, store, orders, crowd.processes)
+            async for outcome in perform(store, plays, orders, crowd):
                 outcomes.append(outcome)
                 report.show_outcome(output.console, len(outcomes), outcome)
             report.show_end(output.console, outcomes)
@@ -71,10 +73,11 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-def _document(store: Store[str], orders: Orders, outcomes: list[Outcome]) -> dict[str, Any]:
+def _document(store: Store[str], orders: Orders, outcomes: list[Outcome], processes: int) -> dict[str, Any]:
     return {
         "backend": store.adapter.name,
         "service": store.service,
+        "processes": processes,
         "orders": {
             "source": orders.source,
             "accepted": len(orders.accepted),

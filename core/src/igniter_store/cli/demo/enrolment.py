@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from igniter_store.cli.demo.concurrency import a_moment, at_once
+from igniter_store.cli.demo.concurrency import a_moment
 from igniter_store.cli.demo.stage import Play, Stage
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def perform(stage: Stage) -> None:
     prepared = {order.customer.id for order in stage.orders.accepted if order.status == "delivered"}
     await store.batch.set({f"passed:{BASICS}:{student}": True for student in prepared})
 
-    results = Counter(await at_once(apply(store, student) for _ in (1, 2) for student in students))
+    results = Counter(await stage.at_once(apply, [(student,) for _ in (1, 2) for student in students]))
     enrolled, waiting = await listed(store, "enrolled"), await listed(store, "waiting")
     seats = min(SEATS, len(prepared))
     stage.check("seats given", expected=seats, found=results["enrolled"])
@@ -84,7 +84,7 @@ async def perform(stage: Stage) -> None:
     stage.check("students on a list, each on one and once", expected=sorted(prepared), found=sorted(enrolled + waiting))
 
     leaving = enrolled[:LEAVING]
-    await at_once(leave(store, student) for student in leaving)
+    await stage.at_once(leave, [(student,) for student in leaving])
     promoted = await hand_on_seats(store)
     stage.check("moved up, those who waited longest first", expected=waiting[: len(leaving)], found=promoted)
     final = [student for student in await listed(store, "enrolled") if student not in leaving]

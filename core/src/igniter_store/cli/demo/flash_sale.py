@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from igniter_store.cli.demo.concurrency import a_moment, at_once
+from igniter_store.cli.demo.concurrency import a_moment
 from igniter_store.cli.demo.stage import Play, Stage
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ async def perform(stage: Stage) -> None:
     store, sku = stage.store, best_seller(stage.orders)
     buyers = names(stage.orders.customers, BUYERS)
 
-    results = Counter(await at_once(buy(store, sku, buyer, click) for click in (1, 2) for buyer in buyers))
+    results = Counter(await stage.at_once(buy, [(sku, buyer, click) for click in (1, 2) for buyer in buyers]))
     sales = [entry.message for entry in await store.streams.range(f"sale:{sku}:orders", type=Sale)]
 
     stage.check("pieces sold", expected=STOCK, found=results["won"])

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.cli.demo.concurrency import a_moment, at_once, until_true
+from igniter_store.cli.demo.concurrency import a_moment, until_true
 from igniter_store.cli.demo.stage import Play, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from igniter_store import Store
     from igniter_store.cli.demo.orders import Orders
 
 WORKERS: Final = tuple(f"worker-{number}" for number in range(1, 11))
 TERM: Final = 30.0
-SHORT_TERM: Final = 0.2
+SHORT_TERM: Final = 0.5
 
 
-async def campaign(store: Store[str], worker: str, orders: Orders, *, term: float = TERM) -> str | None:
+async def campaign(store: Store[str], worker: str, orders: Orders, term: float) -> str | None:
     """Try to become the leader and, as such, close the books; the worker's name if it worked."""
     await a_moment()
     if not await store.claim.once("leader", worker, ttl=term):
@@ -37,8 +39,8 @@ async def campaign(store: Store[str], worker: str, orders: Orders, *, term: floa
 
 async def perform(stage: Stage) -> None:
     """Three elections: at the start, after a resignation, after a death."""
-    store, orders = stage.store, stage.orders
-    leaders = await elected(store, WORKERS, orders)
+    store = stage.store
+    leaders = await elected(stage, WORKERS)
     stage.check("leaders among ten workers", expected=1, found=len(leaders))
     stage.check("times that the books were closed", expected=1, found=await store.counter.get("books:closed"))
     leader, *_ = [*leaders, "nobody"]
@@ -50,21 +52,21 @@ async def perform(stage: Stage) -> None:
     await stage.show_keys(store, "claim", "kv", "counter")
 
     stage.check("the leader resigns", expected=True, found=await store.claim.release("leader", leader))
-    successors = await elected(store, [worker for worker in WORKERS if worker != leader], orders, term=SHORT_TERM)
+    successors = await elected(stage, [worker for worker in WORKERS if worker != leader], term=SHORT_TERM)
     stage.check("leaders among the other nine, then", expected=1, found=len(successors))
     stage.check("the old leader's late release changes nothing", expected=False, found=await store.claim.release("leader", leader))
 
     # The successor says nothing any more. Nobody has to notice: its term ends.
     is_over = await until_true(lambda: has_no_leader(store))
     stage.check("a leader that died is leader for one term", expected=True, found=is_over)
-    third = await elected(store, WORKERS, orders)
+    third = await elected(stage, WORKERS)
     stage.check("leaders after that", expected=1, found=len(third))
     stage.measured = f"{len(WORKERS)} workers, 3 elections: {', '.join([*leaders, *successors, *third])}"
 
 
-async def elected(store: Store[str], workers: tuple[str, ...] | list[str], orders: Orders, *, term: float = TERM) -> list[str]:
+async def elected(stage: Stage, workers: Sequence[str], *, term: float = TERM) -> list[str]:
     """Let the workers campaign at once; those who think that they won."""
-    return [winner for winner in await at_once(campaign(store, worker, orders, term=term) for worker in workers) if winner]
+    return [winner for winner in await stage.at_once(campaign, [(worker, stage.orders, term) for worker in workers]) if winner]
 
 
 async def has_no_leader(store: Store[str]) -> bool:

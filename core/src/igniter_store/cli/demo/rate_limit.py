@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.cli.demo.concurrency import a_moment, at_once, until_true
+from igniter_store.cli.demo.concurrency import a_moment, until_true
 from igniter_store.cli.demo.stage import Play, Stage
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def perform(stage: Stage) -> None:
     shop = stage.store.scope("organization", tenant)
     orders = [order.id for order in stage.orders.of(tenant)]
 
-    answers = await at_once(handle(shop, orders[number % len(orders)]) for number in range(REQUESTS))
+    answers = await stage.at_once(handle, [(orders[number % len(orders)],) for number in range(REQUESTS)], store=shop)
     passed = len(answers) - answers.count(None)
     stage.check("requests that passed", expected=LIMIT, found=passed)
     stage.check("requests that were refused", expected=REQUESTS - LIMIT, found=answers.count(None))

@@ -29,9 +29,10 @@ _SHOWN: Final = 2  # keys of each namespace
 _LISTED: Final = 4  # items of a list
 
 
-def show_beginning(console: Console, store: Store[str], orders: Orders) -> None:
+def show_beginning(console: Console, store: Store[str], orders: Orders, processes: int) -> None:
     """Say what the tour is about, and which lines of the file it leaves out."""
-    _print(console, Text.assemble(("igniter-store demo", "bold"), f" on {store.adapter.name}, as service {store.service}"))
+    crowd = f", with callers in {processes} processes" if processes > 1 else ""
+    _print(console, Text.assemble(("igniter-store demo", "bold"), f" on {store.adapter.name}, as service {store.service}{crowd}"))
     _print(
         console,
         Text(

@@ -6,18 +6,20 @@ Rule: the keys of a play are shown as they are on the wire, as they lay there at
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from msgspec import Struct
 
 from igniter_store.cli.demo.wire import channel, keys_on_the_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from igniter_store.cli.demo.orders import Orders
+    from igniter_store.cli.demo.workers import Action, Tasks
     from igniter_store.store import Store
 
+T = TypeVar("T")
 Perform: TypeAlias = "Callable[[Stage], Awaitable[None]]"
 
 
@@ -55,9 +57,10 @@ class Stage:
         measured: the numbers that the summary says.
     """
 
-    def __init__(self, store: Store[str], orders: Orders) -> None:
+    def __init__(self, store: Store[str], orders: Orders, workers: Tasks) -> None:
         self.store: Final = store
         self.orders: Final = orders
+        self._workers: Final = workers
         self.checks: Final[list[Check]] = []
         self.keys: Final[list[str]] = []
         self.measured = ""
@@ -65,6 +68,16 @@ class Stage:
     def check(self, name: str, *, expected: Any, found: Any) -> None:
         """Compare, and remember the result under `name`, which is a sentence that is true when the check is ok."""
         self.checks.append(Check(name, expected, found, ok=bool(expected == found)))
+
+    async def at_once(self, action: Action[T], arguments: Iterable[tuple[Any, ...]], *, store: Store[str] | None = None) -> list[T]:
+        """Let many workers do something in the same moment, in several processes where the backend is shared by them.
+
+        Args:
+            action: what they do, a function of a module; called with a store and its arguments.
+            arguments: those of each worker.
+            store: the store, or one of its scopes.
+        """
+        return await self._workers.at_once(self.store if store is None else store, action, arguments)
 
     async def show_keys(self, store: Store[str], *namespaces: str) -> None:
         """Keep for the report which keys `store` has in `namespaces` now."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from igniter_store.cli.demo.orders import Orders
+    from igniter_store.cli.demo.workers import Tasks
     from igniter_store.contract import Adapter
 
 PLAYS: Final[dict[str, Play]] = {
@@ -74,14 +75,14 @@ def own_store(adapter: Adapter) -> Store[str]:
     return Store.create().with_adapter(observed(adapter)).with_service(f"demo-{secrets.token_hex(3)}").build()
 
 
-async def perform(store: Store[str], plays: Iterable[Play], orders: Orders) -> AsyncIterator[Outcome]:
+async def perform(store: Store[str], plays: Iterable[Play], orders: Orders, workers: Tasks) -> AsyncIterator[Outcome]:
     """The outcome of each play, when it is over. The store has to be open."""
     for play in plays:
-        yield await _performed(store, play, orders)
+        yield await _performed(store, play, orders, workers)
 
 
-async def _performed(store: Store[str], play: Play, orders: Orders) -> Outcome:
-    stage = Stage(store, orders)
+async def _performed(store: Store[str], play: Play, orders: Orders, workers: Tasks) -> Outcome:
+    stage = Stage(store, orders, workers)
     error, removed = None, 0
     began = time.perf_counter()
     try:
