@@ -102,9 +102,14 @@ MSGPACK: Final = MsgpackSerializer()
 
 
 class Codec:
-    """A serializer with its failures translated; what the namespaces use."""
+    """A serializer with its failures translated; what the namespaces use.
+
+    Attributes:
+        writes_json: whether it is ours for JSON, and no other.
+    """
 
     def __init__(self, serializer: Serializer) -> None:
+        self.writes_json: Final = serializer.__class__ is JSONSerializer
         self._serializer: Final = serializer
         self._encode: Final = serializer.encode
         self.decode_any: Final = self.decoder(Any)

@@ -10,14 +10,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import time_ns
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from msgspec import Struct
 
 from igniter_store.scopes import Scope
+from igniter_store.serialization import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from igniter_store.serialization import Codec
 
 T = TypeVar("T")
 
@@ -54,15 +57,35 @@ class EventContext(Generic[T]):
         return replace(cast("EventContext[Any]", self), data=data)
 
 
-def wrap(event: str, data: Any, scopes: Sequence[Scope], actor: Actor | None) -> dict[str, Any]:
-    """The object that is published."""
-    envelope: dict[str, Any] = {"type": event, "data": data, "timestamp": _now()}
-    if scopes:
-        envelope["scope"] = scopes[-1]
-        envelope["scopes"] = list(scopes)
-    if actor is not None:
-        envelope["actor"] = {"id": actor.id} if actor.type is None else {"id": actor.id, "type": actor.type}
-    return envelope
+class Wrapper:
+    """Makes what is published in one scope.
+
+    Args:
+        codec: how the store writes its values.
+        scopes: the publisher's chain, outermost first.
+        actor: who it acts for.
+    """
+
+    __slots__ = ("_codec", "_end", "_origin")
+
+    def __init__(self, codec: Codec, scopes: Sequence[Scope], actor: Actor | None) -> None:
+        origin: dict[str, Any] = {}
+        if scopes:
+            origin["scope"] = scopes[-1]
+            origin["scopes"] = list(scopes)
+        if actor is not None:
+            origin["actor"] = {"id": actor.id} if actor.type is None else {"id": actor.id, "type": actor.type}
+        self._codec: Final = codec
+        self._origin: Final = origin
+        self._end: Final = b"," + JSON.encode(origin)[1:] if origin else b"}"
+
+    def wrap(self, event: str, data: Any) -> bytes:
+        """The message of an event."""
+        milliseconds = time_ns() // 1_000_000
+        if self._codec.writes_json:
+            # All but the data is known before, or the same for a thousand events.
+            return _head(event) + self._codec.encode(data) + _stamp(milliseconds) + self._end
+        return self._codec.encode({"type": event, "data": data, "timestamp": _timestamp(milliseconds), **self._origin})
 
 
 def unwrap(message: Any, event: str) -> EventContext[Any]:
@@ -78,12 +101,16 @@ def unwrap(message: Any, event: str) -> EventContext[Any]:
     return EventContext(event, cast("Any", message), datetime.now(UTC))
 
 
-def _now() -> str:
-    milliseconds = time_ns() // 1_000_000
-    return _timestamp(milliseconds)
+@lru_cache(maxsize=1024)  # a service publishes a handful of events, each very often
+def _head(event: str) -> bytes:
+    return b'{"type":' + JSON.encode(event) + b',"data":'
 
 
 @lru_cache(maxsize=1)  # thousands of events may share a millisecond
+def _stamp(milliseconds: int) -> bytes:
+    return b',"timestamp":"' + _timestamp(milliseconds).encode() + b'"'
+
+
 def _timestamp(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

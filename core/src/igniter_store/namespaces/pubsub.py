@@ -12,7 +12,7 @@ from igniter_store.arguments import invalid, whole_number
 from igniter_store.contract import ErrorCode, StoreError, escape
 from igniter_store.events.bound import BoundEvent, Handler
 from igniter_store.events.declared import EventGroup, namespace_of
-from igniter_store.events.envelope import Actor, EventContext, unwrap, wrap
+from igniter_store.events.envelope import Actor, EventContext, Wrapper, unwrap
 from igniter_store.events.names import is_pattern, name_to_publish, name_to_subscribe
 from igniter_store.events.registry import EventRegistry, unknown_event
 from igniter_store.events.subscription import EventStream, EventSubscription, Feed
@@ -41,8 +41,7 @@ class EventsNamespace(Namespace):
         super().__init__(surroundings)
         self._connection: Final = connection
         self._registry: Final = registry
-        self._actor: Final = actor
-        self._scopes: Final = surroundings.scopes
+        self._wrapper: Final = Wrapper(self._codec, surroundings.scopes, actor)
         self._logger: Final = surroundings.logger
 
     async def publish(self, event: str, data: Any) -> int:
@@ -154,7 +153,7 @@ class EventsNamespace(Namespace):
     def _payload(self, event: str, data: Any, schema: Schema | None) -> bytes:
         if schema is not None and self._registry.validate_publish:
             data = self._validated(schema, data, event)
-        return self._codec.encode(wrap(event, data, self._scopes, self._actor))
+        return self._wrapper.wrap(event, data)
 
     def _validated(self, schema: Schema, data: Any, event: str) -> Any:
         try:
