@@ -15,7 +15,7 @@ from igniter_store_redis import RedisAdapter
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
-    from igniter_store_conformance.servers import Cluster, SentinelSet
+    from igniter_store_conformance.servers import Cluster, SentinelSet, ServerProcess
 
 LIMIT = 30.0
 
@@ -232,6 +232,51 @@ async def test_a_node_that_dies_is_replaced_by_its_replica(own_cluster: Cluster)
             if cursor == "0":
                 break
         assert found == set(keys)
+
+
+async def test_a_scan_finds_what_has_gone_to_a_new_node(own_cluster: Cluster) -> None:
+    """Nobody has been sent there yet: a scan has no key, so no node says MOVED to it."""
+    async with adapter_of(own_cluster) as adapter:
+        await adapter.set("moving", b"value")
+        source, newcomer = own_cluster.owner("moving"), own_cluster.replicas[0]
+        with source.exchange() as old, newcomer.exchange() as new:
+            new.ask("CLUSTER", "RESET", "SOFT")
+            new.ask("CLUSTER", "MEET", source.address.host, source.address.port)
+            name = str(new.ask("CLUSTER", "MYID"), "ascii")  # type: ignore[arg-type]  # bytes, of any answer
+            source_name = str(old.ask("CLUSTER", "MYID"), "ascii")  # type: ignore[arg-type]  # the same
+            await until(lambda: all(is_empty_primary(name, nodes_at(node)) for node in own_cluster.primaries))
+            await until(lambda: "cluster_state:ok" in str(new.ask("CLUSTER", "INFO")) and source_name in nodes_at(newcomer))
+            new.ask("CLUSTER", "SETSLOT", slot_of("moving"), "IMPORTING", source_name)
+            old.ask("CLUSTER", "SETSLOT", slot_of("moving"), "MIGRATING", name)
+            old.ask("MIGRATE", newcomer.address.host, newcomer.address.port, "moving", 0, 5000)
+            for exchange in (new, old):
+                exchange.ask("CLUSTER", "SETSLOT", slot_of("moving"), "NODE", name)
+            assert new.ask("DBSIZE") == 1
+
+        async def found() -> list[str]:
+            keys: list[str] = []
+            cursor = "0"
+            while True:
+                page = await adapter.scan("mov*", cursor=cursor)
+                keys += page.keys
+                cursor = page.cursor
+                if cursor == "0":
+                    return keys
+
+        async with asyncio.timeout(LIMIT):  # the nodes tell each other
+            while await found() != ["moving"]:  # noqa: ASYNC110 - it is the servers who come to it
+                await asyncio.sleep(0.2)
+
+
+def is_empty_primary(name: str, nodes: str) -> bool:
+    line = next((line for line in nodes.splitlines() if line.startswith(name)), "")
+    return "master" in line and line.endswith("connected")
+
+
+def nodes_at(node: ServerProcess) -> str:
+    """What a node knows of the others."""
+    with node.exchange() as exchange:
+        return str(exchange.ask("CLUSTER", "NODES"), "ascii")  # type: ignore[arg-type]  # bytes, of any answer
 
 
 async def test_publishers_of_a_cluster_reach_who_subscribes_where_they_publish(cluster: Cluster) -> None:

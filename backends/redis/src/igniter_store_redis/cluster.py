@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _MOST_TRIES: Final = 8
 _PAUSE: Final = 0.05  # seconds before a node that is being changed is asked again, times the number of tries
+_A_MOMENT: Final = 1.0  # seconds for which a scan takes it for granted that it knows all nodes
 _CHANGING: Final = ("TRYAGAIN", "CLUSTERDOWN", "READONLY")  # a slot on its way, too few nodes, a primary that was
 _NO_NODE: Final = "The nodes of the cluster send us from one to the other. Try again once it has been put in order."
 # Where the key stands among the words, if it isn't the first argument.
@@ -64,7 +65,9 @@ class Cluster(Commands):
         self._servers: dict[str, Server] = {}
         self._former: list[Server] = []  # of nodes that have left, and may still answer
         self._refreshing: asyncio.Task[None] | None = None
-        self._asked_at = -_PAUSE  # when the nodes were asked for last
+        self._asked_at = float("-inf")  # when the nodes were asked for last
+        self._ordered: list[tuple[int, Any]] | None = None
+        self._ordered_from: object = None
         self._is_open = False
         self._was_closed = False
 
@@ -113,10 +116,13 @@ class Cluster(Commands):
     async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
         """Every primary in turn, in the order of their first slots: a replica that takes over has the place of its primary.
 
+        No node says that another one has some of its slots now, so the beginning asks who is there, unless that was a moment ago.
         The server's cursor is worth nothing at another node, so a scan whose node is no primary any more has to begin again. A key whose
         slot moves during the scan may be given twice or not at all.
         """
         self.require_open()
+        if cursor == START and self._asked_at + _A_MOMENT < time.monotonic():
+            await self._refreshed()
         primaries = self._primaries()
         place, number = 0, START
         if cursor != START:
@@ -185,6 +191,7 @@ class Cluster(Commands):
         word = word_of(str(trouble)) if isinstance(trouble, Refused) else ""
         if word == "MOVED":
             await self._nodes.move_slot(self._reachable(MovedError(_told(trouble))))
+            self._ordered = None
         elif word in _CHANGING and turn < _MOST_TRIES:
             await asyncio.sleep(_PAUSE * turn)
         elif word:
@@ -232,10 +239,13 @@ class Cluster(Commands):
 
     def _primaries(self) -> list[tuple[int, Any]]:
         """The nodes that have slots, with the first of them, in order."""
-        seen: dict[str, tuple[int, Any]] = {}
-        for slot, nodes in sorted(self._nodes.slots_cache.items()):
-            seen.setdefault(nodes[0].name, (slot, nodes[0]))
-        return list(seen.values())
+        slots = self._nodes.slots_cache
+        if self._ordered is None or self._ordered_from is not slots:  # there are 16,384 of them
+            seen: dict[str, tuple[int, Any]] = {}
+            for slot, nodes in sorted(slots.items()):
+                seen.setdefault(nodes[0].name, (slot, nodes[0]))
+            self._ordered, self._ordered_from = list(seen.values()), slots
+        return self._ordered
 
     # Who is there
 
