@@ -42,6 +42,7 @@ class _OnACluster(AdapterSuite):
             rewind=time.rewind,
             oracle=RedisOracle(one),
             namespace=namespace,
+            server=cluster,
         )
 
     def lent_client(self) -> LentClient:

@@ -12,7 +12,7 @@ from igniter_store_conformance import servers
 from igniter_store_redis import RedisAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from igniter_store_conformance.servers import Server
 
@@ -114,6 +114,34 @@ async def test_a_cancelled_subscribe_may_be_followed_by_another_one_at_once() ->
                 await subscription.cancel()
                 await until(lambda: channels_of(server) == [])
     assert heard == [b"%d" % turn for turn in range(60)]
+
+
+async def test_a_close_at_any_moment_of_subscribing_is_told() -> None:
+    """Above all in the one between the connection's coming and the caller's waking."""
+    server = servers.or_skip("valkey")
+    codes: set[str] = set()
+    for turn in range(400):
+        adapter = RedisAdapter.from_url(server.url, timeout=LIMIT, connect_timeout=LIMIT)
+        await adapter.open()
+        subscribing = [
+            asyncio.create_task(_code(adapter.subscribe(f"test:channels:{number}", lambda _, payload: None))) for number in range(3)
+        ]
+        for _ in range(turn % 40):
+            await asyncio.sleep(0)
+        if turn % 3 == 0:
+            await asyncio.sleep(0.0005 * (turn % 10))  # the server's answers take time of their own
+        await adapter.close()
+        async with asyncio.timeout(LIMIT / 2):
+            codes.update(await asyncio.gather(*subscribing))
+    assert codes == {"", ErrorCode.STORE_CLOSED}
+
+
+async def _code(call: Awaitable[object]) -> str:
+    try:
+        await call
+    except StoreError as error:
+        return error.code
+    return ""
 
 
 async def test_nobody_goes_on_connecting_for_nobody() -> None:

@@ -87,12 +87,11 @@ class Cluster(Commands):
         """Close all connections; callers get `STORE_CLOSED`."""
         self._is_open, self._was_closed = False, True
         refreshing, self._refreshing = self._refreshing, None
-        if refreshing is not None:
+        servers, self._servers, self._former = [*self._servers.values(), *self._former], {}, []
+        await asyncio.gather(*(server.close() for server in servers))
+        if refreshing is not None:  # after those who wait: redis-py may take its time to notice
             refreshing.cancel()
             await asyncio.gather(refreshing, return_exceptions=True)
-        servers, self._servers, self._former = [*self._servers.values(), *self._former], {}, []
-        for server in servers:
-            await server.close()
 
     def require_open(self) -> None:
         if not self._is_open:

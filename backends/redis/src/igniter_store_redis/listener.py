@@ -234,6 +234,8 @@ class Listener:
             self._keeping = asyncio.create_task(self._keep())
         # What a cancelled call has sent is still under way where a command waits: it may be an unsubscribing from this very name.
         while name not in self._confirmed or self._commands:
+            if not self._is_open:  # closed in the moment after a connection had come
+                raise closed()
             if self._link is None:
                 arrival: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
                 self._arrivals.append(arrival)

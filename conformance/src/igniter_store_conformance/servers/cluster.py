@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 from contextlib import ExitStack
 from functools import partial
@@ -31,6 +32,9 @@ def slot_of(key: str) -> int:
 
 class Cluster:
     """Six nodes; `with servers.start_cluster("valkey") as cluster:`. A node that is asked for another's key answers MOVED.
+
+    It satisfies `harness.ServerControl`: what is done to it is done to all six at once. `restart` and `resume` return when it is whole
+    again.
 
     Attributes:
         primaries: the three nodes that had the slots in the beginning, in the order of the slots.
@@ -75,6 +79,33 @@ class Cluster:
         owner = self.owner(key)
         return next(node for node in self.primaries if node is not owner)
 
+    @property
+    def proxy(self) -> None:
+        """There is none: nodes send clients to the addresses that they know of each other."""
+        return
+
+    async def stop(self) -> None:
+        """Shut all six down in order."""
+        await asyncio.gather(*(node.stop() for node in self.nodes))
+
+    async def kill(self) -> None:
+        """End all six at once, without a goodbye."""
+        await asyncio.gather(*(node.kill() for node in self.nodes))
+
+    async def restart(self) -> None:
+        """Start all six at their addresses, the running ones anew."""
+        await asyncio.gather(*(node.restart() for node in self.nodes))
+        await asyncio.to_thread(self._until_whole)
+
+    async def pause(self) -> None:
+        """Stop all six, and keep every connection open."""
+        await asyncio.gather(*(node.pause() for node in self.nodes))
+
+    async def resume(self) -> None:
+        """Go on after `pause`."""
+        await asyncio.gather(*(node.resume() for node in self.nodes))
+        await asyncio.to_thread(self._until_whole)
+
     def close(self) -> None:
         """End all six; twice is fine."""
         self._owner.close()
@@ -98,8 +129,11 @@ class Cluster:
         until("the nodes know each other", lambda: all(_state(node, "cluster_known_nodes") == str(len(nodes)) for node in nodes), nodes)
         for primary, replica in zip(self.primaries, self.replicas, strict=True):
             until("a replica has its primary", partial(_replicate, replica, primary), nodes)
-        until("the cluster is whole", lambda: all(_state(node, "cluster_state") == "ok" for node in nodes), nodes)
+        self._until_whole()
         until("the replicas follow", lambda: all(map(_follows, self.replicas)), nodes)
+
+    def _until_whole(self) -> None:
+        until("the cluster is whole", lambda: all(_state(node, "cluster_state") == "ok" for node in self.nodes), self.nodes)
 
 
 def _state(node: ServerProcess, name: str) -> str:
