@@ -284,7 +284,26 @@ async def test_a_cluster_takes_a_key_at_its_own_node_and_moves_those_who_ask_ano
         assert len({slot_of("{tag}1"), slot_of("{tag}2"), slot_of("tag")}) == 1
         assert len(cluster.urls) == 6
         folders = [node.folder for node in cluster.nodes]
+
+        for end in (cluster.kill, cluster.stop):
+            await end()
+            assert not any(node.is_running for node in cluster.nodes)
+            await cluster.restart()
+            owner = await asyncio.to_thread(cluster.owner, "a")
+            assert await asyncio.to_thread(told, owner, "SET", "a", "value") == b"OK"
+        await cluster.pause()
+        assert all([await asyncio.to_thread(is_silent, node) for node in cluster.nodes])
+        await cluster.resume()
+        owner = await asyncio.to_thread(cluster.owner, "a")
+        assert await asyncio.to_thread(told, owner, "GET", "a") == b"value"
+        assert cluster.proxy is None
     assert not any(folder.exists() for folder in folders)
+
+
+def is_silent(node: servers.ServerProcess) -> bool:
+    with pytest.raises(TimeoutError), node.exchange(timeout=0.2) as exchange:
+        exchange.ask("PING")
+    return node.is_running
 
 
 def _exists(pid: int) -> bool:
