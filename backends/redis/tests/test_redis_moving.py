@@ -95,7 +95,11 @@ async def until(holds: Callable[[], bool]) -> None:
 
 def move(cluster: Cluster, key: str) -> None:
     """Give the slot of `key`, which is empty, to another primary."""
-    source, target = cluster.owner(key), cluster.stranger(key)
+    give(cluster.owner(key), cluster.stranger(key), key)
+
+
+def give(source: ServerProcess, target: ServerProcess, key: str) -> None:
+    """Give the slot of `key`, which is empty, from one to the other."""
     with target.exchange() as exchange:
         name = exchange.ask("CLUSTER", "MYID")
     for node in (target, source):
@@ -345,6 +349,26 @@ async def test_a_sharded_channel_whose_slot_moves_is_followed(own_cluster: Clust
         await until(lambda: heard[5:] == [b"new"])
         await newcomer.cancel()
     assert sorted(gaps) == ["leaving", "staying"]
+
+
+async def test_a_sharded_channel_is_looked_for_until_the_nodes_say_where_it_is(own_cluster: Cluster) -> None:
+    """Nothing else would ask again: the connection is there, only the channel isn't heard on it any more."""
+    gaps: list[str] = []
+    heard: list[bytes] = []
+    source, target = own_cluster.owner("moving"), own_cluster.stranger("moving")
+    async with adapter_of(own_cluster, sharded_pubsub=True) as adapter:
+        await adapter.subscribe("moving", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append("gap"))
+        for rule in ("-cluster|slots", "+cluster|slots"):
+            for node in own_cluster.nodes:
+                with node.exchange() as exchange:
+                    exchange.ask("ACL", "SETUSER", "default", rule)
+            if rule.startswith("-"):
+                give(source, target, "moving")
+                await asyncio.sleep(0.5)  # it has asked in vain by then, more than once
+                assert gaps == []
+        await until(lambda: gaps == ["gap"])
+        assert await adapter.publish("moving", b"after") == 1
+        await until(lambda: heard == [b"after"])
 
 
 @pytest.mark.parametrize("sharded_pubsub", [False, True])

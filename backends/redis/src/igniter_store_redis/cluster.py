@@ -266,7 +266,13 @@ class Cluster(Commands):
     def _refresh_soon(self) -> None:
         if self._refreshing is None and self._is_open:
             self._refreshing = asyncio.create_task(self._refresh())
-            self._refreshing.add_done_callback(_heard)
+            self._refreshing.add_done_callback(self._was_refreshed)
+
+    def _was_refreshed(self, refreshing: asyncio.Task[None]) -> None:
+        # Those who waited for it may all have gone, and for subscriptions nobody waits.
+        failed = not refreshing.cancelled() and refreshing.exception() is not None
+        if failed and any(server.listener.is_astray for server in self._servers.values()):
+            self._refresh_soon()
 
     async def _refresh(self) -> None:
         try:
@@ -317,9 +323,3 @@ def _told(answer: Trouble) -> str:
 
 def _connection(node: Any) -> Any:
     return node.connection_class(**{**node.connection_kwargs, "retry": Retry(NoBackoff(), 0)})
-
-
-def _heard(refreshing: asyncio.Task[None]) -> None:
-    # Those who waited for it may all have gone.
-    if not refreshing.cancelled():
-        refreshing.exception()

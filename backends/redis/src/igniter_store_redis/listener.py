@@ -188,6 +188,11 @@ class Listener:
         """What somebody listens to here."""
         return [name for name, subscriptions in self._table.items() if any(subscription.is_confirmed for subscription in subscriptions)]
 
+    @property
+    def is_astray(self) -> bool:
+        """True when the server doesn't tell us of something that somebody listens to, though there is a connection."""
+        return self._link is not None and any(name not in self._confirmed for name in self.names)
+
     def give_up(self, name: Name) -> list[RedisSubscription]:
         """The subscriptions of this name, for another listener."""
         leaving = [subscription for subscription in self._table.get(name, ()) if subscription.is_confirmed]
