@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import Self
 
     from igniter_store_conformance.trial import Trial
@@ -59,6 +59,18 @@ class Inbox:
         await self.hears(END)
         assert self.payloads[-1] == END, f"after the last message came another: {_shown(self.messages)}"
         return self.payloads[:-1]
+
+    async def ends_on(self, channels: Collection[str], whose: str) -> None:
+        """Wait for the last message on each of these channels: those of different ones come in any order.
+
+        Args:
+            channels: the channels.
+            whose: who is this, for the failure.
+        """
+        await self._until(
+            lambda: {channel for channel, payload in self.messages if payload == END}.issuperset(channels),
+            f"{whose} has to hear {len(channels)} channels",
+        )
 
     async def _until(self, is_so: Callable[[], bool], what: str) -> None:
         try:

@@ -234,6 +234,7 @@ class SubscriptionClauses(Suite):
         await trial.settle()
 
         for pattern, matching, others in GLOBS:
+            await inboxes[pattern].ends_on([channel for channel, subject in names.items() if subject in matching], f"pattern {pattern!r}")
             heard = [names[channel] for channel, payload in inboxes[pattern].messages if payload == b"1"]
             assert len(heard) == len(set(heard)), f"pattern {pattern!r} heard something twice"
             assert set(heard) >= set(matching), f"pattern {pattern!r} missed something"
