@@ -41,6 +41,7 @@ class EventsNamespace(Namespace):
         super().__init__(surroundings)
         self._connection: Final = connection
         self._registry: Final = registry
+        self._is_bare: Final = self._observer.sink is None and not registry.schemas and not registry.namespaces
         self._wrapper: Final = Wrapper(self._codec, surroundings.scopes, actor)
         self._logger: Final = surroundings.logger
 
@@ -58,6 +59,13 @@ class EventsNamespace(Namespace):
             EventError: `STORE_INVALID_EVENT_NAME`, `STORE_SCHEMA_CHANNEL_NOT_FOUND`, `STORE_SCHEMA_VALIDATION_FAILED`; nothing was sent.
             SerializationError: `STORE_SERIALIZATION_FAILED`; nothing was sent.
         """
+        if self._is_bare:
+            # Nobody is to be told, and nothing is registered: what an attempt does is spelled out, which saves a fifth of the time.
+            try:
+                name = name_to_publish(event)
+                return await self._through.pubsub.publish(self._prefix + name, self._wrapper.wrap(name, data))
+            except Exception as error:  # noqa: BLE001 - `fail` is the one translator
+                self._observer.fail(PUBLISH, error, 0.0, {})
         with self._attempt(PUBLISH) as attempt:
             name = name_to_publish(event)
             self._note(attempt, name)
