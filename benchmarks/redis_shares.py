@@ -20,6 +20,11 @@ from benchmarks.telemetry_share import NoOpTelemetry
 
 _CALLERS: Final = 50
 _STORE, _ADAPTER, _OBSERVED = "store.kv.get", "adapter.get", "store.kv.get with a no-op sink"
+_NOTE: Final = (
+    "on Redis 0.85 was asked of an adapter that does 235,000 gets a second. One that does more leaves less time for the same: nothing but "
+    "a prefix and msgspec, by hand, comes to the ratio that stands next to it."
+)
+_BY_HAND: Final = "adapter.get and msgspec decode, by hand"
 
 
 async def answer(pace: Pace) -> Answer:
@@ -34,11 +39,18 @@ async def answer(pace: Pace) -> Answer:
                 raise TypeError(adapter.name)
             await store.kv.set(KEY, VALUE)
             data = msgspec.json.encode(VALUE)
+            decode, around = msgspec.json.Decoder().decode, f"igniter:store:{SERVICE}:kv:"
+
+            async def by_hand(key: str) -> object:
+                found = await adapter.get(around + key)
+                return None if found is None else decode(found)
+
             comparison = await measure(
                 f"get on Redis, {_CALLERS} callers",
                 [
                     Contestant(_STORE, store.kv.get, [KEY], lambda _: VALUE),
                     Contestant(_ADAPTER, adapter.get, [f"igniter:store:{SERVICE}:kv:{KEY}"], lambda _: data),
+                    Contestant(_BY_HAND, by_hand, [KEY], lambda _: VALUE),
                     Contestant(_OBSERVED, observed.kv.get, [KEY], lambda _: VALUE),
                 ],
                 callers=_CALLERS,
@@ -51,6 +63,7 @@ async def answer(pace: Pace) -> Answer:
             Figure(
                 "P5", "Redis: the manager's time in a get, decoding included", comparison.microseconds_between(_STORE, _ADAPTER), unit="µs"
             ),
+            Figure("P5", f"Redis, {_CALLERS} callers: {_BY_HAND} ÷ {_ADAPTER}", comparison.ratios(_BY_HAND, _ADAPTER), note=_NOTE),
             Figure("P6", f"Redis, {_CALLERS} callers: {_OBSERVED} ÷ without", comparison.ratios(_OBSERVED, _STORE), asked=0.75),
             Figure("P6", "Redis: what the sink costs", comparison.microseconds_between(_OBSERVED, _STORE), unit="µs"),
         ],
