@@ -104,6 +104,14 @@ def test_the_demo_lets_several_processes_race(options: list[str]) -> None:
         assert exchange.ask("KEYS", "igniter:store:demo-*") == []
 
 
+def test_the_demo_does_without_processes_where_none_can_be_started(options: list[str]) -> None:
+    """As when it is called by a program that Python read from its standard input: there is no file that a process could begin with."""
+    program = f"from igniter_store.cli import main; raise SystemExit(main(['demo', '--json', '--only', 'flash-sale', *{options[:2]!r}]))"
+    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, timeout=LIMIT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["ok"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
 def test_a_demo_that_is_interrupted_leaves_no_process_and_no_key(options: list[str]) -> None:
     for turn in range(3):

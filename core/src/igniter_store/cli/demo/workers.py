@@ -12,7 +12,7 @@ import multiprocessing
 import secrets
 import signal
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
@@ -116,8 +116,8 @@ async def _is_shared(several: Processes, store: Store[str]) -> bool:
             return set(await several.at_once(store, _see, [()] * several.processes)) == {word}
         finally:
             await store.kv.remove(_PROBE)
-    except StoreError:
-        return False  # what is wrong with it, the plays will tell
+    except (StoreError, BrokenExecutor, threading.BrokenBarrierError):
+        return False  # what is wrong with the backend, the plays will tell; where no process can be started, tasks have to do
 
 
 async def _see(store: Store[str]) -> object:
