@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from igniter_store_conformance import servers
-from igniter_store_conformance.servers.cluster import slot_of
 from igniter_store_conformance.servers.process import ServerProcess
 from igniter_store_conformance.servers.resp import Answer, ask
 
@@ -253,57 +252,6 @@ def test_every_version_is_available_once() -> None:
     found = [(target.kind, target.version) for target in servers.available()]
 
     assert len(set(found)) == len(found)
-
-
-async def test_a_sentinel_set_makes_its_replica_the_primary() -> None:
-    target = servers.find_or_skip("valkey")
-    with await asyncio.to_thread(servers.start_sentinel, target) as group:
-        primary, replica = await asyncio.to_thread(group.primary), await asyncio.to_thread(group.replica)
-        await asyncio.to_thread(told, primary, "SET", "key", "value")
-        await asyncio.to_thread(told, primary, "WAIT", 1, 10_000)
-        await primary.kill()
-        await group.promoted(replica)
-
-        assert await asyncio.to_thread(group.primary) is replica
-        assert await asyncio.to_thread(told, replica, "GET", "key") == b"value"
-        assert await asyncio.to_thread(told, replica, "SET", "key", "new") == b"OK"
-        folders = [server.folder for server in [*group.servers, *group.sentinels]]
-        assert len(group.addresses) == 3
-    assert not any(folder.exists() for folder in folders)
-
-
-async def test_a_cluster_takes_a_key_at_its_own_node_and_moves_those_who_ask_another() -> None:
-    target = servers.find_or_skip("redis")
-    with await asyncio.to_thread(servers.start_cluster, target) as cluster:
-        for key in ["a", "b", "c", "{tag}1"]:
-            owner, stranger = await asyncio.to_thread(cluster.owner, key), await asyncio.to_thread(cluster.stranger, key)
-            assert await asyncio.to_thread(told, owner, "SET", key, "value") == b"OK"
-            with pytest.raises(servers.Refused, match=f"MOVED {slot_of(key)} 127.0.0.1:{owner.address.port}"):
-                await asyncio.to_thread(told, stranger, "SET", key, "value")
-
-        assert len({slot_of("{tag}1"), slot_of("{tag}2"), slot_of("tag")}) == 1
-        assert len(cluster.urls) == 6
-        folders = [node.folder for node in cluster.nodes]
-
-        for end in (cluster.kill, cluster.stop):
-            await end()
-            assert not any(node.is_running for node in cluster.nodes)
-            await cluster.restart()
-            owner = await asyncio.to_thread(cluster.owner, "a")
-            assert await asyncio.to_thread(told, owner, "SET", "a", "value") == b"OK"
-        await cluster.pause()
-        assert all([await asyncio.to_thread(is_silent, node) for node in cluster.nodes])
-        await cluster.resume()
-        owner = await asyncio.to_thread(cluster.owner, "a")
-        assert await asyncio.to_thread(told, owner, "GET", "a") == b"value"
-        assert cluster.proxy is None
-    assert not any(folder.exists() for folder in folders)
-
-
-def is_silent(node: servers.ServerProcess) -> bool:
-    with pytest.raises(TimeoutError), node.exchange(timeout=0.2) as exchange:
-        exchange.ask("PING")
-    return node.is_running
 
 
 def _exists(pid: int) -> bool:

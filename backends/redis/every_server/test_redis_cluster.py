@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 @cache
 def shared_cluster(kind: str) -> Cluster:
     """One for the process, which ends with it."""
-    return servers.start_cluster(servers.find(kind))
+    return servers.start_cluster(servers.find(kind), proxied=True)
 
 
 def cluster_url(cluster: Cluster) -> str:
-    return "redis+cluster://" + ",".join(f"{node.address.host}:{node.address.port}" for node in cluster.primaries)
+    return "redis+cluster://" + ",".join(f"{node.address.host}:{node.port}" for node in cluster.primaries)
 
 
 class _OnACluster(AdapterSuite):

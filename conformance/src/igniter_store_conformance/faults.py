@@ -30,7 +30,7 @@ from igniter_store_conformance.suite import Suite
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
-    from igniter_store_conformance.proxy import Proxy
+    from igniter_store_conformance.harness import Network
     from igniter_store_conformance.trial import FullAdapter, Trial
 
 # What may be asked again when the answer was lost: it changes nothing.
@@ -203,7 +203,7 @@ class FaultClauses(Suite):
 
 
 @asynccontextmanager
-async def _cut(proxy: Proxy, marker: str, when: Any) -> AsyncGenerator[None]:
+async def _cut(proxy: Network, marker: str, when: Any) -> AsyncGenerator[None]:
     """Cut the connection that the marker is sent over; the block's call has to send it."""
     await proxy.cut_at(marker.encode(), when=when)
     before = proxy.cuts

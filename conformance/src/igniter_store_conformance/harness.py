@@ -18,10 +18,39 @@ if TYPE_CHECKING:
 
     from igniter_store.contract import ErrorCode
 
-    from igniter_store_conformance.proxy import Proxy
+    from igniter_store_conformance.cuts import Moment
 
 Connect: TypeAlias = Callable[[], Adapter]
 Advance: TypeAlias = Callable[[float], Awaitable[None] | None]
+
+
+class Network(Protocol):
+    """A network that can be broken: `igniter_store_conformance.proxy.Proxy` before one server, a `ProxyGroup` before several."""
+
+    @property
+    def cuts(self) -> int:
+        """How many connections `cut_at` has cut."""
+        ...
+
+    async def cut(self) -> None:
+        """Reset every open connection now."""
+        ...
+
+    async def cut_at(self, marker: bytes, when: Moment = "before") -> None:
+        """Cut the first connection whose client sends `marker`, at a chosen moment; then no more."""
+        ...
+
+    async def delay(self, seconds: float) -> None:
+        """Let everything, in both directions, arrive later by `seconds`."""
+        ...
+
+    async def black_hole(self) -> None:
+        """Take what clients and server send and pass nothing on."""
+        ...
+
+    async def heal(self) -> None:
+        """Undo every fault. Connections that a fault has damaged are cut."""
+        ...
 
 
 class ServerControl(Protocol):
@@ -34,7 +63,7 @@ class ServerControl(Protocol):
     """
 
     @property
-    def proxy(self) -> Proxy | None:
+    def proxy(self) -> Network | None:
         """See the class."""
         ...
 

@@ -121,7 +121,7 @@ class Proxy:
         0 to the server: before a command reaches it. 0 to the client: the server did its work, and no byte of its answer arrives.
         Replaces what `cut_after` or `cut_at` had armed and was not fired.
         """
-        await self._on_loop(self._arm(AfterBytes(count, direction)))
+        await self.arm(AfterBytes(count, direction))
 
     async def cut_at(self, marker: bytes, when: Moment = "before") -> None:
         """Cut the first connection whose client sends `marker`, at a chosen moment; then no more.
@@ -130,7 +130,11 @@ class Proxy:
         the middle of the marker. "answered": the server gets all of it, and nothing of what it answers arrives; the first bytes from the
         server count as the answer, so a connection that has several commands under way is cut at the first answer to any.
         """
-        await self._on_loop(self._arm(AtMarker(marker, when)))
+        await self.arm(AtMarker(marker, when))
+
+    async def arm(self, cut: Cut) -> None:
+        """Cut the first connection for which `cut` says so; then no more. Replaces what was armed and was not fired."""
+        await self._on_loop(self._arm(cut))
 
     async def fired(self) -> None:
         """Return when the cut that was armed last has happened; at once when none was armed since `heal`, or it has happened."""
@@ -188,8 +192,8 @@ class Proxy:
     async def _cut(self) -> None:
         await _end([link.task for link in self._links])
 
-    async def _arm(self, trigger: Cut) -> None:
-        self._trigger = trigger
+    async def _arm(self, cut: Cut) -> None:
+        self._trigger = cut
         self._fired.clear()
 
     async def _set_delay(self, seconds: float) -> None:

@@ -22,8 +22,7 @@ from igniter_store_conformance.states import Lacks, NotExercised
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from igniter_store_conformance.harness import Harness, Oracle, RefusingServer, ServerControl
-    from igniter_store_conformance.proxy import Proxy
+    from igniter_store_conformance.harness import Harness, Network, Oracle, RefusingServer, ServerControl
     from igniter_store_conformance.watch import Watch
 
 T = TypeVar("T")
@@ -206,8 +205,8 @@ class Trial:
         return cast("ServerControl", _Power(self.harness.server))
 
     @property
-    def proxy(self) -> Proxy:
-        """The proxy before the server."""
+    def proxy(self) -> Network:
+        """The network between the adapters and the server."""
         proxy = self.server.proxy
         if proxy is None:
             raise NotExercised("a server behind igniter_store_conformance.proxy.Proxy, so that its connections can be cut")

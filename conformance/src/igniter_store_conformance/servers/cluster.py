@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from igniter_store_conformance.servers.gathering import start_all, startable, until
-from igniter_store_conformance.servers.process import ServerProcess
+from igniter_store_conformance.servers.gathering import Member, at_all, network_of, start_all, startable, until
+from igniter_store_conformance.servers.refusals import REFUSALS
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
     from typing import Self
 
+    from igniter_store_conformance.proxy_group import ProxyGroup
     from igniter_store_conformance.servers.finding import Target
+    from igniter_store_conformance.servers.refusals import Refusal
 
 SLOTS: Final = 16_384
 _PRIMARIES: Final = 3
+_BUS: Final = 10_000  # from a node's port to the one where it talks with other nodes
+# A node of a cluster can't be told to follow a server that isn't there.
+_REFUSALS: Final = MappingProxyType({word: refusal for word, refusal in REFUSALS.items() if word != "READONLY"})
 _ARGUMENTS: Final = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000")
 
 
@@ -33,24 +40,30 @@ def slot_of(key: str) -> int:
 class Cluster:
     """Six nodes; `with servers.start_cluster("valkey") as cluster:`. A node that is asked for another's key answers MOVED.
 
-    It satisfies `harness.ServerControl`: what is done to it is done to all six at once. `restart` and `resume` return when it is whole
-    again.
+    It satisfies `harness.RefusingServer`: what is done to it is done to all six at once, and those that have slots refuse. `restart` and
+    `resume` return when it is whole again.
 
     Attributes:
         primaries: the three nodes that had the slots in the beginning, in the order of the slots.
         replicas: the three nodes that followed them, in the same order.
+        proxy: what stands before all six, when it was started with `proxied=True`, else `None`; replicas follow through it, too.
+        refusals: what those that have slots can be made to answer with.
     """
 
-    def __init__(self, target: Target | str) -> None:
+    refusals: Mapping[str, Refusal] = _REFUSALS
+
+    def __init__(self, target: Target | str, *, proxied: bool = False) -> None:
         program = startable(target)
         with ExitStack() as owner:
-            nodes = start_all([partial(ServerProcess, program, arguments=_ARGUMENTS)] * (2 * _PRIMARIES), owner)
+            make = partial(Member, program, "cluster-announce-port", proxied=proxied, arguments=_ARGUMENTS)
+            nodes = start_all([make] * (2 * _PRIMARIES), owner)
             self.primaries, self.replicas = nodes[:_PRIMARIES], nodes[_PRIMARIES:]
+            self.proxy: ProxyGroup | None = network_of(nodes)
             self._join()
             self._owner = owner.pop_all()
 
     @property
-    def nodes(self) -> list[ServerProcess]:
+    def nodes(self) -> list[Member]:
         """All six."""
         return [*self.primaries, *self.replicas]
 
@@ -59,51 +72,54 @@ class Cluster:
         """The URLs of all nodes; clients find the others from any of them."""
         return [node.url for node in self.nodes]
 
-    def owner(self, key: str) -> ServerProcess:
+    def owner(self, key: str) -> Member:
         """The node that has `key` now. It blocks."""
         slot = slot_of(key)
-        asked = next(node for node in self.nodes if node.is_running)
-        with asked.exchange() as exchange:
-            ranges = exchange.ask("CLUSTER", "SLOTS")
-        for one in ranges if isinstance(ranges, list) else []:
-            match one:
-                case [int(first), int(last), [_, int(port), *_], *_] if first <= slot <= last:
-                    return next(node for node in self.nodes if node.address.port == port)
-                case _:
-                    continue
+        for slots, node in self._slots():
+            if slot in slots:
+                return node
         message = f"No node of the cluster has the slot {slot}."
         raise LookupError(message)
 
-    def stranger(self, key: str) -> ServerProcess:
+    def stranger(self, key: str) -> Member:
         """A primary that hasn't `key`, and answers MOVED when asked for it. It blocks."""
         owner = self.owner(key)
         return next(node for node in self.primaries if node is not owner)
 
-    @property
-    def proxy(self) -> None:
-        """There is none: nodes send clients to the addresses that they know of each other."""
-        return
-
     async def stop(self) -> None:
         """Shut all six down in order."""
-        await asyncio.gather(*(node.stop() for node in self.nodes))
+        await at_all(self.nodes, Member.stop)
 
     async def kill(self) -> None:
         """End all six at once, without a goodbye."""
-        await asyncio.gather(*(node.kill() for node in self.nodes))
+        await at_all(self.nodes, Member.kill)
 
     async def restart(self) -> None:
         """Start all six at their addresses, the running ones anew."""
-        await asyncio.gather(*(node.restart() for node in self.nodes))
+        await at_all(self.nodes, Member.restart)
         await asyncio.to_thread(self._until_whole)
 
     async def pause(self) -> None:
         """Stop all six, and keep every connection open."""
-        await asyncio.gather(*(node.pause() for node in self.nodes))
+        await at_all(self.nodes, Member.pause)
 
     async def resume(self) -> None:
         """Go on after `pause`."""
-        await asyncio.gather(*(node.resume() for node in self.nodes))
+        await at_all(self.nodes, Member.resume)
+        await asyncio.to_thread(self._until_whole)
+
+    @asynccontextmanager
+    async def refusing(self, word: str) -> AsyncGenerator[None]:
+        """Within the block, all nodes that have slots refuse with this word.
+
+        Raises:
+            KeyError: for a word that `refusals` doesn't have.
+        """
+        self.refusals[word]
+        async with AsyncExitStack() as blocks:
+            for node in {id(node): node for _, node in await asyncio.to_thread(self._slots)}.values():
+                await blocks.enter_async_context(node.refusing(word))
+            yield
         await asyncio.to_thread(self._until_whole)
 
     def close(self) -> None:
@@ -125,23 +141,36 @@ class Cluster:
                 exchange.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)  # equal ones would have to be told apart by a vote
         with nodes[0].exchange() as exchange:
             for node in nodes[1:]:
-                exchange.ask("CLUSTER", "MEET", node.address.host, node.address.port)
+                exchange.ask("CLUSTER", "MEET", node.address.host, node.port, node.address.port + _BUS)
         until("the nodes know each other", lambda: all(_state(node, "cluster_known_nodes") == str(len(nodes)) for node in nodes), nodes)
         for primary, replica in zip(self.primaries, self.replicas, strict=True):
             until("a replica has its primary", partial(_replicate, replica, primary), nodes)
         self._until_whole()
         until("the replicas follow", lambda: all(map(_follows, self.replicas)), nodes)
 
+    def _slots(self) -> list[tuple[range, Member]]:
+        asked = next(node for node in self.nodes if node.is_running)
+        with asked.exchange() as exchange:
+            answer = exchange.ask("CLUSTER", "SLOTS")
+        slots: list[tuple[range, Member]] = []
+        for one in answer if isinstance(answer, list) else []:
+            match one:
+                case [int(first), int(last), [_, int(port), *_], *_]:
+                    slots.append((range(first, last + 1), next(node for node in self.nodes if node.port == port)))
+                case _:
+                    pass
+        return slots
+
     def _until_whole(self) -> None:
         until("the cluster is whole", lambda: all(_state(node, "cluster_state") == "ok" for node in self.nodes), self.nodes)
 
 
-def _state(node: ServerProcess, name: str) -> str:
+def _state(node: Member, name: str) -> str:
     with node.exchange() as exchange:
         return exchange.info("cluster state")[name]
 
 
-def _replicate(replica: ServerProcess, primary: ServerProcess) -> bool:
+def _replicate(replica: Member, primary: Member) -> bool:
     # Refused, and so tried again, as long as the replica doesn't know this primary well enough.
     with primary.exchange() as exchange:
         name = exchange.ask("CLUSTER", "MYID")
@@ -151,18 +180,19 @@ def _replicate(replica: ServerProcess, primary: ServerProcess) -> bool:
     return True
 
 
-def _follows(node: ServerProcess) -> bool:
+def _follows(node: Member) -> bool:
     with node.exchange() as exchange:
         return exchange.info("replication").get("master_link_status") == "up"
 
 
-def start_cluster(target: Target | str) -> Cluster:
+def start_cluster(target: Target | str, *, proxied: bool = False) -> Cluster:
     """Start three primaries and three replicas; some seconds, until they know each other. It blocks.
 
     Args:
         target: what `find` gave, or a kind to find; a program, neither URL nor container.
+        proxied: put a `Proxy` before each node, so that the network can be broken; nodes send clients to each other's proxies then.
 
     Raises:
         ServerMissing, ServerFailed, NotControllable: it can't be had, doesn't come together, or is no program.
     """
-    return Cluster(target)
+    return Cluster(target, proxied=proxied)
