@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -364,6 +366,40 @@ async def test_sharded_channels_stay_at_their_nodes(cluster: Cluster) -> None:
         assert caught.value.code == ErrorCode.STORE_CAPABILITY_UNSUPPORTED
         assert "sharded_pubsub" in caught.value.message
         await other.cancel()
+
+
+def rights_on_a_cluster() -> list[str]:
+    """The command of the README for a user who may do only this, with what it adds for clusters and sharded channels."""
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    command = next(line for line in text.splitlines() if line.startswith("ACL SETUSER api "))
+    more = [re.search(rf"{where}[^`]*`([^`]+)`", text) for where in ("On a cluster add", "for sharded channels")]
+    return [*command.split(), *(right for found in more if found is not None for right in found[1].split())]
+
+
+async def test_a_user_with_the_rights_of_the_readme_can_use_a_cluster_and_sharded_channels(cluster: Cluster) -> None:
+    rights = rights_on_a_cluster()
+    assert {"+asking", "+spublish"} <= {*rights}
+    for node in cluster.nodes:
+        with node.exchange() as exchange:
+            exchange.ask(*rights)
+    nodes = ",".join(f"{node.address.host}:{node.address.port}" for node in cluster.primaries)
+    heard: list[bytes] = []
+    adapter = RedisAdapter.from_url(f"redis+cluster://api:password@{nodes}", sharded_pubsub=True)
+    await adapter.open()
+    try:
+        keys = [f"igniter:store:api:kv:{number}" for number in range(20)]
+        await adapter.mset([Entry(key, b"value") for key in keys])
+        assert await adapter.mget(keys) == [b"value"] * 20
+        subscription = await adapter.subscribe("igniter:store:api:events:news", lambda _, payload: heard.append(payload))
+        assert await adapter.publish("igniter:store:api:events:news", b"1") == 1
+        await until(lambda: heard == [b"1"])
+        await subscription.cancel()
+        assert await adapter.delete_prefix("igniter:store:api:") == 20
+        with pytest.raises(StoreError) as caught:
+            await adapter.get("somebody else's")
+        assert caught.value.details == {"word": "NOPERM"}
+    finally:
+        await adapter.close()
 
 
 async def test_a_sharded_channel_whose_slot_moves_is_followed(own_cluster: Cluster) -> None:
