@@ -53,6 +53,8 @@ class FaultClauses(Suite):
             (leased, lambda: trial.adapter.acquire(leased, b"owner", 3_000, token_key=trial.token_key(leased))),
         ]
         for key, call in calls:
+            await call()  # what an adapter brings to the server at first use, a script above all, is there then
+            assert await trial.adapter.compare_delete(key, b"owner") is True
             async with _cut(proxy, key, "answered"):
                 with pytest.raises(BackendUnavailable) as caught:
                     await call()
