@@ -54,7 +54,7 @@ class ScopedStore(Adapter):
     """The life cycle of a store, seen from a scope of it."""
 
     name: ClassVar[str] = "store"
-    in_process: ClassVar[bool] = True
+    in_process: bool = True
     serializer: ClassVar[Any] = Raw()
 
     def __init__(self, url: str, clock: ManualClock) -> None:

@@ -43,7 +43,7 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
     """
 
     name: ClassVar[str] = "memory"
-    in_process: ClassVar[bool] = True
+    in_process: bool = True
 
     def __init__(self, *, clock: Clock | None = None, max_keys: int | None = None) -> None:
         _check_options(clock, max_keys)

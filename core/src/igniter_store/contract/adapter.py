@@ -41,7 +41,7 @@ class Adapter(ABC):
     """
 
     name: ClassVar[str]
-    in_process: ClassVar[bool] = False
+    in_process: bool = False
     is_open: bool = False
 
     @classmethod

@@ -1,0 +1,173 @@
+"""The adapter: one client of a database file, or of one in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from igniter_store_sqlite.backup import back_up
+from igniter_store_sqlite.changes import Changes
+from igniter_store_sqlite.claims import SQLiteClaims
+from igniter_store_sqlite.counters import SQLiteCounters
+from igniter_store_sqlite.database import Database, Synchronous, is_in_memory
+from igniter_store_sqlite.errors import NAME, closed, misconfigured, not_connected
+from igniter_store_sqlite.keyvalue import SQLiteKeyValue
+from igniter_store_sqlite.places import network_of
+from igniter_store_sqlite.pubsub import Listener, SQLitePubSub
+from igniter_store_sqlite.scan import SQLiteScan
+from igniter_store_sqlite.streams import SQLiteStreams
+from igniter_store_sqlite.sweeping import Sweeper
+from igniter_store_sqlite.urls import engine_for, parts_of
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from igniter_store_sqlite.worker import Session, Worker
+
+_TIMEOUT: Final = 5.0
+_LONGEST: Final = 1e6  # seconds: more is a mistake of units
+_OPTIONS: Final = ("timeout", "synchronous")
+_LOGGER: Final = logging.getLogger("igniter_store")
+
+
+class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, SQLiteStreams, SQLiteScan):
+    """Every capability on a SQLite file that the processes of one machine share, or on a database in memory.
+
+    Calls that are made in one turn of the event loop share one transaction. The file is in WAL mode: readers and the one writer don't hold
+    each other up, and what was answered survives the death of every process; with `synchronous="full"` also a power loss, as far as disk
+    and file system keep what they promise SQLite.
+
+    Not for a file on a network file system: SQLite's WAL needs shared memory. It is warned of.
+
+    Args:
+        engine: SQLAlchemy's, for a `sqlite+aiosqlite` URL. It stays open (LIF-6). Our tables, whose names begin with `igniter_`, may stand
+            beside others. In memory its one connection is shared: leave no transaction open on it.
+        timeout: seconds that a call may take, waiting for the locks of other processes included; then it raises `STORE_TIMEOUT`.
+        synchronous: "normal" syncs the file to the disk now and then, "full" before every answer that a write gets.
+
+    Raises:
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something else than such an engine, or an option that makes no sense.
+    """
+
+    name: ClassVar[str] = NAME
+
+    def __init__(self, engine: AsyncEngine, *, timeout: float = _TIMEOUT, synchronous: Synchronous = "normal") -> None:
+        given: object = engine
+        if not isinstance(given, AsyncEngine) or (engine.dialect.name, engine.dialect.driver) != ("sqlite", "aiosqlite"):
+            raise misconfigured("SQLiteAdapter takes an AsyncEngine for a sqlite+aiosqlite URL. For a URL there is from_url().")
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < _LONGEST:
+            raise misconfigured("timeout is a number of seconds above 0.")
+        if synchronous not in {"normal", "full"}:
+            raise misconfigured('synchronous is "normal" or "full".')
+        self.in_process = is_in_memory(engine)
+        self._engine = engine
+        self._timeout = timeout
+        self._changing = asyncio.Lock()
+        self._database = Database(engine, timeout, synchronous, is_ours=False)
+        self._use_nothing(_Absent(not_connected))
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """An adapter for `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`, or `sqlite://` in memory, private to this adapter.
+
+        Args:
+            url: as above; its query may hold `timeout` and `synchronous`. The file is made where it is missing, its folder is not.
+            options: those of the class but for the engine; they win over the query.
+        """
+        path, query = parts_of(url)
+        if unknown := options.keys() - {*_OPTIONS}:
+            raise misconfigured(f"The SQLite backend has no option {min(unknown)!r}; it has {' and '.join(_OPTIONS)}.")
+        if query.keys() - {*_OPTIONS}:
+            raise misconfigured(f"The only options that a SQLite URL takes are {' and '.join(_OPTIONS)}, and this one has another.")
+        chosen: dict[str, Any] = {**query, **options}
+        if isinstance(text := chosen.get("timeout"), str):
+            chosen["timeout"] = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII) else None
+        if isinstance(text := chosen.get("synchronous"), str):
+            chosen["synchronous"] = text.lower()
+        adapter = cls(engine_for(path), **chosen)
+        adapter._database = Database(adapter._engine, adapter._timeout, chosen.get("synchronous", "normal"), is_ours=True)
+        return adapter
+
+    async def open(self) -> None:
+        async with self._changing:
+            if self.is_open:
+                return
+            self._warn_of_networks()
+            changes = Changes()
+            await self._database.open(changes.tell)
+            self._reads, self._writes = self._database.reads, self._database.writes
+            self._changes = changes
+            self._changes.start(None if self._database.in_memory else self._reads)
+            self._listener = Listener(self._reads, self._writes, self._changes)
+            self._sweeper = Sweeper(self._reads, self._writes)
+            self._sweeper.start()
+            self.is_open = True
+
+    async def close(self) -> None:
+        async with self._changing:
+            if not self.is_open:
+                self._use_nothing(_Absent(closed))
+                return
+            self.is_open = False
+            listener, changes, sweeper = self._listener, self._changes, self._sweeper
+            self._use_nothing(_Absent(closed))
+            await sweeper.close()
+            await listener.close()
+            await self._database.close()
+            await changes.close()
+
+    async def ping(self) -> float:
+        began = time.perf_counter()
+        await self._reads.call(_nothing)
+        return time.perf_counter() - began
+
+    async def backup(self, path: str | os.PathLike[str]) -> None:
+        """Write a copy of the database to a new file, while it is in use: as it is at one moment, and complete or not there at all.
+
+        Calls go on meanwhile; a database in memory is copied in one step. The copy is a database like this one: open it by its URL.
+
+        Args:
+            path: where the copy shall be; a file that is there is replaced once the copy is complete.
+
+        Raises:
+            BackendFailed: `STORE_OPERATION_FAILED` when the copy can't be written; nothing is left of it.
+            StoreClosed: the adapter is closed.
+        """
+        await self._reads.call(_nothing)  # it is open
+        await back_up(self._database, os.fspath(path))
+
+    def _use_nothing(self, absent: _Absent) -> None:
+        self._reads = self._writes = cast("Worker", absent)
+        self._changes = Changes()
+        self._listener = Listener(self._reads, self._writes, self._changes)
+
+    def _warn_of_networks(self) -> None:
+        path = self._engine.url.database
+        if not self.in_process and path is not None and (network := network_of(path)):
+            _LOGGER.warning(
+                "The database file is on a network file system (%s), where SQLite's locks and its WAL are not safe: processes may damage "
+                "it. Keep it on a local disk, or use redis://.",
+                network,
+            )
+
+
+class _Absent:
+    """In place of a worker while the adapter isn't open: every call raises."""
+
+    def __init__(self, why: Any) -> None:
+        self._why = why
+
+    def call(self, *_: Any) -> Any:
+        raise self._why()
+
+    share = require_open = call
+
+
+def _nothing(session: Session) -> None:
+    session.execute("SELECT 1 FROM igniter_schema").fetchone()

@@ -1,0 +1,110 @@
+"""Who waits for something to be written is woken: at once by what this adapter wrote, soon by what another process did.
+
+Rule: nobody asks the database while nobody waits. While somebody does, one question serves all: whether another connection has written
+(`PRAGMA data_version`), asked often while that is so, and less and less often while it isn't.
+Rule: to be woken says that something changed, never what: who waits looks, and waits again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from igniter_store.contract import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from igniter_store_sqlite.worker import Session, Worker
+
+_OFTEN: Final = 0.002  # seconds between two questions, just after a change
+_SELDOM: Final = 0.05  # and after some time without any: so a quiet listener costs a few questions a second more than twenty
+_SLOWER: Final = 1.1  # how much longer each pause is than the one before
+
+
+class Waiting:
+    """Somebody who waits."""
+
+    def __init__(self) -> None:
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Let `until` return."""
+        self._woken.set()
+
+    async def until(self, moment: float | None) -> None:
+        """Return after the next change, at once if one came since the last time, or at this moment on the loop's clock."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(moment):
+                await self._woken.wait()
+        self._woken.clear()
+
+
+class Changes:
+    """Watches for changes while somebody waits for them."""
+
+    def __init__(self) -> None:
+        self._waiting: set[Waiting] = set()
+        self._is_wanted = asyncio.Event()
+        self._was_told = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+
+    def start(self, reads: Worker | None) -> None:
+        """Be ready to watch, with a connection that sees what others write; `None` where nobody else can write."""
+        if reads is not None:
+            self._watching = asyncio.create_task(self._watch(reads))
+
+    async def close(self) -> None:
+        """Wake all who wait, and end."""
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait({watching})
+        self._wake_all()
+
+    def tell(self) -> None:
+        """Something was written here."""
+        if self._waiting:
+            self._was_told.set()
+            self._wake_all()
+
+    @contextlib.contextmanager
+    def waiting(self) -> Generator[Waiting]:
+        """Be woken by changes, within the block."""
+        one = Waiting()
+        self._waiting.add(one)
+        self._is_wanted.set()
+        try:
+            yield one
+        finally:
+            self._waiting.discard(one)
+            if not self._waiting:
+                self._is_wanted.clear()
+
+    def _wake_all(self) -> None:
+        for one in self._waiting:
+            one.wake()
+
+    async def _watch(self, reads: Worker) -> None:
+        seen, pause = -1, _OFTEN
+        while True:
+            await self._is_wanted.wait()
+            self._was_told.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._was_told.wait()
+            try:
+                version = await reads.call(_version)
+            except StoreError:
+                version = seen  # those who wait will find out themselves what is wrong
+            if version == seen and not self._was_told.is_set():
+                pause = min(_SELDOM, pause * _SLOWER)
+                continue
+            seen, pause = version, _OFTEN
+            self._wake_all()
+
+
+def _version(session: Session) -> int:
+    [version] = session.execute("PRAGMA data_version").fetchone()
+    return int(version)

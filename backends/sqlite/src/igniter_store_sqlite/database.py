@@ -1,0 +1,182 @@
+"""The database as an adapter has it: a connection that writes and one that reads, with their settings; in memory one that does both.
+
+Rule: SQLAlchemy's engine opens and closes connections. What is done on them is done by the two workers.
+Rule: a connection whose settings were changed doesn't go back into a pool of the user's, but ends with the adapter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from igniter_store.contract import StoreError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from igniter_store_sqlite.errors import failure, is_busy, locked
+from igniter_store_sqlite.schema import bring_forward
+from igniter_store_sqlite.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+Synchronous: TypeAlias = Literal["normal", "full"]
+
+_AGAIN: Final = 0.01  # seconds before settings are tried again that another process's lock has kept from being made
+_CACHE: Final = 16 * 1024  # KiB of pages that a connection may keep
+
+
+class Database:
+    """An open database.
+
+    Attributes:
+        writes: whose calls change something, each transaction with the database for itself.
+        reads: whose calls don't; in memory the same as `writes`.
+        in_memory: whether it is in memory, so that nobody else can have it.
+    """
+
+    writes: Worker
+    reads: Worker
+
+    def __init__(self, engine: AsyncEngine, timeout: float, synchronous: Synchronous, *, is_ours: bool) -> None:
+        self.in_memory: Final = is_in_memory(engine)
+        self._engine = engine
+        self._timeout = timeout
+        self._synchronous: Final = synchronous
+        self._is_ours = is_ours
+        self._connections: list[AsyncConnection] = []
+        self._workers: list[Worker] = []
+        self._isolation_level: str | None = None  # that of the user's connection in memory, which is given back
+        self._kept: bytes | None = None  # what was in memory when it was closed
+
+    async def open(self, on_commit: Callable[[], None]) -> None:
+        """Connect, and bring the tables forward.
+
+        Raises:
+            StoreError: see `errors`; what was opened is closed.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
+                if self.in_memory:
+                    self._isolation_level = await self.writes.run(partial(_prepare_memory, kept=self._kept))
+                    self._kept = None
+                else:
+                    await self._set_up(self.writes, partial(_prepare_writing, synchronous=self._synchronous.upper()))
+                await self.writes.call(bring_forward, not self._is_ours)
+                if not self.in_memory:
+                    self.reads = await self._worker(writes=False)
+                    await self._set_up(self.reads, _prepare_reading)
+        except TimeoutError as error:
+            await self.close()
+            if isinstance(error, StoreError):
+                raise
+            raise locked(self._timeout) from error
+        except (sqlite3.Error, SQLAlchemyError) as error:
+            await self.close()
+            raise failure(getattr(error, "orig", None) or error) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close both connections; what waits for them gets `STORE_CLOSED`. What is in memory is kept, to be found by the next `open`."""
+        for worker in dict.fromkeys(self._workers):
+            await worker.close()
+        if self._workers and self.in_memory:
+            leave = _contents if self._is_ours else partial(_give_back, isolation_level=self._isolation_level)
+            self._kept = await self._workers[0].run(leave)
+        self._workers.clear()
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            if self._is_ours or not self.in_memory:
+                await connection.invalidate()
+            await connection.close()
+        if self._is_ours:
+            await self._engine.dispose()
+
+    @contextlib.asynccontextmanager
+    async def on_the_side(self) -> AsyncGenerator[Worker]:
+        """A connection for what takes long, which holds up no call; in memory there is none but the one."""
+        if self.in_memory:
+            yield self.writes
+            return
+        connection = await self._engine.connect()
+        try:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            worker = Worker(driver, self._timeout, writes=False)
+            await self._set_up(worker, _prepare)
+            yield worker
+        finally:
+            await connection.invalidate()
+            await connection.close()
+
+    async def _worker(self, *, writes: bool, on_commit: Callable[[], None] | None = None) -> Worker:
+        connection = await self._engine.connect()
+        self._connections.append(connection)
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        worker = Worker(driver, self._timeout, writes=writes, on_commit=on_commit)
+        self._workers.append(worker)
+        return worker
+
+    async def _set_up(self, worker: Worker, prepare: Callable[[sqlite3.Connection], None]) -> None:
+        # Outside of transactions, where no call can be: so others' locks are waited for here.
+        while True:
+            try:
+                await worker.run(prepare)
+            except sqlite3.Error as error:
+                if not is_busy(error):
+                    raise
+                await asyncio.sleep(_AGAIN)
+            else:
+                return
+
+
+def is_in_memory(engine: AsyncEngine) -> bool:
+    """Whether an engine's database is in memory, where one connection has it for itself."""
+    return isinstance(engine.pool, StaticPool) or engine.url.database in {None, "", ":memory:"}
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    # Transactions begin and end by our words alone, and nobody sleeps on a lock in the connection's thread.
+    connection.isolation_level = None
+    connection.row_factory = None
+    connection.execute("PRAGMA busy_timeout = 0")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE}")
+
+
+def _prepare_writing(connection: sqlite3.Connection, synchronous: str) -> None:
+    _prepare(connection)
+    [pages] = connection.execute("PRAGMA page_count").fetchone()
+    if not pages:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # taken only as long as there is nothing
+    connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+
+
+def _prepare_reading(connection: sqlite3.Connection) -> None:
+    _prepare(connection)
+    connection.execute("PRAGMA query_only = ON")
+
+
+def _prepare_memory(connection: sqlite3.Connection, kept: bytes | None) -> str | None:
+    """The isolation level that the connection had."""
+    before = connection.isolation_level
+    connection.isolation_level = None
+    if kept is not None:
+        connection.deserialize(kept)
+    return before
+
+
+def _contents(connection: sqlite3.Connection) -> bytes | None:
+    [pages] = connection.execute("PRAGMA page_count").fetchone()
+    return connection.serialize() if pages else None
+
+
+def _give_back(connection: sqlite3.Connection, isolation_level: Any) -> None:
+    connection.isolation_level = isolation_level

@@ -1,0 +1,125 @@
+"""From what goes wrong to `StoreError`s: one table of SQLite's result codes, and one translator.
+
+Rule: an error of SQLite has rolled back the transaction that it came from, so nothing that is reported here may have been applied.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from igniter_store.contract import ErrorCode, StoreError, store_error
+
+NAME: Final = "sqlite"
+
+_FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
+_GONE: Final = ErrorCode.STORE_CONNECTION_FAILED
+
+# SQLite's primary result code: the code, whether the same call may succeed later, and what to do.
+_CODES: Final = {
+    sqlite3.SQLITE_BUSY: (ErrorCode.STORE_TIMEOUT, True, "Somebody else keeps the database locked. Try again."),
+    sqlite3.SQLITE_LOCKED: (ErrorCode.STORE_TIMEOUT, True, "Somebody else keeps a table of the database locked. Try again."),
+    sqlite3.SQLITE_FULL: (
+        _FAILED,
+        True,
+        "There is no room left for the database. Nothing was changed. Make room on its disk, and try again.",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        _FAILED,
+        True,
+        "The disk of the database failed to read or to write. Nothing was changed. Is it full, is a quota used up, is it broken?",
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        _FAILED,
+        False,
+        "The database file is damaged. Keep a copy, and restore a backup, or save what it still has with `sqlite3 FILE .recover`.",
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        ErrorCode.STORE_CONFIGURATION_INVALID,
+        False,
+        "The file is no SQLite database, or it is encrypted. Is the path right? Nothing was changed.",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        _FAILED,
+        False,
+        "The database can't be written. Give this user the right to write the file and its folder, where SQLite keeps two files beside it.",
+    ),
+    sqlite3.SQLITE_PERM: (_GONE, False, "The system doesn't allow this user to use the database file."),
+    sqlite3.SQLITE_CANTOPEN: (
+        _GONE,
+        True,
+        "The database file can't be opened. Is its folder there, and may this user write in it? The folder is not made by itself.",
+    ),
+    sqlite3.SQLITE_TOOBIG: (_FAILED, False, "A value is larger than SQLite takes, which is a gigabyte."),
+    sqlite3.SQLITE_NOMEM: (_FAILED, True, "There is no memory left for SQLite."),
+    sqlite3.SQLITE_INTERRUPT: (_FAILED, True, "The statement was interrupted. Nothing was changed."),
+}
+
+
+def closed() -> StoreError:
+    """What every operation of a closed adapter raises."""
+    return store_error(ErrorCode.STORE_CLOSED, "The adapter is closed. Open it again, or stop using it before you close it.", backend=NAME)
+
+
+def not_connected() -> StoreError:
+    """What every operation raises before `open`."""
+    return store_error(ErrorCode.STORE_NOT_CONNECTED, "The adapter isn't open yet. Await open() first.", backend=NAME)
+
+
+def misconfigured(message: str) -> StoreError:
+    """A URL, an option or a file that can't be used."""
+    return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=NAME)
+
+
+def other_kind(code: ErrorCode = _FAILED) -> StoreError:
+    """A key that holds something else than what was asked for."""
+    return store_error(code, "The key holds another kind of value. Use another key, or delete this one.", backend=NAME)
+
+
+def malformed_id(code: ErrorCode) -> StoreError:
+    """An id or a bound of a stream that is none."""
+    return store_error(code, 'An id is malformed, so nothing was done. Ids look like "1700000000000-0".', backend=NAME)
+
+
+def group_missing() -> StoreError:
+    """A group, or its stream, that isn't there (any more)."""
+    message = "There is no such group, or no such stream. Create it before reading; a group that was removed has to be made again."
+    return store_error(ErrorCode.STORE_STREAM_GROUP_MISSING, message, backend=NAME)
+
+
+def locked(timeout: float) -> StoreError:
+    """The database was locked by somebody else for as long as a call may take; it never began."""
+    message = f"Another process has kept the database locked for more than {timeout:g} seconds, so nothing was done. Try again, or find it."
+    return store_error(ErrorCode.STORE_TIMEOUT, message, backend=NAME)
+
+
+def late(timeout: float, *, maybe_applied: bool) -> StoreError:
+    """A call that began and didn't end in time."""
+    message = (
+        f"The database didn't answer within {timeout:g} seconds. Is its disk busy or gone? Try again, or give the adapter a longer timeout."
+    )
+    return store_error(ErrorCode.STORE_TIMEOUT, message, backend=NAME, maybe_applied=maybe_applied)
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether SQLite says that somebody else has the lock, and nothing else is wrong."""
+    return isinstance(error, sqlite3.Error) and _primary(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+def failure(error: BaseException) -> BaseException:
+    """The error for what went wrong in a transaction. What is no error of SQLite stays as it is."""
+    if not isinstance(error, sqlite3.Error):
+        return error
+    code, retryable, message = _CODES.get(_primary(error), (_FAILED, False, "SQLite refused; its own words are in __cause__."))
+    failed = store_error(code, message, backend=NAME, retryable=retryable, details={"sqlite": _word(error)})
+    failed.__cause__ = error
+    return failed
+
+
+def _primary(error: sqlite3.Error) -> int:
+    # The lower byte is the code, the rest says more of it. An error of the Python module itself has none.
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+def _word(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", type(error).__name__)

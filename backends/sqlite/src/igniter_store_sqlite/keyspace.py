@@ -1,0 +1,67 @@
+"""Keys as every capability sees them: what is there, what kind it is of, and how it goes.
+
+Rule: `LIVE` stands in every statement that reads keys: one whose deadline has passed isn't there, swept or not (KV-6).
+Rule: these run within a transaction, in the connection's thread.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import bindparam, delete, or_, select
+from sqlalchemy.dialects.sqlite import insert
+
+from igniter_store_sqlite.errors import other_kind
+from igniter_store_sqlite.statements import sql
+from igniter_store_sqlite.tables import KEYS
+
+if TYPE_CHECKING:
+    from igniter_store_sqlite.worker import Session
+
+LIVE: Final = or_(KEYS.c.deadline.is_(None), KEYS.c.deadline > bindparam("now"))
+
+_FIND: Final = sql(select(KEYS.c.value, KEYS.c.stream, KEYS.c.deadline).where(KEYS.c.key == bindparam("key"), LIVE))
+_DELETE: Final = sql(delete(KEYS).where(KEYS.c.key == bindparam("key")))
+_added = insert(KEYS)
+PUT: Final = sql(
+    _added.on_conflict_do_update(
+        index_elements=[KEYS.c.key],
+        set_={"value": _added.excluded.value, "stream": _added.excluded.stream, "deadline": _added.excluded.deadline},
+    )
+)
+
+
+def find(session: Session, key: bytes) -> tuple[bytes | None, int | None, int | None] | None:
+    """Value, number of the stream and deadline of a live key; `None` when there is none."""
+    found: tuple[bytes | None, int | None, int | None] | None = session.execute(_FIND, {"key": key, "now": session.now}).fetchone()
+    return found
+
+
+def find_value(session: Session, key: bytes) -> bytes | None:
+    """The value of a live key.
+
+    Raises:
+        BackendFailed: the key holds a stream.
+    """
+    found = find(session, key)
+    if found is None:
+        return None
+    if found[1] is not None:
+        raise other_kind()
+    return found[0]
+
+
+def put(session: Session, key: bytes, value: bytes | None, deadline: int | None, stream: int | None = None) -> None:
+    """Let `key` hold this and nothing else."""
+    session.execute(PUT, {"key": key, "value": value, "stream": stream, "deadline": deadline})
+
+
+def remove(session: Session, key: bytes) -> None:
+    """Let `key` hold nothing."""
+    session.execute(_DELETE, {"key": key})
+
+
+def deadline(session: Session, ttl: float | None) -> int | None:
+    """The moment when `ttl` seconds from now are over, rounded up."""
+    return None if ttl is None else session.now + math.ceil(ttl * 1_000_000)

@@ -1,0 +1,150 @@
+"""Values under keys."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from igniter_store.contract import KeyValue
+from sqlalchemy import bindparam, null, select, update
+
+from igniter_store_sqlite import keyspace
+from igniter_store_sqlite.errors import other_kind
+from igniter_store_sqlite.keyspace import LIVE
+from igniter_store_sqlite.statements import sql
+from igniter_store_sqlite.tables import KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from igniter_store.contract import Condition, Entry, StoreError
+    from sqlalchemy import BindParameter
+
+    from igniter_store_sqlite.worker import Session, Worker
+
+_EXPIRE: Final = sql(update(KEYS).where(KEYS.c.key == bindparam("name"), LIVE).values(deadline=bindparam("until")))
+_PERSIST: Final = sql(update(KEYS).where(KEYS.c.key == bindparam("name"), KEYS.c.deadline > bindparam("now")).values(deadline=null()))
+_SIZES: Final = (4, 16, 64, 256)  # of lists of keys: a shorter one is filled up with its last key, so that there are few statements
+
+
+class SQLiteKeyValue(KeyValue):
+    """`KeyValue` over a table."""
+
+    _reads: Worker
+    _writes: Worker
+
+    async def get(self, key: str) -> bytes | None:
+        return await self._reads.share(_get, key.encode())
+
+    async def getdel(self, key: str) -> bytes | None:
+        return await self._writes.call(_getdel, key.encode())
+
+    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+        return await self._writes.call(_set, key.encode(), bytes(value), ttl, only_if)
+
+    async def delete(self, keys: Sequence[str]) -> int:
+        return await self._writes.call(_delete, {key.encode() for key in keys})
+
+    async def exists(self, key: str) -> bool:
+        return await self._reads.call(keyspace.find, key.encode()) is not None
+
+    async def expire(self, key: str, ttl: float) -> bool:
+        return await self._writes.call(_expire, key.encode(), ttl)
+
+    async def persist(self, key: str) -> bool:
+        return await self._writes.call(_persist, key.encode())
+
+    async def ttl(self, key: str) -> float | None:
+        return await self._reads.call(_ttl, key.encode())
+
+    async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
+        if keys:
+            return await self._reads.call(_mget, [key.encode() for key in keys])
+        self._reads.require_open()
+        return []
+
+    async def mset(self, entries: Sequence[Entry]) -> None:
+        if entries:
+            await self._writes.call(_mset, [(entry.key.encode(), bytes(entry.value), entry.ttl) for entry in entries])
+        else:
+            self._writes.require_open()
+
+
+def _get(session: Session, keys: list[bytes]) -> list[bytes | StoreError | None]:
+    if len(keys) == 1:
+        row = keyspace.find(session, keys[0])
+        return [None if row is None else row[0] if row[1] is None else other_kind()]
+    found = dict(_find_all(session, keys))
+    return [other_kind() if key in found and found[key] is None else found.get(key) for key in keys]
+
+
+def _getdel(session: Session, key: bytes) -> bytes | None:
+    value = keyspace.find_value(session, key)
+    if value is not None:
+        keyspace.remove(session, key)
+    return value
+
+
+def _set(session: Session, key: bytes, value: bytes, ttl: float | None, only_if: Condition | None) -> bool:
+    if only_if is not None and (keyspace.find(session, key) is None) != (only_if == "absent"):
+        return False
+    keyspace.put(session, key, value, keyspace.deadline(session, ttl))
+    return True
+
+
+def _delete(session: Session, keys: set[bytes]) -> int:
+    deleted = 0
+    for key in keys:
+        if keyspace.find(session, key) is not None:
+            keyspace.remove(session, key)
+            deleted += 1
+    return deleted
+
+
+def _expire(session: Session, key: bytes, ttl: float) -> bool:
+    parameters = {"name": key, "now": session.now, "until": keyspace.deadline(session, ttl)}
+    return session.execute(_EXPIRE, parameters).rowcount > 0
+
+
+def _persist(session: Session, key: bytes) -> bool:
+    return session.execute(_PERSIST, {"name": key, "now": session.now}).rowcount > 0
+
+
+def _ttl(session: Session, key: bytes) -> float | None:
+    found = keyspace.find(session, key)
+    if found is None:
+        return None
+    deadline = found[2]
+    return math.inf if deadline is None else (deadline - session.now) / 1_000_000
+
+
+def _mget(session: Session, keys: list[bytes]) -> list[bytes | None]:
+    found = dict(_find_all(session, keys))
+    return [found.get(key) for key in keys]
+
+
+def _mset(session: Session, entries: list[tuple[bytes, bytes, float | None]]) -> None:
+    session.execute_many(
+        keyspace.PUT,
+        [{"key": key, "value": value, "stream": None, "deadline": keyspace.deadline(session, ttl)} for key, value, ttl in entries],
+    )
+
+
+def _find_all(session: Session, keys: list[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
+    """Each live key among these with its value, which is `None` for a stream."""
+    at = 0
+    while at < len(keys):
+        size = next((size for size in _SIZES if size >= len(keys) - at), _SIZES[-1])
+        some = keys[at : at + size]
+        at += size
+        some += some[-1:] * (size - len(some))
+        parameters: dict[str, Any] = {f"key_{number}": key for number, key in enumerate(some)}
+        parameters["now"] = session.now
+        yield from session.execute(_find_many(size), parameters)
+
+
+@cache
+def _find_many(size: int) -> str:
+    names: list[BindParameter[bytes]] = [bindparam(f"key_{number}") for number in range(size)]
+    return sql(select(KEYS.c.key, KEYS.c.value).where(KEYS.c.key.in_(names), LIVE))

@@ -1,0 +1,301 @@
+"""Messages to whoever listens now, in any process: a table that each listener reads on in.
+
+Rule: a message is stored only where somebody listens to its channel, and removed once all listeners have read beyond it.
+Rule: a listener says from time to time that it lives. One that was silent for long is forgotten, and what it had still to read with it: it
+learns of that when it wakes, and tells its subscriptions of the gap (PUB-10).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from igniter_store.contract import GapCallback, MessageCallback, Pattern, PubSub, StoreError, Subscription, report_callback_error
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+
+from igniter_store_sqlite.statements import NONE, constant, sql
+from igniter_store_sqlite.tables import LISTENERS, MESSAGES, SUBSCRIPTIONS
+
+if TYPE_CHECKING:
+    from igniter_store_sqlite.changes import Changes
+    from igniter_store_sqlite.worker import Session, Worker
+
+LIFETIME: Final = 60.0  # seconds of silence after which a listener is forgotten
+_HEARTBEAT: Final = 5.0  # seconds between two signs of life
+_LEAST: Final = 0.05  # seconds before what has failed is tried again, unless something changes
+_PAGE: Final = 500  # messages that are read, or removed, at once
+
+_MAX: Final = 2**63 - 1
+
+Name: TypeAlias = tuple[bytes, bool]
+"""A channel, or (True) a pattern."""
+
+
+_LAST: Final = sql(select(func.coalesce(func.max(MESSAGES.c.number), constant(0))))
+_WHO_MAY_HEAR: Final = sql(
+    select(SUBSCRIPTIONS.c.name, SUBSCRIPTIONS.c.is_pattern).where(
+        or_(SUBSCRIPTIONS.c.is_pattern, SUBSCRIPTIONS.c.name == bindparam("channel"))
+    )
+)
+_PUBLISH: Final = sql(insert(MESSAGES).values(channel=bindparam("channel"), payload=bindparam("payload")))
+_NEWS: Final = sql(
+    select(MESSAGES.c.number, MESSAGES.c.channel, MESSAGES.c.payload)
+    .where(MESSAGES.c.number > bindparam("position"))
+    .order_by(MESSAGES.c.number)
+    .limit(bindparam("count"))
+    .offset(NONE)
+)
+_ADD_LISTENER: Final = sql(insert(LISTENERS))
+_IS_ALIVE: Final = sql(
+    update(LISTENERS).where(LISTENERS.c.number == bindparam("listener")).values(position=bindparam("to"), seen_at=bindparam("now"))
+)
+_REMOVE_LISTENER: Final = sql(delete(LISTENERS).where(LISTENERS.c.number == bindparam("who")))
+_REMOVE_SUBSCRIPTIONS: Final = sql(delete(SUBSCRIPTIONS).where(SUBSCRIPTIONS.c.listener == bindparam("who")))
+_SUBSCRIBED: Final = sql(select(SUBSCRIPTIONS.c.name, SUBSCRIPTIONS.c.is_pattern).where(SUBSCRIPTIONS.c.listener == bindparam("who")))
+_SUBSCRIBE: Final = sql(insert(SUBSCRIPTIONS))
+_UNSUBSCRIBE: Final = sql(
+    delete(SUBSCRIPTIONS).where(
+        SUBSCRIPTIONS.c.listener == bindparam("who"),
+        SUBSCRIPTIONS.c.name == bindparam("what"),
+        SUBSCRIPTIONS.c.is_pattern == bindparam("how"),
+    )
+)
+_SILENT: Final = sql(select(LISTENERS.c.number).where(LISTENERS.c.seen_at < bindparam("before")))
+# The newest message stays: it tells where a new listener begins.
+_READ_BY_ALL: Final = (
+    select(MESSAGES.c.number)
+    .where(
+        MESSAGES.c.number < select(func.max(MESSAGES.c.number)).scalar_subquery(),
+        MESSAGES.c.number <= select(func.coalesce(func.min(LISTENERS.c.position), constant(_MAX))).scalar_subquery(),
+    )
+    .order_by(MESSAGES.c.number)
+    .limit(bindparam("count"))
+    .offset(NONE)
+)
+_IS_READ: Final = sql(_READ_BY_ALL)
+_DROP: Final = sql(delete(MESSAGES).where(MESSAGES.c.number.in_(_READ_BY_ALL)))
+
+
+class SQLiteSubscription(Subscription):
+    """One callback on one channel or pattern.
+
+    Attributes:
+        name: the channel or pattern, and which of the two.
+        since: the last message that was there when it began.
+    """
+
+    def __init__(self, listener: Listener, name: Name, callback: MessageCallback, on_gap: GapCallback | None) -> None:
+        self.name = name
+        self.since = _MAX  # nothing, until it is live
+        self._listener = listener
+        self._pattern = Pattern(name[0].decode()) if name[1] else None
+        self._callback = callback
+        self._on_gap = on_gap
+        self._is_live = True
+
+    def deliver(self, number: int, channel: str, payload: bytes) -> None:
+        """Call the callback, if the message is for it."""
+        if not self._is_live or number <= self.since:
+            return
+        if self._pattern.matches(channel) if self._pattern is not None else channel.encode() == self.name[0]:
+            try:
+                self._callback(channel, payload)
+            except Exception:  # noqa: BLE001 - whatever a callback raises is its author's, and stops nobody else (PUB-6)
+                report_callback_error(channel)
+
+    def tell_gap(self) -> None:
+        """Say that messages may be lost."""
+        if self._is_live and self._on_gap is not None:
+            try:
+                self._on_gap()
+            except Exception:  # noqa: BLE001 - see `deliver`
+                report_callback_error(self.name[0].decode())
+
+    def end(self) -> None:
+        """Call the callback never again."""
+        self._is_live = False
+
+    async def cancel(self) -> None:
+        if self._is_live:
+            self.end()
+            await self._listener.remove(self)
+
+
+class Listener:
+    """What one adapter listens to.
+
+    Args:
+        reads: to read messages with.
+        writes: to subscribe with.
+        changes: what tells of new messages.
+    """
+
+    def __init__(self, reads: Worker, writes: Worker, changes: Changes) -> None:
+        self._reads = reads
+        self._writes = writes
+        self._changes = changes
+        self._subscriptions: list[SQLiteSubscription] = []
+        self._number = secrets.randbits(62)  # among the listeners; ours even where we never heard that it was written
+        self._position = 0
+        self._listening: asyncio.Task[None] | None = None
+
+    async def add(self, subscription: SQLiteSubscription) -> None:
+        """Let a subscription be live."""
+        self._subscriptions.append(subscription)
+        try:
+            _, last = await self._written()
+        except BaseException:
+            # The call may have been made all the same: another one puts it right, and nobody has to wait for it.
+            subscription.end()
+            if subscription in self._subscriptions:
+                self._subscriptions.remove(subscription)
+                self._written().add_done_callback(_looked_at)
+            raise
+        subscription.since = last
+        if self._listening is None and self._subscriptions:
+            self._position = last
+            self._listening = asyncio.create_task(self._listen())
+
+    async def remove(self, subscription: SQLiteSubscription) -> None:
+        """Let a subscription end, here and, if it was the last of its name, in the table."""
+        if subscription not in self._subscriptions:
+            return
+        self._subscriptions.remove(subscription)
+        if not self._subscriptions and self._listening is not None:
+            self._listening.cancel()
+            self._listening = None
+        if not any(other.name == subscription.name for other in self._subscriptions):
+            await self._written()
+
+    async def close(self) -> None:
+        """End all subscriptions."""
+        for subscription in self._subscriptions:
+            subscription.end()
+        was_known = bool(self._subscriptions)
+        self._subscriptions.clear()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.cancel()
+            await asyncio.wait({listening})
+        if was_known:
+            with contextlib.suppress(StoreError):  # it is forgotten after some time, too
+                await self._written()
+
+    def _written(self) -> asyncio.Future[tuple[bool, int]]:
+        """Let the tables say what we listen to now."""
+        return self._writes.call(_write, self._number, {one.name for one in self._subscriptions}, self._position)
+
+    async def _listen(self) -> None:
+        clock = asyncio.get_running_loop().time
+        with self._changes.waiting() as changes:
+            beat = clock() + _HEARTBEAT
+            while True:
+                # Whatever fails here has failed for a while only: those who publish learn of it.
+                with contextlib.suppress(StoreError):
+                    await self._read_on()
+                    if clock() >= beat:
+                        was_known, last = await self._written()
+                        beat = clock() + _HEARTBEAT
+                        if not was_known:
+                            self._begin_anew(last)
+                await changes.until(max(beat, clock() + _LEAST))
+
+    async def _read_on(self) -> None:
+        while rows := await self._reads.call(_news, self._position):
+            for number, channel, payload in rows:
+                self._position = number
+                name = channel.decode()
+                for subscription in tuple(self._subscriptions):
+                    subscription.deliver(number, name, payload)
+            if len(rows) < _PAGE:
+                return
+
+    def _begin_anew(self, last: int) -> None:
+        self._position = last
+        for subscription in tuple(self._subscriptions):
+            subscription.since = last
+            subscription.tell_gap()
+
+
+class SQLitePubSub(PubSub):
+    """`PubSub` over the tables."""
+
+    _writes: Worker
+    _listener: Listener
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        return await self._writes.call(_publish, channel.encode(), bytes(payload))
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return await self._subscribe((channel.encode(), False), callback, on_gap)
+
+    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return await self._subscribe((pattern.encode(), True), callback, on_gap)
+
+    async def _subscribe(self, name: Name, callback: MessageCallback, on_gap: GapCallback | None) -> Subscription:
+        subscription = SQLiteSubscription(self._listener, name, callback, on_gap)
+        await self._listener.add(subscription)
+        return subscription
+
+
+def forget_silent(session: Session) -> None:
+    """Forget listeners that have given no sign of life for long: their process was killed, or stands still."""
+    for (number,) in session.execute(_SILENT, {"before": session.now - int(LIFETIME * 1_000_000)}).fetchall():
+        session.execute(_REMOVE_SUBSCRIPTIONS, {"who": number})
+        session.execute(_REMOVE_LISTENER, {"who": number})
+
+
+def is_anything_read(session: Session) -> bool:
+    """Whether there are messages that nobody has to read any more, or listeners that are silent."""
+    before = session.now - int(LIFETIME * 1_000_000)
+    return (
+        session.execute(_IS_READ, {"count": 1}).fetchone() is not None
+        or session.execute(_SILENT, {"before": before}).fetchone() is not None
+    )
+
+
+def drop_read(session: Session) -> bool:
+    """Remove a step of messages that nobody has to read any more; whether there may be more."""
+    return session.execute(_DROP, {"count": _PAGE}).rowcount == _PAGE
+
+
+def _publish(session: Session, channel: bytes, payload: bytes) -> int:
+    hearing = 0
+    for name, is_pattern in session.execute(_WHO_MAY_HEAR, {"channel": channel}):
+        hearing += not is_pattern or _pattern(name).matches(channel.decode())
+    if hearing:
+        session.execute(_PUBLISH, {"channel": channel, "payload": payload})
+    return hearing
+
+
+def _news(session: Session, position: int) -> list[tuple[int, bytes, bytes]]:
+    return session.execute(_NEWS, {"position": position, "count": _PAGE}).fetchall()
+
+
+def _write(session: Session, listener: int, names: set[Name], position: int) -> tuple[bool, int]:
+    """Let the tables say what a listener listens to; whether it was known, and the number of the last message."""
+    [last] = session.execute(_LAST).fetchone()
+    if not names:
+        session.execute(_REMOVE_SUBSCRIPTIONS, {"who": listener})
+        session.execute(_REMOVE_LISTENER, {"who": listener})
+        return True, last
+    was_known = session.execute(_IS_ALIVE, {"listener": listener, "to": position, "now": session.now}).rowcount > 0
+    if not was_known:
+        session.execute(_ADD_LISTENER, {"number": listener, "position": last, "seen_at": session.now})
+    there = {(name, bool(is_pattern)) for name, is_pattern in session.execute(_SUBSCRIBED, {"who": listener})}
+    session.execute_many(_UNSUBSCRIBE, [{"who": listener, "what": name, "how": how} for name, how in there - names])
+    session.execute_many(_SUBSCRIBE, [{"listener": listener, "name": name, "is_pattern": how} for name, how in names - there])
+    return was_known, last
+
+
+@lru_cache(1024)
+def _pattern(text: bytes) -> Pattern:
+    return Pattern(text.decode())
+
+
+def _looked_at(future: asyncio.Future[tuple[bool, int]]) -> None:
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,215 @@
+"""Streams: a key that holds a log."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Final
+
+from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StreamEntry, Streams
+from igniter_store.contract.stream_ids import StreamId, lower_bound, parse, upper_bound
+
+from igniter_store_sqlite import log as logs
+from igniter_store_sqlite.errors import group_missing, malformed_id
+from igniter_store_sqlite.log import NO_LIMIT, Log, pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from igniter_store_sqlite.changes import Changes
+    from igniter_store_sqlite.worker import Session, Worker
+
+_LOOK: Final = 0.5  # seconds after which a waiting reader looks whether its group is still there: nobody tells when a stream expires
+
+
+class SQLiteStreams(Streams):
+    """`Streams` over the tables."""
+
+    _reads: Worker
+    _writes: Worker
+    _changes: Changes
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
+        copied = {name: bytes(value) for name, value in fields.items()}
+        return await self._writes.call(_xadd, stream.encode(), copied, max_len, approximate)
+
+    async def xlen(self, stream: str) -> int:
+        log = await self._reads.call(logs.find, stream.encode())
+        return 0 if log is None else log.length
+
+    async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
+        return await self._writes.call(_xtrim, stream.encode(), max_len, approximate)
+
+    async def xdel(self, stream: str, ids: Sequence[str]) -> int:
+        return await self._writes.call(_xdel, stream.encode(), _parse_all(ids, ErrorCode.STORE_OPERATION_FAILED))
+
+    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+        return await self._between(stream, start, end, count, is_reverse=False)
+
+    async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
+        return await self._between(stream, start, end, count, is_reverse=True)
+
+    async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
+        position = None if start == "$" else parse(start)
+        if position is None and start != "$":
+            raise malformed_id(ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED)
+        return await self._writes.call(_xgroup_create, stream.encode(), group.encode(), position)
+
+    async def xgroup_destroy(self, stream: str, group: str) -> bool:
+        return await self._writes.call(_xgroup_destroy, stream.encode(), group.encode())
+
+    async def xreadgroup(  # noqa: PLR0913 - the contract's
+        self,
+        stream: str,
+        group: str,
+        consumer: str,
+        *,
+        count: int | None = None,
+        block: float | None = None,
+        history: bool = False,
+    ) -> list[StreamEntry]:
+        key, name = stream.encode(), group.encode()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (0.0 if history else block or 0.0)
+        with self._changes.waiting() as changes:
+            while True:
+                entries = await self._writes.call(_xreadgroup, key, name, consumer.encode(), count, history)
+                if entries or loop.time() >= until:
+                    return entries
+                while not await self._reads.call(_has_news, key, name):
+                    if loop.time() >= until:
+                        return []
+                    await changes.until(min(until, loop.time() + _LOOK))
+
+    async def xgroups(self, stream: str) -> list[GroupInfo]:
+        rows = await self._reads.call(_xgroups, stream.encode())
+        return [GroupInfo(name.decode(), consumers, pending, unpack(position), lag) for name, consumers, pending, position, lag in rows]
+
+    async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
+        packed = [pack(one) for one in _parse_all(ids, ErrorCode.STORE_STREAM_ACK_FAILED)]
+        return await self._writes.call(_xack, stream.encode(), group.encode(), packed)
+
+    async def xpending(
+        self,
+        stream: str,
+        group: str,
+        *,
+        min_idle: float | None = None,
+        consumer: str | None = None,
+        count: int | None = None,
+    ) -> list[PendingEntry]:
+        owner = None if consumer is None else consumer.encode()
+        return await self._reads.call(_xpending, stream.encode(), group.encode(), min_idle, owner, count)
+
+    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+        return await self._writes.call(_xautoclaim, stream.encode(), group.encode(), consumer.encode(), min_idle, count)
+
+    async def _between(self, stream: str, start: str, end: str, count: int | None, *, is_reverse: bool) -> list[StreamEntry]:
+        low, high = lower_bound(start), upper_bound(end)
+        if low is None or high is None:
+            raise malformed_id(ErrorCode.STORE_STREAM_READ_FAILED)
+        return await self._reads.call(_xrange, stream.encode(), low, high, count, is_reverse)
+
+
+def _xadd(session: Session, key: bytes, fields: Mapping[str, bytes], max_len: int | None, approximate: bool) -> str:  # noqa: FBT001 - a flag of the call
+    log = logs.find_or_add(session, key)
+    added = logs.append(session, log, fields)
+    if max_len is not None:
+        logs.trim(session, log, max_len, approximate=approximate)
+    return added
+
+
+def _xtrim(session: Session, key: bytes, max_len: int, approximate: bool) -> int:  # noqa: FBT001 - a flag of the call
+    log = logs.find(session, key)
+    return 0 if log is None else logs.trim(session, log, max_len, approximate=approximate)
+
+
+def _xdel(session: Session, key: bytes, ids: list[StreamId]) -> int:
+    log = logs.find(session, key)
+    return 0 if log is None else logs.remove(session, log, ids)
+
+
+def _xrange(session: Session, key: bytes, low: StreamId, high: StreamId, count: int | None, is_reverse: bool) -> list[StreamEntry]:  # noqa: FBT001, PLR0913, PLR0917 - those of the call
+    log = logs.find(session, key)
+    return [] if log is None else logs.between(session, log, low, high, _limit(count), is_reverse=is_reverse)
+
+
+def _xgroup_create(session: Session, key: bytes, group: bytes, position: StreamId | None) -> bool:
+    log = logs.find_or_add(session, key)
+    return logs.add_group(session, log, group, log.last if position is None else pack(position))
+
+
+def _xgroup_destroy(session: Session, key: bytes, group: bytes) -> bool:
+    found = _number_of_group(session, key, group)
+    if found is not None:
+        logs.remove_group(session, found)
+    return found is not None
+
+
+def _xreadgroup(session: Session, key: bytes, group: bytes, consumer: bytes, count: int | None, history: bool) -> list[StreamEntry]:  # noqa: FBT001, PLR0913, PLR0917 - those of the call
+    log, found = _log_and_group(session, key, group)
+    logs.know_consumer(session, found[0], consumer)
+    if history:
+        return logs.deliver_again(session, log, found[0], consumer, _limit(count))
+    return logs.deliver(session, log, found, consumer, _limit(count))
+
+
+def _has_news(session: Session, key: bytes, group: bytes) -> bool:
+    log, (_, position) = _log_and_group(session, key, group)
+    return logs.has_news(session, log, position)
+
+
+def _xgroups(session: Session, key: bytes) -> list[tuple[bytes, int, int, bytes, int]]:
+    log = logs.find(session, key)
+    return [] if log is None else logs.groups(session, log)
+
+
+def _xack(session: Session, key: bytes, group: bytes, ids: list[bytes]) -> int:
+    found = _number_of_group(session, key, group)
+    return 0 if found is None else logs.settle(session, found, ids)
+
+
+def _xpending(  # noqa: PLR0913, PLR0917 - those of the call
+    session: Session, key: bytes, group: bytes, min_idle: float | None, consumer: bytes | None, count: int | None
+) -> list[PendingEntry]:
+    _, (number, _) = _log_and_group(session, key, group)
+    since = None if min_idle is None else _idle_since(session, min_idle)
+    return [
+        PendingEntry(unpack(stream_id), owner.decode(), max(session.now - at, 0) / 1_000_000, deliveries)
+        for stream_id, owner, at, deliveries in logs.pending(session, number, since, consumer, _limit(count))
+    ]
+
+
+def _xautoclaim(session: Session, key: bytes, group: bytes, consumer: bytes, min_idle: float, count: int | None) -> list[StreamEntry]:  # noqa: PLR0913, PLR0917 - those of the call
+    log, (number, _) = _log_and_group(session, key, group)
+    logs.know_consumer(session, number, consumer)
+    return logs.claim(session, log, number, consumer, _idle_since(session, min_idle), count)
+
+
+def _log_and_group(session: Session, key: bytes, group: bytes) -> tuple[Log, tuple[int, bytes]]:
+    log = logs.find(session, key)
+    found = None if log is None else logs.find_group(session, log, group)
+    if log is None or found is None:
+        raise group_missing()
+    return log, found
+
+
+def _number_of_group(session: Session, key: bytes, group: bytes) -> int | None:
+    log = logs.find(session, key)
+    found = None if log is None else logs.find_group(session, log, group)
+    return None if found is None else found[0]
+
+
+def _idle_since(session: Session, min_idle: float) -> int:
+    return session.now - math.ceil(min_idle * 1_000_000)
+
+
+def _limit(count: int | None) -> int:
+    return NO_LIMIT if count is None else count
+
+
+def _parse_all(ids: Sequence[str], code: ErrorCode) -> list[StreamId]:
+    parsed = [parse(text) for text in ids]
+    if None in parsed:
+        raise malformed_id(code)
+    return [one for one in parsed if one is not None]

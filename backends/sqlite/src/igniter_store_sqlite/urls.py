@@ -1,0 +1,46 @@
+"""From a URL to an engine: `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` in memory.
+
+Rule: what stands in a URL's query may be a secret that was pasted into the wrong place, so a message never shows it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, unquote
+
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool, StaticPool
+
+from igniter_store_sqlite.errors import misconfigured
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+_MEMORY: Final = ":memory:"
+
+
+def parts_of(url: str) -> tuple[str | None, dict[str, str]]:
+    """The path of the file, `None` in memory, and the query.
+
+    Raises:
+        ConfigurationError: `STORE_CONFIGURATION_INVALID`: it is no such URL.
+    """
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    if scheme.lower() != "sqlite" or (place and not place.startswith("/")):
+        raise misconfigured(
+            "A SQLite URL is sqlite:///relative/path.db or sqlite:////absolute/path.db, with three or four slashes, or sqlite:// in memory."
+        )
+    path = unquote(place[1:])
+    if "\0" in path:
+        raise misconfigured("The path of the database has a NUL character in it.")
+    if path.endswith("/"):
+        raise misconfigured("The path of the database is a folder; a file is needed, such as sqlite:///state.db.")
+    return None if path in {"", _MEMORY} else path, dict(parse_qsl(query, keep_blank_values=True))
+
+
+def engine_for(path: str | None) -> AsyncEngine:
+    """An engine for a file, or for a database in memory."""
+    pool = StaticPool if path is None else NullPool
+    return create_async_engine(URL.create("sqlite+aiosqlite", database=path or _MEMORY), poolclass=pool)

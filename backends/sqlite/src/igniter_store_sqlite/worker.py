@@ -1,0 +1,262 @@
+"""One tick, one transaction: the calls of a turn of the event loop travel to the connection's thread together, and share one there.
+
+Rule: each call keeps its own answer and its own error. A call that raises a `StoreError` has written nothing before, so the others go on.
+When SQLite itself fails, all is rolled back, and each call travels again alone: then each has the error that is its own.
+Rule: one trip is under way at a time. What is asked for meanwhile waits, and travels with the next one.
+Rule: where another process has the lock, the trip comes back at once and is tried again from the loop, until the time of its calls is over.
+No thread ever sleeps, so others of its calls can go first, and `close` waits for nobody.
+Rule: a call that was cancelled before its trip never happens; during the trip it happens wholly, and nobody hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import sqlite3
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from igniter_store.contract import StoreError
+
+from igniter_store_sqlite.errors import closed, failure, is_busy, late, locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import aiosqlite
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+_PAUSES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01)  # seconds between tries for a lock; as long again at most, so that two don't keep step
+_MOST: Final = 500  # calls in one transaction, so that those of other processes have their turn
+
+
+class Session:
+    """What a piece of work has: the connection, within a transaction, and the time.
+
+    Attributes:
+        execute: runs one statement with its parameters, and returns a cursor.
+        execute_many: runs one statement for each set of parameters.
+        now: microseconds since 1970, the same for all of a transaction.
+    """
+
+    __slots__ = ("execute", "execute_many", "now")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.execute = connection.execute
+        self.execute_many = connection.executemany
+        self.now = time.time_ns() // 1000
+
+
+class _Call:
+    __slots__ = ("argument", "due", "future", "is_shared", "work")
+
+    def __init__(self, work: Callable[..., Any], argument: Any, future: asyncio.Future[Any], due: float, *, is_shared: bool) -> None:
+        self.work = work
+        self.argument = argument  # one, for shared work; else a tuple of all
+        self.future = future
+        self.due = due
+        self.is_shared = is_shared
+
+
+class _Failed:
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class _Busy(Exception):  # noqa: N818 - says what is the case
+    """Raised by a trip when somebody else has the lock."""
+
+
+class _Mixed(Exception):  # noqa: N818 - says what is the case
+    """Raised by a trip that failed and had several calls: which of them it was shows when each travels alone."""
+
+
+class Worker:
+    """A connection, and those who wait for it.
+
+    Args:
+        connection: aiosqlite's, which is open; whoever made it closes it.
+        timeout: seconds that a call may take.
+        writes: whether the calls change something: then they have the database for themselves.
+        on_commit: called on the loop after a transaction that may have changed something.
+    """
+
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        timeout: float,
+        *,
+        writes: bool,
+        on_commit: Callable[[], None] | None = None,
+    ) -> None:
+        # aiosqlite has no public way to run a function in its thread, so this is how SQLAlchemy's dialect does it. One function for a whole
+        # transaction costs one change of threads, where aiosqlite's own methods take one for each statement.
+        private: Any = connection
+        self._connection: sqlite3.Connection = private._conn  # noqa: SLF001 - see above
+        self._hand_over: Callable[[tuple[asyncio.Future[Any], Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001 - see above
+        self._timeout = timeout
+        self._writes = writes
+        self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+        self._on_commit = on_commit
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[_Call] = []
+        self._travelling: Sequence[_Call] = ()
+        self._is_busy = False  # a flush is due, or a trip under way
+        self._tries = 0  # for the lock, since it was had last
+        self._apart = 0  # how many of those who wait have to travel alone
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def call(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """Do `work(session, *arguments)` in the next transaction; the future has what it returns.
+
+        `work` runs in the connection's thread, and perhaps again after a transaction that failed. It raises before it writes.
+        """
+        return self._add(work, arguments, is_shared=False)
+
+    def share(self, work: Callable[[Session, list[A]], list[T | StoreError]], argument: A) -> asyncio.Future[T]:
+        """As `call`, for work that is done once for the arguments of all calls of a transaction, and gives each its answer or error."""
+        return self._add(work, argument, is_shared=True)
+
+    def _add(self, work: Callable[..., Any], argument: Any, *, is_shared: bool) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if self._is_closed:
+            future.set_exception(closed())
+            return future
+        due = self._loop.time() + self._timeout
+        self._waiting.append(_Call(work, argument, future, due, is_shared=is_shared))
+        if not self._is_busy:
+            self._is_busy = True
+            self._loop.call_soon(self._flush)
+        if self._timer is None:
+            self._timer = self._loop.call_at(due, self._look_at_the_time)
+        return future
+
+    def require_open(self) -> None:
+        """Raise what a call would raise after `close`."""
+        if self._is_closed:
+            raise closed()
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `function` with the connection in its thread, outside of any transaction, behind what is under way."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._hand_over((future, partial(function, self._connection)))
+        return await future
+
+    async def close(self) -> None:
+        """Let what travels arrive; what waits gets `STORE_CLOSED`."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiting, self._waiting = self._waiting, []
+        for call in waiting:
+            if not call.future.done():
+                call.future.set_exception(closed())
+        await self._idle.wait()
+
+    def _flush(self) -> None:
+        count = 1 if self._apart else _MOST
+        self._apart = max(0, self._apart - 1)
+        calls = [call for call in self._waiting[:count] if not call.future.done()]
+        del self._waiting[:count]
+        if not calls:
+            if self._waiting:
+                self._loop.call_soon(self._flush)
+            else:
+                self._is_busy = False
+            return
+        self._travelling = calls
+        self._idle.clear()
+        done: asyncio.Future[list[Any]] = self._loop.create_future()
+        done.add_done_callback(self._arrived)
+        self._hand_over((done, partial(_trip, self._connection, self._begin, calls)))
+
+    def _arrived(self, done: asyncio.Future[list[Any]]) -> None:
+        calls, self._travelling = self._travelling, ()
+        self._idle.set()
+        error = done.exception()
+        if isinstance(error, _Busy) and not self._is_closed:
+            self._waiting[:0] = calls
+            pause = _PAUSES[min(self._tries, len(_PAUSES) - 1)]
+            self._tries += 1
+            self._loop.call_later(pause * (1 + random.random()), self._flush)  # noqa: S311 - so that two don't keep step
+            return
+        self._tries = 0
+        if isinstance(error, _Mixed):
+            self._waiting[:0] = calls
+            self._apart += len(calls)
+            self._loop.call_soon(self._flush)
+            return
+        outcomes = done.result() if error is None else [_Failed(closed() if isinstance(error, _Busy) else error)] * len(calls)
+        for call, outcome in zip(calls, outcomes, strict=True):
+            if call.future.done():
+                continue
+            if isinstance(outcome, _Failed):
+                call.future.set_exception(failure(outcome.error))
+            else:
+                call.future.set_result(outcome)
+        if self._on_commit is not None:
+            self._on_commit()
+        # Behind those who have just been answered: what they ask for next travels together.
+        self._loop.call_soon(self._flush)
+
+    def _look_at_the_time(self) -> None:
+        """End the calls whose time is over, and look again when that of the next one is: one timer for all."""
+        self._timer = None
+        now = self._loop.time()
+        for call in self._travelling:
+            if call.due <= now and not call.future.done():
+                call.future.set_exception(late(self._timeout, maybe_applied=self._writes))
+        for call in self._waiting:
+            if call.due <= now and not call.future.done():
+                call.future.set_exception(locked(self._timeout) if self._tries else late(self._timeout, maybe_applied=False))
+        dues = [call.due for call in (*self._travelling, *self._waiting) if not call.future.done()]
+        if dues:
+            self._timer = self._loop.call_at(min(dues), self._look_at_the_time)
+
+
+# What follows runs in the connection's thread.
+
+
+def _trip(connection: sqlite3.Connection, begin: str, calls: Sequence[_Call]) -> list[Any]:
+    try:
+        connection.execute(begin)
+        outcomes = _outcomes(Session(connection), calls)
+        connection.execute("COMMIT")
+    except BaseException as error:
+        if connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+        if is_busy(error):
+            raise _Busy from error
+        if len(calls) > 1:
+            raise _Mixed from error
+        raise
+    return outcomes
+
+
+def _outcomes(session: Session, calls: Sequence[_Call]) -> list[Any]:
+    shared: dict[Callable[..., Any], list[int]] = {}
+    outcomes: list[Any] = []
+    for at, call in enumerate(calls):
+        if call.is_shared:
+            shared.setdefault(call.work, []).append(at)
+            outcomes.append(None)
+            continue
+        try:
+            outcomes.append(call.work(session, *call.argument))
+        except StoreError as error:
+            outcomes.append(_Failed(error))
+    for work, places in shared.items():
+        for at, answer in zip(places, work(session, [calls[at].argument for at in places]), strict=True):
+            outcomes[at] = _Failed(answer) if isinstance(answer, StoreError) else answer
+    return outcomes

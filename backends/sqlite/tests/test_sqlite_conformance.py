@@ -1,0 +1,144 @@
+"""The SQLite backend keeps the contract: on a file that several clients and processes share, and in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import sqlite3
+import struct
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+from igniter_store_conformance import AdapterSuite, Harness
+from igniter_store_conformance.suite import LentClient
+from igniter_store_sqlite import SQLiteAdapter
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Work: TypeAlias = Callable[[sqlite3.Connection], Any]
+Run: TypeAlias = Callable[[Work], Awaitable[Any]]
+
+ID = struct.Struct(">QQ")
+OLDER = [
+    "UPDATE igniter_keys SET deadline = deadline - :microseconds WHERE key >= :first AND key < :beyond",
+    """UPDATE igniter_pending SET delivered_at = delivered_at - :microseconds WHERE "group" IN
+       (SELECT g.number FROM igniter_groups g JOIN igniter_streams s ON s.number = g.stream WHERE s.key >= :first AND s.key < :beyond)""",
+]
+
+
+class Aside:
+    """A way around the adapter: the stored bytes, and a time that passes because everything is made older."""
+
+    def __init__(self, run: Run, namespace: str) -> None:
+        self._run = run
+        self._first = namespace.encode()
+        self._range = {"first": self._first, "beyond": self._first + b"\xff"}
+
+    async def peek(self, key: str) -> bytes | None:
+        query = "SELECT value FROM igniter_keys WHERE key = ? AND (deadline IS NULL OR deadline > (julianday('now') - 2440587.5) * 86400e6)"
+        row = await self._run(lambda connection: connection.execute(query, [key.encode()]).fetchone())
+        return None if row is None else row[0]
+
+    async def poke(self, key: str, value: bytes) -> None:
+        query = "REPLACE INTO igniter_keys (key, value) VALUES (?, ?)"
+        await self._run(lambda connection: connection.execute(query, [key.encode(), value]))
+
+    async def advance(self, seconds: float) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            for statement in OLDER:
+                connection.execute(statement, {**self._range, "microseconds": int(seconds * 1_000_000)})
+
+        await self._run(work)
+
+    async def rewind(self, seconds: float) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            rows = connection.execute("SELECT number, last_id FROM igniter_streams WHERE key >= :first AND key < :beyond", self._range)
+            for number, last in rows.fetchall():
+                ahead = ID.unpack(last)[0] + int(seconds * 1_000)
+                connection.execute("UPDATE igniter_streams SET last_id = ? WHERE number = ?", [ID.pack(ahead, 0), number])
+
+        await self._run(work)
+
+
+def beside(path: Path) -> Run:
+    """Runs work on a file with the driver alone."""
+
+    def run(work: Work) -> Any:
+        with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")
+            return work(connection)
+
+    async def run_aside(work: Work) -> Any:
+        return await asyncio.to_thread(run, work)
+
+    return run_aside
+
+
+class TestSQLiteFile(AdapterSuite):
+    """On one file: two clients, and other processes."""
+
+    contract = "1"
+
+    @pytest.fixture(autouse=True)
+    def place(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "state.db"
+
+    def harness(self) -> Harness:
+        namespace = f"igniter-conformance-{secrets.token_hex(6)}:"
+        aside = Aside(beside(self.path), namespace)
+        return Harness(
+            connect=partial(SQLiteAdapter.from_url, f"sqlite:///{self.path}"),
+            advance=aside.advance,
+            rewind=aside.rewind,
+            oracle=aside,
+            namespace=namespace,
+        )
+
+    def lent_client(self) -> LentClient:
+        engine = create_async_engine(f"sqlite+aiosqlite:///{self.path}")
+
+        async def still_works() -> bool:
+            async with engine.connect() as connection:
+                return bool((await connection.execute(text("SELECT 1"))).scalar_one())
+
+        return LentClient(SQLiteAdapter(engine), still_works, engine.dispose)
+
+
+class TestSQLiteMemory(AdapterSuite):
+    """In memory, where one adapter has the database for itself."""
+
+    contract = "1"
+
+    def harness(self) -> Harness:
+        adapter: Any = SQLiteAdapter.from_url("sqlite://")
+        namespace = f"igniter-conformance-{secrets.token_hex(6)}:"
+
+        async def run(work: Work) -> Any:
+            if adapter.is_open:
+                return await adapter._writes.run(work)
+            kept = adapter._database._kept  # time passes for what is kept for the next open, too
+            with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+                if kept is None:
+                    return None
+                connection.deserialize(kept)
+                answer = work(connection)
+                adapter._database._kept = connection.serialize()
+                return answer
+
+        aside = Aside(run, namespace)
+        return Harness(connect=lambda: adapter, advance=aside.advance, rewind=aside.rewind, oracle=aside, namespace=namespace)
+
+    def lent_client(self) -> LentClient:
+        engine = create_async_engine("sqlite+aiosqlite://")
+
+        async def still_works() -> bool:
+            async with engine.connect() as connection:
+                return bool((await connection.execute(text("SELECT 1"))).scalar_one())
+
+        return LentClient(SQLiteAdapter(engine), still_works, engine.dispose)
