@@ -86,10 +86,8 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         if query.keys() - {*_OPTIONS}:
             raise misconfigured(f"The only options that a SQLite URL takes are {' and '.join(_OPTIONS)}, and this one has another.")
         chosen: dict[str, Any] = {**query, **options}
-        if isinstance(text := chosen.get("timeout"), str):
+        if (text := query.get("timeout")) and "timeout" not in options:
             chosen["timeout"] = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII) else None
-        if isinstance(text := chosen.get("synchronous"), str):
-            chosen["synchronous"] = text.lower()
         adapter = cls(engine_for(path), **chosen)
         adapter._database = Database(adapter._engine, adapter._timeout, chosen.get("synchronous", "normal"), is_ours=True)
         return adapter

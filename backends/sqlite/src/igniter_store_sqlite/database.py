@@ -62,6 +62,8 @@ class Database:
         """
         try:
             async with asyncio.timeout(self._timeout):
+                if self._is_ours and self._engine.url.database and not self.in_memory:
+                    await asyncio.to_thread(_try, self._engine.url.database)
                 self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
                 if self.in_memory:
                     self._isolation_level = await self.writes.run(partial(_prepare_memory, kept=self._kept))
@@ -140,6 +142,11 @@ class Database:
 def is_in_memory(engine: AsyncEngine) -> bool:
     """Whether an engine's database is in memory, where one connection has it for itself."""
     return isinstance(engine.pool, StaticPool) or engine.url.database in {None, "", ":memory:"}
+
+
+def _try(path: str) -> None:
+    # A connection that can't be made is for aiosqlite a thread that it ends at some later time.
+    sqlite3.connect(path).close()
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

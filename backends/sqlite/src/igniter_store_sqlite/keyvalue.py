@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract import KeyValue
 from sqlalchemy import bindparam, null, select, update
@@ -139,12 +139,10 @@ def _find_all(session: Session, keys: list[bytes]) -> Iterator[tuple[bytes, byte
         some = keys[at : at + size]
         at += size
         some += some[-1:] * (size - len(some))
-        parameters: dict[str, Any] = {f"key_{number}": key for number, key in enumerate(some)}
-        parameters["now"] = session.now
-        yield from session.execute(_find_many(size), parameters)
+        yield from session.execute(_find_many(size), [*some, session.now])
 
 
 @cache
 def _find_many(size: int) -> str:
     names: list[BindParameter[bytes]] = [bindparam(f"key_{number}") for number in range(size)]
-    return sql(select(KEYS.c.key, KEYS.c.value).where(KEYS.c.key.in_(names), LIVE))
+    return sql(select(KEYS.c.key, KEYS.c.value).where(KEYS.c.key.in_(names), LIVE), by_place=True)

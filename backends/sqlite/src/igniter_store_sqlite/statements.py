@@ -13,7 +13,8 @@ from sqlalchemy.dialects import sqlite
 if TYPE_CHECKING:
     from sqlalchemy.sql.elements import ColumnClause
 
-_DIALECT: Final = sqlite.dialect(paramstyle="named")
+_BY_NAME: Final = sqlite.dialect(paramstyle="named")
+_BY_PLACE: Final = sqlite.dialect(paramstyle="qmark")
 
 
 def constant(number: int) -> ColumnClause[Any]:
@@ -21,9 +22,9 @@ def constant(number: int) -> ColumnClause[Any]:
     return literal_column(str(number))
 
 
-def sql(statement: Any) -> str:
-    """A statement of SQLAlchemy as text, its parameters as `:name`."""
-    compiled = statement.compile(dialect=_DIALECT)
+def sql(statement: Any, *, by_place: bool = False) -> str:
+    """A statement of SQLAlchemy as text, its parameters as `:name`, or in the order in which they stand, where there are many."""
+    compiled = statement.compile(dialect=_BY_PLACE if by_place else _BY_NAME)
     if any(not parameter.required for parameter in getattr(compiled, "binds", {}).values()):
         message = f"A value stands in the statement, and is no constant: {compiled}"
         raise TypeError(message)

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import random
 import sqlite3
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from igniter_store.contract import StoreError
+from igniter_store.contract import BackendFailed, StoreError
 
 from igniter_store_sqlite.errors import closed, failure, is_busy, late, locked
 
@@ -52,14 +53,38 @@ class Session:
 
 
 class _Call:
-    __slots__ = ("argument", "due", "future", "is_shared", "work")
+    __slots__ = ("arguments", "due", "future", "work")
 
-    def __init__(self, work: Callable[..., Any], argument: Any, future: asyncio.Future[Any], due: float, *, is_shared: bool) -> None:
+    def __init__(self, work: Callable[..., Any], arguments: tuple[Any, ...], future: asyncio.Future[Any], due: float) -> None:
         self.work = work
-        self.argument = argument  # one, for shared work; else a tuple of all
+        self.arguments = arguments
         self.future = future
         self.due = due
-        self.is_shared = is_shared
+
+
+class _Shared:
+    """Calls that become one: their arguments, and who gets the answers. Where the one fails, each is made by itself."""
+
+    __slots__ = ("_apart", "arguments", "futures")
+
+    def __init__(self, apart: Callable[[_Shared], None]) -> None:
+        self._apart = apart
+        self.arguments: list[Any] = []
+        self.futures: list[asyncio.Future[Any]] = []
+
+    def answer(self, done: asyncio.Future[list[Any]]) -> None:
+        error = done.exception()
+        if isinstance(error, BackendFailed) and len(self.futures) > 1:
+            self._apart(self)
+            return
+        answers = done.result() if error is None else [copy.copy(error) for _ in self.futures]
+        for future, answer in zip(self.futures, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
 
 
 class _Failed:
@@ -106,6 +131,8 @@ class Worker:
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Call] = []
+        self._shared: dict[Callable[..., Any], _Shared] = {}  # by their work, those who wait
+        self._due = 0.0  # when the time of those is over who call now
         self._travelling: Sequence[_Call] = ()
         self._is_busy = False  # a flush is due, or a trip under way
         self._tries = 0  # for the lock, since it was had last
@@ -120,25 +147,35 @@ class Worker:
 
         `work` runs in the connection's thread, and perhaps again after a transaction that failed. It raises before it writes.
         """
-        return self._add(work, arguments, is_shared=False)
-
-    def share(self, work: Callable[[Session, list[A]], list[T | StoreError]], argument: A) -> asyncio.Future[T]:
-        """As `call`, for work that is done once for the arguments of all calls of a transaction, and gives each its answer or error."""
-        return self._add(work, argument, is_shared=True)
-
-    def _add(self, work: Callable[..., Any], argument: Any, *, is_shared: bool) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = self._loop.create_future()
+        future: asyncio.Future[T] = self._loop.create_future()
         if self._is_closed:
             future.set_exception(closed())
             return future
-        due = self._loop.time() + self._timeout
-        self._waiting.append(_Call(work, argument, future, due, is_shared=is_shared))
         if not self._is_busy:
             self._is_busy = True
             self._loop.call_soon(self._flush)
+            self._due = self._loop.time() + self._timeout
         if self._timer is None:
-            self._timer = self._loop.call_at(due, self._look_at_the_time)
+            self._timer = self._loop.call_at(self._due, self._look_at_the_time)
+        self._waiting.append(_Call(work, arguments, future, self._due))
         return future
+
+    def share(self, work: Callable[[Session, list[A]], list[T | StoreError]], argument: A) -> asyncio.Future[T]:
+        """As `call`, for work that is done once for the arguments of all calls of a transaction, and gives each its answer or error."""
+        shared = self._shared.get(work)
+        if shared is None:
+            shared = self._shared[work] = _Shared(partial(self._make_apart, work))
+            self.call(work, shared.arguments).add_done_callback(shared.answer)
+        future: asyncio.Future[T] = self._loop.create_future()
+        shared.arguments.append(argument)
+        shared.futures.append(future)
+        return future
+
+    def _make_apart(self, work: Callable[..., Any], shared: _Shared) -> None:
+        for argument, future in zip(shared.arguments, shared.futures, strict=True):
+            alone = _Shared(partial(self._make_apart, work))
+            alone.futures.append(future)
+            self.call(work, [argument]).add_done_callback(alone.answer)
 
     def require_open(self) -> None:
         """Raise what a call would raise after `close`."""
@@ -164,6 +201,8 @@ class Worker:
         await self._idle.wait()
 
     def _flush(self) -> None:
+        self._shared.clear()
+        self._due = self._loop.time() + self._timeout
         count = 1 if self._apart else _MOST
         self._apart = max(0, self._apart - 1)
         calls = [call for call in self._waiting[:count] if not call.future.done()]
@@ -245,18 +284,10 @@ def _trip(connection: sqlite3.Connection, begin: str, calls: Sequence[_Call]) ->
 
 
 def _outcomes(session: Session, calls: Sequence[_Call]) -> list[Any]:
-    shared: dict[Callable[..., Any], list[int]] = {}
     outcomes: list[Any] = []
-    for at, call in enumerate(calls):
-        if call.is_shared:
-            shared.setdefault(call.work, []).append(at)
-            outcomes.append(None)
-            continue
+    for call in calls:
         try:
-            outcomes.append(call.work(session, *call.argument))
+            outcomes.append(call.work(session, *call.arguments))
         except StoreError as error:
             outcomes.append(_Failed(error))
-    for work, places in shared.items():
-        for at, answer in zip(places, work(session, [calls[at].argument for at in places]), strict=True):
-            outcomes[at] = _Failed(answer) if isinstance(answer, StoreError) else answer
     return outcomes

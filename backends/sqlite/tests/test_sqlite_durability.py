@@ -1,0 +1,193 @@
+"""What was acknowledged is there: after every process was killed in the middle of its work, and in a copy made meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from igniter_store.contract import Entry, ErrorCode, StoreError
+from igniter_store_sqlite import SQLiteAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+ROUNDS = 50
+SETTERS, BATCH = 4, 5
+STREAM, GROUP, CONSUMER = "stream", "group", "consumer"
+LIMIT = 60.0
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str) -> AsyncGenerator[SQLiteAdapter]:
+    adapter = SQLiteAdapter.from_url(url)
+    await adapter.open()
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
+
+
+@contextlib.contextmanager
+def nursery(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """The process whose children are killed: it has all imported, so that a child works at once."""
+    program = [sys.executable, str(Path(__file__).with_name("killed_writer.py")), str(folder)]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+        yield process
+
+
+async def work_and_be_killed(process: subprocess.Popen[str], told: Path, lines: int) -> None:
+    """Let a child work until it was told so many things, and kill it then."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    child = int(await asyncio.to_thread(process.stdout.readline))
+    before = count(told)
+    try:
+        async with asyncio.timeout(LIMIT):
+            while count(told) < before + lines:  # noqa: ASYNC110 - another process writes there
+                await asyncio.sleep(0.001)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        assert await asyncio.to_thread(process.stdout.readline) == "ended\n"
+
+
+def count(told: Path) -> int:
+    return told.read_bytes().count(b"\n") if told.exists() else 0
+
+
+class Acknowledged:
+    """What the killed ones were told, by the name of the work."""
+
+    def __init__(self, told: Path) -> None:
+        self.by_name: dict[str, list[list[str]]] = defaultdict(list)
+        for line in told.read_text(encoding="ascii").splitlines():
+            name, *words = line.split()
+            self.by_name[name].append(words)
+
+    def last(self, name: str, *words: str) -> int:
+        return max((int(told[-1]) for told in self.by_name[name] if told[:-1] == [*words]), default=0)
+
+    def ids(self, name: str) -> set[str]:
+        return {told[0] for told in self.by_name[name]}
+
+
+async def check(adapter: SQLiteAdapter, told: Acknowledged) -> None:
+    """All that was acknowledged is there, and of what was under way each wholly or not at all."""
+    for number in range(SETTERS):
+        last = told.last("set", str(number))
+        assert int(await adapter.get(f"value:{number}") or 0) in {last, last + 1}
+    last = told.last("count")
+    assert int(await adapter.get("counter") or 0) in {last, last + 1}
+    last = told.last("batch")
+    assert {int(value or 0) for value in await adapter.mget([f"batch:{place}" for place in range(BATCH)])} in ({last}, {last + 1})
+    entries = [entry.id for entry in await adapter.xrange(STREAM)]
+    assert told.ids("append") <= {*entries}
+    assert len(entries) == await adapter.xlen(STREAM)
+    pending = {entry.id for entry in await adapter.xpending(STREAM, GROUP)}
+    assert not pending & told.ids("ack")
+    [group] = await adapter.xgroups(STREAM)
+    tokens = [int(words[0]) for words in told.by_name["token"]]
+    assert tokens == sorted(set(tokens))
+    # Whatever was read is acknowledged, or pending: nothing was lost between the two.
+    read = {entry for entry in entries if number_of(entry) <= number_of(group.last_delivered_id)}
+    assert read - pending <= told.ids("handle")
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def number_of(stream_id: str) -> tuple[int, int]:
+    milliseconds, sequence = stream_id.split("-")
+    return int(milliseconds), int(sequence)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork and no kill there")
+async def test_fifty_kills_in_the_middle_of_work_lose_nothing(tmp_path: Path) -> None:
+    told = tmp_path / "acknowledged"
+    chance = random.Random(5)  # noqa: S311 - so that a failure can be had again
+    with nursery(tmp_path) as process:
+        for _ in range(ROUNDS):
+            await work_and_be_killed(process, told, chance.randrange(1, 400))
+            async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
+                await check(adapter, Acknowledged(told))
+            with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as connection:
+                assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+    acknowledged = Acknowledged(told)
+    async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
+        left = [*await adapter.xautoclaim(STREAM, GROUP, CONSUMER, 0.0), *await adapter.xreadgroup(STREAM, GROUP, CONSUMER)]
+        everything = {entry.id for entry in await adapter.xrange(STREAM)}
+    assert everything == acknowledged.ids("handle") | {entry.id for entry in left}
+    assert len(everything) > ROUNDS
+
+
+async def test_a_copy_made_during_work_is_a_database_as_it_was_at_one_moment(tmp_path: Path) -> None:
+    async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
+        await adapter.mset([Entry(f"filling:{number}", b"x" * 1_000) for number in range(2_000)])
+
+        async def writes() -> None:
+            for turn in range(1, 100_000):
+                await adapter.mset([Entry(f"batch:{place}", b"%d" % turn) for place in range(BATCH)])
+
+        writing = asyncio.create_task(writes())
+        for turn in range(3):
+            at_least = int(await adapter.get("batch:0") or 0)
+            await adapter.backup(tmp_path / "copy.db")
+            at_most = int(await adapter.get("batch:0") or 0)
+            async with opened(f"sqlite:///{tmp_path}/copy.db") as copy:
+                found = {int(value or 0) for value in await copy.mget([f"batch:{place}" for place in range(BATCH)])}
+                assert len(found) == 1
+                assert at_least <= found.pop() <= at_most
+                assert await copy.get("filling:1999") == b"x" * 1_000
+                assert await copy.increment("own") == 1, f"turn {turn}: a copy of its own, which replaces the one before"
+        assert at_most > 0
+        writing.cancel()
+        await asyncio.wait({writing})
+        assert await adapter.get("own") is None
+    assert [name for name in names_in(tmp_path) if "part" in name] == []
+
+
+async def test_a_database_in_memory_can_be_copied_to_a_file(tmp_path: Path) -> None:
+    async with opened("sqlite://") as adapter:
+        await adapter.set("key", b"value")
+        await adapter.backup(tmp_path / "copy.db")
+        await adapter.set("key", b"later")
+    async with opened(f"sqlite:///{tmp_path}/copy.db") as copy:
+        assert await copy.get("key") == b"value"
+
+
+async def test_a_copy_that_cannot_be_written_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
+        await adapter.set("key", b"value")
+        (tmp_path / "folder").mkdir()
+        for place in (tmp_path / "none" / "copy.db", tmp_path / "folder"):
+            with pytest.raises(StoreError) as caught:
+                await adapter.backup(place)
+            assert caught.value.code == ErrorCode.STORE_OPERATION_FAILED
+            assert "folder" in caught.value.message
+        assert await adapter.get("key") == b"value"
+    assert names_in(tmp_path) == ["folder", "state.db"]
+    with pytest.raises(StoreError) as caught:
+        await adapter.backup(tmp_path / "copy.db")
+    assert caught.value.code == ErrorCode.STORE_CLOSED
+
+
+async def test_a_database_in_memory_outlives_a_close(tmp_path: Path) -> None:
+    async with opened("sqlite://") as adapter:
+        await adapter.set("key", b"value")
+        await adapter.close()
+        await adapter.open()
+        assert await adapter.get("key") == b"value"
+        assert await adapter.increment("counter") == 1
