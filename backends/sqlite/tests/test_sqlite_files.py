@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Generator
     from pathlib import Path
 
 
@@ -44,7 +44,7 @@ async def refusal(path: Path | str, **options: Any) -> StoreError:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[sqlite3.Connection]:
+def locked(path: Path) -> Generator[sqlite3.Connection]:
     """Somebody else who is writing, and doesn't come to an end."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -84,11 +84,15 @@ def test_something_else_than_an_engine_is_refused(engine: Any) -> None:
         SQLiteAdapter(engine)
 
 
+def synchronous_of(connection: sqlite3.Connection) -> int:
+    [level] = connection.execute("PRAGMA synchronous").fetchone()
+    return int(level)
+
+
 async def test_options_of_the_url_are_used(tmp_path: Path) -> None:
     async with opened(f"{tmp_path}/state.db?synchronous=full&timeout=2.5") as adapter:
         untyped: Any = adapter
-        [synchronous] = await untyped._writes.run(lambda connection: connection.execute("PRAGMA synchronous").fetchone())
-        assert (synchronous, untyped._timeout) == (2, 2.5)
+        assert (await untyped._writes.run(synchronous_of), untyped._timeout) == (2, 2.5)
 
 
 async def test_a_path_may_have_any_characters(tmp_path: Path) -> None:
@@ -320,7 +324,10 @@ def test_a_network_file_system_is_known_by_its_mount(tmp_path: Path) -> None:
 async def test_a_network_file_system_is_warned_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("igniter_store_sqlite.adapter.network_of", lambda _: "nfs4")
+    def on_nfs(_: str) -> str:
+        return "nfs4"
+
+    monkeypatch.setattr("igniter_store_sqlite.adapter.network_of", on_nfs)
     with caplog.at_level(logging.WARNING, "igniter_store"):
         async with opened(tmp_path / "state.db") as adapter:
             await adapter.set("key", b"value")

@@ -81,7 +81,7 @@ class Database:
             raise locked(self._timeout) from error
         except (sqlite3.Error, SQLAlchemyError) as error:
             await self.close()
-            raise failure(getattr(error, "orig", None) or error) from error
+            raise failure(getattr(error, "orig", None) or error, self._engine.url.database) from error
         except BaseException:
             await self.close()
             raise

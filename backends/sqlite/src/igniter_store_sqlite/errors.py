@@ -106,11 +106,13 @@ def is_busy(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and _primary(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
-def failure(error: BaseException) -> BaseException:
-    """The error for what went wrong in a transaction. What is no error of SQLite stays as it is."""
+def failure(error: BaseException, path: str | None = None) -> BaseException:
+    """The error for what went wrong, in the file of this path where there is one. What is no error of SQLite stays as it is."""
     if not isinstance(error, sqlite3.Error):
         return error
     code, retryable, message = _CODES.get(_primary(error), (_FAILED, False, "SQLite refused; its own words are in __cause__."))
+    if path is not None:
+        message = f"{path}: {message}"
     failed = store_error(code, message, backend=NAME, retryable=retryable, details={"sqlite": _word(error)})
     failed.__cause__ = error
     return failed

@@ -32,6 +32,8 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 _PAUSES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01)  # seconds between tries for a lock; as long again at most, so that two don't keep step
+_MOMENT: Final = 0.05  # seconds
+_TOGETHER: Final = 0.05  # seconds for which others may join a call that is shared, while a trip takes long
 _MOST: Final = 500  # calls in one transaction, so that those of other processes have their turn
 
 
@@ -65,10 +67,11 @@ class _Call:
 class _Shared:
     """Calls that become one: their arguments, and who gets the answers. Where the one fails, each is made by itself."""
 
-    __slots__ = ("_apart", "arguments", "futures")
+    __slots__ = ("_apart", "arguments", "futures", "open_until")
 
-    def __init__(self, apart: Callable[[_Shared], None]) -> None:
+    def __init__(self, apart: Callable[[_Shared], None], open_until: float) -> None:
         self._apart = apart
+        self.open_until = open_until  # later ones would have too little of their time left
         self.arguments: list[Any] = []
         self.futures: list[asyncio.Future[Any]] = []
 
@@ -132,7 +135,6 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Call] = []
         self._shared: dict[Callable[..., Any], _Shared] = {}  # by their work, those who wait
-        self._due = 0.0  # when the time of those is over who call now
         self._travelling: Sequence[_Call] = ()
         self._is_busy = False  # a flush is due, or a trip under way
         self._tries = 0  # for the lock, since it was had last
@@ -154,17 +156,17 @@ class Worker:
         if not self._is_busy:
             self._is_busy = True
             self._loop.call_soon(self._flush)
-            self._due = self._loop.time() + self._timeout
+        due = self._loop.time() + self._timeout
         if self._timer is None:
-            self._timer = self._loop.call_at(self._due, self._look_at_the_time)
-        self._waiting.append(_Call(work, arguments, future, self._due))
+            self._timer = self._loop.call_at(due, self._look_at_the_time)
+        self._waiting.append(_Call(work, arguments, future, due))
         return future
 
     def share(self, work: Callable[[Session, list[A]], list[T | StoreError]], argument: A) -> asyncio.Future[T]:
         """As `call`, for work that is done once for the arguments of all calls of a transaction, and gives each its answer or error."""
-        shared = self._shared.get(work)
-        if shared is None:
-            shared = self._shared[work] = _Shared(partial(self._make_apart, work))
+        shared, now = self._shared.get(work), self._loop.time()
+        if shared is None or now > shared.open_until:
+            shared = self._shared[work] = _Shared(partial(self._make_apart, work), now + _TOGETHER)
             self.call(work, shared.arguments).add_done_callback(shared.answer)
         future: asyncio.Future[T] = self._loop.create_future()
         shared.arguments.append(argument)
@@ -173,7 +175,7 @@ class Worker:
 
     def _make_apart(self, work: Callable[..., Any], shared: _Shared) -> None:
         for argument, future in zip(shared.arguments, shared.futures, strict=True):
-            alone = _Shared(partial(self._make_apart, work))
+            alone = _Shared(partial(self._make_apart, work), 0.0)
             alone.futures.append(future)
             self.call(work, [argument]).add_done_callback(alone.answer)
 
@@ -202,7 +204,6 @@ class Worker:
 
     def _flush(self) -> None:
         self._shared.clear()
-        self._due = self._loop.time() + self._timeout
         count = 1 if self._apart else _MOST
         self._apart = max(0, self._apart - 1)
         calls = [call for call in self._waiting[:count] if not call.future.done()]
@@ -224,6 +225,10 @@ class Worker:
         self._idle.set()
         error = done.exception()
         if isinstance(error, _Busy) and not self._is_closed:
+            now = self._loop.time()
+            for call in calls:
+                if call.due <= now and not call.future.done():
+                    call.future.set_exception(locked(self._timeout))
             self._waiting[:0] = calls
             pause = _PAUSES[min(self._tries, len(_PAUSES) - 1)]
             self._tries += 1
@@ -249,18 +254,22 @@ class Worker:
         self._loop.call_soon(self._flush)
 
     def _look_at_the_time(self) -> None:
-        """End the calls whose time is over, and look again when that of the next one is: one timer for all."""
+        """End the calls whose time is over, and look again when that of the next one is: one timer for all.
+
+        Those that try for a lock just now have a moment more: most likely it isn't had, and then it is certain that nothing was applied.
+        """
         self._timer = None
         now = self._loop.time()
+        moment = _MOMENT if self._tries else 0.0
         for call in self._travelling:
-            if call.due <= now and not call.future.done():
+            if call.due + moment <= now and not call.future.done():
                 call.future.set_exception(late(self._timeout, maybe_applied=self._writes))
         for call in self._waiting:
             if call.due <= now and not call.future.done():
                 call.future.set_exception(locked(self._timeout) if self._tries else late(self._timeout, maybe_applied=False))
         dues = [call.due for call in (*self._travelling, *self._waiting) if not call.future.done()]
         if dues:
-            self._timer = self._loop.call_at(min(dues), self._look_at_the_time)
+            self._timer = self._loop.call_at(max(min(dues), now + moment), self._look_at_the_time)
 
 
 # What follows runs in the connection's thread.

@@ -95,7 +95,9 @@ def whole(text: str) -> int:
 def add_url_option(parser: Parser) -> None:
     """Let the user say which backend."""
     parser.add_argument(
-        "--url", metavar="URL", help=f"the backend, such as redis://localhost:6379/0 (default: ${URL_VARIABLE}, or memory://)"
+        "--url",
+        metavar="URL",
+        help=f"the backend, such as redis://localhost:6379/0, or a file such as state.db (default: ${URL_VARIABLE}, or memory://)",
     )
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from igniter_store.cli.command import SERVICE_VARIABLE, URL_VARIABLE
 from igniter_store.store import Store
@@ -19,10 +21,19 @@ if TYPE_CHECKING:
 
     from igniter_store.cli.output import Output
 
+_SUFFIXES: Final = {".db", ".sqlite", ".sqlite3"}
+_PATHS: Final = "/\\:"  # what a path may have, and needn't be spelled out in a URL
+
 
 def chosen_url(options: Namespace) -> str:
-    """The backend that the user, or the environment, asks for."""
-    return options.url or os.environ.get(URL_VARIABLE) or "memory://"
+    """The backend that the user, or the environment, asks for: a URL, or the path of a database file."""
+    chosen: str = options.url or os.environ.get(URL_VARIABLE) or "memory://"
+    return f"sqlite:///{quote(chosen, safe=_PATHS)}" if _is_path(chosen) else chosen
+
+
+def _is_path(text: str) -> bool:
+    # A URL that lost its scheme has a colon or an @, and maybe a password: it must not become the name of a file.
+    return "://" not in text and "@" not in text and (Path(text).suffix in _SUFFIXES or Path(text).is_file())
 
 
 @asynccontextmanager

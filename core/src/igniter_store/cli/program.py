@@ -9,7 +9,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.cli import backends, claims, demo, events, get, ping, remove, scan, streams, ttl
+from igniter_store.cli import backends, backup, claims, demo, events, get, ping, remove, scan, streams, ttl
 from igniter_store.cli import set as set_command
 from igniter_store.cli.command import Parser
 from igniter_store.cli.failures import FAILED, INTERRUPTED, CommandFailure, WrongUsage, described, document, without_secrets
@@ -58,7 +58,7 @@ def parser() -> Parser:
         epilog=_EXAMPLE,
     )
     commands = program.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for command in (demo, backends, ping, get, set_command, remove, ttl, scan, events, streams, claims):
+    for command in (demo, backends, ping, get, set_command, remove, ttl, scan, events, streams, claims, backup):
         command.add(commands)
     return program
 

@@ -37,6 +37,7 @@ def add(commands: Commands) -> None:
         f"plays: {', '.join(PLAYS)}",
         example="  igniter-store demo\n"
         "  igniter-store demo --url redis://localhost:6379/0 --only flash-sale\n"
+        "  igniter-store demo --url demo.db\n"
         "  igniter-store demo --json | jq '.plays[] | {name, ok, measured}'",
     )
     parser.add_argument("--only", metavar="NAME", action="append", choices=list(PLAYS), help="this play alone; repeat it for several")

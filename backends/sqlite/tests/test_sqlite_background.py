@@ -1,0 +1,216 @@
+"""What happens behind the callers: sweeping, listening, and being forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from igniter_store.contract import Entry
+from igniter_store_sqlite import SQLiteAdapter, pubsub, sweeping
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import AsyncGenerator, Callable
+    from pathlib import Path
+
+    from igniter_store.contract import StreamEntry
+    from igniter_store_sqlite.worker import Session
+
+LIMIT = 30.0
+
+
+@contextlib.asynccontextmanager
+async def opened(path: Path) -> AsyncGenerator[SQLiteAdapter]:
+    adapter = SQLiteAdapter.from_url(f"sqlite:///{path}/state.db")
+    await adapter.open()
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
+
+
+def private(adapter: Any) -> Any:
+    """What no public name shows."""
+    return adapter
+
+
+async def count(adapter: SQLiteAdapter, table: str) -> int:
+    def ask(session: Session) -> int:
+        [number] = session.execute(f"SELECT count(*) FROM igniter_{table}").fetchone()  # noqa: S608 - names of ours
+        return int(number)
+
+    found: int = await private(adapter)._reads.call(ask)
+    return found
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LIMIT):
+        while not condition():  # noqa: ASYNC110 - what it waits for has no event
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweeping, "_PAUSE", 0.01)
+
+
+async def test_expired_keys_are_not_seen_and_then_swept(tmp_path: Path) -> None:
+    async with opened(tmp_path) as adapter:
+        await adapter.mset([Entry(f"key-{number}", b"value", 0.01) for number in range(1_300)])
+        await adapter.set("stays", b"value")
+        await asyncio.sleep(0.02)
+        assert await adapter.mget(["key-0", "key-1299", "stays"]) == [None, None, b"value"]
+        await private(adapter)._sweeper.sweep()
+        assert await count(adapter, "keys") == 1
+
+
+@pytest.mark.usefixtures("quick_sweeps")
+async def test_sweeping_goes_on_by_itself(tmp_path: Path) -> None:
+    async with opened(tmp_path) as adapter:
+        await adapter.set("key", b"value", ttl=0.05)
+        async with asyncio.timeout(LIMIT):
+            while await count(adapter, "keys"):  # noqa: ASYNC110 - what it waits for has no event
+                await asyncio.sleep(0.01)
+
+
+async def test_what_a_stream_has_left_is_swept_whole_and_nothing_of_others(tmp_path: Path) -> None:
+    async with opened(tmp_path) as adapter:
+        for stream in ("deleted", "replaced", "expired", "stays"):
+            await adapter.xgroup_create(stream, "group")
+            await asyncio.gather(*(adapter.xadd(stream, {"n": b"%d" % number}) for number in range(600)))
+            await adapter.xreadgroup(stream, "group", "consumer", count=550)
+        await adapter.delete(["deleted"])
+        await adapter.set("replaced", b"value")
+        await adapter.expire("expired", 0.01)
+        await asyncio.sleep(0.02)
+        new = await adapter.xadd("deleted", {"n": b"new"})
+        await private(adapter)._sweeper.sweep()
+
+        counted = {name: await count(adapter, name) for name in ("streams", "entries", "groups", "consumers", "pending")}
+        assert counted == {"streams": 2, "entries": 601, "groups": 1, "consumers": 1, "pending": 550}
+        assert [entry.id for entry in await adapter.xrange("deleted")] == [new]
+        assert await adapter.xlen("stays") == 600
+        assert len(await adapter.xpending("stays", "group")) == 550
+
+
+async def test_room_is_given_back_to_the_file_system(tmp_path: Path) -> None:
+    def pages(session: Session) -> int:
+        [number] = session.execute("PRAGMA page_count").fetchone()
+        return int(number)
+
+    async with opened(tmp_path) as adapter:
+        await adapter.mset([Entry(f"key-{number}", b"x" * 4_000) for number in range(3_000)])
+        before = await private(adapter)._reads.call(pages)
+        assert await adapter.delete_prefix("key-") == 3_000
+        await private(adapter)._sweeper.sweep()
+        assert await private(adapter)._reads.call(pages) < before / 2
+
+
+async def test_messages_are_kept_as_long_as_somebody_has_to_read_them(tmp_path: Path) -> None:
+    async with opened(tmp_path) as publisher, opened(tmp_path) as listener:
+        assert await publisher.publish("news", b"nobody") == 0
+        assert await count(publisher, "messages") == 0
+        heard: list[bytes] = []
+        subscription = await listener.subscribe("news", lambda _, payload: heard.append(payload))
+        for number in range(20):
+            assert await publisher.publish("news", b"%d" % number) == 1
+        await until(lambda: len(heard) == 20)
+        await private(publisher)._sweeper.sweep()
+        assert await count(publisher, "messages") == 20, "the listener hasn't said yet that it has read them"
+        await private(listener)._listener._written()
+        await private(publisher)._sweeper.sweep()
+        assert await count(publisher, "messages") == 1, "the newest tells where a new listener begins"
+        await subscription.cancel()
+        assert (await count(publisher, "listeners"), await count(publisher, "subscriptions")) == (0, 0)
+        assert await publisher.publish("news", b"gone") == 0
+
+
+async def test_a_listener_that_was_silent_for_long_is_forgotten_and_told_of_the_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(tmp_path) as publisher, opened(tmp_path) as listener:
+        heard: list[bytes | str] = []
+        await listener.subscribe("news", lambda _, payload: heard.append(payload), on_gap=lambda: heard.append("gap"))
+        await publisher.publish("news", b"1")
+        await until(lambda: heard == [b"1"])
+
+        await private(publisher)._writes.call(forget_the_time)
+        await private(publisher)._sweeper.sweep()
+        assert await publisher.publish("news", b"lost") == 0
+        monkeypatch.setattr(pubsub, "_HEARTBEAT", 0.01)
+        private(listener)._changes.tell()
+        async with asyncio.timeout(LIMIT):
+            while not await publisher.publish("news", b"2"):  # noqa: ASYNC110 - what it waits for has no event
+                await asyncio.sleep(0.01)
+        await until(lambda: b"2" in heard)
+    assert heard == [b"1", "gap", b"2"]
+
+
+async def test_a_subscription_that_is_cancelled_on_its_way_leaves_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as adapter, opened(tmp_path) as other:
+        for turns in range(6):
+            subscribing = asyncio.create_task(adapter.subscribe("news", lambda _, payload: None))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            subscribing.cancel()
+            await asyncio.wait({subscribing})
+            if not subscribing.cancelled():
+                await subscribing.result().cancel()
+            await adapter.ping()
+            await adapter.set("key", b"behind all that was under way")
+            assert await other.publish("news", b"nobody") == 0
+
+
+async def test_an_adapter_that_was_closed_listens_to_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as other:
+        adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
+        await adapter.open()
+        await adapter.subscribe("news", lambda _, payload: None)
+        assert await other.publish("news", b"1") == 1
+        await adapter.close()
+        assert await other.publish("news", b"2") == 0
+        assert await count(other, "listeners") == 0
+
+
+async def test_a_new_subscription_hears_nothing_from_before_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as adapter, opened(tmp_path) as other:
+        early: list[bytes] = []
+        late: list[bytes] = []
+        await adapter.subscribe("one", lambda _, payload: early.append(payload))
+        publishing = [asyncio.create_task(other.publish(channel, b"before")) for channel in ("one", "two")]
+        await asyncio.gather(*publishing)
+        await adapter.psubscribe("*", lambda _, payload: late.append(payload))
+        await other.publish("one", b"after")
+        await until(lambda: early == [b"before", b"after"])
+        assert late == [b"after"]
+
+
+async def test_who_waits_for_nothing_asks_nothing(tmp_path: Path) -> None:
+    async with opened(tmp_path) as adapter:
+        told: list[str] = []
+
+        def trace(connection: sqlite3.Connection) -> None:
+            connection.set_trace_callback(told.append)
+
+        await private(adapter)._reads.run(trace)
+        await asyncio.sleep(0.1)
+        assert [statement for statement in told if "data_version" in statement] == []
+        reading = asyncio.create_task(wait_for_news(adapter))
+        await until(lambda: any("data_version" in statement for statement in told))
+        async with opened(tmp_path) as other:
+            await other.xadd("stream", {"n": b"1"})
+        assert len(await reading) == 1
+        told.clear()
+        await asyncio.sleep(0.15)
+        assert len([statement for statement in told if "data_version" in statement]) <= 1
+
+
+async def wait_for_news(adapter: SQLiteAdapter) -> list[StreamEntry]:
+    await adapter.xgroup_create("stream", "group")
+    return await adapter.xreadgroup("stream", "group", "consumer", block=LIMIT)
+
+
+def forget_the_time(session: Session) -> None:
+    session.execute("UPDATE igniter_listeners SET seen_at = 0")

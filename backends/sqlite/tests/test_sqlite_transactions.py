@@ -1,0 +1,168 @@
+"""One tick, one transaction: who shares one, what becomes of the others when one fails, is cancelled or late."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from igniter_store.contract import BackendTimeout, Entry, ErrorCode, StoreError
+from igniter_store_sqlite import SQLiteAdapter
+from sqlalchemy.ext.asyncio import create_async_engine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from igniter_store_sqlite.worker import Session, Worker
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncGenerator[SQLiteAdapter]:
+    adapter = SQLiteAdapter.from_url(url, **options)
+    await adapter.open()
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
+
+
+def writes_of(adapter: Any) -> Worker:
+    worker: Worker = adapter._writes
+    return worker
+
+
+async def statements_of(adapter: Any, *, reads: bool) -> list[str]:
+    """A list that grows by every statement that is run from now on."""
+    told: list[str] = []
+    worker: Worker = adapter._reads if reads else adapter._writes
+    await worker.run(lambda connection: connection.set_trace_callback(told.append))
+    return told
+
+
+async def test_calls_of_one_turn_share_a_transaction(tmp_path: Path) -> None:
+    async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
+        told = await statements_of(adapter, reads=False)
+        await asyncio.gather(*(adapter.set(f"key-{number}", b"value") for number in range(50)), adapter.increment("counter"))
+
+        assert [word for word in told if word.startswith(("BEGIN", "COMMIT"))] == ["BEGIN IMMEDIATE", "COMMIT"]
+        await adapter.increment("counter")
+        assert told.count("COMMIT") == 2
+
+
+async def test_reads_of_one_turn_are_one_query(tmp_path: Path) -> None:
+    async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
+        await adapter.mset([Entry(f"key-{number}", b"%d" % number) for number in range(50)])
+        told = await statements_of(adapter, reads=True)
+        answers = await asyncio.gather(*(adapter.get(f"key-{number}") for number in range(60)))
+
+        assert answers == [*(b"%d" % number for number in range(50)), *[None] * 10]
+        assert len([word for word in told if word.startswith("SELECT")]) == 1
+
+
+@pytest.mark.parametrize("place", ["{}/state.db", ""])
+async def test_one_that_is_refused_leaves_the_others_of_its_transaction(tmp_path: Path, place: str) -> None:
+    async with opened(f"sqlite://{'/' if place else ''}{place.format(tmp_path)}") as adapter:
+        await adapter.set("text", b"no number")
+        answers = await asyncio.gather(
+            adapter.increment("counter"), adapter.increment("text"), adapter.set("key", b"value"), return_exceptions=True
+        )
+
+        assert [*answers[::2]] == [1, True]
+        assert isinstance(answers[1], StoreError)
+        assert answers[1].code == ErrorCode.STORE_INCREMENT_FAILED
+        assert await adapter.get("key") == b"value"
+
+
+async def test_one_that_breaks_the_transaction_is_told_alone(tmp_path: Path) -> None:
+    def breaks(session: Session) -> None:
+        session.execute("INSERT INTO igniter_keys (key) VALUES (x'00')")
+        session.execute("INSERT INTO no_such_table VALUES (1)")
+
+    async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
+        answers = await asyncio.gather(
+            adapter.increment("counter"), writes_of(adapter).call(breaks), adapter.increment("counter"), return_exceptions=True
+        )
+
+        assert [*answers[::2]] == [1, 2]
+        assert isinstance(answers[1], StoreError)
+        assert isinstance(answers[1].__cause__, sqlite3.OperationalError)
+        assert await adapter.exists("\0") is False, "half of it stayed"
+        assert await adapter.increment("counter") == 3
+
+
+async def test_one_that_is_cancelled_before_its_trip_never_happens(tmp_path: Path) -> None:
+    async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
+        going, gone = asyncio.create_task(adapter.increment("counter")), asyncio.create_task(adapter.increment("other"))
+        await asyncio.sleep(0)
+        gone.cancel()
+
+        assert await going == 1
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        assert await adapter.get("other") is None
+
+
+async def test_a_disk_that_stands_still_ends_in_a_timeout_and_the_next_call_gets_its_own_answer(tmp_path: Path) -> None:
+    release = threading.Event()
+
+    def stands_still(session: Session) -> int:
+        release.wait()
+        return session.execute("INSERT INTO igniter_keys (key, value) VALUES (CAST('late' AS BLOB), x'31')").rowcount
+
+    async with opened(f"sqlite:///{tmp_path}/state.db", timeout=0.2) as adapter:
+        standing = asyncio.ensure_future(writes_of(adapter).call(stands_still))
+        await asyncio.sleep(0.05)
+        behind = asyncio.create_task(adapter.increment("counter"))
+        with pytest.raises(BackendTimeout) as during:
+            await standing
+        with pytest.raises(BackendTimeout) as before:
+            await behind
+        release.set()
+
+        assert (during.value.maybe_applied, before.value.maybe_applied) == (True, False)
+        assert await adapter.increment("counter") == 1
+        assert await adapter.get("late") == b"1"
+
+
+async def test_more_calls_than_a_transaction_takes_are_all_done(tmp_path: Path) -> None:
+    async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
+        told = await statements_of(adapter, reads=False)
+        counted = await asyncio.gather(*(adapter.increment("counter") for _ in range(1_200)))
+
+        assert sorted(counted) == list(range(1, 1_201))
+        assert told.count("COMMIT") == 3
+
+
+async def test_a_users_database_in_memory_is_shared_with_the_user(tmp_path: Path) -> None:
+    engine = create_async_engine("sqlite+aiosqlite://")
+    adapter = SQLiteAdapter(engine)
+    await adapter.open()
+    assert adapter.in_process is True
+    await adapter.set("key", b"value")
+    async with engine.begin() as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM igniter_keys")).scalar_one() == 1
+    await adapter.close()
+
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("CREATE TABLE songs (name)")
+    again = SQLiteAdapter(engine)
+    await again.open()
+    assert await again.get("key") == b"value"
+    await again.close()
+    await engine.dispose()
+
+
+async def test_two_processes_that_write_all_the_time_both_get_their_turn(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    async with opened(url, timeout=30.0) as one, opened(url, timeout=30.0) as other:
+
+        async def count(adapter: SQLiteAdapter) -> None:
+            for _ in range(200):
+                await adapter.increment("counter")
+
+        await asyncio.gather(*(count(adapter) for adapter in (one, other) for _ in range(3)))
+        assert await one.get("counter") == b"1200"
