@@ -9,7 +9,9 @@ often for all.
 
 from __future__ import annotations
 
+from itertools import islice
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
 
     from benchmarks.measuring import Call
 
-_URL: Final = "memory://"
 _ASKED: Final = 0.7
 _FEW: Final = 1_000
 _MANY: Final = 1_000_000
 _READ: Final = 200_000  # calls before a list begins anew; what they touch of the million is far more than a processor's caches hold
+_FILLED: Final = 10_000  # keys that are written at once
 _NOTE: Final = (
     "keys drawn from the whole million leave the processor's caches, and each of the few places that a look-up in a dict touches is a trip "
     "to main memory. What a bare dict loses so, in microseconds, stands next to what the store loses: where both are alike, it is the "
@@ -38,7 +40,14 @@ _NOTE: Final = (
 
 
 async def answer(pace: Pace) -> Answer:
-    """Get from a small and from a large store, and from bare dicts as large, for one caller and for fifty."""
+    """Get from a small and from a large store, in memory and on SQLite, for one caller and for fifty."""
+    in_memory = await _answer(pace, "memory", "memory://", "memory://", with_dicts=True)
+    with TemporaryDirectory() as folder:
+        on_disk = await _answer(pace, "SQLite", f"sqlite:///{folder}/small.db", f"sqlite:///{folder}/large.db", with_dicts=False)
+    return Answer([*in_memory.comparisons, *on_disk.comparisons], [*in_memory.figures, *on_disk.figures])
+
+
+async def _answer(pace: Pace, backend: str, url: str, other: str, *, with_dicts: bool) -> Answer:
     count = max(int(_MANY * pace.scale), 2 * _FEW)
     read = max(int(_READ * pace.scale), pace.batch)
     random = Random(count)  # noqa: S311 - an order, no secret; the same in every run
@@ -47,35 +56,41 @@ async def answer(pace: Pace) -> Answer:
     any_of_all = [key_of(random.randrange(count)) for _ in range(read)]
     few, same, whole = f"store of {_FEW:,} keys", f"store of {count:,}, the same keys", f"store of {count:,}, any keys"
     bare_few, bare_whole = f"bare dict of {_FEW:,} keys", f"bare dict of {count:,}, any keys"
-    async with Store.from_url(_URL, service=SERVICE) as small, Store.from_url(_URL, service=SERVICE) as large:
+    async with Store.from_url(url, service=SERVICE) as small, Store.from_url(other, service=SERVICE) as large:
         await _fill(small, chosen)
         await _fill(large, range(count))
-        small_dict, large_dict = _bare(chosen), _bare(range(count))
         contestants = [
             Contestant(few, small.kv.get, some, value_of),
             Contestant(same, large.kv.get, some, value_of),
             Contestant(whole, large.kv.get, any_of_all, value_of),
-            Contestant(bare_few, small_dict, some, value_of),
-            Contestant(bare_whole, large_dict, any_of_all, value_of),
         ]
+        if with_dicts:
+            contestants += [
+                Contestant(bare_few, _bare(chosen), some, value_of),
+                Contestant(bare_whole, _bare(range(count)), any_of_all, value_of),
+            ]
         comparisons: list[Comparison] = []
         figures: list[Figure] = []
         for callers in (1, 50):
-            title = f"kv.get, {callers} caller{'s' if callers > 1 else ''}"
+            title = f"{backend} kv.get, {callers} caller{'s' if callers > 1 else ''}"
             comparison = await measure(title, contestants, callers=callers, pace=pace)
             comparisons.append(comparison)
             figures += [
-                Figure("P12", f"memory {title}: {same} ÷ {few}", comparison.ratios(same, few), asked=_ASKED),
-                Figure("P12", f"memory {title}: {whole} ÷ {few}", comparison.ratios(whole, few), asked=_ASKED, note=_NOTE),
-                Figure("P12", f"{title}: what the store loses so", comparison.microseconds_between(whole, few), unit="µs"),
-                Figure("P12", f"{title}: what a bare dict loses so", comparison.microseconds_between(bare_whole, bare_few), unit="µs"),
+                Figure("P12", f"{title}: {same} ÷ {few}", comparison.ratios(same, few), asked=_ASKED),
+                Figure("P12", f"{title}: {whole} ÷ {few}", comparison.ratios(whole, few), asked=_ASKED, note=_NOTE if with_dicts else ""),
             ]
+            if with_dicts:
+                figures += [
+                    Figure("P12", f"{title}: what the store loses so", comparison.microseconds_between(whole, few), unit="µs"),
+                    Figure("P12", f"{title}: what a bare dict loses so", comparison.microseconds_between(bare_whole, bare_few), unit="µs"),
+                ]
     return Answer(comparisons, figures)
 
 
 async def _fill(store: Store[Any], numbers: Iterable[int]) -> None:
-    for key in map(key_of, numbers):
-        await store.kv.set(key, value_of(key))
+    keys = map(key_of, numbers)
+    while some := [*islice(keys, _FILLED)]:
+        await store.batch.set({key: value_of(key) for key in some})
 
 
 def _bare(numbers: Iterable[int]) -> Call:

@@ -1,0 +1,69 @@
+"""How fast are kv.get and kv.set on SQLite, next to other libraries that keep a file?
+
+P9 and P10. Everybody writes into a file of SQLite's in WAL mode. Ours encodes JSON, and lets the calls of one turn of the event loop share
+a transaction; cashews is diskcache in a thread for each call.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
+
+from benchmarks.measuring import Contestant, Pace, WrongAnswerError, measure
+from benchmarks.payload import key_of, value_of
+from benchmarks.peers import OURS, KeyValueCalls
+from benchmarks.question import Answer, ask
+from benchmarks.results import Comparison, Figure, versions
+from benchmarks.sqlite_peers import SQLITE, our_sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+_AGAINST: Final = "cashews disk://"
+_ASKED: Final = {1: ("P10", 1.5), 50: ("P9", 8.0)}
+_BATCH: Final = 2_000  # calls between two looks at the answers: the slowest make few in a second
+_KEYS: Final = [key_of(number) for number in range(50)]  # each is called for in every batch, however small
+
+
+async def answer(pace: Pace) -> Answer:
+    """Get and set, for one caller and for fifty."""
+    pace = replace(pace, batch=min(pace.batch, _BATCH))
+    comparisons: list[Comparison] = []
+    figures: list[Figure] = []
+    installed, _ = versions(SQLITE)
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(opening()) for opening in (our_sqlite, *(SQLITE[name] for name in installed))]
+        for calls in opened:
+            for key in _KEYS:
+                await calls.set(key, value_of(key))
+        getting = [Contestant(calls.name, calls.get, _KEYS, value_of) for calls in opened]
+        for operation, contestants in (("kv.get", getting), ("kv.set", list(map(_setting, opened)))):
+            for callers, (figure, asked) in _ASKED.items():
+                title = f"SQLite {operation}, {callers} caller{'s' if callers > 1 else ''}"
+                comparison = await measure(title, contestants, callers=callers, pace=pace)
+                comparisons.append(comparison)
+                ratios = comparison.ratios(OURS, _AGAINST) if _AGAINST in comparison.rounds else []
+                figures.append(Figure(figure, f"{title}: ours ÷ {_AGAINST}", ratios, asked=asked))
+    return Answer(comparisons, figures)
+
+
+def _setting(calls: KeyValueCalls) -> Contestant:
+    # Each answers that it has written; whether it has is seen by writing something else before the round, and reading after it.
+    @asynccontextmanager
+    async def around() -> AsyncGenerator[None]:
+        await calls.set(_KEYS[0], {"stale": True})
+        yield
+        if await calls.get(_KEYS[0]) != value_of(_KEYS[0]):
+            message = f"{calls.name} doesn't hold after the round what was set."
+            raise WrongAnswerError(message)
+
+    def setting(key: str) -> Any:
+        return calls.set(key, value_of(key))
+
+    return Contestant(calls.name, setting, _KEYS, lambda _: calls.written, around)
+
+
+if __name__ == "__main__":
+    ask(__file__, __doc__, answer, packages=[*SQLITE, "igniter-store-sqlite", "sqlalchemy"])
