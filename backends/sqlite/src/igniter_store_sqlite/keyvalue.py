@@ -16,7 +16,7 @@ from igniter_store_sqlite.statements import sql
 from igniter_store_sqlite.tables import KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from igniter_store.contract import Condition, Entry, StoreError
     from sqlalchemy import BindParameter
@@ -75,8 +75,10 @@ def _get(session: Session, keys: list[bytes]) -> list[bytes | StoreError | None]
     if len(keys) == 1:
         row = keyspace.find(session, keys[0])
         return [None if row is None else row[0] if row[1] is None else other_kind()]
-    found = dict(_find_all(session, keys))
-    return [other_kind() if key in found and found[key] is None else found.get(key) for key in keys]
+    found = _find_all(session, keys)
+    if None in found.values():  # a stream
+        return [other_kind() if key in found and found[key] is None else found.get(key) for key in keys]
+    return [*map(found.get, keys)]
 
 
 def _getdel(session: Session, key: bytes) -> bytes | None:
@@ -120,8 +122,7 @@ def _ttl(session: Session, key: bytes) -> float | None:
 
 
 def _mget(session: Session, keys: list[bytes]) -> list[bytes | None]:
-    found = dict(_find_all(session, keys))
-    return [found.get(key) for key in keys]
+    return [*map(_find_all(session, keys).get, keys)]
 
 
 def _mset(session: Session, entries: list[tuple[bytes, bytes, float | None]]) -> None:
@@ -131,15 +132,17 @@ def _mset(session: Session, entries: list[tuple[bytes, bytes, float | None]]) ->
     )
 
 
-def _find_all(session: Session, keys: list[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
+def _find_all(session: Session, keys: list[bytes]) -> dict[bytes, bytes | None]:
     """Each live key among these with its value, which is `None` for a stream."""
+    found: dict[bytes, bytes | None] = {}
     at = 0
     while at < len(keys):
         size = next((size for size in _SIZES if size >= len(keys) - at), _SIZES[-1])
         some = keys[at : at + size]
         at += size
         some += some[-1:] * (size - len(some))
-        yield from session.execute(_find_many(size), [*some, session.now])
+        found.update(session.execute(_find_many(size), [*some, session.now]))
+    return found
 
 
 @cache
