@@ -10,8 +10,8 @@ import igniter_store
 from igniter_store import ErrorCode, Store, StoreError
 
 
-async def _use() -> None:
-    async with Store.from_url("memory://", service="installed") as store:
+async def _use(url: str) -> None:
+    async with Store.from_url(url, service="installed") as store:
         await store.kv.set("greeting", {"hello": "world"}, ttl=60)
         if await store.kv.get("greeting") != {"hello": "world"}:
             sys.exit("a value did not come back")
@@ -38,11 +38,12 @@ def main() -> None:
     if sys.argv[1:] == ["alone"]:
         _use_core_alone()
         return
-    for distribution in ("igniter-store", "igniter-store-memory"):
+    for distribution in ("igniter-store", "igniter-store-memory", "igniter-store-sqlite"):
         files = [str(file) for file in importlib.metadata.files(distribution) or []]
         if not any(name.endswith("py.typed") for name in files) or not any("licenses/LICENSE" in name for name in files):
             sys.exit(f"{distribution} lacks py.typed or its licence")
-    asyncio.run(_use())
+    for url in ("memory://", "sqlite://"):
+        asyncio.run(_use(url))
     print("the installed wheels work")  # noqa: T201 - this is a program
 
 

@@ -410,3 +410,19 @@ async def test_closing_again_while_a_blocked_read_still_lets_go_is_no_error() ->
         with pytest.raises(StoreClosed):
             await reading
     await adapter.close()
+
+
+async def test_a_reader_that_is_cancelled_while_the_store_closes_disturbs_nobody() -> None:
+    store = store_on(MemoryAdapter())
+    group = store.streams.group("group", "worker")
+    await group.ensure("jobs")
+    for _ in range(20):
+        await store.events.subscribe("user:created", lambda _: None)
+    reading = [asyncio.create_task(group.read("jobs", block=30)) for _ in range(20)]
+    await ticks()
+    for task in reading:
+        task.cancel()
+    await store.close()
+
+    ended = await asyncio.gather(*reading, return_exceptions=True)
+    assert all(isinstance(answer, asyncio.CancelledError) for answer in ended)

@@ -37,10 +37,12 @@ class _Waiting:
     # A call that waits, as something that lives on a connection.
     def __init__(self) -> None:
         self.timeout = asyncio.timeout(None)
+        self.is_over = False
 
     async def end(self) -> None:
-        # Once is enough: while the adapter still lets go of the read, asyncio refuses to be told again.
-        if not self.timeout.expired():
+        # Once is enough: while the adapter still lets go of the read, asyncio refuses to be told again; and so it does when the call has
+        # ended by itself, while `close` was busy with others.
+        if not self.is_over and not self.timeout.expired():
             self.timeout.reschedule(asyncio.get_running_loop().time())
 
 
@@ -107,6 +109,7 @@ class Connection(Capabilities):
                 raise closed() from None
             raise
         finally:
+            waiting.is_over = True
             self._closables.discard(waiting)
 
     def check(self) -> None:
