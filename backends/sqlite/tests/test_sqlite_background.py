@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -214,3 +215,21 @@ async def wait_for_news(adapter: SQLiteAdapter) -> list[StreamEntry]:
 
 def forget_the_time(session: Session) -> None:
     session.execute("UPDATE igniter_listeners SET seen_at = 0")
+
+
+async def test_a_close_that_is_cancelled_at_any_moment_is_finished_by_the_next(tmp_path: Path) -> None:
+    for turns in range(30):
+        adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
+        await adapter.open()
+        await adapter.subscribe("news", lambda _, payload: None)
+        closing = asyncio.create_task(adapter.close())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait({closing})
+        if turns % 2:
+            await adapter.open()
+            assert await adapter.set("key", b"value")
+        await adapter.close()
+        assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+    await until(lambda: not any("connection_worker" in thread.name for thread in threading.enumerate()))

@@ -7,6 +7,8 @@ import contextlib
 import secrets
 import sqlite3
 import struct
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -80,20 +82,68 @@ def beside(path: Path) -> Run:
     return run_aside
 
 
+# Takes what every reader and writer has to take, and keeps it as long as its input is open.
+KEEPS_LOCKED = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as shared:
+    fcntl.lockf(shared, fcntl.LOCK_EX, 8, 120)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+class Disk:
+    """Power over the place of a file: a folder that is moved away is stopped, a file that another process has locked is paused."""
+
+    proxy = None
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._away = folder.with_name("away")
+        self._locker: subprocess.Popen[str] | None = None
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self._folder.rename, self._away)
+
+    async def kill(self) -> None:
+        await self.stop()
+
+    async def restart(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            await asyncio.to_thread(self._away.rename, self._folder)
+
+    async def pause(self) -> None:
+        await asyncio.to_thread(self._lock)
+
+    async def resume(self) -> None:
+        if self._locker is not None:
+            await asyncio.to_thread(self._locker.communicate)
+            self._locker = None
+
+    def _lock(self) -> None:
+        command = [sys.executable, "-c", KEEPS_LOCKED, f"{self._folder}/state.db-shm"]
+        self._locker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+        assert self._locker.stdout is not None
+        assert self._locker.stdout.readline() == "locked\n"
+
+
 class TestSQLiteFile(AdapterSuite):
-    """On one file: two clients, and other processes."""
+    """On one file: two clients, other processes, a folder that goes away, and a lock that is held."""
 
     contract = "1"
 
     @pytest.fixture(autouse=True)
     def place(self, tmp_path: Path) -> None:
-        self.path = tmp_path / "state.db"
+        self.folder = tmp_path / "store"
+        self.folder.mkdir()
+        self.path = self.folder / "state.db"
 
     def harness(self) -> Harness:
         namespace = f"igniter-conformance-{secrets.token_hex(6)}:"
         aside = Aside(beside(self.path), namespace)
         return Harness(
-            connect=partial(SQLiteAdapter.from_url, f"sqlite:///{self.path}"),
+            connect=partial(SQLiteAdapter.from_url, f"sqlite:///{self.path}", timeout=2.0),
+            server=Disk(self.folder) if sys.platform != "win32" else None,
             advance=aside.advance,
             rewind=aside.rewind,
             oracle=aside,

@@ -12,7 +12,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from igniter_store.contract import BackendTimeout, ConfigurationError, Entry, ErrorCode, StoreError
+from igniter_store.contract import BackendTimeout, BackendUnavailable, ConfigurationError, Entry, ErrorCode, StoreError
 from igniter_store_sqlite import SQLiteAdapter
 from igniter_store_sqlite.places import network_of
 from sqlalchemy import text
@@ -255,9 +255,28 @@ async def test_opening_a_new_file_waits_for_a_lock_and_then_gives_up(tmp_path: P
         pass
 
 
+async def test_a_file_that_was_removed_or_replaced_takes_nothing_that_nobody_would_find(tmp_path: Path) -> None:
+    place = tmp_path / "state.db"
+    async with opened(place) as adapter:
+        await adapter.set("key", b"value")
+        await adapter.backup(tmp_path / "copy.db")
+        place.rename(tmp_path / "old.db")
+        for call in (adapter.get("key"), adapter.set("key", b"lost"), adapter.ping()):
+            with pytest.raises(BackendUnavailable, match="removed or replaced") as caught:
+                await call
+            assert caught.value.maybe_applied is False
+        (tmp_path / "copy.db").rename(place)
+        answers = await asyncio.gather(*(adapter.increment("counter") for _ in range(3)), return_exceptions=True)
+        assert all(isinstance(answer, BackendUnavailable) for answer in answers)
+        await adapter.close()
+        await adapter.open()
+        assert await adapter.get("key") == b"value"
+
+
 async def test_closing_does_not_wait_for_a_lock(tmp_path: Path) -> None:
     adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db", timeout=3_600)
     await adapter.open()
+    await adapter.subscribe("news", lambda _, payload: None)
     with locked(tmp_path / "state.db"):
         waiting = asyncio.create_task(adapter.set("key", b"value"))
         await asyncio.sleep(0.02)

@@ -70,6 +70,7 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         self._timeout = timeout
         self._changing = asyncio.Lock()
         self._database = Database(engine, timeout, synchronous, is_ours=False)
+        self._ending: asyncio.Task[None] | None = None  # what `close` has begun
         self._use_nothing(_Absent(not_connected))
 
     @classmethod
@@ -96,29 +97,36 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         async with self._changing:
             if self.is_open:
                 return
+            await self._ended()  # what a `close` that was cancelled has left
             self._warn_of_networks()
             changes = Changes()
             await self._database.open(changes.tell)
             self._reads, self._writes = self._database.reads, self._database.writes
-            self._changes = changes
-            self._changes.start(None if self._database.in_memory else self._reads)
-            self._listener = Listener(self._reads, self._writes, self._changes)
+            self._changes, self._listener = changes, Listener(self._reads, self._writes, changes)
             self._sweeper = Sweeper(self._reads, self._writes)
+            changes.start(None if self._database.in_memory else self._reads)
             self._sweeper.start()
             self.is_open = True
 
     async def close(self) -> None:
         async with self._changing:
-            if not self.is_open:
-                self._use_nothing(_Absent(closed))
-                return
-            self.is_open = False
-            listener, changes, sweeper = self._listener, self._changes, self._sweeper
+            if self.is_open:
+                self.is_open = False
+                self._ending = asyncio.create_task(self._end(self._sweeper, self._listener, self._changes))
             self._use_nothing(_Absent(closed))
-            await sweeper.close()
-            await listener.close()
-            await self._database.close()
-            await changes.close()
+            await self._ended()
+
+    async def _ended(self) -> None:
+        # Whoever is cancelled here leaves it to go on; the next one to close, or to open, waits for it.
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+            self._ending = None
+
+    async def _end(self, sweeper: Sweeper, listener: Listener, changes: Changes) -> None:
+        await sweeper.close()
+        await listener.close()
+        await self._database.close()
+        await changes.close()
 
     async def ping(self) -> float:
         began = time.perf_counter()

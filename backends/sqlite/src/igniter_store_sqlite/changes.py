@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _OFTEN: Final = 0.002  # seconds between two questions, just after a change
 _SELDOM: Final = 0.05  # and after some time without any: so a quiet listener costs a few questions a second more than twenty
-_SLOWER: Final = 1.1  # how much longer each pause is than the one before
+_SLOWER: Final = 1.5  # how much longer each pause is than the one before
 
 
 class Waiting:
@@ -47,7 +47,8 @@ class Changes:
     def __init__(self) -> None:
         self._waiting: set[Waiting] = set()
         self._is_wanted = asyncio.Event()
-        self._was_told = asyncio.Event()
+        self._alarm = asyncio.Event()  # it is time to ask
+        self._was_told = False
         self._watching: asyncio.Task[None] | None = None
 
     def start(self, reads: Worker | None) -> None:
@@ -66,7 +67,8 @@ class Changes:
     def tell(self) -> None:
         """Something was written here."""
         if self._waiting:
-            self._was_told.set()
+            self._was_told = True
+            self._alarm.set()
             self._wake_all()
 
     @contextlib.contextmanager
@@ -87,18 +89,22 @@ class Changes:
             one.wake()
 
     async def _watch(self, reads: Worker) -> None:
+        loop = asyncio.get_running_loop()
         seen, pause = -1, _OFTEN
         while True:
             await self._is_wanted.wait()
-            self._was_told.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._was_told.wait()
+            alarm = loop.call_later(pause, self._alarm.set)
+            await self._alarm.wait()
+            alarm.cancel()
+            self._alarm.clear()
+            was_told, self._was_told = self._was_told, False
             try:
                 version = await reads.call(_version)
             except StoreError:
-                version = seen  # those who wait will find out themselves what is wrong
-            if version == seen and not self._was_told.is_set():
+                seen, pause = -1, _SELDOM
+                self._wake_all()  # they will find out themselves what is wrong, and are woken again when it isn't any more
+                continue
+            if version == seen and not was_told:
                 pause = min(_SELDOM, pause * _SLOWER)
                 continue
             seen, pause = version, _OFTEN

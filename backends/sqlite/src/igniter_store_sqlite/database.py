@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from igniter_store_sqlite.errors import failure, is_busy, locked
+from igniter_store_sqlite.places import Place
 from igniter_store_sqlite.schema import bring_forward
 from igniter_store_sqlite.worker import Worker
 
@@ -70,10 +71,12 @@ class Database:
                     self._kept = None
                 else:
                     await self._set_up(self.writes, partial(_prepare_writing, synchronous=self._synchronous.upper()))
+                    self.writes.place = Place(await self.writes.run(_path))
                 await self.writes.call(bring_forward, not self._is_ours)
                 if not self.in_memory:
                     self.reads = await self._worker(writes=False)
                     await self._set_up(self.reads, _prepare_reading)
+                    self.reads.place = self.writes.place
         except TimeoutError as error:
             await self.close()
             if isinstance(error, StoreError):
@@ -88,7 +91,7 @@ class Database:
 
     async def close(self) -> None:
         """Close both connections; what waits for them gets `STORE_CLOSED`. What is in memory is kept, to be found by the next `open`."""
-        for worker in dict.fromkeys(self._workers):
+        for worker in self._workers:
             await worker.close()
         if self._workers and self.in_memory:
             leave = _contents if self._is_ours else partial(_give_back, isolation_level=self._isolation_level)
@@ -155,6 +158,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.row_factory = None
     connection.execute("PRAGMA busy_timeout = 0")
     connection.execute(f"PRAGMA cache_size = -{_CACHE}")
+
+
+def _path(connection: sqlite3.Connection) -> str:
+    return str(next(path for _, name, path in connection.execute("PRAGMA database_list") if name == "main"))
 
 
 def _prepare_writing(connection: sqlite3.Connection, synchronous: str) -> None:

@@ -87,6 +87,15 @@ def group_missing() -> StoreError:
     return store_error(ErrorCode.STORE_STREAM_GROUP_MISSING, message, backend=NAME)
 
 
+def moved(path: str) -> StoreError:
+    """The file that is open isn't under its name any more."""
+    message = (
+        f"{path}: The database file was removed or replaced while it was in use, so nothing was done: nobody would find what is written "
+        "into the old one. Put it back, or close and open to use what is there now."
+    )
+    return store_error(_GONE, message, backend=NAME)
+
+
 def locked(timeout: float) -> StoreError:
     """The database was locked by somebody else for as long as a call may take; it never began."""
     message = f"Another process has kept the database locked for more than {timeout:g} seconds, so nothing was done. Try again, or find it."

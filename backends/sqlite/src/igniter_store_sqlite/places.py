@@ -1,4 +1,4 @@
-"""Where a file is: on a disk of this machine, or on one that is reached over a network."""
+"""Where a file is: still there and the same, and on a disk of this machine or on one that is reached over a network."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 from typing import Final
+
+from igniter_store_sqlite.errors import moved
 
 _NETWORKS: Final = {
     "nfs",
@@ -22,6 +24,34 @@ _NETWORKS: Final = {
     "lustre",
     "davfs",
 }
+
+
+class Place:
+    """A file that was opened. Removed or replaced under who has it open, it would go on taking what nobody ever finds again.
+
+    Args:
+        path: of the file, which is there.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._identity = self._look()
+
+    def check(self) -> None:
+        """Look whether the file is the one that was opened: some microseconds.
+
+        Raises:
+            BackendUnavailable: `STORE_CONNECTION_FAILED`: it isn't, so nothing may be read or written.
+        """
+        if self._look() != self._identity:
+            raise moved(self._path)
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - a Path costs more than the look
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
 
 def network_of(path: str, mounts: str = "/proc/self/mounts") -> str | None:

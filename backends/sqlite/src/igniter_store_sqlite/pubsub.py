@@ -13,7 +13,7 @@ import secrets
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from igniter_store.contract import GapCallback, MessageCallback, Pattern, PubSub, StoreError, Subscription, report_callback_error
+from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, Pattern, PubSub, StoreError, Subscription, report_callback_error
 from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
 from igniter_store_sqlite.statements import NONE, constant, sql
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.worker import Session, Worker
 
 LIFETIME: Final = 60.0  # seconds of silence after which a listener is forgotten
-_HEARTBEAT: Final = 5.0  # seconds between two signs of life
+_HEARTBEAT: Final = 10.0  # seconds between two signs of life
+_GOODBYE: Final = 0.2  # seconds that leaving may take
 _LEAST: Final = 0.05  # seconds before what has failed is tried again, unless something changes
 _PAGE: Final = 500  # messages that are read, or removed, at once
 
@@ -140,6 +141,7 @@ class Listener:
         self._subscriptions: list[SQLiteSubscription] = []
         self._number = secrets.randbits(62)  # among the listeners; ours even where we never heard that it was written
         self._position = 0
+        self._was_lost = False  # the file: whoever published meanwhile may have been somewhere else
         self._listening: asyncio.Task[None] | None = None
 
     async def add(self, subscription: SQLiteSubscription) -> None:
@@ -176,13 +178,15 @@ class Listener:
             subscription.end()
         was_known = bool(self._subscriptions)
         self._subscriptions.clear()
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            listening.cancel()
-            await asyncio.wait({listening})
         if was_known:
-            with contextlib.suppress(StoreError):  # it is forgotten after some time, too
-                await self._written()
+            # Others needn't count us any more. Where a lock is in the way nobody waits for that: silence says the same after some time.
+            leaving = self._written()
+            leaving.add_done_callback(_looked_at)
+            await asyncio.wait({leaving}, timeout=_GOODBYE)
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait({self._listening})
+            self._listening = None
 
     def _written(self) -> asyncio.Future[tuple[bool, int]]:
         """Let the tables say what we listen to now."""
@@ -204,7 +208,15 @@ class Listener:
                 await changes.until(max(beat, clock() + _LEAST))
 
     async def _read_on(self) -> None:
-        while rows := await self._reads.call(_news, self._position):
+        while True:
+            try:
+                rows = await self._reads.call(_news, self._position)
+            except StoreError as error:
+                self._was_lost = self._was_lost or error.code == ErrorCode.STORE_CONNECTION_FAILED
+                raise
+            if self._was_lost:
+                self._was_lost = False
+                self._tell_gap()
             for number, channel, payload in rows:
                 self._position = number
                 name = channel.decode()
@@ -215,8 +227,12 @@ class Listener:
 
     def _begin_anew(self, last: int) -> None:
         self._position = last
-        for subscription in tuple(self._subscriptions):
+        for subscription in self._subscriptions:
             subscription.since = last
+        self._tell_gap()
+
+    def _tell_gap(self) -> None:
+        for subscription in tuple(self._subscriptions):
             subscription.tell_gap()
 
 

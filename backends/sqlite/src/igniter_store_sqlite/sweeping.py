@@ -92,19 +92,19 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Remove all that is there to be removed, but look at some of the streams only."""
-        if await self._reads.call(_is_anything_expired):
+        is_expired, is_read, held, has_room = await self._reads.call(_look, self._looked_at)
+        if is_expired:
             await self._all_of(_drop_expired)
-        if await self._reads.call(pubsub.is_anything_read):
+            held = await self._reads.call(_streams, self._looked_at)  # some of them have gone just now
+        if is_read:
             await self._writes.call(pubsub.forget_silent)
             await self._all_of(pubsub.drop_read)
-        held = await self._reads.call(_streams, self._looked_at)
         self._looked_at = held[-1][0] if len(held) == _LOOKED_AT else 0
         for number, is_held in held:
             if not is_held:
                 await self._all_of(_drop_part, number)
-        while await self._reads.call(_has_room):
-            if not await self._writes.call(_give_back):
-                break
+        while has_room and await self._writes.call(_give_back):
+            has_room = await self._reads.call(_has_room)
 
     async def _all_of(self, work: Callable[..., bool], *arguments: Any) -> None:
         """Do a step of it until there is nothing left; between two of them those who have called meanwhile have their turn."""
@@ -112,17 +112,19 @@ class Sweeper:
             pass
 
 
-def _is_anything_expired(session: Session) -> bool:
-    return session.execute(_IS_EXPIRED, {"now": session.now, "count": 1}).fetchone() is not None
+def _look(session: Session, after: int) -> tuple[bool, bool, list[tuple[int, int]], bool]:
+    """Whether there are expired keys, whether there are messages nobody needs, some streams, and whether there are many free pages."""
+    is_expired = session.execute(_IS_EXPIRED, {"now": session.now, "count": 1}).fetchone() is not None
+    return is_expired, pubsub.is_anything_read(session), _streams(session, after), _has_room(session)
+
+
+def _streams(session: Session, after: int) -> list[tuple[int, int]]:
+    return session.execute(_STREAMS, {"after": after}).fetchall()
 
 
 def _drop_expired(session: Session) -> bool:
     """Remove a step of expired keys; whether there may be more."""
     return session.execute(_DELETE_EXPIRED, {"now": session.now, "count": _STEP}).rowcount == _STEP
-
-
-def _streams(session: Session, after: int) -> list[tuple[int, int]]:
-    return session.execute(_STREAMS, {"after": after}).fetchall()
 
 
 def _drop_part(session: Session, number: int) -> bool:

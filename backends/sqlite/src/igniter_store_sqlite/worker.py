@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     import aiosqlite
 
+    from igniter_store_sqlite.places import Place
+
 A = TypeVar("A")
 T = TypeVar("T")
 
@@ -55,6 +57,8 @@ class Session:
 
 
 class _Call:
+    """Work under way, and who waits for what comes of it."""
+
     __slots__ = ("arguments", "due", "future", "work")
 
     def __init__(self, work: Callable[..., Any], arguments: tuple[Any, ...], future: asyncio.Future[Any], due: float) -> None:
@@ -63,31 +67,48 @@ class _Call:
         self.future = future
         self.due = due
 
+    def is_over(self) -> bool:
+        return self.future.done()
+
+    def succeed(self, answer: Any) -> None:
+        if not self.future.done():
+            self.future.set_result(answer)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
 
 class _Shared:
-    """Calls that become one: their arguments, and who gets the answers. Where the one fails, each is made by itself."""
+    """Calls that are one piece of work: a `_Call` with many who wait. Where it fails, each is made again by itself."""
 
-    __slots__ = ("_apart", "arguments", "futures", "open_until")
+    __slots__ = ("_again", "arguments", "due", "futures", "open_until", "work")
 
-    def __init__(self, apart: Callable[[_Shared], None], open_until: float) -> None:
-        self._apart = apart
-        self.open_until = open_until  # later ones would have too little of their time left
-        self.arguments: list[Any] = []
+    def __init__(self, work: Callable[..., Any], due: float, again: Callable[[_Shared], None]) -> None:
+        self.work = work
+        self.arguments: tuple[list[Any]] = ([],)
         self.futures: list[asyncio.Future[Any]] = []
+        self.due = due
+        self.open_until = due  # later ones would have too little of their time left
+        self._again = again
 
-    def answer(self, done: asyncio.Future[list[Any]]) -> None:
-        error = done.exception()
-        if isinstance(error, BackendFailed) and len(self.futures) > 1:
-            self._apart(self)
-            return
-        answers = done.result() if error is None else [copy.copy(error) for _ in self.futures]
+    def is_over(self) -> bool:
+        return all(future.done() for future in self.futures)
+
+    def succeed(self, answers: list[Any]) -> None:
         for future, answer in zip(self.futures, answers, strict=True):
             if future.done():
                 continue
-            if isinstance(answer, BaseException):
+            if isinstance(answer, StoreError):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+
+    def fail(self, error: BaseException) -> None:
+        if isinstance(error, BackendFailed) and len(self.futures) > 1:
+            self._again(self)
+        else:
+            self.succeed([copy.copy(error) for _ in self.futures])
 
 
 class _Failed:
@@ -127,15 +148,16 @@ class Worker:
         # transaction costs one change of threads, where aiosqlite's own methods take one for each statement.
         private: Any = connection
         self._connection: sqlite3.Connection = private._conn  # noqa: SLF001 - see above
-        self._hand_over: Callable[[tuple[asyncio.Future[Any], Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001 - see above
+        self._hand_over: Callable[[tuple[asyncio.Future[Any] | None, Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001 - see above
         self._timeout = timeout
         self._writes = writes
+        self.place: Place | None = None  # of its file, once it is known; it is looked at before each trip
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
-        self._waiting: list[_Call] = []
+        self._waiting: list[_Call | _Shared] = []
         self._shared: dict[Callable[..., Any], _Shared] = {}  # by their work, those who wait
-        self._travelling: Sequence[_Call] = ()
+        self._travelling: Sequence[_Call | _Shared] = ()
         self._is_busy = False  # a flush is due, or a trip under way
         self._tries = 0  # for the lock, since it was had last
         self._apart = 0  # how many of those who wait have to travel alone
@@ -149,35 +171,42 @@ class Worker:
 
         `work` runs in the connection's thread, and perhaps again after a transaction that failed. It raises before it writes.
         """
+        self.require_open()
         future: asyncio.Future[T] = self._loop.create_future()
-        if self._is_closed:
-            future.set_exception(closed())
-            return future
-        if not self._is_busy:
-            self._is_busy = True
-            self._loop.call_soon(self._flush)
-        due = self._loop.time() + self._timeout
-        if self._timer is None:
-            self._timer = self._loop.call_at(due, self._look_at_the_time)
-        self._waiting.append(_Call(work, arguments, future, due))
+        self._add(_Call(work, arguments, future, self._loop.time() + self._timeout))
         return future
 
     def share(self, work: Callable[[Session, list[A]], list[T | StoreError]], argument: A) -> asyncio.Future[T]:
         """As `call`, for work that is done once for the arguments of all calls of a transaction, and gives each its answer or error."""
+        self.require_open()
         shared, now = self._shared.get(work), self._loop.time()
         if shared is None or now > shared.open_until:
-            shared = self._shared[work] = _Shared(partial(self._make_apart, work), now + _TOGETHER)
-            self.call(work, shared.arguments).add_done_callback(shared.answer)
+            shared = self._shared[work] = self._added_shared(work, now)
         future: asyncio.Future[T] = self._loop.create_future()
-        shared.arguments.append(argument)
+        shared.arguments[0].append(argument)
         shared.futures.append(future)
         return future
 
-    def _make_apart(self, work: Callable[..., Any], shared: _Shared) -> None:
-        for argument, future in zip(shared.arguments, shared.futures, strict=True):
-            alone = _Shared(partial(self._make_apart, work), 0.0)
+    def _added_shared(self, work: Callable[..., Any], now: float) -> _Shared:
+        shared = _Shared(work, now + self._timeout, self._share_again)
+        shared.open_until = now + _TOGETHER
+        self._add(shared)
+        return shared
+
+    def _share_again(self, shared: _Shared) -> None:
+        for argument, future in zip(shared.arguments[0], shared.futures, strict=True):
+            alone = _Shared(shared.work, shared.due, self._share_again)
+            alone.arguments[0].append(argument)
             alone.futures.append(future)
-            self.call(work, [argument]).add_done_callback(alone.answer)
+            self._add(alone)
+
+    def _add(self, call: _Call | _Shared) -> None:
+        if not self._is_busy:
+            self._is_busy = True
+            self._loop.call_soon(self._flush)
+        if self._timer is None:
+            self._timer = self._loop.call_at(call.due, self._look_at_the_time)
+        self._waiting.append(call)
 
     def require_open(self) -> None:
         """Raise what a call would raise after `close`."""
@@ -198,15 +227,14 @@ class Worker:
             self._timer = None
         waiting, self._waiting = self._waiting, []
         for call in waiting:
-            if not call.future.done():
-                call.future.set_exception(closed())
+            call.fail(closed())
         await self._idle.wait()
 
     def _flush(self) -> None:
         self._shared.clear()
         count = 1 if self._apart else _MOST
         self._apart = max(0, self._apart - 1)
-        calls = [call for call in self._waiting[:count] if not call.future.done()]
+        calls = [call for call in self._waiting[:count] if not call.is_over()]
         del self._waiting[:count]
         if not calls:
             if self._waiting:
@@ -216,40 +244,45 @@ class Worker:
             return
         self._travelling = calls
         self._idle.clear()
-        done: asyncio.Future[list[Any]] = self._loop.create_future()
-        done.add_done_callback(self._arrived)
-        self._hand_over((done, partial(_trip, self._connection, self._begin, calls)))
+        self._hand_over((None, partial(self._travel, calls)))
 
-    def _arrived(self, done: asyncio.Future[list[Any]]) -> None:
+    def _travel(self, calls: Sequence[_Call | _Shared]) -> None:
+        # In the connection's thread. Told directly, and not through a future, whose callbacks would come a turn of the loop later.
+        try:
+            outcome: Any = _trip(self._connection, self.place, self._begin, calls)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
+            outcome = error
+        self._loop.call_soon_threadsafe(self._arrived, outcome)
+
+    def _arrived(self, outcome: list[Any] | BaseException) -> None:
         calls, self._travelling = self._travelling, ()
         self._idle.set()
-        error = done.exception()
-        if isinstance(error, _Busy) and not self._is_closed:
+        if isinstance(outcome, _Busy) and not self._is_closed:
             now = self._loop.time()
             for call in calls:
-                if call.due <= now and not call.future.done():
-                    call.future.set_exception(locked(self._timeout))
+                if call.due <= now:
+                    call.fail(locked(self._timeout))
             self._waiting[:0] = calls
             pause = _PAUSES[min(self._tries, len(_PAUSES) - 1)]
             self._tries += 1
             self._loop.call_later(pause * (1 + random.random()), self._flush)  # noqa: S311 - so that two don't keep step
             return
         self._tries = 0
-        if isinstance(error, _Mixed):
+        if isinstance(outcome, _Mixed):
             self._waiting[:0] = calls
             self._apart += len(calls)
-            self._loop.call_soon(self._flush)
-            return
-        outcomes = done.result() if error is None else [_Failed(closed() if isinstance(error, _Busy) else error)] * len(calls)
-        for call, outcome in zip(calls, outcomes, strict=True):
-            if call.future.done():
-                continue
-            if isinstance(outcome, _Failed):
-                call.future.set_exception(failure(outcome.error))
-            else:
-                call.future.set_result(outcome)
-        if self._on_commit is not None:
-            self._on_commit()
+        elif isinstance(outcome, BaseException):
+            for at, call in enumerate(calls):
+                told = closed() if isinstance(outcome, _Busy) else failure(outcome)
+                call.fail(told if at == 0 else copy.copy(told))  # each its own, to which the manager adds what it knows
+        else:
+            for call, answer in zip(calls, outcome, strict=True):
+                if isinstance(answer, _Failed):
+                    call.fail(answer.error)
+                else:
+                    call.succeed(answer)
+            if self._on_commit is not None:
+                self._on_commit()
         # Behind those who have just been answered: what they ask for next travels together.
         self._loop.call_soon(self._flush)
 
@@ -262,12 +295,12 @@ class Worker:
         now = self._loop.time()
         moment = _MOMENT if self._tries else 0.0
         for call in self._travelling:
-            if call.due + moment <= now and not call.future.done():
-                call.future.set_exception(late(self._timeout, maybe_applied=self._writes))
+            if call.due + moment <= now:
+                call.fail(late(self._timeout, maybe_applied=self._writes))
         for call in self._waiting:
-            if call.due <= now and not call.future.done():
-                call.future.set_exception(locked(self._timeout) if self._tries else late(self._timeout, maybe_applied=False))
-        dues = [call.due for call in (*self._travelling, *self._waiting) if not call.future.done()]
+            if call.due <= now:
+                call.fail(locked(self._timeout) if self._tries else late(self._timeout, maybe_applied=False))
+        dues = [call.due for call in (*self._travelling, *self._waiting) if not call.is_over()]
         if dues:
             self._timer = self._loop.call_at(max(min(dues), now + moment), self._look_at_the_time)
 
@@ -275,7 +308,9 @@ class Worker:
 # What follows runs in the connection's thread.
 
 
-def _trip(connection: sqlite3.Connection, begin: str, calls: Sequence[_Call]) -> list[Any]:
+def _trip(connection: sqlite3.Connection, place: Place | None, begin: str, calls: Sequence[_Call | _Shared]) -> list[Any]:
+    if place is not None:
+        place.check()
     try:
         connection.execute(begin)
         outcomes = _outcomes(Session(connection), calls)
@@ -292,7 +327,7 @@ def _trip(connection: sqlite3.Connection, begin: str, calls: Sequence[_Call]) ->
     return outcomes
 
 
-def _outcomes(session: Session, calls: Sequence[_Call]) -> list[Any]:
+def _outcomes(session: Session, calls: Sequence[_Call | _Shared]) -> list[Any]:
     outcomes: list[Any] = []
     for call in calls:
         try:
