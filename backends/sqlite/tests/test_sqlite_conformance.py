@@ -9,12 +9,15 @@ import sqlite3
 import struct
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
+from igniter_store.contract import ErrorCode
 from igniter_store_conformance import AdapterSuite, Harness
+from igniter_store_conformance.servers import Refusal
 from igniter_store_conformance.suite import LentClient
 from igniter_store_sqlite import SQLiteAdapter
 from sqlalchemy import text
@@ -96,6 +99,7 @@ class Disk:
     """Power over the place of a file: a folder that is moved away is stopped, a file that another process has locked is paused."""
 
     proxy = None
+    refusals: Mapping[str, Refusal] = MappingProxyType({"locked": Refusal(ErrorCode.STORE_TIMEOUT, retryable=True)})
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -119,6 +123,14 @@ class Disk:
         if self._locker is not None:
             await asyncio.to_thread(self._locker.communicate)
             self._locker = None
+
+    @contextlib.asynccontextmanager
+    async def refusing(self, word: str) -> AsyncGenerator[None]:
+        """Somebody else writes, and doesn't come to an end."""
+        assert word == "locked"
+        with contextlib.closing(sqlite3.connect(self._folder / "state.db", isolation_level=None, check_same_thread=False)) as connection:
+            await asyncio.to_thread(connection.execute, "BEGIN IMMEDIATE")
+            yield
 
     def _lock(self) -> None:
         command = [sys.executable, "-c", KEEPS_LOCKED, f"{self._folder}/state.db-shm"]
