@@ -128,6 +128,31 @@ async def test_a_disk_that_stands_still_ends_in_a_timeout_and_the_next_call_gets
         assert await adapter.get("late") == b"1"
 
 
+async def test_a_close_during_a_trip_that_fails_sends_nobody_again(tmp_path: Path) -> None:
+    release = threading.Event()
+
+    def breaks(session: Session) -> None:
+        release.wait()
+        session.execute("INSERT INTO no_such_table VALUES (1)")
+
+    adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
+    await adapter.open()
+    calls: list[asyncio.Future[Any]] = [
+        asyncio.create_task(adapter.increment("counter")),
+        asyncio.ensure_future(writes_of(adapter).call(breaks)),
+    ]
+    await asyncio.sleep(0.02)
+    closing = asyncio.create_task(adapter.close())
+    await asyncio.sleep(0.02)
+    release.set()
+    await closing
+
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert {answer.code for answer in answers if isinstance(answer, StoreError)} == {ErrorCode.STORE_CLOSED}
+    async with opened(f"sqlite:///{tmp_path}/state.db") as again:
+        assert await again.get("counter") is None
+
+
 async def test_more_calls_than_a_transaction_takes_are_all_done(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         told = await statements_of(adapter, reads=False)

@@ -34,7 +34,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 _PAUSES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01)  # seconds between tries for a lock; as long again at most, so that two don't keep step
-_MOMENT: Final = 0.05  # seconds
+_MOMENT: Final = 0.05  # seconds that a try for a lock is given to come back, when the time of its calls is over
 _TOGETHER: Final = 0.05  # seconds for which others may join a call that is shared, while a trip takes long
 _MOST: Final = 500  # calls in one transaction, so that those of other processes have their turn
 
@@ -194,6 +194,9 @@ class Worker:
         return shared
 
     def _share_again(self, shared: _Shared) -> None:
+        if self._is_closed:
+            shared.succeed([closed() for _ in shared.futures])
+            return
         for argument, future in zip(shared.arguments[0], shared.futures, strict=True):
             alone = _Shared(shared.work, shared.due, self._share_again)
             alone.arguments[0].append(argument)
@@ -222,13 +225,13 @@ class Worker:
     async def close(self) -> None:
         """Let what travels arrive; what waits gets `STORE_CLOSED`."""
         self._is_closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         waiting, self._waiting = self._waiting, []
         for call in waiting:
             call.fail(closed())
         await self._idle.wait()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _flush(self) -> None:
         self._shared.clear()
@@ -268,12 +271,12 @@ class Worker:
             self._loop.call_later(pause * (1 + random.random()), self._flush)  # noqa: S311 - so that two don't keep step
             return
         self._tries = 0
-        if isinstance(outcome, _Mixed):
+        if isinstance(outcome, _Mixed) and not self._is_closed:
             self._waiting[:0] = calls
             self._apart += len(calls)
         elif isinstance(outcome, BaseException):
             for at, call in enumerate(calls):
-                told = closed() if isinstance(outcome, _Busy) else failure(outcome)
+                told = closed() if isinstance(outcome, _Busy | _Mixed) else failure(outcome)
                 call.fail(told if at == 0 else copy.copy(told))  # each its own, to which the manager adds what it knows
         else:
             for call, answer in zip(calls, outcome, strict=True):
