@@ -56,6 +56,7 @@ def locked(path: Path) -> Generator[sqlite3.Connection]:
     [
         "sqlite://state.db",
         "sqlite:state.db",
+        "sqlite:///",
         "sqlite:///folder/",
         "sqlite:///a%00b",
         "sqlite:///state.db?timeout=soon",

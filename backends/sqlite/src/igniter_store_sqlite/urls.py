@@ -35,6 +35,8 @@ def parts_of(url: str) -> tuple[str | None, dict[str, str]]:
     path = unquote(place[1:])
     if "\0" in path:
         raise misconfigured("The path of the database has a NUL character in it.")
+    if place == "/":  # perhaps a variable that was empty: it must not become a database that is gone with the process
+        raise misconfigured("The path of the database is missing. In memory it is sqlite://, with two slashes.")
     if path.endswith("/"):
         raise misconfigured("The path of the database is a folder; a file is needed, such as sqlite:///state.db.")
     return None if path in {"", _MEMORY} else path, dict(parse_qsl(query, keep_blank_values=True))
