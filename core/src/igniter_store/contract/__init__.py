@@ -6,7 +6,7 @@ One capability is one abstract class in the module of its name. `adapter` has th
 from igniter_store.contract.adapter import Adapter
 from igniter_store.contract.claims import TOKEN_LIFETIME, Claims
 from igniter_store.contract.clock import Clock, ManualClock, Timer, TimerClock, system_clock
-from igniter_store.contract.counters import Counters
+from igniter_store.contract.counters import Counters, count_on
 from igniter_store.contract.errors import (
     BackendFailed,
     BackendTimeout,
@@ -70,6 +70,7 @@ __all__ = [
     "Timer",
     "TimerClock",
     "class_of",
+    "count_on",
     "escape",
     "report_callback_error",
     "store_error",

@@ -5,9 +5,33 @@ Rule: a counter is stored as its decimal text. `get` of `KeyValue` reads it, and
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
+from typing import Final
 
 from igniter_store.contract.adapter import Adapter
+from igniter_store.contract.errors import ErrorCode, store_error
+
+# Python's int() takes more: spaces, "+1", "01", "1_000".
+_DECIMAL: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
+_MIN: Final = -(2**63)
+_MAX: Final = 2**63 - 1
+
+
+def count_on(text: bytes, delta: int, *, backend: str) -> int:
+    """The number that a counter's stored text comes to with `delta`, for backends that count themselves as Redis does.
+
+    Raises:
+        BackendFailed: `STORE_INCREMENT_FAILED`: the text is no 64 bit integer as Redis spells them, or the sum is none (CTR-3, CTR-4).
+    """
+    if not _DECIMAL.fullmatch(text):
+        message = "The key holds something that is no 64 bit integer in decimal. Count under another key, or remove this one first."
+        raise store_error(ErrorCode.STORE_INCREMENT_FAILED, message, backend=backend)
+    value = int(text)
+    if _MIN <= value <= _MAX and _MIN <= value + delta <= _MAX:
+        return value + delta
+    message = "The counter would leave the range of signed 64 bit integers, so nothing was changed. Remove it to start again from 0."
+    raise store_error(ErrorCode.STORE_INCREMENT_FAILED, message, backend=backend)
 
 
 class Counters(Adapter):
