@@ -222,7 +222,7 @@ async def test_a_damaged_page_is_told_and_the_rest_goes_on(tmp_path: Path) -> No
 
 
 async def test_a_lock_that_is_held_for_long_ends_in_a_timeout_and_reads_go_on(tmp_path: Path) -> None:
-    async with opened(tmp_path / "state.db", timeout=0.3) as adapter:
+    async with opened(tmp_path / "state.db", timeout=1.5) as adapter:
         await adapter.set("key", b"value")
         with locked(tmp_path / "state.db"):
             waiting = [asyncio.create_task(adapter.set(f"other-{number}", b"value")) for number in range(3)]
@@ -250,9 +250,9 @@ async def test_opening_a_new_file_waits_for_a_lock_and_then_gives_up(tmp_path: P
     async with opened(place):
         pass
     with locked(place):
-        error = await refusal(place, timeout=0.2)
+        error = await refusal(place, timeout=1.5)
     assert error.code == ErrorCode.STORE_TIMEOUT
-    async with opened(place, timeout=0.2):
+    async with opened(place, timeout=1.5):
         pass
 
 

@@ -113,7 +113,7 @@ async def test_a_disk_that_stands_still_ends_in_a_timeout_and_the_next_call_gets
         release.wait()
         return session.execute("INSERT INTO igniter_keys (key, value) VALUES (CAST('late' AS BLOB), x'31')").rowcount
 
-    async with opened(f"sqlite:///{tmp_path}/state.db", timeout=0.2) as adapter:
+    async with opened(f"sqlite:///{tmp_path}/state.db", timeout=1.5) as adapter:
         standing = asyncio.ensure_future(writes_of(adapter).call(stands_still))
         await asyncio.sleep(0.05)
         behind = asyncio.create_task(adapter.increment("counter"))
