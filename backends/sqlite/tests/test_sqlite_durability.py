@@ -197,6 +197,19 @@ async def test_a_copy_that_cannot_be_written_says_so_and_leaves_nothing(tmp_path
     assert caught.value.code == ErrorCode.STORE_CLOSED
 
 
+@pytest.mark.parametrize("place", ["/{}/state.db", ""])
+async def test_a_copy_whose_caller_is_cancelled_leaves_nothing(tmp_path: Path, place: str) -> None:
+    async with opened(f"sqlite://{place.format(tmp_path)}") as adapter:
+        await adapter.mset([Entry(f"filling:{number}", b"x" * 1_000) for number in range(3_000)])
+        for turns in range(12):
+            copying = asyncio.create_task(adapter.backup(tmp_path / "copy.db"))
+            await asyncio.sleep(turns * 0.001)
+            copying.cancel()
+            await asyncio.wait({copying})
+        assert await adapter.get("filling:0") == b"x" * 1_000
+    assert {*names_in(tmp_path)} <= {"state.db", "copy.db"}
+
+
 async def test_a_database_in_memory_outlives_a_close(tmp_path: Path) -> None:
     async with opened("sqlite://") as adapter:
         await adapter.set("key", b"value")

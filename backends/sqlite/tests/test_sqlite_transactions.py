@@ -181,6 +181,26 @@ async def test_a_users_database_in_memory_is_shared_with_the_user(tmp_path: Path
     await engine.dispose()
 
 
+async def test_a_users_own_transaction_in_memory_is_waited_for_and_left_to_the_user() -> None:
+    engine = create_async_engine("sqlite+aiosqlite://")
+    adapter = SQLiteAdapter(engine)
+    await adapter.open()
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("CREATE TABLE songs (name)")
+    for end in ("rollback", "commit"):
+        async with engine.connect() as connection:
+            await connection.exec_driver_sql("INSERT INTO songs VALUES ('one')")
+            writing = asyncio.create_task(adapter.increment("counter"))
+            await asyncio.sleep(0.05)
+            assert not writing.done()
+            await (connection.rollback() if end == "rollback" else connection.commit())
+            assert await writing == (1 if end == "rollback" else 2)
+    async with engine.connect() as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM songs")).scalar_one() == 1
+    await adapter.close()
+    await engine.dispose()
+
+
 async def test_two_processes_that_write_all_the_time_both_get_their_turn(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/state.db"
     async with opened(url, timeout=30.0) as one, opened(url, timeout=30.0) as other:

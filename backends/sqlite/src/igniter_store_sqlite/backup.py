@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from igniter_store.contract import ErrorCode, store_error
+from sqlalchemy.exc import SQLAlchemyError
 
 from igniter_store_sqlite.errors import NAME
 
@@ -32,9 +33,13 @@ async def back_up(database: Database, path: str) -> None:
     draft = place.with_name(f"{place.name}.{secrets.token_hex(4)}.part")
     try:
         async with database.on_the_side() as worker:
-            await worker.run(partial(_copy, path=str(draft)))
+            copying = asyncio.create_task(worker.run(partial(_copy, path=str(draft))))
+            try:
+                await asyncio.shield(copying)
+            finally:
+                await asyncio.wait({copying})  # a thread can't be cancelled, and what it writes has to be removed behind it
         await asyncio.to_thread(_put_in_place, draft, place)
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, SQLAlchemyError, OSError) as error:
         message = (
             "The backup can't be written. Is its folder there, may this user write in it, and is there room? The database is as it was."
         )

@@ -32,7 +32,7 @@ class SQLiteClaims(Claims):
 
 
 def _set_nx(session: Session, key: bytes, owner: bytes, ttl: float | None) -> bool:
-    if keyspace.find(session, key) is not None:
+    if keyspace.look(session, key) is not None:
         return False
     keyspace.put(session, key, owner, keyspace.deadline(session, ttl))
     return True
@@ -53,7 +53,7 @@ def _compare_expire(session: Session, key: bytes, owner: bytes, ttl: float) -> b
 
 
 def _acquire(session: Session, key: bytes, owner: bytes, ttl: float, token_key: bytes) -> int | None:
-    if keyspace.find(session, key) is not None:
+    if keyspace.look(session, key) is not None:
         return None
     # The token first: if it can't be counted, the claim must not have been taken.
     token = add(session, token_key, 1, TOKEN_LIFETIME, start=session.now // 1000, renew=True)

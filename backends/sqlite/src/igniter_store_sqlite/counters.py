@@ -22,7 +22,7 @@ class SQLiteCounters(Counters):
         return await self._writes.call(add, key.encode(), delta, ttl)
 
 
-def add(  # noqa: PLR0913 - what INCRBY lacks
+def add(  # noqa: PLR0913 - INCRBY's, and what a fencing token needs of it
     session: Session, key: bytes, delta: int, ttl: float | None, *, start: int = 0, renew: bool = False
 ) -> int:
     """Add `delta` to the counter under `key`, a missing one counting from `start`; `ttl` only where there is none, unless `renew`."""

@@ -52,7 +52,6 @@ class Database:
         self._is_ours = is_ours
         self._connections: list[AsyncConnection] = []
         self._workers: list[Worker] = []
-        self._isolation_level: str | None = None  # that of the user's connection in memory, which is given back
         self._kept: bytes | None = None  # what was in memory when it was closed
 
     async def open(self, on_commit: Callable[[], None]) -> None:
@@ -67,8 +66,9 @@ class Database:
                     await asyncio.to_thread(_try, self._engine.url.database)
                 self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
                 if self.in_memory:
-                    self._isolation_level = await self.writes.run(partial(_prepare_memory, kept=self._kept))
-                    self._kept = None
+                    if self._kept is not None:
+                        await self.writes.run(partial(_restore, kept=self._kept))
+                        self._kept = None
                 else:
                     await self._set_up(self.writes, partial(_prepare_writing, synchronous=self._synchronous.upper()))
                     self.writes.place = Place(await self.writes.run(_path))
@@ -85,7 +85,7 @@ class Database:
         except (sqlite3.Error, SQLAlchemyError) as error:
             await self.close()
             raise failure(getattr(error, "orig", None) or error, self._engine.url.database) from error
-        except BaseException:
+        except BaseException:  # cancelled, above all: nothing may be left open
             await self.close()
             raise
 
@@ -93,9 +93,8 @@ class Database:
         """Close both connections; what waits for them gets `STORE_CLOSED`. What is in memory is kept, to be found by the next `open`."""
         for worker in self._workers:
             await worker.close()
-        if self._workers and self.in_memory:
-            leave = _contents if self._is_ours else partial(_give_back, isolation_level=self._isolation_level)
-            self._kept = await self._workers[0].run(leave)
+        if self._workers and self.in_memory and self._is_ours:
+            self._kept = await self._workers[0].run(_contents)
         self._workers.clear()
         connections, self._connections = self._connections, []
         for connection in connections:
@@ -178,19 +177,10 @@ def _prepare_reading(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA query_only = ON")
 
 
-def _prepare_memory(connection: sqlite3.Connection, kept: bytes | None) -> str | None:
-    """The isolation level that the connection had."""
-    before = connection.isolation_level
-    connection.isolation_level = None
-    if kept is not None:
-        connection.deserialize(kept)
-    return before
+def _restore(connection: sqlite3.Connection, kept: bytes) -> None:
+    connection.deserialize(kept)
 
 
 def _contents(connection: sqlite3.Connection) -> bytes | None:
     [pages] = connection.execute("PRAGMA page_count").fetchone()
     return connection.serialize() if pages else None
-
-
-def _give_back(connection: sqlite3.Connection, isolation_level: Any) -> None:
-    connection.isolation_level = isolation_level

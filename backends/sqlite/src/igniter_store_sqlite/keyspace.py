@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LIVE: Final = or_(KEYS.c.deadline.is_(None), KEYS.c.deadline > bindparam("now"))
 
 _FIND: Final = sql(select(KEYS.c.value, KEYS.c.stream, KEYS.c.deadline).where(KEYS.c.key == bindparam("key"), LIVE))
+_LOOK: Final = sql(select(KEYS.c.stream, KEYS.c.deadline).where(KEYS.c.key == bindparam("key"), LIVE))
 _DELETE: Final = sql(delete(KEYS).where(KEYS.c.key == bindparam("key")))
 _added = insert(KEYS)
 PUT: Final = sql(
@@ -35,6 +36,12 @@ PUT: Final = sql(
 def find(session: Session, key: bytes) -> tuple[bytes | None, int | None, int | None] | None:
     """Value, number of the stream and deadline of a live key; `None` when there is none."""
     found: tuple[bytes | None, int | None, int | None] | None = session.execute(_FIND, {"key": key, "now": session.now}).fetchone()
+    return found
+
+
+def look(session: Session, key: bytes) -> tuple[int | None, int | None] | None:
+    """As `find` without the value, which may be large."""
+    found: tuple[int | None, int | None] | None = session.execute(_LOOK, {"key": key, "now": session.now}).fetchone()
     return found
 
 

@@ -47,7 +47,7 @@ class SQLiteKeyValue(KeyValue):
         return await self._writes.call(_delete, {key.encode() for key in keys})
 
     async def exists(self, key: str) -> bool:
-        return await self._reads.call(keyspace.find, key.encode()) is not None
+        return await self._reads.call(keyspace.look, key.encode()) is not None
 
     async def expire(self, key: str, ttl: float) -> bool:
         return await self._writes.call(_expire, key.encode(), ttl)
@@ -89,7 +89,7 @@ def _getdel(session: Session, key: bytes) -> bytes | None:
 
 
 def _set(session: Session, key: bytes, value: bytes, ttl: float | None, only_if: Condition | None) -> bool:
-    if only_if is not None and (keyspace.find(session, key) is None) != (only_if == "absent"):
+    if only_if is not None and (keyspace.look(session, key) is None) != (only_if == "absent"):
         return False
     keyspace.put(session, key, value, keyspace.deadline(session, ttl))
     return True
@@ -98,7 +98,7 @@ def _set(session: Session, key: bytes, value: bytes, ttl: float | None, only_if:
 def _delete(session: Session, keys: set[bytes]) -> int:
     deleted = 0
     for key in keys:
-        if keyspace.find(session, key) is not None:
+        if keyspace.look(session, key) is not None:
             keyspace.remove(session, key)
             deleted += 1
     return deleted
@@ -114,10 +114,10 @@ def _persist(session: Session, key: bytes) -> bool:
 
 
 def _ttl(session: Session, key: bytes) -> float | None:
-    found = keyspace.find(session, key)
+    found = keyspace.look(session, key)
     if found is None:
         return None
-    deadline = found[2]
+    deadline = found[1]
     return math.inf if deadline is None else (deadline - session.now) / 1_000_000
 
 

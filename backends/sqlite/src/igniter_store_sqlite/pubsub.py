@@ -149,7 +149,7 @@ class Listener:
         self._subscriptions.append(subscription)
         try:
             _, last = await self._written()
-        except BaseException:
+        except BaseException:  # cancelled, above all
             # The call may have been made all the same: another one puts it right, and nobody has to wait for it.
             subscription.end()
             if subscription in self._subscriptions:
@@ -166,11 +166,16 @@ class Listener:
         if subscription not in self._subscriptions:
             return
         self._subscriptions.remove(subscription)
+        if any(other.name == subscription.name for other in self._subscriptions):
+            return
+        # Written whoever is cancelled meanwhile: else others would go on counting us.
+        written = self._written()
+        written.add_done_callback(_looked_at)
         if not self._subscriptions and self._listening is not None:
-            self._listening.cancel()
-            self._listening = None
-        if not any(other.name == subscription.name for other in self._subscriptions):
-            await self._written()
+            listening, self._listening = self._listening, None
+            listening.cancel()
+            await asyncio.wait({listening})
+        await asyncio.shield(written)
 
     async def close(self) -> None:
         """End all subscriptions."""

@@ -314,6 +314,9 @@ class Worker:
 def _trip(connection: sqlite3.Connection, place: Place | None, begin: str, calls: Sequence[_Call | _Shared]) -> list[Any]:
     if place is not None:
         place.check()
+    is_lent = connection.in_transaction  # to a user, whose database in memory it is: that transaction isn't ours to end
+    if is_lent:
+        raise _Busy
     try:
         connection.execute(begin)
         outcomes = _outcomes(Session(connection), calls)
