@@ -182,8 +182,13 @@ class TestSQLiteMemory(AdapterSuite):
         namespace = f"igniter-conformance-{secrets.token_hex(6)}:"
 
         async def run(work: Work) -> Any:
+            def committed(connection: sqlite3.Connection) -> Any:
+                answer = work(connection)
+                connection.commit()
+                return answer
+
             if adapter.is_open:
-                return await adapter._writes.run(work)
+                return await adapter._writes.run(committed)
             kept = adapter._database._kept  # time passes for what is kept for the next open, too
             with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
                 if kept is None:
