@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 from weakref import WeakValueDictionary
 
-from igniter_store.contract import Clock, ErrorCode, store_error
+from igniter_store.contract import Clock, errors
 
 from igniter_store_memory.claims import MemoryClaims
 from igniter_store_memory.counters import MemoryCounters
-from igniter_store_memory.keyspace import ClosedKeyspace, Keyspace, closed
+from igniter_store_memory.keyspace import ClosedKeyspace, Keyspace
 from igniter_store_memory.keyvalue import MemoryKeyValue
 from igniter_store_memory.pubsub import Channels, MemoryPubSub, MemorySubscription
 from igniter_store_memory.scan import MemoryScan
@@ -54,10 +54,10 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
         """`memory://` is private; `memory://name` is shared by all adapters of that name in this process. `?max_keys=` as the option."""
         name, query = _parts(url)
         if unknown:
-            raise _misconfigured(f"The memory backend has no option {min(unknown)!r}; it has clock and max_keys.")
+            raise errors.misconfigured(f"The memory backend has no option {min(unknown)!r}; it has clock and max_keys.", "memory")
         if query.keys() - {"max_keys"}:
             # Not named: what stands in a URL's query may be a secret that was pasted into the wrong place.
-            raise _misconfigured("The only option that a memory URL takes is max_keys, and this one has another.")
+            raise errors.misconfigured("The only option that a memory URL takes is max_keys, and this one has another.", "memory")
         if max_keys is None and "max_keys" in query:
             max_keys = int(query["max_keys"]) if re.fullmatch("[0-9]{1,18}", query["max_keys"]) else -1
         if not name:
@@ -67,7 +67,9 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
         if keyspace is None:
             keyspace = _named[name] = Keyspace(clock, max_keys, Channels())
         elif (clock, max_keys) not in [(None, None), (keyspace.clock, keyspace.max_keys)]:
-            raise _misconfigured(f"The memory database {name!r} is in use with another clock or max_keys; give the same ones, or none.")
+            raise errors.misconfigured(
+                f"The memory database {name!r} is in use with another clock or max_keys; give the same ones, or none.", "memory"
+            )
         adapter = cls(clock=clock, max_keys=max_keys)
         adapter.use(keyspace)
         return adapter
@@ -90,7 +92,7 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
             subscription.end()
         for answer in self._waiting:
             if not answer.done():
-                answer.set_exception(closed())
+                answer.set_exception(errors.closed("memory"))
 
     async def ping(self) -> float:
         began = time.perf_counter()
@@ -104,16 +106,14 @@ def _parts(url: str) -> tuple[str, dict[str, str]]:
     except ValueError:  # for "memory://[", with a message that shows parts of the URL
         parts = urlsplit("")
     if parts.scheme != "memory" or parts.path.strip("/") or "@" in parts.netloc or ":" in parts.netloc:
-        raise _misconfigured("A memory URL is memory:// (private) or memory://name (shared in this process), without user, port or path.")
+        raise errors.misconfigured(
+            "A memory URL is memory:// (private) or memory://name (shared in this process), without user, port or path.", "memory"
+        )
     return unquote(parts.netloc), dict(parse_qsl(parts.query, keep_blank_values=True))
 
 
 def _check_options(clock: Any, max_keys: Any) -> None:
     if clock is not None and not callable(clock):
-        raise _misconfigured("The clock has to be a function without arguments that returns seconds.")
+        raise errors.misconfigured("The clock has to be a function without arguments that returns seconds.", "memory")
     if max_keys is not None and (not isinstance(max_keys, int) or isinstance(max_keys, bool) or max_keys < 1):
-        raise _misconfigured("max_keys has to be a whole number of at least 1.")
-
-
-def _misconfigured(message: str) -> Exception:
-    return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend="memory")
+        raise errors.misconfigured("max_keys has to be a whole number of at least 1.", "memory")

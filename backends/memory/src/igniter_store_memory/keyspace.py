@@ -15,7 +15,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from cachetools import LRUCache, TTLCache
-from igniter_store.contract import Clock, ErrorCode, Timer, TimerClock, store_error
+from igniter_store.contract import Clock, ErrorCode, Timer, TimerClock, errors, store_error
 
 from igniter_store_memory.log import Log
 
@@ -209,11 +209,4 @@ class ClosedKeyspace:
     """Stands where the keyspace was once an adapter is closed, so that no operation can forget to look (LIF-2)."""
 
     def __getattr__(self, name: str) -> Any:
-        raise closed()
-
-
-def closed() -> Exception:
-    """What every operation of a closed adapter raises."""
-    return store_error(
-        ErrorCode.STORE_CLOSED, "The adapter is closed. Open it again, or stop using it before you close it.", backend="memory"
-    )
+        raise errors.closed("memory")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StreamEntry, Streams, store_error
+from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StreamEntry, Streams, errors
 from igniter_store.contract.stream_ids import FIRST, StreamId, lower_bound, parse, spell, upper_bound
 
 from igniter_store_memory.log import Group, Log, Waiter, group_missing
@@ -145,7 +145,7 @@ class MemoryStreams(Streams):
         log = self._keyspace.find_log(stream)
         low, high = lower_bound(start), upper_bound(end)
         if low is None or high is None:
-            raise _malformed(ErrorCode.STORE_STREAM_READ_FAILED)
+            raise errors.malformed_id(ErrorCode.STORE_STREAM_READ_FAILED, "memory")
         return [] if log is None else log.between(low, high, count, newest_first=newest_first)
 
     async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
@@ -166,20 +166,12 @@ class MemoryStreams(Streams):
 def _parse_all(ids: Sequence[str], code: ErrorCode) -> list[StreamId]:
     parsed = [parse(text) for text in ids]
     if None in parsed:
-        raise _malformed(code)
+        raise errors.malformed_id(code, "memory")
     return [stream_id for stream_id in parsed if stream_id is not None]
 
 
 def _position(start: str, last: StreamId) -> StreamId:
     position = last if start == "$" else parse(start)
     if position is None:
-        raise _malformed(ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED)
+        raise errors.malformed_id(ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED, "memory")
     return position
-
-
-def _malformed(code: ErrorCode) -> Exception:
-    return store_error(
-        code,
-        'A stream id is malformed, so nothing was done. Ids look like "1700000000000-0"; bounds may also be "-", "+" or begin with "(".',
-        backend="memory",
-    )

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from igniter_store.contract.commands.adapter import CommandAdapter
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from igniter_store_redis.claims import RedisClaims
 from igniter_store_redis.cluster import Cluster
 from igniter_store_redis.connecting import Connector
-from igniter_store_redis.counters import RedisCounters
 from igniter_store_redis.errors import NAME, misconfigured
-from igniter_store_redis.keyvalue import RedisKeyValue
-from igniter_store_redis.pubsub import RedisPubSub
-from igniter_store_redis.scan import RedisScan
 from igniter_store_redis.server import Server
-from igniter_store_redis.streams import RedisStreams
 from igniter_store_redis.urls import client_of
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from igniter_store_redis.commands import Commands
+    from igniter_store.contract.commands.commands import Commands
 
 _TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 5.0
@@ -33,7 +26,7 @@ _LONGEST: Final = 1e6  # seconds: more is a mistake of units
 _OPTIONS: Final = ("timeout", "connect_timeout", "connections", "sharded_pubsub")
 
 
-class RedisAdapter(RedisKeyValue, RedisCounters, RedisClaims, RedisPubSub, RedisStreams, RedisScan):
+class RedisAdapter(CommandAdapter):
     """Every capability on Redis or Valkey, 6.2 or newer: one server, whichever Sentinel names, or a cluster.
 
     Calls that are made in one turn of the event loop share one write on one connection. Subscriptions have a connection of their own, and
@@ -58,7 +51,6 @@ class RedisAdapter(RedisKeyValue, RedisCounters, RedisClaims, RedisPubSub, Redis
     """
 
     name: ClassVar[str] = NAME
-    _commands: Commands
 
     def __init__(
         self,
@@ -80,13 +72,13 @@ class RedisAdapter(RedisKeyValue, RedisCounters, RedisClaims, RedisPubSub, Redis
             raise misconfigured("connections is a number of 1 or more.")
         if type(sharded_pubsub) is not bool:
             raise misconfigured("sharded_pubsub is True or False.")
-        self._is_sharded = sharded_pubsub
         self._made: Redis | RedisCluster | None = None
-        self._changing = asyncio.Lock()
+        commands: Commands
         if isinstance(client, RedisCluster):
-            self._commands = Cluster(client, timeout, connect_timeout, connections)
+            commands = Cluster(client, timeout, connect_timeout, connections)
         else:
-            self._commands = Server(Connector(client.connection_pool.make_connection, connect_timeout), timeout, connections)
+            commands = Server(Connector(client.connection_pool.make_connection, connect_timeout), timeout, connections)
+        super().__init__(commands, sharded_pubsub=sharded_pubsub)
 
     @classmethod
     def from_url(
@@ -119,29 +111,7 @@ class RedisAdapter(RedisKeyValue, RedisCounters, RedisClaims, RedisPubSub, Redis
         adapter._made = client
         return adapter
 
-    async def open(self) -> None:
-        async with self._changing:
-            if self.is_open:
-                return
-            try:
-                await self._commands.open()
-            except BaseException:
-                await self._close_client()
-                raise
-            self.is_open = True
-
-    async def close(self) -> None:
-        async with self._changing:
-            self.is_open = False
-            await self._commands.close()
-            await self._close_client()
-
-    async def ping(self) -> float:
-        began = time.perf_counter()
-        await self._commands.ping()
-        return time.perf_counter() - began
-
-    async def _close_client(self) -> None:
+    async def _ended(self) -> None:
         """Close what redis-py has opened to find the servers; it opens it again when it is asked again."""
         if isinstance(self._made, RedisCluster):
             for nodes in ("nodes_cache", "startup_nodes"):

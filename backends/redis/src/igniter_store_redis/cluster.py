@@ -17,23 +17,23 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import START, ErrorCode, StoreError, store_error
+from igniter_store.contract.commands.commands import Commands
+from igniter_store.contract.commands.listener import SHARDED
+from igniter_store.contract.commands.troubles import Refused, Trouble, failure, word_of
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError
 
-from igniter_store_redis.commands import Commands
 from igniter_store_redis.connecting import Connector
-from igniter_store_redis.errors import NAME, UNREACHABLE, closed, failure, not_connected, not_reached, word_of
-from igniter_store_redis.listener import SHARDED
-from igniter_store_redis.multiplexer import Refused, Trouble
+from igniter_store_redis.errors import NAME, UNREACHABLE, closed, not_connected, not_reached
 from igniter_store_redis.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from igniter_store_redis.listener import Name, RedisSubscription
+    from igniter_store.contract.commands.listener import CommandSubscription, Name
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _MOST_TRIES: Final = 8
@@ -143,7 +143,7 @@ class Cluster(Commands):
         self.require_open()
         await asyncio.gather(*(self._server_of(node).ping() for _, node in self._primaries()))
 
-    async def subscribe(self, subscription: RedisSubscription) -> None:
+    async def subscribe(self, subscription: CommandSubscription) -> None:
         attempt = partial(Server.attempt_to_subscribe, subscription=subscription)
         try:
             await self._tried(subscription.name, attempt, ErrorCode.STORE_SUBSCRIBE_FAILED, writes=False)
@@ -153,7 +153,7 @@ class Cluster(Commands):
             if not await self._is_heard_elsewhere(subscription):
                 raise
 
-    async def _is_heard_elsewhere(self, subscription: RedisSubscription) -> bool:
+    async def _is_heard_elsewhere(self, subscription: CommandSubscription) -> bool:
         """Subscribe at any node: what is published at one is heard at all, though a bit later."""
         for _, node in random.sample(primaries := self._primaries(), len(primaries)):
             with contextlib.suppress(StoreError):
@@ -182,7 +182,7 @@ class Cluster(Commands):
             if not isinstance(answer, Trouble):
                 return answer
             if not await self._is_sent_on(answer, turn):
-                raise failure(answer, code, self._timeout, writes=writes) from answer
+                raise failure(answer, code, self._timeout, backend=NAME, writes=writes) from answer
         raise failed or store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from answer
 
     async def _is_sent_on(self, trouble: Trouble, turn: int) -> bool:

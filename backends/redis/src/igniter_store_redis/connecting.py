@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError, ResponseError
 
+from igniter_store_redis.errors import NAME, UNREACHABLE, not_reached
 from igniter_store_redis.link import Link
 from igniter_store_redis.multiplexer import Multiplexer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from igniter_store.contract import StoreError
 
 _UNASKED: Final = 0.2  # seconds to wait for it
 
@@ -31,8 +34,18 @@ class Connector:
     """
 
     def __init__(self, make: Callable[[], Any], timeout: float) -> None:
+        self.backend: Final = NAME
+        self.unreachable: Final = UNREACHABLE
         self._make: Final = make
         self._timeout: Final = timeout
+
+    def not_reached(self, error: Exception) -> StoreError:
+        """The error for what redis-py raised while it connected."""
+        return not_reached(error)
+
+    async def connect(self, patience: float) -> Multiplexer:
+        """A connection for one who waits; see `multiplexed`."""
+        return await self.multiplexed(patience, _nobody)
 
     async def multiplexed(self, patience: float, on_lost: Callable[[Multiplexer], None]) -> Multiplexer:
         """A connection for commands, whose answers may take `patience` seconds; see `Multiplexer`."""
@@ -94,3 +107,8 @@ class Connector:
         finally:
             await asyncio.shield(connection.disconnect(nowait=True))
         return words[1:].decode("utf-8", "replace").strip() if words.startswith(b"-") else ""
+
+
+def _nobody(lost: Multiplexer) -> None:
+    """Whoever waits sees it."""
+    del lost

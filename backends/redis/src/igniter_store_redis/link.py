@@ -6,8 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import Reader
+from igniter_store.contract.commands.troubles import Refused
 
-from igniter_store_redis.multiplexer import Refused, pack_command
+from igniter_store_redis.multiplexer import pack_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable

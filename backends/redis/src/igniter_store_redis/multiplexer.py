@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
 from hiredis import Reader
+from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,34 +34,6 @@ _NOTHING: Final = object()
 
 _untyped: Any = hiredis  # of pack_command it says half
 pack_command: Final[Callable[[tuple[Any, ...]], bytes]] = _untyped.pack_command
-
-
-class Trouble(Exception):  # noqa: N818 - an answer, not yet an error
-    """What a caller gets instead of an answer."""
-
-
-class Refused(Trouble):
-    """The server's refusal, with its words."""
-
-
-class Lost(Trouble):
-    """The connection was lost.
-
-    Attributes:
-        is_sent: whether the command had left, so that the server may have done it.
-    """
-
-    def __init__(self, *, is_sent: bool) -> None:
-        super().__init__("the connection was lost")
-        self.is_sent: Final = is_sent
-
-
-class Late(Trouble):
-    """No answer came in time; the server may have done it."""
-
-
-class Shut(Trouble):
-    """The connection was closed by its owner."""
 
 
 class Multiplexer(asyncio.Protocol):

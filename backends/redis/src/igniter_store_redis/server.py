@@ -11,19 +11,20 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import ErrorCode, StoreError
+from igniter_store.contract.commands.commands import Commands
+from igniter_store.contract.commands.listener import Listener
+from igniter_store.contract.commands.troubles import Lost, Refused, Shut, Trouble, failure, word_of
+from igniter_store.contract.commands.waiting import Waiters
 
-from igniter_store_redis.commands import Commands
-from igniter_store_redis.errors import closed, failure, not_connected, word_of
+from igniter_store_redis.errors import NAME, closed, not_connected
 from igniter_store_redis.line import Line
-from igniter_store_redis.listener import Listener
-from igniter_store_redis.multiplexer import Lost, Refused, Shut, Trouble
-from igniter_store_redis.waiting import Waiters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from igniter_store.contract.commands.listener import CommandSubscription
+
     from igniter_store_redis.connecting import Connector
-    from igniter_store_redis.listener import RedisSubscription
     from igniter_store_redis.multiplexer import Multiplexer
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
@@ -103,7 +104,7 @@ class Server(Commands):
         if isinstance(answer, Trouble):
             answer = await self._after(answer, words, multiplexer, writes=False)
             if isinstance(answer, Trouble):
-                raise failure(answer, code, self.timeout, writes=False) from answer
+                raise failure(answer, code, self.timeout, backend=NAME, writes=False) from answer
         return answer
 
     async def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
@@ -114,13 +115,13 @@ class Server(Commands):
         if isinstance(answer, Trouble):
             answer = await self._after(answer, words, multiplexer, writes=True)
             if isinstance(answer, Trouble):
-                raise failure(answer, code, self.timeout, writes=True) from answer
+                raise failure(answer, code, self.timeout, backend=NAME, writes=True) from answer
         return answer
 
     async def wait(self, *words: Any) -> Any:
         answer = await self.attempt_to_wait(words)
         if isinstance(answer, Trouble):
-            raise failure(answer, _FAILED, self.timeout, writes=True) from answer
+            raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True) from answer
         return answer
 
     async def attempt(self, words: tuple[Any, ...], *, writes: bool, is_asking: bool = False) -> Any:
@@ -144,16 +145,16 @@ class Server(Commands):
         answer = await self._waiters.ask(words, is_asking=is_asking)
         return answer if self._is_open else Shut()
 
-    async def attempt_to_subscribe(self, subscription: RedisSubscription, *, is_asking: bool = False) -> Trouble | None:
+    async def attempt_to_subscribe(self, subscription: CommandSubscription, *, is_asking: bool = False) -> Trouble | None:
         """As `attempt`, for a subscription."""
         del is_asking  # no node answers so
         return await self.listener.add(subscription)
 
-    async def subscribe(self, subscription: RedisSubscription) -> None:
+    async def subscribe(self, subscription: CommandSubscription) -> None:
         self.require_open()
         trouble = await self.listener.add(subscription)
         if trouble is not None:
-            raise failure(trouble, ErrorCode.STORE_SUBSCRIBE_FAILED, self.timeout, writes=False) from trouble
+            raise failure(trouble, ErrorCode.STORE_SUBSCRIBE_FAILED, self.timeout, backend=NAME, writes=False) from trouble
 
     def together(self, keys: Sequence[str | bytes]) -> list[range]:
         return [range(len(keys))] if keys else []

@@ -6,11 +6,17 @@ Rule: an error of SQLite has rolled back the transaction that it came from, so n
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from typing import Final
 
-from igniter_store.contract import ErrorCode, StoreError, store_error
+from igniter_store.contract import ErrorCode, StoreError, errors, store_error
 
 NAME: Final = "sqlite"
+
+closed = partial(errors.closed, NAME)
+not_connected = partial(errors.not_connected, NAME)
+misconfigured = partial(errors.misconfigured, backend=NAME)
+malformed_id = partial(errors.malformed_id, backend=NAME)
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _GONE: Final = ErrorCode.STORE_CONNECTION_FAILED
@@ -56,29 +62,9 @@ _CODES: Final = {
 }
 
 
-def closed() -> StoreError:
-    """What every operation of a closed adapter raises."""
-    return store_error(ErrorCode.STORE_CLOSED, "The adapter is closed. Open it again, or stop using it before you close it.", backend=NAME)
-
-
-def not_connected() -> StoreError:
-    """What every operation raises before `open`."""
-    return store_error(ErrorCode.STORE_NOT_CONNECTED, "The adapter isn't open yet. Await open() first.", backend=NAME)
-
-
-def misconfigured(message: str) -> StoreError:
-    """A URL, an option or a file that can't be used."""
-    return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=NAME)
-
-
 def other_kind(code: ErrorCode = _FAILED) -> StoreError:
     """A key that holds something else than what was asked for."""
     return store_error(code, "The key holds another kind of value. Use another key, or delete this one.", backend=NAME)
-
-
-def malformed_id(code: ErrorCode) -> StoreError:
-    """An id or a bound of a stream that is none."""
-    return store_error(code, 'An id is malformed, so nothing was done. Ids look like "1700000000000-0".', backend=NAME)
 
 
 def group_missing() -> StoreError:

@@ -316,6 +316,28 @@ def store_error(  # noqa: PLR0913 - the arguments of StoreError
     )
 
 
+def closed(backend: str) -> StoreError:
+    """What every operation of a closed adapter raises."""
+    message = "The adapter is closed. Open it again, or stop using it before you close it."
+    return store_error(ErrorCode.STORE_CLOSED, message, backend=backend)
+
+
+def not_connected(backend: str) -> StoreError:
+    """What every operation raises before `open`."""
+    return store_error(ErrorCode.STORE_NOT_CONNECTED, "The adapter isn't open yet. Await open() first.", backend=backend)
+
+
+def misconfigured(message: str, backend: str) -> StoreError:
+    """A URL, an option or a file that can't be used."""
+    return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
+
+
+def malformed_id(code: ErrorCode, backend: str) -> StoreError:
+    """An id or a bound of a stream that is none."""
+    message = 'An id is malformed, so nothing was done. Ids look like "1700000000000-0"; bounds may also be "-", "+" or begin with "(".'
+    return store_error(code, message, backend=backend)
+
+
 def _rebuild(owner: type[StoreError], data: dict[str, Any]) -> StoreError:
     return owner(
         ErrorCode(data["code"]),

@@ -16,16 +16,14 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from igniter_store.contract import GapCallback, MessageCallback, StoreError, Subscription, report_callback_error
-
-from igniter_store_redis.errors import UNREACHABLE, closed, not_connected, not_reached, word_of
-from igniter_store_redis.multiplexer import Late, Lost, Refused, Shut, Trouble
+from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, word_of
+from igniter_store.contract.errors import StoreError, closed, not_connected
+from igniter_store.contract.pubsub import GapCallback, MessageCallback, Subscription, report_callback_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from igniter_store_redis.connecting import Connector
-    from igniter_store_redis.link import Link
+    from igniter_store.contract.commands.connections import Connector, Link
 
 _FIRST_PAUSE: Final = 0.02  # seconds between attempts to get a connection back; each twice the one before
 _LONGEST_PAUSE: Final = 1.0
@@ -43,7 +41,7 @@ Name: TypeAlias = tuple[bytes, str]
 """The command that subscribes, and a channel or a pattern."""
 
 
-class RedisSubscription(Subscription):
+class CommandSubscription(Subscription):
     """One callback on one channel or pattern.
 
     Attributes:
@@ -104,7 +102,7 @@ class Listener:
         self._connector: Final = connector
         self._timeout: Final = timeout
         self._on_astray: Final = on_astray
-        self._table: dict[Name, list[RedisSubscription]] = {}
+        self._table: dict[Name, list[CommandSubscription]] = {}
         self._changing = asyncio.Lock()  # one change of the table at a time, its confirmation included (PUB-1)
         self._keeping: asyncio.Task[None] | None = None
         self._is_open = False
@@ -138,25 +136,25 @@ class Listener:
         self._is_open, self._was_closed = False, True
         if self._keeping is not None:
             self._keeping.cancel()
-        self._lose(Shut(), closed)
+        self._lose(Shut(), partial(closed, self._connector.backend))
 
     @property
     def is_idle(self) -> bool:
         """True when no connection is open or about to be."""
         return self._keeping is None or self._keeping.done()
 
-    async def add(self, subscription: RedisSubscription) -> Trouble | None:
+    async def add(self, subscription: CommandSubscription) -> Trouble | None:
         """Subscribe, and return once the server has confirmed it, or with what it says instead.
 
         Raises:
             StoreError: when the server can't be reached, or nobody is let in.
         """
         if not self._is_open:
-            raise closed() if self._was_closed else not_connected()
+            raise closed(self._connector.backend) if self._was_closed else not_connected(self._connector.backend)
         try:
             async with asyncio.timeout(self._timeout), self._changing:
                 if not self._is_open:
-                    raise closed()
+                    raise closed(self._connector.backend)
                 self._table.setdefault(subscription.name, []).append(subscription)
                 subscription.listener = self
                 trouble: Trouble | None = None
@@ -167,14 +165,14 @@ class Listener:
                     if not subscription.is_confirmed and self._forget(subscription):
                         self._end_unwanted(subscription.name)
                 if isinstance(trouble, Shut):
-                    raise closed()
+                    raise closed(self._connector.backend)
                 return trouble
         except StoreError:  # some are TimeoutErrors, too
             raise
         except TimeoutError:
             return Late()
 
-    async def remove(self, subscription: RedisSubscription) -> None:
+    async def remove(self, subscription: CommandSubscription) -> None:
         """Cancel a subscription, and return once the server knows, if it was the last of its name."""
         if not self._forget(subscription):
             return
@@ -193,7 +191,7 @@ class Listener:
         """True when the server doesn't tell us of something that somebody listens to, though there is a connection."""
         return self._link is not None and any(name not in self._confirmed for name in self.names)
 
-    def give_up(self, name: Name) -> list[RedisSubscription]:
+    def give_up(self, name: Name) -> list[CommandSubscription]:
         """The subscriptions of this name, for another listener."""
         leaving = [subscription for subscription in self._table.get(name, ()) if subscription.is_confirmed]
         for subscription in leaving:
@@ -201,7 +199,7 @@ class Listener:
         self._end_unwanted(name)
         return leaving
 
-    def adopt(self, name: Name, subscriptions: Iterable[RedisSubscription]) -> None:
+    def adopt(self, name: Name, subscriptions: Iterable[CommandSubscription]) -> None:
         """Listen for subscriptions of another listener, and tell them of the gap once they hear."""
         for subscription in subscriptions:
             self._table.setdefault(name, []).append(subscription)
@@ -218,7 +216,7 @@ class Listener:
             asked = {command.name for command in self._commands if command.verb in _ENDS}
             self._ask_again(self._link, [name for name in self.names if name not in self._confirmed and name not in asked])
 
-    def _forget(self, subscription: RedisSubscription) -> bool:
+    def _forget(self, subscription: CommandSubscription) -> bool:
         # Says whether it was the last of its name.
         subscriptions = self._table.get(subscription.name, [])
         if subscription not in subscriptions:
@@ -240,7 +238,7 @@ class Listener:
         # What a cancelled call has sent is still under way where a command waits: it may be an unsubscribing from this very name.
         while name not in self._confirmed or self._commands:
             if not self._is_open:  # closed in the moment after a connection had come
-                raise closed()
+                raise closed(self._connector.backend)
             if self._link is None:
                 arrival: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
                 self._arrivals.append(arrival)
@@ -288,9 +286,9 @@ class Listener:
             pause = min(_LONGEST_PAUSE, 2 * pause or _FIRST_PAUSE)
             try:
                 link = await self._connector.link(self._handle)
-            except UNREACHABLE as error:
+            except self._connector.unreachable as error:
                 self.is_failing = True
-                self._lose(Lost(is_sent=False), partial(not_reached, error))
+                self._lose(Lost(is_sent=False), partial(self._connector.not_reached, error))
                 if self._on_astray is not None:
                     self._on_astray()
             else:

@@ -6,12 +6,13 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from igniter_store.contract import Condition, Entry, KeyValue, StoreError
+from igniter_store.contract.errors import StoreError
+from igniter_store.contract.keyvalue import Condition, Entry, KeyValue
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from igniter_store_redis.commands import Commands
+    from igniter_store.contract.commands.commands import Commands
 
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ def milliseconds(seconds: float) -> int:
     return max(1, math.ceil(seconds * 1000))
 
 
-class RedisKeyValue(KeyValue):
+class CommandKeyValue(KeyValue):
     """`KeyValue` on commands."""
 
     _commands: Commands

@@ -8,24 +8,24 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract import START, ErrorCode, Scan, ScanPage, escape, store_error
-
-from igniter_store_redis.errors import NAME
-from igniter_store_redis.keyvalue import all_of
+from igniter_store.contract.commands.keyvalue import all_of
+from igniter_store.contract.errors import ErrorCode, store_error
+from igniter_store.contract.patterns import escape
+from igniter_store.contract.scan import START, Scan, ScanPage
 
 if TYPE_CHECKING:
-    from igniter_store_redis.commands import Commands
+    from igniter_store.contract.commands.commands import Commands
 
 _STEP: Final = 1000  # keys that delete_prefix looks at in one trip
 
 
-class RedisScan(Scan):
+class CommandScan(Scan):
     """`Scan` on commands."""
 
     _commands: Commands
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        following, keys = await self._commands.scan(_opened(cursor), pattern, count, ErrorCode.STORE_SCAN_FAILED)
+        following, keys = await self._commands.scan(_opened(cursor, self.name), pattern, count, ErrorCode.STORE_SCAN_FAILED)
         # Keys of others may be no UTF-8; they must not spoil the page.
         return ScanPage(_sealed(following), [key.decode("utf-8", "surrogateescape") for key in keys])
 
@@ -45,9 +45,9 @@ def _sealed(cursor: str) -> str:
     return cursor if cursor == START else f"{cursor}-{zlib.crc32(cursor.encode()):08x}"
 
 
-def _opened(cursor: str) -> str:
+def _opened(cursor: str, backend: str) -> str:
     own = cursor if cursor == START else cursor.rpartition("-")[0]
     if _sealed(own) != cursor:
         message = 'No scan gives such a cursor. Go on with the cursor of the page before, or begin again with "0".'
-        raise store_error(ErrorCode.STORE_SCAN_FAILED, message, backend=NAME)
+        raise store_error(ErrorCode.STORE_SCAN_FAILED, message, backend=backend)
     return own

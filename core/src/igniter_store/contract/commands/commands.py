@@ -13,12 +13,12 @@ from hashlib import sha1
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from igniter_store.contract import ErrorCode, StoreError
+from igniter_store.contract.errors import ErrorCode, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from igniter_store_redis.listener import RedisSubscription
+    from igniter_store.contract.commands.listener import CommandSubscription
 
 _Send: TypeAlias = Callable[..., Awaitable[Any]]
 UNKNOWN: Final = object()
@@ -91,7 +91,7 @@ class Commands(ABC):
         """A page of the keys that match, and the cursor of the next one."""
 
     @abstractmethod
-    async def subscribe(self, subscription: RedisSubscription) -> None:
+    async def subscribe(self, subscription: CommandSubscription) -> None:
         """Listen for it, from when this returns."""
 
     @abstractmethod
@@ -121,5 +121,5 @@ async def _script(send: _Send, name: str, keys: Sequence[str], arguments: Sequen
 @cache
 def script(name: str) -> tuple[str, str]:
     """The text of a script, and the digest by which the server knows it."""
-    text = (resources.files("igniter_store_redis") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
+    text = (resources.files("igniter_store.contract.commands") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()

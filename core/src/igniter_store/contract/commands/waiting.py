@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store_redis.errors import UNREACHABLE, closed, not_reached
-from igniter_store_redis.multiplexer import Refused
+from igniter_store.contract.commands.troubles import Refused
+from igniter_store.contract.errors import closed
 
 if TYPE_CHECKING:
-    from igniter_store_redis.connecting import Connector
-    from igniter_store_redis.multiplexer import Multiplexer
+    from igniter_store.contract.commands.connections import Connection, Connector
 
 LONGEST_WAIT: Final = 0.5
 """Seconds that a command may wait at the server at most; whoever wants to wait longer asks again."""
@@ -33,8 +32,8 @@ class Waiters:
     def __init__(self, connector: Connector, timeout: float) -> None:
         self._connector: Final = connector
         self._timeout: Final = timeout
-        self._idle: list[Multiplexer] = []
-        self._busy: set[Multiplexer] = set()
+        self._idle: list[Connection] = []
+        self._busy: set[Connection] = set()
         self._is_open = False
         self._connecting: set[asyncio.Task[Any]] = set()
 
@@ -44,8 +43,8 @@ class Waiters:
 
     def retire(self) -> None:
         """Keep no connection that nobody waits on."""
-        for multiplexer in self._idle:
-            multiplexer.shut()
+        for connection in self._idle:
+            connection.shut()
         self._idle.clear()
 
     @property
@@ -56,8 +55,8 @@ class Waiters:
     async def close(self) -> None:
         """Close all connections; those who wait get `STORE_CLOSED`."""
         self._is_open = False
-        for multiplexer in [*self._idle, *self._busy]:
-            multiplexer.shut()
+        for connection in [*self._idle, *self._busy]:
+            connection.shut()
         self._idle.clear()
         for task in self._connecting:
             task.cancel()
@@ -65,54 +64,50 @@ class Waiters:
 
     async def ask(self, words: tuple[Any, ...], *, is_asking: bool) -> Any:
         """The answer to a command that waits at the server for `LONGEST_WAIT` at most, or what came instead of it; see `Server.attempt`."""
-        multiplexer = await self._taken()
-        self._busy.add(multiplexer)
+        connection = await self._taken()
+        self._busy.add(connection)
         try:
             if is_asking:
-                multiplexer.ask(("ASKING",))
-            answer = await multiplexer.ask(words)
+                connection.ask(("ASKING",))
+            answer = await connection.ask(words)
         except BaseException:
-            multiplexer.shut()
+            connection.shut()
             raise
         finally:
-            self._busy.discard(multiplexer)
+            self._busy.discard(connection)
         is_welcome = not isinstance(answer, Refused)  # a server that refused may have become a replica
-        if is_welcome and multiplexer.is_live and self._is_open and len(self._idle) < _MOST_IDLE:
-            self._idle.append(multiplexer)
+        if is_welcome and connection.is_live and self._is_open and len(self._idle) < _MOST_IDLE:
+            self._idle.append(connection)
         else:
-            multiplexer.shut()
+            connection.shut()
         return answer
 
-    async def _taken(self) -> Multiplexer:
+    async def _taken(self) -> Connection:
         while self._idle:
-            multiplexer = self._idle.pop()
-            if multiplexer.is_live:
-                return multiplexer
-        connecting = asyncio.create_task(self._connector.multiplexed(LONGEST_WAIT + self._timeout, _nothing))
+            connection = self._idle.pop()
+            if connection.is_live:
+                return connection
+        connecting = asyncio.create_task(self._connector.connect(LONGEST_WAIT + self._timeout))
         self._connecting.add(connecting)
         try:
-            multiplexer = await asyncio.shield(connecting)
+            connection = await asyncio.shield(connecting)
         except asyncio.CancelledError:
             if connecting.cancelled():  # by `close`, not by our caller
-                raise closed() from None
+                raise closed(self._connector.backend) from None
             connecting.add_done_callback(_unwanted)
             connecting.cancel()
             raise
-        except UNREACHABLE as error:
-            raise not_reached(error) from error
+        except self._connector.unreachable as error:
+            raise self._connector.not_reached(error) from error
         finally:
             connecting.add_done_callback(self._connecting.discard)
         if not self._is_open:
-            multiplexer.shut()
-            raise closed()
-        return multiplexer
+            connection.shut()
+            raise closed(self._connector.backend)
+        return connection
 
 
-def _nothing(_: Multiplexer) -> None:
-    pass
-
-
-def _unwanted(connecting: asyncio.Task[Multiplexer]) -> None:
+def _unwanted(connecting: asyncio.Task[Connection]) -> None:
     # It may have been through before it could be cancelled.
     if not connecting.cancelled() and connecting.exception() is None:
         connecting.result().shut()

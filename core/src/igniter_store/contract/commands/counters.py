@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from igniter_store.contract import Counters, ErrorCode, StoreError, store_error
-
-from igniter_store_redis.errors import NAME
-from igniter_store_redis.keyvalue import milliseconds
+from igniter_store.contract.commands.keyvalue import milliseconds
+from igniter_store.contract.counters import Counters
+from igniter_store.contract.errors import ErrorCode, StoreError, store_error
 
 if TYPE_CHECKING:
-    from igniter_store_redis.commands import Commands
+    from igniter_store.contract.commands.commands import Commands
 
 
-class RedisCounters(Counters):
+class CommandCounters(Counters):
     """`Counters` on commands."""
 
     _commands: Commands
@@ -27,5 +26,5 @@ class RedisCounters(Counters):
         except StoreError as error:
             if error.details.get("word") == "WRONGTYPE":
                 message = "The key holds something that is no integer. Count under another key, or delete this one first."
-                raise store_error(code, message, backend=NAME) from error
+                raise store_error(code, message, backend=self.name) from error
             raise

@@ -9,21 +9,20 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StoreError, StreamEntry, Streams
+from igniter_store.contract.commands.waiting import LONGEST_WAIT
+from igniter_store.contract.errors import ErrorCode, StoreError, malformed_id
 from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
-
-from igniter_store_redis.errors import malformed_id
-from igniter_store_redis.waiting import LONGEST_WAIT
+from igniter_store.contract.streams import GroupInfo, PendingEntry, StreamEntry, Streams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from igniter_store_redis.commands import Commands
+    from igniter_store.contract.commands.commands import Commands
 
 _PAGE: Final = 500  # pending entries in one trip
 
 
-class RedisStreams(Streams):
+class CommandStreams(Streams):
     """`Streams` on commands."""
 
     _commands: Commands
@@ -40,21 +39,21 @@ class RedisStreams(Streams):
         return int(await self._commands.tell("XTRIM", stream, "MAXLEN", _sign(approximate=approximate), max_len))
 
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
-        _check(ids, ErrorCode.STORE_OPERATION_FAILED)
+        self._check(ids, ErrorCode.STORE_OPERATION_FAILED)
         return int(await self._commands.tell("XDEL", stream, *ids)) if ids else await self._none_of(stream)
 
     async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
-        _check_bounds(start, end)
+        self._check_bounds(start, end)
         return _entries(await self._commands.ask("XRANGE", stream, start, end, *_count(count), code=ErrorCode.STORE_STREAM_READ_FAILED))
 
     async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
-        _check_bounds(start, end)
+        self._check_bounds(start, end)
         return _entries(await self._commands.ask("XREVRANGE", stream, end, start, *_count(count), code=ErrorCode.STORE_STREAM_READ_FAILED))
 
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
         code = ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED
         if start != "$":
-            _check([start], code)
+            self._check([start], code)
         try:
             await self._commands.tell("XGROUP", "CREATE", stream, group, start, "MKSTREAM", code=code)
         except StoreError as error:
@@ -88,7 +87,7 @@ class RedisStreams(Streams):
         return sorted(groups, key=lambda group: group.name)
 
     async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
-        _check(ids, ErrorCode.STORE_STREAM_ACK_FAILED)
+        self._check(ids, ErrorCode.STORE_STREAM_ACK_FAILED)
         return int(await self._commands.tell("XACK", stream, group, *ids)) if ids else await self._none_of(stream)
 
     async def xpending(
@@ -123,6 +122,14 @@ class RedisStreams(Streams):
             if not last or len(claimed) == count:
                 return claimed
             start = f"({last.decode()}"
+
+    def _check(self, ids: Sequence[str], code: ErrorCode) -> None:
+        if None in map(parse, ids):
+            raise malformed_id(code, self.name)
+
+    def _check_bounds(self, start: str, end: str) -> None:
+        if lower_bound(start) is None or upper_bound(end) is None:
+            raise malformed_id(ErrorCode.STORE_STREAM_READ_FAILED, self.name)
 
     async def _none_of(self, stream: str) -> int:
         # The server takes no empty list of ids. A key that holds no stream is an error all the same.
@@ -160,16 +167,6 @@ def _sign(*, approximate: bool) -> str:
 
 def _count(count: int | None) -> list[Any]:
     return [] if count is None else ["COUNT", count]
-
-
-def _check(ids: Sequence[str], code: ErrorCode) -> None:
-    if None in map(parse, ids):
-        raise malformed_id(code)
-
-
-def _check_bounds(start: str, end: str) -> None:
-    if lower_bound(start) is None or upper_bound(end) is None:
-        raise malformed_id(ErrorCode.STORE_STREAM_READ_FAILED)
 
 
 def _text(data: bytes) -> str:

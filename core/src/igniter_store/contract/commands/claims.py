@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from igniter_store.contract import TOKEN_LIFETIME, Claims
-
-from igniter_store_redis.commands import UNKNOWN
-from igniter_store_redis.keyvalue import milliseconds
+from igniter_store.contract.claims import TOKEN_LIFETIME, Claims
+from igniter_store.contract.commands.commands import UNKNOWN
+from igniter_store.contract.commands.keyvalue import milliseconds
 
 if TYPE_CHECKING:
-    from igniter_store_redis.commands import Commands
+    from igniter_store.contract.commands.commands import Commands
 
 
-class RedisClaims(Claims):
+class CommandClaims(Claims):
     """`Claims` on commands."""
 
     _commands: Commands

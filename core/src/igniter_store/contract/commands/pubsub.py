@@ -3,58 +3,56 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, PubSub, StoreError, Subscription, store_error
-
-from igniter_store_redis.errors import NAME
-from igniter_store_redis.listener import PATTERN, PLAIN, SHARDED, Name, RedisSubscription
+from igniter_store.contract.commands.listener import PATTERN, PLAIN, SHARDED, CommandSubscription, Name
+from igniter_store.contract.errors import ErrorCode, StoreError, store_error
+from igniter_store.contract.pubsub import GapCallback, MessageCallback, PubSub, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from igniter_store_redis.commands import Commands
+    from igniter_store.contract.commands.commands import Commands
 
 _NO_PATTERNS: Final = "Sharded channels know no patterns. Subscribe to the channels one by one, or make the adapter without sharded_pubsub."
 _NOT_SHARDED: Final = "The server knows no sharded channels. Take Redis 7 or Valkey, or make the adapter without sharded_pubsub."
 
 
-class RedisPubSub(PubSub):
+class CommandPubSub(PubSub):
     """`PubSub` on commands and the subscriptions behind them."""
 
-    name: ClassVar[str] = NAME
     _commands: Commands
     _is_sharded: bool
 
     async def publish(self, channel: str, payload: bytes) -> int:
         if not self._is_sharded:
             return int(await self._commands.tell("PUBLISH", channel, payload, code=ErrorCode.STORE_PUBLISH_FAILED))
-        with _old_servers():
+        with _old_servers(self.name):
             return int(await self._commands.tell("SPUBLISH", channel, payload, code=ErrorCode.STORE_PUBLISH_FAILED))
 
     async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
         if not self._is_sharded:
             return await self._subscribed((PLAIN, channel), callback, on_gap)
-        with _old_servers():
+        with _old_servers(self.name):
             return await self._subscribed((SHARDED, channel), callback, on_gap)
 
     async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
         self._commands.require_open()
         if self._is_sharded:
-            raise store_error(ErrorCode.STORE_CAPABILITY_UNSUPPORTED, _NO_PATTERNS, backend=NAME)
+            raise store_error(ErrorCode.STORE_CAPABILITY_UNSUPPORTED, _NO_PATTERNS, backend=self.name)
         return await self._subscribed((PATTERN, pattern), callback, on_gap)
 
     async def _subscribed(self, name: Name, callback: MessageCallback, on_gap: GapCallback | None) -> Subscription:
-        subscription = RedisSubscription(name, callback, on_gap)
+        subscription = CommandSubscription(name, callback, on_gap)
         await self._commands.subscribe(subscription)
         return subscription
 
 
 @contextlib.contextmanager
-def _old_servers() -> Generator[None]:
+def _old_servers(backend: str) -> Generator[None]:
     try:
         yield
     except StoreError as error:
         if error.details.get("word") != "ERR":
             raise
-        raise store_error(ErrorCode.STORE_CAPABILITY_UNSUPPORTED, _NOT_SHARDED, backend=NAME) from error
+        raise store_error(ErrorCode.STORE_CAPABILITY_UNSUPPORTED, _NOT_SHARDED, backend=backend) from error

@@ -1,0 +1,72 @@
+"""What a client of a server has to give, so that commands can wait and messages be heard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from igniter_store.contract.errors import StoreError
+
+
+class Connection(Protocol):
+    """A connection that one caller has for a while.
+
+    Attributes:
+        is_live: False once it is gone.
+    """
+
+    is_live: bool
+
+    def ask(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """The future answer to a command, or a `Trouble`; never an exception."""
+        ...
+
+    def shut(self) -> None:
+        """Close it; whoever waits for an answer gets `Shut`."""
+        ...
+
+
+class Link(Protocol):
+    """A connection that hears messages."""
+
+    @property
+    def lost(self) -> asyncio.Future[None]:
+        """Done when it is gone."""
+        ...
+
+    def send(self, *words: Any) -> None:
+        """Send a command; its answer comes as messages do, in the order of the commands."""
+        ...
+
+    def end(self) -> None:
+        """Close it."""
+        ...
+
+
+class Connector(Protocol):
+    """Makes connections to one server, or wherever it leads."""
+
+    @property
+    def backend(self) -> str:
+        """The backend's name."""
+        ...
+
+    @property
+    def unreachable(self) -> tuple[type[Exception], ...]:
+        """What it raises when it can't connect."""
+        ...
+
+    def not_reached(self, error: Exception) -> StoreError:
+        """The error for one of those."""
+        ...
+
+    async def connect(self, patience: float) -> Connection:
+        """A connection for commands, whose answers may take `patience` seconds."""
+        ...
+
+    async def link(self, handle: Callable[[Any], None]) -> Link:
+        """A connection for messages; `handle` gets what comes on it, as RESP 2 has it, and a `Refused` for a command that was refused."""
+        ...

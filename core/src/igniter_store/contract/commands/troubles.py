@@ -1,0 +1,116 @@
+"""From what goes wrong with a command to `StoreError`s: one table of the server's words.
+
+Rule: of what the server says only its first word is read; the rest of the text differs from version to version.
+Rule: whoever connects gives answers, or a `Trouble` in their place; what becomes of that is decided behind it, once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from igniter_store.contract.errors import ErrorCode, StoreError, closed, store_error
+
+# The server's word: the code, whether the same call may succeed later, and what to do.
+_WORDS: Final = {
+    "NOAUTH": (ErrorCode.STORE_CONNECTION_FAILED, False, "The server wants a user or a password, and the URL has none that it takes."),
+    "WRONGPASS": (ErrorCode.STORE_CONNECTION_FAILED, False, "The server knows no such user and password. Correct those of the URL."),
+    "NOPERM": (ErrorCode.STORE_OPERATION_FAILED, False, "The server's access rules keep this user from the command or the key."),
+    "OOM": (ErrorCode.STORE_OPERATION_FAILED, True, "The server has no memory left. Give it more, or let keys expire."),
+    "MISCONF": (ErrorCode.STORE_OPERATION_FAILED, True, "The server can't save to its disk and takes no writes. Look at its log."),
+    "READONLY": (ErrorCode.STORE_CONNECTION_FAILED, True, "The server is a replica, perhaps since a failover. Try again."),
+    "LOADING": (ErrorCode.STORE_CONNECTION_FAILED, True, "The server is still loading its data. Try again."),
+    "MASTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The replica has lost its primary. Try again."),
+    "NOREPLICAS": (ErrorCode.STORE_OPERATION_FAILED, True, "Too few replicas are there for the server to take writes. Try again."),
+    "CLUSTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The cluster isn't whole. Try again."),
+    "TRYAGAIN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The cluster is moving the keys. Try again."),
+    "MOVED": (ErrorCode.STORE_OPERATION_FAILED, False, "The server is a node of a cluster. Use redis+cluster:// in the URL."),
+    "ASK": (ErrorCode.STORE_OPERATION_FAILED, False, "The server is a node of a cluster. Use redis+cluster:// in the URL."),
+    "CROSSSLOT": (ErrorCode.STORE_OPERATION_FAILED, False, "A cluster does this only for keys of one slot."),
+    "BUSY": (ErrorCode.STORE_TIMEOUT, True, "A script keeps the server busy. Try again, or end the script."),
+    "DENIED": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        False,
+        "The server is in protected mode: it wants a password (requirepass, and in the URL) before others may come.",
+    ),
+    "NOGROUP": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, "There is no such group, or no such stream. Create it before reading."),
+    "UNBLOCKED": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, "The stream was removed while it was read. Create the group again."),
+    "WRONGTYPE": (ErrorCode.STORE_OPERATION_FAILED, False, "The key holds another kind of value. Use another key, or delete this one."),
+}
+
+# What went wrong inside a script: Redis 6.2 puts words of its own before the server's.
+_IN_SCRIPT: Final = re.compile(r"(?:ERR Error running script.*?|@user_script): ?\d*:? ?-?([A-Z]+) ", re.DOTALL)
+
+
+class Trouble(Exception):  # noqa: N818 - an answer, not yet an error
+    """What a caller gets instead of an answer."""
+
+
+class Refused(Trouble):
+    """The server's refusal, with its words."""
+
+
+class Lost(Trouble):
+    """The connection was lost.
+
+    Attributes:
+        is_sent: whether the command had left, so that the server may have done it.
+    """
+
+    def __init__(self, *, is_sent: bool) -> None:
+        super().__init__("the connection was lost")
+        self.is_sent: Final = is_sent
+
+
+class Late(Trouble):
+    """No answer came in time; the server may have done it."""
+
+
+class Shut(Trouble):
+    """The connection was closed by its owner."""
+
+
+def word_of(text: str) -> str:
+    """The server's own word for what it refused ("WRONGTYPE")."""
+    inside = _IN_SCRIPT.match(text)
+    return inside[1] if inside is not None else text.lstrip("-").split(" ", 1)[0]
+
+
+def failure(trouble: Trouble, code: ErrorCode, timeout: float, *, backend: str, writes: bool) -> StoreError:
+    """The error for what a caller got instead of an answer.
+
+    Args:
+        trouble: what it got.
+        code: for refusals that the table doesn't know.
+        timeout: the seconds that were waited.
+        backend: its name.
+        writes: whether the command changes something.
+    """
+    match trouble:
+        case Refused():
+            return _refusal(word_of(str(trouble)), code, backend)
+        case Late():
+            message = f"The server didn't answer within {timeout:g} seconds. Try again, or give the adapter a longer timeout."
+            return store_error(ErrorCode.STORE_TIMEOUT, message, backend=backend, maybe_applied=writes)
+        case Lost():
+            message = "The connection to the server was lost. Is it still there?"
+            return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=backend, maybe_applied=writes and trouble.is_sent)
+        case Shut():
+            return closed(backend)
+        case _:
+            raise trouble
+
+
+def unwelcome(word: str, backend: str) -> StoreError | None:
+    """The error for a word with which the server refuses a connection; nothing for one that the table doesn't know."""
+    if word not in _WORDS:
+        return None
+    _, retryable, message = _WORDS[word]
+    return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=backend, retryable=retryable, details={"word": word})
+
+
+def _refusal(word: str, code: ErrorCode, backend: str) -> StoreError:
+    if word in _WORDS:
+        known, retryable, message = _WORDS[word]
+        return store_error(known, message, backend=backend, retryable=retryable, details={"word": word})
+    return store_error(code, "The server refused the command; its own words are in __cause__.", backend=backend, details={"word": word})
