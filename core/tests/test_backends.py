@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -151,3 +152,62 @@ def test_a_name_is_one_database_for_all_its_adapters() -> None:
     one = adapter_from_url("memory://shared-by-name")
 
     assert adapter_from_url("memory://shared-by-name") is not one
+
+
+class WithoutGlide:
+    """A platform for which there is no valkey-glide."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, platform: str, libc: str = "") -> None:
+        monkeypatch.setitem(sys.modules, "glide", None)
+        monkeypatch.setattr("igniter_store.backends.sys.platform", platform)
+        monkeypatch.setattr("igniter_store.backends.platform.libc_ver", lambda: (libc, ""))
+        told: set[str] = set()
+        monkeypatch.setattr("igniter_store.backends._told", told)
+
+
+@pytest.mark.parametrize("where", [("win32", ""), ("linux", ""), ("linux", "musl")])
+@pytest.mark.parametrize(
+    ("url", "served"),
+    [
+        ("valkey://me:secret@one:7000/3", "redis://me:secret@one:7000/3"),
+        ("VALKEYS://one", "rediss://one"),
+        ("valkey+cluster://one,two", "redis+cluster://one,two"),
+        ("dragonfly://one", "redis://one"),
+    ],
+)
+def test_where_there_is_no_glide_the_redis_backend_serves_valkey_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: tuple[str, str], url: str, served: str
+) -> None:
+    installed_ones: dict[str, Any] = {served.partition("://")[0]: Mine, "valkey": ImportError("glide")}
+    install(monkeypatch, **installed_ones)
+    WithoutGlide(monkeypatch, *where)
+
+    adapters = [adapter_from_url(url, option=1) for _ in range(2)]
+
+    assert [adapter.url for adapter in adapters if isinstance(adapter, Mine)] == [served, served]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "the Redis backend serves" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_where_neither_is_to_be_had_the_error_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, valkey=ImportError("glide"))
+    WithoutGlide(monkeypatch, "win32")
+
+    with pytest.raises(ConfigurationError) as caught:
+        adapter_from_url("valkey://me:secret@one")
+
+    assert caught.value.code == ErrorCode.STORE_BACKEND_UNKNOWN
+    assert "igniter-store[redis]" in caught.value.message
+    assert "igniter-store[valkey]" in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+def test_where_glide_could_be_it_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, redis=Mine)
+    WithoutGlide(monkeypatch, "linux", "glibc")
+
+    with pytest.raises(ConfigurationError) as caught:
+        adapter_from_url("valkey://one")
+
+    assert "igniter-store[valkey]" in caught.value.message

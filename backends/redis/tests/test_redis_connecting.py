@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,45 +177,17 @@ async def test_a_channel_that_the_user_may_not_hear_is_refused_at_once(server: S
             exchange.ask("ACL", "DELUSER", "deaf")
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A certificate of this machine, in a file with its key."""
-    made = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run([*made.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)  # noqa: S603 - our own words
-    certificate.write_text(certificate.read_text() + key.read_text())
-    return certificate
+async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: Server) -> None:
+    async with servers.tls_before(server.address, tmp_path) as port:
+        adapter = RedisAdapter.from_url(f"rediss://{port.address}/0?ssl_ca_certs={port.certificate}")
+        try:
+            await adapter.open()
+            await adapter.set("over tls", b"x" * 300_000)
+            assert await adapter.get("over tls") == b"x" * 300_000
+            assert await adapter.delete(["over tls"]) == 1
+        finally:
+            await adapter.close()
 
-
-async def test_tls_with_a_certificate_made_on_the_spot(certificate: Path, server: Server) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    host, _, port = address(server).partition("/")[0].partition(":")
-
-    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-        writer.close()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # What a TLS port of the server does, for servers that were built without.
-        behind_reader, behind_writer = await asyncio.open_connection(host, int(port))
-        await asyncio.gather(pipe(reader, behind_writer), pipe(behind_reader, writer), return_exceptions=True)
-
-    front = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    tls_port = front.sockets[0].getsockname()[1]
-    adapter = RedisAdapter.from_url(f"rediss://127.0.0.1:{tls_port}/0?ssl_ca_certs={certificate}")
-    try:
-        await adapter.open()
-        await adapter.set("over tls", b"x" * 300_000)
-        assert await adapter.get("over tls") == b"x" * 300_000
-        assert await adapter.delete(["over tls"]) == 1
-    finally:
-        await adapter.close()
-        front.close()
-        await front.wait_closed()
-
-    stranger = RedisAdapter.from_url(f"rediss://127.0.0.1:{tls_port}/0")
-    with pytest.raises(StoreError):
-        await stranger.open()
+        stranger = RedisAdapter.from_url(f"rediss://{port.address}/0")
+        with pytest.raises(StoreError):
+            await stranger.open()

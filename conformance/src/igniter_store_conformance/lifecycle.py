@@ -14,7 +14,7 @@ from igniter_store.contract import ErrorCode, KeyValue, StoreError, Subscription
 from igniter_store_conformance.operations import answer_or_code, names_for, operations_of
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.states import Lacks, NotExercised
-from igniter_store_conformance.suite import Suite
+from igniter_store_conformance.suite import LentClient, Suite
 from igniter_store_conformance.trial import ALL_CAPABILITIES
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class LifecycleClauses(Suite):
         lent = self.lent_client()
         if lent is None:
             raise NotExercised("lent_client(): an adapter around a client of yours, in the class of your tests")
+        if not isinstance(lent, LentClient):
+            lent = await lent
         try:
             await lent.adapter.open()
             assert await lent.adapter.ping() >= 0

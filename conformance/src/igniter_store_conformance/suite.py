@@ -58,8 +58,11 @@ class Suite:
         message = f"{type(self).__name__} has to say which backend it tests: def harness(self) -> Harness: return Harness(connect=...)"
         raise TypeError(message)
 
-    def lent_client(self) -> LentClient | None:
-        """An adapter around a client that its user made, for backends whose adapters take one (LIF-6). Override it where yours does."""
+    def lent_client(self) -> LentClient | Awaitable[LentClient] | None:
+        """An adapter around a client that its user made, for backends whose adapters take one (LIF-6).
+
+        Override it where yours does; it may be `async def`, for a client that is made so.
+        """
         return None
 
     def second_oracle(self) -> Harness | None:

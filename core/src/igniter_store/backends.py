@@ -1,13 +1,17 @@
 """From a URL to an adapter, through the entry points of the installed backends.
 
 Rule: a URL's user, password and query never appear in a message.
+Rule: where there is no valkey-glide to be had (Windows, Linux with musl), the Redis backend serves Valkey's URLs, and says so once.
 """
 
 from __future__ import annotations
 
+import logging
+import platform
 import re
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any, Final
 
 from msgspec import Struct
@@ -36,8 +40,22 @@ _EXTRAS: Final = {
     "valkey": "valkey",
     "valkeys": "valkey",
     "valkey+cluster": "valkey",
+    "valkeys+cluster": "valkey",
     "dragonfly": "valkey",
+    "dragonflys": "valkey",
 }
+
+# The scheme of the Redis backend for each of the Valkey backend.
+_STAND_INS: Final = {
+    "valkey": "redis",
+    "valkeys": "rediss",
+    "valkey+cluster": "redis+cluster",
+    "valkeys+cluster": "rediss+cluster",
+    "dragonfly": "redis",
+    "dragonflys": "rediss",
+}
+_LOGGER: Final = logging.getLogger("igniter_store")
+_told: set[str] = set()
 
 
 class Backend(Struct, frozen=True):
@@ -73,9 +91,11 @@ def adapter_from_url(url: Any, **options: Any) -> Adapter:
     text = plain_text(url)
     if text is None or "://" not in text:
         raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, "A backend's URL is a str such as memory:// or redis://localhost:6379/0.")
-    adapter = adapter_class(text.partition("://")[0].lower())
+    scheme, _, rest = text.partition("://")
+    served = _served_as(scheme.lower())
+    adapter = adapter_class(served)
     try:
-        return adapter.from_url(text, **options)
+        return adapter.from_url(text if served == scheme.lower() else f"{served}://{rest}", **options)
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - an adapter of others may raise anything
@@ -84,6 +104,28 @@ def adapter_from_url(url: Any, **options: Any) -> Adapter:
             ErrorCode.STORE_CONFIGURATION_INVALID,
             f"The backend {adapter.name!r} can't use this URL or its options ({type(error).__name__}).",
         ) from None
+
+
+def _served_as(scheme: str) -> str:
+    """The scheme whose backend serves this one here."""
+    if scheme not in _STAND_INS or find_spec("glide") is not None or _has_glides_wheels():
+        return scheme
+    stand_in = _STAND_INS[scheme]
+    if not entry_points(group=GROUP, name=stand_in):
+        message = (
+            f"There is no valkey-glide for this platform, so nothing serves {scheme}:// here. The Redis backend would: "
+            "pip install 'igniter-store[redis]'. Or run where valkey-glide has wheels, which is macOS and Linux with glibc: "
+            "pip install 'igniter-store[valkey]'."
+        )
+        raise store_error(ErrorCode.STORE_BACKEND_UNKNOWN, message, details={"scheme": scheme, "extra": "redis"})
+    if scheme not in _told:
+        _told.add(scheme)
+        _LOGGER.warning("There is no valkey-glide for this platform: the Redis backend serves %s:// as %s://.", scheme, stand_in)
+    return stand_in
+
+
+def _has_glides_wheels() -> bool:
+    return sys.platform != "win32" and not (sys.platform == "linux" and platform.libc_ver()[0] != "glibc")
 
 
 def installed() -> list[Backend]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from igniter_store.contract import START, ErrorCode, StoreError, store_error
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import SHARDED
+from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.troubles import Refused, Trouble, failure, word_of
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
@@ -113,31 +114,18 @@ class Cluster(Commands):
         return list(groups.values())
 
     async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
-        """Every primary in turn, in the order of their first slots: a replica that takes over has the place of its primary.
-
-        No node says that another one has some of its slots now, so the beginning asks who is there, unless that was a moment ago.
-        The server's cursor is worth nothing at another node, so a scan whose node is no primary any more has to begin again. A key whose
-        slot moves during the scan may be given twice or not at all.
-        """
+        """As `scan_nodes`; no node says that another one has some of its slots now, so the beginning asks who is there."""
         self.require_open()
         if cursor == START and self._asked_at + _A_MOMENT < time.monotonic():
             await self._refreshed()
         primaries = self._primaries()
-        place, number = 0, START
-        if cursor != START:
-            first, name, number = cursor.split("/")
-            place = next((at for at, (slot, node) in enumerate(primaries) if slot == int(first) and node.name == name), -1)
-            if place < 0:
-                message = "The cluster has changed since the page before. Begin the scan again."
-                raise store_error(code, message, backend=NAME, retryable=True)
-        slot, node = primaries[place]
-        following, keys = await self._server_of(node).ask("SCAN", number, "MATCH", pattern, "COUNT", count, code=code)
-        if following != START.encode():
-            return f"{slot}/{node.name}/{following.decode()}", keys
-        if place + 1 == len(primaries):
-            return START, keys
-        slot, node = primaries[place + 1]
-        return f"{slot}/{node.name}/{START}", keys
+        nodes = {node.name: node for _, node in primaries}
+
+        async def look(name: str, number: str) -> tuple[str, list[bytes]]:
+            following, keys = await self._server_of(nodes[name]).ask("SCAN", number, "MATCH", pattern, "COUNT", count, code=code)
+            return following.decode(), keys
+
+        return await scan_nodes(cursor, [(slot, node.name) for slot, node in primaries], look, code, NAME)
 
     async def ping(self) -> None:
         self.require_open()

@@ -17,6 +17,7 @@ from igniter_store_conformance.servers.resp import Address, Exchange, Refused
 from igniter_store_conformance.servers.sentinel import SentinelSet, start_sentinel
 from igniter_store_conformance.servers.server import NotControllable, Server, ServerFailed
 from igniter_store_conformance.servers.sharing import find_or_skip, or_skip, required, shared, start
+from igniter_store_conformance.servers.tls import TlsPort, tls_before
 
 __all__ = [
     "Address",
@@ -31,6 +32,7 @@ __all__ = [
     "ServerMissing",
     "ServerProcess",
     "Target",
+    "TlsPort",
     "available",
     "find",
     "find_or_skip",
@@ -41,4 +43,5 @@ __all__ = [
     "start",
     "start_cluster",
     "start_sentinel",
+    "tls_before",
 ]

@@ -30,8 +30,8 @@ _LONGEST_PAUSE: Final = 1.0
 PLAIN: Final = b"SUBSCRIBE"
 PATTERN: Final = b"PSUBSCRIBE"
 SHARDED: Final = b"SSUBSCRIBE"
-_ENDS: Final = {PLAIN: b"UNSUBSCRIBE", PATTERN: b"PUNSUBSCRIBE", SHARDED: b"SUNSUBSCRIBE"}
-_BEGINNINGS: Final = {end: verb for verb, end in _ENDS.items()}
+ENDS: Final = {PLAIN: b"UNSUBSCRIBE", PATTERN: b"PUNSUBSCRIBE", SHARDED: b"SUNSUBSCRIBE"}
+_BEGINNINGS: Final = {end: verb for verb, end in ENDS.items()}
 _KINDS: Final = {b"message": PLAIN, b"smessage": SHARDED}
 _ASTRAY: Final = {"MOVED", "CLUSTERDOWN", "TRYAGAIN"}  # another node has the channel, or soon will
 
@@ -213,7 +213,7 @@ class Listener:
     def renew(self) -> None:
         """Ask again for what the server doesn't tell us of."""
         if self._link is not None:
-            asked = {command.name for command in self._commands if command.verb in _ENDS}
+            asked = {command.name for command in self._commands if command.verb in ENDS}
             self._ask_again(self._link, [name for name in self.names if name not in self._confirmed and name not in asked])
 
     def _forget(self, subscription: CommandSubscription) -> bool:
@@ -230,7 +230,7 @@ class Listener:
         # What isn't confirmed yet is ended when it is.
         if self._link is None or name in self._table or name not in self._confirmed:
             return None
-        return self._send(self._link, _ENDS[name[0]], name)
+        return self._send(self._link, ENDS[name[0]], name)
 
     async def _until_confirmed(self, name: Name) -> Trouble | None:
         if self._keeping is None:

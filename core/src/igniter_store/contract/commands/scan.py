@@ -14,6 +14,8 @@ from igniter_store.contract.patterns import escape
 from igniter_store.contract.scan import START, Scan, ScanPage
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from igniter_store.contract.commands.commands import Commands
 
 _STEP: Final = 1000  # keys that delete_prefix looks at in one trip
@@ -39,6 +41,41 @@ class CommandScan(Scan):
             deleted += sum(removed)
             if cursor == START:
                 return deleted
+
+
+async def scan_nodes(
+    cursor: str,
+    primaries: Sequence[tuple[int, str]],
+    look: Callable[[str, str], Awaitable[tuple[str, list[bytes]]]],
+    code: ErrorCode,
+    backend: str,
+) -> tuple[str, list[bytes]]:
+    """A page of a scan that goes through the primaries of a cluster, and the cursor of the next one.
+
+    A replica that takes over has the place of its primary, but not its cursor, which is worth nothing at another node: a scan whose node
+    is no primary any more has to begin again. A key whose slot moves during the scan may be given twice or not at all.
+
+    Args:
+        cursor: the one of the page before.
+        primaries: the first slot and the name of each, in order of the slots.
+        look: a page of one node: takes its name and its cursor, gives the next cursor and keys.
+        code: for a scan that can't go on.
+        backend: its name.
+    """
+    place, number = 0, START
+    if cursor != START:
+        slot, node, number = cursor.split("/")
+        place = next((at for at, primary in enumerate(primaries) if primary == (int(slot), node)), -1)
+        if place < 0:
+            message = "The cluster has changed since the page before. Begin the scan again."
+            raise store_error(code, message, backend=backend, retryable=True)
+    following, keys = await look(primaries[place][1], number)
+    if following == START:
+        place += 1
+        if place == len(primaries):
+            return START, keys
+    first, name = primaries[place]
+    return f"{first}/{name}/{following}", keys
 
 
 def _sealed(cursor: str) -> str:

@@ -1,0 +1,35 @@
+"""The Valkey backend keeps the contract on every server that can be had here: `nox -s conformance`, some minutes for each."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from igniter_store_conformance import AdapterSuite, servers
+from igniter_store_conformance.redis_py import redis_harness
+from igniter_store_valkey import ValkeyAdapter
+
+if TYPE_CHECKING:
+    from igniter_store_conformance import Harness
+    from igniter_store_conformance.servers import Target
+
+_TOO_OLD: Final = "6."  # glide asks for Redis 6.2 and is not made for it
+
+
+def _on(target: Target) -> type[AdapterSuite]:
+    class OnOneServer(AdapterSuite):
+        contract = "1"
+
+        def harness(self) -> Harness:
+            server = servers.shared(target, proxied=True)
+            harness = redis_harness(server, timeout=2.0)
+            url = server.url.replace("redis://", "valkey://")
+            harness.connect = harness.connect_other = partial(ValkeyAdapter.from_url, url, timeout=2.0, connect_timeout=2.0)
+            return harness
+
+    return OnOneServer
+
+
+for _target in servers.available():
+    if not _target.version.startswith(_TOO_OLD):
+        globals()[f"TestValkeyBackendOn{_target.kind.title()}{_target.version.replace('.', '_')}"] = _on(_target)

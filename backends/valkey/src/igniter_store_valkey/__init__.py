@@ -1,0 +1,5 @@
+"""The Valkey and Dragonfly backend of igniter-store, on valkey-glide."""
+
+from igniter_store_valkey.adapter import ValkeyAdapter
+
+__all__ = ["ValkeyAdapter"]

@@ -1,0 +1,90 @@
+"""Why nobody answers: a server that is busy, or one that isn't there, or lets nobody in any more.
+
+Rule: many callers are late together. One of them looks, and all take what it finds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from igniter_store.contract import StoreError
+from igniter_store.contract.commands.troubles import unwelcome, word_of
+
+from igniter_store_valkey.clients import connected, varied
+from igniter_store_valkey.errors import NAME, not_reached
+
+if TYPE_CHECKING:
+    import glide
+
+    from igniter_store_valkey.clients import Configuration
+
+_PATIENCE: Final = 0.5  # seconds for who is there
+_PATIENCE_AT_THE_DOOR: Final = 2.0  # seconds for whether we are let in
+
+
+class Absence:
+    """Looks after a place from which no answer came.
+
+    Args:
+        configuration: of the client that waited.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration: Final = configuration
+        self._looking: asyncio.Task[StoreError | None] | None = None
+
+    async def reason(self) -> StoreError | None:
+        """What is wrong, unless somebody is there and only doesn't answer in time."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        looking = self._looking
+        try:
+            return await asyncio.shield(looking)
+        except asyncio.CancelledError:
+            if looking.cancelled():  # by `close`, not by our caller
+                return None
+            raise
+
+    async def close(self) -> None:
+        """Look no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def _look(self) -> StoreError | None:
+        said = await asyncio.gather(*(self._knock(address) for address in self._configuration.addresses))
+        words = [word for word in said if word is not None]
+        if not words:
+            return not_reached(ConnectionError())
+        if (known := unwelcome(words[0], NAME)) is not None and words[0] != "NOAUTH":  # as which user one comes, that doesn't ask
+            return known
+        configuration = varied(self._configuration, timeout=_PATIENCE_AT_THE_DOOR, connect_timeout=_PATIENCE_AT_THE_DOOR)
+        try:
+            client = await connected(configuration, _PATIENCE_AT_THE_DOOR)
+        except StoreError as error:  # what the server says of our user is worth telling; that it is slow, we know
+            return error if "word" in error.details else None
+        await client.close()
+        return None
+
+    async def _knock(self, address: glide.NodeAddress) -> str | None:
+        """The word of refusal of whoever is there, or an empty one; nothing for nobody."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                reader, writer = await asyncio.open_connection(address.host, address.port)
+        except OSError:
+            return None
+        try:
+            if not self._configuration.use_tls:
+                writer.write(b"PING\r\n")
+            async with asyncio.timeout(_PATIENCE):
+                line = await reader.readline()
+        except TimeoutError:  # a busy server, or one that waits for us to begin
+            return ""
+        except OSError:
+            return None
+        finally:
+            writer.close()
+        if not line:
+            return None
+        return word_of(line.decode("utf-8", "replace")) if line.startswith(b"-") else ""

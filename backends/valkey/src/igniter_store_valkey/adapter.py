@@ -1,0 +1,94 @@
+"""The adapter: what one client of Valkey or Dragonfly is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import glide
+from igniter_store.contract.commands.adapter import CommandAdapter
+
+from igniter_store_valkey.cluster import GlideCluster
+from igniter_store_valkey.errors import NAME, misconfigured
+from igniter_store_valkey.glide_commands import GlideCommands
+from igniter_store_valkey.urls import configuration_of
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from igniter_store_valkey.clients import Client, Configuration
+
+_TIMEOUT: Final = 5.0
+_CONNECT_TIMEOUT: Final = 5.0
+_LONGEST: Final = 1e6  # seconds: more is a mistake of units
+
+
+class ValkeyAdapter(CommandAdapter):
+    """Every capability on Valkey 7.2 or newer, Dragonfly, or Redis 6.2 or newer: one server or a cluster, by valkey-glide.
+
+    Calls that are made in one turn of the event loop share one batch. Subscriptions have a client of their own, and so has each read that
+    waits.
+
+    Args:
+        client: a client of glide, which sends the commands and stays open (LIF-6), while those that wait and those that listen are made
+            from its configuration; or a configuration, and all clients are made from it.
+        timeout: seconds that an answer may take, beyond the time that a waiting read waits; with a `client`, its own `request_timeout`
+            counts for what it sends.
+        connect_timeout: seconds that connecting and logging in may take.
+        sharded_pubsub: publish and subscribe by SPUBLISH and SSUBSCRIBE, which keep a message at the nodes of its channel's slot instead of
+            sending it to all. All who share a channel have to do the same. Patterns are refused then (`STORE_CAPABILITY_UNSUPPORTED`).
+
+    Raises:
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something else than a client, or an option that makes no sense.
+    """
+
+    name: ClassVar[str] = NAME
+
+    def __init__(
+        self,
+        client: Client | Configuration,
+        *,
+        timeout: float = _TIMEOUT,
+        connect_timeout: float = _CONNECT_TIMEOUT,
+        sharded_pubsub: bool = False,
+    ) -> None:
+        given: object = client
+        lent = client if isinstance(client, (glide.GlideClient, glide.GlideClusterClient)) else None
+        configuration: Any = client if lent is None else lent.config
+        if not isinstance(configuration, (glide.GlideClientConfiguration, glide.GlideClusterClientConfiguration)):
+            kinds = "a GlideClient, a GlideClusterClient, or a configuration of one"
+            raise misconfigured(f"ValkeyAdapter takes {kinds}, and got {_article(given)}. For a URL there is from_url().")
+        for option, value in (("timeout", timeout), ("connect_timeout", connect_timeout)):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _LONGEST:
+                raise misconfigured(f"{option} is a number of seconds above 0.")
+        if type(sharded_pubsub) is not bool:
+            raise misconfigured("sharded_pubsub is True or False.")
+        kind = GlideCluster if isinstance(configuration, glide.GlideClusterClientConfiguration) else GlideCommands
+        commands = kind(configuration, timeout, connect_timeout, lent=lent, is_sharded=sharded_pubsub)
+        super().__init__(commands, sharded_pubsub=sharded_pubsub)
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        timeout: float = _TIMEOUT,
+        connect_timeout: float = _CONNECT_TIMEOUT,
+        sharded_pubsub: bool = False,
+        **options: Any,
+    ) -> Self:
+        """An adapter for `valkey://[user:password@]host[:port][/database]`, with several hosts where there are several.
+
+        Args:
+            url: valkey://, valkeys:// for TLS, valkey+cluster:// and valkeys+cluster://, dragonfly:// and dragonflys://. The query may hold
+                the options.
+            timeout: as for the class.
+            connect_timeout: as for the class.
+            sharded_pubsub: as for the class.
+            options: what glide can do beyond, see `urls.OPTIONS`; they win over those of the URL.
+        """
+        configuration = configuration_of(url, options)
+        return cls(configuration, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
+
+
+def _article(thing: object) -> str:
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a thing of type {type(thing).__name__}"

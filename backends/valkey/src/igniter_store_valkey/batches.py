@@ -1,0 +1,125 @@
+"""One tick, one batch: what is asked in one turn of the event loop goes to glide as one non-atomic `Batch`.
+
+Rule: each call has its own answer or its own refusal. What befalls a whole batch befalls all its calls.
+Rule: a batch that is on its way is nobody's in particular: a caller that was cancelled leaves its place in it.
+Rule: futures get results, never exceptions; see `troubles`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import glide
+from igniter_store.contract.commands.troubles import Late, Shut, Trouble
+
+from igniter_store_valkey.clients import answer_to, answers_to, mended, refuse_after_fork
+from igniter_store_valkey.errors import trouble_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from igniter_store_valkey.clients import Client
+
+_MOST: Final = 16  # batches on their way; what is asked beyond gathers in the next one
+_GRACE: Final = 1.0  # seconds beyond glide's own limits, after which it isn't believed to answer any more
+
+
+class Batches:
+    """The commands to one client.
+
+    Args:
+        client: glide's.
+        patience: seconds in which glide says something in any case.
+    """
+
+    def __init__(self, client: Client, patience: float) -> None:
+        self._client: Final = client
+        self._patience: Final = patience + _GRACE
+        self._loop: Final = asyncio.get_running_loop()
+        self._gathered: list[tuple[list[Any], asyncio.Future[Any]]] = []
+        self._flush_is_due = False
+        self._sending: set[asyncio.Task[None]] = set()
+        self._is_open = True
+
+    def ask(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """The future answer to a command: the server's, as glide reads it, or a `Trouble`."""
+        refuse_after_fork()
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if not self._is_open:
+            future.set_result(Shut())
+            return future
+        self._gathered.append(([spelt(word) for word in words], future))
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush)
+        return future
+
+    async def close(self) -> None:
+        """Ask nothing any more; whoever waits gets `Shut`."""
+        self._is_open = False
+        gathered, self._gathered = self._gathered, []
+        _settle(gathered, [Shut()] * len(gathered))
+        for task in self._sending:
+            task.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        if self._gathered and len(self._sending) < _MOST:
+            gathered, self._gathered = self._gathered, []
+            task = self._loop.create_task(self._send(gathered))
+            self._sending.add(task)
+            task.add_done_callback(self._was_sent)
+
+    def _was_sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._flush()
+
+    async def _send(self, gathered: list[tuple[list[Any], asyncio.Future[Any]]]) -> None:
+        answers: Sequence[Any] = [Shut()] * len(gathered)
+        limit = asyncio.timeout(self._patience)
+        try:
+            async with limit:
+                answers = await self._answers([words for words, _ in gathered])
+        except Exception as error:  # noqa: BLE001 - the callers get it
+            if isinstance(error, TimeoutError) and limit.expired():
+                await mended(self._client)
+            answers = [_for_caller(error)] * len(gathered)
+        finally:
+            _settle(gathered, answers)
+
+    async def _answers(self, commands: list[list[Any]]) -> Sequence[Any]:
+        if len(commands) == 1:
+            return [await answer_to(self._client, commands[0])]
+        return await answers_to(self._client, commands)
+
+
+def spelt(word: Any) -> bytes:
+    """A word of a command, as glide takes it: str, bytes of any kind, or a number."""
+    if isinstance(word, bytes):
+        return word
+    if isinstance(word, str):
+        return word.encode("utf-8", "surrogateescape")
+    if isinstance(word, (bytearray, memoryview)):
+        return bytes(word)  # pyright: ignore[reportUnknownArgumentType]  # of whatever
+    return str(word).encode()
+
+
+def _for_caller(error: Exception) -> BaseException:
+    try:
+        return Late() if isinstance(error, TimeoutError) else trouble_of(error)
+    except Exception as other:  # noqa: BLE001 - what is not glide's goes on to the caller as it is
+        return other
+
+
+def _settle(gathered: Sequence[tuple[list[Any], asyncio.Future[Any]]], answers: Sequence[Any]) -> None:
+    for (_, future), answer in zip(gathered, answers, strict=True):
+        if future.done():
+            continue
+        if isinstance(answer, glide.RequestError):
+            future.set_result(trouble_of(answer))
+        elif isinstance(answer, BaseException) and not isinstance(answer, Trouble):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

@@ -1,0 +1,152 @@
+"""Making glide's clients, and what one has to know of them.
+
+Rule: a client connects with its first command. What glide's `create` connects itself holds the event loop until it is through.
+Rule: all of glide's clients in a process answer through one pipe, which the loop of the first of them reads. Once that loop is closed,
+only the making of another client finds a new reader; so whoever hears nothing for too long makes one (`mended`).
+Rule: glide's threads don't live on in a forked process. There every client says so, instead of waiting for answers that can't come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import os
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import glide
+
+from igniter_store_valkey.errors import UNREACHABLE, misconfigured, not_reached
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Client: TypeAlias = glide.GlideClient | glide.GlideClusterClient
+Configuration: TypeAlias = glide.GlideClientConfiguration | glide.GlideClusterClientConfiguration
+
+_NEVER: Final = 2_147_483_647  # milliseconds between looks at subscriptions: those are ours to look after
+_RETRIES: Final = glide.BackoffStrategy(num_of_retries=4, factor=20, exponent_base=2, jitter_percent=50)
+
+
+class _Process:
+    """Whether glide's threads run, and whether this process has lost them by being forked."""
+
+    is_used = False
+    is_forked = False
+
+    @classmethod
+    def forked(cls) -> None:
+        cls.is_forked = cls.is_used
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Process.forked)
+
+
+def refuse_after_fork() -> None:
+    """Raise where glide can't work."""
+    if _Process.is_forked:
+        message = (
+            "The process was forked after valkey-glide had been used in it, and glide's threads are gone. Open stores after the fork, or "
+            "start processes by 'spawn' or 'forkserver'."
+        )
+        raise misconfigured(message)
+
+
+async def create(configuration: Configuration) -> Client:
+    """A client of this configuration, which isn't connected yet."""
+    refuse_after_fork()
+    _Process.is_used = True
+    glide.Logger.init(glide.LogLevel.OFF)  # unless somebody has set it up: what goes wrong is told by errors
+    if isinstance(configuration, glide.GlideClusterClientConfiguration):
+        return await glide.GlideClusterClient.create(configuration)
+    return await glide.GlideClient.create(configuration)
+
+
+def varied(
+    configuration: Configuration,
+    *,
+    timeout: float,
+    connect_timeout: float | None = None,
+    on_message: Callable[[Any, Any], None] | None = None,
+) -> Configuration:
+    """The configuration for another client to the same place.
+
+    Args:
+        configuration: stays as it is.
+        timeout: seconds that an answer may take.
+        connect_timeout: seconds that connecting may take; without, as it was.
+        on_message: gets messages, and the client can have subscriptions then.
+    """
+    other = copy.copy(configuration)
+    other.request_timeout = max(1, round(timeout * 1000))
+    other.lazy_connect = True
+    other.protocol = glide.ProtocolVersion.RESP3
+    other.reconnect_strategy = other.reconnect_strategy or _RETRIES
+    is_cluster = isinstance(other, glide.GlideClusterClientConfiguration)
+    advanced: Any = copy.copy(other.advanced_config)
+    if advanced is None:
+        advanced = glide.AdvancedGlideClusterClientConfiguration() if is_cluster else glide.AdvancedGlideClientConfiguration()
+    if connect_timeout is not None:  # a node that doesn't answer must leave time to ask the next ones
+        advanced.connection_timeout = max(1, round(connect_timeout * (250 if is_cluster else 1000)))
+    advanced.pubsub_reconciliation_interval = _NEVER
+    other.advanced_config = advanced
+    other.pubsub_subscriptions = None
+    if on_message is not None:
+        kind: Any = glide.GlideClusterClientConfiguration if is_cluster else glide.GlideClientConfiguration
+        other.pubsub_subscriptions = kind.PubSubSubscriptions({}, on_message, None)
+        other.client_side_cache = None
+    return other
+
+
+async def answer_to(client: Client, words: list[Any], route: Any = None) -> Any:
+    """The answer to one command.
+
+    Args:
+        client: glide's.
+        words: of str or bytes.
+        route: where a cluster's client is to send it, if not to where its key is.
+    """
+    untyped: Any = client  # of its answers glide says nearly nothing
+    return await (untyped.custom_command(words) if route is None else untyped.custom_command(words, route=route))
+
+
+async def answers_to(client: Client, commands: list[list[Any]], route: Any = None) -> list[Any]:
+    """The answers and the refusals of commands that travel as one non-atomic batch; arguments as `answer_to`."""
+    untyped: Any = client
+    is_cluster = isinstance(client, glide.GlideClusterClient)
+    batch: Any = glide.ClusterBatch(is_atomic=False) if is_cluster else glide.Batch(is_atomic=False)
+    for words in commands:
+        batch.custom_command(words)
+    options = glide.ClusterBatchOptions(route=route) if is_cluster and route is not None else None
+    answers: list[Any] = await untyped.exec(batch, raise_on_error=False, options=options)
+    return answers
+
+
+async def connected(configuration: Configuration, patience: float) -> Client:
+    """A client that has been answered.
+
+    Args:
+        configuration: for it.
+        patience: seconds that this may take.
+
+    Raises:
+        StoreError: when the server can't be reached.
+    """
+    client = await create(configuration)
+    try:
+        async with asyncio.timeout(patience):
+            await answer_to(client, ["PING"])
+    except UNREACHABLE as error:
+        await client.close()
+        raise not_reached(error, is_cluster=isinstance(client, glide.GlideClusterClient)) from error
+    except BaseException:
+        await client.close()
+        raise
+    return client
+
+
+async def mended(client: Client) -> None:
+    """Let glide find out whether the pipe of this client is still read."""
+    configuration: Any = copy.copy(client.config)
+    configuration.lazy_connect = True
+    await (await create(configuration)).close()

@@ -1,0 +1,82 @@
+"""A cluster: glide sends each command to the node that has its key.
+
+Rule: glide splits a batch by nodes and follows MOVED and ASK; what it may not do is split one command, so keys are grouped by slots here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from binascii import crc_hqx
+from typing import TYPE_CHECKING, Any, Final
+
+import glide
+from igniter_store.contract import ErrorCode
+from igniter_store.contract.commands.scan import scan_nodes
+from igniter_store.contract.commands.troubles import Trouble
+
+from igniter_store_valkey.clients import answer_to
+from igniter_store_valkey.errors import NAME, UNREACHABLE, closed, trouble_of
+from igniter_store_valkey.glide_commands import GlideCommands
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SLOTS: Final = 16_384
+
+
+class GlideCluster(GlideCommands):
+    """Commands to the nodes of a cluster, through glide."""
+
+    def together(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
+        groups: dict[int, list[int]] = {}
+        for place, key in enumerate(keys):
+            groups.setdefault(slot_of(key), []).append(place)
+        return list(groups.values())
+
+    async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
+        async def look(name: str, number: str) -> tuple[str, list[bytes]]:
+            host, _, port = name.rpartition(":")
+            route = glide.ByAddressRoute(host, int(port))
+            following, keys = await self._routed(["SCAN", number, "MATCH", pattern, "COUNT", str(count)], route, code)
+            return following.decode(), keys
+
+        return await scan_nodes(cursor, await self._primaries(code), look, code, NAME)
+
+    async def ping(self) -> None:
+        await self._routed(["PING"], glide.AllPrimaries(), ErrorCode.STORE_OPERATION_FAILED)
+
+    async def _primaries(self, code: ErrorCode) -> list[tuple[int, str]]:
+        """The first slot and the address of each primary, in order, as one of them sees it now."""
+        found: dict[str, int] = {}
+        for first, _, (host, port, *_), *_ in await self._routed(["CLUSTER", "SLOTS"], glide.RandomNode(), code):
+            name = f"{host.decode()}:{port}"
+            found[name] = min(first, found.get(name, first))
+        return sorted((first, name) for name, first in found.items())
+
+    async def _routed(self, words: list[Any], route: Any, code: ErrorCode) -> Any:
+        """The answer to a command that changes nothing, of the node or the nodes that `route` names."""
+
+        async def attempt() -> Any:
+            self.require_open()
+            client = self._client
+            if client is None:
+                raise closed()
+            try:
+                async with asyncio.timeout(self.timeout + self._connect_timeout):
+                    return await answer_to(client, words, route)
+            except UNREACHABLE as error:
+                return trouble_of(error)
+
+        answer = await attempt()
+        return await self._after(answer, attempt, code, writes=False) if isinstance(answer, Trouble) else answer
+
+
+def slot_of(key: str | bytes) -> int:
+    """The slot of a key: CRC16 of it, or of what stands between its first braces."""
+    data = key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
+    opening = data.find(b"{")
+    if opening >= 0:
+        closing = data.find(b"}", opening)
+        if closing > opening + 1:
+            data = data[opening + 1 : closing]
+    return crc_hqx(data, 0) % _SLOTS

@@ -1,0 +1,111 @@
+"""Connections for those who wait and those who listen: each is a client of its own, which glide connects."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from igniter_store.contract.commands.troubles import Shut, Trouble
+
+from igniter_store_valkey.batches import spelt
+from igniter_store_valkey.clients import answer_to, connected, varied
+from igniter_store_valkey.errors import NAME, UNREACHABLE, not_reached, trouble_of
+from igniter_store_valkey.link import GlideLink
+from igniter_store_valkey.replies import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from igniter_store.contract import StoreError
+
+    from igniter_store_valkey.clients import Client, Configuration
+
+
+class GlideConnector:
+    """Makes clients to one place.
+
+    Args:
+        configuration: of glide; what is needed beyond it is changed in copies.
+        timeout: seconds that an answer may take.
+        connect_timeout: seconds that connecting may take.
+        is_sharded: whether channels are sharded.
+    """
+
+    def __init__(self, configuration: Configuration, timeout: float, connect_timeout: float, *, is_sharded: bool) -> None:
+        self.backend: Final = NAME
+        self.unreachable: Final = UNREACHABLE
+        self._configuration: Final = configuration
+        self._timeout: Final = timeout
+        self._connect_timeout: Final = connect_timeout
+        self._is_sharded: Final = is_sharded
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def not_reached(self, error: Exception) -> StoreError:
+        """The error for what was raised while a client connected."""
+        return not_reached(error)
+
+    async def connect(self, patience: float) -> GlideConnection:
+        """A client for one who waits."""
+        return GlideConnection(await self._connected(patience, None), self._end)
+
+    async def link(self, handle: Callable[[Any], None]) -> GlideLink:
+        """A client for messages."""
+        loop = asyncio.get_running_loop()
+        link: GlideLink | None = None
+
+        def on_message(message: Any, _: Any) -> None:
+            # glide calls this in the loop that reads its pipe, which may be another one.
+            if asyncio._get_running_loop() is loop:  # noqa: SLF001 - the public one raises where none runs
+                hear(message)
+            else:
+                loop.call_soon_threadsafe(hear, message)
+
+        def hear(message: Any) -> None:
+            if link is not None:
+                link.hear(message)
+
+        client = await self._connected(self._timeout, on_message)
+        link = GlideLink(client, handle, self._end, is_sharded=self._is_sharded)
+        return link
+
+    async def ended(self) -> None:
+        """Wait until the clients that were given up are closed."""
+        while self._ending:
+            await asyncio.gather(*self._ending, return_exceptions=True)
+
+    async def _connected(self, patience: float, on_message: Callable[[Any, Any], None] | None) -> Client:
+        other = varied(self._configuration, timeout=patience, connect_timeout=self._connect_timeout, on_message=on_message)
+        return await connected(other, self._connect_timeout)
+
+    def _end(self, closing: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(closing)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+
+class GlideConnection:
+    """A client that one caller has for a while."""
+
+    def __init__(self, client: Client, end: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        self.is_live = True
+        self._client: Final = client
+        self._end: Final = end
+        self._asking: asyncio.Task[Any] | None = None
+
+    def ask(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """The future answer to a command, or a `Trouble`."""
+        self._asking = asyncio.get_running_loop().create_task(self._answer(words))
+        return self._asking
+
+    def shut(self) -> None:
+        """Close it; whoever waits for an answer gets `Shut`."""
+        if self.is_live:
+            self.is_live = False
+            self._end(self._client.close())
+
+    async def _answer(self, words: tuple[Any, ...]) -> Any:
+        try:
+            return plain(words, await answer_to(self._client, [spelt(word) for word in words]))
+        except Exception as error:  # noqa: BLE001 - of glide, or it goes on
+            trouble: Trouble = trouble_of(error)
+            return trouble if self.is_live else Shut()

@@ -1,0 +1,178 @@
+"""Commands to whatever a client of glide leads to: one server, or a cluster.
+
+Rule: a read is asked a second time when the connection was lost; a write only when it had not left yet.
+Rule: glide waits for a lost server as long as a call may take, and calls that a timeout. What it was, `absence` finds out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import glide
+from igniter_store.contract import ErrorCode, store_error
+from igniter_store.contract.commands.commands import Commands
+from igniter_store.contract.commands.listener import Listener
+from igniter_store.contract.commands.troubles import Late, Lost, Shut, Trouble, failure
+from igniter_store.contract.commands.waiting import Waiters
+
+from igniter_store_valkey.absence import Absence
+from igniter_store_valkey.batches import Batches
+from igniter_store_valkey.clients import answer_to, connected, varied
+from igniter_store_valkey.connecting import GlideConnector
+from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, Unreached, closed, not_connected, not_reached
+from igniter_store_valkey.replies import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from igniter_store.contract import StoreError
+    from igniter_store.contract.commands.listener import CommandSubscription
+
+    from igniter_store_valkey.clients import Client, Configuration
+
+_FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
+_FIRST_PAUSE: Final = 0.02  # seconds before a client that connects again is asked again, each twice the one before
+_LONGEST_PAUSE: Final = 0.25
+
+
+class GlideCommands(Commands):
+    """Commands through glide.
+
+    Args:
+        configuration: of the client.
+        timeout: seconds that an answer may take.
+        connect_timeout: seconds that connecting may take.
+        lent: the user's own client; without, one is made.
+        is_sharded: whether channels are sharded.
+    """
+
+    def __init__(
+        self, configuration: Configuration, timeout: float, connect_timeout: float, *, lent: Client | None = None, is_sharded: bool = False
+    ) -> None:
+        super().__init__()
+        self.timeout: Final = timeout
+        self._configuration: Final = configuration
+        self._connect_timeout: Final = connect_timeout
+        self._lent: Final = lent
+        self._client: Client | None = None
+        self._batches: Batches | None = None
+        self._connector: Final = GlideConnector(configuration, timeout, connect_timeout, is_sharded=is_sharded)
+        self._waiters: Final = Waiters(self._connector, timeout)
+        self._listener: Final = Listener(self._connector, timeout)
+        self._absence: Final = Absence(configuration)
+        self._was_closed = False
+
+    async def open(self) -> None:
+        """Connect."""
+        if self._lent is None:
+            configuration = varied(self._configuration, timeout=self.timeout, connect_timeout=self._connect_timeout)
+            client = await connected(configuration, self._connect_timeout)
+        else:
+            client = self._lent
+            try:
+                async with asyncio.timeout(self._connect_timeout):
+                    await answer_to(client, ["PING"])
+            except UNREACHABLE as error:
+                raise not_reached(error) from error
+        self._client, self._batches, self._was_closed = client, Batches(client, max(self.timeout, self._connect_timeout)), False
+        self._unknown.clear()  # it may be another server now
+        self._waiters.open()
+        self._listener.open()
+
+    async def close(self) -> None:
+        """Close all connections but the user's own; callers get `STORE_CLOSED`."""
+        client, self._client = self._client, None
+        batches, self._batches = self._batches, None
+        self._was_closed = self._was_closed or client is not None
+        await self._listener.close()
+        await self._waiters.close()
+        if batches is not None:
+            await batches.close()
+        if client is not None and client is not self._lent:
+            await client.close()
+        await self._connector.ended()
+        await self._absence.close()
+
+    def require_open(self) -> None:
+        if self._batches is None:
+            raise closed() if self._was_closed else not_connected()
+
+    async def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
+        return await self._answered(words, code, writes=False)
+
+    async def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
+        return await self._answered(words, code, writes=True)
+
+    async def wait(self, *words: Any) -> Any:
+        self.require_open()
+        answer = await self._waiters.ask(words, is_asking=False)
+        if self._batches is None:
+            answer = Shut()
+        if isinstance(answer, Trouble):
+            raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True) from answer
+        return answer
+
+    def together(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
+        return [range(len(keys))] if keys else []
+
+    async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
+        following, keys = await self.ask("SCAN", cursor, "MATCH", pattern, "COUNT", count, code=code)
+        return following.decode(), keys
+
+    async def subscribe(self, subscription: CommandSubscription) -> None:
+        self.require_open()
+        trouble = await self._listener.add(subscription)
+        if trouble is not None:
+            raise failure(trouble, ErrorCode.STORE_SUBSCRIBE_FAILED, self.timeout, backend=NAME, writes=False) from trouble
+
+    async def ping(self) -> None:
+        await self.ask("PING")
+
+    async def _answered(self, words: tuple[Any, ...], code: ErrorCode, *, writes: bool) -> Any:
+        answer = await self._asked(words)
+        if isinstance(answer, Trouble):
+            answer = await self._after(answer, partial(self._asked, words), code, writes=writes)
+        return plain(words, answer)
+
+    async def _after(self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, *, writes: bool) -> Any:
+        """What becomes of a command that had no answer: further attempts, where those can't do it twice, or an error.
+
+        Args:
+            trouble: what came instead.
+            again: one more attempt: its answer, or a trouble.
+            code: for a refusal that has no code of its own.
+            writes: whether the command changes something.
+        """
+        answer: Any = trouble
+        if isinstance(answer, Lost) and not isinstance(answer, Unreached) and not (writes and answer.is_sent):
+            answer = await again()
+        loop = asyncio.get_running_loop()
+        end, pause = loop.time() + self.timeout, _FIRST_PAUSE
+        while isinstance(answer, Recovering) and loop.time() < end:
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at once
+            pause = min(_LONGEST_PAUSE, 2 * pause)
+            answer = await again()
+        if isinstance(answer, Trouble):
+            raise await self._error(answer, code, writes=writes)
+        return answer
+
+    async def _error(self, trouble: Trouble, code: ErrorCode, *, writes: bool) -> StoreError:
+        cause = trouble.__cause__ or trouble
+        if isinstance(trouble, (Late, Unreached)) and (gone := await self._absence.reason()) is not None:
+            error = store_error(gone.code, gone.message, backend=NAME, retryable=gone.retryable, details=gone.details)
+            error.maybe_applied = writes and isinstance(trouble, Late)
+        elif isinstance(trouble, Unreached):
+            error = not_reached(cause, is_cluster=isinstance(self._configuration, glide.GlideClusterClientConfiguration))
+        else:
+            error = failure(trouble, code, self.timeout, backend=NAME, writes=writes)
+        error.__cause__ = cause
+        return error
+
+    async def _asked(self, words: tuple[Any, ...]) -> Any:
+        if self._batches is None:
+            self.require_open()
+            return Shut()
+        return await self._batches.ask(words)

@@ -1,0 +1,29 @@
+"""Answers as RESP 2 has them, which is what the contract's commands read.
+
+glide makes maps of what streams answer, entry by entry; of everything else that we ask, it changes nothing that matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+_Entries: TypeAlias = Mapping[bytes, list[list[bytes]] | None]
+
+
+def plain(words: tuple[Any, ...], answer: Any) -> Any:
+    """The answer to these words."""
+    unmade = _UNMADE.get(words[0])
+    return answer if unmade is None or not isinstance(answer, Mapping) else unmade(answer)
+
+
+def _entries(answer: _Entries) -> list[list[Any]]:
+    # A deleted entry has no fields.
+    return [[id, None if pairs is None else [part for pair in pairs for part in pair]] for id, pairs in answer.items()]
+
+
+def _streams(answer: Mapping[bytes, _Entries]) -> list[list[Any]]:
+    return [[name, _entries(entries)] for name, entries in answer.items()]
+
+
+_UNMADE: Final[dict[str, Callable[[Any], Any]]] = {"XRANGE": _entries, "XREVRANGE": _entries, "XREADGROUP": _streams}

@@ -1,0 +1,223 @@
+"""From a URL and options to a configuration of glide.
+
+Rule: an option has one name, in the URL's query and as an argument; what is given twice counts as the argument says.
+Rule: a message never shows the URL: there may be a password in it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote
+
+import glide
+
+from igniter_store_valkey.errors import misconfigured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from igniter_store_valkey.clients import Configuration
+
+SCHEMES: Final = ("valkey", "valkeys", "valkey+cluster", "valkeys+cluster", "dragonfly", "dragonflys")
+
+_LOOKS_LIKE: Final = (
+    "The URL can't be used. It looks like valkey://user:password@host:6379/0, where the database is a number; valkeys:// for TLS, "
+    "valkey+cluster://host:6379,host:6379 for a cluster, dragonfly://host:6379."
+)
+_HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
+_PORT: Final = 6379
+_TLS: Final = {
+    "tls_ca_certs": "root_pem_cacerts",
+    "tls_cert": "client_cert_pem",
+    "tls_key": "client_key_pem",
+    "tls_insecure": "use_insecure_tls",
+}
+
+
+def _one_of(kind: Any) -> Callable[[Any], Any]:
+    """A member of an enumeration, by its name in lower case."""
+
+    def member(value: Any) -> Any:
+        return value if isinstance(value, kind) else kind[str(value).upper()]
+
+    return member
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError
+    number = int(value)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError
+    seconds = float(value)
+    if not 0 < seconds < float("inf"):
+        raise ValueError
+    return seconds
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
+
+
+def _file(value: Any) -> bytes:
+    return Path(str(value)).read_bytes()
+
+
+OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "read_from": _one_of(glide.ReadFrom),
+    "client_az": str,
+    "client_name": str,
+    "cache_kb": _number,
+    "cache_ttl": _seconds,
+    "cache_server_assisted": _truth,
+    "compression": _one_of(glide.CompressionBackend),
+    "compression_level": int,
+    "compression_from": _number,
+    "iam_cluster": str,
+    "iam_region": str,
+    "iam_service": _one_of(glide.ServiceType),
+    "iam_refresh": _number,
+    "tls_ca_certs": _file,
+    "tls_cert": _file,
+    "tls_key": _file,
+    "tls_insecure": _truth,
+    "otel_traces": str,
+    "otel_metrics": str,
+    "otel_sample": _number,
+}
+"""What a URL's query and `from_url` take beyond the adapter's own options, and how it is read. The README says what it means."""
+
+
+def configuration_of(url: str, given: Mapping[str, Any]) -> Configuration:
+    """A configuration of glide.
+
+    Args:
+        url: see `ValkeyAdapter.from_url`.
+        given: options that win over those of the URL.
+    """
+    scheme, found, rest = url.partition("://")
+    if not found or scheme not in SCHEMES:
+        raise misconfigured(_LOOKS_LIKE)
+    security, _, kind = scheme.partition("+")
+    try:
+        hosts, user, password, database, query = _taken_apart(rest)
+    except ValueError:
+        raise misconfigured(_LOOKS_LIKE) from None
+    if kind == "cluster" and database:
+        raise misconfigured("A cluster's URL names no database.")
+    options = _read({**query, **given})
+    settings: dict[str, Any] = {
+        "addresses": [glide.NodeAddress(host, port) for host, port in hosts],
+        "use_tls": security.endswith("s"),
+        "credentials": _credentials(user, password, options),
+        "compression": _compression(options),
+        "client_side_cache": _cache(options),
+        **{name: options[name] for name in ("read_from", "client_az", "client_name") if name in options},
+    }
+    try:
+        if kind == "cluster":
+            advanced: Any = glide.AdvancedGlideClusterClientConfiguration(tls_config=_tls(options))
+            configuration: Configuration = glide.GlideClusterClientConfiguration(**settings, advanced_config=advanced)
+        else:
+            advanced = glide.AdvancedGlideClientConfiguration(tls_config=_tls(options))
+            configuration = glide.GlideClientConfiguration(**settings, database_id=database, advanced_config=advanced)
+    except ValueError as error:  # glide's words: client_az is missing
+        raise misconfigured(f"{error}.") from None
+    _observe(options)
+    return configuration
+
+
+def _taken_apart(rest: str) -> tuple[list[tuple[str, int]], str, str, int, dict[str, str]]:
+    place, _, query = rest.partition("?")
+    authority, _, path = place.partition("/")
+    login, _, names = authority.rpartition("@")
+    user, _, password = login.partition(":")
+    hosts: list[tuple[str, int]] = []
+    for name in names.split(","):
+        match = _HOST.fullmatch(name)
+        if match is None:
+            raise ValueError
+        port = int(match["port"] or _PORT)
+        if not 0 < port < 65_536:  # noqa: PLR2004 - what a port is
+            raise ValueError
+        hosts.append((match["host"].strip("[]"), port))
+    path = path.strip("/")
+    if path and not path.isdecimal():
+        raise ValueError
+    return hosts, unquote(user), unquote(password), int(path or 0), dict(parse_qsl(query, keep_blank_values=True))
+
+
+def _read(given: Mapping[str, Any]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for name, value in given.items():
+        read = OPTIONS.get(name)
+        if read is None:
+            own = ("timeout", "connect_timeout", "sharded_pubsub")
+            raise misconfigured(f"The Valkey backend has no option {name!r}; it has {', '.join((*own, *OPTIONS))}.")
+        try:
+            options[name] = read(value)
+        except OSError as error:
+            raise misconfigured(f"The file of {name} can't be read ({type(error).__name__}).") from None
+        except (ValueError, TypeError, KeyError):
+            raise misconfigured(f"The option {name} can't have this value.") from None
+    return options
+
+
+def _credentials(user: str, password: str, options: Mapping[str, Any]) -> glide.ServerCredentials | None:
+    iam = {name: options[name] for name in ("iam_cluster", "iam_region", "iam_service") if name in options}
+    if not iam:
+        return glide.ServerCredentials(password, user or None) if password else None
+    if len(iam) < 3 or password or not user:  # noqa: PLR2004 - all of them
+        raise misconfigured("IAM needs iam_cluster, iam_region and iam_service, a user in the URL, and no password.")
+    config = glide.IamAuthConfig(options["iam_cluster"], options["iam_service"], options["iam_region"], options.get("iam_refresh"))
+    return glide.ServerCredentials(username=user, iam_config=config)
+
+
+def _compression(options: Mapping[str, Any]) -> glide.CompressionConfiguration | None:
+    if "compression" not in options:
+        return None
+    settings: dict[str, Any] = {"compression_level": options.get("compression_level")}
+    if "compression_from" in options:
+        settings["min_compression_size"] = options["compression_from"]
+    try:
+        return glide.CompressionConfiguration(enabled=True, backend=options["compression"], **settings)
+    except glide.ConfigurationError as error:  # glide's words: the smallest size
+        raise misconfigured(f"{error}.") from None
+
+
+def _cache(options: Mapping[str, Any]) -> glide.ClientSideCache | None:
+    if "cache_kb" not in options:
+        return None
+    ttl = round(options.get("cache_ttl", 60.0) * 1000)
+    assisted = options.get("cache_server_assisted", True)
+    return glide.ClientSideCache.create(max_cache_kb=options["cache_kb"], entry_ttl_ms=ttl, server_assisted=assisted)
+
+
+def _tls(options: Mapping[str, Any]) -> glide.TlsAdvancedConfiguration | None:
+    settings = {glides: options[ours] for ours, glides in _TLS.items() if ours in options}
+    return glide.TlsAdvancedConfiguration(**settings) if settings else None
+
+
+def _observe(options: Mapping[str, Any]) -> None:
+    """Glide's own telemetry, which a process sets up once: the first one counts."""
+    if "otel_traces" not in options and "otel_metrics" not in options:
+        return
+    traces = metrics = None
+    if "otel_traces" in options:
+        traces = glide.OpenTelemetryTracesConfig(options["otel_traces"], options.get("otel_sample"))
+    if "otel_metrics" in options:
+        metrics = glide.OpenTelemetryMetricsConfig(options["otel_metrics"])
+    try:
+        glide.OpenTelemetry.init(glide.OpenTelemetryConfig(traces=traces, metrics=metrics))
+    except glide.GlideError as error:
+        raise misconfigured("glide can't send its telemetry there; its own words are in __cause__.") from error

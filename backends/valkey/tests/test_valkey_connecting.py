@@ -1,0 +1,233 @@
+"""What can go wrong before the first command: URLs, options, servers that aren't there or don't let us in. No message shows a password."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import glide
+import pytest
+from igniter_store.contract import ErrorCode, StoreError
+from igniter_store_conformance import servers
+from igniter_store_valkey import ValkeyAdapter
+from igniter_store_valkey.urls import configuration_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from igniter_store_conformance.servers import Server
+
+PASSWORD = "hush-hush"  # noqa: S105 - of a server that lives for a test
+
+
+@pytest.fixture
+def server() -> Server:
+    return servers.or_skip("valkey")
+
+
+def url_of(server: Server, scheme: str = "valkey", login: str = "") -> str:
+    return f"{scheme}://{login}{server.address.host}:{server.address.port}"
+
+
+async def failure(url: str) -> StoreError:
+    """What opening an adapter for this URL raises."""
+    adapter = ValkeyAdapter.from_url(url, connect_timeout=2.0)
+    with pytest.raises(StoreError) as caught:
+        await adapter.open()
+    await adapter.close()
+    assert PASSWORD not in f"{caught.value!r} {caught.value} {caught.value.to_dict()}"
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "valkey://localhost:port/0",
+        "valkey://localhost:123456",
+        "valkey://localhost/zero",
+        "valkey://",
+        f"valkey://me:{PASSWORD}@localhost,/0",
+        "redis://localhost",
+        "valkey",
+    ],
+)
+def test_a_url_with_a_mistake_is_refused_before_anything_is_connected(url: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        ValkeyAdapter.from_url(url)
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert "valkey://user:password@host:6379/0" in caught.value.message
+    assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timeout": 0},
+        {"timeout": True},
+        {"connect_timeout": "soon"},
+        {"tiemout": 3},
+        {"sharded_pubsub": "yes"},
+        {"read_from": "nearby"},
+        {"client_az": "a", "read_from": "az_affinity", "tiemout": 1},
+        {"cache_kb": "much"},
+        {"cache_ttl": 0, "cache_kb": 1},
+        {"compression": "zip"},
+        {"tls_ca_certs": "/no/such/file"},
+        {"otel_sample": -1},
+    ],
+)
+def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(StoreError) as caught:
+        ValkeyAdapter.from_url("valkey://localhost", **options)
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert any(option in caught.value.message for option in options)
+
+
+@pytest.mark.parametrize(
+    ("url", "cure"),
+    [
+        ("valkey://localhost?read_from=az_affinity", "client_az"),
+        ("valkey://localhost?iam_cluster=c", "iam_region"),
+        (f"valkey://me:{PASSWORD}@localhost?iam_cluster=c&iam_region=r&iam_service=memorydb", "no password"),
+        ("valkey+cluster://localhost/3", "database"),
+        ("valkey://localhost?compression=zstd&compression_from=1", "min_compression_size"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_with_the_cure(url: str, cure: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        ValkeyAdapter.from_url(url)
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert cure in caught.value.message
+
+
+def test_a_url_says_all_that_glide_has_to_know(tmp_path: Path) -> None:
+    certificates = tmp_path / "ca.pem"
+    certificates.write_bytes(b"certificates")
+
+    configuration = configuration_of(
+        "valkeys://me%40here:p%2Fw@one:7000,[::1]/3?read_from=az_affinity&client_az=eu-1a&client_name=api&cache_kb=64&cache_ttl=5"
+        f"&compression=lz4&tls_ca_certs={certificates}",
+        {"client_name": "other"},
+    )
+
+    assert isinstance(configuration, glide.GlideClientConfiguration)
+    assert [(address.host, address.port) for address in configuration.addresses] == [("one", 7000), ("::1", 6379)]
+    assert (configuration.use_tls, configuration.database_id, configuration.client_name) == (True, 3, "other")
+    assert configuration.credentials is not None
+    assert (configuration.credentials.username, configuration.credentials.password) == ("me@here", "p/w")
+    assert (configuration.read_from, configuration.client_az) == (glide.ReadFrom.AZ_AFFINITY, "eu-1a")
+    assert configuration.client_side_cache is not None
+    assert (configuration.client_side_cache.max_cache_kb, configuration.client_side_cache.entry_ttl_ms) == (64, 5000)
+    assert configuration.client_side_cache.server_assisted is True
+    assert configuration.compression is not None
+    assert configuration.compression.backend is glide.CompressionBackend.LZ4
+    assert configuration.advanced_config is not None
+    assert configuration.advanced_config.tls_config is not None
+    assert configuration.advanced_config.tls_config.root_pem_cacerts == b"certificates"
+
+
+def test_iam_is_said_in_the_url() -> None:
+    configuration = configuration_of("valkeys+cluster://me@host?iam_cluster=c&iam_region=eu-west-1&iam_service=elasticache", {})
+
+    assert isinstance(configuration, glide.GlideClusterClientConfiguration)
+    credentials = configuration.credentials
+    assert credentials is not None
+    assert credentials.username == "me"
+    assert credentials.iam_config is not None
+    assert (credentials.iam_config.cluster_name, credentials.iam_config.region) == ("c", "eu-west-1")
+    assert credentials.iam_config.service is glide.ServiceType.ELASTICACHE
+
+
+@pytest.mark.parametrize("client", ["valkey://localhost", glide.GlideClient, None])
+def test_what_is_no_client_is_refused(client: Any) -> None:
+    with pytest.raises(StoreError) as caught:
+        ValkeyAdapter(client=client)
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert "from_url" in caught.value.message
+
+
+async def test_a_host_that_is_not_there_can_not_be_reached() -> None:
+    error = await failure("valkey://127.0.0.1:1")
+
+    assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
+
+
+async def test_a_database_that_there_is_not_can_not_be_used(server: Server) -> None:
+    error = await failure(f"{url_of(server)}/9999")
+
+    assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, False)
+    assert "no such database" in error.message
+
+
+async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
+    error = await failure(url_of(server, "valkeys"))
+
+    assert error.code == ErrorCode.STORE_CONNECTION_FAILED
+    assert "TLS" in error.message
+
+
+async def test_what_is_no_cluster_says_so(server: Server) -> None:
+    error = await failure(url_of(server, "valkey+cluster"))
+
+    assert error.code == ErrorCode.STORE_CONNECTION_FAILED
+    assert "valkey://" in error.message
+
+
+async def test_a_wrong_password_is_told_and_not_shown() -> None:
+    with servers.start("valkey") as server:
+        with server.exchange() as exchange:
+            exchange.ask("CONFIG", "SET", "requirepass", PASSWORD)
+        missing = await failure(url_of(server))
+        wrong = await failure(url_of(server, login=f":{PASSWORD}x@"))
+        adapter = ValkeyAdapter.from_url(url_of(server, login=f":{PASSWORD}@"))
+        await adapter.open()
+        assert await adapter.ping() >= 0
+        await adapter.close()
+
+    for error in (missing, wrong):
+        assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, False)
+    assert "password" in missing.message
+
+
+async def test_a_channel_that_the_user_may_not_hear_is_refused_at_once(server: Server) -> None:
+    with server.exchange() as exchange:
+        exchange.ask("ACL", "SETUSER", "deaf", "on", f">{PASSWORD}", "~*", "+@all", "resetchannels")
+    adapter = ValkeyAdapter.from_url(url_of(server, login=f"deaf:{PASSWORD}@"))
+    try:
+        await adapter.open()
+        for subscribe in (adapter.subscribe, adapter.psubscribe):
+            with pytest.raises(StoreError) as caught:
+                await subscribe("secret", lambda _, payload: None)
+            assert (caught.value.code, caught.value.details) == (ErrorCode.STORE_OPERATION_FAILED, {"word": "NOPERM"})
+    finally:
+        await adapter.close()
+        with server.exchange() as exchange:
+            exchange.ask("ACL", "DELUSER", "deaf")
+
+
+async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: Server) -> None:
+    async with servers.tls_before(server.address, tmp_path) as port:
+        adapter = ValkeyAdapter.from_url(f"valkeys://{port.address}?tls_ca_certs={port.certificate}")
+        try:
+            await adapter.open()
+            await adapter.set("over tls", b"x" * 300_000)
+            assert await adapter.get("over tls") == b"x" * 300_000
+            assert await adapter.delete(["over tls"]) == 1
+        finally:
+            await adapter.close()
+
+        stranger = ValkeyAdapter.from_url(f"valkeys://{port.address}", connect_timeout=2.0)
+        with pytest.raises(StoreError) as caught:
+            await stranger.open()
+        await stranger.close()
+        assert "tls_ca_certs" in caught.value.message
+
+        careless = ValkeyAdapter.from_url(f"valkeys://{port.address}?tls_insecure=true")
+        await careless.open()
+        assert await careless.ping() >= 0
+        await careless.close()

@@ -1,0 +1,248 @@
+"""What is peculiar about glide stays below the contract: its threads, its one pipe, its log, what it says of a lost server."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import textwrap
+import threading
+from typing import TYPE_CHECKING, Any
+
+import glide
+import pytest
+from igniter_store.contract import ErrorCode, StoreError
+from igniter_store_conformance import servers
+from igniter_store_valkey import ValkeyAdapter
+
+if TYPE_CHECKING:
+    from igniter_store_conformance.servers import Server
+
+
+@pytest.fixture
+def server() -> Server:
+    return servers.or_skip("valkey")
+
+
+def url_of(server: Server) -> str:
+    return server.url.replace("redis://", "valkey://")
+
+
+def run(script: str, *arguments: str) -> str:
+    """What a new process prints that runs this script."""
+    command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)  # noqa: S603 - our own words
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+async def test_calls_of_one_turn_are_one_batch_and_each_has_its_own_answer(server: Server) -> None:
+    configuration = glide.GlideClientConfiguration([glide.NodeAddress(server.address.host, server.address.port)])
+    client: Any = await glide.GlideClient.create(configuration)
+    batches: list[int] = []
+    send = client.exec
+
+    async def counted(batch: Any, *args: Any, **options: Any) -> Any:
+        batches.append(len(batch.commands))
+        return await send(batch, *args, **options)
+
+    client.exec = counted
+    adapter = ValkeyAdapter(client=client)
+    try:
+        await adapter.open()
+        await adapter.set("batch:text", b"no number")
+        calls = [
+            adapter.increment("batch:number"),
+            adapter.increment("batch:text"),
+            adapter.get("batch:text"),
+            adapter.mget(["batch:text"]),
+        ]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        await adapter.delete(["batch:text", "batch:number"])
+    finally:
+        await adapter.close()
+        await client.close()
+
+    assert batches == [4]
+    refused = answers[1]
+    assert isinstance(refused, StoreError)
+    assert refused.code == ErrorCode.STORE_INCREMENT_FAILED
+    assert [answers[0], *answers[2:]] == [1, b"no number", [b"no number"]]
+
+
+def test_a_process_that_is_forked_after_the_import_can_use_it(server: Server) -> None:
+    printed = run(
+        """
+        import asyncio, os, sys
+        from igniter_store_valkey import ValkeyAdapter
+
+        async def ping():
+            adapter = ValkeyAdapter.from_url(sys.argv[1])
+            await adapter.open()
+            await adapter.ping()
+            await adapter.close()
+
+        child = os.fork()
+        asyncio.run(ping())
+        if child:
+            _, status = os.waitpid(child, 0)
+            print("both", os.waitstatus_to_exitcode(status))
+        """,
+        url_of(server),
+    )
+
+    assert printed == "both 0\n"
+
+
+def test_a_process_that_is_forked_after_the_first_use_says_so_at_once(server: Server) -> None:
+    printed = run(
+        """
+        import asyncio, os, sys
+        from igniter_store.contract import StoreError
+        from igniter_store_valkey import ValkeyAdapter
+
+        async def ping(adapter):
+            try:
+                await adapter.open()
+                await adapter.ping()
+            except StoreError as error:
+                return f"{error.code}: {error.message}"
+
+        adapter = ValkeyAdapter.from_url(sys.argv[1])
+        asyncio.run(ping(adapter))
+        child = os.fork()
+        if child:
+            _, status = os.waitpid(child, 0)
+            sys.exit(os.waitstatus_to_exitcode(status))
+        for known in (adapter, ValkeyAdapter.from_url(sys.argv[1])):
+            print(asyncio.run(ping(known)), flush=True)
+        os._exit(0)
+        """,
+        url_of(server),
+    )
+
+    first, second = printed.splitlines()
+    assert first == second
+    assert first.startswith("STORE_CONFIGURATION_INVALID: The process was forked")
+    assert "spawn" in first
+
+
+def test_it_works_in_one_event_loop_after_the_other(server: Server) -> None:
+    async def use(number: int) -> bytes:
+        adapter = ValkeyAdapter.from_url(url_of(server))
+        await adapter.open()
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        await adapter.subscribe(f"loops:{number}", lambda _, payload: heard.put_nowait(payload))
+        assert await adapter.publish(f"loops:{number}", b"%d" % number) == 1
+        async with asyncio.timeout(10):
+            first = await heard.get()
+        await adapter.close()
+        return first
+
+    assert [asyncio.run(use(number)) for number in range(3)] == [b"0", b"1", b"2"]
+
+
+def test_a_loop_goes_on_when_the_one_that_was_first_has_ended(server: Server) -> None:
+    first_is_open, second_is_open, first_has_ended = threading.Event(), threading.Event(), threading.Event()
+    answers: list[Any] = []
+
+    async def first() -> None:
+        adapter = ValkeyAdapter.from_url(url_of(server))
+        await adapter.open()
+        first_is_open.set()
+        await asyncio.to_thread(second_is_open.wait, 30)
+        await adapter.close()
+
+    async def second() -> None:
+        adapter = ValkeyAdapter.from_url(url_of(server), timeout=1.0, connect_timeout=1.0)
+        await adapter.open()
+        second_is_open.set()
+        await asyncio.to_thread(first_has_ended.wait, 30)
+        for _ in range(2):  # what nobody reads any more is late, once
+            try:
+                answers.append(await adapter.get("loops:none"))
+            except StoreError as error:
+                answers.append(error.code)
+        await adapter.close()
+
+    def in_a_thread(work: Any, after: threading.Event | None, at_the_end: threading.Event | None) -> threading.Thread:
+        def target() -> None:
+            if after is not None:
+                after.wait(30)
+            asyncio.run(work())
+            if at_the_end is not None:
+                at_the_end.set()
+
+        thread = threading.Thread(target=target)
+        thread.start()
+        return thread
+
+    for thread in [in_a_thread(first, None, first_has_ended), in_a_thread(second, first_is_open, None)]:
+        thread.join(60)
+
+    assert answers[-1] is None
+    assert answers[0] in {None, ErrorCode.STORE_TIMEOUT}
+
+
+def test_it_says_nothing_on_the_console(server: Server) -> None:
+    printed = run(
+        """
+        import asyncio, sys
+        from igniter_store.contract import StoreError
+        from igniter_store_valkey import ValkeyAdapter
+
+        async def main():
+            for url in sys.argv[1:]:
+                adapter = ValkeyAdapter.from_url(url, connect_timeout=1.0)
+                try:
+                    await adapter.open()
+                    await adapter.subscribe("console", print)
+                except StoreError as error:
+                    assert error.code == "STORE_CONNECTION_FAILED"
+                await adapter.close()
+
+        asyncio.run(main())
+        """,
+        url_of(server),
+        "valkey://127.0.0.1:1",
+    )
+
+    assert printed == ""
+
+
+async def test_nothing_is_left_at_the_server_after_close(server: Server) -> None:
+    name = "glide-closes"
+
+    def there() -> int:
+        with server.exchange() as exchange:
+            return str(exchange.ask("CLIENT", "LIST")).count(f"name={name}")
+
+    adapter = ValkeyAdapter.from_url(f"{url_of(server)}?client_name={name}")
+    await adapter.open()
+    await adapter.subscribe("closing", lambda _, payload: None)
+    await adapter.xgroup_create("closing", "group")
+    waiting = asyncio.create_task(adapter.xreadgroup("closing", "group", "consumer", block=30))
+    await asyncio.sleep(0.2)
+    assert there() == 3
+    await adapter.close()
+    with pytest.raises(StoreError):
+        await waiting
+
+    async with asyncio.timeout(10):
+        while there():  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.02)
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+    with server.exchange() as exchange:
+        exchange.ask("DEL", "closing")
+
+
+async def test_an_adapter_opens_only_what_it_needs(server: Server) -> None:
+    name = "glide-needs"
+    adapter = ValkeyAdapter.from_url(f"{url_of(server)}?client_name={name}")
+    await adapter.open()
+    await asyncio.gather(*(adapter.get(f"needs:{number}") for number in range(200)))
+    with server.exchange() as exchange:
+        listed = str(exchange.ask("CLIENT", "LIST"))
+    await adapter.close()
+
+    assert listed.count(f"name={name}") == 1
