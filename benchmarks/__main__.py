@@ -25,6 +25,7 @@ QUESTIONS: Final = (
     "redis_operations",
     "redis_shares",
     "redis_streams",
+    "valkey_operations",
     "sqlite_operations",
 )
 README: Final = Path(__file__).parent / "README.md"

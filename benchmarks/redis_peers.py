@@ -54,11 +54,11 @@ Opening: TypeAlias = Callable[[str], AbstractAsyncContextManager[Calls]]
 
 
 @asynccontextmanager
-async def ours(url: str) -> AsyncGenerator[Calls]:
+async def ours(url: str, name: str = OURS) -> AsyncGenerator[Calls]:
     """The store as applications use it."""
     async with Store.from_url(url, service=SERVICE) as store:
         yield Calls(
-            OURS,
+            name,
             {
                 "get": store.kv.get,
                 "set": lambda key: store.kv.set(key, VALUE),

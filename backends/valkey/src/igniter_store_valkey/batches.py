@@ -1,6 +1,7 @@
 """One tick, one batch: what is asked in one turn of the event loop goes to glide as one non-atomic `Batch`.
 
 Rule: each call has its own answer or its own refusal. What befalls a whole batch befalls all its calls.
+Rule: who was alone in the turn before, and has no company now, is sent at once; all others wait for the turn to be over.
 Rule: a batch that is on its way is nobody's in particular: a caller that was cancelled leaves its place in it.
 Rule: futures get results, never exceptions; see `troubles`.
 """
@@ -17,11 +18,12 @@ from igniter_store_valkey.clients import answer_to, answers_to, mended, refuse_a
 from igniter_store_valkey.errors import trouble_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from igniter_store_valkey.clients import Client
 
 _MOST: Final = 16  # batches on their way; what is asked beyond gathers in the next one
+_CACHED: Final = b"GET"
 _GRACE: Final = 1.0  # seconds beyond glide's own limits, after which it isn't believed to answer any more
 
 
@@ -31,9 +33,10 @@ class Batches:
     Args:
         client: glide's.
         patience: seconds in which glide says something in any case.
+        is_ours: whether the client ends with the adapter.
     """
 
-    def __init__(self, client: Client, patience: float) -> None:
+    def __init__(self, client: Client, patience: float, *, is_ours: bool) -> None:
         self._client: Final = client
         self._patience: Final = patience + _GRACE
         self._loop: Final = asyncio.get_running_loop()
@@ -41,19 +44,43 @@ class Batches:
         self._flush_is_due = False
         self._sending: set[asyncio.Task[None]] = set()
         self._is_open = True
+        self._is_ours: Final = is_ours
+        self._was_alone = False
+        self._is_one_alone = False
+        # glide looks into its cache only for what comes alone.
+        self._is_cached: Final = client.config.client_side_cache is not None
 
-    def ask(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """The future answer to a command: the server's, as glide reads it, or a `Trouble`."""
+    async def ask(self, words: tuple[Any, ...]) -> Any:
+        """The answer to a command: the server's, as glide reads it, or a `Trouble`."""
         refuse_after_fork()
-        future: asyncio.Future[Any] = self._loop.create_future()
         if not self._is_open:
-            future.set_result(Shut())
-            return future
-        self._gathered.append(([spelt(word) for word in words], future))
+            return Shut()
+        spelled = [spelt(word) for word in words]
+        if self._was_alone and not self._gathered and not self._sending and not self._is_one_alone:
+            return await self._ask_alone(spelled)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._gathered.append((spelled, future))
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
-        return future
+        return await future
+
+    async def _ask_alone(self, words: list[Any]) -> Any:
+        limit = asyncio.timeout(self._patience)
+        self._is_one_alone = True
+        try:
+            async with limit:
+                return await answer_to(self._client, words)
+        except Exception as error:  # noqa: BLE001 - of glide, or it goes on
+            return await self._trouble(error, limit)
+        finally:
+            self._is_one_alone = False
+
+    async def _trouble(self, error: Exception, limit: asyncio.Timeout) -> Trouble:
+        if isinstance(error, TimeoutError) and limit.expired():
+            await mended(self._client)
+            return Late()
+        return trouble_of(error)
 
     async def close(self) -> None:
         """Ask nothing any more; whoever waits gets `Shut`."""
@@ -67,10 +94,19 @@ class Batches:
     def _flush(self) -> None:
         self._flush_is_due = False
         if self._gathered and len(self._sending) < _MOST:
+            self._was_alone = self._is_ours and len(self._gathered) == 1
             gathered, self._gathered = self._gathered, []
-            task = self._loop.create_task(self._send(gathered))
-            self._sending.add(task)
-            task.add_done_callback(self._was_sent)
+            if self._is_cached:
+                for asked in [asked for asked in gathered if asked[0][0] == _CACHED]:
+                    self._begin([asked])
+                gathered = [asked for asked in gathered if asked[0][0] != _CACHED]
+            if gathered:
+                self._begin(gathered)
+
+    def _begin(self, gathered: list[tuple[list[Any], asyncio.Future[Any]]]) -> None:
+        task = self._loop.create_task(self._send(gathered))
+        self._sending.add(task)
+        task.add_done_callback(self._was_sent)
 
     def _was_sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
@@ -83,9 +119,7 @@ class Batches:
             async with limit:
                 answers = await self._answers([words for words, _ in gathered])
         except Exception as error:  # noqa: BLE001 - the callers get it
-            if isinstance(error, TimeoutError) and limit.expired():
-                await mended(self._client)
-            answers = [_for_caller(error)] * len(gathered)
+            answers = [await _caught(self._trouble(error, limit))] * len(gathered)
         finally:
             _settle(gathered, answers)
 
@@ -106,11 +140,11 @@ def spelt(word: Any) -> bytes:
     return str(word).encode()
 
 
-def _for_caller(error: Exception) -> BaseException:
+async def _caught(trouble: Coroutine[Any, Any, Trouble]) -> BaseException:
     try:
-        return Late() if isinstance(error, TimeoutError) else trouble_of(error)
-    except Exception as other:  # noqa: BLE001 - what is not glide's goes on to the caller as it is
-        return other
+        return await trouble
+    except Exception as error:  # noqa: BLE001 - what is not glide's goes on to the callers as it is
+        return error
 
 
 def _settle(gathered: Sequence[tuple[list[Any], asyncio.Future[Any]]], answers: Sequence[Any]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
 
-from igniter_store_valkey.errors import UNREACHABLE, misconfigured, not_reached
+from igniter_store_valkey.errors import UNREACHABLE, Recovering, misconfigured, not_reached, trouble_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ Client: TypeAlias = glide.GlideClient | glide.GlideClusterClient
 Configuration: TypeAlias = glide.GlideClientConfiguration | glide.GlideClusterClientConfiguration
 
 _NEVER: Final = 2_147_483_647  # milliseconds between looks at subscriptions: those are ours to look after
+_PAUSE: Final = 0.05  # seconds
 _RETRIES: Final = glide.BackoffStrategy(num_of_retries=4, factor=20, exponent_base=2, jitter_percent=50)
 
 
@@ -135,7 +136,14 @@ async def connected(configuration: Configuration, patience: float) -> Client:
     client = await create(configuration)
     try:
         async with asyncio.timeout(patience):
-            await answer_to(client, ["PING"])
+            while True:
+                try:
+                    await answer_to(client, ["PING"])
+                    break
+                except glide.RequestError as error:
+                    if not isinstance(trouble_of(error), Recovering):  # a cluster's client that is still connecting to some node
+                        raise
+                await asyncio.sleep(_PAUSE)
     except UNREACHABLE as error:
         await client.close()
         raise not_reached(error, is_cluster=isinstance(client, glide.GlideClusterClient)) from error

@@ -54,6 +54,7 @@ class GlideCommands(Commands):
     ) -> None:
         super().__init__()
         self.timeout: Final = timeout
+        self.changes_values = configuration.compression is not None and configuration.compression.enabled
         self._configuration: Final = configuration
         self._connect_timeout: Final = connect_timeout
         self._lent: Final = lent
@@ -77,10 +78,13 @@ class GlideCommands(Commands):
                     await answer_to(client, ["PING"])
             except UNREACHABLE as error:
                 raise not_reached(error) from error
-        self._client, self._batches, self._was_closed = client, Batches(client, max(self.timeout, self._connect_timeout)), False
+        self._client, self._batches, self._was_closed = client, self._batches_to(client), False
         self._unknown.clear()  # it may be another server now
         self._waiters.open()
         self._listener.open()
+
+    def _batches_to(self, client: Client) -> Batches:
+        return Batches(client, max(self.timeout, self._connect_timeout), is_ours=self._lent is None)
 
     async def close(self) -> None:
         """Close all connections but the user's own; callers get `STORE_CLOSED`."""

@@ -123,7 +123,7 @@ class GlideLink:
                 self._handle(trouble)
                 continue
             (self._confirmed.add if begins else self._confirmed.discard)(name)
-            self._handle([verb.lower(), name[1], answer[b"values"][-1]])
+            self._handle([verb.lower(), name[1], None])
             for arrived in early:
                 self._handle(arrived)
 

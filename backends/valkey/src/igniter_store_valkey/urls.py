@@ -76,6 +76,7 @@ def _file(value: Any) -> bytes:
 OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "read_from": _one_of(glide.ReadFrom),
     "client_az": str,
+    "node_discovery": _one_of(glide.NodeDiscoveryMode),
     "client_name": str,
     "cache_kb": _number,
     "cache_ttl": _seconds,
@@ -130,6 +131,8 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> Configuration:
             configuration: Configuration = glide.GlideClusterClientConfiguration(**settings, advanced_config=advanced)
         else:
             advanced = glide.AdvancedGlideClientConfiguration(tls_config=_tls(options))
+            if "node_discovery" in options:
+                settings["node_discovery_mode"] = options["node_discovery"]
             configuration = glide.GlideClientConfiguration(**settings, database_id=database, advanced_config=advanced)
     except ValueError as error:  # glide's words: client_az is missing
         raise misconfigured(f"{error}.") from None

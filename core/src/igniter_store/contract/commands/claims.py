@@ -21,6 +21,8 @@ class CommandClaims(Claims):
     _commands: Commands
 
     async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
+        if self._commands.changes_values:
+            return bool(await self._commands.run("set_nx", [key], owner, "" if ttl is None else milliseconds(ttl)))
         life: list[Any] = [] if ttl is None else ["PX", milliseconds(ttl)]
         return await self._commands.tell("SET", key, owner, "NX", *life) is not None
 
@@ -33,9 +35,10 @@ class CommandClaims(Claims):
         return bool(removed)
 
     async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
-        renewed = await self._commands.try_telling(
-            "SET IFEQ", "SET", key, owner, "IFEQ", owner, "PX", milliseconds(ttl)
-        )  # Valkey 8.1, Redis 8.4
+        renewed: Any = UNKNOWN
+        if not self._commands.changes_values:
+            words = ("SET", key, owner, "IFEQ", owner, "PX", milliseconds(ttl))  # Valkey 8.1, Redis 8.4
+            renewed = await self._commands.try_telling("SET IFEQ", *words)
         if renewed is UNKNOWN:
             renewed = await self._commands.run("compare_expire", [key], owner, milliseconds(ttl))
         return bool(renewed)

@@ -28,7 +28,14 @@ _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 
 
 class Commands(ABC):
-    """Commands to where the keys are."""
+    """Commands to where the keys are.
+
+    Attributes:
+        changes_values: True for a client that writes other bytes than SET was given, and reads them back as they were: what is compared
+            at the server has to be written by a script then.
+    """
+
+    changes_values: bool = False
 
     def __init__(self) -> None:
         self._unknown: set[str] = set()

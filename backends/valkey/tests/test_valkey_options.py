@@ -1,0 +1,162 @@
+"""What glide can do beyond, by an option of the adapter or of the URL, on real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from igniter_store_conformance import servers
+from igniter_store_valkey import ValkeyAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from igniter_store_conformance.servers import Exchange, Server
+
+LONG = b"long and always the same, " * 200
+
+
+@pytest.fixture
+def server() -> Server:
+    return servers.or_skip("valkey")
+
+
+def url_of(server: Server) -> str:
+    return server.url.replace("redis://", "valkey://")
+
+
+@pytest.fixture
+async def plain(server: Server) -> AsyncGenerator[ValkeyAdapter]:
+    """An adapter without options."""
+    adapter = ValkeyAdapter.from_url(url_of(server))
+    await adapter.open()
+    yield adapter
+    await adapter.close()
+
+
+def gets(connecting: AbstractContextManager[Exchange]) -> int:
+    """How many GETs a server has answered."""
+    with connecting as exchange:
+        stats = str(exchange.ask("INFO", "commandstats"))
+    _, found, rest = stats.partition("cmdstat_get:calls=")
+    return int(rest.partition(",")[0]) if found else 0
+
+
+def listed(answer: object) -> list[list[object]]:
+    """An answer that is a list of lists."""
+    return cast("list[list[object]]", answer)
+
+
+@pytest.mark.parametrize("kind", ["zstd", "lz4"])
+async def test_long_values_are_stored_compressed_and_read_as_they_were(kind: str, server: Server, plain: ValkeyAdapter) -> None:
+    adapter = ValkeyAdapter.from_url(f"{url_of(server)}?compression={kind}")
+    await adapter.open()
+    keys = [f"compressed:{kind}:{number}" for number in range(3)]
+    try:
+        await adapter.set(keys[0], LONG)
+        await asyncio.gather(*(adapter.set(key, LONG, ttl=60) for key in keys[1:]))
+        stored = await plain.mget(keys)
+        assert [value is not None and len(value) < len(LONG) / 10 for value in stored] == [True] * 3
+        assert await adapter.get(keys[0]) == LONG
+        assert await adapter.mget(keys) == [LONG] * 3
+        assert await asyncio.gather(*(adapter.get(key) for key in keys)) == [LONG] * 3
+        await plain.set(keys[0], LONG)
+        assert await adapter.getdel(keys[0]) == LONG
+    finally:
+        await adapter.delete(keys)
+        await adapter.close()
+
+
+async def test_a_long_owner_keeps_its_claim_when_values_are_compressed(server: Server, plain: ValkeyAdapter) -> None:
+    adapter = ValkeyAdapter.from_url(url_of(server), compression="zstd")
+    await adapter.open()
+    key, token_key = f"claims:{secrets.token_hex(4)}", f"tokens:{secrets.token_hex(4)}"
+    try:
+        assert await adapter.set_nx(key, LONG, ttl=60) is True
+        assert await adapter.set_nx(key, LONG, ttl=60) is False
+        assert await plain.compare_expire(key, LONG, 90) is True
+        assert await adapter.compare_expire(key, LONG, 120) is True
+        assert await adapter.compare_delete(key, LONG) is True
+        assert await adapter.set_nx(key, b"me") is True
+        assert await adapter.ttl(key) == float("inf")
+        assert await adapter.compare_delete(key, b"me") is True
+        assert await adapter.acquire(key, LONG, 60, token_key=token_key) is not None
+        assert await adapter.compare_delete(key, LONG) is True
+    finally:
+        await adapter.delete([key, token_key])
+        await adapter.close()
+
+
+async def test_a_cached_value_is_not_asked_for_again_until_it_changes(server: Server, plain: ValkeyAdapter) -> None:
+    adapter = ValkeyAdapter.from_url(f"{url_of(server)}?cache_kb=1024&cache_ttl=600")
+    await adapter.open()
+    key = f"cached:{secrets.token_hex(4)}"
+    try:
+        await plain.set(key, b"1")
+        assert await adapter.get(key) == b"1"
+        before = gets(server.exchange())
+        assert await asyncio.gather(*(adapter.get(key) for _ in range(20))) == [b"1"] * 20
+        assert gets(server.exchange()) == before
+        await plain.set(key, b"2")
+        async with asyncio.timeout(10):
+            while await adapter.get(key) != b"2":  # noqa: ASYNC110 - the server tells glide, which tells nobody
+                await asyncio.sleep(0.01)
+    finally:
+        await plain.delete([key])
+        await adapter.close()
+
+
+async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
+    with servers.start_cluster(servers.find_or_skip("valkey")) as cluster:
+        async with asyncio.timeout(30):
+            for primary in cluster.primaries:
+                with primary.exchange() as exchange:
+                    while not all(len(of_slots) == 4 for of_slots in listed(exchange.ask("CLUSTER", "SLOTS"))):  # noqa: ASYNC110 - the same
+                        await asyncio.sleep(0.1)
+        hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in cluster.primaries)
+        adapter = ValkeyAdapter.from_url(f"valkey+cluster://{hosts}?read_from=prefer_replica")
+        await adapter.open()
+        try:
+            await adapter.set("replicated", b"1")
+            async with asyncio.timeout(10):
+                while await adapter.get("replicated") != b"1":  # noqa: ASYNC110 - a replica follows when it follows
+                    await asyncio.sleep(0.01)
+            await asyncio.gather(*(adapter.get("replicated") for _ in range(20)))
+        finally:
+            await adapter.close()
+
+        assert sum(gets(replica.exchange()) for replica in cluster.replicas) >= 21
+        assert [gets(primary.exchange()) for primary in cluster.primaries] == [0, 0, 0]
+
+
+def test_glides_spans_are_written_where_the_url_says(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "spans.json"
+    script = """
+        import asyncio, os, sys
+        from igniter_store_valkey import ValkeyAdapter
+
+        async def main():
+            adapter = ValkeyAdapter.from_url(sys.argv[1])
+            await adapter.open()
+            await adapter.get("traced")
+            await adapter.close()
+            async with asyncio.timeout(30):
+                while not os.path.exists(sys.argv[2]) or "traced" not in open(sys.argv[2]).read():
+                    await asyncio.sleep(0.1)
+
+        asyncio.run(main())
+        """
+    arguments = [f"{url_of(server)}?otel_traces=file://{file}&otel_sample=100", str(file)]
+    # glide sets its telemetry up once in a process.
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script), *arguments], check=True, timeout=60)  # noqa: S603 - our own words
+
+    names = {json.loads(line)["name"] for line in file.read_text(encoding="utf-8").splitlines()}
+    assert names
