@@ -183,7 +183,7 @@ def _fields(flat: Sequence[bytes]) -> dict[str, bytes]:
 
 def _listed(answer: Any) -> list[Any]:
     # One stream was asked for, so the answer is about one, or none.
-    return [] if answer is None else answer[0][1]
+    return answer[0][1] if answer else []
 
 
 def _of_stream(answer: Any) -> list[StreamEntry]:
