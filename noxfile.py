@@ -77,7 +77,8 @@ def matrix(session: nox.Session) -> None:
 @nox.session
 def conformance(session: nox.Session) -> None:
     """The suite on every server that can be had here: the plain adapter and the backend, and the model beside memory. Many minutes."""
-    session.run("pytest", "-n", "auto", "--dist", "worksteal", "conformance/every_server", "backends/redis/every_server", *session.posargs)
+    folders = ("conformance/every_server", "backends/redis/every_server", "backends/valkey/every_server")
+    session.run("pytest", "-n", "auto", "--dist", "worksteal", *folders, *session.posargs)
 
 
 @nox.session

@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from igniter_store.contract.commands.slots import slot_of
 from igniter_store_conformance import servers
-from igniter_store_conformance.servers.cluster import slot_of
 
 if TYPE_CHECKING:
     from igniter_store_conformance.servers import Cluster, SentinelSet, ServerProcess

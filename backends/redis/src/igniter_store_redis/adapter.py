@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from igniter_store.contract.commands.adapter import CommandAdapter
+from igniter_store.contract.commands.adapter import CommandAdapter, check_options, named
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 5.0
 _CONNECTIONS: Final = 2
-_LONGEST: Final = 1e6  # seconds: more is a mistake of units
 _OPTIONS: Final = ("timeout", "connect_timeout", "connections", "sharded_pubsub")
 
 
@@ -64,14 +63,10 @@ class RedisAdapter(CommandAdapter):
         given: object = client
         if not isinstance(given, (Redis, RedisCluster)):
             kinds = "a redis.asyncio.Redis or RedisCluster"
-            raise misconfigured(f"RedisAdapter takes {kinds}, and got {_article(client)}. For a URL there is from_url().")
-        for option, value in (("timeout", timeout), ("connect_timeout", connect_timeout)):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _LONGEST:
-                raise misconfigured(f"{option} is a number of seconds above 0.")
+            raise misconfigured(f"RedisAdapter takes {kinds}, and got {named(client)}. For a URL there is from_url().")
+        check_options(NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
         if type(connections) is not int or connections < 1:
             raise misconfigured("connections is a number of 1 or more.")
-        if type(sharded_pubsub) is not bool:
-            raise misconfigured("sharded_pubsub is True or False.")
         self._made: Redis | RedisCluster | None = None
         commands: Commands
         if isinstance(client, RedisCluster):
@@ -119,7 +114,3 @@ class RedisAdapter(CommandAdapter):
         elif self._made is not None and isinstance(self._made.connection_pool, SentinelConnectionPool):
             untyped: Any = self._made
             await untyped.connection_pool.sentinel_manager.aclose()
-
-
-def _article(thing: object) -> str:
-    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a thing of type {type(thing).__name__}"

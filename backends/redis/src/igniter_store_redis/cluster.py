@@ -20,11 +20,11 @@ from igniter_store.contract import START, ErrorCode, StoreError, store_error
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import SHARDED
 from igniter_store.contract.commands.scan import scan_nodes
+from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Refused, Trouble, failure, word_of
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.crc import key_slot
 from redis.exceptions import AskError, MovedError
 
 from igniter_store_redis.connecting import Connector
@@ -110,7 +110,7 @@ class Cluster(Commands):
     def together(self, keys: Sequence[str | bytes]) -> list[list[int]]:
         groups: dict[int, list[int]] = {}
         for place, key in enumerate(keys):
-            groups.setdefault(_slot_of(key), []).append(place)
+            groups.setdefault(slot_of(key), []).append(place)
         return list(groups.values())
 
     async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
@@ -152,7 +152,7 @@ class Cluster(Commands):
     # One command
 
     async def _tried(self, words: tuple[Any, ...], attempt: Callable[..., Awaitable[Any]], code: ErrorCode, *, writes: bool) -> Any:
-        slot = _slot_of(words[_KEY_AT.get(words[0], 1)])
+        slot = slot_of(words[_KEY_AT.get(words[0], 1)])
         answer: Any = None
         failed: StoreError | None = None
         for turn in range(1, _MOST_TRIES + 1):
@@ -294,15 +294,11 @@ class Cluster(Commands):
         is_there = present in self._servers.values()
         if not is_sharded and is_there and not present.listener.is_failing:
             return present  # it hears all, wherever it is published
-        owner = self._server_at(_slot_of(name[1]))
+        owner = self._server_at(slot_of(name[1]))
         if owner is not present or is_sharded:
             return owner
         others = [server for _, node in self._primaries() if (server := self._server_of(node)) is not present]
         return random.choice(others) if others else present  # noqa: S311 - so that not all go to the same
-
-
-def _slot_of(key: str | bytes) -> int:
-    return key_slot(key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key)
 
 
 def _told(answer: Trouble) -> str:

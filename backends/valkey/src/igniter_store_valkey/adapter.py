@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import glide
-from igniter_store.contract.commands.adapter import CommandAdapter
+from igniter_store.contract.commands.adapter import CommandAdapter, check_options, named
 
 from igniter_store_valkey.cluster import GlideCluster
 from igniter_store_valkey.errors import NAME, misconfigured
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 5.0
-_LONGEST: Final = 1e6  # seconds: more is a mistake of units
 
 
 class ValkeyAdapter(CommandAdapter):
@@ -56,12 +55,8 @@ class ValkeyAdapter(CommandAdapter):
         configuration: Any = client if lent is None else lent.config
         if not isinstance(configuration, (glide.GlideClientConfiguration, glide.GlideClusterClientConfiguration)):
             kinds = "a GlideClient, a GlideClusterClient, or a configuration of one"
-            raise misconfigured(f"ValkeyAdapter takes {kinds}, and got {_article(given)}. For a URL there is from_url().")
-        for option, value in (("timeout", timeout), ("connect_timeout", connect_timeout)):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _LONGEST:
-                raise misconfigured(f"{option} is a number of seconds above 0.")
-        if type(sharded_pubsub) is not bool:
-            raise misconfigured("sharded_pubsub is True or False.")
+            raise misconfigured(f"ValkeyAdapter takes {kinds}, and got {named(given)}. For a URL there is from_url().")
+        check_options(NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
         kind = GlideCluster if isinstance(configuration, glide.GlideClusterClientConfiguration) else GlideCommands
         commands = kind(configuration, timeout, connect_timeout, lent=lent, is_sharded=sharded_pubsub)
         super().__init__(commands, sharded_pubsub=sharded_pubsub)
@@ -88,7 +83,3 @@ class ValkeyAdapter(CommandAdapter):
         """
         configuration = configuration_of(url, options)
         return cls(configuration, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
-
-
-def _article(thing: object) -> str:
-    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a thing of type {type(thing).__name__}"

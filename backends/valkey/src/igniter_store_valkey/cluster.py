@@ -6,12 +6,12 @@ Rule: glide splits a batch by nodes and follows MOVED and ASK; what it may not d
 from __future__ import annotations
 
 import asyncio
-from binascii import crc_hqx
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import glide
 from igniter_store.contract import ErrorCode
 from igniter_store.contract.commands.scan import scan_nodes
+from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Trouble
 
 from igniter_store_valkey.clients import answer_to
@@ -20,8 +20,6 @@ from igniter_store_valkey.glide_commands import GlideCommands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-_SLOTS: Final = 16_384
 
 
 class GlideCluster(GlideCommands):
@@ -69,14 +67,3 @@ class GlideCluster(GlideCommands):
 
         answer = await attempt()
         return await self._after(answer, attempt, code, writes=False) if isinstance(answer, Trouble) else answer
-
-
-def slot_of(key: str | bytes) -> int:
-    """The slot of a key: CRC16 of it, or of what stands between its first braces."""
-    data = key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
-    opening = data.find(b"{")
-    if opening >= 0:
-        closing = data.find(b"}", opening)
-        if closing > opening + 1:
-            data = data[opening + 1 : closing]
-    return crc_hqx(data, 0) % _SLOTS

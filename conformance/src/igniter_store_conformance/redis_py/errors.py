@@ -6,12 +6,17 @@ Rule: of what the server says only its first word is read; the rest of the text 
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Final
 
-from igniter_store.contract import ErrorCode, StoreError, store_error
+from igniter_store.contract import ErrorCode, StoreError, errors, store_error
 from redis import exceptions as redis
 
 NAME: Final = "redis"
+
+closed = partial(errors.closed, NAME)
+not_connected = partial(errors.not_connected, NAME)
+malformed_id = partial(errors.malformed_id, backend=NAME)
 
 # The server's word: the code, whether the same call may succeed later, and what to do.
 _WORDS: Final = {
@@ -52,25 +57,10 @@ _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
 _IN_SCRIPT: Final = re.compile(r"(?:ERR Error running script.*?|@user_script): ?\d*:? ?-?([A-Z]+) ", re.DOTALL)
 
 
-def closed() -> StoreError:
-    """What every operation of a closed adapter raises."""
-    return store_error(ErrorCode.STORE_CLOSED, "The adapter is closed. Open it again, or stop using it before you close it.", backend=NAME)
-
-
-def not_connected() -> StoreError:
-    """What every operation raises before `open`."""
-    return store_error(ErrorCode.STORE_NOT_CONNECTED, "The adapter isn't open yet. Await open() first.", backend=NAME)
-
-
 def timed_out(seconds: float, *, maybe_applied: bool) -> StoreError:
     """No answer came within so many seconds."""
     message = f"The server didn't answer within {seconds:g} seconds. Try again, or give the adapter a longer timeout."
     return store_error(ErrorCode.STORE_TIMEOUT, message, backend=NAME, maybe_applied=maybe_applied)
-
-
-def malformed_id(code: ErrorCode) -> StoreError:
-    """An id or a bound of a stream that is none."""
-    return store_error(code, 'An id is malformed, so nothing was done. Ids look like "1700000000000-0".', backend=NAME)
 
 
 def word_of(error: Exception) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+
+from igniter_store.contract.commands.slots import SLOTS, slot_of
 
 from igniter_store_conformance.servers.gathering import Member, at_all, network_of, start_all, startable, until
 from igniter_store_conformance.servers.refusals import REFUSALS
@@ -20,21 +21,11 @@ if TYPE_CHECKING:
     from igniter_store_conformance.servers.finding import Target
     from igniter_store_conformance.servers.refusals import Refusal
 
-SLOTS: Final = 16_384
 _PRIMARIES: Final = 3
 _BUS: Final = 10_000  # from a node's port to the one where it talks with other nodes
 # A node of a cluster can't be told to follow a server that isn't there.
 _REFUSALS: Final = MappingProxyType({word: refusal for word, refusal in REFUSALS.items() if word != "READONLY"})
 _ARGUMENTS: Final = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000")
-
-
-def slot_of(key: str) -> int:
-    """The slot that a key is in: that of what stands in its first braces, if anything does, else of all of it."""
-    data = key.encode()
-    before, opened, rest = data.partition(b"{")
-    tag, closed, _ = rest.partition(b"}")
-    del before
-    return binascii.crc_hqx(tag if opened and closed and tag else data, 0) % SLOTS
 
 
 class Cluster:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.commands.claims import CommandClaims
 from igniter_store.contract.commands.counters import CommandCounters
@@ -12,9 +12,12 @@ from igniter_store.contract.commands.keyvalue import CommandKeyValue
 from igniter_store.contract.commands.pubsub import CommandPubSub
 from igniter_store.contract.commands.scan import CommandScan
 from igniter_store.contract.commands.streams import CommandStreams
+from igniter_store.contract.errors import misconfigured
 
 if TYPE_CHECKING:
     from igniter_store.contract.commands.commands import Commands
+
+_LONGEST: Final = 1e6  # seconds: more is a mistake of units
 
 
 class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPubSub, CommandStreams, CommandScan):
@@ -54,3 +57,21 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
 
     async def _ended(self) -> None:
         """Release what stands behind the commands; a hook for what a client has opened besides."""
+
+
+def check_options(backend: str, *, timeout: Any, connect_timeout: Any, sharded_pubsub: Any) -> None:
+    """Refuse what makes no sense of the options that all these adapters have.
+
+    Raises:
+        ConfigurationError: `STORE_CONFIGURATION_INVALID`, with the option's name.
+    """
+    for option, value in (("timeout", timeout), ("connect_timeout", connect_timeout)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _LONGEST:
+            raise misconfigured(f"{option} is a number of seconds above 0.", backend)
+    if type(sharded_pubsub) is not bool:
+        raise misconfigured("sharded_pubsub is True or False.", backend)
+
+
+def named(thing: object) -> str:
+    """What something is, for a message that refuses it: its type, and nothing of its contents."""
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a thing of type {type(thing).__name__}"
