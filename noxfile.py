@@ -82,6 +82,23 @@ def conformance(session: nox.Session) -> None:
 
 
 @nox.session
+def backends(session: nox.Session) -> None:
+    """Write docs/backends.md: what every backend keeps on every server that can be had here, from runs of the suite. Half an hour."""
+    folder = Path(session.create_tmp()).resolve()
+    suites = {
+        "memory": "conformance/tests/test_memory_conformance.py",
+        "sqlite": "backends/sqlite/tests/test_sqlite_conformance.py",
+        "redis": "backends/redis/every_server",
+        "valkey": "backends/valkey/every_server",
+    }
+    reports = {name: folder / f"{name}.json" for name in suites}
+    for name, path in suites.items():
+        session.run("pytest", "-q", "-n", "auto", f"--conformance-report=json={reports[name]}", path)
+    merged = ("--report", f"markdown={ROOT / 'docs' / 'backends.md'}")
+    session.run("igniter-conformance", "report", *(str(report) for report in reports.values()), *merged)
+
+
+@nox.session
 def steady(session: nox.Session) -> None:
     """The suite over memory twenty times in a row, each with other random numbers: a test that fails now and then shows."""
     for _ in range(20):
