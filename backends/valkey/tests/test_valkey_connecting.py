@@ -108,12 +108,13 @@ def test_a_url_says_all_that_glide_has_to_know(tmp_path: Path) -> None:
     certificates = tmp_path / "ca.pem"
     certificates.write_bytes(b"certificates")
 
-    configuration = configuration_of(
+    configuration, own = configuration_of(
         "valkeys://me%40here:p%2Fw@one:7000,[::1]/3?read_from=az_affinity&client_az=eu-1a&client_name=api&cache_kb=64&cache_ttl=5"
-        f"&compression=lz4&tls_ca_certs={certificates}",
+        f"&compression=lz4&tls_ca_certs={certificates}&timeout=0.5&sharded_pubsub=true",
         {"client_name": "other"},
     )
 
+    assert own == {"timeout": 0.5, "sharded_pubsub": True}
     assert isinstance(configuration, glide.GlideClientConfiguration)
     assert [(address.host, address.port) for address in configuration.addresses] == [("one", 7000), ("::1", 6379)]
     assert (configuration.use_tls, configuration.database_id, configuration.client_name) == (True, 3, "other")
@@ -131,7 +132,7 @@ def test_a_url_says_all_that_glide_has_to_know(tmp_path: Path) -> None:
 
 
 def test_iam_is_said_in_the_url() -> None:
-    configuration = configuration_of("valkeys+cluster://me@host?iam_cluster=c&iam_region=eu-west-1&iam_service=elasticache", {})
+    configuration, _ = configuration_of("valkeys+cluster://me@host?iam_cluster=c&iam_region=eu-west-1&iam_service=elasticache", {})
 
     assert isinstance(configuration, glide.GlideClusterClientConfiguration)
     credentials = configuration.credentials

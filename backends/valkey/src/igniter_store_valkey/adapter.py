@@ -66,9 +66,9 @@ class ValkeyAdapter(CommandAdapter):
         cls,
         url: str,
         *,
-        timeout: float = _TIMEOUT,
-        connect_timeout: float = _CONNECT_TIMEOUT,
-        sharded_pubsub: bool = False,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+        sharded_pubsub: bool | None = None,
         **options: Any,
     ) -> Self:
         """An adapter for `valkey://[user:password@]host[:port][/database]`, with several hosts where there are several.
@@ -76,10 +76,12 @@ class ValkeyAdapter(CommandAdapter):
         Args:
             url: valkey://, valkeys:// for TLS, valkey+cluster:// and valkeys+cluster://, dragonfly:// and dragonflys://. The query may hold
                 the options.
-            timeout: as for the class.
-            connect_timeout: as for the class.
-            sharded_pubsub: as for the class.
-            options: what glide can do beyond, see `urls.OPTIONS`; they win over those of the URL.
+            timeout: as for the class; the same without an argument, if the URL has none.
+            connect_timeout: the same.
+            sharded_pubsub: the same.
+            options: what glide can do beyond, see `urls.OPTIONS`. Arguments win over the URL.
         """
-        configuration = configuration_of(url, options)
-        return cls(configuration, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
+        configuration, own = configuration_of(url, options)
+        given = {"timeout": timeout, "connect_timeout": connect_timeout, "sharded_pubsub": sharded_pubsub}
+        own.update({name: value for name, value in given.items() if value is not None})
+        return cls(configuration, **own)

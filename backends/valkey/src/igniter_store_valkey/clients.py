@@ -53,10 +53,15 @@ def refuse_after_fork() -> None:
         raise misconfigured(message)
 
 
+def note_use() -> None:
+    """Remember that glide's threads run now, whoever has begun it."""
+    _Process.is_used = True
+
+
 async def create(configuration: Configuration) -> Client:
     """A client of this configuration, which isn't connected yet."""
     refuse_after_fork()
-    _Process.is_used = True
+    note_use()
     glide.Logger.init(glide.LogLevel.OFF)  # unless somebody has set it up: what goes wrong is told by errors
     if isinstance(configuration, glide.GlideClusterClientConfiguration):
         return await glide.GlideClusterClient.create(configuration)

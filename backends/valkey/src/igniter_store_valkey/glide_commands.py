@@ -20,7 +20,7 @@ from igniter_store.contract.commands.waiting import Waiters
 
 from igniter_store_valkey.absence import Absence
 from igniter_store_valkey.batches import Batches
-from igniter_store_valkey.clients import answer_to, connected, varied
+from igniter_store_valkey.clients import answer_to, connected, note_use, refuse_after_fork, varied
 from igniter_store_valkey.connecting import GlideConnector
 from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, Unreached, closed, not_connected, not_reached
 from igniter_store_valkey.replies import plain
@@ -73,6 +73,8 @@ class GlideCommands(Commands):
             client = await connected(configuration, self._connect_timeout)
         else:
             client = self._lent
+            refuse_after_fork()
+            note_use()
             try:
                 async with asyncio.timeout(self._connect_timeout):
                     await answer_to(client, ["PING"])

@@ -129,7 +129,13 @@ class GlideLink:
 
     async def _watch(self, known: Any) -> None:
         """Raise when something has changed."""
-        while await self._identity() == known and await self._has_all():  # noqa: ASYNC110 - nobody else notices
+        has_missed = False
+        while await self._identity() == known:
+            # Once may be a confirmation that glide has passed on and not yet noted.
+            has_all = await self._has_all()
+            if has_missed and not has_all:
+                break
+            has_missed = not has_all
             await asyncio.sleep(_LOOK)
         raise glide.ConnectionError("another connection")
 

@@ -99,8 +99,11 @@ OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
 """What a URL's query and `from_url` take beyond the adapter's own options, and how it is read. The README says what it means."""
 
 
-def configuration_of(url: str, given: Mapping[str, Any]) -> Configuration:
-    """A configuration of glide.
+_OWN: Final[Mapping[str, Callable[[Any], Any]]] = {"timeout": _seconds, "connect_timeout": _seconds, "sharded_pubsub": _truth}
+
+
+def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration, dict[str, Any]]:
+    """A configuration of glide, and the adapter's own options.
 
     Args:
         url: see `ValkeyAdapter.from_url`.
@@ -137,7 +140,7 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> Configuration:
     except ValueError as error:  # glide's words: client_az is missing
         raise misconfigured(f"{error}.") from None
     _observe(options)
-    return configuration
+    return configuration, {name: options[name] for name in _OWN if name in options}
 
 
 def _taken_apart(rest: str) -> tuple[list[tuple[str, int]], str, str, int, dict[str, str]]:
@@ -163,10 +166,9 @@ def _taken_apart(rest: str) -> tuple[list[tuple[str, int]], str, str, int, dict[
 def _read(given: Mapping[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for name, value in given.items():
-        read = OPTIONS.get(name)
+        read = OPTIONS.get(name) or _OWN.get(name)
         if read is None:
-            own = ("timeout", "connect_timeout", "sharded_pubsub")
-            raise misconfigured(f"The Valkey backend has no option {name!r}; it has {', '.join((*own, *OPTIONS))}.")
+            raise misconfigured(f"The Valkey backend has no option {name!r}; it has {', '.join((*_OWN, *OPTIONS))}.")
         try:
             options[name] = read(value)
         except OSError as error:
