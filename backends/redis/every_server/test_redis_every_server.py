@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import redis.asyncio
 from igniter_store_conformance import AdapterSuite, servers
 from igniter_store_conformance.redis_py import redis_harness
+from igniter_store_conformance.suite import LentClient
 from igniter_store_redis import RedisAdapter
 
 if TYPE_CHECKING:
@@ -23,6 +25,15 @@ def _on(target: Target) -> type[AdapterSuite]:
             harness = redis_harness(server, timeout=2.0)
             harness.connect = harness.connect_other = partial(RedisAdapter.from_url, server.url, timeout=2.0, connect_timeout=2.0)
             return harness
+
+        def lent_client(self) -> LentClient:
+            untyped: Any = redis.asyncio.Redis
+            client: Any = untyped.from_url(servers.shared(target, proxied=True).url)
+
+            async def still_works() -> bool:
+                return await client.ping() is True
+
+            return LentClient(RedisAdapter(client=client), still_works, client.aclose)
 
     return OnOneServer
 

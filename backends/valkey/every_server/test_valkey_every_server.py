@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import glide
 from igniter_store_conformance import AdapterSuite, servers
 from igniter_store_conformance.redis_py import redis_harness
+from igniter_store_conformance.suite import LentClient
 from igniter_store_valkey import ValkeyAdapter
 
 if TYPE_CHECKING:
@@ -26,6 +28,15 @@ def _on(target: Target) -> type[AdapterSuite]:
             url = server.url.replace("redis://", "valkey://")
             harness.connect = harness.connect_other = partial(ValkeyAdapter.from_url, url, timeout=2.0, connect_timeout=2.0)
             return harness
+
+        async def lent_client(self) -> LentClient:
+            address = servers.shared(target, proxied=True).address
+            client = await glide.GlideClient.create(glide.GlideClientConfiguration([glide.NodeAddress(address.host, address.port)]))
+
+            async def still_works() -> bool:
+                return await client.ping() == b"PONG"
+
+            return LentClient(ValkeyAdapter(client=client), still_works, client.close)
 
     return OnOneServer
 
