@@ -2,6 +2,7 @@
 
 Rule: each call has its own answer or its own refusal. What befalls a whole batch befalls all its calls.
 Rule: who was alone in the turn before, and has no company now, is sent at once; all others wait for the turn to be over.
+Rule: one timer watches all that is on its way. glide keeps limits of its own, so when this is late, it is the pipe that has ended.
 Rule: a batch that is on its way is nobody's in particular: a caller that was cancelled leaves its place in it.
 Rule: futures get results, never exceptions; see `troubles`.
 """
@@ -9,7 +10,7 @@ Rule: futures get results, never exceptions; see `troubles`.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
 from igniter_store.contract.commands.troubles import Late, Shut, Trouble
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from igniter_store_valkey.clients import Client
+
+A = TypeVar("A")
 
 _MOST: Final = 16  # batches on their way; what is asked beyond gathers in the next one
 _CACHED: Final = b"GET"
@@ -45,6 +48,9 @@ class Batches:
         self._sending: set[asyncio.Task[None]] = set()
         self._is_open = True
         self._is_ours: Final = is_ours
+        self._under_way: dict[asyncio.Task[Any], float] = {}  # since when
+        self._late: set[asyncio.Task[Any]] = set()
+        self._watching: asyncio.TimerHandle | None = None
         self._was_alone = False
         self._is_one_alone = False
         # glide looks into its cache only for what comes alone.
@@ -66,27 +72,49 @@ class Batches:
         return await future
 
     async def _ask_alone(self, words: list[Any]) -> Any:
-        limit = asyncio.timeout(self._patience)
         self._is_one_alone = True
         try:
-            async with limit:
-                return await answer_to(self._client, words)
+            return await self._watched(answer_to(self._client, words))
         except Exception as error:  # noqa: BLE001 - of glide, or it goes on
-            return await self._trouble(error, limit)
+            return trouble_of(error)
         finally:
             self._is_one_alone = False
 
-    async def _trouble(self, error: Exception, limit: asyncio.Timeout) -> Trouble:
-        if isinstance(error, TimeoutError) and limit.expired():
+    async def _watched(self, asking: Coroutine[Any, Any, A]) -> A | Late:
+        """What comes of it, or `Late`, when not even a refusal has come."""
+        task: Any = asyncio.current_task()
+        now = self._loop.time()
+        self._under_way[task] = now
+        if self._watching is None:
+            self._watching = self._loop.call_at(now + self._patience, self._look)
+        try:
+            return await asking
+        except asyncio.CancelledError:
+            if task not in self._late or task.uncancel():
+                raise
             await mended(self._client)
             return Late()
-        return trouble_of(error)
+        finally:
+            del self._under_way[task]
+            self._late.discard(task)
+
+    def _look(self) -> None:
+        """End what is late, and look again when the next may be."""
+        now = self._loop.time()
+        for task, since in self._under_way.items():
+            if since + self._patience <= now and task not in self._late:
+                self._late.add(task)
+                task.cancel()
+        waiting = [since for task, since in self._under_way.items() if task not in self._late]
+        self._watching = self._loop.call_at(min(waiting) + self._patience, self._look) if waiting else None
 
     async def close(self) -> None:
         """Ask nothing any more; whoever waits gets `Shut`."""
         self._is_open = False
         gathered, self._gathered = self._gathered, []
         _settle(gathered, [Shut()] * len(gathered))
+        if self._watching is not None:
+            self._watching.cancel()
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
@@ -114,12 +142,11 @@ class Batches:
 
     async def _send(self, gathered: list[tuple[list[Any], asyncio.Future[Any]]]) -> None:
         answers: Sequence[Any] = [Shut()] * len(gathered)
-        limit = asyncio.timeout(self._patience)
         try:
-            async with limit:
-                answers = await self._answers([words for words, _ in gathered])
+            answered = await self._watched(self._answers([words for words, _ in gathered]))
+            answers = [answered] * len(gathered) if isinstance(answered, Late) else answered
         except Exception as error:  # noqa: BLE001 - the callers get it
-            answers = [await _caught(self._trouble(error, limit))] * len(gathered)
+            answers = [_trouble(error)] * len(gathered)
         finally:
             _settle(gathered, answers)
 
@@ -140,11 +167,11 @@ def spelt(word: Any) -> bytes:
     return str(word).encode()
 
 
-async def _caught(trouble: Coroutine[Any, Any, Trouble]) -> BaseException:
+def _trouble(error: Exception) -> BaseException:
     try:
-        return await trouble
-    except Exception as error:  # noqa: BLE001 - what is not glide's goes on to the callers as it is
-        return error
+        return trouble_of(error)
+    except Exception as other:  # noqa: BLE001 - what is not glide's goes on to the callers as it is
+        return other
 
 
 def _settle(gathered: Sequence[tuple[list[Any], asyncio.Future[Any]]], answers: Sequence[Any]) -> None:
