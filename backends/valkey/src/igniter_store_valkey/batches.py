@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import glide
 from igniter_store.contract.commands.troubles import Late, Shut, Trouble
 
-from igniter_store_valkey.clients import answer_to, answers_to, mended, refuse_after_fork
+from igniter_store_valkey.clients import GRACE, answer_to, answers_to, mended, refuse_after_fork
 from igniter_store_valkey.errors import trouble_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ A = TypeVar("A")
 
 _MOST: Final = 16  # batches on their way; what is asked beyond gathers in the next one
 _CACHED: Final = b"GET"
-_GRACE: Final = 1.0  # seconds beyond glide's own limits, after which it isn't believed to answer any more
 
 
 class Batches:
@@ -41,7 +40,7 @@ class Batches:
 
     def __init__(self, client: Client, patience: float, *, is_ours: bool) -> None:
         self._client: Final = client
-        self._patience: Final = patience + _GRACE
+        self._patience: Final = patience + GRACE
         self._loop: Final = asyncio.get_running_loop()
         self._gathered: list[tuple[list[Any], asyncio.Future[Any]]] = []
         self._flush_is_due = False

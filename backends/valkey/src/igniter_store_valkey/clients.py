@@ -24,6 +24,9 @@ Client: TypeAlias = glide.GlideClient | glide.GlideClusterClient
 Configuration: TypeAlias = glide.GlideClientConfiguration | glide.GlideClusterClientConfiguration
 
 _NEVER: Final = 2_147_483_647  # milliseconds between looks at subscriptions: those are ours to look after
+GRACE: Final = 1.0
+"""Seconds beyond glide's own limits, after which it isn't believed to answer any more."""
+
 _PAUSE: Final = 0.05  # seconds
 _RETRIES: Final = glide.BackoffStrategy(num_of_retries=4, factor=20, exponent_base=2, jitter_percent=50)
 

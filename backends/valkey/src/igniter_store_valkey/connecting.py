@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from igniter_store.contract.commands.troubles import Shut, Trouble
 
 from igniter_store_valkey.batches import spelt
-from igniter_store_valkey.clients import answer_to, connected, varied
+from igniter_store_valkey.clients import GRACE, answer_to, connected, mended, varied
 from igniter_store_valkey.errors import NAME, UNREACHABLE, not_reached, trouble_of
 from igniter_store_valkey.link import GlideLink
 from igniter_store_valkey.replies import plain
@@ -46,7 +46,7 @@ class GlideConnector:
 
     async def connect(self, patience: float) -> GlideConnection:
         """A client for one who waits."""
-        return GlideConnection(await self._connected(patience, None), self._end)
+        return GlideConnection(await self._connected(patience, None), patience, self._end)
 
     async def link(self, handle: Callable[[Any], None]) -> GlideLink:
         """A client for messages."""
@@ -65,7 +65,7 @@ class GlideConnector:
                 link.hear(message)
 
         client = await self._connected(self._timeout, on_message)
-        link = GlideLink(client, handle, self._end, is_sharded=self._is_sharded)
+        link = GlideLink(client, handle, self._end, patience=self._timeout, is_sharded=self._is_sharded)
         return link
 
     async def ended(self) -> None:
@@ -84,18 +84,17 @@ class GlideConnector:
 
 
 class GlideConnection:
-    """A client that one caller has for a while."""
+    """A client that one caller has for a while; its answers may take `patience` seconds."""
 
-    def __init__(self, client: Client, end: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    def __init__(self, client: Client, patience: float, end: Callable[[Coroutine[Any, Any, None]], None]) -> None:
         self.is_live = True
         self._client: Final = client
+        self._patience: Final = patience + GRACE
         self._end: Final = end
-        self._asking: asyncio.Task[Any] | None = None
 
     def ask(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
         """The future answer to a command, or a `Trouble`."""
-        self._asking = asyncio.get_running_loop().create_task(self._answer(words))
-        return self._asking
+        return asyncio.get_running_loop().create_task(self._answer(words))
 
     def shut(self) -> None:
         """Close it; whoever waits for an answer gets `Shut`."""
@@ -104,8 +103,12 @@ class GlideConnection:
             self._end(self._client.close())
 
     async def _answer(self, words: tuple[Any, ...]) -> Any:
+        limit = asyncio.timeout(self._patience)
         try:
-            return plain(words, await answer_to(self._client, [spelt(word) for word in words]))
+            async with limit:
+                return plain(words, await answer_to(self._client, [spelt(word) for word in words]))
         except Exception as error:  # noqa: BLE001 - of glide, or it goes on
+            if limit.expired():  # glide's own limit is shorter, so its pipe isn't read any more
+                await mended(self._client)
             trouble: Trouble = trouble_of(error)
             return trouble if self.is_live else Shut()

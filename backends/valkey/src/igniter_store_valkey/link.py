@@ -19,7 +19,7 @@ import glide
 from igniter_store.contract.commands.listener import ENDS, PATTERN, PLAIN, SHARDED
 from igniter_store.contract.commands.troubles import Refused
 
-from igniter_store_valkey.clients import answer_to, answers_to
+from igniter_store_valkey.clients import GRACE, answer_to, answers_to
 from igniter_store_valkey.errors import UNREACHABLE, trouble_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class GlideLink:
         client: glide's, connected; its callback leads to `hear`.
         handle: gets messages and confirmations as RESP 2 has them.
         end: awaits what is to be done in the end.
+        patience: seconds that an answer may take.
         is_sharded: whether the channels are sharded; glide doesn't say of a message what it is.
 
     Attributes:
@@ -46,7 +47,13 @@ class GlideLink:
     """
 
     def __init__(
-        self, client: Client, handle: Callable[[Any], None], end: Callable[[Coroutine[Any, Any, None]], None], *, is_sharded: bool
+        self,
+        client: Client,
+        handle: Callable[[Any], None],
+        end: Callable[[Coroutine[Any, Any, None]], None],
+        *,
+        patience: float,
+        is_sharded: bool,
     ) -> None:
         self.lost: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
         self._client: Final = client
@@ -57,6 +64,7 @@ class GlideLink:
         self._early: dict[tuple[bytes, bytes], list[list[bytes]]] = {}  # messages that have overtaken the confirmation
         self._handle: Final = handle
         self._end: Final = end
+        self._patience: Final = patience + GRACE
         self._commands: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
         self._work: Final = asyncio.create_task(self._keep())
         self._has_ended = False
@@ -142,13 +150,15 @@ class GlideLink:
     async def _sent(self, verb: bytes, name: bytes) -> Any:
         # Where the name has its slot, since that is where it is published, too.
         route = glide.SlotKeyRoute(glide.SlotType.PRIMARY, name.decode("utf-8", "surrogateescape")) if self._is_cluster else None
-        [answer] = await answers_to(self._client, [[verb, name]], route)
+        async with asyncio.timeout(self._patience):
+            [answer] = await answers_to(self._client, [[verb, name]], route)
         return answer
 
     async def _identity(self) -> Any:
         """What is another one after a connection was lost; of a cluster also when nodes come or go."""
         try:
-            return await answer_to(self._client, ["CLIENT", "ID"], glide.AllPrimaries() if self._is_cluster else None)
+            async with asyncio.timeout(self._patience):
+                return await answer_to(self._client, ["CLIENT", "ID"], glide.AllPrimaries() if self._is_cluster else None)
         except glide.RequestError as error:
             if not isinstance(trouble_of(error), Refused):
                 raise
