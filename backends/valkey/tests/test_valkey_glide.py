@@ -246,6 +246,27 @@ async def test_nothing_is_left_at_the_server_after_close(server: Server) -> None
         exchange.ask("DEL", "closing")
 
 
+async def test_a_close_that_is_cancelled_is_finished_by_the_next_one(server: Server) -> None:
+    name = "glide-cancelled"
+    for steps in range(6):
+        adapter = ValkeyAdapter.from_url(f"{url_of(server)}?client_name={name}")
+        await adapter.open()
+        await adapter.subscribe("cancelled", lambda _, payload: None)
+        closing = asyncio.create_task(adapter.close())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        await adapter.close()
+
+    async with asyncio.timeout(10):
+        while True:
+            with server.exchange() as exchange:
+                if f"name={name}" not in str(exchange.ask("CLIENT", "LIST")):
+                    break
+            await asyncio.sleep(0.02)
+
+
 async def test_an_adapter_opens_only_what_it_needs(server: Server) -> None:
     name = "glide-needs"
     adapter = ValkeyAdapter.from_url(f"{url_of(server)}?client_name={name}")

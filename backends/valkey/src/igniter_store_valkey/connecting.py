@@ -71,7 +71,7 @@ class GlideConnector:
     async def ended(self) -> None:
         """Wait until the clients that were given up are closed."""
         while self._ending:
-            await asyncio.gather(*self._ending, return_exceptions=True)
+            await asyncio.wait(self._ending)  # a gather that is cancelled would cancel them, and leave clients open
 
     async def _connected(self, patience: float, on_message: Callable[[Any, Any], None] | None) -> Client:
         other = varied(self._configuration, timeout=patience, connect_timeout=self._connect_timeout, on_message=on_message)

@@ -64,6 +64,7 @@ class GlideCommands(Commands):
         self._waiters: Final = Waiters(self._connector, timeout)
         self._listener: Final = Listener(self._connector, timeout)
         self._absence: Final = Absence(configuration)
+        self._is_open = False
         self._was_closed = False
 
     async def open(self) -> None:
@@ -80,7 +81,8 @@ class GlideCommands(Commands):
                     await answer_to(client, ["PING"])
             except UNREACHABLE as error:
                 raise not_reached(error) from error
-        self._client, self._batches, self._was_closed = client, self._batches_to(client), False
+        self._client, self._batches = client, self._batches_to(client)
+        self._is_open, self._was_closed = True, False
         self._unknown.clear()  # it may be another server now
         self._waiters.open()
         self._listener.open()
@@ -90,20 +92,19 @@ class GlideCommands(Commands):
 
     async def close(self) -> None:
         """Close all connections but the user's own; callers get `STORE_CLOSED`."""
-        client, self._client = self._client, None
-        batches, self._batches = self._batches, None
-        self._was_closed = self._was_closed or client is not None
+        self._was_closed, self._is_open = self._was_closed or self._is_open, False
         await self._listener.close()
         await self._waiters.close()
-        if batches is not None:
-            await batches.close()
-        if client is not None and client is not self._lent:
-            await client.close()
+        if self._batches is not None:
+            await self._batches.close()
+        if self._client is not None and self._client is not self._lent:
+            await self._client.close()
+        self._client = self._batches = None  # last: a close that was cancelled is finished by the next one
         await self._connector.ended()
         await self._absence.close()
 
     def require_open(self) -> None:
-        if self._batches is None:
+        if not self._is_open:
             raise closed() if self._was_closed else not_connected()
 
     async def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
@@ -115,7 +116,7 @@ class GlideCommands(Commands):
     async def wait(self, *words: Any) -> Any:
         self.require_open()
         answer = await self._waiters.ask(words, is_asking=False)
-        if self._batches is None:
+        if not self._is_open:
             answer = Shut()
         if isinstance(answer, Trouble):
             raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True) from answer
@@ -178,7 +179,7 @@ class GlideCommands(Commands):
         return error
 
     async def _asked(self, words: tuple[Any, ...]) -> Any:
+        self.require_open()
         if self._batches is None:
-            self.require_open()
             return Shut()
         return await self._batches.ask(words)
