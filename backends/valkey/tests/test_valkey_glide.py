@@ -7,15 +7,18 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import glide
 import pytest
-from igniter_store.contract import ErrorCode, StoreError
+from igniter_store.contract import Entry, ErrorCode, StoreError
 from igniter_store_conformance import servers
 from igniter_store_valkey import ValkeyAdapter
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from igniter_store_conformance.servers import Server
 
 
@@ -36,7 +39,9 @@ def run(script: str, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-async def test_calls_of_one_turn_are_one_batch_and_each_has_its_own_answer(server: Server) -> None:
+@asynccontextmanager
+async def counting(server: Server) -> AsyncGenerator[tuple[ValkeyAdapter, list[int]]]:
+    """An adapter, and how many commands were in each batch that it sent."""
     configuration = glide.GlideClientConfiguration([glide.NodeAddress(server.address.host, server.address.port)])
     client: Any = await glide.GlideClient.create(configuration)
     batches: list[int] = []
@@ -50,6 +55,14 @@ async def test_calls_of_one_turn_are_one_batch_and_each_has_its_own_answer(serve
     adapter = ValkeyAdapter(client=client)
     try:
         await adapter.open()
+        yield adapter, batches
+    finally:
+        await adapter.close()
+        await client.close()
+
+
+async def test_calls_of_one_turn_are_one_batch_and_each_has_its_own_answer(server: Server) -> None:
+    async with counting(server) as (adapter, batches):
         await adapter.set("batch:text", b"no number")
         calls = [
             adapter.increment("batch:number"),
@@ -59,15 +72,36 @@ async def test_calls_of_one_turn_are_one_batch_and_each_has_its_own_answer(serve
         ]
         answers = await asyncio.gather(*calls, return_exceptions=True)
         await adapter.delete(["batch:text", "batch:number"])
-    finally:
-        await adapter.close()
-        await client.close()
 
     assert batches == [4]
     refused = answers[1]
     assert isinstance(refused, StoreError)
     assert refused.code == ErrorCode.STORE_INCREMENT_FAILED
     assert [answers[0], *answers[2:]] == [1, b"no number", [b"no number"]]
+
+
+async def test_many_reads_of_one_turn_are_several_batches_and_each_has_its_own_answer(server: Server) -> None:
+    keys = [f"parts:{number}" for number in range(100)]
+    async with counting(server) as (adapter, batches):
+        await adapter.mset([Entry(key, key.encode()) for key in keys[:-1]])
+        answers = await asyncio.gather(*map(adapter.get, keys))
+        await adapter.delete(keys)
+
+    assert batches == [25, 25, 25, 25]
+    assert answers == [key.encode() for key in keys[:-1]] + [None]
+
+
+async def test_what_is_written_in_one_turn_arrives_in_the_order_in_which_it_was_called(server: Server) -> None:
+    async with counting(server) as (adapter, batches):
+        appending = asyncio.gather(*[adapter.xadd("order", {"number": str(number).encode()}) for number in range(100)])
+        await asyncio.gather(*[adapter.get(f"order:{number}") for number in range(100)])
+        ids = await appending
+        entries = await adapter.xrange("order")
+        await adapter.delete(["order"])
+
+    assert batches == [200]
+    assert [entry.id for entry in entries] == ids
+    assert [int(entry.fields["number"]) for entry in entries] == list(range(100))
 
 
 def test_a_process_that_is_forked_after_the_import_can_use_it(server: Server) -> None:

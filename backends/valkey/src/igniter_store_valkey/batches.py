@@ -1,5 +1,7 @@
 """One tick, one batch: what is asked in one turn of the event loop goes to glide as one non-atomic `Batch`.
 
+Rule: a turn in which many ask and nobody writes goes as several batches: glide works on one while the next is being spelled out for it.
+What writes stays together, since nothing is promised about which of two batches arrives first.
 Rule: each call has its own answer or its own refusal. What befalls a whole batch befalls all its calls.
 Rule: who was alone in the turn before, and has no company now, is sent at once; all others wait for the turn to be over.
 Rule: one timer watches all that is on its way. glide keeps limits of its own, so when this is late, it is the pipe that has ended.
@@ -10,6 +12,7 @@ Rule: futures get results, never exceptions; see `troubles`.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
@@ -19,13 +22,14 @@ from igniter_store_valkey.clients import GRACE, answer_to, answers_to, mended, r
 from igniter_store_valkey.errors import trouble_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Awaitable, Coroutine, Sequence
 
     from igniter_store_valkey.clients import Client
 
 A = TypeVar("A")
 
 _MOST: Final = 16  # batches on their way; what is asked beyond gathers in the next one
+_LARGEST: Final = 32  # commands in a batch that only reads: smaller ones cost more than they gain
 _CACHED: Final = b"GET"
 
 
@@ -44,6 +48,7 @@ class Batches:
         self._loop: Final = asyncio.get_running_loop()
         self._gathered: list[tuple[list[Any], asyncio.Future[Any]]] = []
         self._flush_is_due = False
+        self._writes = False  # whether anything that is gathered does
         self._sending: set[asyncio.Task[None]] = set()
         self._is_open = True
         self._is_ours: Final = is_ours
@@ -55,20 +60,23 @@ class Batches:
         # glide looks into its cache only for what comes alone.
         self._is_cached: Final = client.config.client_side_cache is not None
 
-    async def ask(self, words: tuple[Any, ...]) -> Any:
+    def ask(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
         """The answer to a command: the server's, as glide reads it, or a `Trouble`."""
         refuse_after_fork()
-        if not self._is_open:
-            return Shut()
-        spelled = [spelt(word) for word in words]
-        if self._was_alone and not self._gathered and not self._sending and not self._is_one_alone:
-            return await self._ask_alone(spelled)
+        spelled = [word if type(word) is bytes else spelt(word) for word in words]
+        if self._was_alone and not self._gathered and not self._sending and not self._is_one_alone and self._is_open:
+            return self._ask_alone(spelled)
         future: asyncio.Future[Any] = self._loop.create_future()
+        if not self._is_open:
+            future.set_result(Shut())
+            return future
         self._gathered.append((spelled, future))
+        if writes:
+            self._writes = True
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
-        return await future
+        return future
 
     async def _ask_alone(self, words: list[Any]) -> Any:
         self._is_one_alone = True
@@ -123,12 +131,14 @@ class Batches:
         if self._gathered and len(self._sending) < _MOST:
             self._was_alone = self._is_ours and len(self._gathered) == 1
             gathered, self._gathered = self._gathered, []
+            largest = len(gathered) if self._writes else _LARGEST
+            self._writes = False
             if self._is_cached:
                 for asked in [asked for asked in gathered if asked[0][0] == _CACHED]:
                     self._begin([asked])
                 gathered = [asked for asked in gathered if asked[0][0] != _CACHED]
-            if gathered:
-                self._begin(gathered)
+            for part in _parts(gathered, largest):
+                self._begin(part)
 
     def _begin(self, gathered: list[tuple[list[Any], asyncio.Future[Any]]]) -> None:
         task = self._loop.create_task(self._send(gathered))
@@ -157,13 +167,21 @@ class Batches:
 
 def spelt(word: Any) -> bytes:
     """A word of a command, as glide takes it: str, bytes of any kind, or a number."""
-    if isinstance(word, bytes):
-        return word
     if isinstance(word, str):
         return word.encode("utf-8", "surrogateescape")
+    if isinstance(word, bytes):
+        return word
     if isinstance(word, (bytearray, memoryview)):
         return bytes(word)  # pyright: ignore[reportUnknownArgumentType]  # of whatever
     return str(word).encode()
+
+
+def _parts(gathered: list[A], largest: int) -> list[list[A]]:
+    """The same in parts of nearly one size, none larger than `largest`."""
+    if len(gathered) <= largest:
+        return [gathered] if gathered else []
+    size = math.ceil(len(gathered) / math.ceil(len(gathered) / largest))
+    return [gathered[at : at + size] for at in range(0, len(gathered), size)]
 
 
 def _trouble(error: Exception) -> BaseException:
@@ -177,9 +195,9 @@ def _settle(gathered: Sequence[tuple[list[Any], asyncio.Future[Any]]], answers: 
     for (_, future), answer in zip(gathered, answers, strict=True):
         if future.done():
             continue
-        if isinstance(answer, glide.RequestError):
-            future.set_result(trouble_of(answer))
-        elif isinstance(answer, BaseException) and not isinstance(answer, Trouble):
-            future.set_exception(answer)
-        else:
+        if not isinstance(answer, BaseException) or isinstance(answer, Trouble):
             future.set_result(answer)
+        elif isinstance(answer, glide.RequestError):
+            future.set_result(trouble_of(answer))
+        else:
+            future.set_exception(answer)

@@ -26,7 +26,7 @@ from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, Unreached
 from igniter_store_valkey.replies import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from igniter_store.contract import StoreError
     from igniter_store.contract.commands.listener import CommandSubscription
@@ -107,11 +107,11 @@ class GlideCommands(Commands):
         if not self._is_open:
             raise closed() if self._was_closed else not_connected()
 
-    async def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
-        return await self._answered(words, code, writes=False)
+    def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:
+        return self._answered(words, code, writes=False)
 
-    async def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
-        return await self._answered(words, code, writes=True)
+    def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:
+        return self._answered(words, code, writes=True)
 
     async def wait(self, *words: Any) -> Any:
         self.require_open()
@@ -139,9 +139,9 @@ class GlideCommands(Commands):
         await self.ask("PING")
 
     async def _answered(self, words: tuple[Any, ...], code: ErrorCode, *, writes: bool) -> Any:
-        answer = await self._asked(words)
+        answer = await self._asked(words, writes=writes)
         if isinstance(answer, Trouble):
-            answer = await self._after(answer, partial(self._asked, words), code, writes=writes)
+            answer = await self._after(answer, partial(self._asked, words, writes=writes), code, writes=writes)
         return plain(words, answer)
 
     async def _after(self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, *, writes: bool) -> Any:
@@ -178,8 +178,8 @@ class GlideCommands(Commands):
         error.__cause__ = cause
         return error
 
-    async def _asked(self, words: tuple[Any, ...]) -> Any:
+    def _asked(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
         self.require_open()
         if self._batches is None:
-            return Shut()
-        return await self._batches.ask(words)
+            raise closed()
+        return self._batches.ask(words, writes=writes)

@@ -7,7 +7,7 @@ is decided behind this.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import cache
 from hashlib import sha1
 from importlib import resources
@@ -52,8 +52,9 @@ class Commands(ABC):
     def require_open(self) -> None:
         """Refuse to go on, unless it is open."""
 
+    # These two are no `async def`, so that one may hand on a coroutine of its own: it is awaited once less.
     @abstractmethod
-    async def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
+    def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:
         """The answer to a command that changes nothing: it is asked again when the connection was lost.
 
         Args:
@@ -62,7 +63,7 @@ class Commands(ABC):
         """
 
     @abstractmethod
-    async def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
+    def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:
         """The answer to a command that changes something: it is asked again only when it had not left yet; arguments as `ask`."""
 
     async def try_telling(self, form: str, *words: Any) -> Any:
