@@ -114,8 +114,8 @@ def steady_sqlite(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """The Redis backend under ten minutes of mixed load with every connection cut once a second."""
-    session.run("python", "backends/redis/every_server/soak.py", *session.posargs)
+    """The Redis backend, or with `-- --backend valkey` the other, under ten minutes of load with every connection cut once a second."""
+    session.run("python", "tests/soak.py", *session.posargs)
 
 
 @nox.session

@@ -1,4 +1,6 @@
-"""Ten minutes of mixed load with every connection cut once a second: `nox -s soak`, or `python soak.py --minutes 1`.
+"""Ten minutes of mixed load with every connection cut once a second: `nox -s soak`, or `python tests/soak.py --minutes 1`.
+
+`--backend valkey` puts the backend on valkey-glide under load; without, it is the one on redis-py.
 
 What is judged while it runs and at the end: a read gives what was written and acknowledged; a counter has counted every acknowledged step
 once, and of those that may have been applied each once at most; no two callers hold one claim; every appended message is handled; a
@@ -20,12 +22,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store.backends import adapter_from_url
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store_conformance import servers
-from igniter_store_redis import RedisAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
+
+    from igniter_store.contract.commands.adapter import CommandAdapter
 
 TIMEOUT: Final = 2.0
 LONGEST: Final = 4 * TIMEOUT  # connecting, asking, connecting anew and asking again
@@ -44,7 +48,7 @@ class Soak:
         until: when it ends, on the loop's clock.
     """
 
-    def __init__(self, adapter: RedisAdapter, until: float) -> None:
+    def __init__(self, adapter: CommandAdapter, until: float) -> None:
         self.adapter = adapter
         self.until = until
         self.calls: Counter[str] = Counter()
@@ -193,11 +197,12 @@ async def until_done(call: Callable[[], Awaitable[Any]]) -> Any:
             return await call()
 
 
-async def soak(minutes: float, kind: str) -> int:
+async def soak(minutes: float, kind: str, backend: str) -> int:
     """Run it; the exit code."""
     loop = asyncio.get_running_loop()
     with servers.start(kind, proxied=True) as server:
-        adapter = RedisAdapter.from_url(server.url, timeout=TIMEOUT, connect_timeout=TIMEOUT)
+        url = server.url.replace("redis://", f"{backend}://")
+        adapter: Any = adapter_from_url(url, timeout=TIMEOUT, connect_timeout=TIMEOUT)
         await adapter.open()
         await adapter.xgroup_create("soak:stream", "group")
         work = Soak(adapter, loop.time() + 60 * minutes)
@@ -251,8 +256,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--server", default="valkey", help="the kind of server (default: valkey)")
+    parser.add_argument("--backend", choices=("redis", "valkey"), default="redis", help="the scheme of its URL (default: redis)")
     arguments = parser.parse_args()
-    return asyncio.run(soak(arguments.minutes, arguments.server))
+    return asyncio.run(soak(arguments.minutes, arguments.server, arguments.backend))
 
 
 if __name__ == "__main__":
