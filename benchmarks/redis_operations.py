@@ -14,7 +14,22 @@ from igniter_store_conformance import servers
 from benchmarks.measuring import Contestant, Pace, measure
 from benchmarks.payload import SERVICE, value_of
 from benchmarks.question import Answer, ask
-from benchmarks.redis_peers import BARE, GLIDE, MANY, NODE, NODE_PIPELINING, OURS, PEERS, Calls, NodePeer, contestant, node_peer, ours
+from benchmarks.redis_peers import (
+    BARE,
+    GLIDE,
+    MANY,
+    NODE,
+    NODE_PIPELINING,
+    OURS,
+    OURS_ON_GLIDE,
+    PEERS,
+    Calls,
+    NodePeer,
+    contestant,
+    node_peer,
+    ours,
+    ours_on_glide,
+)
 from benchmarks.results import Comparison, Figure, versions
 
 _MOST = 100
@@ -31,7 +46,8 @@ async def answer(pace: Pace) -> Answer:
             async with Store.from_url(server.url, service=SERVICE) as store:
                 for key in MANY:
                     await store.kv.set(key, value_of(key))
-            opened = [await stack.enter_async_context(opening(server.url)) for opening in (ours, *(PEERS[name] for name in installed))]
+            openings = (ours, ours_on_glide, *(PEERS[name] for name in installed))
+            opened = [await stack.enter_async_context(opening(server.url)) for opening in openings]
             nodes = [await stack.enter_async_context(node_peer(server.url, pipelining=way)) for way in (False, True)]
             for operation, callers in (*((operation, 50) for operation in _OPERATIONS), ("get", 1), ("get", 500)):
                 title = f"{_OPERATIONS[operation]}, {callers} caller{'s' if callers > 1 else ''}"
@@ -45,7 +61,7 @@ async def answer(pace: Pace) -> Answer:
 
 def _takes(calls: Calls, operation: str, callers: int) -> bool:
     # A pool of a hundred connections, the default of many, refuses the hundred and first caller.
-    return operation in calls.operations and (callers <= _MOST or calls.name in {OURS, GLIDE})
+    return operation in calls.operations and (callers <= _MOST or calls.name in {OURS, OURS_ON_GLIDE, GLIDE})
 
 
 def _of_node(nodes: list[NodePeer | None], operation: str) -> list[Contestant]:
@@ -59,15 +75,17 @@ def _figures(title: str, operation: str, callers: int, comparison: Comparison) -
         name, asked = against_node[operation]
         figures.append(Figure(name, f"Redis {title}: ours ÷ {NODE}", _ratios(comparison, NODE), asked=asked))
         figures.append(Figure(name, f"Redis {title}: ours ÷ {NODE_PIPELINING}", _ratios(comparison, NODE_PIPELINING)))
+        figures.append(Figure(name, f"Redis {title}: ours on valkey-glide ÷ {NODE}", _ratios(comparison, NODE, OURS_ON_GLIDE)))
     if operation != "batch":
         name, asked_for = {1: ("P3", 1.2), 50: ("P2", 8.0)}.get(callers, ("P2", None))
         figures.append(Figure(name, f"Redis {title}: ours ÷ {BARE}", _ratios(comparison, BARE), asked=asked_for))
+        figures.append(Figure(name, f"Redis {title}: ours on valkey-glide ÷ {BARE}", _ratios(comparison, BARE, OURS_ON_GLIDE)))
     return figures
 
 
-def _ratios(comparison: Comparison, name: str) -> list[float]:
-    return comparison.ratios(OURS, name) if name in comparison.rounds else []
+def _ratios(comparison: Comparison, name: str, of: str = OURS) -> list[float]:
+    return comparison.ratios(of, name) if name in comparison.rounds else []
 
 
 if __name__ == "__main__":
-    ask(__file__, __doc__, answer, packages=("igniter-store-redis", "hiredis", *PEERS))
+    ask(__file__, __doc__, answer, packages=("igniter-store-redis", "igniter-store-valkey", "hiredis", *PEERS))

@@ -30,6 +30,7 @@ MANY: Final = [key_of(number) for number in range(10)]
 OURS: Final = "igniter-store"
 BARE: Final = "bare redis-py"
 GLIDE: Final = "bare valkey-glide"
+OURS_ON_GLIDE: Final = "igniter-store on valkey-glide"
 NODE: Final = "@igniter-js/store"
 NODE_PIPELINING: Final = "@igniter-js/store, enableAutoPipelining"
 
@@ -67,6 +68,16 @@ async def ours(url: str, name: str = OURS) -> AsyncGenerator[Calls]:
                 "batch": lambda _: store.batch.get(MANY),
             },
         )
+
+
+def ours_on_glide(url: str) -> AbstractAsyncContextManager[Calls]:
+    """The same on the other backend."""
+    return ours(on_glide(url), OURS_ON_GLIDE)
+
+
+def on_glide(url: str) -> str:
+    """The URL of this server for the other backend."""
+    return url.replace("redis://", "valkey://")
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from igniter_store_conformance import servers
 from benchmarks.measuring import Pace, WrongAnswerError
 from benchmarks.payload import SERVICE, key_of, value_of
 from benchmarks.question import Answer, ask
+from benchmarks.redis_peers import BARE, OURS, OURS_ON_GLIDE, on_glide
 from benchmarks.results import Comparison, Figure
 
 if TYPE_CHECKING:
@@ -27,23 +28,24 @@ if TYPE_CHECKING:
 _MESSAGES: Final = 100_000
 _PRODUCERS: Final = 50
 _PAGE: Final = 100
-_OURS, _BARE = "igniter-store", "bare redis-py"
 
 _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 
 
 async def answer(pace: Pace) -> Answer:
-    """Both in turn, on one server."""
+    """All in turn, on one server."""
     messages = max(_PRODUCERS, int(_MESSAGES * pace.scale))
-    rounds: dict[str, list[float]] = {_OURS: [], _BARE: []}
+    rounds: dict[str, list[float]] = {OURS: [], OURS_ON_GLIDE: [], BARE: []}
     checked = 0
     with servers.start("redis") as server:
         untyped: Any = redis.asyncio.Redis
         client = untyped.from_url(server.url)
-        async with Store.from_url(server.url, service=SERVICE) as store:
+        other = Store.from_url(on_glide(server.url), service=SERVICE)
+        async with Store.from_url(server.url, service=SERVICE) as store, other as store_on_glide:
             ways: dict[str, Callable[[str, int], Awaitable[tuple[float, list[Any]]]]] = {
-                _OURS: lambda stream, number: _through_the_store(store, stream, number),
-                _BARE: lambda stream, number: _through_the_client(client, stream, number),
+                OURS: lambda stream, number: _through_the_store(store, stream, number),
+                OURS_ON_GLIDE: lambda stream, number: _through_the_store(store_on_glide, stream, number),
+                BARE: lambda stream, number: _through_the_client(client, stream, number),
             }
             for turn in range(pace.rounds + 1):  # the first one warms up
                 for name, way in ways.items():
@@ -59,7 +61,11 @@ async def answer(pace: Pace) -> Answer:
         await client.aclose()
     title = f"Redis, {messages:,} messages: append, group read, ack"
     comparison = Comparison(title=title, unit="messages/s", callers=_PRODUCERS, answers_checked=checked, rounds=rounds)
-    return Answer([comparison], [Figure("P11", f"{title}: ours ÷ {_BARE}", comparison.ratios(_OURS, _BARE), asked=3.0)])
+    figures = [
+        Figure("P11", f"{title}: ours ÷ {BARE}", comparison.ratios(OURS, BARE), asked=3.0),
+        Figure("P11", f"{title}: ours on valkey-glide ÷ {BARE}", comparison.ratios(OURS_ON_GLIDE, BARE)),
+    ]
+    return Answer([comparison], figures)
 
 
 def _shares(messages: int) -> list[range]:
@@ -111,4 +117,4 @@ async def _through_the_client(client: Any, stream: str, messages: int) -> tuple[
 
 
 if __name__ == "__main__":
-    ask(__file__, __doc__, answer, packages=("igniter-store-redis", "redis", "hiredis"))
+    ask(__file__, __doc__, answer, packages=("igniter-store-redis", "igniter-store-valkey", "redis", "hiredis", "valkey-glide"))

@@ -15,13 +15,12 @@ from igniter_store_conformance import servers
 from benchmarks.measuring import Pace, measure
 from benchmarks.payload import SERVICE, value_of
 from benchmarks.question import Answer, ask
-from benchmarks.redis_peers import BARE, GLIDE, MANY, PEERS, Calls, contestant, ours
+from benchmarks.redis_peers import BARE, GLIDE, MANY, OURS_ON_GLIDE, PEERS, Calls, contestant, on_glide, ours, ours_on_glide
 from benchmarks.results import Comparison, Figure
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-_ON_GLIDE: Final = "igniter-store on valkey-glide"
 _ON_REDIS_PY: Final = "igniter-store on redis-py"
 _OPERATIONS: Final = {
     "get": "kv.get",
@@ -39,15 +38,14 @@ async def answer(pace: Pace) -> Answer:
     comparisons: list[Comparison] = []
     figures: list[Figure] = []
     with servers.start("valkey") as server:
-        url = server.url.replace("redis://", "valkey://")
         openings: list[AbstractAsyncContextManager[Calls]] = [
-            ours(url, _ON_GLIDE),
-            PEERS["valkey-glide"](url),
+            ours_on_glide(server.url),
+            PEERS["valkey-glide"](server.url),
             ours(server.url, _ON_REDIS_PY),
             PEERS["redis"](server.url),
         ]
         async with AsyncExitStack() as stack:
-            async with Store.from_url(url, service=SERVICE) as store:
+            async with Store.from_url(on_glide(server.url), service=SERVICE) as store:
                 for key in MANY:
                     await store.kv.set(key, value_of(key))
             opened = [await stack.enter_async_context(opening) for opening in openings]
@@ -56,7 +54,7 @@ async def answer(pace: Pace) -> Answer:
                 contestants = [contestant(calls, operation) for calls in opened if callers <= _MOST or calls.name != BARE]
                 comparison = await measure(f"Valkey {title}", contestants, callers=callers, pace=pace)
                 comparisons.append(comparison)
-                ratios = comparison.ratios(_ON_GLIDE, GLIDE)
+                ratios = comparison.ratios(OURS_ON_GLIDE, GLIDE)
                 figures.append(Figure("P7", f"Valkey {title}: ours on glide ÷ {GLIDE}", ratios, asked=_ASKED.get((operation, callers))))
     return Answer(comparisons, figures)
 
