@@ -92,8 +92,9 @@ def backends(session: nox.Session) -> None:
         "valkey": "backends/valkey/every_server",
     }
     reports = {name: folder / f"{name}.json" for name in suites}
+    workers = str(2 * (os.cpu_count() or 1))  # much of the time is waiting
     for name, path in suites.items():
-        session.run("pytest", "-q", "-n", "auto", f"--conformance-report=json={reports[name]}", path)
+        session.run("pytest", "-q", "-n", workers, "--dist", "worksteal", f"--conformance-report=json={reports[name]}", path)
     merged = ("--report", f"markdown={ROOT / 'docs' / 'backends.md'}")
     session.run("igniter-conformance", "report", *(str(report) for report in reports.values()), *merged)
 

@@ -64,6 +64,7 @@ async def test_a_sentinel_set_makes_its_replica_the_primary() -> None:
         assert await told(replica, "SET", "key", "new") == b"OK"
         folders = [server.folder for server in [*group.servers, *group.sentinels]]
         assert len(group.addresses) == 3
+        assert (group.kind, group.version) == ("valkey behind sentinel", target.version)
     assert not any(folder.exists() for folder in folders)
 
 
@@ -111,6 +112,7 @@ async def test_a_cluster_takes_a_key_at_its_own_node_and_moves_those_who_ask_ano
 
         assert len({slot_of("{tag}1"), slot_of("{tag}2"), slot_of("tag")}) == 1
         assert len(cluster.urls) == 6
+        assert (cluster.kind, cluster.version) == ("redis cluster", target.version)
         assert cluster.proxy is None
         folders = [node.folder for node in cluster.nodes]
         await break_and_mend(cluster, [*cluster.nodes])

@@ -35,6 +35,8 @@ class Cluster:
     `resume` return when it is whole again.
 
     Attributes:
+        kind: as reports show it, "valkey cluster".
+        version: of the servers, "9.1.2".
         primaries: the three nodes that had the slots in the beginning, in the order of the slots.
         replicas: the three nodes that followed them, in the same order.
         proxy: what stands before all six, when it was started with `proxied=True`, else `None`; replicas follow through it, too.
@@ -45,6 +47,8 @@ class Cluster:
 
     def __init__(self, target: Target | str, *, proxied: bool = False) -> None:
         program = startable(target)
+        self.kind = f"{program.kind} cluster"
+        self.version = program.version
         with ExitStack() as owner:
             make = partial(Member, program, "cluster-announce-port", proxied=proxied, arguments=_ARGUMENTS)
             nodes = start_all([make] * (2 * _PRIMARIES), owner)

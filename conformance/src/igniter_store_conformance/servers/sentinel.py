@@ -29,6 +29,8 @@ class SentinelSet:
     `restart` and `resume` return when the sentinels see it well, and the other one follows.
 
     Attributes:
+        kind: as reports show it, "valkey behind sentinel".
+        version: of the servers, "9.1.2".
         name: what the sentinels call the primary ("igniter").
         servers: the two servers with data; which of them is the primary changes with a failover.
         sentinels: the three sentinels.
@@ -40,6 +42,8 @@ class SentinelSet:
 
     def __init__(self, target: Target | str, *, proxied: bool = False, down_after: float = 1.0) -> None:
         program = startable(target)
+        self.kind = f"{program.kind} behind sentinel"
+        self.version = program.version
         with ExitStack() as owner:
             self.servers = start_all([partial(Member, program, "replica-announce-port", proxied=proxied)] * 2, owner)
             self.proxy: ProxyGroup | None = network_of(self.servers)
