@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import glide
 import pytest
 from igniter_store.contract import ErrorCode, StoreError
+from igniter_store.contract.commands.troubles import Refused
 from igniter_store_conformance import servers
 from igniter_store_valkey import ValkeyAdapter
+from igniter_store_valkey.cluster import GlideCluster
 from igniter_store_valkey.urls import configuration_of
 
 if TYPE_CHECKING:
@@ -232,3 +234,17 @@ async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: S
         await careless.open()
         assert await careless.ping() >= 0
         await careless.close()
+
+
+async def test_a_cluster_that_sends_on_to_a_node_without_a_connection_is_asked_again() -> None:
+    # It happens for moments, after all connections were lost: what glide says then is what `_after` is given here.
+    cluster = GlideCluster(glide.GlideClusterClientConfiguration([glide.NodeAddress("localhost", 1)]), 2.0, 2.0)
+    answers: list[object] = [Refused("MOVED 16058 127.0.0.1:1"), b"value"]
+
+    async def again() -> object:
+        return answers.pop(0)
+
+    answer = await cluster._after(Refused("MOVED 16058 127.0.0.1:1"), again, ErrorCode.STORE_OPERATION_FAILED, writes=True)
+
+    assert answer == b"value"
+    assert answers == []

@@ -1,25 +1,30 @@
 """A cluster: glide sends each command to the node that has its key.
 
 Rule: glide splits a batch by nodes and follows MOVED and ASK; what it may not do is split one command, so keys are grouped by slots here.
+Rule: a MOVED that glide hands on is one that it couldn't follow: it has no connection to that node just now. Nothing was applied.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
 from igniter_store.contract import ErrorCode
 from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.slots import slot_of
-from igniter_store.contract.commands.troubles import Trouble
+from igniter_store.contract.commands.troubles import Refused, Trouble, word_of
 
 from igniter_store_valkey.clients import answer_to
-from igniter_store_valkey.errors import NAME, UNREACHABLE, closed, trouble_of
+from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, closed, trouble_of
 from igniter_store_valkey.glide_commands import GlideCommands
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+
+A = TypeVar("A")
+
+_ELSEWHERE: Final = {"MOVED", "ASK"}
 
 
 class GlideCluster(GlideCommands):
@@ -42,6 +47,12 @@ class GlideCluster(GlideCommands):
 
     async def ping(self) -> None:
         await self._routed(["PING"], glide.AllPrimaries(), ErrorCode.STORE_OPERATION_FAILED)
+
+    async def _after(self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, *, writes: bool) -> Any:
+        async def once_more() -> Any:
+            return _astray(await again())
+
+        return await super()._after(_astray(trouble), once_more, code, writes=writes)
 
     async def _primaries(self, code: ErrorCode) -> list[tuple[int, str]]:
         """The first slot and the address of each primary, in order, as one of them sees it now."""
@@ -67,3 +78,11 @@ class GlideCluster(GlideCommands):
 
         answer = await attempt()
         return await self._after(answer, attempt, code, writes=False) if isinstance(answer, Trouble) else answer
+
+
+def _astray(answer: A) -> A | Recovering:
+    if not isinstance(answer, Refused) or word_of(str(answer)) not in _ELSEWHERE:
+        return answer
+    recovering = Recovering()
+    recovering.__cause__ = answer.__cause__
+    return recovering

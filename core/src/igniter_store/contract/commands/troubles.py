@@ -11,6 +11,8 @@ from typing import Final
 
 from igniter_store.contract.errors import ErrorCode, StoreError, closed, store_error
 
+_ONE_NODE: Final = "The server is a node of a cluster. Begin the URL with redis+cluster://, or with valkey+cluster:// on valkey-glide."
+
 # The server's word: the code, whether the same call may succeed later, and what to do.
 _WORDS: Final = {
     "NOAUTH": (ErrorCode.STORE_CONNECTION_FAILED, False, "The server wants a user or a password, and the URL has none that it takes."),
@@ -24,8 +26,8 @@ _WORDS: Final = {
     "NOREPLICAS": (ErrorCode.STORE_OPERATION_FAILED, True, "Too few replicas are there for the server to take writes. Try again."),
     "CLUSTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The cluster isn't whole. Try again."),
     "TRYAGAIN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The cluster is moving the keys. Try again."),
-    "MOVED": (ErrorCode.STORE_OPERATION_FAILED, False, "The server is a node of a cluster. Use redis+cluster:// in the URL."),
-    "ASK": (ErrorCode.STORE_OPERATION_FAILED, False, "The server is a node of a cluster. Use redis+cluster:// in the URL."),
+    "MOVED": (ErrorCode.STORE_OPERATION_FAILED, False, _ONE_NODE),
+    "ASK": (ErrorCode.STORE_OPERATION_FAILED, False, _ONE_NODE),
     "CROSSSLOT": (ErrorCode.STORE_OPERATION_FAILED, False, "A cluster does this only for keys of one slot."),
     "BUSY": (ErrorCode.STORE_TIMEOUT, True, "A script keeps the server busy. Try again, or end the script."),
     "DENIED": (
