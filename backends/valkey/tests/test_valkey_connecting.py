@@ -238,7 +238,7 @@ async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: S
 
 async def test_a_cluster_that_sends_on_to_a_node_without_a_connection_is_asked_again() -> None:
     # It happens for moments, after all connections were lost: what glide says then is what `_after` is given here.
-    cluster = GlideCluster(glide.GlideClusterClientConfiguration([glide.NodeAddress("localhost", 1)]), 2.0, 2.0)
+    cluster: Any = GlideCluster(glide.GlideClusterClientConfiguration([glide.NodeAddress("localhost", 1)]), 2.0, 2.0)
     answers: list[object] = [Refused("MOVED 16058 127.0.0.1:1"), b"value"]
 
     async def again() -> object:
