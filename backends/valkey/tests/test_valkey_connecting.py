@@ -95,10 +95,15 @@ def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
         ("valkey://localhost?iam_cluster=c", "iam_region"),
         (f"valkey://me:{PASSWORD}@localhost?iam_cluster=c&iam_region=r&iam_service=memorydb", "no password"),
         ("valkey+cluster://localhost/3", "database"),
+        ("valkey://localhost?read_from=nearest", "prefer_replica"),
+        ("valkey://localhost?timeout=fast", "seconds"),
+        ("valkey://localhost?compression=zstd&compression_level=high", "whole number"),
+        ("valkey://localhost?cache_kb=-1", "from 0"),
+        ("valkey://localhost?tls_insecure=maybe", "true or false"),
         ("valkey://localhost?compression=zstd&compression_from=1", "min_compression_size"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused_with_the_cure(url: str, cure: str) -> None:
+def test_options_that_can_not_be_taken_are_refused_with_the_cure(url: str, cure: str) -> None:
     with pytest.raises(StoreError) as caught:
         ValkeyAdapter.from_url(url)
 

@@ -36,37 +36,54 @@ _TLS: Final = {
 }
 
 
+# What reads an option raises a ValueError that says what the option is, and not what it was given.
+
+
 def _one_of(kind: Any) -> Callable[[Any], Any]:
     """A member of an enumeration, by its name in lower case."""
 
     def member(value: Any) -> Any:
-        return value if isinstance(value, kind) else kind[str(value).upper()]
+        if isinstance(value, kind):
+            return value
+        try:
+            return kind[str(value).upper()]
+        except KeyError:
+            raise ValueError(f"one of {', '.join(name.lower() for name in kind.__members__)}") from None
 
     return member
 
 
-def _number(value: Any) -> int:
-    if isinstance(value, bool):
-        raise TypeError
-    number = int(value)
-    if number < 0:
-        raise ValueError
+def _whole(value: Any, least: int | None = None) -> int:
+    what = "a whole number" if least is None else f"a whole number from {least}"
+    try:
+        number = int(value)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(what) from None
+    if isinstance(value, bool) or (least is not None and number < least):
+        raise ValueError(what)
     return number
 
 
+def _count(value: Any) -> int:
+    return _whole(value, 0)
+
+
 def _seconds(value: Any) -> float:
-    if isinstance(value, bool):
-        raise TypeError
-    seconds = float(value)
-    if not 0 < seconds < float("inf"):
-        raise ValueError
+    what = "a number of seconds above 0"
+    try:
+        seconds = float(value)
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError(what) from None
+    if isinstance(value, bool) or not 0 < seconds < float("inf"):
+        raise ValueError(what)
     return seconds
 
 
 def _truth(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
+    known = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    if known is None:
+        raise ValueError("true or false")
+    return known
 
 
 def _file(value: Any) -> bytes:
@@ -78,23 +95,23 @@ OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "client_az": str,
     "node_discovery": _one_of(glide.NodeDiscoveryMode),
     "client_name": str,
-    "cache_kb": _number,
+    "cache_kb": _count,
     "cache_ttl": _seconds,
     "cache_server_assisted": _truth,
     "compression": _one_of(glide.CompressionBackend),
-    "compression_level": int,
-    "compression_from": _number,
+    "compression_level": _whole,
+    "compression_from": _count,
     "iam_cluster": str,
     "iam_region": str,
     "iam_service": _one_of(glide.ServiceType),
-    "iam_refresh": _number,
+    "iam_refresh": _count,
     "tls_ca_certs": _file,
     "tls_cert": _file,
     "tls_key": _file,
     "tls_insecure": _truth,
     "otel_traces": str,
     "otel_metrics": str,
-    "otel_sample": _number,
+    "otel_sample": _count,
 }
 """What a URL's query and `from_url` take beyond the adapter's own options, and how it is read. The README says what it means."""
 
@@ -173,8 +190,8 @@ def _read(given: Mapping[str, Any]) -> dict[str, Any]:
             options[name] = read(value)
         except OSError as error:
             raise misconfigured(f"The file of {name} can't be read ({type(error).__name__}).") from None
-        except (ValueError, TypeError, KeyError):
-            raise misconfigured(f"The option {name} can't have this value.") from None
+        except ValueError as what:
+            raise misconfigured(f"{name} is {what}.") from None
     return options
 
 
