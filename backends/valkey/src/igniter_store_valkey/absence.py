@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from igniter_store_valkey.clients import Configuration
 
 _PATIENCE: Final = 0.5  # seconds for who is there
+_PATIENCE_FOR_A_WORD: Final = 2.0  # seconds for what they say: a server that loads its data looks up a few times a second at best
 _PATIENCE_AT_THE_DOOR: Final = 2.0  # seconds for whether we are let in
+_SILENCE: Final = "(silence)"
 
 
 class Absence:
@@ -59,6 +61,8 @@ class Absence:
             return not_reached(ConnectionError())
         if (known := unwelcome(words[0], NAME)) is not None and words[0] != "NOAUTH":  # as which user one comes, that doesn't ask
             return known
+        if all(word == _SILENCE for word in words):
+            return None
         configuration = varied(self._configuration, timeout=_PATIENCE_AT_THE_DOOR, connect_timeout=_PATIENCE_AT_THE_DOOR)
         try:
             client = await connected(configuration, _PATIENCE_AT_THE_DOOR)
@@ -68,19 +72,20 @@ class Absence:
         return None
 
     async def _knock(self, address: glide.NodeAddress) -> str | None:
-        """The word of refusal of whoever is there, or an empty one; nothing for nobody."""
+        """The word of refusal of whoever is there, an empty one, or `_SILENCE`; nothing for nobody."""
+        speaks = not self._configuration.use_tls  # with TLS it is for us to begin, in a way that glide alone knows
         try:
             async with asyncio.timeout(_PATIENCE):
                 reader, writer = await asyncio.open_connection(address.host, address.port)
         except OSError:
             return None
         try:
-            if not self._configuration.use_tls:
+            if speaks:
                 writer.write(b"PING\r\n")
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_PATIENCE_FOR_A_WORD if speaks else _PATIENCE):
                 line = await reader.readline()
-        except TimeoutError:  # a busy server, or one that waits for us to begin
-            return ""
+        except TimeoutError:
+            return _SILENCE if speaks else ""
         except OSError:
             return None
         finally:
