@@ -86,7 +86,7 @@ def backends(session: nox.Session) -> None:
     """Write docs/backends.md: what every backend keeps on every server that can be had here, from runs of the suite. Half an hour."""
     folder = Path(session.create_tmp()).resolve()
     suites = {
-        "memory": "conformance/tests/test_memory_conformance.py",
+        "memory": "conformance/tests/test_memory_conformance.py::TestMemory",
         "sqlite": "backends/sqlite/tests/test_sqlite_conformance.py",
         "redis": "backends/redis/every_server",
         "valkey": "backends/valkey/every_server",

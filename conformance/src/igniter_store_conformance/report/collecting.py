@@ -103,7 +103,7 @@ class Collector:
             self._deselected[suite] = max(number, self._deselected.get(suite, 0))
 
     def report(self) -> Report:
-        """All of it, the results in the order of the contract."""
+        """All of it, in an order that doesn't depend on who was first: the suites by name, the results in the order of the contract."""
         runs: dict[str, list[tuple[Mapping[str, Any], Result]]] = {}
         for about, result in self._tests.values():
             runs.setdefault(about["suite"], []).append((about, result))
@@ -114,7 +114,7 @@ class Collector:
                 about = {"suite": place, "contract": VERSIONS[-1], "total": len(AdapterSuite.clause_tests())}
                 heard = runs.setdefault(place, [])
                 heard.append((heard[0][0] if heard else about, _lost(test, name, message)))
-        return Report(runs=[self._run(suite, heard) for suite, heard in runs.items()])
+        return Report(runs=[self._run(suite, runs[suite]) for suite in sorted(runs)])
 
     def _run(self, suite: str, heard: Iterable[tuple[Mapping[str, Any], Result]]) -> AdapterRun:
         order = {clause: place for place, clause in enumerate(CLAUSES)}
