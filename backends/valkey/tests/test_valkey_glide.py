@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -102,6 +103,46 @@ async def test_what_is_written_in_one_turn_arrives_in_the_order_in_which_it_was_
     assert batches == [200]
     assert [entry.id for entry in entries] == ids
     assert [int(entry.fields["number"]) for entry in entries] == list(range(100))
+
+
+async def test_who_asks_while_it_is_known_that_nobody_is_there_is_told_so_and_does_not_wait_for_glide() -> None:
+    with servers.start(servers.find_or_skip("valkey")) as server:
+        address = glide.NodeAddress(server.address.host, server.address.port)
+        client: Any = await glide.GlideClient.create(glide.GlideClientConfiguration([address], request_timeout=500))
+        asked: list[Any] = []
+        ask = client.custom_command
+
+        async def counted(words: Any) -> Any:
+            asked.append(words)
+            return await ask(words)
+
+        client.custom_command = counted
+        adapter = ValkeyAdapter(client=client)
+        await adapter.open()
+        await adapter.set("key", b"value")
+        await server.kill()
+        with pytest.raises(StoreError) as first:
+            await adapter.get("key")
+        before = len(asked)
+        with pytest.raises(StoreError) as second:
+            await adapter.get("key")
+        with pytest.raises(StoreError) as third:
+            await adapter.set("key", b"other")
+        assert len(asked) == before
+
+        await server.restart()
+        value = None
+        async with asyncio.timeout(30):
+            while value is None:
+                with contextlib.suppress(StoreError):
+                    value = await adapter.get("key")
+        await adapter.close()
+        await client.close()
+
+    assert {error.value.code for error in (first, second, third)} == {ErrorCode.STORE_CONNECTION_FAILED}
+    assert not third.value.maybe_applied
+    assert value == b"value"
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
 def test_a_process_that_is_forked_after_the_import_can_use_it(server: Server) -> None:

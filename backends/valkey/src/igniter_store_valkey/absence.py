@@ -1,6 +1,8 @@
 """Why nobody answers: a server that is busy, or one that isn't there, or lets nobody in any more.
 
 Rule: many callers are late together. One of them looks, and all take what it finds.
+Rule: once nobody was there, who asks next isn't kept waiting as well: it is known until somebody is at the door again. glide would let each
+wait as long as a call may take. Where glide finds servers by itself it may know some that the configuration doesn't, so there all wait.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+import glide
 from igniter_store.contract import StoreError
 from igniter_store.contract.commands.troubles import unwelcome, word_of
 
@@ -15,13 +18,12 @@ from igniter_store_valkey.clients import connected, varied
 from igniter_store_valkey.errors import NAME, not_reached
 
 if TYPE_CHECKING:
-    import glide
-
     from igniter_store_valkey.clients import Configuration
 
 _PATIENCE: Final = 0.5  # seconds for who is there
 _PATIENCE_FOR_A_WORD: Final = 2.0  # seconds for what they say: a server that loads its data looks up a few times a second at best
 _PATIENCE_AT_THE_DOOR: Final = 2.0  # seconds for whether we are let in
+_BETWEEN_KNOCKS: Final = 0.1  # seconds
 _SILENCE: Final = "(silence)"
 
 
@@ -34,10 +36,23 @@ class Absence:
 
     def __init__(self, configuration: Configuration) -> None:
         self._configuration: Final = configuration
+        self._has_all_addresses: Final = (
+            isinstance(configuration, glide.GlideClientConfiguration)
+            and configuration.node_discovery_mode is not glide.NodeDiscoveryMode.DISCOVER_ALL
+        )
         self._looking: asyncio.Task[StoreError | None] | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._gone: StoreError | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether nobody is there, as far as is known."""
+        return self._gone is not None
 
     async def reason(self) -> StoreError | None:
         """What is wrong, unless somebody is there and only doesn't answer in time."""
+        if self._gone is not None:
+            return self._gone
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
         looking = self._looking
@@ -50,15 +65,20 @@ class Absence:
 
     async def close(self) -> None:
         """Look no more."""
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        tasks = [task for task in (self._looking, self._watching) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._gone = None
 
     async def _look(self) -> StoreError | None:
-        said = await asyncio.gather(*(self._knock(address) for address in self._configuration.addresses))
-        words = [word for word in said if word is not None]
+        words = await self._words()
         if not words:
-            return not_reached(ConnectionError())
+            error = not_reached(ConnectionError())
+            if self._has_all_addresses:
+                self._gone = error
+                self._watching = asyncio.create_task(self._watch())
+            return error
         if (known := unwelcome(words[0], NAME)) is not None and words[0] != "NOAUTH":  # as which user one comes, that doesn't ask
             return known
         if all(word == _SILENCE for word in words):
@@ -70,6 +90,18 @@ class Absence:
             return error if "word" in error.details else None
         await client.close()
         return None
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_BETWEEN_KNOCKS)
+            if await self._words():
+                break
+        self._gone = None
+
+    async def _words(self) -> list[str]:
+        """What those say who are there."""
+        said = await asyncio.gather(*(self._knock(address) for address in self._configuration.addresses))
+        return [word for word in said if word is not None]
 
     async def _knock(self, address: glide.NodeAddress) -> str | None:
         """The word of refusal of whoever is there, an empty one, or `_SILENCE`; nothing for nobody."""

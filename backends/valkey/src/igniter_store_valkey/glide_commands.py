@@ -182,4 +182,11 @@ class GlideCommands(Commands):
         self.require_open()
         if self._batches is None:
             raise closed()
+        if self._absence.is_known:
+            return _nobody()
         return self._batches.ask(words, writes=writes)
+
+
+async def _nobody() -> Trouble:
+    await asyncio.sleep(0)  # who tries again and again lets others go on, too
+    return Unreached()
