@@ -20,7 +20,8 @@ from igniter_store_valkey.errors import NAME, not_reached
 if TYPE_CHECKING:
     from igniter_store_valkey.clients import Configuration
 
-_PATIENCE: Final = 0.5  # seconds for who is there
+_PATIENCE: Final = 0.5  # seconds for who is there, while a caller waits for it
+_PATIENCE_OF_THE_WATCH: Final = 5.0  # seconds for the same while nobody does: a name server that is slow isn't asked again meanwhile
 _PATIENCE_FOR_A_WORD: Final = 2.0  # seconds for what they say: a server that loads its data looks up a few times a second at best
 _PATIENCE_AT_THE_DOOR: Final = 2.0  # seconds for whether we are let in
 _BETWEEN_KNOCKS: Final = 0.1  # seconds
@@ -72,7 +73,7 @@ class Absence:
         self._gone = None
 
     async def _look(self) -> StoreError | None:
-        words = await self._words()
+        words = await self._words(_PATIENCE)
         if not words:
             error = not_reached(ConnectionError())
             if self._has_all_addresses:
@@ -92,22 +93,24 @@ class Absence:
         return None
 
     async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(_BETWEEN_KNOCKS)
-            if await self._words():
-                break
-        self._gone = None
+        try:
+            while True:
+                await asyncio.sleep(_BETWEEN_KNOCKS)
+                if await self._words(_PATIENCE_OF_THE_WATCH):
+                    break
+        finally:
+            self._gone = None
 
-    async def _words(self) -> list[str]:
-        """What those say who are there."""
-        said = await asyncio.gather(*(self._knock(address) for address in self._configuration.addresses))
+    async def _words(self, patience: float) -> list[str]:
+        """What those say who are there, each of whom has so many seconds to open the door."""
+        said = await asyncio.gather(*(self._knock(address, patience) for address in self._configuration.addresses))
         return [word for word in said if word is not None]
 
-    async def _knock(self, address: glide.NodeAddress) -> str | None:
+    async def _knock(self, address: glide.NodeAddress, patience: float) -> str | None:
         """The word of refusal of whoever is there, an empty one, or `_SILENCE`; nothing for nobody."""
         speaks = not self._configuration.use_tls  # with TLS it is for us to begin, in a way that glide alone knows
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(patience):
                 reader, writer = await asyncio.open_connection(address.host, address.port)
         except OSError:
             return None
@@ -118,6 +121,8 @@ class Absence:
                 line = await reader.readline()
         except TimeoutError:
             return _SILENCE if speaks else ""
+        except ValueError:  # a long line: somebody speaks, though not our language
+            return ""
         except OSError:
             return None
         finally:
