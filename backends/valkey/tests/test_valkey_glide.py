@@ -145,6 +145,18 @@ async def test_who_asks_while_it_is_known_that_nobody_is_there_is_told_so_and_do
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
+async def test_an_adapter_that_is_closed_while_nobody_is_there_leaves_no_task() -> None:
+    with servers.start(servers.find_or_skip("valkey")) as server:
+        adapter = ValkeyAdapter.from_url(url_of(server), timeout=0.5)
+        await adapter.open()
+        await server.kill()
+        with pytest.raises(StoreError):
+            await adapter.get("key")
+        await adapter.close()
+
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
 def test_a_process_that_is_forked_after_the_import_can_use_it(server: Server) -> None:
     printed = run(
         """
