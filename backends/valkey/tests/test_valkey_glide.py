@@ -157,6 +157,25 @@ async def test_an_adapter_that_is_closed_while_nobody_is_there_leaves_no_task() 
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
+async def test_who_is_cancelled_while_somebody_looks_who_is_there_takes_the_answer_from_nobody() -> None:
+    with servers.start(servers.find_or_skip("valkey")) as server:
+        adapter = ValkeyAdapter.from_url(url_of(server), timeout=0.2)
+        await adapter.open()
+        await adapter.set("key", b"value")
+        await server.kill()
+        asking = [asyncio.create_task(adapter.get("key")) for _ in range(60)]
+        for task in asking[:-1]:  # so that some are before the look, some in it, and some told already
+            await asyncio.sleep(0.01)
+            task.cancel()
+        told = await asyncio.gather(*asking, return_exceptions=True)
+        await adapter.close()
+
+    assert isinstance(told[0], asyncio.CancelledError)
+    assert {error.code for error in told if isinstance(error, StoreError)} == {ErrorCode.STORE_CONNECTION_FAILED}
+    assert all(isinstance(error, (StoreError, asyncio.CancelledError)) for error in told)
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
 def test_a_process_that_is_forked_after_the_import_can_use_it(server: Server) -> None:
     printed = run(
         """
