@@ -331,6 +331,22 @@ def test_a_terminal_shows_the_matrix_and_what_failed() -> None:
     assert "theirs: conformant to contract 1" in shown
 
 
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_a_matrix_that_is_wider_than_the_terminal_is_several_and_nothing_of_it_is_cut(width: int) -> None:
+    screen = Console(file=StringIO(), width=width)
+    names = [f"an adapter of number {number}" for number in range(12)]
+
+    show(Report(runs=[run(PASS, IDLE, adapter=name) for name in names]), screen)
+
+    assert isinstance(screen.file, StringIO)
+    lines = screen.file.getvalue().splitlines()
+    headers = [line for line in lines if line.split()[:2] == ["clause", "promise"]]
+    assert [name for header in headers for name in re.split("   +", header.strip())[2:]] == names
+    rows = [line for line in lines if re.match(r" ?KV-1 ", line)]
+    assert len(rows) == len(headers) > 1
+    assert sum(row.split().count("pass*") for row in rows) == len(names)
+
+
 def test_a_harness_that_fails_is_told_once_and_blames_no_clause() -> None:
     failed = [result(State.FAILED, clause, f"test_{clause}", detail="no server", difference="no server") for clause in CLAUSES]
     report = Report(runs=[run(*failed, adapter="")])

@@ -18,6 +18,8 @@ from igniter_store_conformance.report.verdict import Outcome, is_stale
 from igniter_store_conformance.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from igniter_store_conformance.report.matrix import Column, Matrix
@@ -45,9 +47,10 @@ _SCRIPT_LINES: Final = 150
 _LINE_WIDTH: Final = 400
 _WIDEST_SENTENCE: Final = 72
 _NARROWEST_SENTENCE: Final = 20
-_CLAUSE_WIDTH: Final = 8
+_CLAUSE_WIDTH: Final = 9  # STR-23, and a gap
 _STATE_WIDTH: Final = 13  # "not exercised", "known failing"
-_GAP: Final = 2
+_GAP: Final = 3
+_EDGES: Final = 2
 
 
 def show(report: Report, console: Console, *, whole_matrix: bool = True) -> None:
@@ -60,7 +63,8 @@ def show(report: Report, console: Console, *, whole_matrix: bool = True) -> None
     """
     table = matrix(report)
     if any(column.run.adapter for column in table.columns):
-        console.print(_matrix(table, console.width, whole=whole_matrix))
+        for places in _beside_each_other(table, console.width):
+            console.print(_matrix(table, places, console.width, whole=whole_matrix))
         if any(cell.partial for section in table.sections for row in section.rows for cell in row.cells):
             console.print(
                 Text("pass*: kept as far as it was exercised; some tests of the clause need what the harness doesn't give", style="dim")
@@ -72,21 +76,38 @@ def show(report: Report, console: Console, *, whole_matrix: bool = True) -> None
         _show_adapter(column, console)
 
 
-def _matrix(table: Matrix, width: int, *, whole: bool) -> Table:
+def _width(column: Column) -> int:
+    return max(len(column.label), _STATE_WIDTH) + _GAP
+
+
+def _beside_each_other(table: Matrix, width: int) -> list[list[int]]:
+    """The places of the columns, in as many tables as it takes for none to be cut."""
+    tables: list[list[int]] = []
+    left = 0
+    for place, column in enumerate(table.columns):
+        if not tables or _width(column) > left:
+            tables.append([])
+            left = width - _EDGES - _CLAUSE_WIDTH - _NARROWEST_SENTENCE
+        tables[-1].append(place)
+        left -= _width(column)
+    return tables
+
+
+def _matrix(table: Matrix, places: Sequence[int], width: int, *, whole: bool) -> Table:
     shown = Table(box=SIMPLE, pad_edge=False, expand=False)
     shown.add_column("clause", no_wrap=True)
     # The sentences get what the adapters leave.
-    left = width - _CLAUSE_WIDTH - sum(max(len(column.label), _STATE_WIDTH) + _GAP for column in table.columns)
+    left = width - _EDGES - _CLAUSE_WIDTH - sum(_width(table.columns[place]) for place in places)
     room = max(_NARROWEST_SENTENCE, min(_WIDEST_SENTENCE, left))
     shown.add_column("promise", max_width=room, no_wrap=True, overflow="ellipsis", style="dim")
-    for column in table.columns:
-        shown.add_column(Text(column.label), no_wrap=True)
+    for place in places:
+        shown.add_column(Text(table.columns[place].label), no_wrap=True)
     for section in table.sections:
         rows = [row for row in section.rows if whole or any(cell.state is not None for cell in row.cells)]
         if rows:
             shown.add_row("", Text(section.title, style="bold"))
         for row in rows:
-            shown.add_row(Text(row.id), Text(row.sentence), *(_cell(cell) for cell in row.cells))
+            shown.add_row(Text(row.id), Text(row.sentence), *(_cell(row.cells[place]) for place in places))
     return shown
 
 
