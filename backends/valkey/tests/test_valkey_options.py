@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from igniter_store.contract import ErrorCode, StoreError
 from igniter_store_conformance import servers
 from igniter_store_valkey import ValkeyAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from igniter_store.contract import Subscription
     from igniter_store_conformance.servers import Exchange, Server
 
 LONG = b"long and always the same, " * 200
@@ -93,6 +96,112 @@ async def test_a_long_owner_keeps_its_claim_when_values_are_compressed(server: S
     finally:
         await adapter.delete([key, token_key])
         await adapter.close()
+
+
+async def test_counters_count_when_values_are_compressed_and_their_neighbours_are_none_the_worse(
+    server: Server, plain: ValkeyAdapter
+) -> None:
+    adapter = ValkeyAdapter.from_url(url_of(server), compression="zstd")
+    await adapter.open()
+    counter, value = f"counted:{secrets.token_hex(4)}", f"beside:{secrets.token_hex(4)}"
+    try:
+        assert await adapter.increment(counter, 2**60) == 2**60
+        counted, is_written = await asyncio.gather(adapter.increment(counter, -1), adapter.set(value, LONG))
+        assert (counted, is_written) == (2**60 - 1, True)
+        assert await adapter.ttl(counter) == float("inf")
+        assert await plain.get(counter) == str(2**60 - 1).encode()
+        assert await adapter.get(value) == LONG
+        with pytest.raises(StoreError) as caught:
+            await adapter.increment(value)
+        assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED
+    finally:
+        await adapter.delete([counter, value])
+        await adapter.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what has to become true."""
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - what it looks at are callbacks, or what the server says
+            await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def sharded(place: str) -> AsyncGenerator[tuple[ValkeyAdapter, Sequence[Server]]]:
+    """The backend with sharded channels, and the servers that may have them."""
+    target = servers.find_or_skip("valkey")
+    starting: AbstractContextManager[Any] = servers.start_cluster(target) if place == "cluster" else servers.start(target)
+    with starting as started:
+        nodes: Sequence[Server] = started.primaries if place == "cluster" else [started]
+        hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in nodes)
+        adapter = ValkeyAdapter.from_url(f"{'valkey+cluster' if place == 'cluster' else 'valkey'}://{hosts}", sharded_pubsub=True)
+        await adapter.open()
+        try:
+            yield adapter, nodes
+        finally:
+            await adapter.close()
+
+
+def channels_of(nodes: Sequence[Server]) -> set[bytes]:
+    """The sharded channels that somebody hears."""
+    found: set[bytes] = set()
+    for node in nodes:
+        with node.exchange() as exchange:
+            found.update(cast("list[bytes]", exchange.ask("PUBSUB", "SHARDCHANNELS")))
+    return found
+
+
+@pytest.mark.parametrize("place", ["server", "cluster"])
+async def test_a_sharded_subscription_that_ends_takes_nothing_from_the_others(place: str) -> None:
+    async with sharded(place) as (adapter, nodes):
+        heard: list[tuple[str, bytes]] = []
+        gaps: list[str] = []
+
+        async def subscribed(name: str) -> Subscription:
+            return await adapter.subscribe(
+                name, lambda channel, payload: heard.append((channel, payload)), on_gap=lambda: gaps.append(name)
+            )
+
+        one, two, _ = [await subscribed(name) for name in ("one", "two", "three")]
+        assert channels_of(nodes) == {b"one", b"two", b"three"}
+        await asyncio.sleep(0.6)  # by then glide was asked what it hears, twice
+        assert [await adapter.publish(name, b"1") for name in ("one", "two", "three")] == [1, 1, 1]
+        await until(lambda: len(heard) == 3)
+
+        await one.cancel()
+        assert channels_of(nodes) == {b"two", b"three"}
+        await two.cancel()
+        one = await subscribed("one")
+        assert channels_of(nodes) == {b"one", b"three"}
+        await asyncio.sleep(0.6)
+        assert [await adapter.publish(name, b"2") for name in ("one", "two", "three")] == [1, 0, 1]
+        await until(lambda: len(heard) == 5)
+
+    assert sorted(heard[3:]) == [("one", b"2"), ("three", b"2")]
+    assert gaps == []
+
+
+@pytest.mark.parametrize("place", ["server", "cluster"])
+async def test_a_sharded_subscription_comes_back_after_a_lost_connection(place: str) -> None:
+    async with sharded(place) as (adapter, nodes):
+        heard: list[bytes] = []
+        gaps: list[int] = []
+        subscription = await adapter.subscribe("one", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1))
+        await adapter.publish("one", b"1")
+        await until(lambda: heard == [b"1"])
+
+        for node in nodes:
+            with node.exchange() as exchange:
+                for kind in ("normal", "pubsub"):
+                    exchange.ask("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+        await until(lambda: gaps == [1])
+        await until(lambda: channels_of(nodes) == {b"one"})
+        assert await adapter.publish("one", b"2") == 1
+        await until(lambda: heard == [b"1", b"2"])
+        await subscription.cancel()
+
+        assert channels_of(nodes) == set()
 
 
 async def test_a_cached_value_is_not_asked_for_again_until_it_changes(server: Server, plain: ValkeyAdapter) -> None:

@@ -119,11 +119,11 @@ async def answer_to(client: Client, words: list[Any], route: Any = None) -> Any:
     return await (untyped.custom_command(words) if route is None else untyped.custom_command(words, route=route))
 
 
-async def answers_to(client: Client, commands: list[list[Any]], route: Any = None) -> list[Any]:
-    """The answers and the refusals of commands that travel as one non-atomic batch; arguments as `answer_to`."""
+async def answers_to(client: Client, commands: list[list[Any]], route: Any = None, *, is_atomic: bool = False) -> list[Any]:
+    """The answers and the refusals of commands that travel as one batch, or as one transaction; other arguments as `answer_to`."""
     untyped: Any = client
     is_cluster = isinstance(client, glide.GlideClusterClient)
-    batch: Any = glide.ClusterBatch(is_atomic=False) if is_cluster else glide.Batch(is_atomic=False)
+    batch: Any = glide.ClusterBatch(is_atomic=is_atomic) if is_cluster else glide.Batch(is_atomic=is_atomic)
     for words in commands:
         batch.custom_command(words)
     options = glide.ClusterBatchOptions(route=route) if is_cluster and route is not None else None

@@ -6,6 +6,7 @@ the commands are sent as they are, in a batch, which glide passes on; after a lo
 is given up for a new one.
 
 Rule: a message may overtake the confirmation of its subscription. It waits for it, since what comes with a confirmation has to come first.
+Rule: glide takes no SUNSUBSCRIBE for the answer to anything, and then every later answer for the one before it; in a transaction it does.
 Rule: glide doesn't say that it has lost a connection. Who has a new one has a new CLIENT ID, so that is looked at all the time; it also
 makes glide notice a connection that is dead.
 """
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _LOOK: Final = 0.25  # seconds between looks at the connection
 _BEGUN_BY: Final = {end: verb for verb, end in ENDS.items()}
+_UNHEARD: Final = ENDS[SHARDED]
 _KINDS: Final = {PLAIN: 0, PATTERN: 1, SHARDED: 2}  # glide's numbers
 
 
@@ -59,6 +61,8 @@ class GlideLink:
         self._client: Final = client
         self._is_cluster: Final = isinstance(client, glide.GlideClusterClient)
         self._verb: Final = SHARDED if is_sharded else PLAIN
+        # glide 2.5 ends the whole process then. A single server's subscriptions end with their connection only, and that is noticed anyway.
+        self._aborts_when_asked: Final = is_sharded and not self._is_cluster
         self._kind: Final = b"smessage" if is_sharded else b"message"
         self._confirmed: set[tuple[bytes, bytes]] = set()
         self._early: dict[tuple[bytes, bytes], list[list[bytes]]] = {}  # messages that have overtaken the confirmation
@@ -151,7 +155,7 @@ class GlideLink:
         # Where the name has its slot, since that is where it is published, too.
         route = glide.SlotKeyRoute(glide.SlotType.PRIMARY, name.decode("utf-8", "surrogateescape")) if self._is_cluster else None
         async with asyncio.timeout(self._patience):
-            [answer] = await answers_to(self._client, [[verb, name]], route)
+            [answer] = await answers_to(self._client, [[verb, name]], route, is_atomic=verb == _UNHEARD)
         return answer
 
     async def _identity(self) -> Any:
@@ -167,7 +171,7 @@ class GlideLink:
 
     async def _has_all(self) -> bool:
         """False once a subscription has ended that nobody has ended: with its connection, or its slot. glide knows, and asks nobody."""
-        if not self._confirmed:
+        if not self._confirmed or self._aborts_when_asked:
             return True
         client: Any = self._client
         state: Any = await client.get_subscriptions()

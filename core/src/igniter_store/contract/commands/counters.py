@@ -20,9 +20,9 @@ class CommandCounters(Counters):
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
         code = ErrorCode.STORE_INCREMENT_FAILED
         try:
-            if ttl is None:
+            if ttl is None and not self._commands.changes_values:  # such a client may refuse INCRBY
                 return int(await self._commands.tell("INCRBY", key, delta, code=code))
-            return int(await self._commands.run("increment", [key], delta, milliseconds(ttl), code=code))
+            return int(await self._commands.run("increment", [key], delta, "" if ttl is None else milliseconds(ttl), code=code))
         except StoreError as error:
             if error.details.get("word") == "WRONGTYPE":
                 message = "The key holds something that is no integer. Count under another key, or delete this one first."
