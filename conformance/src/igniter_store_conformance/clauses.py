@@ -79,6 +79,11 @@ SECTIONS: Final = (
                 "its `name` is one lower-case word.",
             ),
             Clause("LIF-10", "`ping` asks the backend for a sign of life, and returns the seconds that it took."),
+            Clause(
+                "LIF-11",
+                "In another event loop than the one in which it was opened an adapter works, or each operation raises "
+                "`STORE_CONFIGURATION_INVALID`; in its own it goes on.",
+            ),
         ),
     ),
     Section(

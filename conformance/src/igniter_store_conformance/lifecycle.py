@@ -1,4 +1,4 @@
-"""Life cycle: clauses LIF-1 and LIF-6 to LIF-10.
+"""Life cycle: clauses LIF-1 and LIF-6 to LIF-11.
 
 Closing is in `closing`, cancelling in `cancellation`, servers that aren't there are in `outages`. Every operation is put into every state
 of an adapter's life, from one list (`operations`): open, opened again, closing, closed, never opened.
@@ -6,7 +6,8 @@ of an adapter's life, from one list (`operations`): open, opened again, closing,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from igniter_store.contract import ErrorCode, KeyValue, StoreError, Subscription
@@ -19,6 +20,9 @@ from igniter_store_conformance.trial import ALL_CAPABILITIES
 
 if TYPE_CHECKING:
     from igniter_store_conformance.trial import FullAdapter, Trial
+
+
+_LONG_ENOUGH: Final = 10.0  # seconds for one answer
 
 
 class LifecycleClauses(Suite):
@@ -218,6 +222,32 @@ class LifecycleClauses(Suite):
             seconds = await adapter.ping()
             assert isinstance(seconds, float)
             assert 0 <= seconds < 60
+
+    @clause("LIF-11")
+    async def test_in_another_event_loop_it_works_or_says_so(self, trial: Trial) -> None:
+        """Each operation that is asked in the loop of another thread gives its answer or `STORE_CONFIGURATION_INVALID`, and none hangs.
+
+        If this fails, remember the loop in `open`, and compare it with the running one wherever you compare that you are open.
+        """
+        adapter = trial.adapter
+        asked = [(operation, names_for(trial, operation, "elsewhere")) for operation in operations_of(trial)]
+        for operation, names in asked:
+            await operation.prepare(adapter, names)
+
+        async def ask_elsewhere() -> list[str]:
+            wrong: list[str] = []
+            for operation, names in asked:
+                try:
+                    async with asyncio.timeout(_LONG_ENOUGH):
+                        answer = await answer_or_code(operation.ask, adapter, names)
+                except TimeoutError:
+                    answer = "no answer"
+                if answer is not ErrorCode.STORE_CONFIGURATION_INVALID and not operation.is_right(answer):
+                    wrong.append(f"{operation.title}: {answer!r}")
+            return wrong
+
+        assert await asyncio.to_thread(asyncio.run, ask_elsewhere()) == []
+        assert await wrong_answers(trial, adapter, adapter, "at home") == []
 
     @clause("LIF-8")
     async def test_is_open_says_whether_it_is(self, trial: Trial) -> None:

@@ -204,6 +204,22 @@ class PingSaysPong(Broken):
         return "PONG"  # type: ignore[return-value]  # what is broken
 
 
+class HangsInAnotherLoop(Broken):
+    """An answer arrives in the loop that opened it, and nobody wakes who waits for it in another one."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-11"})
+    limit: ClassVar[float | None] = 60.0
+
+    async def open(self) -> None:
+        await super().open()
+        self.notes["loop"] = asyncio.get_running_loop()
+
+    async def ping(self) -> float:
+        if self.notes.get("loop", asyncio.get_running_loop()) is not asyncio.get_running_loop():
+            await asyncio.get_running_loop().create_future()
+        return await super().ping()
+
+
 class AnswersShift(Broken):
     """A cancelled `get` leaves its answer on the connection, and the next one takes it."""
 

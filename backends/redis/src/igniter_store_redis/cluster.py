@@ -28,7 +28,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError
 
 from igniter_store_redis.connecting import Connector
-from igniter_store_redis.errors import NAME, UNREACHABLE, closed, not_connected, not_reached
+from igniter_store_redis.errors import NAME, UNREACHABLE, closed, elsewhere, not_connected, not_reached
 from igniter_store_redis.server import Server
 
 if TYPE_CHECKING:
@@ -71,10 +71,12 @@ class Cluster(Commands):
         self._ordered_from: object = None
         self._is_open = False
         self._was_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
         """Find the nodes, and connect to one."""
         self._is_open, self._was_closed = True, False
+        self._loop = asyncio.get_running_loop()
         self._unknown.clear()
         try:
             await self._refreshed()
@@ -97,6 +99,8 @@ class Cluster(Commands):
     def require_open(self) -> None:
         if not self._is_open:
             raise closed() if self._was_closed else not_connected()
+        if asyncio.get_running_loop() is not self._loop:
+            raise elsewhere()
 
     async def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
         return await self._tried(words, partial(Server.attempt, words=words, writes=False), code, writes=False)

@@ -14,6 +14,7 @@ NAME: Final = "redis"
 
 closed = partial(errors.closed, NAME)
 not_connected = partial(errors.not_connected, NAME)
+elsewhere = partial(errors.elsewhere, NAME)
 misconfigured = partial(errors.misconfigured, backend=NAME)
 
 UNREACHABLE: Final = (redis.RedisError, redis.RedisClusterException, OSError)

@@ -24,6 +24,8 @@ import hiredis
 from hiredis import Reader
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble
 
+from igniter_store_redis.errors import elsewhere
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -76,6 +78,8 @@ class Multiplexer(asyncio.Protocol):
 
     def ask(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
         """The future answer to a command: the server's, as hiredis reads it, or a `Trouble`."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise elsewhere()
         try:
             packed = pack_command(words)
         except TypeError:  # other bytes than `bytes`

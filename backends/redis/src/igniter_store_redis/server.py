@@ -16,7 +16,7 @@ from igniter_store.contract.commands.listener import Listener
 from igniter_store.contract.commands.troubles import Lost, Refused, Shut, Trouble, failure, word_of
 from igniter_store.contract.commands.waiting import Waiters
 
-from igniter_store_redis.errors import NAME, closed, not_connected
+from igniter_store_redis.errors import NAME, closed, elsewhere, not_connected
 from igniter_store_redis.line import Line
 
 if TYPE_CHECKING:
@@ -52,10 +52,12 @@ class Server(Commands):
         self.listener: Final = Listener(connector, timeout, on_astray)
         self._is_open = False
         self._was_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
         """Let callers in; the first of them connects."""
         self._is_open, self._was_closed = True, False
+        self._loop = asyncio.get_running_loop()
         self._unknown.clear()  # it may be another server now
         self._waiters.open()
         self.listener.open()
@@ -95,6 +97,8 @@ class Server(Commands):
     def require_open(self) -> None:
         if not self._is_open:
             raise closed() if self._was_closed else not_connected()
+        if asyncio.get_running_loop() is not self._loop:
+            raise elsewhere()
 
     async def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
         multiplexer = self._first.multiplexer

@@ -15,6 +15,7 @@ NAME: Final = "sqlite"
 
 closed = partial(errors.closed, NAME)
 not_connected = partial(errors.not_connected, NAME)
+elsewhere = partial(errors.elsewhere, NAME)
 misconfigured = partial(errors.misconfigured, backend=NAME)
 malformed_id = partial(errors.malformed_id, backend=NAME)
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.contract import BackendFailed, StoreError
 
-from igniter_store_sqlite.errors import closed, failure, is_busy, late, locked
+from igniter_store_sqlite.errors import closed, elsewhere, failure, is_busy, late, locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -212,9 +212,11 @@ class Worker:
         self._waiting.append(call)
 
     def require_open(self) -> None:
-        """Raise what a call would raise after `close`."""
+        """Raise what a call would raise after `close`, or in another event loop."""
         if self._is_closed:
             raise closed()
+        if asyncio.get_running_loop() is not self._loop:
+            raise elsewhere()
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run `function` with the connection in its thread, outside of any transaction, behind what is under way."""

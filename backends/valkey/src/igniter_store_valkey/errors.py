@@ -17,6 +17,7 @@ NAME: Final = "valkey"
 
 closed = partial(errors.closed, NAME)
 not_connected = partial(errors.not_connected, NAME)
+elsewhere = partial(errors.elsewhere, NAME)
 misconfigured = partial(errors.misconfigured, backend=NAME)
 
 UNREACHABLE: Final = (glide.GlideError, OSError, TimeoutError)

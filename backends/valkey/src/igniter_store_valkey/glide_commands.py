@@ -22,7 +22,7 @@ from igniter_store_valkey.absence import Absence
 from igniter_store_valkey.batches import Batches
 from igniter_store_valkey.clients import answer_to, connected, note_use, refuse_after_fork, varied
 from igniter_store_valkey.connecting import GlideConnector
-from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, Unreached, closed, not_connected, not_reached
+from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, Unreached, closed, elsewhere, not_connected, not_reached
 from igniter_store_valkey.replies import plain
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class GlideCommands(Commands):
         self._absence: Final = Absence(configuration)
         self._is_open = False
         self._was_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
         """Connect."""
@@ -83,6 +84,7 @@ class GlideCommands(Commands):
                 raise not_reached(error) from error
         self._client, self._batches = client, self._batches_to(client)
         self._is_open, self._was_closed = True, False
+        self._loop = asyncio.get_running_loop()
         self._unknown.clear()  # it may be another server now
         self._waiters.open()
         self._listener.open()
@@ -106,6 +108,8 @@ class GlideCommands(Commands):
     def require_open(self) -> None:
         if not self._is_open:
             raise closed() if self._was_closed else not_connected()
+        if asyncio.get_running_loop() is not self._loop:
+            raise elsewhere()
 
     def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:
         return self._answered(words, code, writes=False)

@@ -16,7 +16,7 @@ from igniter_store.contract import ErrorCode, StoreError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from igniter_store_conformance.redis_py.errors import closed, not_connected, timed_out, translated
+from igniter_store_conformance.redis_py.errors import closed, elsewhere, not_connected, timed_out, translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -39,6 +39,7 @@ class Calls:
         self.timeout: Final = timeout
         self._connect = connect
         self._client: Redis | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
         self._crowd = asyncio.Semaphore(_CROWD)
         self._under_way: dict[asyncio.Timeout, asyncio.Future[None]] = {}
@@ -52,7 +53,7 @@ class Calls:
         """Make the client, and see whether the server answers."""
         self._is_closed = False
         self._crowd = asyncio.Semaphore(_CROWD)  # belongs to the loop that the adapter was opened in
-        self._client = self._connect()
+        self._client, self._loop = self._connect(), asyncio.get_running_loop()
         try:
             await self.ask("PING")
         except BaseException:
@@ -134,6 +135,8 @@ class Calls:
         """Refuse to go on, unless the adapter is open."""
         if self._client is None or self._is_closed:
             raise closed() if self._is_closed else not_connected()
+        if asyncio.get_running_loop() is not self._loop:
+            raise elsewhere()
 
     @contextlib.asynccontextmanager
     async def limit(self, seconds: float) -> AsyncGenerator[None]:

@@ -16,6 +16,7 @@ NAME: Final = "redis"
 
 closed = partial(errors.closed, NAME)
 not_connected = partial(errors.not_connected, NAME)
+elsewhere = partial(errors.elsewhere, NAME)
 malformed_id = partial(errors.malformed_id, backend=NAME)
 
 # The server's word: the code, whether the same call may succeed later, and what to do.

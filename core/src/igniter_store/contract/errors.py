@@ -327,6 +327,15 @@ def not_connected(backend: str) -> StoreError:
     return store_error(ErrorCode.STORE_NOT_CONNECTED, "The adapter isn't open yet. Await open() first.", backend=backend)
 
 
+def elsewhere(backend: str) -> StoreError:
+    """What every operation raises in another event loop than the one in which the adapter was opened."""
+    message = (
+        "It was opened in another event loop, and works in that one only. Close it before its loop ends, and open it in this one; or make "
+        "one for each loop."
+    )
+    return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
+
+
 def misconfigured(message: str, backend: str) -> StoreError:
     """A URL, an option or a file that can't be used."""
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
