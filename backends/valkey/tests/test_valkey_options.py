@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from igniter_store.contract import ErrorCode, StoreError
@@ -130,9 +130,11 @@ async def until(holds: Callable[[], bool]) -> None:
 async def sharded(place: str) -> AsyncGenerator[tuple[ValkeyAdapter, Sequence[Server]]]:
     """The backend with sharded channels, and the servers that may have them."""
     target = servers.find_or_skip("valkey")
-    starting: AbstractContextManager[Any] = servers.start_cluster(target) if place == "cluster" else servers.start(target)
-    with starting as started:
-        nodes: Sequence[Server] = started.primaries if place == "cluster" else [started]
+    with contextlib.ExitStack() as starting:
+        if place == "cluster":
+            nodes: Sequence[Server] = starting.enter_context(servers.start_cluster(target)).primaries
+        else:
+            nodes = [starting.enter_context(servers.start(target))]
         hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in nodes)
         adapter = ValkeyAdapter.from_url(f"{'valkey+cluster' if place == 'cluster' else 'valkey'}://{hosts}", sharded_pubsub=True)
         await adapter.open()
