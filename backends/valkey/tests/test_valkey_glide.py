@@ -145,6 +145,50 @@ async def test_who_asks_while_it_is_known_that_nobody_is_there_is_told_so_and_do
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
+async def test_a_proxy_that_hangs_up_on_who_knocks_is_not_thought_gone_for_ever() -> None:
+    passing: list[asyncio.Task[None]] = []
+    with servers.start(servers.find_or_skip("valkey")) as server:
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            passing.append(asyncio.create_task(passed_on(reader, writer)))
+
+        async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            first = await reader.read(4096)
+            if not first.upper().startswith((b"PING", b"*1")):  # as glide begins
+                to_reader, to_writer = await asyncio.open_connection(server.address.host, server.address.port)
+                to_writer.write(first)
+                await asyncio.gather(copied(reader, to_writer), copied(to_reader, writer))
+            await ended(writer)
+
+        async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError):
+                while chunk := await reader.read(65_536):
+                    writer.write(chunk)
+            await ended(writer)
+
+        async def ended(writer: asyncio.StreamWriter) -> None:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+        proxy = await asyncio.start_server(accept, "127.0.0.1")
+        host, port = proxy.sockets[0].getsockname()
+        adapter = ValkeyAdapter.from_url(f"valkey://{host}:{port}", timeout=0.5)
+        await adapter.open()
+        with server.exchange() as exchange:
+            exchange.ask("CLIENT", "PAUSE", "1500", "ALL")
+        with pytest.raises(StoreError):
+            await adapter.set("key", b"value")
+        async with asyncio.timeout(30):
+            while True:
+                with contextlib.suppress(StoreError):
+                    await adapter.set("key", b"value")
+                    break
+        await adapter.close()
+        proxy.close()
+        await asyncio.gather(*passing)
+
+
 async def test_an_adapter_that_is_closed_while_nobody_is_there_leaves_no_task() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         adapter = ValkeyAdapter.from_url(url_of(server), timeout=0.5)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Never
 
 import glide
-from igniter_store.contract import ErrorCode, store_error
+from igniter_store.contract import ErrorCode
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import Listener
 from igniter_store.contract.commands.troubles import Late, Lost, Shut, Trouble, failure
@@ -172,8 +172,7 @@ class GlideCommands(Commands):
 
     async def _error(self, trouble: Trouble, code: ErrorCode, *, writes: bool) -> StoreError:
         cause = trouble.__cause__ or trouble
-        if isinstance(trouble, (Late, Unreached)) and (gone := await self._absence.reason()) is not None:
-            error = store_error(gone.code, gone.message, backend=NAME, retryable=gone.retryable, details=gone.details)
+        if isinstance(trouble, (Late, Unreached)) and (error := await self._absence.reason()) is not None:
             error.maybe_applied = writes and isinstance(trouble, Late)
         elif isinstance(trouble, Unreached):
             error = not_reached(cause, is_cluster=isinstance(self._configuration, glide.GlideClusterClientConfiguration))
@@ -186,11 +185,11 @@ class GlideCommands(Commands):
         self.require_open()
         if self._batches is None:
             raise closed()
-        if self._absence.is_known:
-            return _nobody()
+        if (absent := self._absence.known) is not None:
+            return _told(absent)
         return self._batches.ask(words, writes=writes)
 
 
-async def _nobody() -> Trouble:
+async def _told(error: StoreError) -> Never:
     await asyncio.sleep(0)  # who tries again and again lets others go on, too
-    return Unreached()
+    raise error
