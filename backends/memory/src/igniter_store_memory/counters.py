@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from igniter_store.contract import Counters, ErrorCode, count_on
+from igniter_store.contract import Counters, count_on, errors
+
+from igniter_store_memory.log import Log
 
 if TYPE_CHECKING:
     from igniter_store_memory.keyspace import Keyspace
@@ -21,7 +23,9 @@ class MemoryCounters(Counters):
 
 def add(keyspace: Keyspace, key: str, delta: int, ttl: float | None, *, start: int = 0) -> int:
     """Add `delta` to the counter under `key`, a missing one counting from `start`; `ttl` only where there is none."""
-    text = keyspace.find_bytes(key, ErrorCode.STORE_INCREMENT_FAILED)
+    text = keyspace.find(key)
+    if isinstance(text, Log):
+        raise errors.no_number("memory")
     value = count_on(b"%d" % start if text is None else text, delta, backend="memory")
     if text is None:
         keyspace.put(key, b"%d" % value, ttl)

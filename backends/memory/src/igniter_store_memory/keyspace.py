@@ -82,11 +82,11 @@ class Keyspace:
             self._evictable[key]
         return value
 
-    def find_bytes(self, key: str, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> bytes | None:
+    def find_bytes(self, key: str) -> bytes | None:
         """As `find`, for a key that must not hold a stream."""
         value = self.find(key)
         if isinstance(value, Log):
-            raise _wrong_kind(code, "a stream", "a value")
+            raise _wrong_kind("a stream", "a value")
         return value
 
     def find_log(self, key: str) -> Log | None:
@@ -94,7 +94,7 @@ class Keyspace:
         value = self.find(key)
         if value is None or isinstance(value, Log):
             return value
-        raise _wrong_kind(ErrorCode.STORE_OPERATION_FAILED, "a value", "a stream")
+        raise _wrong_kind("a value", "a stream")
 
     def put(self, key: str, value: Value, ttl: float | None, *, evictable: bool = False) -> None:
         """Replace whatever `key` holds and its TTL."""
@@ -196,9 +196,9 @@ def _sweep_if_alive(keyspace: weakref.ref[Keyspace]) -> Callable[[], None]:
     return sweep
 
 
-def _wrong_kind(code: ErrorCode, held: str, wanted: str) -> Exception:
+def _wrong_kind(held: str, wanted: str) -> Exception:
     return store_error(
-        code,
+        ErrorCode.STORE_OPERATION_FAILED,
         f"The key holds {held} and was used as {wanted}. Use another key, or delete this one first.",
         backend="memory",
         details={"holds": held, "wanted": wanted},

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract import ErrorCode, StreamEntry, store_error
+from igniter_store.contract import StreamEntry, errors
 from igniter_store.contract.stream_ids import FIRST, StreamId, spell
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Group:
         """Tell those who wait that there is nothing to wait for any more (STR-13)."""
         for waiter in self.waiters:
             if not waiter.answer.done():
-                waiter.answer.set_exception(group_missing())
+                waiter.answer.set_exception(errors.group_missing("memory"))
         self.waiters.clear()
 
 
@@ -165,12 +165,3 @@ class Log:
 
     def _entry(self, stream_id: StreamId) -> StreamEntry:
         return StreamEntry(spell(stream_id), dict(self._fields[stream_id]))
-
-
-def group_missing() -> Exception:
-    """What reading in a group raises that isn't there (any more)."""
-    return store_error(
-        ErrorCode.STORE_STREAM_GROUP_MISSING,
-        "There is no such group, or no such stream. Create it with ensure() before reading; a group that was removed has to be made again.",
-        backend="memory",
-    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StreamEntry, Streams, errors
 from igniter_store.contract.stream_ids import FIRST, StreamId, lower_bound, parse, spell, upper_bound
 
-from igniter_store_memory.log import Group, Log, Waiter, group_missing
+from igniter_store_memory.log import Group, Log, Waiter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,7 +138,7 @@ class MemoryStreams(Streams):
     def _group(self, stream: str, group: str) -> tuple[Log, Group]:
         log = self._keyspace.find_log(stream)
         if log is None or group not in log.groups:
-            raise group_missing()
+            raise errors.group_missing("memory")
         return log, log.groups[group]
 
     def _between(self, stream: str, start: str, end: str, count: int | None, *, newest_first: bool) -> list[StreamEntry]:

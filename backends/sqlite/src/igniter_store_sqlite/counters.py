@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from igniter_store.contract import Counters, ErrorCode, count_on
+from igniter_store.contract import Counters, count_on
 
 from igniter_store_sqlite import keyspace
-from igniter_store_sqlite.errors import NAME, other_kind
+from igniter_store_sqlite.errors import NAME, no_number
 
 if TYPE_CHECKING:
     from igniter_store_sqlite.worker import Session, Worker
@@ -29,7 +29,7 @@ def add(  # noqa: PLR0913 - INCRBY's, and what a fencing token needs of it
     found = keyspace.find(session, key)
     text, stream, until = (b"%d" % start, None, None) if found is None else found
     if stream is not None or text is None:
-        raise other_kind(ErrorCode.STORE_INCREMENT_FAILED)
+        raise no_number()
     value = count_on(text, delta, backend=NAME)
     if until is None or renew:
         until = keyspace.deadline(session, ttl)

@@ -18,6 +18,8 @@ not_connected = partial(errors.not_connected, NAME)
 elsewhere = partial(errors.elsewhere, NAME)
 misconfigured = partial(errors.misconfigured, backend=NAME)
 malformed_id = partial(errors.malformed_id, backend=NAME)
+no_number = partial(errors.no_number, NAME)
+group_missing = partial(errors.group_missing, NAME)
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _GONE: Final = ErrorCode.STORE_CONNECTION_FAILED
@@ -63,15 +65,9 @@ _CODES: Final = {
 }
 
 
-def other_kind(code: ErrorCode = _FAILED) -> StoreError:
+def other_kind() -> StoreError:
     """A key that holds something else than what was asked for."""
-    return store_error(code, "The key holds another kind of value. Use another key, or delete this one.", backend=NAME)
-
-
-def group_missing() -> StoreError:
-    """A group, or its stream, that isn't there (any more)."""
-    message = "There is no such group, or no such stream. Create it before reading; a group that was removed has to be made again."
-    return store_error(ErrorCode.STORE_STREAM_GROUP_MISSING, message, backend=NAME)
+    return store_error(_FAILED, "The key holds another kind of value. Use another key, or delete this one.", backend=NAME)
 
 
 def moved(path: str) -> StoreError:

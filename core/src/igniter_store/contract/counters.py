@@ -10,7 +10,7 @@ from abc import abstractmethod
 from typing import Final
 
 from igniter_store.contract.adapter import Adapter
-from igniter_store.contract.errors import ErrorCode, store_error
+from igniter_store.contract.errors import OUT_OF_RANGE, ErrorCode, no_number, store_error
 
 # Python's int() takes more: spaces, "+1", "01", "1_000".
 _DECIMAL: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
@@ -24,14 +24,11 @@ def count_on(text: bytes, delta: int, *, backend: str) -> int:
     Raises:
         BackendFailed: `STORE_INCREMENT_FAILED`: the text is no 64 bit integer as Redis spells them, or the sum is none (CTR-3, CTR-4).
     """
-    if not _DECIMAL.fullmatch(text):
-        message = "The key holds something that is no 64 bit integer in decimal. Count under another key, or remove this one first."
-        raise store_error(ErrorCode.STORE_INCREMENT_FAILED, message, backend=backend)
-    value = int(text)
-    if _MIN <= value <= _MAX and _MIN <= value + delta <= _MAX:
+    if not _DECIMAL.fullmatch(text) or not _MIN <= (value := int(text)) <= _MAX:
+        raise no_number(backend)
+    if _MIN <= value + delta <= _MAX:
         return value + delta
-    message = "The counter would leave the range of signed 64 bit integers, so nothing was changed. Remove it to start again from 0."
-    raise store_error(ErrorCode.STORE_INCREMENT_FAILED, message, backend=backend)
+    raise store_error(ErrorCode.STORE_INCREMENT_FAILED, OUT_OF_RANGE, backend=backend)
 
 
 class Counters(Adapter):

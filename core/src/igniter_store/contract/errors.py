@@ -9,7 +9,7 @@ Rules:
 from __future__ import annotations
 
 from enum import StrEnum, unique
-from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeGuard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -316,6 +316,16 @@ def store_error(  # noqa: PLR0913 - the arguments of StoreError
     )
 
 
+# What backends find out each in its own way, and all say alike.
+NO_NUMBER: Final = "The key holds something that is no 64 bit integer in decimal. Count under another key, or remove this one first."
+OUT_OF_RANGE: Final = (
+    "The counter would leave the range of signed 64 bit integers, so nothing was changed. Remove it to start again from 0."
+)
+GROUP_MISSING: Final = (
+    "There is no such group, or no such stream. Create it with ensure() before reading; a group that was removed has to be made again."
+)
+
+
 def closed(backend: str) -> StoreError:
     """What every operation of a closed adapter raises."""
     message = "The adapter is closed. Open it again, or stop using it before you close it."
@@ -339,6 +349,16 @@ def elsewhere(backend: str) -> StoreError:
 def misconfigured(message: str, backend: str) -> StoreError:
     """A URL, an option or a file that can't be used."""
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
+
+
+def no_number(backend: str) -> StoreError:
+    """A key that was to be counted, and holds something else."""
+    return store_error(ErrorCode.STORE_INCREMENT_FAILED, NO_NUMBER, backend=backend)
+
+
+def group_missing(backend: str) -> StoreError:
+    """A group of a stream, or the stream, that isn't there (any more)."""
+    return store_error(ErrorCode.STORE_STREAM_GROUP_MISSING, GROUP_MISSING, backend=backend)
 
 
 def malformed_id(code: ErrorCode, backend: str) -> StoreError:

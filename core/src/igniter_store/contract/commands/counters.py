@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from igniter_store.contract.commands.keyvalue import milliseconds
 from igniter_store.contract.counters import Counters
-from igniter_store.contract.errors import ErrorCode, StoreError, store_error
+from igniter_store.contract.errors import ErrorCode, StoreError, no_number
 
 if TYPE_CHECKING:
     from igniter_store.contract.commands.commands import Commands
@@ -25,6 +25,5 @@ class CommandCounters(Counters):
             return int(await self._commands.run("increment", [key], delta, "" if ttl is None else milliseconds(ttl), code=code))
         except StoreError as error:
             if error.details.get("word") == "WRONGTYPE":
-                message = "The key holds something that is no integer. Count under another key, or delete this one first."
-                raise store_error(code, message, backend=self.name) from error
+                raise no_number(self.name) from error
             raise

@@ -1,6 +1,7 @@
 """From what goes wrong with a command to `StoreError`s: one table of the server's words.
 
-Rule: of what the server says only its first word is read; the rest of the text differs from version to version.
+Rule: of what the server says only its first word is read; the rest of the text differs from version to version. But for a count that is
+refused: its word is ERR, as for everything else, and what follows is the same on all servers.
 Rule: whoever connects gives answers, or a `Trouble` in their place; what becomes of that is decided behind it, once.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from igniter_store.contract.errors import ErrorCode, StoreError, closed, store_error
+from igniter_store.contract.errors import GROUP_MISSING, NO_NUMBER, OUT_OF_RANGE, ErrorCode, StoreError, closed, store_error
 
 _ONE_NODE: Final = "The server is a node of a cluster. Begin the URL with redis+cluster://, or with valkey+cluster:// on valkey-glide."
 
@@ -35,10 +36,13 @@ _WORDS: Final = {
         False,
         "The server is in protected mode: it wants a password (requirepass, and in the URL) before others may come.",
     ),
-    "NOGROUP": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, "There is no such group, or no such stream. Create it before reading."),
-    "UNBLOCKED": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, "The stream was removed while it was read. Create the group again."),
+    "NOGROUP": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, GROUP_MISSING),
+    "UNBLOCKED": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, "The stream was removed while it was read. Make the group again: ensure()."),
     "WRONGTYPE": (ErrorCode.STORE_OPERATION_FAILED, False, "The key holds another kind of value. Use another key, or delete this one."),
 }
+
+# Of a count: what the server's text holds, and what to do. Of other commands it may mean one of their arguments.
+_COUNTING: Final = {"value is not an integer or out of range": NO_NUMBER, "increment or decrement would overflow": OUT_OF_RANGE}
 
 # What went wrong inside a script: Redis 6.2 puts words of its own before the server's.
 _IN_SCRIPT: Final = re.compile(r"(?:ERR Error running script.*?|@user_script): ?\d*:? ?-?([A-Z]+) ", re.DOTALL)
@@ -90,7 +94,7 @@ def failure(trouble: Trouble, code: ErrorCode, timeout: float, *, backend: str, 
     """
     match trouble:
         case Refused():
-            return _refusal(word_of(str(trouble)), code, backend)
+            return _refusal(str(trouble), code, backend)
         case Late():
             message = f"The server didn't answer within {timeout:g} seconds. Try again, or give the adapter a longer timeout."
             return store_error(ErrorCode.STORE_TIMEOUT, message, backend=backend, maybe_applied=writes)
@@ -111,8 +115,12 @@ def unwelcome(word: str, backend: str) -> StoreError | None:
     return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=backend, retryable=retryable, details={"word": word})
 
 
-def _refusal(word: str, code: ErrorCode, backend: str) -> StoreError:
+def _refusal(text: str, code: ErrorCode, backend: str) -> StoreError:
+    word = word_of(text)
     if word in _WORDS:
         known, retryable, message = _WORDS[word]
         return store_error(known, message, backend=backend, retryable=retryable, details={"word": word})
-    return store_error(code, "The server refused the command; its own words are in __cause__.", backend=backend, details={"word": word})
+    message = "The server refused the command; its own words are in __cause__."
+    if code is ErrorCode.STORE_INCREMENT_FAILED:
+        message = next((known for said, known in _COUNTING.items() if said in text), message)
+    return store_error(code, message, backend=backend, details={"word": word})

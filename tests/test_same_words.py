@@ -1,0 +1,70 @@
+"""A mistake is told in the same words, whichever backend finds it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from igniter_store import StoreError
+from igniter_store.backends import adapter_from_url
+from igniter_store.contract import ErrorCode
+from igniter_store.contract.commands.troubles import Refused, failure
+from igniter_store_conformance import servers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+NO_NUMBER = "The key holds something that is no 64 bit integer in decimal."
+OUT_OF_RANGE = "The counter would leave the range of signed 64 bit integers, so nothing was changed."
+NO_GROUP = "There is no such group, or no such stream. Create it with ensure() before reading;"
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
+async def adapter(request: pytest.FixtureRequest) -> AsyncGenerator[Any]:
+    """An open one, over nothing."""
+    url = f"{request.param}://"
+    if request.param in {"redis", "valkey"}:
+        url += servers.or_skip(request.param).url.partition("://")[2]
+    made: Any = adapter_from_url(url)
+    await made.open()
+    yield made
+    await made.delete(["same-words"])
+    await made.close()
+
+
+@pytest.mark.parametrize("ttl", [None, 60.0])
+@pytest.mark.parametrize(
+    ("stored", "words"), [(b"many", NO_NUMBER), (b"9223372036854775808", NO_NUMBER), (b"9223372036854775807", OUT_OF_RANGE)]
+)
+async def test_what_can_not_be_counted(adapter: Any, stored: bytes, words: str, ttl: float | None) -> None:
+    await adapter.set("same-words", stored)
+
+    with pytest.raises(StoreError) as caught:
+        await adapter.increment("same-words", ttl=ttl)
+
+    assert caught.value.message.startswith(words)
+
+
+async def test_a_stream_that_is_counted(adapter: Any) -> None:
+    await adapter.xadd("same-words", {"field": b"1"})
+
+    with pytest.raises(StoreError) as caught:
+        await adapter.increment("same-words")
+
+    assert caught.value.message.startswith(NO_NUMBER)
+
+
+@pytest.mark.parametrize("operation", ["xreadgroup", "xautoclaim"])
+async def test_a_group_that_is_not_there(adapter: Any, operation: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        await getattr(adapter, operation)("same-words", "group", "consumer", **({"min_idle": 0.0} if operation == "xautoclaim" else {}))
+
+    assert caught.value.message.startswith(NO_GROUP)
+
+
+def test_other_commands_with_a_wrong_number_are_not_told_of_counters() -> None:
+    refused = Refused("ERR value is not an integer or out of range")
+
+    error = failure(refused, ErrorCode.STORE_OPERATION_FAILED, 1.0, backend="redis", writes=True)
+
+    assert error.message == "The server refused the command; its own words are in __cause__."
