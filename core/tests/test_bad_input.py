@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from unittest.mock import ANY, Mock
@@ -315,6 +315,29 @@ async def test_a_bad_ttl_is_refused(method: str, bad: str, igniter_store: Store[
 
     assert error.code == ErrorCode.STORE_TTL_INVALID
     assert_nothing_was_sent(igniter_recorder)
+
+
+@pytest.mark.parametrize(
+    ("bad", "end"),
+    [
+        (0, "leave it out for none."),
+        (-1, "leave it out for none."),
+        (-(10**400), "leave it out for none."),
+        (math.nan, "leave it out for none."),
+        (math.inf, "leave it out for none."),
+        (timedelta(0), "leave it out for none."),
+        (1_700_000_000_000, "leave it out for none. Were these milliseconds?"),
+        (1.7e12, "leave it out for none. Were these milliseconds?"),
+        (10**400, "leave it out for none. Were these milliseconds?"),
+        ("60", "leave it out for none. This is of type str."),
+        (True, "leave it out for none. This is of type bool."),
+        (datetime(2030, 1, 1, tzinfo=UTC), "leave it out for none. This is of type datetime."),
+    ],
+)
+async def test_a_bad_ttl_is_told_what_is_wrong_with_it(bad: Any, end: str, igniter_store: Store[str]) -> None:
+    errors = [await failure_of(igniter_store.kv.set("k", 1, ttl=bad)), await failure_of(igniter_store.kv.expire("k", bad))]
+
+    assert [error.message.endswith(end) for error in errors] == [True, True]
 
 
 NEEDS_TTL: dict[str, Call] = {name: TAKES_TTL[name] for name in ("kv.expire", "kv.touch", "counter.expire", "claim.renew")}

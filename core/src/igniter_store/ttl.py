@@ -30,7 +30,7 @@ def ttl_seconds(ttl: Ttl) -> float:
     """
     seconds = _seconds(ttl)
     if seconds is None or not 0 < seconds <= MAX_SECONDS:
-        raise _invalid("A TTL")
+        raise _invalid("A TTL", ttl, seconds)
     return seconds
 
 
@@ -43,22 +43,28 @@ def waiting_seconds(time: Ttl, name: str) -> float:
     """A time to wait or to have been idle, which may be 0."""
     seconds = _seconds(time)
     if seconds is None or not 0 <= seconds <= MAX_SECONDS:
-        raise _invalid(f"`{name}`", least="at least 0")
+        raise _invalid(f"`{name}`", time, seconds, least="at least 0")
     return seconds
 
 
 def _seconds(time: Any) -> float | None:
+    """Any number or `timedelta` as seconds; `None` for what is neither."""
     if is_a(time, timedelta):
         return timedelta.total_seconds(time)
     if is_a(time, float):
-        return float.__float__(time) if math.isfinite(time) else None
+        return float.__float__(time)
     number = plain_int(time)
-    # Compared before it is converted: an int may be too large for a float.
-    return None if number is None or not -MAX_SECONDS <= number <= MAX_SECONDS else float(number)
+    # Cut before it is converted: an int may be too large for a float.
+    return None if number is None else float(max(-1, min(number, MAX_SECONDS + 1)))
 
 
-def _invalid(name: str, *, least: str = "more than 0") -> StoreError:
+def _invalid(name: str, time: Any, seconds: float | None, *, least: str = "more than 0") -> StoreError:
+    hint = ""
+    if seconds is None:
+        hint = f" This is of type {type(time).__name__}."
+    elif MAX_SECONDS < seconds < math.inf:
+        hint = " Were these milliseconds?"
     return store_error(
         ErrorCode.STORE_TTL_INVALID,
-        f"{name} is a number of seconds or a timedelta, {least} and at most 317 years; leave it out for none. Were these milliseconds?",
+        f"{name} is a number of seconds or a timedelta, {least} and at most 317 years; leave it out for none.{hint}",
     )
