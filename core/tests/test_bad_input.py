@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from unittest.mock import ANY, Mock
+from uuid import UUID
 
 import pytest
 from igniter_store import (
@@ -804,6 +805,23 @@ def test_an_identifier_that_could_pass_for_another_scope_is_refused(bad: str, ig
         igniter_store.scope("org", BAD_IDENTIFIERS[bad])
 
     assert caught.value.code == ErrorCode.STORE_SCOPE_INVALID
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (UUID(int=0), "is a str or an int, not of type UUID. Make it one with str(...)."),
+        (1.5, "is a str or an int, not of type float. Make it one with str(...)."),
+        (b"acme", "is a str or an int, not of type bytes. Decode it first."),
+        (10**5000, "has more digits than Python spells. Take a shorter int, or a str."),
+    ],
+    ids=["uuid", "float", "bytes", "too many digits"],
+)
+def test_an_identifier_that_is_no_text_is_told_what_cures_it(bad: Any, words: str, igniter_store: Any) -> None:
+    with pytest.raises(StoreError) as caught:
+        igniter_store.scope("org", bad)
+
+    assert caught.value.message == f"The identifier of scope 'org' {words}"
 
 
 def test_a_scope_that_was_not_declared_is_refused(igniter_recorder: RecordingAdapter) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from igniter_store.arguments import plain_int, plain_text
+from igniter_store.arguments import is_a, plain_int, plain_text
 from igniter_store.contract import ErrorCode, store_error
 from igniter_store.keys import NAMESPACES, OWN_NAMESPACES, ROOT, is_part
 
@@ -62,9 +62,7 @@ def make_scope(key: Any, identifier: Any, definitions: Mapping[str, ScopeDefinit
     if identifier is None or text == "":
         raise store_error(ErrorCode.STORE_SCOPE_IDENTIFIER_REQUIRED, f"The identifier of scope {name!r} is missing. Give a str or an int.")
     if text is None:
-        raise store_error(
-            ErrorCode.STORE_SCOPE_INVALID, f"The identifier of {name!r} is a str or a shorter int, not this {type(identifier).__name__}."
-        )
+        raise store_error(ErrorCode.STORE_SCOPE_INVALID, f"The identifier of scope {name!r} {_no_text(identifier)}")
     if not is_part(text):
         raise store_error(
             ErrorCode.STORE_SCOPE_INVALID,
@@ -85,6 +83,13 @@ def missing_scope(chain: Sequence[Scope], definitions: Mapping[str, ScopeDefinit
         f"The scope {missing[0]!r} is required and this store has none. Use store.scope({missing[0]!r}, identifier) and call that.",
         details={"missing": missing},
     )
+
+
+def _no_text(identifier: Any) -> str:
+    if plain_int(identifier) is not None:
+        return "has more digits than Python spells. Take a shorter int, or a str."
+    cure = "Decode it first." if is_a(identifier, bytes, bytearray, memoryview) else "Make it one with str(...)."
+    return f"is a str or an int, not of type {type(identifier).__name__}. {cure}"
 
 
 def prefix_of(service: str, chain: Sequence[Scope]) -> str:
