@@ -1,7 +1,8 @@
 """Putting a store together.
 
 Rule: a builder is immutable; each call returns a new one, and is checked when it is made.
-Rule: the type of a builder, and of its store, knows the scopes that were declared: `store.scope("nope", 1)` is an error for a type checker.
+Rule: the type of a builder, and of its store, knows the scopes that were declared: `store.scope("nope", 1)` is an error for pyright. For
+mypy it is none, since that takes `LiteralString` for `str`; then the call raises.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ class Store(Generic[S]):
         """The store of a tenant, over the same connection; nothing is sent.
 
         Args:
-            key: one that `add_scope` declared; any, when none was.
+            key: one that `add_scope` declared; any, when none was. Of the type checkers pyright alone knows which (mypy takes any `str`).
             identifier: the tenant's, a `str` without `:` and control characters, or an `int`.
 
         Raises:
