@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -716,6 +717,95 @@ async def test_a_handler_that_cannot_be_called_is_refused(bad: Hidden, igniter_s
 
     assert error.code == ErrorCode.STORE_ARGUMENT_INVALID
     assert_nothing_was_sent(igniter_recorder)
+
+
+class Unaskable:
+    """Can be called, and has a signature that can't be had."""
+
+    @property
+    def __signature__(self) -> Any:
+        raise RuntimeError(SURROGATE)
+
+    def __call__(self, context: Any) -> None: ...
+
+
+def with_more(handler: Callable[..., None]) -> Callable[[Any], None]:
+    """A decorator that adds an argument."""
+
+    @functools.wraps(handler)
+    def wrapper(context: Any) -> None:
+        handler(context, 1)
+
+    return wrapper
+
+
+class NoteEvents(EventGroup):
+    email = event(int)
+
+
+class DeclaredEvents(EventGroup, namespace="user"):
+    created = event(int)
+    notes = group(NoteEvents)
+
+
+SUBSCRIBES: dict[str, Call] = {
+    "name": lambda s, handler: s.events.subscribe("user:created", handler),
+    "fluent": lambda s, handler: s.events.user.created.subscribe(handler),
+    "declared": lambda s, handler: s.events.bind(DeclaredEvents).created.subscribe(handler),
+    "group": lambda s, handler: s.events.bind(DeclaredEvents).notes.email.subscribe(handler),
+}
+
+
+def take_nothing() -> None: ...
+
+
+def take_one(a: Any) -> None: ...
+
+
+def take_two(a: Any, b: Any) -> None: ...
+
+
+def take_one_or_two(a: Any, b: Any = 1) -> None: ...
+
+
+def take_all(*all: Any) -> None: ...
+
+
+def take_by_name(*, context: Any) -> None: ...
+
+
+def take_another_by_name(context: Any, *, store: Any) -> None: ...
+
+
+OTHER_PARAMETERS = (take_nothing, take_two, take_by_name, take_another_by_name, [0].clear, functools.partial(take_one, 1))
+ONE_PARAMETER = (
+    take_one,
+    take_one_or_two,
+    take_all,
+    [0].append,
+    functools.partial(take_two, 1),
+    with_more(take_two),
+    Unaskable(),
+    type,
+    Mock(),
+)
+
+
+@pytest.mark.parametrize("bad", named(*OTHER_PARAMETERS))
+@pytest.mark.parametrize("way", SUBSCRIBES)
+async def test_a_handler_of_other_parameters_is_refused(way: str, bad: Hidden, igniter_recorder: RecordingAdapter) -> None:
+    store = Store.create().with_adapter(igniter_recorder).with_service("test").add_events(DeclaredEvents).build()
+
+    error = await failure_of(SUBSCRIBES[way](store, bad.value))
+
+    assert error.code == ErrorCode.STORE_ARGUMENT_INVALID
+    assert "nothing else" in error.message
+    assert_nothing_was_sent(igniter_recorder)
+
+
+@pytest.mark.parametrize("good", named(*ONE_PARAMETER))
+async def test_a_handler_that_takes_one_argument_is_taken(good: Hidden, igniter_store: Store[str]) -> None:
+    await (await igniter_store.events.subscribe("e", good.value)).cancel()
 
 
 BAD_ACTORS: dict[str, Any] = {

@@ -61,7 +61,7 @@ class BoundEvent(Generic[T]):
         return await self._bus.publish_checked(self.name, data, self._schema)
 
     async def subscribe(self, handler: Handler[T], *, max_queue: int = 1000) -> EventSubscription:
-        """Call `handler` for each such event; as `store.events.subscribe`."""
+        """Call `handler` for each such event; as `store.events.subscribe`, and awaited before `async with`, too."""
         return await self._bus.subscribe_typed(self.name, handler, self._wanted, max_queue)
 
     def listen(self, *, max_queue: int = 1000) -> EventStream[T]:

@@ -6,6 +6,7 @@ Operations raise what those of `store.kv` raise.
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.arguments import invalid, whole_number
@@ -77,10 +78,12 @@ class EventsNamespace(Namespace):
     async def subscribe(self, event: str, handler: Handler[Any], *, max_queue: int = 1000) -> EventSubscription:
         r"""Call `handler` with the context of each event; returns when the subscription is live. Redis SUBSCRIBE, PSUBSCRIBE; PUB-1, PUB-7.
 
+        It is awaited before `async with`, which `listen` isn't: `async with await store.events.subscribe("user:*", handler): ...`
+
         Args:
             event: one name, or a pattern with `*`, `?`, `[ab]`, and `\\` before what is meant literally.
-            handler: a function or coroutine function of one `EventContext`. Events come to it in order, one at a time. When it raises,
-                that is logged and the next event comes.
+            handler: a function or coroutine function of one `EventContext`; what else it needs is bound with `functools.partial`. Events
+                come to it in order, one at a time. When it raises, that is logged and the next event comes.
             max_queue: how many events may wait for a slow handler; then the oldest are dropped, counted in `.dropped`, and logged once.
 
         The data of the context are plain (a dict for an object), unless the event is registered and `validate_subscribe` is on: then they
@@ -90,7 +93,7 @@ class EventsNamespace(Namespace):
 
         Raises:
             EventError: `STORE_INVALID_EVENT_NAME`.
-            InvalidArgument: `STORE_ARGUMENT_INVALID` for a handler that can't be called, or another `max_queue`.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` for a handler that can't be called with one argument, or another `max_queue`.
         """
         return await self.subscribe_typed(event, handler, None, max_queue)
 
@@ -138,6 +141,8 @@ class EventsNamespace(Namespace):
             self._note(attempt, event)
             if not callable(handler):
                 raise invalid("`handler` is a function or coroutine function that takes one EventContext.")
+            if not _takes_one(handler):
+                raise invalid("`handler` can't be called with an EventContext and nothing else. Bind the rest with functools.partial.")
             await feed.start()
             try:
                 return EventSubscription(feed, handler)
@@ -216,6 +221,19 @@ class _Branch:
 
     def __getitem__(self, name: str) -> Any:
         return _step(self._events, self._registry, f"{self._path}:{name_to_subscribe(name)}")
+
+
+def _takes_one(handler: Handler[Any]) -> bool:
+    try:
+        # Not of what it wraps: a decorator may add arguments.
+        signature = inspect.signature(handler, follow_wrapped=False)
+    except Exception:  # noqa: BLE001 - some of C have none, and to be asked for it may fail in any way
+        return True
+    try:
+        signature.bind(object())
+    except TypeError:
+        return False
+    return True
 
 
 def _step(events: EventsNamespace, registry: EventRegistry, path: str) -> Any:
