@@ -19,6 +19,21 @@ def _block() -> str:
     return match[1]
 
 
+def test_the_first_block_passes_a_strict_type_checker(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(_block(), encoding="utf-8")
+
+    run = subprocess.run(  # noqa: S603 - the README's
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=README.parent,
+    )
+
+    assert (run.stdout, run.returncode) == ("Success: no issues found in 1 source file\n", 0)
+
+
 @pytest.mark.parametrize("arguments", [["-"], ["-i", "-q"]], ids=["as a file", "pasted into a prompt"])
 def test_the_first_block_runs_in_a_fresh_interpreter(arguments: list[str]) -> None:
     # A prompt ends an indented block at an empty line, so this also holds that the block can be pasted. It sees the top-level blank lines.

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -194,6 +195,14 @@ def test_ping_says_who_answered(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert capsys.readouterr().out.startswith("memory answered in ")
     assert answer(capsys, "ping")["backend"] == "memory"
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(["--version"])
+
+    assert leaving.value.code == 0
+    assert capsys.readouterr().out == f"igniter-store {metadata.version('igniter-store')}\n"
 
 
 def test_backends_lists_what_is_installed(capsys: pytest.CaptureFixture[str]) -> None:

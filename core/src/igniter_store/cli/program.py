@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
 from igniter_store.cli import backends, backup, claims, demo, events, get, ping, remove, scan, streams, ttl
@@ -57,6 +58,7 @@ def parser() -> Parser:
         description=_DESCRIPTION,
         epilog=_EXAMPLE,
     )
+    program.add_argument("--version", action="version", version=f"igniter-store {metadata.version('igniter-store')}")
     commands = program.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
     for command in (demo, backends, ping, get, set_command, remove, ttl, scan, events, streams, claims, backup):
         command.add(commands)
