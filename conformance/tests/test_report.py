@@ -58,6 +58,7 @@ def failing_run(**others: Any) -> AdapterRun:
     return run(failed, idle, result(State.PASSED), result(State.LACKS, "SCN-1", detail="no Scan"), capabilities=ALL[:5], **others)
 
 
+STALE = result(State.FAILED, test="test_old", kept=True, detail="stale: listed as known failing (x), and passes")
 PASS, FAIL, KNOWN = result(State.PASSED), result(State.FAILED, detail="it broke"), result(State.KNOWN_FAILING, detail="ticket 1")
 LACKS, IDLE = result(State.LACKS, detail="no Scan"), result(State.NOT_EXERCISED, detail="an oracle")
 NEW_PASS, NEW_FAIL = result(State.NOT_SCORED, kept=True, detail="it passes"), result(State.NOT_SCORED, kept=False, detail="it fails: x")
@@ -69,6 +70,9 @@ NEW_PASS, NEW_FAIL = result(State.NOT_SCORED, kept=True, detail="it passes"), re
         ([], "not run", ""),
         ([PASS], "pass", ""),
         ([PASS, FAIL, KNOWN, IDLE], "fail", "1 of 4 tests"),
+        ([PASS, FAIL, STALE], "fail", "1 of 3 tests"),
+        ([PASS, STALE, KNOWN], "stale", "1 of 3: listed as known failing (x), and passes"),
+        ([STALE], "stale", "listed as known failing (x), and passes"),
         ([PASS, KNOWN, NEW_FAIL], "known failing", "1 of 3: ticket 1"),
         ([PASS, NEW_FAIL], "not scored", "1 of 2: it fails: x"),
         ([PASS, NEW_PASS], "pass", "1 of 2 not scored: it passes"),
@@ -110,9 +114,15 @@ def test_a_clause_is_what_its_tests_decide(results: list[Result], word: str, not
         ),
         (run(IDLE, LACKS), Outcome.NOT_MEASURED, "not measured: nothing ran (an oracle)", True),
         (
-            run(PASS, result(State.FAILED, kept=False, detail="stale: listed as known failing (x), and passes")),
+            run(PASS, STALE),
             Outcome.NO_VERDICT,
-            "no verdict: test_it passes and is listed as known failing; take it off the list",
+            "no verdict: test_old passes and is listed as known failing; take it off the list",
+            True,
+        ),
+        (
+            run(FAIL, STALE),
+            Outcome.NOT_CONFORMANT,
+            "not conformant to contract 1: KV-1 (and test_old passes and is listed as known failing; take it off the list)",
             True,
         ),
         (run(FAIL, adapter=""), Outcome.NO_VERDICT, "no verdict: the harness fails before there is an adapter (it broke)", True),
@@ -122,6 +132,16 @@ def test_a_verdict_follows_from_the_results(measured: AdapterRun, outcome: Outco
     judged = verdict(measured)
 
     assert (judged.outcome, judged.sentence, judged.red) == (outcome, sentence, red)
+
+
+def test_what_is_stale_is_no_failure_of_its_clause_in_any_form() -> None:
+    report = Report(runs=[run(FAIL, msgspec.structs.replace(STALE, clause="KV-2"))])
+
+    assert json.loads(rendered(report, "json"))["judged"][0]["clauses"]["KV-2"]["state"] == "stale"
+    assert re.search(r"^\| KV-2 .*\| \*\*stale\*\* \|$", rendered(report, "markdown"), re.MULTILINE)
+    assert '<span class="state bad"><span aria-hidden="true">!</span> stale</span>' in rendered(report, "html")
+    assert scores(matrix(report), 0)[0].failed == 1
+    assert ("  stale, KV-2: test_old (listed as known failing (x), and passes)", "red") in list(summary(report))
 
 
 def test_a_verdict_on_many_clauses_names_a_dozen() -> None:

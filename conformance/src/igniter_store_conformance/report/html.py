@@ -13,7 +13,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from igniter_store_conformance.report.matrix import CAPABILITIES, Score, matrix, scores
-from igniter_store_conformance.report.page_parts import LEGEND, STATE_LOOKS, UNRUN_LOOK, VERDICT_LOOKS
+from igniter_store_conformance.report.page_parts import LEGEND, STALE_LOOK, STATE_LOOKS, UNRUN_LOOK, VERDICT_LOOKS
 from igniter_store_conformance.report.summary import failures, grouped, happened, headline
 from igniter_store_conformance.report.terminal import capitalized
 from igniter_store_conformance.report.verdict import is_stale
@@ -172,7 +172,7 @@ def _failure(place: int, column: Column, result: Result) -> str:
     )
     return f"""\
 <article class="failure" id="{_anchor(place, result)}">
-<h3>{_state(STATE_LOOKS[result.state], headline(column, result))} {_escaped(column.label)}</h3>
+<h3>{_state(STALE_LOOK if is_stale(result) else STATE_LOOKS[result.state], headline(column, result))} {_escaped(column.label)}</h3>
 {about}<h4>What happened</h4>
 <pre>{_escaped(happened(result))}</pre>
 {hint}<h4>To run this one test</h4>
@@ -233,6 +233,7 @@ def _row(row: Row, columns: Sequence[Column]) -> str:
 
 def _cell(cell: ClauseState, column: Column, place: int, clause: str) -> str:
     look = UNRUN_LOOK if cell.state is None else STATE_LOOKS[State.NOT_EXERCISED if cell.partial else cell.state]
+    look = STALE_LOOK if cell.stale else look
     shown = _state(look, cell.word, sign=STATE_LOOKS[State.PASSED].sign if cell.partial else look.sign)
     failed = next((result for result in failures(column) if result.clause == clause), None)
     if failed is not None:

@@ -103,7 +103,7 @@ def scores(table: Matrix, place: int) -> list[Score]:
                 continue
             applying[group] = applying.get(group, 0) + 1
             kept[group] = kept.get(group, 0) + (state is State.PASSED)
-            failed[group] = failed.get(group, 0) + (state is State.FAILED)
+            failed[group] = failed.get(group, 0) + (state is State.FAILED and not row.cells[place].stale)
     return [Score(group, kept[group], number, failed[group]) for group, number in applying.items()]
 
 

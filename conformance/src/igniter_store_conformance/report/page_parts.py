@@ -28,6 +28,7 @@ STATE_LOOKS: Final = {
     State.KNOWN_FAILING: Look("!", "warn"),
     State.NOT_SCORED: Look("◇", "note"),
 }
+STALE_LOOK: Final = Look("!", "bad")
 UNRUN_LOOK: Final = Look("·", "plain")
 
 VERDICT_LOOKS: Final = {
@@ -43,6 +44,7 @@ LEGEND: Final = (
     ("pass", STATE_LOOKS[State.PASSED], "Every test of the clause that applies to the adapter ran, and the adapter did as promised."),
     ("pass*", Look("✓", "warn"), "As far as it was exercised, the clause is kept; some of its tests need what the harness doesn't give."),
     ("fail", STATE_LOOKS[State.FAILED], "At least one test found the clause broken. This alone makes an adapter not conformant."),
+    ("stale", STALE_LOOK, "A test that the adapter's author listed as known to fail passes. It has to be taken off the list."),
     (
         "known failing",
         STATE_LOOKS[State.KNOWN_FAILING],

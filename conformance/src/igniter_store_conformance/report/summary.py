@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from igniter_store_conformance.report.matrix import matrix
-from igniter_store_conformance.report.verdict import Outcome, is_stale
+from igniter_store_conformance.report.verdict import STALE, Outcome, is_stale
 from igniter_store_conformance.states import State
 
 if TYPE_CHECKING:
@@ -85,6 +85,9 @@ def _adapter(column: Column, *, detailed: bool) -> Iterator[tuple[str, str]]:
     if run.adapter:
         for clause, sentence in broken.items():
             yield f"  {clause}: {sentence}", "red"
+    for result in run.of_state(State.FAILED):
+        if is_stale(result):
+            yield f"  stale, {result.clause}: {result.test} ({result.detail.removeprefix(STALE)})", "red"
     for result in run.of_state(State.KNOWN_FAILING):
         yield f"  known failing, {result.clause}: {result.test} ({result.detail})", ""
     for result in run.of_state(State.NOT_SCORED):

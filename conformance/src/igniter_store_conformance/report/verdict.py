@@ -4,6 +4,7 @@ The state of a clause is decided by its tests, and the first line that applies d
 
     its tests                                                the clause
     one failed                                               fail
+    one is listed as known to fail, and passes               stale
     one is known to fail, and does                           known failing
     one is newer than the pinned contract, and fails         not scored
     some passed, none was left unexercised                   pass
@@ -15,7 +16,7 @@ The state of a clause is decided by its tests, and the first line that applies d
 
 The verdict on an adapter, likewise:
 
-    a test of the adapter failed                             not conformant
+    a test of the adapter failed                             not conformant, and what is stale
     the harness failed, or a known failure passes            no verdict
     a test was left out, or none ran                         not measured
     a clause was not exercised                               conformant as far as it was measured
@@ -79,16 +80,20 @@ class ClauseState(Struct, frozen=True):
     Attributes:
         state: as of a test; `None` if none of its tests ran.
         partial: passed as far as it was exercised, which was not all the way.
+        stale: failed only because a test of it passes and is listed as known to fail.
         note: what the state alone does not say.
     """
 
     state: State | None
     partial: bool = False
+    stale: bool = False
     note: str = ""
 
     @property
     def word(self) -> str:
         """The state, in a word or two; never in colour alone."""
+        if self.stale:
+            return "stale"
         return "not run" if self.state is None else f"{self.state}{'*' if self.partial else ''}"
 
 
@@ -98,7 +103,8 @@ def clause_state(results: Sequence[Result]) -> ClauseState:
         return ClauseState(None)
     state = _deciding_state(results)
     idle = sum(result.state is State.NOT_EXERCISED for result in results)
-    return ClauseState(state, partial=state is State.PASSED and idle > 0, note=_note(state, results))
+    stale = state is State.FAILED and all(is_stale(result) for result in results if result.state is state)
+    return ClauseState(state, partial=state is State.PASSED and idle > 0, stale=stale, note=_note(state, results, stale=stale))
 
 
 def of_clauses(results: Iterable[Result]) -> dict[str, ClauseState]:
@@ -142,13 +148,13 @@ def _deciding_state(results: Sequence[Result]) -> State:
     return next(state for state in (State.PASSED, State.NOT_SCORED, State.NOT_EXERCISED, State.LACKS) if state in there)
 
 
-def _note(state: State, results: Sequence[Result]) -> str:
-    deciding = [result for result in results if result.state is state]
-    if state is State.FAILED:  # what each of them found is too much for a cell
+def _note(state: State, results: Sequence[Result], *, stale: bool) -> str:
+    deciding = [result for result in results if result.state is state and is_stale(result) is stale]
+    if state is State.FAILED and not stale:  # what each of them found is too much for a cell
         return f"{len(deciding)} of {len(results)} tests" if len(results) > len(deciding) else ""
-    if state in {State.KNOWN_FAILING, State.NOT_SCORED}:
+    if stale or state in {State.KNOWN_FAILING, State.NOT_SCORED}:
         others = f"{len(deciding)} of {len(results)}: " if len(results) > len(deciding) else ""
-        return f"{others}{'; '.join(dict.fromkeys(result.detail for result in deciding if result.detail))}"
+        return f"{others}{'; '.join(dict.fromkeys(result.detail.removeprefix(STALE) for result in deciding if result.detail))}"
     parts = [
         f"{len(those)} of {len(results)} {word}: {enumerated(result.detail for result in those)}"
         for other, word in ((State.NOT_EXERCISED, "not exercised"), (State.LACKS, "lacks"), (State.NOT_SCORED, "not scored"))
@@ -165,12 +171,12 @@ def _failed(run: AdapterRun) -> Verdict | None:
     if not run.adapter and failed:
         reason = f"the harness fails before there is an adapter ({failed[0].detail})"
         return Verdict(Outcome.NO_VERDICT, f"no verdict: {reason}", (), red=True)
+    passes = f"{enumerated(result.test for result in stale)} passes and is listed as known failing; take it off the list"
     if broken := _ids(result for result in failed if not is_stale(result)):
-        return Verdict(Outcome.NOT_CONFORMANT, f"not conformant to contract {run.contract}: {enumerated(broken)}", broken, red=True)
+        message = f"not conformant to contract {run.contract}: {enumerated(broken)}{f' (and {passes})' if stale else ''}"
+        return Verdict(Outcome.NOT_CONFORMANT, message, broken, red=True)
     if stale:
-        names = enumerated(result.test for result in stale)
-        message = f"no verdict: {names} passes and is listed as known failing; take it off the list"
-        return Verdict(Outcome.NO_VERDICT, message, _ids(stale), red=True)
+        return Verdict(Outcome.NO_VERDICT, f"no verdict: {passes}", _ids(stale), red=True)
     return None
 
 
