@@ -265,6 +265,14 @@ def test_every_command_explains_itself(tell: Any, command: tuple[str, ...]) -> N
     assert "\nexample:\n  " in told.out
 
 
+@pytest.mark.parametrize("command", [(), ("run",)])
+def test_its_help_says_that_a_class_of_tests_can_be_named(tell: Any, command: tuple[str, ...]) -> None:
+    told = " ".join(tell(*command, "--help").out.split())
+
+    assert "inherits AdapterSuite" in told
+    assert ":TestMyAdapter" in told
+
+
 def test_it_says_its_version_and_the_contracts(tell: Any) -> None:
     assert tell("--version").out.startswith("igniter-store-conformance ")
 

@@ -32,7 +32,9 @@ example:
   def harness():
       return Harness(connect=lambda: MyAdapter("my://localhost"))
   # and then
-  igniter-conformance run my_adapter_tests:harness --report html=report.html"""
+  igniter-conformance run my_adapter_tests:harness --report html=report.html
+  # or, with a class of tests that inherits AdapterSuite
+  igniter-conformance run tests.test_my_adapter:TestMyAdapter"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

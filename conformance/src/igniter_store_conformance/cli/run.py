@@ -58,7 +58,7 @@ def add(commands: Commands) -> None:
         "  igniter-conformance run my_tests:harness --report html=report.html --report json=report.json\n"
         "  igniter-conformance run my_tests:harness --clause KV-4 --clause KV-7",
     )
-    parser.add_argument("name", metavar="MODULE:HARNESS", help="what to test, such as my_tests:harness")
+    parser.add_argument("name", metavar="MODULE:HARNESS", help="what to test, such as my_tests:harness or my_tests:TestMyAdapter")
     add_report_option(parser)
     parser.add_argument(
         "--contract", metavar="VERSION", choices=VERSIONS, help=f"judge by this version of the contract ({', '.join(VERSIONS)})"
