@@ -427,3 +427,19 @@ async def test_an_adapter_opens_only_what_it_needs(server: Server) -> None:
     await adapter.close()
 
     assert listed.count(f"name={name}") == 1
+
+
+async def test_a_read_that_waits_has_the_time_of_an_answer_beyond_its_wait() -> None:
+    with servers.start(servers.find_or_skip("valkey")) as server:
+        adapter = ValkeyAdapter.from_url(url_of(server), timeout=10.0)
+        await adapter.open()
+        await adapter.xgroup_create("stream", "group")
+        waiting = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=0.5))
+        await asyncio.sleep(0.2)
+        await server.pause()
+        await asyncio.sleep(2.0)
+        await server.resume()
+        answer = await waiting
+        await adapter.close()
+
+    assert answer == []

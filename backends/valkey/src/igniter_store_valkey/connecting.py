@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+import glide
 from igniter_store.contract.commands.troubles import Shut, Trouble
 
 from igniter_store_valkey.batches import spelt
-from igniter_store_valkey.clients import GRACE, answer_to, connected, mended, varied
+from igniter_store_valkey.clients import GRACE, answers_to, connected, mended, varied
 from igniter_store_valkey.errors import NAME, UNREACHABLE, not_reached, trouble_of
 from igniter_store_valkey.link import GlideLink
 from igniter_store_valkey.replies import plain
@@ -104,11 +105,17 @@ class GlideConnection:
 
     async def _answer(self, words: tuple[Any, ...]) -> Any:
         limit = asyncio.timeout(self._patience)
+        answer: Any
         try:
             async with limit:
-                return plain(words, await answer_to(self._client, [spelt(word) for word in words]))
+                # As a batch, since of a lone command that waits glide reads how long, and gives the server half a second beyond.
+                [answer] = await answers_to(self._client, [[spelt(word) for word in words]])
         except Exception as error:  # noqa: BLE001 - of glide, or it goes on
             if limit.expired():  # glide's own limit is shorter, so its pipe isn't read any more
                 await mended(self._client)
-            trouble: Trouble = trouble_of(error)
-            return trouble if self.is_live else Shut()
+            answer = trouble_of(error)
+        if isinstance(answer, glide.RequestError):
+            answer = trouble_of(answer)
+        if isinstance(answer, Trouble):
+            return answer if self.is_live else Shut()
+        return plain(words, answer)
