@@ -6,6 +6,8 @@ Rule: each call has its own answer or its own refusal. What befalls a whole batc
 Rule: who was alone in the turn before, and has no company now, is sent at once; all others wait for the turn to be over.
 Rule: one timer watches all that is on its way. glide keeps limits of its own, so when this is late, it is the pipe that has ended.
 Rule: a batch that is on its way is nobody's in particular: a caller that was cancelled leaves its place in it.
+Rule: of one server's replicas glide asks for what comes alone, and never for a batch. So where replicas may answer, each read goes alone,
+and SCAN never does: a page's cursor means something at the node alone that gave it.
 Rule: futures get results, never exceptions; see `troubles`.
 """
 
@@ -31,6 +33,7 @@ A = TypeVar("A")
 _MOST: Final = 16  # batches on their way; what is asked beyond gathers in the next one
 _LARGEST: Final = 32  # commands in a batch that only reads: smaller ones cost more than they gain
 _CACHED: Final = b"GET"
+_SCAN: Final = b"SCAN"
 
 
 class Batches:
@@ -47,6 +50,7 @@ class Batches:
         self._patience: Final = patience + GRACE
         self._loop: Final = asyncio.get_running_loop()
         self._gathered: list[tuple[list[Any], asyncio.Future[Any]]] = []
+        self._apart: list[tuple[list[Any], asyncio.Future[Any]]] = []  # of the same turn, what goes alone
         self._flush_is_due = False
         self._writes = False  # whether anything that is gathered does
         self._sending: set[asyncio.Task[None]] = set()
@@ -59,20 +63,24 @@ class Batches:
         self._is_one_alone = False
         # glide looks into its cache only for what comes alone.
         self._is_cached: Final = client.config.client_side_cache is not None
+        self._has_replicas: Final = isinstance(client, glide.GlideClient) and client.config.read_from is not glide.ReadFrom.PRIMARY
 
     def ask(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
         """The answer to a command: the server's, as glide reads it, or a `Trouble`."""
         refuse_after_fork()
         spelled = [word if type(word) is bytes else spelt(word) for word in words]
-        if self._was_alone and not self._gathered and not self._sending and not self._is_one_alone and self._is_open:
+        has_company = self._flush_is_due or self._sending or self._is_one_alone
+        if self._was_alone and not has_company and self._is_open and spelled[0] != _SCAN:
             return self._ask_alone(spelled)
         future: asyncio.Future[Any] = self._loop.create_future()
         if not self._is_open:
             future.set_result(Shut())
             return future
-        self._gathered.append((spelled, future))
-        if writes:
-            self._writes = True
+        if (self._has_replicas and not writes and spelled[0] != _SCAN) or (self._is_cached and spelled[0] == _CACHED):
+            self._apart.append((spelled, future))
+        else:
+            self._gathered.append((spelled, future))
+            self._writes = self._writes or writes
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
@@ -118,7 +126,7 @@ class Batches:
     async def close(self) -> None:
         """Ask nothing any more; whoever waits gets `Shut`."""
         self._is_open = False
-        gathered, self._gathered = self._gathered, []
+        gathered, self._gathered, self._apart = [*self._gathered, *self._apart], [], []
         _settle(gathered, [Shut()] * len(gathered))
         if self._watching is not None:
             self._watching.cancel()
@@ -128,15 +136,14 @@ class Batches:
 
     def _flush(self) -> None:
         self._flush_is_due = False
-        if self._gathered and len(self._sending) < _MOST:
-            self._was_alone = self._is_ours and len(self._gathered) == 1
+        if (self._gathered or self._apart) and len(self._sending) < _MOST:
+            self._was_alone = self._is_ours and len(self._gathered) + len(self._apart) == 1
+            apart, self._apart = self._apart, []
+            for asked in apart:
+                self._begin([asked])
             gathered, self._gathered = self._gathered, []
             largest = len(gathered) if self._writes else _LARGEST
             self._writes = False
-            if self._is_cached:
-                for asked in [asked for asked in gathered if asked[0][0] == _CACHED]:
-                    self._begin([asked])
-                gathered = [asked for asked in gathered if asked[0][0] != _CACHED]
             for part in _parts(gathered, largest):
                 self._begin(part)
 
@@ -160,7 +167,7 @@ class Batches:
             _settle(gathered, answers)
 
     async def _answers(self, commands: list[list[Any]]) -> Sequence[Any]:
-        if len(commands) == 1:
+        if len(commands) == 1 and commands[0][0] != _SCAN:
             return [await answer_to(self._client, commands[0])]
         return await answers_to(self._client, commands)
 
