@@ -12,7 +12,7 @@ import textwrap
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from igniter_store.contract import Entry, ErrorCode, StoreError
+from igniter_store.contract import ErrorCode, StoreError
 from igniter_store_conformance import servers
 from igniter_store_valkey import ValkeyAdapter
 
@@ -246,47 +246,6 @@ async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
 
         assert sum(gets(replica.exchange()) for replica in cluster.replicas) >= 21
         assert [gets(primary.exchange()) for primary in cluster.primaries] == [0, 0, 0]
-
-
-@contextlib.asynccontextmanager
-async def replicated(replicas: int) -> AsyncGenerator[tuple[Server, list[Server]]]:
-    """A server with replicas that follow it."""
-    target = servers.find_or_skip("valkey")
-    with contextlib.ExitStack() as starting:
-        primary, *others = [starting.enter_context(servers.start(target)) for _ in range(1 + replicas)]
-        for other in others:
-            with other.exchange() as exchange:
-                exchange.ask("REPLICAOF", primary.address.host, str(primary.address.port))
-        async with asyncio.timeout(30):
-            for other in others:
-                with other.exchange() as exchange:
-                    while "master_link_status:up" not in str(exchange.ask("INFO", "replication")):  # noqa: ASYNC110 - they tell nobody
-                        await asyncio.sleep(0.05)
-        yield primary, others
-
-
-async def test_reads_of_one_server_go_to_its_replicas_and_pages_of_a_scan_do_not() -> None:
-    async with replicated(2) as (primary, replicas):
-        hosts = ",".join(f"{server.address.host}:{server.address.port}" for server in (primary, *replicas))
-        adapter = ValkeyAdapter.from_url(f"valkey://{hosts}", read_from="prefer_replica")
-        await adapter.open()
-        try:
-            await adapter.mset([Entry(f"many:{number}", b"1") for number in range(2_000)])
-            await adapter.get("many:0")
-            await asyncio.gather(*(adapter.get(f"many:{number}") for number in range(20)))
-            asked_at_replicas = sum(gets(replica.exchange()) for replica in replicas)
-            page = await adapter.scan("many:*")
-            found = [*page.keys]
-            while page.cursor != "0":
-                page = await adapter.scan("many:*", cursor=page.cursor)
-                found += page.keys
-            deleted = await adapter.delete_prefix("many:")
-        finally:
-            await adapter.close()
-
-        assert (asked_at_replicas, gets(primary.exchange())) == (21, 0)
-    assert len(set(found)) == 2_000
-    assert deleted == 2_000
 
 
 def test_glides_spans_are_written_where_the_url_says(server: Server, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 
 _MOST: Final = 16  # batches on their way; what is asked beyond gathers in the next one
+_PAUSE: Final = 0.05  # seconds
 _LARGEST: Final = 32  # commands in a batch that only reads: smaller ones cost more than they gain
 _CACHED: Final = b"GET"
 _SCAN: Final = b"SCAN"
@@ -133,6 +134,11 @@ class Batches:
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
+
+    async def answered(self) -> None:
+        """Wait until nothing is on its way any more."""
+        while self._gathered or self._apart or self._under_way:  # noqa: ASYNC110 - who asks alone tells nobody of the answer
+            await asyncio.sleep(_PAUSE)
 
     def _flush(self) -> None:
         self._flush_is_due = False

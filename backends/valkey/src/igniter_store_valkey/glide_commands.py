@@ -1,6 +1,8 @@
 """Commands to whatever a client of glide leads to: one server, or a cluster.
 
 Rule: a read is asked a second time when the connection was lost; a write only when it had not left yet.
+Rule: of several servers glide finds out who is the primary when a client connects, and never again. So where they may have changed, another
+client takes the place of the one that there is, which is closed once it has answered.
 Rule: glide waits for a lost server as long as a call may take, and calls that a timeout. What it was, `absence` finds out.
 """
 
@@ -12,10 +14,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Never
 
 import glide
-from igniter_store.contract import ErrorCode
+from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import Listener
-from igniter_store.contract.commands.troubles import Late, Lost, Shut, Trouble, failure
+from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, failure, word_of
 from igniter_store.contract.commands.waiting import Waiters
 
 from igniter_store_valkey.absence import Absence
@@ -28,7 +30,6 @@ from igniter_store_valkey.replies import plain
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from igniter_store.contract import StoreError
     from igniter_store.contract.commands.listener import CommandSubscription
 
     from igniter_store_valkey.clients import Client, Configuration
@@ -64,6 +65,14 @@ class GlideCommands(Commands):
         self._waiters: Final = Waiters(self._connector, timeout)
         self._listener: Final = Listener(self._connector, timeout)
         self._absence: Final = Absence(configuration)
+        # A cluster's client finds out by itself, and a client that was passed in is not ours to replace.
+        self._may_move: Final = (
+            lent is None
+            and isinstance(configuration, glide.GlideClientConfiguration)
+            and (len(configuration.addresses) > 1 or configuration.node_discovery_mode is glide.NodeDiscoveryMode.DISCOVER_ALL)
+        )
+        self._moving: asyncio.Task[None] | None = None
+        self._former: set[asyncio.Task[None]] = set()  # that clients which were replaced come to their end
         self._is_open = False
         self._was_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -71,8 +80,7 @@ class GlideCommands(Commands):
     async def open(self) -> None:
         """Connect."""
         if self._lent is None:
-            configuration = varied(self._configuration, timeout=self.timeout, connect_timeout=self._connect_timeout)
-            client = await connected(configuration, self._connect_timeout)
+            client = await self._connected()
         else:
             client = self._lent
             refuse_after_fork()
@@ -89,12 +97,20 @@ class GlideCommands(Commands):
         self._waiters.open()
         self._listener.open()
 
+    async def _connected(self) -> Client:
+        configuration = varied(self._configuration, timeout=self.timeout, connect_timeout=self._connect_timeout)
+        return await connected(configuration, self._connect_timeout)
+
     def _batches_to(self, client: Client) -> Batches:
         return Batches(client, max(self.timeout, self._connect_timeout), is_ours=self._lent is None)
 
     async def close(self) -> None:
         """Close all connections but the user's own; callers get `STORE_CLOSED`."""
         self._was_closed, self._is_open = self._was_closed or self._is_open, False
+        ending = [*self._former] if self._moving is None else [self._moving, *self._former]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         await self._listener.close()
         await self._waiters.close()
         if self._batches is not None:
@@ -109,6 +125,7 @@ class GlideCommands(Commands):
         if not self._is_open:
             raise closed() if self._was_closed else not_connected()
         if asyncio.get_running_loop() is not self._loop:
+            refuse_after_fork()
             raise elsewhere()
 
     def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:
@@ -166,17 +183,44 @@ class GlideCommands(Commands):
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at once
             pause = min(_LONGEST_PAUSE, 2 * pause)
             answer = await again()
+        if self._can_move and isinstance(answer, Refused) and word_of(str(answer)) == "READONLY":
+            await asyncio.wait([self._move()])
+            answer = await again()
         if isinstance(answer, Trouble):
             raise await self._error(answer, code, writes=writes)
         return answer
+
+    @property
+    def _can_move(self) -> bool:
+        return self._may_move and self._is_open
+
+    def _move(self) -> asyncio.Task[None]:
+        if self._moving is None or self._moving.done():
+            self._moving = asyncio.create_task(self._moved())
+        return self._moving
+
+    async def _moved(self) -> None:
+        try:
+            client = await self._connected()
+        except StoreError:
+            return  # who asks next is told, or moves
+        if self._client is not None and self._batches is not None:
+            former = asyncio.create_task(_retired(self._client, self._batches))
+            self._former.add(former)
+            former.add_done_callback(self._former.discard)
+        self._client, self._batches = client, self._batches_to(client)
 
     async def _error(self, trouble: Trouble, code: ErrorCode, *, writes: bool) -> StoreError:
         cause = trouble.__cause__ or trouble
         if isinstance(trouble, (Late, Unreached)) and (error := await self._absence.reason()) is not None:
             error.maybe_applied = writes and isinstance(trouble, Late)
         elif isinstance(trouble, Unreached):
+            if self._can_move:
+                self._move()
             error = not_reached(cause, is_cluster=isinstance(self._configuration, glide.GlideClusterClientConfiguration))
         else:
+            if self._can_move and isinstance(trouble, Late):
+                self._move()
             error = failure(trouble, code, self.timeout, backend=NAME, writes=writes)
         error.__cause__ = cause
         return error
@@ -188,6 +232,14 @@ class GlideCommands(Commands):
         if (absent := self._absence.known) is not None:
             return _told(absent)
         return self._batches.ask(words, writes=writes)
+
+
+async def _retired(client: Client, batches: Batches) -> None:
+    try:
+        await batches.answered()
+    finally:
+        await batches.close()
+        await client.close()
 
 
 async def _told(error: StoreError) -> Never:

@@ -1,0 +1,103 @@
+"""A server with replicas: which of them is asked what, and who is asked after they have changed places."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+from igniter_store.contract import Entry, ErrorCode, StoreError
+from igniter_store_conformance import servers
+from igniter_store_valkey import ValkeyAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from igniter_store_conformance.servers import Server
+
+
+def gets(server: Server) -> int:
+    """How many GETs a server has answered."""
+    with server.exchange() as exchange:
+        stats = str(exchange.ask("INFO", "commandstats"))
+    _, found, rest = stats.partition("cmdstat_get:calls=")
+    return int(rest.partition(",")[0]) if found else 0
+
+
+@contextlib.asynccontextmanager
+async def replicated(replicas: int) -> AsyncGenerator[tuple[Server, list[Server]]]:
+    """A server with replicas that follow it."""
+    target = servers.find_or_skip("valkey")
+    with contextlib.ExitStack() as starting:
+        primary, *others = [starting.enter_context(servers.start(target)) for _ in range(1 + replicas)]
+        for other in others:
+            with other.exchange() as exchange:
+                exchange.ask("REPLICAOF", primary.address.host, str(primary.address.port))
+        async with asyncio.timeout(30):
+            for other in others:
+                with other.exchange() as exchange:
+                    while "master_link_status:up" not in str(exchange.ask("INFO", "replication")):  # noqa: ASYNC110 - they tell nobody
+                        await asyncio.sleep(0.05)
+        yield primary, others
+
+
+def url_of(*of_all: Server) -> str:
+    return "valkey://" + ",".join(f"{server.address.host}:{server.address.port}" for server in of_all)
+
+
+async def test_reads_of_one_server_go_to_its_replicas_and_pages_of_a_scan_do_not() -> None:
+    async with replicated(2) as (primary, replicas):
+        adapter = ValkeyAdapter.from_url(url_of(primary, *replicas), read_from="prefer_replica")
+        await adapter.open()
+        try:
+            await adapter.mset([Entry(f"many:{number}", b"1") for number in range(2_000)])
+            await adapter.get("many:0")
+            await asyncio.gather(*(adapter.get(f"many:{number}") for number in range(20)))
+            asked_at_replicas = sum(gets(replica) for replica in replicas)
+            page = await adapter.scan("many:*")
+            found = [*page.keys]
+            while page.cursor != "0":
+                page = await adapter.scan("many:*", cursor=page.cursor)
+                found += page.keys
+            deleted = await adapter.delete_prefix("many:")
+        finally:
+            await adapter.close()
+
+        assert (asked_at_replicas, gets(primary)) == (21, 0)
+    assert len(set(found)) == 2_000
+    assert deleted == 2_000
+
+
+@pytest.mark.parametrize("how", ["demoted", "killed", "restarted as a replica"])
+async def test_after_a_failover_the_new_primary_is_asked(how: str) -> None:
+    async with replicated(1) as (primary, [replica]):
+        adapter = ValkeyAdapter.from_url(url_of(primary, replica), timeout=1.0)
+        await adapter.open()
+        await adapter.set("key", b"before")
+        if how != "demoted":
+            await primary.kill()
+        with replica.exchange() as exchange:
+            exchange.ask("REPLICAOF", "NO", "ONE")
+        if how == "restarted as a replica":
+            await primary.restart()
+        if how != "killed":
+            with primary.exchange() as exchange:
+                exchange.ask("REPLICAOF", replica.address.host, str(replica.address.port))
+
+        codes: set[ErrorCode] = set()
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    await adapter.set("key", b"after")
+                    break
+                except StoreError as error:
+                    codes.add(error.code)
+        value = await adapter.get("key")
+        await adapter.close()
+        with replica.exchange() as exchange:
+            stored = exchange.ask("GET", "key")
+
+    assert value == stored == b"after"
+    assert codes <= {ErrorCode.STORE_TIMEOUT, ErrorCode.STORE_CONNECTION_FAILED}
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
