@@ -1,4 +1,4 @@
-"""Subscriptions at one server: what is on its way while somebody cancels, and sharded channels."""
+"""Subscriptions at one server: many at once, what is on its way while somebody cancels, and sharded channels."""
 
 from __future__ import annotations
 
@@ -154,3 +154,49 @@ async def test_nobody_goes_on_connecting_for_nobody() -> None:
                 await adapter.subscribe("test:channels:a", lambda _, payload: None)
             assert caught.value.code == ErrorCode.STORE_CONNECTION_FAILED
             await until(lambda: [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == [])
+
+
+async def test_those_who_subscribe_together_share_their_trips() -> None:
+    with servers.start("valkey", proxied=True) as server:
+        assert server.proxy is not None
+        async with opened(server.url) as adapter:
+            await adapter.subscribe("test:channels:first", _ignore)
+            await server.proxy.delay(0.02)
+
+            subscribing = [adapter.subscribe(f"test:channels:{number}", _ignore) for number in range(200)]
+            told = await asyncio.gather(*subscribing, return_exceptions=True)
+            await server.proxy.delay(0.0)
+
+            assert [error for error in told if isinstance(error, BaseException)] == []
+            assert [await adapter.publish(f"test:channels:{number}", b"payload") for number in range(200)] == [1] * 200
+
+
+async def test_a_server_that_confirms_nothing_any_more_is_waited_for_no_longer_than_the_limit() -> None:
+    with servers.start("valkey", proxied=True) as server:
+        assert server.proxy is not None
+        async with opened(server.url) as adapter:
+            subscription = await adapter.subscribe("test:channels:a", _ignore)
+            await server.proxy.black_hole()
+
+            assert await _code(adapter.subscribe("test:channels:b", _ignore)) == ErrorCode.STORE_TIMEOUT
+            assert await _code(subscription.cancel()) == ""
+
+
+async def test_a_cancel_that_is_cancelled_ends_the_subscription_at_the_server() -> None:
+    with servers.start("valkey") as server:
+        async with opened(server.url) as adapter:
+            subscription = await adapter.subscribe("test:channels:a", _ignore)
+            subscribing = asyncio.create_task(adapter.subscribe("test:channels:b", _ignore))
+            await asyncio.sleep(0)
+            cancelling = asyncio.create_task(subscription.cancel())
+            await asyncio.sleep(0)
+            cancelling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelling
+            await subscribing
+
+            await until(lambda: channels_of(server) == [b"test:channels:b"])
+
+
+def _ignore(channel: str, payload: bytes) -> None:
+    del channel, payload

@@ -1,6 +1,5 @@
 """The subscriptions at one server: a connection of their own, which comes back by itself.
 
-Rule: the server answers commands of one connection in their order, so the oldest one that waits for a confirmation gets the next.
 Rule: what is subscribed stands in one table. A new connection subscribes to what the table says, then those in it are told of the gap.
 Rule: a subscription that was cancelled is out of the table before anything is awaited; what is confirmed and stands in no table is ended.
 Rule: in a cluster each node has a listener. Who belongs to which, the cluster decides; a listener says only that it can't hear something.
@@ -9,13 +8,12 @@ Rule: in a cluster each node has a listener. Who belongs to which, the cluster d
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
-from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from igniter_store.contract.commands.confirmations import Confirmations
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, word_of
 from igniter_store.contract.errors import StoreError, closed, not_connected
 from igniter_store.contract.pubsub import GapCallback, MessageCallback, Subscription, report_callback_error
@@ -81,20 +79,12 @@ class CommandSubscription(Subscription):
             await self.listener.remove(self)
 
 
-class _Command(NamedTuple):
-    """What was asked, and the answer that is to come: `None` for a confirmation."""
-
-    verb: bytes
-    name: Name
-    answer: asyncio.Future[Trouble | None]
-
-
 class Listener:
     """The subscriptions at one server.
 
     Args:
         connector: makes connections.
-        timeout: seconds that a confirmation may take.
+        timeout: seconds that a connection, or the next confirmation, may take.
         on_astray: told when something can't be heard here, or not now; in a cluster, another node may have it.
     """
 
@@ -103,7 +93,6 @@ class Listener:
         self._timeout: Final = timeout
         self._on_astray: Final = on_astray
         self._table: dict[Name, list[CommandSubscription]] = {}
-        self._changing = asyncio.Lock()  # one change of the table at a time, its confirmation included (PUB-1)
         self._keeping: asyncio.Task[None] | None = None
         self._is_open = False
         self._was_closed = False
@@ -113,7 +102,7 @@ class Listener:
         self._link: Link | None = None
         self._confirmed: set[Name] = set()
         self._renewed: set[Name] = set()  # that have still to hear of the gap
-        self._commands: deque[_Command] = deque()
+        self._confirmations: Final = Confirmations(timeout)
         # Those who wait for a connection, or for what went wrong:
         self._arrivals: list[asyncio.Future[Exception | None]] = []
 
@@ -151,35 +140,23 @@ class Listener:
         """
         if not self._is_open:
             raise closed(self._connector.backend) if self._was_closed else not_connected(self._connector.backend)
+        self._table.setdefault(subscription.name, []).append(subscription)
+        subscription.listener = self
         try:
-            async with asyncio.timeout(self._timeout), self._changing:
-                if not self._is_open:
-                    raise closed(self._connector.backend)
-                self._table.setdefault(subscription.name, []).append(subscription)
-                subscription.listener = self
-                trouble: Trouble | None = None
-                try:
-                    trouble = await self._until_confirmed(subscription.name)
-                    subscription.is_confirmed = trouble is None
-                finally:
-                    if not subscription.is_confirmed and self._forget(subscription):
-                        self._end_unwanted(subscription.name)
-                if isinstance(trouble, Shut):
-                    raise closed(self._connector.backend)
-                return trouble
-        except StoreError:  # some are TimeoutErrors, too
-            raise
-        except TimeoutError:
-            return Late()
+            trouble = await self._until_confirmed(subscription.name)
+            subscription.is_confirmed = trouble is None
+        finally:
+            if not subscription.is_confirmed and self._forget(subscription):
+                self._end_unwanted(subscription.name)
+        if isinstance(trouble, Shut):
+            raise closed(self._connector.backend)
+        return trouble
 
     async def remove(self, subscription: CommandSubscription) -> None:
         """Cancel a subscription, and return once the server knows, if it was the last of its name."""
-        if not self._forget(subscription):
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._timeout), self._changing:
-                if (ending := self._end_unwanted(subscription.name)) is not None:
-                    await ending
+        # The command is on its way before anything is awaited, whatever becomes of our caller (PUB-4).
+        if self._forget(subscription) and (ending := self._end_unwanted(subscription.name)) is not None:
+            await self._confirmations.answer(ending, asyncio.get_running_loop().time())
 
     @property
     def names(self) -> Sequence[Name]:
@@ -204,7 +181,7 @@ class Listener:
         for subscription in subscriptions:
             self._table.setdefault(name, []).append(subscription)
             subscription.listener = self
-            if name in self._confirmed:
+            if name in self._confirmed and self._will_hear(name):
                 subscription.tell_of_gap()
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
@@ -213,8 +190,7 @@ class Listener:
     def renew(self) -> None:
         """Ask again for what the server doesn't tell us of."""
         if self._link is not None:
-            asked = {command.name for command in self._commands if command.verb in ENDS}
-            self._ask_again(self._link, [name for name in self.names if name not in self._confirmed and name not in asked])
+            self._ask_again(self._link, [name for name in self.names if not self._will_hear(name)])
 
     def _forget(self, subscription: CommandSubscription) -> bool:
         # Says whether it was the last of its name.
@@ -226,37 +202,49 @@ class Listener:
             del self._table[subscription.name]
         return not subscriptions
 
+    def _will_hear(self, name: Name) -> bool:
+        """Whether the server tells us of this name, or is asked to, once it has answered what is under way."""
+        last = self._confirmations.last(name)
+        return name in self._confirmed if last is None else last.verb in ENDS
+
     def _end_unwanted(self, name: Name) -> asyncio.Future[Trouble | None] | None:
-        # What isn't confirmed yet is ended when it is.
-        if self._link is None or name in self._table or name not in self._confirmed:
+        if self._link is None or name in self._table:
             return None
-        return self._send(self._link, ENDS[name[0]], name)
+        last = self._confirmations.last(name)
+        if last is not None:  # what isn't confirmed yet is ended when it is
+            return None if last.verb in ENDS else last.answer
+        return self._send(self._link, ENDS[name[0]], name) if name in self._confirmed else None
 
     async def _until_confirmed(self, name: Name) -> Trouble | None:
+        loop = asyncio.get_running_loop()
+        since = loop.time()
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
-        # What a cancelled call has sent is still under way where a command waits: it may be an unsubscribing from this very name.
-        while name not in self._confirmed or self._commands:
+        while (last := self._confirmations.last(name)) is not None or name not in self._confirmed:
             if not self._is_open:  # closed in the moment after a connection had come
                 raise closed(self._connector.backend)
             if self._link is None:
-                arrival: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+                arrival: asyncio.Future[Exception | None] = loop.create_future()
                 self._arrivals.append(arrival)
-                error = await arrival
-                if error is not None:
+                # Connections that come and go are no progress.
+                await asyncio.wait([arrival], timeout=max(0.0, since + self._timeout - loop.time()))
+                if not arrival.done():
+                    self._arrivals.remove(arrival)
+                    return Late()
+                if (error := arrival.result()) is not None:
                     raise error
                 continue
-            trouble = await self._send(self._link, name[0], name)
+            answer = last.answer if last is not None and last.verb in ENDS else self._send(self._link, name[0], name)
+            trouble = await self._confirmations.answer(answer, since)
             # A connection that was lost just now is no answer: the next one subscribes to all that the table says.
             if trouble is not None and not isinstance(trouble, Lost):
                 return trouble
         return None
 
     def _send(self, link: Link, verb: bytes, name: Name) -> asyncio.Future[Trouble | None]:
-        command = _Command(verb, name, asyncio.get_running_loop().create_future())
-        self._commands.append(command)
+        answer = self._confirmations.expect(verb, name)
         link.send(verb, name[1])
-        return command.answer
+        return answer
 
     def _ask_again(self, link: Link, names: Sequence[Name]) -> list[asyncio.Future[Trouble | None]]:
         answers: list[asyncio.Future[Trouble | None]] = []
@@ -307,9 +295,7 @@ class Listener:
         """Subscribe again to what was subscribed, then let callers use the connection, who subscribe for themselves."""
         self._renewed.clear()
         answering = asyncio.gather(*self._ask_again(link, self.names))
-        ends: list[asyncio.Future[Any]] = [link.lost, answering]
-        done, _ = await asyncio.wait(ends, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
-        if not done or link.lost.done():
+        if not await self._confirmations.is_done([link.lost, answering], asyncio.get_running_loop().time()) or link.lost.done():
             link.end()
             return
         self.is_failing = False
@@ -331,31 +317,19 @@ class Listener:
             case [b"subscribe" | b"psubscribe" | b"ssubscribe" as verb, channel, _]:
                 name = (verb.upper(), _text(channel))
                 self._confirmed.add(name)
-                self._answer(verb.upper(), name)
+                self._confirmations.confirm(verb.upper(), name)
                 self._tell_of_gap(name)
                 self._end_unwanted(name)
             case [b"unsubscribe" | b"punsubscribe" | b"sunsubscribe" as verb, channel, _]:
                 name = (_BEGINNINGS[verb.upper()], _text(channel))
                 self._confirmed.discard(name)
                 # Nobody has asked for it: the channel's slot has gone to another node.
-                if not self._answer(verb.upper(), name) and name in self._table and self._on_astray is not None:
+                if not self._confirmations.confirm(verb.upper(), name) and name in self._table and self._on_astray is not None:
                     self._on_astray()
-            case Refused() if self._commands:
-                self._settle(answer)
+            case Refused():
+                self._confirmations.settle(answer)
             case _:
                 pass
-
-    def _answer(self, verb: bytes, name: Name) -> bool:
-        """Pass on a confirmation, if it is the one that is expected."""
-        if not self._commands or (self._commands[0].verb, self._commands[0].name) != (verb, name):
-            return False
-        self._settle(None)
-        return True
-
-    def _settle(self, outcome: Trouble | None) -> None:
-        answer = self._commands.popleft().answer
-        if not answer.done():
-            answer.set_result(outcome)
 
     def _tell_of_gap(self, name: Name) -> None:
         # At once, since the next message may stand right behind the confirmation (PUB-10).
@@ -371,10 +345,7 @@ class Listener:
     def _lose(self, trouble: Trouble, error: Callable[[], StoreError] | None) -> None:
         self._link = None
         self._confirmed.clear()
-        for command in self._commands:
-            if not command.answer.done():
-                command.answer.set_result(trouble)
-        self._commands.clear()
+        self._confirmations.lose(trouble)
         if error is not None:
             for arrival in self._arrivals:
                 if not arrival.done():

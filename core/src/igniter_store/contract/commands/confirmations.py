@@ -1,0 +1,94 @@
+"""What was asked of a server about subscriptions, and the confirmations that are to come.
+
+Rule: the server answers commands of one connection in their order, so the oldest one that waits for a confirmation gets the next.
+Rule: nobody waits with a command for the answer to another's: a thousand who ask together share their trips.
+Rule: the limit is how long the server may confirm nothing at all. Behind a thousand others one waits longer than for one answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from igniter_store.contract.commands.troubles import Late, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from igniter_store.contract.commands.listener import Name
+
+
+class Command(NamedTuple):
+    """What was asked, and the answer that is to come: `None` for a confirmation."""
+
+    verb: bytes
+    name: Name
+    answer: asyncio.Future[Trouble | None]
+
+
+class Confirmations:
+    """The commands that have no answer yet.
+
+    Args:
+        timeout: seconds that the next answer may take.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout: Final = timeout
+        self._commands: Final[deque[Command]] = deque()
+        self._last: Final[dict[Name, Command]] = {}
+        self._answered_at = 0.0
+
+    def expect(self, verb: bytes, name: Name) -> asyncio.Future[Trouble | None]:
+        """The future answer to a command that is sent now; whoever waits for it does so by `answer`."""
+        command = Command(verb, name, asyncio.get_running_loop().create_future())
+        self._commands.append(command)
+        self._last[name] = command
+        return command.answer
+
+    def last(self, name: Name) -> Command | None:
+        """The last command about this name, which says what becomes of it (PUB-1)."""
+        return self._last.get(name)
+
+    def confirm(self, verb: bytes, name: Name) -> bool:
+        """Pass on a confirmation, if it is the one that is expected."""
+        if not self._commands or self._commands[0][:2] != (verb, name):
+            return False
+        self.settle(None)
+        return True
+
+    def settle(self, outcome: Trouble | None) -> None:
+        """Pass on an answer to the oldest command."""
+        if not self._commands:
+            return
+        command = self._commands.popleft()
+        if self._last[command.name] is command:
+            del self._last[command.name]
+        self._answered_at = asyncio.get_running_loop().time()
+        command.answer.set_result(outcome)
+
+    def lose(self, trouble: Trouble) -> None:
+        """The connection is gone: no answer comes any more."""
+        for command in self._commands:
+            command.answer.set_result(trouble)
+        self._commands.clear()
+        self._last.clear()
+
+    async def answer(self, answer: asyncio.Future[Trouble | None], since: float) -> Trouble | None:
+        """An answer that others may wait for as well, or `Late`; arguments as `is_done`."""
+        return answer.result() if await self.is_done([answer], since) else Late()
+
+    async def is_done(self, awaited: Sequence[asyncio.Future[Any]], since: float) -> bool:
+        """Wait until one of these is done; False once the server has been silent for too long.
+
+        Args:
+            awaited: stay what they are when our caller is cancelled.
+            since: when waiting began, in the loop's time.
+        """
+        loop = asyncio.get_running_loop()
+        while (rest := max(since, self._answered_at) + self._timeout - loop.time()) > 0:
+            done, _ = await asyncio.wait(awaited, timeout=rest, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                return True
+        return False
