@@ -5,8 +5,11 @@ A subscription has to be there when `subscribe` returns, and a gap has to be tol
 the commands are sent as they are, in a batch, which glide passes on; after a lost connection such a client hears nothing any more, and
 is given up for a new one.
 
+Rule: what waits goes as one batch, whose answers are passed on in the order of the commands. In a cluster it is a batch for each slot,
+since each has its node, and they are on their way together.
 Rule: a message may overtake the confirmation of its subscription. It waits for it, since what comes with a confirmation has to come first.
-Rule: glide takes no SUNSUBSCRIBE for the answer to anything, and then every later answer for the one before it; in a transaction it does.
+Rule: glide takes no SUNSUBSCRIBE for the answer to anything, and then every later answer for the one before it; in a transaction of its own
+it does.
 Rule: glide doesn't say that it has lost a connection. Who has a new one has a new CLIENT ID, so that is looked at all the time; it also
 makes glide notice a connection that is dead.
 """
@@ -14,20 +17,25 @@ makes glide notice a connection that is dead.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
 from igniter_store.contract.commands.listener import ENDS, PATTERN, PLAIN, SHARDED
+from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Refused
 
 from igniter_store_valkey.clients import GRACE, answer_to, answers_to
 from igniter_store_valkey.errors import UNREACHABLE, trouble_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from igniter_store_valkey.clients import Client
 
+_Command: TypeAlias = tuple[bytes, bytes]  # the verb, and a channel or a pattern
+
+_MOST: Final = 128  # commands on their way; what a server says of so many comes in one piece
 _LOOK: Final = 0.25  # seconds between looks at the connection
 _BEGUN_BY: Final = {end: verb for verb, end in ENDS.items()}
 _UNHEARD: Final = ENDS[SHARDED]
@@ -69,13 +77,17 @@ class GlideLink:
         self._handle: Final = handle
         self._end: Final = end
         self._patience: Final = patience + GRACE
-        self._commands: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
+        self._waiting: Final[deque[_Command]] = deque()
+        self._has_waiting: Final = asyncio.Event()
+        self._under_way: set[tuple[bytes, bytes]] = set()
         self._work: Final = asyncio.create_task(self._keep())
         self._has_ended = False
 
     def send(self, *words: Any) -> None:
         """Send a command; its answer comes as messages do."""
-        self._commands.put_nowait(words)
+        verb, name = words
+        self._waiting.append((verb, name))
+        self._has_waiting.set()
 
     def hear(self, message: Any) -> None:
         """Pass on a message, unless the connection counts as lost."""
@@ -120,24 +132,58 @@ class GlideLink:
 
     async def _send_all(self) -> None:
         while True:
-            words = await self._commands.get()
-            verb: bytes = words[0]
-            name: tuple[bytes, bytes] = (_BEGUN_BY.get(verb, verb), words[1].encode("utf-8", "surrogateescape"))
-            begins = verb == name[0]
-            if begins and name not in self._confirmed:
-                self._early[name] = []
-            answer = await self._sent(verb, name[1])
-            early = self._early.pop(name, [])
-            if isinstance(answer, glide.RequestError):
-                trouble = trouble_of(answer)
-                if not isinstance(trouble, Refused):
-                    raise answer
-                self._handle(trouble)
-                continue
-            (self._confirmed.add if begins else self._confirmed.discard)(name)
-            self._handle([verb.lower(), name[1], None])
-            for arrived in early:
-                self._handle(arrived)
+            await self._has_waiting.wait()
+            commands = self._next()
+            self._under_way = {_named(command) for command in commands}
+            for command in commands:
+                if command[0] not in _BEGUN_BY and command not in self._confirmed:
+                    self._early[command] = []
+            for command, answer in zip(commands, await self._answers(commands), strict=True):
+                self._take(command, answer)
+            self._under_way.clear()
+
+    def _next(self) -> list[_Command]:
+        """What is to be sent now, in its order: no more than `_MOST`, and a SUNSUBSCRIBE by itself."""
+        waiting, commands = self._waiting, [self._waiting.popleft()]
+        while waiting and len(commands) < _MOST and _UNHEARD not in {commands[-1][0], waiting[0][0]}:
+            commands.append(waiting.popleft())
+        if not waiting:
+            self._has_waiting.clear()
+        return commands
+
+    async def _answers(self, commands: Sequence[_Command]) -> list[Any]:
+        """What is said to each."""
+        places: dict[int, list[int]] = {}  # by slots, since that is where a name is published, too
+        for place, (_, name) in enumerate(commands):
+            places.setdefault(slot_of(name) if self._is_cluster else 0, []).append(place)
+        answers: list[Any] = [None] * len(commands)
+
+        async def ask(slot: int, batch: Sequence[int]) -> None:
+            route = glide.SlotIdRoute(glide.SlotType.PRIMARY, slot) if self._is_cluster else None
+            words: list[list[Any]] = [[*commands[place]] for place in batch]
+            answered = await answers_to(self._client, words, route, is_atomic=words[0][0] == _UNHEARD)
+            for place, answer in zip(batch, answered, strict=True):
+                answers[place] = answer
+
+        async with asyncio.timeout(self._patience), asyncio.TaskGroup() as group:
+            for slot, batch in places.items():
+                group.create_task(ask(slot, batch))
+        return answers
+
+    def _take(self, command: _Command, answer: Any) -> None:
+        """Pass on an answer, and the messages that were there before it."""
+        verb, name = command[0], _named(command)
+        early = self._early.pop(name, [])
+        if isinstance(answer, glide.RequestError):
+            trouble = trouble_of(answer)
+            if not isinstance(trouble, Refused):
+                raise answer
+            self._handle(trouble)
+            return
+        (self._confirmed.discard if verb in _BEGUN_BY else self._confirmed.add)(name)
+        self._handle([verb.lower(), name[1], None])
+        for arrived in early:
+            self._handle(arrived)
 
     async def _watch(self, known: Any) -> None:
         """Raise when something has changed."""
@@ -150,13 +196,6 @@ class GlideLink:
             has_missed = not has_all
             await asyncio.sleep(_LOOK)
         raise glide.ConnectionError("another connection")
-
-    async def _sent(self, verb: bytes, name: bytes) -> Any:
-        # Where the name has its slot, since that is where it is published, too.
-        route = glide.SlotKeyRoute(glide.SlotType.PRIMARY, name.decode("utf-8", "surrogateescape")) if self._is_cluster else None
-        async with asyncio.timeout(self._patience):
-            [answer] = await answers_to(self._client, [[verb, name]], route, is_atomic=verb == _UNHEARD)
-        return answer
 
     async def _identity(self) -> Any:
         """What is another one after a connection was lost; of a cluster also when nodes come or go."""
@@ -171,9 +210,16 @@ class GlideLink:
 
     async def _has_all(self) -> bool:
         """False once a subscription has ended that nobody has ended: with its connection, or its slot. glide knows, and asks nobody."""
-        if not self._confirmed or self._aborts_when_asked:
+        confirmed = self._confirmed - self._under_way  # of what is being ended, glide may know before we do
+        if not confirmed or self._aborts_when_asked:
             return True
         client: Any = self._client
         state: Any = await client.get_subscriptions()
         actual: dict[int, set[str]] = state.actual_subscriptions
-        return all(name.decode("utf-8", "surrogateescape") in actual.get(_KINDS[verb], ()) for verb, name in self._confirmed)
+        return all(name.decode("utf-8", "surrogateescape") in actual.get(_KINDS[verb], ()) for verb, name in confirmed)
+
+
+def _named(command: _Command) -> tuple[bytes, bytes]:
+    """What it is about: the command that begins it, and the channel or the pattern."""
+    verb, name = command
+    return _BEGUN_BY.get(verb, verb), name

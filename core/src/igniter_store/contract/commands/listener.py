@@ -243,7 +243,7 @@ class Listener:
 
     def _send(self, link: Link, verb: bytes, name: Name) -> asyncio.Future[Trouble | None]:
         answer = self._confirmations.expect(verb, name)
-        link.send(verb, name[1])
+        link.send(verb, name[1].encode("utf-8", "surrogateescape"))
         return answer
 
     def _ask_again(self, link: Link, names: Sequence[Name]) -> list[asyncio.Future[Trouble | None]]:

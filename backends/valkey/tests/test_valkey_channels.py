@@ -1,0 +1,140 @@
+"""Subscriptions through glide: many of them, whatever they are called, and what becomes of them when a call or a connection ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from igniter_store_conformance import servers
+from igniter_store_valkey import ValkeyAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from igniter_store_conformance.proxy import Proxy
+    from igniter_store_conformance.servers import Server
+
+LIMIT = 30.0
+
+
+def url_of(server: Server) -> str:
+    return server.url.replace("redis://", "valkey://")
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncGenerator[ValkeyAdapter]:
+    adapter = ValkeyAdapter.from_url(url, **options)
+    await adapter.open()
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
+
+
+@contextlib.asynccontextmanager
+async def distant(place: str, **options: Any) -> AsyncGenerator[tuple[ValkeyAdapter, list[Proxy]]]:
+    """An adapter, and the network before each of its servers."""
+    target = servers.find_or_skip("valkey")
+    if place == "server":
+        with servers.start(target, proxied=True) as server:
+            assert server.proxy is not None
+            async with opened(url_of(server), **options) as adapter:
+                yield adapter, [server.proxy]
+        return
+    with servers.start_cluster(target, proxied=True) as cluster:
+        proxies = [node.proxy for node in cluster.nodes if node.proxy is not None]
+        hosts = ",".join(f"{proxy.host}:{proxy.port}" for proxy in proxies)
+        async with opened(f"valkey+cluster://{hosts}", **options) as adapter:
+            yield adapter, proxies
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what has to become true."""
+    async with asyncio.timeout(LIMIT):
+        while not holds():  # noqa: ASYNC110 - what it looks at are callbacks, or what the server says
+            await asyncio.sleep(0.005)
+
+
+def ignore(channel: str, payload: bytes) -> None:
+    del channel, payload
+
+
+def channels_of(server: Server) -> list[bytes]:
+    with server.exchange() as exchange:
+        found = exchange.ask("PUBSUB", "CHANNELS", "test:channels:*")
+    assert isinstance(found, list)
+    return sorted(name for name in found if isinstance(name, bytes))
+
+
+@pytest.mark.parametrize("place", ["server", "cluster"])
+async def test_more_subscriptions_than_fit_into_the_time_limit_one_by_one_come_back(place: str) -> None:
+    """Answers that take a fifth of a second: for most of them the limit is over, if it doesn't begin again with each."""
+    names = [f"test:channels:{number}" for number in range(1300)]
+    heard: list[str] = []
+    gaps: set[str] = set()
+    async with distant(place, timeout=1.5, connect_timeout=10.0) as (adapter, proxies):
+        await asyncio.gather(
+            *(adapter.subscribe(name, lambda channel, _: heard.append(channel), on_gap=partial(gaps.add, name)) for name in names)
+        )
+        for proxy in proxies:
+            await proxy.delay(0.1)
+            await proxy.cut()
+
+        await until(lambda: gaps == set(names))
+        for proxy in proxies:
+            await proxy.delay(0.0)
+        assert [await adapter.publish(name, b"payload") for name in names] == [1] * len(names)
+        await until(lambda: len(heard) == len(names))
+
+    assert sorted(heard) == sorted(names)
+
+
+async def test_those_who_subscribe_together_share_their_trips() -> None:
+    async with distant("server", timeout=1.0, connect_timeout=10.0) as (adapter, [proxy]):
+        await adapter.subscribe("test:channels:first", ignore)
+        await proxy.delay(0.02)
+
+        subscribing = [adapter.subscribe(f"test:channels:{number}", ignore) for number in range(200)]
+        told = await asyncio.gather(*subscribing, return_exceptions=True)
+        await proxy.delay(0.0)
+
+        assert [error for error in told if isinstance(error, BaseException)] == []
+        assert [await adapter.publish(f"test:channels:{number}", b"payload") for number in range(200)] == [1] * 200
+
+
+async def test_names_that_come_and_go_together_are_left_as_they_were_asked_last() -> None:
+    """With more commands in a turn than one batch has, some of them for the same name."""
+    with servers.start("valkey") as server:
+        async with opened(url_of(server)) as adapter:
+            heard: list[str] = []
+            subscriptions = await asyncio.gather(*(adapter.subscribe(f"test:channels:{number}", ignore) for number in range(300)))
+            ending = [asyncio.create_task(subscription.cancel()) for subscription in subscriptions]
+            await asyncio.sleep(0)  # these are on their way
+            await asyncio.gather(
+                *(adapter.subscribe(f"test:channels:{number}", lambda channel, _: heard.append(channel)) for number in range(0, 300, 2))
+            )
+            await asyncio.gather(*ending)
+
+            kept = [f"test:channels:{number}" for number in range(0, 300, 2)]
+            assert channels_of(server) == sorted(name.encode() for name in kept)
+            assert [await adapter.publish(name, b"payload") for name in kept] == [1] * 150
+            await until(lambda: heard == kept)
+
+
+async def test_a_cancel_that_is_cancelled_ends_the_subscription_at_the_server() -> None:
+    with servers.start("valkey") as server:
+        async with opened(url_of(server)) as adapter:
+            subscription = await adapter.subscribe("test:channels:a", ignore)
+            subscribing = asyncio.create_task(adapter.subscribe("test:channels:b", ignore))
+            await asyncio.sleep(0)
+            cancelling = asyncio.create_task(subscription.cancel())
+            await asyncio.sleep(0)
+            cancelling.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelling
+            await subscribing
+
+            await until(lambda: channels_of(server) == [b"test:channels:b"])
