@@ -1,4 +1,4 @@
-"""Subscriptions at one server: many at once, what is on its way while somebody cancels, and sharded channels."""
+"""Subscriptions at one server: many at once, what is on its way while somebody cancels, sharded channels, and names that are no text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from igniter_store_conformance import servers
 from igniter_store_redis import RedisAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 
     from igniter_store_conformance.servers import Server
 
@@ -196,6 +196,51 @@ async def test_a_cancel_that_is_cancelled_ends_the_subscription_at_the_server() 
             await subscribing
 
             await until(lambda: channels_of(server) == [b"test:channels:b"])
+
+
+async def test_names_that_are_no_utf_8_go_to_the_server_as_they_came_from_it() -> None:
+    heard: list[tuple[str, bytes]] = []
+    async with opened(servers.or_skip("valkey").url) as adapter:
+        await adapter.set("test:key:\udcff", b"value")
+        page = await adapter.scan("test:key:*", count=1000)
+        assert [await adapter.get(key) for key in page.keys] == [b"value"]
+        assert await adapter.delete(page.keys) == 1
+
+        for name in ("test:channel:\udcff", "test:channel:\udcc3\udca9"):  # the second is another spelling of one that is UTF-8
+            subscription = await adapter.subscribe(name, lambda channel, payload: heard.append((channel, payload)))
+            assert await adapter.publish(name, b"payload") == 1
+            await until(lambda: len(heard) == 1)
+            channel, _ = heard.pop()
+            assert channel.encode("utf-8", "surrogateescape") == name.encode("utf-8", "surrogateescape")
+            await subscription.cancel()
+            assert await adapter.publish(name, b"payload") == 0
+
+
+LONE = "test:\ud800"  # half a pair of UTF-16, which stands for no byte
+CALLS: dict[str, Callable[[RedisAdapter], Coroutine[Any, Any, object]]] = {
+    "get": lambda adapter: adapter.get(LONE),
+    "mget": lambda adapter: adapter.mget(["key", LONE]),
+    "set": lambda adapter: adapter.set(LONE, b"value"),
+    "xreadgroup": lambda adapter: adapter.xreadgroup(LONE, "group", "consumer", block=1.0),
+    "publish": lambda adapter: adapter.publish(LONE, b"payload"),
+    "subscribe": lambda adapter: adapter.subscribe(LONE, _ignore),
+    "psubscribe": lambda adapter: adapter.psubscribe(LONE, _ignore),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_what_can_not_be_spelled_is_refused_and_disturbs_nobody(call: str) -> None:
+    heard: list[bytes] = []
+    gaps: list[int] = []
+    async with opened(servers.or_skip("valkey").url) as adapter:
+        subscription = await adapter.subscribe("test:steady", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1))
+        assert await _code(CALLS[call](adapter)) == ErrorCode.STORE_KEY_INVALID
+        await adapter.psubscribe("test:other:*", _ignore)
+        assert await adapter.publish("test:steady", b"payload") == 1
+        await until(lambda: heard == [b"payload"])
+        await subscription.cancel()
+
+    assert gaps == []
 
 
 def _ignore(channel: str, payload: bytes) -> None:

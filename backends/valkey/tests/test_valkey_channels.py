@@ -8,11 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from igniter_store.contract import ErrorCode, StoreError
 from igniter_store_conformance import servers
 from igniter_store_valkey import ValkeyAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Coroutine
 
     from igniter_store_conformance.proxy import Proxy
     from igniter_store_conformance.servers import Server
@@ -122,6 +123,66 @@ async def test_names_that_come_and_go_together_are_left_as_they_were_asked_last(
             assert channels_of(server) == sorted(name.encode() for name in kept)
             assert [await adapter.publish(name, b"payload") for name in kept] == [1] * 150
             await until(lambda: heard == kept)
+
+
+@pytest.mark.parametrize("place", ["server", "cluster"])
+async def test_a_channel_that_is_no_utf_8_is_heard_and_disturbs_no_other(place: str) -> None:
+    heard: list[tuple[str, bytes]] = []
+    gaps: list[int] = []
+    async with distant(place) as (adapter, _):
+        await adapter.subscribe("steady", lambda channel, payload: heard.append((channel, payload)), on_gap=lambda: gaps.append(1))
+        subscription = await adapter.subscribe("ch\udcff", lambda channel, payload: heard.append((channel, payload)))
+        await asyncio.sleep(0.6)  # by then glide was asked what it hears, twice
+        assert [await adapter.publish(name, b"1") for name in ("ch\udcff", "steady")] == [1, 1]
+        await until(lambda: len(heard) == 2)
+        await subscription.cancel()
+        assert await adapter.publish("ch\udcff", b"2") == 0
+
+    assert sorted(heard) == [("ch\udcff", b"1"), ("steady", b"1")]
+    assert gaps == []
+
+
+async def test_two_spellings_of_the_same_bytes_are_one_channel() -> None:
+    heard: list[str] = []
+    async with opened(url_of(servers.or_skip("valkey"))) as adapter:
+        subscriptions = [
+            await adapter.subscribe(name, lambda channel, _: heard.append(channel)) for name in ("test:\udcc3\udca9", "test:\u00e9")
+        ]
+        assert await adapter.publish("test:\u00e9", b"payload") == 1
+        await until(lambda: len(heard) == 2)
+        for subscription in subscriptions:
+            await subscription.cancel()
+
+    assert heard == ["test:\u00e9", "test:\u00e9"]
+
+
+LONE = "test:\ud800"  # half a pair of UTF-16, which stands for no byte
+CALLS: dict[str, Callable[[ValkeyAdapter], Coroutine[Any, Any, object]]] = {
+    "get": lambda adapter: adapter.get(LONE),
+    "mget": lambda adapter: adapter.mget(["key", LONE]),
+    "set": lambda adapter: adapter.set(LONE, b"value"),
+    "xreadgroup": lambda adapter: adapter.xreadgroup(LONE, "group", "consumer", block=1.0),
+    "publish": lambda adapter: adapter.publish(LONE, b"payload"),
+    "subscribe": lambda adapter: adapter.subscribe(LONE, ignore),
+    "psubscribe": lambda adapter: adapter.psubscribe(LONE, ignore),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_what_can_not_be_spelled_is_refused_and_disturbs_nobody(call: str) -> None:
+    heard: list[bytes] = []
+    gaps: list[int] = []
+    async with opened(url_of(servers.or_skip("valkey"))) as adapter:
+        subscription = await adapter.subscribe("test:steady", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1))
+        with pytest.raises(StoreError) as caught:
+            await CALLS[call](adapter)
+        assert await adapter.publish("test:steady", b"payload") == 1
+        await until(lambda: heard == [b"payload"])
+        await subscription.cancel()
+
+    assert caught.value.code == ErrorCode.STORE_KEY_INVALID
+    assert LONE not in str(caught.value)
+    assert gaps == []
 
 
 async def test_a_cancel_that_is_cancelled_ends_the_subscription_at_the_server() -> None:

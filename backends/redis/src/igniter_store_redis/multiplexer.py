@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import hiredis
 from hiredis import Reader
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble
+from igniter_store.contract.commands.words import encoded
 
 from igniter_store_redis.errors import elsewhere
 
@@ -82,7 +83,7 @@ class Multiplexer(asyncio.Protocol):
             raise elsewhere()
         try:
             packed = pack_command(words)
-        except TypeError:  # other bytes than `bytes`
+        except (TypeError, UnicodeEncodeError):  # other bytes than `bytes`, or text that is others' bytes
             packed = pack_command(tuple(_plain(word) for word in words))
         future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)
         if not self.is_live:
@@ -224,6 +225,8 @@ class Multiplexer(asyncio.Protocol):
 
 
 def _plain(word: Any) -> Any:
+    if isinstance(word, str):
+        return encoded(word)
     return bytes(word) if isinstance(word, (bytearray, memoryview)) else word  # pyright: ignore[reportUnknownArgumentType]  # of whatever
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
 from igniter_store.contract.commands.troubles import Late, Shut, Trouble
+from igniter_store.contract.commands.words import encoded
 
 from igniter_store_valkey.clients import GRACE, answer_to, answers_to, mended, refuse_after_fork
 from igniter_store_valkey.errors import trouble_of
@@ -181,7 +182,7 @@ class Batches:
 def spelt(word: Any) -> bytes:
     """A word of a command, as glide takes it: str, bytes of any kind, or a number."""
     if isinstance(word, str):
-        return word.encode("utf-8", "surrogateescape")
+        return encoded(word)
     if isinstance(word, bytes):
         return word
     if isinstance(word, (bytearray, memoryview)):

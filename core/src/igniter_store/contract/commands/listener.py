@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from igniter_store.contract.commands.confirmations import Confirmations
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, word_of
+from igniter_store.contract.commands.words import decoded, encoded
 from igniter_store.contract.errors import StoreError, closed, not_connected
 from igniter_store.contract.pubsub import GapCallback, MessageCallback, Subscription, report_callback_error
 
@@ -242,8 +243,9 @@ class Listener:
         return None
 
     def _send(self, link: Link, verb: bytes, name: Name) -> asyncio.Future[Trouble | None]:
+        word = encoded(name[1])
         answer = self._confirmations.expect(verb, name)
-        link.send(verb, name[1].encode("utf-8", "surrogateescape"))
+        link.send(verb, word)
         return answer
 
     def _ask_again(self, link: Link, names: Sequence[Name]) -> list[asyncio.Future[Trouble | None]]:
@@ -311,17 +313,17 @@ class Listener:
     def _handle(self, answer: Any) -> None:
         match answer:
             case [b"message" | b"smessage" as kind, channel, payload]:
-                self._deliver((_KINDS[kind], _text(channel)), _text(channel), payload)
+                self._deliver((_KINDS[kind], decoded(channel)), decoded(channel), payload)
             case [b"pmessage", pattern, channel, payload]:
-                self._deliver((PATTERN, _text(pattern)), _text(channel), payload)
+                self._deliver((PATTERN, decoded(pattern)), decoded(channel), payload)
             case [b"subscribe" | b"psubscribe" | b"ssubscribe" as verb, channel, _]:
-                name = (verb.upper(), _text(channel))
+                name = (verb.upper(), decoded(channel))
                 self._confirmed.add(name)
                 self._confirmations.confirm(verb.upper(), name)
                 self._tell_of_gap(name)
                 self._end_unwanted(name)
             case [b"unsubscribe" | b"punsubscribe" | b"sunsubscribe" as verb, channel, _]:
-                name = (_BEGINNINGS[verb.upper()], _text(channel))
+                name = (_BEGINNINGS[verb.upper()], decoded(channel))
                 self._confirmed.discard(name)
                 # Nobody has asked for it: the channel's slot has gone to another node.
                 if not self._confirmations.confirm(verb.upper(), name) and name in self._table and self._on_astray is not None:
@@ -351,7 +353,3 @@ class Listener:
                 if not arrival.done():
                     arrival.set_result(error())
             self._arrivals.clear()
-
-
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")  # others may publish on what they like

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract.commands.listener import PATTERN, PLAIN, SHARDED, CommandSubscription, Name
+from igniter_store.contract.commands.words import decoded, encoded
 from igniter_store.contract.errors import ErrorCode, StoreError, store_error
 from igniter_store.contract.pubsub import GapCallback, MessageCallback, PubSub, Subscription
 
@@ -43,7 +44,9 @@ class CommandPubSub(PubSub):
         return await self._subscribed((PATTERN, pattern), callback, on_gap)
 
     async def _subscribed(self, name: Name, callback: MessageCallback, on_gap: GapCallback | None) -> Subscription:
-        subscription = CommandSubscription(name, callback, on_gap)
+        verb, text = name
+        # Two spellings of the same bytes are one name, and the server's answers have one of them.
+        subscription = CommandSubscription((verb, decoded(encoded(text))), callback, on_gap)
         await self._commands.subscribe(subscription)
         return subscription
 
