@@ -185,6 +185,31 @@ async def test_what_can_not_be_spelled_is_refused_and_disturbs_nobody(call: str)
     assert gaps == []
 
 
+async def test_who_waits_or_listens_is_told_that_the_password_has_changed() -> None:
+    with servers.start("valkey") as server:
+        with server.exchange() as exchange:
+            exchange.ask("ACL", "SETUSER", "bob", "on", ">before", "~*", "&*", "+@all")
+        async with opened(url_of(server).replace("://", "://bob:before@")) as adapter:
+            await adapter.xgroup_create("stream", "group")
+            with server.exchange() as exchange:
+                exchange.ask("ACL", "SETUSER", "bob", "resetpass", ">after")
+
+            errors = await asyncio.gather(
+                adapter.xreadgroup("stream", "group", "consumer", block=0.2),
+                adapter.subscribe("channel", ignore),
+                adapter.subscribe("channel", ignore),
+                return_exceptions=True,
+            )
+
+    for error in errors:
+        assert isinstance(error, StoreError)
+        assert (error.code, error.retryable, error.details) == (ErrorCode.STORE_CONNECTION_FAILED, False, {"word": "WRONGPASS"})
+        assert "no such user and password" in error.message
+        assert error.__cause__ is not None
+        assert not isinstance(error.__cause__, StoreError)
+    assert len({id(error) for error in errors}) == len(errors)
+
+
 async def test_a_cancel_that_is_cancelled_ends_the_subscription_at_the_server() -> None:
     with servers.start("valkey") as server:
         async with opened(url_of(server)) as adapter:

@@ -56,7 +56,7 @@ class Connector(Protocol):
 
     @property
     def unreachable(self) -> tuple[type[Exception], ...]:
-        """What it raises when it can't connect."""
+        """What it raises when it can't connect, and doesn't say it by a `StoreError`."""
         ...
 
     def not_reached(self, error: Exception) -> StoreError:

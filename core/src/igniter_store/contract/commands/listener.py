@@ -8,6 +8,7 @@ Rule: in a cluster each node has a listener. Who belongs to which, the cluster d
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import random
 from functools import partial
@@ -91,6 +92,7 @@ class Listener:
 
     def __init__(self, connector: Connector, timeout: float, on_astray: Callable[[], None] | None = None) -> None:
         self._connector: Final = connector
+        self._unreachable: Final[tuple[type[Exception], ...]] = (StoreError, *connector.unreachable)
         self._timeout: Final = timeout
         self._on_astray: Final = on_astray
         self._table: dict[Name, list[CommandSubscription]] = {}
@@ -276,9 +278,9 @@ class Listener:
             pause = min(_LONGEST_PAUSE, 2 * pause or _FIRST_PAUSE)
             try:
                 link = await self._connector.link(self._handle)
-            except self._connector.unreachable as error:
+            except self._unreachable as error:
                 self.is_failing = True
-                self._lose(Lost(is_sent=False), partial(self._connector.not_reached, error))
+                self._lose(Lost(is_sent=False), partial(self._not_reached, error))
                 if self._on_astray is not None:
                     self._on_astray()
             else:
@@ -292,6 +294,13 @@ class Listener:
             if not self._table:
                 self._keeping = None
                 return
+
+    def _not_reached(self, error: Exception) -> StoreError:
+        if not isinstance(error, StoreError):
+            return self._connector.not_reached(error)
+        own = copy.copy(error)  # each of those who wait raises one
+        own.__cause__ = error.__cause__
+        return own
 
     async def _greet(self, link: Link) -> None:
         """Subscribe again to what was subscribed, then let callers use the connection, who subscribe for themselves."""

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.commands.troubles import Refused
-from igniter_store.contract.errors import closed
+from igniter_store.contract.errors import StoreError, closed
 
 if TYPE_CHECKING:
     from igniter_store.contract.commands.connections import Connection, Connector
@@ -96,6 +96,8 @@ class Waiters:
                 raise closed(self._connector.backend) from None
             connecting.add_done_callback(_unwanted)
             connecting.cancel()
+            raise
+        except StoreError:  # some are OSErrors, too
             raise
         except self._connector.unreachable as error:
             raise self._connector.not_reached(error) from error
