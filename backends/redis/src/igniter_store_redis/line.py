@@ -74,12 +74,11 @@ class Line:
             self._attempt = asyncio.create_task(self._connect())
             self._attempt.add_done_callback(_heard)
         attempt = self._attempt
+        await asyncio.wait([attempt])  # who is cancelled here is our caller; others wait on
+        if attempt.cancelled():  # by `close`
+            raise closed()
         try:
-            return await asyncio.shield(attempt)
-        except asyncio.CancelledError:
-            if attempt.cancelled():  # by `close`, not by our caller
-                raise closed() from None
-            raise
+            return attempt.result()
         except UNREACHABLE as error:
             raise not_reached(error) from error
 

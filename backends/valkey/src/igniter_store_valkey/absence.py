@@ -62,12 +62,8 @@ class Absence:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
         looking = self._looking
-        try:
-            return await asyncio.shield(looking)
-        except asyncio.CancelledError:
-            if looking.cancelled():  # by `close`, not by our caller
-                return None
-            raise
+        await asyncio.wait([looking])  # who is cancelled here is our caller; others look on
+        return None if looking.cancelled() else looking.result()  # by `close`
 
     async def close(self) -> None:
         """Look no more."""

@@ -90,19 +90,21 @@ class Waiters:
         connecting = asyncio.create_task(self._connector.connect(LONGEST_WAIT + self._timeout))
         self._connecting.add(connecting)
         try:
-            connection = await asyncio.shield(connecting)
-        except asyncio.CancelledError:
-            if connecting.cancelled():  # by `close`, not by our caller
-                raise closed(self._connector.backend) from None
+            await asyncio.wait([connecting])
+        except asyncio.CancelledError:  # our caller, and nobody else
             connecting.add_done_callback(_unwanted)
             connecting.cancel()
             raise
+        finally:
+            connecting.add_done_callback(self._connecting.discard)
+        if connecting.cancelled():  # by `close`
+            raise closed(self._connector.backend)
+        try:
+            connection = connecting.result()
         except StoreError:  # some are OSErrors, too
             raise
         except self._connector.unreachable as error:
             raise self._connector.not_reached(error) from error
-        finally:
-            connecting.add_done_callback(self._connecting.discard)
         if not self._is_open:
             connection.shut()
             raise closed(self._connector.backend)
