@@ -133,3 +133,19 @@ async def test_a_replica_that_was_the_primary_is_left_without_a_word_of_the_pass
         exchange.ask("REPLICAOF", "127.0.0.1", 1)
         error = await refused(f"redis://:{PASSWORD}@{where}")
     assert error.details["word"] == "READONLY"
+
+
+async def test_a_blocked_reader_of_a_server_that_becomes_a_replica_is_told_so(server: ServerProcess) -> None:
+    adapter = RedisAdapter.from_url(server.url)
+    await adapter.open()
+    await adapter.xgroup_create("stream", "group")
+    reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=20))
+    await asyncio.sleep(0.3)
+    with server.exchange() as exchange:
+        exchange.ask("REPLICAOF", "127.0.0.1", "1")  # where nobody is
+    with pytest.raises(StoreError) as caught:
+        await reading
+    await adapter.close()
+
+    assert caught.value.details["word"] in {"READONLY", "MASTERDOWN"}
+    assert caught.value.retryable

@@ -69,6 +69,23 @@ async def test_reads_of_one_server_go_to_its_replicas_and_pages_of_a_scan_do_not
     assert deleted == 2_000
 
 
+async def test_a_blocked_reader_of_a_server_that_becomes_a_replica_is_told_so() -> None:
+    async with replicated(1) as (primary, [replica]):
+        adapter = ValkeyAdapter.from_url(url_of(primary))
+        await adapter.open()
+        await adapter.xgroup_create("stream", "group")
+        reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=20))
+        await asyncio.sleep(0.3)
+        with primary.exchange() as exchange:
+            exchange.ask("REPLICAOF", replica.address.host, str(replica.address.port))
+        with pytest.raises(StoreError) as caught:
+            await reading
+        await adapter.close()
+
+    assert caught.value.details["word"] == "READONLY"
+    assert caught.value.retryable
+
+
 @pytest.mark.parametrize("how", ["demoted", "killed", "restarted as a replica"])
 async def test_after_a_failover_the_new_primary_is_asked(how: str) -> None:
     async with replicated(1) as (primary, [replica]):

@@ -156,7 +156,13 @@ class CommandStreams(Streams):
         while True:
             left = end - loop.time()
             wait = max(0.001, min(left, LONGEST_WAIT))
-            answer = await self._commands.wait(*reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">")
+            try:
+                answer = await self._commands.wait(*reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">")
+            except StoreError as error:
+                if error.details.get("word") != "UNBLOCKED":
+                    raise
+                # The stream was removed, or the server is a replica now: it says which to whoever doesn't wait.
+                return _of_stream(await self._commands.tell(*reader, "STREAMS", stream, ">"))
             if answer is not None or left <= LONGEST_WAIT:
                 return _of_stream(answer)
 
