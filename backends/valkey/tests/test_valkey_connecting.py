@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import glide
 import pytest
-from igniter_store.contract import ErrorCode, StoreError
+from igniter_store.contract import Entry, ErrorCode, StoreError
 from igniter_store.contract.commands.troubles import Refused
 from igniter_store_conformance import servers
 from igniter_store_valkey import ValkeyAdapter
@@ -239,6 +239,25 @@ async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: S
         await careless.open()
         assert await careless.ping() >= 0
         await careless.close()
+
+
+async def test_a_cluster_of_one_node_that_knows_no_name_of_its_own_is_scanned() -> None:
+    arguments = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")
+    with servers.start(servers.find_or_skip("valkey"), arguments=arguments) as server:
+        with server.exchange() as exchange:
+            exchange.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+            async with asyncio.timeout(30):
+                while "cluster_state:ok" not in str(exchange.ask("CLUSTER", "INFO")):  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.05)
+        adapter = ValkeyAdapter.from_url(f"valkey+cluster://{server.address.host}:{server.address.port}")
+        await adapter.open()
+        await adapter.mset([Entry(f"key:{number}", b"1") for number in range(10)])
+        page = await adapter.scan("key:*", count=1_000)
+        deleted = await adapter.delete_prefix("key:")
+        await adapter.close()
+
+    assert sorted(page.keys) == sorted(f"key:{number}" for number in range(10))
+    assert deleted == 10
 
 
 async def test_a_cluster_that_sends_on_to_a_node_without_a_connection_is_asked_again() -> None:

@@ -14,6 +14,7 @@ from igniter_store.contract import ErrorCode
 from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Refused, Trouble, word_of
+from igniter_store.contract.commands.words import encoded
 
 from igniter_store_valkey.clients import answer_to
 from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, closed, trouble_of
@@ -40,7 +41,7 @@ class GlideCluster(GlideCommands):
         async def look(name: str, number: str) -> tuple[str, list[bytes]]:
             host, _, port = name.rpartition(":")
             route = glide.ByAddressRoute(host, int(port))
-            following, keys = await self._routed(["SCAN", number, "MATCH", pattern, "COUNT", str(count)], route, code)
+            following, keys = await self._routed(["SCAN", number, "MATCH", encoded(pattern), "COUNT", str(count)], route, code)
             return following.decode(), keys
 
         return await scan_nodes(cursor, await self._primaries(code), look, code, NAME)
@@ -58,7 +59,8 @@ class GlideCluster(GlideCommands):
         """The first slot and the address of each primary, in order, as one of them sees it now."""
         found: dict[str, int] = {}
         for first, _, (host, port, *_), *_ in await self._routed(["CLUSTER", "SLOTS"], glide.RandomNode(), code):
-            name = f"{host.decode()}:{port}"
+            # A node that knows no name of its own means the one by which it was asked: the cluster of one that people have at their desk.
+            name = f"{host.decode() if host else self._configuration.addresses[0].host}:{port}"
             found[name] = min(first, found.get(name, first))
         return sorted((first, name) for name, first in found.items())
 
