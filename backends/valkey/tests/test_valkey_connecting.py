@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 import glide
@@ -78,6 +79,23 @@ def test_a_url_with_a_mistake_is_refused_before_anything_is_connected(url: str) 
         {"compression": "zip"},
         {"tls_ca_certs": "/no/such/file"},
         {"otel_sample": -1},
+        {"otel_sample": 101},
+        {"timeout": 1e6},
+        {"cache_kb": 0},
+        {"cache_kb": 10**20},
+        {"cache_ttl": 1e300, "cache_kb": 1},
+        {"compression_level": 9999, "compression": "zstd"},
+        {"compression_level": 13, "compression": "lz4"},
+        {"compression_level": -(10**13), "compression": "lz4"},
+        {"compression_from": 10**20, "compression": "zstd"},
+        {"iam_refresh": 0},
+        {"iam_refresh": 10**6},
+        {"client_name": "a b"},
+        {"client_name": "a\u00e4"},
+        {"tls_insecure": True},
+        {"tls_ca_certs": __file__},
+        {"tls_ca_certs": "\0"},
+        {"tls_ca_certs": os.devnull},
     ],
 )
 def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
@@ -97,10 +115,15 @@ def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
         ("valkey+cluster://localhost/3", "database"),
         ("valkey://localhost?read_from=nearest", "prefer_replica"),
         ("valkey://localhost?timeout=fast", "seconds"),
-        ("valkey://localhost?compression=zstd&compression_level=high", "whole number"),
-        ("valkey://localhost?cache_kb=-1", "from 0"),
+        ("valkey://localhost?compression=zstd&compression_level=high", "from -131072 to 22"),
+        ("valkey://localhost?compression=lz4&compression_level=22", "from -128 to 12"),
+        ("valkey://localhost?cache_kb=-1", "from 1"),
+        ("valkey://localhost/99999999999999", "The database of a URL is a whole number from 0 to 2147483647"),
+        ("valkey://localhost?client_name=a%20b", "without spaces"),
+        ("valkey://localhost?tls_insecure=true", "valkeys://"),
+        (f"valkeys://localhost?tls_cert={__file__}", "tls_key"),
         ("valkey://localhost?tls_insecure=maybe", "true or false"),
-        ("valkey://localhost?compression=zstd&compression_from=1", "min_compression_size"),
+        ("valkey://localhost?compression=zstd&compression_from=1", "compression_from is a whole number from 6"),
     ],
 )
 def test_options_that_can_not_be_taken_are_refused_with_the_cure(url: str, cure: str) -> None:
@@ -138,6 +161,38 @@ def test_a_url_says_all_that_glide_has_to_know(tmp_path: Path) -> None:
     assert configuration.advanced_config.tls_config.root_pem_cacerts == b"certificates"
 
 
+def test_a_cache_of_less_than_a_millisecond_is_not_one_for_ever() -> None:
+    configuration, _ = configuration_of("valkey://localhost?cache_kb=1&cache_ttl=0.0001", {})
+
+    assert configuration.client_side_cache is not None
+    assert configuration.client_side_cache.entry_ttl_ms == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"database_id": 10**20}, "out of bounds"),
+        ({"credentials": glide.ServerCredentials(f"{PASSWORD}\ud800")}, "a text"),
+        ({"compression": glide.CompressionConfiguration(enabled=True, compression_level=9999)}, "__cause__"),
+        (
+            {"advanced_config": glide.AdvancedGlideClientConfiguration(tls_config=glide.TlsAdvancedConfiguration(use_insecure_tls=True))},
+            "__cause__",
+        ),
+    ],
+)
+async def test_a_configuration_that_glide_does_not_take_is_refused(settings: dict[str, Any], words: str) -> None:
+    configuration = glide.GlideClientConfiguration([glide.NodeAddress("localhost", 1)], **settings)
+    adapter = ValkeyAdapter(configuration)
+
+    with pytest.raises(StoreError) as caught:
+        await adapter.open()
+    await adapter.close()
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert words in caught.value.message
+    assert PASSWORD not in f"{caught.value} {caught.value.__cause__!r}"
+
+
 def test_iam_is_said_in_the_url() -> None:
     configuration, _ = configuration_of("valkeys+cluster://me@host?iam_cluster=c&iam_region=eu-west-1&iam_service=elasticache", {})
 
@@ -161,6 +216,18 @@ def test_what_is_no_client_is_refused(client: Any) -> None:
 
 async def test_a_host_that_is_not_there_can_not_be_reached() -> None:
     error = await failure("valkey://127.0.0.1:1")
+
+    assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
+
+
+async def test_without_tokens_of_aws_nothing_can_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    error = await failure("valkeys://me@127.0.0.1:1?iam_cluster=c&iam_region=eu-west-1&iam_service=elasticache")
 
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 

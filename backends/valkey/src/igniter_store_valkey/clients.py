@@ -28,6 +28,7 @@ GRACE: Final = 1.0
 """Seconds beyond glide's own limits, after which it isn't believed to answer any more."""
 
 _PAUSE: Final = 0.05  # seconds
+_REFUSED: Final = "configuration error"
 _RETRIES: Final = glide.BackoffStrategy(num_of_retries=4, factor=20, exponent_base=2, jitter_percent=50)
 
 
@@ -62,13 +63,25 @@ def note_use() -> None:
 
 
 async def create(configuration: Configuration) -> Client:
-    """A client of this configuration, which isn't connected yet."""
+    """A client of this configuration, which isn't connected yet.
+
+    Raises:
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` for a configuration that glide doesn't take.
+        glide.ClosingError: when there are no tokens of AWS.
+    """
     refuse_after_fork()
     note_use()
     glide.Logger.init(glide.LogLevel.OFF)  # unless somebody has set it up: what goes wrong is told by errors
-    if isinstance(configuration, glide.GlideClusterClientConfiguration):
-        return await glide.GlideClusterClient.create(configuration)
-    return await glide.GlideClient.create(configuration)
+    try:
+        if isinstance(configuration, glide.GlideClusterClientConfiguration):
+            return await glide.GlideClusterClient.create(configuration)
+        return await glide.GlideClient.create(configuration)
+    except (ValueError, TypeError):  # it may show a password
+        raise misconfigured("glide doesn't take the configuration: a number is out of bounds, or a text is none.") from None
+    except (glide.ConfigurationError, glide.ClosingError) as error:
+        if isinstance(error, glide.ClosingError) and _REFUSED not in str(error):
+            raise
+        raise misconfigured("glide doesn't take the configuration; its own words are in __cause__.") from error
 
 
 def varied(
@@ -141,7 +154,11 @@ async def connected(configuration: Configuration, patience: float) -> Client:
     Raises:
         StoreError: when the server can't be reached.
     """
-    client = await create(configuration)
+    is_cluster = isinstance(configuration, glide.GlideClusterClientConfiguration)
+    try:
+        client = await create(configuration)
+    except glide.ClosingError as error:
+        raise not_reached(error, is_cluster=is_cluster) from error
     try:
         async with asyncio.timeout(patience):
             while True:
@@ -154,7 +171,7 @@ async def connected(configuration: Configuration, patience: float) -> Client:
                 await asyncio.sleep(_PAUSE)
     except UNREACHABLE as error:
         await client.close()
-        raise not_reached(error, is_cluster=isinstance(client, glide.GlideClusterClient)) from error
+        raise not_reached(error, is_cluster=is_cluster) from error
     except BaseException:
         await client.close()
         raise

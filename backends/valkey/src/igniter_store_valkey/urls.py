@@ -28,6 +28,11 @@ _LOOKS_LIKE: Final = (
 )
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 _PORT: Final = 6379
+_CLIENT_NAME: Final = re.compile(r"[!-~]*")
+_LONGEST: Final = 1_000_000  # seconds: more is a mistake of units
+_UNSIGNED: Final = 2**32 - 1
+_LEVELS: Final = {glide.CompressionBackend.ZSTD: (-131_072, 22), glide.CompressionBackend.LZ4: (-128, 12)}
+_LEVEL: Final = "a whole number, from -131072 to 22 for zstd, and from -128 to 12 for lz4"
 _TLS: Final = {
     "tls_ca_certs": "root_pem_cacerts",
     "tls_cert": "client_cert_pem",
@@ -53,28 +58,36 @@ def _one_of(kind: Any) -> Callable[[Any], Any]:
     return member
 
 
-def _whole(value: Any, least: int | None = None) -> int:
-    what = "a whole number" if least is None else f"a whole number from {least}"
-    try:
-        number = int(value)
-    except (ValueError, TypeError, OverflowError):
-        raise ValueError(what) from None
-    if isinstance(value, bool) or (least is not None and number < least):
-        raise ValueError(what)
+def _whole(least: int, most: int) -> Callable[[Any], int]:
+    """A whole number within bounds: glide's own, where it has any."""
+
+    def number(value: Any) -> int:
+        what = f"a whole number from {least} to {most}"
+        try:
+            found = int(value)
+        except (ValueError, TypeError, OverflowError):
+            raise ValueError(what) from None
+        if isinstance(value, bool) or not least <= found <= most:
+            raise ValueError(what)
+        return found
+
     return number
 
 
-def _count(value: Any) -> int:
-    return _whole(value, 0)
+def _level(value: Any) -> int:
+    try:
+        return _whole(*_LEVELS[glide.CompressionBackend.ZSTD])(value)  # the wider one
+    except ValueError:
+        raise ValueError(_LEVEL) from None
 
 
 def _seconds(value: Any) -> float:
-    what = "a number of seconds above 0"
+    what = f"a number of seconds above 0 and below {_LONGEST}"
     try:
         seconds = float(value)
     except (ValueError, TypeError, OverflowError):
         raise ValueError(what) from None
-    if isinstance(value, bool) or not 0 < seconds < float("inf"):
+    if isinstance(value, bool) or not 0 < seconds < _LONGEST:
         raise ValueError(what)
     return seconds
 
@@ -86,32 +99,46 @@ def _truth(value: Any) -> bool:
     return known
 
 
+def _client_name(value: Any) -> str:
+    name = str(value)
+    if not _CLIENT_NAME.fullmatch(name):
+        raise ValueError("printable ASCII without spaces")
+    return name
+
+
 def _file(value: Any) -> bytes:
-    return Path(str(value)).read_bytes()
+    what = "the path of a file in PEM form"
+    try:
+        content = Path(str(value)).read_bytes()
+    except ValueError:
+        raise ValueError(what) from None
+    if not content:
+        raise ValueError(what)
+    return content
 
 
 OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "read_from": _one_of(glide.ReadFrom),
     "client_az": str,
     "node_discovery": _one_of(glide.NodeDiscoveryMode),
-    "client_name": str,
-    "cache_kb": _count,
+    "client_name": _client_name,
+    "cache_kb": _whole(1, _UNSIGNED),
     "cache_ttl": _seconds,
     "cache_server_assisted": _truth,
     "compression": _one_of(glide.CompressionBackend),
-    "compression_level": _whole,
-    "compression_from": _count,
+    "compression_level": _level,
+    "compression_from": _whole(6, _UNSIGNED),
     "iam_cluster": str,
     "iam_region": str,
     "iam_service": _one_of(glide.ServiceType),
-    "iam_refresh": _count,
+    "iam_refresh": _whole(1, 43_199),
     "tls_ca_certs": _file,
     "tls_cert": _file,
     "tls_key": _file,
     "tls_insecure": _truth,
     "otel_traces": str,
     "otel_metrics": str,
-    "otel_sample": _count,
+    "otel_sample": _whole(0, 100),
 }
 """What a URL's query and `from_url` take beyond the adapter's own options, and how it is read. The README says what it means."""
 
@@ -137,6 +164,7 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
     if kind == "cluster" and database:
         raise misconfigured("A cluster's URL names no database.")
     options = _read({**query, **given})
+    tls = _tls(options, is_secure=security.endswith("s"))
     settings: dict[str, Any] = {
         "addresses": [glide.NodeAddress(host, port) for host, port in hosts],
         "use_tls": security.endswith("s"),
@@ -147,10 +175,10 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
     }
     try:
         if kind == "cluster":
-            advanced: Any = glide.AdvancedGlideClusterClientConfiguration(tls_config=_tls(options))
+            advanced: Any = glide.AdvancedGlideClusterClientConfiguration(tls_config=tls)
             configuration: Configuration = glide.GlideClusterClientConfiguration(**settings, advanced_config=advanced)
         else:
-            advanced = glide.AdvancedGlideClientConfiguration(tls_config=_tls(options))
+            advanced = glide.AdvancedGlideClientConfiguration(tls_config=tls)
             if "node_discovery" in options:
                 settings["node_discovery_mode"] = options["node_discovery"]
             configuration = glide.GlideClientConfiguration(**settings, database_id=database, advanced_config=advanced)
@@ -177,7 +205,8 @@ def _taken_apart(rest: str) -> tuple[list[tuple[str, int]], str, str, int, dict[
     path = path.strip("/")
     if path and not path.isdecimal():
         raise ValueError
-    return hosts, unquote(user), unquote(password), int(path or 0), dict(parse_qsl(query, keep_blank_values=True))
+    database = _accepted("The database of a URL", _whole(0, 2**31 - 1), path or 0)
+    return hosts, unquote(user), unquote(password), database, dict(parse_qsl(query, keep_blank_values=True))
 
 
 def _read(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,13 +215,17 @@ def _read(given: Mapping[str, Any]) -> dict[str, Any]:
         read = OPTIONS.get(name) or _OWN.get(name)
         if read is None:
             raise misconfigured(f"The Valkey backend has no option {name!r}; it has {', '.join((*_OWN, *OPTIONS))}.")
-        try:
-            options[name] = read(value)
-        except OSError as error:
-            raise misconfigured(f"The file of {name} can't be read ({type(error).__name__}).") from None
-        except ValueError as what:
-            raise misconfigured(f"{name} is {what}.") from None
+        options[name] = _accepted(name, read, value)
     return options
+
+
+def _accepted(name: str, read: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return read(value)
+    except OSError as error:
+        raise misconfigured(f"The file of {name} can't be read ({type(error).__name__}).") from None
+    except ValueError as what:
+        raise misconfigured(f"{name} is {what}.") from None
 
 
 def _credentials(user: str, password: str, options: Mapping[str, Any]) -> glide.ServerCredentials | None:
@@ -208,25 +241,31 @@ def _credentials(user: str, password: str, options: Mapping[str, Any]) -> glide.
 def _compression(options: Mapping[str, Any]) -> glide.CompressionConfiguration | None:
     if "compression" not in options:
         return None
-    settings: dict[str, Any] = {"compression_level": options.get("compression_level")}
+    backend, level = options["compression"], options.get("compression_level")
+    least, most = _LEVELS[backend]
+    if level is not None and not least <= level <= most:
+        raise misconfigured(f"compression_level is {_LEVEL}.")
+    settings: dict[str, Any] = {"compression_level": level}
     if "compression_from" in options:
         settings["min_compression_size"] = options["compression_from"]
-    try:
-        return glide.CompressionConfiguration(enabled=True, backend=options["compression"], **settings)
-    except glide.ConfigurationError as error:  # glide's words: the smallest size
-        raise misconfigured(f"{error}.") from None
+    return glide.CompressionConfiguration(enabled=True, backend=backend, **settings)
 
 
 def _cache(options: Mapping[str, Any]) -> glide.ClientSideCache | None:
     if "cache_kb" not in options:
         return None
-    ttl = round(options.get("cache_ttl", 60.0) * 1000)
+    ttl = max(1, round(options.get("cache_ttl", 60.0) * 1000))  # 0 would be for ever
     assisted = options.get("cache_server_assisted", True)
     return glide.ClientSideCache.create(max_cache_kb=options["cache_kb"], entry_ttl_ms=ttl, server_assisted=assisted)
 
 
-def _tls(options: Mapping[str, Any]) -> glide.TlsAdvancedConfiguration | None:
-    settings = {glides: options[ours] for ours, glides in _TLS.items() if ours in options}
+def _tls(options: Mapping[str, Any], *, is_secure: bool) -> glide.TlsAdvancedConfiguration | None:
+    given = [ours for ours in _TLS if options.get(ours)]
+    if given and not is_secure:
+        raise misconfigured(f"{given[0]} is for TLS. Begin the URL with valkeys://, valkeys+cluster:// or dragonflys://.")
+    if ("tls_cert" in given) != ("tls_key" in given):
+        raise misconfigured("tls_cert and tls_key go together: give both.")
+    settings = {_TLS[ours]: options[ours] for ours in given}
     return glide.TlsAdvancedConfiguration(**settings) if settings else None
 
 

@@ -67,7 +67,7 @@ def check_options(backend: str, *, timeout: Any, connect_timeout: Any, sharded_p
     """
     for option, value in (("timeout", timeout), ("connect_timeout", connect_timeout)):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _LONGEST:
-            raise misconfigured(f"{option} is a number of seconds above 0.", backend)
+            raise misconfigured(f"{option} is a number of seconds above 0 and below {_LONGEST:.0f}.", backend)
     if type(sharded_pubsub) is not bool:
         raise misconfigured("sharded_pubsub is True or False.", backend)
 
