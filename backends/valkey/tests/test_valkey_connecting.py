@@ -269,6 +269,25 @@ async def test_a_wrong_password_is_told_and_not_shown() -> None:
     assert "password" in missing.message
 
 
+async def test_a_user_without_a_password_is_who_logs_in() -> None:
+    with servers.start("valkey") as server:
+        with server.exchange() as exchange:
+            exchange.ask("ACL", "SETUSER", "alice", "on", "nopass", "~alice:*", "+@all")
+            exchange.ask("ACL", "SETUSER", "bob", "on", f">{PASSWORD}", "~*", "+@all")
+        adapter = ValkeyAdapter.from_url(url_of(server, login="alice@"))
+        try:
+            await adapter.open()
+            assert await adapter.set("alice:mine", b"1") is True
+            with pytest.raises(StoreError) as caught:
+                await adapter.set("bob:his", b"1")
+        finally:
+            await adapter.close()
+        stranger = await failure(url_of(server, login="bob@"))
+
+    assert caught.value.details == {"word": "NOPERM"}
+    assert (stranger.retryable, stranger.details) == (False, {"word": "WRONGPASS"})
+
+
 async def test_a_channel_that_the_user_may_not_hear_is_refused_at_once(server: Server) -> None:
     with server.exchange() as exchange:
         exchange.ask("ACL", "SETUSER", "deaf", "on", f">{PASSWORD}", "~*", "+@all", "resetchannels")

@@ -29,6 +29,8 @@ _LOOKS_LIKE: Final = (
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 _PORT: Final = 6379
 _CLIENT_NAME: Final = re.compile(r"[!-~]*")
+# A user without a password (nopass) is let in with whichever, and glide would log in nobody with none.
+_ANY_PASSWORD: Final = "nopass"  # noqa: S105 - of those who have none
 _LONGEST: Final = 1_000_000  # seconds: more is a mistake of units
 _UNSIGNED: Final = 2**32 - 1
 _LEVELS: Final = {glide.CompressionBackend.ZSTD: (-131_072, 22), glide.CompressionBackend.LZ4: (-128, 12)}
@@ -231,7 +233,7 @@ def _accepted(name: str, read: Callable[[Any], Any], value: Any) -> Any:
 def _credentials(user: str, password: str, options: Mapping[str, Any]) -> glide.ServerCredentials | None:
     iam = {name: options[name] for name in ("iam_cluster", "iam_region", "iam_service") if name in options}
     if not iam:
-        return glide.ServerCredentials(password, user or None) if password else None
+        return glide.ServerCredentials(password or _ANY_PASSWORD, user or None) if user or password else None
     if len(iam) < 3 or password or not user:  # noqa: PLR2004 - all of them
         raise misconfigured("IAM needs iam_cluster, iam_region and iam_service, a user in the URL, and no password.")
     config = glide.IamAuthConfig(options["iam_cluster"], options["iam_service"], options["iam_region"], options.get("iam_refresh"))
