@@ -44,6 +44,10 @@ async def failure(url: str, **options: Any) -> StoreError:
         "redis://localhost/zero",
         "unix://",
         f"redis://me:{PASSWORD}@localhost/0?tiemout=3",
+        f"redis://me:1234?{PASSWORD}@localhost",
+        f"redis://me:1234#{PASSWORD}@localhost",
+        f"redis+cluster://me:1234#{PASSWORD}@localhost",
+        f"redis://me:1234/{PASSWORD}@localhost",
         "http://localhost",
         "redis",
     ],
@@ -54,6 +58,7 @@ def test_a_url_with_a_mistake_is_refused_before_anything_is_connected(url: str) 
 
     assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
     assert "redis://user:password@host:6379/0" in caught.value.message
+    assert "%2F, %3F and %23" in caught.value.message
     assert PASSWORD not in str(caught.value)
 
 

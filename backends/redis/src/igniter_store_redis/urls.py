@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
@@ -24,7 +24,7 @@ SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel"
 _LOOKS_LIKE: Final = (
     "The URL can't be used. It looks like redis://user:password@host:6379/0, where the database is a number and the query has what "
     "redis-py knows; rediss:// for TLS, unix:///path?db=0 for a socket, redis+sentinel://host:26379,host:26379/service/0, "
-    "redis+cluster://host:6379,host:6379."
+    "redis+cluster://host:6379,host:6379. In a password / ? and # are written %2F, %3F and %23."
 )
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 _PORT: Final = 6379
@@ -34,10 +34,12 @@ _SENTINEL_PORT: Final = 26379
 def client_of(url: str, connect_timeout: float) -> Redis | RedisCluster:
     """A client that is connected to nothing yet."""
     scheme, found, rest = url.partition("://")
-    if not found or scheme not in SCHEMES:
+    if not found or scheme not in SCHEMES or "#" in rest:  # redis-py drops what is behind it, of a password too
         raise misconfigured(_LOOKS_LIKE)
     security, _, kind = scheme.partition("+")
     try:
+        if query := rest.partition("?")[2]:
+            parse_qsl(query, strict_parsing=True)  # redis-py drops what has no value: the rest of a password
         if kind == "sentinel":
             return _behind_sentinel(security, rest, connect_timeout)
         return _cluster(security, rest, connect_timeout) if kind == "cluster" else _alone(url)

@@ -1,7 +1,7 @@
 """From a URL and options to a configuration of glide.
 
 Rule: an option has one name, in the URL's query and as an argument; what is given twice counts as the argument says.
-Rule: a message never shows the URL: there may be a password in it.
+Rule: a message never shows the URL: there may be a password in it, and a part of one where an option should be.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SCHEMES: Final = ("valkey", "valkeys", "valkey+cluster", "valkeys+cluster", "dra
 
 _LOOKS_LIKE: Final = (
     "The URL can't be used. It looks like valkey://user:password@host:6379/0, where the database is a number; valkeys:// for TLS, "
-    "valkey+cluster://host:6379,host:6379 for a cluster, dragonfly://host:6379."
+    "valkey+cluster://host:6379,host:6379 for a cluster, dragonfly://host:6379. In a password / and ? are written %2F and %3F."
 )
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 _PORT: Final = 6379
@@ -204,17 +204,22 @@ def _taken_apart(rest: str) -> tuple[list[tuple[str, int]], str, str, int, dict[
         if not 0 < port < 65_536:  # noqa: PLR2004 - what a port is
             raise ValueError
         hosts.append((match["host"].strip("[]"), port))
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    if "@" in query and any(name not in OPTIONS and name not in _OWN for name in options):  # the ? was in a password
+        raise ValueError
     path = path.strip("/")
     if path and not path.isdecimal():
         raise ValueError
     database = _accepted("The database of a URL", _whole(0, 2**31 - 1), path or 0)
-    return hosts, unquote(user), unquote(password), database, dict(parse_qsl(query, keep_blank_values=True))
+    return hosts, unquote(user), unquote(password), database, options
 
 
 def _read(given: Mapping[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for name, value in given.items():
         read = OPTIONS.get(name) or _OWN.get(name)
+        if read is None and not name.isidentifier():
+            raise misconfigured(_LOOKS_LIKE)
         if read is None:
             raise misconfigured(f"The Valkey backend has no option {name!r}; it has {', '.join((*_OWN, *OPTIONS))}.")
         options[name] = _accepted(name, read, value)
