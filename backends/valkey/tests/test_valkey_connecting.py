@@ -251,6 +251,84 @@ async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
     assert "TLS" in error.message
 
 
+async def test_a_name_that_the_server_refuses_says_so(server: Server) -> None:
+    address = glide.NodeAddress(server.address.host, server.address.port)
+    adapter = ValkeyAdapter(glide.GlideClientConfiguration([address], client_name="two words"))
+    with pytest.raises(StoreError) as caught:
+        await adapter.open()
+    await adapter.close()
+
+    assert (caught.value.code, caught.value.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, False)
+    assert "without spaces" in caught.value.message
+
+
+async def test_servers_that_do_not_belong_together_say_so() -> None:
+    with servers.start("valkey") as one, servers.start("valkey") as other:
+        primaries = await failure(f"{url_of(one)},{other.address.host}:{other.address.port}")
+        with other.exchange() as exchange:
+            exchange.ask("REPLICAOF", one.address.host, one.address.port)
+        replica = await failure(url_of(other))
+
+    assert "more than one primary" in primaries.message
+    assert "only replicas" in replica.message
+    for error in (primaries, replica):
+        assert error.code == ErrorCode.STORE_CONNECTION_FAILED
+        assert "valkey+cluster://" in error.message
+
+
+async def test_a_server_with_too_many_clients_says_so_to_who_opens_and_to_who_waits() -> None:
+    with servers.start("valkey") as server, server.exchange() as exchange:
+        adapter = ValkeyAdapter.from_url(url_of(server), connect_timeout=2.0)
+        await adapter.open()
+        await adapter.xgroup_create("stream", "group")
+        exchange.ask("CONFIG", "SET", "maxclients", 2)
+
+        opening = await failure(url_of(server))
+        with pytest.raises(StoreError) as waiting:
+            await adapter.xreadgroup("stream", "group", "consumer", block=1.0)
+        await adapter.close()
+
+    for error in (opening, waiting.value):
+        assert (error.code, error.retryable, error.details) == (ErrorCode.STORE_CONNECTION_FAILED, True, {"word": "MAXCLIENTS"})
+
+
+async def test_who_was_connected_is_not_asked_about_the_url() -> None:
+    with servers.start("valkey") as server:
+        adapter = ValkeyAdapter.from_url(url_of(server), timeout=1.0, connect_timeout=1.0)
+        await adapter.open()
+        await adapter.xgroup_create("stream", "group")
+    with pytest.raises(StoreError) as asking:
+        await adapter.get("key")
+    with pytest.raises(StoreError) as waiting:
+        await adapter.xreadgroup("stream", "group", "consumer", block=1.0)
+    await adapter.close()
+
+    for error in (asking.value, waiting.value):
+        assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
+        assert error.message == "The connection to the server was lost, and it can't be reached now. Is it still there?"
+
+
+async def test_who_is_to_discover_all_where_there_is_no_more_is_told_of_the_option(server: Server) -> None:
+    error = await failure(f"{url_of(server)}?node_discovery=discover_all")
+
+    assert error.code == ErrorCode.STORE_CONNECTION_FAILED
+    assert "node_discovery=discover_all" in error.message
+
+
+async def test_who_was_connected_to_a_cluster_is_not_asked_about_the_url() -> None:
+    with servers.start_cluster("valkey") as cluster:
+        hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in cluster.primaries)
+        adapter = ValkeyAdapter.from_url(f"valkey+cluster://{hosts}", timeout=1.0, connect_timeout=1.0)
+        await adapter.open()
+    with pytest.raises(StoreError) as caught:
+        await adapter.get("key")
+    await adapter.close()
+
+    assert caught.value.code == ErrorCode.STORE_CONNECTION_FAILED
+    assert "The connection to the cluster was lost" in caught.value.message
+    assert "TLS" not in caught.value.message
+
+
 async def test_what_is_no_cluster_says_so(server: Server) -> None:
     error = await failure(url_of(server, "valkey+cluster"))
 

@@ -13,22 +13,18 @@ from typing import TYPE_CHECKING, Final
 
 import glide
 from igniter_store.contract import StoreError, store_error
-from igniter_store.contract.commands.troubles import unwelcome, word_of
+from igniter_store.contract.commands.troubles import unwelcome
 
 from igniter_store_valkey.clients import connected, varied
+from igniter_store_valkey.door import HUNG_UP, NOBODY, SILENCE, said_at
 from igniter_store_valkey.errors import NAME, not_reached
 
 if TYPE_CHECKING:
     from igniter_store_valkey.clients import Configuration
 
-_PATIENCE: Final = 0.5  # seconds for who is there, while a caller waits for it
-_PATIENCE_OF_THE_WATCH: Final = 5.0  # seconds for the same while nobody does: a name server that is slow isn't asked again meanwhile
-_PATIENCE_FOR_A_WORD: Final = 2.0  # seconds for what they say: a server that loads its data looks up a few times a second at best
+_PATIENCE_OF_THE_WATCH: Final = 5.0  # seconds for who is there, when no caller waits: a slow name server isn't asked again meanwhile
 _PATIENCE_AT_THE_DOOR: Final = 2.0  # seconds for whether we are let in
 _BETWEEN_KNOCKS: Final = 0.1  # seconds
-_NOBODY: Final = "(nobody)"
-_HUNG_UP: Final = "(hung up)"
-_SILENCE: Final = "(silence)"
 
 
 class Absence:
@@ -74,16 +70,16 @@ class Absence:
         self._gone = None
 
     async def _look(self) -> StoreError | None:
-        words = [word for word in await self._said(_PATIENCE) if word not in {_NOBODY, _HUNG_UP}]
+        words = [word for word in await said_at(self._configuration) if word not in {NOBODY, HUNG_UP}]
         if not words:
-            error = not_reached(ConnectionError())
+            error = not_reached(ConnectionError(), self._configuration, was_connected=True)
             if self._has_all_addresses:
                 self._gone = error
                 self._watching = asyncio.create_task(self._watch())
             return error
         if (known := unwelcome(words[0], NAME)) is not None and words[0] != "NOAUTH":  # as which user one comes, that doesn't ask
             return known
-        if all(word == _SILENCE for word in words):
+        if all(word == SILENCE for word in words):
             return None
         refusal = await self._refusal()
         return refusal if refusal is not None and _is_told(refusal) else None  # that it is slow, we know
@@ -92,8 +88,8 @@ class Absence:
         try:
             while True:
                 await asyncio.sleep(_BETWEEN_KNOCKS)
-                said = set(await self._said(_PATIENCE_OF_THE_WATCH)) - {_NOBODY}
-                if said - {_HUNG_UP}:
+                said = set(await said_at(self._configuration, _PATIENCE_OF_THE_WATCH)) - {NOBODY}
+                if said - {HUNG_UP}:
                     break
                 if said and ((refusal := await self._refusal()) is None or _is_told(refusal)):
                     break
@@ -109,35 +105,6 @@ class Absence:
             return error
         await client.close()
         return None
-
-    async def _said(self, patience: float) -> list[str]:
-        """What is said at each door, for which there are so many seconds to be opened."""
-        return await asyncio.gather(*(self._knock(address, patience) for address in self._configuration.addresses))
-
-    async def _knock(self, address: glide.NodeAddress, patience: float) -> str:
-        """The word of refusal of whoever is there, an empty one, or what there is instead."""
-        speaks = not self._configuration.use_tls  # with TLS it is for us to begin, in a way that glide alone knows
-        try:
-            async with asyncio.timeout(patience):
-                reader, writer = await asyncio.open_connection(address.host, address.port)
-        except OSError:
-            return _NOBODY
-        try:
-            if speaks:
-                writer.write(b"*1\r\n$4\r\nPING\r\n")
-            async with asyncio.timeout(_PATIENCE_FOR_A_WORD if speaks else _PATIENCE):
-                line = await reader.readline()
-        except TimeoutError:
-            return _SILENCE if speaks else ""
-        except ValueError:  # a long line: somebody speaks, though not our language
-            return ""
-        except OSError:
-            return _HUNG_UP
-        finally:
-            writer.close()
-        if not line:
-            return _HUNG_UP
-        return word_of(line.decode("utf-8", "replace")) if line.startswith(b"-") else ""
 
 
 def _again(error: StoreError) -> StoreError:

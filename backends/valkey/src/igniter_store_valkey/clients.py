@@ -14,8 +14,10 @@ import os
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
+from igniter_store.contract.commands.troubles import FULL, unwelcome
 
-from igniter_store_valkey.errors import UNREACHABLE, Recovering, misconfigured, not_reached, trouble_of
+from igniter_store_valkey.door import is_full
+from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, misconfigured, not_reached, trouble_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,21 +146,21 @@ async def answers_to(client: Client, commands: list[list[Any]], route: Any = Non
     return answers
 
 
-async def connected(configuration: Configuration, patience: float) -> Client:
+async def connected(configuration: Configuration, patience: float, *, was_connected: bool = False) -> Client:
     """A client that has been answered.
 
     Args:
         configuration: for it.
         patience: seconds that this may take.
+        was_connected: whether one was connected to this place before.
 
     Raises:
         StoreError: when the server can't be reached.
     """
-    is_cluster = isinstance(configuration, glide.GlideClusterClientConfiguration)
     try:
         client = await create(configuration)
     except glide.ClosingError as error:
-        raise not_reached(error, is_cluster=is_cluster) from error
+        raise not_reached(error, configuration, was_connected=was_connected) from error
     try:
         async with asyncio.timeout(patience):
             while True:
@@ -171,7 +173,10 @@ async def connected(configuration: Configuration, patience: float) -> Client:
                 await asyncio.sleep(_PAUSE)
     except UNREACHABLE as error:
         await client.close()
-        raise not_reached(error, is_cluster=is_cluster) from error
+        reason = not_reached(error, configuration, was_connected=was_connected)
+        if reason.retryable and not reason.details and await is_full(configuration):  # of which glide hears nothing
+            reason = unwelcome(FULL, NAME) or reason
+        raise reason from error
     except BaseException:
         await client.close()
         raise

@@ -76,7 +76,7 @@ class GlideConnector:
 
     async def _connected(self, patience: float, on_message: Callable[[Any, Any], None] | None) -> Client:
         other = varied(self._configuration, timeout=patience, connect_timeout=self._connect_timeout, on_message=on_message)
-        return await connected(other, self._connect_timeout)
+        return await connected(other, self._connect_timeout, was_connected=True)
 
     def _end(self, closing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(closing)

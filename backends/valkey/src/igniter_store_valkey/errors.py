@@ -5,13 +5,17 @@ Rule: glide renames half of the server's error words. They get their own names b
 
 from __future__ import annotations
 
+import copy
 import re
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import glide
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, unwelcome
+
+if TYPE_CHECKING:
+    from igniter_store_valkey.clients import Configuration
 
 NAME: Final = "valkey"
 
@@ -45,6 +49,36 @@ _SAID: Final = re.compile(r"([A-Z]+): (.*)", re.DOTALL)
 _ANY_WORD: Final = re.compile(r"\b[A-Za-z]{4,}\b")
 _RECOVERING: Final = "Connection in recovery"
 _UNSENT: Final = ("FatalSendError", "connect failed", "AllConnectionsUnavailable", "ConnectionNotFoundForRoute", "Connection refused")
+
+# What glide finds out by itself: whether the same call may succeed later, and what to do.
+_GLIDES_OWN: Final = {
+    "refused to switch database": (
+        False,
+        "The server has no such database. Correct the number at the end of the URL; there are 16 unless it is configured.",
+    ),
+    "refused to set client name": (False, "The server refuses the client's name (client_name): it is printable ASCII without spaces."),
+    "invalid peer certificate": (
+        False,
+        "The server's certificate isn't trusted. Give the authority's in tls_ca_certs, or use the name that stands in it.",
+    ),
+    # While a replica becomes the primary these two may be so for a moment.
+    "Primary conflict": (
+        True,
+        "The URL names more than one primary. For a cluster begin it with valkey+cluster://; otherwise name one primary and its replicas.",
+    ),
+    "No primary node found": (
+        True,
+        "The URL names only replicas. Name their primary as well; for a cluster begin the URL with valkey+cluster://.",
+    ),
+}
+_NO_SERVER: Final = "The server can't be reached. Is it there, is the URL right, and does it want TLS (valkeys://), or none?"
+_NO_CLUSTER: Final = (
+    "The cluster can't be reached, or isn't whole, or the server is none. Is it there, is the URL right, and does it want TLS "
+    "(valkeys+cluster://)? For a single server the URL begins with valkey://."
+)
+_NOTHING_TO_DISCOVER: Final = " With node_discovery=discover_all there has to be a node that the URL doesn't name; glide fails otherwise."
+_SERVER_LOST: Final = "The connection to the server was lost, and it can't be reached now. Is it still there?"
+_CLUSTER_LOST: Final = "The connection to the cluster was lost, and it can't be reached now, or isn't whole. Is it still there?"
 
 
 class Unreached(Lost):
@@ -92,23 +126,29 @@ def server_words(text: str) -> str | None:
     return None if said is None else f"{said[1]} {said[2]}"
 
 
-def not_reached(error: BaseException, *, is_cluster: bool = False) -> StoreError:
-    """The error for what was raised while a client connected."""
+def not_reached(error: BaseException, configuration: Configuration | None = None, *, was_connected: bool = False) -> StoreError:
+    """The error for what was raised while a client connected.
+
+    Args:
+        error: glide's, or one that was found for that before.
+        configuration: of the client.
+        was_connected: whether one was connected to this place before.
+    """
+    if isinstance(error, StoreError):
+        return copy.copy(error)  # each caller raises one of his own
     text = str(error)
     for match in _ANY_WORD.finditer(text):  # glide puts words of its own around the server's
         word = match[0]
         if (known := unwelcome(_KINDS.get(word, word), NAME)) is not None:
             return known
-    if "refused to switch database" in text:
-        message = "The server has no such database. Correct the number at the end of the URL; there are 16 unless it is configured."
-        return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=False)
-    if "invalid peer certificate" in text:
-        message = "The server's certificate isn't trusted. Give the authority's in tls_ca_certs, or use the name that stands in it."
-        return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=False)
-    message = "The server can't be reached. Is it there, is the URL right, and does it want TLS (valkeys://), or none?"
-    if is_cluster:
-        message = (
-            "The cluster can't be reached, or isn't whole, or the server is none. Is it there, is the URL right, and does it want TLS "
-            "(valkeys+cluster://)? For a single server the URL begins with valkey://."
-        )
+    for sign, (retryable, message) in _GLIDES_OWN.items():
+        if sign in text:
+            return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=retryable)
+    is_cluster = isinstance(configuration, glide.GlideClusterClientConfiguration)
+    if was_connected:
+        message = _CLUSTER_LOST if is_cluster else _SERVER_LOST
+    else:
+        message = _NO_CLUSTER if is_cluster else _NO_SERVER
+        if getattr(configuration, "node_discovery_mode", None) is glide.NodeDiscoveryMode.DISCOVER_ALL:
+            message += _NOTHING_TO_DISCOVER
     return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME)

@@ -89,7 +89,7 @@ class GlideCommands(Commands):
                 async with asyncio.timeout(self._connect_timeout):
                     await answer_to(client, ["PING"])
             except UNREACHABLE as error:
-                raise not_reached(error) from error
+                raise not_reached(error, self._configuration) from error
         self._client, self._batches = client, self._batches_to(client)
         self._is_open, self._was_closed = True, False
         self._loop = asyncio.get_running_loop()
@@ -217,7 +217,7 @@ class GlideCommands(Commands):
         elif isinstance(trouble, Unreached):
             if self._can_move:
                 self._move()
-            error = not_reached(cause, is_cluster=isinstance(self._configuration, glide.GlideClusterClientConfiguration))
+            error = not_reached(cause, self._configuration, was_connected=True)
         else:
             if self._can_move and isinstance(trouble, Late):
                 self._move()

@@ -1,7 +1,8 @@
 """From what goes wrong with a command to `StoreError`s: one table of the server's words.
 
 Rule: of what the server says only its first word is read; the rest of the text differs from version to version. But for a count that is
-refused: its word is ERR, as for everything else, and what follows is the same on all servers.
+refused: its word is ERR, as for everything else, and what follows is the same on all servers. So it is for a server with too many clients,
+which gets a word here.
 Rule: whoever connects gives answers, or a `Trouble` in their place; what becomes of that is decided behind it, once.
 """
 
@@ -13,6 +14,11 @@ from typing import Final
 from igniter_store.contract.errors import GROUP_MISSING, NO_NUMBER, OUT_OF_RANGE, ErrorCode, StoreError, closed, store_error
 
 _ONE_NODE: Final = "The server is a node of a cluster. Begin the URL with redis+cluster://, or with valkey+cluster:// on valkey-glide."
+
+FULL: Final = "MAXCLIENTS"
+"""The word for a server that has as many clients as it takes."""
+
+_IS_FULL: Final = "ERR max number of clients"
 
 # The server's word: the code, whether the same call may succeed later, and what to do.
 _WORDS: Final = {
@@ -35,6 +41,11 @@ _WORDS: Final = {
         ErrorCode.STORE_CONNECTION_FAILED,
         False,
         "The server is in protected mode: it wants a password (requirepass, and in the URL) before others may come.",
+    ),
+    FULL: (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        True,
+        "The server has as many clients as it takes (maxclients). Try again, close some, or let it take more.",
     ),
     "NOGROUP": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, GROUP_MISSING),
     "UNBLOCKED": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, "The stream was removed while it was read. Make the group again: ensure()."),
@@ -78,6 +89,8 @@ class Shut(Trouble):
 
 def word_of(text: str) -> str:
     """The server's own word for what it refused ("WRONGTYPE")."""
+    if text.lstrip("-").startswith(_IS_FULL):
+        return FULL
     inside = _IN_SCRIPT.match(text)
     return inside[1] if inside is not None else text.lstrip("-").split(" ", 1)[0]
 
