@@ -210,6 +210,25 @@ def test_iam_is_said_in_the_url() -> None:
     assert credentials.iam_config.service is glide.ServiceType.ELASTICACHE
 
 
+async def test_a_lent_client_that_its_owner_has_closed_is_told_from_a_closed_adapter(server: Server) -> None:
+    client = await glide.GlideClient.create(glide.GlideClientConfiguration([glide.NodeAddress(server.address.host, server.address.port)]))
+    adapter = ValkeyAdapter(client)
+    await adapter.open()
+    await client.close()
+    errors: list[StoreError] = []
+    for call in (lambda: adapter.get("key"), lambda: adapter.set("key", b"1"), adapter.ping, ValkeyAdapter(client).open):
+        with pytest.raises(StoreError) as caught:
+            await call()
+        errors.append(caught.value)
+    await adapter.close()
+    with pytest.raises(StoreError) as closed:
+        await adapter.get("key")
+
+    assert [error.code for error in errors] == [ErrorCode.STORE_CLOSED] * 4
+    assert all("client that was passed in is closed" in error.message for error in errors)
+    assert "The adapter is closed" in closed.value.message
+
+
 @pytest.mark.parametrize("client", ["valkey://localhost", glide.GlideClient, None])
 def test_what_is_no_client_is_refused(client: Any) -> None:
     with pytest.raises(StoreError) as caught:

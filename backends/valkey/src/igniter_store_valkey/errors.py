@@ -92,6 +92,12 @@ class Recovering(Unreached):
     """There was none just now: a cluster's client refuses what comes while it connects again."""
 
 
+def lent_is_closed() -> StoreError:
+    """What is raised when the user's own client is closed, while the adapter isn't."""
+    message = "The client that was passed in is closed, or was made before a fork. It has to stay open as long as the adapter."
+    return store_error(ErrorCode.STORE_CLOSED, message, backend=NAME)
+
+
 def trouble_of(error: BaseException) -> Trouble:
     """What a caller gets for an exception of glide.
 

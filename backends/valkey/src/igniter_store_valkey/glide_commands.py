@@ -24,7 +24,17 @@ from igniter_store_valkey.absence import Absence
 from igniter_store_valkey.batches import Batches
 from igniter_store_valkey.clients import answer_to, connected, note_use, refuse_after_fork, varied
 from igniter_store_valkey.connecting import GlideConnector
-from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, Unreached, closed, elsewhere, not_connected, not_reached
+from igniter_store_valkey.errors import (
+    NAME,
+    UNREACHABLE,
+    Recovering,
+    Unreached,
+    closed,
+    elsewhere,
+    lent_is_closed,
+    not_connected,
+    not_reached,
+)
 from igniter_store_valkey.replies import plain
 
 if TYPE_CHECKING:
@@ -88,6 +98,8 @@ class GlideCommands(Commands):
             try:
                 async with asyncio.timeout(self._connect_timeout):
                     await answer_to(client, ["PING"])
+            except glide.ClosingError as error:
+                raise lent_is_closed() from error
             except UNREACHABLE as error:
                 raise not_reached(error, self._configuration) from error
         self._client, self._batches = client, self._batches_to(client)
@@ -218,6 +230,8 @@ class GlideCommands(Commands):
             if self._can_move:
                 self._move()
             error = not_reached(cause, self._configuration, was_connected=True)
+        elif isinstance(trouble, Shut) and self._is_open and self._lent is not None:
+            error = lent_is_closed()
         else:
             if self._can_move and isinstance(trouble, Late):
                 self._move()
