@@ -229,6 +229,34 @@ async def test_a_lent_client_that_its_owner_has_closed_is_told_from_a_closed_ada
     assert "The adapter is closed" in closed.value.message
 
 
+async def test_a_lent_client_waits_and_is_told_of_as_long_as_its_own_limit_says() -> None:
+    with servers.start("valkey") as server:
+        address = glide.NodeAddress(server.address.host, server.address.port)
+        impatient = await glide.GlideClient.create(glide.GlideClientConfiguration([address]))
+        patient = await glide.GlideClient.create(glide.GlideClientConfiguration([address], request_timeout=20_000))
+        adapters = [ValkeyAdapter(client, timeout=0.5, connect_timeout=0.5) for client in (impatient, patient)]
+        for adapter in adapters:
+            await adapter.open()
+
+        await server.pause()
+        late, written = (asyncio.create_task(adapter.set("key", b"1")) for adapter in adapters)
+        await asyncio.wait([late])
+        await asyncio.sleep(2.0)  # more than the adapter's limits, and what is added to them
+        await server.resume()
+        await asyncio.wait([written])
+        for adapter in adapters:
+            await adapter.close()
+        await impatient.close()
+        await patient.close()
+
+    error = late.exception()
+    assert isinstance(error, StoreError)
+    assert (error.code, error.maybe_applied) == (ErrorCode.STORE_TIMEOUT, True)
+    assert "within 0.25 seconds" in error.message
+    assert "request_timeout" in error.message
+    assert written.result() is True
+
+
 @pytest.mark.parametrize("client", ["valkey://localhost", glide.GlideClient, None])
 def test_what_is_no_client_is_refused(client: Any) -> None:
     with pytest.raises(StoreError) as caught:

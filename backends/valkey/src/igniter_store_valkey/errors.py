@@ -98,6 +98,17 @@ def lent_is_closed() -> StoreError:
     return store_error(ErrorCode.STORE_CLOSED, message, backend=NAME)
 
 
+def lent_is_late(timeout: float, *, writes: bool) -> StoreError:
+    """The error for what the user's own client had no answer to.
+
+    Args:
+        timeout: the client's, in seconds.
+        writes: whether the command changes something.
+    """
+    message = f"The server didn't answer within {timeout:g} seconds. Try again, or give the client a longer request_timeout."
+    return store_error(ErrorCode.STORE_TIMEOUT, message, backend=NAME, maybe_applied=writes)
+
+
 def trouble_of(error: BaseException) -> Trouble:
     """What a caller gets for an exception of glide.
 

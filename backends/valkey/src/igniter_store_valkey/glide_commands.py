@@ -32,6 +32,7 @@ from igniter_store_valkey.errors import (
     closed,
     elsewhere,
     lent_is_closed,
+    lent_is_late,
     not_connected,
     not_reached,
 )
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from igniter_store_valkey.clients import Client, Configuration
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
+_GLIDES_TIMEOUT: Final = 250  # milliseconds, where a configuration has none
 _FIRST_PAUSE: Final = 0.02  # seconds before a client that connects again is asked again, each twice the one before
 _LONGEST_PAUSE: Final = 0.25
 
@@ -54,7 +56,7 @@ class GlideCommands(Commands):
 
     Args:
         configuration: of the client.
-        timeout: seconds that an answer may take.
+        timeout: seconds that an answer may take; to what a lent client sends, its own limit counts.
         connect_timeout: seconds that connecting may take.
         lent: the user's own client; without, one is made.
         is_sharded: whether channels are sharded.
@@ -64,7 +66,8 @@ class GlideCommands(Commands):
         self, configuration: Configuration, timeout: float, connect_timeout: float, *, lent: Client | None = None, is_sharded: bool = False
     ) -> None:
         super().__init__()
-        self.timeout: Final = timeout
+        self.timeout: Final = timeout if lent is None else (lent.config.request_timeout or _GLIDES_TIMEOUT) / 1000
+        self._own_timeout: Final = timeout  # of all that isn't sent by the user's client
         self.changes_values = configuration.compression is not None and configuration.compression.enabled
         self._configuration: Final = configuration
         self._connect_timeout: Final = connect_timeout
@@ -152,7 +155,7 @@ class GlideCommands(Commands):
         if not self._is_open:
             answer = Shut()
         if isinstance(answer, Trouble):
-            raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True) from answer
+            raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True) from answer
         return answer
 
     def together(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
@@ -166,7 +169,7 @@ class GlideCommands(Commands):
         self.require_open()
         trouble = await self._listener.add(subscription)
         if trouble is not None:
-            raise failure(trouble, ErrorCode.STORE_SUBSCRIBE_FAILED, self.timeout, backend=NAME, writes=False) from trouble
+            raise failure(trouble, ErrorCode.STORE_SUBSCRIBE_FAILED, self._own_timeout, backend=NAME, writes=False) from trouble
 
     async def ping(self) -> None:
         await self.ask("PING")
@@ -190,7 +193,7 @@ class GlideCommands(Commands):
         if isinstance(answer, Lost) and not isinstance(answer, Unreached) and not (writes and answer.is_sent):
             answer = await again()
         loop = asyncio.get_running_loop()
-        end, pause = loop.time() + self.timeout, _FIRST_PAUSE
+        end, pause = loop.time() + self._own_timeout, _FIRST_PAUSE
         while isinstance(answer, Recovering) and loop.time() < end:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at once
             pause = min(_LONGEST_PAUSE, 2 * pause)
@@ -232,6 +235,8 @@ class GlideCommands(Commands):
             error = not_reached(cause, self._configuration, was_connected=True)
         elif isinstance(trouble, Shut) and self._is_open and self._lent is not None:
             error = lent_is_closed()
+        elif isinstance(trouble, Late) and self._lent is not None:
+            error = lent_is_late(self.timeout, writes=writes)
         else:
             if self._can_move and isinstance(trouble, Late):
                 self._move()
