@@ -22,7 +22,7 @@ _CONNECT_TIMEOUT: Final = 5.0
 
 
 class ValkeyAdapter(CommandAdapter):
-    """Every capability on Valkey 7.2 or newer, Dragonfly, or Redis 6.2 or newer: one server or a cluster, by valkey-glide.
+    """Every capability on Valkey 8.1 or newer, Redis 7 or newer, or Dragonfly: one server or a cluster, by valkey-glide.
 
     Calls that are made in one turn of the event loop share one batch. Subscriptions have a client of their own, and so has each read that
     waits.
@@ -31,7 +31,7 @@ class ValkeyAdapter(CommandAdapter):
         client: a client of glide, which sends the commands and stays open (LIF-6), while those that wait and those that listen are made
             from its configuration; or a configuration, and all clients are made from it.
         timeout: seconds that an answer may take, beyond the time that a waiting read waits; with a `client`, its own `request_timeout`
-            counts for what it sends.
+            counts for what it sends (250 ms where it has none).
         connect_timeout: seconds that connecting and logging in may take.
         sharded_pubsub: publish and subscribe by SPUBLISH and SSUBSCRIBE, which keep a message at the nodes of its channel's slot instead of
             sending it to all. All who share a channel have to do the same. Patterns are refused then (`STORE_CAPABILITY_UNSUPPORTED`).
