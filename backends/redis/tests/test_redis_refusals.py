@@ -120,7 +120,8 @@ async def test_a_server_with_too_many_clients_says_so(server: ServerProcess) -> 
         error = await refused(server.url)
 
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
-    assert "too many clients" in error.message
+    assert error.details == {"word": "MAXCLIENTS"}
+    assert "maxclients" in error.message
     assert "max number of clients" in str(error.__cause__)
 
 

@@ -41,7 +41,7 @@ def not_reached(error: Exception) -> StoreError:
         return known
     message = "The server can't be reached. Is it there, is the URL right, and does it want TLS (rediss://), or none?"
     if word == "ERR" and not isinstance(error, redis.RedisClusterException):
-        message = "The server refuses the connection: has it too many clients, or no such database? Its own words are in __cause__."
+        message = "The server refuses the connection: has it no such database? Its own words are in __cause__."
     elif isinstance(cause, MasterNotFoundError):
         message = "No sentinel that answers knows a primary of this name. Are they there, and is the service of the URL right?"
     elif isinstance(error, redis.RedisClusterException) and isinstance(cause, redis.ResponseError):
