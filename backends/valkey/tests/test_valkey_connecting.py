@@ -89,8 +89,9 @@ async def test_a_lent_client_waits_and_is_told_of_as_long_as_its_own_limit_says(
     assert written.result() is True
 
 
-async def test_a_host_that_is_not_there_can_not_be_reached() -> None:
-    error = await failure("valkey://127.0.0.1:1")
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "no..name"])
+async def test_a_host_that_is_not_there_can_not_be_reached(host: str) -> None:
+    error = await failure(f"valkey://{host}")
 
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 

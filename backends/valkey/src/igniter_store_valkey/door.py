@@ -46,7 +46,7 @@ async def _knock(address: glide.NodeAddress, patience: float, *, speaks: bool) -
     try:
         async with asyncio.timeout(patience):
             reader, writer = await asyncio.open_connection(address.host, address.port)
-    except OSError:
+    except (OSError, UnicodeError):  # of a name that can't be one
         return NOBODY
     try:
         if speaks:
