@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store_conformance import servers
+from igniter_store_conformance.servers.resp import Refused
 from igniter_store_valkey import ValkeyAdapter
 
 if TYPE_CHECKING:
@@ -246,6 +247,49 @@ async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
 
         assert sum(gets(replica.exchange()) for replica in cluster.replicas) >= 21
         assert [gets(primary.exchange()) for primary in cluster.primaries] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("place", ["server", "cluster"])
+async def test_what_changed_while_the_connection_was_lost_is_not_read_from_the_cache(place: str) -> None:
+    target = servers.find_or_skip("valkey")
+    with contextlib.ExitStack() as starting:
+        if place == "cluster":
+            nodes: Sequence[Server] = starting.enter_context(servers.start_cluster(target)).primaries
+        else:
+            nodes = [starting.enter_context(servers.start(target))]
+        hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in nodes)
+        url = f"{'valkey+cluster' if place == 'cluster' else 'valkey'}://{hosts}"
+        plain = ValkeyAdapter.from_url(url)
+        adapter = ValkeyAdapter.from_url(url, cache_kb=1024, cache_ttl=600)
+        await plain.open()
+        await adapter.open()
+        for turn in range(3):
+            await plain.set("key", b"old %d" % turn)
+            async with asyncio.timeout(20):
+                while await adapter.get("key") != b"old %d" % turn:  # noqa: ASYNC110 - the server tells glide, which tells nobody
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.6)  # so that its connections have been looked at
+            for node in nodes:
+                with node.exchange() as exchange, contextlib.suppress(Refused):
+                    exchange.ask("GET", "key")  # refused where it isn't
+                    exchange.ask("MULTI")  # so that it changes before there is another connection
+                    exchange.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                    exchange.ask("SET", "key", f"new {turn}")
+                    exchange.ask("EXEC")
+            async with asyncio.timeout(20):
+                while await read(adapter, "key") != b"new %d" % turn:  # noqa: ASYNC110 - the same
+                    await asyncio.sleep(0.01)
+        await adapter.close()
+        await plain.close()
+
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+async def read(adapter: ValkeyAdapter, key: str) -> bytes | None:
+    """What is there, or nothing where it can't be read."""
+    with contextlib.suppress(StoreError):
+        return await adapter.get(key)
+    return None
 
 
 def test_glides_spans_are_written_where_the_url_says(server: Server, tmp_path: Path) -> None:

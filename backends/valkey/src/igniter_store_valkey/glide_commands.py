@@ -3,13 +3,17 @@
 Rule: a read is asked a second time when the connection was lost; a write only when it had not left yet.
 Rule: of several servers glide finds out who is the primary when a client connects, and never again. So where they may have changed, another
 client takes the place of the one that there is, which is closed once it has answered.
+Rule: what changed while glide's cache had no connection, nobody tells it. So a client whose connection is another one is replaced as well,
+and its cache with it.
 Rule: glide waits for a lost server as long as a call may take, and calls that a timeout. What it was, `absence` finds out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Never
 
@@ -36,6 +40,7 @@ from igniter_store_valkey.errors import (
     not_connected,
     not_reached,
 )
+from igniter_store_valkey.identity import LOOK, identity_of
 from igniter_store_valkey.replies import plain
 
 if TYPE_CHECKING:
@@ -84,6 +89,9 @@ class GlideCommands(Commands):
             and isinstance(configuration, glide.GlideClientConfiguration)
             and (len(configuration.addresses) > 1 or configuration.node_discovery_mode is glide.NodeDiscoveryMode.DISCOVER_ALL)
         )
+        cache = configuration.client_side_cache
+        self._cache: Final = cache if lent is None else None
+        self._watching: asyncio.Task[None] | None = None
         self._moving: asyncio.Task[None] | None = None
         self._former: set[asyncio.Task[None]] = set()  # that clients which were replaced come to their end
         self._is_open = False
@@ -111,9 +119,13 @@ class GlideCommands(Commands):
         self._unknown.clear()  # it may be another server now
         self._waiters.open()
         self._listener.open()
+        if self._cache is not None and self._cache.server_assisted:
+            self._watching = asyncio.create_task(self._watch_cache())
 
     async def _connected(self) -> Client:
         configuration = varied(self._configuration, timeout=self.timeout, connect_timeout=self._connect_timeout)
+        if self._cache is not None:  # its number names it: with the same one it would be the former one
+            configuration.client_side_cache = replace(self._cache, cache_id=glide.ClientSideCache.create(1, 1).cache_id)
         return await connected(configuration, self._connect_timeout)
 
     def _batches_to(self, client: Client) -> Batches:
@@ -122,7 +134,7 @@ class GlideCommands(Commands):
     async def close(self) -> None:
         """Close all connections but the user's own; callers get `STORE_CLOSED`."""
         self._was_closed, self._is_open = self._was_closed or self._is_open, False
-        ending = [*self._former] if self._moving is None else [self._moving, *self._former]
+        ending = [task for task in (self._watching, self._moving, *self._former) if task is not None]
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
@@ -224,6 +236,19 @@ class GlideCommands(Commands):
             self._former.add(former)
             former.add_done_callback(self._former.discard)
         self._client, self._batches = client, self._batches_to(client)
+
+    async def _watch_cache(self) -> None:
+        client, known = self._client, None
+        while client is not None:
+            with contextlib.suppress(*UNREACHABLE):
+                identity = await identity_of(client, self.timeout, of_all=True)
+                if known is not None and identity != known:
+                    await asyncio.wait([self._move()])
+                known = known or identity
+            if client is not self._client:
+                client, known = self._client, None
+            else:
+                await asyncio.sleep(LOOK)
 
     async def _error(self, trouble: Trouble, code: ErrorCode, *, writes: bool) -> StoreError:
         cause = trouble.__cause__ or trouble

@@ -10,8 +10,6 @@ since each has its node, and they are on their way together.
 Rule: a message may overtake the confirmation of its subscription. It waits for it, since what comes with a confirmation has to come first.
 Rule: glide takes no SUNSUBSCRIBE for the answer to anything, and then every later answer for the one before it; in a transaction of its own
 it does.
-Rule: glide doesn't say that it has lost a connection. Who has a new one has a new CLIENT ID, so that is looked at all the time; it also
-makes glide notice a connection that is dead.
 """
 
 from __future__ import annotations
@@ -26,8 +24,9 @@ from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Refused
 from igniter_store.contract.commands.words import decoded
 
-from igniter_store_valkey.clients import GRACE, answer_to, answers_to
+from igniter_store_valkey.clients import GRACE, answers_to
 from igniter_store_valkey.errors import UNREACHABLE, trouble_of
+from igniter_store_valkey.identity import LOOK, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 _Command: TypeAlias = tuple[bytes, bytes]  # the verb, and a channel or a pattern
 
 _MOST: Final = 128  # commands on their way; what a server says of so many comes in one piece
-_LOOK: Final = 0.25  # seconds between looks at the connection
 _BEGUN_BY: Final = {end: verb for verb, end in ENDS.items()}
 _UNHEARD: Final = ENDS[SHARDED]
 _KINDS: Final = {PLAIN: 0, PATTERN: 1, SHARDED: 2}  # glide's numbers
@@ -122,7 +120,7 @@ class GlideLink:
 
     async def _keep(self) -> None:
         try:
-            known = await self._identity()  # before anything is subscribed
+            known = await identity_of(self._client, self._patience)  # before anything is subscribed
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send_all())
                 group.create_task(self._watch(known))
@@ -189,25 +187,14 @@ class GlideLink:
     async def _watch(self, known: Any) -> None:
         """Raise when something has changed."""
         has_missed = False
-        while await self._identity() == known:
+        while await identity_of(self._client, self._patience) == known:
             # Once may be a confirmation that glide has passed on and not yet noted.
             has_all = await self._has_all()
             if has_missed and not has_all:
                 break
             has_missed = not has_all
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(LOOK)
         raise glide.ConnectionError("another connection")
-
-    async def _identity(self) -> Any:
-        """What is another one after a connection was lost; of a cluster also when nodes come or go."""
-        try:
-            async with asyncio.timeout(self._patience):
-                return await answer_to(self._client, ["CLIENT", "ID"], glide.AllPrimaries() if self._is_cluster else None)
-        except glide.RequestError as error:
-            if not isinstance(trouble_of(error), Refused):
-                raise
-        await answer_to(self._client, ["PING"])  # a Dragonfly that is older than CLIENT ID
-        return None
 
     async def _has_all(self) -> bool:
         """False once a subscription has ended that nobody has ended: with its connection, or its slot. glide knows, and asks nobody."""
