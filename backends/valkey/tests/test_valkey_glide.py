@@ -16,6 +16,7 @@ import pytest
 from igniter_store.contract import Entry, ErrorCode, StoreError
 from igniter_store_conformance import servers
 from igniter_store_valkey import ValkeyAdapter
+from igniter_store_valkey.clients import create
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -275,6 +276,32 @@ def test_a_process_that_is_forked_after_the_first_use_says_so_at_once(server: Se
     assert first == second
     assert first.startswith("STORE_CONFIGURATION_INVALID: The process was forked")
     assert "spawn" in first
+
+
+async def test_an_answer_that_is_handed_over_to_who_does_not_wait_any_more_is_dropped_and_shown_to_nobody(server: Server) -> None:
+    logged: list[Any] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: logged.append(context))
+    client: Any = await create(glide.GlideClientConfiguration([glide.NodeAddress(server.address.host, server.address.port)]))
+    cancelled: asyncio.Future[bytes] = loop.create_future()
+    cancelled.cancel()
+    waiting: asyncio.Future[bytes] = loop.create_future()
+    for future in (cancelled, waiting):  # as glide does from the thread of another loop
+        client._loop.call_soon_threadsafe(future.set_result, b"a value")
+    answer = await waiting
+    await client.close()
+
+    async def created() -> Any:
+        configuration = glide.GlideClientConfiguration([glide.NodeAddress(server.address.host, server.address.port)], lazy_connect=True)
+        other = await create(configuration)
+        await other.close()
+        return other
+
+    of_a_closed_loop = await asyncio.to_thread(asyncio.run, created())
+    of_a_closed_loop._loop.call_soon_threadsafe(waiting.set_result, b"a value")
+
+    assert answer == b"a value"
+    assert logged == []
 
 
 def test_it_works_in_one_event_loop_after_the_other(server: Server) -> None:

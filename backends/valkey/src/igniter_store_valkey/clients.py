@@ -3,12 +3,15 @@
 Rule: a client connects with its first command. What glide's `create` connects itself holds the event loop until it is through.
 Rule: all of glide's clients in a process answer through one pipe, which the loop of the first of them reads. Once that loop is closed,
 only the making of another client finds a new reader; so whoever hears nothing for too long makes one (`mended`).
+Rule: who reads the pipe hands an answer to the loop that waits for it. It may be closed by then, and the answer's future cancelled: then
+the answer is dropped (`_Loop`), where asyncio would log it, value and all, and the reader would drop what it had read of others'.
 Rule: glide's threads don't live on in a forked process. There every client says so, instead of waiting for answers that can't come.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import os
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -75,15 +78,44 @@ async def create(configuration: Configuration) -> Client:
     note_use()
     glide.Logger.init(glide.LogLevel.OFF)  # unless somebody has set it up: what goes wrong is told by errors
     try:
-        if isinstance(configuration, glide.GlideClusterClientConfiguration):
-            return await glide.GlideClusterClient.create(configuration)
-        return await glide.GlideClient.create(configuration)
+        is_cluster = isinstance(configuration, glide.GlideClusterClientConfiguration)
+        kind: Any = glide.GlideClusterClient if is_cluster else glide.GlideClient
+        client: Client = await kind.create(configuration)
     except (ValueError, TypeError):  # it may show a password
         raise misconfigured("glide doesn't take the configuration: a number is out of bounds, or a text is none.") from None
     except (glide.ConfigurationError, glide.ClosingError) as error:
         if isinstance(error, glide.ClosingError) and _REFUSED not in str(error):
             raise
         raise misconfigured("glide doesn't take the configuration; its own words are in __cause__.") from error
+    untyped: Any = client
+    untyped._loop = _Loop(asyncio.get_running_loop())  # noqa: SLF001 - where glide looks for it; nothing public leads there
+    return client
+
+
+class _Loop:
+    """A loop as glide uses it, from the thread of another one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop: Final = loop
+
+    def __eq__(self, other: object) -> bool:  # glide looks whether it is the one that reads the pipe
+        return other is self._loop
+
+    def __hash__(self) -> int:
+        return hash(self._loop)
+
+    def is_closed(self) -> bool:
+        return self._loop.is_closed()
+
+    def call_soon_threadsafe(self, settle: Callable[[Any], None], answer: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # it is closed
+            self._loop.call_soon_threadsafe(_settle, settle, answer)
+
+
+def _settle(settle: Callable[[Any], None], answer: Any) -> None:
+    bound: Any = settle  # a method of the future
+    if not bound.__self__.done():
+        settle(answer)
 
 
 def varied(
