@@ -338,16 +338,17 @@ class ClaimClauses(Suite):
 
     @clause("CLM-6", KeyValue)
     async def test_a_token_that_can_not_be_counted_leaves_no_claim(self, trial: Trial) -> None:
-        """When the counter holds no number, `acquire` raises, and the key is free.
+        """When the counter holds no number, `acquire` raises `STORE_INCREMENT_FAILED`, and the key is free.
 
         If this fails, look for a claim that is taken before its token is counted.
         """
         key, counter = trial.key(), trial.token_key(trial.key())
         await trial.adapter.set(counter, b"no number")
 
-        with pytest.raises(BackendFailed):
+        with pytest.raises(BackendFailed) as caught:
             await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
 
+        assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED
         assert await trial.adapter.exists(key) is False
         assert await trial.adapter.set_nx(key, b"owner") is True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from igniter_store.contract import TOKEN_LIFETIME, Claims
+from igniter_store.contract import TOKEN_LIFETIME, Claims, ErrorCode
 
 from igniter_store_conformance.redis_py.keyvalue import milliseconds
 
@@ -28,5 +28,6 @@ class RedisPyClaims(Claims):
         return bool(await self._calls.run("compare_expire", [key], owner, milliseconds(ttl)))
 
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
-        token = await self._calls.run("acquire", [key, token_key], owner, milliseconds(ttl), milliseconds(TOKEN_LIFETIME))
+        words = (owner, milliseconds(ttl), milliseconds(TOKEN_LIFETIME))
+        token = await self._calls.run("acquire", [key, token_key], *words, code=ErrorCode.STORE_INCREMENT_FAILED)
         return None if token is None else int(token)

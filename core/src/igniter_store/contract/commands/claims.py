@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from igniter_store.contract.claims import TOKEN_LIFETIME, Claims
 from igniter_store.contract.commands.commands import UNKNOWN
 from igniter_store.contract.commands.keyvalue import milliseconds
+from igniter_store.contract.errors import ErrorCode
 
 if TYPE_CHECKING:
     from igniter_store.contract.commands.commands import Commands
@@ -44,5 +45,6 @@ class CommandClaims(Claims):
         return bool(renewed)
 
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
-        token = await self._commands.run("acquire", [key, token_key], owner, milliseconds(ttl), milliseconds(TOKEN_LIFETIME))
+        words = (owner, milliseconds(ttl), milliseconds(TOKEN_LIFETIME))
+        token = await self._commands.run("acquire", [key, token_key], *words, code=ErrorCode.STORE_INCREMENT_FAILED)
         return None if token is None else int(token)
