@@ -147,7 +147,7 @@ def test_what_is_stale_is_no_failure_of_its_clause_in_any_form() -> None:
 def test_a_verdict_on_many_clauses_names_a_dozen() -> None:
     broken = [result(State.FAILED, clause) for clause in CLAUSES]
 
-    assert verdict(run(*broken)).sentence.endswith(f"KV-2 and {len(CLAUSES) - 12} more")
+    assert verdict(run(*broken)).sentence.endswith(f"{list(CLAUSES)[11]} and {len(CLAUSES) - 12} more")
     assert list(verdict(run(*broken)).clauses) == list(CLAUSES)
 
 
