@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from igniter_store.contract import Entry
 from igniter_store_conformance.histories import Event, explain, key_step, overlapping_leases, shortest_wrong, told
+from igniter_store_conformance.model.clauses import by_keys, explained
+from igniter_store_conformance.model.reference import Reference
 
 
 def event(call: str, *arguments: Any, answer: Any, at: tuple[float, float], caller: str = "somebody") -> Event:
@@ -53,6 +56,16 @@ def test_leases_that_were_certainly_held_at_once_are_found() -> None:
     assert overlapping_leases([first, released, inside]) == [(first, inside)]
     assert overlapping_leases([first, released, after]) == []
     assert overlapping_leases([first, event("acquire", b"b", answer=None, at=(2, 3))]) == []
+
+
+def test_what_a_cluster_wrote_of_a_batch_may_be_read_before_the_rest_of_it_and_not_after() -> None:
+    writing = (([Entry("a", b"0"), Entry("a", b"1"), Entry("b", b"2")],), ())
+    half = event("mget", (["a", "b"],), (), answer=[b"1", None], at=(1, 4))
+    late = event("mget", (["a", "b"],), (), answer=[b"1", None], at=(6, 7))
+    written = event("mset", *writing, answer=None, at=(0, 5))
+
+    assert shortest_wrong(by_keys([half, written]), Reference(), explained) == []
+    assert shortest_wrong(by_keys([written, late]), Reference(), explained) != []
 
 
 def test_a_history_is_told_line_by_line() -> None:
