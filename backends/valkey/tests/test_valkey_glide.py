@@ -464,7 +464,7 @@ async def test_a_read_that_waits_has_the_time_of_an_answer_beyond_its_wait() -> 
         waiting = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=0.5))
         await asyncio.sleep(0.2)
         await server.pause()
-        await asyncio.sleep(2.0)
+        await asyncio.sleep(2.0)  # more than the wait, and what glide would give a lone command beyond it
         await server.resume()
         answer = await waiting
         await adapter.close()

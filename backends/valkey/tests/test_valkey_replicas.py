@@ -118,3 +118,38 @@ async def test_after_a_failover_the_new_primary_is_asked(how: str) -> None:
     assert value == stored == b"after"
     assert codes <= {ErrorCode.STORE_TIMEOUT, ErrorCode.STORE_CONNECTION_FAILED}
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+async def test_whoever_closes_while_a_client_takes_the_place_of_another_leaves_none_of_them() -> None:
+    name = "moving"
+    async with replicated(1) as (primary, [replica]):
+        now, then = primary, replica
+
+        def are_there() -> bool:
+            for server in (primary, replica):
+                with server.exchange() as exchange:
+                    if f"name={name}" in str(exchange.ask("CLIENT", "LIST")):
+                        return True
+            return False
+
+        for turn in range(12):
+            adapter = ValkeyAdapter.from_url(url_of(primary, replica), client_name=name, timeout=1.0)
+            await adapter.open()
+            with then.exchange() as exchange:
+                exchange.ask("REPLICAOF", "NO", "ONE")
+            with now.exchange() as exchange:
+                exchange.ask("REPLICAOF", then.address.host, str(then.address.port))
+            now, then = then, now
+            asking = asyncio.create_task(adapter.set("key", b"value"))
+            await asyncio.sleep(0.004 * turn)  # before the other client is there, and after
+            closing = asyncio.create_task(adapter.close())
+            for _ in range(turn % 4):
+                await asyncio.sleep(0)
+            closing.cancel()
+            await asyncio.gather(asking, closing, return_exceptions=True)
+            await adapter.close()
+
+        async with asyncio.timeout(10):
+            while are_there():  # noqa: ASYNC110 - the servers tell nobody
+                await asyncio.sleep(0.02)
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []

@@ -137,8 +137,8 @@ class Batches:
         await asyncio.gather(*self._sending, return_exceptions=True)
 
     async def answered(self) -> None:
-        """Wait until nothing is on its way any more."""
-        while self._gathered or self._apart or self._under_way:  # noqa: ASYNC110 - who asks alone tells nobody of the answer
+        """Wait until nothing is on its way any more, or nothing is asked any more."""
+        while self._is_open and (self._gathered or self._apart or self._under_way):  # noqa: ASYNC110 - who asks alone tells nobody of the answer
             await asyncio.sleep(_PAUSE)
 
     def _flush(self) -> None:

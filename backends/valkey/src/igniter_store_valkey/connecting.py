@@ -47,7 +47,7 @@ class GlideConnector:
 
     async def connect(self, patience: float) -> GlideConnection:
         """A client for one who waits."""
-        return GlideConnection(await self._connected(patience, None), patience, self._end)
+        return GlideConnection(await self._connected(patience, None), patience, self.end)
 
     async def link(self, handle: Callable[[Any], None]) -> GlideLink:
         """A client for messages."""
@@ -66,7 +66,7 @@ class GlideConnector:
                 link.hear(message)
 
         client = await self._connected(self._timeout, on_message)
-        link = GlideLink(client, handle, self._end, patience=self._timeout, is_sharded=self._is_sharded)
+        link = GlideLink(client, handle, self.end, patience=self._timeout, is_sharded=self._is_sharded)
         return link
 
     async def ended(self) -> None:
@@ -78,7 +78,8 @@ class GlideConnector:
         other = varied(self._configuration, timeout=patience, connect_timeout=self._connect_timeout, on_message=on_message)
         return await connected(other, self._connect_timeout, was_connected=True)
 
-    def _end(self, closing: Coroutine[Any, Any, None]) -> None:
+    def end(self, closing: Coroutine[Any, Any, None]) -> None:
+        """See that this is done, whoever is cancelled; `ended` waits for it."""
         task = asyncio.get_running_loop().create_task(closing)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)

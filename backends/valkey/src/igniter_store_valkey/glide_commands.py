@@ -93,7 +93,7 @@ class GlideCommands(Commands):
         self._cache: Final = cache if lent is None else None
         self._watching: asyncio.Task[None] | None = None
         self._moving: asyncio.Task[None] | None = None
-        self._former: set[asyncio.Task[None]] = set()  # that clients which were replaced come to their end
+        self._former: set[Batches] = set()  # of clients that were replaced, and still have to answer
         self._is_open = False
         self._was_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -134,10 +134,12 @@ class GlideCommands(Commands):
     async def close(self) -> None:
         """Close all connections but the user's own; callers get `STORE_CLOSED`."""
         self._was_closed, self._is_open = self._was_closed or self._is_open, False
-        ending = [task for task in (self._watching, self._moving, *self._former) if task is not None]
+        ending = [task for task in (self._watching, self._moving) if task is not None]
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
+        for batches in [*self._former]:
+            await batches.close()
         await self._listener.close()
         await self._waiters.close()
         if self._batches is not None:
@@ -232,10 +234,15 @@ class GlideCommands(Commands):
         except StoreError:
             return  # who asks next is told, or moves
         if self._client is not None and self._batches is not None:
-            former = asyncio.create_task(_retired(self._client, self._batches))
-            self._former.add(former)
-            former.add_done_callback(self._former.discard)
+            self._former.add(self._batches)
+            self._connector.end(self._retired(self._client, self._batches))
         self._client, self._batches = client, self._batches_to(client)
+
+    async def _retired(self, client: Client, batches: Batches) -> None:
+        await batches.answered()
+        await batches.close()
+        self._former.discard(batches)
+        await client.close()
 
     async def _watch_cache(self) -> None:
         client, known = self._client, None
@@ -276,14 +283,6 @@ class GlideCommands(Commands):
         if (absent := self._absence.known) is not None:
             return _told(absent)
         return self._batches.ask(words, writes=writes)
-
-
-async def _retired(client: Client, batches: Batches) -> None:
-    try:
-        await batches.answered()
-    finally:
-        await batches.close()
-        await client.close()
 
 
 async def _told(error: StoreError) -> Never:
