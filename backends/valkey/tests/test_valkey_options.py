@@ -18,7 +18,7 @@ from igniter_store_conformance.servers.resp import Refused
 from igniter_store_valkey import ValkeyAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -127,9 +127,9 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-@contextlib.asynccontextmanager
-async def sharded(place: str) -> AsyncGenerator[tuple[ValkeyAdapter, Sequence[Server]]]:
-    """The backend with sharded channels, and the servers that may have them."""
+@contextlib.contextmanager
+def started(place: str) -> Generator[tuple[Sequence[Server], str]]:
+    """A server, or the primaries of a cluster, and their URL."""
     target = servers.find_or_skip("valkey")
     with contextlib.ExitStack() as starting:
         if place == "cluster":
@@ -137,7 +137,14 @@ async def sharded(place: str) -> AsyncGenerator[tuple[ValkeyAdapter, Sequence[Se
         else:
             nodes = [starting.enter_context(servers.start(target))]
         hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in nodes)
-        adapter = ValkeyAdapter.from_url(f"{'valkey+cluster' if place == 'cluster' else 'valkey'}://{hosts}", sharded_pubsub=True)
+        yield nodes, f"{'valkey+cluster' if place == 'cluster' else 'valkey'}://{hosts}"
+
+
+@contextlib.asynccontextmanager
+async def sharded(place: str) -> AsyncGenerator[tuple[ValkeyAdapter, Sequence[Server]]]:
+    """The backend with sharded channels, and the servers that may have them."""
+    with started(place) as (nodes, url):
+        adapter = ValkeyAdapter.from_url(url, sharded_pubsub=True)
         await adapter.open()
         try:
             yield adapter, nodes
@@ -251,14 +258,7 @@ async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
 
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_what_changed_while_the_connection_was_lost_is_not_read_from_the_cache(place: str) -> None:
-    target = servers.find_or_skip("valkey")
-    with contextlib.ExitStack() as starting:
-        if place == "cluster":
-            nodes: Sequence[Server] = starting.enter_context(servers.start_cluster(target)).primaries
-        else:
-            nodes = [starting.enter_context(servers.start(target))]
-        hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in nodes)
-        url = f"{'valkey+cluster' if place == 'cluster' else 'valkey'}://{hosts}"
+    with started(place) as (nodes, url):
         plain = ValkeyAdapter.from_url(url)
         adapter = ValkeyAdapter.from_url(url, cache_kb=1024, cache_ttl=600)
         await plain.open()
