@@ -86,6 +86,34 @@ async def test_a_host_that_is_not_there_can_not_be_reached() -> None:
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 
 
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://localhost:1", " at localhost:1."),
+        ("redis://[::1]:1", " at [::1]:1."),
+        ("unix:///no/such/socket", " at /no/such/socket."),
+        ("redis+cluster://127.0.0.1:1,127.0.0.1:2", " at 127.0.0.1:1, 127.0.0.1:2, "),
+        ("redis://nobody.invalid", "No host of this name is known (nobody.invalid:6379)"),
+        ("redis+cluster://nobody.invalid", "No host of this name is known (nobody.invalid:6379)"),
+    ],
+)
+async def test_who_can_not_be_reached_is_told_where_that_was(url: str, place: str) -> None:
+    error = await failure(url)
+
+    assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
+    assert place in error.message
+
+
+@pytest.mark.parametrize("scheme", ["rediss", "rediss+cluster", "rediss+sentinel"])
+@pytest.mark.parametrize("option", [f"ssl_ca_certs={__file__}", "ssl_ca_certs=/no/such/file", "ssl_certfile=/no/such/file"])
+def test_files_of_tls_that_can_not_be_used_are_told_before_anything_is_connected(scheme: str, option: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        RedisAdapter.from_url(f"{scheme}://localhost/{'service' if 'sentinel' in scheme else ''}?{option}")
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert option.partition("=")[0] in caught.value.message
+
+
 async def test_a_database_that_there_is_not_can_not_be_reached(server: Server) -> None:
     error = await failure(f"redis://{address(server).partition('/')[0]}/4711")
 
@@ -193,6 +221,7 @@ async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: S
         finally:
             await adapter.close()
 
-        stranger = RedisAdapter.from_url(f"rediss://{port.address}/0")
-        with pytest.raises(StoreError):
-            await stranger.open()
+        for url in (f"rediss://{port.address}/0", f"rediss+cluster://{port.address}"):
+            error = await failure(url)
+            assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, False)
+            assert "ssl_ca_certs" in error.message

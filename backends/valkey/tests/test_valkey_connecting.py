@@ -122,6 +122,23 @@ async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
     assert "TLS" in error.message
 
 
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("valkey://localhost:1", " at localhost:1."),
+        ("valkey://[::1]:1", " at [::1]:1."),
+        ("valkey+cluster://127.0.0.1:1,localhost:2", " at 127.0.0.1:1, localhost:2, "),
+        ("valkey://nobody.invalid", "No host of this name is known (nobody.invalid:6379)"),
+        ("valkey+cluster://nobody.invalid", "No host of this name is known (nobody.invalid:6379)"),
+    ],
+)
+async def test_who_can_not_be_reached_is_told_where_that_was(url: str, place: str) -> None:
+    error = await failure(url)
+
+    assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
+    assert place in error.message
+
+
 async def test_a_name_that_the_server_refuses_says_so(server: Server) -> None:
     address = glide.NodeAddress(server.address.host, server.address.port)
     adapter = ValkeyAdapter(glide.GlideClientConfiguration([address], client_name="two words"))
@@ -176,7 +193,8 @@ async def test_who_was_connected_is_not_asked_about_the_url() -> None:
 
     for error in (asking.value, waiting.value):
         assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
-        assert error.message == "The connection to the server was lost, and it can't be reached now. Is it still there?"
+        place = f"{server.address.host}:{server.address.port}"
+        assert error.message == f"The connection to the server was lost, and it can't be reached now at {place}. Is it still there?"
 
 
 async def test_who_is_to_discover_all_where_there_is_no_more_is_told_of_the_option(server: Server) -> None:

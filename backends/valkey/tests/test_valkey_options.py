@@ -9,10 +9,10 @@ import secrets
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from igniter_store.contract import ErrorCode, StoreError
+from igniter_store.contract import Entry, ErrorCode, StoreError
 from igniter_store_conformance import servers
 from igniter_store_conformance.servers.resp import Refused
 from igniter_store_valkey import ValkeyAdapter
@@ -118,6 +118,39 @@ async def test_counters_count_when_values_are_compressed_and_their_neighbours_ar
     finally:
         await adapter.delete([counter, value])
         await adapter.close()
+
+
+@pytest.mark.parametrize("place", ["server", "cluster"])
+async def test_a_value_that_can_not_be_decompressed_leaves_its_neighbours_their_answers(place: str) -> None:
+    with started(place) as (_, url):
+        plain = ValkeyAdapter.from_url(url)
+        adapter = ValkeyAdapter.from_url(url, compression="zstd")
+        await plain.open()
+        await adapter.open()
+        await adapter.mset([Entry("{here}value", LONG), Entry("{here}text", LONG)])
+        stored = await plain.get("{here}value")
+        assert stored is not None
+        broken = stored[:10] + b"broken" * 4
+        await plain.set("{here}broken", broken)
+
+        read: Any = await asyncio.gather(
+            adapter.get("{here}broken"),
+            adapter.get("{here}value"),
+            adapter.mget(["{here}text", "{here}value"]),
+            adapter.exists("{here}value"),
+        )
+        told = await asyncio.gather(adapter.get("{here}broken"), adapter.set("{here}written", LONG), return_exceptions=True)
+        written = await adapter.get("{here}written")
+        await adapter.close()
+        await plain.close()
+
+    assert [*read] == [broken, LONG, [LONG, LONG], True]
+    value, error = told
+    assert value == broken
+    assert isinstance(error, StoreError)
+    assert (error.code, error.maybe_applied, error.retryable) == (ErrorCode.STORE_OPERATION_FAILED, True, False)
+    assert "decompressed" in error.message
+    assert written == LONG
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PASSWORD = "hush-hush"  # noqa: S105 - of nobody
+PEM = b"-----BEGIN CERTIFICATE-----\n"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
         ("valkey://localhost/99999999999999", "The database of a URL is a whole number from 0 to 2147483647"),
         ("valkey://localhost?client_name=a%20b", "without spaces"),
         ("valkey://localhost?tls_insecure=true", "valkeys://"),
-        (f"valkeys://localhost?tls_cert={__file__}", "tls_key"),
+        (f"valkeys://localhost?tls_ca_certs={os.__file__}", "in PEM form"),
         ("valkey://localhost?tls_insecure=maybe", "true or false"),
         ("valkey://localhost?compression=zstd&compression_from=1", "compression_from is a whole number from 6"),
     ],
@@ -113,9 +114,20 @@ def test_options_that_can_not_be_taken_are_refused_with_the_cure(url: str, cure:
     assert cure in caught.value.message
 
 
+def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
+    certificate = tmp_path / "certificate.pem"
+    certificate.write_bytes(PEM)
+
+    with pytest.raises(StoreError) as caught:
+        ValkeyAdapter.from_url(f"valkeys://localhost?tls_cert={certificate}")
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert "tls_key" in caught.value.message
+
+
 def test_a_url_says_all_that_glide_has_to_know(tmp_path: Path) -> None:
     certificates = tmp_path / "ca.pem"
-    certificates.write_bytes(b"certificates")
+    certificates.write_bytes(PEM)
 
     configuration, own = configuration_of(
         "valkeys://me%40here:p%2Fw@one:7000,[::1]/3?read_from=az_affinity&client_az=eu-1a&client_name=api&cache_kb=64&cache_ttl=5"
@@ -137,7 +149,7 @@ def test_a_url_says_all_that_glide_has_to_know(tmp_path: Path) -> None:
     assert configuration.compression.backend is glide.CompressionBackend.LZ4
     assert configuration.advanced_config is not None
     assert configuration.advanced_config.tls_config is not None
-    assert configuration.advanced_config.tls_config.root_pem_cacerts == b"certificates"
+    assert configuration.advanced_config.tls_config.root_pem_cacerts == PEM
 
 
 def test_a_cache_of_less_than_a_millisecond_is_not_one_for_ever() -> None:

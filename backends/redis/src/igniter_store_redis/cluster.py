@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import START, ErrorCode, StoreError, store_error
 from igniter_store.contract.commands.commands import Commands
+from igniter_store.contract.commands.connections import address
 from igniter_store.contract.commands.listener import SHARDED
 from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.slots import slot_of
@@ -246,14 +247,13 @@ class Cluster(Commands):
         refreshing = self._refreshing
         if refreshing is None:
             raise closed()
+        await asyncio.wait([refreshing])  # who is cancelled here is our caller; others wait on
+        if refreshing.cancelled():  # by `close`
+            raise closed()
         try:
-            await asyncio.shield(refreshing)
-        except asyncio.CancelledError:
-            if refreshing.cancelled():  # by `close`, not by our caller
-                raise closed() from None
-            raise
+            refreshing.result()
         except UNREACHABLE as error:
-            raise not_reached(error) from error
+            raise not_reached(error, ", ".join(address(host, port) for host, port in self._seeds)) from error
 
     def _refresh_soon(self) -> None:
         if self._refreshing is None and self._is_open:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store.contract.commands.connections import address
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError, ResponseError
 
@@ -38,10 +39,11 @@ class Connector:
         self.unreachable: Final = UNREACHABLE
         self._make: Final = make
         self._timeout: Final = timeout
+        self._where = ""  # it was tried last: Sentinel says it anew each time
 
     def not_reached(self, error: Exception) -> StoreError:
         """The error for what redis-py raised while it connected."""
-        return not_reached(error)
+        return not_reached(error, self._where)
 
     async def connect(self, patience: float) -> Multiplexer:
         """A connection for one who waits; see `multiplexed`."""
@@ -79,6 +81,7 @@ class Connector:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()
         except BaseException as error:
+            self._where = getattr(connection, "path", None) or address(connection.host, connection.port)
             await asyncio.shield(connection.disconnect(nowait=True))
             if is_there and isinstance(error, NotConnected) and (words := await self._unasked()):
                 raise ResponseError(words) from error

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from functools import partial
 from typing import Final
 
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
-from igniter_store.contract.commands.troubles import unwelcome, word_of
+from igniter_store.contract.commands.troubles import UNKNOWN_HOST, unwelcome, word_of
 from redis import exceptions as redis
 from redis.asyncio.sentinel import MasterNotFoundError
 
@@ -31,16 +33,26 @@ _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 
-def not_reached(error: Exception) -> StoreError:
-    """The error for what redis-py raised while it connected."""
+def not_reached(error: Exception, where: str) -> StoreError:
+    """The error for what redis-py raised while it connected.
+
+    Args:
+        error: redis-py's.
+        where: the address, or the addresses.
+    """
     cause = _cause(error)
     word = next((word for kind, word in _CLASSES if isinstance(cause, kind)), "")
     if not word and isinstance(cause, redis.ResponseError):
         word = word_of(str(cause))
     if (known := unwelcome(word, NAME)) is not None:
         return known
-    message = "The server can't be reached. Is it there, is the URL right, and does it want TLS (rediss://), or none?"
-    if word == "ERR" and not isinstance(error, redis.RedisClusterException):
+    if _is_behind(ssl.SSLCertVerificationError, cause):
+        message = f"The certificate of {where} isn't trusted. Give the authority's in ssl_ca_certs, or use the name that stands in it."
+        return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=False)
+    message = f"The server can't be reached at {where}. Is it there, is the URL right, and does it want TLS (rediss://), or none?"
+    if _is_behind(socket.gaierror, cause):
+        message = UNKNOWN_HOST.format(where=where)
+    elif word == "ERR" and not isinstance(error, redis.RedisClusterException):
         message = "The server refuses the connection: has it no such database? Its own words are in __cause__."
     elif isinstance(cause, MasterNotFoundError):
         message = "No sentinel that answers knows a primary of this name. Are they there, and is the service of the URL right?"
@@ -49,7 +61,8 @@ def not_reached(error: Exception) -> StoreError:
         return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=False)
     elif isinstance(error, redis.RedisClusterException):
         message = (
-            "The cluster can't be reached, or isn't whole. Are its nodes there, is the URL right, and do they want TLS (rediss+cluster://)?"
+            f"The cluster can't be reached at {where}, or isn't whole. Are its nodes there, is the URL right, and do they want TLS "
+            "(rediss+cluster://)?"
         )
     return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME)
 
@@ -58,3 +71,7 @@ def _cause(error: BaseException) -> BaseException:
     """What is behind redis-py's own words about a cluster."""
     behind = error.__cause__ or error.__context__
     return _cause(behind) if isinstance(error, redis.RedisClusterException) and behind is not None else error
+
+
+def _is_behind(kind: type[BaseException], error: BaseException | None) -> bool:
+    return error is not None and (isinstance(error, kind) or _is_behind(kind, error.__cause__ or error.__context__))

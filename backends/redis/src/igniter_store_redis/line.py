@@ -10,7 +10,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Final
 
-from igniter_store_redis.errors import UNREACHABLE, closed, not_reached
+from igniter_store_redis.errors import UNREACHABLE, closed
 
 if TYPE_CHECKING:
     from igniter_store_redis.connecting import Connector
@@ -80,7 +80,7 @@ class Line:
         try:
             return attempt.result()
         except UNREACHABLE as error:
-            raise not_reached(error) from error
+            raise self._connector.not_reached(error) from error
 
     async def _connect(self) -> Multiplexer:
         try:

@@ -26,6 +26,10 @@ _LOOKS_LIKE: Final = (
     "redis-py knows; rediss:// for TLS, unix:///path?db=0 for a socket, redis+sentinel://host:26379,host:26379/service/0, "
     "redis+cluster://host:6379,host:6379. In a password / ? and # are written %2F, %3F and %23."
 )
+_NO_TLS: Final = (
+    "What the URL says for TLS can't be used ({kind}). ssl_ca_certs, ssl_certfile and ssl_keyfile are paths of files in PEM form; the last "
+    "two belong together."
+)
 _HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
 _PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
@@ -43,6 +47,8 @@ def client_of(url: str, connect_timeout: float) -> Redis | RedisCluster:
         if kind == "sentinel":
             return _behind_sentinel(security, rest, connect_timeout)
         return _cluster(security, rest, connect_timeout) if kind == "cluster" else _alone(url)
+    except OSError as error:
+        raise misconfigured(_NO_TLS.format(kind=type(error).__name__)) from error
     except (ValueError, TypeError, RedisError):  # the message may show a password
         raise misconfigured(_LOOKS_LIKE) from None
 
@@ -55,7 +61,7 @@ def _alone(url: str) -> Redis:
         raise ValueError
     untyped: Any = ConnectionPool
     pool = untyped.from_url(url, **_quiet())
-    pool.make_connection()  # it says what the query has that it doesn't know
+    _check(pool.make_connection())
     return Redis(connection_pool=pool)
 
 
@@ -74,7 +80,7 @@ def _behind_sentinel(security: str, rest: str, connect_timeout: float) -> Redis:
     untyped: Any = Sentinel
     asked = untyped(hosts, sentinel_kwargs={**_quiet(), **limits, "ssl": is_secure, **sentinels})
     client: Any = asked.master_for(unquote(service), **_quiet(), ssl=is_secure, **options)
-    client.connection_pool.make_connection()
+    _check(client.connection_pool.make_connection())
     return cast("Redis", client)
 
 
@@ -89,7 +95,16 @@ def _cluster(security: str, rest: str, connect_timeout: float) -> RedisCluster:
     untyped: Any = RedisCluster
     nodes = [ClusterNode(host, port) for host, port in hosts]
     client: RedisCluster = untyped(startup_nodes=nodes, ssl=is_secure, protocol=2, **options)
+    for node in client.nodes_manager.startup_nodes.values():
+        _check(node.connection_class(**node.connection_kwargs))
     return client
+
+
+def _check(connection: Any) -> None:
+    """Let redis-py say now what it would say when it connects: that it can't use the files of TLS."""
+    if isinstance(connection, SSLConnection):
+        context: Any = connection.ssl_context
+        context.get()
 
 
 def _taken_apart(security: str, rest: str, port: int) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:

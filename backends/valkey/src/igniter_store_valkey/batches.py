@@ -88,6 +88,10 @@ class Batches:
             self._loop.call_soon(self._flush)
         return future
 
+    def ask_alone(self, words: tuple[Any, ...]) -> Awaitable[Any]:
+        """As `ask`, in no batch: there glide gives up all answers for one that it can't decompress."""
+        return self._ask_alone([spelt(word) for word in words])
+
     async def _ask_alone(self, words: list[Any]) -> Any:
         self._is_one_alone = True
         try:

@@ -43,7 +43,7 @@ class GlideConnector:
 
     def not_reached(self, error: Exception) -> StoreError:
         """The error for what was raised while a client connected."""
-        return not_reached(error)
+        return not_reached(error, self._configuration, was_connected=True)
 
     async def connect(self, patience: float) -> GlideConnection:
         """A client for one who waits."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import glide
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
-from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, unwelcome
+from igniter_store.contract.commands.connections import address
+from igniter_store.contract.commands.troubles import UNKNOWN_HOST, Late, Lost, Refused, Shut, Trouble, unwelcome
 
 if TYPE_CHECKING:
     from igniter_store_valkey.clients import Configuration
@@ -48,15 +49,17 @@ _SIGNALLED: Final = re.compile(r"An error was signalled by the server: - (\w+): 
 _SAID: Final = re.compile(r"([A-Z]+): (.*)", re.DOTALL)
 _ANY_WORD: Final = re.compile(r"\b[A-Za-z]{4,}\b")
 _RECOVERING: Final = "Connection in recovery"
+_GARBLED: Final = "Decompression"
 _UNSENT: Final = ("FatalSendError", "connect failed", "AllConnectionsUnavailable", "ConnectionNotFoundForRoute", "Connection refused")
 
-# What glide finds out by itself: whether the same call may succeed later, and what to do.
+# What glide finds out by itself: whether the same call may succeed later, and what to do. The braces get the addresses.
 _GLIDES_OWN: Final = {
     "refused to switch database": (
         False,
         "The server has no such database. Correct the number at the end of the URL; there are 16 unless it is configured.",
     ),
     "refused to set client name": (False, "The server refuses the client's name (client_name): it is printable ASCII without spaces."),
+    "failed to lookup address": (True, UNKNOWN_HOST),
     "invalid peer certificate": (
         False,
         "The server's certificate isn't trusted. Give the authority's in tls_ca_certs, or use the name that stands in it.",
@@ -71,14 +74,14 @@ _GLIDES_OWN: Final = {
         "The URL names only replicas. Name their primary as well; for a cluster begin the URL with valkey+cluster://.",
     ),
 }
-_NO_SERVER: Final = "The server can't be reached. Is it there, is the URL right, and does it want TLS (valkeys://), or none?"
+_NO_SERVER: Final = "The server can't be reached at {where}. Is it there, is the URL right, and does it want TLS (valkeys://), or none?"
 _NO_CLUSTER: Final = (
-    "The cluster can't be reached, or isn't whole, or the server is none. Is it there, is the URL right, and does it want TLS "
-    "(valkeys+cluster://)? For a single server the URL begins with valkey://."
+    "The cluster can't be reached at {where}, or isn't whole, or the server is none. Is it there, is the URL right, and does it want "
+    "TLS (valkeys+cluster://)? For a single server the URL begins with valkey://."
 )
 _NOTHING_TO_DISCOVER: Final = " With node_discovery=discover_all there has to be a node that the URL doesn't name; glide fails otherwise."
-_SERVER_LOST: Final = "The connection to the server was lost, and it can't be reached now. Is it still there?"
-_CLUSTER_LOST: Final = "The connection to the cluster was lost, and it can't be reached now, or isn't whole. Is it still there?"
+_SERVER_LOST: Final = "The connection to the server was lost, and it can't be reached now at {where}. Is it still there?"
+_CLUSTER_LOST: Final = "The connection to the cluster was lost, and it can't be reached now at {where}, or isn't whole. Is it still there?"
 
 
 class Unreached(Lost):
@@ -90,6 +93,22 @@ class Unreached(Lost):
 
 class Recovering(Unreached):
     """There was none just now: a cluster's client refuses what comes while it connects again."""
+
+
+class Garbled(Lost):
+    """One answer of the batch can't be decompressed, and glide gave up all of them; the server has done what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(is_sent=True)
+
+
+def neighbour_is_garbled() -> StoreError:
+    """What is raised to who wrote in the same batch."""
+    message = (
+        "A value that was read at the same time can't be decompressed, so glide has given up all answers. The server has most likely done "
+        "what was asked. Delete that value: reading it raises an error, or gives what nobody has written."
+    )
+    return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME, maybe_applied=True)
 
 
 def lent_is_closed() -> StoreError:
@@ -124,6 +143,8 @@ def trouble_of(error: BaseException) -> Trouble:
             trouble = Shut()
         case glide.RequestError() if (words := server_words(text)) is not None:
             trouble = Refused(words)
+        case glide.RequestError() if text.startswith(_GARBLED):
+            trouble = Garbled()
         case glide.RequestError() if _RECOVERING in text:
             trouble = Recovering()
         case glide.RequestError():
@@ -143,7 +164,7 @@ def server_words(text: str) -> str | None:
     return None if said is None else f"{said[1]} {said[2]}"
 
 
-def not_reached(error: BaseException, configuration: Configuration | None = None, *, was_connected: bool = False) -> StoreError:
+def not_reached(error: BaseException, configuration: Configuration, *, was_connected: bool = False) -> StoreError:
     """The error for what was raised while a client connected.
 
     Args:
@@ -158,9 +179,10 @@ def not_reached(error: BaseException, configuration: Configuration | None = None
         word = match[0]
         if (known := unwelcome(_KINDS.get(word, word), NAME)) is not None:
             return known
+    where = ", ".join(address(place.host, place.port) for place in configuration.addresses)
     for sign, (retryable, message) in _GLIDES_OWN.items():
         if sign in text:
-            return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=retryable)
+            return store_error(ErrorCode.STORE_CONNECTION_FAILED, message.format(where=where), backend=NAME, retryable=retryable)
     is_cluster = isinstance(configuration, glide.GlideClusterClientConfiguration)
     if was_connected:
         message = _CLUSTER_LOST if is_cluster else _SERVER_LOST
@@ -168,4 +190,4 @@ def not_reached(error: BaseException, configuration: Configuration | None = None
         message = _NO_CLUSTER if is_cluster else _NO_SERVER
         if getattr(configuration, "node_discovery_mode", None) is glide.NodeDiscoveryMode.DISCOVER_ALL:
             message += _NOTHING_TO_DISCOVER
-    return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME)
+    return store_error(ErrorCode.STORE_CONNECTION_FAILED, message.format(where=where), backend=NAME)

@@ -35,6 +35,7 @@ _LONGEST: Final = 1_000_000  # seconds: more is a mistake of units
 _UNSIGNED: Final = 2**32 - 1
 _LEVELS: Final = {glide.CompressionBackend.ZSTD: (-131_072, 22), glide.CompressionBackend.LZ4: (-128, 12)}
 _LEVEL: Final = "a whole number, from -131072 to 22 for zstd, and from -128 to 12 for lz4"
+_PEM: Final = b"-----BEGIN "
 _TLS: Final = {
     "tls_ca_certs": "root_pem_cacerts",
     "tls_cert": "client_cert_pem",
@@ -114,7 +115,7 @@ def _file(value: Any) -> bytes:
         content = Path(str(value)).read_bytes()
     except ValueError:
         raise ValueError(what) from None
-    if not content:
+    if _PEM not in content:
         raise ValueError(what)
     return content
 

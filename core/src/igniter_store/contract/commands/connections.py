@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from igniter_store.contract.errors import StoreError
 
 
+def address(host: str, port: int) -> str:
+    """A place as people write it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Connection(Protocol):
     """A connection that one caller has for a while.
 

@@ -18,6 +18,9 @@ _ONE_NODE: Final = "The server is a node of a cluster. Begin the URL with redis+
 FULL: Final = "MAXCLIENTS"
 """The word for a server that has as many clients as it takes."""
 
+UNKNOWN_HOST: Final = "No host of this name is known ({where}). Is the URL right, and can names be looked up here?"
+"""What to do when the name server knows nothing; the braces get the addresses."""
+
 _IS_FULL: Final = "ERR max number of clients"
 
 # The server's word: the code, whether the same call may succeed later, and what to do.
