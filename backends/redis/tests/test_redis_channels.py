@@ -243,35 +243,5 @@ async def test_what_can_not_be_spelled_is_refused_and_disturbs_nobody(call: str)
     assert gaps == []
 
 
-@pytest.mark.parametrize("waits_for", ["connection", "own connection"])
-async def test_a_caller_who_is_cancelled_while_the_adapter_closes_is_cancelled(waits_for: str) -> None:
-    """Whatever turn of the loop it is: who cancels a task has to see it end as cancelled."""
-    ends: set[str] = set()
-    with servers.start("valkey", proxied=True) as server:
-        assert server.proxy is not None
-        for turns in range(10):
-            async with opened(server.url) as adapter:
-                await adapter.xgroup_create("stream", "group")
-                await server.proxy.black_hole()
-                if waits_for == "connection":
-                    await server.proxy.cut()
-                    call: Coroutine[Any, Any, object] = adapter.get("key")
-                else:
-                    call = adapter.xreadgroup("stream", "group", "consumer", block=3.0)
-                calling = asyncio.create_task(call)
-                await asyncio.sleep(0.1)  # it is connecting by then
-                closing = asyncio.create_task(adapter.close())
-                for _ in range(turns):
-                    await asyncio.sleep(0)
-                if calling.cancel():
-                    await asyncio.wait([calling])
-                    ends.add("cancelled" if calling.cancelled() else repr(calling.exception()))
-                await asyncio.gather(calling, return_exceptions=True)
-                await closing
-            await server.proxy.heal()
-
-    assert ends == {"cancelled"}
-
-
 def _ignore(channel: str, payload: bytes) -> None:
     del channel, payload

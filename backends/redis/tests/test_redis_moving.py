@@ -504,3 +504,31 @@ async def test_what_is_no_cluster_says_so() -> None:
         await RedisAdapter.from_url(f"redis+cluster://{server.address.host}:{server.address.port}", connect_timeout=2.0).open()
     assert "no cluster" in caught.value.message
     assert "redis://" in caught.value.message
+
+
+async def test_who_is_cancelled_while_it_is_asked_who_is_there_and_the_adapter_closes_is_cancelled(own_cluster: Cluster) -> None:
+    dying = own_cluster.owner("key")
+    with own_cluster.replicas[own_cluster.primaries.index(dying)].exchange() as exchange:
+        exchange.ask("CONFIG", "SET", "cluster-replica-no-failover", "yes")
+    async with contextlib.AsyncExitStack() as opening:
+        adapters = [await opening.enter_async_context(adapter_of(own_cluster)) for _ in range(15)]
+        await dying.kill()
+        others = [node for node in own_cluster.nodes if node is not dying]
+        for node in others:
+            await node.pause()
+        ends: list[bool] = []
+        for turns, adapter in enumerate(adapters):
+            reading = asyncio.create_task(adapter.get("key"))
+            await asyncio.sleep(0.1)  # the node can't be reached, and the others don't answer
+            closing = asyncio.create_task(adapter.close())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if reading.cancel():
+                await asyncio.wait([reading])
+                ends.append(reading.cancelled())
+            await closing
+        for node in others:
+            await node.resume()
+
+    assert all(ends)
+    assert len(ends) > 1

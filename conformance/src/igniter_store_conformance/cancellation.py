@@ -30,6 +30,9 @@ Moment: TypeAlias = Literal["waiting", "answered"]
 MOMENTS: Final[tuple[Moment, ...]] = ("waiting", "answered")
 _MOST_STEPS: Final = 200
 _QUESTIONS: Final = frozenset({"get", "mget", "exists", "increment", "set_nx", "xlen"})  # whose answers differ
+CLOSING_TURNS: Final = 40
+"""Turns of the event loop in which a closing adapter may be busy with those who still wait for it."""
+
 _SLOW: Final = 300.0  # seconds: hundreds of calls, and a backend may take 200 ms for each
 
 
@@ -154,6 +157,17 @@ class CancellationClauses(Suite):
                         continue
                     assert answer == b"%d" % number, f"step {step}, {moment}"
 
+    @clause("LIF-4", limit=_SLOW)
+    async def test_who_is_cancelled_while_the_adapter_closes_is_cancelled(self, trial: Trial) -> None:
+        """Every operation is under way when `close` is called, and is cancelled a few turns of the loop later: it ends in no other way.
+
+        If this fails, look for a wait that takes every cancellation for that of what it waits for, and makes `STORE_CLOSED` of it.
+        """
+        for turn in range(CLOSING_TURNS):
+            operations = await prepared(trial, turn)
+            assert await ended_otherwise(trial, operations, turn, asyncio.sleep(0)) == {}
+            await trial.adapter.open()
+
     @clause("LIF-4", Streams, limit=_SLOW)
     async def test_a_cancelled_read_loses_nothing(self, trial: Trial) -> None:
         """Entries of a group read that was cancelled, blocked or not, are still new or are pending: every one can be had.
@@ -259,6 +273,34 @@ class CancellationClauses(Suite):
 
 def _collect(payloads: list[bytes]) -> MessageCallback:
     return lambda _, payload: payloads.append(payload)
+
+
+async def prepared(trial: Trial, turn: int) -> list[Operation]:
+    """All operations, with what they ask for in this turn."""
+    operations = operations_of(trial)
+    for operation in operations:
+        await operation.prepare(trial.adapter, names_for(trial, operation, turn))
+    return operations
+
+
+async def ended_otherwise(trial: Trial, operations: list[Operation], turn: int, getting_under_way: Awaitable[None]) -> dict[str, Any]:
+    """Which operations have ended otherwise than as cancelled, and how, though they were cancelled while the adapter closed.
+
+    Args:
+        trial: its adapter is closed afterwards.
+        operations: as `prepared` for this turn.
+        turn: how many turns of the loop `close` has before they are cancelled.
+        getting_under_way: what to wait for between calling them and `close`.
+    """
+    calls = [asyncio.ensure_future(operation.ask(trial.adapter, names_for(trial, operation, turn))) for operation in operations]
+    await getting_under_way
+    closing = asyncio.create_task(trial.adapter.close())
+    for _ in range(turn):
+        await asyncio.sleep(0)
+    cut = [(operation.title, call) for operation, call in zip(operations, calls, strict=True) if call.cancel()]
+    await asyncio.gather(*calls, return_exceptions=True)
+    await closing
+    return {title: call.exception() or call.result() for title, call in cut if not call.cancelled()}
 
 
 async def _misled(trial: Trial) -> list[str]:

@@ -21,6 +21,7 @@ from igniter_store.contract import (
     Streams,
 )
 
+from igniter_store_conformance.cancellation import CLOSING_TURNS, ended_otherwise, prepared
 from igniter_store_conformance.operations import answer_or_code, names_for, operations_of
 from igniter_store_conformance.recovery import LONG, hear_again, works_again
 from igniter_store_conformance.running import clause
@@ -110,6 +111,23 @@ class FaultClauses(Suite):
                     wrong.append(f"{operation.title}, cut {when}: {answer!r}")
                 await works_again(trial)
         assert wrong == []
+
+    @clause("LIF-4", limit=LONG)
+    async def test_who_is_cancelled_while_an_adapter_closes_that_has_no_connection_is_cancelled(self, trial: Trial) -> None:
+        """Callers wait for a connection that nobody takes when `close` is called; cancelled a few turns later, they end in no other way.
+
+        If this fails, look for a shared attempt to connect: that `close` cancels it is one thing, that its waiter is cancelled another.
+        """
+        proxy = trial.proxy
+        for turn in range(CLOSING_TURNS):
+            operations = await prepared(trial, turn)
+            await proxy.black_hole()
+            try:
+                await proxy.cut()
+                assert await ended_otherwise(trial, operations, turn, trial.settle()) == {}
+            finally:
+                await proxy.heal()
+            await trial.adapter.open()
 
     @clause("FLT-1", KeyValue, limit=LONG)
     async def test_a_cut_among_many_callers_mixes_up_nobody(self, trial: Trial) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from igniter_store.contract import START, ErrorCode, StoreError, store_error
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.connections import address
+from igniter_store.contract.commands.keyvalue import all_of
 from igniter_store.contract.commands.listener import SHARDED
 from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.slots import slot_of
@@ -134,7 +135,7 @@ class Cluster(Commands):
 
     async def ping(self) -> None:
         self.require_open()
-        await asyncio.gather(*(self._server_of(node).ping() for _, node in self._primaries()))
+        await all_of([self._server_of(node).ping() for _, node in self._primaries()], write=False)
 
     async def subscribe(self, subscription: CommandSubscription) -> None:
         attempt = partial(Server.attempt_to_subscribe, subscription=subscription)
