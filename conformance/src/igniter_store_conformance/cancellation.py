@@ -257,6 +257,37 @@ class CancellationClauses(Suite):
                         await through.cancel()
                         break
 
+    @clause("PUB-5", PubSub, limit=_SLOW)
+    async def test_a_cancel_that_is_cancelled_at_any_step_ends_the_subscription(self, trial: Trial) -> None:
+        """`cancel` is cancelled at each step, while others subscribe: nobody is called any more, and who subscribes next hears once.
+
+        If this fails, look for an unsubscribing that is sent only after something was awaited, or not awaited by anybody else.
+        """
+        for moment in MOMENTS:
+            for step in range(1, _MOST_STEPS):
+                channel, beside = trial.keys([f"{moment} {step}", f"beside {moment} {step}"])
+                ghosts: list[bytes] = []
+                heard: list[bytes] = []
+                subscription = await trial.adapter.subscribe(channel, _collect(ghosts))
+                subscribing = asyncio.create_task(trial.adapter.subscribe(beside, _collect([])))
+                try:
+                    await cancelled_at(step, subscription.cancel(), moment=moment)
+                    is_through = True
+                except Cancelled:
+                    is_through = False
+                await (await subscribing).cancel()
+                live = await trial.adapter.subscribe(channel, _collect(heard))
+                await trial.adapter.publish(channel, b"1")
+
+                async def is_heard(heard: list[bytes] = heard) -> bool:
+                    return bool(heard)
+
+                await trial.eventually(is_heard, f"a message, after cancel was cancelled at step {step} while {moment}")
+                assert (ghosts, heard) == ([], [b"1"]), f"cancelled at step {step} while {moment}"
+                await live.cancel()
+                if is_through:
+                    break
+
     async def _cut(self, trial: Trial, operation: Operation, step: int, moment: Moment) -> bool:
         """Cancel one asking at `step`; True when it got through before."""
         names = names_for(trial, operation, f"{moment} {step}")

@@ -68,6 +68,20 @@ class PubSubClauses(Suite):
             assert len(heard) == len(set(heard)), "each message once"
 
     @clause("PUB-1")
+    async def test_a_thousand_may_subscribe_together(self, trial: Trial) -> None:
+        """A thousand subscribe at the same moment, to as many channels, and each hears its own message once.
+
+        If this fails, look for confirmations that are waited for one by one: the last of a thousand is waited for a thousand trips.
+        """
+        inboxes = {trial.key(f"{number}"): Inbox(trial) for number in range(1_000)}
+
+        await asyncio.gather(*(trial.adapter.subscribe(channel, inbox) for channel, inbox in inboxes.items()))
+        await asyncio.gather(*(trial.adapter.publish(channel, channel.encode()) for channel in inboxes))
+
+        for channel, inbox in inboxes.items():
+            assert await inbox.holds(1) == [channel.encode()]
+
+    @clause("PUB-1")
     async def test_callbacks_run_on_the_event_loop(self, trial: Trial) -> None:
         """A callback is called in the loop that subscribed, with a `str` and `bytes`, so it may start tasks.
 
