@@ -182,22 +182,6 @@ async def test_a_server_that_confirms_nothing_any_more_is_waited_for_no_longer_t
             assert await _code(subscription.cancel()) == ""
 
 
-async def test_a_cancel_that_is_cancelled_ends_the_subscription_at_the_server() -> None:
-    with servers.start("valkey") as server:
-        async with opened(server.url) as adapter:
-            subscription = await adapter.subscribe("test:channels:a", _ignore)
-            subscribing = asyncio.create_task(adapter.subscribe("test:channels:b", _ignore))
-            await asyncio.sleep(0)
-            cancelling = asyncio.create_task(subscription.cancel())
-            await asyncio.sleep(0)
-            cancelling.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await cancelling
-            await subscribing
-
-            await until(lambda: channels_of(server) == [b"test:channels:b"])
-
-
 async def test_names_that_are_no_utf_8_go_to_the_server_as_they_came_from_it() -> None:
     heard: list[tuple[str, bytes]] = []
     async with opened(servers.or_skip("valkey").url) as adapter:

@@ -210,22 +210,6 @@ async def test_who_waits_or_listens_is_told_that_the_password_has_changed() -> N
     assert len({id(error) for error in errors}) == len(errors)
 
 
-async def test_a_cancel_that_is_cancelled_ends_the_subscription_at_the_server() -> None:
-    with servers.start("valkey") as server:
-        async with opened(url_of(server)) as adapter:
-            subscription = await adapter.subscribe("test:channels:a", ignore)
-            subscribing = asyncio.create_task(adapter.subscribe("test:channels:b", ignore))
-            await asyncio.sleep(0)
-            cancelling = asyncio.create_task(subscription.cancel())
-            await asyncio.sleep(0)
-            cancelling.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await cancelling
-            await subscribing
-
-            await until(lambda: channels_of(server) == [b"test:channels:b"])
-
-
 async def test_a_caller_who_is_cancelled_while_somebody_looks_who_is_there_and_the_adapter_closes_is_cancelled() -> None:
     """Whatever turn of the loop it is: who cancels a task has to see it end as cancelled."""
     ends: list[bool] = []

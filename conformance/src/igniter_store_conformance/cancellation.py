@@ -259,9 +259,9 @@ class CancellationClauses(Suite):
 
     @clause("PUB-5", PubSub, limit=_SLOW)
     async def test_a_cancel_that_is_cancelled_at_any_step_ends_the_subscription(self, trial: Trial) -> None:
-        """`cancel` is cancelled at each step, while others subscribe: nobody is called any more, and who subscribes next hears once.
+        """`cancel` is cancelled at each step, while others subscribe: it has ended, at the backend too, and one can begin anew.
 
-        If this fails, look for an unsubscribing that is sent only after something was awaited, or not awaited by anybody else.
+        If this fails, look for an unsubscribing that waits for something before it is sent, and isn't sent when its caller is cancelled.
         """
         for moment in MOMENTS:
             for step in range(1, _MOST_STEPS):
@@ -276,14 +276,19 @@ class CancellationClauses(Suite):
                 except Cancelled:
                     is_through = False
                 await (await subscribing).cancel()
+
+                async def reaches_nobody(channel: str = channel) -> bool:
+                    return await trial.adapter.publish(channel, b"0") == 0
+
+                await trial.eventually(reaches_nobody, f"a message that reaches nobody, cancelled at step {step} while {moment}")
                 live = await trial.adapter.subscribe(channel, _collect(heard))
                 await trial.adapter.publish(channel, b"1")
 
                 async def is_heard(heard: list[bytes] = heard) -> bool:
-                    return bool(heard)
+                    return b"1" in heard
 
                 await trial.eventually(is_heard, f"a message, after cancel was cancelled at step {step} while {moment}")
-                assert (ghosts, heard) == ([], [b"1"]), f"cancelled at step {step} while {moment}"
+                assert ghosts == [], f"cancelled at step {step} while {moment}"
                 await live.cancel()
                 if is_through:
                     break

@@ -258,6 +258,22 @@ class ValueThenTtl(Broken):
         return written
 
 
+class ClosedInsteadOfCancelled(Broken):
+    """An `exists` that is cancelled while the adapter closes says that it is closed."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4"})
+
+    async def exists(self, key: str) -> bool:
+        try:
+            for _ in range(2):
+                await others_turn()
+            return await super().exists(key)
+        except asyncio.CancelledError:
+            if self.is_open:
+                raise
+            raise store_error(ErrorCode.STORE_CLOSED, "the adapter is closed") from None
+
+
 class GhostSubscription(Broken):
     """`subscribe` enters the callback before it waits for the backend, and leaves it there when it is cancelled."""
 

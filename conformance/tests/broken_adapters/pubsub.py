@@ -33,6 +33,17 @@ class Ending(Subscription):
         self._end()
 
 
+class Hesitating(Subscription):
+    """A subscription that ends some time after it was to be."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+
+    async def cancel(self) -> None:
+        await others_turn()
+        await self._subscription.cancel()
+
+
 class Unconfirmed(Subscription):
     """A subscription that is made some time after it was handed out."""
 
@@ -216,6 +227,15 @@ class BackendStaysSubscribed(Broken):
             subscription._callback = only_for(lambda _: False, callback)
 
         return Ending(drop)
+
+
+class CancelCutShort(Broken):
+    """`cancel` waits before it ends anything; who is cancelled meanwhile has ended nothing."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return Hesitating(await super().subscribe(channel, callback, on_gap=on_gap))
 
 
 class SecondCancelRaises(Broken):
