@@ -65,6 +65,7 @@ class Listener:
         self._table: dict[_Name, list[RedisPySubscription]] = {}
         self._changing = asyncio.Lock()  # one change of the table at a time, its confirmation included (PUB-1)
         self._reader: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()  # unsubscribing; whoever has asked for it may have gone
         # Of the present connection, and empty without one:
         self._connection: Any = None
         self._confirmed: set[_Name] = set()
@@ -94,22 +95,30 @@ class Listener:
         """Cancel a subscription, and return once the server knows, if it was the last of its name."""
         if not self._forget(subscription):
             return
+        # A task, since it has to be done whoever is cancelled here: else the server goes on sending.
+        ending = asyncio.create_task(self._unsubscribe(subscription.name))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        await asyncio.wait([ending])
+
+    async def _unsubscribe(self, name: _Name) -> None:
         # Without a connection, or when it is lost meanwhile, there is nothing left to cancel.
         with contextlib.suppress(TimeoutError, RedisError, OSError, StoreError):
             async with self._calls.limit(self._calls.timeout), self._changing:
-                verb, name = subscription.name
-                if subscription.name not in self._table and subscription.name in self._confirmed:
-                    await (await self._send(_ENDS[verb], name))
+                verb, channel = name
+                if name not in self._table and name in self._confirmed:
+                    await (await self._send(_ENDS[verb], channel))
 
     async def end(self) -> None:
         """Stop everything; no callback runs any more."""
         for subscription in [subscription for subscriptions in self._table.values() for subscription in subscriptions]:
             subscription.is_live = False
         self._table.clear()
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
-            self._reader = None
+        tasks = [*self._ending] if self._reader is None else [self._reader, *self._ending]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._reader = None
 
     def _forget(self, subscription: RedisPySubscription) -> bool:
         # Says whether it was the last of its name.
