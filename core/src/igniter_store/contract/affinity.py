@@ -150,6 +150,13 @@ def release_transport(transport: Any) -> None:
                 held.close()
 
 
+def forget_task(task: asyncio.Task[Any] | None) -> None:
+    """Let go of a task of an event loop that is closed. asyncio would log that it was pending, as an error, when it is collected."""
+    if task is not None and not task.done():
+        untyped: Any = task
+        untyped._log_destroy_pending = False  # noqa: SLF001 - what asyncio.gather does with its own
+
+
 def _forked() -> None:
     for affinity in tuple(_ALL):
         affinity.inherit()

@@ -337,6 +337,13 @@ def not_connected(backend: str) -> StoreError:
     return store_error(ErrorCode.STORE_NOT_CONNECTED, "The adapter isn't open yet. Await open() first.", backend=backend)
 
 
+def not_open(backend: str, *, is_inherited: bool, was_closed: bool) -> StoreError:
+    """What every operation raises while the adapter isn't open, and why it isn't."""
+    if is_inherited:
+        return inherited(backend)
+    return closed(backend) if was_closed else not_connected(backend)
+
+
 def elsewhere(backend: str | None) -> StoreError:
     """What every operation raises in a second event loop, while the one in which it was opened isn't closed."""
     message = (

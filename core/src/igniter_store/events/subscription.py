@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from igniter_store.connection import closed
 from igniter_store.contract import ErrorCode, StoreError, store_error
-from igniter_store.contract.affinity import running_loop
+from igniter_store.contract.affinity import forget_task, running_loop
 from igniter_store.events.mailbox import Mailbox, MailboxClosed
 
 if TYPE_CHECKING:
@@ -176,6 +176,7 @@ class EventSubscription:
         self.is_live = False
         self._was_abandoned = True
         self._feed.abandon()
+        forget_task(self._task)
 
     async def __call__(self) -> None:
         """As `cancel`: what the original's `subscribe` returns is a function."""
