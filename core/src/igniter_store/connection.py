@@ -104,11 +104,15 @@ class Connection(Capabilities):
             ConfigurationError: `STORE_CONFIGURATION_INVALID` without an asyncio loop, in a second loop while the first one isn't closed and
                 uses the store, and in a forked child when the parent had opened it.
         """
+        if not self._was_closed:  # else there is nothing to bind: every operation raises `STORE_CLOSED`
+            self._bind()
+
+    def _bind(self) -> None:
         self.affinity.enter(self.adapter.name, is_in_use=self.is_open or self._changes > 0 or bool(self._closables))
 
     async def open(self) -> None:
         """Open the adapter, unless it is open. After `close` this opens anew."""
-        self.bind()
+        self._bind()
         async with self._turn():
             await self._open()
 
@@ -117,7 +121,7 @@ class Connection(Capabilities):
         if self.affinity.is_inherited:
             await self._forget_parent()
             return
-        self.bind()
+        self._bind()
         async with self._turn():
             self.is_open, self._was_closed = False, True
             self._place(self._closed)
@@ -127,6 +131,8 @@ class Connection(Capabilities):
                     ending.push_async_callback(self._close_adapter)
                 for closable in self._closables:
                     ending.push_async_callback(closable.end)
+        if not self._changes and not self._opened_adapter:
+            self.affinity.release()
 
     async def enter(self, *, is_root: bool) -> None:
         """Open, and count an `async with` block; one that can't be entered isn't counted.
@@ -134,7 +140,7 @@ class Connection(Capabilities):
         Args:
             is_root: whether the block is a root store's: with one of those among them, the last block to end closes the connection.
         """
-        self.bind()  # before it is counted: the counts of a closed loop are abandoned here
+        self._bind()  # before it is counted: the counts of a closed loop are abandoned here
         self._entered += 1
         try:
             await self.open()

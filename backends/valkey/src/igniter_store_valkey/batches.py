@@ -18,6 +18,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
+from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.troubles import Late, Shut, Trouble
 from igniter_store.contract.commands.words import encoded
 
@@ -139,6 +140,13 @@ class Batches:
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
+
+    def abandon(self) -> Client:
+        """Send nothing any more, since the event loop is closed; the client, for whoever closes it."""
+        self._is_open = False
+        for task in (*self._sending, *self._under_way):
+            forget_task(task)
+        return self._client
 
     async def answered(self) -> None:
         """Wait until nothing is on its way any more, or nothing is asked any more."""

@@ -17,6 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
+from igniter_store.contract.affinity import keep
 from igniter_store.contract.commands.troubles import FULL, unwelcome
 
 from igniter_store_valkey.door import is_full
@@ -220,3 +221,22 @@ async def mended(client: Client) -> None:
     configuration: Any = copy.copy(client.config)
     configuration.lazy_connect = True
     await (await create(configuration)).close()
+
+
+def abandon_client(client: Client, *, is_inherited: bool) -> None:
+    """Close a client without awaiting anything, since its event loop is closed.
+
+    glide's `close` awaits nothing; it sets an exception on each future that nobody waits for any more, which a closed loop refuses.
+
+    Args:
+        client: glide's.
+        is_inherited: the client belongs to the parent process: its threads, its pipe and its sockets are left alone.
+    """
+    if is_inherited:
+        keep(client)
+        return
+    untyped: Any = client
+    for pending in (untyped._pending_futures, untyped._pubsub_futures):  # noqa: SLF001 - see above
+        pending.clear()
+    with contextlib.suppress(StopIteration):
+        client.close().send(None)
