@@ -272,8 +272,6 @@ def test_store_that_was_not_open_works_in_child(url: str, loop: str) -> None:
             run(use(was_closed))
             run(was_closed.close())
 
-        if URL.startswith("valkey"):  # glide's threads run in the parent, and don't survive in the child
-            sys.exit()
         ended(forked(child))
         run(use(fresh))
         run(fresh.close())
@@ -376,8 +374,6 @@ def test_fork_from_thread_leaves_parent_alone(url: str, loop: str) -> None:
 
 
 def test_nested_forks_leave_every_ancestor_alone(shared_url: str, loop: str) -> None:
-    if shared_url.startswith("valkey"):
-        pytest.skip("glide doesn't work in the child of a process that has used it")
     run_script(
         """
         async def main():
@@ -501,7 +497,8 @@ def test_servers_that_redis_py_finds_are_left_to_parent(kind: str) -> None:
     target = servers.find_or_skip("valkey")
     if kind == "cluster":
         with servers.start_cluster(target) as cluster:
-            run_script(script, cluster.url.replace("redis://", "redis+cluster://"), "asyncio")
+            run_script(script, f"redis+cluster://{','.join(url.partition('://')[2] for url in cluster.urls)}", "asyncio")
     else:
         with servers.start_sentinel(target) as sentinel:
-            run_script(script, sentinel.url, "asyncio")
+            places = ",".join(f"{place.host}:{place.port}" for place in sentinel.addresses)
+            run_script(script, f"redis+sentinel://{places}/{sentinel.service}", "asyncio")

@@ -27,7 +27,7 @@ from igniter_store.contract.commands.waiting import Waiters
 
 from igniter_store_valkey.absence import Absence
 from igniter_store_valkey.batches import Batches
-from igniter_store_valkey.clients import abandon_client, answer_to, connected, note_use, refuse_after_fork, varied
+from igniter_store_valkey.clients import abandon_client, answer_to, connected, refuse_inherited, varied
 from igniter_store_valkey.connecting import GlideConnector
 from igniter_store_valkey.errors import (
     NAME,
@@ -107,8 +107,7 @@ class GlideCommands(Commands):
             client = await self._connected()
         else:
             client = self._lent
-            refuse_after_fork()
-            note_use()
+            refuse_inherited(client)
             try:
                 async with asyncio.timeout(self._connect_timeout):
                     await answer_to(client, ["PING"])
@@ -170,7 +169,6 @@ class GlideCommands(Commands):
         if not self._is_open:
             raise refusal(is_inherited=self.is_inherited, was_closed=self._was_closed)
         if asyncio.get_running_loop() is not self._loop:
-            refuse_after_fork()
             raise elsewhere()
 
     def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:
