@@ -500,5 +500,5 @@ def test_servers_that_redis_py_finds_are_left_to_parent(kind: str) -> None:
             run_script(script, f"redis+cluster://{','.join(url.partition('://')[2] for url in cluster.urls)}", "asyncio")
     else:
         with servers.start_sentinel(target) as sentinel:
-            places = ",".join(f"{place.host}:{place.port}" for place in sentinel.addresses)
-            run_script(script, f"redis+sentinel://{places}/{sentinel.service}", "asyncio")
+            places = ",".join(f"{host}:{port}" for host, port in sentinel.addresses)
+            run_script(script, f"redis+sentinel://{places}/{sentinel.name}", "asyncio")

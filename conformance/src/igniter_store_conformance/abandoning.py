@@ -166,7 +166,7 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-15", limit=_LONG)
     async def test_forked_child_opens_after_closing(self, trial: Trial) -> None:
-        """Where the data are shared, a child that has closed the inherited adapter opens it anew, and so does one with an adapter of its own.
+        """Where the data are shared, a child opens anew the inherited adapter that it has closed, and opens one of its own.
 
         If this fails, look for a connection, a pool or a cursor of the parent that the child's `open` finds.
         """

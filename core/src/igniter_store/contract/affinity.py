@@ -9,6 +9,7 @@ Rule: the child abandons at once, in a hook that `os.fork` calls, so that no gar
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import socket
 import threading
@@ -151,10 +152,16 @@ def release_transport(transport: Any) -> None:
 
 
 def forget_task(task: asyncio.Task[Any] | None) -> None:
-    """Let go of a task of an event loop that is closed. asyncio would log that it was pending, as an error, when it is collected."""
+    """Let go of a task of an event loop that is closed.
+
+    When it is collected, asyncio would log as an error that it was pending, and Python would warn where it had not even begun.
+    """
     if task is not None and not task.done():
         untyped: Any = task
         untyped._log_destroy_pending = False  # noqa: SLF001 - what asyncio.gather does with its own
+        work = task.get_coro()
+        if inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+            work.close()
 
 
 def _forked() -> None:
