@@ -308,7 +308,7 @@ def test_module_level_store_serves_every_request(store: Store[str]) -> None:
 
 
 @pytest.mark.parametrize("subscribes", [False, True])
-def test_loops_leave_no_thread_and_no_file(url: str, run: Any, subscribes: bool) -> None:
+def test_loops_leave_no_thread_and_no_file(url: str, run: Any, *, subscribes: bool) -> None:
     store = Store.from_url(url, service="loops")
 
     async def use() -> None:

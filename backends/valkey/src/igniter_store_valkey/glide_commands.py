@@ -135,8 +135,7 @@ class GlideCommands(Commands):
 
     async def close(self) -> None:
         """Close all connections but the user's own; callers get `STORE_CLOSED`."""
-        self._was_closed, self._is_open = self._was_closed or self._is_open or self.is_inherited, False
-        self.is_inherited = False
+        self._is_open, self._was_closed, self.is_inherited = False, True, False
         ending = [task for task in (self._watching, self._moving) if task is not None]
         for task in ending:
             task.cancel()
