@@ -271,11 +271,9 @@ async def _used_in_a_loop_that_ends(
         if isinstance(adapter, Streams):
             await adapter.xgroup_create(trial.key(f"stream {turn}"), "group")
             left.append(asyncio.create_task(adapter.xreadgroup(trial.key(f"stream {turn}"), "group", "consumer", block=3_000)))
-        if not isinstance(adapter, PubSub):
-            return []
-        made = await adapter.subscribe(key, lambda _, payload: got.append(payload))
+        made = [await adapter.subscribe(key, lambda _, payload: got.append(payload))] if isinstance(adapter, PubSub) else []
         await trial.settle()
-        return [made]
+        return made
 
     left: list[asyncio.Task[Any]] = []
     subscriptions: list[Subscription] = await _in_a_loop_that_ends(work)

@@ -50,8 +50,13 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
 
     def __init__(self, *, clock: Clock | None = None, max_keys: int | None = None) -> None:
         _check_options(clock, max_keys)
-        self.affinity = Affinity(self.abandon)
+        self._affinity = Affinity(self.abandon)
         self.use(Keyspace(clock, max_keys, Channels()))
+
+    @property
+    def affinity(self) -> Affinity:
+        """The event loop and the process in which it was opened."""
+        return self._affinity
 
     @classmethod
     def from_url(cls, url: str, *, clock: Clock | None = None, max_keys: int | None = None, **unknown: Any) -> Self:

@@ -70,12 +70,17 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         self.in_process = is_in_memory(engine)
         self._engine = engine
         self._timeout = timeout
-        self.affinity = Affinity(self.abandon)
+        self._affinity = Affinity(self.abandon)
         self._changing = asyncio.Lock()
         self._sweeper: Sweeper | None = None
         self._database = Database(engine, timeout, synchronous, is_ours=False)
         self._ending: asyncio.Task[None] | None = None  # what `close` has begun
         self._use_nothing(_Absent(not_connected))
+
+    @property
+    def affinity(self) -> Affinity:
+        """The event loop and the process in which it was opened."""
+        return self._affinity
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:

@@ -39,10 +39,15 @@ class RedisPyAdapter(RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPub
     name: ClassVar[str] = NAME
 
     def __init__(self, connect: Callable[[], Redis], *, timeout: float = 5.0) -> None:
-        self.affinity = Affinity(self.abandon)
-        self._calls = Calls(connect, timeout, self.affinity)
+        self._affinity = Affinity(self.abandon)
+        self._calls = Calls(connect, timeout, self._affinity)
         self._listener = Listener(self._calls)
         self._opening = asyncio.Lock()
+
+    @property
+    def affinity(self) -> Affinity:
+        """The event loop and the process in which it was opened."""
+        return self._affinity
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 5.0, connect_timeout: float = 2.0, **unknown: Any) -> Self:

@@ -42,14 +42,19 @@ class Adapter(ABC):
         is_open: True between `open` and `close`. A store that finds its adapter open leaves it open when the store closes:
             who opened it closes it. An adapter that never sets it is opened and closed by every store that uses it.
         in_process: True when the data lives in this process, so that neither sockets nor threads are needed.
-        affinity: the event loop and the process in which it was opened, where the adapter keeps that (`contract.affinity`). A store then
-            sees that an adapter which says that it is open was opened in a loop that is closed by now.
     """
 
     name: ClassVar[str]
     in_process: bool = False
     is_open: bool = False
-    affinity: Affinity | None = None
+
+    @property
+    def affinity(self) -> Affinity | None:
+        """The event loop and the process in which it was opened, where the adapter keeps that (`contract.affinity`).
+
+        A store then sees that an adapter which says that it is open was opened in a loop that is closed by now.
+        """
+        return None
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:

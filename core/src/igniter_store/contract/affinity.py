@@ -9,6 +9,7 @@ Rule: the child abandons at once, in a hook that `os.fork` calls, so that no gar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
 import socket
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from igniter_store.contract import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
 
 running_loop: Final = asyncio._get_running_loop  # noqa: SLF001 - listed in asyncio.events.__all__; None without a loop, as under trio
 """The event loop that runs in this thread, or `None`."""
@@ -107,6 +108,37 @@ class Affinity:
         abandon = self._abandon()
         if abandon is not None:
             abandon()
+
+
+class LoopEnd:
+    """Calls `call` when `asyncio.run()` is about to close the running event loop, which still runs then.
+
+    Connections are closed so before the loop is: else Python warns of each, and uvloop waits for ever where warnings are errors. It is an
+    asynchronous generator, which `loop.shutdown_asyncgens()` ends; for a loop that is closed without that, `Adapter.abandon` comes later.
+
+    Args:
+        call: awaits nothing. The loop may go on, so it leaves everything usable.
+    """
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call: Callable[[], None] | None = call
+        self._waiting = self._wait()
+        # A loop that is ending already warns: then there is nothing to wait for.
+        with contextlib.suppress(StopIteration, ResourceWarning):
+            self._waiting.asend(None).send(None)
+
+    def cancel(self) -> None:
+        """Don't call any more."""
+        self._call = None
+        with contextlib.suppress(StopIteration):
+            self._waiting.aclose().send(None)
+
+    async def _wait(self) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            if self._call is not None:
+                self._call()
 
 
 def keep(*things: object) -> None:

@@ -69,7 +69,7 @@ class RecordingAdapter(Adapter):
         self.is_open = self.is_open and self.inner.is_open
 
     @property
-    def affinity(self) -> Affinity | None:  # type: ignore[override]  # the inner adapter's, which it may set whenever it likes
+    def affinity(self) -> Affinity | None:
         """The inner adapter's."""
         return self.inner.affinity
 

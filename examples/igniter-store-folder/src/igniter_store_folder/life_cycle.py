@@ -45,11 +45,16 @@ class FolderLifeCycle(Adapter):
     def __init__(self, path: str | Path, *, clock: Clock | None = None, timeout: float = 10.0) -> None:
         self._path = Path(path).absolute()
         self._timeout = timeout
-        self.affinity = Affinity(self.abandon)
+        self._affinity = Affinity(self.abandon)
         self._closed = False
         self._worker: Worker | None = None
         # The wall clock, since it is the only one that all processes share.
         self.files = Files(self._path, time.time if clock is None else clock)
+
+    @property
+    def affinity(self) -> Affinity:
+        """The event loop and the process in which it was opened."""
+        return self._affinity
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:

@@ -32,11 +32,16 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
     """
 
     def __init__(self, make_commands: Callable[[], Commands], *, sharded_pubsub: bool = False) -> None:
-        self.affinity = Affinity(self.abandon)
+        self._affinity = Affinity(self.abandon)
         self._make_commands = make_commands
         self._commands = make_commands()
         self._is_sharded = sharded_pubsub
         self._changing = asyncio.Lock()
+
+    @property
+    def affinity(self) -> Affinity:
+        """The event loop and the process in which it was opened."""
+        return self._affinity
 
     async def open(self) -> None:
         self._bind()
