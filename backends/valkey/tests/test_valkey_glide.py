@@ -129,7 +129,7 @@ def test_a_process_that_is_forked_after_the_import_can_use_it(server: Server) ->
     assert printed == "both 0\n"
 
 
-def test_a_process_that_is_forked_after_the_first_use_says_so_at_once(server: Server) -> None:
+def test_adapter_works_in_child_of_process_that_used_glide(server: Server) -> None:
     printed = run(
         """
         import asyncio, os, sys
@@ -156,10 +156,40 @@ def test_a_process_that_is_forked_after_the_first_use_says_so_at_once(server: Se
         url_of(server),
     )
 
-    first, second = printed.splitlines()
-    assert first == second
-    assert first.startswith("STORE_CONFIGURATION_INVALID: The process was forked")
-    assert "spawn" in first
+    inherited, own = printed.splitlines()
+    assert inherited.startswith("STORE_CONFIGURATION_INVALID: It was opened before this process was forked")
+    assert own == "None"
+
+
+def test_client_of_parent_is_refused_in_child(server: Server) -> None:
+    printed = run(
+        """
+        import asyncio, glide, os, sys
+        from igniter_store.contract import StoreError
+        from igniter_store_valkey import ValkeyAdapter
+
+        async def create():
+            host, port = sys.argv[1].rpartition("://")[2].split("/")[0].split(":")
+            return await glide.GlideClient.create(glide.GlideClientConfiguration([glide.NodeAddress(host, int(port))]))
+
+        async def ping(client):
+            try:
+                await ValkeyAdapter(client).open()
+            except StoreError as error:
+                print(f"{error.code}: {error.message}", flush=True)
+
+        client = asyncio.run(create())
+        child = os.fork()
+        if child:
+            _, status = os.waitpid(child, 0)
+            sys.exit(os.waitstatus_to_exitcode(status))
+        asyncio.run(ping(client))
+        os._exit(0)
+        """,
+        url_of(server),
+    )
+
+    assert printed.startswith("STORE_CONFIGURATION_INVALID: The client of glide was made before this process was forked")
 
 
 async def test_an_answer_that_is_handed_over_to_who_does_not_wait_any_more_is_dropped_and_shown_to_nobody(server: Server) -> None:

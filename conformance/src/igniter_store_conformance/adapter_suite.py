@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from igniter_store_conformance.abandoning import AbandoningClauses
 from igniter_store_conformance.batches import BatchClauses
 from igniter_store_conformance.blocking import BlockingReadClauses
 from igniter_store_conformance.callbacks import CallbackClauses
@@ -63,6 +64,7 @@ class AdapterSuite(
     KeyValueClauses,
     CancellationClauses,
     ClosingClauses,
+    AbandoningClauses,
     LifecycleClauses,
 ):
     """Every test that an adapter has to pass: inherit it, and say in `harness` how to make a client."""

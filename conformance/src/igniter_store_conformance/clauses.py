@@ -84,6 +84,23 @@ SECTIONS: Final = (
                 "In another event loop than the one in which it was opened an adapter works, or each operation raises "
                 "`STORE_CONFIGURATION_INVALID`; in its own it goes on.",
             ),
+            Clause(
+                "LIF-12",
+                "Once the event loop in which it was opened is closed, `abandon` makes an adapter as if it had never been opened: "
+                "`open` works in another loop, with the same data. Before that it does nothing.",
+            ),
+            Clause("LIF-13", "`abandon` releases every thread, socket and file that the closed event loop has left."),
+            Clause(
+                "LIF-14",
+                "In a forked child an operation of an adapter that the parent had opened works there or raises "
+                "`STORE_CONFIGURATION_INVALID`, and `close` only forgets; the parent doesn't notice.",
+            ),
+            Clause("LIF-15", "A forked child exits by itself, and may open the adapter anew once it has closed it."),
+            Clause(
+                "LIF-16",
+                "`open`, `close` and the `cancel` of a subscription work in another event loop once the former one is closed; "
+                "what belonged to that one is over.",
+            ),
         ),
     ),
     Section(

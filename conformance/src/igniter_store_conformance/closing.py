@@ -171,7 +171,7 @@ class ClosingClauses(Suite):
         await adapter.open()  # what is made once in a process, and stays, is made now
         await _work(trial, adapter, "first")
         await adapter.close()
-        tasks, threads, files = asyncio.all_tasks(), set(threading.enumerate()), _open_files()
+        tasks, threads, files = asyncio.all_tasks(), set(threading.enumerate()), open_files()
 
         for turn in range(3):
             await adapter.open()
@@ -179,7 +179,7 @@ class ClosingClauses(Suite):
             await adapter.close()
 
         async def is_as_before() -> bool:
-            return asyncio.all_tasks() <= tasks and set(threading.enumerate()) <= threads and _open_files() <= files
+            return asyncio.all_tasks() <= tasks and set(threading.enumerate()) <= threads and open_files() <= files
 
         await trial.eventually(is_as_before, "no more tasks, threads and open files than before")
 
@@ -203,7 +203,8 @@ def _ignore(channel: str, payload: bytes) -> None:
     del channel, payload
 
 
-def _open_files() -> int:
+def open_files() -> int:
+    """How many descriptors this process has, where the system shows them."""
     return len(list(_FILES.iterdir())) if _FILES.is_dir() else 0
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import tempfile
+import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, StoreError, Subscription, store_error
@@ -218,6 +220,115 @@ class HangsInAnotherLoop(Broken):
         if self.notes.get("loop", asyncio.get_running_loop()) is not asyncio.get_running_loop():
             await asyncio.get_running_loop().create_future()
         return await super().ping()
+
+
+class AbandonForgetsNothing(Broken):
+    """`abandon` leaves all as it was, so that subscriptions of a loop that has ended still hear."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-12", "LIF-16"})
+
+    def abandon(self) -> None:
+        pass
+
+
+class AbandonLosesTheData(Broken):
+    """`abandon` takes the data with it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-12"})
+
+    def abandon(self) -> None:
+        if self.affinity.has_ended and not self.affinity.is_inherited:
+            for key in list(self._data.values):
+                self._data.remove(key)
+        super().abandon()
+
+
+class AbandonsTheLiving(Broken):
+    """`abandon` doesn't ask whether the loop is closed."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-12"})
+
+    def abandon(self) -> None:
+        if not self.affinity.has_ended:
+            self.is_open = False
+        super().abandon()
+
+
+class AbandonLeavesAFile(Broken):
+    """What `close` closes, `abandon` leaves open."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-13"})
+    limit: ClassVar[float | None] = 4.0
+    files: ClassVar[list[Any]] = []
+
+    async def open(self) -> None:
+        if not self.is_open:
+            self.notes["file"] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `close`
+            self.files.append(self.notes["file"])
+        await super().open()
+
+    async def close(self) -> None:
+        if "file" in self.notes:
+            self.notes["file"].close()
+        await super().close()
+
+
+class ChildAnswersWithADriversError(Broken):
+    """In a forked child an operation trips over a thread that isn't there."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-14"})
+
+    async def exists(self, key: str) -> bool:
+        if self.affinity.is_inherited:
+            message = "cannot schedule new futures after shutdown"
+            raise RuntimeError(message)
+        return await super().exists(key)
+
+
+class ChildUnsubscribesItsParent(Broken):
+    """`close` in a forked child ends the subscriptions of the parent: here by memory that both share, elsewhere by a socket."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-14", "LIF-15"})
+    limit: ClassVar[float | None] = 6.0
+
+    async def open(self) -> None:
+        self.notes.setdefault("shared", mmap.mmap(-1, 1))
+        await super().open()
+
+    async def close(self) -> None:
+        if self.affinity.is_inherited and "shared" in self.notes:
+            self.notes["shared"][0] = 1
+        await super().close()
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        if "shared" in self.notes and self.notes["shared"][0]:
+            return 0
+        return await super().publish(channel, payload)
+
+
+class ChildNeverExits(Broken):
+    """A forked child that has closed the adapter waits for a thread that nothing ends."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-15"})
+    limit: ClassVar[float | None] = 6.0
+
+    async def close(self) -> None:
+        if self.affinity.is_inherited:
+            threading.Thread(target=threading.Event().wait).start()
+        await super().close()
+
+
+class RefusesTheNextLoop(Broken):
+    """`open` compares loops, and doesn't ask whether the former one is closed."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-16"})
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self.is_open and self.notes.get("loop", loop) is not loop:
+            raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, "opened in another event loop")
+        self.notes["loop"] = loop
+        await super().open()
 
 
 class AnswersShift(Broken):

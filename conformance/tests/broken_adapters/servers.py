@@ -280,7 +280,7 @@ class RepeatsWrites(BrokenClient):
 
     def __init__(self, connect: Callable[[], Redis], *, timeout: float = 5.0) -> None:
         super().__init__(connect, timeout=timeout)
-        self._calls = _Repeating(connect, timeout)
+        self._calls = _Repeating(connect, timeout, self.affinity)
 
 
 class _Repeating(Calls):

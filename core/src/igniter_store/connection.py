@@ -4,6 +4,8 @@ Rule: namespaces call the adapter through the capability attributes here. What s
 open; before that something that opens it first; after `close` something that raises `STORE_CLOSED`; for a capability that the adapter
 lacks something that raises `STORE_CAPABILITY_UNSUPPORTED`. So no operation can forget to look.
 Rule: who opened the adapter closes it. An adapter that was open when the store came stays open.
+Rule: a connection is bound to the event loop of its first call. Each operation compares that loop with the running one; only where they
+differ does `bind` decide: it abandons what a closed loop has left, and refuses a second loop and a forked child (`contract.affinity`).
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ from __future__ import annotations
 import asyncio
 import copy
 from abc import ABC, abstractmethod
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from igniter_store.contract import Claims, Counters, ErrorCode, KeyValue, PubSub, Scan, StoreError, Streams, store_error
+from igniter_store.contract import Affinity, Claims, Counters, ErrorCode, KeyValue, PubSub, Scan, StoreError, Streams, store_error
+from igniter_store.contract.affinity import keep
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from igniter_store.contract import Adapter
 
@@ -32,6 +35,10 @@ class Closable(Protocol):
         """Stop, and wait until nothing of it runs any more; whoever waits for it gets `STORE_CLOSED`."""
         ...
 
+    def abandon(self) -> None:
+        """Stop, when its event loop is closed or belongs to the parent process: await nothing, and wake no task of that loop."""
+        ...
+
 
 class _Waiting:
     # A call that waits, as something that lives on a connection.
@@ -44,6 +51,9 @@ class _Waiting:
         # ended by itself, while `close` was busy with others.
         if not self.is_over and not self.timeout.expired():
             self.timeout.reschedule(asyncio.get_running_loop().time())
+
+    def abandon(self) -> None:
+        self.is_over = True
 
 
 class Capabilities(ABC):
@@ -66,27 +76,52 @@ class Capabilities(ABC):
 
 
 class Connection(Capabilities):
-    """An adapter with its life cycle, as a store and all its scopes share it."""
+    """An adapter with its life cycle, as a store and all its scopes share it.
+
+    Attributes:
+        affinity: the event loop and the process that it is bound to.
+    """
 
     def __init__(self, adapter: Adapter) -> None:
         self.adapter = adapter
         self.is_open = False
+        self.affinity = Affinity(self._abandon)
         self._closables: set[Closable] = set()
         self._opened_adapter = False
         self._was_closed = False
         self._changing = asyncio.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changes = 0  # calls that open or close, or wait for their turn to
+        self._entered = 0  # `async with` blocks of the store and of its scopes
+        self._closes_at_the_end = False  # one of those blocks was a root store's
         self._failures = 0
         self._failure: StoreError | None = None  # the last one to open the adapter
         self._place(self._opening)
 
+    def bind(self) -> None:
+        """Belong to the running event loop. What a closed loop has left is abandoned, and the next operation opens the adapter.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` without an asyncio loop, in a second loop while the first one isn't closed and
+                uses the store, and in a forked child when the parent had opened it.
+        """
+        if not self._was_closed:  # else there is nothing to bind: every operation raises `STORE_CLOSED`
+            self._bind()
+
+    def _bind(self) -> None:
+        self.affinity.enter(self.adapter.name, is_in_use=self.is_open or self._changes > 0 or bool(self._closables))
+
     async def open(self) -> None:
         """Open the adapter, unless it is open. After `close` this opens anew."""
+        self._bind()
         async with self._turn():
             await self._open()
 
     async def close(self) -> None:
         """End what lives on the connection, then the adapter if this connection opened it. Twice: nothing happens."""
+        if self.affinity.is_inherited:
+            await self._forget_parent()
+            return
+        self._bind()
         async with self._turn():
             self.is_open, self._was_closed = False, True
             self._place(self._closed)
@@ -96,6 +131,31 @@ class Connection(Capabilities):
                     ending.push_async_callback(self._close_adapter)
                 for closable in self._closables:
                     ending.push_async_callback(closable.end)
+        if not self._changes and not self._opened_adapter:
+            self.affinity.release()
+
+    async def enter(self, *, is_root: bool) -> None:
+        """Open, and count an `async with` block; one that can't be entered isn't counted.
+
+        Args:
+            is_root: whether the block is a root store's: with one of those among them, the last block to end closes the connection.
+        """
+        self._bind()  # before it is counted: the counts of a closed loop are abandoned here
+        self._entered += 1
+        try:
+            await self.open()
+        except BaseException:
+            await self.leave()
+            raise
+        self._closes_at_the_end = self._closes_at_the_end or is_root
+
+    async def leave(self) -> None:
+        """End an `async with` block."""
+        if self._entered:  # else the process was forked inside of the block
+            self._entered -= 1
+            if not self._entered and self._closes_at_the_end:
+                self._closes_at_the_end = False
+                await self.close()
 
     async def wait(self, call: Awaitable[T]) -> T:
         """See `Capabilities`; for an adapter that stays open, since one that closes wakes its readers itself."""
@@ -119,6 +179,7 @@ class Connection(Capabilities):
 
     async def ping(self) -> float:
         """Open if need be, and ask the adapter for a sign of life."""
+        self.bind()
         await self._open_first()
         return await self.adapter.ping()
 
@@ -148,17 +209,43 @@ class Connection(Capabilities):
                     raise copy.copy(self._failure) from self._failure.__cause__
                 await self._open()
 
-    def _turn(self) -> asyncio.Lock:
-        # A lock belongs to the event loop in which somebody first had to wait for it; a store may see several, one after another.
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop, self._changing = loop, asyncio.Lock()
-        return self._changing
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None]:
+        self._changes += 1
+        try:
+            async with self._changing:
+                yield
+        finally:
+            self._changes -= 1
+
+    def _abandon(self) -> None:
+        # The loop is closed, or the process was forked: nothing here may await, send, or wake a task.
+        closables, self._closables = self._closables, set()
+        if self.affinity.is_inherited:
+            keep(*closables)
+        for closable in closables:
+            closable.abandon()
+        self.is_open = self._opened_adapter = self._closes_at_the_end = False
+        self._changing, self._changes, self._entered = asyncio.Lock(), 0, 0  # whoever held the lock holds it for ever
+        self._failure = None
+        if not self._was_closed:
+            self._place(self._opening)
+        self.adapter.abandon()
+
+    async def _forget_parent(self) -> None:
+        # In a forked child.
+        self.affinity.inherit()
+        self._was_closed = True
+        self._place(self._closed)
+        self.affinity.release()
+        await self.adapter.close()
 
     async def _open(self) -> None:
         # An adapter that was open when the store came may have been closed by its owner since.
         if self.is_open and (self._opened_adapter or self.adapter.is_open):
             return
+        if (affinity := self.adapter.affinity) is not None and affinity.has_ended:
+            self.adapter.abandon()  # another store, or the user, had opened it in a loop that is closed by now
         if not self.adapter.is_open:
             try:
                 await self.adapter.open()

@@ -2,6 +2,7 @@
 
 Rule: an operation emits `started`, and then either `success` or `error`; one that is cancelled emits `started` alone.
 Rule: whatever else an adapter raises becomes a `StoreError` here, in one translator; `CancelledError` passes.
+Rule: every operation binds the store to the running event loop; see `connection`.
 Rule: a telemetry sink that raises is logged once and never reaches the caller. Without a sink nothing is measured.
 """
 
@@ -12,12 +13,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from igniter_store.contract import ErrorCode, StoreError, store_error
+from igniter_store.contract.affinity import running_loop
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
     from types import TracebackType
 
+    from igniter_store.connection import Connection
     from igniter_store.telemetry.registry import Telemetry
 
 
@@ -70,16 +73,25 @@ class Sink:
 class Observer:
     """Watches the operations of one namespace of one store.
 
+    Args:
+        sink: where events go, or `None`.
+        backend: for errors.
+        attributes: what every event carries.
+        connection: which every operation binds to the running event loop.
+
     Attributes:
         sink: where events go, or `None`.
+        affinity: the connection's; its loop is compared with the running one, since nearly always that is all there is to do.
         attributes: what every event of this namespace carries.
         started_attributes: the same, for events that carry no more; a sink that tries to change them fails.
     """
 
-    __slots__ = ("_backend", "_silent", "attributes", "sink", "started_attributes")
+    __slots__ = ("_backend", "_silent", "affinity", "attributes", "bind", "sink", "started_attributes")
 
-    def __init__(self, sink: Sink | None, backend: str, attributes: Mapping[str, Any]) -> None:
+    def __init__(self, sink: Sink | None, backend: str, attributes: Mapping[str, Any], connection: Connection) -> None:
         self.sink: Final = sink
+        self.affinity: Final = connection.affinity
+        self.bind: Final = connection.bind
         self.attributes: Final[dict[str, Any]] = {**attributes, "ctx.store.backend": backend}
         self.started_attributes: Final = MappingProxyType(self.attributes)
         self._backend: Final = backend
@@ -145,6 +157,8 @@ class Attempt:
         self._operation: Final = operation
 
     def __enter__(self) -> Self:
+        if running_loop() is not self._observer.affinity.loop:
+            self._bind()
         return self
 
     def note(self, attribute: str, value: Any) -> None:
@@ -153,6 +167,21 @@ class Attempt:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, Exception):
             self._observer.fail(self._operation, error, 0.0, {})
+
+    def _bind(self) -> None:
+        try:
+            self._observer.bind()
+        except StoreError as error:  # raised within `__enter__`, so `__exit__` doesn't see it
+            self.__exit__(type(error), error, error.__traceback__)
+
+
+class LifecycleAttempt(Attempt):
+    """Opening, closing or pinging, which bind to the event loop each in its own way; it is not told to telemetry."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        return self
 
 
 class _ObservedAttempt(Attempt):
@@ -165,6 +194,8 @@ class _ObservedAttempt(Attempt):
 
     def __enter__(self) -> Self:
         self._began = self._observer.start(self._operation)
+        if running_loop() is not self._observer.affinity.loop:
+            self._bind()
         return self
 
     def note(self, attribute: str, value: Any) -> None:

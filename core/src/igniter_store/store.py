@@ -2,6 +2,7 @@
 
 Rule: a store is cheap; `scope` and `as_actor` give new ones over the same connection.
 Rule: the first operation opens the store. `async with store:` opens it before, and closes it afterwards.
+Rule: of several `async with` blocks over one connection, the last one to end closes it. A block of a scope or an actor closes nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from igniter_store.namespaces.namespace import Surroundings
 from igniter_store.namespaces.pubsub import EventsNamespace
 from igniter_store.namespaces.scan import DevNamespace
 from igniter_store.namespaces.streams import StreamNamespace
-from igniter_store.operation import Observer, Operation, Sink
+from igniter_store.operation import LifecycleAttempt, Observer, Operation, Sink
 from igniter_store.scopes import Scope, ScopeDefinition, identifier_text, make_scope, missing_scope, prefix_of
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Store(Generic[S]):
         scopes: tuple[Scope, ...] = (),
         actor: Actor | None = None,
     ) -> None:
+        self._is_root = connection is None
         self._configuration = configuration
         self._connection = Connection(configuration.adapter) if connection is None else connection
         self._scopes = scopes
@@ -132,16 +134,21 @@ class Store(Generic[S]):
 
         Raises:
             BackendUnavailable: `STORE_CONNECTION_FAILED` when the backend isn't there; LIF-3.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`, as every operation, in a second event loop while the first one isn't closed,
+                in a forked child when the parent had opened the store, and without asyncio; LIF-11, LIF-14.
         """
-        with self._observer.attempt(OPEN):
+        with LifecycleAttempt(self._observer, OPEN):
             await self._connection.open()
 
     async def close(self) -> None:
         """End subscriptions, blocked reads and the connection, of this store and of all its scopes. Idempotent; LIF-5.
 
         Handlers that are running are cancelled; who waits gets `STORE_CLOSED`. An adapter that was open before this store stays open.
+
+        When the event loop in which the store was opened is closed, what is left of it is abandoned. In a forked child, a store that the
+        parent had opened is only forgotten, and the parent doesn't notice; `open` opens it anew in the child (LIF-14).
         """
-        with self._observer.attempt(CLOSE):
+        with LifecycleAttempt(self._observer, CLOSE):
             await self._connection.close()
 
     async def ping(self) -> float:
@@ -151,11 +158,11 @@ class Store(Generic[S]):
             BackendUnavailable, BackendTimeout: when there is none.
             StoreClosed: `STORE_CLOSED`.
         """
-        with self._observer.attempt(PING):
+        with LifecycleAttempt(self._observer, PING):
             return await self._connection.ping()
 
     def scope(self, key: S, identifier: str | int) -> Store[S]:
-        """The store of a tenant, over the same connection; nothing is sent.
+        """The store of a tenant, over the same connection; nothing is sent. Leaving `async with` of it closes nothing.
 
         Args:
             key: one that `add_scope` declared; any, when none was. Of the type checkers pyright alone knows which (mypy takes any `str`).
@@ -168,7 +175,7 @@ class Store(Generic[S]):
         return Store(self._configuration, self._connection, (*self._scopes, scope), self._actor)
 
     def as_actor(self, id: str | int, *, type: str | None = None) -> Store[S]:
-        """The same store, whose events say that this actor caused them; nothing is sent.
+        """The same store, whose events say that this actor caused them; nothing is sent. Leaving `async with` of it closes nothing.
 
         Raises:
             InvalidArgument: `STORE_ARGUMENT_INVALID` for an id that is no `str` or `int`, or is empty.
@@ -216,11 +223,13 @@ class Store(Generic[S]):
         return DevNamespace(self._surroundings)
 
     async def __aenter__(self) -> Self:
-        await self.open()
+        with LifecycleAttempt(self._observer, OPEN):
+            await self._connection.enter(is_root=self._is_root)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.close()
+        with LifecycleAttempt(self._observer, CLOSE):
+            await self._connection.leave()
 
     def __repr__(self) -> str:
         # Without identifiers: they name tenants.
@@ -229,7 +238,7 @@ class Store(Generic[S]):
 
     @cached_property
     def _observer(self) -> Observer:
-        return Observer(None, self.adapter.name, {})
+        return Observer(None, self.adapter.name, {}, self._connection)
 
     @cached_property
     def _surroundings(self) -> Surroundings:
@@ -240,6 +249,7 @@ class Store(Generic[S]):
             service=configuration.service,
             scopes=self._scopes,
             prefix=prefix_of(configuration.service, self._scopes),
+            connection=self._connection,
             through=through,
             codec=configuration.codec,
             sink=configuration.sink,

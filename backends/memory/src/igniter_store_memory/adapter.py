@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 from weakref import WeakValueDictionary
 
-from igniter_store.contract import Clock, errors
+from igniter_store.contract import Affinity, Clock, errors
 
 from igniter_store_memory.claims import MemoryClaims
 from igniter_store_memory.counters import MemoryCounters
-from igniter_store_memory.keyspace import ClosedKeyspace, Keyspace
+from igniter_store_memory.keyspace import ClosedKeyspace, InheritedKeyspace, Keyspace
 from igniter_store_memory.keyvalue import MemoryKeyValue
 from igniter_store_memory.pubsub import Channels, MemoryPubSub, MemorySubscription
 from igniter_store_memory.scan import MemoryScan
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from igniter_store.contract import StreamEntry
 
+    from igniter_store_memory.log import Group, Waiter
+
 # What `memory://name` means in this process. It lives as long as some adapter uses it, as a shared in-memory database does elsewhere.
 _named: WeakValueDictionary[str, Keyspace] = WeakValueDictionary()
 
@@ -31,7 +33,8 @@ _named: WeakValueDictionary[str, Keyspace] = WeakValueDictionary()
 class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, MemoryStreams, MemoryScan):
     """Every capability, in this process, for tests and for programs of one process.
 
-    It can be used without `open`. Data outlive `close`: opened again, the adapter finds what it had. Use it from one event loop at a time.
+    It can be used without `open`. Data outlive `close`: opened again, the adapter finds what it had. Use it from one event loop at a time:
+    opening, listening and waiting in a second one, while the first isn't closed, raise `STORE_CONFIGURATION_INVALID`.
 
     Args:
         clock: a function that returns seconds, instead of the system's clock; `igniter_store.contract.ManualClock` also moves what waits.
@@ -47,7 +50,13 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
 
     def __init__(self, *, clock: Clock | None = None, max_keys: int | None = None) -> None:
         _check_options(clock, max_keys)
+        self._affinity = Affinity(self.abandon)
         self.use(Keyspace(clock, max_keys, Channels()))
+
+    @property
+    def affinity(self) -> Affinity:
+        """The event loop and the process in which it was opened."""
+        return self._affinity
 
     @classmethod
     def from_url(cls, url: str, *, clock: Clock | None = None, max_keys: int | None = None, **unknown: Any) -> Self:
@@ -79,13 +88,19 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
         self._data = keyspace
         self._keyspace = keyspace
         self._subscriptions: set[MemorySubscription] = set()
-        self._waiting: set[asyncio.Future[list[StreamEntry]]] = set()
+        self._waiting: dict[asyncio.Future[list[StreamEntry]], tuple[Group, Waiter]] = {}
 
     async def open(self) -> None:
+        self._bind()
         self._keyspace = self._data
+        self._data.watch()
         self.is_open = True
 
     async def close(self) -> None:
+        if self.affinity.is_inherited:
+            self.affinity.inherit()
+        elif self.is_open or self._subscriptions or self._waiting:
+            self._bind()
         self._keyspace = cast("Keyspace", ClosedKeyspace())
         self.is_open = False
         for subscription in list(self._subscriptions):
@@ -93,6 +108,23 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
         for answer in self._waiting:
             if not answer.done():
                 answer.set_exception(errors.closed("memory"))
+        self.affinity.release()
+
+    def abandon(self) -> None:
+        if not self.affinity.has_ended:
+            return
+        self.is_open = False
+        self._keyspace = cast("Keyspace", InheritedKeyspace()) if self.affinity.is_inherited else self._data
+        for subscription in list(self._subscriptions):
+            subscription.end()
+        for group, waiter in self._waiting.values():
+            if waiter in group.waiters:
+                group.waiters.remove(waiter)
+        self._waiting.clear()
+        self.affinity.end()
+
+    def _bind(self) -> None:
+        self.affinity.enter("memory", is_in_use=self.is_open or bool(self._subscriptions) or bool(self._waiting))
 
     async def ping(self) -> float:
         began = time.perf_counter()

@@ -137,6 +137,11 @@ class Keyspace:
         if self._removals >= _SMALL:
             self._give_back()
 
+    def watch(self) -> None:
+        """Sweep what expires; the event loop in which that was last asked for may be closed."""
+        if self._heap:
+            self._arm()
+
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` after `delay` seconds: the injected clock's, where it can wait, else real ones."""
         if self._waits is not None:
@@ -210,3 +215,10 @@ class ClosedKeyspace:
 
     def __getattr__(self, name: str) -> Any:
         raise errors.closed("memory")
+
+
+class InheritedKeyspace:
+    """Stands where the keyspace was once the process was forked: the parent's data don't change here any more."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise errors.inherited("memory")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from igniter_store.contract import GapCallback, MessageCallback, Pattern, PubSub, Subscription, report_callback_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from igniter_store_memory.keyspace import Keyspace
 
 
@@ -84,6 +86,7 @@ class MemoryPubSub(PubSub):
 
     _keyspace: Keyspace
     _subscriptions: set[MemorySubscription]
+    _bind: Callable[[], None]
 
     async def publish(self, channel: str, payload: bytes) -> int:
         listeners = self._keyspace.channels.listeners(channel)
@@ -94,8 +97,12 @@ class MemoryPubSub(PubSub):
 
     async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
         del on_gap  # nothing to lose a connection to
-        return MemorySubscription(self._keyspace.channels, channel, callback, self._subscriptions, is_pattern=False)
+        channels = self._keyspace.channels
+        self._bind()
+        return MemorySubscription(channels, channel, callback, self._subscriptions, is_pattern=False)
 
     async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
         del on_gap
-        return MemorySubscription(self._keyspace.channels, pattern, callback, self._subscriptions, is_pattern=True)
+        channels = self._keyspace.channels
+        self._bind()
+        return MemorySubscription(channels, pattern, callback, self._subscriptions, is_pattern=True)

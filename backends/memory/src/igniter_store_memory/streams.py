@@ -11,7 +11,7 @@ from igniter_store.contract.stream_ids import FIRST, StreamId, lower_bound, pars
 from igniter_store_memory.log import Group, Log, Waiter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from igniter_store_memory.keyspace import Keyspace
 
@@ -20,7 +20,8 @@ class MemoryStreams(Streams):
     """`Streams` over a keyspace."""
 
     _keyspace: Keyspace
-    _waiting: set[asyncio.Future[list[StreamEntry]]]
+    _waiting: dict[asyncio.Future[list[StreamEntry]], tuple[Group, Waiter]]
+    _bind: Callable[[], None]
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
         keyspace = self._keyspace
@@ -149,16 +150,17 @@ class MemoryStreams(Streams):
         return [] if log is None else log.between(low, high, count, newest_first=newest_first)
 
     async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
+        self._bind()
         answer: asyncio.Future[list[StreamEntry]] = asyncio.get_running_loop().create_future()
         waiter = Waiter(consumer, count, answer)
         group.waiters.append(waiter)
-        self._waiting.add(answer)
+        self._waiting[answer] = (group, waiter)
         timer = self._keyspace.call_later(block, lambda: None if answer.done() else answer.set_result([]))
         try:
             return await answer
         finally:
             timer.cancel()
-            self._waiting.discard(answer)
+            self._waiting.pop(answer, None)
             if waiter in group.waiters:
                 group.waiters.remove(waiter)
 

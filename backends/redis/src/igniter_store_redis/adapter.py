@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from igniter_store.contract.commands.adapter import CommandAdapter, check_options, named
@@ -9,12 +10,13 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 from igniter_store_redis.cluster import Cluster
-from igniter_store_redis.connecting import Connector
+from igniter_store_redis.connecting import Connector, abandon_connections
 from igniter_store_redis.errors import NAME, misconfigured
 from igniter_store_redis.server import Server
 from igniter_store_redis.urls import client_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from igniter_store.contract.commands.commands import Commands
@@ -67,12 +69,14 @@ class RedisAdapter(CommandAdapter):
         check_options(NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
         if type(connections) is not int or connections < 1:
             raise misconfigured("connections is a number of 1 or more.")
-        self._made: Redis | RedisCluster | None = None
-        commands: Commands
-        if isinstance(client, RedisCluster):
-            commands = Cluster(client, timeout, connect_timeout, connections)
-        else:
-            commands = Server(Connector(client.connection_pool.make_connection, connect_timeout), timeout, connections)
+        self._client = client
+        self._make_client: Callable[[], Redis | RedisCluster] | None = None  # of a client that is ours
+
+        def commands() -> Commands:
+            if isinstance(self._client, RedisCluster):
+                return Cluster(self._client, timeout, connect_timeout, connections)
+            return Server(Connector(self._client.connection_pool.make_connection, connect_timeout), timeout, connections)
+
         super().__init__(commands, sharded_pubsub=sharded_pubsub)
 
     @classmethod
@@ -101,16 +105,24 @@ class RedisAdapter(CommandAdapter):
         """
         if unknown:
             raise misconfigured(f"The Redis backend has no option {min(unknown)!r}; it has {', '.join(_OPTIONS)}.")
-        client = client_of(url, connect_timeout)
+        make_client = partial(client_of, url, connect_timeout)
+        client = make_client()
         adapter = cls(client, timeout=timeout, connect_timeout=connect_timeout, connections=connections, sharded_pubsub=sharded_pubsub)
-        adapter._made = client
+        adapter._make_client = make_client
         return adapter
 
     async def _ended(self) -> None:
         """Close what redis-py has opened to find the servers; it opens it again when it is asked again."""
-        if isinstance(self._made, RedisCluster):
+        if self._make_client is None:
+            return
+        if isinstance(self._client, RedisCluster):
             for nodes in ("nodes_cache", "startup_nodes"):
-                await self._made.nodes_manager.aclose(nodes)
-        elif self._made is not None and isinstance(self._made.connection_pool, SentinelConnectionPool):
-            untyped: Any = self._made
+                await self._client.nodes_manager.aclose(nodes)
+        elif isinstance(self._client.connection_pool, SentinelConnectionPool):
+            untyped: Any = self._client
             await untyped.connection_pool.sentinel_manager.aclose()
+
+    def _abandon_client(self, *, is_inherited: bool) -> None:
+        abandon_connections(self._client, is_inherited=is_inherited)
+        if self._make_client is not None:
+            self._client = self._make_client()

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import START, ErrorCode, StoreError, store_error
+from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.connections import address
 from igniter_store.contract.commands.keyvalue import all_of
@@ -30,7 +31,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError
 
 from igniter_store_redis.connecting import Connector
-from igniter_store_redis.errors import NAME, UNREACHABLE, closed, elsewhere, not_connected, not_reached
+from igniter_store_redis.errors import NAME, UNREACHABLE, closed, elsewhere, not_reached, refusal
 from igniter_store_redis.server import Server
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Cluster(Commands):
 
     async def open(self) -> None:
         """Find the nodes, and connect to one."""
-        self._is_open, self._was_closed = True, False
+        self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
         self._unknown.clear()
         try:
@@ -90,7 +91,7 @@ class Cluster(Commands):
 
     async def close(self) -> None:
         """Close all connections; callers get `STORE_CLOSED`."""
-        self._is_open, self._was_closed = False, True
+        self._is_open, self._was_closed, self.is_inherited = False, True, False
         refreshing, self._refreshing = self._refreshing, None
         servers, self._servers, self._former = [*self._servers.values(), *self._former], {}, []
         await asyncio.gather(*(server.close() for server in servers))
@@ -98,9 +99,15 @@ class Cluster(Commands):
             refreshing.cancel()
             await asyncio.gather(refreshing, return_exceptions=True)
 
+    def abandon(self, *, is_inherited: bool) -> None:
+        self._is_open = False
+        forget_task(self._refreshing)
+        for server in (*self._servers.values(), *self._former):
+            server.abandon(is_inherited=is_inherited)
+
     def require_open(self) -> None:
         if not self._is_open:
-            raise closed() if self._was_closed else not_connected()
+            raise refusal(is_inherited=self.is_inherited, was_closed=self._was_closed)
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 

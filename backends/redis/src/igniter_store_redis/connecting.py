@@ -10,7 +10,10 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store.contract.affinity import disconnect, keep, release_transport
 from igniter_store.contract.commands.connections import address
+from redis.asyncio import RedisCluster
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError, ResponseError
 
@@ -80,6 +83,8 @@ class Connector:
         try:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()
+        except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
+            raise
         except BaseException as error:
             self._where = getattr(connection, "path", None) or address(connection.host, connection.port)
             await asyncio.shield(connection.disconnect(nowait=True))
@@ -115,3 +120,36 @@ class Connector:
 def _nobody(lost: Multiplexer) -> None:
     """Whoever waits sees it."""
     del lost
+
+
+def abandon_connections(client: Any, *, is_inherited: bool) -> None:
+    """Release the connections on which redis-py asks a cluster's nodes, or sentinels, for the servers; see `Commands.abandon`.
+
+    redis-py has no way to do that but in their event loop. Those of another loop, which isn't closed, stay: they are a user's.
+
+    Args:
+        client: redis-py's.
+        is_inherited: they belong to the parent process.
+    """
+    found: list[Any] = []
+    if isinstance(client, RedisCluster):
+        manager: Any = client.nodes_manager
+        for node in {*manager.nodes_cache.values(), *manager.startup_nodes.values()}:
+            found += node._connections  # noqa: SLF001 - see above
+    elif isinstance(client.connection_pool, SentinelConnectionPool):
+        manager = client.connection_pool.sentinel_manager
+        for sentinel in manager.sentinels:
+            pool: Any = sentinel.connection_pool
+            found += [*pool._available_connections, *pool._in_use_connections]  # noqa: SLF001 - see above
+    for connection in found:
+        writer = connection._writer  # noqa: SLF001 - see above
+        if writer is None:
+            continue
+        if is_inherited:
+            keep(writer)
+            disconnect([writer.transport.get_extra_info("socket")])
+        elif writer._loop.is_closed():  # noqa: SLF001 - see above
+            release_transport(writer.transport)
+        else:
+            continue
+        connection._reader = connection._writer = None  # noqa: SLF001 - redis-py connects it again when it is used

@@ -15,7 +15,7 @@ from redis.asyncio.sentinel import MasterNotFoundError
 NAME: Final = "redis"
 
 closed = partial(errors.closed, NAME)
-not_connected = partial(errors.not_connected, NAME)
+refusal = partial(errors.not_open, NAME)
 elsewhere = partial(errors.elsewhere, NAME)
 misconfigured = partial(errors.misconfigured, backend=NAME)
 

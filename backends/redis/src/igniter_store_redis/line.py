@@ -10,6 +10,8 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Final
 
+from igniter_store.contract.affinity import forget_task
+
 from igniter_store_redis.errors import UNREACHABLE, closed
 
 if TYPE_CHECKING:
@@ -58,6 +60,13 @@ class Line:
             if multiplexer is not None:
                 multiplexer.shut()
                 await asyncio.sleep(0)  # the transport's last word
+
+    def abandon(self, *, is_inherited: bool) -> None:
+        """See `Commands.abandon`."""
+        forget_task(self._attempt)
+        for multiplexer in (self.multiplexer, *self._retired):
+            if multiplexer is not None:
+                multiplexer.abandon(is_inherited=is_inherited)
 
     def retire(self, multiplexer: Multiplexer | None) -> None:
         """Let what was asked on this connection be answered, and go on with a new one, unless that has happened."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from hiredis import Reader
+from igniter_store.contract.affinity import disconnect, release_transport
 from igniter_store.contract.commands.troubles import Refused
 
 from igniter_store_redis.multiplexer import pack_command
@@ -40,6 +41,13 @@ class Link(asyncio.Protocol):
     def end(self) -> None:
         """Close the connection."""
         self._transport.abort()
+
+    def abandon(self, *, is_inherited: bool) -> None:
+        """As `Multiplexer.abandon`."""
+        if is_inherited:
+            disconnect([self._transport.get_extra_info("socket")])
+        else:
+            release_transport(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Pass on what has come."""

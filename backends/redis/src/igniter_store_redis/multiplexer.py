@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
 from hiredis import Reader
+from igniter_store.contract.affinity import disconnect, release_transport
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble
 from igniter_store.contract.commands.words import encoded
 
@@ -115,6 +116,14 @@ class Multiplexer(asyncio.Protocol):
         """Close the connection; whoever waits for an answer gets `Shut`."""
         self._end(Shut, Shut)
         self._transport.abort()
+
+    def abandon(self, *, is_inherited: bool) -> None:
+        """Release the connection, whose callers are gone with their event loop; in a forked child, keep out of the parent's."""
+        self.is_live = False
+        if is_inherited:
+            disconnect([self._transport.get_extra_info("socket")])
+        else:
+            release_transport(self._transport)
 
     # The transport's side.
 

@@ -11,12 +11,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import ErrorCode, StoreError
+from igniter_store.contract.affinity import LoopEnd
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import Listener
 from igniter_store.contract.commands.troubles import Lost, Refused, Shut, Trouble, failure, word_of
 from igniter_store.contract.commands.waiting import Waiters
 
-from igniter_store_redis.errors import NAME, closed, elsewhere, not_connected
+from igniter_store_redis.errors import NAME, elsewhere, refusal
 from igniter_store_redis.line import Line
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ class Server(Commands):
         self._is_open = False
         self._was_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop_end: LoopEnd | None = None
 
     def start(self) -> None:
         """Let callers in; the first of them connects."""
-        self._is_open, self._was_closed = True, False
+        self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
+        self._watch_loop_end(LoopEnd(self._release_connections))
         self._unknown.clear()  # it may be another server now
         self._waiters.open()
         self.listener.open()
@@ -76,11 +79,31 @@ class Server(Commands):
 
     async def close(self) -> None:
         """Close all connections; callers get `STORE_CLOSED`."""
-        self._is_open, self._was_closed = False, True
+        self._is_open, self._was_closed, self.is_inherited = False, True, False
+        self._watch_loop_end(None)
         await self.listener.close()
         await self._waiters.close()
         for line in self._lines:
             await line.close()
+
+    def abandon(self, *, is_inherited: bool) -> None:
+        self._is_open = False
+        self._watch_loop_end(None)
+        self.listener.abandon(is_inherited=is_inherited)
+        self._waiters.abandon(is_inherited=is_inherited)
+        for line in self._lines:
+            line.abandon(is_inherited=is_inherited)
+
+    def _watch_loop_end(self, loop_end: LoopEnd | None) -> None:
+        if self._loop_end is not None:
+            self._loop_end.cancel()
+        self._loop_end = loop_end
+
+    def _release_connections(self) -> None:
+        # Whoever asks again gets new ones.
+        self._waiters.retire()
+        for line in self._lines:
+            line.retire(line.multiplexer)
 
     def retire(self) -> None:
         """Let what was asked be answered; the connections close after that. Subscriptions are heard no more."""
@@ -96,7 +119,7 @@ class Server(Commands):
 
     def require_open(self) -> None:
         if not self._is_open:
-            raise closed() if self._was_closed else not_connected()
+            raise refusal(is_inherited=self.is_inherited, was_closed=self._was_closed)
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 

@@ -9,6 +9,8 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
+from igniter_store.contract import Affinity
+from igniter_store.contract.affinity import forget_task, keep
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from igniter_store_sqlite.backup import back_up
@@ -16,7 +18,7 @@ from igniter_store_sqlite.changes import Changes
 from igniter_store_sqlite.claims import SQLiteClaims
 from igniter_store_sqlite.counters import SQLiteCounters
 from igniter_store_sqlite.database import Database, Synchronous, is_in_memory
-from igniter_store_sqlite.errors import NAME, closed, misconfigured, not_connected
+from igniter_store_sqlite.errors import NAME, closed, inherited, misconfigured, not_connected
 from igniter_store_sqlite.keyvalue import SQLiteKeyValue
 from igniter_store_sqlite.places import network_of
 from igniter_store_sqlite.pubsub import Listener, SQLitePubSub
@@ -68,10 +70,17 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         self.in_process = is_in_memory(engine)
         self._engine = engine
         self._timeout = timeout
+        self._affinity = Affinity(self.abandon)
         self._changing = asyncio.Lock()
+        self._sweeper: Sweeper | None = None
         self._database = Database(engine, timeout, synchronous, is_ours=False)
         self._ending: asyncio.Task[None] | None = None  # what `close` has begun
         self._use_nothing(_Absent(not_connected))
+
+    @property
+    def affinity(self) -> Affinity:
+        """The event loop and the process in which it was opened."""
+        return self._affinity
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
@@ -94,6 +103,7 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         return adapter
 
     async def open(self) -> None:
+        self._bind()
         async with self._changing:
             if self.is_open:
                 return
@@ -102,19 +112,44 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
             changes = Changes()
             await self._database.open(changes.tell)
             self._reads, self._writes = self._database.reads, self._database.writes
-            self._changes, self._listener = changes, Listener(self._reads, self._writes, changes)
+            self._changes, self._listener = changes, Listener(self._reads, self._writes, changes, self._bind)
             self._sweeper = Sweeper(self._reads, self._writes)
             changes.start(None if self._database.in_memory else self._reads)
             self._sweeper.start()
             self.is_open = True
 
     async def close(self) -> None:
+        if self.affinity.is_inherited:
+            self.affinity.inherit()
+        else:
+            self._bind()
         async with self._changing:
             if self.is_open:
                 self.is_open = False
                 self._ending = asyncio.create_task(self._end(self._sweeper, self._listener, self._changes))
             self._use_nothing(_Absent(closed))
             await self._ended()
+            self.affinity.release()
+
+    def abandon(self) -> None:
+        if not self.affinity.has_ended:
+            return
+        is_inherited = self.affinity.is_inherited
+        if is_inherited:
+            keep(self._listener, self._changes, self._sweeper, self._ending)
+        self._database.abandon(self._listener.leave, is_inherited=is_inherited)
+        self._listener.abandon()
+        self._changes.abandon()
+        if self._sweeper is not None:
+            self._sweeper.abandon()
+        forget_task(self._ending)
+        self._use_nothing(_Absent(inherited if is_inherited else not_connected))
+        self._changing, self._ending, self._sweeper = asyncio.Lock(), None, None  # a task of the closed loop may hold the former lock
+        self.is_open = False
+        self.affinity.end()
+
+    def _bind(self) -> None:
+        self.affinity.enter(NAME, is_in_use=self.is_open or self._changing.locked())
 
     async def _ended(self) -> None:
         # Whoever is cancelled here leaves it to go on; the next one to close, or to open, waits for it.
@@ -122,8 +157,9 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
             await asyncio.shield(self._ending)
             self._ending = None
 
-    async def _end(self, sweeper: Sweeper, listener: Listener, changes: Changes) -> None:
-        await sweeper.close()
+    async def _end(self, sweeper: Sweeper | None, listener: Listener, changes: Changes) -> None:
+        if sweeper is not None:
+            await sweeper.close()
         await listener.close()
         await self._database.close()
         await changes.close()
@@ -151,7 +187,7 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
     def _use_nothing(self, absent: _Absent) -> None:
         self._reads = self._writes = cast("Worker", absent)
         self._changes = Changes()
-        self._listener = Listener(self._reads, self._writes, self._changes)
+        self._listener = Listener(self._reads, self._writes, self._changes, self._bind)
 
     def _warn_of_networks(self) -> None:
         path = self._engine.url.database

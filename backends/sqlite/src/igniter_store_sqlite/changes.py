@@ -12,6 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract import StoreError
+from igniter_store.contract.affinity import forget_task
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -63,6 +64,10 @@ class Changes:
             watching.cancel()
             await asyncio.wait({watching})
         self._wake_all()
+
+    def abandon(self) -> None:
+        """As `close`, when the event loop is closed: nobody waits any more."""
+        forget_task(self._watching)
 
     def tell(self) -> None:
         """Something was written here."""

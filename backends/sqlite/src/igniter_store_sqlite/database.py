@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from igniter_store.contract import StoreError
+from igniter_store.contract.affinity import keep
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -53,6 +55,7 @@ class Database:
         self._connections: list[AsyncConnection] = []
         self._workers: list[Worker] = []
         self._kept: bytes | None = None  # what was in memory when it was closed
+        self._keeping: Future[bytes | None] | None = None  # the same, when its event loop was closed: its thread will say it
 
     async def open(self, on_commit: Callable[[], None]) -> None:
         """Connect, and bring the tables forward.
@@ -66,6 +69,9 @@ class Database:
                     await asyncio.to_thread(_try, self._engine.url.database)
                 self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
                 if self.in_memory:
+                    if self._keeping is not None:
+                        self._kept = await asyncio.wrap_future(self._keeping)
+                        self._keeping = None
                     if self._kept is not None:
                         await self.writes.run(partial(_restore, kept=self._kept))
                         self._kept = None
@@ -104,6 +110,34 @@ class Database:
         if self._is_ours:
             await self._engine.dispose()
 
+    def abandon(self, leave: Callable[[sqlite3.Connection], None], *, is_inherited: bool) -> None:
+        """Let the threads close both connections, since their event loop is closed. What is in memory is kept, as `close` does.
+
+        Args:
+            leave: is called with the connection that writes, in its thread, before that is closed.
+            is_inherited: the connections belong to the parent process, and this one has no threads for them.
+        """
+        workers, self._workers = self._workers, []
+        if is_inherited:
+            connections, self._connections = self._connections, []
+            keep(workers, connections)
+            if self._is_ours:
+                keep(self._engine.pool)
+                self._engine.sync_engine.dispose(close=False)
+            return
+        if self.in_memory and not self._is_ours:
+            return  # the one connection is the user's, and serves again
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            if (synchronous := connection.sync_connection) is not None:
+                synchronous.connection.detach()
+        if self.in_memory and workers:
+            self._keeping = Future()
+            workers[0].abandon(partial(_keep_contents, self._keeping))
+            return
+        for worker in workers:
+            worker.abandon(leave if worker is workers[0] else _nothing)
+
     @contextlib.asynccontextmanager
     async def on_the_side(self) -> AsyncGenerator[Worker]:
         """A connection for what takes long, which holds up no call; in memory there is none but the one."""
@@ -121,8 +155,11 @@ class Database:
             await connection.close()
 
     async def _worker(self, *, writes: bool, on_commit: Callable[[], None] | None = None) -> Worker:
-        connection = await self._engine.connect()
-        self._connections.append(connection)
+        if self.in_memory and self._connections:  # of an event loop that is closed
+            connection = self._connections[0]
+        else:
+            connection = await self._engine.connect()
+            self._connections.append(connection)
         driver: Any = (await connection.get_raw_connection()).driver_connection
         worker = Worker(driver, self._timeout, writes=writes, on_commit=on_commit)
         self._workers.append(worker)
@@ -179,6 +216,17 @@ def _prepare_reading(connection: sqlite3.Connection) -> None:
 
 def _restore(connection: sqlite3.Connection, kept: bytes) -> None:
     connection.deserialize(kept)
+
+
+def _keep_contents(keeping: Future[bytes | None], connection: sqlite3.Connection) -> None:
+    try:
+        keeping.set_result(_contents(connection))
+    except sqlite3.Error as error:
+        keeping.set_exception(error)
+
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    del connection
 
 
 def _contents(connection: sqlite3.Connection) -> bytes | None:

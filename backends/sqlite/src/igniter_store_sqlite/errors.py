@@ -16,6 +16,7 @@ NAME: Final = "sqlite"
 closed = partial(errors.closed, NAME)
 not_connected = partial(errors.not_connected, NAME)
 elsewhere = partial(errors.elsewhere, NAME)
+inherited = partial(errors.inherited, NAME)
 misconfigured = partial(errors.misconfigured, backend=NAME)
 malformed_id = partial(errors.malformed_id, backend=NAME)
 no_number = partial(errors.no_number, NAME)

@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import sqlite3
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, Pattern, PubSub, StoreError, Subscription, report_callback_error
+from igniter_store.contract.affinity import forget_task
 from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
 from igniter_store_sqlite.statements import NONE, constant, sql
 from igniter_store_sqlite.tables import LISTENERS, MESSAGES, SUBSCRIPTIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from igniter_store_sqlite.changes import Changes
     from igniter_store_sqlite.worker import Session, Worker
 
@@ -121,6 +125,7 @@ class SQLiteSubscription(Subscription):
 
     async def cancel(self) -> None:
         if self._is_live:
+            self._listener.bind()
             self.end()
             await self._listener.remove(self)
 
@@ -132,9 +137,11 @@ class Listener:
         reads: to read messages with.
         writes: to subscribe with.
         changes: what tells of new messages.
+        bind: called before a subscription is cancelled, to abandon what a closed event loop has left.
     """
 
-    def __init__(self, reads: Worker, writes: Worker, changes: Changes) -> None:
+    def __init__(self, reads: Worker, writes: Worker, changes: Changes, bind: Callable[[], None]) -> None:
+        self.bind: Final = bind
         self._reads = reads
         self._writes = writes
         self._changes = changes
@@ -192,6 +199,25 @@ class Listener:
             self._listening.cancel()
             await asyncio.wait({self._listening})
             self._listening = None
+
+    def abandon(self) -> None:
+        """As `close`, when the event loop is closed; `leave` is what is left to do in the table."""
+        for subscription in self._subscriptions:
+            subscription.end()
+        self._subscriptions.clear()
+        forget_task(self._listening)
+
+    def leave(self, connection: sqlite3.Connection) -> None:
+        """Take this listener out of the table, in the connection's thread, unless a lock is in the way: silence says the same later."""
+        if self._listening is None or connection.in_transaction:
+            return
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.execute(_REMOVE_SUBSCRIPTIONS, {"who": self._number})
+                connection.execute(_REMOVE_LISTENER, {"who": self._number})
+            finally:
+                connection.execute("COMMIT")
 
     def _written(self) -> asyncio.Future[tuple[bool, int]]:
         """Let the tables say what we listen to now."""

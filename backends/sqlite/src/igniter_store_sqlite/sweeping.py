@@ -11,6 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import StoreError
+from igniter_store.contract.affinity import forget_task
 from sqlalchemy import bindparam, delete, exists, select
 
 from igniter_store_sqlite import pubsub
@@ -82,6 +83,10 @@ class Sweeper:
         if sweeping is not None:
             sweeping.cancel()
             await asyncio.wait({sweeping})
+
+    def abandon(self) -> None:
+        """As `close`, when the event loop is closed."""
+        forget_task(self._sweeping)
 
     async def _run(self) -> None:
         while True:

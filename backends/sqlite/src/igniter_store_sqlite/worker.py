@@ -147,6 +147,7 @@ class Worker:
         # aiosqlite has no public way to run a function in its thread, so this is how SQLAlchemy's dialect does it. One function for a whole
         # transaction costs one change of threads, where aiosqlite's own methods take one for each statement.
         private: Any = connection
+        self._stop: Callable[[], object] = private.stop
         self._connection: sqlite3.Connection = private._conn  # noqa: SLF001 - see above
         self._hand_over: Callable[[tuple[asyncio.Future[Any] | None, Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001 - see above
         self._timeout = timeout
@@ -234,6 +235,18 @@ class Worker:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def abandon(self, last: Callable[[sqlite3.Connection], None]) -> None:
+        """Do `last` in the connection's thread, and close the connection and the thread; the event loop of the callers is closed."""
+        self._is_closed = True
+
+        def end() -> None:
+            try:
+                last(self._connection)
+            finally:
+                self._stop()
+
+        self._hand_over((None, end))
 
     def _flush(self) -> None:
         self._shared.clear()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import glide
 from igniter_store.contract import StoreError, store_error
+from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.troubles import unwelcome
 
 from igniter_store_valkey.clients import connected, varied
@@ -68,6 +69,11 @@ class Absence:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._gone = None
+
+    def abandon(self) -> None:
+        """Look no more, since the event loop is closed."""
+        forget_task(self._looking)
+        forget_task(self._watching)
 
     async def _look(self) -> StoreError | None:
         words = [word for word in await said_at(self._configuration) if word not in {NOBODY, HUNG_UP}]

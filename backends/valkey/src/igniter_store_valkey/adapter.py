@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import glide
@@ -58,7 +59,7 @@ class ValkeyAdapter(CommandAdapter):
             raise misconfigured(f"ValkeyAdapter takes {kinds}, and got {named(given)}. For a URL there is from_url().")
         check_options(NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
         kind = GlideCluster if isinstance(configuration, glide.GlideClusterClientConfiguration) else GlideCommands
-        commands = kind(configuration, timeout, connect_timeout, lent=lent, is_sharded=sharded_pubsub)
+        commands = partial(kind, configuration, timeout, connect_timeout, lent=lent, is_sharded=sharded_pubsub)
         super().__init__(commands, sharded_pubsub=sharded_pubsub)
 
     @classmethod

@@ -18,10 +18,11 @@ import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
+from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.troubles import Late, Shut, Trouble
 from igniter_store.contract.commands.words import encoded
 
-from igniter_store_valkey.clients import GRACE, answer_to, answers_to, mended, refuse_after_fork
+from igniter_store_valkey.clients import GRACE, answer_to, answers_to, mended
 from igniter_store_valkey.errors import trouble_of
 
 if TYPE_CHECKING:
@@ -69,7 +70,6 @@ class Batches:
 
     def ask(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
         """The answer to a command: the server's, as glide reads it, or a `Trouble`."""
-        refuse_after_fork()
         spelled = [word if type(word) is bytes else spelt(word) for word in words]
         has_company = self._flush_is_due or self._sending or self._is_one_alone
         if self._was_alone and not has_company and self._is_open and spelled[0] != _SCAN:
@@ -139,6 +139,13 @@ class Batches:
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
+
+    def abandon(self) -> Client:
+        """Send nothing any more, since the event loop is closed; the client, for whoever closes it."""
+        self._is_open = False
+        for task in (*self._sending, *self._under_way):
+            forget_task(task)
+        return self._client
 
     async def answered(self) -> None:
         """Wait until nothing is on its way any more, or nothing is asked any more."""

@@ -5,7 +5,7 @@ Rule: all of glide's clients in a process answer through one pipe, which the loo
 only the making of another client finds a new reader; so whoever hears nothing for too long makes one (`mended`).
 Rule: who reads the pipe hands an answer to the loop that waits for it. It may be closed by then, and the answer's future cancelled: then
 the answer is dropped (`_Loop`), where asyncio would log it, value and all, and the reader would drop what it had read of others'.
-Rule: glide's threads don't live on in a forked process. There every client says so, instead of waiting for answers that can't come.
+Rule: the threads of a client don't live on in a forked process, and its pipe is the parent's. A client that is made there gets others.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
+from igniter_store.contract.affinity import keep
 from igniter_store.contract.commands.troubles import FULL, unwelcome
 
 from igniter_store_valkey.door import is_full
@@ -37,34 +38,15 @@ _REFUSED: Final = "configuration error"
 _RETRIES: Final = glide.BackoffStrategy(num_of_retries=4, factor=20, exponent_base=2, jitter_percent=50)
 
 
-class _Process:
-    """Whether glide's threads run, and whether this process has lost them by being forked."""
-
-    is_used = False
-    is_forked = False
-
-    @classmethod
-    def forked(cls) -> None:
-        cls.is_forked = cls.is_used
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_Process.forked)
-
-
-def refuse_after_fork() -> None:
-    """Raise where glide can't work."""
-    if _Process.is_forked:
+def refuse_inherited(client: Client) -> None:
+    """Raise for a client of the user's that was made before this process was forked: glide doesn't answer there."""
+    untyped: Any = client
+    if untyped._create_pid != os.getpid():  # noqa: SLF001 - what glide compares before each command
         message = (
-            "The process was forked after valkey-glide had been used in it, and glide's threads are gone. Open stores after the fork, or "
-            "start processes by 'spawn' or 'forkserver'."
+            "The client of glide was made before this process was forked, and glide's threads for it are gone. Make a client, and an "
+            "adapter, after the fork."
         )
         raise misconfigured(message)
-
-
-def note_use() -> None:
-    """Remember that glide's threads run now, whoever has begun it."""
-    _Process.is_used = True
 
 
 async def create(configuration: Configuration) -> Client:
@@ -74,8 +56,6 @@ async def create(configuration: Configuration) -> Client:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for a configuration that glide doesn't take.
         glide.ClosingError: when there are no tokens of AWS.
     """
-    refuse_after_fork()
-    note_use()
     glide.Logger.init(glide.LogLevel.OFF)  # unless somebody has set it up: what goes wrong is told by errors
     try:
         is_cluster = isinstance(configuration, glide.GlideClusterClientConfiguration)
@@ -220,3 +200,22 @@ async def mended(client: Client) -> None:
     configuration: Any = copy.copy(client.config)
     configuration.lazy_connect = True
     await (await create(configuration)).close()
+
+
+def abandon_client(client: Client, *, is_inherited: bool) -> None:
+    """Close a client without awaiting anything, since its event loop is closed.
+
+    glide's `close` awaits nothing; it sets an exception on each future that nobody waits for any more, which a closed loop refuses.
+
+    Args:
+        client: glide's.
+        is_inherited: the client belongs to the parent process: its threads, its pipe and its sockets are left alone.
+    """
+    if is_inherited:
+        keep(client)
+        return
+    untyped: Any = client
+    for pending in (untyped._pending_futures, untyped._pubsub_futures):  # noqa: SLF001 - see above
+        pending.clear()
+    with contextlib.suppress(StopIteration):
+        client.close().send(None)

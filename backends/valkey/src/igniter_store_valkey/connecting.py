@@ -9,7 +9,7 @@ import glide
 from igniter_store.contract.commands.troubles import Shut, Trouble
 
 from igniter_store_valkey.batches import spelt
-from igniter_store_valkey.clients import GRACE, answers_to, connected, mended, varied
+from igniter_store_valkey.clients import GRACE, abandon_client, answers_to, connected, mended, varied
 from igniter_store_valkey.errors import NAME, UNREACHABLE, not_reached, trouble_of
 from igniter_store_valkey.link import GlideLink
 from igniter_store_valkey.replies import plain
@@ -103,6 +103,11 @@ class GlideConnection:
         if self.is_live:
             self.is_live = False
             self._end(self._client.close())
+
+    def abandon(self, *, is_inherited: bool) -> None:
+        """Release the client, since the event loop is closed."""
+        self.is_live = False
+        abandon_client(self._client, is_inherited=is_inherited)
 
     async def _answer(self, words: tuple[Any, ...]) -> Any:
         limit = asyncio.timeout(self._patience)

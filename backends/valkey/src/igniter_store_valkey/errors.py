@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAME: Final = "valkey"
 
 closed = partial(errors.closed, NAME)
-not_connected = partial(errors.not_connected, NAME)
+refusal = partial(errors.not_open, NAME)
 elsewhere = partial(errors.elsewhere, NAME)
 misconfigured = partial(errors.misconfigured, backend=NAME)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Never
 
 import glide
 from igniter_store.contract import ErrorCode, StoreError
+from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import Listener
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, failure, word_of
@@ -26,7 +27,7 @@ from igniter_store.contract.commands.waiting import Waiters
 
 from igniter_store_valkey.absence import Absence
 from igniter_store_valkey.batches import Batches
-from igniter_store_valkey.clients import answer_to, connected, note_use, refuse_after_fork, varied
+from igniter_store_valkey.clients import abandon_client, answer_to, connected, refuse_inherited, varied
 from igniter_store_valkey.connecting import GlideConnector
 from igniter_store_valkey.errors import (
     NAME,
@@ -39,8 +40,8 @@ from igniter_store_valkey.errors import (
     lent_is_closed,
     lent_is_late,
     neighbour_is_garbled,
-    not_connected,
     not_reached,
+    refusal,
 )
 from igniter_store_valkey.identity import LOOK, identity_of
 from igniter_store_valkey.replies import plain
@@ -106,8 +107,7 @@ class GlideCommands(Commands):
             client = await self._connected()
         else:
             client = self._lent
-            refuse_after_fork()
-            note_use()
+            refuse_inherited(client)
             try:
                 async with asyncio.timeout(self._connect_timeout):
                     await answer_to(client, ["PING"])
@@ -116,7 +116,7 @@ class GlideCommands(Commands):
             except UNREACHABLE as error:
                 raise not_reached(error, self._configuration) from error
         self._client, self._batches = client, self._batches_to(client)
-        self._is_open, self._was_closed = True, False
+        self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
         self._unknown.clear()  # it may be another server now
         self._waiters.open()
@@ -135,7 +135,7 @@ class GlideCommands(Commands):
 
     async def close(self) -> None:
         """Close all connections but the user's own; callers get `STORE_CLOSED`."""
-        self._was_closed, self._is_open = self._was_closed or self._is_open, False
+        self._is_open, self._was_closed, self.is_inherited = False, True, False
         ending = [task for task in (self._watching, self._moving) if task is not None]
         for task in ending:
             task.cancel()
@@ -152,11 +152,22 @@ class GlideCommands(Commands):
         await self._connector.ended()
         await self._absence.close()
 
+    def abandon(self, *, is_inherited: bool) -> None:
+        self._is_open = False
+        self._listener.abandon(is_inherited=is_inherited)
+        self._waiters.abandon(is_inherited=is_inherited)
+        self._absence.abandon()
+        for task in (self._watching, self._moving):
+            forget_task(task)
+        clients = [batches.abandon() for batches in (*self._former, self._batches) if batches is not None]
+        for client in clients:
+            if client is not self._lent:
+                abandon_client(client, is_inherited=is_inherited)
+
     def require_open(self) -> None:
         if not self._is_open:
-            raise closed() if self._was_closed else not_connected()
+            raise refusal(is_inherited=self.is_inherited, was_closed=self._was_closed)
         if asyncio.get_running_loop() is not self._loop:
-            refuse_after_fork()
             raise elsewhere()
 
     def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:

@@ -19,12 +19,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
+from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.listener import ENDS, PATTERN, PLAIN, SHARDED
 from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Refused
 from igniter_store.contract.commands.words import decoded
 
-from igniter_store_valkey.clients import GRACE, answers_to
+from igniter_store_valkey.clients import GRACE, abandon_client, answers_to
 from igniter_store_valkey.errors import UNREACHABLE, trouble_of
 from igniter_store_valkey.identity import LOOK, identity_of
 
@@ -109,13 +110,19 @@ class GlideLink:
             self._has_ended = True
             self._end(self._ended())
 
+    def abandon(self, *, is_inherited: bool) -> None:
+        """Release the client, since the event loop is closed."""
+        self._has_ended = True
+        forget_task(self._work)
+        abandon_client(self._client, is_inherited=is_inherited)
+
     async def _ended(self) -> None:
         self._work.cancel()
         await asyncio.gather(self._work, return_exceptions=True)
         await self._client.close()
 
     def _is_lost(self) -> None:
-        if not self.lost.done():
+        if not self._has_ended and not self.lost.done():
             self.lost.set_result(None)
 
     async def _keep(self) -> None:

@@ -7,7 +7,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from igniter_store.contract import ErrorCode, StoreError, store_error
+from igniter_store.contract import Affinity, ErrorCode, StoreError, store_error
+from igniter_store.contract.affinity import keep
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -38,9 +39,15 @@ class RedisPyAdapter(RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPub
     name: ClassVar[str] = NAME
 
     def __init__(self, connect: Callable[[], Redis], *, timeout: float = 5.0) -> None:
-        self._calls = Calls(connect, timeout)
+        self._affinity = Affinity(self.abandon)
+        self._calls = Calls(connect, timeout, self._affinity)
         self._listener = Listener(self._calls)
         self._opening = asyncio.Lock()
+
+    @property
+    def affinity(self) -> Affinity:
+        """The event loop and the process in which it was opened."""
+        return self._affinity
 
     @classmethod
     def from_url(cls, url: str, *, timeout: float = 5.0, connect_timeout: float = 2.0, **unknown: Any) -> Self:
@@ -62,6 +69,7 @@ class RedisPyAdapter(RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPub
         return cls(connect, timeout=timeout)
 
     async def open(self) -> None:
+        self._calls.bind()
         async with self._opening:
             if self.is_open:
                 return
@@ -76,10 +84,25 @@ class RedisPyAdapter(RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPub
             self.is_open = True
 
     async def close(self) -> None:
+        if self.affinity.is_inherited:
+            self.affinity.inherit()
+        else:
+            self._calls.bind()
         self._calls.shut()
         self.is_open = False
         await self._listener.end()
         await self._calls.close()
+        self.affinity.release()
+
+    def abandon(self) -> None:
+        if self.affinity.has_ended:
+            self.is_open = False
+            if self.affinity.is_inherited:
+                keep(self._listener)
+            self._listener.abandon()
+            self._calls.abandon()
+            self._listener, self._opening = Listener(self._calls), asyncio.Lock()
+            self.affinity.end()
 
     async def ping(self) -> float:
         began = time.perf_counter()

@@ -12,11 +12,12 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract import ErrorCode, StoreError
+from igniter_store.contract import Affinity, ErrorCode, StoreError
+from igniter_store.contract.affinity import disconnect, keep, release_transport
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from igniter_store_conformance.redis_py.errors import closed, elsewhere, not_connected, timed_out, translated
+from igniter_store_conformance.redis_py.errors import NAME, closed, elsewhere, not_open, timed_out, translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -33,10 +34,12 @@ class Calls:
     Args:
         connect: makes the client, which connects when it is used.
         timeout: seconds that a command may take.
+        affinity: the event loop that the adapter was opened in.
     """
 
-    def __init__(self, connect: Callable[[], Redis], timeout: float) -> None:
+    def __init__(self, connect: Callable[[], Redis], timeout: float, affinity: Affinity) -> None:
         self.timeout: Final = timeout
+        self.affinity: Final = affinity
         self._connect = connect
         self._client: Redis | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -74,6 +77,28 @@ class Calls:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+
+    def bind(self) -> None:
+        """Belong to the running event loop; see `Affinity.enter`."""
+        self.affinity.enter(NAME, is_in_use=self._client is not None)
+
+    def abandon(self) -> None:
+        """Release all connections, whose event loop is closed; in a forked child, keep out of the parent's."""
+        client, self._client = self._client, None
+        self._is_closed = False
+        self._under_way.clear()
+        if client is None:
+            return
+        pool: Any = client.connection_pool
+        for connection in (*pool._available_connections, *pool._in_use_connections):  # noqa: SLF001 - redis-py can do it in their loop only
+            writer = connection._writer  # noqa: SLF001 - the same
+            if writer is not None and self.affinity.is_inherited:
+                disconnect([writer.transport.get_extra_info("socket")])
+            elif writer is not None:
+                release_transport(writer.transport)
+                connection._reader = connection._writer = None  # noqa: SLF001 - the same
+        if self.affinity.is_inherited:
+            keep(client)
 
     async def ask(self, *words: Any, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> Any:
         """The answer to a command that changes nothing.
@@ -134,7 +159,7 @@ class Calls:
     def require_open(self) -> None:
         """Refuse to go on, unless the adapter is open."""
         if self._client is None or self._is_closed:
-            raise closed() if self._is_closed else not_connected()
+            raise not_open(is_inherited=self.affinity.is_inherited, was_closed=self._is_closed)
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 
@@ -155,7 +180,7 @@ class Calls:
     async def connection(self) -> AsyncGenerator[Any]:
         """A connection of the pool, for one command. Whoever is interrupted in reading leaves it closed: redis-py sees to that."""
         if self._client is None:
-            raise closed() if self._is_closed else not_connected()
+            raise not_open(is_inherited=self.affinity.is_inherited, was_closed=self._is_closed)
         pool: Any = self._client.connection_pool
         # One turn of the loop, in which it hears of connections that were closed while they were idle: the pool then replaces them.
         await asyncio.sleep(0)

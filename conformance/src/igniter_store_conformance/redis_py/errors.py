@@ -15,7 +15,7 @@ from redis import exceptions as redis
 NAME: Final = "redis"
 
 closed = partial(errors.closed, NAME)
-not_connected = partial(errors.not_connected, NAME)
+not_open = partial(errors.not_open, NAME)
 elsewhere = partial(errors.elsewhere, NAME)
 malformed_id = partial(errors.malformed_id, backend=NAME)
 

@@ -13,6 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, PubSub, StoreError, Subscription, report_callback_error
+from igniter_store.contract.affinity import forget_task
 from redis.exceptions import RedisError
 
 from igniter_store_conformance.redis_py.errors import closed, timed_out, translated, word_of
@@ -47,6 +48,8 @@ class RedisPySubscription(Subscription):
             self._call(self.name[1], self._on_gap)
 
     async def cancel(self) -> None:
+        if self.is_live:
+            self._listener.bind()
         self.is_live = False
         await self._listener.remove(self)
 
@@ -61,6 +64,7 @@ class Listener:
     """All subscriptions of one adapter."""
 
     def __init__(self, calls: Calls) -> None:
+        self.bind = calls.bind
         self._calls = calls
         self._table: dict[_Name, list[RedisPySubscription]] = {}
         self._changing = asyncio.Lock()  # one change of the table at a time, its confirmation included (PUB-1)
@@ -118,6 +122,15 @@ class Listener:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._reader = None
+
+    def abandon(self) -> None:
+        """As `end`, when the event loop is closed."""
+        for subscription in [subscription for subscriptions in self._table.values() for subscription in subscriptions]:
+            subscription.is_live = False
+        self._table.clear()
+        for task in (self._reader, *self._ending):
+            forget_task(task)
         self._reader = None
 
     def _forget(self, subscription: RedisPySubscription) -> bool:

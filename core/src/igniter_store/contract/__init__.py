@@ -4,6 +4,7 @@ One capability is one abstract class in the module of its name. `adapter` has th
 """
 
 from igniter_store.contract.adapter import Adapter
+from igniter_store.contract.affinity import Affinity
 from igniter_store.contract.claims import TOKEN_LIFETIME, Claims
 from igniter_store.contract.clock import Clock, ManualClock, Timer, TimerClock, system_clock
 from igniter_store.contract.counters import Counters, count_on
@@ -35,6 +36,7 @@ __all__ = [
     "START",
     "TOKEN_LIFETIME",
     "Adapter",
+    "Affinity",
     "BackendFailed",
     "BackendTimeout",
     "BackendUnavailable",

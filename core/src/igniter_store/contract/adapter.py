@@ -17,6 +17,8 @@ Rules for every method of every capability:
   unless a method names a code of its own. A write that was sent and never answered says `maybe_applied=True` and is not repeated.
 - A key that holds another kind (a stream read as a value) raises `STORE_OPERATION_FAILED`, and changes nothing (KV-14).
 - After `close` every operation raises `STORE_CLOSED` (LIF-2).
+- In a second event loop, while the first one isn't closed, an operation works or raises `STORE_CONFIGURATION_INVALID` (LIF-11). In a forked
+  child, every operation of what the parent had opened raises the same code, and `close` only forgets (LIF-14).
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from igniter_store.contract.errors import ErrorCode, store_error
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from igniter_store.contract.affinity import Affinity
 
 
 class Adapter(ABC):
@@ -43,6 +47,14 @@ class Adapter(ABC):
     name: ClassVar[str]
     in_process: bool = False
     is_open: bool = False
+
+    @property
+    def affinity(self) -> Affinity | None:
+        """The event loop and the process in which it was opened, where the adapter keeps that (`contract.affinity`).
+
+        A store then sees that an adapter which says that it is open was opened in a loop that is closed by now.
+        """
+        return None
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
@@ -74,7 +86,24 @@ class Adapter(ABC):
         Blocked reads end with `STORE_CLOSED` within a second, and subscriptions stop: no callback runs once `close` has returned.
         A client that the user passed in stays open (LIF-6). If `close` is cancelled, what could be released is released, and a
         second call finishes the work.
+
+        In a forked child, what the parent had opened is abandoned, and the parent doesn't notice; a later `open` opens anew (LIF-14).
         """
+
+    def abandon(self) -> None:
+        """Forget what belongs to an event loop that is closed, or to the parent process; LIF-12, LIF-13.
+
+        No I/O in the caller's thread, nothing awaited, nothing sent, no callback. Afterwards the adapter is as if it had never been opened:
+        `open` works in another loop, and the data outlive it as they outlive `close`. Subscriptions are over, and cancelling them returns.
+        While the loop in which it was opened isn't closed, nothing happens.
+
+        Of a closed loop, threads, sockets and files are released. In a forked child they stay as they are, since the parent uses them:
+        `igniter_store.contract.affinity` has what is needed for both.
+
+        An adapter that keeps nothing of an event loop, and shares nothing with a forked child, needs no more than this default.
+        """
+        if self.affinity is None or self.affinity.has_ended:
+            self.is_open = False
 
     @abstractmethod
     async def ping(self) -> float:

@@ -337,11 +337,35 @@ def not_connected(backend: str) -> StoreError:
     return store_error(ErrorCode.STORE_NOT_CONNECTED, "The adapter isn't open yet. Await open() first.", backend=backend)
 
 
-def elsewhere(backend: str) -> StoreError:
-    """What every operation raises in another event loop than the one in which the adapter was opened."""
+def not_open(backend: str, *, is_inherited: bool, was_closed: bool) -> StoreError:
+    """What every operation raises while the adapter isn't open, and why it isn't."""
+    if is_inherited:
+        return inherited(backend)
+    return closed(backend) if was_closed else not_connected(backend)
+
+
+def elsewhere(backend: str | None) -> StoreError:
+    """What every operation raises in a second event loop, while the one in which it was opened isn't closed."""
     message = (
-        "It was opened in another event loop, and works in that one only. Close it before its loop ends, and open it in this one; or make "
-        "one for each loop."
+        "It is open in another event loop that isn't closed, and works in that loop only. asyncio.run() makes a new loop for each call: "
+        "run the whole program in one asyncio.run(), or create one store for each loop."
+    )
+    return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
+
+
+def inherited(backend: str | None) -> StoreError:
+    """What every operation raises in a forked child, on what the parent process had opened."""
+    message = (
+        "It was opened before this process was forked, and belongs to the parent process. Open a store after the fork: create it in the "
+        "child, or don't use it in the parent."
+    )
+    return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
+
+
+def not_asyncio(backend: str | None) -> StoreError:
+    """What every operation raises where no event loop of asyncio runs."""
+    message = (
+        "igniter-store needs asyncio, and no asyncio event loop runs here. Await the call inside of asyncio.run(); trio is not supported."
     )
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
 

@@ -65,6 +65,12 @@ class Mailbox(Generic[T]):
 
     def close(self) -> None:
         """Forget what is in it, take nothing more, and wake the reader."""
+        if not self.is_closed:
+            self.is_closed = True
+            self._items.clear()
+            self._changed.set()
+
+    def abandon(self) -> None:
+        """As `close`, when the reader's event loop is closed or belongs to the parent process: no reader is woken."""
         self.is_closed = True
         self._items.clear()
-        self._changed.set()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from igniter_store.connection import closed
 from igniter_store.contract import ErrorCode, StoreError, store_error
+from igniter_store.contract.affinity import forget_task, running_loop
 from igniter_store.events.mailbox import Mailbox, MailboxClosed
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from igniter_store.operation import Attempt
 
 T = TypeVar("T")
+
+_ENDED: Final = "The event loop in which these events were listened to is closed. Call listen() again in this one."
 
 # The subscription whose handler is running, inherited by the tasks that it starts: they must not wait for it to end.
 _handling: Final[ContextVar[EventSubscription | None]] = ContextVar("igniter_store_handling", default=None)
@@ -74,11 +77,20 @@ class Feed:
 
     async def stop(self) -> None:
         """Take nothing more, and cancel at the adapter."""
-        self.mailbox.close()
-        if self._subscription is not None:
-            with self._unsubscribing():
+        if self._subscription is None:
+            self.mailbox.close()
+            return
+        with self._unsubscribing():
+            # Entering has bound the store to this loop, and so abandoned what a closed loop has left.
+            self.mailbox.close()
+            if self._subscription is not None:
                 await self._subscription.cancel()
-            self._subscription = None
+        self._subscription = None
+
+    def abandon(self) -> None:
+        """Take nothing more, and forget what is at the adapter; see `Closable.abandon`."""
+        self.mailbox.abandon()
+        self._subscription = None
 
     @property
     def is_stopped(self) -> bool:
@@ -113,6 +125,7 @@ class EventSubscription:
     def __init__(self, feed: Feed, handler: Handler[Any]) -> None:
         self.name = feed.name
         self.is_live = True
+        self._was_abandoned = False
         self._feed = feed
         self._handler = handler
         self._awaited: list[EventSubscription] = []  # whose end its handler waits for
@@ -136,7 +149,11 @@ class EventSubscription:
         What waits in the queue is not delivered any more. A handler that is running is left to finish, and waited for; once this has
         returned, the handler is not running and is not called again. From inside the handler there is no waiting, nor from inside one
         whose end this handler waits for.
+
+        When its event loop is closed, or the process was forked, it is over already, and this only returns.
         """
+        if not self._was_abandoned:
+            self._feed.connection.bind()
         self.is_live = False
         await self._feed.stop()
         await self._wait_for_end()
@@ -154,6 +171,13 @@ class EventSubscription:
                 await asyncio.wait({self._task})
             self._forget()
 
+    def abandon(self) -> None:
+        """What the closing of its event loop, or a fork, leaves to do: it is over."""
+        self.is_live = False
+        self._was_abandoned = True
+        self._feed.abandon()
+        forget_task(self._task)
+
     async def __call__(self) -> None:
         """As `cancel`: what the original's `subscribe` returns is a function."""
         await self.cancel()
@@ -166,8 +190,8 @@ class EventSubscription:
 
     async def _wait_for_end(self) -> None:
         inside = _handling.get()
-        if self._task.done():
-            return  # in an event loop that is gone, perhaps: `asyncio.wait` would turn to that
+        if self._task.done() or self._was_abandoned:
+            return
         if inside is None:
             await asyncio.wait({self._task})
         elif inside is not self and not self._waits_for(inside):
@@ -232,6 +256,7 @@ class EventStream(Generic[T]):
         self._starting = starting
         self._was_entered = False
         self._is_ended_by_store = False
+        self._was_abandoned = False
 
     @property
     def dropped(self) -> int:
@@ -267,15 +292,20 @@ class EventStream(Generic[T]):
         """The next event; an event that can't be read is logged and passed over.
 
         Raises:
-            StoreClosed: `STORE_CLOSED` when the store was closed meanwhile.
+            StoreClosed: `STORE_CLOSED` when the store was closed meanwhile, or the event loop in which it was entered.
             BackendFailed: `STORE_SUBSCRIBE_FAILED` when it was never entered, and nothing would ever come.
         """
         if not self._was_entered:
             raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, "Enter what listen() returns first: async with ... as stream.")
+        connection = self._feed.connection
+        if running_loop() is not connection.affinity.loop:
+            connection.bind()
         while True:
             try:
                 channel, payload = await self._feed.mailbox.get()
             except MailboxClosed:
+                if self._was_abandoned:
+                    raise store_error(ErrorCode.STORE_CLOSED, _ENDED) from None
                 if self._is_ended_by_store:
                     raise closed() from None
                 raise StopAsyncIteration from None
@@ -289,3 +319,8 @@ class EventStream(Generic[T]):
         """What the closing of the store does: whoever waits gets `STORE_CLOSED`."""
         self._is_ended_by_store = True
         await self._feed.stop()
+
+    def abandon(self) -> None:
+        """What the closing of its event loop, or a fork, leaves to do: it is over."""
+        self._was_abandoned = True
+        self._feed.abandon()

@@ -12,7 +12,7 @@ from igniter_store.operation import Attempt, Observer, Operation, Sink
 if TYPE_CHECKING:
     import logging
 
-    from igniter_store.connection import Capabilities
+    from igniter_store.connection import Capabilities, Connection
     from igniter_store.scopes import Scope
     from igniter_store.serialization import Codec
 
@@ -22,12 +22,14 @@ class Surroundings(Struct, frozen=True):
 
     Attributes:
         prefix: what the store's keys begin with, up to the colon before the namespace.
-        through: the way to the adapter.
+        connection: the store's, which each operation binds to the running event loop.
+        through: the way to the adapter: the connection, or what refuses for a missing scope.
     """
 
     service: str
     scopes: tuple[Scope, ...]
     prefix: str
+    connection: Connection
     through: Capabilities
     codec: Codec
     sink: Sink | None
@@ -58,7 +60,10 @@ class Namespace:
         self._through: Final = surroundings.through
         self._codec: Final = surroundings.codec
         self._prefix: Final = f"{surroundings.prefix}{self.word}:"
-        self._observer: Final = Observer(surroundings.sink, surroundings.backend, surroundings.attributes(self.told_as or self.word))
+        self._affinity: Final = surroundings.connection.affinity
+        self._bind: Final = surroundings.connection.bind
+        attributes = surroundings.attributes(self.told_as or self.word)
+        self._observer: Final = Observer(surroundings.sink, surroundings.backend, attributes, surroundings.connection)
 
     def _attempt(self, operation: Operation) -> Attempt:
         return self._observer.attempt(operation)

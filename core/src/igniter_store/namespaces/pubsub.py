@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.arguments import invalid, whole_number
 from igniter_store.contract import ErrorCode, StoreError, escape
+from igniter_store.contract.affinity import running_loop
 from igniter_store.events.bound import BoundEvent, Handler
 from igniter_store.events.declared import EventGroup, namespace_of
 from igniter_store.events.envelope import Actor, EventContext, Wrapper, unwrap
@@ -63,6 +64,8 @@ class EventsNamespace(Namespace):
         if self._is_bare:
             # Nobody is to be told, and nothing is registered: what an attempt does is spelled out, which saves a fifth of the time.
             try:
+                if running_loop() is not self._affinity.loop:
+                    self._bind()
                 name = name_to_publish(event)
                 return await self._through.pubsub.publish(self._prefix + name, self._wrapper.wrap(name, data))
             except Exception as error:  # noqa: BLE001 - `fail` is the one translator

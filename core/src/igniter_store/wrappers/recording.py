@@ -10,6 +10,8 @@ from igniter_store.contract import Adapter, Claims, Counters, KeyValue, PubSub, 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from igniter_store.contract import Affinity
+
 _CAPABILITIES: Final = (KeyValue, Counters, Claims, PubSub, Streams, Scan)
 
 
@@ -60,6 +62,16 @@ class RecordingAdapter(Adapter):
     async def close(self) -> None:
         self.is_open = False
         await self.pass_on("close")
+
+    def abandon(self) -> None:
+        self.calls.append(RecordedCall("abandon", (), {}))
+        self.inner.abandon()
+        self.is_open = self.is_open and self.inner.is_open
+
+    @property
+    def affinity(self) -> Affinity | None:
+        """The inner adapter's."""
+        return self.inner.affinity
 
     async def ping(self) -> float:
         seconds: float = await self.pass_on("ping")

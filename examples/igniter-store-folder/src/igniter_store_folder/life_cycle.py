@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from igniter_store.contract import Adapter, ErrorCode, store_error
+from igniter_store.contract import Adapter, Affinity, ErrorCode, store_error
+from igniter_store.contract.affinity import keep
 
 from igniter_store_folder.files import Files
 from igniter_store_folder.worker import Worker
@@ -44,10 +45,16 @@ class FolderLifeCycle(Adapter):
     def __init__(self, path: str | Path, *, clock: Clock | None = None, timeout: float = 10.0) -> None:
         self._path = Path(path).absolute()
         self._timeout = timeout
+        self._affinity = Affinity(self.abandon)
         self._closed = False
         self._worker: Worker | None = None
         # The wall clock, since it is the only one that all processes share.
         self.files = Files(self._path, time.time if clock is None else clock)
+
+    @property
+    def affinity(self) -> Affinity:
+        """The event loop and the process in which it was opened."""
+        return self._affinity
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
@@ -63,6 +70,8 @@ class FolderLifeCycle(Adapter):
 
     async def open(self) -> None:
         """Make the folder where it is missing."""
+        # The thread serves any loop, so another one that isn't closed is no reason to refuse.
+        self.affinity.enter(self.name, is_in_use=False)
         if self.is_open:
             return
         before, worker = self._worker, Worker()
@@ -78,9 +87,23 @@ class FolderLifeCycle(Adapter):
 
     async def close(self) -> None:
         """Wait for the steps under way, which end within the timeout."""
+        if self.affinity.is_inherited:
+            self.affinity.inherit()
+        else:
+            self.affinity.enter(self.name, is_in_use=False)
         self._closed, self.is_open = True, False
         if self._worker is not None:
             await self._worker.end()
+        self.affinity.release()
+
+    def abandon(self) -> None:
+        if self.affinity.has_ended:
+            self.is_open, worker, self._worker = False, self._worker, None
+            if worker is not None and self.affinity.is_inherited:
+                keep(worker)  # its thread runs in the parent
+            elif worker is not None:
+                worker.abandon()
+            self.affinity.end()
 
     async def ping(self) -> float:
         """Take the lock and let go of it."""
@@ -92,6 +115,9 @@ class FolderLifeCycle(Adapter):
         """What `step` returns or raises, in the adapter's thread and alone with the files."""
         if self._closed:
             raise store_error(ErrorCode.STORE_CLOSED, "The adapter was closed: open it again, or use another.", backend=self.name)
+        if self._worker is None and self.affinity.is_inherited:
+            message = "The adapter was opened before this process was forked: make one in the child."
+            raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=self.name)
         if self._worker is None:
             raise store_error(ErrorCode.STORE_NOT_CONNECTED, "The adapter was never opened: await its open().", backend=self.name)
         return await self._in(self._worker, step)

@@ -26,6 +26,10 @@ class Worker:
         """What `step` returns or raises. When the call is cancelled, a step that has begun is finished, and one that waits is dropped."""
         return await asyncio.wrap_future(self._pool.submit(step))
 
+    def abandon(self) -> None:
+        """As `end`, without waiting for it: the event loop is closed."""
+        self._pool.shutdown(wait=False)
+
     async def end(self) -> None:
         """Let the steps that wait be done, and the thread end. Cancelled, this happens all the same; a second call waits for it."""
         if self._last is None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store.contract.affinity import Affinity, keep
 from igniter_store.contract.commands.claims import CommandClaims
 from igniter_store.contract.commands.counters import CommandCounters
 from igniter_store.contract.commands.keyvalue import CommandKeyValue
@@ -15,6 +16,8 @@ from igniter_store.contract.commands.streams import CommandStreams
 from igniter_store.contract.errors import misconfigured
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from igniter_store.contract.commands.commands import Commands
 
 _LONGEST: Final = 1e6  # seconds: more is a mistake of units
@@ -24,16 +27,24 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
     """Every capability, on whatever carries commands to the keys.
 
     Args:
-        commands: that.
+        make_commands: makes that; called again when what it made was abandoned.
         sharded_pubsub: whether to publish and subscribe by SPUBLISH and SSUBSCRIBE.
     """
 
-    def __init__(self, commands: Commands, *, sharded_pubsub: bool = False) -> None:
-        self._commands = commands
+    def __init__(self, make_commands: Callable[[], Commands], *, sharded_pubsub: bool = False) -> None:
+        self._affinity = Affinity(self.abandon)
+        self._make_commands = make_commands
+        self._commands = make_commands()
         self._is_sharded = sharded_pubsub
         self._changing = asyncio.Lock()
 
+    @property
+    def affinity(self) -> Affinity:
+        """The event loop and the process in which it was opened."""
+        return self._affinity
+
     async def open(self) -> None:
+        self._bind()
         async with self._changing:
             if self.is_open:
                 return
@@ -45,10 +56,32 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
             self.is_open = True
 
     async def close(self) -> None:
+        if self.affinity.is_inherited:
+            self.affinity.inherit()
+        else:
+            self._bind()
         async with self._changing:
             self.is_open = False
             await self._commands.close()
             await self._ended()
+            self.affinity.release()
+
+    def abandon(self) -> None:
+        if not self.affinity.has_ended:
+            return
+        is_inherited = self.affinity.is_inherited
+        if is_inherited:
+            keep(self._commands)
+        self._commands.abandon(is_inherited=is_inherited)
+        self._abandon_client(is_inherited=is_inherited)
+        self._commands = self._make_commands()
+        self._commands.is_inherited = is_inherited
+        self._changing = asyncio.Lock()  # a task of the closed loop may hold the former one
+        self.is_open = False
+        self.affinity.end()
+
+    def _bind(self) -> None:
+        self.affinity.enter(self.name, is_in_use=self.is_open or self._changing.locked())
 
     async def ping(self) -> float:
         began = time.perf_counter()
@@ -57,6 +90,9 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
 
     async def _ended(self) -> None:
         """Release what stands behind the commands; a hook for what a client has opened besides."""
+
+    def _abandon_client(self, *, is_inherited: bool) -> None:
+        """The same for `abandon`, before other commands are made."""
 
 
 def check_options(backend: str, *, timeout: Any, connect_timeout: Any, sharded_pubsub: Any) -> None:

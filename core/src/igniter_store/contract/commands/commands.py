@@ -33,9 +33,11 @@ class Commands(ABC):
     Attributes:
         changes_values: True for a client that writes other bytes than SET was given, and reads them back as they were: what is compared
             at the server has to be written by a script then.
+        is_inherited: True in a forked child, when the parent had opened what was here before.
     """
 
     changes_values: bool = False
+    is_inherited: bool = False
 
     def __init__(self) -> None:
         self._unknown: set[str] = set()
@@ -47,6 +49,14 @@ class Commands(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Close all connections; callers get `STORE_CLOSED`."""
+
+    @abstractmethod
+    def abandon(self, *, is_inherited: bool) -> None:
+        """Release all connections without awaiting anything, for good: their event loop is closed.
+
+        Args:
+            is_inherited: they belong to the parent process, and so they stay open, and out of reach.
+        """
 
     @abstractmethod
     def require_open(self) -> None:

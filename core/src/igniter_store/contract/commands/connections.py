@@ -33,6 +33,10 @@ class Connection(Protocol):
         """Close it; whoever waits for an answer gets `Shut`."""
         ...
 
+    def abandon(self, *, is_inherited: bool) -> None:
+        """Release it; see `Commands.abandon`."""
+        ...
+
 
 class Link(Protocol):
     """A connection that hears messages."""
@@ -48,6 +52,10 @@ class Link(Protocol):
 
     def end(self) -> None:
         """Close it."""
+        ...
+
+    def abandon(self, *, is_inherited: bool) -> None:
+        """Release it; see `Commands.abandon`."""
         ...
 
 

@@ -14,6 +14,7 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.confirmations import Confirmations
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, word_of
 from igniter_store.contract.commands.words import decoded, encoded
@@ -44,6 +45,12 @@ Name: TypeAlias = tuple[bytes, str]
 class CommandSubscription(Subscription):
     """One callback on one channel or pattern.
 
+    Args:
+        name: what it listens to.
+        callback: gets the messages.
+        on_gap: called after messages may have been lost.
+        bind: called by `cancel`, to abandon what a closed event loop has left.
+
     Attributes:
         name: what it listens to.
         listener: where it listens; in a cluster that changes.
@@ -51,13 +58,14 @@ class CommandSubscription(Subscription):
         is_confirmed: whether its caller has been told that it listens.
     """
 
-    def __init__(self, name: Name, callback: MessageCallback, on_gap: GapCallback | None) -> None:
+    def __init__(self, name: Name, callback: MessageCallback, on_gap: GapCallback | None, bind: Callable[[], None]) -> None:
         self.name: Final = name
         self.is_live = True
         self.is_confirmed = False
         self.listener: Listener | None = None
         self._callback = callback
         self._on_gap = on_gap
+        self._bind = bind
 
     def deliver(self, channel: str, payload: bytes) -> None:
         """Call the callback, unless an earlier one has cancelled this subscription."""
@@ -76,6 +84,8 @@ class CommandSubscription(Subscription):
                 report_callback_error(self.name[1])
 
     async def cancel(self) -> None:
+        if self.listener is not None:
+            self._bind()
         self.is_live = False
         if self.listener is not None:
             await self.listener.remove(self)
@@ -129,6 +139,15 @@ class Listener:
         if self._keeping is not None:
             self._keeping.cancel()
         self._lose(Shut(), partial(closed, self._connector.backend))
+
+    def abandon(self, *, is_inherited: bool) -> None:
+        """See `Commands.abandon`."""
+        for subscription in [subscription for subscriptions in self._table.values() for subscription in subscriptions]:
+            subscription.is_live, subscription.listener = False, None
+        self._table.clear()
+        forget_task(self._keeping)
+        if self._link is not None:
+            self._link.abandon(is_inherited=is_inherited)
 
     @property
     def is_idle(self) -> bool:

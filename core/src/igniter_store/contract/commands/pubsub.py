@@ -11,7 +11,7 @@ from igniter_store.contract.errors import ErrorCode, StoreError, store_error
 from igniter_store.contract.pubsub import GapCallback, MessageCallback, PubSub, Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from igniter_store.contract.commands.commands import Commands
 
@@ -24,6 +24,7 @@ class CommandPubSub(PubSub):
 
     _commands: Commands
     _is_sharded: bool
+    _bind: Callable[[], None]
 
     async def publish(self, channel: str, payload: bytes) -> int:
         if not self._is_sharded:
@@ -46,7 +47,7 @@ class CommandPubSub(PubSub):
     async def _subscribed(self, name: Name, callback: MessageCallback, on_gap: GapCallback | None) -> Subscription:
         verb, text = name
         # Two spellings of the same bytes are one name, and the server's answers have one of them.
-        subscription = CommandSubscription((verb, decoded(encoded(text))), callback, on_gap)
+        subscription = CommandSubscription((verb, decoded(encoded(text))), callback, on_gap, self._bind)
         await self._commands.subscribe(subscription)
         return subscription
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.troubles import Refused
 from igniter_store.contract.errors import StoreError, closed
 
@@ -61,6 +62,13 @@ class Waiters:
         for task in self._connecting:
             task.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)
+
+    def abandon(self, *, is_inherited: bool) -> None:
+        """See `Commands.abandon`."""
+        for connection in (*self._idle, *self._busy):
+            connection.abandon(is_inherited=is_inherited)
+        for task in self._connecting:
+            forget_task(task)
 
     async def ask(self, words: tuple[Any, ...], *, is_asking: bool) -> Any:
         """The answer to a command that waits at the server for `LONGEST_WAIT` at most, or what came instead of it; see `Server.attempt`."""

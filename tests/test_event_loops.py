@@ -1,0 +1,414 @@
+"""One store and several event loops, on every backend: one loop after the other works, two at once are refused."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import trio
+import uvloop
+from igniter_store import Store, StoreError
+from igniter_store.contract import ErrorCode
+from igniter_store_conformance import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Generator
+
+
+BACKENDS: Final = ["memory", "memory-named", "sqlite", "sqlite-memory", "redis", "valkey"]
+ROUNDS: Final = 100
+_FILES: Final = Path("/proc/self/fd")
+
+
+def run_asyncio(call: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(call)
+
+
+def run_uvloop(call: Coroutine[Any, Any, Any]) -> Any:
+    return uvloop.run(call)
+
+
+def run_until_complete(call: Coroutine[Any, Any, Any]) -> Any:
+    """A loop that is closed as it is: no task is cancelled first."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(call)
+    finally:
+        loop.close()
+
+
+def url_for(backend: str, tmp_path: Path, name: str) -> str:
+    match backend:
+        case "memory":
+            return "memory://"
+        case "memory-named":
+            return f"memory://{name}"
+        case "sqlite":
+            return f"sqlite:///{tmp_path / 'state.db'}"
+        case "sqlite-memory":
+            return "sqlite://"
+        case _:
+            return f"{backend}://{servers.or_skip(backend).url.partition('://')[2]}"
+
+
+@pytest.fixture(params=BACKENDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return url_for(request.param, tmp_path, f"loops-{threading.get_native_id()}")
+
+
+@pytest.fixture
+def store(url: str, request: pytest.FixtureRequest) -> Generator[Store[str]]:
+    made = Store.from_url(url, service=f"loops-{abs(hash(request.node.nodeid))}")
+    yield made
+    asyncio.run(tidied(made))
+
+
+async def tidied(store: Store[str]) -> None:
+    await store.open()
+    for namespace in ("kv", "counter", "claim", "streams"):
+        async for key in store.dev.iterate("*", namespace=namespace):
+            if namespace == "kv":
+                await store.kv.remove(key)
+    await store.close()
+
+
+@pytest.fixture(params=[run_asyncio, run_uvloop, run_until_complete], ids=["asyncio", "uvloop", "until_complete"])
+def run(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+async def entered(store: Store[str]) -> int:
+    async with store:
+        return 1
+
+
+async def iterated(store: Store[str]) -> list[str]:
+    return [key async for key in store.dev.iterate("*")]
+
+
+async def subscribed(store: Store[str]) -> None:
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    subscription = await store.events.subscribe("e", heard.put_nowait)
+    await store.events.publish("e", 1)
+    async with asyncio.timeout(30):
+        assert (await heard.get()).data == 1
+        await subscription.cancel()
+
+
+async def listened(store: Store[str]) -> Any:
+    async with store.events.listen("e") as stream:
+        await store.events.publish("e", 1)
+        async with asyncio.timeout(30):
+            return (await anext(stream)).data
+
+
+async def read(store: Store[str]) -> Any:
+    group = store.streams.group("g", "c")
+    await group.ensure("s")
+    return await group.read("s", block=0.01)
+
+
+CALLS: Final[dict[str, Any]] = {
+    "kv.set": lambda store: store.kv.set("k", 1),
+    "kv.set ttl": lambda store: store.kv.set("mortal", 1, ttl=600),
+    "kv.get": lambda store: store.kv.get("k"),
+    "kv.exists": lambda store: store.kv.exists("k"),
+    "kv.ttl": lambda store: store.kv.ttl("k"),
+    "counter": lambda store: store.counter.increment("k", 0),
+    "claim": lambda store: store.claim.owner("k"),
+    "batch.set": lambda store: store.batch.set({"a": 1}),
+    "batch.get": lambda store: store.batch.get(["a"]),
+    "batch.get nothing": lambda store: store.batch.get([]),
+    "events.publish": lambda store: store.events.publish("e", 1),
+    "events.subscribe": subscribed,
+    "events.listen": listened,
+    "streams.length": lambda store: store.streams.length("s"),
+    "streams.group.read": read,
+    "dev.scan": lambda store: store.dev.scan("*"),
+    "dev.iterate": iterated,
+    "scope": lambda store: store.scope("tenant", 1).kv.get("k"),
+    "actor": lambda store: store.as_actor(1).kv.get("k"),
+    "ping": lambda store: store.ping(),
+    "open": lambda store: store.open(),
+    "async with": entered,
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_call_works_when_loop_has_ended(store: Store[str], run: Any, call: str) -> None:
+    async def used() -> None:
+        await store.kv.set("k", "before")
+        await store.events.subscribe("other", lambda _: None)
+
+    async def again() -> Any:
+        await CALLS[call](store)
+        await store.open()
+        return await store.kv.get("k")
+
+    run(used())
+
+    assert run(again()) in {"before", 1}
+
+
+def test_every_call_works_in_loop_of_its_own(store: Store[str], run: Any) -> None:
+    for name, call in CALLS.items():
+        run(awaited(call, store))
+        if name == "async with":
+            run(store.open())
+
+
+async def awaited(call: Any, *arguments: Any, **options: Any) -> Any:
+    return await call(*arguments, **options)
+
+
+def test_value_survives_end_of_loop(store: Store[str], run: Any) -> None:
+    run(awaited(store.kv.set, "k", "value"))
+    run(awaited(store.kv.get, "k"))
+
+    assert run(awaited(store.kv.get, "k")) == "value"
+
+
+def test_close_works_when_loop_has_ended(store: Store[str], run: Any) -> None:
+    run(awaited(store.kv.set, "k", 1))
+
+    run(store.close())
+
+    assert store.is_open is False
+    with pytest.raises(StoreError) as caught:
+        run(awaited(store.kv.get, "k"))
+    assert caught.value.code == ErrorCode.STORE_CLOSED
+    run(store.open())
+    assert run(awaited(store.kv.get, "k")) == 1
+
+
+def test_subscription_can_be_cancelled_when_loop_has_ended(store: Store[str], run: Any) -> None:
+    subscription = run(awaited(store.events.subscribe, "e", lambda _: None))
+
+    run(subscription.cancel())
+    run(subscription.cancel())
+
+    assert subscription.is_live is False
+
+
+def test_subscription_ends_with_its_loop(store: Store[str], run: Any) -> None:
+    heard: list[Any] = []
+    subscription = run(awaited(store.events.subscribe, "e", lambda event: heard.append(event.data)))
+
+    async def publish() -> None:
+        fresh: asyncio.Queue[Any] = asyncio.Queue()
+        await store.events.subscribe("e", fresh.put_nowait)
+        await store.events.publish("e", 1)
+        async with asyncio.timeout(30):
+            assert (await fresh.get()).data == 1
+
+    run(publish())
+
+    assert heard == []
+    assert subscription.is_live is False
+
+
+def test_listening_says_that_its_loop_has_ended(store: Store[str], run: Any) -> None:
+    stream = store.events.listen("e")
+    run(stream.__aenter__())
+
+    with pytest.raises(StoreError) as caught:
+        run(awaited(stream.__anext__))
+
+    assert caught.value.code == ErrorCode.STORE_CLOSED
+    assert "event loop" in caught.value.message
+    run(stream.__aexit__(None, None, None))
+
+
+def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> None:
+    """A read that waits, and an opening, are under way when the loop ends."""
+
+    async def interrupted() -> None:
+        await store.streams.group("g", "c").ensure("s")
+        tasks = [asyncio.create_task(awaited(store.streams.group("g", "c").read, "s", block=600)) for _ in range(3)]
+        tasks += [asyncio.create_task(awaited(store.kv.set, f"k{number}", number)) for number in range(20)]
+        await asyncio.sleep(0)
+        kept.extend(tasks)
+
+    async def opened() -> None:
+        kept.append(asyncio.create_task(store.open()))
+        await asyncio.sleep(0)
+
+    kept: list[Any] = []
+    if store.adapter.name != "sqlite":  # aiosqlite's thread prints a traceback when the loop ends while it connects
+        run(opened())
+    run(interrupted())
+
+    async def again() -> Any:
+        await store.kv.set("k", 1)
+        await store.streams.append("s", "new")
+        async with asyncio.timeout(30):
+            return [message.message for message in await store.streams.group("g", "other").read("s", block=10)]
+
+    try:
+        assert run(again()) in (["new"], [])  # "new" went to a reader of the closed loop only where the backend had not yet lost it
+    finally:
+        for task in kept:
+            task._log_destroy_pending = False
+
+
+def test_closed_adapter_of_user_is_opened_again(url: str, run: Any) -> None:
+    """An adapter that its user had opened in a loop that has ended belongs to the store that opens it next."""
+    first = Store.from_url(url, service="loops")
+    adapter = first.adapter
+    run(adapter.open())
+    second = Store.create().with_adapter(adapter).with_service("loops").build()
+
+    async def use() -> bool:
+        await first.kv.set("k", 1)
+        assert await second.kv.get("k") == 1
+        await second.close()
+        assert await first.kv.get("k") == 1
+        await first.close()
+        return adapter.is_open
+
+    assert run(use()) is False
+
+
+def test_second_store_keeps_what_first_has_opened_anew(url: str, run: Any) -> None:
+    first = Store.from_url(url, service="loops")
+    second = Store.create().with_adapter(first.adapter).with_service("loops").build()
+    run(awaited(first.kv.set, "k", 1))
+    run(awaited(second.kv.get, "k"))
+
+    async def both() -> None:
+        heard: asyncio.Queue[Any] = asyncio.Queue()
+        await first.events.subscribe("e", heard.put_nowait)
+        assert await second.kv.get("k") == 1
+        await second.events.publish("e", 1)
+        async with asyncio.timeout(30):
+            assert (await heard.get()).data == 1
+        await second.close()
+        await first.close()
+
+    run(both())
+
+
+def test_module_level_store_serves_every_request(store: Store[str]) -> None:
+    """As an async view of Flask, which runs each request in a thread and a loop of its own."""
+
+    def view() -> int:
+        visits: int = asyncio.run(awaited(store.counter.increment, "visits"))
+        return visits
+
+    answers: list[int] = []
+    for _ in range(5):
+        thread = threading.Thread(target=lambda: answers.append(view()))
+        thread.start()
+        thread.join()
+
+    assert answers == [answers[0] + number for number in range(5)]
+
+
+@pytest.mark.parametrize("subscribes", [False, True])
+def test_loops_leave_no_thread_and_no_file(url: str, run: Any, *, subscribes: bool) -> None:
+    store = Store.from_url(url, service="loops")
+
+    async def use() -> None:
+        await store.kv.set("k", 1)
+        await store.kv.get("k")
+        if subscribes:
+            await store.events.subscribe("e", lambda _: None)
+
+    def settled() -> tuple[int, int]:
+        return threading.active_count(), len(list(_FILES.iterdir())) if _FILES.is_dir() else 0
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(3):
+            run(use())
+        before = settled()
+        gc.disable()  # released by what is done, not by luck
+        try:
+            for _ in range(ROUNDS if run is run_asyncio else 20):
+                run(use())
+            wait_until(lambda: all(now <= then + 2 for now, then in zip(settled(), before, strict=True)))
+        finally:
+            gc.enable()
+        run(store.close())
+        gc.collect()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(3_000):
+        if holds():
+            return
+        pause.wait(0.01)
+    raise AssertionError("not within 30 seconds")
+
+
+# Two loops at once
+
+
+@pytest.fixture
+def other_loop() -> Generator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def test_second_living_loop_is_refused_by_every_call(store: Store[str], other_loop: asyncio.AbstractEventLoop) -> None:
+    def there(call: Any, *arguments: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(awaited(call, *arguments), other_loop).result(60)
+
+    there(store.kv.set, "k", 1)
+    heard: list[Any] = []
+    subscription = there(store.events.subscribe, "e", lambda event: heard.append(event.data))
+    stream = store.events.listen("e")
+    there(stream.__aenter__)
+
+    refused = {**CALLS, "close": Store.close, "cancel": lambda _: subscription.cancel(), "anext": lambda _: anext(stream)}
+    messages: dict[str, str] = {}
+    for name, call in refused.items():
+        with pytest.raises(StoreError) as caught:
+            asyncio.run(awaited(call, store))
+        assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID, name
+        messages[name] = caught.value.message
+
+    [message] = set(messages.values())
+    assert "asyncio.run()" in message
+    assert "one store for each loop" in message
+    assert subscription.is_live
+    there(store.events.publish, "e", 2)
+    wait_until(lambda: heard == [2])
+    there(store.close)
+
+
+def test_store_that_was_closed_may_change_to_a_second_living_loop(store: Store[str], other_loop: asyncio.AbstractEventLoop) -> None:
+    def there(call: Any, *arguments: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(awaited(call, *arguments), other_loop).result(60)
+
+    there(store.kv.set, "k", 1)
+    there(store.close)
+
+    asyncio.run(store.open())
+
+    assert asyncio.run(awaited(store.kv.get, "k")) == 1
+
+
+@pytest.mark.parametrize("call", [name for name in CALLS if name != "dev.iterate"])
+def test_trio_is_refused(url: str, call: str) -> None:
+    store = Store.from_url(url, service="loops")
+
+    async def use() -> None:
+        await CALLS[call](store)
+
+    with pytest.raises(StoreError) as caught:
+        trio.run(use)
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert "igniter-store needs asyncio" in caught.value.message
