@@ -264,17 +264,6 @@ async def test_groups_are_listed_with_what_they_still_have_to_do(igniter_store: 
     assert await igniter_store.streams.groups("s") == [GroupInfo("g", 1, 1, first, 2)]
 
 
-async def test_messages_that_cannot_be_decoded_are_pending_all_the_same(igniter_store: Store[str], group: ConsumerGroup) -> None:
-    await group.ensure("s")
-    await fill(igniter_store, 1)
-
-    with pytest.raises(StoreError) as caught:
-        await group.read("s", type=int)
-
-    assert caught.value.code == ErrorCode.STORE_DESERIALIZATION_FAILED
-    assert messages(await group.read("s", history=True)) == [{"n": 0}]
-
-
 async def test_a_group_knows_its_name_and_its_consumer(group: ConsumerGroup) -> None:
     assert (group.name, group.consumer) == ("g", "c1")
 

@@ -205,13 +205,13 @@ async def late_failures(bench: Bench) -> None:
         store.kv.get(KEY),
         store.batch.get([KEY]),
         store.kv.pop(KEY),
-        store.streams.range(STREAM, type=int),
-        group.read(STREAM, type=int),
-        group.claim(STREAM, min_idle=0, type=int),
     ]
     for read in reads:
         with pytest.raises(StoreError):
             await read
+    await store.streams.range(STREAM, type=int)
+    await group.read(STREAM, type=int)
+    await group.claim(STREAM, min_idle=0, type=int)
 
     handled = asyncio.Event()
 

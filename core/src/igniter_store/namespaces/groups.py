@@ -14,7 +14,7 @@ from igniter_store.arguments import boolean, invalid, optional_whole_number, pla
 from igniter_store.contract import ErrorCode
 from igniter_store.contract.stream_ids import parse
 from igniter_store.keys import checked_name
-from igniter_store.namespaces.messages import StreamMessage, reader, stream_ids
+from igniter_store.namespaces.messages import Reader, StreamMessage, stream_ids
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Attempt, Operation
 from igniter_store.ttl import Ttl, waiting_seconds
@@ -56,6 +56,7 @@ class ConsumerGroup(Namespace):
         super().__init__(surroundings)
         self.name: Final = name
         self.consumer: Final = consumer
+        self._backend: Final = surroundings.backend
 
     async def ensure(self, stream: str, *, start: str = "0") -> None:
         """Make the group, and the stream, unless they are there. A group that is there keeps its position. XGROUP CREATE; STR-4, STR-5.
@@ -95,16 +96,15 @@ class ConsumerGroup(Namespace):
             history: instead of new messages, those again that this consumer took and did not acknowledge: what to do first after a
                 restart. It counts as a delivery.
 
-        If the call is cancelled, what it would have got is still new, or pending for this consumer.
+        If the call is cancelled, what it would have got is still new, or pending for this consumer. An entry that can't be decoded is
+        a message with an `error`, pending as the others, and hides none of them; STR-24.
 
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING` without the group, and when it is removed while the call waits.
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_TTL_INVALID` for `block`, `STORE_ARGUMENT_INVALID`.
-            SerializationError: `STORE_DESERIALIZATION_FAILED`; the messages are pending all the same, and `history` without a type
-                or `streams.range` shows them.
         """
         with self._attempt(READ) as attempt:
-            key, to_message = self._stream(stream, attempt), reader(self._codec, type)
+            key, reader = self._stream(stream, attempt), Reader(self._codec, type, READ.name, self._backend)
             limit = optional_whole_number(count, "count", least=0)
             wait = None if block is None else waiting_seconds(block, "block")
             again = boolean(history, "history")
@@ -113,8 +113,7 @@ class ConsumerGroup(Namespace):
                 return []
             reading = self._through.streams.xreadgroup(key, self.name, self.consumer, count=limit, block=wait or None, history=again)
             entries = await (self._through.wait(reading) if wait else reading)
-            attempt.note("ctx.stream.count", len(entries))
-            return [to_message(entry) for entry in entries]
+            return reader.messages(entries, attempt)
 
     async def ack(self, stream: str, ids: Iterable[str]) -> int:
         """Say that messages are done, whichever consumer took them, and return how many were pending. Redis XACK; STR-9.
@@ -159,19 +158,20 @@ class ConsumerGroup(Namespace):
             count: the most to take; 0 takes none, and `None` takes all.
             type: what each message is converted to, as in `kv.get`.
 
+        An entry that can't be decoded is a message with an `error`, taken over as the others, and hides none of them; STR-24.
+
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING`.
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_TTL_INVALID` for `min_idle`, `STORE_ARGUMENT_INVALID`.
         """
         with self._attempt(CLAIM) as attempt:
-            key, to_message = self._stream(stream, attempt), reader(self._codec, type)
+            key, reader = self._stream(stream, attempt), Reader(self._codec, type, CLAIM.name, self._backend)
             idle, limit = waiting_seconds(min_idle, "min_idle"), optional_whole_number(count, "count", least=0)
             if limit == 0:
                 self._through.check()
                 return []
             entries = await self._through.streams.xautoclaim(key, self.name, self.consumer, idle, count=limit)
-            attempt.note("ctx.stream.count", len(entries))
-            return [to_message(entry) for entry in entries]
+            return reader.messages(entries, attempt)
 
     def _stream(self, stream: str, attempt: Attempt) -> str:
         key = self._prefix + checked_name(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)

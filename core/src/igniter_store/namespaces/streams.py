@@ -12,7 +12,7 @@ from igniter_store.arguments import boolean, optional_whole_number, whole_number
 from igniter_store.contract import ErrorCode, GroupInfo
 from igniter_store.keys import checked_name
 from igniter_store.namespaces.groups import ConsumerGroup
-from igniter_store.namespaces.messages import FIELD, StreamMessage, bound, reader, stream_ids
+from igniter_store.namespaces.messages import FIELD, Reader, StreamMessage, bound, stream_ids
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Attempt, Operation
 
@@ -81,11 +81,13 @@ class StreamNamespace(Namespace):
             reverse: the newest first.
             type: what each message is converted to, as in `kv.get`.
 
+        An entry that can't be decoded is a message with an `error` and hides no other; STR-24.
+
         Raises:
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed id or another argument.
         """
         with self._attempt(RANGE) as attempt:
-            key, read = self._stream(stream, attempt), reader(self._codec, type)
+            key, reader = self._stream(stream, attempt), Reader(self._codec, type, RANGE.name, self._surroundings.backend)
             low, high = bound(start, "start"), bound(end, "end")
             limit = optional_whole_number(count, "count", least=0)
             newest_first = boolean(reverse, "reverse")
@@ -96,8 +98,7 @@ class StreamNamespace(Namespace):
                 entries = await self._through.streams.xrevrange(key, high, low, count=limit)
             else:
                 entries = await self._through.streams.xrange(key, low, high, count=limit)
-            attempt.note("ctx.stream.count", len(entries))
-            return [read(entry) for entry in entries]
+            return reader.messages(entries, attempt)
 
     async def length(self, stream: str) -> int:
         """How many messages there are; 0 when there is no such stream. Redis XLEN; STR-14."""
