@@ -13,7 +13,7 @@ from msgspec import Struct
 from igniter_store.arguments import boolean, invalid, optional_whole_number, plain_text
 from igniter_store.contract import ErrorCode
 from igniter_store.contract.stream_ids import parse
-from igniter_store.keys import checked_name
+from igniter_store.keys import checked_key, shown_name
 from igniter_store.namespaces.messages import Reader, StreamMessage, stream_ids
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Attempt, Operation
@@ -174,8 +174,8 @@ class ConsumerGroup(Namespace):
             return reader.messages(entries, attempt)
 
     def _stream(self, stream: str, attempt: Attempt) -> str:
-        key = self._prefix + checked_name(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
-        attempt.note("ctx.stream.name", stream)
-        attempt.note("ctx.stream.group", self.name)
-        attempt.note("ctx.stream.consumer", self.consumer)
+        key = self._prefix + checked_key(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
+        attempt.note("ctx.stream.name", shown_name(stream))
+        attempt.note("ctx.stream.group", shown_name(self.name))
+        attempt.note("ctx.stream.consumer", shown_name(self.consumer))
         return key

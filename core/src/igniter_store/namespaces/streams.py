@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from igniter_store.arguments import boolean, optional_whole_number, whole_number
 from igniter_store.contract import ErrorCode, GroupInfo
-from igniter_store.keys import checked_name
+from igniter_store.keys import checked_key, shown_name
 from igniter_store.namespaces.groups import ConsumerGroup
 from igniter_store.namespaces.messages import FIELD, Reader, StreamMessage, bound, stream_ids
 from igniter_store.namespaces.namespace import Namespace, Surroundings
@@ -147,11 +147,11 @@ class StreamNamespace(Namespace):
         """
         return ConsumerGroup(
             self._surroundings,
-            checked_name(group, "group's name", ErrorCode.STORE_STREAM_GROUP_REQUIRED),
-            checked_name(consumer, "consumer's name", ErrorCode.STORE_STREAM_CONSUMER_REQUIRED),
+            checked_key(group, "group's name", ErrorCode.STORE_STREAM_GROUP_REQUIRED),
+            checked_key(consumer, "consumer's name", ErrorCode.STORE_STREAM_CONSUMER_REQUIRED),
         )
 
     def _stream(self, stream: str, attempt: Attempt) -> str:
-        key = self._prefix + checked_name(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
-        attempt.note("ctx.stream.name", stream)
+        key = self._prefix + checked_key(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
+        attempt.note("ctx.stream.name", shown_name(stream))
         return key
