@@ -6,6 +6,7 @@ can't be reached they raise: a claim never fails open. A cancelled `once` leaves
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from igniter_store.contract import ErrorCode, store_error
@@ -15,6 +16,7 @@ from igniter_store.ttl import Ttl, optional_ttl_seconds, ttl_seconds
 
 ONCE: Final = Operation("claim.once", ErrorCode.STORE_CLAIM_FAILED, event="claim.acquire")
 OWNER: Final = Operation("claim.owner", ErrorCode.STORE_GET_FAILED)
+TTL: Final = Operation("claim.ttl", ErrorCode.STORE_GET_FAILED)
 RELEASE: Final = Operation("claim.release", ErrorCode.STORE_CLAIM_FAILED)
 RENEW: Final = Operation("claim.renew", ErrorCode.STORE_CLAIM_FAILED)
 
@@ -50,6 +52,19 @@ class ClaimNamespace(Namespace):
         with self._attempt(OWNER):
             data = await self._through.keyvalue.get(self._key(key))
             return None if data is None else self._codec.decode_any(data)
+
+    async def ttl(self, key: str) -> float | None:
+        """The seconds until the claim ends by itself. Redis PTTL; KV-9.
+
+        `None` when it has no TTL, so that only `release` ends it, or when it isn't held; `owner` tells the two apart. The time may have
+        changed when the caller reads it.
+        """
+        with self._attempt(TTL) as attempt:
+            left = await self._through.keyvalue.ttl(self._key(key))
+            if left is None or math.isinf(left):
+                return None
+            attempt.note("ctx.claim.ttl", left)
+            return left
 
     async def release(self, key: str, owner: Any) -> bool:
         """End the claim if `owner` holds it, and say whether that was so. It never ends another's; CLM-3.

@@ -30,6 +30,7 @@ ENSURE: Final = Operation("streams.group.ensure", ErrorCode.STORE_STREAM_GROUP_C
 READ: Final = Operation("streams.group.read", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.read")
 ACK: Final = Operation("streams.group.ack", ErrorCode.STORE_STREAM_ACK_FAILED, event="stream.ack")
 PENDING: Final = Operation("streams.group.pending", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.pending")
+DESTROY: Final = Operation("streams.group.destroy", ErrorCode.STORE_DELETE_FAILED, event="stream.destroy")
 CLAIM: Final = Operation("streams.group.claim", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.claim")
 
 
@@ -132,14 +133,32 @@ class ConsumerGroup(Namespace):
             attempt.note("ctx.stream.count", acknowledged)
             return acknowledged
 
-    async def pending(self, stream: str) -> list[PendingMessage]:
-        """What the whole group has taken and not acknowledged, in order of id. Looking changes nothing. Redis XPENDING; STR-8.
+    async def pending(
+        self, stream: str, *, count: int | None = None, consumer: str | None = None, min_idle: Ttl | None = None
+    ) -> list[PendingMessage]:
+        """What the whole group has taken and not acknowledged, in order of id. Looking changes nothing. Redis XPENDING; STR-8, STR-25.
+
+        Args:
+            stream: the stream's name.
+            count: the most to return, the oldest ids first; 0 returns none, and `None` returns all, however many there are.
+            consumer: return only what this consumer has taken; `None` returns every consumer's.
+            min_idle: return only what was last delivered at least so long ago, in seconds or as a `timedelta`.
+
+        A list that takes more than one trip is not one moment: a message that is acknowledged meanwhile may be in it or not.
 
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING`.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_STREAM_CONSUMER_REQUIRED` for a `consumer` without characters,
+                `STORE_TTL_INVALID` for `min_idle`, `STORE_ARGUMENT_INVALID` for `count`.
         """
         with self._attempt(PENDING) as attempt:
-            entries = await self._through.streams.xpending(self._stream(stream, attempt), self.name)
+            key, limit = self._stream(stream, attempt), optional_whole_number(count, "count", least=0)
+            whose = None if consumer is None else checked_key(consumer, "consumer's name", ErrorCode.STORE_STREAM_CONSUMER_REQUIRED)
+            idle = None if min_idle is None else waiting_seconds(min_idle, "min_idle")
+            if limit == 0:
+                self._through.check()
+                return []
+            entries = await self._through.streams.xpending(key, self.name, min_idle=idle, consumer=whose, count=limit)
             attempt.note("ctx.stream.count", len(entries))
             return [PendingMessage(entry.id, entry.consumer, entry.idle, entry.deliveries) for entry in entries]
 
@@ -172,6 +191,21 @@ class ConsumerGroup(Namespace):
                 return []
             entries = await self._through.streams.xautoclaim(key, self.name, self.consumer, idle, count=limit)
             return reader.messages(entries, attempt)
+
+    async def destroy(self, stream: str) -> bool:
+        """Remove the group with its position and its pending list, for all its consumers, and return whether it existed.
+
+        Redis XGROUP DESTROY; STR-22. One atomic step; the messages and the other groups stay. What was pending is lost to this group:
+        a group that is made again reads from its `start`. Readers that wait in it get `STORE_STREAM_GROUP_MISSING`; STR-13.
+
+        If the call is cancelled, the group is either there as it was, or gone.
+
+        Raises:
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_KEY_INVALID`.
+            BackendFailed: `STORE_OPERATION_FAILED` when the key holds no stream.
+        """
+        with self._attempt(DESTROY) as attempt:
+            return await self._through.streams.xgroup_destroy(self._stream(stream, attempt), self.name)
 
     def _stream(self, stream: str, attempt: Attempt) -> str:
         key = self._prefix + checked_key(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)

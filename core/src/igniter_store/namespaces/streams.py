@@ -28,6 +28,7 @@ RANGE: Final = Operation("streams.range", ErrorCode.STORE_STREAM_READ_FAILED, ev
 LENGTH: Final = Operation("streams.length", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.length")
 TRIM: Final = Operation("streams.trim", ErrorCode.STORE_OPERATION_FAILED, event="stream.trim")
 REMOVE: Final = Operation("streams.remove", ErrorCode.STORE_DELETE_FAILED, event="stream.remove")
+DROP: Final = Operation("streams.drop", ErrorCode.STORE_DELETE_FAILED, event="stream.drop")
 GROUPS: Final = Operation("streams.groups", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.groups")
 
 
@@ -130,6 +131,20 @@ class StreamNamespace(Namespace):
             removed = await self._through.streams.xdel(key, wanted)
             attempt.note("ctx.stream.count", removed)
             return removed
+
+    async def drop(self, stream: str) -> bool:
+        """Remove the whole stream with its messages, groups and pending lists, and return whether it existed. Redis DEL; KV-10, STR-13.
+
+        One atomic step. Readers that wait in one of its groups get `STORE_STREAM_GROUP_MISSING`. The next `append` makes a new stream,
+        whose ids begin anew. To remove the messages and keep the groups, use `trim(stream, 0, approximate=False)`.
+
+        If the call is cancelled, the stream is either there as it was, or gone.
+
+        Raises:
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_KEY_INVALID`.
+        """
+        with self._attempt(DROP) as attempt:
+            return await self._through.keyvalue.delete([self._stream(stream, attempt)]) > 0
 
     async def groups(self, stream: str) -> list[GroupInfo]:
         """The groups of the stream, with what they have still to read and to acknowledge. Redis XINFO GROUPS; STR-19."""
