@@ -87,7 +87,7 @@ async def test_an_owner_is_any_value_but_none(owner: Any, igniter_store: Store[s
 async def test_owners_that_only_look_alike_are_others(igniter_store: Store[str]) -> None:
     await igniter_store.claim.once("lock", 1)
 
-    answers = [await igniter_store.claim.release("lock", owner) for owner in ("1", 1.0, True, [1])]
+    answers = [await igniter_store.claim.release("lock", owner) for owner in ("1", 1.5, True, [1])]
 
     assert answers == [False, False, False, False]
 

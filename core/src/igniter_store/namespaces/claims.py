@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from igniter_store.contract import ErrorCode, store_error
+from igniter_store.contract import ErrorCode
 from igniter_store.namespaces.namespace import Namespace
+from igniter_store.namespaces.owners import owner_bytes
 from igniter_store.operation import Operation
 from igniter_store.ttl import Ttl, optional_ttl_seconds, ttl_seconds
 
@@ -22,7 +23,12 @@ RENEW: Final = Operation("claim.renew", ErrorCode.STORE_CLAIM_FAILED)
 
 
 class ClaimNamespace(Namespace):
-    """Claims under keys. An owner is any value but `None`; the same value is the same owner, so give each holder one of its own."""
+    """Claims under keys. Equal owners are the same owner, so give each holder one of its own; a `str` is the best.
+
+    Owners are compared by one spelling, which Node's library shares: keys and sets in order; `1`, `"1"` and `True` are three owners. What
+    Python and JavaScript spell differently (`1.0`, `1e21`, an int beyond 2**53 - 1) and types with several spellings of equal values
+    (times, decimals, bytes) are refused. In Node, give the keys of an object in sorted order.
+    """
 
     word = "claim"
 
@@ -35,10 +41,11 @@ class ClaimNamespace(Namespace):
             ttl: when the claim ends by itself. Without it, only `release` ends it, and a crashed holder keeps it for good.
 
         Raises:
-            InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`; `STORE_TTL_INVALID`.
+            InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`; `STORE_ARGUMENT_INVALID` for one without one spelling;
+                `STORE_TTL_INVALID`.
         """
         with self._attempt(ONCE) as attempt:
-            full_key, holder, seconds = self._key(key), self._owner(owner), optional_ttl_seconds(ttl)
+            full_key, holder, seconds = self._key(key), owner_bytes(owner, self._codec), optional_ttl_seconds(ttl)
             attempt.note("ctx.claim.ttl", seconds)
             acquired = await self._through.claims.set_nx(full_key, holder, ttl=seconds)
             attempt.note("ctx.claim.acquired", acquired)
@@ -70,25 +77,19 @@ class ClaimNamespace(Namespace):
         """End the claim if `owner` holds it, and say whether that was so. It never ends another's; CLM-3.
 
         Raises:
-            InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`.
+            InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`; `STORE_ARGUMENT_INVALID` for one without one spelling.
         """
         with self._attempt(RELEASE):
-            return await self._through.claims.compare_delete(self._key(key), self._owner(owner))
+            return await self._through.claims.compare_delete(self._key(key), owner_bytes(owner, self._codec))
 
     async def renew(self, key: str, owner: Any, ttl: Ttl) -> bool:
         """Let the claim last for `ttl` from now if `owner` holds it, and say whether that was so. It revives nothing; CLM-4.
 
         Raises:
-            InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`; `STORE_TTL_INVALID`.
+            InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`; `STORE_ARGUMENT_INVALID` for one without one spelling;
+                `STORE_TTL_INVALID`.
         """
         with self._attempt(RENEW) as attempt:
-            full_key, holder, seconds = self._key(key), self._owner(owner), ttl_seconds(ttl)
+            full_key, holder, seconds = self._key(key), owner_bytes(owner, self._codec), ttl_seconds(ttl)
             attempt.note("ctx.claim.ttl", seconds)
             return await self._through.claims.compare_expire(full_key, holder, seconds)
-
-    def _owner(self, owner: Any) -> bytes:
-        if owner is None:
-            raise store_error(
-                ErrorCode.STORE_VALUE_REQUIRED, "A claim needs an owner, and None could not be told from nobody. Give a name or an id."
-            )
-        return self._codec.encode(owner)

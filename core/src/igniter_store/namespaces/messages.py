@@ -17,7 +17,7 @@ from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
 from igniter_store.serialization import convert_text, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from igniter_store.operation import Attempt
     from igniter_store.serialization import Codec
@@ -55,8 +55,8 @@ class _Undecodable(StreamMessage[Any], frozen=True):
     failure: StoreError
     fields: dict[str, bytes]
 
-    @property
-    def message(self) -> Any:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # a frozen field, so only read
+    @property  # type: ignore[misc]  # a frozen field is only read, as a property is
+    def message(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]  # as above
         # Without the traceback of the previous reader, which would grow with each one.
         raise self.failure.with_traceback(None)
 
@@ -71,9 +71,8 @@ class _Undecodable(StreamMessage[Any], frozen=True):
     def __repr__(self) -> str:
         return f"StreamMessage(id={self.id!r}, error={self.failure!r})"
 
-    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
-        yield "id", self.id
-        yield "error", self.failure
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("id", self.id), ("error", self.failure)]
 
 
 class Reader:
