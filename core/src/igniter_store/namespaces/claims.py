@@ -1,19 +1,24 @@
 """`store.claim`: at most one owner at a time.
 
-Semantics are clauses CLM-1 to CLM-7 of the contract. Operations are atomic, and raise what those of `store.kv` raise. When the backend
+Semantics are clauses CLM-1 to CLM-10 of the contract. Operations are atomic, and raise what those of `store.kv` raise. When the backend
 can't be reached they raise: a claim never fails open. A cancelled `once` leaves no claim, or one that ends with its TTL.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import ErrorCode
-from igniter_store.namespaces.namespace import Namespace
+from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.namespaces.owners import owner_bytes
 from igniter_store.operation import Operation
 from igniter_store.ttl import Ttl, optional_ttl_seconds, ttl_seconds
+from igniter_store.undoing import Undoing
+
+if TYPE_CHECKING:
+    from igniter_store.connection import Connection
 
 ONCE: Final = Operation("claim.once", ErrorCode.STORE_CLAIM_FAILED, event="claim.acquire")
 OWNER: Final = Operation("claim.owner", ErrorCode.STORE_GET_FAILED)
@@ -32,6 +37,11 @@ class ClaimNamespace(Namespace):
 
     word = "claim"
 
+    def __init__(self, surroundings: Surroundings, connection: Connection) -> None:
+        super().__init__(surroundings)
+        self._connection: Final = connection
+        self._undoing: Final = Undoing(connection, surroundings.logger)
+
     async def once(self, key: str, owner: Any, *, ttl: Ttl | None = None) -> bool:
         """Take the claim if nobody holds it, and say whether that worked. Redis SET NX; CLM-1, CLM-2, CLM-7.
 
@@ -40,6 +50,10 @@ class ClaimNamespace(Namespace):
             owner: who takes it; needed again to release or renew.
             ttl: when the claim ends by itself. Without it, only `release` ends it, and a crashed holder keeps it for good.
 
+        A call that is cancelled leaves no claim, or one that ends with its `ttl`. Without `ttl` a claim that the call has taken is given
+        back behind the caller, and closing the store waits for that; a claim that `owner` held before stays. When it can't be given back
+        (the backend is gone, or the event loop ends) a warning is logged; CLM-9, CLM-10.
+
         Raises:
             InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`; `STORE_ARGUMENT_INVALID` for one without one spelling;
                 `STORE_TTL_INVALID`.
@@ -47,7 +61,12 @@ class ClaimNamespace(Namespace):
         with self._attempt(ONCE) as attempt:
             full_key, holder, seconds = self._key(key), owner_bytes(owner, self._codec), optional_ttl_seconds(ttl)
             attempt.note("ctx.claim.ttl", seconds)
-            acquired = await self._through.claims.set_nx(full_key, holder, ttl=seconds)
+            if seconds is None:
+                acquired = await self._undoing.whole(
+                    self._through.claims.set_nx(full_key, holder), partial(self._give_back, full_key, holder)
+                )
+            else:
+                acquired = await self._through.claims.set_nx(full_key, holder, ttl=seconds)
             attempt.note("ctx.claim.acquired", acquired)
             return acquired
 
@@ -93,3 +112,8 @@ class ClaimNamespace(Namespace):
             full_key, holder, seconds = self._key(key), owner_bytes(owner, self._codec), ttl_seconds(ttl)
             attempt.note("ctx.claim.ttl", seconds)
             return await self._through.claims.compare_expire(full_key, holder, seconds)
+
+    async def _give_back(self, full_key: str, holder: bytes) -> None:
+        # Past `through`, which refuses everything once the store is closing.
+        adapter: Any = self._connection.adapter
+        await adapter.compare_delete(full_key, holder)
