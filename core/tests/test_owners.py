@@ -11,7 +11,7 @@ import sys
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, cast
 
 import msgspec
 import pydantic
@@ -212,10 +212,10 @@ JSON_VALUES = st.recursive(
 def test_order_of_keys_changes_no_spelling(owner: Any, random: Any) -> None:
     def shuffled(value: Any) -> Any:
         if isinstance(value, dict):
-            items = [(key, shuffled(item)) for key, item in value.items()]
+            items = [(key, shuffled(item)) for key, item in cast("dict[str, Any]", value).items()]
             random.shuffle(items)
             return dict(items)
-        return [shuffled(item) for item in value] if isinstance(value, list) else value
+        return [shuffled(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
 
     assert spelled(shuffled(owner)) == spelled(owner)
     assert json.loads(spelled(owner)) == owner

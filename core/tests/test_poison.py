@@ -185,7 +185,8 @@ async def test_blocked_read_delivers_bad_entry(igniter_store: Store[str], ignite
     await group.ensure("s")
     reading = asyncio.create_task(group.read("s", block=60, type=Job))
     await asyncio.sleep(0)
-    await igniter_recorder.xadd(f"{PREFIX}:streams:s", {"data": b"nonsense"})
+    adapter: Any = igniter_recorder
+    await adapter.xadd(f"{PREFIX}:streams:s", {"data": b"nonsense"})
 
     (bad,) = await reading
 

@@ -81,7 +81,9 @@ class _Bytes:
 
     async def poke(self, key: str, value: bytes) -> None:
         name = name_to_bytes(key)
-        self._path(key).write_bytes(struct.pack(">4sdI", b"isf1", float("inf"), len(name)) + name + value)
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(struct.pack(">4sdI", b"isf1", float("inf"), len(name)) + name + value)
 
     def _path(self, key: str) -> Path:
         digest = hashlib.sha256(name_to_bytes(key)).hexdigest()

@@ -127,7 +127,7 @@ def _is_utf8(word: Any) -> bool:
         if isinstance(word, str):
             word.encode()
         elif isinstance(word, bytes | bytearray | memoryview):
-            bytes(word).decode()
+            bytes(word).decode()  # pyright: ignore[reportUnknownArgumentType]  # of whatever
     except UnicodeError:
         return False
     return True
