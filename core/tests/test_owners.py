@@ -6,6 +6,7 @@ import datetime as dt
 import decimal
 import enum
 import json
+import os
 import subprocess
 import sys
 import uuid
@@ -194,7 +195,7 @@ def test_owner_has_one_spelling_in_every_process() -> None:
 
     found = {
         subprocess.run(  # noqa: S603 - ourselves
-            [sys.executable, "-c", program], env={"PYTHONHASHSEED": str(seed)}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": str(seed)}, capture_output=True, text=True, check=True
         ).stdout
         for seed in range(3)
     }
