@@ -200,7 +200,7 @@ SECTIONS: Final = (
             ),
             Clause(
                 "CLM-9",
-                "A claim that was asked for by a call that was then cancelled is either not taken, or ends with its TTL.",
+                "A claim with a TTL that was asked for by a call that was then cancelled is either not taken, or ends with its TTL.",
             ),
             Clause(
                 "CLM-10",

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract import StoreClosed, StoreError
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
     from igniter_store.connection import Connection
 
@@ -42,7 +42,7 @@ class Undoing:
         self._logger: Final = logger
         self._left: Final[set[asyncio.Task[None]]] = set()
 
-    async def whole(self, call: Coroutine[Any, Any, bool], undo: Callable[[], Awaitable[object]]) -> bool:
+    async def whole(self, call: Callable[[], Awaitable[bool]], undo: Callable[[], Awaitable[object]]) -> bool:
         """The answer of `call`. When its caller is cancelled and the answer is True, `undo` is called.
 
         The caller's cancellation isn't held up: the undoing goes on behind it.
@@ -113,9 +113,13 @@ async def _persistently(undo: Callable[[], Awaitable[object]]) -> None:
     await undo()
 
 
-def _begun(call: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
+async def _answer(call: Callable[[], Awaitable[bool]]) -> bool:
+    return await call()
+
+
+def _begun(call: Callable[[], Awaitable[bool]]) -> asyncio.Task[bool]:
     loop = asyncio.get_running_loop()
     if _IS_EAGER:
         # A backend that answers at once is through when this returns.
-        return asyncio.Task(call, loop=loop, eager_start=True)  # type: ignore[call-arg, unused-ignore]  # since Python 3.12
-    return loop.create_task(call)
+        return asyncio.Task(_answer(call), loop=loop, eager_start=True)  # type: ignore[call-arg, unused-ignore]  # since Python 3.12
+    return loop.create_task(_answer(call))

@@ -62,9 +62,8 @@ class ClaimNamespace(Namespace):
             full_key, holder, seconds = self._key(key), owner_bytes(owner, self._codec), optional_ttl_seconds(ttl)
             attempt.note("ctx.claim.ttl", seconds)
             if seconds is None:
-                acquired = await self._undoing.whole(
-                    self._through.claims.set_nx(full_key, holder), partial(self._give_back, full_key, holder)
-                )
+                taking = partial(self._through.claims.set_nx, full_key, holder)
+                acquired = await self._undoing.whole(taking, partial(self._give_back, full_key, holder))
             else:
                 acquired = await self._through.claims.set_nx(full_key, holder, ttl=seconds)
             attempt.note("ctx.claim.acquired", acquired)

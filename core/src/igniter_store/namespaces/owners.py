@@ -38,7 +38,7 @@ def owner_bytes(owner: Any, codec: Codec) -> bytes:
     """
     if owner is None:
         raise store_error(
-            ErrorCode.STORE_VALUE_REQUIRED, "A claim needs an owner, and None could not be told from nobody. Give a name or an id."
+            ErrorCode.STORE_VALUE_REQUIRED, "A claim needs an owner, and None means that the claim is free. Give a name or an id."
         )
     # First as any value, so that what no value may be is refused with the same words.
     data = codec.encode(owner)
