@@ -142,7 +142,7 @@ async def test_key_that_is_not_utf8_is_taken_back(igniter_store: Store[str], ign
 
 @pytest.mark.clause("SCN-8")
 @pytest.mark.parametrize("namespace", ["counter", "claim", "streams"])
-async def test_name_that_is_not_utf8_is_taken_back_in_each_namespace(namespace: str, igniter_store: Store[str]) -> None:
+async def test_each_namespace_takes_back_names_of_any_bytes(namespace: str, igniter_store: Store[str]) -> None:
     for key in FOREIGN:
         await igniter_store.counter.increment(key, ttl=60)
         await igniter_store.claim.once(key, "w", ttl=60)

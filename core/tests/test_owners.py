@@ -75,7 +75,7 @@ def test_text_owner_is_spelled_as_node_does(text: str, node: str) -> None:
 
 
 @pytest.mark.parametrize(("number", "node"), NODE["numbers"], ids=[number for number, _ in NODE["numbers"]])
-def test_number_owner_is_spelled_as_node_does_or_refused(number: str, node: str) -> None:
+def test_number_owner_is_spelled_as_node_or_refused(number: str, node: str) -> None:
     value: Any = float(number) if set(number) & set(".en") else int(number)
 
     try:

@@ -119,7 +119,7 @@ async def test_cancelled_once_with_ttl_keeps_its_ttl() -> None:
     assert adapter.releases == 0
 
 
-async def test_giving_back_is_tried_again_when_the_connection_is_lost() -> None:
+async def test_giving_back_is_retried_after_lost_connection() -> None:
     adapter = Slow()
     adapter.failures = [store_error(ErrorCode.STORE_CONNECTION_FAILED, "lost")]
     async with store_over(adapter) as store:

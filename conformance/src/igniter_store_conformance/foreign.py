@@ -41,7 +41,7 @@ class ForeignClauses(Suite):
     """Names that aren't UTF-8."""
 
     @clause("SCN-8", KeyValue, Scan)
-    async def test_key_that_is_not_utf8_is_scanned_and_taken_back(self, trial: Trial) -> None:
+    async def test_scanned_key_of_any_bytes_is_taken_back(self, trial: Trial) -> None:
         """Each key that was written so comes from a scan in the same form, and every method for values takes it.
 
         If this fails, look for `.encode()` and `.decode()` without `surrogateescape`.
@@ -86,8 +86,8 @@ class ForeignClauses(Suite):
         assert await oracle.peek(keys[0]) == b"again"
 
     @clause("SCN-8", KeyValue, Counters, Claims, Streams, Scan)
-    async def test_name_that_is_not_utf8_is_taken_by_every_kind(self, trial: Trial) -> None:
-        """Counters, claims, streams, groups and consumers may have such names; each is told from the others.
+    async def test_every_kind_takes_names_of_any_bytes(self, trial: Trial) -> None:
+        """Counters, claims, streams, groups and consumers may have such names, and each is a name of its own.
 
         If this fails, look for the capability that encodes its names by itself.
         """
