@@ -26,6 +26,8 @@ from igniter_store.contract import (
     Streams,
     Subscription,
     escape,
+    name_from_bytes,
+    name_to_bytes,
 )
 from igniter_store_conformance import AdapterSuite, Harness
 from igniter_store_memory import MemoryAdapter
@@ -169,7 +171,8 @@ class StoreStreams(ScopedStore, Streams):
     serializer = MSGPACK
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
-        return await self.store.streams.append(stream, dict(fields), max_len=max_len, approximate=approximate)
+        named = {name_to_bytes(name): value for name, value in fields.items()}
+        return await self.store.streams.append(stream, named, max_len=max_len, approximate=approximate)
 
     async def xlen(self, stream: str) -> int:
         return await self.store.streams.length(stream)
@@ -181,10 +184,10 @@ class StoreStreams(ScopedStore, Streams):
         return await self.store.streams.remove(stream, ids)
 
     async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
-        return entries(await self.store.streams.range(stream, start=start, end=end, count=count, type=dict[str, bytes]))
+        return entries(await self.store.streams.range(stream, start=start, end=end, count=count, type=dict[bytes, bytes]))
 
     async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
-        return entries(await self.store.streams.range(stream, start=start, end=end, count=count, reverse=True, type=dict[str, bytes]))
+        return entries(await self.store.streams.range(stream, start=start, end=end, count=count, reverse=True, type=dict[bytes, bytes]))
 
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
         is_new = group not in [known.name for known in await self.store.streams.groups(stream)]
@@ -192,14 +195,13 @@ class StoreStreams(ScopedStore, Streams):
         return is_new
 
     async def xgroup_destroy(self, stream: str, group: str) -> bool:
-        await self.store.ping()
-        return await self.backend.xgroup_destroy(self.complete("streams", stream), group)
+        return await self.store.streams.group(group, "consumer").destroy(stream)
 
     async def xreadgroup(  # noqa: PLR0913 - the contract's
         self, stream: str, group: str, consumer: str, *, count: int | None = None, block: float | None = None, history: bool = False
     ) -> list[StreamEntry]:
         reader = self.store.streams.group(group, consumer)
-        return entries(await reader.read(stream, count=count, block=block, type=dict[str, bytes], history=history))
+        return entries(await reader.read(stream, count=count, block=block, type=dict[bytes, bytes], history=history))
 
     async def xgroups(self, stream: str) -> list[GroupInfo]:
         return await self.store.streams.groups(stream)
@@ -210,20 +212,16 @@ class StoreStreams(ScopedStore, Streams):
     async def xpending(
         self, stream: str, group: str, *, min_idle: float | None = None, consumer: str | None = None, count: int | None = None
     ) -> list[PendingEntry]:
-        pending = [
-            PendingEntry(message.id, message.consumer, message.idle, message.deliveries)
-            for message in await self.store.streams.group(group, "consumer").pending(stream)
-            if consumer in {None, message.consumer} and message.idle >= (min_idle or 0)
-        ]
-        return pending[:count]
+        pending = await self.store.streams.group(group, "consumer").pending(stream, count=count, consumer=consumer, min_idle=min_idle)
+        return [PendingEntry(message.id, message.consumer, message.idle, message.deliveries) for message in pending]
 
     async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
         claimer = self.store.streams.group(group, consumer)
-        return entries(await claimer.claim(stream, min_idle=min_idle, count=count, type=dict[str, bytes]))
+        return entries(await claimer.claim(stream, min_idle=min_idle, count=count, type=dict[bytes, bytes]))
 
 
 def entries(messages: Sequence[Any]) -> list[StreamEntry]:
-    return [StreamEntry(message.id, message.message) for message in messages]
+    return [StreamEntry(message.id, {name_from_bytes(name): value for name, value in message.message.items()}) for message in messages]
 
 
 def store_harness(kind: Callable[[str, ManualClock], Adapter]) -> Harness:

@@ -291,9 +291,11 @@ METHODS: dict[str, Method] = {
     "counter.decrement": method(lambda store, given: store.counter.decrement(**given), key=KEYS, by=mixed(1, -1), ttl=TTLS),
     "counter.get": method(lambda store, given: store.counter.get(**given), key=KEYS),
     "counter.expire": method(lambda store, given: store.counter.expire(**given), key=KEYS, ttl=TTLS),
+    "counter.ttl": method(lambda store, given: store.counter.ttl(**given), key=KEYS),
     "counter.remove": method(lambda store, given: store.counter.remove(**given), key=KEYS),
     "claim.once": method(lambda store, given: store.claim.once(**given), key=KEYS, owner=VALUES, ttl=TTLS),
     "claim.owner": method(lambda store, given: store.claim.owner(**given), key=KEYS),
+    "claim.ttl": method(lambda store, given: store.claim.ttl(**given), key=KEYS),
     "claim.release": method(lambda store, given: store.claim.release(**given), key=KEYS, owner=VALUES),
     "claim.renew": method(lambda store, given: store.claim.renew(**given), key=KEYS, owner=VALUES, ttl=TTLS),
     "batch.get": method(lambda store, given: store.batch.get(**given), keys=KEY_LISTS, type=WANTED),
@@ -333,7 +335,11 @@ METHODS: dict[str, Method] = {
         history=FLAGS,
     ),
     "group.ack": method(lambda store, given: grouped(store).ack(**given), stream=STREAMS, ids=IDS),
-    "group.pending": method(lambda store, given: grouped(store).pending(**given), stream=STREAMS),
+    "group.pending": method(
+        lambda store, given: grouped(store).pending(**given), stream=STREAMS, count=COUNTS, consumer=mixed(None, "c"), min_idle=TTLS
+    ),
+    "group.destroy": method(lambda store, given: grouped(store).destroy(**given), stream=STREAMS),
+    "streams.drop": method(lambda store, given: store.streams.drop(**given), stream=STREAMS),
     "group.claim": method(lambda store, given: grouped(store).claim(**given), stream=STREAMS, min_idle=TTLS, count=COUNTS, type=WANTED),
     "dev.scan": method(
         lambda store, given: store.dev.scan(**given),
@@ -404,6 +410,7 @@ RIGHT: dict[str, Any] = {
     "approximate": True,
     "block": None,
     "by": 1,
+    "consumer": "c",
     "count": 5,
     "cursor": "0",
     "data": Point(1.0),

@@ -134,9 +134,11 @@ TAKES_KEY: dict[str, Call] = {
     "counter.decrement": lambda s, key: s.counter.decrement(key),
     "counter.get": lambda s, key: s.counter.get(key),
     "counter.expire": lambda s, key: s.counter.expire(key, 1),
+    "counter.ttl": lambda s, key: s.counter.ttl(key),
     "counter.remove": lambda s, key: s.counter.remove(key),
     "claim.once": lambda s, key: s.claim.once(key, "w"),
     "claim.owner": lambda s, key: s.claim.owner(key),
+    "claim.ttl": lambda s, key: s.claim.ttl(key),
     "claim.release": lambda s, key: s.claim.release(key, "w"),
     "claim.renew": lambda s, key: s.claim.renew(key, "w", 1),
     "batch.get": lambda s, key: s.batch.get(["right", key]),
@@ -163,6 +165,8 @@ TAKES_STREAM: dict[str, Call] = {
     "length": lambda s, name: s.streams.length(name),
     "trim": lambda s, name: s.streams.trim(name, 1),
     "remove": lambda s, name: s.streams.remove(name, ["1-1"]),
+    "drop": lambda s, name: s.streams.drop(name),
+    "destroy": lambda s, name: s.streams.group("g", "c").destroy(name),
     "groups": lambda s, name: s.streams.groups(name),
     "ensure": lambda s, name: s.streams.group("g", "c").ensure(name),
     "read": lambda s, name: s.streams.group("g", "c").read(name),
@@ -180,6 +184,28 @@ async def test_a_bad_stream_name_is_refused(method: str, bad: str, igniter_store
     error = await failure_of(TAKES_STREAM[method](igniter_store, name))
 
     assert error.code == (ErrorCode.STORE_STREAM_NAME_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID)
+    assert_nothing_was_sent(igniter_recorder)
+
+
+@pytest.mark.parametrize("bad", BAD_NAMES)
+async def test_bad_pending_consumer_is_refused(bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+    name, is_missing = BAD_NAMES[bad]
+    if name is None:
+        pytest.skip("None is every consumer")
+
+    error = await failure_of(igniter_store.streams.group("g", "c").pending("s", consumer=name))
+
+    assert error.code == (ErrorCode.STORE_STREAM_CONSUMER_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID)
+    assert_nothing_was_sent(igniter_recorder)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"count": -1}, {"count": True}, {"count": 1.0}, {"count": "1"}, {"min_idle": -1}, {"min_idle": "1"}], ids=str
+)
+async def test_bad_pending_filter_is_refused(bad: dict[str, Any], igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+    error = await failure_of(igniter_store.streams.group("g", "c").pending("s", **bad))
+
+    assert error.code == (ErrorCode.STORE_TTL_INVALID if "min_idle" in bad else ErrorCode.STORE_ARGUMENT_INVALID)
     assert_nothing_was_sent(igniter_recorder)
 
 

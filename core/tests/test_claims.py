@@ -87,7 +87,7 @@ async def test_an_owner_is_any_value_but_none(owner: Any, igniter_store: Store[s
 async def test_owners_that_only_look_alike_are_others(igniter_store: Store[str]) -> None:
     await igniter_store.claim.once("lock", 1)
 
-    answers = [await igniter_store.claim.release("lock", owner) for owner in ("1", 1.0, True, [1])]
+    answers = [await igniter_store.claim.release("lock", owner) for owner in ("1", 1.5, True, [1])]
 
     assert answers == [False, False, False, False]
 
@@ -114,3 +114,18 @@ async def test_claims_are_other_keys_than_values(igniter_store: Store[str]) -> N
     assert await igniter_store.kv.get("x") is None
     assert await igniter_store.kv.remove("x") is False
     assert await igniter_store.claim.owner("x") == "w1"
+
+
+async def test_claim_ttl_is_what_is_left(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+    claim = igniter_store.claim
+    await claim.once("short", "w1", ttl=30)
+    await claim.once("lasting", "w1")
+    igniter_clock.advance(10)
+
+    assert await claim.ttl("short") == pytest.approx(20)
+    assert await claim.ttl("lasting") is None
+    assert await claim.ttl("free") is None
+    await claim.renew("short", "w1", 50)
+    assert await claim.ttl("short") == pytest.approx(50)
+    await claim.release("short", "w1")
+    assert await claim.ttl("short") is None

@@ -118,7 +118,7 @@ def test_a_missing_key_is_a_failure_that_says_so(capsys: pytest.CaptureFixture[s
 
     out, err = capsys.readouterr()
     assert out == ""
-    assert "there is no key 'nobody'" in err
+    assert err.endswith("igniter-store: no key 'nobody' in service 'default'\n")
     assert main([command, "nobody", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["found"] is False
 
@@ -324,18 +324,20 @@ def test_an_error_that_nobody_expected_is_told_by_its_place_and_not_by_its_words
     assert "ValueError" in out + err
 
 
-@pytest.mark.parametrize("arguments", [["ping"], ["demo"], ["backends"]])
-def test_without_rich_a_person_is_told_what_to_install_and_a_program_is_answered(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "rich.console", None)
+@pytest.mark.parametrize("command", ["get", "ttl"])
+@pytest.mark.usefixtures("url")
+def test_missing_key_names_service_and_scope(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert main([command, "x", "--service", "shop", "--scope", "org=1", "--scope", "team=7"]) == 1
 
-    assert main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    assert "pip install 'igniter-store[cli]'" in err
-    assert main([*arguments, "--json", *(["--only", "flash-sale"] if arguments == ["demo"] else [])]) == 0
+    assert "no key 'x' in service 'shop', scope org=1, team=7" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("url")
+def test_missing_key_names_service_of_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGNITER_STORE_SERVICE", "api")
+
+    assert main(["get", "x"]) == 1
+    assert "no key 'x' in service 'api'" in capsys.readouterr().err
 
 
 def test_nothing_of_rich_is_imported_for_a_program() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -121,12 +122,13 @@ def test_claims_are_listed_with_their_owners(capsys: pytest.CaptureFixture[str],
 
     prepared(url, work)
 
-    assert answer(capsys, "claims", "ls", "job:*")["claims"] == [
-        {"key": "job:1", "owner": "worker-1"},
-        {"key": "job:2", "owner": {"pid": 7}},
-    ]
+    claims = answer(capsys, "claims", "ls", "job:*")["claims"]
+    assert [(claim["key"], claim["owner"]) for claim in claims] == [("job:1", "worker-1"), ("job:2", {"pid": 7})]
+    assert all(0 < claim["ttl"] <= 60 for claim in claims)
     assert main(["claims", "ls", "job:2"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split(maxsplit=1) == ["job:2", '{"pid": 7}']
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["claim", "owner", "ends", "in"]
+    assert re.fullmatch(r'job:2 +\{"pid": 7\} +[0-9.]+ s *', row)
     assert main(["claims", "ls", "nothing"]) == 0
     assert capsys.readouterr().out == "No claim is held.\n"
 
@@ -179,3 +181,136 @@ def test_what_is_stored_can_not_command_the_terminal(capsys: pytest.CaptureFixtu
     assert main(["claims", "ls"]) == 0
     assert main(["streams", "tail", "orders", "--count", "1"]) == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_bad_claim_hides_no_other(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    async def work(store: Store[str]) -> None:
+        adapter: Any = store.adapter
+        await store.claim.once("a", "w1")
+        await adapter.set("igniter:store:api:claim:b", b"not json")
+        await store.claim.once("c", "w3")
+
+    prepared(url, work)
+
+    claims = answer(capsys, "claims", "ls")["claims"]
+    assert [(claim["key"], claim["owner"]) for claim in claims] == [("a", "w1"), ("b", None), ("c", "w3")]
+    assert claims[1]["error"] == "STORE_DESERIALIZATION_FAILED"
+    assert main(["claims", "ls"]) == 0
+    assert "b      (can't be decoded)  never" in capsys.readouterr().out
+
+
+def test_bad_entry_is_shown_among_others(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    async def work(store: Store[str]) -> list[str]:
+        adapter: Any = store.adapter
+        key = "igniter:store:api:streams:jobs"
+        return [
+            await store.streams.append("jobs", {"id": 1}),
+            await adapter.xadd(key, {"data": b"{\xff\x1b", "kind": b"mail"}),
+            await store.streams.append("jobs", {"id": 3}),
+        ]
+
+    first, bad, third = prepared(url, work)
+
+    assert main(["streams", "tail", "jobs", "--count", "3"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f'{first} {{"id": 1}}',
+        f'{bad} (can\'t be decoded) {{"data": "{{\\\\xff\\u001b", "kind": "mail"}}',
+        f'{third} {{"id": 3}}',
+    ]
+    assert main(["streams", "tail", "jobs", "--count", "3", "--json"]) == 0
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert documents[1] == {
+        "id": bad,
+        "message": None,
+        "error": "STORE_DESERIALIZATION_FAILED",
+        "fields": {"data": "{\\xff\x1b", "kind": "mail"},
+    }
+    assert documents[2] == {"id": third, "message": {"id": 3}}
+
+
+def test_streams_are_dropped_and_groups_destroyed(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    async def work(store: Store[str]) -> None:
+        await store.streams.group("billing", "c").ensure("orders")
+
+    prepared(url, work)
+
+    assert main(["streams", "destroy", "orders", "billing"]) == 0
+    assert main(["streams", "destroy", "orders", "billing"]) == 1
+    assert main(["streams", "drop", "orders"]) == 0
+    assert main(["streams", "drop", "orders"]) == 1
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["removed the group billing of orders", "removed the stream orders"]
+    assert err.splitlines()[-1] == "igniter-store: no stream 'orders' in service 'api'"
+    assert main(["streams", "drop", "orders", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"stream": "orders", "removed": False}
+
+
+def test_pending_list_is_narrowed_by_options(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    async def work(store: Store[str]) -> list[str]:
+        one, two = (store.streams.group("g", name) for name in ("one", "two"))
+        await one.ensure("s")
+        ids = [await store.streams.append("s", number) for number in range(4)]
+        await one.read("s", count=2)
+        await two.read("s")
+        return ids
+
+    ids = prepared(url, work)
+
+    def listed(*options: str) -> list[str]:
+        return [message["id"] for message in answer(capsys, "streams", "pending", "s", "g", *options)["pending"]]
+
+    assert listed() == ids
+    assert listed("--consumer", "two") == ids[2:]
+    assert listed("--count", "1") == ids[:1]
+    assert listed("--min-idle", "3600") == []
+
+
+KEYS = [
+    "caf\udce9",
+    "\udcff\udcfe",
+    "bell\x07",
+    "new\nline",
+    "\U000e0001tag",
+    "back\\slash",
+    "\\udcff",
+    "\\\\udcff",
+    "\\u005cudcff",
+    "\\u0041",
+    "\\U000e0001",
+    "\u2028",
+    "plain",
+]
+
+
+@pytest.mark.clause("SCN-8")
+@pytest.mark.parametrize("key", KEYS, ids=ascii)
+def test_printed_key_is_taken_back(key: str, capsys: pytest.CaptureFixture[str], url: str) -> None:
+    async def work(store: Store[str]) -> None:
+        await store.kv.set(key, "found")
+
+    prepared(url, work)
+
+    assert main(["scan"]) == 0
+    printed = capsys.readouterr().out.removesuffix("\n")
+    assert printed.isprintable()
+    printed.encode()
+    assert main(["get", printed]) == 0
+    assert capsys.readouterr().out == "found\n"
+    assert answer(capsys, "scan")["keys"] == [key]
+    assert answer(capsys, "get", printed) == {"key": key, "found": True, "value": "found"}
+    assert main(["ttl", printed]) == 0
+    assert main(["remove", printed]) == 0
+    assert capsys.readouterr().out.endswith("removed 1 of 1\n")
+
+
+@pytest.mark.clause("SCN-8")
+def test_json_of_key_of_any_bytes_is_valid(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    async def work(store: Store[str]) -> None:
+        await store.kv.set("caf\udce9 é", 1)
+
+    prepared(url, work)
+
+    assert main(["scan", "--json"]) == 0
+    text = capsys.readouterr().out
+    text.encode()
+    assert '"caf\\udce9 ' in text

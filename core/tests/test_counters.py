@@ -101,6 +101,28 @@ async def test_a_counter_can_be_given_a_ttl_and_be_removed(igniter_store: Store[
     assert await igniter_store.counter.get("a") is None
 
 
+@pytest.mark.clause("CTR-7")
+async def test_counter_ttl_is_what_is_left(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+    counter = igniter_store.counter
+    await counter.increment("window", ttl=60)
+    await counter.increment("lasting")
+    igniter_clock.advance(20)
+
+    assert await counter.ttl("window") == pytest.approx(40)
+    assert await counter.ttl("lasting") is None
+    assert await counter.ttl("missing") is None
+    igniter_clock.advance(40)
+    assert await counter.ttl("window") is None
+
+
+async def test_counter_ttl_stays_in_its_scope(igniter_store: Store[str]) -> None:
+    await igniter_store.scope("org", 1).counter.increment("n", ttl=60)
+
+    assert await igniter_store.scope("org", 10).counter.ttl("n") is None
+    assert await igniter_store.kv.ttl("n") is None
+    assert await igniter_store.scope("org", 1).counter.ttl("n") is not None
+
+
 async def test_counters_are_other_keys_than_values(igniter_store: Store[str]) -> None:
     await igniter_store.kv.set("n", "text")
 

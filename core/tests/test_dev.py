@@ -110,3 +110,97 @@ async def test_a_scan_of_other_peoples_keys_finds_nothing(igniter_store: Store[s
 
     assert await everything(igniter_store) == ["mine"]
     assert await everything(other) == ["theirs"]
+
+
+FOREIGN = ["caf\udce9", "\udcff", "\udcff\udcfe", "\udcc3x\udca9", "a\udc80:b"]
+
+
+@pytest.mark.clause("SCN-8")
+async def test_key_that_is_not_utf8_is_taken_back(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+    org = igniter_store.scope("org", 1)
+    for key in FOREIGN:
+        await org.kv.set(key, key.encode("utf-8", "surrogateescape").hex())
+    await org.kv.set("plain", "1")
+
+    found = await everything(org)
+
+    assert found == sorted([*FOREIGN, "plain"])
+    assert await everything(org, "caf\udce9*") == await everything(org, "caf?") == ["caf\udce9"]
+    for key in FOREIGN:
+        assert await org.kv.get(key) == key.encode("utf-8", "surrogateescape").hex()
+        assert await org.kv.exists(key) is True
+        assert await org.kv.expire(key, 60) is True
+        assert await org.kv.ttl(key) == pytest.approx(60)
+        assert await org.kv.persist(key) is True
+        assert await org.kv.touch(key, 60) is True
+    assert await org.batch.get(FOREIGN) == [key.encode("utf-8", "surrogateescape").hex() for key in FOREIGN]
+    assert await org.kv.pop(FOREIGN[0]) is not None
+    assert await org.kv.remove(FOREIGN[1]) is True
+    assert await org.batch.remove(FOREIGN) == 3
+    assert await everything(org) == ["plain"]
+
+
+@pytest.mark.clause("SCN-8")
+@pytest.mark.parametrize("namespace", ["counter", "claim", "streams"])
+async def test_each_namespace_takes_back_names_of_any_bytes(namespace: str, igniter_store: Store[str]) -> None:
+    for key in FOREIGN:
+        await igniter_store.counter.increment(key, ttl=60)
+        await igniter_store.claim.once(key, "w", ttl=60)
+        await igniter_store.streams.append(key, 1)
+
+    for key in await everything(igniter_store, namespace=namespace):
+        if namespace == "counter":
+            assert await igniter_store.counter.get(key) == 1
+            assert await igniter_store.counter.ttl(key) == pytest.approx(60)
+            assert await igniter_store.counter.remove(key) is True
+        elif namespace == "claim":
+            assert await igniter_store.claim.owner(key) == "w"
+            assert await igniter_store.claim.release(key, "w") is True
+        else:
+            group = igniter_store.streams.group(key, key)
+            await group.ensure(key)
+            assert [message.message for message in await group.read(key)] == [1]
+            assert [pending.consumer for pending in await group.pending(key, consumer=key)] == [key]
+            assert await group.destroy(key) is True
+            assert await igniter_store.streams.drop(key) is True
+
+    assert await everything(igniter_store, namespace=namespace) == []
+
+
+@pytest.mark.clause("SCN-8")
+async def test_bytes_that_are_utf8_together_are_one_key(igniter_store: Store[str]) -> None:
+    await igniter_store.kv.set("\udcc3\udca9", 1)
+
+    assert await igniter_store.kv.get("\u00e9") == 1
+    assert await everything(igniter_store) == ["\u00e9"]
+
+
+NO_BYTES = ["\ud800", "\udfff", "\udc7f", "\udd00", "a\udc00b", "\udcff\ud800"]
+
+
+@pytest.mark.parametrize("key", NO_BYTES, ids=ascii)
+async def test_surrogate_that_stands_for_no_byte_is_refused(
+    key: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
+    for call in (igniter_store.kv.get(key), igniter_store.streams.append(key, 1), igniter_store.batch.get([key])):
+        with pytest.raises(StoreError) as caught:
+            await call
+        assert caught.value.code == ErrorCode.STORE_KEY_INVALID
+        assert caught.value.__context__ is None
+    assert igniter_recorder.calls == []
+
+
+async def test_telemetry_gets_names_that_utf8_can_encode(igniter_recorder: RecordingAdapter) -> None:
+    told: list[str] = []
+
+    class Sink:
+        def emit(self, name: str, *, level: str, attributes: Any) -> None:
+            told.append(f"{name} {level} {dict(attributes)}")
+
+    store = Store.create().with_adapter(igniter_recorder).with_service("test").with_telemetry(Sink()).build()
+    group = store.streams.group("g\udcff", "c\udcff")
+    await group.ensure("s\udcff")
+    await group.read("s\udcff")
+
+    "".join(told).encode()
+    assert "s\\\\udcff" in "".join(told)

@@ -264,17 +264,6 @@ async def test_groups_are_listed_with_what_they_still_have_to_do(igniter_store: 
     assert await igniter_store.streams.groups("s") == [GroupInfo("g", 1, 1, first, 2)]
 
 
-async def test_messages_that_cannot_be_decoded_are_pending_all_the_same(igniter_store: Store[str], group: ConsumerGroup) -> None:
-    await group.ensure("s")
-    await fill(igniter_store, 1)
-
-    with pytest.raises(StoreError) as caught:
-        await group.read("s", type=int)
-
-    assert caught.value.code == ErrorCode.STORE_DESERIALIZATION_FAILED
-    assert messages(await group.read("s", history=True)) == [{"n": 0}]
-
-
 async def test_a_group_knows_its_name_and_its_consumer(group: ConsumerGroup) -> None:
     assert (group.name, group.consumer) == ("g", "c1")
 
@@ -328,3 +317,97 @@ async def test_a_time_that_the_caller_set_for_a_blocked_read_stays_the_callers(i
             await group.read("s", block=3_600)
 
     assert not StoreError.is_store_error(caught.value)
+
+
+async def test_drop_removes_stream_with_its_groups(igniter_store: Store[str], group: ConsumerGroup) -> None:
+    await group.ensure("s")
+    await fill(igniter_store, 3)
+    await group.read("s")
+
+    assert await igniter_store.streams.drop("s") is True
+    assert await igniter_store.streams.drop("s") is False
+    assert await igniter_store.streams.range("s") == []
+    assert await igniter_store.streams.groups("s") == []
+    with pytest.raises(StoreError) as caught:
+        await group.read("s")
+    assert caught.value.code == ErrorCode.STORE_STREAM_GROUP_MISSING
+
+
+async def test_drop_leaves_neighbours(igniter_store: Store[str]) -> None:
+    await igniter_store.streams.append("s", 1)
+    await igniter_store.streams.append("s2", 1)
+    await igniter_store.scope("org", 1).streams.append("s", 1)
+    await igniter_store.kv.set("s", 1)
+
+    assert await igniter_store.streams.drop("s") is True
+
+    assert await igniter_store.streams.length("s2") == 1
+    assert await igniter_store.scope("org", 1).streams.length("s") == 1
+    assert await igniter_store.kv.get("s") == 1
+
+
+async def test_destroy_removes_this_group_only(igniter_store: Store[str], group: ConsumerGroup) -> None:
+    other = igniter_store.streams.group("g2", "c")
+    await group.ensure("s")
+    await other.ensure("s")
+    await fill(igniter_store, 2)
+    await group.read("s")
+    await other.read("s", count=1)
+
+    assert await group.destroy("s") is True
+    assert await group.destroy("s") is False
+    assert await group.destroy("missing") is False
+    assert [info.name for info in await igniter_store.streams.groups("s")] == ["g2"]
+    assert len(await other.pending("s")) == 1
+    await group.ensure("s")
+    assert messages(await group.read("s")) == [{"n": 0}, {"n": 1}]
+
+
+@pytest.mark.clause("STR-13")
+@pytest.mark.parametrize("how", ["drop", "destroy"])
+async def test_removal_wakes_blocked_reader(how: str, igniter_store: Store[str], group: ConsumerGroup) -> None:
+    await group.ensure("s")
+    reading = asyncio.create_task(group.read("s", block=3_600))
+    await asyncio.sleep(0.01)
+
+    await (igniter_store.streams.drop("s") if how == "drop" else group.destroy("s"))
+
+    async with asyncio.timeout(30):
+        with pytest.raises(StoreError) as caught:
+            await reading
+    assert caught.value.code == ErrorCode.STORE_STREAM_GROUP_MISSING
+
+
+@pytest.mark.clause("STR-25")
+async def test_pending_is_narrowed(igniter_store: Store[str], group: ConsumerGroup, igniter_clock: ManualClock) -> None:
+    other = igniter_store.streams.group("g", "c2")
+    await group.ensure("s")
+    ids = await fill(igniter_store, 6)
+    await group.read("s", count=2)
+    igniter_clock.advance(60)
+    await other.read("s", count=2)
+    await group.read("s")
+
+    async def listed(**narrowed: Any) -> list[str]:
+        return [message.id for message in await other.pending("s", **narrowed)]
+
+    assert await listed() == ids
+    assert await listed(count=3) == ids[:3]
+    assert await listed(count=0) == []
+    assert await listed(consumer="c2") == ids[2:4]
+    assert await listed(consumer="c1", count=3) == [ids[0], ids[1], ids[4]]
+    assert await listed(consumer="nobody") == []
+    assert await listed(min_idle=60) == ids[:2]
+    assert await listed(min_idle=timedelta(minutes=1), consumer="c2") == []
+    assert await listed(min_idle=0, count=10_000) == ids
+
+
+@pytest.mark.clause("STR-25")
+async def test_pending_lists_more_than_a_page(igniter_store: Store[str], group: ConsumerGroup) -> None:
+    await group.ensure("s")
+    ids = await fill(igniter_store, 1_203)
+    await group.read("s")
+
+    assert [message.id for message in await group.pending("s")] == ids
+    assert [message.id for message in await group.pending("s", count=1_100)] == ids[:1_100]
+    assert [message.id for message in await group.pending("s", consumer="c1", min_idle=0)] == ids

@@ -98,12 +98,14 @@ async def counters(store: Store[str]) -> None:
     await store.counter.decrement(KEY, ttl=60)
     await store.counter.get(KEY)
     await store.counter.expire(KEY, 60)
+    await store.counter.ttl(KEY)
     await store.counter.remove(KEY)
 
 
 async def claims(store: Store[str]) -> None:
     await store.claim.once(KEY, OWNER, ttl=60)
     await store.claim.owner(KEY)
+    await store.claim.ttl(KEY)
     await store.claim.renew(KEY, OWNER, 60)
     await store.claim.release(KEY, OWNER)
 
@@ -136,6 +138,8 @@ async def streams(store: Store[str]) -> None:
     await group.ack(STREAM, [id])
     await store.streams.remove(STREAM, [id])
     await store.streams.trim(STREAM, 0)
+    await group.destroy(STREAM)
+    await store.streams.drop(STREAM)
 
 
 async def scans(store: Store[str]) -> None:
@@ -158,9 +162,11 @@ FAILURES: dict[str, Callable[[Store[str]], Awaitable[Any]]] = {
     "counter.decrement": lambda store: store.counter.decrement(KEY, ttl=60),
     "counter.get": lambda store: store.counter.get(KEY),
     "counter.expire": lambda store: store.counter.expire(KEY, 60),
+    "counter.ttl": lambda store: store.counter.ttl(KEY),
     "counter.remove": lambda store: store.counter.remove(KEY),
     "claim.acquire": lambda store: store.claim.once(KEY, OWNER, ttl=60),
     "claim.owner": lambda store: store.claim.owner(KEY),
+    "claim.ttl": lambda store: store.claim.ttl(KEY),
     "claim.release": lambda store: store.claim.release(KEY, OWNER),
     "claim.renew": lambda store: store.claim.renew(KEY, OWNER, 60),
     "batch.get": lambda store: store.batch.get([KEY]),
@@ -173,6 +179,8 @@ FAILURES: dict[str, Callable[[Store[str]], Awaitable[Any]]] = {
     "stream.length": lambda store: store.streams.length(STREAM),
     "stream.trim": lambda store: store.streams.trim(STREAM, 1),
     "stream.remove": lambda store: store.streams.remove(STREAM, ["1-1"]),
+    "stream.drop": lambda store: store.streams.drop(STREAM),
+    "stream.destroy": lambda store: store.streams.group(GROUP, CONSUMER).destroy(STREAM),
     "stream.groups": lambda store: store.streams.groups(STREAM),
     "stream.group": lambda store: store.streams.group(GROUP, CONSUMER).ensure(STREAM),
     "stream.read": lambda store: store.streams.group(GROUP, CONSUMER).read(STREAM),
@@ -205,13 +213,13 @@ async def late_failures(bench: Bench) -> None:
         store.kv.get(KEY),
         store.batch.get([KEY]),
         store.kv.pop(KEY),
-        store.streams.range(STREAM, type=int),
-        group.read(STREAM, type=int),
-        group.claim(STREAM, min_idle=0, type=int),
     ]
     for read in reads:
         with pytest.raises(StoreError):
             await read
+    await store.streams.range(STREAM, type=int)
+    await group.read(STREAM, type=int)
+    await group.claim(STREAM, min_idle=0, type=int)
 
     handled = asyncio.Event()
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
-from igniter_store.contract import ErrorCode
+from igniter_store.contract import ErrorCode, name_to_bytes
 from igniter_store_conformance import AdapterSuite, Harness
 from igniter_store_conformance.servers import Refusal
 from igniter_store_conformance.suite import LentClient
@@ -47,12 +47,12 @@ class Aside:
 
     async def peek(self, key: str) -> bytes | None:
         query = "SELECT value FROM igniter_keys WHERE key = ? AND (deadline IS NULL OR deadline > (julianday('now') - 2440587.5) * 86400e6)"
-        row = await self._run(lambda connection: connection.execute(query, [key.encode()]).fetchone())
+        row = await self._run(lambda connection: connection.execute(query, [name_to_bytes(key)]).fetchone())
         return None if row is None else row[0]
 
     async def poke(self, key: str, value: bytes) -> None:
         query = "REPLACE INTO igniter_keys (key, value) VALUES (?, ?)"
-        await self._run(lambda connection: connection.execute(query, [key.encode(), value]))
+        await self._run(lambda connection: connection.execute(query, [name_to_bytes(key), value]))
 
     async def advance(self, seconds: float) -> None:
         def work(connection: sqlite3.Connection) -> None:

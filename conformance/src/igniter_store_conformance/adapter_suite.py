@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from igniter_store_conformance.abandoned import AbandonedClaimClauses
 from igniter_store_conformance.abandoning import AbandoningClauses
 from igniter_store_conformance.batches import BatchClauses
 from igniter_store_conformance.blocking import BlockingReadClauses
@@ -14,6 +15,7 @@ from igniter_store_conformance.contention import ContentionClauses
 from igniter_store_conformance.counters import CounterClauses
 from igniter_store_conformance.expiry import ExpiryClauses
 from igniter_store_conformance.faults import FaultClauses
+from igniter_store_conformance.foreign import ForeignClauses
 from igniter_store_conformance.group_reading import GroupReadingClauses
 from igniter_store_conformance.groups import GroupClauses
 from igniter_store_conformance.history import HistoryClauses
@@ -42,6 +44,7 @@ class AdapterSuite(
     ProcessClauses,
     StreamContentionClauses,
     ContentionClauses,
+    ForeignClauses,
     PrefixClauses,
     ScanClauses,
     BlockingReadClauses,
@@ -56,6 +59,7 @@ class AdapterSuite(
     CallbackClauses,
     SubscriptionClauses,
     PubSubClauses,
+    AbandonedClaimClauses,
     ClaimClauses,
     CounterClauses,
     ExpiryClauses,

@@ -185,6 +185,7 @@ SECTIONS: Final = (
                 "A counter's stored form is its decimal text, readable by `get`, and a decimal text that was set can be incremented. "
                 "*(Redis)*",
             ),
+            Clause("CTR-7", "`ttl` of a counter is what is left of the time that `increment` or `expire` gave it; counting on keeps it."),
         ),
     ),
     Section(
@@ -216,7 +217,12 @@ SECTIONS: Final = (
             ),
             Clause(
                 "CLM-9",
-                "A claim that was asked for by a call that was then cancelled is either not taken, or ends with its TTL.",
+                "A claim with a TTL that was asked for by a call that was then cancelled is either not taken, or ends with its TTL.",
+            ),
+            Clause(
+                "CLM-10",
+                "A claim without TTL that the store asked for, for a caller that was then cancelled, is given back, from another task than "
+                "the one that asked; a claim that the same owner held before stays.",
             ),
         ),
     ),
@@ -335,6 +341,12 @@ SECTIONS: Final = (
                 "and says whether it was there.",
             ),
             Clause("STR-23", "A stream command on a key of another kind raises `STORE_OPERATION_FAILED` and changes nothing. *(Redis)*"),
+            Clause(
+                "STR-24",
+                "An entry is given whatever bytes its names and values are, and hides none of its neighbours: by range, read, history and "
+                "takeover.",
+            ),
+            Clause("STR-25", "`xpending` lists every pending entry, however many there are, and `count` of those that the filters leave."),
         ),
     ),
     Section(
@@ -359,6 +371,12 @@ SECTIONS: Final = (
                 "SCN-7",
                 "A scan ends, whatever is added or deleted meanwhile, and never gives a key that was not there.",
             ),
+            Clause(
+                "SCN-8",
+                "A key, group or consumer whose bytes aren't UTF-8 is given with a lone surrogate for each such byte, as `surrogateescape` "
+                "has it, and every method takes it in that form.",
+            ),
+            Clause("SCN-9", "Patterns and prefixes match bytes, those that aren't UTF-8 as well."),
         ),
     ),
     Section(

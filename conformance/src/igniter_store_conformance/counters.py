@@ -265,3 +265,26 @@ class CounterClauses(Suite):
         await oracle.poke(key, b"99")
 
         assert await trial.adapter.increment(key) == 100
+
+    @clause("CTR-7", KeyValue)
+    async def test_counter_ttl_is_what_is_left(self, trial: Trial) -> None:
+        """`ttl` says what `increment` or `expire` gave and what is left of it, `math.inf` without, `None` without a counter.
+
+        If this fails, look for counters whose deadlines are kept apart from those of values.
+        """
+        window, lasting, later, time = trial.key("window"), trial.key("lasting"), trial.key("later"), trial.time
+        adapter, other = trial.adapter, await trial.other()
+        await adapter.increment(window, ttl=3_000)
+        await adapter.increment(lasting)
+        await adapter.increment(later)
+        await adapter.expire(later, 2_000)
+
+        await time.passes(time.ttl)
+        await adapter.increment(window, ttl=9_000)
+
+        assert 2_000 < (await other.ttl(window) or 0) <= 3_000 - 0.75 * time.ttl
+        assert await other.ttl(lasting) == math.inf
+        assert 0 < (await other.ttl(later) or 0) <= 2_000
+        assert await other.ttl(trial.key("missing")) is None
+        assert await other.persist(window) is True
+        assert await adapter.ttl(window) == math.inf

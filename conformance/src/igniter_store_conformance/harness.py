@@ -116,7 +116,10 @@ class RefusingServer(ServerControl, Protocol):
 
 
 class Oracle(Protocol):
-    """A way around the adapter to the stored bytes, with a client of its own."""
+    """A way around the adapter to the stored bytes, with a client of its own.
+
+    A key may not be UTF-8: its bytes are those of `igniter_store.contract.name_to_bytes`.
+    """
 
     async def peek(self, key: str) -> bytes | None:
         """The bytes that the backend holds under this complete key; `None` when there is no such key, or its time is over."""

@@ -1,4 +1,4 @@
-"""Pending entries and their acknowledgement: clauses STR-8 and STR-9."""
+"""Pending entries and their acknowledgement: clauses STR-8, STR-9 and STR-25."""
 
 from __future__ import annotations
 
@@ -99,6 +99,25 @@ class PendingClauses(Suite):
         assert (idle, limited, of_other) == (ids[50:60], ids[50:52], []) or time.now() - began >= long
         assert len(await adapter.xpending(stream, "group", min_idle=0)) == 70
         assert await adapter.xpending(stream, "group", min_idle=100 * time.ttl) == []
+
+    @clause("STR-25")
+    async def test_pending_list_has_no_page(self, trial: Trial) -> None:
+        """More than a thousand pending entries are all listed, with filters and without; `count` may be more than a page.
+
+        If this fails, look for the size of a page that is taken for the end of the list.
+        """
+        stream, adapter, time = trial.key(), trial.adapter, trial.time
+        ids = await group_with(adapter, stream, 1_203)
+        await adapter.xreadgroup(stream, "group", "one", count=601)
+        await adapter.xreadgroup(stream, "group", "two")
+        await time.passes(time.ttl)
+
+        assert [entry.id for entry in await adapter.xpending(stream, "group")] == ids
+        assert [entry.id for entry in await adapter.xpending(stream, "group", count=1_100)] == ids[:1_100]
+        assert [entry.id for entry in await adapter.xpending(stream, "group", consumer="two")] == ids[601:]
+        assert [entry.id for entry in await adapter.xpending(stream, "group", consumer="two", count=501)] == ids[601:1_102]
+        assert [entry.id for entry in await adapter.xpending(stream, "group", min_idle=time.ttl / 2)] == ids
+        assert [entry.id for entry in await adapter.xpending(stream, "group", min_idle=time.ttl / 2, consumer="one")] == ids[:601]
 
     @clause("STR-9")
     async def test_an_ack_says_how_many_were_pending(self, trial: Trial) -> None:

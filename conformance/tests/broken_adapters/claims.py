@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakValueDictionary
 
 from broken_adapters.breaking import Broken, bare, others_turn
+
+if TYPE_CHECKING:
+    from igniter_store_memory import MemoryAdapter
 
 
 class CheckThenSet(Broken):
@@ -325,3 +330,26 @@ class RenewInTwoTrips(Broken):
             return False
         await others_turn()
         return await self.expire(key, ttl)
+
+
+class ReleaseByTheSameTask(Broken):
+    """A claim belongs to the task that took it, as with locks that keep their token in a local of the task: no other task releases it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"CLM-10"})
+
+    async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
+        acquired = await super().set_nx(key, owner, ttl=ttl)
+        if acquired:
+            _takers(self)[key] = asyncio.current_task()
+        return acquired
+
+    async def compare_delete(self, key: str, owner: bytes) -> bool:
+        taker = _takers(self).get(key)
+        if taker is not None and taker is not asyncio.current_task():
+            return False
+        return await super().compare_delete(key, owner)
+
+
+def _takers(adapter: MemoryAdapter) -> WeakValueDictionary[str, Any]:
+    takers: WeakValueDictionary[str, Any] = bare(adapter).__dict__.setdefault("takers", WeakValueDictionary())
+    return takers

@@ -227,3 +227,19 @@ class RefusedStepGivesATtl(Broken):
         if ttl is not None and await self.ttl(key) == math.inf:
             await self.expire(key, ttl)
         return await super().increment(key, delta, ttl=ttl)
+
+
+class CounterTtlApart(Broken):
+    """The TTL that `increment` gives is kept in a table of counters, where `ttl` doesn't look."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"CTR-7"})
+
+    async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
+        value = await super().increment(key, delta, ttl=ttl)
+        if ttl is not None:
+            bare(self).__dict__.setdefault("counters", set()).add(key)
+        return value
+
+    async def ttl(self, key: str) -> float | None:
+        left = await super().ttl(key)
+        return math.inf if left is not None and key in bare(self).__dict__.get("counters", ()) else left

@@ -343,3 +343,12 @@ class DestroyLeavesThePendingList(Broken):
         if made:
             self._group(stream, group)[1].pending.update(bare(self).__dict__.get("left", {}).get((stream, group), {}))
         return made
+
+
+class PendingOfOnePage(Broken):
+    """`xpending` asks for one page of a thousand entries, and takes it for the whole list."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-25"})
+
+    async def xpending(self, stream: str, group: str, **options: Any) -> list[PendingEntry]:
+        return (await super().xpending(stream, group, **options))[:1_000]

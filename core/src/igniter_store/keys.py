@@ -2,6 +2,8 @@
 
 Rule: `igniter:store:<service>[:<scope key>:<scope identifier>]...:<namespace>:<user key>`. User keys are opaque; the parts before them hold
 neither `:` nor control characters, so no two different places make one key.
+Rule: a key of other software may hold bytes that aren't UTF-8. A scan gives them as Python's `surrogateescape` does, and every operation
+takes them back in that form (SCN-8).
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from igniter_store.arguments import plain_text
-from igniter_store.contract import ErrorCode, store_error
+from igniter_store.contract import ErrorCode, name_from_bytes, name_to_bytes, store_error
 
 ROOT: Final = "igniter:store"
 NAMESPACES: Final = ("kv", "counter", "claim", "events", "streams")
@@ -21,9 +23,24 @@ def full_key(prefix: str, key: Any) -> str:
     """`prefix` and `key`, which is checked.
 
     Raises:
-        InvalidArgument: `STORE_KEY_REQUIRED` when there is none, `STORE_KEY_INVALID` when it is no text that UTF-8 can encode.
+        InvalidArgument: `STORE_KEY_REQUIRED` when there is none, `STORE_KEY_INVALID` when it is no text, or holds a surrogate that stands
+            for no byte.
     """
-    return prefix + checked_name(key, "key", ErrorCode.STORE_KEY_REQUIRED)
+    return prefix + checked_key(key, "key", ErrorCode.STORE_KEY_REQUIRED)
+
+
+def checked_key(name: Any, what: str, missing: ErrorCode) -> str:
+    """As `checked_name`, for what a scan or another reply may have given: a byte that isn't UTF-8 is a lone surrogate in it."""
+    text = plain_text(name)
+    if not text or is_encodable(text):
+        return checked_name(name, what, missing)
+    # Two such bytes beside each other may be UTF-8 after all; one key has one spelling.
+    return name_from_bytes(name_to_bytes(text))
+
+
+def shown_name(name: str) -> str:
+    """`name` as telemetry gets it: sinks encode it as UTF-8, which has no lone surrogates."""
+    return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()
 
 
 def checked_name(name: Any, what: str, missing: ErrorCode, *, invalid: ErrorCode = ErrorCode.STORE_KEY_INVALID) -> str:

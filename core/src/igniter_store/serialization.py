@@ -7,6 +7,8 @@ Rule: a failure names types and places in the value, never the value; so the lib
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 import functools
 import math
 import re
@@ -27,6 +29,7 @@ _SAFE_REASON: Final = re.compile(r"Expected `[^`]+`, got `[^`]+`|Object missing 
 _PLACE: Final = re.compile(r" - at `(\$[\w.\[\]]*)`$")
 
 
+_AMBIGUOUS: Final = (bytes, bytearray, memoryview, dt.datetime, dt.date, dt.time, dt.timedelta, decimal.Decimal)
 _NON_FINITE: Final = "JSON has no NaN and no infinity"
 _FOREIGN_KEY: Final = "a mapping has a key that is no str, and JSON would turn it into one"
 
@@ -170,6 +173,14 @@ def convert(value: Any, type: Any) -> Any:
     return msgspec.convert(msgspec.to_builtins(value, enc_hook=_encode_foreign), type, dec_hook=_decode_foreign)
 
 
+def sorted_plain(value: Any) -> Any:
+    """An object as plain data with its sets sorted; what has several spellings of equal values (times, decimals, bytes) stays as it is.
+
+    Raises what msgspec or pydantic raises, and `TypeError` for a set whose items have no order.
+    """
+    return msgspec.to_builtins(value, order="deterministic", builtin_types=_AMBIGUOUS, enc_hook=_dump_foreign)
+
+
 def convert_text(fields: Any, type: Any) -> Any:
     """`fields`, whose values are text that other software wrote, as a `type`: "7" may become 7."""
     return msgspec.convert(fields, type, dec_hook=_decode_foreign, strict=False)
@@ -196,6 +207,11 @@ def _encode_foreign(value: Any) -> Any:
         return value.model_dump(mode="json")
     message = f"there is no encoding for {type(value).__name__}"
     raise Unencodable(message)
+
+
+def _dump_foreign(value: Any) -> Any:
+    # Not as JSON: that makes lists of sets, in the order of this process's hashes.
+    return value.model_dump() if is_pydantic_model(type(value)) else _encode_foreign(value)
 
 
 def _decode_foreign(wanted: Any, value: Any) -> Any:

@@ -200,7 +200,7 @@ class Store(Generic[S]):
     @cached_property
     def claim(self) -> ClaimNamespace:
         """At most one owner at a time."""
-        return ClaimNamespace(self._surroundings)
+        return ClaimNamespace(self._surroundings, self._connection)
 
     @cached_property
     def batch(self) -> BatchNamespace:

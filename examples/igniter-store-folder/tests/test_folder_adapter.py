@@ -9,7 +9,7 @@ import struct
 from typing import IO, TYPE_CHECKING
 
 import pytest
-from igniter_store.contract import ManualClock
+from igniter_store.contract import ManualClock, name_to_bytes
 from igniter_store_conformance import AdapterSuite, Harness
 from igniter_store_folder import FolderAdapter
 
@@ -77,12 +77,14 @@ class _Bytes:
 
     async def peek(self, key: str) -> bytes | None:
         path = self._path(key)
-        return path.read_bytes()[16 + len(key.encode()) :] if path.exists() else None
+        return path.read_bytes()[16 + len(name_to_bytes(key)) :] if path.exists() else None
 
     async def poke(self, key: str, value: bytes) -> None:
-        name = key.encode()
-        self._path(key).write_bytes(struct.pack(">4sdI", b"isf1", float("inf"), len(name)) + name + value)
+        name = name_to_bytes(key)
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(struct.pack(">4sdI", b"isf1", float("inf"), len(name)) + name + value)
 
     def _path(self, key: str) -> Path:
-        digest = hashlib.sha256(key.encode()).hexdigest()
+        digest = hashlib.sha256(name_to_bytes(key)).hexdigest()
         return self._folder / digest[:2] / digest[2:]

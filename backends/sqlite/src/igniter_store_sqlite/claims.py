@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from igniter_store.contract import TOKEN_LIFETIME, Claims
+from igniter_store.contract import TOKEN_LIFETIME, Claims, name_to_bytes
 
 from igniter_store_sqlite import keyspace
 from igniter_store_sqlite.counters import add
@@ -19,16 +19,16 @@ class SQLiteClaims(Claims):
     _writes: Worker
 
     async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
-        return await self._writes.call(_set_nx, key.encode(), bytes(owner), ttl)
+        return await self._writes.call(_set_nx, name_to_bytes(key), bytes(owner), ttl)
 
     async def compare_delete(self, key: str, owner: bytes) -> bool:
-        return await self._writes.call(_compare_delete, key.encode(), owner)
+        return await self._writes.call(_compare_delete, name_to_bytes(key), owner)
 
     async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
-        return await self._writes.call(_compare_expire, key.encode(), owner, ttl)
+        return await self._writes.call(_compare_expire, name_to_bytes(key), owner, ttl)
 
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
-        return await self._writes.call(_acquire, key.encode(), bytes(owner), ttl, token_key.encode())
+        return await self._writes.call(_acquire, name_to_bytes(key), bytes(owner), ttl, name_to_bytes(token_key))
 
 
 def _set_nx(session: Session, key: bytes, owner: bytes, ttl: float | None) -> bool:

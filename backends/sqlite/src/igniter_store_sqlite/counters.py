@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from igniter_store.contract import Counters, count_on
+from igniter_store.contract import Counters, count_on, name_to_bytes
 
 from igniter_store_sqlite import keyspace
 from igniter_store_sqlite.errors import NAME, no_number
@@ -19,7 +19,7 @@ class SQLiteCounters(Counters):
     _writes: Worker
 
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
-        return await self._writes.call(add, key.encode(), delta, ttl)
+        return await self._writes.call(add, name_to_bytes(key), delta, ttl)
 
 
 def add(  # noqa: PLR0913 - INCRBY's, and what a fencing token needs of it

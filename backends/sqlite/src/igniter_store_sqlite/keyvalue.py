@@ -6,7 +6,7 @@ import math
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract import KeyValue
+from igniter_store.contract import KeyValue, name_to_bytes
 from sqlalchemy import bindparam, null, select, update
 
 from igniter_store_sqlite import keyspace
@@ -35,38 +35,38 @@ class SQLiteKeyValue(KeyValue):
     _writes: Worker
 
     async def get(self, key: str) -> bytes | None:
-        return await self._reads.share(_get, key.encode())
+        return await self._reads.share(_get, name_to_bytes(key))
 
     async def getdel(self, key: str) -> bytes | None:
-        return await self._writes.call(_getdel, key.encode())
+        return await self._writes.call(_getdel, name_to_bytes(key))
 
     async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
-        return await self._writes.call(_set, key.encode(), bytes(value), ttl, only_if)
+        return await self._writes.call(_set, name_to_bytes(key), bytes(value), ttl, only_if)
 
     async def delete(self, keys: Sequence[str]) -> int:
-        return await self._writes.call(_delete, {key.encode() for key in keys})
+        return await self._writes.call(_delete, {name_to_bytes(key) for key in keys})
 
     async def exists(self, key: str) -> bool:
-        return await self._reads.call(keyspace.look, key.encode()) is not None
+        return await self._reads.call(keyspace.look, name_to_bytes(key)) is not None
 
     async def expire(self, key: str, ttl: float) -> bool:
-        return await self._writes.call(_expire, key.encode(), ttl)
+        return await self._writes.call(_expire, name_to_bytes(key), ttl)
 
     async def persist(self, key: str) -> bool:
-        return await self._writes.call(_persist, key.encode())
+        return await self._writes.call(_persist, name_to_bytes(key))
 
     async def ttl(self, key: str) -> float | None:
-        return await self._reads.call(_ttl, key.encode())
+        return await self._reads.call(_ttl, name_to_bytes(key))
 
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
         if keys:
-            return await self._reads.call(_mget, [key.encode() for key in keys])
+            return await self._reads.call(_mget, [name_to_bytes(key) for key in keys])
         self._reads.require_open()
         return []
 
     async def mset(self, entries: Sequence[Entry]) -> None:
         if entries:
-            await self._writes.call(_mset, [(entry.key.encode(), bytes(entry.value), entry.ttl) for entry in entries])
+            await self._writes.call(_mset, [(name_to_bytes(entry.key), bytes(entry.value), entry.ttl) for entry in entries])
         else:
             self._writes.require_open()
 

@@ -10,9 +10,9 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract import StreamEntry
+from igniter_store.contract import StreamEntry, name_from_bytes, name_to_bytes
 from igniter_store.contract.stream_ids import FIRST, StreamId, spell
-from msgspec import msgpack
+from msgspec import ValidationError, msgpack
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from igniter_store_sqlite import keyspace
@@ -30,6 +30,7 @@ NO_LIMIT: Final = -1  # as SQLite's LIMIT has it
 _NODE: Final = 100  # entries that Redis keeps in one node by default; approximate trimming removes whole nodes
 _ID: Final = struct.Struct(">QQ")
 _decode: Final = msgpack.Decoder(dict[str, bytes]).decode
+_decode_bytes: Final = msgpack.Decoder(dict[bytes, bytes]).decode
 _encode: Final = msgpack.Encoder().encode
 
 _OF_STREAM: Final = ENTRIES.c.stream == bindparam("number")
@@ -176,7 +177,7 @@ def append(session: Session, log: Log, fields: Mapping[str, bytes]) -> str:
     given = (now, 0) if now > milliseconds else (milliseconds, sequence + 1)
     log.last = pack(given)
     log.length += 1
-    session.execute(_ADD_ENTRY, {"stream": log.number, "id": log.last, "fields": _encode(fields)})
+    session.execute(_ADD_ENTRY, {"stream": log.number, "id": log.last, "fields": _packed(fields)})
     session.execute(_APPENDED, {"stream": log.number, "last": log.last})
     return spell(given)
 
@@ -301,4 +302,18 @@ def _shortened(session: Session, log: Log, removed: int) -> int:
 
 
 def _entries(rows: Iterable[tuple[Any, ...]] | Iterator[Any]) -> list[StreamEntry]:
-    return [StreamEntry(unpack(stream_id), _decode(fields)) for stream_id, fields in rows]
+    return [StreamEntry(unpack(stream_id), _unpacked(fields)) for stream_id, fields in rows]
+
+
+def _packed(fields: Mapping[str, bytes]) -> bytes:
+    try:
+        return _encode(fields)
+    except UnicodeEncodeError:  # names of other software, which aren't UTF-8
+        return _encode({name_to_bytes(name): value for name, value in fields.items()})
+
+
+def _unpacked(fields: bytes) -> dict[str, bytes]:
+    try:
+        return _decode(fields)
+    except ValidationError:
+        return {name_from_bytes(name): value for name, value in _decode_bytes(fields).items()}

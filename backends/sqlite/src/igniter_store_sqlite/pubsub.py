@@ -14,7 +14,18 @@ import sqlite3
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, Pattern, PubSub, StoreError, Subscription, report_callback_error
+from igniter_store.contract import (
+    ErrorCode,
+    GapCallback,
+    MessageCallback,
+    Pattern,
+    PubSub,
+    StoreError,
+    Subscription,
+    name_from_bytes,
+    name_to_bytes,
+    report_callback_error,
+)
 from igniter_store.contract.affinity import forget_task
 from sqlalchemy import bindparam, delete, func, insert, or_, select, update
 
@@ -96,7 +107,7 @@ class SQLiteSubscription(Subscription):
         self.name = name
         self.since = _MAX  # nothing, until it is live
         self._listener = listener
-        self._pattern = Pattern(name[0].decode()) if name[1] else None
+        self._pattern = Pattern(name_from_bytes(name[0])) if name[1] else None
         self._callback = callback
         self._on_gap = on_gap
         self._is_live = True
@@ -105,7 +116,7 @@ class SQLiteSubscription(Subscription):
         """Call the callback, if the message is for it."""
         if not self._is_live or number <= self.since:
             return
-        if self._pattern.matches(channel) if self._pattern is not None else channel.encode() == self.name[0]:
+        if self._pattern.matches(channel) if self._pattern is not None else name_to_bytes(channel) == self.name[0]:
             try:
                 self._callback(channel, payload)
             except Exception:  # noqa: BLE001 - whatever a callback raises is its author's, and stops nobody else (PUB-6)
@@ -117,7 +128,7 @@ class SQLiteSubscription(Subscription):
             try:
                 self._on_gap()
             except Exception:  # noqa: BLE001 - see `deliver`
-                report_callback_error(self.name[0].decode())
+                report_callback_error(name_from_bytes(self.name[0]))
 
     def end(self) -> None:
         """Call the callback never again."""
@@ -250,7 +261,7 @@ class Listener:
                 self._tell_gap()
             for number, channel, payload in rows:
                 self._position = number
-                name = channel.decode()
+                name = name_from_bytes(channel)
                 for subscription in tuple(self._subscriptions):
                     subscription.deliver(number, name, payload)
             if len(rows) < _PAGE:
@@ -274,13 +285,13 @@ class SQLitePubSub(PubSub):
     _listener: Listener
 
     async def publish(self, channel: str, payload: bytes) -> int:
-        return await self._writes.call(_publish, channel.encode(), bytes(payload))
+        return await self._writes.call(_publish, name_to_bytes(channel), bytes(payload))
 
     async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
-        return await self._subscribe((channel.encode(), False), callback, on_gap)
+        return await self._subscribe((name_to_bytes(channel), False), callback, on_gap)
 
     async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
-        return await self._subscribe((pattern.encode(), True), callback, on_gap)
+        return await self._subscribe((name_to_bytes(pattern), True), callback, on_gap)
 
     async def _subscribe(self, name: Name, callback: MessageCallback, on_gap: GapCallback | None) -> Subscription:
         subscription = SQLiteSubscription(self._listener, name, callback, on_gap)
@@ -312,7 +323,7 @@ def drop_read(session: Session) -> bool:
 def _publish(session: Session, channel: bytes, payload: bytes) -> int:
     hearing = 0
     for name, is_pattern in session.execute(_WHO_MAY_HEAR, {"channel": channel}):
-        hearing += not is_pattern or _pattern(name).matches(channel.decode())
+        hearing += not is_pattern or _pattern(name).matches(name_from_bytes(channel))
     if hearing:
         session.execute(_PUBLISH, {"channel": channel, "payload": payload})
     return hearing
@@ -340,7 +351,7 @@ def _write(session: Session, listener: int, names: set[Name], position: int) -> 
 
 @lru_cache(1024)
 def _pattern(text: bytes) -> Pattern:
-    return Pattern(text.decode())
+    return Pattern(name_from_bytes(text))
 
 
 def _looked_at(future: asyncio.Future[tuple[bool, int]]) -> None:

@@ -7,7 +7,7 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract import START, ErrorCode, Pattern, Scan, ScanPage, store_error
+from igniter_store.contract import START, ErrorCode, Pattern, Scan, ScanPage, name_from_bytes, name_to_bytes, store_error
 from sqlalchemy import bindparam, delete, select
 
 from igniter_store_sqlite.errors import NAME
@@ -16,24 +16,32 @@ from igniter_store_sqlite.statements import NONE, sql
 from igniter_store_sqlite.tables import KEYS
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+
     from igniter_store_sqlite.worker import Session, Worker
 
-_BEYOND: Final = b"\xff"  # greater than every key, since UTF-8 has no such byte
 _SPECIAL: Final = re.compile(rb"[*?\[\\]")
 _STEP: Final = 1_000  # keys that delete_prefix removes before it lets others have their turn
 _MARK: Final = "k"  # what a cursor begins with
 
-_PAGE: Final = sql(
-    select(KEYS.c.key)
-    .where(KEYS.c.key > bindparam("after"), KEYS.c.key >= bindparam("first"), KEYS.c.key < bindparam("beyond"), LIVE)
-    .order_by(KEYS.c.key)
-    .limit(bindparam("count"))
-    .offset(NONE)
-)
-_NEXT: Final = (
-    select(KEYS.c.key).where(KEYS.c.key >= bindparam("first"), KEYS.c.key < bindparam("beyond")).limit(bindparam("count")).offset(NONE)
-)
-_DELETE: Final = sql(delete(KEYS).where(KEYS.c.key.in_(_NEXT)).returning(KEYS.c.deadline))
+_BEGINS: Final = KEYS.c.key >= bindparam("first")
+_BEYOND: Final = KEYS.c.key < bindparam("beyond")
+
+
+def _page_of(*where: ColumnElement[bool]) -> str:
+    page = select(KEYS.c.key).where(KEYS.c.key > bindparam("after"), *where, LIVE).order_by(KEYS.c.key)
+    return sql(page.limit(bindparam("count")).offset(NONE))
+
+
+def _deletion_of(*where: ColumnElement[bool]) -> str:
+    step = select(KEYS.c.key).where(*where).limit(bindparam("count")).offset(NONE)
+    return sql(delete(KEYS).where(KEYS.c.key.in_(step)).returning(KEYS.c.deadline))
+
+
+_PAGE: Final = _page_of(_BEGINS, _BEYOND)
+_LAST_PAGE: Final = _page_of(_BEGINS)  # where nothing is beyond
+_DELETE: Final = _deletion_of(_BEGINS, _BEYOND)
+_DELETE_LAST: Final = _deletion_of(_BEGINS)
 
 
 class SQLiteScan(Scan):
@@ -43,30 +51,39 @@ class SQLiteScan(Scan):
     _writes: Worker
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        first = _SPECIAL.split(pattern.encode(), maxsplit=1)[0]  # what every key that matches begins with
+        first = _SPECIAL.split(name_to_bytes(pattern), maxsplit=1)[0]  # what every key that matches begins with
         keys = await self._reads.call(_page, _after(cursor), first, count)
         matches = Pattern(pattern).matches
-        page = [key for key in map(bytes.decode, keys) if matches(key)]
+        page = [key for key in map(name_from_bytes, keys) if matches(key)]
         return ScanPage(START if len(keys) < count else _cursor(keys[-1]), page)
 
     async def delete_prefix(self, prefix: str) -> int:
         deleted = 0
         while True:
-            removed, live = await self._writes.call(_delete_some, prefix.encode())
+            removed, live = await self._writes.call(_delete_some, name_to_bytes(prefix))
             deleted += live
             if removed < _STEP:
                 return deleted
 
 
 def _page(session: Session, after: bytes, first: bytes, count: int) -> list[bytes]:
-    parameters = {"after": after, "first": first, "beyond": first + _BEYOND, "count": count, "now": session.now}
-    return [key for (key,) in session.execute(_PAGE, parameters)]
+    beyond = _beyond(first)
+    parameters = {"after": after, "first": first, "beyond": beyond, "count": count, "now": session.now}
+    return [key for (key,) in session.execute(_LAST_PAGE if beyond is None else _PAGE, parameters)]
 
 
 def _delete_some(session: Session, prefix: bytes) -> tuple[int, int]:
     """Remove a step of keys; how many, and how many of them were live."""
-    rows = session.execute(_DELETE, {"first": prefix, "beyond": prefix + _BEYOND, "count": _STEP}).fetchall()
+    beyond = _beyond(prefix)
+    statement = _DELETE_LAST if beyond is None else _DELETE
+    rows = session.execute(statement, {"first": prefix, "beyond": beyond, "count": _STEP}).fetchall()
     return len(rows), sum(deadline is None or deadline > session.now for (deadline,) in rows)
+
+
+def _beyond(prefix: bytes) -> bytes | None:
+    """The smallest key that is greater than all that begin with `prefix`; `None` when no key is."""
+    rest = prefix.rstrip(b"\xff")
+    return rest[:-1] + bytes([rest[-1] + 1]) if rest else None
 
 
 def _cursor(key: bytes) -> str:
@@ -78,7 +95,6 @@ def _after(cursor: str) -> bytes:
         return b""
     try:
         key = base64.b64decode(cursor.removeprefix(_MARK).encode(), altchars=b"-_", validate=True)
-        key.decode()
     except (binascii.Error, ValueError):
         key = b""
     if not key or _cursor(key) != cursor:

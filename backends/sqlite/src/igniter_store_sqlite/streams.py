@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StreamEntry, Streams
+from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StreamEntry, Streams, name_from_bytes, name_to_bytes
 from igniter_store.contract.stream_ids import StreamId, lower_bound, parse, upper_bound
 
 from igniter_store_sqlite import log as logs
@@ -31,17 +31,17 @@ class SQLiteStreams(Streams):
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
         copied = {name: bytes(value) for name, value in fields.items()}
-        return await self._writes.call(_xadd, stream.encode(), copied, max_len, approximate)
+        return await self._writes.call(_xadd, name_to_bytes(stream), copied, max_len, approximate)
 
     async def xlen(self, stream: str) -> int:
-        log = await self._reads.call(logs.find, stream.encode())
+        log = await self._reads.call(logs.find, name_to_bytes(stream))
         return 0 if log is None else log.length
 
     async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
-        return await self._writes.call(_xtrim, stream.encode(), max_len, approximate)
+        return await self._writes.call(_xtrim, name_to_bytes(stream), max_len, approximate)
 
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
-        return await self._writes.call(_xdel, stream.encode(), _parse_all(ids, ErrorCode.STORE_OPERATION_FAILED))
+        return await self._writes.call(_xdel, name_to_bytes(stream), _parse_all(ids, ErrorCode.STORE_OPERATION_FAILED))
 
     async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
         return await self._between(stream, start, end, count, is_reverse=False)
@@ -53,10 +53,10 @@ class SQLiteStreams(Streams):
         position = None if start == "$" else parse(start)
         if position is None and start != "$":
             raise malformed_id(ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED)
-        return await self._writes.call(_xgroup_create, stream.encode(), group.encode(), position)
+        return await self._writes.call(_xgroup_create, name_to_bytes(stream), name_to_bytes(group), position)
 
     async def xgroup_destroy(self, stream: str, group: str) -> bool:
-        return await self._writes.call(_xgroup_destroy, stream.encode(), group.encode())
+        return await self._writes.call(_xgroup_destroy, name_to_bytes(stream), name_to_bytes(group))
 
     async def xreadgroup(  # noqa: PLR0913 - the contract's
         self,
@@ -68,12 +68,12 @@ class SQLiteStreams(Streams):
         block: float | None = None,
         history: bool = False,
     ) -> list[StreamEntry]:
-        key, name = stream.encode(), group.encode()
+        key, name = name_to_bytes(stream), name_to_bytes(group)
         loop = asyncio.get_running_loop()
         until = loop.time() + (0.0 if history else block or 0.0)
         with self._changes.waiting() as changes:
             while True:
-                entries = await self._writes.call(_xreadgroup, key, name, consumer.encode(), count, history)
+                entries = await self._writes.call(_xreadgroup, key, name, name_to_bytes(consumer), count, history)
                 if entries or loop.time() >= until:
                     return entries
                 while not await self._reads.call(_has_news, key, name):
@@ -82,12 +82,14 @@ class SQLiteStreams(Streams):
                     await changes.until(min(until, loop.time() + _LOOK))
 
     async def xgroups(self, stream: str) -> list[GroupInfo]:
-        rows = await self._reads.call(_xgroups, stream.encode())
-        return [GroupInfo(name.decode(), consumers, pending, unpack(position), lag) for name, consumers, pending, position, lag in rows]
+        rows = await self._reads.call(_xgroups, name_to_bytes(stream))
+        return [
+            GroupInfo(name_from_bytes(name), consumers, pending, unpack(position), lag) for name, consumers, pending, position, lag in rows
+        ]
 
     async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
         packed = [pack(one) for one in _parse_all(ids, ErrorCode.STORE_STREAM_ACK_FAILED)]
-        return await self._writes.call(_xack, stream.encode(), group.encode(), packed)
+        return await self._writes.call(_xack, name_to_bytes(stream), name_to_bytes(group), packed)
 
     async def xpending(
         self,
@@ -98,17 +100,17 @@ class SQLiteStreams(Streams):
         consumer: str | None = None,
         count: int | None = None,
     ) -> list[PendingEntry]:
-        owner = None if consumer is None else consumer.encode()
-        return await self._reads.call(_xpending, stream.encode(), group.encode(), min_idle, owner, count)
+        owner = None if consumer is None else name_to_bytes(consumer)
+        return await self._reads.call(_xpending, name_to_bytes(stream), name_to_bytes(group), min_idle, owner, count)
 
     async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
-        return await self._writes.call(_xautoclaim, stream.encode(), group.encode(), consumer.encode(), min_idle, count)
+        return await self._writes.call(_xautoclaim, name_to_bytes(stream), name_to_bytes(group), name_to_bytes(consumer), min_idle, count)
 
     async def _between(self, stream: str, start: str, end: str, count: int | None, *, is_reverse: bool) -> list[StreamEntry]:
         low, high = lower_bound(start), upper_bound(end)
         if low is None or high is None:
             raise malformed_id(ErrorCode.STORE_STREAM_READ_FAILED)
-        return await self._reads.call(_xrange, stream.encode(), low, high, count, is_reverse)
+        return await self._reads.call(_xrange, name_to_bytes(stream), low, high, count, is_reverse)
 
 
 def _xadd(session: Session, key: bytes, fields: Mapping[str, bytes], max_len: int | None, approximate: bool) -> str:  # noqa: FBT001 - a flag of the call
@@ -175,7 +177,7 @@ def _xpending(  # noqa: PLR0913, PLR0917 - those of the call
     _, (number, _) = _log_and_group(session, key, group)
     since = None if min_idle is None else _idle_since(session, min_idle)
     return [
-        PendingEntry(unpack(stream_id), owner.decode(), max(session.now - at, 0) / 1_000_000, deliveries)
+        PendingEntry(unpack(stream_id), name_from_bytes(owner), max(session.now - at, 0) / 1_000_000, deliveries)
         for stream_id, owner, at, deliveries in logs.pending(session, number, since, consumer, _limit(count))
     ]
 

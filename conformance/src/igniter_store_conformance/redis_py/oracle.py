@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from igniter_store.contract import name_to_bytes
+
 from igniter_store_conformance.redis_py.adapter import client
 
 
@@ -21,7 +23,7 @@ class RedisOracle:
         """The bytes that the server holds under this complete key."""
         redis: Any = client(self._url)  # its types leave open whether answers are decoded
         try:
-            value: bytes | None = await redis.get(key)
+            value: bytes | None = await redis.get(name_to_bytes(key))
         finally:
             await redis.aclose()
         return value
@@ -30,6 +32,6 @@ class RedisOracle:
         """Put bytes under this complete key, without a TTL."""
         redis = client(self._url)
         try:
-            await redis.set(key, value)
+            await redis.set(name_to_bytes(key), value)
         finally:
             await redis.aclose()

@@ -9,14 +9,13 @@ from msgspec import structs
 
 from igniter_store.backends import CAPABILITIES, installed
 from igniter_store.cli.command import Commands, add_command
+from igniter_store.cli.output import table
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from rich.console import Console
-
     from igniter_store.backends import Backend
-    from igniter_store.cli.output import Output
+    from igniter_store.cli.output import Output, Screen
 
 
 def add(commands: Commands) -> None:
@@ -40,19 +39,13 @@ async def run(options: Namespace, output: Output) -> int:
     return 0
 
 
-def _show(console: Console, found: list[Backend]) -> None:
+def _show(console: Screen, found: list[Backend]) -> None:
     if not found:
         console.print("No backend is installed. Begin with: pip install 'igniter-store[memory]'")
         return
-    from rich.table import Table  # noqa: PLC0415 - rich is there once there is a console
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("scheme", no_wrap=True)
-    table.add_column("distribution")
-    table.add_column("capabilities")
-    for brought in _by_distribution(found):
-        table.add_row("\n".join(brought.schemes), brought.distribution, brought.capabilities)
-    console.print(table, soft_wrap=False)
+    rows = [("\n".join(brought.schemes), brought.distribution, brought.capabilities) for brought in _by_distribution(found)]
+    header = ("scheme", "distribution", "capabilities")
+    table(console, header, rows, "", wrapped=header[1:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.cli.command import Commands, add_command, add_group, add_store_options
 from igniter_store.cli.opening import opened_store
-from igniter_store.cli.output import as_text, table
+from igniter_store.cli.output import as_text, shown_key, table
+from igniter_store.contract import SerializationError
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from igniter_store.cli.output import Output
+    from igniter_store.store import Store
+
+_UNDECODABLE: Final = "(can't be decoded)"
 
 
 def add(commands: Commands) -> None:
@@ -22,7 +26,8 @@ def add(commands: Commands) -> None:
         "ls",
         ls,
         help="the claims that are held",
-        description="List the claims that match PATTERN, with their owners. Each may have changed hands by the time you read it.",
+        description="List the claims that match PATTERN, with their owners and the time until each ends by itself. Each may "
+        "have changed hands by the time you read it.",
         example="  igniter-store claims ls 'job:*' --service api",
     )
     listing.add_argument("pattern", metavar="PATTERN", nargs="?", default="*", help="which claims (default: all)")
@@ -31,15 +36,31 @@ def add(commands: Commands) -> None:
 
 async def ls(options: Namespace, output: Output) -> int:
     """List the claims."""
-    found: dict[str, Any] = {}
+    found: list[dict[str, Any]] = []
     async with opened_store(options, output) as store:
-        async for key in store.dev.iterate(options.pattern, namespace="claim"):
-            owner = await store.claim.owner(key)
-            if owner is not None:  # it may have been released since the scan saw it
-                found[key] = owner
-    rows = [(key, as_text(owner)) for key, owner in sorted(found.items())]
+        # A scan may give a key twice while others change.
+        for key in sorted({key async for key in store.dev.iterate(options.pattern, namespace="claim")}):
+            claim = await _claim(store, key)
+            if claim is not None:
+                found.append(claim)
+    rows = [
+        (shown_key(claim["key"]), _UNDECODABLE if "error" in claim else as_text(claim["owner"]), _left(claim["ttl"])) for claim in found
+    ]
     output.answer(
-        {"pattern": options.pattern, "claims": [{"key": key, "owner": owner} for key, owner in sorted(found.items())]},
-        lambda console: table(console, ("claim", "owner"), rows, "No claim is held."),
+        {"pattern": options.pattern, "claims": found},
+        lambda console: table(console, ("claim", "owner", "ends in"), rows, "No claim is held."),
     )
     return 0
+
+
+async def _claim(store: Store[Any], key: str) -> dict[str, Any] | None:
+    ttl = await store.claim.ttl(key)
+    try:
+        owner = await store.claim.owner(key)
+    except SerializationError as error:  # other software's, which must not hide the others
+        return {"key": key, "owner": None, "ttl": ttl, "error": str(error.code)}
+    return None if owner is None else {"key": key, "owner": owner, "ttl": ttl}  # released since the scan saw it
+
+
+def _left(ttl: float | None) -> str:
+    return "never" if ttl is None else f"{ttl:.3f} s"

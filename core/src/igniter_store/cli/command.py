@@ -67,7 +67,7 @@ def add_command(  # noqa: PLR0913 - what a command has
         epilog=f"example:\n{example}",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="answer with one JSON document; needs no rich")
+    parser.add_argument("--json", action="store_true", help="answer with one JSON document")
     return parser
 
 

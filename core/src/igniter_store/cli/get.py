@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.cli.command import Commands, add_command, add_store_options
 from igniter_store.cli.failures import FAILED
-from igniter_store.cli.opening import opened_store
-from igniter_store.cli.output import visible
+from igniter_store.cli.opening import opened_store, place_of
+from igniter_store.cli.output import key_argument, visible
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from rich.console import Console
-
-    from igniter_store.cli.output import Output
+    from igniter_store.cli.output import Output, Screen
 
 _MISSING: Final = object()  # a stored null is a value
 
@@ -30,7 +28,7 @@ def add(commands: Commands) -> None:
         description="Print the value under KEY: text as it is, everything else as JSON. Exit code 1 when there is no such key.",
         example="  igniter-store get user:1 --url redis://localhost:6379/0 --service api --scope organization=org_1",
     )
-    parser.add_argument("key", metavar="KEY", help="the key within the service and scope, as store.kv.get takes it")
+    parser.add_argument("key", metavar="KEY", type=key_argument, help="the key within the service and scope, as store.kv.get takes it")
     add_store_options(parser)
 
 
@@ -39,14 +37,14 @@ async def run(options: Namespace, output: Output) -> int:
     async with opened_store(options, output) as store:
         value = await store.kv.get(options.key, default=_MISSING)
     if value is _MISSING:
-        output.note(f"there is no key {options.key!r}")
+        output.note(f"no key {options.key!r} in {place_of(options)}")
         output.answer({"key": options.key, "found": False, "value": None}, lambda _: None)
         return FAILED
     output.answer({"key": options.key, "found": True, "value": value}, lambda console: _show(console, value))
     return 0
 
 
-def _show(console: Console, value: Any) -> None:
+def _show(console: Screen, value: Any) -> None:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
     if console.is_terminal:
         console.print(visible(text, keep="\n\t"))

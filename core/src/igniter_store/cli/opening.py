@@ -31,6 +31,16 @@ def chosen_url(options: Namespace) -> str:
     return f"sqlite:///{quote(chosen, safe=_PATHS)}" if _is_path(chosen) else chosen
 
 
+def place_of(options: Namespace) -> str:
+    """Where a command looks, for its messages: the service and, if it is in one, the scope."""
+    scopes = ", ".join(f"{key}={identifier}" for key, identifier in options.scope)
+    return f"service {_service(options)!r}" + (f", scope {scopes}" if scopes else "")
+
+
+def _service(options: Namespace) -> str:
+    return options.service or os.environ.get(SERVICE_VARIABLE) or "default"
+
+
 def _is_path(text: str) -> bool:
     # A URL that lost its scheme has a colon or an @, and maybe a password: it must not become the name of a file.
     return "://" not in text and "@" not in text and (Path(text).suffix in _SUFFIXES or Path(text).is_file())
@@ -39,8 +49,7 @@ def _is_path(text: str) -> bool:
 @asynccontextmanager
 async def opened_store(options: Namespace, output: Output) -> AsyncGenerator[Store[str]]:
     """The store that the options describe, in its scopes, open until the block ends."""
-    service = options.service or os.environ.get(SERVICE_VARIABLE) or "default"
-    store = Store.from_url(chosen_url(options), service=service)
+    store = Store.from_url(chosen_url(options), service=_service(options))
     scoped = store
     for key, identifier in options.scope:
         scoped = scoped.scope(key, identifier)

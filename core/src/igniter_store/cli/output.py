@@ -1,7 +1,8 @@
-"""Two ways to answer: tables and colours for people, one JSON document for programs.
+"""Two ways to answer: text for people, one JSON document for programs.
 
-Rule: rich is imported when a person is to be answered, never before; `--json` needs nothing but the core.
+Rule: rich is imported when a person is to be answered, never before; where it is missing, people get the same words as plain text.
 Rule: what a store holds is printed as it is: rich neither reads markup in it nor wraps or colours it.
+Rule: a key is printed in a form that the commands take back, whatever its bytes are.
 """
 
 from __future__ import annotations
@@ -10,19 +11,56 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from igniter_store.cli.failures import USAGE, CommandFailure
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 
-    from rich.console import Console
-
 T = TypeVar("T")
+
+_MAY_BE_ESCAPE: Final = re.compile(r"\\(?=u[0-9a-f]{4}|U[0-9a-f]{8})")
+_ESCAPE: Final = re.compile(r"\\u([0-9a-f]{4})|\\U([0-9a-f]{8})")
+
+
+class Screen(Protocol):
+    """What people are answered on: rich's console, or the plain one."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """False when the answer goes to a file or another program."""
+        ...
+
+    @property
+    def file(self) -> Any:
+        """Where the text goes."""
+        ...
+
+    def print(self, *objects: Any) -> None:
+        """Print a line."""
+        ...
+
+
+class PlainScreen:
+    """Plain text, for where rich is not installed."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """See `Screen`."""
+        return sys.stdout.isatty()
+
+    @property
+    def file(self) -> TextIO:
+        """See `Screen`."""
+        return sys.stdout
+
+    def print(self, *objects: Any) -> None:
+        """See `Screen`."""
+        sys.stdout.write(" ".join(map(str, objects)) + "\n")
 
 
 class Output:
@@ -30,17 +68,12 @@ class Output:
 
     Args:
         as_json: answer a program instead of a person.
-
-    Raises:
-        CommandFailure: for a person, when rich is not installed.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        if not as_json:
-            _ = self.console
 
-    def answer(self, document: Mapping[str, Any], show: Callable[[Console], None]) -> None:
+    def answer(self, document: Mapping[str, Any], show: Callable[[Screen], None]) -> None:
         """Print `document` for a program, or let `show` print for a person."""
         if self.as_json:
             print_json(document)
@@ -50,7 +83,7 @@ class Output:
     def line(self, document: Mapping[str, Any], text: str) -> None:
         """Print one of many answers at once: a document on one line for a program, `text` for a person."""
         if self.as_json:
-            sys.stdout.write(json.dumps(document, ensure_ascii=not _takes_unicode(), default=str) + "\n")
+            sys.stdout.write(_json(document) + "\n")
         else:
             self.console.print(text)
         sys.stdout.flush()
@@ -74,35 +107,65 @@ class Output:
         sys.stderr.write(f"igniter-store: {message}\n")
 
     @cached_property
-    def console(self) -> Console:
+    def console(self) -> Screen:
         """What people are answered on; without colours when the answer goes to a file."""
         try:
             from rich.console import Console  # noqa: PLC0415 - the module's first rule
         except ImportError:
-            message = "Output for people needs rich: pip install 'igniter-store[cli]'. Or give --json, which needs nothing."
-            raise CommandFailure(message, USAGE) from None
+            return PlainScreen()
         return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document, in ASCII where the output takes no more."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=not _takes_unicode(), indent=2, default=str) + "\n")
+    sys.stdout.write(_json(document, indent=2) + "\n")
+
+
+def _json(document: Mapping[str, Any], *, indent: int | None = None) -> str:
+    text = json.dumps(document, ensure_ascii=not _takes_unicode(), indent=indent, default=str)
+    # A lone surrogate of a key stands within a string, where its escape is JSON's own.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _takes_unicode() -> bool:
     return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
 
 
-def table(console: Console, header: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:
-    """Print rows under a header, or `nothing` where there is none."""
-    from rich.table import Table  # noqa: PLC0415 - rich is there once there is a console
+def table(console: Screen, header: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str, *, wrapped: Sequence[str] = ()) -> None:
+    """Print rows under a header, or `nothing` where there is none.
+
+    Args:
+        console: where to.
+        header: the title of each column.
+        rows: a cell for each column; `None` is a dash, and a cell may have several lines.
+        nothing: what is printed instead of an empty table.
+        wrapped: the columns that rich may wrap to fit the terminal.
+    """
+    cells = [["-" if cell is None else visible(str(cell), keep="\n") for cell in row] for row in rows]
+    if not cells:
+        console.print(nothing)
+    elif isinstance(console, PlainScreen):
+        _plain_table(console, [list(header), *cells])
+    else:
+        _rich_table(console, header, cells, wrapped)
+
+
+def _plain_table(console: Screen, rows: list[list[str]]) -> None:
+    lines = [list(line) for row in rows for line in zip_longest(*(cell.split("\n") for cell in row), fillvalue="")]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        console.print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _rich_table(console: Any, header: Sequence[str], cells: list[list[str]], wrapped: Sequence[str]) -> None:
+    from rich.table import Table  # noqa: PLC0415 - rich is there once there is its console
 
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for title in header:
-        shown.add_column(title, no_wrap=True)
-    for row in rows:
-        shown.add_row(*("-" if cell is None else visible(str(cell)) for cell in row))
-    console.print(shown if shown.row_count else nothing)
+        shown.add_column(title, no_wrap=title not in wrapped)
+    for row in cells:
+        shown.add_row(*row)
+    console.print(shown, soft_wrap=not wrapped)
 
 
 def as_text(value: Any) -> str:
@@ -112,7 +175,27 @@ def as_text(value: Any) -> str:
 
 def visible(text: str, *, keep: str = "") -> str:
     """`text` with its control characters, but for those in `keep`, spelled out: what lies in a store must not command a terminal."""
-    return "".join(character if character in keep or character.isprintable() else f"\\u{ord(character):04x}" for character in text)
+    return "".join(character if character in keep or character.isprintable() else _escape(ord(character)) for character in text)
+
+
+def _escape(point: int) -> str:
+    return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"  # noqa: PLR2004 - the last that four digits spell
+
+
+def shown_key(key: str) -> str:
+    """A key in a form that a terminal can show and `key_argument` takes back: what can't be printed is an escape."""
+    return visible(_MAY_BE_ESCAPE.sub(r"\\u005c", key))
+
+
+def key_argument(text: str) -> str:
+    """The key that `shown_key` shows as `text`. A key that was typed is itself, unless it has such an escape."""
+
+    def spelled(match: re.Match[str]) -> str:
+        point = int(match[1] or match[2], 16)
+        character = chr(point) if point <= sys.maxunicode else "a"
+        return match[0] if character.isprintable() and character != "\\" else character
+
+    return _ESCAPE.sub(spelled, text)
 
 
 def tolerate_narrow_encodings() -> None:

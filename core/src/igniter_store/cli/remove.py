@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from igniter_store.cli.command import Commands, add_command, add_store_options
 from igniter_store.cli.opening import opened_store
+from igniter_store.cli.output import key_argument
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -23,7 +24,7 @@ def add(commands: Commands) -> None:
         description="Remove each KEY in one round trip, and say how many were there. A key that is missing is no failure.",
         example="  igniter-store remove user:1 user:2\n  removed 2 of 2",
     )
-    parser.add_argument("keys", metavar="KEY", nargs="+", help="a key within the service and scope")
+    parser.add_argument("keys", metavar="KEY", nargs="+", type=key_argument, help="a key within the service and scope")
     add_store_options(parser)
 
 

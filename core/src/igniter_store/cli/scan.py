@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from igniter_store.cli.command import Commands, add_command, add_store_options
 from igniter_store.cli.opening import opened_store
-from igniter_store.cli.output import print_json, visible
+from igniter_store.cli.output import print_json, shown_key
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -24,7 +24,8 @@ def add(commands: Commands) -> None:
         run,
         help="list the keys that match a pattern",
         description="List the keys that match PATTERN, one a line, in no order. `*` stands for anything, `?` for one byte, [ab] for a "
-        "choice. Only keys of this service and scope are seen, in the form that the other commands take.",
+        "choice. Only keys of this service and scope are seen, in the form that the other commands take: for what a terminal can't show "
+        "that is an escape such as \\udcff.",
         example="  igniter-store scan 'user:*' --service api\n  igniter-store scan --namespace streams",
     )
     parser.add_argument("pattern", metavar="PATTERN", nargs="?", default="*", help="which keys (default: all)")
@@ -42,5 +43,5 @@ async def run(options: Namespace, output: Output) -> int:
             print_json({"namespace": options.namespace, "pattern": options.pattern, "keys": list(found)})
         else:
             async for key in keys:
-                output.console.print(visible(key))
+                output.console.print(shown_key(key))
     return 0

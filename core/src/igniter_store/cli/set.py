@@ -9,7 +9,7 @@ import msgspec
 from igniter_store.cli.command import Commands, add_command, add_store_options
 from igniter_store.cli.failures import FAILED
 from igniter_store.cli.opening import opened_store
-from igniter_store.cli.output import visible
+from igniter_store.cli.output import key_argument, shown_key
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
         "nothing is written unless that holds at the moment of writing; exit code 1 says so.",
         example='  igniter-store set greeting hello --ttl 60\n  igniter-store set user:1 \'{"name": "Avery"}\' --only-if absent',
     )
-    parser.add_argument("key", metavar="KEY", help="the key within the service and scope")
+    parser.add_argument("key", metavar="KEY", type=key_argument, help="the key within the service and scope")
     parser.add_argument("value", metavar="VALUE", help="JSON, or text; put -- before one that begins with a dash")
     parser.add_argument("--ttl", metavar="SECONDS", type=float, help="how long the key lives; without it the key stays")
     parser.add_argument("--only-if", choices=("absent", "present"), help="write a new key only, or an existing one only")
@@ -46,7 +46,7 @@ async def run(options: Namespace, output: Output) -> int:
         output.note(f"nothing was written: the key {options.key!r} is {'there' if options.only_if == 'absent' else 'missing'}")
     output.answer(
         {"key": options.key, "written": is_written},
-        lambda console: console.print(f"wrote {visible(options.key)}") if is_written else None,
+        lambda console: console.print(f"wrote {shown_key(options.key)}") if is_written else None,
     )
     return 0 if is_written else FAILED
 

@@ -27,6 +27,7 @@ from igniter_store.contract.errors import (
     store_error,
 )
 from igniter_store.contract.keyvalue import Condition, Entry, KeyValue
+from igniter_store.contract.names import name_from_bytes, name_to_bytes
 from igniter_store.contract.patterns import Pattern, escape
 from igniter_store.contract.pubsub import GapCallback, MessageCallback, PubSub, Subscription, report_callback_error
 from igniter_store.contract.scan import START, Scan, ScanPage
@@ -74,6 +75,8 @@ __all__ = [
     "class_of",
     "count_on",
     "escape",
+    "name_from_bytes",
+    "name_to_bytes",
     "report_callback_error",
     "store_error",
     "system_clock",

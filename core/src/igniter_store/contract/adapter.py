@@ -4,9 +4,10 @@ An adapter stores bytes under complete keys. It inherits the capability classes 
 `Streams`, `Scan`) and implements their methods; a store raises `STORE_CAPABILITY_UNSUPPORTED` for what a backend doesn't inherit.
 
 Rules for every method of every capability:
-- The caller guarantees: keys, channels, names of streams, groups and consumers are non-empty `str` that UTF-8 can encode; values and
-  payloads are `bytes`; times are finite seconds, TTLs above 0 and at most 10^10; deltas, counts and lengths are `int` that fit 64 bits
-  with sign. Don't check them again.
+- The caller guarantees: keys, channels, names of streams, groups and consumers are non-empty `str` that `name_to_bytes` can encode; values
+  and payloads are `bytes`; times are finite seconds, TTLs above 0 and at most 10^10; deltas, counts and lengths are `int` that fit 64
+  bits with sign. Don't check them again.
+- A name that other software chose may not be UTF-8: each such byte is a lone surrogate in it, going in and coming out (SCN-8, STR-24).
 - Keys come complete and are opaque: an adapter never builds, splits, folds or normalizes one.
 - Times are seconds as `float`, resolved to a millisecond at least. A coarser backend rounds *up*: a key never lives less than its TTL.
 - One call is one round trip where the backend can, and one atomic step always, unless the method says otherwise.

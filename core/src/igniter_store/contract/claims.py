@@ -24,8 +24,9 @@ class Claims(Adapter):
         """Take the claim for `owner` if nobody holds it, and say whether that worked.
 
         Of any number of concurrent callers, tasks, connections and processes, exactly one gets True (CLM-1). A live claim refuses
-        everybody, its own holder too. It ends with its TTL in seconds; without one it stays (CLM-2). A call that is cancelled has
-        left either no claim, or the claim with its TTL.
+        everybody, its own holder too. It ends with its TTL in seconds; without one it stays (CLM-2). A call with a TTL that is cancelled
+        has left either no claim, or the claim with its TTL (CLM-9). The store cancels no call without a TTL: it waits for the answer, and
+        gives back with `compare_delete`, from another task, what a cancelled caller has taken (CLM-10).
         """
 
     @abstractmethod

@@ -2,13 +2,15 @@ r"""Redis's globs, for backends that match in Python. One matcher for channels (
 
 Rule: `*` is any run, `?` one byte, `[ab]` a choice, `[^a]` none of it, `[a-c]` a range in either direction, `\\` takes the next character
 literally, everywhere. `[!a]` is `!` or `a`. Python's `fnmatch` differs in three of these: don't use it.
-Rule: the server compares bytes of UTF-8, not characters: `?` matches half of an `é`. Plain text and `*` don't show it.
+Rule: the server compares bytes, not characters: `?` matches half of an `é`. Plain text and `*` don't show it.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Final
+
+from igniter_store.contract.names import name_to_bytes
 
 _SPECIAL: Final = re.compile(r"([*?\[\\])")
 _ANY: Final = ""  # stands for `*` between the other tokens, each of which matches exactly one byte
@@ -34,8 +36,8 @@ class Pattern:
 
 
 def _as_bytes(text: str) -> str:
-    # A `str` with one character for each byte of the UTF-8 form.
-    return text if text.isascii() else text.encode().decode("latin-1")
+    # A `str` with one character for each byte of the name.
+    return text if text.isascii() else name_to_bytes(text).decode("latin-1")
 
 
 def _tokens(text: str) -> list[str]:

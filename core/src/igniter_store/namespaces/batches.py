@@ -6,6 +6,7 @@ Semantics are clauses KV-10 to KV-12 of the contract. A batch with one bad entry
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
@@ -13,10 +14,15 @@ from igniter_store.arguments import invalid, is_a, items
 from igniter_store.contract import Entry, ErrorCode, store_error
 from igniter_store.namespaces.namespace import Namespace
 from igniter_store.operation import Operation
+from igniter_store.serialization import reason
 from igniter_store.ttl import Ttl, optional_ttl_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from typing_extensions import TypeForm
+
+    from igniter_store.serialization import Decoder
 
 T = TypeVar("T")
 
@@ -53,17 +59,22 @@ class BatchNamespace(Namespace):
 
         Raises:
             InvalidArgument: `STORE_BATCH_KEYS_REQUIRED` when `keys` is no iterable of keys (one str is none).
-            SerializationError: `STORE_DESERIALIZATION_FAILED` when one value is no `type`.
+            SerializationError: `STORE_DESERIALIZATION_FAILED` when a value can't be decoded as `type`. The message names its place in
+                `keys`; `details` have the `index`, and the `indices` of all such values, so that one may ask for the others.
         """
         with self._attempt(GET) as attempt:
             full_keys = self._keys(keys)
-            decode = self._codec.decoder(type)
+            decode = self._codec.bare_decoder(type)
             attempt.note("ctx.batch.count", len(full_keys))
             if not full_keys:
                 self._through.check()
                 return []
             found = await self._through.keyvalue.mget(full_keys)
-            values = [None if data is None else decode(data) for data in found]
+            values: list[Any | None] | None = None
+            with suppress(Exception):  # a serializer or a type of the user's may raise anything
+                values = [None if data is None else decode(data) for data in found]
+            if values is None:  # behind the failure, which may quote the value and must not become the context of ours
+                values = _decoded_one_by_one(found, decode)
             attempt.note("ctx.batch.found", len(found) - found.count(None))
             return values
 
@@ -106,6 +117,27 @@ class BatchNamespace(Namespace):
 
     def _entry(self, entry: BatchEntry) -> Entry:
         return Entry(self._key(entry.key), self._codec.encode(entry.value), optional_ttl_seconds(entry.ttl))
+
+
+def _decoded_one_by_one(found: Sequence[bytes | None], decode: Decoder) -> list[Any | None]:
+    """The values, or an error that names every place whose value can't be decoded."""
+    values: list[Any | None] = []
+    failures: dict[int, Exception] = {}
+    for index, data in enumerate(found):
+        try:
+            values.append(None if data is None else decode(data))
+        except Exception as error:  # noqa: BLE001 - whatever a serializer or a type of the user's raises
+            failures[index] = error
+    if not failures:  # a decoder of the user's that failed once
+        return values
+    first = next(iter(failures))
+    others = f", nor those at {len(failures) - 1} more indices," if len(failures) > 1 else ""
+    raise store_error(
+        ErrorCode.STORE_DESERIALIZATION_FAILED,
+        f"The value at index {first} of `keys` can't be decoded{others} as what was asked for: {reason(failures[first])}. "
+        "Leave such keys out, or read them without a type.",
+        details={"index": first, "indices": list(failures), "error": type(failures[first]).__name__},
+    )
 
 
 def _entries(entries: Any) -> list[BatchEntry]:

@@ -5,6 +5,7 @@ Semantics are clauses CTR-1 to CTR-6 of the contract. Operations are atomic, and
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -18,6 +19,7 @@ INCREMENT: Final = Operation("counter.increment", ErrorCode.STORE_INCREMENT_FAIL
 DECREMENT: Final = Operation("counter.decrement", ErrorCode.STORE_INCREMENT_FAILED)
 GET: Final = Operation("counter.get", ErrorCode.STORE_GET_FAILED)
 EXPIRE: Final = Operation("counter.expire", ErrorCode.STORE_OPERATION_FAILED)
+TTL: Final = Operation("counter.ttl", ErrorCode.STORE_GET_FAILED)
 REMOVE: Final = Operation("counter.remove", ErrorCode.STORE_DELETE_FAILED)
 
 _INTEGER: Final = re.compile(rb"-?[0-9]{1,19}")
@@ -71,6 +73,18 @@ class CounterNamespace(Namespace):
             full_key, seconds = self._key(key), ttl_seconds(ttl)
             attempt.note("ctx.counter.ttl", seconds)
             return await self._through.keyvalue.expire(full_key, seconds)
+
+    async def ttl(self, key: str) -> float | None:
+        """The seconds that the counter has left: when a rate limit's window ends. Redis PTTL; KV-9.
+
+        `None` when it has no TTL or doesn't exist; `get` tells the two apart.
+        """
+        with self._attempt(TTL) as attempt:
+            left = await self._through.keyvalue.ttl(self._key(key))
+            if left is None or math.isinf(left):
+                return None
+            attempt.note("ctx.counter.ttl", left)
+            return left
 
     async def remove(self, key: str) -> bool:
         """Remove the counter, and say whether it was there; it then counts from 0 again. Redis DEL; KV-10."""

@@ -13,8 +13,8 @@ from msgspec import Struct
 from igniter_store.arguments import boolean, invalid, optional_whole_number, plain_text
 from igniter_store.contract import ErrorCode
 from igniter_store.contract.stream_ids import parse
-from igniter_store.keys import checked_name
-from igniter_store.namespaces.messages import StreamMessage, reader, stream_ids
+from igniter_store.keys import checked_key, shown_name
+from igniter_store.namespaces.messages import Reader, StreamMessage, stream_ids
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Attempt, Operation
 from igniter_store.ttl import Ttl, waiting_seconds
@@ -30,6 +30,7 @@ ENSURE: Final = Operation("streams.group.ensure", ErrorCode.STORE_STREAM_GROUP_C
 READ: Final = Operation("streams.group.read", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.read")
 ACK: Final = Operation("streams.group.ack", ErrorCode.STORE_STREAM_ACK_FAILED, event="stream.ack")
 PENDING: Final = Operation("streams.group.pending", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.pending")
+DESTROY: Final = Operation("streams.group.destroy", ErrorCode.STORE_DELETE_FAILED, event="stream.destroy")
 CLAIM: Final = Operation("streams.group.claim", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.claim")
 
 
@@ -56,6 +57,7 @@ class ConsumerGroup(Namespace):
         super().__init__(surroundings)
         self.name: Final = name
         self.consumer: Final = consumer
+        self._backend: Final = surroundings.backend
 
     async def ensure(self, stream: str, *, start: str = "0") -> None:
         """Make the group, and the stream, unless they are there. A group that is there keeps its position. XGROUP CREATE; STR-4, STR-5.
@@ -95,16 +97,15 @@ class ConsumerGroup(Namespace):
             history: instead of new messages, those again that this consumer took and did not acknowledge: what to do first after a
                 restart. It counts as a delivery.
 
-        If the call is cancelled, what it would have got is still new, or pending for this consumer.
+        If the call is cancelled, what it would have got is still new, or pending for this consumer. An entry that can't be decoded is
+        a message with an `error`, pending as the others, and hides none of them; STR-24.
 
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING` without the group, and when it is removed while the call waits.
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_TTL_INVALID` for `block`, `STORE_ARGUMENT_INVALID`.
-            SerializationError: `STORE_DESERIALIZATION_FAILED`; the messages are pending all the same, and `history` without a type
-                or `streams.range` shows them.
         """
         with self._attempt(READ) as attempt:
-            key, to_message = self._stream(stream, attempt), reader(self._codec, type)
+            key, reader = self._stream(stream, attempt), Reader(self._codec, type, READ.name, self._backend)
             limit = optional_whole_number(count, "count", least=0)
             wait = None if block is None else waiting_seconds(block, "block")
             again = boolean(history, "history")
@@ -113,8 +114,7 @@ class ConsumerGroup(Namespace):
                 return []
             reading = self._through.streams.xreadgroup(key, self.name, self.consumer, count=limit, block=wait or None, history=again)
             entries = await (self._through.wait(reading) if wait else reading)
-            attempt.note("ctx.stream.count", len(entries))
-            return [to_message(entry) for entry in entries]
+            return reader.messages(entries, attempt)
 
     async def ack(self, stream: str, ids: Iterable[str]) -> int:
         """Say that messages are done, whichever consumer took them, and return how many were pending. Redis XACK; STR-9.
@@ -133,14 +133,32 @@ class ConsumerGroup(Namespace):
             attempt.note("ctx.stream.count", acknowledged)
             return acknowledged
 
-    async def pending(self, stream: str) -> list[PendingMessage]:
-        """What the whole group has taken and not acknowledged, in order of id. Looking changes nothing. Redis XPENDING; STR-8.
+    async def pending(
+        self, stream: str, *, count: int | None = None, consumer: str | None = None, min_idle: Ttl | None = None
+    ) -> list[PendingMessage]:
+        """What the whole group has taken and not acknowledged, in order of id. Looking changes nothing. Redis XPENDING; STR-8, STR-25.
+
+        Args:
+            stream: the stream's name.
+            count: the most to return, the oldest ids first; 0 returns none, and `None` returns all, however many there are.
+            consumer: return only what this consumer has taken; `None` returns every consumer's.
+            min_idle: return only what was last delivered at least so long ago, in seconds or as a `timedelta`.
+
+        A list that takes more than one trip is not one moment: a message that is acknowledged meanwhile may be in it or not.
 
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING`.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_STREAM_CONSUMER_REQUIRED` for a `consumer` without characters,
+                `STORE_TTL_INVALID` for `min_idle`, `STORE_ARGUMENT_INVALID` for `count`.
         """
         with self._attempt(PENDING) as attempt:
-            entries = await self._through.streams.xpending(self._stream(stream, attempt), self.name)
+            key, limit = self._stream(stream, attempt), optional_whole_number(count, "count", least=0)
+            whose = None if consumer is None else checked_key(consumer, "consumer's name", ErrorCode.STORE_STREAM_CONSUMER_REQUIRED)
+            idle = None if min_idle is None else waiting_seconds(min_idle, "min_idle")
+            if limit == 0:
+                self._through.check()
+                return []
+            entries = await self._through.streams.xpending(key, self.name, min_idle=idle, consumer=whose, count=limit)
             attempt.note("ctx.stream.count", len(entries))
             return [PendingMessage(entry.id, entry.consumer, entry.idle, entry.deliveries) for entry in entries]
 
@@ -159,23 +177,39 @@ class ConsumerGroup(Namespace):
             count: the most to take; 0 takes none, and `None` takes all.
             type: what each message is converted to, as in `kv.get`.
 
+        An entry that can't be decoded is a message with an `error`, taken over as the others, and hides none of them; STR-24.
+
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING`.
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_TTL_INVALID` for `min_idle`, `STORE_ARGUMENT_INVALID`.
         """
         with self._attempt(CLAIM) as attempt:
-            key, to_message = self._stream(stream, attempt), reader(self._codec, type)
+            key, reader = self._stream(stream, attempt), Reader(self._codec, type, CLAIM.name, self._backend)
             idle, limit = waiting_seconds(min_idle, "min_idle"), optional_whole_number(count, "count", least=0)
             if limit == 0:
                 self._through.check()
                 return []
             entries = await self._through.streams.xautoclaim(key, self.name, self.consumer, idle, count=limit)
-            attempt.note("ctx.stream.count", len(entries))
-            return [to_message(entry) for entry in entries]
+            return reader.messages(entries, attempt)
+
+    async def destroy(self, stream: str) -> bool:
+        """Remove the group with its position and its pending list, for all its consumers, and return whether it existed.
+
+        Redis XGROUP DESTROY; STR-22. One atomic step; the messages and the other groups stay. What was pending is lost to this group:
+        a group that is made again reads from its `start`. Readers that wait in it get `STORE_STREAM_GROUP_MISSING`; STR-13.
+
+        If the call is cancelled, the group is either there as it was, or gone.
+
+        Raises:
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_KEY_INVALID`.
+            BackendFailed: `STORE_OPERATION_FAILED` when the key holds no stream.
+        """
+        with self._attempt(DESTROY) as attempt:
+            return await self._through.streams.xgroup_destroy(self._stream(stream, attempt), self.name)
 
     def _stream(self, stream: str, attempt: Attempt) -> str:
-        key = self._prefix + checked_name(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
-        attempt.note("ctx.stream.name", stream)
-        attempt.note("ctx.stream.group", self.name)
-        attempt.note("ctx.stream.consumer", self.consumer)
+        key = self._prefix + checked_key(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
+        attempt.note("ctx.stream.name", shown_name(stream))
+        attempt.note("ctx.stream.group", shown_name(self.name))
+        attempt.note("ctx.stream.consumer", shown_name(self.consumer))
         return key

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.arguments import invalid, plain_text, whole_number
 from igniter_store.contract import START, ErrorCode, ScanPage, escape, store_error
-from igniter_store.keys import NAMESPACES, OWN_NAMESPACES, checked_name
+from igniter_store.keys import NAMESPACES, OWN_NAMESPACES, checked_key
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Operation
 
@@ -38,14 +38,15 @@ class DevNamespace(Namespace):
             namespace: "kv", "counter", "claim", "streams", or another namespace of keys.
 
         Returns:
-            A page with `.keys`, without duplicates within the page, and `.cursor`.
+            A page with `.keys`, without duplicates within the page, and `.cursor`. A key that other software wrote may not be UTF-8: its
+            bytes are lone surrogates then, as with Python's `errors="surrogateescape"`, and every operation takes it so; SCN-8.
 
         Raises:
             InvalidArgument: `STORE_SCAN_PATTERN_REQUIRED` without a pattern; `STORE_ARGUMENT_INVALID` for another argument.
             BackendFailed: `STORE_SCAN_FAILED` for a cursor that no scan gave.
         """
         with self._attempt(SCAN):
-            wanted = checked_name(pattern, "pattern", ErrorCode.STORE_SCAN_PATTERN_REQUIRED)
+            wanted = checked_key(pattern, "pattern", ErrorCode.STORE_SCAN_PATTERN_REQUIRED)
             prefix = self._root + _namespace(namespace) + ":"
             page = await self._through.scan.scan(
                 escape(prefix) + wanted, cursor=_cursor(cursor), count=whole_number(count, "count", least=1)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from igniter_store.arguments import boolean, optional_whole_number, whole_number
 from igniter_store.contract import ErrorCode, GroupInfo
-from igniter_store.keys import checked_name
+from igniter_store.keys import checked_key, shown_name
 from igniter_store.namespaces.groups import ConsumerGroup
-from igniter_store.namespaces.messages import FIELD, StreamMessage, bound, reader, stream_ids
+from igniter_store.namespaces.messages import FIELD, Reader, StreamMessage, bound, stream_ids
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Attempt, Operation
 
@@ -28,6 +28,7 @@ RANGE: Final = Operation("streams.range", ErrorCode.STORE_STREAM_READ_FAILED, ev
 LENGTH: Final = Operation("streams.length", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.length")
 TRIM: Final = Operation("streams.trim", ErrorCode.STORE_OPERATION_FAILED, event="stream.trim")
 REMOVE: Final = Operation("streams.remove", ErrorCode.STORE_DELETE_FAILED, event="stream.remove")
+DROP: Final = Operation("streams.drop", ErrorCode.STORE_DELETE_FAILED, event="stream.drop")
 GROUPS: Final = Operation("streams.groups", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.groups")
 
 
@@ -81,11 +82,13 @@ class StreamNamespace(Namespace):
             reverse: the newest first.
             type: what each message is converted to, as in `kv.get`.
 
+        An entry that can't be decoded is a message with an `error` and hides no other; STR-24.
+
         Raises:
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed id or another argument.
         """
         with self._attempt(RANGE) as attempt:
-            key, read = self._stream(stream, attempt), reader(self._codec, type)
+            key, reader = self._stream(stream, attempt), Reader(self._codec, type, RANGE.name, self._surroundings.backend)
             low, high = bound(start, "start"), bound(end, "end")
             limit = optional_whole_number(count, "count", least=0)
             newest_first = boolean(reverse, "reverse")
@@ -96,8 +99,7 @@ class StreamNamespace(Namespace):
                 entries = await self._through.streams.xrevrange(key, high, low, count=limit)
             else:
                 entries = await self._through.streams.xrange(key, low, high, count=limit)
-            attempt.note("ctx.stream.count", len(entries))
-            return [read(entry) for entry in entries]
+            return reader.messages(entries, attempt)
 
     async def length(self, stream: str) -> int:
         """How many messages there are; 0 when there is no such stream. Redis XLEN; STR-14."""
@@ -130,6 +132,20 @@ class StreamNamespace(Namespace):
             attempt.note("ctx.stream.count", removed)
             return removed
 
+    async def drop(self, stream: str) -> bool:
+        """Remove the whole stream with its messages, groups and pending lists, and return whether it existed. Redis DEL; KV-10, STR-13.
+
+        One atomic step. Readers that wait in one of its groups get `STORE_STREAM_GROUP_MISSING`. The next `append` makes a new stream,
+        whose ids begin anew. To remove the messages and keep the groups, use `trim(stream, 0, approximate=False)`.
+
+        If the call is cancelled, the stream is either there as it was, or gone.
+
+        Raises:
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_KEY_INVALID`.
+        """
+        with self._attempt(DROP) as attempt:
+            return await self._through.keyvalue.delete([self._stream(stream, attempt)]) > 0
+
     async def groups(self, stream: str) -> list[GroupInfo]:
         """The groups of the stream, with what they have still to read and to acknowledge. Redis XINFO GROUPS; STR-19."""
         with self._attempt(GROUPS) as attempt:
@@ -146,11 +162,11 @@ class StreamNamespace(Namespace):
         """
         return ConsumerGroup(
             self._surroundings,
-            checked_name(group, "group's name", ErrorCode.STORE_STREAM_GROUP_REQUIRED),
-            checked_name(consumer, "consumer's name", ErrorCode.STORE_STREAM_CONSUMER_REQUIRED),
+            checked_key(group, "group's name", ErrorCode.STORE_STREAM_GROUP_REQUIRED),
+            checked_key(consumer, "consumer's name", ErrorCode.STORE_STREAM_CONSUMER_REQUIRED),
         )
 
     def _stream(self, stream: str, attempt: Attempt) -> str:
-        key = self._prefix + checked_name(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
-        attempt.note("ctx.stream.name", stream)
+        key = self._prefix + checked_key(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
+        attempt.note("ctx.stream.name", shown_name(stream))
         return key

@@ -43,6 +43,7 @@ _ERROR: Final[Mapping[str, type]] = {"ctx.error.code": str, "ctx.error.message":
 _STREAM: Final[Mapping[str, type]] = {"ctx.stream.name": str}
 _GROUP: Final[Mapping[str, type]] = {**_STREAM, "ctx.stream.group": str, "ctx.stream.consumer": str}
 _COUNT: Final[Mapping[str, type]] = {"ctx.stream.count": int}
+_READ: Final[Mapping[str, type]] = {**_COUNT, "ctx.stream.undecodable": int}  # the second only where there are any
 _EVENT: Final[Mapping[str, type]] = {"ctx.events.channel": str, "ctx.events.wildcard": bool}
 
 # What an operation knows of itself: before it ran (so errors carry it too), and of its result.
@@ -60,12 +61,14 @@ _OPERATIONS: Final[Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]]] 
     "counter.decrement": ({"ctx.counter.delta": int, "ctx.counter.ttl": float}, {"ctx.counter.value": int}),
     "counter.get": ({}, {"ctx.counter.value": int}),
     "counter.expire": ({"ctx.counter.ttl": float}, {}),
+    "counter.ttl": ({}, {"ctx.counter.ttl": float}),
     "counter.remove": ({}, {}),
     "batch.get": ({"ctx.batch.count": int}, {"ctx.batch.found": int}),
     "batch.set": ({"ctx.batch.count": int}, {}),
     "batch.remove": ({"ctx.batch.count": int}, {}),
     "claim.acquire": ({"ctx.claim.ttl": float}, {"ctx.claim.acquired": bool}),
     "claim.owner": ({}, {}),
+    "claim.ttl": ({}, {"ctx.claim.ttl": float}),
     "claim.release": ({}, {}),
     "claim.renew": ({"ctx.claim.ttl": float}, {}),
     "events.publish": (_EVENT, {}),
@@ -73,21 +76,23 @@ _OPERATIONS: Final[Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]]] 
     "events.unsubscribe": (_EVENT, {}),
     "events.handle": (_EVENT, {}),
     "stream.append": (_STREAM, {}),
-    "stream.range": (_STREAM, _COUNT),
+    "stream.range": (_STREAM, _READ),
     "stream.length": (_STREAM, _COUNT),
     "stream.trim": (_STREAM, _COUNT),
     "stream.remove": (_STREAM, _COUNT),
     "stream.groups": (_STREAM, _COUNT),
+    "stream.drop": (_STREAM, {}),
     "stream.group": (_GROUP, {}),
-    "stream.read": (_GROUP, _COUNT),
+    "stream.destroy": (_GROUP, {}),
+    "stream.read": (_GROUP, _READ),
     "stream.ack": (_GROUP, _COUNT),
     "stream.pending": (_GROUP, _COUNT),
-    "stream.claim": (_GROUP, _COUNT),
+    "stream.claim": (_GROUP, _READ),
     "dev.scan": ({}, {}),
 }
 
-# What these have read may still turn out to be undecodable, so their errors carry the result too.
-_DECODING: Final = frozenset({"kv.pop", "stream.range", "stream.read", "stream.claim"})
+# What this has read may still turn out to be undecodable, so its errors carry the result too.
+_DECODING: Final = frozenset({"kv.pop"})
 
 
 def _all() -> dict[str, Mapping[str, type]]:

@@ -21,7 +21,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from igniter_store.contract import ErrorCode, store_error
+from igniter_store.contract import ErrorCode, name_from_bytes, name_to_bytes, store_error
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -91,7 +91,7 @@ class Files:
         try:
             with path.open("rb") as file:
                 magic, deadline, length = _HEADER.unpack(file.read(_HEADER.size))
-                key = file.read(length).decode()
+                key = name_from_bytes(file.read(length))
                 value = file.read() if whole else b""
         except FileNotFoundError:
             return None
@@ -106,7 +106,7 @@ class Files:
 
     def store(self, record: Record) -> None:
         """Put `record` in the place of whatever its key had."""
-        key = record.key.encode()
+        key = name_to_bytes(record.key)
         with self._new.open("wb") as file:
             file.writelines((_HEADER.pack(_MAGIC, record.deadline, len(key)), key, record.value))
         path = self._path(_name(record.key))
@@ -143,7 +143,7 @@ def _taken(lock: int) -> bool:
 
 
 def _name(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hashlib.sha256(name_to_bytes(key)).hexdigest()
 
 
 def _damaged(name: str) -> Exception:

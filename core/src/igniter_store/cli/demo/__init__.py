@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from igniter_store.backends import adapter_from_url
 from igniter_store.cli.command import Commands, add_command, add_url_option
+from igniter_store.cli.demo import plain_report
 from igniter_store.cli.demo.orders import Orders, read_orders
 from igniter_store.cli.demo.tour import PLAYS, Outcome, own_store, perform
 from igniter_store.cli.demo.workers import workers
 from igniter_store.cli.failures import FAILED
 from igniter_store.cli.opening import chosen_url
-from igniter_store.cli.output import print_json
+from igniter_store.cli.output import PlainScreen, print_json
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -56,14 +57,21 @@ async def run(options: Namespace, output: Output) -> int:
             outcomes = [outcome async for outcome in perform(store, plays, orders, crowd)]
             print_json(_document(store, orders, outcomes, crowd.processes))
         else:
-            from igniter_store.cli.demo import report  # noqa: PLC0415 - it imports rich, which is there now
-
+            report = _report(output)
             report.show_beginning(output.console, store, orders, crowd.processes)
             async for outcome in perform(store, plays, orders, crowd):
                 outcomes.append(outcome)
                 report.show_outcome(output.console, len(outcomes), outcome)
             report.show_end(output.console, outcomes)
     return 0 if all(outcome.ok for outcome in outcomes) else FAILED
+
+
+def _report(output: Output) -> Any:
+    if isinstance(output.console, PlainScreen):
+        return plain_report
+    from igniter_store.cli.demo import report  # noqa: PLC0415 - it imports rich, which is there when its console is
+
+    return report
 
 
 def _path(text: str) -> Path:

@@ -6,13 +6,14 @@ Rule: keys that differ in one part only are shown as three of them and a number,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from igniter_store.cli.demo.plain_report import SHOWN, by_namespace, short
 from igniter_store.cli.output import visible
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     from igniter_store.cli.demo.stage import Check
     from igniter_store.cli.demo.tour import Outcome
     from igniter_store.store import Store
-
-_SHOWN: Final = 2  # keys of each namespace
-_LISTED: Final = 4  # items of a list
 
 
 def show_beginning(console: Console, store: Store[str], orders: Orders, processes: int) -> None:
@@ -61,11 +59,11 @@ def show_outcome(console: Console, number: int, outcome: Outcome) -> None:
         checks.add_row(_verdict(ok=False), Text(visible(outcome.error), style="red"))
     _print(console, checks, indent=3)
     _print(console, Text(f"on the wire ({len(outcome.keys)}):" if outcome.keys else "nothing on the wire", style="dim"), indent=3)
-    for keys in _by_namespace(outcome.keys):
-        for key in keys[:_SHOWN]:
+    for keys in by_namespace(outcome.keys):
+        for key in keys[:SHOWN]:
             _print(console, Text(visible(key), overflow="fold"), indent=5)
-        if len(keys) > _SHOWN:
-            _print(console, Text(f"... and {len(keys) - _SHOWN} more like these", style="dim"), indent=5)
+        if len(keys) > SHOWN:
+            _print(console, Text(f"... and {len(keys) - SHOWN} more like these", style="dim"), indent=5)
 
 
 def show_end(console: Console, outcomes: Sequence[Outcome]) -> None:
@@ -108,25 +106,5 @@ def _verdict(*, ok: bool) -> Text:
 
 def _told(check: Check) -> Text:
     if check.ok:
-        return Text(check.name) if isinstance(check.found, bool) else Text.assemble(check.name, (f": {_short(check.found)}", "dim"))
-    return Text.assemble(check.name, (f": expected {_short(check.expected)}, found {_short(check.found)}", "red"))
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_short(part)}" for name, part in cast("dict[str, Any]", value).items())
-    if isinstance(value, list):
-        items = [_short(item) for item in cast("list[Any]", value)]
-        return ", ".join(items if len(items) <= _LISTED else [*items[: _LISTED - 1], f"... {items[-1]} ({len(items)} in all)"])
-    return visible(str(value))
-
-
-def _by_namespace(keys: Sequence[str]) -> list[list[str]]:
-    # Three parts of a key are fixed: igniter, store and the service. Those of the scopes, the namespace and the first of the user's key
-    # tell what the key is for.
-    groups: dict[str, list[str]] = {}
-    for key in keys:
-        groups.setdefault(key.rpartition(":")[0], []).append(key)
-    return list(groups.values())
+        return Text(check.name) if isinstance(check.found, bool) else Text.assemble(check.name, (f": {short(check.found)}", "dim"))
+    return Text.assemble(check.name, (f": expected {short(check.expected)}, found {short(check.found)}", "red"))

@@ -40,6 +40,7 @@ class Commands(ABC):
     is_inherited: bool = False
 
     def __init__(self) -> None:
+        self._known: set[str] = set()
         self._unknown: set[str] = set()
 
     @abstractmethod
@@ -85,11 +86,17 @@ class Commands(ABC):
         """
         if form in self._unknown:
             return UNKNOWN
+        # A server that doesn't know a command repeats its words in the refusal, and glide drops a connection on which one isn't UTF-8.
+        if form not in self._known and not all(map(_is_utf8, words)):
+            return UNKNOWN
         try:
-            return await self.tell(*words)
+            answer = await self.tell(*words)
         except StoreError as error:
             if error.details.get("word") not in {"ERR", "NOPERM"}:  # no such command or option; access rules that are older than it
                 raise
+        else:
+            self._known.add(form)
+            return answer
         self._unknown.add(form)
         return UNKNOWN
 
@@ -123,6 +130,17 @@ class Commands(ABC):
     async def see(self, name: str, keys: Sequence[str], *arguments: Any, code: ErrorCode = _FAILED) -> Any:
         """The answer of the script of this name, which changes nothing."""
         return await _script(self.ask, name, keys, arguments, code)
+
+
+def _is_utf8(word: Any) -> bool:
+    try:
+        if isinstance(word, str):
+            word.encode()
+        elif isinstance(word, bytes | bytearray | memoryview):
+            bytes(word).decode()  # pyright: ignore[reportUnknownArgumentType]  # of whatever
+    except UnicodeError:
+        return False
+    return True
 
 
 async def _script(send: _Send, name: str, keys: Sequence[str], arguments: Sequence[Any], code: ErrorCode) -> Any:

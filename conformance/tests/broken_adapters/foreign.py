@@ -1,0 +1,81 @@
+"""Adapters that take every name and every field for UTF-8."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from igniter_store.contract import START, Pattern, ScanPage, StreamEntry
+
+from broken_adapters.breaking import Broken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ScanReplacesBytes(Broken):
+    """A scan decodes keys with `errors="replace"`, so that what it gives is the name of no key."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-8"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        page = await super().scan(pattern, cursor=cursor, count=count)
+        return ScanPage(page.cursor, [key.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for key in page.keys])
+
+
+class KeysAreEncodedStrictly(Broken):
+    """`increment` encodes its key strictly, and raises for a key that a scan gave."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-8"})
+
+    async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
+        return await super().increment(key.encode().decode(), delta, ttl=ttl)
+
+
+class PatternOfCharacters(Broken):
+    """A pattern without special characters but `?` is matched on characters."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-9"})
+
+    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
+        if not pattern.endswith("??"):
+            return await super().scan(pattern, cursor=cursor, count=count)
+        page = await super().scan("*", cursor=cursor, count=count)
+        matches, length = Pattern(f"{pattern[:-2]}*").matches, len(pattern.replace("\\", ""))
+        return ScanPage(page.cursor, [key for key in page.keys if matches(key) and len(key) == length])
+
+
+class PrefixEndsAtTheGreatestByte(Broken):
+    """`delete_prefix` takes the prefix with a byte 0xff behind it for greater than every key that begins with the prefix."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"SCN-9"})
+
+    async def delete_prefix(self, prefix: str) -> int:
+        first = prefix.encode("utf-8", "surrogateescape")
+        deleted = 0
+        for key in list(self._keyspace.values):
+            if first <= key.encode("utf-8", "surrogateescape") < first + b"\xff" and self._keyspace.find(key) is not None:
+                deleted += await self.delete([key])
+        return deleted
+
+
+class FieldsOfAllOrNone(Broken):
+    """Entries are decoded strictly and together: where one isn't UTF-8, a range gives none of them."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-24"})
+
+    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+        entries = await super().xrange(stream, start, end, count=count)
+        try:
+            return [StreamEntry(entry.id, {name.encode().decode(): value for name, value in entry.fields.items()}) for entry in entries]
+        except UnicodeError:
+            return []
+
+
+class FieldsThatAreNotTextVanish(Broken):
+    """`xadd` drops fields whose names aren't UTF-8."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"STR-24"})
+
+    async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
+        kept = {name: value for name, value in fields.items() if name.encode("utf-8", "replace").decode() == name}
+        return await super().xadd(stream, kept, **options)
