@@ -16,7 +16,8 @@ from igniter_store_sqlite.changes import Changes
 from igniter_store_sqlite.claims import SQLiteClaims
 from igniter_store_sqlite.counters import SQLiteCounters
 from igniter_store_sqlite.database import Database, Synchronous, is_in_memory
-from igniter_store_sqlite.errors import NAME, closed, misconfigured, not_connected
+from igniter_store_sqlite.errors import NAME, closed, inherited, misconfigured, not_connected
+from igniter_store_sqlite.fork_safety import FORKS
 from igniter_store_sqlite.keyvalue import SQLiteKeyValue
 from igniter_store_sqlite.places import network_of
 from igniter_store_sqlite.pubsub import Listener, SQLitePubSub
@@ -107,6 +108,7 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
             changes.start(None if self._database.in_memory else self._reads)
             self._sweeper.start()
             self.is_open = True
+            FORKS.owners.add(self)
 
     async def close(self) -> None:
         async with self._changing:
@@ -127,6 +129,16 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         await listener.close()
         await self._database.close()
         await changes.close()
+
+    def forget(self) -> None:
+        """In a forked child: use nothing of what the parent had. Each call raises `STORE_CONFIGURATION_INVALID`, until `open` or `close`."""
+        if self.is_open or self._ending is not None:
+            FORKS.keep((self._changes, self._listener, self._ending, getattr(self, "_sweeper", None)))
+            self.is_open = False
+            self._ending = None
+            self._changing = asyncio.Lock()
+            self._database.forget()
+            self._use_nothing(_Absent(inherited))
 
     async def ping(self) -> float:
         began = time.perf_counter()

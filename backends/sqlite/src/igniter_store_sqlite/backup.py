@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import secrets
 import sqlite3
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract import ErrorCode, store_error
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,6 +22,8 @@ from igniter_store_sqlite.errors import NAME
 
 if TYPE_CHECKING:
     from igniter_store_sqlite.database import Database
+
+_INTERRUPTIONS: Final = 3  # that a copy puts up with
 
 
 async def back_up(database: Database, path: str) -> None:
@@ -33,11 +36,19 @@ async def back_up(database: Database, path: str) -> None:
     draft = place.with_name(f"{place.name}.{secrets.token_hex(4)}.part")
     try:
         async with database.on_the_side() as worker:
-            copying = asyncio.create_task(worker.run(partial(_copy, path=str(draft))))
-            try:
-                await asyncio.shield(copying)
-            finally:
-                await asyncio.wait({copying})  # a thread can't be cancelled, and what it writes has to be removed behind it
+            for interruptions in itertools.count():
+                # A fork interrupts the copy, rather than wait for it, and it begins anew; but not so often that it never ends.
+                worker.let_forks_interrupt(interruptions < _INTERRUPTIONS and not database.in_memory)
+                copying = asyncio.create_task(worker.run(partial(_copy, path=str(draft))))
+                try:
+                    await asyncio.shield(copying)
+                    break
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                        raise
+                    await asyncio.to_thread(draft.unlink, missing_ok=True)
+                finally:
+                    await asyncio.wait({copying})  # a thread can't be cancelled, and what it writes has to be removed behind it
         await asyncio.to_thread(_put_in_place, draft, place)
     except (sqlite3.Error, SQLAlchemyError, OSError) as error:
         message = (

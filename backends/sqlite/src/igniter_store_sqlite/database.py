@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from igniter_store_sqlite.errors import failure, is_busy, locked
+from igniter_store_sqlite.fork_safety import FORKS, connection_of, fork_safe
 from igniter_store_sqlite.places import Place
 from igniter_store_sqlite.schema import bring_forward
 from igniter_store_sqlite.worker import Worker
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from igniter_store_sqlite.fork_safety import ForkSafeConnection
 
 Synchronous: TypeAlias = Literal["normal", "full"]
 
@@ -70,6 +73,7 @@ class Database:
                         await self.writes.run(partial(_restore, kept=self._kept))
                         self._kept = None
                 else:
+                    FORKS.check(await self.writes.run(_path))
                     await self._set_up(self.writes, partial(_prepare_writing, synchronous=self._synchronous.upper()))
                     self.writes.place = Place(await self.writes.run(_path))
                 await self.writes.call(bring_forward, not self._is_ours)
@@ -104,16 +108,21 @@ class Database:
         if self._is_ours:
             await self._engine.dispose()
 
+    def forget(self) -> None:
+        """In a forked child: let go of what the parent has open, without touching it; then `open` opens it for the child."""
+        FORKS.keep((self._connections, self._workers))
+        self._connections, self._workers = [], []
+
     @contextlib.asynccontextmanager
     async def on_the_side(self) -> AsyncGenerator[Worker]:
         """A connection for what takes long, which holds up no call; in memory there is none but the one."""
         if self.in_memory:
             yield self.writes
             return
-        connection = await self._engine.connect()
+        connection, safe = await self._connect()
         try:
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            worker = Worker(driver, self._timeout, writes=False)
+            worker = Worker(safe, self._timeout, writes=False)
+            worker.place = self.writes.place
             await self._set_up(worker, _prepare)
             yield worker
         finally:
@@ -121,15 +130,27 @@ class Database:
             await connection.close()
 
     async def _worker(self, *, writes: bool, on_commit: Callable[[], None] | None = None) -> Worker:
-        connection = await self._engine.connect()
+        connection, safe = await self._connect()
         self._connections.append(connection)
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        worker = Worker(driver, self._timeout, writes=writes, on_commit=on_commit)
+        worker = Worker(safe, self._timeout, writes=writes, on_commit=on_commit)
         self._workers.append(worker)
         return worker
 
+    async def _connect(self) -> tuple[AsyncConnection, ForkSafeConnection]:
+        while True:
+            forks = FORKS.count
+            try:
+                with fork_safe(self._engine, in_memory=self.in_memory):
+                    connection = await self._engine.connect()
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                return connection, connection_of(driver, in_memory=self.in_memory)
+            except (sqlite3.Error, SQLAlchemyError):
+                if forks == FORKS.count:  # else it was closed for a fork before SQLAlchemy was done with it
+                    raise
+
     async def _set_up(self, worker: Worker, prepare: Callable[[sqlite3.Connection], None]) -> None:
         # Outside of transactions, where no call can be: so others' locks are waited for here.
+        worker.prepare_again_with(prepare)
         while True:
             try:
                 await worker.run(prepare)
@@ -148,7 +169,8 @@ def is_in_memory(engine: AsyncEngine) -> bool:
 
 def _try(path: str) -> None:
     # A connection that can't be made is for aiosqlite a thread that it ends at some later time.
-    sqlite3.connect(path).close()
+    with FORKS.gate:
+        sqlite3.connect(path).close()
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

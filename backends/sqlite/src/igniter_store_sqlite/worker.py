@@ -26,8 +26,7 @@ from igniter_store_sqlite.errors import closed, elsewhere, failure, is_busy, lat
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import aiosqlite
-
+    from igniter_store_sqlite.fork_safety import ForkSafeConnection
     from igniter_store_sqlite.places import Place
 
 A = TypeVar("A")
@@ -130,7 +129,7 @@ class Worker:
     """A connection, and those who wait for it.
 
     Args:
-        connection: aiosqlite's, which is open; whoever made it closes it.
+        connection: an open one; the database that made it closes it.
         timeout: seconds that a call may take.
         writes: whether the calls change something: then they have the database for themselves.
         on_commit: called on the loop after a transaction that may have changed something.
@@ -138,20 +137,16 @@ class Worker:
 
     def __init__(
         self,
-        connection: aiosqlite.Connection,
+        connection: ForkSafeConnection,
         timeout: float,
         *,
         writes: bool,
         on_commit: Callable[[], None] | None = None,
     ) -> None:
-        # aiosqlite has no public way to run a function in its thread, so this is how SQLAlchemy's dialect does it. One function for a whole
-        # transaction costs one change of threads, where aiosqlite's own methods take one for each statement.
-        private: Any = connection
-        self._connection: sqlite3.Connection = private._conn  # noqa: SLF001 - see above
-        self._hand_over: Callable[[tuple[asyncio.Future[Any] | None, Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001 - see above
+        self._connection = connection
+        self._hand_over = connection.hand_over
         self._timeout = timeout
         self._writes = writes
-        self.place: Place | None = None  # of its file, once it is known; it is looked at before each trip
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
@@ -165,6 +160,28 @@ class Worker:
         self._is_closed = False
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def place(self) -> Place | None:
+        """Of its file, once it is known; it is looked at before each trip."""
+        return self._connection.place
+
+    @place.setter
+    def place(self, place: Place | None) -> None:
+        self._connection.place = place
+
+    def prepare_again_with(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
+        """Let these settings be made whenever the connection is opened again."""
+        self._connection.prepare = prepare
+
+    def let_forks_interrupt(self, wanted: bool) -> None:  # noqa: FBT001 - a switch
+        """Whether a fork interrupts what `run` does, instead of waiting for it."""
+        self._connection.is_interruptible = wanted
+
+    @property
+    def times_opened(self) -> int:
+        """How often the connection was opened again, after a fork."""
+        return self._connection.times_opened
 
     def call(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Do `work(session, *arguments)` in the next transaction; the future has what it returns.
@@ -221,7 +238,7 @@ class Worker:
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run `function` with the connection in its thread, outside of any transaction, behind what is under way."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._hand_over((future, partial(function, self._connection)))
+        self._hand_over((future, partial(_run, self._connection, function)))
         return await future
 
     async def close(self) -> None:
@@ -254,7 +271,7 @@ class Worker:
     def _travel(self, calls: Sequence[_Call | _Shared]) -> None:
         # In the connection's thread. Told directly, and not through a future, whose callbacks would come a turn of the loop later.
         try:
-            outcome: Any = _trip(self._connection, self.place, self._begin, calls)
+            outcome: Any = _trip(self._connection, self._begin, calls)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
             outcome = error
         self._loop.call_soon_threadsafe(self._arrived, outcome)
@@ -313,9 +330,17 @@ class Worker:
 # What follows runs in the connection's thread.
 
 
-def _trip(connection: sqlite3.Connection, place: Place | None, begin: str, calls: Sequence[_Call | _Shared]) -> list[Any]:
-    if place is not None:
-        place.check()
+def _run(connection: ForkSafeConnection, function: Callable[[sqlite3.Connection], T]) -> T:
+    return function(connection.use())
+
+
+def _trip(safe: ForkSafeConnection, begin: str, calls: Sequence[_Call | _Shared]) -> list[Any]:
+    if safe.place is not None:
+        safe.place.check()
+    try:
+        connection = safe.use()
+    except sqlite3.Error as error:
+        raise _sorted(error, calls) from error
     is_lent = connection.in_transaction  # to a user, whose database in memory it is: that transaction isn't ours to end
     if is_lent:
         raise _Busy
@@ -327,12 +352,15 @@ def _trip(connection: sqlite3.Connection, place: Place | None, begin: str, calls
         if connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-        if is_busy(error):
-            raise _Busy from error
-        if len(calls) > 1:
-            raise _Mixed from error
-        raise
+        raise _sorted(error, calls) from error
     return outcomes
+
+
+def _sorted(error: BaseException, calls: Sequence[_Call | _Shared]) -> BaseException:
+    """What a trip raises for an error."""
+    if is_busy(error):
+        return _Busy()
+    return _Mixed() if len(calls) > 1 else error
 
 
 def _outcomes(session: Session, calls: Sequence[_Call | _Shared]) -> list[Any]:
