@@ -5,6 +5,8 @@ When SQLite itself fails, all is rolled back, and each call travels again alone:
 Rule: one trip is under way at a time. What is asked for meanwhile waits, and travels with the next one.
 Rule: where another process has the lock, the trip comes back at once and is tried again from the loop, until the time of its calls is over.
 No thread ever sleeps, so others of its calls can go first, and `close` waits for nobody.
+Rule: a call is late only when nothing has arrived for it. The time in which the event loop was blocked is no reason: nothing could be sent
+or received then, so its calls get as long again.
 Rule: a call that was cancelled before its trip never happens; during the trip it happens wholly, and nobody hears of it.
 """
 
@@ -17,6 +19,7 @@ import random
 import sqlite3
 import time
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.contract import BackendFailed, StoreError
@@ -33,7 +36,8 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 _PAUSES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01)  # seconds between tries for a lock; as long again at most, so that two don't keep step
-_MOMENT: Final = 0.05  # seconds that a try for a lock is given to come back, when the time of its calls is over
+_MOMENT: Final = 0.05  # seconds that a trip which was just begun, or a try for a lock, is given to come back when its calls' time is over
+_PUNCTUAL: Final = 0.02  # seconds that a timer may come late in an event loop that isn't blocked
 _TOGETHER: Final = 0.05  # seconds for which others may join a call that is shared, while a trip takes long
 _MOST: Final = 500  # calls in one transaction, so that those of other processes have their turn
 
@@ -156,7 +160,10 @@ class Worker:
         self._is_busy = False  # a flush is due, or a trip under way
         self._tries = 0  # for the lock, since it was had last
         self._apart = 0  # how many of those who wait have to travel alone
+        self._outcome: Any = None  # of a trip that has come back
+        self._began = 0.0  # when the trip that is under way began
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
         self._is_closed = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -190,13 +197,13 @@ class Worker:
         """
         self.require_open()
         future: asyncio.Future[T] = self._loop.create_future()
-        self._add(_Call(work, arguments, future, self._loop.time() + self._timeout))
+        self._add(_Call(work, arguments, future, monotonic() + self._timeout))
         return future
 
     def share(self, work: Callable[[Session, list[A]], list[T | StoreError]], argument: A) -> asyncio.Future[T]:
         """As `call`, for work that is done once for the arguments of all calls of a transaction, and gives each its answer or error."""
         self.require_open()
-        shared, now = self._shared.get(work), self._loop.time()
+        shared, now = self._shared.get(work), monotonic()
         if shared is None or now > shared.open_until:
             shared = self._shared[work] = self._added_shared(work, now)
         future: asyncio.Future[T] = self._loop.create_future()
@@ -225,7 +232,7 @@ class Worker:
             self._is_busy = True
             self._loop.call_soon(self._flush)
         if self._timer is None:
-            self._timer = self._loop.call_at(call.due, self._look_at_the_time)
+            self._look_at_the_time_in(self._timeout)
         self._waiting.append(call)
 
     def require_open(self) -> None:
@@ -265,6 +272,7 @@ class Worker:
                 self._is_busy = False
             return
         self._travelling = calls
+        self._began = monotonic()
         self._idle.clear()
         self._hand_over((None, partial(self._travel, calls)))
 
@@ -274,16 +282,16 @@ class Worker:
             outcome: Any = _trip(self._connection, self._begin, calls)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
             outcome = error
-        self._loop.call_soon_threadsafe(self._arrived, outcome)
+        self._outcome = outcome
+        self._loop.call_soon_threadsafe(self._arrived)
 
-    def _arrived(self, outcome: list[Any] | BaseException) -> None:
+    def _arrived(self) -> None:
+        outcome, self._outcome = self._outcome, None
+        if outcome is None:
+            return  # the timer has seen it first
         calls, self._travelling = self._travelling, ()
         self._idle.set()
         if isinstance(outcome, _Busy) and not self._is_closed:
-            now = self._loop.time()
-            for call in calls:
-                if call.due <= now:
-                    call.fail(locked(self._timeout))
             self._waiting[:0] = calls
             pause = _PAUSES[min(self._tries, len(_PAUSES) - 1)]
             self._tries += 1
@@ -308,23 +316,34 @@ class Worker:
         # Behind those who have just been answered: what they ask for next travels together.
         self._loop.call_soon(self._flush)
 
+    def _look_at_the_time_in(self, seconds: float) -> None:
+        self._timer_due = monotonic() + seconds
+        self._timer = self._loop.call_later(seconds, self._look_at_the_time)
+
     def _look_at_the_time(self) -> None:
         """End the calls whose time is over, and look again when that of the next one is: one timer for all.
 
         Those that try for a lock just now have a moment more: most likely it isn't had, and then it is certain that nothing was applied.
         """
         self._timer = None
-        now = self._loop.time()
+        self._arrived()  # uvloop calls timers before it calls what a thread has handed to it
+        now = monotonic()
+        overslept = now - self._timer_due
+        if overslept > _PUNCTUAL:
+            until = now + max(overslept, _MOMENT)
+            for call in (*self._travelling, *self._waiting):
+                call.due = max(call.due, until)
         moment = _MOMENT if self._tries else 0.0
-        for call in self._travelling:
-            if call.due + moment <= now:
-                call.fail(late(self._timeout, maybe_applied=self._writes))
+        if now >= self._began + _MOMENT:
+            for call in self._travelling:
+                if call.due + moment <= now:
+                    call.fail(late(self._timeout, maybe_applied=self._writes))
         for call in self._waiting:
             if call.due <= now:
                 call.fail(locked(self._timeout) if self._tries else late(self._timeout, maybe_applied=False))
         dues = [call.due for call in (*self._travelling, *self._waiting) if not call.is_over()]
         if dues:
-            self._timer = self._loop.call_at(max(min(dues), now + moment), self._look_at_the_time)
+            self._look_at_the_time_in(max(min(dues) - now, moment, _PUNCTUAL))
 
 
 # What follows runs in the connection's thread.
