@@ -42,6 +42,7 @@ class Database:
         writes: whose calls change something, each transaction with the database for itself.
         reads: whose calls don't; in memory the same as `writes`.
         in_memory: whether it is in memory, so that nobody else can have it.
+        timeout: seconds that a call may take.
     """
 
     writes: Worker
@@ -50,7 +51,7 @@ class Database:
     def __init__(self, engine: AsyncEngine, timeout: float, synchronous: Synchronous, *, is_ours: bool) -> None:
         self.in_memory: Final = is_in_memory(engine)
         self._engine = engine
-        self._timeout = timeout
+        self.timeout: Final = timeout
         self._synchronous: Final = synchronous
         self._is_ours = is_ours
         self._connections: list[AsyncConnection] = []
@@ -64,7 +65,7 @@ class Database:
             StoreError: see `errors`; what was opened is closed.
         """
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.timeout):
                 if self._is_ours and self._engine.url.database and not self.in_memory:
                     await asyncio.to_thread(_try, self._engine.url.database)
                 self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
@@ -85,7 +86,7 @@ class Database:
             await self.close()
             if isinstance(error, StoreError):
                 raise
-            raise locked(self._timeout) from error
+            raise locked(self.timeout) from error
         except (sqlite3.Error, SQLAlchemyError) as error:
             await self.close()
             raise failure(getattr(error, "orig", None) or error, self._engine.url.database) from error
@@ -121,7 +122,7 @@ class Database:
             return
         connection, safe = await self._connect()
         try:
-            worker = Worker(safe, self._timeout, writes=False)
+            worker = Worker(safe, self.timeout, writes=False)
             worker.place = self.writes.place
             await self._set_up(worker, _prepare)
             yield worker
@@ -132,7 +133,7 @@ class Database:
     async def _worker(self, *, writes: bool, on_commit: Callable[[], None] | None = None) -> Worker:
         connection, safe = await self._connect()
         self._connections.append(connection)
-        worker = Worker(safe, self._timeout, writes=writes, on_commit=on_commit)
+        worker = Worker(safe, self.timeout, writes=writes, on_commit=on_commit)
         self._workers.append(worker)
         return worker
 
