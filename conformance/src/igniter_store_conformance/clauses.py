@@ -84,6 +84,12 @@ SECTIONS: Final = (
                 "In another event loop than the one in which it was opened an adapter works, or each operation raises "
                 "`STORE_CONFIGURATION_INVALID`; in its own it goes on.",
             ),
+            Clause(
+                "LIF-20",
+                "A process with an open adapter may fork. Its workers, each with an adapter of its own, lose nothing that was acknowledged, whatever "
+                "the parent does with its adapter, which goes on; an adapter that can't work in a forked process refuses to open there "
+                "with `STORE_CONFIGURATION_INVALID`.",
+            ),
         ),
     ),
     Section(
@@ -370,6 +376,11 @@ SECTIONS: Final = (
                 "FLT-6",
                 "The server's errors (OOM, READONLY, NOAUTH, MOVED, LOADING, BUSY) become `StoreError`s with the right code "
                 "and `retryable`.",
+            ),
+            Clause(
+                "FLT-10",
+                "An answer that has arrived is never reported as a timeout, even if the event loop was blocked for longer than the "
+                "timeout.",
             ),
         ),
     ),

@@ -11,6 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.commands.connections import address
+from igniter_store.contract.timeouts import FairTimeout
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError, ResponseError
 
@@ -78,7 +79,7 @@ class Connector:
 
         connection.redis_connect_func = greeted
         try:
-            async with asyncio.timeout(self._timeout):
+            async with FairTimeout(self._timeout):
                 await connection.connect()
         except BaseException as error:
             self._where = getattr(connection, "path", None) or address(connection.host, connection.port)

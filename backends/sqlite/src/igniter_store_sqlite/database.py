@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from igniter_store.contract import StoreError
+from igniter_store.contract.timeouts import FairTimeout
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
@@ -65,7 +66,7 @@ class Database:
             StoreError: see `errors`; what was opened is closed.
         """
         try:
-            async with asyncio.timeout(self.timeout):
+            async with FairTimeout(self.timeout):
                 if self._is_ours and self._engine.url.database and not self.in_memory:
                     await asyncio.to_thread(_try, self._engine.url.database)
                 self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)

@@ -5,8 +5,7 @@ When SQLite itself fails, all is rolled back, and each call travels again alone:
 Rule: one trip is under way at a time. What is asked for meanwhile waits, and travels with the next one.
 Rule: where another process has the lock, the trip comes back at once and is tried again from the loop, until the time of its calls is over.
 No thread ever sleeps, so others of its calls can go first, and `close` waits for nobody.
-Rule: a call is late only when nothing has arrived for it. The time in which the event loop was blocked is no reason: nothing could be sent
-or received then, so its calls get as long again.
+Rule: a call is late only when nothing has arrived for it, in an event loop that could look (`contract.timeouts`).
 Rule: a call that was cancelled before its trip never happens; during the trip it happens wholly, and nobody hears of it.
 """
 
@@ -23,6 +22,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.contract import BackendFailed, StoreError
+from igniter_store.contract.timeouts import oversleep
 
 from igniter_store_sqlite.errors import closed, elsewhere, failure, is_busy, late, locked
 
@@ -36,8 +36,8 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 _PAUSES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01)  # seconds between tries for a lock; as long again at most, so that two don't keep step
+_SOON: Final = 0.01  # seconds at least between two looks at the time
 _MOMENT: Final = 0.05  # seconds that a trip which was just begun, or a try for a lock, is given to come back when its calls' time is over
-_PUNCTUAL: Final = 0.02  # seconds that a timer may come late in an event loop that isn't blocked
 _TOGETHER: Final = 0.05  # seconds for which others may join a call that is shared, while a trip takes long
 _MOST: Final = 500  # calls in one transaction, so that those of other processes have their turn
 
@@ -163,7 +163,6 @@ class Worker:
         self._outcome: Any = None  # of a trip that has come back
         self._began = 0.0  # when the trip that is under way began
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_due = 0.0
         self._is_closed = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -232,7 +231,7 @@ class Worker:
             self._is_busy = True
             self._loop.call_soon(self._flush)
         if self._timer is None:
-            self._look_at_the_time_in(self._timeout)
+            self._timer = self._loop.call_later(self._timeout, self._look_at_the_time)
         self._waiting.append(call)
 
     def require_open(self) -> None:
@@ -316,23 +315,17 @@ class Worker:
         # Behind those who have just been answered: what they ask for next travels together.
         self._loop.call_soon(self._flush)
 
-    def _look_at_the_time_in(self, seconds: float) -> None:
-        self._timer_due = monotonic() + seconds
-        self._timer = self._loop.call_later(seconds, self._look_at_the_time)
-
     def _look_at_the_time(self) -> None:
         """End the calls whose time is over, and look again when that of the next one is: one timer for all.
 
         Those that try for a lock just now have a moment more: most likely it isn't had, and then it is certain that nothing was applied.
         """
-        self._timer = None
+        timer, self._timer = self._timer, None
         self._arrived()  # uvloop calls timers before it calls what a thread has handed to it
+        if timer is not None and (rest := oversleep(self._loop, timer)):
+            self._timer = self._loop.call_later(rest, self._look_at_the_time)
+            return
         now = monotonic()
-        overslept = now - self._timer_due
-        if overslept > _PUNCTUAL:
-            until = now + max(overslept, _MOMENT)
-            for call in (*self._travelling, *self._waiting):
-                call.due = max(call.due, until)
         moment = _MOMENT if self._tries else 0.0
         if now >= self._began + _MOMENT:
             for call in self._travelling:
@@ -343,7 +336,7 @@ class Worker:
                 call.fail(locked(self._timeout) if self._tries else late(self._timeout, maybe_applied=False))
         dues = [call.due for call in (*self._travelling, *self._waiting) if not call.is_over()]
         if dues:
-            self._look_at_the_time_in(max(min(dues) - now, moment, _PUNCTUAL))
+            self._timer = self._loop.call_later(max(min(dues) - now, moment, _SOON), self._look_at_the_time)
 
 
 # What follows runs in the connection's thread.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import glide
 from igniter_store.contract.commands.troubles import Shut, Trouble
+from igniter_store.contract.timeouts import FairTimeout
 
 from igniter_store_valkey.batches import spelt
 from igniter_store_valkey.clients import GRACE, answers_to, connected, mended, varied
@@ -105,7 +106,7 @@ class GlideConnection:
             self._end(self._client.close())
 
     async def _answer(self, words: tuple[Any, ...]) -> Any:
-        limit = asyncio.timeout(self._patience)
+        limit = FairTimeout(self._patience)
         answer: Any
         try:
             async with limit:

@@ -19,6 +19,7 @@ from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, 
 from igniter_store.contract.commands.words import decoded, encoded
 from igniter_store.contract.errors import StoreError, closed, not_connected
 from igniter_store.contract.pubsub import GapCallback, MessageCallback, Subscription, report_callback_error
+from igniter_store.contract.timeouts import wait_for_any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -230,8 +231,7 @@ class Listener:
                 arrival: asyncio.Future[Exception | None] = loop.create_future()
                 self._arrivals.append(arrival)
                 # Connections that come and go are no progress.
-                await asyncio.wait([arrival], timeout=max(0.0, since + self._timeout - loop.time()))
-                if not arrival.done():
+                if not await wait_for_any([arrival], max(0.0, since + self._timeout - loop.time())):
                     self._arrivals.remove(arrival)
                     return Late()
                 if (error := arrival.result()) is not None:
