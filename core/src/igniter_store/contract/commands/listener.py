@@ -236,9 +236,14 @@ class Listener:
                     return Late()
                 if (error := arrival.result()) is not None:
                     raise error
+                if loop.time() > since + self._timeout:  # only because the loop was blocked: nothing could be asked before
+                    since = loop.time() - self._timeout / 2
                 continue
             answer = last.answer if last is not None and last.verb in ENDS else self._send(self._link, name[0], name)
+            asked_at = loop.time()
             trouble = await self._confirmations.answer(answer, since)
+            if loop.time() > asked_at + self._timeout:  # others were answered meanwhile, or the loop was blocked
+                since = loop.time() - self._timeout / 2
             # A connection that was lost just now is no answer: the next one subscribes to all that the table says.
             if trouble is not None and not isinstance(trouble, Lost):
                 return trouble
