@@ -30,11 +30,18 @@ async def test_fair_timeout_spares_what_arrived_in_blocked_loop() -> None:
 
 
 async def test_fair_timeout_ends_at_once_when_expired_by_hand() -> None:
-    with pytest.raises(TimeoutError):
-        async with FairTimeout(3_600) as limit:
-            limit.expire()
-            limit.expire()
+    limit = FairTimeout(3_600)
+
+    async def wait() -> None:
+        async with limit:
             await asyncio.Event().wait()
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    limit.expire()
+    limit.expire()
+    with pytest.raises(TimeoutError):
+        await waiting
 
 
 async def test_fair_timeout_passes_a_cancellation_on() -> None:

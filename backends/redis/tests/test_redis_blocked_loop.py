@@ -1,4 +1,4 @@
-"""An event loop that was blocked for longer than a call may take, with the order of asyncio and of uvloop, which calls timers first (FLT-10)."""
+"""An event loop that was blocked for longer than a call may take (FLT-10), on asyncio and on uvloop, which calls timers first."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_calls_in_blocked_loop_get_answers(server: Server, loop_factory: Callabl
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 time.sleep(0.7)  # noqa: ASYNC251 - that it blocks the loop is what this is about
-                answers = await asyncio.gather(*calls)
+                answers: list[object] = [*await asyncio.gather(*calls)]
             return answers[:3]
         finally:
             await adapter.close()

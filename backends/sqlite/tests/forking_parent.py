@@ -14,6 +14,7 @@ import signal
 import sqlite3
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,6 @@ async def opened(path: Path, **options: Any) -> AsyncGenerator[SQLiteAdapter]:
         yield adapter
     finally:
         await adapter.close()
-
 
 
 def forked(work: Callable[[], Awaitable[Any]]) -> int:
@@ -119,7 +119,7 @@ async def be_killed(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def go_on(folder: Path, *, from_thread: bool) -> dict[str, Any]:
+async def go_on(folder: Path, *, from_thread: bool) -> dict[str, Any]:  # noqa: C901 - all of it goes on at the same time
     """Everything goes on in the parent while it forks: counting, publishing, subscribing, waiting for entries, opening, copying."""
     path, is_over, counted, published = folder / "state.db", asyncio.Event(), 0, 0
     heard: list[int] = []
@@ -186,6 +186,10 @@ async def go_on(folder: Path, *, from_thread: bool) -> dict[str, Any]:
     }
 
 
+def open_files() -> list[str]:
+    return [str(descriptor.readlink()) for descriptor in Path("/proc/self/fd").iterdir() if descriptor.exists()]
+
+
 async def use_the_inherited(folder: Path) -> dict[str, Any]:
     """What a child gets that uses the adapter of its parent, closes it and opens it again."""
     path, answers = folder / "state.db", folder / "answers"
@@ -194,11 +198,11 @@ async def use_the_inherited(folder: Path) -> dict[str, Any]:
         got: list[Any] = []
         for call in (adapter.get("key"), adapter.increment("counter"), adapter.subscribe("channel", lambda *_: None), adapter.ping()):
             try:
-                got.append(await call)  # type: ignore[misc]  # each answers something else
+                got.append(await call)
             except StoreError as error:
                 got.append([error.code, error.message])
         await adapter.close()
-        files = [str(descriptor.readlink()) for descriptor in Path("/proc/self/fd").iterdir() if descriptor.exists()]
+        files = await asyncio.to_thread(open_files)
         await adapter.open()
         got.extend(((await adapter.get("key") or b"").decode(), await adapter.increment("counter")))
         await adapter.close()
@@ -341,10 +345,12 @@ async def copy_for_long(folder: Path) -> dict[str, Any]:
 
 
 SCENARIOS: dict[str, Callable[[Path], Awaitable[Any]]] = {
-    **{f"close_meanwhile_{method}": lambda folder, method=method: close_meanwhile(folder, method) for method in ("fork", "spawn", "forkserver")},
+    "close_meanwhile_fork": partial(close_meanwhile, method="fork"),
+    "close_meanwhile_forkserver": partial(close_meanwhile, method="forkserver"),
+    "close_meanwhile_spawn": partial(close_meanwhile, method="spawn"),
     "be_killed": be_killed,
-    "go_on": lambda folder: go_on(folder, from_thread=False),
-    "go_on_from_thread": lambda folder: go_on(folder, from_thread=True),
+    "go_on": partial(go_on, from_thread=False),
+    "go_on_from_thread": partial(go_on, from_thread=True),
     "use_the_inherited": use_the_inherited,
     "have_another_connection": have_another_connection,
     "lend_an_engine": lend_an_engine,

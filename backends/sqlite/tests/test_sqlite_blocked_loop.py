@@ -1,4 +1,4 @@
-"""An event loop that was blocked for longer than a call may take, with the order of asyncio and of uvloop, which calls timers first (FLT-10)."""
+"""An event loop that was blocked for longer than a call may take (FLT-10), on asyncio and on uvloop, which calls timers first."""
 
 from __future__ import annotations
 

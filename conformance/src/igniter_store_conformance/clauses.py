@@ -86,9 +86,9 @@ SECTIONS: Final = (
             ),
             Clause(
                 "LIF-20",
-                "A process with an open adapter may fork. Its workers, each with an adapter of its own, lose nothing that was acknowledged, whatever "
-                "the parent does with its adapter, which goes on; an adapter that can't work in a forked process refuses to open there "
-                "with `STORE_CONFIGURATION_INVALID`.",
+                "A process with an open adapter may fork. Its workers, each with an adapter of its own, lose nothing that was "
+                "acknowledged, whatever the parent does with its adapter, which goes on; an adapter that can't work in a forked process "
+                "refuses to open there with `STORE_CONFIGURATION_INVALID`.",
             ),
         ),
     ),

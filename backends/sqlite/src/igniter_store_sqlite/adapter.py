@@ -131,7 +131,7 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         await changes.close()
 
     def forget(self) -> None:
-        """In a forked child: use nothing of what the parent had. Each call raises `STORE_CONFIGURATION_INVALID`, until `open` or `close`."""
+        """In a forked child: use nothing of what the parent had. Until it is opened anew, calls raise `STORE_CONFIGURATION_INVALID`."""
         if self.is_open or self._ending is not None:
             FORKS.keep((self._changes, self._listener, self._ending, getattr(self, "_sweeper", None)))
             self.is_open = False

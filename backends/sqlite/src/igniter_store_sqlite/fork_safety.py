@@ -58,14 +58,14 @@ class ForkSafeConnection:
         private: Any = driver
         self._driver = private
         self._in_memory = in_memory
-        self._connect: Callable[[], sqlite3.Connection] = private._connector
-        self._connection: sqlite3.Connection | None = private._connection
-        self.hand_over: Callable[[tuple[Any, Callable[[], Any]]], None] = private._tx.put_nowait
+        self._connect: Callable[[], sqlite3.Connection] = private._connector  # noqa: SLF001 - see `__init__`
+        self._connection: sqlite3.Connection | None = private._connection  # noqa: SLF001 - see `__init__`
+        self.hand_over: Callable[[tuple[Any, Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001 - see `__init__`
         self.prepare: Callable[[sqlite3.Connection], None] | None = None
         self.is_interruptible = False
         self.place: Place | None = None
         self.times_opened = 0
-        private._connector = self._open_first
+        private._connector = self._open_first  # noqa: SLF001 - see `__init__`
 
     def use(self) -> sqlite3.Connection:
         """In the thread: the open connection.
@@ -75,7 +75,7 @@ class ForkSafeConnection:
             sqlite3.Error: it can't be opened again.
         """
         if self._connection is None:
-            self._connection = self._driver._connection = self._opened_again()
+            self._connection = self._driver._connection = self._opened_again()  # noqa: SLF001 - see `__init__`
         return self._connection
 
     def _open_first(self) -> sqlite3.Connection:
@@ -117,7 +117,7 @@ class ForkSafeConnection:
 
     def wait_for(self, held: threading.Event) -> None:
         """Return when the connection is closed: because of `hold`, or because its thread has come to an end."""
-        while not held.wait(_LOOK) and self._driver._thread.is_alive():
+        while not held.wait(_LOOK) and self.thread.is_alive():
             connection = self._connection
             if self.is_interruptible and connection is not None:
                 with contextlib.suppress(sqlite3.Error):
@@ -126,14 +126,15 @@ class ForkSafeConnection:
     @property
     def thread(self) -> threading.Thread:
         """The one that all of it happens in."""
-        thread: threading.Thread = self._driver._thread
+        thread: threading.Thread = self._driver._thread  # noqa: SLF001 - see `__init__`
         return thread
 
     def forget(self) -> tuple[int, int] | None:
         """In a child: never touch the connection again. Its file, if no hook has closed it before the fork."""
-        self._driver._connection = None  # so that its finalizer does nothing
-        is_open = not self._in_memory and self._connection is not None and self.place is not None and _is_open(self._connection)
-        return self.place.identity if is_open else None
+        self._driver._connection = None  # noqa: SLF001 - so that its finalizer does nothing
+        if self._in_memory or self._connection is None or self.place is None or not _is_open(self._connection):
+            return None
+        return self.place.identity
 
 
 def _is_open(connection: sqlite3.Connection) -> bool:
@@ -234,7 +235,7 @@ def fork_safe(engine: AsyncEngine, *, in_memory: bool) -> Generator[None]:
 def connection_of(driver: aiosqlite.Connection, *, in_memory: bool) -> ForkSafeConnection:
     """The safe connection around aiosqlite's, which is open."""
     private: Any = driver
-    found = getattr(private._connector, "__self__", None)
+    found = getattr(private._connector, "__self__", None)  # noqa: SLF001 - see `__init__`
     if isinstance(found, ForkSafeConnection):
         return found
     with FORKS.gate:  # one that the pool of the user's engine had already
@@ -254,7 +255,7 @@ def _let_be_safe(_dialect: Any, _record: Any, _arguments: Any, options: dict[str
 
 def _made(creator: Callable[..., Any] | None, in_memory: bool, *arguments: Any, **options: Any) -> Any:  # noqa: FBT001 - of a partial
     driver: Any = (creator or aiosqlite.connect)(*arguments, **options)
-    driver._thread.daemon = True  # as SQLAlchemy does
+    driver._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does
     ForkSafeConnection(driver, in_memory=in_memory)
     return driver
 
