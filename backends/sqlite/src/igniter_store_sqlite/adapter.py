@@ -95,6 +95,7 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         return adapter
 
     async def open(self) -> None:
+        FORKS.owners.add(self)
         async with self._changing:
             if self.is_open:
                 return
@@ -108,7 +109,6 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
             changes.start(None if self._database.in_memory else self._reads)
             self._sweeper.start()
             self.is_open = True
-            FORKS.owners.add(self)
 
     async def close(self) -> None:
         async with self._changing:
@@ -132,7 +132,7 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
 
     def forget(self) -> None:
         """In a forked child: use nothing of what the parent had. Until it is opened anew, calls raise `STORE_CONFIGURATION_INVALID`."""
-        if self.is_open or self._ending is not None:
+        if self.is_open or self._ending is not None or self._changing.locked():  # open, or on the way to be it or not to be it any more
             FORKS.keep((self._changes, self._listener, self._ending, getattr(self, "_sweeper", None)))
             self.is_open = False
             self._ending = None

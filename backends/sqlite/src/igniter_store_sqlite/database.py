@@ -114,6 +114,8 @@ class Database:
         """In a forked child: let go of what the parent has open, without touching it; then `open` opens it for the child."""
         FORKS.keep((self._connections, self._workers))
         self._connections, self._workers = [], []
+        if self._is_ours:
+            self._engine.sync_engine.dispose(close=False)
 
     @contextlib.asynccontextmanager
     async def on_the_side(self) -> AsyncGenerator[Worker]:

@@ -108,7 +108,7 @@ class ForkSafeConnection:
 
     def _held(self, held: threading.Event, until: threading.Event) -> None:
         try:
-            if not self._in_memory and self._connection is not None:
+            if self._has_file() and self._connection is not None:
                 self._connection.close()
                 self._connection = None
         finally:
@@ -132,9 +132,13 @@ class ForkSafeConnection:
     def forget(self) -> tuple[int, int] | None:
         """In a child: never touch the connection again. Its file, if no hook has closed it before the fork."""
         self._driver._connection = None  # noqa: SLF001 - so that its finalizer does nothing
-        if self._in_memory or self._connection is None or self.place is None or not _is_open(self._connection):
+        if self._connection is None or self.place is None or not self._has_file() or not _is_open(self._connection):
             return None
         return self.place.identity
+
+    def _has_file(self) -> bool:
+        # A user's engine may name a database in memory in other ways than `:memory:`; closed, it would be lost.
+        return not self._in_memory and (self.place is None or self.place.identity is not None)
 
 
 def _is_open(connection: sqlite3.Connection) -> bool:
