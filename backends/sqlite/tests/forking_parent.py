@@ -275,8 +275,13 @@ async def be_in_memory(folder: Path) -> dict[str, Any]:
             assert await adapter.increment("counter") == counted
         return counted
 
+    async def own_from_the_inherited() -> None:
+        await adapter.open()
+        assert await adapter.get("counter") is None
+        await adapter.close()
+
     counting = asyncio.create_task(count())
-    children = []
+    children = [forked(own_from_the_inherited)]
     for _ in range(20):
         await asyncio.sleep(0)
         children.append(forked(own))
@@ -285,6 +290,31 @@ async def be_in_memory(folder: Path) -> dict[str, Any]:
     counted = await counting
     await adapter.close()
     return {"codes": sorted(set(codes)), "counted": counted > 0}
+
+
+async def open_and_close(folder: Path) -> dict[str, Any]:
+    """Forks at many moments of an `open` and of a `close`: the child opens the same adapter, and one of its own."""
+    path, codes = folder / "state.db", list[int]()
+
+    async def use(adapter: SQLiteAdapter) -> None:
+        await adapter.close()
+        await adapter.open()
+        await adapter.increment("counter")
+        await adapter.close()
+        await counts(path, 1)
+
+    turns = 12
+    for turn in range(turns):
+        adapter = SQLiteAdapter.from_url(f"sqlite:///{path}", timeout=LONG)
+        for step in (adapter.open, adapter.close):
+            going = asyncio.create_task(step())
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.002 * max(0, turn - turns // 2))  # what a thread does isn't counted in turns
+            codes += await exit_codes([forked(partial(use, adapter))])
+            await going
+    async with opened(path) as adapter:
+        return {"codes": sorted(set(codes)), "lost": 4 * turns - int(await adapter.get("counter") or 0)}
 
 
 async def lose_the_file(folder: Path) -> dict[str, Any]:
@@ -355,6 +385,7 @@ SCENARIOS: dict[str, Callable[[Path], Awaitable[Any]]] = {
     "have_another_connection": have_another_connection,
     "lend_an_engine": lend_an_engine,
     "be_in_memory": be_in_memory,
+    "open_and_close": open_and_close,
     "lose_the_file": lose_the_file,
     "copy_for_long": copy_for_long,
 }

@@ -92,6 +92,10 @@ async def test_forks_during_work_in_memory_end_well(tmp_path: Path) -> None:
     assert await run("be_in_memory", tmp_path) == {"codes": [0], "counted": True}
 
 
+async def test_forks_during_open_and_close_end_well(tmp_path: Path) -> None:
+    assert await run("open_and_close", tmp_path) == {"codes": [0], "lost": 0}
+
+
 async def test_file_that_left_behind_a_fork_is_not_made_anew(tmp_path: Path) -> None:
     came_to = await run("lose_the_file", tmp_path)
 
