@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from igniter_store_conformance.servers import Server
 
 
+def hear_nothing(channel: str, payload: bytes) -> None:
+    del channel, payload
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with servers.start(servers.find("valkey")) as server:
@@ -36,11 +40,11 @@ def test_calls_in_blocked_loop_get_answers(server: Server, loop_factory: Callabl
         await adapter.open()
         try:
             for channel in ("old", f"new {turns}"):
-                calls = [
+                calls: list[asyncio.Task[Any]] = [
                     asyncio.create_task(adapter.set("key", b"value")),
                     asyncio.create_task(adapter.get("key")),
                     asyncio.create_task(adapter.xlen("stream")),
-                    asyncio.create_task(adapter.subscribe(channel, lambda *_: None)),
+                    asyncio.create_task(adapter.subscribe(channel, hear_nothing)),
                 ]
                 for _ in range(turns):
                     await asyncio.sleep(0)

@@ -54,6 +54,10 @@ def forked(work: Callable[[], Awaitable[Any]]) -> int:
     return child
 
 
+def hear_nothing(channel: str, payload: bytes) -> None:
+    del channel, payload
+
+
 async def exit_codes(children: list[int]) -> list[int]:
     return [os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1]) for child in children]
 
@@ -196,7 +200,7 @@ async def use_the_inherited(folder: Path) -> dict[str, Any]:
 
     async def use(adapter: SQLiteAdapter) -> None:
         got: list[Any] = []
-        for call in (adapter.get("key"), adapter.increment("counter"), adapter.subscribe("channel", lambda *_: None), adapter.ping()):
+        for call in (adapter.get("key"), adapter.increment("counter"), adapter.subscribe("channel", hear_nothing), adapter.ping()):
             try:
                 got.append(await call)
             except StoreError as error:
@@ -209,7 +213,7 @@ async def use_the_inherited(folder: Path) -> dict[str, Any]:
         answers.write_text(json.dumps({"got": got, "files": [name for name in files if "state.db" in name]}))
 
     async with opened(path) as adapter:
-        await adapter.subscribe("channel", lambda *_: None)
+        await adapter.subscribe("channel", hear_nothing)
         await adapter.set("key", b"value")
         codes = await exit_codes([forked(lambda: use(adapter))])
         return {"codes": codes, **json.loads(answers.read_text()), "parent": await adapter.increment("counter")}
@@ -242,7 +246,7 @@ async def lend_an_engine(folder: Path) -> dict[str, Any]:
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
     adapter = SQLiteAdapter(engine, timeout=LONG)
     await adapter.open()
-    children = []
+    children: list[int] = []
     for _ in range(WORKERS):
         children.append(forked(lambda: counts(path)))
         await adapter.increment("counter")
@@ -317,6 +321,10 @@ async def open_and_close(folder: Path) -> dict[str, Any]:
         return {"codes": sorted(set(codes)), "lost": 4 * turns - int(await adapter.get("counter") or 0)}
 
 
+def setting(connection: sqlite3.Connection, name: str) -> Any:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
 async def lose_the_file(folder: Path) -> dict[str, Any]:
     """The file is moved away behind a fork, and put back."""
     path, away = folder / "state.db", folder / "away.db"
@@ -333,7 +341,7 @@ async def lose_the_file(folder: Path) -> dict[str, Any]:
         away.rename(path)
         untyped: Any = adapter
         settings = {
-            name: await worker.run(lambda connection, name=name: connection.execute(f"PRAGMA {name}").fetchone()[0])
+            name: await worker.run(partial(setting, name=name))
             for name, worker in (("synchronous", untyped._writes), ("query_only", untyped._reads), ("journal_mode", untyped._reads))
         }
         return {
@@ -350,7 +358,8 @@ async def copy_for_long(folder: Path) -> dict[str, Any]:
     path, began, release = folder / "state.db", threading.Event(), threading.Event()
     async with opened(path) as adapter:
         await adapter.set("key", b"value")
-        async with adapter._database.on_the_side() as worker:  # the copy's connection, with something that takes longer
+        untyped: Any = adapter
+        async with untyped._database.on_the_side() as worker:  # the copy's connection, with something that takes longer
             worker.let_forks_interrupt(True)
 
             def take_long(connection: sqlite3.Connection) -> str:

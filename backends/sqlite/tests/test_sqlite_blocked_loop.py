@@ -49,13 +49,14 @@ def test_calls_in_blocked_loop_get_answers(
             await asyncio.sleep(0)
         block()
         await opening
+        answers: list[object] = []
         try:
             for _ in range(2):
                 calls = [asyncio.create_task(adapter.set("key", b"value")), asyncio.create_task(adapter.exists("other"))]
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 block()
-                answers: list[object] = await asyncio.gather(*calls)
+                answers = [*await asyncio.gather(*calls)]
             return answers
         finally:
             await adapter.close()
@@ -111,7 +112,12 @@ async def test_database_that_stands_still_is_found_out_in_loop_that_is_often_blo
     release = threading.Event()
     adapter: Any = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db", timeout=TIMEOUT)
     await adapter.open()
-    standing = asyncio.ensure_future(adapter._writes.call(lambda _: release.wait()))
+
+    def stand_still(session: object) -> None:
+        del session
+        release.wait()
+
+    standing = asyncio.ensure_future(adapter._writes.call(stand_still))
     try:
         async with asyncio.timeout(30):
             while not standing.done():
