@@ -5,6 +5,7 @@ from __future__ import annotations
 from igniter_store_conformance.abandoned import AbandonedClaimClauses
 from igniter_store_conformance.abandoning import AbandoningClauses
 from igniter_store_conformance.batches import BatchClauses
+from igniter_store_conformance.blocked_loop import BlockedLoopClauses
 from igniter_store_conformance.blocking import BlockingReadClauses
 from igniter_store_conformance.callbacks import CallbackClauses
 from igniter_store_conformance.cancellation import CancellationClauses
@@ -16,6 +17,7 @@ from igniter_store_conformance.counters import CounterClauses
 from igniter_store_conformance.expiry import ExpiryClauses
 from igniter_store_conformance.faults import FaultClauses
 from igniter_store_conformance.foreign import ForeignClauses
+from igniter_store_conformance.forks import ForkClauses
 from igniter_store_conformance.group_reading import GroupReadingClauses
 from igniter_store_conformance.groups import GroupClauses
 from igniter_store_conformance.history import HistoryClauses
@@ -41,6 +43,8 @@ class AdapterSuite(
     ModelClauses,
     OutageClauses,
     FaultClauses,
+    BlockedLoopClauses,
+    ForkClauses,
     ProcessClauses,
     StreamContentionClauses,
     ContentionClauses,

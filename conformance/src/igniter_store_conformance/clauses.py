@@ -101,6 +101,12 @@ SECTIONS: Final = (
                 "`open`, `close` and the `cancel` of a subscription work in another event loop once the former one is closed; "
                 "what belonged to that one is over.",
             ),
+            Clause(
+                "LIF-20",
+                "A process with an open adapter may fork. Its workers, each with an adapter of its own, lose nothing that was "
+                "acknowledged, whatever the parent does with its adapter, which goes on; an adapter that can't work in a forked process "
+                "refuses to open there with `STORE_CONFIGURATION_INVALID`.",
+            ),
         ),
     ),
     Section(
@@ -405,6 +411,11 @@ SECTIONS: Final = (
                 "FLT-6",
                 "The server's errors (OOM, READONLY, NOAUTH, MOVED, LOADING, BUSY) become `StoreError`s with the right code "
                 "and `retryable`.",
+            ),
+            Clause(
+                "FLT-10",
+                "An answer that has arrived is never reported as a timeout, even if the event loop was blocked for longer than the "
+                "timeout.",
             ),
         ),
     ),

@@ -25,6 +25,7 @@ from igniter_store.contract.commands.listener import SHARDED
 from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Refused, Trouble, failure, word_of
+from igniter_store.contract.timeouts import FairTimeout
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -278,7 +279,7 @@ class Cluster(Commands):
         try:
             await asyncio.sleep(max(0.0, self._asked_at + _PAUSE - time.monotonic()))  # nodes learn of a change one after the other
             self._asked_at = time.monotonic()
-            async with asyncio.timeout(self._connect_timeout):
+            async with FairTimeout(self._connect_timeout):
                 for host, port in self._seeds:  # redis-py forgets them once it knows the nodes, which may all have other addresses by now
                     seed = ClusterNode(host, port, **self._nodes.connection_kwargs)
                     self._nodes.startup_nodes.setdefault(seed.name, seed)

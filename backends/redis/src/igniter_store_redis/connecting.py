@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.affinity import disconnect, keep, release_transport
 from igniter_store.contract.commands.connections import address
+from igniter_store.contract.timeouts import FairTimeout
 from redis.asyncio import RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import ConnectionError as NotConnected
@@ -81,7 +82,7 @@ class Connector:
 
         connection.redis_connect_func = greeted
         try:
-            async with asyncio.timeout(self._timeout):
+            async with FairTimeout(self._timeout):
                 await connection.connect()
         except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
             raise

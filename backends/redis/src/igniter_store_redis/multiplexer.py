@@ -25,6 +25,7 @@ from hiredis import Reader
 from igniter_store.contract.affinity import disconnect, release_transport
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble
 from igniter_store.contract.commands.words import encoded
+from igniter_store.contract.timeouts import oversleep
 
 from igniter_store_redis.errors import elsewhere
 
@@ -191,6 +192,9 @@ class Multiplexer(asyncio.Protocol):
 
     def _watch(self) -> None:
         """Look for commands that are late and for a server that has fallen silent, and come again when there may be the next."""
+        if self._watching is not None and (rest := oversleep(self._loop, self._watching)):
+            self._watching = self._loop.call_later(rest, self._watch)  # until the loop has read what came while it was blocked
+            return
         flushes, now = self._flushes, self._loop.time()
         while flushes and (flushes[0][0] <= self._answered or flushes[0][1] + self._timeout <= now):
             until, _ = flushes.popleft()

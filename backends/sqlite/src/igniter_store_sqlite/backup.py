@@ -12,15 +12,20 @@ import secrets
 import sqlite3
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract import ErrorCode, store_error
 from sqlalchemy.exc import SQLAlchemyError
 
-from igniter_store_sqlite.errors import NAME
+from igniter_store_sqlite.errors import NAME, is_busy
 
 if TYPE_CHECKING:
     from igniter_store_sqlite.database import Database
+    from igniter_store_sqlite.worker import Worker
+
+_INTERRUPTIONS: Final = 3  # that a copy puts up with
+_AGAIN: Final = 0.01  # seconds before a copy is tried again that a lock was in the way of
 
 
 async def back_up(database: Database, path: str) -> None:
@@ -33,11 +38,7 @@ async def back_up(database: Database, path: str) -> None:
     draft = place.with_name(f"{place.name}.{secrets.token_hex(4)}.part")
     try:
         async with database.on_the_side() as worker:
-            copying = asyncio.create_task(worker.run(partial(_copy, path=str(draft))))
-            try:
-                await asyncio.shield(copying)
-            finally:
-                await asyncio.wait({copying})  # a thread can't be cancelled, and what it writes has to be removed behind it
+            await _copied(worker, draft, database)
         await asyncio.to_thread(_put_in_place, draft, place)
     except (sqlite3.Error, SQLAlchemyError, OSError) as error:
         message = (
@@ -47,6 +48,29 @@ async def back_up(database: Database, path: str) -> None:
     finally:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(draft.unlink, missing_ok=True)
+
+
+async def _copied(worker: Worker, draft: Path, database: Database) -> None:
+    # A fork interrupts the copy, rather than wait for it, and it begins anew; but not so often that it never ends. And like any call it
+    # waits for a lock, which another process has for a moment when it is the first to open the file, or the last to close it.
+    until, interruptions = monotonic() + database.timeout, 0
+    while True:
+        worker.let_forks_interrupt(interruptions < _INTERRUPTIONS and not database.in_memory)
+        copying = asyncio.create_task(worker.run(partial(_copy, path=str(draft))))
+        try:
+            await asyncio.shield(copying)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                interruptions += 1
+            elif not is_busy(error) or monotonic() > until:
+                raise
+            else:
+                await asyncio.sleep(_AGAIN)
+            await asyncio.to_thread(draft.unlink, missing_ok=True)
+        else:
+            return
+        finally:
+            await asyncio.wait({copying})  # a thread can't be cancelled, and what it writes has to be removed behind it
 
 
 def _copy(connection: sqlite3.Connection, path: str) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _OFTEN: Final = 0.002  # seconds between two questions, just after a change
 _SELDOM: Final = 0.05  # and after some time without any: so a quiet listener costs a few questions a second more than twenty
+_NEVER: Final = (-1, -1)  # what `_version` never returns
 _SLOWER: Final = 1.5  # how much longer each pause is than the one before
 
 
@@ -95,7 +96,7 @@ class Changes:
 
     async def _watch(self, reads: Worker) -> None:
         loop = asyncio.get_running_loop()
-        seen, pause = -1, _OFTEN
+        seen, pause = _NEVER, _OFTEN
         while True:
             await self._is_wanted.wait()
             alarm = loop.call_later(pause, self._alarm.set)
@@ -104,9 +105,9 @@ class Changes:
             self._alarm.clear()
             was_told, self._was_told = self._was_told, False
             try:
-                version = await reads.call(_version)
+                version = await reads.call(_version, reads)
             except StoreError:
-                seen, pause = -1, _SELDOM
+                seen, pause = _NEVER, _SELDOM
                 self._wake_all()  # they will find out themselves what is wrong, and are woken again when it isn't any more
                 continue
             if version == seen and not was_told:
@@ -116,6 +117,7 @@ class Changes:
             self._wake_all()
 
 
-def _version(session: Session) -> int:
+def _version(session: Session, reads: Worker) -> tuple[int, int]:
+    # A connection counts from the beginning: what one that was opened again says can't be compared with what the one before said.
     [version] = session.execute("PRAGMA data_version").fetchone()
-    return int(version)
+    return reads.times_opened, int(version)

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import keep
+from igniter_store.contract.timeouts import FairTimeout
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from igniter_store_sqlite.errors import failure, is_busy, locked
+from igniter_store_sqlite.fork_safety import FORKS, connection_of, fork_safe
 from igniter_store_sqlite.places import Place
 from igniter_store_sqlite.schema import bring_forward
 from igniter_store_sqlite.worker import Worker
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from igniter_store_sqlite.fork_safety import ForkSafeConnection
 
 Synchronous: TypeAlias = Literal["normal", "full"]
 
@@ -41,6 +45,7 @@ class Database:
         writes: whose calls change something, each transaction with the database for itself.
         reads: whose calls don't; in memory the same as `writes`.
         in_memory: whether it is in memory, so that nobody else can have it.
+        timeout: seconds that a call may take.
     """
 
     writes: Worker
@@ -49,7 +54,7 @@ class Database:
     def __init__(self, engine: AsyncEngine, timeout: float, synchronous: Synchronous, *, is_ours: bool) -> None:
         self.in_memory: Final = is_in_memory(engine)
         self._engine = engine
-        self._timeout = timeout
+        self.timeout: Final = timeout
         self._synchronous: Final = synchronous
         self._is_ours = is_ours
         self._connections: list[AsyncConnection] = []
@@ -64,7 +69,7 @@ class Database:
             StoreError: see `errors`; what was opened is closed.
         """
         try:
-            async with asyncio.timeout(self._timeout):
+            async with FairTimeout(self.timeout):
                 if self._is_ours and self._engine.url.database and not self.in_memory:
                     await asyncio.to_thread(_try, self._engine.url.database)
                 self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
@@ -76,6 +81,7 @@ class Database:
                         await self.writes.run(partial(_restore, kept=self._kept))
                         self._kept = None
                 else:
+                    FORKS.check(await self.writes.run(_path))
                     await self._set_up(self.writes, partial(_prepare_writing, synchronous=self._synchronous.upper()))
                     self.writes.place = Place(await self.writes.run(_path))
                 await self.writes.call(bring_forward, not self._is_ours)
@@ -87,7 +93,7 @@ class Database:
             await self.close()
             if isinstance(error, StoreError):
                 raise
-            raise locked(self._timeout) from error
+            raise locked(self.timeout) from error
         except (sqlite3.Error, SQLAlchemyError) as error:
             await self.close()
             raise failure(getattr(error, "orig", None) or error, self._engine.url.database) from error
@@ -144,10 +150,10 @@ class Database:
         if self.in_memory:
             yield self.writes
             return
-        connection = await self._engine.connect()
+        connection, safe = await self._connect()
         try:
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            worker = Worker(driver, self._timeout, writes=False)
+            worker = Worker(safe, self.timeout, writes=False)
+            worker.place = self.writes.place
             await self._set_up(worker, _prepare)
             yield worker
         finally:
@@ -157,16 +163,30 @@ class Database:
     async def _worker(self, *, writes: bool, on_commit: Callable[[], None] | None = None) -> Worker:
         if self.in_memory and self._connections:  # of an event loop that is closed
             connection = self._connections[0]
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            safe = connection_of(driver, in_memory=True)
         else:
-            connection = await self._engine.connect()
+            connection, safe = await self._connect()
             self._connections.append(connection)
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        worker = Worker(driver, self._timeout, writes=writes, on_commit=on_commit)
+        worker = Worker(safe, self.timeout, writes=writes, on_commit=on_commit)
         self._workers.append(worker)
         return worker
 
+    async def _connect(self) -> tuple[AsyncConnection, ForkSafeConnection]:
+        while True:
+            forks = FORKS.count
+            try:
+                with fork_safe(self._engine, in_memory=self.in_memory):
+                    connection = await self._engine.connect()
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                return connection, connection_of(driver, in_memory=self.in_memory)
+            except (sqlite3.Error, SQLAlchemyError):
+                if forks == FORKS.count:  # else it was closed for a fork before SQLAlchemy was done with it
+                    raise
+
     async def _set_up(self, worker: Worker, prepare: Callable[[sqlite3.Connection], None]) -> None:
         # Outside of transactions, where no call can be: so others' locks are waited for here.
+        worker.prepare_again_with(prepare)
         while True:
             try:
                 await worker.run(prepare)
@@ -185,7 +205,8 @@ def is_in_memory(engine: AsyncEngine) -> bool:
 
 def _try(path: str) -> None:
     # A connection that can't be made is for aiosqlite a thread that it ends at some later time.
-    sqlite3.connect(path).close()
+    with FORKS.gate:
+        sqlite3.connect(path).close()
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -80,6 +80,16 @@ def moved(path: str) -> StoreError:
     return store_error(_GONE, message, backend=NAME)
 
 
+def inherited_file(path: str) -> StoreError:
+    """A file that this process can't use, since it was forked while another connection to it was open."""
+    message = (
+        f"{path}: The process was forked while another SQLite connection to this file was open, so SQLite's locks don't work here and "
+        "writes would be lost. Close that connection before the fork (`await engine.dispose()`), or start the process with spawn or "
+        "forkserver."
+    )
+    return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=NAME)
+
+
 def locked(timeout: float) -> StoreError:
     """The database was locked by somebody else for as long as a call may take; it never began."""
     message = f"Another process has kept the database locked for more than {timeout:g} seconds, so nothing was done. Try again, or find it."

@@ -31,11 +31,14 @@ class Place:
 
     Args:
         path: of the file, which is there.
+
+    Attributes:
+        identity: its device and inode; `None` if it was gone at once.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._identity = self._look()
+        self.identity = self._look()
 
     def check(self) -> None:
         """Look whether the file is the one that was opened: some microseconds.
@@ -43,7 +46,7 @@ class Place:
         Raises:
             BackendUnavailable: `STORE_CONNECTION_FAILED`: it isn't, so nothing may be read or written.
         """
-        if self._look() != self._identity:
+        if self._look() != self.identity:
             raise moved(self._path)
 
     def _look(self) -> tuple[int, int] | None:

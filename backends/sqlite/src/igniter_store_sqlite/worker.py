@@ -5,6 +5,7 @@ When SQLite itself fails, all is rolled back, and each call travels again alone:
 Rule: one trip is under way at a time. What is asked for meanwhile waits, and travels with the next one.
 Rule: where another process has the lock, the trip comes back at once and is tried again from the loop, until the time of its calls is over.
 No thread ever sleeps, so others of its calls can go first, and `close` waits for nobody.
+Rule: a call is late only when nothing has arrived for it, in an event loop that could look (`contract.timeouts`).
 Rule: a call that was cancelled before its trip never happens; during the trip it happens wholly, and nobody hears of it.
 """
 
@@ -17,24 +18,26 @@ import random
 import sqlite3
 import time
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.contract import BackendFailed, StoreError
+from igniter_store.contract.timeouts import oversleep
 
 from igniter_store_sqlite.errors import closed, elsewhere, failure, is_busy, late, locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import aiosqlite
-
+    from igniter_store_sqlite.fork_safety import ForkSafeConnection
     from igniter_store_sqlite.places import Place
 
 A = TypeVar("A")
 T = TypeVar("T")
 
 _PAUSES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01)  # seconds between tries for a lock; as long again at most, so that two don't keep step
-_MOMENT: Final = 0.05  # seconds that a try for a lock is given to come back, when the time of its calls is over
+_SOON: Final = 0.01  # seconds at least between two looks at the time
+_MOMENT: Final = 0.05  # seconds that a trip which was just begun, or a try for a lock, is given to come back when its calls' time is over
 _TOGETHER: Final = 0.05  # seconds for which others may join a call that is shared, while a trip takes long
 _MOST: Final = 500  # calls in one transaction, so that those of other processes have their turn
 
@@ -130,7 +133,7 @@ class Worker:
     """A connection, and those who wait for it.
 
     Args:
-        connection: aiosqlite's, which is open; whoever made it closes it.
+        connection: an open one; the database that made it closes it.
         timeout: seconds that a call may take.
         writes: whether the calls change something: then they have the database for themselves.
         on_commit: called on the loop after a transaction that may have changed something.
@@ -138,21 +141,16 @@ class Worker:
 
     def __init__(
         self,
-        connection: aiosqlite.Connection,
+        connection: ForkSafeConnection,
         timeout: float,
         *,
         writes: bool,
         on_commit: Callable[[], None] | None = None,
     ) -> None:
-        # aiosqlite has no public way to run a function in its thread, so this is how SQLAlchemy's dialect does it. One function for a whole
-        # transaction costs one change of threads, where aiosqlite's own methods take one for each statement.
-        private: Any = connection
-        self._stop: Callable[[], object] = private.stop
-        self._connection: sqlite3.Connection = private._conn  # noqa: SLF001 - see above
-        self._hand_over: Callable[[tuple[asyncio.Future[Any] | None, Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001 - see above
+        self._connection = connection
+        self._hand_over = connection.hand_over
         self._timeout = timeout
         self._writes = writes
-        self.place: Place | None = None  # of its file, once it is known; it is looked at before each trip
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
@@ -162,10 +160,34 @@ class Worker:
         self._is_busy = False  # a flush is due, or a trip under way
         self._tries = 0  # for the lock, since it was had last
         self._apart = 0  # how many of those who wait have to travel alone
+        self._outcome: Any = None  # of a trip that has come back
+        self._began = 0.0  # when the trip that is under way began
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def place(self) -> Place | None:
+        """Of its file, once it is known; it is looked at before each trip."""
+        return self._connection.place
+
+    @place.setter
+    def place(self, place: Place | None) -> None:
+        self._connection.place = place
+
+    def prepare_again_with(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
+        """Let these settings be made whenever the connection is opened again."""
+        self._connection.prepare = prepare
+
+    def let_forks_interrupt(self, wanted: bool) -> None:  # noqa: FBT001 - a switch
+        """Whether a fork interrupts what `run` does, instead of waiting for it."""
+        self._connection.is_interruptible = wanted
+
+    @property
+    def times_opened(self) -> int:
+        """How often the connection was opened again, after a fork."""
+        return self._connection.times_opened
 
     def call(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Do `work(session, *arguments)` in the next transaction; the future has what it returns.
@@ -174,13 +196,13 @@ class Worker:
         """
         self.require_open()
         future: asyncio.Future[T] = self._loop.create_future()
-        self._add(_Call(work, arguments, future, self._loop.time() + self._timeout))
+        self._add(_Call(work, arguments, future, monotonic() + self._timeout))
         return future
 
     def share(self, work: Callable[[Session, list[A]], list[T | StoreError]], argument: A) -> asyncio.Future[T]:
         """As `call`, for work that is done once for the arguments of all calls of a transaction, and gives each its answer or error."""
         self.require_open()
-        shared, now = self._shared.get(work), self._loop.time()
+        shared, now = self._shared.get(work), monotonic()
         if shared is None or now > shared.open_until:
             shared = self._shared[work] = self._added_shared(work, now)
         future: asyncio.Future[T] = self._loop.create_future()
@@ -209,7 +231,7 @@ class Worker:
             self._is_busy = True
             self._loop.call_soon(self._flush)
         if self._timer is None:
-            self._timer = self._loop.call_at(call.due, self._look_at_the_time)
+            self._timer = self._loop.call_later(self._timeout, self._look_at_the_time)
         self._waiting.append(call)
 
     def require_open(self) -> None:
@@ -222,7 +244,7 @@ class Worker:
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run `function` with the connection in its thread, outside of any transaction, behind what is under way."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._hand_over((future, partial(function, self._connection)))
+        self._hand_over((future, partial(_run, self._connection, function)))
         return await future
 
     async def close(self) -> None:
@@ -242,9 +264,9 @@ class Worker:
 
         def end() -> None:
             try:
-                last(self._connection)
+                last(self._connection.use())
             finally:
-                self._stop()
+                self._connection.stop()
 
         self._hand_over((None, end))
 
@@ -261,25 +283,26 @@ class Worker:
                 self._is_busy = False
             return
         self._travelling = calls
+        self._began = monotonic()
         self._idle.clear()
         self._hand_over((None, partial(self._travel, calls)))
 
     def _travel(self, calls: Sequence[_Call | _Shared]) -> None:
         # In the connection's thread. Told directly, and not through a future, whose callbacks would come a turn of the loop later.
         try:
-            outcome: Any = _trip(self._connection, self.place, self._begin, calls)
+            outcome: Any = _trip(self._connection, self._begin, calls)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
             outcome = error
-        self._loop.call_soon_threadsafe(self._arrived, outcome)
+        self._outcome = outcome
+        self._loop.call_soon_threadsafe(self._arrived)
 
-    def _arrived(self, outcome: list[Any] | BaseException) -> None:
+    def _arrived(self) -> None:
+        outcome, self._outcome = self._outcome, None
+        if outcome is None:
+            return  # the timer has seen it first
         calls, self._travelling = self._travelling, ()
         self._idle.set()
         if isinstance(outcome, _Busy) and not self._is_closed:
-            now = self._loop.time()
-            for call in calls:
-                if call.due <= now:
-                    call.fail(locked(self._timeout))
             self._waiting[:0] = calls
             pause = _PAUSES[min(self._tries, len(_PAUSES) - 1)]
             self._tries += 1
@@ -309,26 +332,39 @@ class Worker:
 
         Those that try for a lock just now have a moment more: most likely it isn't had, and then it is certain that nothing was applied.
         """
-        self._timer = None
-        now = self._loop.time()
+        timer, self._timer = self._timer, None
+        self._arrived()  # uvloop calls timers before it calls what a thread has handed to it
+        if timer is not None and (rest := oversleep(self._loop, timer)):
+            self._timer = self._loop.call_later(rest, self._look_at_the_time)
+            return
+        now = monotonic()
         moment = _MOMENT if self._tries else 0.0
-        for call in self._travelling:
-            if call.due + moment <= now:
-                call.fail(late(self._timeout, maybe_applied=self._writes))
+        if now >= self._began + _MOMENT:
+            for call in self._travelling:
+                if call.due + moment <= now:
+                    call.fail(late(self._timeout, maybe_applied=self._writes))
         for call in self._waiting:
             if call.due <= now:
                 call.fail(locked(self._timeout) if self._tries else late(self._timeout, maybe_applied=False))
         dues = [call.due for call in (*self._travelling, *self._waiting) if not call.is_over()]
         if dues:
-            self._timer = self._loop.call_at(max(min(dues), now + moment), self._look_at_the_time)
+            self._timer = self._loop.call_later(max(min(dues) - now, moment, _SOON), self._look_at_the_time)
 
 
 # What follows runs in the connection's thread.
 
 
-def _trip(connection: sqlite3.Connection, place: Place | None, begin: str, calls: Sequence[_Call | _Shared]) -> list[Any]:
-    if place is not None:
-        place.check()
+def _run(connection: ForkSafeConnection, function: Callable[[sqlite3.Connection], T]) -> T:
+    return function(connection.use())
+
+
+def _trip(safe: ForkSafeConnection, begin: str, calls: Sequence[_Call | _Shared]) -> list[Any]:
+    if safe.place is not None:
+        safe.place.check()
+    try:
+        connection = safe.use()
+    except sqlite3.Error as error:
+        raise _sorted(error, calls) from error
     is_lent = connection.in_transaction  # to a user, whose database in memory it is: that transaction isn't ours to end
     if is_lent:
         raise _Busy
@@ -340,12 +376,15 @@ def _trip(connection: sqlite3.Connection, place: Place | None, begin: str, calls
         if connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-        if is_busy(error):
-            raise _Busy from error
-        if len(calls) > 1:
-            raise _Mixed from error
-        raise
+        raise _sorted(error, calls) from error
     return outcomes
+
+
+def _sorted(error: BaseException, calls: Sequence[_Call | _Shared]) -> BaseException:
+    """What a trip raises for an error."""
+    if is_busy(error):
+        return _Busy()
+    return _Mixed() if len(calls) > 1 else error
 
 
 def _outcomes(session: Session, calls: Sequence[_Call | _Shared]) -> list[Any]:

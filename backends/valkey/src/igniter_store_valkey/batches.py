@@ -21,6 +21,7 @@ import glide
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.troubles import Late, Shut, Trouble
 from igniter_store.contract.commands.words import encoded
+from igniter_store.contract.timeouts import oversleep
 
 from igniter_store_valkey.clients import GRACE, answer_to, answers_to, mended
 from igniter_store_valkey.errors import trouble_of
@@ -121,6 +122,9 @@ class Batches:
 
     def _look(self) -> None:
         """End what is late, and look again when the next may be."""
+        if self._watching is not None and (rest := oversleep(self._loop, self._watching)):
+            self._watching = self._loop.call_later(rest, self._look)  # until the loop has seen what came while it was blocked
+            return
         now = self._loop.time()
         for task, since in self._under_way.items():
             if since + self._patience <= now and task not in self._late:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import glide
 from igniter_store.contract.affinity import keep
 from igniter_store.contract.commands.troubles import FULL, unwelcome
+from igniter_store.contract.timeouts import FairTimeout
 
 from igniter_store_valkey.door import is_full
 from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, misconfigured, not_reached, trouble_of
@@ -174,7 +175,7 @@ async def connected(configuration: Configuration, patience: float, *, was_connec
     except glide.ClosingError as error:
         raise not_reached(error, configuration, was_connected=was_connected) from error
     try:
-        async with asyncio.timeout(patience):
+        async with FairTimeout(patience):
             while True:
                 try:
                     await answer_to(client, ["PING"])

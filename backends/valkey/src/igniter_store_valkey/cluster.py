@@ -6,7 +6,6 @@ Rule: a MOVED that glide hands on is one that it couldn't follow: it has no conn
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
@@ -15,6 +14,7 @@ from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Refused, Trouble, word_of
 from igniter_store.contract.commands.words import encoded
+from igniter_store.contract.timeouts import FairTimeout
 
 from igniter_store_valkey.clients import answer_to
 from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, closed, trouble_of
@@ -73,7 +73,7 @@ class GlideCluster(GlideCommands):
             if client is None:
                 raise closed()
             try:
-                async with asyncio.timeout(self.timeout + self._connect_timeout):
+                async with FairTimeout(self.timeout + self._connect_timeout):
                     return await answer_to(client, words, route)
             except UNREACHABLE as error:
                 return trouble_of(error)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import glide
 from igniter_store.contract.commands.troubles import Shut, Trouble
+from igniter_store.contract.timeouts import FairTimeout
 
 from igniter_store_valkey.batches import spelt
 from igniter_store_valkey.clients import GRACE, abandon_client, answers_to, connected, mended, varied
@@ -110,7 +111,7 @@ class GlideConnection:
         abandon_client(self._client, is_inherited=is_inherited)
 
     async def _answer(self, words: tuple[Any, ...]) -> Any:
-        limit = asyncio.timeout(self._patience)
+        limit = FairTimeout(self._patience)
         answer: Any
         try:
             async with limit:

@@ -24,6 +24,7 @@ from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import Listener
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, failure, word_of
 from igniter_store.contract.commands.waiting import Waiters
+from igniter_store.contract.timeouts import FairTimeout
 
 from igniter_store_valkey.absence import Absence
 from igniter_store_valkey.batches import Batches
@@ -109,7 +110,7 @@ class GlideCommands(Commands):
             client = self._lent
             refuse_inherited(client)
             try:
-                async with asyncio.timeout(self._connect_timeout):
+                async with FairTimeout(self._connect_timeout):
                     await answer_to(client, ["PING"])
             except glide.ClosingError as error:
                 raise lent_is_closed() from error

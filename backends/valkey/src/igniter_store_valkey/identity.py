@@ -6,11 +6,11 @@ a new CLIENT ID, so that is looked at all the time; it also makes glide notice a
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import glide
 from igniter_store.contract.commands.troubles import Refused
+from igniter_store.contract.timeouts import FairTimeout
 
 from igniter_store_valkey.clients import answer_to
 from igniter_store_valkey.errors import trouble_of
@@ -33,7 +33,7 @@ async def identity_of(client: Client, patience: float, *, of_all: bool = False) 
     route = None
     if isinstance(client, glide.GlideClusterClient):
         route = glide.AllNodes() if of_all else glide.AllPrimaries()
-    async with asyncio.timeout(patience):
+    async with FairTimeout(patience):
         try:
             return await answer_to(client, ["CLIENT", "ID"], route)
         except glide.RequestError as error:

@@ -24,6 +24,7 @@ from igniter_store.contract.commands.listener import ENDS, PATTERN, PLAIN, SHARD
 from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Refused
 from igniter_store.contract.commands.words import decoded
+from igniter_store.contract.timeouts import FairTimeout
 
 from igniter_store_valkey.clients import GRACE, abandon_client, answers_to
 from igniter_store_valkey.errors import UNREACHABLE, trouble_of
@@ -171,7 +172,7 @@ class GlideLink:
             for place, answer in zip(batch, answered, strict=True):
                 answers[place] = answer
 
-        async with asyncio.timeout(self._patience), asyncio.TaskGroup() as group:
+        async with FairTimeout(self._patience), asyncio.TaskGroup() as group:
             for slot, batch in places.items():
                 group.create_task(ask(slot, batch))
         return answers

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import Affinity, ErrorCode, StoreError
 from igniter_store.contract.affinity import disconnect, keep, release_transport
+from igniter_store.contract.timeouts import FairTimeout
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
@@ -45,7 +46,7 @@ class Calls:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
         self._crowd = asyncio.Semaphore(_CROWD)
-        self._under_way: dict[asyncio.Timeout, asyncio.Future[None]] = {}
+        self._under_way: dict[FairTimeout, asyncio.Future[None]] = {}
 
     @property
     def is_closed(self) -> bool:
@@ -68,7 +69,7 @@ class Calls:
         """Let no more calls in, and end those that wait."""
         self._is_closed = True
         for limit in self._under_way:
-            limit.reschedule(0)
+            limit.expire()
 
     async def close(self) -> None:
         """Close all connections, once every call has let go of its own."""
@@ -168,7 +169,7 @@ class Calls:
         """Within the block, raise `TimeoutError` after so many seconds, or when the adapter closes."""
         self.require_open()
         done = asyncio.get_running_loop().create_future()
-        async with asyncio.timeout(seconds) as limit:
+        async with FairTimeout(seconds) as limit:
             self._under_way[limit] = done
             try:
                 yield

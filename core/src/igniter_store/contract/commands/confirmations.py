@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from igniter_store.contract.commands.troubles import Late, Trouble
+from igniter_store.contract.timeouts import wait_for_any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,8 +88,9 @@ class Confirmations:
             since: when waiting began, in the loop's time.
         """
         loop = asyncio.get_running_loop()
-        while (rest := max(since, self._answered_at) + self._timeout - loop.time()) > 0:
-            done, _ = await asyncio.wait(awaited, timeout=rest, return_when=asyncio.FIRST_COMPLETED)
-            if done:
+        while True:
+            rest = max(since, self._answered_at) + self._timeout - loop.time()
+            if await wait_for_any(awaited, max(rest, 0.0)):
                 return True
-        return False
+            if max(since, self._answered_at) + self._timeout <= loop.time():
+                return False

@@ -20,6 +20,7 @@ from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, 
 from igniter_store.contract.commands.words import decoded, encoded
 from igniter_store.contract.errors import StoreError, closed, not_connected
 from igniter_store.contract.pubsub import GapCallback, MessageCallback, Subscription, report_callback_error
+from igniter_store.contract.timeouts import wait_for_any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -249,15 +250,19 @@ class Listener:
                 arrival: asyncio.Future[Exception | None] = loop.create_future()
                 self._arrivals.append(arrival)
                 # Connections that come and go are no progress.
-                await asyncio.wait([arrival], timeout=max(0.0, since + self._timeout - loop.time()))
-                if not arrival.done():
+                if not await wait_for_any([arrival], max(0.0, since + self._timeout - loop.time())):
                     self._arrivals.remove(arrival)
                     return Late()
                 if (error := arrival.result()) is not None:
                     raise error
+                if loop.time() > since + self._timeout:  # only because the loop was blocked: nothing could be asked before
+                    since = loop.time() - self._timeout / 2
                 continue
             answer = last.answer if last is not None and last.verb in ENDS else self._send(self._link, name[0], name)
+            asked_at = loop.time()
             trouble = await self._confirmations.answer(answer, since)
+            if loop.time() > asked_at + self._timeout:  # others were answered meanwhile, or the loop was blocked
+                since = loop.time() - self._timeout / 2
             # A connection that was lost just now is no answer: the next one subscribes to all that the table says.
             if trouble is not None and not isinstance(trouble, Lost):
                 return trouble

@@ -1,0 +1,77 @@
+"""An event loop that was blocked for longer than a call may take (FLT-10), on asyncio and on uvloop, which calls timers first."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from igniter_store_conformance import servers
+from igniter_store_redis import RedisAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from igniter_store_conformance.servers import Server
+
+
+def hear_nothing(channel: str, payload: bytes) -> None:
+    del channel, payload
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with servers.start(servers.find("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop_factory(request: pytest.FixtureRequest) -> Callable[[], asyncio.AbstractEventLoop]:
+    factory: Any = asyncio if request.param == "asyncio" else pytest.importorskip("uvloop")
+    return factory.new_event_loop  # type: ignore[no-any-return]  # of a module that may be missing
+
+
+@pytest.mark.clause("FLT-10")
+@pytest.mark.parametrize("turns", [0, 1, 2, 4, 8])
+def test_calls_in_blocked_loop_get_answers(server: Server, loop_factory: Callable[[], asyncio.AbstractEventLoop], turns: int) -> None:
+    async def use() -> list[object]:
+        adapter = RedisAdapter.from_url(server.url, timeout=0.5, connect_timeout=0.5)
+        await adapter.open()
+        try:
+            for channel in ("old", f"new {turns}"):
+                calls: list[asyncio.Task[Any]] = [
+                    asyncio.create_task(adapter.set("key", b"value")),
+                    asyncio.create_task(adapter.get("key")),
+                    asyncio.create_task(adapter.xlen("stream")),
+                    asyncio.create_task(adapter.subscribe(channel, hear_nothing)),
+                ]
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                time.sleep(0.7)  # noqa: ASYNC251 - that it blocks the loop is what this is about
+                answers: list[object] = [*await asyncio.gather(*calls)]
+            return answers[:3]
+        finally:
+            await adapter.close()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        assert runner.run(use()) == [True, b"value", 0]
+
+
+@pytest.mark.clause("FLT-10")
+@pytest.mark.parametrize("turns", [0, 1, 3, 6])
+def test_opening_in_blocked_loop_succeeds(server: Server, loop_factory: Callable[[], asyncio.AbstractEventLoop], turns: int) -> None:
+    async def use() -> float:
+        adapter = RedisAdapter.from_url(server.url, timeout=0.5, connect_timeout=0.5)
+        opening = asyncio.create_task(adapter.open())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        time.sleep(0.7)  # noqa: ASYNC251 - see above
+        await opening
+        try:
+            return await adapter.ping()
+        finally:
+            await adapter.close()
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        assert runner.run(use()) >= 0

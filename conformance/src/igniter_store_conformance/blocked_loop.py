@@ -1,0 +1,85 @@
+"""An event loop that something else blocks for longer than a call may take: clause FLT-10.
+
+Rule: it is blocked as user code does it, by a callback that computes or sleeps. What arrives meanwhile has arrived in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from igniter_store.contract import Streams
+
+from igniter_store_conformance.operations import answer_or_code, names_for, operations_of
+from igniter_store_conformance.recovery import LONG
+from igniter_store_conformance.running import clause
+from igniter_store_conformance.suite import Suite
+
+if TYPE_CHECKING:
+    from igniter_store_conformance.trial import Trial
+
+_BLOCKED: Final = 3.0  # seconds: the adapters of a harness have timeouts of one or two
+_TURNS: Final = (0, 1, 2, 5)  # of the event loop, between the calls and the moment in which it is blocked
+
+
+class BlockedLoopClauses(Suite):
+    """What an event loop that was blocked does to calls."""
+
+    @clause("FLT-10", limit=LONG)
+    async def test_answer_that_arrived_is_no_timeout(self, trial: Trial) -> None:
+        """Each operation is called, and the event loop blocked for longer than a call may take, at several moments: each gets its answer.
+
+        If this fails, look for a timer that judges by the clock: when the loop goes on it is due at once, before the answer is read.
+        """
+        trial.require_shared("no answer arrives while the event loop is blocked")
+        wrong: list[str] = []
+        for turns in _TURNS:
+            asked = [(operation, names_for(trial, operation, f"blocked {turns}")) for operation in operations_of(trial)]
+            for operation, names in asked:
+                await operation.prepare(trial.adapter, names)
+            calls = [asyncio.create_task(answer_or_code(operation.ask, trial.adapter, names)) for operation, names in asked]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            time.sleep(_BLOCKED)  # noqa: ASYNC251 - that it blocks the loop is what this is about
+            for (operation, _), call in zip(asked, calls, strict=True):
+                answer = await trial.done(call, operation.title)
+                if not operation.is_right(answer):
+                    wrong.append(f"{operation.title}, blocked after {turns} turns: {answer!r}")
+        assert wrong == []
+
+    @clause("FLT-10", limit=LONG)
+    async def test_opening_in_a_blocked_loop_is_no_timeout(self, trial: Trial) -> None:
+        """An adapter is opened, and the event loop blocked for longer than that may take, at several moments: it opens.
+
+        If this fails, look for a timeout around the whole of connecting: its steps go on only when the loop does.
+        """
+        trial.require_shared("there is nothing to connect to")
+        for turns in _TURNS:
+            adapter = trial.connect()
+            opening = asyncio.create_task(adapter.open())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            time.sleep(_BLOCKED)  # noqa: ASYNC251 - see above
+            await trial.done(opening, f"opening, blocked after {turns} turns")
+            assert await adapter.ping() >= 0
+
+    @clause("FLT-10", Streams, limit=LONG)
+    async def test_entry_that_came_in_a_blocked_loop_is_read(self, trial: Trial) -> None:
+        """An entry is appended while a reader waits for it, and the event loop blocked beyond the reader's time: the reader gets it.
+
+        If this fails, let a waiting read look once more when its time is over.
+        """
+        trial.require_shared("nothing can be appended while the event loop is blocked")
+        other, key = await trial.other(), trial.key()
+        for turns in _TURNS:
+            await trial.adapter.xgroup_create(key, "group")
+            reading = asyncio.create_task(trial.adapter.xreadgroup(key, "group", "consumer", block=_BLOCKED / 2))
+            await trial.settle()
+            appending = asyncio.create_task(other.xadd(key, {"n": b"1"}))
+            await trial.settle()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            time.sleep(_BLOCKED)  # noqa: ASYNC251 - see above
+            added = await trial.done(appending, "an append")
+            assert [entry.id for entry in await trial.done(reading, "a blocked read")] == [added]
