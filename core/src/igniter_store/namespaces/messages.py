@@ -12,7 +12,8 @@ from msgspec import Struct
 from igniter_store.arguments import invalid, items, plain_text
 from igniter_store.contract import ErrorCode, StreamEntry, store_error
 from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
-from igniter_store.serialization import convert_text, reason
+from igniter_store.reasons import reason
+from igniter_store.serialization import convert_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

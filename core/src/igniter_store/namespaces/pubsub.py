@@ -21,9 +21,12 @@ from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Attempt, Operation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from igniter_store.connection import Connection
     from igniter_store.contract import GapCallback, MessageCallback, Subscription
     from igniter_store.schema import Schema
+    from igniter_store.serialization import TypedSerializer
 
 G = TypeVar("G", bound=EventGroup)
 
@@ -165,12 +168,12 @@ class EventsNamespace(Namespace):
 
     def _payload(self, event: str, data: Any, schema: Schema | None) -> bytes:
         if schema is not None and self._registry.validate_publish:
-            data = self._validated(schema, data, event)
+            data = self._validated(schema.validate, data, event)
         return self._wrapper.wrap(event, data)
 
-    def _validated(self, schema: Schema, data: Any, event: str) -> Any:
+    def _validated(self, validate: Callable[[Any, str, TypedSerializer], Any], data: Any, event: str) -> Any:
         try:
-            return schema.validate(data, event)
+            return validate(data, event, self._codec.typed)
         except StoreError as error:
             if self._registry.throw_on_validation_error:
                 raise
@@ -190,9 +193,9 @@ class EventsNamespace(Namespace):
         def read(channel: str, payload: bytes) -> EventContext[Any]:
             context = unwrap(self._codec.decode_any(payload), channel.removeprefix(self._prefix))
             if schema is not None:
-                return context.with_data(schema.validate(context.data, context.type))
+                return context.with_data(schema.receive(context.data, context.type, self._codec.typed))
             registered = self._registry.schema(context.type) if self._registry.validate_subscribe else None
-            return context if registered is None else context.with_data(self._validated(registered, context.data, context.type))
+            return context if registered is None else context.with_data(self._validated(registered.receive, context.data, context.type))
 
         return Feed(
             name,

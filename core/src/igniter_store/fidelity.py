@@ -1,0 +1,257 @@
+"""Whether a value comes back as it went in: by its class where that is certain, by comparing where it isn't.
+
+Rule: an object of a class of the caller's is stored only when `get(key, type(value))` would return its equal.
+Rule: a class is looked at once. When its declared types are exact, a `Proof` says so, and its objects are only glanced at. Every other
+object is read back and compared before it is sent.
+Rule: plain mappings, lists and tuples may hold anything that can be written: the type that is asked for later says what it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+from msgspec import Struct
+
+Guard: TypeAlias = Callable[[Any], bool]
+"""True when a glance shows that a value is what its declared type says. None stands for a type that needs no glance."""
+
+SCALARS: Final[frozenset[Any]] = frozenset({str, int, bool, type(None)})
+_NUMBERS: Final = (int, float, Decimal)
+
+
+class Unproven(Exception):  # noqa: N818 - it is an answer
+    """Raised for a type whose values have to be compared."""
+
+
+class Proof:
+    """What is certain about the objects of one class.
+
+    Attributes:
+        guard: looks at one object; None when there is nothing to look at.
+        is_exact: False when every object has to be read back and compared.
+        must_read: True when reading may refuse an object, for a bound that constructing doesn't check.
+        has_floats: True when an object may hold NaN or an infinity.
+    """
+
+    __slots__ = ("guard", "has_floats", "is_exact", "must_read")
+
+    def __init__(self, guard: Guard | None, *, is_exact: bool = True, must_read: bool = False, has_floats: bool = True) -> None:
+        self.guard = guard
+        self.is_exact = is_exact
+        self.must_read = must_read
+        self.has_floats = has_floats
+
+    def holds(self, value: Any) -> bool:
+        """True when `value` needs no comparing."""
+        return self.is_exact and (self.guard is None or self.guard(value))
+
+
+UNPROVEN: Final = Proof(None, is_exact=False)
+
+
+# --- Guards -----------------------------------------------------------------------------------------------------------
+
+
+def is_flat(mapping: dict[Any, Any]) -> bool:
+    """True when JSON changes nothing of `mapping`, and nothing deep is in it."""
+    for key, child in mapping.items():
+        kind = child.__class__
+        if key.__class__ is not str or (kind not in SCALARS and (kind is not float or child - child != 0.0)):
+            return False
+    return True
+
+
+def is_plain(value: Any) -> bool:
+    """The guard of what is declared as anything: JSON gives it back unchanged, which is certain for what is flat."""
+    kind = value.__class__
+    return kind in SCALARS or kind is float or (kind is dict and is_flat(value))
+
+
+def has_exact_offset(value: Any) -> bool:
+    """The guard of times: False when the offset has seconds, which neither msgspec nor pydantic writes."""
+    zone = value.tzinfo
+    if zone is None or zone is UTC:
+        return True
+    offset: timedelta | None = value.utcoffset()
+    return offset is None or not offset.total_seconds() % 60
+
+
+def is_date(value: Any) -> bool:
+    """The guard of dates: False for a `datetime`, which is a `date` too."""
+    return value.__class__ is date
+
+
+def is_finite_decimal(value: Any) -> bool:
+    """The guard of decimals."""
+    return value.__class__ is Decimal and value.is_finite()
+
+
+def of_class(kind: type, guard: Guard | None) -> Guard:
+    """The guard of a declared class: an object of a subclass would come back as its base."""
+    if guard is None:
+        return lambda value: value.__class__ is kind
+    return lambda value: value.__class__ is kind and guard(value)
+
+
+def optional(guard: Guard | None) -> Guard | None:
+    """The guard of `T | None`."""
+    return None if guard is None else lambda value: value is None or guard(value)
+
+
+def each(guard: Guard | None) -> Guard | None:
+    """The guard of a list, a set or a tuple of one type."""
+    return None if guard is None else lambda values: all(map(guard, values))
+
+
+def each_value(guard: Guard | None) -> Guard | None:
+    """The guard of a mapping to one type."""
+    return None if guard is None else lambda values: all(map(guard, values.values()))
+
+
+def attributes(guards: Mapping[str, Guard | None]) -> Guard | None:
+    """The guard of an object's attributes."""
+    wanted = _wanted(guards)
+    if not wanted:
+        return None
+    if len(wanted) == 1:
+        [(only, only_guard)] = wanted
+        return lambda value: only_guard(getattr(value, only))
+    return lambda value: all(guard(getattr(value, name)) for name, guard in wanted)
+
+
+def items(guards: Mapping[str, Guard | None]) -> Guard:
+    """The guard of a mapping with known keys: one that has others would lose them."""
+    wanted, known = _wanted(guards), guards.keys()
+    return lambda value: value.keys() <= known and all(guard(value[name]) for name, guard in wanted if name in value)
+
+
+def _wanted(guards: Mapping[str, Guard | None]) -> list[tuple[str, Guard]]:
+    return [(name, guard) for name, guard in guards.items() if guard is not None]
+
+
+# --- Comparing --------------------------------------------------------------------------------------------------------
+
+
+class Difference(NamedTuple):
+    """Where two values differ, and how, in words that hold nothing of either."""
+
+    place: str
+    words: str
+
+
+def difference(sent: Any, back: Any) -> Difference | None:
+    """How what comes back differs from what was sent, or None. NaN equals NaN, and moments are compared, not their zones."""
+    # Iterative, since values may be deeper than Python's stack.
+    waiting: list[tuple[Any, Any, str]] = [(sent, back, "$")]
+    while waiting:
+        left, right, place = waiting.pop()
+        if left is right:
+            continue
+        if type(left) is not type(right):
+            if not _are_alike(left, right):
+                return Difference(place, _words(left, right))
+            continue
+        children = _children(left, right, place)
+        if children is None:
+            if not _are_equal(left, right):
+                return Difference(place, _words(left, right))
+        elif isinstance(children, Difference):
+            return children
+        else:
+            waiting += children
+    return None
+
+
+def holds_non_finite(value: Any) -> bool:
+    """True when `value`, an object of any class, holds NaN or an infinity."""
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if item.__class__ in SCALARS or id(item) in seen:
+            continue
+        if isinstance(item, float):
+            if not math.isfinite(item):
+                return True
+            continue
+        seen.add(id(item))
+        if isinstance(item, dict):
+            waiting += cast("dict[Any, Any]", item).values()
+        elif isinstance(item, list | tuple | set | frozenset):
+            waiting += cast("list[Any]", item)
+        else:
+            waiting += [getattr(item, name, None) for name in _all_fields(item)]
+    return False
+
+
+def _children(left: Any, right: Any, place: str) -> Iterable[tuple[Any, Any, str]] | Difference | None:
+    """The pairs to compare within two objects of one class; None when they are compared as they are."""
+    if isinstance(left, dict):
+        ours, theirs = cast("dict[Any, Any]", left), cast("dict[Any, Any]", right)
+        if len(ours) != len(theirs) or any(key not in theirs for key in ours):
+            return Difference(place, f"a {type(ours).__name__} comes back with other keys")
+        return [(child, theirs[key], f"{place}[...]") for key, child in ours.items()]
+    if isinstance(left, list | tuple):
+        ours_, theirs_ = cast("list[Any]", left), cast("list[Any]", right)
+        if len(ours_) != len(theirs_):
+            return Difference(place, f"a {type(ours_).__name__} comes back with another length")
+        return [(a, b, f"{place}[{number}]") for number, (a, b) in enumerate(zip(ours_, theirs_, strict=True))]
+    names = _compared(left)
+    if names is None:
+        return None
+    missing = object()
+    return [(getattr(left, name, missing), getattr(right, name, missing), f"{place}.{name}") for name in names]
+
+
+def _compared(value: Any) -> Iterable[str] | None:
+    kind: Any = type(value)
+    if isinstance(value, Struct):
+        return value.__struct_fields__
+    if hasattr(kind, "__pydantic_core_schema__") and hasattr(kind, "__pydantic_fields_set__"):
+        # Of a pydantic model. What the class's own `__eq__` leaves out counts all the same.
+        return (*kind.model_fields, "__pydantic_extra__", "__pydantic_private__")
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind) if field.compare]
+    if hasattr(kind, "__attrs_attrs__"):
+        return [field.name for field in kind.__attrs_attrs__ if field.eq]
+    return None
+
+
+def _all_fields(value: Any) -> Iterable[str]:
+    if dataclasses.is_dataclass(type(value)):
+        return [field.name for field in dataclasses.fields(type(value))]
+    return _compared(value) or ()
+
+
+def _are_alike(left: Any, right: Any) -> bool:
+    """Whether two objects of different classes are equal."""
+    if isinstance(left, datetime) and isinstance(right, datetime):
+        return _are_equal(left, right)
+    return bool(left == right)
+
+
+def _are_equal(left: Any, right: Any) -> bool:
+    if isinstance(left, datetime) and left.tzinfo is not None and right.tzinfo is not None:
+        # In an hour that a clock shows twice, `==` is False for equal moments of two zones.
+        return left.astimezone(UTC) == right.astimezone(UTC)
+    return bool(left == right) or (isinstance(left, _NUMBERS) and _is_nan(left) and _is_nan(right))
+
+
+def _is_nan(value: Any) -> bool:
+    return value.is_nan() if isinstance(value, Decimal) else bool(value != value)  # noqa: PLR0124 - true of NaN only
+
+
+def _words(left: Any, right: Any) -> str:
+    kind = type(left).__name__
+    if hasattr(type(left), "get_secret_value"):
+        return f"a {kind} is written as asterisks"
+    if isinstance(left, datetime | time) and not has_exact_offset(left):
+        return f"a {kind} has an offset with seconds, which would be cut off"
+    if type(left) is type(right):
+        return f"a {kind} comes back changed"
+    return f"a {kind} comes back as a {type(right).__name__}"

@@ -1,0 +1,152 @@
+"""Which values a serializer stores: those that come back as they went in.
+
+Rule: plain data are looked through once. An object of a class of the caller's is read back and compared, unless its class's proof holds.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Final, cast
+from uuid import UUID
+
+import msgspec
+
+from igniter_store import fidelity
+from igniter_store.declared_types import proof_of
+from igniter_store.fidelity import SCALARS, UNPROVEN, Proof
+from igniter_store.foreign_types import ForeignTypes
+from igniter_store.pydantic_types import is_pydantic_model
+from igniter_store.reasons import FOREIGN_KEY, NON_FINITE, Unencodable, reason
+
+_CLASSES_KEPT: Final = 512
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
+_CERTAIN: Final = Proof(None, has_floats=False)
+_CURE: Final = "Change the class so that it reads what it writes, or store plain data."
+
+
+class Storable:
+    """Looks at values after they were encoded and before they are sent.
+
+    Args:
+        foreign: the types of the serializer beside msgspec's.
+        encode: the serializer's, without this look.
+        decode: the serializer's.
+        is_json: whether mappings need `str` keys, and numbers must be finite.
+    """
+
+    def __init__(
+        self, foreign: ForeignTypes, encode: Callable[[Any], bytes], decode: Callable[[bytes, Any], Any], *, is_json: bool
+    ) -> None:
+        self._foreign: Final = foreign
+        self._encode: Final = encode
+        self._decode: Final = decode
+        self._is_json: Final = is_json
+        moment = Proof(fidelity.has_exact_offset if is_json else None, has_floats=False)
+        self._builtin: Final[dict[type, Proof]] = {
+            **dict.fromkeys((bytes, bytearray, memoryview, date, timedelta, Decimal, UUID, msgspec.Raw), _CERTAIN),
+            datetime: moment,
+            time: Proof(fidelity.has_exact_offset, has_floats=False),
+        }
+        self._proofs: dict[type, Proof] = dict(self._builtin)
+
+    def check(self, value: Any, data: bytes) -> None:
+        """Refuse `value`, which was encoded as `data`, when it would not come back as it went in.
+
+        Raises:
+            Unencodable: with the kind of trouble and its place.
+        """
+        kind = type(value)
+        proof = self._proofs.get(kind)
+        has_null = self._is_json and b"null" in data
+        if proof is not None:
+            self._check_object(value, kind, proof, has_null=has_null)
+            if not isinstance(value, tuple):
+                return
+        elif isinstance(value, _CONTAINERS) and kind not in _CONTAINERS and not hasattr(kind, "_fields"):
+            self._check_subclass(kind, data)
+        # Iterative, since the encoder takes values deeper than Python's stack. It has been over the value before, so there is no cycle.
+        waiting: list[Any] = [(value,)]
+        while waiting:
+            item = waiting.pop()
+            children: Iterable[Any] = item
+            if isinstance(item, dict):
+                mapping = cast("dict[Any, Any]", item)
+                if self._is_json and not all(isinstance(key, str) for key in mapping):
+                    raise Unencodable(*FOREIGN_KEY)
+                children = mapping.values()
+            for child in children:
+                kind = type(child)
+                if kind in SCALARS:
+                    continue
+                if kind is float:
+                    if self._is_json and child - child != 0.0:  # true for NaN and the infinities only
+                        raise Unencodable(*NON_FINITE)
+                    continue
+                proof = self._proofs.get(kind)
+                if isinstance(child, _CONTAINERS):
+                    waiting.append(child)
+                    if not hasattr(kind, "_fields"):
+                        continue
+                self._check_object(child, kind, proof or self._prove(kind), has_null=has_null)
+
+    def _check_object(self, value: Any, kind: type, proof: Proof, *, has_null: bool) -> None:
+        try:
+            is_certain = proof.holds(value)
+        except Exception:  # noqa: BLE001 - an attribute that isn't what its annotation says
+            is_certain = False
+        if not is_certain or proof.must_read:
+            self._read_back(value, kind, is_certain=is_certain)
+        if has_null and proof.has_floats and self._holds_non_finite(value):
+            raise Unencodable(*NON_FINITE)
+
+    def _read_back(self, value: Any, kind: type, *, is_certain: bool) -> None:
+        try:
+            back = self._decode(self._encode(value), kind)
+            found = None if is_certain else fidelity.difference(value, back)
+        except Exception as error:  # noqa: BLE001 - a class of the caller's may raise anything
+            if self._is_json and self._holds_non_finite(value):
+                raise Unencodable(*NON_FINITE) from None
+            raise Unencodable(f"what it is written as can't be read back, {reason(error)}", _CURE) from None
+        if found is not None:
+            if self._is_json and self._holds_non_finite(value):
+                raise Unencodable(*NON_FINITE)
+            raise Unencodable(f"{found.words}, at {found.place}", _CURE)
+
+    def _check_subclass(self, kind: type, data: bytes) -> None:
+        """What is in a subclass of a builtin collection is what a plain one would hold; it only has to be made again."""
+        try:
+            self._decode(data, kind)
+        except Exception as error:  # noqa: BLE001 - as above
+            raise Unencodable(f"what it is written as can't be read back, {reason(error)}", _CURE) from None
+
+    def _holds_non_finite(self, value: Any) -> bool:
+        if fidelity.holds_non_finite(value):
+            return True
+        return self._foreign.has_encoder and fidelity.holds_non_finite(msgspec.to_builtins(value, enc_hook=self._foreign.encode_plain))
+
+    def _prove(self, kind: type) -> Proof:
+        if len(self._proofs) >= _CLASSES_KEPT:
+            self._proofs = dict(self._builtin)
+        proof = self._proofs[kind] = self._proof(kind)
+        return proof
+
+    def _proof(self, kind: type) -> Proof:
+        if is_pydantic_model(kind):
+            return _CERTAIN  # looked at when it was encoded
+        proof = proof_of(kind, self._is_own)
+        if proof is UNPROVEN and self._foreign.has_encoder and not _is_msgspecs(kind):
+            return Proof(None)
+        return proof
+
+    def _is_own(self, kind: Any) -> bool:
+        return is_pydantic_model(kind) or (self._foreign.has_encoder and not _is_msgspecs(kind))
+
+
+def _is_msgspecs(kind: Any) -> bool:
+    """True for a class that msgspec writes without asking a hook."""
+    return isinstance(kind, type) and (
+        issubclass(kind, (msgspec.Struct, enum.Enum, *_CONTAINERS)) or hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__")
+    )
