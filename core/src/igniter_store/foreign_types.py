@@ -103,7 +103,7 @@ class ForeignTypes:
                 return plain
         if issubclass(kind, _SCALARS):
             return _base(value)
-        model = pydantic_type(kind)
+        model = None if kind is complex else pydantic_type(kind)  # pydantic makes text of complex numbers
         if model is not None:
             return as_model(model, value)
         raise Unencodable(f"there is no encoding for {kind.__name__}", _CURE)

@@ -65,7 +65,7 @@ class TypedSerializer(ABC):
         return self._kept(type)
 
     @abstractmethod
-    def second_reading(self, data: bytes, type: Any, error: Exception) -> Any:
+    def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
         """What `data` is after `decoder(type)` refused it with `error`; raises `error` when it stays refused."""
 
     def convert(self, value: Any, type: Any) -> Any:
@@ -142,8 +142,15 @@ class JSONSerializer(TypedSerializer):
         self._storable.check(value, data)
         return data
 
-    def second_reading(self, data: bytes, type: Any, error: Exception) -> Any:
-        """What `data` is after msgspec or pydantic refused it with `error`: what Node reads, and None for a stored null."""
+    def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
+        """What `data` is after msgspec or pydantic refused it with `error`: what Node reads, and None for a stored null.
+
+        Args:
+            data: the stored bytes.
+            type: what was asked for.
+            error: the first reading's.
+            takes_text: return text that isn't JSON as it is, as Node does for a value; otherwise raise `NotJSON`.
+        """
         if data.strip() == b"null":
             return None
         is_malformed, has_float = _is_malformed(error), "got `float`" in str(error)
@@ -153,7 +160,8 @@ class JSONSerializer(TypedSerializer):
         try:
             plain = read(text, integers=has_float)
         except NotJSON:
-            # Node's library gives such a value as it is.
+            if not takes_text:
+                raise
             plain = text
         if type is Any:
             return plain
@@ -198,9 +206,9 @@ class MsgpackSerializer(TypedSerializer):
             self._storable.check(value, data)
         return data
 
-    def second_reading(self, data: bytes, type: Any, error: Exception) -> Any:
+    def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
         """None for a stored null."""
-        del type
+        del type, takes_text
         if data == b"\xc0":
             return None
         raise error
@@ -254,15 +262,19 @@ class Codec:
             f"The serializer's encode() returned {type(data).__name__}; it has to return bytes.",
         )
 
-    def decoder(self, type: Any) -> Decoder:
+    def decoder(self, type: Any, *, takes_text: bool = True) -> Decoder:
         """A function that turns bytes into a `type`, for many values or one. `None` and `Any` take what comes.
 
         What it raises is `STORE_DESERIALIZATION_FAILED`.
 
+        Args:
+            type: what is wanted.
+            takes_text: return text that isn't JSON as it is, as Node does for a value; Node doesn't for an event or a stream's entry.
+
         Raises:
             InvalidArgument: `STORE_ARGUMENT_INVALID` when nothing can be converted to `type`; so it is known before anything is read.
         """
-        decode = self.bare_decoder(type)
+        decode = self.bare_decoder(type, takes_text=takes_text)
 
         def guarded(data: bytes) -> Any:
             try:
@@ -272,15 +284,18 @@ class Codec:
 
         return guarded
 
-    def bare_decoder(self, type: Any) -> Decoder:
-        """As `decoder`, for callers that turn whatever it raises into `undecodable` themselves."""
+    def bare_decoder(self, type: Any, *, takes_text: bool = True) -> Decoder:
+        """As `decoder`, for callers that turn whatever it raises into `undecodable` themselves.
+
+        Without `takes_text` it raises `NotJSON` for text that isn't JSON.
+        """
         first, second = self.first_decoder(type), self.second_reading
 
         def decode(data: bytes) -> Any:
             try:
                 return first(data)
             except Exception as error:  # noqa: BLE001 - as in encode
-                return second(data, type, error)
+                return second(data, type, error, takes_text=takes_text)
 
         return decode
 
@@ -294,14 +309,14 @@ class Codec:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a type that a user made
             raise store_error(ErrorCode.STORE_ARGUMENT_INVALID, unsupported(error)) from None
 
-    def second_reading(self, data: bytes, type: Any, error: Exception) -> Any:
+    def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
         """What `data` is after `first_decoder(type)` refused it with `error`; raises `error` when it stays refused.
 
         A stored None is None, whatever type was asked for; and JSON is read as Node reads it.
         """
         wanted = Any if type is None else type
         if isinstance(self._serializer, TypedSerializer):
-            return self._serializer.second_reading(data, wanted, error)
+            return self._serializer.second_reading(data, wanted, error, takes_text=takes_text)
         if wanted is not Any and self._serializer.decode(data, Any) is None:
             return None
         raise error

@@ -1,6 +1,7 @@
 """Messages of streams as values, and the ids that users give.
 
 Rule: a message is kept in one field named `data`; an entry without it, which other software wrote, is a dict of its fields (STR-17).
+Rule: so is an entry whose `data` is empty, as Node writes `undefined`, or isn't JSON: Node reads it that way.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from msgspec import Struct
 from igniter_store.arguments import invalid, items, plain_text
 from igniter_store.contract import ErrorCode, StreamEntry, store_error
 from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
+from igniter_store.json_text import NotJSON
 from igniter_store.reasons import reason
-from igniter_store.serialization import convert_text
+from igniter_store.serialization import convert_text, undecodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,11 +40,18 @@ def reader(codec: Codec, type: Any) -> Callable[[StreamEntry], StreamMessage[Any
     Raises:
         InvalidArgument: `STORE_ARGUMENT_INVALID` when nothing converts to `type`.
     """
-    decode = codec.decoder(type)
+    decode = codec.bare_decoder(type, takes_text=False)
 
     def read(entry: StreamEntry) -> StreamMessage[Any]:
         data = entry.fields.get(FIELD)
-        return StreamMessage(entry.id, _foreign(entry, type) if data is None else decode(data))
+        if not data:
+            return StreamMessage(entry.id, _foreign(entry, type))
+        try:
+            return StreamMessage(entry.id, decode(data))
+        except NotJSON:
+            return StreamMessage(entry.id, _foreign(entry, type))
+        except Exception as error:  # noqa: BLE001 - a serializer or a type of the caller's may raise anything
+            raise undecodable(error) from None
 
     return read
 

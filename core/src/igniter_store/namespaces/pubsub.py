@@ -44,6 +44,7 @@ class EventsNamespace(Namespace):
     def __init__(self, surroundings: Surroundings, connection: Connection, registry: EventRegistry, actor: Actor | None) -> None:
         super().__init__(surroundings)
         self._connection: Final = connection
+        self._decode: Final = self._codec.decoder(Any, takes_text=False)
         self._registry: Final = registry
         self._is_bare: Final = self._observer.sink is None and not registry.schemas and not registry.namespaces
         self._wrapper: Final = Wrapper(self._codec, surroundings.scopes, actor)
@@ -191,7 +192,7 @@ class EventsNamespace(Namespace):
             return await pubsub.subscribe(self._prefix + name, callback, on_gap=on_gap)
 
         def read(channel: str, payload: bytes) -> EventContext[Any]:
-            context = unwrap(self._codec.decode_any(payload), channel.removeprefix(self._prefix))
+            context = unwrap(self._decode(payload), channel.removeprefix(self._prefix))
             if schema is not None:
                 return context.with_data(schema.receive(context.data, context.type, self._codec.typed))
             registered = self._registry.schema(context.type) if self._registry.validate_subscribe else None
