@@ -49,6 +49,7 @@ class Facts:
         aliases_collide: True when a field's name is the alias of another field of the same class.
         only_models_have_aliases: False when a dataclass or a TypedDict has some; msgspec writes these, by the fields' names.
         needs_round_trip: True when pydantic's `round_trip` is needed: for `Json[...]`, and where a computed field would be read as another.
+        compares_all: True when `==` looks at everything: no class within has one of its own.
         proof: what is certain about the values.
     """
 
@@ -59,6 +60,7 @@ class Facts:
         self.aliases_collide = False
         self.only_models_have_aliases = True
         self.needs_round_trip = False
+        self.compares_all = True
         self.proof = UNPROVEN
         self._names: set[str] = set()
         self._shows_numbers = True
@@ -80,6 +82,11 @@ class Facts:
             self._note_fields(schema)
 
     def _note_fields(self, schema: Mapping[str, Any]) -> None:
+        kind = schema.get("cls")
+        if schema["type"] == "model":
+            self.compares_all &= getattr(kind.__eq__, "__module__", "").partition(".")[0] == "pydantic"
+        elif schema["type"] == "dataclass":
+            self.compares_all &= fidelity.compares_all(kind)
         config = schema.get("config") or {}
         inner = _inner(schema)
         fields = dict(_fields(inner))

@@ -59,11 +59,16 @@ def _is_pydantics(metadata: Any) -> bool:
 
 def pydantic_type(type: Any) -> PydanticType | None:
     """How pydantic reads and writes `type`; None when it can't, or isn't installed."""
+    return _pydantic_type(type) if is_hashable(type) else _pydantic_type.__wrapped__(type)
+
+
+def is_hashable(type: Any) -> bool:
+    """False for a type like `Annotated[int, {"unit": "s"}]`, which can't be kept in a cache."""
     try:
         hash(type)
     except TypeError:
-        return _pydantic_type.__wrapped__(type)
-    return _pydantic_type(type)
+        return False
+    return True
 
 
 @functools.lru_cache(_TYPES_KEPT)
@@ -100,7 +105,7 @@ class PydanticType:
         proof: what is certain about its values.
     """
 
-    __slots__ = ("_dump", "_facts", "_load", "_python", "_serializer", "_validator", "_writing", "proof")
+    __slots__ = ("_dump", "_facts", "_is_quick", "_load", "_python", "_serializer", "_validator", "_writing", "proof")
 
     def __init__(self, type: Any, source: Any) -> None:
         if source is type:
@@ -121,6 +126,7 @@ class PydanticType:
         self._python: Final = functools.partial(self._validator.validate_python, **reading)
         is_certain = not reading and (self._facts.takes_default_names or self._facts.takes_aliases)
         self.proof: Final[Proof] = self._facts.proof if is_certain else fidelity.UNPROVEN
+        self._is_quick: Final = self.proof.is_exact and not self.proof.must_read
 
     def encode(self, value: Any) -> bytes:
         """`value`, whose class this is, as JSON that reads back as its equal.
@@ -128,19 +134,16 @@ class PydanticType:
         Raises:
             Unencodable: when it doesn't.
         """
-        try:
-            data: bytes = self._dump(value, warnings="error")
-            is_certain = self.proof.holds(value)
-        except Exception:  # noqa: BLE001 - a field that isn't what its type says, or a serializer of the caller's that failed
-            data, is_certain = self._dump(value, warnings=False), False
-        if is_certain and not (self.proof.has_floats and b"null" in data):
-            if self.proof.must_read:
-                self._read_back(value, data)
+        data = self._written(value) if self._is_quick else None
+        if data is not None:
             return data
-        compare(value, self._read_back(value, data))
+        try:
+            data = self._dump(value, warnings=False)
+        except Exception as error:  # noqa: BLE001 - a serializer of the caller's may raise anything
+            raise _unfaithful(value, f"pydantic can't write it ({type(error).__name__})") from None
+        self._compare(value, data)
         if b"NaN" in data or b"Infinity" in data:
-            # `ser_json_inf_nan="constants"` writes what is no JSON.
-            msgspec.json.decode(data)
+            _check_is_json(data)
         return data
 
     def plain(self, value: Any) -> Any:
@@ -149,16 +152,32 @@ class PydanticType:
         Raises:
             Unencodable: as `encode`.
         """
-        plain = self._serializer.to_python(value, mode="json", warnings=False, **self._writing)
-        if not self.proof.holds(value) or self.proof.must_read:
-            compare(value, self._read_back(value, to_json(plain)))
+        try:
+            plain = self._serializer.to_python(value, mode="json", warnings=False, **self._writing)
+        except Exception as error:  # noqa: BLE001 - as in encode
+            raise _unfaithful(value, f"pydantic can't write it ({type(error).__name__})") from None
+        self._compare(value, to_json(plain))
         return plain
 
-    def _read_back(self, value: Any, data: bytes) -> Any:
+    def _written(self, value: Any) -> bytes | None:
+        """`value` as JSON, when a glance shows that it comes back; else None."""
         try:
-            return self.decode(data)
+            # A null may stand where the type has none: pydantic writes it without a warning.
+            data: bytes = self._dump(value, warnings="error")
+            return data if self.proof.holds(value) and b"null" not in data else None
+        except Exception:  # noqa: BLE001 - a field that isn't what its annotation says, or a serializer of the caller's that failed
+            return None
+
+    def _compare(self, value: Any, data: bytes) -> None:
+        try:
+            back = self.decode(data)
         except Mismatch as error:
             raise _unfaithful(value, f"what it is written as can't be read back, {error}") from None
+        if self._facts.compares_all and back == value:
+            return
+        found = fidelity.difference(value, back)
+        if found is not None:
+            raise _unfaithful(value, str(found), is_secret=found.is_secret)
 
     def decode(self, data: bytes) -> Any:
         """The value in `data`.
@@ -202,17 +221,18 @@ class PydanticType:
         return Mismatch(first["type"], "".join(self._facts.shown(part) for part in first["loc"]))
 
 
-def compare(sent: Any, back: Any) -> None:
-    """Refuse what was sent when `back` isn't its equal."""
-    found = fidelity.difference(sent, back)
-    if found is not None:
-        raise _unfaithful(sent, f"{found.words}, at {found.place}", is_secret="asterisks" in found.words)
-
-
 def _unfaithful(value: Any, why: str, *, is_secret: bool = False) -> Unencodable:
     if fidelity.holds_non_finite(value):
         return Unencodable(*NON_FINITE)
     return Unencodable(why, _SECRET_CURE if is_secret else _CURE)
+
+
+def _check_is_json(data: bytes) -> None:
+    # `ser_json_inf_nan="constants"` writes what no other program reads.
+    try:
+        msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        raise Unencodable(*NON_FINITE) from None
 
 
 def to_json(plain: Any) -> bytes:

@@ -9,7 +9,6 @@ Rule: a failure names types and places in the value, never the value; so the lib
 from __future__ import annotations
 
 import functools
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
@@ -19,7 +18,7 @@ from igniter_store.contract import ErrorCode, StoreError, store_error
 from igniter_store.fidelity import SCALARS, is_flat
 from igniter_store.foreign_types import DecodeHook, EncodeHook, ForeignTypes
 from igniter_store.json_text import NotJSON, read, write
-from igniter_store.pydantic_types import PydanticType, is_for_pydantic, pydantic_type, to_json
+from igniter_store.pydantic_types import PydanticType, is_for_pydantic, is_hashable, pydantic_type, to_json
 from igniter_store.reasons import Mismatch, Unencodable, reason, unsupported
 from igniter_store.storable import Storable
 
@@ -41,7 +40,7 @@ class Serializer(Protocol):
         ...
 
 
-class TypedSerializer(ABC):
+class TypedSerializer:
     """What both serializers share: the types of others, and decoders that are kept ready."""
 
     def __init__(self, encoder: EncodeHook | None, decoder: DecodeHook | None) -> None:
@@ -58,15 +57,16 @@ class TypedSerializer(ABC):
     def decoder(self, type: Any) -> Decoder:
         """The function that reads `type` first, made once; what it raises is for `second_reading`."""
         try:
-            hash(type)
+            return self._kept(type)
         except TypeError:
+            if is_hashable(type):
+                raise
             # `Annotated[int, {"unit": "s"}]` is a type like another, but has no hash.
             return self._make_decoder(type)
-        return self._kept(type)
 
-    @abstractmethod
     def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
         """What `data` is after `decoder(type)` refused it with `error`; raises `error` when it stays refused."""
+        raise NotImplementedError
 
     def convert(self, value: Any, type: Any) -> Any:
         """`value`, plain data or an object, as a `type`; raises what msgspec or pydantic raises."""
@@ -92,11 +92,11 @@ class TypedSerializer(ABC):
     def _plain(self, value: Any) -> Any:
         return msgspec.to_builtins(value, enc_hook=self._foreign.encode_plain)
 
-    @abstractmethod
-    def _make_decoder(self, type: Any) -> Decoder: ...
+    def _make_decoder(self, type: Any) -> Decoder:
+        raise NotImplementedError
 
-    @abstractmethod
-    def _as_model(self, model: PydanticType, value: Any) -> Any: ...
+    def _as_model(self, model: PydanticType, value: Any) -> Any:
+        raise NotImplementedError
 
 
 class JSONSerializer(TypedSerializer):
@@ -241,6 +241,7 @@ class Codec:
         self.typed: Final[TypedSerializer] = serializer if isinstance(serializer, TypedSerializer) else JSON
         self._serializer: Final = serializer
         self._encode: Final = serializer.encode
+        self._prepare: Final = serializer.decoder if isinstance(serializer, TypedSerializer) else functools.partial(_decoder_of, serializer)
         self.decode_any: Final = self.decoder(Any)
 
     def encode(self, value: Any) -> bytes:
@@ -302,10 +303,8 @@ class Codec:
     def first_decoder(self, type: Any) -> Decoder:
         """As `bare_decoder`, without a second reading: for callers that call `second_reading` themselves, which saves them a frame."""
         wanted = Any if type is None else type
-        if not isinstance(self._serializer, TypedSerializer):
-            return functools.partial(_decode_with, self._serializer, wanted)
         try:
-            return self._serializer.decoder(wanted)
+            return self._prepare(wanted)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a type that a user made
             raise store_error(ErrorCode.STORE_ARGUMENT_INVALID, unsupported(error)) from None
 
@@ -333,11 +332,7 @@ def pydantic_reader(type: Any) -> PydanticType | None:
     Raises:
         TypeError: or what else msgspec raises, when neither reads it.
     """
-    try:
-        hash(type)
-    except TypeError:
-        return _pydantic_reader.__wrapped__(type)
-    return _pydantic_reader(type)
+    return _pydantic_reader(type) if is_hashable(type) else _pydantic_reader.__wrapped__(type)
 
 
 @functools.lru_cache(_TYPES_KEPT)
@@ -359,6 +354,10 @@ def _is_malformed(error: Exception) -> bool:
     if isinstance(error, msgspec.ValidationError):
         return "out of range" in str(error)
     return isinstance(error, msgspec.DecodeError | RecursionError) or (isinstance(error, Mismatch) and error.kind == "json_invalid")
+
+
+def _decoder_of(serializer: Serializer, type: Any) -> Decoder:
+    return functools.partial(_decode_with, serializer, type)
 
 
 def _decode_with(serializer: Serializer, type: Any, data: bytes) -> Any:

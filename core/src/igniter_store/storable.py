@@ -23,7 +23,8 @@ from igniter_store.reasons import FOREIGN_KEY, NON_FINITE, Unencodable, reason
 
 _CLASSES_KEPT: Final = 512
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
-_CERTAIN: Final = Proof(None, has_floats=False)
+_EXACT: Final[frozenset[Any]] = frozenset(_CONTAINERS)
+_CERTAIN: Final = Proof(None, has_floats=False, has_nulls=False)
 _CURE: Final = "Change the class so that it reads what it writes, or store plain data."
 
 
@@ -44,11 +45,11 @@ class Storable:
         self._encode: Final = encode
         self._decode: Final = decode
         self._is_json: Final = is_json
-        moment = Proof(fidelity.has_exact_offset if is_json else None, has_floats=False)
+        moment = Proof(fidelity.has_exact_offset if is_json else None, has_floats=False, has_nulls=False)
         self._builtin: Final[dict[type, Proof]] = {
             **dict.fromkeys((bytes, bytearray, memoryview, date, timedelta, Decimal, UUID, msgspec.Raw), _CERTAIN),
             datetime: moment,
-            time: Proof(fidelity.has_exact_offset, has_floats=False),
+            time: Proof(fidelity.has_exact_offset, has_floats=False, has_nulls=False),
         }
         self._proofs: dict[type, Proof] = dict(self._builtin)
 
@@ -58,54 +59,63 @@ class Storable:
         Raises:
             Unencodable: with the kind of trouble and its place.
         """
-        kind = type(value)
-        proof = self._proofs.get(kind)
+        kind = value.__class__
         has_null = self._is_json and b"null" in data
-        if proof is not None:
-            self._check_object(value, kind, proof, has_null=has_null)
-            if not isinstance(value, tuple):
-                return
-        elif isinstance(value, _CONTAINERS) and kind not in _CONTAINERS and not hasattr(kind, "_fields"):
-            self._check_subclass(kind, data)
+        if kind not in _EXACT:
+            kind = type(value)
+            if isinstance(value, _CONTAINERS) and not hasattr(kind, "_fields"):
+                self._check_subclass(kind, data)
+            else:
+                self._check_object(value, kind, data, has_null=has_null)
+                if not isinstance(value, tuple):
+                    return
         # Iterative, since the encoder takes values deeper than Python's stack. It has been over the value before, so there is no cycle.
-        waiting: list[Any] = [(value,)]
+        is_json = self._is_json
+        waiting: list[Any] = [value]
         while waiting:
             item = waiting.pop()
             children: Iterable[Any] = item
             if isinstance(item, dict):
                 mapping = cast("dict[Any, Any]", item)
-                if self._is_json and not all(isinstance(key, str) for key in mapping):
-                    raise Unencodable(*FOREIGN_KEY)
+                if is_json:
+                    _check_keys(mapping)
                 children = mapping.values()
             for child in children:
-                kind = type(child)
+                kind = child.__class__
                 if kind in SCALARS:
                     continue
                 if kind is float:
-                    if self._is_json and child - child != 0.0:  # true for NaN and the infinities only
+                    if is_json and child - child != 0.0:  # true for NaN and the infinities only
                         raise Unencodable(*NON_FINITE)
-                    continue
-                proof = self._proofs.get(kind)
-                if isinstance(child, _CONTAINERS):
+                elif kind in _EXACT:
                     waiting.append(child)
-                    if not hasattr(kind, "_fields"):
-                        continue
-                self._check_object(child, kind, proof or self._prove(kind), has_null=has_null)
+                else:
+                    kind = type(child)
+                    if isinstance(child, _CONTAINERS):
+                        waiting.append(child)
+                        if not hasattr(kind, "_fields"):
+                            continue
+                    self._check_object(child, kind, None, has_null=has_null)
 
-    def _check_object(self, value: Any, kind: type, proof: Proof, *, has_null: bool) -> None:
+    def _check_object(self, value: Any, kind: type, data: bytes | None, *, has_null: bool) -> None:
+        proof = self._proofs.get(kind) or self._prove(kind)
         try:
             is_certain = proof.holds(value)
         except Exception:  # noqa: BLE001 - an attribute that isn't what its annotation says
             is_certain = False
-        if not is_certain or proof.must_read:
-            self._read_back(value, kind, is_certain=is_certain)
-        if has_null and proof.has_floats and self._holds_non_finite(value):
-            raise Unencodable(*NON_FINITE)
+        if is_certain and not proof.must_read:
+            # A null may stand where the class has none, or for NaN.
+            if not has_null or not proof.has_nulls:
+                return
+            if proof.has_floats and self._holds_non_finite(value):
+                raise Unencodable(*NON_FINITE)
+        self._read_back(value, kind, self._encode(value) if data is None else data, is_certain=is_certain)
 
-    def _read_back(self, value: Any, kind: type, *, is_certain: bool) -> None:
+    def _read_back(self, value: Any, kind: type, data: bytes, *, is_certain: bool) -> None:
         try:
-            back = self._decode(self._encode(value), kind)
-            found = None if is_certain else fidelity.difference(value, back)
+            back = self._decode(data, kind)
+            is_same = is_certain or (fidelity.compares_all(kind) and back == value)
+            found = None if is_same else fidelity.difference(value, back)
         except Exception as error:  # noqa: BLE001 - a class of the caller's may raise anything
             if self._is_json and self._holds_non_finite(value):
                 raise Unencodable(*NON_FINITE) from None
@@ -113,7 +123,7 @@ class Storable:
         if found is not None:
             if self._is_json and self._holds_non_finite(value):
                 raise Unencodable(*NON_FINITE)
-            raise Unencodable(f"{found.words}, at {found.place}", _CURE)
+            raise Unencodable(str(found), _CURE)
 
     def _check_subclass(self, kind: type, data: bytes) -> None:
         """What is in a subclass of a builtin collection is what a plain one would hold; it only has to be made again."""
@@ -143,6 +153,12 @@ class Storable:
 
     def _is_own(self, kind: Any) -> bool:
         return is_pydantic_model(kind) or (self._foreign.has_encoder and not _is_msgspecs(kind))
+
+
+def _check_keys(mapping: dict[Any, Any]) -> None:
+    for key in mapping:
+        if key.__class__ is not str and not isinstance(key, str):
+            raise Unencodable(*FOREIGN_KEY)
 
 
 def _is_msgspecs(kind: Any) -> bool:
