@@ -42,7 +42,7 @@ def proof_of(kind: type, is_own: Callable[[type], bool]) -> Proof:
         guard = compiler.fields_of(inspect.type_info(kind))
     except Exception:  # noqa: BLE001 - Unproven, and whatever is wrong with a class of the caller's
         return UNPROVEN
-    return Proof(guard, must_read=compiler.must_read, has_floats=compiler.has_floats)
+    return Proof(guard, must_read=compiler.must_read, has_floats=compiler.has_floats, is_generic=compiler.is_generic)
 
 
 class _Compiler:
@@ -50,7 +50,7 @@ class _Compiler:
         self.must_read = False
         self.has_floats = False
         # `Page[T]` is asked for as `Page[User]`, which its objects don't know: what stands for T can't be judged.
-        self._is_generic = bool(getattr(root, "__parameters__", ()))
+        self.is_generic = bool(getattr(root, "__parameters__", ()))
         self._is_own = is_own
         self._known: dict[type, Guard | None] = {}
         self._under_way: set[type] = set()
@@ -61,7 +61,7 @@ class _Compiler:
             return self.guard(info.type)
         if isinstance(info, inspect.AnyType):
             self.has_floats = True
-            return None if self._is_generic else fidelity.is_plain
+            return None if self.is_generic else fidelity.is_plain
         if isinstance(info, inspect.FloatType):
             self.has_floats = True
         if isinstance(info, inspect.IntType | inspect.FloatType | inspect.StrType | inspect.BytesType):
@@ -130,7 +130,7 @@ class _Compiler:
     def _mapping(self, info: inspect.DictType) -> Guard | None:
         values = self._bounded(info, fidelity.each_value(self.guard(info.value_type)))
         if isinstance(info.key_type, inspect.AnyType):
-            if self._is_generic:
+            if self.is_generic:
                 return values
             return lambda mapping: all(key.__class__ is str for key in mapping) and (values is None or values(mapping))
         keys = fidelity.each(self.guard(info.key_type))

@@ -37,10 +37,11 @@ class Proof:
         is_exact: False when every object has to be read back and compared.
         must_read: True when reading may refuse an object, for a bound that constructing doesn't check.
         has_floats: True when an object may hold NaN or an infinity.
-        has_nulls: True when an object may hold None, rightly or not.
+        is_generic: True for `Page[T]`, which is asked for as `Page[User]`: reading it as `Page` proves nothing.
+        is_free: True when there is nothing to look at, unless a null was written: it may stand for NaN, or where the class has none.
     """
 
-    __slots__ = ("guard", "has_floats", "has_nulls", "is_exact", "must_read")
+    __slots__ = ("guard", "has_floats", "is_exact", "is_free", "is_generic", "must_read")
 
     def __init__(
         self,
@@ -49,13 +50,14 @@ class Proof:
         is_exact: bool = True,
         must_read: bool = False,
         has_floats: bool = True,
-        has_nulls: bool = True,
+        is_generic: bool = False,
     ) -> None:
         self.guard = guard
         self.is_exact = is_exact
         self.must_read = must_read
         self.has_floats = has_floats
-        self.has_nulls = has_nulls
+        self.is_generic = is_generic
+        self.is_free = is_exact and guard is None and not must_read
 
     def holds(self, value: Any) -> bool:
         """True when `value` needs no comparing."""

@@ -18,6 +18,7 @@ EncodeHook: TypeAlias = Callable[[Any], Any]
 DecodeHook: TypeAlias = Callable[[Any, Any], Any]
 
 _CURE: Final = "Make it plain data, a dataclass, a struct or a model, or give the serializer an encoder: JSON(encoder=..., decoder=...)."
+_MODELS_KEPT: Final = 512
 _SCALARS: Final = (str, int, float, bytes)
 _COLLECTIONS: Final = (dict, list, tuple, set, frozenset)
 
@@ -29,6 +30,9 @@ class ForeignTypes:
         encoder: the caller's hook for objects.
         decoder: the caller's hook for types.
         as_model: what the serializer makes of a pydantic value.
+
+    Attributes:
+        models: the pydantic models that were written, as far as they are kept.
 
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for a hook that can't be called.
@@ -46,6 +50,7 @@ class ForeignTypes:
         self._encoder: Final = encoder
         self._decoder: Final = decoder
         self._as_model: Final = as_model
+        self.models: dict[type, PydanticType] = {}
 
     @property
     def has_encoder(self) -> bool:
@@ -91,7 +96,7 @@ class ForeignTypes:
 
     def _encode(self, value: Any, as_model: Callable[[PydanticType, Any], Any]) -> Any:
         kind = type(value)
-        model = pydantic_type(kind) if is_pydantic_model(kind) else None
+        model = self.models.get(kind) or self._model(kind)
         if model is not None:
             return as_model(model, value)
         if self._encoder is not None:
@@ -107,6 +112,15 @@ class ForeignTypes:
         if model is not None:
             return as_model(model, value)
         raise Unencodable(f"there is no encoding for {kind.__name__}", _CURE)
+
+
+    def _model(self, kind: type) -> PydanticType | None:
+        model = pydantic_type(kind) if is_pydantic_model(kind) else None
+        if model is not None:
+            if len(self.models) >= _MODELS_KEPT:
+                self.models.clear()
+            self.models[kind] = model
+        return model
 
 
 def _base(value: Any) -> Any:

@@ -107,6 +107,7 @@ class JSONSerializer(TypedSerializer):
 
     def __init__(self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None) -> None:
         super().__init__(encoder, decoder)
+        self._models: Final = self._foreign.models
         self._write: Final = msgspec.json.Encoder(enc_hook=self._foreign.encode).encode
         self._storable: Final = Storable(self._foreign, self._encoded, self.decode, is_json=True)
 
@@ -124,8 +125,11 @@ class JSONSerializer(TypedSerializer):
 
     def encode(self, value: Any) -> bytes:
         """`value` as compact JSON; dataclasses, msgspec structs, TypedDicts, attrs classes, pydantic models, dates and UUIDs included."""
-        data = self._encoded(value)
         kind = value.__class__
+        model = self._models.get(kind)
+        if model is not None:
+            return model.encode(value)
+        data = self._encoded(value)
         if kind in SCALARS:
             return data
         # JSON has no NaN and no infinity, and msgspec writes null for them; it turns keys that are no str into str. Most values are flat

@@ -24,7 +24,7 @@ from igniter_store.reasons import FOREIGN_KEY, NON_FINITE, Unencodable, reason
 _CLASSES_KEPT: Final = 512
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 _EXACT: Final[frozenset[Any]] = frozenset(_CONTAINERS)
-_CERTAIN: Final = Proof(None, has_floats=False, has_nulls=False)
+_CERTAIN: Final = Proof(None, has_floats=False)
 _CURE: Final = "Change the class so that it reads what it writes, or store plain data."
 
 
@@ -45,11 +45,11 @@ class Storable:
         self._encode: Final = encode
         self._decode: Final = decode
         self._is_json: Final = is_json
-        moment = Proof(fidelity.has_exact_offset if is_json else None, has_floats=False, has_nulls=False)
+        moment = Proof(fidelity.has_exact_offset if is_json else None, has_floats=False)
         self._builtin: Final[dict[type, Proof]] = {
             **dict.fromkeys((bytes, bytearray, memoryview, date, timedelta, Decimal, UUID, msgspec.Raw), _CERTAIN),
             datetime: moment,
-            time: Proof(fidelity.has_exact_offset, has_floats=False, has_nulls=False),
+            time: Proof(fidelity.has_exact_offset, has_floats=False),
         }
         self._proofs: dict[type, Proof] = dict(self._builtin)
 
@@ -70,7 +70,7 @@ class Storable:
                 if not isinstance(value, tuple):
                     return
         # Iterative, since the encoder takes values deeper than Python's stack. It has been over the value before, so there is no cycle.
-        is_json = self._is_json
+        is_json, proofs = self._is_json, self._proofs
         waiting: list[Any] = [value]
         while waiting:
             item = waiting.pop()
@@ -89,7 +89,7 @@ class Storable:
                         raise Unencodable(*NON_FINITE)
                 elif kind in _EXACT:
                     waiting.append(child)
-                else:
+                elif (proof := proofs.get(kind)) is None or not (proof is _CERTAIN or (proof.is_free and not has_null)):
                     kind = type(child)
                     if isinstance(child, _CONTAINERS):
                         waiting.append(child)
@@ -103,27 +103,27 @@ class Storable:
             is_certain = proof.holds(value)
         except Exception:  # noqa: BLE001 - an attribute that isn't what its annotation says
             is_certain = False
-        if is_certain and not proof.must_read:
-            # A null may stand where the class has none, or for NaN.
-            if not has_null or not proof.has_nulls:
-                return
-            if proof.has_floats and self._holds_non_finite(value):
-                raise Unencodable(*NON_FINITE)
-        self._read_back(value, kind, self._encode(value) if data is None else data, is_certain=is_certain)
+        if proof is _CERTAIN or (is_certain and not proof.must_read and not has_null):
+            return
+        if not proof.is_generic:
+            self._read_back(value, kind, self._encode(value) if data is None else data)
+        elif has_null and self._holds_non_finite(value):
+            raise Unencodable(*NON_FINITE)
 
-    def _read_back(self, value: Any, kind: type, data: bytes, *, is_certain: bool) -> None:
+    def _read_back(self, value: Any, kind: type, data: bytes) -> None:
         try:
             back = self._decode(data, kind)
-            is_same = is_certain or (fidelity.compares_all(kind) and back == value)
-            found = None if is_same else fidelity.difference(value, back)
+            found = None if fidelity.compares_all(kind) and back == value else fidelity.difference(value, back)
         except Exception as error:  # noqa: BLE001 - a class of the caller's may raise anything
-            if self._is_json and self._holds_non_finite(value):
-                raise Unencodable(*NON_FINITE) from None
+            self._check_finite(value)
             raise Unencodable(f"what it is written as can't be read back, {reason(error)}", _CURE) from None
         if found is not None:
-            if self._is_json and self._holds_non_finite(value):
-                raise Unencodable(*NON_FINITE)
+            self._check_finite(value)
             raise Unencodable(str(found), _CURE)
+
+    def _check_finite(self, value: Any) -> None:
+        if self._is_json and self._holds_non_finite(value):
+            raise Unencodable(*NON_FINITE)
 
     def _check_subclass(self, kind: type, data: bytes) -> None:
         """What is in a subclass of a builtin collection is what a plain one would hold; it only has to be made again."""
@@ -148,7 +148,7 @@ class Storable:
             return _CERTAIN  # looked at when it was encoded
         proof = proof_of(kind, self._is_own)
         if proof is UNPROVEN and self._foreign.has_encoder and not _is_msgspecs(kind):
-            return Proof(None)
+            return Proof(None, is_generic=True)  # its hooks are the caller's
         return proof
 
     def _is_own(self, kind: Any) -> bool:
