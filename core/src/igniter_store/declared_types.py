@@ -5,7 +5,11 @@ Rule: what isn't known to come back unchanged is `Unproven`, and its objects are
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from decimal import Decimal
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from msgspec import inspect
 
@@ -15,17 +19,24 @@ from igniter_store.fidelity import UNPROVEN, Guard, Proof, Unproven
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NOTHING_TO_SEE: Final = (
-    inspect.NoneType,
-    inspect.BoolType,
-    inspect.ByteArrayType,
-    inspect.EnumType,
-    inspect.LiteralType,
-    inspect.TimeDeltaType,
-    inspect.UUIDType,
-    inspect.DecimalType,
-)
-_SEQUENCES: Final = (inspect.ListType, inspect.SetType, inspect.FrozenSetType, inspect.VarTupleType)
+_BY_CLASS: Final[dict[Any, type]] = {
+    inspect.NoneType: NoneType,
+    inspect.BoolType: bool,
+    inspect.BytesType: bytes,
+    inspect.ByteArrayType: bytearray,
+    inspect.IntType: int,
+    inspect.StrType: str,
+    inspect.TimeDeltaType: timedelta,
+    inspect.UUIDType: UUID,
+    inspect.DecimalType: Decimal,
+}
+_SEQUENCES: Final[dict[Any, type]] = {
+    inspect.ListType: list,
+    inspect.SetType: set,
+    inspect.FrozenSetType: frozenset,
+    inspect.VarTupleType: tuple,
+}
+_BOUNDS: Final = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
 _HOOKS: Final = ("__post_init__", "__attrs_post_init__", "__attrs_pre_init__", "__pydantic_validator__")
 
 
@@ -55,30 +66,40 @@ class _Compiler:
         self._known: dict[type, Guard | None] = {}
         self._under_way: set[type] = set()
 
-    def guard(self, info: inspect.Type) -> Guard | None:  # noqa: PLR0911 - a case for each kind of type
+    def guard(self, info: inspect.Type) -> Guard:  # noqa: PLR0911 - a case for each kind of type
         """The guard of one declared type."""
         if isinstance(info, inspect.Metadata):
             return self.guard(info.type)
+        self._note_bounds(info)
+        kind = _BY_CLASS.get(type(info))
+        if kind is not None:
+            return fidelity.OfClasses(kind)
         if isinstance(info, inspect.AnyType):
             self.has_floats = True
-            return None if self.is_generic else fidelity.is_plain
+            return _anything if self.is_generic else fidelity.is_plain
         if isinstance(info, inspect.FloatType):
             self.has_floats = True
-        if isinstance(info, inspect.IntType | inspect.FloatType | inspect.StrType | inspect.BytesType):
-            return self._bounded(info, None)
+            return fidelity.OfClasses(float, int)
         if isinstance(info, inspect.DateTimeType | inspect.TimeType):
             self.must_read |= info.tz is not None
-            return fidelity.has_exact_offset
+            return fidelity.is_moment if isinstance(info, inspect.DateTimeType) else fidelity.is_time
         if isinstance(info, inspect.DateType):
-            return fidelity.is_date
-        if isinstance(info, _NOTHING_TO_SEE):
-            return None
-        if isinstance(info, _SEQUENCES):
-            return self._bounded(info, fidelity.each(self.guard(info.item_type)))
+            return fidelity.OfClasses(date)
+        if isinstance(info, inspect.EnumType):
+            return fidelity.OfClasses(info.cls)
+        if isinstance(info, inspect.LiteralType):
+            values = frozenset(info.values)
+            return lambda value: value.__class__ in fidelity.SCALARS and value in values
+        sequence = _SEQUENCES.get(type(info))
+        if sequence is not None:
+            return fidelity.each(sequence, self.guard(info.item_type))  # type: ignore[attr-defined]  # all of these have it
         if isinstance(info, inspect.TupleType):
-            return self._positions(info.item_types)
+            guards = [self.guard(type) for type in info.item_types]
+            return lambda value: value.__class__ is tuple and len(value) == len(guards) and all(map(_holds, guards, value))
         if isinstance(info, inspect.DictType):
-            return self._mapping(info)
+            # A mapping of anything to anything comes back with keys of text.
+            keys = _is_text if isinstance(info.key_type, inspect.AnyType) and not self.is_generic else self.guard(info.key_type)
+            return fidelity.each_item(keys, self.guard(info.value_type))
         if isinstance(info, inspect.UnionType):
             return self._union(info)
         if isinstance(info, inspect.TypedDictType):
@@ -86,7 +107,7 @@ class _Compiler:
         if isinstance(info, inspect.StructType | inspect.DataclassType | inspect.NamedTupleType):
             return self._class(info)
         if isinstance(info, inspect.CustomType) and self._is_own(info.cls):
-            return fidelity.of_class(info.cls, None)
+            return fidelity.OfClasses(info.cls)
         raise Unproven
 
     def fields_of(self, info: inspect.Type) -> Guard | None:
@@ -116,37 +137,24 @@ class _Compiler:
             self._under_way.discard(kind)
         return fidelity.of_class(kind, self._known[kind])
 
-    def _bounded(self, info: Any, guard: Guard | None) -> Guard | None:
-        bounds = (getattr(info, name, None) for name in ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern"))
-        self.must_read |= any(bound is not None for bound in bounds)
-        return guard
+    def _note_bounds(self, info: Any) -> None:
+        self.must_read |= any(getattr(info, name, None) is not None for name in _BOUNDS)
 
-    def _positions(self, types: tuple[inspect.Type, ...]) -> Guard | None:
-        guards = [self.guard(type) for type in types]
-        if not any(guards):
-            return None
-        return lambda values: all(guard is None or guard(value) for guard, value in zip(guards, values, strict=True))
-
-    def _mapping(self, info: inspect.DictType) -> Guard | None:
-        values = self._bounded(info, fidelity.each_value(self.guard(info.value_type)))
-        if isinstance(info.key_type, inspect.AnyType):
-            if self.is_generic:
-                return values
-            return lambda mapping: all(key.__class__ is str for key in mapping) and (values is None or values(mapping))
-        keys = fidelity.each(self.guard(info.key_type))
-        if keys is None:
-            return values
-        return lambda mapping: keys(mapping) and (values is None or values(mapping))
-
-    def _union(self, info: inspect.UnionType) -> Guard | None:
-        others = [type for type in info.types if not isinstance(type, inspect.NoneType)]
-        guards = [self.guard(type) for type in others]
-        if not any(guards):
-            return None
-        if len(guards) == 1:
-            return fidelity.optional(guards[0])
-        # A value is fine when one of the guards that know a class takes it; without a class of its own it is compared.
-        classes = [guard for guard, type in zip(guards, others, strict=True) if guard is not None and hasattr(type, "cls")]
-        return lambda value: value.__class__ in fidelity.SCALARS or any(guard(value) for guard in classes)
+    def _union(self, info: inspect.UnionType) -> Guard:
+        guards = [self.guard(type) for type in info.types]
+        by_class = [guard.kinds for guard in guards if isinstance(guard, fidelity.OfClasses)]
+        others = [guard for guard in guards if not isinstance(guard, fidelity.OfClasses)]
+        kinds = fidelity.OfClasses(*frozenset().union(*by_class))
+        return kinds if not others else lambda value: kinds(value) or any(guard(value) for guard in others)
 
 
+_is_text: Final = fidelity.OfClasses(str)
+
+
+def _anything(value: Any) -> bool:
+    del value
+    return True
+
+
+def _holds(guard: Guard, value: Any) -> bool:
+    return guard(value)

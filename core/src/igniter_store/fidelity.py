@@ -13,14 +13,17 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from operator import attrgetter, contains
+from types import NoneType
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from msgspec import Struct
 
 Guard: TypeAlias = Callable[[Any], bool]
-"""True when a glance shows that a value is what its declared type says. None stands for a type that needs no glance."""
+"""True when a glance shows that a value is what its declared type says."""
 
 SCALARS: Final[frozenset[Any]] = frozenset({str, int, bool, type(None)})
+_SHAPES_KEPT: Final = 64
 _PRIVATE: Final = "__pydantic_private__"
 _NUMBERS: Final = (int, float, Decimal)
 
@@ -38,7 +41,7 @@ class Proof:
         must_read: True when reading may refuse an object, for a bound that constructing doesn't check.
         has_floats: True when an object may hold NaN or an infinity.
         is_generic: True for `Page[T]`, which is asked for as `Page[User]`: reading it as `Page` proves nothing.
-        is_free: True when there is nothing to look at, unless a null was written: it may stand for NaN, or where the class has none.
+        is_free: True when there is nothing to look at, unless a null was written, which may stand for NaN.
     """
 
     __slots__ = ("guard", "has_floats", "is_exact", "is_free", "is_generic", "must_read")
@@ -94,9 +97,14 @@ def has_exact_offset(value: Any) -> bool:
     return offset is None or not offset.total_seconds() % 60
 
 
-def is_date(value: Any) -> bool:
-    """The guard of dates: False for a `datetime`, which is a `date` too."""
-    return value.__class__ is date
+def is_moment(value: Any) -> bool:
+    """The guard of a field of `datetime`."""
+    return value.__class__ is datetime and has_exact_offset(value)
+
+
+def is_time(value: Any) -> bool:
+    """The guard of a field of `time`."""
+    return value.__class__ is time and has_exact_offset(value)
 
 
 def is_finite_decimal(value: Any) -> bool:
@@ -104,36 +112,68 @@ def is_finite_decimal(value: Any) -> bool:
     return value.__class__ is Decimal and value.is_finite()
 
 
+class OfClasses:
+    """The guard of what is certain by its class.
+
+    Attributes:
+        kinds: the classes.
+    """
+
+    __slots__ = ("kinds",)
+
+    def __init__(self, *kinds: type) -> None:
+        self.kinds: Final[frozenset[type]] = frozenset(kinds)
+
+    def __call__(self, value: Any) -> bool:
+        """True for an object of one of the classes, not of a subclass."""
+        return value.__class__ in self.kinds
+
+
 def of_class(kind: type, guard: Guard | None) -> Guard:
     """The guard of a declared class: an object of a subclass would come back as its base."""
-    if guard is None:
-        return lambda value: value.__class__ is kind
-    return lambda value: value.__class__ is kind and guard(value)
+    return OfClasses(kind) if guard is None else lambda value: value.__class__ is kind and guard(value)
 
 
-def optional(guard: Guard | None) -> Guard | None:
+def optional(guard: Guard) -> Guard:
     """The guard of `T | None`."""
-    return None if guard is None else lambda value: value is None or guard(value)
+    if isinstance(guard, OfClasses):
+        return OfClasses(*guard.kinds, NoneType)
+    return lambda value: value is None or guard(value)
 
 
-def each(guard: Guard | None) -> Guard | None:
+def each(kind: type, guard: Guard) -> Guard:
     """The guard of a list, a set or a tuple of one type."""
-    return None if guard is None else lambda values: all(map(guard, values))
+    if isinstance(guard, OfClasses):
+        holds_all = guard.kinds.issuperset
+        return lambda values: values.__class__ is kind and holds_all(map(type, values))
+    return lambda values: values.__class__ is kind and all(map(guard, values))
 
 
-def each_value(guard: Guard | None) -> Guard | None:
-    """The guard of a mapping to one type."""
-    return None if guard is None else lambda values: all(map(guard, values.values()))
+def each_item(keys: Guard, values: Guard) -> Guard:
+    """The guard of a mapping."""
+    has_keys, has_values = each(dict, keys), each(list, values)
+    return lambda mapping: has_keys(mapping) and has_values(list(mapping.values()))
 
 
-def attributes(guards: Mapping[str, Guard | None]) -> Guard | None:
+def attributes(guards: Mapping[str, Guard]) -> Guard | None:
     """The guard of an object's attributes."""
-    wanted = _wanted(guards)
-    if not wanted:
-        return None
+    by_class = {name: guard.kinds for name, guard in guards.items() if isinstance(guard, OfClasses)}
+    others = [(name, guard) for name, guard in guards.items() if name not in by_class]
+    if not by_class:
+        return _attributes(others)
+    kinds = tuple(by_class.values())
+    values_of = attrgetter(*by_class) if len(by_class) > 1 else _one_getter(*by_class)
+    # The classes of the attributes, in the combinations that were found to be right: most objects of a class share one or two.
+    known: set[tuple[type, ...]] = set()
 
     def guard(value: Any) -> bool:
-        for name, inner in wanted:  # noqa: SIM110 - a generator costs as much as three attributes
+        shape = tuple(map(type, values_of(value)))
+        if shape not in known:
+            if not all(map(contains, kinds, shape)):
+                return False
+            if len(known) < _SHAPES_KEPT:
+                known.add(shape)
+        for name, inner in others:  # noqa: SIM110 - a generator costs as much as three attributes
             if not inner(getattr(value, name)):
                 return False
         return True
@@ -141,14 +181,18 @@ def attributes(guards: Mapping[str, Guard | None]) -> Guard | None:
     return guard
 
 
-def items(guards: Mapping[str, Guard | None]) -> Guard:
+def _attributes(guards: list[tuple[str, Guard]]) -> Guard | None:
+    return (lambda value: all(guard(getattr(value, name)) for name, guard in guards)) if guards else None
+
+
+def _one_getter(name: str) -> Callable[[Any], tuple[Any]]:
+    return lambda value: (getattr(value, name),)
+
+
+def items(guards: Mapping[str, Guard]) -> Guard:
     """The guard of a mapping with known keys: one that has others would lose them."""
-    wanted, known = _wanted(guards), guards.keys()
+    known, wanted = guards.keys(), list(guards.items())
     return lambda value: value.keys() <= known and all(guard(value[name]) for name, guard in wanted if name in value)
-
-
-def _wanted(guards: Mapping[str, Guard | None]) -> list[tuple[str, Guard]]:
-    return [(name, guard) for name, guard in guards.items() if guard is not None]
 
 
 # --- Comparing --------------------------------------------------------------------------------------------------------

@@ -6,7 +6,10 @@ Rule: only what is known to come back unchanged is proven; every unknown kind of
 from __future__ import annotations
 
 import enum
+from datetime import date, timedelta
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from igniter_store import fidelity
 from igniter_store.fidelity import UNPROVEN, Guard, Proof, Unproven
@@ -18,6 +21,8 @@ _FIELDS: Final = ("model-field", "dataclass-field", "typed-dict-field")
 _OWNERS: Final = ("model", "dataclass", "typed-dict")
 _ALWAYS: Final = frozenset({"type", "ref", "metadata", "strict"})
 _BOUNDS: Final = frozenset({"gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "max_digits", "decimal_places"})
+_BY_CLASS: Final[dict[str, type]] = {"str": str, "int": int, "bool": bool, "none": NoneType, "uuid": UUID, "date": date}
+_SEQUENCES: Final[dict[str, type]] = {"list": list, "set": set, "frozenset": frozenset}
 # Configuration that changes nothing of a value between writing and reading.
 _HARMLESS: Final = frozenset(
     {
@@ -180,7 +185,7 @@ class _Compiler:
         self.must_read = False
         self.has_floats = False
         self._defined: dict[str, Any] = {}
-        self._known: dict[str, Guard | None] = {}
+        self._known: dict[str, Guard] = {}
         self._under_way: set[str] = set()
 
     def root(self, schema: Any) -> Guard | None:
@@ -188,9 +193,9 @@ class _Compiler:
         schema = self._resolved(schema)
         return self._attributes(schema) if schema.get("type") in ("model", "dataclass") else self.guard(schema)
 
-    def guard(self, schema: Any) -> Guard | None:
+    def guard(self, schema: Any) -> Guard:
         """The guard of a schema within."""
-        compile_: Callable[[Any], Guard | None] | None = getattr(self, f"_{schema['type'].replace('-', '_')}", None)
+        compile_: Callable[[Any], Guard] | None = getattr(self, f"_{schema['type'].replace('-', '_')}", None)
         if compile_ is None or "serialization" in schema:
             raise Unproven
         return compile_(schema)
@@ -210,43 +215,41 @@ class _Compiler:
                 schema = self._defined[schema["schema_ref"]]
         return schema
 
-    def _definitions(self, schema: Any) -> Guard | None:
+    def _definitions(self, schema: Any) -> Guard:
         return self.guard(self._resolved(schema))
 
-    def _definition_ref(self, schema: Any) -> Guard | None:
+    def _definition_ref(self, schema: Any) -> Guard:
         reference = schema["schema_ref"]
         if reference in self._under_way:
-            return lambda value: (inner := self._known[reference]) is None or inner(value)
+            return lambda value: self._known[reference](value)
         if reference not in self._known:
             self._under_way.add(reference)
             self._known[reference] = self.guard(self._defined[reference])
             self._under_way.discard(reference)
         return self._known[reference]
 
-    def _str(self, schema: Any) -> None:
+    def _str(self, schema: Any) -> Guard:
         self._only(schema)
+        return fidelity.OfClasses(_BY_CLASS[schema["type"]])
 
-    _int = _bool = _none = _str
+    _int = _bool = _none = _uuid = _date = _str
 
-    def _float(self, schema: Any) -> None:
+    def _float(self, schema: Any) -> Guard:
         self._only(schema, "allow_inf_nan")
         self.has_floats = True
+        return fidelity.OfClasses(float, int)
 
-    def _uuid(self, schema: Any) -> None:
-        self._only(schema)
-
-    def _timedelta(self, schema: Any) -> None:
+    def _timedelta(self, schema: Any) -> Guard:
         self._only(schema, "microseconds_precision")
+        return fidelity.OfClasses(timedelta)
 
     def _datetime(self, schema: Any) -> Guard:
         self._only(schema, "microseconds_precision")
-        return fidelity.has_exact_offset
+        return fidelity.is_moment
 
-    _time = _datetime
-
-    def _date(self, schema: Any) -> Guard:
-        self._only(schema)
-        return fidelity.is_date
+    def _time(self, schema: Any) -> Guard:
+        self._only(schema, "microseconds_precision")
+        return fidelity.is_time
 
     def _decimal(self, schema: Any) -> Guard:
         self._only(schema)
@@ -257,45 +260,46 @@ class _Compiler:
         self.has_floats = True
         return fidelity.is_plain
 
-    def _literal(self, schema: Any) -> None:
+    def _literal(self, schema: Any) -> Guard:
         self._only(schema, "expected")
         if any(type(item) not in fidelity.SCALARS for item in schema["expected"]):
             raise Unproven
+        expected = frozenset(schema["expected"])
+        return lambda value: value.__class__ in fidelity.SCALARS and value in expected
 
     def _enum(self, schema: Any) -> Guard:
         self._only(schema, "cls", "members", "sub_type")
         kinds = {type(member.value) for member in schema["members"]}
         if kinds not in ({str}, {int}) or not issubclass(schema["cls"], enum.Enum):
             raise Unproven
-        return fidelity.of_class(schema["cls"], None)
+        return fidelity.OfClasses(schema["cls"])
 
-    def _default(self, schema: Any) -> Guard | None:
+    def _default(self, schema: Any) -> Guard:
         self._only(schema, "schema", "default", "default_factory", "default_factory_takes_data", "validate_default", "copy_default")
         return self.guard(schema["schema"])
 
-    def _nullable(self, schema: Any) -> Guard | None:
+    def _nullable(self, schema: Any) -> Guard:
         self._only(schema, "schema")
         return fidelity.optional(self.guard(schema["schema"]))
 
-    def _list(self, schema: Any) -> Guard | None:
+    def _list(self, schema: Any) -> Guard:
         self._only(schema, "items_schema")
-        return fidelity.each(self.guard(schema.get("items_schema") or {"type": "any"}))
+        return fidelity.each(_SEQUENCES[schema["type"]], self.guard(schema.get("items_schema") or {"type": "any"}))
 
     _set = _frozenset = _list
 
-    def _tuple(self, schema: Any) -> Guard | None:
+    def _tuple(self, schema: Any) -> Guard:
         self._only(schema, "items_schema", "variadic_item_index")
         if schema.get("variadic_item_index") != 0 or len(schema["items_schema"]) != 1:
             raise Unproven
-        return fidelity.each(self.guard(schema["items_schema"][0]))
+        return fidelity.each(tuple, self.guard(schema["items_schema"][0]))
 
-    def _dict(self, schema: Any) -> Guard | None:
+    def _dict(self, schema: Any) -> Guard:
         self._only(schema, "keys_schema", "values_schema")
         keys = schema.get("keys_schema") or {}
         if keys.get("type") != "str":
             raise Unproven
-        self.guard(keys)
-        return fidelity.each_value(self.guard(schema.get("values_schema") or {"type": "any"}))
+        return fidelity.each_item(self.guard(keys), self.guard(schema.get("values_schema") or {"type": "any"}))
 
     def _model(self, schema: Any) -> Guard:
         return fidelity.of_class(schema["cls"], self._attributes(schema))
@@ -331,7 +335,7 @@ class _Compiler:
             guards["__pydantic_extra__"] = lambda extra: not extra
         return fidelity.attributes(guards)
 
-    def _field(self, field: Mapping[str, Any]) -> Guard | None:
+    def _field(self, field: Mapping[str, Any]) -> Guard:
         known = {"type", "name", "schema", "metadata", "validation_alias", "serialization_alias", "frozen", "kw_only", "init"}
         if not field.keys() <= known or field.get("init") is False:
             raise Unproven

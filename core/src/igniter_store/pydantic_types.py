@@ -105,7 +105,7 @@ class PydanticType:
         proof: what is certain about its values.
     """
 
-    __slots__ = ("_dump", "_facts", "_is_quick", "_load", "_python", "_serializer", "_validator", "_writing", "proof")
+    __slots__ = ("_dump", "_facts", "_load", "_python", "_serializer", "_validator", "_writing", "proof")
 
     def __init__(self, type: Any, source: Any) -> None:
         if source is type:
@@ -121,12 +121,11 @@ class PydanticType:
         self._facts: Final[Facts] = facts_of(schema)
         writing, reading = _switches(self._facts, is_model=source is type)
         self._writing: Final[Mapping[str, Any]] = writing
-        self._dump: Final = functools.partial(self._serializer.to_json, **writing)
+        self._dump: Final = functools.partial(self._serializer.to_json, warnings=False, **writing)
         self._load: Final = functools.partial(self._validator.validate_json, **reading)
         self._python: Final = functools.partial(self._validator.validate_python, **reading)
         is_certain = not reading and (self._facts.takes_default_names or self._facts.takes_aliases)
         self.proof: Final[Proof] = self._facts.proof if is_certain else fidelity.UNPROVEN
-        self._is_quick: Final = self.proof.is_exact and not self.proof.must_read
 
     def encode(self, value: Any) -> bytes:
         """`value`, whose class this is, as JSON that reads back as its equal.
@@ -134,16 +133,20 @@ class PydanticType:
         Raises:
             Unencodable: when it doesn't.
         """
-        data = self._written(value) if self._is_quick else None
-        if data is not None:
-            return data
         try:
-            data = self._dump(value, warnings=False)
+            data: bytes = self._dump(value)
         except Exception as error:  # noqa: BLE001 - a serializer of the caller's may raise anything
             raise _unfaithful(value, f"pydantic can't write it ({type(error).__name__})") from None
-        self._compare(value, data)
-        if b"NaN" in data or b"Infinity" in data:
-            _check_is_json(data)
+        proof = self.proof
+        try:
+            is_certain = proof.holds(value)
+        except Exception:  # noqa: BLE001 - an attribute that is missing, or isn't what its annotation says
+            is_certain = False
+        # A null may stand for NaN.
+        if not is_certain or proof.must_read or (proof.has_floats and b"null" in data):
+            self._compare(value, data)
+            if b"NaN" in data or b"Infinity" in data:
+                _check_is_json(data)
         return data
 
     def plain(self, value: Any) -> Any:
@@ -158,15 +161,6 @@ class PydanticType:
             raise _unfaithful(value, f"pydantic can't write it ({type(error).__name__})") from None
         self._compare(value, to_json(plain))
         return plain
-
-    def _written(self, value: Any) -> bytes | None:
-        """`value` as JSON, when a glance shows that it comes back; else None."""
-        try:
-            # A null may stand where the type has none: pydantic writes it without a warning.
-            data: bytes = self._dump(value, warnings="error")
-            return data if self.proof.holds(value) and b"null" not in data else None
-        except Exception:  # noqa: BLE001 - a field that isn't what its annotation says, or a serializer of the caller's that failed
-            return None
 
     def _compare(self, value: Any, data: bytes) -> None:
         try:

@@ -126,11 +126,14 @@ class JSONSerializer(TypedSerializer):
     def encode(self, value: Any) -> bytes:
         """`value` as compact JSON; dataclasses, msgspec structs, TypedDicts, attrs classes, pydantic models, dates and UUIDs included."""
         kind = value.__class__
-        model = self._models.get(kind)
-        if model is not None:
+        is_scalar = kind in SCALARS
+        if not is_scalar and (model := self._models.get(kind)) is not None:
             return model.encode(value)
-        data = self._encoded(value)
-        if kind in SCALARS:
+        try:
+            data = self._write(value)
+        except (RecursionError, UnicodeEncodeError):
+            data = write(value, self._leaf)
+        if is_scalar:
             return data
         # JSON has no NaN and no infinity, and msgspec writes null for them; it turns keys that are no str into str. Most values are flat
         # mappings, or hold such, as an event holds its data; these are looked at here.

@@ -89,7 +89,7 @@ class Storable:
                         raise Unencodable(*NON_FINITE)
                 elif kind in _EXACT:
                     waiting.append(child)
-                elif (proof := proofs.get(kind)) is None or not (proof is _CERTAIN or (proof.is_free and not has_null)):
+                elif (proof := proofs.get(kind)) is None or not (proof.is_free and not (has_null and proof.has_floats)):
                     kind = type(child)
                     if isinstance(child, _CONTAINERS):
                         waiting.append(child)
@@ -103,7 +103,7 @@ class Storable:
             is_certain = proof.holds(value)
         except Exception:  # noqa: BLE001 - an attribute that isn't what its annotation says
             is_certain = False
-        if proof is _CERTAIN or (is_certain and not proof.must_read and not has_null):
+        if is_certain and not proof.must_read and not (has_null and proof.has_floats):
             return
         if not proof.is_generic:
             self._read_back(value, kind, self._encode(value) if data is None else data)
