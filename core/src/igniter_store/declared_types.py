@@ -29,6 +29,7 @@ _BY_CLASS: Final[dict[Any, type]] = {
     inspect.TimeDeltaType: timedelta,
     inspect.UUIDType: UUID,
     inspect.DecimalType: Decimal,
+    inspect.DateType: date,
 }
 _SEQUENCES: Final[dict[Any, type]] = {
     inspect.ListType: list,
@@ -66,33 +67,37 @@ class _Compiler:
         self._known: dict[type, Guard | None] = {}
         self._under_way: set[type] = set()
 
-    def guard(self, info: inspect.Type) -> Guard:  # noqa: PLR0911 - a case for each kind of type
+    def guard(self, info: inspect.Type) -> Guard:
         """The guard of one declared type."""
         if isinstance(info, inspect.Metadata):
             return self.guard(info.type)
-        self._note_bounds(info)
+        self.must_read |= any(getattr(info, name, None) is not None for name in _BOUNDS)
+        guard = self._scalar(info) or self._collection(info) or self._object(info)
+        if guard is None:
+            raise Unproven
+        return guard
+
+    def _scalar(self, info: inspect.Type) -> Guard | None:
         kind = _BY_CLASS.get(type(info))
         if kind is not None:
             return fidelity.OfClasses(kind)
-        if isinstance(info, inspect.AnyType):
-            self.has_floats = True
-            return _anything if self.is_generic else fidelity.is_plain
         if isinstance(info, inspect.FloatType):
             self.has_floats = True
             return fidelity.OfClasses(float, int)
         if isinstance(info, inspect.DateTimeType | inspect.TimeType):
             self.must_read |= info.tz is not None
             return fidelity.is_moment if isinstance(info, inspect.DateTimeType) else fidelity.is_time
-        if isinstance(info, inspect.DateType):
-            return fidelity.OfClasses(date)
         if isinstance(info, inspect.EnumType):
             return fidelity.OfClasses(info.cls)
         if isinstance(info, inspect.LiteralType):
             values = frozenset(info.values)
             return lambda value: value.__class__ in fidelity.SCALARS and value in values
+        return None
+
+    def _collection(self, info: Any) -> Guard | None:
         sequence = _SEQUENCES.get(type(info))
         if sequence is not None:
-            return fidelity.each(sequence, self.guard(info.item_type))  # type: ignore[attr-defined]  # all of these have it
+            return fidelity.each(sequence, self.guard(info.item_type))
         if isinstance(info, inspect.TupleType):
             guards = [self.guard(type) for type in info.item_types]
             return lambda value: value.__class__ is tuple and len(value) == len(guards) and all(map(_holds, guards, value))
@@ -100,15 +105,21 @@ class _Compiler:
             # A mapping of anything to anything comes back with keys of text.
             keys = _is_text if isinstance(info.key_type, inspect.AnyType) and not self.is_generic else self.guard(info.key_type)
             return fidelity.each_item(keys, self.guard(info.value_type))
-        if isinstance(info, inspect.UnionType):
-            return self._union(info)
         if isinstance(info, inspect.TypedDictType):
             return fidelity.items({field.name: self.guard(field.type) for field in info.fields})
+        return None
+
+    def _object(self, info: inspect.Type) -> Guard | None:
+        if isinstance(info, inspect.AnyType):
+            self.has_floats = True
+            return _anything if self.is_generic else fidelity.is_plain
+        if isinstance(info, inspect.UnionType):
+            return self._union(info)
         if isinstance(info, inspect.StructType | inspect.DataclassType | inspect.NamedTupleType):
             return self._class(info)
         if isinstance(info, inspect.CustomType) and self._is_own(info.cls):
             return fidelity.OfClasses(info.cls)
-        raise Unproven
+        return None
 
     def fields_of(self, info: inspect.Type) -> Guard | None:
         """The guard of an object's fields, when its class is certain."""
@@ -125,7 +136,10 @@ class _Compiler:
             field.converter is not None or field.validator is not None for field in getattr(kind, "__attrs_attrs__", ())
         ):
             raise Unproven
-        return fidelity.attributes({field.name: self.guard(field.type) for field in info.fields})
+        guards = {field.name: self.guard(field.type) for field in info.fields}
+        if not guards.keys() >= fidelity.compared_fields(kind):
+            raise Unproven  # msgspec leaves out the private fields of attrs
+        return fidelity.attributes(guards)
 
     def _class(self, info: inspect.StructType | inspect.DataclassType | inspect.NamedTupleType) -> Guard:
         kind = info.cls
@@ -136,9 +150,6 @@ class _Compiler:
             self._known[kind] = self.fields_of(info)
             self._under_way.discard(kind)
         return fidelity.of_class(kind, self._known[kind])
-
-    def _note_bounds(self, info: Any) -> None:
-        self.must_read |= any(getattr(info, name, None) is not None for name in _BOUNDS)
 
     def _union(self, info: inspect.UnionType) -> Guard:
         guards = [self.guard(type) for type in info.types]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from operator import attrgetter, contains
 from types import NoneType
@@ -145,8 +145,16 @@ def each(kind: type, guard: Guard) -> Guard:
     """The guard of a list, a set or a tuple of one type."""
     if isinstance(guard, OfClasses):
         holds_all = guard.kinds.issuperset
-        return lambda values: values.__class__ is kind and holds_all(map(type, values))
-    return lambda values: values.__class__ is kind and all(map(guard, values))
+
+        def all_of_classes(values: Any) -> bool:
+            return values.__class__ is kind and holds_all(map(type, values))
+
+        return all_of_classes
+
+    def all_hold(values: Any) -> bool:
+        return values.__class__ is kind and all(map(guard, values))
+
+    return all_hold
 
 
 def each_item(keys: Guard, values: Guard) -> Guard:
@@ -162,7 +170,7 @@ def attributes(guards: Mapping[str, Guard]) -> Guard | None:
     if not by_class:
         return _attributes(others)
     kinds = tuple(by_class.values())
-    values_of = attrgetter(*by_class) if len(by_class) > 1 else _one_getter(*by_class)
+    values_of: Callable[[Any], tuple[Any, ...]] = attrgetter(*by_class) if len(by_class) > 1 else _one_getter(*by_class)
     # The classes of the attributes, in the combinations that were found to be right: most objects of a class share one or two.
     known: set[tuple[type, ...]] = set()
 
@@ -274,7 +282,7 @@ def _children(left: Any, right: Any, place: str) -> Iterable[tuple[Any, Any, str
         if len(ours_) != len(theirs_):
             return Difference(place, f"`{type(ours_).__name__}` comes back with another length")
         return [(a, b, f"{place}[{number}]") for number, (a, b) in enumerate(zip(ours_, theirs_, strict=True))]
-    names = _compared(left)
+    names = _compared(type(left))
     if names is None:
         return None
     missing = object()
@@ -285,24 +293,28 @@ def _children(left: Any, right: Any, place: str) -> Iterable[tuple[Any, Any, str
     return pairs
 
 
-def _compared(value: Any) -> Iterable[str] | None:
-    kind: Any = type(value)
-    if isinstance(value, Struct):
-        return value.__struct_fields__
+def compared_fields(kind: Any) -> set[str]:
+    """The fields that two objects of a class are compared by."""
+    return set(_compared(kind) or ())
+
+
+def _compared(kind: Any) -> tuple[str, ...] | None:
+    if issubclass(kind, Struct):
+        return tuple(kind.__struct_fields__)
     if hasattr(kind, "__pydantic_core_schema__") and hasattr(kind, "__pydantic_fields_set__"):
         # Of a pydantic model. What the class's own `__eq__` leaves out counts all the same.
         return (*kind.model_fields, "__pydantic_extra__", _PRIVATE)
     if dataclasses.is_dataclass(kind):
-        return [field.name for field in dataclasses.fields(kind) if field.compare]
+        return tuple(field.name for field in dataclasses.fields(kind) if field.compare)
     if hasattr(kind, "__attrs_attrs__"):
-        return [field.name for field in kind.__attrs_attrs__ if field.eq]
+        return tuple(field.name for field in kind.__attrs_attrs__ if field.eq)
     return None
 
 
 def _all_fields(value: Any) -> Iterable[str]:
     if dataclasses.is_dataclass(type(value)):
         return [field.name for field in dataclasses.fields(type(value))]
-    return _compared(value) or ()
+    return _compared(type(value)) or ()
 
 
 def _are_alike(left: Any, right: Any) -> bool:
@@ -320,7 +332,7 @@ def _are_equal(left: Any, right: Any) -> bool:
 
 
 def _is_nan(value: Any) -> bool:
-    return value.is_nan() if isinstance(value, Decimal) else bool(value != value)  # noqa: PLR0124 - true of NaN only
+    return bool(value.is_nan() if isinstance(value, Decimal) else value != value)  # noqa: PLR0124 - true of NaN only
 
 
 def _described(place: str, left: Any, right: Any) -> Difference:

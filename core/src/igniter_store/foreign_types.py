@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, get_args, get_origin
 
+import msgspec
+
 from igniter_store.contract import ErrorCode, store_error
 from igniter_store.pydantic_types import PydanticType, is_pydantic_model, pydantic_type
 from igniter_store.reasons import Mismatch, Unencodable
@@ -18,9 +20,11 @@ EncodeHook: TypeAlias = Callable[[Any], Any]
 DecodeHook: TypeAlias = Callable[[Any, Any], Any]
 
 _CURE: Final = "Make it plain data, a dataclass, a struct or a model, or give the serializer an encoder: JSON(encoder=..., decoder=...)."
-_MODELS_KEPT: Final = 512
 _SCALARS: Final = (str, int, float, bytes)
 _COLLECTIONS: Final = (dict, list, tuple, set, frozenset)
+# What msgspec writes without a hook, unless it is a key of a mapping. A key that a hook wrote comes back to it as Raw.
+_KEYS: Final = frozenset({msgspec.Raw, *_COLLECTIONS})
+_MODELS_KEPT: Final = 512
 
 
 class ForeignTypes:
@@ -38,9 +42,7 @@ class ForeignTypes:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for a hook that can't be called.
     """
 
-    def __init__(
-        self, encoder: EncodeHook | None, decoder: DecodeHook | None, *, as_model: Callable[[PydanticType, Any], Any]
-    ) -> None:
+    def __init__(self, encoder: EncodeHook | None, decoder: DecodeHook | None, *, as_model: Callable[[PydanticType, Any], Any]) -> None:
         for name, hook in (("encoder", encoder), ("decoder", decoder)):
             if hook is not None and not callable(hook):
                 raise store_error(
@@ -99,6 +101,8 @@ class ForeignTypes:
         model = self.models.get(kind) or self._model(kind)
         if model is not None:
             return as_model(model, value)
+        if kind in _KEYS:
+            raise Unencodable("a mapping has a key that isn't a str and can't become one", "Make its keys str.")
         if self._encoder is not None:
             try:
                 plain = self._encoder(value)
@@ -112,7 +116,6 @@ class ForeignTypes:
         if model is not None:
             return as_model(model, value)
         raise Unencodable(f"there is no encoding for {kind.__name__}", _CURE)
-
 
     def _model(self, kind: type) -> PydanticType | None:
         model = pydantic_type(kind) if is_pydantic_model(kind) else None

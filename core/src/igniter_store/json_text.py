@@ -7,13 +7,15 @@ Rule: nothing here recurses, so no depth of a value can exhaust Python's stack.
 from __future__ import annotations
 
 import re
-from json.decoder import scanstring
+from json import decoder
 from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# Reads the rest of a string, and returns it with the position after it. The standard library has it, and its stubs don't.
+_scan_string: Final[Callable[[str, int, bool], tuple[str, int]]] = decoder.__dict__["scanstring"]
 MAX_DEPTH: Final = 10_000
 """The deepest nesting that is read or written. V8 reads any depth and writes fewer than 5,000 levels."""
 
@@ -54,7 +56,7 @@ def read(text: str, *, integers: bool = False) -> Any:
     try:
         return _Reader(text, integers=integers).value()
     except ValueError as error:
-        # scanstring's error holds the whole text, so it isn't chained.
+        # _scan_string's error holds the whole text, so it isn't chained.
         raise (error if isinstance(error, NotJSON | TooDeep) else NotJSON()) from None
 
 
@@ -107,8 +109,8 @@ class _Reader:
         text, position = self._text, self._position
         first = self._peek()
         if first == '"':
-            value, self._position = scanstring(text, position + 1, True)  # noqa: FBT003 - strict; it takes no keywords
-            return value
+            string, self._position = _scan_string(text, position + 1, True)
+            return string
         if first in ("[", "{"):
             self._position = cast("re.Match[str]", _skip(text, position + 1)).end() + 1
             return [] if first == "[" else {}
@@ -158,7 +160,7 @@ class _Reader:
     def _key(self) -> str:
         if self._peek() != '"':
             raise NotJSON
-        key, self._position = scanstring(self._text, self._position + 1, True)  # noqa: FBT003 - as above
+        key, self._position = _scan_string(self._text, self._position + 1, True)
         self._skip()
         if self._peek() != ":":
             raise NotJSON

@@ -221,7 +221,7 @@ class _Compiler:
     def _definition_ref(self, schema: Any) -> Guard:
         reference = schema["schema_ref"]
         if reference in self._under_way:
-            return lambda value: self._known[reference](value)
+            return lambda value: self._known[reference](value)  # noqa: PLW0108 - it isn't known yet
         if reference not in self._known:
             self._under_way.add(reference)
             self._known[reference] = self.guard(self._defined[reference])

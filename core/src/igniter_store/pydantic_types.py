@@ -16,16 +16,17 @@ import msgspec
 
 from igniter_store import fidelity
 from igniter_store.arguments import is_a
-from igniter_store.fidelity import Proof
 from igniter_store.pydantic_schemas import Facts, facts_of
 from igniter_store.reasons import NON_FINITE, Mismatch, Unencodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from igniter_store.fidelity import Proof
+
 _TYPES_KEPT: Final = 512
 _CURE: Final = "Change the model so that it reads what it writes, or store model_dump()."
-_SECRET_CURE: Final = "Declare the field as str, or give it a field_serializer that returns the secret."
+_CURE_OF_SECRETS: Final = "Declare the field as str, or give it a field_serializer that returns the secret."
 # Python's `type`, which is the name of an argument here.
 _class: Final = type
 
@@ -218,7 +219,7 @@ class PydanticType:
 def _unfaithful(value: Any, why: str, *, is_secret: bool = False) -> Unencodable:
     if fidelity.holds_non_finite(value):
         return Unencodable(*NON_FINITE)
-    return Unencodable(why, _SECRET_CURE if is_secret else _CURE)
+    return Unencodable(why, _CURE_OF_SECRETS if is_secret else _CURE)
 
 
 def _check_is_json(data: bytes) -> None:

@@ -70,6 +70,8 @@ _WORDS: Final = {
     ForeignKey: FOREIGN_KEY[0],
     SplitSurrogates: "a str holds the two halves of one character, and JSON would join them",
     UnicodeDecodeError: "it isn't UTF-8",
+    UnicodeEncodeError: "a str holds a lone surrogate, which UTF-8 has no bytes for",
+    OverflowError: "a number is too large",
 }
 
 
@@ -85,8 +87,8 @@ def reason(error: BaseException) -> str:
     if isinstance(inner, Mismatch):
         place = (place or "$") + inner.place if place or inner.place else ""
         return inner.kind + (f" at {place}" if place else "")
-    safe = _SAFE.match(text)
-    words = safe[0] if safe else _WORDS.get(type(error)) or pydantic_kind(error) or type(error).__name__
+    safe, why = _SAFE.match(text), why_unsupported(error)
+    words = why[0] if why else safe[0] if safe else _WORDS.get(type(error)) or pydantic_kind(error) or type(error).__name__
     return words + (f" at {place}" if place else "")
 
 
@@ -103,19 +105,24 @@ def pydantic_kind(error: BaseException) -> str | None:
 
 def unsupported(error: BaseException) -> str:
     """The message for a type that values can't be converted to."""
+    why = why_unsupported(error)
+    if why is None:
+        return "`type` is no type that values can be converted to: give a class that msgspec or pydantic knows, or leave it out."
+    return f"`type` can't be read from bytes: {why[0]}. {why[1]}"
+
+
+def why_unsupported(error: BaseException) -> tuple[str, str] | None:
+    """Why a type can't be read, and the cure, where that is known."""
     text = str(error)
     union = _UNION.match(text) if isinstance(error, TypeError) else None
     if union is not None:
-        why = f"{union[0].replace('Type unions', 'a union')}"
-        return (
-            f"`type` can't be read from bytes: {why}. Give each msgspec struct a tag, or install pydantic, which tells classes apart "
-            "(igniter-store[pydantic])."
+        return union[0].replace("Type unions", "a union").strip(), (
+            "Give each msgspec struct a tag, or install pydantic, which tells dataclasses and models apart (igniter-store[pydantic])."
         )
     if isinstance(error, TypeError) and "`InitVar`" in text:
-        return (
-            "`type` can't be read from bytes: it is a dataclass with an InitVar, which isn't stored. Give the InitVar a default and install "
-            "pydantic (igniter-store[pydantic]), or make it a field."
+        return "a dataclass has an InitVar, which isn't stored", (
+            "Make it a field, or give it a default and install pydantic (igniter-store[pydantic])."
         )
     if isinstance(error, NameError):
-        return "`type` can't be read from bytes: an annotation in it names what isn't defined. Define it where the class is defined."
-    return "`type` is no type that values can be converted to: give a class that msgspec or pydantic knows, or leave it out."
+        return "an annotation names what isn't defined", "Define it in the module of the class."
+    return None

@@ -6,10 +6,9 @@ Rule: plain data are looked through once. An object of a class of the caller's i
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
 import msgspec
@@ -17,9 +16,13 @@ import msgspec
 from igniter_store import fidelity
 from igniter_store.declared_types import proof_of
 from igniter_store.fidelity import SCALARS, UNPROVEN, Proof
-from igniter_store.foreign_types import ForeignTypes
 from igniter_store.pydantic_types import is_pydantic_model
 from igniter_store.reasons import FOREIGN_KEY, NON_FINITE, Unencodable, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from igniter_store.foreign_types import ForeignTypes
 
 _CLASSES_KEPT: Final = 512
 _CONTAINERS: Final = (dict, list, tuple, set, frozenset)
@@ -70,31 +73,33 @@ class Storable:
                 if not isinstance(value, tuple):
                     return
         # Iterative, since the encoder takes values deeper than Python's stack. It has been over the value before, so there is no cycle.
-        is_json, proofs = self._is_json, self._proofs
         waiting: list[Any] = [value]
         while waiting:
             item = waiting.pop()
-            children: Iterable[Any] = item
             if isinstance(item, dict):
                 mapping = cast("dict[Any, Any]", item)
-                if is_json:
+                if self._is_json:
                     _check_keys(mapping)
-                children = mapping.values()
-            for child in children:
-                kind = child.__class__
-                if kind in SCALARS:
-                    continue
-                if kind is float:
-                    if is_json and child - child != 0.0:  # true for NaN and the infinities only
-                        raise Unencodable(*NON_FINITE)
-                elif kind in _EXACT:
+                item = mapping.values()
+            self._check_children(item, waiting, has_null=has_null)
+
+    def _check_children(self, children: Iterable[Any], waiting: list[Any], *, has_null: bool) -> None:
+        is_json, proofs = self._is_json, self._proofs
+        for child in children:
+            kind = child.__class__
+            if kind in SCALARS:
+                continue
+            if kind is float:
+                if is_json and child - child != 0.0:  # true for NaN and the infinities only
+                    raise Unencodable(*NON_FINITE)
+            elif kind in _EXACT:
+                waiting.append(child)
+            elif (proof := proofs.get(kind)) is None or not proof.is_free or (has_null and proof.has_floats):
+                kind = type(child)
+                is_container = isinstance(child, _CONTAINERS)
+                if is_container:
                     waiting.append(child)
-                elif (proof := proofs.get(kind)) is None or not (proof.is_free and not (has_null and proof.has_floats)):
-                    kind = type(child)
-                    if isinstance(child, _CONTAINERS):
-                        waiting.append(child)
-                        if not hasattr(kind, "_fields"):
-                            continue
+                if not is_container or hasattr(kind, "_fields"):
                     self._check_object(child, kind, None, has_null=has_null)
 
     def _check_object(self, value: Any, kind: type, data: bytes | None, *, has_null: bool) -> None:
@@ -164,5 +169,7 @@ def _check_keys(mapping: dict[Any, Any]) -> None:
 def _is_msgspecs(kind: Any) -> bool:
     """True for a class that msgspec writes without asking a hook."""
     return isinstance(kind, type) and (
-        issubclass(kind, (msgspec.Struct, enum.Enum, *_CONTAINERS)) or hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__")
+        issubclass(kind, (msgspec.Struct, enum.Enum, *_CONTAINERS))
+        or hasattr(kind, "__dataclass_fields__")
+        or hasattr(kind, "__attrs_attrs__")
     )
