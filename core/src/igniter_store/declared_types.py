@@ -137,8 +137,8 @@ class _Compiler:
         ):
             raise Unproven
         guards = {field.name: self.guard(field.type) for field in info.fields}
-        if not guards.keys() >= fidelity.compared_fields(kind):
-            raise Unproven  # msgspec leaves out the private fields of attrs
+        if hasattr(kind, "__attrs_attrs__") and any(name.startswith("_") for name in guards):
+            raise Unproven  # msgspec reads private fields of attrs, and doesn't write them
         return fidelity.attributes(guards)
 
     def _class(self, info: inspect.StructType | inspect.DataclassType | inspect.NamedTupleType) -> Guard:

@@ -25,7 +25,6 @@ Guard: TypeAlias = Callable[[Any], bool]
 SCALARS: Final[frozenset[Any]] = frozenset({str, int, bool, type(None)})
 _SHAPES_KEPT: Final = 64
 _PRIVATE: Final = "__pydantic_private__"
-_NUMBERS: Final = (int, float, Decimal)
 
 
 class Unproven(Exception):  # noqa: N818 - it is an answer
@@ -141,7 +140,7 @@ def optional(guard: Guard) -> Guard:
     return lambda value: value is None or guard(value)
 
 
-def each(kind: type, guard: Guard) -> Guard:
+def each(kind: Any, guard: Guard) -> Guard:
     """The guard of a list, a set or a tuple of one type."""
     if isinstance(guard, OfClasses):
         holds_all = guard.kinds.issuperset
@@ -293,11 +292,6 @@ def _children(left: Any, right: Any, place: str) -> Iterable[tuple[Any, Any, str
     return pairs
 
 
-def compared_fields(kind: Any) -> set[str]:
-    """The fields that two objects of a class are compared by."""
-    return set(_compared(kind) or ())
-
-
 def _compared(kind: Any) -> tuple[str, ...] | None:
     if issubclass(kind, Struct):
         return tuple(kind.__struct_fields__)
@@ -328,11 +322,11 @@ def _are_equal(left: Any, right: Any) -> bool:
     if isinstance(left, datetime) and left.tzinfo is not None and right.tzinfo is not None:
         # In an hour that a clock shows twice, `==` is False for equal moments of two zones.
         return left.astimezone(UTC) == right.astimezone(UTC)
-    return bool(left == right) or (isinstance(left, _NUMBERS) and _is_nan(left) and _is_nan(right))
+    return bool(left == right) or (isinstance(left, float | Decimal) and _is_nan(left) and _is_nan(right))
 
 
-def _is_nan(value: Any) -> bool:
-    return bool(value.is_nan() if isinstance(value, Decimal) else value != value)  # noqa: PLR0124 - true of NaN only
+def _is_nan(value: float | Decimal) -> bool:
+    return value.is_nan() if isinstance(value, Decimal) else math.isnan(value)
 
 
 def _described(place: str, left: Any, right: Any) -> Difference:
