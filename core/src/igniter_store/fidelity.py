@@ -321,7 +321,8 @@ def _are_alike(left: Any, right: Any) -> bool:
 def _are_equal(left: Any, right: Any) -> bool:
     if isinstance(left, datetime) and left.tzinfo is not None and right.tzinfo is not None:
         # In an hour that a clock shows twice, `==` is False for equal moments of two zones.
-        return left.astimezone(UTC) == right.astimezone(UTC)
+        same_moment: bool = left.astimezone(UTC) == right.astimezone(UTC)
+        return same_moment
     return bool(left == right) or (isinstance(left, float | Decimal) and _is_nan(left) and _is_nan(right))
 
 

@@ -234,7 +234,7 @@ def to_json(plain: Any) -> bytes:
     """Plain data as JSON for pydantic's own reader, which takes NaN."""
     import pydantic_core  # noqa: PLC0415 - only where pydantic is used
 
-    return pydantic_core.to_json(plain, inf_nan_mode="constants")
+    return pydantic_core.to_json(plain, inf_nan_mode="constants", bytes_mode="base64")
 
 
 @functools.cache

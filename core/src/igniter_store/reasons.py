@@ -26,7 +26,6 @@ _SAFE: Final = re.compile(
     r"|MessagePack data is malformed: [a-z0-9 -]+ \(byte \d+\)"
     r"|Input data was truncated"
 )
-_UNION: Final = re.compile(r"Type unions (?:containing|may not contain) [a-z` -]+(?:\([^)]*\))?[a-z` -]*(?:`None`)?")
 _PLACE: Final = re.compile(r" - at `(?:key` in `)?(\$[\w.\[\]]*)`$")
 
 
@@ -114,9 +113,10 @@ def unsupported(error: BaseException) -> str:
 def why_unsupported(error: BaseException) -> tuple[str, str] | None:
     """Why a type can't be read, and the cure, where that is known."""
     text = str(error)
-    union = _UNION.match(text) if isinstance(error, TypeError) else None
-    if union is not None:
-        return union[0].replace("Type unions", "a union").strip(), (
+    # msgspec's sentence about unions comes before the type.
+    union = text.partition(" - type ")[0] if isinstance(error, TypeError) else ""
+    if union.startswith(("Type unions", "If a type union")):
+        return union.replace("Type unions", "a union").replace("If a type", "if a").rstrip("."), (
             "Give each msgspec struct a tag, or install pydantic, which tells dataclasses and models apart (igniter-store[pydantic])."
         )
     if isinstance(error, TypeError) and "`InitVar`" in text:
