@@ -170,7 +170,7 @@ asyncio.run(main())
 
 
 def test_types_of_pydantic_are_refused_with_reason_without_it() -> None:
-    run = subprocess.run([sys.executable, "-c", WITHOUT_PYDANTIC], capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run([sys.executable, "-c", WITHOUT_PYDANTIC], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 - our own program
 
     lines = run.stdout.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["STORE_ARGUMENT_INVALID"] * 3 + ["STORE_SERIALIZATION_FAILED"]
@@ -193,7 +193,7 @@ def test_pydantic_is_imported_only_when_needed() -> None:
         "asyncio.run(main())\n"
     )
 
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 - our own program
 
     assert run.stdout.strip() == "False"
 

@@ -160,8 +160,8 @@ class JSONSerializer(TypedSerializer):
         """
         if data.strip() == b"null":
             return None
-        is_malformed, has_float = _is_malformed(error), "got `float`" in str(error)
-        if not is_malformed and not has_float:
+        has_float = "got `float`" in str(error)
+        if not has_float and not _is_malformed(error) and _is_json(data):
             raise error
         text = str(data, "utf-8")
         try:
@@ -361,6 +361,15 @@ def _is_malformed(error: Exception) -> bool:
     if isinstance(error, msgspec.ValidationError):
         return "out of range" in str(error)
     return isinstance(error, msgspec.DecodeError | RecursionError) or (isinstance(error, Mismatch) and error.kind == "json_invalid")
+
+
+def _is_json(data: bytes) -> bool:
+    """True when msgspec can read all of `data`. It may have found a mismatch before the end of what isn't JSON: `2026-01-31`."""
+    try:
+        msgspec.json.decode(data)
+    except Exception:  # noqa: BLE001 - it is read again by another reader
+        return False
+    return True
 
 
 def _decoder_of(serializer: Serializer, type: Any) -> Decoder:
