@@ -711,6 +711,7 @@ OBJECTS: dict[str, Any] = {
     "flag": Bits.A | Bits.B,
     "keys": Keyed({Colour.RED: 1}, {1: "a"}, {date(2026, 1, 1): 1}),
     "attrs": Attrs(1),
+    "attrs with a converter": Converted(1),
     "str": Word("a"),
     "int": Count(5),
     "dict": Mapping_(a=1),
@@ -739,7 +740,6 @@ REFUSED_OBJECTS: dict[str, tuple[Any, str]] = {
     "unknown key": (Addressed({"name": "a", "other": 1}), "at $.place"),  # type: ignore[typeddict-unknown-key]  # the test
     "enum of tuples": (Tuples.A, "can't be read back"),
     "private": (Attrs(1, 9), "at $._y"),
-    "converted": (Converted(1), "at $.x"),
     "another constructor": (BadMapping(1, 2), "can't be read back"),
 }
 
