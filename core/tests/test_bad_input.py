@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import ANY, Mock
 from uuid import UUID
 
+import msgspec
 import pytest
 from igniter_store import (
     BatchEntry,
@@ -505,8 +506,8 @@ UNENCODABLE: dict[str, Any] = {
     "object": object(),
     "class": int,
     "function": print,
-    "surrogate": SURROGATE,
-    "surrogate key": {SURROGATE: 1},
+    "split surrogates": "\ud83d\ude00",
+    "split surrogates in a key": {"\ud83d\ude00": 1},
     "complex": 1j,
     "too large": 10**5000,
     "unequal": Unequal(),
@@ -546,6 +547,14 @@ async def test_nobody_is_no_owner(method: str, igniter_store: Store[str], ignite
     assert_nothing_was_sent(igniter_recorder)
 
 
+class Left(msgspec.Struct):
+    name: str
+
+
+class Right(msgspec.Struct):
+    name: str
+
+
 BAD_TYPES: dict[str, Any] = {
     "number": 5,
     "list": [],
@@ -554,7 +563,7 @@ BAD_TYPES: dict[str, Any] = {
     "text": "nonsense that names no type",
     "unequal": Unequal(),
     "proxy": Proxy(),
-    "two of a kind": int | float | list[int] | list[str],
+    "two of a kind": Left | Right,
 }
 TAKES_TYPE: dict[str, Call] = {
     "kv.get": lambda s, wanted: s.kv.get("k", wanted),

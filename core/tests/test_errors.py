@@ -535,7 +535,7 @@ UNENCODABLE: dict[str, Any] = {
     "nan beside it": {"password": SECRET, "weight": float("nan")},
     "keys": {7: SECRET, "password": SECRET},
     "secret key": {(SECRET,): 1},
-    "surrogate": SECRET + "\ud800",
+    "split surrogates": SECRET + "\ud83d\ude00",
     "model": Reduced(),
     "struct": Tagged(name=Shown()),  # type: ignore[arg-type]  # what a program without a type checker does
     "circle": circle(),

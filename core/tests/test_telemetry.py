@@ -206,7 +206,7 @@ async def failures(bench: Bench) -> None:
 async def late_failures(bench: Bench) -> None:
     """What is read, and then can't be decoded or handled."""
     store, group = bench.store, bench.store.streams.group(GROUP, CONSUMER)
-    await bench.put("kv", KEY, b"{")
+    await bench.put("kv", KEY, b"\xff")
     await group.ensure(STREAM)
     await store.streams.append(STREAM, MESSAGE)
     reads: list[Awaitable[Any]] = [

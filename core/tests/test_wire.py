@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from igniter_store import Actor, EventContext, RecordingAdapter, Scope, Store
+from igniter_store import Actor, ErrorCode, EventContext, RecordingAdapter, Scope, Store, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -101,6 +102,130 @@ async def test_values_of_other_writers_are_read(data: bytes, value: Any, store: 
     await adapter.set(f"{PREFIX}:kv:k", data)
 
     assert await store.kv.get("k") == value
+
+
+# What JSON.parse of Node 20 makes of these, or, where it refuses them, what the npm package then returns: the text.
+NODE_READS: dict[str, tuple[bytes, Any]] = {
+    "undefined": (b"", ""),
+    "raw text": (b"hello", "hello"),
+    "cut off": (b'{"a":1', '{"a":1'),
+    "not a number": (b"NaN", "NaN"),
+    "byte order mark": (b"\xef\xbb\xbf1", "\ufeff1"),
+    "leading zero": (b"007", "007"),
+    "control character": (b'"\x01"', '"\x01"'),
+    "no-break space": ("\u00a01".encode(), "\u00a01"),
+    "lone surrogate": (b'"\\ud800"', "\ud800"),
+    "lone surrogate in a key": (b'{"\\udc00":[1]}', {"\udc00": [1]}),
+    "surrogates the wrong way": (b'"\\udc00\\ud83d"', "\udc00\ud83d"),
+    "infinity": (b"[1e400,-1e400]", [math.inf, -math.inf]),
+    "many digits": (b"9" * 5000, math.inf),
+    "exact digits": (b"9" * 400, int("9" * 400)),
+    "last of two keys": (b'{"a":1,"a":2}', {"a": 2}),
+    "exponent": (b"[1e+21,1E5]", [1e21, 1e5]),
+    "surrogate beside raw types": (
+        b'["\\ud800",true,false,null,-1.5,{},[],{"a":[]}]',
+        ["\ud800", True, False, None, -1.5, {}, [], {"a": []}],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NODE_READS)
+async def test_value_is_what_node_reads(kind: str, store: Store[str], adapter: Any) -> None:
+    data, value = NODE_READS[kind]
+    await adapter.set(f"{PREFIX}:kv:k", data)
+    await adapter.set(f"{PREFIX}:claim:k", data)
+
+    assert await store.kv.get("k") == value
+    assert await store.batch.get(["k", "other"]) == [value, None]
+    assert await store.claim.owner("k") == value
+    assert await store.kv.pop("k") == value
+
+
+@pytest.mark.parametrize("depth", [900, 3_000, 10_000])
+@pytest.mark.parametrize(("begin", "middle", "end"), [(b"[", b"", b"]"), (b'{"a":', b"1", b"}")], ids=["lists", "mappings"])
+async def test_deep_value_is_read_and_written_back(  # noqa: PLR0913, PLR0917 - what is nested, how deeply, and where
+    begin: bytes, middle: bytes, end: bytes, depth: int, store: Store[str], adapter: Any
+) -> None:
+    data = begin * depth + middle + end * depth
+    await adapter.set(f"{PREFIX}:kv:k", data)
+
+    value = await store.kv.get("k")
+    await store.kv.set("other", value)
+
+    assert await adapter.get(f"{PREFIX}:kv:other") == data
+    assert await store.kv.get("k", dict[str, Any] if middle else list[Any]) is not None
+
+
+async def test_deeper_value_than_limit_is_refused(store: Store[str], adapter: Any) -> None:
+    await adapter.set(f"{PREFIX}:kv:k", b"[" * 1_000_000)
+
+    with pytest.raises(StoreError, match="nested too deeply"):
+        await store.kv.get("k")
+
+
+async def test_lone_surrogate_is_written_as_node_does(store: Store[str], adapter: Any) -> None:
+    await store.kv.set("k", {"a\ud800": ["\udc00é\u2028"], "when": datetime(2026, 1, 31, tzinfo=UTC)})
+
+    assert await adapter.get(f"{PREFIX}:kv:k") == '{"a\\ud800":["\\udc00é\u2028"],"when":"2026-01-31T00:00:00Z"}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted", "value"),
+    [
+        (b"hello", str, "hello"),
+        (b"", str, ""),
+        (b"7 days", str, "7 days"),
+        (b"2026-01-31", date, date(2026, 1, 31)),
+        (b'["\\ud800"]', list[str], ["\ud800"]),
+        (b"[1e400]", list[float], [math.inf]),
+        (b"[5.0,1e+21]", list[int], [5, 10**21]),
+        (b'{"1":5.0}', dict[int, int], {1: 5}),
+    ],
+    ids=repr,
+)
+async def test_typed_value_is_what_node_reads(data: bytes, wanted: Any, value: Any, store: Store[str], adapter: Any) -> None:
+    await adapter.set(f"{PREFIX}:kv:k", data)
+
+    assert await store.kv.get("k", wanted) == value
+
+
+@pytest.mark.parametrize(("data", "wanted"), [(b"hello", int), (b"", dict[str, int]), (b"5.5", int), (b"\xff", str), (b'"\xff"', str)])
+async def test_typed_value_that_does_not_fit_is_refused(data: bytes, wanted: Any, store: Store[str], adapter: Any) -> None:
+    await adapter.set(f"{PREFIX}:kv:k", data)
+
+    with pytest.raises(StoreError) as caught:
+        await store.kv.get("k", wanted)
+
+    assert caught.value.code == ErrorCode.STORE_DESERIALIZATION_FAILED
+    assert "hello" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"data": b""}, {"data": ""}),
+        ({"data": b"hello"}, {"data": "hello"}),
+        ({"data": b"{", "other": b"7"}, {"data": "{", "other": "7"}),
+        ({"data": b'"\\ud800"'}, "\ud800"),
+        ({"data": b"null"}, None),
+    ],
+    ids=repr,
+)
+async def test_entry_is_what_node_reads(fields: Any, message: Any, store: Store[str], adapter: Any) -> None:
+    await adapter.xadd(f"{PREFIX}:streams:jobs", fields)
+    await store.streams.append("jobs", {"right": 1})
+    group = store.streams.group("g", "c")
+    await group.ensure("jobs")
+
+    assert [entry.message for entry in await store.streams.range("jobs")] == [message, {"right": 1}]
+    assert [entry.message for entry in await group.read("jobs")] == [message, {"right": 1}]
+    assert [entry.message for entry in await group.claim("jobs", min_idle=0)] == [message, {"right": 1}]
+
+
+async def test_event_with_lone_surrogate_is_delivered(store: Store[str], adapter: Any) -> None:
+    context = await received(store, adapter, b'{"type":"user:created","data":"\\ud800","timestamp":"2026-01-31T12:00:00.000Z"}')
+
+    assert (context.type, context.data) == ("user:created", "\ud800")
 
 
 @pytest.mark.clause("CTR-6")

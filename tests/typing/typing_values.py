@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, assert_type
 
-from igniter_store import BatchEntry, GroupInfo, PendingMessage, ScanPage, Store, StreamMessage
+from igniter_store import JSON, MSGPACK, BatchEntry, GroupInfo, PendingMessage, ScanPage, Store, StreamMessage
 
 
 @dataclass
@@ -50,6 +50,23 @@ async def answers_have_their_types(store: Store[str]) -> None:
     assert_type(await store.dev.scan("*"), ScanPage)
     assert_type([key async for key in store.dev.iterate("*")], list[str])
     assert_type(await store.ping(), float)
+
+
+def encoder(value: Any) -> Any:
+    return value.name if isinstance(value, User) else NotImplemented
+
+
+def decoder(type: Any, plain: Any) -> Any:
+    return User(plain) if type is User else NotImplemented
+
+
+def serializers_take_hooks() -> None:
+    builder = Store.create().with_url("memory://").with_service("s")
+
+    assert_type(builder.with_serializer(JSON).with_serializer(MSGPACK).build(), Store[str])
+    assert_type(builder.with_serializer(JSON(encoder=encoder, decoder=decoder)).build(), Store[str])
+    builder.with_serializer(MSGPACK(encoder=encoder))
+    JSON(encoder=5)  # type: ignore[arg-type]  # the test: a function
 
 
 async def wrong_arguments_are_errors(store: Store[str]) -> None:

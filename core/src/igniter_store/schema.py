@@ -1,6 +1,6 @@
 """Schemas of events: what a payload has to look like.
 
-Rule: a schema is a type that msgspec can convert to, a pydantic model, or an object with `validate(value) -> value`.
+Rule: a schema is a type that msgspec or pydantic can convert to, or an object with `validate(value) -> value`.
 Rule: what a schema returns is what is published, so conversions are done, and defaults are filled in where the schema fills them in.
 """
 
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_origin
 
-import msgspec
-
 from igniter_store.arguments import is_a
 from igniter_store.contract import ErrorCode, StoreError, store_error
-from igniter_store.serialization import convert, is_pydantic_model, reason
+from igniter_store.reasons import reason
+from igniter_store.serialization import pydantic_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from igniter_store.serialization import TypedSerializer
 
 
 class Schema:
@@ -36,14 +37,25 @@ class Schema:
                 "An event's schema is a type that msgspec converts to, a pydantic model, or an object with validate(value).",
             )
 
-    def validate(self, value: Any, event: str) -> Any:
-        """`value` as the schema returns it.
+    def validate(self, value: Any, event: str, serializer: TypedSerializer) -> Any:
+        """`value`, which is to be published, as the schema returns it: an object of the schema's class, or what becomes one.
 
         Raises:
-            EventError: `STORE_SCHEMA_VALIDATION_FAILED`, with the place and the types, without the payload.
+            EventError: `STORE_SCHEMA_VALIDATION_FAILED`, with the place and the kind of error, without the payload.
         """
+        return self._checked(value, event, lambda: serializer.convert(value, self._source))
+
+    def receive(self, value: Any, event: str, serializer: TypedSerializer) -> Any:
+        """`value`, plain data that came from bytes, as the schema returns it.
+
+        Raises:
+            EventError: as `validate`.
+        """
+        return self._checked(value, event, lambda: serializer.from_plain(value, self._source))
+
+    def _checked(self, value: Any, event: str, convert: Callable[[], Any]) -> Any:
         try:
-            return convert(value, self._source) if self._validate is None else self._validate(value)
+            return convert() if self._validate is None else self._validate(value)
         except Exception as error:  # noqa: BLE001 - a schema of the user's may raise anything
             # Not chained: pydantic's errors, and most people's, quote the payload.
             raise _mismatch(event, error) from None
@@ -59,10 +71,8 @@ def _validator(source: Any) -> Callable[[Any], Any] | None:
 
 
 def _is_convertible(source: Any) -> bool:
-    if is_pydantic_model(source):
-        return True
     try:
-        msgspec.json.Decoder(source)
+        pydantic_reader(source)
     except Exception:  # noqa: BLE001 - whatever is wrong with a type that a user made
         return False
     return source is not None

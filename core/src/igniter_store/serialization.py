@@ -1,41 +1,30 @@
 """Values as bytes and back, once, above every backend.
 
-Rule: JSON is what `JSON.stringify` makes: UTF-8, no spaces. What JSON would change silently is refused: NaN, infinities, and mappings whose
-keys are no `str` (declare a type with such keys to store them: its keys come back as they were).
+Rule: JSON is what `JSON.stringify` makes: UTF-8, no spaces. What JSON would change silently is refused: NaN, infinities, mappings whose
+keys aren't `str` (declare a type with such keys to store them), and objects that would not come back as they went in (`fidelity`).
+Rule: an untyped read gives what Node gives: also raw text, deep nesting and lone surrogates (`json_text`).
 Rule: a failure names types and places in the value, never the value; so the library's own exception, which may quote it, is not chained.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
 import functools
-import math
-import re
-import sys
-from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol, TypeAlias, cast, runtime_checkable
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
-from igniter_store.arguments import is_a
 from igniter_store.contract import ErrorCode, StoreError, store_error
+from igniter_store.fidelity import SCALARS, is_flat
+from igniter_store.foreign_types import DecodeHook, EncodeHook, ForeignTypes
+from igniter_store.json_text import NotJSON, read, write
+from igniter_store.pydantic_types import PydanticType, is_for_pydantic, is_hashable, pydantic_type, to_json
+from igniter_store.reasons import Mismatch, Unencodable, reason, unsupported
+from igniter_store.storable import Storable
 
 Decoder: TypeAlias = Callable[[bytes], Any]
 
 _TYPES_KEPT: Final = 512  # decoders that are kept ready, one for each type that is asked for
-# msgspec's own words, where they name types and a place alone.
-_SAFE_REASON: Final = re.compile(r"Expected `[^`]+`, got `[^`]+`|Object missing required field `[^`]+`")
-_PLACE: Final = re.compile(r" - at `(\$[\w.\[\]]*)`$")
-
-
-_AMBIGUOUS: Final = (bytes, bytearray, memoryview, dt.datetime, dt.date, dt.time, dt.timedelta, decimal.Decimal)
-_NON_FINITE: Final = "JSON has no NaN and no infinity"
-_FOREIGN_KEY: Final = "a mapping has a key that is no str, and JSON would turn it into one"
-
-
-class Unencodable(ValueError):  # noqa: N818 - it is a quality of the value
-    """Raised by our serializers for what they refuse; its message says nothing of the value but types."""
 
 
 @runtime_checkable
@@ -51,14 +40,100 @@ class Serializer(Protocol):
         ...
 
 
-class JSONSerializer:
-    """JSON, shared with the TypeScript library. The default."""
+class TypedSerializer:
+    """What both serializers share: the types of others, and decoders that are kept ready."""
+
+    def __init__(self, encoder: EncodeHook | None, decoder: DecodeHook | None) -> None:
+        self._foreign: Final = ForeignTypes(encoder, decoder, as_model=self._as_model)
+        self._kept: Final = functools.lru_cache(_TYPES_KEPT)(self._make_decoder)
+
+    def decode(self, data: bytes, type: Any) -> Any:
+        """The value in `data`, converted to `type`."""
+        try:
+            return self.decoder(type)(data)
+        except Exception as error:  # noqa: BLE001 - a type of the caller's may raise anything
+            return self.second_reading(data, type, error)
+
+    def decoder(self, type: Any) -> Decoder:
+        """The function that reads `type` first, made once; what it raises is for `second_reading`."""
+        try:
+            return self._kept(type)
+        except TypeError:
+            if is_hashable(type):
+                raise
+            # `Annotated[int, {"unit": "s"}]` is a type like another, but has no hash.
+            return self._make_decoder(type)
+
+    def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
+        """What `data` is after `decoder(type)` refused it with `error`; raises `error` when it stays refused."""
+        raise NotImplementedError
+
+    def convert(self, value: Any, type: Any) -> Any:
+        """`value`, plain data or an object, as a `type`; raises what msgspec or pydantic raises."""
+        reader = pydantic_reader(type)
+        if reader is not None:
+            return reader.from_object(value, lambda item: to_json(self._plain(item)))
+        return msgspec.convert(self._plain(value), type, dec_hook=self._foreign.decode)
+
+    def from_plain(self, plain: Any, type: Any) -> Any:
+        """`plain`, which came from JSON, as a `type`; raises what msgspec or pydantic raises."""
+        reader = pydantic_reader(type)
+        if reader is not None:
+            return reader.from_plain(plain)
+        return msgspec.convert(plain, type, dec_hook=self._foreign.decode, str_keys=True)
+
+    def from_text(self, fields: Any, type: Any) -> Any:
+        """`fields`, whose values are text that other software wrote, as a `type`: "7" may become 7."""
+        reader = pydantic_reader(type)
+        if reader is not None:
+            return reader.from_plain(fields)
+        return msgspec.convert(fields, type, dec_hook=self._foreign.decode, str_keys=True, strict=False)
+
+    def _plain(self, value: Any) -> Any:
+        return msgspec.to_builtins(value, enc_hook=self._foreign.encode_plain)
+
+    def _make_decoder(self, type: Any) -> Decoder:
+        raise NotImplementedError
+
+    def _as_model(self, model: PydanticType, value: Any) -> Any:
+        raise NotImplementedError
+
+
+class JSONSerializer(TypedSerializer):
+    """JSON, shared with the TypeScript library. The default.
+
+    `JSON` is one, and calling it makes another with hooks for types of your own: `JSON(encoder=..., decoder=...)`.
+    """
+
+    def __init__(self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None) -> None:
+        super().__init__(encoder, decoder)
+        self._models: Final = self._foreign.models
+        self._write: Final = msgspec.json.Encoder(enc_hook=self._foreign.encode).encode
+        self._storable: Final = Storable(self._foreign, self._encoded, self.decode, is_json=True)
+
+    def __call__(self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None) -> JSONSerializer:
+        """JSON with hooks for types that neither msgspec nor pydantic knows.
+
+        Args:
+            encoder: called with such an object; returns plain data, or anything else that can be encoded. `NotImplemented` declines.
+            decoder: called with the wanted type and the plain data; returns the object. `NotImplemented` declines.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` for a hook that can't be called.
+        """
+        return JSONSerializer(encoder=encoder, decoder=decoder)
 
     def encode(self, value: Any) -> bytes:
         """`value` as compact JSON; dataclasses, msgspec structs, TypedDicts, attrs classes, pydantic models, dates and UUIDs included."""
-        data = _encode_json(value)
         kind = value.__class__
-        if kind in _SCALARS:
+        is_scalar = kind in SCALARS
+        if not is_scalar and (model := self._models.get(kind)) is not None:
+            return model.encode(value)
+        try:
+            data = self._write(value)
+        except (RecursionError, UnicodeEncodeError):
+            data = write(value, self._leaf)
+        if is_scalar:
             return data
         # JSON has no NaN and no infinity, and msgspec writes null for them; it turns keys that are no str into str. Most values are flat
         # mappings, or hold such, as an event holds its data; these are looked at here.
@@ -67,37 +142,93 @@ class JSONSerializer:
                 if key.__class__ is not str:
                     break
                 kind = child.__class__
-                if kind not in _SCALARS and (kind is not float or child - child != 0.0) and (kind is not dict or not _is_flat(child)):
+                if kind not in SCALARS and (kind is not float or child - child != 0.0) and (kind is not dict or not is_flat(child)):
                     break
             else:
                 return data
-        if not _is_all_plain(value) and b"null" in data and _holds_non_finite(msgspec.to_builtins(value, enc_hook=_encode_foreign)):
-            raise Unencodable(_NON_FINITE)
+        self._storable.check(value, data)
         return data
 
-    def decode(self, data: bytes, type: Any) -> Any:
-        """The value in `data`, converted to `type`."""
-        return self.decoder(type)(data)
+    def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
+        """What `data` is after msgspec or pydantic refused it with `error`: what Node reads, and None for a stored null.
 
-    def decoder(self, type: Any) -> Decoder:
-        """The function that `decode` uses for `type`, made once."""
-        return _json_decoder(type)
+        Args:
+            data: the stored bytes.
+            type: what was asked for.
+            error: the first reading's.
+            takes_text: return text that isn't JSON as it is, as Node does for a value; otherwise raise `NotJSON`.
+        """
+        if data.strip() == b"null":
+            return None
+        has_float = "got `float`" in str(error)
+        if not has_float and not _is_malformed(error) and _is_json(data):
+            raise error
+        text = str(data, "utf-8")
+        try:
+            plain = read(text, integers=has_float)
+        except NotJSON:
+            if not takes_text:
+                raise
+            plain = text
+        if type is Any:
+            return plain
+        try:
+            return self.from_plain(plain, type)
+        except Exception:  # noqa: BLE001 - the first refusal says more
+            raise error from None
+
+    def _encoded(self, value: Any) -> bytes:
+        try:
+            return self._write(value)
+        except (RecursionError, UnicodeEncodeError):
+            return write(value, self._leaf)
+
+    def _leaf(self, item: Any) -> Any:
+        return msgspec.to_builtins(item, str_keys=True, enc_hook=self._foreign.encode_plain)
+
+    def _make_decoder(self, type: Any) -> Decoder:
+        reader = pydantic_reader(type)
+        return msgspec.json.Decoder(type, dec_hook=self._foreign.decode).decode if reader is None else reader.decode
+
+    def _as_model(self, model: PydanticType, value: Any) -> Any:
+        return msgspec.Raw(model.encode(value))
 
 
-class MsgpackSerializer:
-    """MessagePack: smaller, keeps bytes, NaN and integer keys. Node's store can't read it."""
+class MsgpackSerializer(TypedSerializer):
+    """MessagePack: smaller, keeps bytes, NaN and integer keys. Node's store can't read it. Calling `MSGPACK` as `JSON`."""
+
+    def __init__(self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None) -> None:
+        super().__init__(encoder, decoder)
+        self._write: Final = msgspec.msgpack.Encoder(enc_hook=self._foreign.encode).encode
+        self._storable: Final = Storable(self._foreign, self._write, self.decode, is_json=False)
+
+    def __call__(self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None) -> MsgpackSerializer:
+        """MessagePack with hooks; as `JSONSerializer.__call__`."""
+        return MsgpackSerializer(encoder=encoder, decoder=decoder)
 
     def encode(self, value: Any) -> bytes:
         """`value` as MessagePack; the same types as JSON."""
-        return _encode_msgpack(value)
+        data = self._write(value)
+        if value.__class__ not in SCALARS and (value.__class__ is not dict or not is_flat(value)):
+            self._storable.check(value, data)
+        return data
 
-    def decode(self, data: bytes, type: Any) -> Any:
-        """The value in `data`, converted to `type`."""
-        return self.decoder(type)(data)
+    def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
+        """None for a stored null."""
+        del type, takes_text
+        if data == b"\xc0":
+            return None
+        raise error
 
-    def decoder(self, type: Any) -> Decoder:
-        """The function that `decode` uses for `type`, made once."""
-        return _msgpack_decoder(type)
+    def _make_decoder(self, type: Any) -> Decoder:
+        reader = pydantic_reader(type)
+        if reader is None:
+            return msgspec.msgpack.Decoder(type, dec_hook=self._foreign.decode).decode
+        from_plain, decode = reader.from_plain, msgspec.msgpack.decode
+        return lambda data: from_plain(decode(data))
+
+    def _as_model(self, model: PydanticType, value: Any) -> Any:
+        return model.plain(value)
 
 
 JSON: Final = JSONSerializer()
@@ -109,12 +240,15 @@ class Codec:
 
     Attributes:
         writes_json: whether it is ours for JSON, and no other.
+        typed: the serializer, when it is one of ours; else JSON. What events are validated with.
     """
 
     def __init__(self, serializer: Serializer) -> None:
         self.writes_json: Final = serializer.__class__ is JSONSerializer
+        self.typed: Final[TypedSerializer] = serializer if isinstance(serializer, TypedSerializer) else JSON
         self._serializer: Final = serializer
         self._encode: Final = serializer.encode
+        self._prepare: Final = serializer.decoder if isinstance(serializer, TypedSerializer) else functools.partial(_decoder_of, serializer)
         self.decode_any: Final = self.decoder(Any)
 
     def encode(self, value: Any) -> bytes:
@@ -136,15 +270,19 @@ class Codec:
             f"The serializer's encode() returned {type(data).__name__}; it has to return bytes.",
         )
 
-    def decoder(self, type: Any) -> Decoder:
+    def decoder(self, type: Any, *, takes_text: bool = True) -> Decoder:
         """A function that turns bytes into a `type`, for many values or one. `None` and `Any` take what comes.
 
         What it raises is `STORE_DESERIALIZATION_FAILED`.
 
+        Args:
+            type: what is wanted.
+            takes_text: return text that isn't JSON as it is, as Node does for a value; Node doesn't for an event or a stream's entry.
+
         Raises:
             InvalidArgument: `STORE_ARGUMENT_INVALID` when nothing can be converted to `type`; so it is known before anything is read.
         """
-        decode = self.bare_decoder(type)
+        decode = self.bare_decoder(type, takes_text=takes_text)
 
         def guarded(data: bytes) -> Any:
             try:
@@ -154,173 +292,99 @@ class Codec:
 
         return guarded
 
-    def bare_decoder(self, type: Any) -> Decoder:
-        """As `decoder`, for those who turn whatever it raises into `undecodable` themselves."""
+    def bare_decoder(self, type: Any, *, takes_text: bool = True) -> Decoder:
+        """As `decoder`, for callers that turn whatever it raises into `undecodable` themselves.
+
+        Without `takes_text` it raises `NotJSON` for text that isn't JSON.
+        """
+        first, second = self.first_decoder(type), self.second_reading
+
+        def decode(data: bytes) -> Any:
+            try:
+                return first(data)
+            except Exception as error:  # noqa: BLE001 - as in encode
+                return second(data, type, error, takes_text=takes_text)
+
+        return decode
+
+    def first_decoder(self, type: Any) -> Decoder:
+        """As `bare_decoder`, without a second reading: for callers that call `second_reading` themselves, which saves them a frame."""
         wanted = Any if type is None else type
-        if not isinstance(self._serializer, JSONSerializer | MsgpackSerializer):
-            return functools.partial(_decode_with, self._serializer, wanted)
         try:
-            return self._serializer.decoder(wanted)
-        except Exception:  # noqa: BLE001 - whatever is wrong with a type that a user made
-            raise store_error(
-                ErrorCode.STORE_ARGUMENT_INVALID,
-                "`type` is no type that values can be converted to: give a class that msgspec or pydantic knows, or leave it out.",
-            ) from None
+            return self._prepare(wanted)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a type that a user made
+            raise store_error(ErrorCode.STORE_ARGUMENT_INVALID, unsupported(error)) from None
 
+    def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
+        """What `data` is after `first_decoder(type)` refused it with `error`; raises `error` when it stays refused.
 
-def convert(value: Any, type: Any) -> Any:
-    """`value`, plain data or an object, as a `type`; raises what msgspec or pydantic raises."""
-    return msgspec.convert(msgspec.to_builtins(value, enc_hook=_encode_foreign), type, dec_hook=_decode_foreign)
-
-
-def sorted_plain(value: Any) -> Any:
-    """An object as plain data with its sets sorted; what has several spellings of equal values (times, decimals, bytes) stays as it is.
-
-    Raises what msgspec or pydantic raises, and `TypeError` for a set whose items have no order.
-    """
-    return msgspec.to_builtins(value, order="deterministic", builtin_types=_AMBIGUOUS, enc_hook=_dump_foreign)
+        A stored None is None, whatever type was asked for; and JSON is read as Node reads it.
+        """
+        wanted = Any if type is None else type
+        if isinstance(self._serializer, TypedSerializer):
+            return self._serializer.second_reading(data, wanted, error, takes_text=takes_text)
+        if wanted is not Any and self._serializer.decode(data, Any) is None:
+            return None
+        raise error
 
 
 def convert_text(fields: Any, type: Any) -> Any:
     """`fields`, whose values are text that other software wrote, as a `type`: "7" may become 7."""
-    return msgspec.convert(fields, type, dec_hook=_decode_foreign, strict=False)
+    return JSON.from_text(fields, type)
 
 
-def reason(error: Exception) -> str:
-    """Why a conversion failed, in words that hold nothing of the value: types and the place."""
-    text = str(error) if isinstance(error, msgspec.ValidationError) else ""
-    safe, place = _SAFE_REASON.match(text), _PLACE.search(text)
-    return (safe[0] if safe else type(error).__name__) + (f" at {place[1]}" if place else "")
+def pydantic_reader(type: Any) -> PydanticType | None:
+    """How pydantic reads `type`, when msgspec doesn't, or must not; None when msgspec reads it.
 
-
-def is_pydantic_model(type: Any) -> bool:
-    """True for a pydantic model class; pydantic is not imported for the question."""
-    pydantic = sys.modules.get("pydantic")
-    return pydantic is not None and is_a(type, _class) and issubclass(type, pydantic.BaseModel)
-
-
-_class: Final = type
-
-
-def _encode_foreign(value: Any) -> Any:
-    if is_pydantic_model(type(value)):
-        return value.model_dump(mode="json")
-    message = f"there is no encoding for {type(value).__name__}"
-    raise Unencodable(message)
-
-
-def _dump_foreign(value: Any) -> Any:
-    # Not as JSON: that makes lists of sets, in the order of this process's hashes.
-    return value.model_dump() if is_pydantic_model(type(value)) else _encode_foreign(value)
-
-
-def _decode_foreign(wanted: Any, value: Any) -> Any:
-    if is_pydantic_model(wanted):
-        return wanted.model_validate(value)
-    if isinstance(wanted, _class) and isinstance(value, wanted):
-        return value
-    message = f"no decoding to {getattr(wanted, '__name__', 'this type')}"
-    raise TypeError(message)
-
-
-_encode_json: Final = msgspec.json.Encoder(enc_hook=_encode_foreign).encode
-_encode_msgpack: Final = msgspec.msgpack.Encoder(enc_hook=_encode_foreign).encode
+    Raises:
+        TypeError: or what else msgspec raises, when neither reads it.
+    """
+    return _pydantic_reader(type) if is_hashable(type) else _pydantic_reader.__wrapped__(type)
 
 
 @functools.lru_cache(_TYPES_KEPT)
-def _kept_json_decoder(type: Any) -> Decoder:
-    return msgspec.json.Decoder(type, dec_hook=_decode_foreign).decode
-
-
-@functools.lru_cache(_TYPES_KEPT)
-def _kept_msgpack_decoder(type: Any) -> Decoder:
-    return msgspec.msgpack.Decoder(type, dec_hook=_decode_foreign).decode
-
-
-def _json_decoder(type: Any) -> Decoder:
-    return _kept_json_decoder(type) if _has_hash(type) else _kept_json_decoder.__wrapped__(type)
-
-
-def _msgpack_decoder(type: Any) -> Decoder:
-    return _kept_msgpack_decoder(type) if _has_hash(type) else _kept_msgpack_decoder.__wrapped__(type)
-
-
-def _has_hash(type: Any) -> bool:
-    # `Annotated[int, {"unit": "s"}]` is a type like another, but has none.
+def _pydantic_reader(type: Any) -> PydanticType | None:
+    reader = pydantic_type(type) if is_for_pydantic(type) else None
+    if reader is not None:
+        return reader
     try:
-        hash(type)
-    except TypeError:
+        msgspec.json.Decoder(type)
+    except Exception:
+        reader = pydantic_type(type)
+        if reader is None:
+            raise
+    return reader
+
+
+def _is_malformed(error: Exception) -> bool:
+    """True when the first reading failed on the text, not on the type: Node may read it."""
+    if isinstance(error, msgspec.ValidationError):
+        return "out of range" in str(error)
+    return isinstance(error, msgspec.DecodeError | RecursionError) or (isinstance(error, Mismatch) and error.kind == "json_invalid")
+
+
+def _is_json(data: bytes) -> bool:
+    """True when msgspec can read all of `data`. It may have found a mismatch before the end of what isn't JSON: `2026-01-31`."""
+    try:
+        msgspec.json.decode(data)
+    except Exception:  # noqa: BLE001 - it is read again by another reader
         return False
     return True
+
+
+def _decoder_of(serializer: Serializer, type: Any) -> Decoder:
+    return functools.partial(_decode_with, serializer, type)
 
 
 def _decode_with(serializer: Serializer, type: Any, data: bytes) -> Any:
     return serializer.decode(data, type)
 
 
-_SCALARS: Final[frozenset[Any]] = frozenset({str, int, bool, type(None)})
-_CONTAINERS: Final = (dict, list, tuple)
-
-
-def _is_flat(mapping: dict[Any, Any]) -> bool:
-    """True when JSON changes nothing of `mapping`, and nothing deep is in it."""
-    for key, child in mapping.items():
-        kind = child.__class__
-        if key.__class__ is not str or (kind not in _SCALARS and (kind is not float or child - child != 0.0)):
-            return False
-    return True
-
-
-def _is_all_plain(value: Any) -> bool:
-    """Refuse what JSON would change, and say whether all of `value` could be looked at: False when it holds objects of other classes."""
-    # Iterative, since the encoder takes values deeper than Python's stack. It has been over the value before, so there is no cycle.
-    is_all_plain = True
-    waiting: list[Any] = [(value,)]
-    while waiting:
-        item = waiting.pop()
-        children: Iterable[Any] = item
-        if isinstance(item, dict):
-            mapping = cast("dict[Any, Any]", item)
-            if not all(isinstance(key, str) for key in mapping):
-                raise Unencodable(_FOREIGN_KEY)
-            children = mapping.values()
-        for child in children:
-            kind = child.__class__
-            if kind in _SCALARS:
-                continue
-            if kind is float:
-                if child - child != 0.0:  # true for NaN and the infinities alone
-                    raise Unencodable(_NON_FINITE)
-            elif isinstance(child, _CONTAINERS):
-                waiting.append(child)
-            else:
-                is_all_plain = False
-    return is_all_plain
-
-
-def _holds_non_finite(plain: Any) -> bool:
-    waiting = [plain]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, float) and not math.isfinite(item):
-            return True
-        if isinstance(item, dict):
-            waiting += cast("dict[Any, Any]", item).values()
-        elif isinstance(item, list | tuple | set | frozenset):
-            waiting += cast("list[Any]", item)
-    return False
-
-
 def _unencodable(value: Any, error: Exception) -> StoreError:
-    if isinstance(error, Unencodable):
-        cause = str(error)
-    elif isinstance(error, RecursionError):
-        cause = "it is nested too deeply, or holds itself"
-    else:
-        cause = type(error).__name__
+    cure = error.cure if isinstance(error, Unencodable) else "Make it plain data, a dataclass, a struct or a model."
     return store_error(
         ErrorCode.STORE_SERIALIZATION_FAILED,
-        f"The value, a {type(value).__name__}, can't be encoded: {cause}. Make it plain data, a dataclass, a struct or a model.",
+        f"The value, a {type(value).__name__}, can't be encoded: {reason(error)}. {cure}",
         details={"type": type(value).__name__, "error": type(error).__name__},
     )
 

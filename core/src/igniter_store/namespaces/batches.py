@@ -14,7 +14,7 @@ from igniter_store.arguments import invalid, is_a, items
 from igniter_store.contract import Entry, ErrorCode, store_error
 from igniter_store.namespaces.namespace import Namespace
 from igniter_store.operation import Operation
-from igniter_store.serialization import reason
+from igniter_store.reasons import reason
 from igniter_store.ttl import Ttl, optional_ttl_seconds
 
 if TYPE_CHECKING:

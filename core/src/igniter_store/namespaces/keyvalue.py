@@ -50,7 +50,7 @@ class KeyValueNamespace(Namespace):
 
     def __init__(self, surroundings: Surroundings) -> None:
         super().__init__(surroundings)
-        self._decode_any: Final = self._codec.bare_decoder(Any)
+        self._decode_any: Final = self._codec.first_decoder(Any)
         self._encode: Final = self._codec.encode
         self._attributes: Final = self._observer.attributes
         self._started_attributes: Final = self._observer.started_attributes
@@ -93,12 +93,12 @@ class KeyValueNamespace(Namespace):
             if running_loop() is not self._affinity.loop:
                 self._bind()
             full_key = self._prefix + key if _kind(key) is str and key and key.isascii() else self._key(key)
-            decode = self._decode_any if type is None else self._codec.bare_decoder(type)
+            decode = self._decode_any if type is None else self._codec.first_decoder(type)
             data = await self._through.keyvalue.get(full_key)
             try:
                 value = default if data is None else decode(data)
             except Exception as error:  # noqa: BLE001 - whatever a decoder raises means one thing
-                raise undecodable(error) from None
+                value = self._reread(data, type, error)
         except Exception as error:  # noqa: BLE001 - `fail` is the one translator
             self._observer.fail(GET, error, began, self._attributes.copy())
         if emit is not None:
@@ -204,6 +204,12 @@ class KeyValueNamespace(Namespace):
         """Remove the TTL of `key`, and say whether it had one. Redis PERSIST; KV-9."""
         with self._attempt(PERSIST):
             return await self._through.keyvalue.persist(self._key(key))
+
+    def _reread(self, data: Any, type: Any, error: Exception) -> Any:
+        try:
+            return self._codec.second_reading(data, type, error)
+        except Exception as last:  # noqa: BLE001 - as in `get`
+            raise undecodable(last) from None
 
 
 def _check_condition(only_if: Any) -> None:

@@ -3,6 +3,7 @@
 Rule: a message is kept in one field named `data`; an entry without it, which other software wrote, is a dict of its fields (STR-17).
 Rule: an entry that can't be decoded is a message too: it has the entry's id and bytes, and an error instead of a value. So one such
 entry hides no other, and the reader can acknowledge, move or remove it.
+Rule: an entry whose `data` is empty, as Node writes `undefined`, is a dict of its fields too: Node reads it that way.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from msgspec import Struct
 from igniter_store.arguments import invalid, items, plain_text
 from igniter_store.contract import ErrorCode, StoreError, StreamEntry, store_error
 from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
-from igniter_store.serialization import convert_text, reason
+from igniter_store.reasons import reason
+from igniter_store.serialization import convert_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +93,7 @@ class Reader:
     __slots__ = ("_backend", "_decode", "_operation", "_type", "_undecodable")
 
     def __init__(self, codec: Codec, type: Any, operation: str, backend: str) -> None:
-        self._decode: Final = codec.bare_decoder(type)
+        self._decode: Final = codec.bare_decoder(type, takes_text=False)
         self._type: Final = type
         self._operation: Final = operation
         self._backend: Final = backend
@@ -108,10 +110,11 @@ class Reader:
 
     def _read(self, entry: StreamEntry) -> StreamMessage[Any]:
         data = entry.fields.get(FIELD)
+        # Node writes an empty field for `undefined`, and reads the entry's fields in its place.
         try:
-            return StreamMessage(entry.id, _foreign(entry.fields, self._type) if data is None else self._decode(data))
+            return StreamMessage(entry.id, self._decode(data) if data else _foreign(entry.fields, self._type))
         except Exception as error:  # noqa: BLE001 - a serializer or a type of the user's may raise anything
-            return self._undecoded(entry, error, is_foreign=data is None)
+            return self._undecoded(entry, error, is_foreign=not data)
 
     def _undecoded(self, entry: StreamEntry, error: Exception, *, is_foreign: bool) -> StreamMessage[Any]:
         self._undecodable += 1

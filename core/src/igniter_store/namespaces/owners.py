@@ -7,7 +7,10 @@ Rule: an owner that Python and JavaScript spell differently is refused, as is a 
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 import re
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +18,6 @@ import msgspec
 
 from igniter_store.arguments import invalid
 from igniter_store.contract import ErrorCode, store_error
-from igniter_store.serialization import sorted_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -99,7 +101,7 @@ def _place_of_key(key: str) -> tuple[int, str]:
 def _object(value: Any) -> Any:
     plain: Any = value
     try:
-        plain = sorted_plain(value)
+        plain = msgspec.to_builtins(value, order="deterministic", builtin_types=_AMBIGUOUS, enc_hook=_dump)
     except RecursionError:
         raise
     except Exception:  # noqa: BLE001, S110 - a class of the user's may raise anything; `plain` is still the object then
@@ -108,6 +110,18 @@ def _object(value: Any) -> Any:
         raise _refused(f"a {type(value).__name__} has more than one spelling, or none, as JSON")
     return _canonical(plain)
 
+
+def _dump(value: Any) -> Any:
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and isinstance(value, pydantic.BaseModel):
+        # Not as JSON: that makes lists of sets, in the order of this process's hashes.
+        return value.model_dump()
+    message = f"there is no encoding for {type(value).__name__}"
+    raise TypeError(message)
+
+
+# Equal values of these types have several spellings, so they stay as they are.
+_AMBIGUOUS: Final = (bytes, bytearray, memoryview, dt.datetime, dt.date, dt.time, dt.timedelta, decimal.Decimal)
 
 _SPELLINGS: Final[dict[type, Callable[[Any], Any]]] = {
     str: str.__str__,

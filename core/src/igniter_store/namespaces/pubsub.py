@@ -22,9 +22,12 @@ from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Attempt, Operation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from igniter_store.connection import Connection
     from igniter_store.contract import GapCallback, MessageCallback, Subscription
     from igniter_store.schema import Schema
+    from igniter_store.serialization import TypedSerializer
 
 G = TypeVar("G", bound=EventGroup)
 
@@ -42,6 +45,7 @@ class EventsNamespace(Namespace):
     def __init__(self, surroundings: Surroundings, connection: Connection, registry: EventRegistry, actor: Actor | None) -> None:
         super().__init__(surroundings)
         self._connection: Final = connection
+        self._decode: Final = self._codec.decoder(Any, takes_text=False)
         self._registry: Final = registry
         self._is_bare: Final = self._observer.sink is None and not registry.schemas and not registry.namespaces
         self._wrapper: Final = Wrapper(self._codec, surroundings.scopes, actor)
@@ -168,12 +172,12 @@ class EventsNamespace(Namespace):
 
     def _payload(self, event: str, data: Any, schema: Schema | None) -> bytes:
         if schema is not None and self._registry.validate_publish:
-            data = self._validated(schema, data, event)
+            data = self._validated(schema.validate, data, event)
         return self._wrapper.wrap(event, data)
 
-    def _validated(self, schema: Schema, data: Any, event: str) -> Any:
+    def _validated(self, validate: Callable[[Any, str, TypedSerializer], Any], data: Any, event: str) -> Any:
         try:
-            return schema.validate(data, event)
+            return validate(data, event, self._codec.typed)
         except StoreError as error:
             if self._registry.throw_on_validation_error:
                 raise
@@ -191,11 +195,11 @@ class EventsNamespace(Namespace):
             return await pubsub.subscribe(self._prefix + name, callback, on_gap=on_gap)
 
         def read(channel: str, payload: bytes) -> EventContext[Any]:
-            context = unwrap(self._codec.decode_any(payload), channel.removeprefix(self._prefix))
+            context = unwrap(self._decode(payload), channel.removeprefix(self._prefix))
             if schema is not None:
-                return context.with_data(schema.validate(context.data, context.type))
+                return context.with_data(schema.receive(context.data, context.type, self._codec.typed))
             registered = self._registry.schema(context.type) if self._registry.validate_subscribe else None
-            return context if registered is None else context.with_data(self._validated(registered, context.data, context.type))
+            return context if registered is None else context.with_data(self._validated(registered.receive, context.data, context.type))
 
         return Feed(
             name,

@@ -1,0 +1,341 @@
+"""Whether a value comes back as it went in: by its class where that is certain, by comparing where it isn't.
+
+Rule: an object of a class of the caller's is stored only when `get(key, type(value))` would return its equal.
+Rule: a class is looked at once. When its declared types are exact, a `Proof` says so, and its objects are only glanced at. Every other
+object is read back and compared before it is sent.
+Rule: plain mappings, lists and tuples may hold anything that can be written: the type that is asked for later says what it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from operator import attrgetter, contains
+from types import NoneType
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+from msgspec import Struct
+
+Guard: TypeAlias = Callable[[Any], bool]
+"""True when a glance shows that a value is what its declared type says."""
+
+SCALARS: Final[frozenset[Any]] = frozenset({str, int, bool, type(None)})
+_SHAPES_KEPT: Final = 64
+_PRIVATE: Final = "__pydantic_private__"
+
+
+class Unproven(Exception):  # noqa: N818 - it is an answer
+    """Raised for a type whose values have to be compared."""
+
+
+class Proof:
+    """What is certain about the objects of one class.
+
+    Attributes:
+        guard: looks at one object; None when there is nothing to look at.
+        is_exact: False when every object has to be read back and compared.
+        must_read: True when reading may refuse an object, for a bound that constructing doesn't check.
+        has_floats: True when an object may hold NaN or an infinity.
+        is_generic: True for `Page[T]`, which is asked for as `Page[User]`: reading it as `Page` proves nothing.
+        is_free: True when there is nothing to look at, unless a null was written, which may stand for NaN.
+    """
+
+    __slots__ = ("guard", "has_floats", "is_exact", "is_free", "is_generic", "must_read")
+
+    def __init__(
+        self,
+        guard: Guard | None,
+        *,
+        is_exact: bool = True,
+        must_read: bool = False,
+        has_floats: bool = True,
+        is_generic: bool = False,
+    ) -> None:
+        self.guard = guard
+        self.is_exact = is_exact
+        self.must_read = must_read
+        self.has_floats = has_floats
+        self.is_generic = is_generic
+        self.is_free = is_exact and guard is None and not must_read
+
+    def holds(self, value: Any) -> bool:
+        """True when `value` needs no comparing."""
+        return self.is_exact and (self.guard is None or self.guard(value))
+
+
+UNPROVEN: Final = Proof(None, is_exact=False)
+
+
+# --- Guards -----------------------------------------------------------------------------------------------------------
+
+
+def is_flat(mapping: dict[Any, Any]) -> bool:
+    """True when JSON changes nothing of `mapping`, and nothing deep is in it."""
+    for key, child in mapping.items():
+        kind = child.__class__
+        if key.__class__ is not str or (kind not in SCALARS and (kind is not float or child - child != 0.0)):
+            return False
+    return True
+
+
+def is_plain(value: Any) -> bool:
+    """The guard of what is declared as anything: JSON gives it back unchanged, which is certain for what is flat."""
+    kind = value.__class__
+    return kind in SCALARS or kind is float or (kind is dict and is_flat(value))
+
+
+def has_exact_offset(value: Any) -> bool:
+    """The guard of times: False when the offset has seconds, which neither msgspec nor pydantic writes."""
+    zone = value.tzinfo
+    if zone is None or zone is UTC:
+        return True
+    offset: timedelta | None = value.utcoffset()
+    return offset is None or not offset.total_seconds() % 60
+
+
+def is_moment(value: Any) -> bool:
+    """The guard of a field of `datetime`."""
+    return value.__class__ is datetime and has_exact_offset(value)
+
+
+def is_time(value: Any) -> bool:
+    """The guard of a field of `time`."""
+    return value.__class__ is time and has_exact_offset(value)
+
+
+def is_finite_decimal(value: Any) -> bool:
+    """The guard of decimals."""
+    return value.__class__ is Decimal and value.is_finite()
+
+
+class OfClasses:
+    """The guard of what is certain by its class.
+
+    Attributes:
+        kinds: the classes.
+    """
+
+    __slots__ = ("kinds",)
+
+    def __init__(self, *kinds: type) -> None:
+        self.kinds: Final[frozenset[type]] = frozenset(kinds)
+
+    def __call__(self, value: Any) -> bool:
+        """True for an object of one of the classes, not of a subclass."""
+        return value.__class__ in self.kinds
+
+
+def of_class(kind: type, guard: Guard | None) -> Guard:
+    """The guard of a declared class: an object of a subclass would come back as its base."""
+    return OfClasses(kind) if guard is None else lambda value: value.__class__ is kind and guard(value)
+
+
+def optional(guard: Guard) -> Guard:
+    """The guard of `T | None`."""
+    if isinstance(guard, OfClasses):
+        return OfClasses(*guard.kinds, NoneType)
+    return lambda value: value is None or guard(value)
+
+
+def each(kind: Any, guard: Guard) -> Guard:
+    """The guard of a list, a set or a tuple of one type."""
+    if isinstance(guard, OfClasses):
+        holds_all = guard.kinds.issuperset
+
+        def all_of_classes(values: Any) -> bool:
+            return values.__class__ is kind and holds_all(map(type, values))
+
+        return all_of_classes
+
+    def all_hold(values: Any) -> bool:
+        return values.__class__ is kind and all(map(guard, values))
+
+    return all_hold
+
+
+def each_item(keys: Guard, values: Guard) -> Guard:
+    """The guard of a mapping."""
+    has_keys, has_values = each(dict, keys), each(list, values)
+    return lambda mapping: has_keys(mapping) and has_values(list(mapping.values()))
+
+
+def attributes(guards: Mapping[str, Guard]) -> Guard | None:
+    """The guard of an object's attributes."""
+    by_class = {name: guard.kinds for name, guard in guards.items() if isinstance(guard, OfClasses)}
+    others = [(name, guard) for name, guard in guards.items() if name not in by_class]
+    if not by_class:
+        return _attributes(others)
+    kinds = tuple(by_class.values())
+    values_of: Callable[[Any], tuple[Any, ...]] = attrgetter(*by_class) if len(by_class) > 1 else _one_getter(*by_class)
+    # The classes of the attributes, in the combinations that were found to be right: most objects of a class share one or two.
+    known: set[tuple[type, ...]] = set()
+
+    def guard(value: Any) -> bool:
+        shape = tuple(map(type, values_of(value)))
+        if shape not in known:
+            if not all(map(contains, kinds, shape)):
+                return False
+            if len(known) < _SHAPES_KEPT:
+                known.add(shape)
+        for name, inner in others:  # noqa: SIM110 - a generator costs as much as three attributes
+            if not inner(getattr(value, name)):
+                return False
+        return True
+
+    return guard
+
+
+def _attributes(guards: list[tuple[str, Guard]]) -> Guard | None:
+    return (lambda value: all(guard(getattr(value, name)) for name, guard in guards)) if guards else None
+
+
+def _one_getter(name: str) -> Callable[[Any], tuple[Any]]:
+    return lambda value: (getattr(value, name),)
+
+
+def items(guards: Mapping[str, Guard]) -> Guard:
+    """The guard of a mapping with known keys: one that has others would lose them."""
+    known, wanted = guards.keys(), list(guards.items())
+    return lambda value: value.keys() <= known and all(guard(value[name]) for name, guard in wanted if name in value)
+
+
+# --- Comparing --------------------------------------------------------------------------------------------------------
+
+
+class Difference(NamedTuple):
+    """Where two values differ, and how, in words that hold nothing of either."""
+
+    place: str
+    words: str
+    is_secret: bool = False
+
+    def __str__(self) -> str:
+        return f"at {self.place}, {self.words}"
+
+
+def compares_all(kind: Any) -> bool:
+    """True for a class whose `==` looks at every field: one that the caller wrote may leave some out."""
+    if issubclass(kind, Struct):
+        return kind.__eq__ is Struct.__eq__
+    code = getattr(kind.__eq__, "__code__", None)
+    return code is not None and code.co_filename.startswith("<")  # generated, by dataclasses or attrs
+
+
+def difference(sent: Any, back: Any) -> Difference | None:
+    """How what comes back differs from what was sent, or None. NaN equals NaN, and moments are compared, not their zones."""
+    # Iterative, since values may be deeper than Python's stack.
+    waiting: list[tuple[Any, Any, str]] = [(sent, back, "$")]
+    while waiting:
+        left, right, place = waiting.pop()
+        if left is right:
+            continue
+        if type(left) is not type(right):
+            if not _are_alike(left, right):
+                return _described(place, left, right)
+            continue
+        children = _children(left, right, place)
+        if children is None:
+            if not _are_equal(left, right):
+                return _described(place, left, right)
+        elif isinstance(children, Difference):
+            return children
+        else:
+            waiting += children
+    return None
+
+
+def holds_non_finite(value: Any) -> bool:
+    """True when `value`, an object of any class, holds NaN or an infinity."""
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if item.__class__ in SCALARS or id(item) in seen:
+            continue
+        if isinstance(item, float):
+            if not math.isfinite(item):
+                return True
+            continue
+        seen.add(id(item))
+        if isinstance(item, dict):
+            waiting += cast("dict[Any, Any]", item).values()
+        elif isinstance(item, list | tuple | set | frozenset):
+            waiting += cast("list[Any]", item)
+        else:
+            waiting += [getattr(item, name, None) for name in _all_fields(item)]
+    return False
+
+
+def _children(left: Any, right: Any, place: str) -> Iterable[tuple[Any, Any, str]] | Difference | None:
+    """The pairs to compare within two objects of one class; None when they are compared as they are."""
+    if isinstance(left, dict):
+        ours, theirs = cast("dict[Any, Any]", left), cast("dict[Any, Any]", right)
+        if len(ours) != len(theirs) or any(key not in theirs for key in ours):
+            return Difference(place, f"`{type(ours).__name__}` comes back with other keys")
+        return [(child, theirs[key], f"{place}[...]") for key, child in ours.items()]
+    if isinstance(left, list | tuple):
+        ours_, theirs_ = cast("list[Any]", left), cast("list[Any]", right)
+        if len(ours_) != len(theirs_):
+            return Difference(place, f"`{type(ours_).__name__}` comes back with another length")
+        return [(a, b, f"{place}[{number}]") for number, (a, b) in enumerate(zip(ours_, theirs_, strict=True))]
+    names = _compared(type(left))
+    if names is None:
+        return None
+    missing = object()
+    pairs = [(getattr(left, name, missing), getattr(right, name, missing), f"{place}.{name}") for name in names]
+    if _PRIVATE in names:
+        pairs[-1] = (*pairs[-1][:2], f"{place} in the private attributes")
+        pairs[-2] = (*pairs[-2][:2], place)
+    return pairs
+
+
+def _compared(kind: Any) -> tuple[str, ...] | None:
+    if issubclass(kind, Struct):
+        return tuple(kind.__struct_fields__)
+    if hasattr(kind, "__pydantic_core_schema__") and hasattr(kind, "__pydantic_fields_set__"):
+        # Of a pydantic model. What the class's own `__eq__` leaves out counts all the same.
+        return (*kind.model_fields, "__pydantic_extra__", _PRIVATE)
+    if dataclasses.is_dataclass(kind):
+        return tuple(field.name for field in dataclasses.fields(kind) if field.compare)
+    if hasattr(kind, "__attrs_attrs__"):
+        return tuple(field.name for field in kind.__attrs_attrs__ if field.eq)
+    return None
+
+
+def _all_fields(value: Any) -> Iterable[str]:
+    if dataclasses.is_dataclass(type(value)):
+        return [field.name for field in dataclasses.fields(type(value))]
+    return _compared(type(value)) or ()
+
+
+def _are_alike(left: Any, right: Any) -> bool:
+    """Whether two objects of different classes are equal."""
+    if isinstance(left, datetime) and isinstance(right, datetime):
+        return _are_equal(left, right)
+    return bool(left == right)
+
+
+def _are_equal(left: Any, right: Any) -> bool:
+    if isinstance(left, datetime) and left.tzinfo is not None and right.tzinfo is not None:
+        # In an hour that a clock shows twice, `==` is False for equal moments of two zones.
+        same_moment: bool = left.astimezone(UTC) == right.astimezone(UTC)
+        return same_moment
+    return bool(left == right) or (isinstance(left, float | Decimal) and _is_nan(left) and _is_nan(right))
+
+
+def _is_nan(value: float | Decimal) -> bool:
+    return value.is_nan() if isinstance(value, Decimal) else math.isnan(value)
+
+
+def _described(place: str, left: Any, right: Any) -> Difference:
+    kind = type(left).__name__
+    if hasattr(type(left), "get_secret_value"):
+        return Difference(place, f"`{kind}` is written as asterisks", is_secret=True)
+    if isinstance(left, datetime | time) and not has_exact_offset(left):
+        return Difference(place, f"`{kind}` has an offset with seconds, which would be cut off")
+    if type(left) is type(right):
+        return Difference(place, f"`{kind}` comes back changed")
+    return Difference(place, f"`{kind}` comes back as `{type(right).__name__}`")

@@ -1,0 +1,128 @@
+"""Why a value doesn't fit a type, in words that hold nothing of the value: the kind of error and the place.
+
+Rule: text is shown only when it comes from the type or from a fixed list. msgspec, pydantic and most programs quote the value.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from igniter_store.json_text import ForeignKey, NotJSON, SplitSurrogates, TooDeep
+
+# msgspec's own words, where they name types only. What follows a group in parentheses may quote the value.
+_SAFE: Final = re.compile(
+    r"Expected `[^`]+`, got `[^`]+`"
+    r"|Expected `[^`]+` (?:[<>]=? -?[\d.]+|that's a multiple of [\d.]+|of length [<>=]*\s?\d+)(?:, got \d+)?"
+    r"|Expected `\w+` matching regex"
+    r"|Object missing required field `[^`]+`"
+    r"|Object contains unknown field"
+    r"|Invalid (?:enum value|value|UUID|base64 encoded string|decimal string|RFC3339 encoded (?:datetime|date|time)|ISO8601 duration"
+    r"|MessagePack timestamp)"
+    r"|(?:Number|Integer value|Timestamp|Duration) (?:is )?out of range"
+    r"|JSON is malformed: [a-z0-9 -]+ \(byte \d+\)"
+    r"|MessagePack data is malformed: [a-z0-9 -]+ \(byte \d+\)"
+    r"|Input data was truncated"
+)
+_PLACE: Final = re.compile(r" - at `(?:key` in `)?(\$[\w.\[\]]*)`$")
+
+
+class Unencodable(ValueError):  # noqa: N818 - it is a quality of the value
+    """Raised for what our serializers refuse; its message says nothing of the value but types and places.
+
+    Attributes:
+        cure: what the caller can do, as a sentence.
+    """
+
+    def __init__(self, message: str, cure: str) -> None:
+        super().__init__(message)
+        self.cure = cure
+
+
+NON_FINITE: Final = "JSON has no NaN and no infinity", "Store None or a string instead, or use the serializer MSGPACK."
+FOREIGN_KEY: Final = (
+    "a mapping has a key that isn't a str, and JSON would turn it into one",
+    "Make its keys str, or declare a class whose field has such keys.",
+)
+
+
+class Mismatch(ValueError):  # noqa: N818 - named for what it reports
+    """Raised for data that don't fit a type.
+
+    Attributes:
+        kind: what is wrong, as a word of the validating library ("missing").
+        place: where, beginning after `$` (".items[3].price").
+    """
+
+    def __init__(self, kind: str, place: str = "") -> None:
+        super().__init__(f"{kind} at ${place}" if place else kind)
+        self.kind = kind
+        self.place = place
+
+
+_WORDS: Final = {
+    NotJSON: "it isn't JSON",
+    TooDeep: "it is nested too deeply, or holds itself",
+    RecursionError: "it is nested too deeply, or holds itself",
+    ForeignKey: FOREIGN_KEY[0],
+    SplitSurrogates: "a str holds the two halves of one character, and JSON would join them",
+    UnicodeDecodeError: "it isn't UTF-8",
+    UnicodeEncodeError: "a str holds a lone surrogate, which UTF-8 has no bytes for",
+    OverflowError: "a number is too large",
+}
+
+
+def reason(error: BaseException) -> str:
+    """The kind of `error` and its place, as far as they can be said."""
+    if isinstance(error, Unencodable):
+        return str(error)
+    text = str(error) if isinstance(error, msgspec.DecodeError) else ""
+    outer = _PLACE.search(text)
+    place = outer[1] if outer else ""
+    # msgspec passes on what a hook raises as an error of its own, and chains it.
+    inner = error if isinstance(error, Mismatch) else error.__cause__
+    if isinstance(inner, Mismatch):
+        place = (place or "$") + inner.place if place or inner.place else ""
+        return inner.kind + (f" at {place}" if place else "")
+    safe, why = _SAFE.match(text), why_unsupported(error)
+    words = why[0] if why else safe[0] if safe else _WORDS.get(type(error)) or pydantic_kind(error) or type(error).__name__
+    return words + (f" at {place}" if place else "")
+
+
+def pydantic_kind(error: BaseException) -> str | None:
+    """The type of the first error in a pydantic `ValidationError` of the caller's own, which may name its fields as it likes."""
+    if type(error).__name__ != "ValidationError" or not hasattr(error, "errors") or isinstance(error, msgspec.MsgspecError):
+        return None
+    try:
+        kind = error.errors(include_url=False, include_context=False, include_input=False)[0]["type"]
+    except Exception:  # noqa: BLE001 - it only looked like one of pydantic's
+        return None
+    return kind if isinstance(kind, str) and kind.isidentifier() else None
+
+
+def unsupported(error: BaseException) -> str:
+    """The message for a type that values can't be converted to."""
+    why = why_unsupported(error)
+    if why is None:
+        return "`type` is no type that values can be converted to: give a class that msgspec or pydantic knows, or leave it out."
+    return f"`type` can't be read from bytes: {why[0]}. {why[1]}"
+
+
+def why_unsupported(error: BaseException) -> tuple[str, str] | None:
+    """Why a type can't be read, and the cure, where that is known."""
+    text = str(error)
+    # msgspec's sentence about unions comes before the type.
+    union = text.partition(" - type ")[0] if isinstance(error, TypeError) else ""
+    if union.startswith(("Type unions", "If a type union")):
+        return union.replace("Type unions", "a union").replace("If a type", "if a").rstrip("."), (
+            "Give each msgspec struct a tag, or install pydantic, which tells dataclasses and models apart (igniter-store[pydantic])."
+        )
+    if isinstance(error, TypeError) and "`InitVar`" in text:
+        return "a dataclass has an InitVar, which isn't stored", (
+            "Make it a field, or give it a default and install pydantic (igniter-store[pydantic])."
+        )
+    if isinstance(error, NameError):
+        return "an annotation names what isn't defined", "Define it in the module of the class."
+    return None

@@ -1,0 +1,175 @@
+"""Which values a serializer stores: those that come back as they went in.
+
+Rule: plain data are looked through once. An object of a class of the caller's is read back and compared, unless its class's proof holds.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, cast
+from uuid import UUID
+
+import msgspec
+
+from igniter_store import fidelity
+from igniter_store.declared_types import proof_of
+from igniter_store.fidelity import SCALARS, UNPROVEN, Proof
+from igniter_store.pydantic_types import is_pydantic_model
+from igniter_store.reasons import FOREIGN_KEY, NON_FINITE, Unencodable, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from igniter_store.foreign_types import ForeignTypes
+
+_CLASSES_KEPT: Final = 512
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
+_EXACT: Final[frozenset[Any]] = frozenset(_CONTAINERS)
+_CERTAIN: Final = Proof(None, has_floats=False)
+_CURE: Final = "Change the class so that it reads what it writes, or store plain data."
+
+
+class Storable:
+    """Looks at values after they were encoded and before they are sent.
+
+    Args:
+        foreign: the types of the serializer beside msgspec's.
+        encode: the serializer's, without this look.
+        decode: the serializer's.
+        is_json: whether mappings need `str` keys, and numbers must be finite.
+    """
+
+    def __init__(
+        self, foreign: ForeignTypes, encode: Callable[[Any], bytes], decode: Callable[[bytes, Any], Any], *, is_json: bool
+    ) -> None:
+        self._foreign: Final = foreign
+        self._encode: Final = encode
+        self._decode: Final = decode
+        self._is_json: Final = is_json
+        moment = Proof(fidelity.has_exact_offset if is_json else None, has_floats=False)
+        self._builtin: Final[dict[type, Proof]] = {
+            **dict.fromkeys((bytes, bytearray, memoryview, date, timedelta, Decimal, UUID, msgspec.Raw), _CERTAIN),
+            datetime: moment,
+            time: Proof(fidelity.has_exact_offset, has_floats=False),
+        }
+        self._proofs: dict[type, Proof] = dict(self._builtin)
+
+    def check(self, value: Any, data: bytes) -> None:
+        """Refuse `value`, which was encoded as `data`, when it would not come back as it went in.
+
+        Raises:
+            Unencodable: with the kind of trouble and its place.
+        """
+        kind = value.__class__
+        has_null = self._is_json and b"null" in data
+        if kind not in _EXACT:
+            kind = type(value)
+            if isinstance(value, _CONTAINERS) and not hasattr(kind, "_fields"):
+                self._check_subclass(kind, data)
+            else:
+                self._check_object(value, kind, data, has_null=has_null)
+                if not isinstance(value, tuple):
+                    return
+        # Iterative, since the encoder takes values deeper than Python's stack. It has been over the value before, so there is no cycle.
+        waiting: list[Any] = [value]
+        while waiting:
+            item = waiting.pop()
+            if isinstance(item, dict):
+                mapping = cast("dict[Any, Any]", item)
+                if self._is_json:
+                    _check_keys(mapping)
+                item = mapping.values()
+            self._check_children(item, waiting, has_null=has_null)
+
+    def _check_children(self, children: Iterable[Any], waiting: list[Any], *, has_null: bool) -> None:
+        is_json, proofs = self._is_json, self._proofs
+        for child in children:
+            kind = child.__class__
+            if kind in SCALARS:
+                continue
+            if kind is float:
+                if is_json and child - child != 0.0:  # true for NaN and the infinities only
+                    raise Unencodable(*NON_FINITE)
+            elif kind in _EXACT:
+                waiting.append(child)
+            elif (proof := proofs.get(kind)) is None or not proof.is_free or (has_null and proof.has_floats):
+                kind = type(child)
+                is_container = isinstance(child, _CONTAINERS)
+                if is_container:
+                    waiting.append(child)
+                if not is_container or hasattr(kind, "_fields"):
+                    self._check_object(child, kind, None, has_null=has_null)
+
+    def _check_object(self, value: Any, kind: type, data: bytes | None, *, has_null: bool) -> None:
+        proof = self._proofs.get(kind) or self._prove(kind)
+        try:
+            is_certain = proof.holds(value)
+        except Exception:  # noqa: BLE001 - an attribute that isn't what its annotation says
+            is_certain = False
+        if is_certain and not proof.must_read and not (has_null and proof.has_floats):
+            return
+        if not proof.is_generic:
+            self._read_back(value, kind, self._encode(value) if data is None else data)
+        elif has_null and self._holds_non_finite(value):
+            raise Unencodable(*NON_FINITE)
+
+    def _read_back(self, value: Any, kind: type, data: bytes) -> None:
+        try:
+            back = self._decode(data, kind)
+            found = None if fidelity.compares_all(kind) and back == value else fidelity.difference(value, back)
+        except Exception as error:  # noqa: BLE001 - a class of the caller's may raise anything
+            self._check_finite(value)
+            raise Unencodable(f"what it is written as can't be read back, {reason(error)}", _CURE) from None
+        if found is not None:
+            self._check_finite(value)
+            raise Unencodable(str(found), _CURE)
+
+    def _check_finite(self, value: Any) -> None:
+        if self._is_json and self._holds_non_finite(value):
+            raise Unencodable(*NON_FINITE)
+
+    def _check_subclass(self, kind: type, data: bytes) -> None:
+        """What is in a subclass of a builtin collection is what a plain one would hold; it only has to be made again."""
+        try:
+            self._decode(data, kind)
+        except Exception as error:  # noqa: BLE001 - as above
+            raise Unencodable(f"what it is written as can't be read back, {reason(error)}", _CURE) from None
+
+    def _holds_non_finite(self, value: Any) -> bool:
+        if fidelity.holds_non_finite(value):
+            return True
+        return self._foreign.has_encoder and fidelity.holds_non_finite(msgspec.to_builtins(value, enc_hook=self._foreign.encode_plain))
+
+    def _prove(self, kind: type) -> Proof:
+        if len(self._proofs) >= _CLASSES_KEPT:
+            self._proofs = dict(self._builtin)
+        proof = self._proofs[kind] = self._proof(kind)
+        return proof
+
+    def _proof(self, kind: type) -> Proof:
+        if is_pydantic_model(kind):
+            return _CERTAIN  # looked at when it was encoded
+        proof = proof_of(kind, self._is_own)
+        if proof is UNPROVEN and self._foreign.has_encoder and not _is_msgspecs(kind):
+            return Proof(None, is_generic=True)  # its hooks are the caller's
+        return proof
+
+    def _is_own(self, kind: Any) -> bool:
+        return is_pydantic_model(kind) or (self._foreign.has_encoder and not _is_msgspecs(kind))
+
+
+def _check_keys(mapping: dict[Any, Any]) -> None:
+    for key in mapping:
+        if key.__class__ is not str and not isinstance(key, str):
+            raise Unencodable(*FOREIGN_KEY)
+
+
+def _is_msgspecs(kind: Any) -> bool:
+    """True for a class that msgspec writes without asking a hook."""
+    return isinstance(kind, type) and (
+        issubclass(kind, (msgspec.Struct, enum.Enum, *_CONTAINERS))
+        or hasattr(kind, "__dataclass_fields__")
+        or hasattr(kind, "__attrs_attrs__")
+    )
