@@ -27,6 +27,7 @@ from igniter_store_conformance.processes import ProcessClauses
 from igniter_store_conformance.pubsub import PubSubClauses
 from igniter_store_conformance.ranges import RangeClauses
 from igniter_store_conformance.scan import ScanClauses
+from igniter_store_conformance.silence import SilenceClauses
 from igniter_store_conformance.stream_contention import StreamContentionClauses
 from igniter_store_conformance.streams import StreamClauses
 from igniter_store_conformance.subscriptions import SubscriptionClauses
@@ -37,6 +38,7 @@ class AdapterSuite(
     # pytest runs the tests of the last base first.
     ModelClauses,
     OutageClauses,
+    SilenceClauses,
     FaultClauses,
     ProcessClauses,
     StreamContentionClauses,

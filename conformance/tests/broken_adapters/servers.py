@@ -148,6 +148,18 @@ class NeverSubscribesAgain(BrokenClient):
         listener._read = listener._read_one_connection
 
 
+class WaitsForWordsForEver(BrokenClient):
+    """A subscription's connection may be silent for as long as it likes."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-12", "PUB-10"})
+
+    async def open(self) -> None:
+        await super().open()
+        untyped: Any = self._listener
+        kind: Any = type(untyped)
+        untyped.__class__ = type("Patient", (kind,), {"_longest_silence": float("inf")})
+
+
 class NoWordOfTheGap(BrokenClient):
     """Subscriptions come back, and nobody is told that messages may be missing."""
 

@@ -53,7 +53,10 @@ class GlideLink:
 
     Attributes:
         lost: done when a connection is gone.
+        heard_at: nothing, since `_watch` asks for a sign of life all the time, with a limit.
     """
+
+    heard_at: Final = None
 
     def __init__(
         self,

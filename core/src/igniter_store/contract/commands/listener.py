@@ -2,6 +2,8 @@
 
 Rule: what is subscribed stands in one table. A new connection subscribes to what the table says, then those in it are told of the gap.
 Rule: a subscription that was cancelled is out of the table before anything is awaited; what is confirmed and stands in no table is ended.
+Rule: a connection that is silent is asked for a sign of life. One on which that, or a confirmation, is late is closed: a middlebox may have
+forgotten it, and then neither end would ever get an error.
 Rule: in a cluster each node has a listener. Who belongs to which, the cluster decides; a listener says only that it can't hear something.
 """
 
@@ -14,7 +16,8 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from igniter_store.contract.commands.confirmations import Confirmations
+from igniter_store.contract.commands.confirmations import PING, Confirmations
+from igniter_store.contract.commands.connections import idle_limit
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, word_of
 from igniter_store.contract.commands.words import decoded, encoded
 from igniter_store.contract.errors import StoreError, closed, not_connected
@@ -158,8 +161,9 @@ class Listener:
     async def remove(self, subscription: CommandSubscription) -> None:
         """Cancel a subscription, and return once the server knows, if it was the last of its name."""
         # The command is on its way before anything is awaited, whatever becomes of our caller (PUB-4).
-        if self._forget(subscription) and (ending := self._end_unwanted(subscription.name)) is not None:
-            await self._confirmations.answer(ending, asyncio.get_running_loop().time())
+        link = self._link
+        if self._forget(subscription) and (ending := self._end_unwanted(subscription.name)) is not None and link is not None:
+            await self._answer(link, ending, asyncio.get_running_loop().time())
 
     @property
     def names(self) -> Sequence[Name]:
@@ -237,12 +241,25 @@ class Listener:
                 if (error := arrival.result()) is not None:
                     raise error
                 continue
-            answer = last.answer if last is not None and last.verb in ENDS else self._send(self._link, name[0], name)
-            trouble = await self._confirmations.answer(answer, since)
+            link = self._link
+            answer = last.answer if last is not None and last.verb in ENDS else self._send(link, name[0], name)
+            trouble = await self._answer(link, answer, since)
             # A connection that was lost just now is no answer: the next one subscribes to all that the table says.
             if trouble is not None and not isinstance(trouble, Lost):
                 return trouble
         return None
+
+    async def _answer(self, link: Link, answer: asyncio.Future[Trouble | None], since: float) -> Trouble | None:
+        """See `Confirmations.answer`; a connection on which no confirmation comes is closed, so that the next caller gets another one."""
+        trouble = await self._confirmations.answer(answer, since)
+        if isinstance(trouble, Late) and self._is_late(link):
+            link.end()
+        return trouble
+
+    def _is_late(self, link: Link) -> bool:
+        now = asyncio.get_running_loop().time()
+        due = self._confirmations.due(now if link.heard_at is None else link.heard_at)
+        return self._link is link and due is not None and due <= now
 
     def _send(self, link: Link, verb: bytes, name: Name) -> asyncio.Future[Trouble | None]:
         word = encoded(name[1])
@@ -287,7 +304,7 @@ class Listener:
                 try:
                     await self._greet(link)
                     pause = _FIRST_PAUSE
-                    await link.lost
+                    await self._until_lost(link)
                 finally:
                     link.end()
                 self._lose(Lost(is_sent=True), None)
@@ -319,6 +336,23 @@ class Listener:
                 arrival.set_result(None)
         self._arrivals.clear()
 
+    async def _until_lost(self, link: Link) -> None:
+        """Return once the connection is lost, or counts as lost: it is silent, and gives no sign of life."""
+        loop, idle = asyncio.get_running_loop(), idle_limit(self._timeout)
+        while not link.lost.done():
+            heard_at, now = link.heard_at, loop.time()
+            if heard_at is None:
+                await asyncio.wait([link.lost])
+                return
+            due = self._confirmations.due(heard_at)
+            if due is not None and due <= now:
+                return
+            if due is None and heard_at + idle <= now:
+                self._confirmations.expect_life()
+                link.send(PING)
+                continue
+            await asyncio.wait([link.lost], timeout=(heard_at + idle if due is None else due) - now)
+
     def _handle(self, answer: Any) -> None:
         match answer:
             case [b"message" | b"smessage" as kind, channel, payload]:
@@ -337,6 +371,8 @@ class Listener:
                 # Nobody has asked for it: the channel's slot has gone to another node.
                 if not self._confirmations.confirm(verb.upper(), name) and name in self._table and self._on_astray is not None:
                     self._on_astray()
+            case [b"pong", *_] | b"PONG":  # as it is said in the midst of subscriptions, and without any
+                self._confirmations.confirm_life()
             case Refused():
                 self._confirmations.settle(answer)
             case _:

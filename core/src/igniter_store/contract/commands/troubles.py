@@ -86,6 +86,20 @@ class Late(Trouble):
     """No answer came in time; the server may have done it."""
 
 
+class Unreadable(Trouble):
+    """What came isn't the protocol, or never ends; the server may have done it."""
+
+    def __init__(self) -> None:
+        super().__init__("what came isn't the server's protocol")
+
+
+class TooLarge(Trouble):
+    """The answer is larger than the adapter takes; the server has done it."""
+
+    def __init__(self) -> None:
+        super().__init__("what came is larger than the adapter takes")
+
+
 class Shut(Trouble):
     """The connection was closed by its owner."""
 
