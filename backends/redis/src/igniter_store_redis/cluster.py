@@ -14,13 +14,14 @@ import contextlib
 import random
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.contract import START, ErrorCode, StoreError, store_error
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.connections import address
 from igniter_store.contract.commands.keyvalue import all_of
 from igniter_store.contract.commands.listener import SHARDED
+from igniter_store.contract.commands.replies import page
 from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Refused, Trouble, failure, word_of
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from igniter_store.contract.commands.listener import CommandSubscription, Name
+    from igniter_store.contract.commands.replies import Reader
+
+T = TypeVar("T")
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _MOST_TRIES: Final = 8
@@ -79,7 +83,7 @@ class Cluster(Commands):
         """Find the nodes, and connect to one."""
         self._is_open, self._was_closed = True, False
         self._loop = asyncio.get_running_loop()
-        self._unknown.clear()
+        self.forget_server()
         try:
             await self._refreshed()
             await self.ping()
@@ -104,14 +108,19 @@ class Cluster(Commands):
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 
-    async def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
-        return await self._tried(words, partial(Server.attempt, words=words, writes=False), code, writes=False)
+    async def ask(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
+        attempt = partial(Server.attempt, words=words, read=read, code=code, writes=False)
+        answer: T = await self._tried(words, attempt, code, writes=False)
+        return answer
 
-    async def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
-        return await self._tried(words, partial(Server.attempt, words=words, writes=True), code, writes=True)
+    async def tell(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
+        attempt = partial(Server.attempt, words=words, read=read, code=code, writes=True)
+        answer: T = await self._tried(words, attempt, code, writes=True)
+        return answer
 
-    async def wait(self, *words: Any) -> Any:
-        return await self._tried(words, partial(Server.attempt_to_wait, words=words), _FAILED, writes=True)
+    async def wait(self, *words: Any, read: Reader[T]) -> T:
+        answer: T = await self._tried(words, partial(Server.attempt_to_wait, words=words, read=read), _FAILED, writes=True)
+        return answer
 
     def together(self, keys: Sequence[str | bytes]) -> list[list[int]]:
         groups: dict[int, list[int]] = {}
@@ -128,8 +137,7 @@ class Cluster(Commands):
         nodes = {node.name: node for _, node in primaries}
 
         async def look(name: str, number: str) -> tuple[str, list[bytes]]:
-            following, keys = await self._server_of(nodes[name]).ask("SCAN", number, "MATCH", pattern, "COUNT", count, code=code)
-            return following.decode(), keys
+            return await self._server_of(nodes[name]).ask("SCAN", number, "MATCH", pattern, "COUNT", count, read=page, code=code)
 
         return await scan_nodes(cursor, [(slot, node.name) for slot, node in primaries], look, code, NAME)
 
@@ -176,7 +184,7 @@ class Cluster(Commands):
             if not isinstance(answer, Trouble):
                 return answer
             if not await self._is_sent_on(answer, turn):
-                raise failure(answer, code, self._timeout, backend=NAME, writes=writes) from answer
+                raise failure(answer, code, self._timeout, backend=NAME, writes=writes, words=words) from answer
         raise failed or store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from answer
 
     async def _is_sent_on(self, trouble: Trouble, turn: int) -> bool:

@@ -83,4 +83,3 @@ class Incoming:
 def can_complete(incoming: Incoming, data: bytes) -> bool:
     """False for a piece in the midst of a line or a value: looking for the end of a long line again and again takes ever longer."""
     return not incoming.is_partial or b"\n" in data
-

@@ -118,6 +118,11 @@ class Multiplexer(asyncio.Protocol):
         if not self._waiting:
             self.shut()
 
+    def drop(self) -> None:
+        """Close the connection at once; whoever waits for an answer learns that it is lost."""
+        self._end(_lost_after_sending, _lost_before_sending)
+        self._transport.abort()
+
     def shut(self) -> None:
         """Close the connection; whoever waits for an answer gets `Shut`."""
         self._end(Shut, Shut)
@@ -193,8 +198,7 @@ class Multiplexer(asyncio.Protocol):
             future = self._waiting.popleft()
             if not future.done():
                 future.set_result(trouble)
-        self._end(_lost_after_sending, _lost_before_sending)
-        self._transport.abort()
+        self.drop()
 
     def _beat(self) -> None:
         """Ask for a sign of life on a connection that nobody uses; when none comes, `_watch` closes it."""

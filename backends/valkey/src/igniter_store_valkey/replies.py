@@ -1,6 +1,6 @@
 """Answers as RESP 2 has them, which is what the contract's commands read.
 
-glide makes maps of what streams answer, entry by entry; of everything else that we ask, it changes nothing that matters.
+glide makes maps of what streams answer, entry by entry, a text of OK, and True and False of some numbers.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ _Entries: TypeAlias = Mapping[bytes, list[list[bytes]] | None]
 
 def plain(words: tuple[Any, ...], answer: Any) -> Any:
     """The answer to these words."""
-    unmade = _UNMADE.get(words[0])
-    return answer if unmade is None or not isinstance(answer, Mapping) else unmade(answer)
+    if isinstance(answer, Mapping):
+        unmade = _UNMADE.get(words[0])
+        return answer if unmade is None else unmade(answer)
+    if isinstance(answer, str):
+        return answer.encode()
+    return int(answer) if isinstance(answer, bool) else answer
 
 
 def _entries(answer: _Entries) -> list[list[Any]]:

@@ -9,6 +9,7 @@ import zlib
 from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract.commands.keyvalue import all_of
+from igniter_store.contract.commands.replies import count as number
 from igniter_store.contract.errors import ErrorCode, store_error
 from igniter_store.contract.patterns import escape
 from igniter_store.contract.scan import START, Scan, ScanPage
@@ -36,9 +37,8 @@ class CommandScan(Scan):
         deleted, cursor = 0, START
         while True:
             cursor, keys = await commands.scan(cursor, pattern, _STEP, ErrorCode.STORE_OPERATION_FAILED)
-            removing = [commands.tell("UNLINK", *[keys[place] for place in group]) for group in commands.together(keys)]
-            removed: list[int] = await all_of(removing, write=True)
-            deleted += sum(removed)
+            removing = [commands.tell("UNLINK", *[keys[place] for place in group], read=number) for group in commands.together(keys)]
+            deleted += sum(await all_of(removing, write=True))
             if cursor == START:
                 return deleted
 

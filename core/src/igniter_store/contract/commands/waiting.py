@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract.commands.troubles import Refused
-from igniter_store.contract.errors import StoreError, closed
+from igniter_store.contract.commands.replies import believed
+from igniter_store.contract.commands.troubles import Refused, Trouble
+from igniter_store.contract.errors import ErrorCode, StoreError, closed
 
 if TYPE_CHECKING:
     from igniter_store.contract.commands.connections import Connection, Connector
+    from igniter_store.contract.commands.replies import Reader
 
 LONGEST_WAIT: Final = 0.5
 """Seconds that a command may wait at the server at most; whoever wants to wait longer asks again."""
@@ -62,14 +64,20 @@ class Waiters:
             task.cancel()
         await asyncio.gather(*self._connecting, return_exceptions=True)
 
-    async def ask(self, words: tuple[Any, ...], *, is_asking: bool) -> Any:
-        """The answer to a command that waits at the server for `LONGEST_WAIT` at most, or what came instead of it; see `Server.attempt`."""
+    async def ask(self, words: tuple[Any, ...], read: Reader[Any], *, is_asking: bool) -> Any:
+        """The answer to a command that waits at the server for `LONGEST_WAIT` at most, or what came instead of it; see `Server.attempt`.
+
+        Raises:
+            StoreError: for a reply that its reader refuses.
+        """
         connection = await self._taken()
         self._busy.add(connection)
         try:
             if is_asking:
                 connection.ask(("ASKING",))
             answer = await connection.ask(words)
+            if not isinstance(answer, Trouble):
+                answer = believed(read, answer, words, ErrorCode.STORE_OPERATION_FAILED, backend=self._connector.backend, writes=True)
         except BaseException:
             connection.shut()
             raise
