@@ -13,6 +13,7 @@ from igniter_store_conformance.contention import ContentionClauses
 from igniter_store_conformance.counters import CounterClauses
 from igniter_store_conformance.expiry import ExpiryClauses
 from igniter_store_conformance.faults import FaultClauses
+from igniter_store_conformance.freeing import FreeingClauses
 from igniter_store_conformance.group_reading import GroupReadingClauses
 from igniter_store_conformance.groups import GroupClauses
 from igniter_store_conformance.history import HistoryClauses
@@ -38,6 +39,7 @@ class AdapterSuite(
     # pytest runs the tests of the last base first.
     ModelClauses,
     OutageClauses,
+    FreeingClauses,
     SilenceClauses,
     FaultClauses,
     ProcessClauses,

@@ -60,15 +60,17 @@ class Cluster(Commands):
         timeout: seconds that an answer may take.
         connect_timeout: seconds that connecting and logging in may take, and finding out who is there.
         connections: how many may be open to each node for commands that don't wait.
+        largest: bytes that a reply may have.
     """
 
-    def __init__(self, client: Any, timeout: float, connect_timeout: float, connections: int) -> None:
+    def __init__(self, client: Any, timeout: float, connect_timeout: float, connections: int, largest: int) -> None:
         super().__init__()
         self._nodes: Final = client.nodes_manager
         self._seeds: Final = [(node.host, node.port) for node in self._nodes.startup_nodes.values()]
         self._timeout: Final = timeout
         self._connect_timeout: Final = connect_timeout
         self._connections: Final = connections
+        self._largest: Final = largest
         self._servers: dict[str, Server] = {}
         self._former: list[Server] = []  # of nodes that have left, and may still answer
         self._refreshing: asyncio.Task[None] | None = None
@@ -185,7 +187,10 @@ class Cluster(Commands):
                 return answer
             if not await self._is_sent_on(answer, turn):
                 raise failure(answer, code, self._timeout, backend=NAME, writes=writes, words=words) from answer
-        raise failed or store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from answer
+        try:
+            raise failed or store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from answer
+        finally:
+            del failed  # or it and this frame would keep each other
 
     async def _is_sent_on(self, trouble: Trouble, turn: int) -> bool:
         """Whether to ask again, since another node has the slot now, or soon will."""
@@ -223,7 +228,7 @@ class Cluster(Commands):
         server = self._servers.get(node.name)
         if server is None:
             self.require_open()
-            connector = Connector(partial(_connection, node), self._connect_timeout)
+            connector = Connector(partial(_connection, node), self._connect_timeout, self._largest)
             server = self._servers[node.name] = Server(connector, self._timeout, self._connections, self._refresh_soon)
             server.start()
         return server
@@ -263,6 +268,8 @@ class Cluster(Commands):
             refreshing.result()
         except UNREACHABLE as error:
             raise not_reached(error, ", ".join(address(host, port) for host, port in self._seeds)) from error
+        finally:
+            del refreshing  # or it, its error and this frame would keep each other
 
     def _refresh_soon(self) -> None:
         if self._refreshing is None and self._is_open:

@@ -32,13 +32,15 @@ class Connector:
     Args:
         make: makes a connection of redis-py that isn't connected yet: that of a pool, for what it knows.
         timeout: seconds that connecting and logging in may take.
+        largest: bytes that a reply may have.
     """
 
-    def __init__(self, make: Callable[[], Any], timeout: float) -> None:
+    def __init__(self, make: Callable[[], Any], timeout: float, largest: int) -> None:
         self.backend: Final = NAME
         self.unreachable: Final = UNREACHABLE
         self._make: Final = make
         self._timeout: Final = timeout
+        self._largest: Final = largest
         self._where = ""  # it was tried last: Sentinel says it anew each time
 
     def not_reached(self, error: Exception) -> StoreError:
@@ -52,14 +54,14 @@ class Connector:
     async def multiplexed(self, patience: float, on_lost: Callable[[Multiplexer], None]) -> Multiplexer:
         """A connection for commands, whose answers may take `patience` seconds; see `Multiplexer`."""
         writer = await self._connected()
-        multiplexer = Multiplexer(writer.transport, patience, on_lost)
+        multiplexer = Multiplexer(writer.transport, patience, on_lost, self._largest)
         multiplexer.kept = writer
         return multiplexer
 
     async def link(self, handle: Callable[[Any], None]) -> Link:
         """A connection for messages; see `Link`."""
         writer = await self._connected()
-        link = Link(writer.transport, handle)
+        link = Link(writer.transport, handle, self._largest)
         link.kept = writer
         return link
 

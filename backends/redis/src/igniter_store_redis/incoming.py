@@ -13,7 +13,7 @@ from hiredis import Reader
 from igniter_store.contract.commands.troubles import Refused, TooLarge, Trouble, Unreadable
 
 LARGEST: Final = 536_870_912
-"""Bytes of a reply, unless an adapter is made with another limit: as long as one value can be, unless the server is configured otherwise."""
+"""Bytes of a reply, unless an adapter is made with another limit: as long as one value can be on a server with its own settings."""
 
 NOTHING: Final = object()
 """What a reader gives while a reply isn't complete."""

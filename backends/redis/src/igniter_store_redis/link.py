@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store_redis.incoming import LARGEST, NOTHING, Incoming, can_complete, reader
+from igniter_store_redis.incoming import NOTHING, Incoming, can_complete, reader
 from igniter_store_redis.multiplexer import pack_command
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Link(asyncio.Protocol):
         kept: what has to live as long as the connection.
     """
 
-    def __init__(self, transport: asyncio.Transport, handle: Callable[[Any], None], largest: int = LARGEST) -> None:
+    def __init__(self, transport: asyncio.Transport, handle: Callable[[Any], None], largest: int) -> None:
         self._loop: Final = asyncio.get_running_loop()
         self.lost: Final[asyncio.Future[None]] = self._loop.create_future()
         self.heard_at = self._loop.time()

@@ -28,7 +28,7 @@ from igniter_store.contract.commands.troubles import Late, Lost, Shut, Trouble, 
 from igniter_store.contract.commands.words import encoded
 
 from igniter_store_redis.errors import elsewhere
-from igniter_store_redis.incoming import LARGEST, NOTHING, Incoming, can_complete, reader
+from igniter_store_redis.incoming import NOTHING, Incoming, can_complete, reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +56,7 @@ class Multiplexer(asyncio.Protocol):
         kept: what has to live as long as the connection.
     """
 
-    def __init__(
-        self, transport: asyncio.Transport, timeout: float, on_lost: Callable[[Multiplexer], None], largest: int = LARGEST
-    ) -> None:
+    def __init__(self, transport: asyncio.Transport, timeout: float, on_lost: Callable[[Multiplexer], None], largest: int) -> None:
         self.is_live = True
         self.is_full = False
         self.kept: object = None
@@ -153,19 +151,10 @@ class Multiplexer(asyncio.Protocol):
             self._answered += answered
             self._break(Unreadable())
             return
-        if not answered:
+        if answered:
+            self._done(answered)
+        else:
             self._more(data)
-            return
-        self._answered += answered
-        self._answered_at = self._loop.time()
-        incoming.completed(is_partial=reader.has_data())
-        if not self._flush_is_due:
-            self._flush_is_due = True
-            self._loop.call_soon(self._flush)
-        if self.is_full:
-            self._look_for_room(_MOST_WAITING // 2)
-        if self._is_retired and not waiting:
-            self.shut()
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
@@ -182,6 +171,19 @@ class Multiplexer(asyncio.Protocol):
         self._end(_lost_after_sending, _lost_before_sending)
 
     # Inside.
+
+    def _done(self, answered: int) -> None:
+        """Go on behind so many answers."""
+        self._answered += answered
+        self._answered_at = self._loop.time()
+        self._incoming.completed(is_partial=self._reader.has_data())
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush)
+        if self.is_full:
+            self._look_for_room(_MOST_WAITING // 2)
+        if self._is_retired and not self._waiting:
+            self.shut()
 
     def _more(self, data: bytes) -> None:
         """Take a piece of an answer that isn't complete yet."""

@@ -283,8 +283,8 @@ class GlideCommands(Commands):
         elif isinstance(trouble, Late) and self._lent is not None:
             error = lent_is_late(self.timeout, writes=writes)
         else:
-            if self._can_move and isinstance(trouble, Late):
-                self._move()
+            if self._is_open and isinstance(trouble, Late):
+                self._move()  # a middlebox may have forgotten the connection, which glide keeps for ever
             error = failure(trouble, code, self.timeout, backend=NAME, writes=writes, words=words)
         error.__cause__ = cause
         return error
@@ -300,4 +300,7 @@ class GlideCommands(Commands):
 
 async def _told(error: StoreError) -> Never:
     await asyncio.sleep(0)  # who tries again and again lets others go on, too
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # or it and this frame would keep each other

@@ -105,5 +105,8 @@ async def all_of(calls: Sequence[Coroutine[Any, Any, T]], *, write: bool) -> lis
     if write and isinstance(error, StoreError):
         error.maybe_applied = any(not isinstance(answer, StoreError) or answer.maybe_applied for answer in answers)
     if error is not None:
-        raise error
+        try:
+            raise error
+        finally:
+            del answers, error  # or they and this frame would keep each other
     return [answer for answer in answers if not isinstance(answer, BaseException)]

@@ -109,6 +109,7 @@ class Listener:
         self._confirmed: set[Name] = set()
         self._renewed: set[Name] = set()  # that have still to hear of the gap
         self._confirmations: Final = Confirmations(timeout)
+        self._asked: asyncio.Future[None] | None = None  # done when a command is sent: its answer is due then
         # Those who wait for a connection, or for what went wrong:
         self._arrivals: list[asyncio.Future[Exception | None]] = []
 
@@ -238,8 +239,12 @@ class Listener:
                 if not arrival.done():
                     self._arrivals.remove(arrival)
                     return Late()
-                if (error := arrival.result()) is not None:
-                    raise error
+                error = arrival.result()
+                try:
+                    if error is not None:
+                        raise error
+                finally:
+                    del arrival, error  # or they and this frame would keep each other
                 continue
             link = self._link
             answer = last.answer if last is not None and last.verb in ENDS else self._send(link, name[0], name)
@@ -265,6 +270,8 @@ class Listener:
         word = encoded(name[1])
         answer = self._confirmations.expect(verb, name)
         link.send(verb, word)
+        if self._asked is not None and not self._asked.done():
+            self._asked.set_result(None)
         return answer
 
     def _ask_again(self, link: Link, names: Sequence[Name]) -> list[asyncio.Future[Trouble | None]]:
@@ -351,7 +358,9 @@ class Listener:
                 self._confirmations.expect_life()
                 link.send(PING)
                 continue
-            await asyncio.wait([link.lost], timeout=(heard_at + idle if due is None else due) - now)
+            wait = (heard_at + idle if due is None else due) - now
+            self._asked = loop.create_future()
+            await asyncio.wait([link.lost, self._asked], timeout=wait, return_when=asyncio.FIRST_COMPLETED)
 
     def _handle(self, answer: Any) -> None:
         match answer:

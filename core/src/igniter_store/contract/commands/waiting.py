@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.commands.replies import believed
-from igniter_store.contract.commands.troubles import Refused, Trouble
+from igniter_store.contract.commands.troubles import Trouble
 from igniter_store.contract.errors import ErrorCode, StoreError, closed
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ class Waiters:
             raise
         finally:
             self._busy.discard(connection)
-        is_welcome = not isinstance(answer, Refused)  # a server that refused may have become a replica
+        # A server that refused may have become a replica, and one that didn't answer may be out of reach on this connection.
+        is_welcome = not isinstance(answer, Trouble)
         if is_welcome and connection.is_live and self._is_open and len(self._idle) < _MOST_IDLE:
             self._idle.append(connection)
         else:
@@ -113,6 +114,8 @@ class Waiters:
             raise
         except self._connector.unreachable as error:
             raise self._connector.not_reached(error) from error
+        finally:
+            del connecting  # or it, its error and this frame would keep each other
         if not self._is_open:
             connection.shut()
             raise closed(self._connector.backend)
