@@ -2,8 +2,8 @@
 
 Rule: an operation emits `started`, and then either `success` or `error`; one that is cancelled emits `started` alone.
 Rule: whatever else an adapter raises becomes a `StoreError` here, in one translator; `CancelledError` passes.
-Rule: an error is raised by a frame that has no name for it. Otherwise error, traceback and frame are a reference cycle, which keeps all that
-the call held until the collector runs.
+Rule: an error is raised by a frame that has no name for it. Otherwise error, traceback and frame are a reference cycle, which keeps all
+that the call held until the collector runs.
 Rule: a telemetry sink that raises is logged once and never reaches the caller. Without a sink nothing is measured.
 """
 

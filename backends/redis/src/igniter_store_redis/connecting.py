@@ -11,6 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.commands.connections import address
+from igniter_store.contract.commands.troubles import unquoted
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError, ResponseError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from igniter_store.contract import StoreError
 
+_INTRODUCTION: Final = "CLIENT SETINFO"
 _UNASKED: Final = 0.2  # seconds to wait for it
 
 
@@ -42,10 +44,12 @@ class Connector:
         self._timeout: Final = timeout
         self._largest: Final = largest
         self._where = ""  # it was tried last: Sentinel says it anew each time
+        self._sent = ""  # the command of the greeting that was sent last
+        self._introduces_itself = True
 
     def not_reached(self, error: Exception) -> StoreError:
         """The error for what redis-py raised while it connected."""
-        return not_reached(error, self._where)
+        return not_reached(error, self._where, self._sent)
 
     async def connect(self, patience: float) -> Multiplexer:
         """A connection for one who waits; see `multiplexed`."""
@@ -67,27 +71,56 @@ class Connector:
 
     async def _connected(self) -> Any:
         """The writer of a connection, which has to live as long as its transport: Python 3.12's closes that when it is collected."""
+        end = asyncio.get_running_loop().time() + self._timeout
+        try:
+            return await self._greeted(end)
+        except NotConnected:
+            if not self._introduces_itself or self._sent != _INTRODUCTION:
+                raise
+        # A proxy hangs up on commands that it doesn't know, and this is one that nothing depends on.
+        self._introduces_itself = False
+        return await self._greeted(end)
+
+    async def _greeted(self, end: float) -> Any:
         connection = self._make()
         connection.protocol = 2  # what we read; a client of somebody else may speak 3
         connection.socket_timeout = None  # redis-py holds it by wait_for, which on Python 3.11 can swallow a cancellation; ours is below
-        greet = connection.redis_connect_func
+        if not self._introduces_itself:
+            connection.driver_info = None
+        greet, send = connection.redis_connect_func, connection.send_command
+        self._sent = ""
         is_there = False
+        refusal: ResponseError | None = None
 
         async def greeted(connection: Any) -> None:
             nonlocal is_there
             is_there = True
             await (connection.on_connect() if greet is None else greet(connection))
 
+        async def noted(*words: Any, **options: Any) -> None:
+            self._sent = " ".join(str(word) for word in words[: 2 if words[0] == "CLIENT" else 1])
+            await send(*words, **options)
+
         connection.redis_connect_func = greeted
+        connection.send_command = noted
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout_at(end):
                 await connection.connect()
         except BaseException as error:
             self._where = getattr(connection, "path", None) or address(connection.host, connection.port)
             await asyncio.shield(connection.disconnect(nowait=True))
             if is_there and isinstance(error, NotConnected) and (words := await self._unasked()):
                 raise ResponseError(words) from error
-            raise
+            if not isinstance(error, ResponseError):
+                raise
+            refusal = type(error)(unquoted(str(error)))  # of AUTH some servers quote the arguments
+        finally:
+            del connection.send_command  # or the two would keep each other
+        if refusal is not None:
+            try:
+                raise refusal
+            finally:
+                del refusal  # or it and this frame would keep each other
         writer = connection._writer  # noqa: SLF001 - redis-py shows it nowhere else
         connection._reader = connection._writer = None  # noqa: SLF001 - or it would miss them when it is collected
         return writer
@@ -106,7 +139,7 @@ class Connector:
         connection = self._make()
         connection.redis_connect_func = listen
         try:
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(RedisError, OSError, ValueError):  # it may be a line without an end
                 async with asyncio.timeout(_UNASKED):
                     await connection.connect()
         finally:

@@ -96,7 +96,7 @@ class KeyValueNamespace(Namespace):
                 value = default if data is None else decode(data)
             except Exception as error:  # noqa: BLE001 - whatever a decoder raises means one thing
                 raise undecodable(error) from None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - `failed` is the one translator
             raise self._observer.failed(GET, error, began, self._attributes.copy())  # noqa: B904 - it knows its cause
         if emit is not None:
             attributes = self._attributes.copy()
@@ -131,7 +131,7 @@ class KeyValueNamespace(Namespace):
             if only_if is not None:
                 _check_condition(only_if)
             written = await self._through.keyvalue.set(full_key, self._encode(value), ttl=seconds, only_if=only_if)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as in `get`
             raise self._observer.failed(SET, error, began, _with_ttl(self._attributes, seconds))  # noqa: B904 - as in `get`
         if emit is not None:
             self._observer.succeed(SET, began, _with_ttl(self._attributes, seconds))

@@ -148,9 +148,10 @@ async def _script(send: _Send, name: str, keys: Sequence[str], arguments: Sequen
     try:
         answer = await send("EVALSHA", digest, *rest, read=read, code=code)
     except StoreError as error:
-        if error.details.get("word") != "NOSCRIPT":
+        if error.details.get("word") != "NOSCRIPT" and not error.details.get("is_unknown"):
             raise
     else:
         return answer
-    answer = await send("EVAL", text, *rest, read=read, code=code)  # the server doesn't know it, or not any more
+    # The server doesn't know the script, or not any more; or it doesn't know EVALSHA.
+    answer = await send("EVAL", text, *rest, read=read, code=code)
     return answer

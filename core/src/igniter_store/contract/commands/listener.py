@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE: Final = 0.02  # seconds between attempts to get a connection back; each twice the one before
 _LONGEST_PAUSE: Final = 1.0
+_MOST_LOSSES: Final = 4  # connections that are lost while one caller waits for a confirmation
 PLAIN: Final = b"SUBSCRIBE"
 PATTERN: Final = b"PSUBSCRIBE"
 SHARDED: Final = b"SSUBSCRIBE"
@@ -225,7 +226,7 @@ class Listener:
 
     async def _until_confirmed(self, name: Name) -> Trouble | None:
         loop = asyncio.get_running_loop()
-        since = loop.time()
+        since, losses = loop.time(), 0
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
         while (last := self._confirmations.last(name)) is not None or name not in self._confirmed:
@@ -249,8 +250,10 @@ class Listener:
             link = self._link
             answer = last.answer if last is not None and last.verb in ENDS else self._send(link, name[0], name)
             trouble = await self._answer(link, answer, since)
-            # A connection that was lost just now is no answer: the next one subscribes to all that the table says.
-            if trouble is not None and not isinstance(trouble, Lost):
+            # A connection that was lost just now is no answer: the next one subscribes to all that the table says. A few that are lost
+            # one after the other are one: a proxy hangs up on a command that it doesn't know.
+            losses += isinstance(trouble, Lost)
+            if trouble is not None and (losses in {0, _MOST_LOSSES}):
                 return trouble
         return None
 

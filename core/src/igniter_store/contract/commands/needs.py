@@ -8,6 +8,10 @@ from importlib import resources
 from typing import Any, Final
 
 _COMMANDS: Final = {
+    "AUTH": "the user and the password of the URL",
+    "SELECT": "the database of the URL, where that isn't 0",
+    "CLIENT SETNAME": "client_name",
+    "CLUSTER SLOTS": "finding the nodes of a cluster",
     "PING": "asking the server for a sign of life",
     "GET": "reading values",
     "GETDEL": "pop",
@@ -60,6 +64,8 @@ def needed(words: tuple[Any, ...]) -> str:
     Args:
         words: the command and its arguments.
     """
+    if not words:
+        return "the command"
     command = command_of(words)
     purpose = _COMMANDS.get(command)
     if command in {"EVALSHA", "EVAL"} and len(words) > 1:

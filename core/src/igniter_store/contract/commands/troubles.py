@@ -71,11 +71,16 @@ class Trouble(Exception):  # noqa: N818 - an answer, not yet an error
     """What a caller gets instead of an answer."""
 
 
+def unquoted(text: str) -> str:
+    """The server's words without what they quote, which may be a key, a value or a password."""
+    return _QUOTED.sub(r"\1…\1", text)
+
+
 class Refused(Trouble):
     """The server's refusal, with its words, but for what they quote: that may be a key or a value."""
 
     def __init__(self, text: str = "") -> None:
-        super().__init__(_QUOTED.sub(r"\1…\1", text) if text.startswith(_QUOTING) else text)
+        super().__init__(unquoted(text) if text.startswith(_QUOTING) else text)
 
 
 class Lost(Trouble):
@@ -184,13 +189,11 @@ def _refusal(text: str, code: ErrorCode, backend: str, words: tuple[Any, ...]) -
     if word in _WORDS:
         known, retryable, message = _WORDS[word]
         return store_error(known, message, backend=backend, retryable=retryable, details={"word": word})
-    message = "The server refused the command; its own words are in __cause__."
-    if words:
-        message = (
-            f"The server refused {needed(words)}; its own words are in __cause__. Allow the command there, or use a server that has it."
-            if _IS_UNKNOWN.search(text)
-            else f"The server refused {needed(words)}; its own words are in __cause__."
-        )
+    message = f"The server refused {needed(words)}; its own words are in __cause__."
+    details: dict[str, Any] = {"word": word}
+    if word == "ERR" and _IS_UNKNOWN.search(text):
+        message += " Allow the command there, or use a server that has it."
+        details["is_unknown"] = True
     if code is ErrorCode.STORE_INCREMENT_FAILED:
         message = next((known for said, known in _COUNTING.items() if said in text), message)
-    return store_error(code, message, backend=backend, details={"word": word})
+    return store_error(code, message, backend=backend, details=details)
