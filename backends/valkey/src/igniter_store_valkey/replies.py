@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+_FLAGS: Final = {"PEXPIRE", "PERSIST"}  # of which glide makes True and False
 _Entries: TypeAlias = Mapping[bytes, list[list[bytes]] | None]
 
 
@@ -18,7 +19,7 @@ def plain(words: tuple[Any, ...], answer: Any) -> Any:
         return answer if unmade is None else unmade(answer)
     if isinstance(answer, str):
         return answer.encode()
-    return int(answer) if isinstance(answer, bool) else answer
+    return int(answer) if isinstance(answer, bool) and words[0] in _FLAGS else answer
 
 
 def _entries(answer: _Entries) -> list[list[Any]]:

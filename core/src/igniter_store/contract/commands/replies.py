@@ -103,7 +103,7 @@ def data_or_none(reply: Any) -> bytes | None:
     """A string of bytes, or nil."""
     if reply is not None and type(reply) is not bytes:
         raise TypeError
-    return reply  # type: ignore[no-any-return]  # it was looked at
+    return reply
 
 
 def integer(reply: Any) -> int:
