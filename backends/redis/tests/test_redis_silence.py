@@ -68,9 +68,7 @@ def place(kind: str) -> Iterator[tuple[str, Network]]:
             yield server.url, server.proxy
 
 
-@pytest.mark.parametrize(
-    ("kind", "is_sharded"), [("server", True), ("cluster", False), ("cluster", True), ("sentinel", False)], ids=str
-)
+@pytest.mark.parametrize(("kind", "is_sharded"), [("server", True), ("cluster", False), ("cluster", True), ("sentinel", False)], ids=str)
 async def test_subscriptions_come_back_after_half_open_connection(kind: str, *, is_sharded: bool) -> None:
     names = [f"channel:{number}" for number in range(12)]  # on each node of a cluster
     heard: set[str] = set()

@@ -176,7 +176,9 @@ class Multiplexer(asyncio.Protocol):
         """Go on behind so many answers."""
         self._answered += answered
         self._answered_at = self._loop.time()
-        self._incoming.completed(is_partial=self._reader.has_data())
+        is_partial = self._reader.has_data()
+        if is_partial or self._incoming.is_partial:
+            self._incoming.completed(is_partial=is_partial)
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
