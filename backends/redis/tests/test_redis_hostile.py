@@ -142,7 +142,7 @@ class Hostile:
 
 @contextlib.asynccontextmanager
 async def adapter_to(server: Hostile, **options: Any) -> AsyncGenerator[RedisAdapter]:
-    adapter = RedisAdapter.from_url(server.url, **{"timeout": 1.0, "connect_timeout": 2.0, **options})
+    adapter = RedisAdapter.from_url(server.url, timeout=options.pop("timeout", 1.0), connect_timeout=2.0, **options)
     await adapter.open()
     try:
         yield adapter

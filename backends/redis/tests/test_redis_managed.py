@@ -7,10 +7,11 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from hiredis import Reader, pack_command
+from hiredis import Reader
 from igniter_store.contract import Entry, ErrorCode, StoreError
 from igniter_store_conformance import servers
 from igniter_store_redis import RedisAdapter
+from igniter_store_redis.multiplexer import pack_command
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator

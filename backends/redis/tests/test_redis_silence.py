@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -12,7 +13,7 @@ from igniter_store_conformance import servers
 from igniter_store_redis import RedisAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
     from igniter_store_conformance.harness import Network
 
@@ -21,7 +22,7 @@ LIMIT: Final = 60.0
 
 @contextlib.asynccontextmanager
 async def opened(url: str, **options: Any) -> AsyncGenerator[RedisAdapter]:
-    adapter = RedisAdapter.from_url(url, **{"timeout": 1.0, "connect_timeout": 4.0, **options})
+    adapter = RedisAdapter.from_url(url, timeout=1.0, connect_timeout=4.0, **options)
     await adapter.open()
     try:
         yield adapter
@@ -49,7 +50,7 @@ async def soon(call: Callable[[], Awaitable[Any]]) -> Any:
 
 
 @contextlib.contextmanager
-def place(kind: str) -> Iterator[tuple[str, Network]]:
+def place(kind: str) -> Generator[tuple[str, Network]]:
     """The URL of a place, and the network before it."""
     if kind == "sentinel":
         # The sentinels' own connections are half-open, too; they must not think that the primary is gone.
@@ -76,12 +77,12 @@ async def test_subscriptions_come_back_after_half_open_connection(kind: str, *, 
     with place(kind) as (url, network):
         async with opened(url, sharded_pubsub=is_sharded) as adapter:
             for name in names:
-                await adapter.subscribe(name, lambda channel, _: heard.add(channel), on_gap=lambda name=name: gaps.add(name))
+                await adapter.subscribe(name, lambda channel, _: heard.add(channel), on_gap=partial(gaps.add, name))
             await network.half_open()
 
             await until(lambda: gaps == set(names))
             for name in names:
-                await soon(lambda name=name: adapter.publish(name, b"payload"))
+                await soon(partial(adapter.publish, name, b"payload"))
             await until(lambda: heard == set(names))
             await soon(lambda: adapter.set("key", b"value"))
             await network.heal()

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import gc
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import Counters, KeyValue, StoreError, Streams
@@ -43,10 +44,7 @@ class FreeingClauses(Suite):
         operations = operations_of(trial)
         await trial.adapter.close()
 
-        calls = {
-            operation.title: lambda operation=operation: operation.ask(trial.adapter, names_for(trial, operation))
-            for operation in operations
-        }
+        calls = {operation.title: partial(operation.ask, trial.adapter, names_for(trial, operation)) for operation in operations}
         assert await _kept(calls) == [], _KEPT
 
     @clause("FLT-13", KeyValue, Streams, limit=LONG)
@@ -85,7 +83,7 @@ class FreeingClauses(Suite):
             fresh = trial.connect()
             calls: dict[str, Callable[[], Awaitable[Any]]] = {"open": fresh.open}
             for operation in operations_of(trial):
-                calls[operation.title] = lambda operation=operation: operation.ask(trial.adapter, names_for(trial, operation))
+                calls[operation.title] = partial(operation.ask, trial.adapter, names_for(trial, operation))
             kept = await _kept(calls)
         finally:
             await server.restart()

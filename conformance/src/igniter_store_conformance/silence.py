@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import KeyValue, PubSub, StoreError, Streams
@@ -60,7 +61,7 @@ class SilenceClauses(Suite):
 
             async def both_hear() -> bool:
                 for channel, payload in ((first, b"first"), (second, b"second")):
-                    await _soon(lambda channel=channel, payload=payload: trial.adapter.publish(channel, payload))
+                    await _soon(partial(trial.adapter.publish, channel, payload))
                 await asyncio.sleep(0.02)
                 return heard == {b"first", b"second"} and bool(gaps)
 
@@ -92,7 +93,7 @@ class SilenceClauses(Suite):
         await asyncio.gather(*(trial.adapter.set(key, key.encode()) for key in keys))
         async with _whole_again(trial):
             await _network(trial).half_open()
-            found = await asyncio.gather(*(_soon(lambda key=key: trial.adapter.get(key)) for key in keys))
+            found = await asyncio.gather(*(_soon(partial(trial.adapter.get, key)) for key in keys))
 
         assert found == [key.encode() for key in keys]
 

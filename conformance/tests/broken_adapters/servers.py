@@ -13,6 +13,7 @@ from igniter_store.contract import BackendUnavailable, ErrorCode, StoreError, St
 from igniter_store_conformance import servers
 from igniter_store_conformance.redis_py import RedisPyAdapter, redis_harness
 from igniter_store_conformance.redis_py.calls import Calls
+from igniter_store_conformance.redis_py.pubsub import Listener
 from igniter_store_conformance.suite import LentClient
 from redis.asyncio import ConnectionPool, Redis
 
@@ -156,8 +157,7 @@ class WaitsForWordsForEver(BrokenClient):
     async def open(self) -> None:
         await super().open()
         untyped: Any = self._listener
-        kind: Any = type(untyped)
-        untyped.__class__ = type("Patient", (kind,), {"_longest_silence": float("inf")})
+        untyped.__class__ = type("Patient", (Listener,), {"_longest_silence": float("inf")})
 
 
 class NoWordOfTheGap(BrokenClient):

@@ -53,10 +53,7 @@ class GlideLink:
 
     Attributes:
         lost: done when a connection is gone.
-        heard_at: nothing, since `_watch` asks for a sign of life all the time, with a limit.
     """
-
-    heard_at: Final = None
 
     def __init__(
         self,
@@ -84,6 +81,11 @@ class GlideLink:
         self._under_way: set[tuple[bytes, bytes]] = set()
         self._work: Final = asyncio.create_task(self._keep())
         self._has_ended = False
+
+    @property
+    def heard_at(self) -> float | None:
+        """Nothing: `_watch` asks for a sign of life all the time, with a limit."""
+        return None
 
     def send(self, *words: Any) -> None:
         """Send a command; its answer comes as messages do."""

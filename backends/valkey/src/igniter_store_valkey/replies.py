@@ -14,9 +14,9 @@ _Entries: TypeAlias = Mapping[bytes, list[list[bytes]] | None]
 
 def plain(words: tuple[Any, ...], answer: Any) -> Any:
     """The answer to these words."""
-    if isinstance(answer, Mapping):
-        unmade = _UNMADE.get(words[0])
-        return answer if unmade is None else unmade(answer)
+    unmade = _UNMADE.get(words[0])
+    if unmade is not None and isinstance(answer, Mapping):
+        return unmade(answer)
     if isinstance(answer, str):
         return answer.encode()
     return int(answer) if isinstance(answer, bool) and words[0] in _FLAGS else answer
