@@ -51,7 +51,7 @@ class GlideCluster(GlideCommands):
         await self._routed(["PING"], glide.AllPrimaries(), ErrorCode.STORE_OPERATION_FAILED)
 
     async def _after(
-        self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...], *, writes: bool
+        self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...] = (), *, writes: bool
     ) -> Any:
         async def once_more() -> Any:
             return _astray(await again())

@@ -203,7 +203,7 @@ class GlideCommands(Commands):
         return believed(read, plain(words, answer), words, code, backend=NAME, writes=writes)
 
     async def _after(
-        self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...], *, writes: bool
+        self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...] = (), *, writes: bool
     ) -> Any:
         """What becomes of a command that had no answer: further attempts, where those can't do it twice, or an error.
 
