@@ -74,8 +74,9 @@ class Connector:
         end = asyncio.get_running_loop().time() + self._timeout
         try:
             return await self._greeted(end)
-        except NotConnected:
-            if not self._introduces_itself or self._sent != _INTRODUCTION:
+        except NotConnected as error:
+            # Its subclasses are what a server answers: that it wants a password, or still loads its data.
+            if type(error) is not NotConnected or not self._introduces_itself or self._sent != _INTRODUCTION:
                 raise
         # A proxy hangs up on commands that it doesn't know, and this is one that nothing depends on.
         self._introduces_itself = False
