@@ -379,3 +379,20 @@ def _echo_once(server: socket.socket) -> None:
     connection, _ = server.accept()
     with connection:
         connection.sendall(connection.recv(100))
+
+
+async def test_half_open_connection_passes_nothing_and_stays_open() -> None:
+    async with proxied() as (echo, proxy), connected(proxy) as old:
+        await old.ask(b"1")
+        await proxy.half_open()
+        old.writer.write(b"lost")
+        await old.writer.drain()
+        async with connected(proxy) as new:
+            assert await new.ask(b"2") == b"2"
+            assert proxy.connections == 2
+            await proxy.heal()
+
+            with cut_off():
+                await old.reader.readexactly(1)
+            assert await new.ask(b"3") == b"3"
+        assert echo.received == b"123"

@@ -18,6 +18,7 @@ from igniter_store_conformance.expiry import ExpiryClauses
 from igniter_store_conformance.faults import FaultClauses
 from igniter_store_conformance.foreign import ForeignClauses
 from igniter_store_conformance.forks import ForkClauses
+from igniter_store_conformance.freeing import FreeingClauses
 from igniter_store_conformance.group_reading import GroupReadingClauses
 from igniter_store_conformance.groups import GroupClauses
 from igniter_store_conformance.history import HistoryClauses
@@ -32,6 +33,7 @@ from igniter_store_conformance.processes import ProcessClauses
 from igniter_store_conformance.pubsub import PubSubClauses
 from igniter_store_conformance.ranges import RangeClauses
 from igniter_store_conformance.scan import ScanClauses
+from igniter_store_conformance.silence import SilenceClauses
 from igniter_store_conformance.stream_contention import StreamContentionClauses
 from igniter_store_conformance.streams import StreamClauses
 from igniter_store_conformance.subscriptions import SubscriptionClauses
@@ -42,6 +44,8 @@ class AdapterSuite(
     # pytest runs the tests of the last base first.
     ModelClauses,
     OutageClauses,
+    FreeingClauses,
+    SilenceClauses,
     FaultClauses,
     BlockedLoopClauses,
     ForkClauses,

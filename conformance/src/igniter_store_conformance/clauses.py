@@ -417,6 +417,15 @@ SECTIONS: Final = (
                 "An answer that has arrived is never reported as a timeout, even if the event loop was blocked for longer than the "
                 "timeout.",
             ),
+            Clause(
+                "FLT-12",
+                "A connection that passes nothing any more, and isn't closed, is noticed and replaced: commands, blocked readers and "
+                "`subscribe` fail at most once for each such connection, and subscriptions are live again (PUB-10).",
+            ),
+            Clause(
+                "FLT-13",
+                "An error is in no reference cycle: it is freed, with all that its call held, as soon as its caller lets go of it.",
+            ),
         ),
     ),
     Section(

@@ -48,6 +48,10 @@ class Network(Protocol):
         """Take what clients and server send and pass nothing on."""
         ...
 
+    async def half_open(self) -> None:
+        """Pass nothing more on over the present connections, and close none of them; new connections work."""
+        ...
+
     async def heal(self) -> None:
         """Undo every fault. Connections that a fault has damaged are cut."""
         ...

@@ -151,6 +151,14 @@ class Proxy:
         """
         await self._on_loop(self._swallow())
 
+    async def half_open(self) -> None:
+        """Pass nothing more on over the present connections, and close none of them; new connections work.
+
+        A firewall or an address translator that has forgotten its connections behaves so: neither end gets an error. `heal` cuts these
+        connections.
+        """
+        await self._on_loop(self._strand())
+
     async def half_close(self, direction: Direction) -> None:
         """On every open connection end this direction (its receiver reads the end of the stream), while the other goes on.
 
@@ -201,6 +209,10 @@ class Proxy:
 
     async def _swallow(self) -> None:
         self._swallows = True
+
+    async def _strand(self) -> None:
+        for link in self._links:
+            link.is_damaged = link.is_stranded = True
 
     async def _half_close(self, direction: Direction) -> None:
         for link in self._links:
@@ -282,7 +294,13 @@ class _Link:
         self._client = client
         self._flows: dict[Direction, _Flow] = {}
         self.is_damaged = False
+        self.is_stranded = False
         self.task: asyncio.Task[None]
+
+    @property
+    def swallows(self) -> bool:
+        """Whether this connection passes nothing on, and not even its end."""
+        return self.is_stranded or self._proxy.swallows
 
     def start(self) -> None:
         self.task = asyncio.create_task(self._run())
@@ -358,13 +376,13 @@ class _Flow:
             due, chunk = await self._chunks.get()
             if due > loop.time():
                 await self._proxy.until(due)
-            if self._proxy.swallows:
+            if self._link.swallows:
                 self._link.is_damaged = True
             if not chunk:
                 break
-            if not (self._proxy.swallows or self._has_ended):
+            if not (self._link.swallows or self._has_ended):
                 await self._pass_on(chunk)
-        if not self._proxy.swallows:
+        if not self._link.swallows:
             self.end()
 
     async def _pass_on(self, chunk: bytes) -> None:

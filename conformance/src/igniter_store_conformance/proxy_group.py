@@ -51,6 +51,10 @@ class ProxyGroup:
         """See `Proxy.black_hole`."""
         await _all(proxy.black_hole() for proxy in self._proxies)
 
+    async def half_open(self) -> None:
+        """See `Proxy.half_open`."""
+        await _all(proxy.half_open() for proxy in self._proxies)
+
     async def heal(self) -> None:
         """See `Proxy.heal`."""
         await _all(proxy.heal() for proxy in self._proxies)

@@ -13,6 +13,7 @@ from igniter_store.contract import BackendUnavailable, ErrorCode, StoreError, St
 from igniter_store_conformance import servers
 from igniter_store_conformance.redis_py import RedisPyAdapter, redis_harness
 from igniter_store_conformance.redis_py.calls import Calls
+from igniter_store_conformance.redis_py.pubsub import Listener
 from igniter_store_conformance.suite import LentClient
 from redis.asyncio import ConnectionPool, Redis
 
@@ -146,6 +147,17 @@ class NeverSubscribesAgain(BrokenClient):
         await super().open()
         listener: Any = self._listener
         listener._read = listener._read_one_connection
+
+
+class WaitsForWordsForEver(BrokenClient):
+    """A subscription's connection may be silent for as long as it likes."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-12", "PUB-10"})
+
+    async def open(self) -> None:
+        await super().open()
+        untyped: Any = self._listener
+        untyped.__class__ = type("Patient", (Listener,), {"_longest_silence": float("inf")})
 
 
 class NoWordOfTheGap(BrokenClient):

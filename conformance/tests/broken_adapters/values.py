@@ -7,7 +7,7 @@ import math
 import unicodedata
 from typing import TYPE_CHECKING, ClassVar
 
-from igniter_store.contract import BackendFailed, Entry, Pattern
+from igniter_store.contract import BackendFailed, Entry, Pattern, StoreError
 
 from broken_adapters.breaking import Broken, Unswept, bare, others_turn
 
@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from igniter_store.contract import Condition
+
+
+class NamesItsErrors(Broken):
+    """`get` has a local name for the error that it raises, which the error's traceback leads back to."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"FLT-13"})
+
+    async def get(self, key: str) -> bytes | None:
+        failure: StoreError | None = None
+        try:
+            return await super().get(key)
+        except StoreError as error:
+            failure = error
+        raise failure
 
 
 class EmptyIsMissing(Broken):

@@ -3,6 +3,8 @@
 Rule: an operation emits `started`, and then either `success` or `error`; one that is cancelled emits `started` alone.
 Rule: whatever else an adapter raises becomes a `StoreError` here, in one translator; `CancelledError` passes.
 Rule: every operation binds the store to the running event loop; see `connection`.
+Rule: an error is raised by a frame that has no name for it. Otherwise error, traceback and frame are a reference cycle, which keeps all
+that the call held until the collector runs.
 Rule: a telemetry sink that raises is logged once and never reaches the caller. Without a sink nothing is measured.
 """
 
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 from time import perf_counter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from igniter_store.contract import ErrorCode, StoreError, store_error
 from igniter_store.contract.affinity import running_loop
@@ -120,8 +122,15 @@ class Observer:
         """Tell the sink that it is done; `attributes` become the event's."""
         self._end(operation.success, "debug", began, attributes)
 
-    def fail(self, operation: Operation, error: Exception, began: float, attributes: dict[str, Any]) -> NoReturn:
-        """Raise `error` as a `StoreError` that knows its operation and backend, and tell the sink; `attributes` become the event's."""
+    def failed(self, operation: Operation, error: Exception, began: float, attributes: dict[str, Any]) -> StoreError:
+        """`error` as a `StoreError` that knows its operation and backend, for the caller to raise.
+
+        Args:
+            operation: what failed.
+            error: what the adapter raised.
+            began: when `start` was called, as it says.
+            attributes: become those of the event that the sink gets.
+        """
         failure = error if isinstance(error, StoreError) else _translated(operation, error)
         failure.operation = failure.operation or operation.name
         failure.backend = failure.backend or self._backend
@@ -129,9 +138,9 @@ class Observer:
         attributes["ctx.error.message"] = failure.message
         attributes["ctx.error.operation"] = operation.name
         self._end(operation.error, "error", began, attributes)
-        if failure is error:
-            raise failure
-        raise failure from error
+        if failure is not error:
+            failure.__cause__ = error
+        return failure
 
     def sink_failed(self) -> None:
         """Log, from within an `except` block, that the sink raised."""
@@ -166,13 +175,14 @@ class Attempt:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, Exception):
-            self._observer.fail(self._operation, error, 0.0, {})
+            _raise_another(error, self._observer.failed(self._operation, error, 0.0, {}))
 
     def _bind(self) -> None:
         try:
             self._observer.bind()
         except StoreError as error:  # raised within `__enter__`, so `__exit__` doesn't see it
             self.__exit__(type(error), error, error.__traceback__)
+            raise
 
 
 class LifecycleAttempt(Attempt):
@@ -206,7 +216,16 @@ class _ObservedAttempt(Attempt):
         if error is None:
             self._observer.succeed(self._operation, self._began, self._attributes)
         elif isinstance(error, Exception):
-            self._observer.fail(self._operation, error, self._began, self._attributes)
+            _raise_another(error, self._observer.failed(self._operation, error, self._began, self._attributes))
+
+
+def _raise_another(error: Exception, failure: StoreError) -> None:
+    """Raise `failure`, unless it is the error that is on its way already."""
+    if failure is not error:
+        try:
+            raise failure
+        finally:
+            del failure
 
 
 def _translated(operation: Operation, error: Exception) -> StoreError:

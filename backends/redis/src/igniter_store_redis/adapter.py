@@ -12,6 +12,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from igniter_store_redis.cluster import Cluster
 from igniter_store_redis.connecting import Connector, abandon_connections
 from igniter_store_redis.errors import NAME, misconfigured
+from igniter_store_redis.incoming import LARGEST
 from igniter_store_redis.server import Server
 from igniter_store_redis.urls import client_of
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 5.0
 _CONNECTIONS: Final = 2
-_OPTIONS: Final = ("timeout", "connect_timeout", "connections", "sharded_pubsub")
+_OPTIONS: Final = ("timeout", "connect_timeout", "connections", "sharded_pubsub", "max_reply_bytes")
 
 
 class RedisAdapter(CommandAdapter):
@@ -46,6 +47,8 @@ class RedisAdapter(CommandAdapter):
         sharded_pubsub: publish and subscribe by SPUBLISH and SSUBSCRIBE, which keep a message at the nodes of its channel's slot instead of
             sending it to all (Redis 7, Valkey). All who share a channel have to do the same. Patterns are refused then
             (`STORE_CAPABILITY_UNSUPPORTED`).
+        max_reply_bytes: how large a reply or a message may be; 512 MiB, which is the largest value that a server takes, unless you say
+            otherwise. A reply is held in memory, so a larger one is an error (`STORE_OPERATION_FAILED`), and its connection is closed.
 
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for something else than a client, or an option that makes no sense.
@@ -53,7 +56,7 @@ class RedisAdapter(CommandAdapter):
 
     name: ClassVar[str] = NAME
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option
         self,
         client: Redis | RedisCluster,
         *,
@@ -61,6 +64,7 @@ class RedisAdapter(CommandAdapter):
         connect_timeout: float = _CONNECT_TIMEOUT,
         connections: int = _CONNECTIONS,
         sharded_pubsub: bool = False,
+        max_reply_bytes: int = LARGEST,
     ) -> None:
         given: object = client
         if not isinstance(given, (Redis, RedisCluster)):
@@ -69,18 +73,21 @@ class RedisAdapter(CommandAdapter):
         check_options(NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
         if type(connections) is not int or connections < 1:
             raise misconfigured("connections is a number of 1 or more.")
+        if type(max_reply_bytes) is not int or max_reply_bytes < 1:
+            raise misconfigured("max_reply_bytes is a number of bytes, 1 or more.")
         self._client = client
         self._make_client: Callable[[], Redis | RedisCluster] | None = None  # of a client that is ours
 
         def commands() -> Commands:
             if isinstance(self._client, RedisCluster):
-                return Cluster(self._client, timeout, connect_timeout, connections)
-            return Server(Connector(self._client.connection_pool.make_connection, connect_timeout), timeout, connections)
+                return Cluster(self._client, timeout, connect_timeout, connections, max_reply_bytes)
+            connector = Connector(self._client.connection_pool.make_connection, connect_timeout, max_reply_bytes)
+            return Server(connector, timeout, connections)
 
         super().__init__(commands, sharded_pubsub=sharded_pubsub)
 
     @classmethod
-    def from_url(
+    def from_url(  # noqa: PLR0913 - the same
         cls,
         url: str,
         *,
@@ -88,6 +95,7 @@ class RedisAdapter(CommandAdapter):
         connect_timeout: float = _CONNECT_TIMEOUT,
         connections: int = _CONNECTIONS,
         sharded_pubsub: bool = False,
+        max_reply_bytes: int = LARGEST,
         **unknown: Any,
     ) -> Self:
         """An adapter for `redis://[user:password@]host[:port][/database]`, with several hosts where there are several.
@@ -101,13 +109,20 @@ class RedisAdapter(CommandAdapter):
             connect_timeout: as for the class.
             connections: as for the class.
             sharded_pubsub: as for the class.
+            max_reply_bytes: as for the class.
             unknown: nothing; a misspelt option is refused.
         """
         if unknown:
             raise misconfigured(f"The Redis backend has no option {min(unknown)!r}; it has {', '.join(_OPTIONS)}.")
         make_client = partial(client_of, url, connect_timeout)
-        client = make_client()
-        adapter = cls(client, timeout=timeout, connect_timeout=connect_timeout, connections=connections, sharded_pubsub=sharded_pubsub)
+        adapter = cls(
+            make_client(),
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+            connections=connections,
+            sharded_pubsub=sharded_pubsub,
+            max_reply_bytes=max_reply_bytes,
+        )
         adapter._make_client = make_client
         return adapter
 

@@ -14,7 +14,7 @@ import contextlib
 import random
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.contract import START, ErrorCode, StoreError, store_error
 from igniter_store.contract.affinity import forget_task
@@ -22,6 +22,7 @@ from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.connections import address
 from igniter_store.contract.commands.keyvalue import all_of
 from igniter_store.contract.commands.listener import SHARDED
+from igniter_store.contract.commands.replies import page
 from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Refused, Trouble, failure, word_of
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from igniter_store.contract.commands.listener import CommandSubscription, Name
+    from igniter_store.contract.commands.replies import Reader
+
+T = TypeVar("T")
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _MOST_TRIES: Final = 8
@@ -58,15 +62,17 @@ class Cluster(Commands):
         timeout: seconds that an answer may take.
         connect_timeout: seconds that connecting and logging in may take, and finding out who is there.
         connections: how many may be open to each node for commands that don't wait.
+        largest: bytes that a reply may have.
     """
 
-    def __init__(self, client: Any, timeout: float, connect_timeout: float, connections: int) -> None:
+    def __init__(self, client: Any, timeout: float, connect_timeout: float, connections: int, largest: int) -> None:
         super().__init__()
         self._nodes: Final = client.nodes_manager
         self._seeds: Final = [(node.host, node.port) for node in self._nodes.startup_nodes.values()]
         self._timeout: Final = timeout
         self._connect_timeout: Final = connect_timeout
         self._connections: Final = connections
+        self._largest: Final = largest
         self._servers: dict[str, Server] = {}
         self._former: list[Server] = []  # of nodes that have left, and may still answer
         self._refreshing: asyncio.Task[None] | None = None
@@ -81,7 +87,7 @@ class Cluster(Commands):
         """Find the nodes, and connect to one."""
         self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
-        self._unknown.clear()
+        self.forget_server()
         try:
             await self._refreshed()
             await self.ping()
@@ -112,14 +118,19 @@ class Cluster(Commands):
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 
-    async def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
-        return await self._tried(words, partial(Server.attempt, words=words, writes=False), code, writes=False)
+    async def ask(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
+        attempt = partial(Server.attempt, words=words, read=read, code=code, writes=False)
+        answer: T = await self._tried(words, attempt, code, writes=False)
+        return answer
 
-    async def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
-        return await self._tried(words, partial(Server.attempt, words=words, writes=True), code, writes=True)
+    async def tell(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
+        attempt = partial(Server.attempt, words=words, read=read, code=code, writes=True)
+        answer: T = await self._tried(words, attempt, code, writes=True)
+        return answer
 
-    async def wait(self, *words: Any) -> Any:
-        return await self._tried(words, partial(Server.attempt_to_wait, words=words), _FAILED, writes=True)
+    async def wait(self, *words: Any, read: Reader[T]) -> T:
+        answer: T = await self._tried(words, partial(Server.attempt_to_wait, words=words, read=read), _FAILED, writes=True)
+        return answer
 
     def together(self, keys: Sequence[str | bytes]) -> list[list[int]]:
         groups: dict[int, list[int]] = {}
@@ -136,8 +147,7 @@ class Cluster(Commands):
         nodes = {node.name: node for _, node in primaries}
 
         async def look(name: str, number: str) -> tuple[str, list[bytes]]:
-            following, keys = await self._server_of(nodes[name]).ask("SCAN", number, "MATCH", pattern, "COUNT", count, code=code)
-            return following.decode(), keys
+            return await self._server_of(nodes[name]).ask("SCAN", number, "MATCH", pattern, "COUNT", count, read=page, code=code)
 
         return await scan_nodes(cursor, [(slot, node.name) for slot, node in primaries], look, code, NAME)
 
@@ -184,8 +194,11 @@ class Cluster(Commands):
             if not isinstance(answer, Trouble):
                 return answer
             if not await self._is_sent_on(answer, turn):
-                raise failure(answer, code, self._timeout, backend=NAME, writes=writes) from answer
-        raise failed or store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from answer
+                raise failure(answer, code, self._timeout, backend=NAME, writes=writes, words=words) from answer
+        try:
+            raise failed or store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from answer
+        finally:
+            del failed  # or it and this frame would keep each other
 
     async def _is_sent_on(self, trouble: Trouble, turn: int) -> bool:
         """Whether to ask again, since another node has the slot now, or soon will."""
@@ -223,7 +236,7 @@ class Cluster(Commands):
         server = self._servers.get(node.name)
         if server is None:
             self.require_open()
-            connector = Connector(partial(_connection, node), self._connect_timeout)
+            connector = Connector(partial(_connection, node), self._connect_timeout, self._largest)
             server = self._servers[node.name] = Server(connector, self._timeout, self._connections, self._refresh_soon)
             server.start()
         return server
@@ -263,6 +276,8 @@ class Cluster(Commands):
             refreshing.result()
         except UNREACHABLE as error:
             raise not_reached(error, ", ".join(address(host, port) for host, port in self._seeds)) from error
+        finally:
+            del refreshing  # or it, its error and this frame would keep each other
 
     def _refresh_soon(self) -> None:
         if self._refreshing is None and self._is_open:

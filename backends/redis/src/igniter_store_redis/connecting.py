@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.affinity import disconnect, keep, release_transport
 from igniter_store.contract.commands.connections import address
+from igniter_store.contract.commands.troubles import unquoted
 from igniter_store.contract.timeouts import FairTimeout
 from redis.asyncio import RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from igniter_store.contract import StoreError
 
+_INTRODUCTION: Final = "CLIENT SETINFO"
 _UNASKED: Final = 0.2  # seconds to wait for it
 
 
@@ -36,18 +38,22 @@ class Connector:
     Args:
         make: makes a connection of redis-py that isn't connected yet: that of a pool, for what it knows.
         timeout: seconds that connecting and logging in may take.
+        largest: bytes that a reply may have.
     """
 
-    def __init__(self, make: Callable[[], Any], timeout: float) -> None:
+    def __init__(self, make: Callable[[], Any], timeout: float, largest: int) -> None:
         self.backend: Final = NAME
         self.unreachable: Final = UNREACHABLE
         self._make: Final = make
         self._timeout: Final = timeout
+        self._largest: Final = largest
         self._where = ""  # it was tried last: Sentinel says it anew each time
+        self._sent = ""  # the command of the greeting that was sent last
+        self._introduces_itself = True
 
     def not_reached(self, error: Exception) -> StoreError:
         """The error for what redis-py raised while it connected."""
-        return not_reached(error, self._where)
+        return not_reached(error, self._where, self._sent)
 
     async def connect(self, patience: float) -> Multiplexer:
         """A connection for one who waits; see `multiplexed`."""
@@ -56,33 +62,54 @@ class Connector:
     async def multiplexed(self, patience: float, on_lost: Callable[[Multiplexer], None]) -> Multiplexer:
         """A connection for commands, whose answers may take `patience` seconds; see `Multiplexer`."""
         writer = await self._connected()
-        multiplexer = Multiplexer(writer.transport, patience, on_lost)
+        multiplexer = Multiplexer(writer.transport, patience, on_lost, self._largest)
         multiplexer.kept = writer
         return multiplexer
 
     async def link(self, handle: Callable[[Any], None]) -> Link:
         """A connection for messages; see `Link`."""
         writer = await self._connected()
-        link = Link(writer.transport, handle)
+        link = Link(writer.transport, handle, self._largest)
         link.kept = writer
         return link
 
     async def _connected(self) -> Any:
         """The writer of a connection, which has to live as long as its transport: Python 3.12's closes that when it is collected."""
+        end = asyncio.get_running_loop().time() + self._timeout
+        try:
+            return await self._greeted(end)
+        except NotConnected as error:
+            # Its subclasses are what a server answers: that it wants a password, or still loads its data.
+            if type(error) is not NotConnected or not self._introduces_itself or self._sent != _INTRODUCTION:
+                raise
+        # A proxy hangs up on commands that it doesn't know, and this is one that nothing depends on.
+        self._introduces_itself = False
+        return await self._greeted(end)
+
+    async def _greeted(self, end: float) -> Any:
         connection = self._make()
         connection.protocol = 2  # what we read; a client of somebody else may speak 3
         connection.socket_timeout = None  # redis-py holds it by wait_for, which on Python 3.11 can swallow a cancellation; ours is below
-        greet = connection.redis_connect_func
+        if not self._introduces_itself:
+            connection.driver_info = None
+        greet, send = connection.redis_connect_func, connection.send_command
+        self._sent = ""
         is_there = False
+        refusal: ResponseError | None = None
 
         async def greeted(connection: Any) -> None:
             nonlocal is_there
             is_there = True
             await (connection.on_connect() if greet is None else greet(connection))
 
+        async def noted(*words: Any, **options: Any) -> None:
+            self._sent = " ".join(str(word) for word in words[: 2 if words[0] == "CLIENT" else 1])
+            await send(*words, **options)
+
         connection.redis_connect_func = greeted
+        connection.send_command = noted
         try:
-            async with FairTimeout(self._timeout):
+            async with FairTimeout(max(0.0, end - asyncio.get_running_loop().time())):
                 await connection.connect()
         except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
             raise
@@ -91,7 +118,16 @@ class Connector:
             await asyncio.shield(connection.disconnect(nowait=True))
             if is_there and isinstance(error, NotConnected) and (words := await self._unasked()):
                 raise ResponseError(words) from error
-            raise
+            if not isinstance(error, ResponseError):
+                raise
+            refusal = type(error)(unquoted(str(error)))  # of AUTH some servers quote the arguments
+        finally:
+            del connection.send_command  # or the two would keep each other
+        if refusal is not None:
+            try:
+                raise refusal
+            finally:
+                del refusal  # or it and this frame would keep each other
         writer = connection._writer  # noqa: SLF001 - redis-py shows it nowhere else
         connection._reader = connection._writer = None  # noqa: SLF001 - or it would miss them when it is collected
         return writer
@@ -110,7 +146,7 @@ class Connector:
         connection = self._make()
         connection.redis_connect_func = listen
         try:
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(RedisError, OSError, ValueError):  # it may be a line without an end
                 async with asyncio.timeout(_UNASKED):
                     await connection.connect()
         finally:

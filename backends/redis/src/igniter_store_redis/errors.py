@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
+from igniter_store.contract.commands.needs import needed
 from igniter_store.contract.commands.troubles import UNKNOWN_HOST, unwelcome, word_of
 from redis import exceptions as redis
 from redis.asyncio.sentinel import MasterNotFoundError
@@ -33,12 +34,13 @@ _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 
-def not_reached(error: Exception, where: str) -> StoreError:
+def not_reached(error: Exception, where: str, sent: str = "") -> StoreError:
     """The error for what redis-py raised while it connected.
 
     Args:
         error: redis-py's.
         where: the address, or the addresses.
+        sent: the command that was sent last, if one was.
     """
     cause = _cause(error)
     word = next((word for kind, word in _CLASSES if isinstance(cause, kind)), "")
@@ -49,22 +51,31 @@ def not_reached(error: Exception, where: str) -> StoreError:
     if _is_behind(ssl.SSLCertVerificationError, cause):
         message = f"The certificate of {where} isn't trusted. Give the authority's in ssl_ca_certs, or use the name that stands in it."
         return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=False)
-    message = f"The server can't be reached at {where}. Is it there, is the URL right, and does it want TLS (rediss://), or none?"
-    if _is_behind(socket.gaierror, cause):
-        message = UNKNOWN_HOST.format(where=where)
-    elif word == "ERR" and not isinstance(error, redis.RedisClusterException):
-        message = "The server refuses the connection: has it no such database? Its own words are in __cause__."
-    elif isinstance(cause, MasterNotFoundError):
-        message = "No sentinel that answers knows a primary of this name. Are they there, and is the service of the URL right?"
-    elif isinstance(error, redis.RedisClusterException) and isinstance(cause, redis.ResponseError):
-        message = "The server is no cluster, or doesn't say who belongs to it. For a single one the URL begins with redis://."
+    if isinstance(error, redis.RedisClusterException) and isinstance(cause, redis.ResponseError):
+        message = "The server is no cluster, or refuses CLUSTER SLOTS (needed for finding the nodes). For a single one the URL begins with redis://."
         return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=False)
-    elif isinstance(error, redis.RedisClusterException):
-        message = (
+    return store_error(ErrorCode.STORE_CONNECTION_FAILED, _message(error, cause, where, sent), backend=NAME)
+
+
+def _message(error: Exception, cause: BaseException, where: str, sent: str) -> str:
+    if _is_behind(socket.gaierror, cause):
+        return UNKNOWN_HOST.format(where=where)
+    if isinstance(cause, MasterNotFoundError):
+        return "No sentinel that answers knows a primary of this name. Are they there, and is the service of the URL right?"
+    if isinstance(error, redis.RedisClusterException):
+        return (
             f"The cluster can't be reached at {where}, or isn't whole. Are its nodes there, is the URL right, and do they want TLS "
             "(rediss+cluster://)?"
         )
-    return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME)
+    if isinstance(cause, redis.ResponseError):
+        asked = needed((sent,)) if sent else "the connection"
+        return f"The server refused {asked}; its own words are in __cause__. Leave that out of the URL, or correct it."
+    if sent and isinstance(cause, redis.ConnectionError):
+        return (
+            f"The server at {where} hung up when it was sent {needed((sent,))}. Leave that out of the URL, or connect without the proxy "
+            "that doesn't know the command."
+        )
+    return f"The server can't be reached at {where}. Is it there, is the URL right, and does it want TLS (rediss://), or none?"
 
 
 def _cause(error: BaseException) -> BaseException:

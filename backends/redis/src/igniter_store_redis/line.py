@@ -90,6 +90,8 @@ class Line:
             return attempt.result()
         except UNREACHABLE as error:
             raise self._connector.not_reached(error) from error
+        finally:
+            del attempt  # or it, its error and this frame would keep each other
 
     async def _connect(self) -> Multiplexer:
         try:

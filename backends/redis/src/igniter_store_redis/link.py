@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from hiredis import Reader
 from igniter_store.contract.affinity import disconnect, release_transport
-from igniter_store.contract.commands.troubles import Refused
 
+from igniter_store_redis.incoming import NOTHING, Incoming, can_complete, reader
 from igniter_store_redis.multiplexer import pack_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NOTHING: Final = object()
+_PROGRESS: Final = 65_536  # bytes of a message that isn't complete, which count as a sign of life
+
+_LOGGER: Final = logging.getLogger("igniter_store")
 
 
 class Link(asyncio.Protocol):
     """The protocol of one connection that hears messages; takes over a transport as `Multiplexer` does.
 
+    Args:
+        transport: nothing may be on its way on it.
+        handle: gets each message and each answer.
+        largest: bytes that one may have; a connection on which a larger one comes is closed.
+
     Attributes:
         lost: done when the connection is gone.
+        heard_at: when a message or a good part of one came last, in the loop's time.
         kept: what has to live as long as the connection.
     """
 
-    def __init__(self, transport: asyncio.Transport, handle: Callable[[Any], None]) -> None:
-        self.lost: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
+    def __init__(self, transport: asyncio.Transport, handle: Callable[[Any], None], largest: int) -> None:
+        self._loop: Final = asyncio.get_running_loop()
+        self.lost: Final[asyncio.Future[None]] = self._loop.create_future()
+        self.heard_at = self._loop.time()
         self.kept: object = None
         self._transport: Final = transport
         self._handle: Final = handle
-        self._reader: Final = Reader(replyError=Refused, notEnoughData=_NOTHING)
+        self._reader = reader()
+        self._incoming: Final = Incoming(largest)
+        self._counted = 0
         transport.set_protocol(self)
         transport.resume_reading()
 
@@ -40,6 +52,7 @@ class Link(asyncio.Protocol):
 
     def end(self) -> None:
         """Close the connection."""
+        self._reader = reader()  # what it holds of a message may be large
         self._transport.abort()
 
     def abandon(self, *, is_inherited: bool) -> None:
@@ -51,9 +64,29 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass on what has come."""
-        self._reader.feed(data)
-        while (answer := self._reader.gets()) is not _NOTHING:
-            self._handle(answer)
+        replies, incoming = self._reader, self._incoming
+        replies.feed(data)
+        found = 0
+        if not incoming.is_partial or can_complete(incoming, data):
+            while (answer := self._next()) is not NOTHING:
+                found += 1
+                self._handle(answer)
+        if found:
+            self.heard_at, self._counted = self._loop.time(), 0
+            incoming.completed(is_partial=replies.has_data())
+        elif (trouble := incoming.more(data)) is not None:
+            _LOGGER.error("A subscription's connection is closed: %s.", trouble)
+            self.end()
+        elif incoming.size >= self._counted + _PROGRESS:
+            self.heard_at, self._counted = self._loop.time(), incoming.size
+
+    def _next(self) -> Any:
+        try:
+            return self._reader.gets()
+        except Exception:  # noqa: BLE001 - hiredis raises errors of many classes for what isn't the protocol
+            _LOGGER.error("A subscription's connection is closed: what came isn't the protocol.")  # noqa: TRY400 - nobody needs the trace
+            self.end()
+            return NOTHING
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the one who keeps it."""

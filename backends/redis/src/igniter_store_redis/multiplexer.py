@@ -11,6 +11,8 @@ comes for it is dropped: answers never shift.
 Rule: futures get results, never exceptions. What goes wrong is a `Trouble`, which the caller looks at: so nothing is left unretrieved
 when the caller has gone.
 Rule: one timer watches all commands. Those of one flush are late together.
+Rule: a connection that completes no answer for as long as one may take is closed, whatever else comes on it. One that nobody uses is asked
+for a sign of life, so that the next caller doesn't find out that a middlebox has forgotten it.
 """
 
 from __future__ import annotations
@@ -21,13 +23,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
-from hiredis import Reader
 from igniter_store.contract.affinity import disconnect, release_transport
-from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble
+from igniter_store.contract.commands.connections import idle_limit
+from igniter_store.contract.commands.troubles import Late, Lost, Shut, Trouble, Unreadable
 from igniter_store.contract.commands.words import encoded
 from igniter_store.contract.timeouts import oversleep
 
 from igniter_store_redis.errors import elsewhere
+from igniter_store_redis.incoming import NOTHING, Incoming, can_complete, reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +38,6 @@ if TYPE_CHECKING:
 _MOST_WAITING: Final = 50_000  # commands without an answer; more callers wait until half of them have theirs
 _LARGE: Final = 262_144  # bytes of one answer, after which others should not queue up behind it
 _HALVED: Final = range(32, 257)  # commands in flight: fewer are one write, and of more the server has enough to do anyway
-_NOTHING: Final = object()
 
 _untyped: Any = hiredis  # of pack_command it says half
 pack_command: Final[Callable[[tuple[Any, ...]], bytes]] = _untyped.pack_command
@@ -48,6 +50,7 @@ class Multiplexer(asyncio.Protocol):
         transport: nothing may be on its way on it.
         timeout: seconds that an answer may take.
         on_lost: called once with this, when the connection is gone, whoever has ended it.
+        largest: bytes that an answer may have.
 
     Attributes:
         is_live: False once the connection is gone; what is asked then is lost.
@@ -55,7 +58,7 @@ class Multiplexer(asyncio.Protocol):
         kept: what has to live as long as the connection.
     """
 
-    def __init__(self, transport: asyncio.Transport, timeout: float, on_lost: Callable[[Multiplexer], None]) -> None:
+    def __init__(self, transport: asyncio.Transport, timeout: float, on_lost: Callable[[Multiplexer], None], largest: int) -> None:
         self.is_live = True
         self.is_full = False
         self.kept: object = None
@@ -63,18 +66,20 @@ class Multiplexer(asyncio.Protocol):
         self._transport: Final = transport
         self._timeout: Final = timeout
         self._on_lost: Final = on_lost
-        self._reader: Final = Reader(replyError=Refused, notEnoughData=_NOTHING)
+        self._reader = reader()
+        self._incoming: Final = Incoming(largest)
         self._waiting: Final[deque[asyncio.Future[Any]]] = deque()
         self._outgoing: Final[list[bytes]] = []
         self._flushes: Final[deque[tuple[int, float]]] = deque()  # how many commands had been sent after it, and when it was
         self._sent = 0
         self._answered = 0
-        self._heard_at = self._asked_at = self._loop.time()
+        self._answered_at = self._asked_at = self._loop.time()
         self._flush_is_due = False
         self._is_paused = False
         self._is_retired = False
-        self._unanswered_bytes = 0
         self._watching: asyncio.TimerHandle | None = None
+        self._idle: Final = idle_limit(timeout)
+        self._beating = self._loop.call_later(self._idle, self._beat)
         self._room: asyncio.Future[None] | None = None
         transport.set_protocol(self)
         transport.resume_reading()
@@ -113,6 +118,11 @@ class Multiplexer(asyncio.Protocol):
         if not self._waiting:
             self.shut()
 
+    def drop(self) -> None:
+        """Close the connection at once; whoever waits for an answer learns that it is lost."""
+        self._end(_lost_after_sending, _lost_before_sending)
+        self._transport.abort()
+
     def shut(self) -> None:
         """Close the connection; whoever waits for an answer gets `Shut`."""
         self._end(Shut, Shut)
@@ -130,34 +140,31 @@ class Multiplexer(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Give each answer to the caller whose turn it is."""
-        self._heard_at = self._loop.time()
-        reader, waiting = self._reader, self._waiting
+        reader, waiting, incoming = self._reader, self._waiting, self._incoming
         reader.feed(data)
+        if incoming.is_partial and not can_complete(incoming, data):
+            self._more(data)
+            return
         answered, half = 0, len(waiting) // 2 if len(waiting) in _HALVED else 0
-        while (answer := reader.gets()) is not _NOTHING:
-            if not waiting:  # what nobody asked for: this is no connection to go on with
-                self._transport.abort()
-                return
-            answered += 1
-            future = waiting.popleft()
-            if not future.done():
-                future.set_result(answer)
-            if answered == half:
-                self._loop.call_soon(self._flush)
-        self._answered += answered
+        try:
+            while (answer := reader.gets()) is not NOTHING:
+                if not waiting:  # what nobody asked for: this is no connection to go on with
+                    self._transport.abort()
+                    return
+                answered += 1
+                future = waiting.popleft()
+                if not future.done():
+                    future.set_result(answer)
+                if answered == half:
+                    self._loop.call_soon(self._flush)
+        except Exception:  # noqa: BLE001 - hiredis raises errors of many classes for what isn't the protocol
+            self._answered += answered
+            self._break(Unreadable())
+            return
         if answered:
-            self._unanswered_bytes = 0
-            if not self._flush_is_due:
-                self._flush_is_due = True
-                self._loop.call_soon(self._flush)
-            if self.is_full:
-                self._look_for_room(_MOST_WAITING // 2)
-            if self._is_retired and not waiting:
-                self.shut()
+            self._done(answered)
         else:
-            self._unanswered_bytes += len(data)
-            if self._unanswered_bytes > _LARGE:
-                self.is_full = True
+            self._more(data)
 
     def pause_writing(self) -> None:
         """The transport's buffer is full."""
@@ -174,6 +181,45 @@ class Multiplexer(asyncio.Protocol):
         self._end(_lost_after_sending, _lost_before_sending)
 
     # Inside.
+
+    def _done(self, answered: int) -> None:
+        """Go on behind so many answers."""
+        self._answered += answered
+        self._answered_at = self._loop.time()
+        is_partial = self._reader.has_data()
+        if is_partial or self._incoming.is_partial:
+            self._incoming.completed(is_partial=is_partial)
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush)
+        if self.is_full:
+            self._look_for_room(_MOST_WAITING // 2)
+        if self._is_retired and not self._waiting:
+            self.shut()
+
+    def _more(self, data: bytes) -> None:
+        """Take a piece of an answer that isn't complete yet."""
+        trouble = self._incoming.more(data)
+        if trouble is not None:
+            self._break(trouble)
+        elif self._incoming.size > _LARGE:
+            self.is_full = True
+
+    def _break(self, trouble: Trouble) -> None:
+        """Close the connection; the caller whose answer was under way gets `trouble`, and the others learn that it is lost."""
+        if self._waiting:
+            self._answered += 1
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(trouble)
+        self.drop()
+
+    def _beat(self) -> None:
+        """Ask for a sign of life on a connection that nobody uses; when none comes, `_watch` closes it."""
+        now = self._loop.time()
+        if not self._waiting and self._answered_at + self._idle <= now:
+            self.ask(("PING",))
+        self._beating = self._loop.call_at(now + self._idle, self._beat)
 
     def _flush(self) -> None:
         self._flush_is_due = False
@@ -203,8 +249,8 @@ class Multiplexer(asyncio.Protocol):
                     future.set_result(Late())
         dues = [flushes[0][1] + self._timeout] if flushes else []
         if self._sent > self._answered:  # an answer is due, even if nobody waits for it any more
-            dues.append(max(self._heard_at, self._asked_at) + self._timeout)
-            if dues[-1] <= now:  # not a word for as long: nobody is there any more
+            dues.append(max(self._answered_at, self._asked_at) + self._timeout)
+            if dues[-1] <= now:  # no answer for as long: nobody is there any more, or nobody who answers
                 self._watching = None
                 self._transport.abort()
                 return
@@ -214,8 +260,10 @@ class Multiplexer(asyncio.Protocol):
         if not self.is_live:
             return
         self.is_live = False
+        self._beating.cancel()
         if self._watching is not None:
             self._watching.cancel()
+        self._reader = reader()  # what it holds of an answer may be large
         still_here = len(self._outgoing)
         self._outgoing.clear()
         on_their_way = len(self._waiting) - still_here
@@ -227,7 +275,7 @@ class Multiplexer(asyncio.Protocol):
         self._on_lost(self)
 
     def _look_for_room(self, most: int) -> None:
-        if not self._is_paused and self._unanswered_bytes <= _LARGE and len(self._waiting) < most:
+        if not self._is_paused and self._incoming.size <= _LARGE and len(self._waiting) < most:
             self._make_room()
 
     def _make_room(self) -> None:

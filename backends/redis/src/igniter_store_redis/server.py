@@ -1,6 +1,7 @@
 """One server: commands of all callers on one connection, more of them when that one is busy; those that wait, and messages, on others.
 
 Rule: a read is asked a second time when the connection was lost; a write only when it had not left yet.
+Rule: a connection on which a reply comes that can't be one is closed: the next ones may be answers to other commands.
 Rule: calls share the first connection, so that those of one turn are one write. Only while that is full - too many commands on it, or a
 value of megabytes on its way - does a call take the next one: small calls don't wait behind a large one.
 """
@@ -8,12 +9,13 @@ value of megabytes on its way - does a call take the next one: small calls don't
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.affinity import LoopEnd
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import Listener
+from igniter_store.contract.commands.replies import MALFORMED, page, pong, unexpected
 from igniter_store.contract.commands.troubles import Lost, Refused, Shut, Trouble, failure, word_of
 from igniter_store.contract.commands.waiting import Waiters
 
@@ -24,9 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from igniter_store.contract.commands.listener import CommandSubscription
+    from igniter_store.contract.commands.replies import Reader
 
     from igniter_store_redis.connecting import Connector
     from igniter_store_redis.multiplexer import Multiplexer
+
+T = TypeVar("T")
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 
@@ -61,7 +66,7 @@ class Server(Commands):
         self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
         self._watch_loop_end(LoopEnd(self._release_connections))
-        self._unknown.clear()  # it may be another server now
+        self.forget_server()
         self._waiters.open()
         self.listener.open()
         for line in self._lines:
@@ -123,7 +128,7 @@ class Server(Commands):
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 
-    async def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
+    async def ask(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         multiplexer = self._first.multiplexer
         if multiplexer is None or multiplexer.is_full:
             multiplexer = await self._free()
@@ -131,10 +136,14 @@ class Server(Commands):
         if isinstance(answer, Trouble):
             answer = await self._after(answer, words, multiplexer, writes=False)
             if isinstance(answer, Trouble):
-                raise failure(answer, code, self.timeout, backend=NAME, writes=False) from answer
-        return answer
+                raise failure(answer, code, self.timeout, backend=NAME, writes=False, words=words) from answer
+        try:
+            return read(answer)
+        except MALFORMED:
+            multiplexer.drop()
+        raise unexpected(words, answer, code, backend=NAME, writes=False)
 
-    async def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
+    async def tell(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         multiplexer = self._first.multiplexer
         if multiplexer is None or multiplexer.is_full:
             multiplexer = await self._free()
@@ -142,34 +151,50 @@ class Server(Commands):
         if isinstance(answer, Trouble):
             answer = await self._after(answer, words, multiplexer, writes=True)
             if isinstance(answer, Trouble):
-                raise failure(answer, code, self.timeout, backend=NAME, writes=True) from answer
-        return answer
+                raise failure(answer, code, self.timeout, backend=NAME, writes=True, words=words) from answer
+        try:
+            return read(answer)
+        except MALFORMED:
+            multiplexer.drop()
+        raise unexpected(words, answer, code, backend=NAME, writes=True)
 
-    async def wait(self, *words: Any) -> Any:
-        answer = await self.attempt_to_wait(words)
+    async def wait(self, *words: Any, read: Reader[T]) -> T:
+        answer: Any = await self.attempt_to_wait(words, read)
         if isinstance(answer, Trouble):
-            raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True) from answer
-        return answer
+            raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True, words=words) from answer
+        return answer  # type: ignore[no-any-return]  # the reader has made it
 
-    async def attempt(self, words: tuple[Any, ...], *, writes: bool, is_asking: bool = False) -> Any:
+    async def attempt(self, words: tuple[Any, ...], read: Reader[Any], code: ErrorCode, *, writes: bool, is_asking: bool = False) -> Any:
         """The answer, or what came instead of it, for a caller who knows what to do about it.
 
         Args:
             words: the command and its arguments.
+            read: the reader of its reply.
+            code: for a reply that the reader refuses.
             writes: whether it changes something.
             is_asking: whether a node of a cluster is to answer for a slot that is on its way to it.
+
+        Raises:
+            StoreError: for such a reply, or when no connection can be made.
         """
         multiplexer = await self._free()
         if is_asking:
             multiplexer.ask(("ASKING",))  # it counts for the next command on this connection, which is ours
-            return await multiplexer.ask(words)
         answer = await multiplexer.ask(words)
-        return await self._after(answer, words, multiplexer, writes=writes) if isinstance(answer, Trouble) else answer
+        if isinstance(answer, Trouble) and not is_asking:
+            answer = await self._after(answer, words, multiplexer, writes=writes)
+        if isinstance(answer, Trouble):
+            return answer
+        try:
+            return read(answer)
+        except MALFORMED:
+            multiplexer.drop()
+        raise unexpected(words, answer, code, backend=NAME, writes=writes)
 
-    async def attempt_to_wait(self, words: tuple[Any, ...], *, is_asking: bool = False) -> Any:
+    async def attempt_to_wait(self, words: tuple[Any, ...], read: Reader[Any], *, is_asking: bool = False) -> Any:
         """As `attempt`, for a command that waits at the server."""
         self.require_open()
-        answer = await self._waiters.ask(words, is_asking=is_asking)
+        answer = await self._waiters.ask(words, read, is_asking=is_asking)
         return answer if self._is_open else Shut()
 
     async def attempt_to_subscribe(self, subscription: CommandSubscription, *, is_asking: bool = False) -> Trouble | None:
@@ -181,17 +206,17 @@ class Server(Commands):
         self.require_open()
         trouble = await self.listener.add(subscription)
         if trouble is not None:
-            raise failure(trouble, ErrorCode.STORE_SUBSCRIBE_FAILED, self.timeout, backend=NAME, writes=False) from trouble
+            code = ErrorCode.STORE_SUBSCRIBE_FAILED
+            raise failure(trouble, code, self.timeout, backend=NAME, writes=False, words=subscription.name) from trouble
 
     def together(self, keys: Sequence[str | bytes]) -> list[range]:
         return [range(len(keys))] if keys else []
 
     async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
-        following, keys = await self.ask("SCAN", cursor, "MATCH", pattern, "COUNT", count, code=code)
-        return following.decode(), keys
+        return await self.ask("SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code)
 
     async def ping(self) -> None:
-        await self.ask("PING")
+        await self.ask("PING", read=pong)
 
     async def _after(self, trouble: Trouble, words: tuple[Any, ...], multiplexer: Multiplexer, *, writes: bool) -> Any:
         """What becomes of a command that had no answer: a second attempt, where that can't do it twice."""

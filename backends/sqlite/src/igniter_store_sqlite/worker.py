@@ -156,7 +156,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Call | _Shared] = []
         self._shared: dict[Callable[..., Any], _Shared] = {}  # by their work, those who wait
-        self._travelling: Sequence[_Call | _Shared] = ()
+        self._travelling: list[_Call | _Shared] = []
         self._is_busy = False  # a flush is due, or a trip under way
         self._tries = 0  # for the lock, since it was had last
         self._apart = 0  # how many of those who wait have to travel alone
@@ -294,13 +294,14 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
             outcome = error
         self._outcome = outcome
+        del outcome  # or an error and this frame, which it was raised through, would keep each other
         self._loop.call_soon_threadsafe(self._arrived)
 
     def _arrived(self) -> None:
         outcome, self._outcome = self._outcome, None
         if outcome is None:
             return  # the timer has seen it first
-        calls, self._travelling = self._travelling, ()
+        calls, self._travelling = self._travelling, []
         self._idle.set()
         if isinstance(outcome, _Busy) and not self._is_closed:
             self._waiting[:0] = calls
@@ -324,6 +325,7 @@ class Worker:
                     call.succeed(answer)
             if self._on_commit is not None:
                 self._on_commit()
+        calls.clear()  # aiosqlite's thread keeps the list until the next trip, and with it what they were given and got
         # Behind those who have just been answered: what they ask for next travels together.
         self._loop.call_soon(self._flush)
 
@@ -393,5 +395,6 @@ def _outcomes(session: Session, calls: Sequence[_Call | _Shared]) -> list[Any]:
         try:
             outcomes.append(call.work(session, *call.arguments))
         except StoreError as error:
-            outcomes.append(_Failed(error))
+            # Without its traceback: that leads here, to the list that the error is put into.
+            outcomes.append(_Failed(error.with_traceback(None)))
     return outcomes

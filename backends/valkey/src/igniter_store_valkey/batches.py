@@ -119,6 +119,7 @@ class Batches:
         finally:
             del self._under_way[task]
             self._late.discard(task)
+            del task  # or it, its error and this frame would keep each other
 
     def _look(self) -> None:
         """End what is late, and look again when the next may be."""

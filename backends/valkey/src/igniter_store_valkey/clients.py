@@ -27,6 +27,8 @@ from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, misconfig
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from igniter_store.contract import StoreError
+
 Client: TypeAlias = glide.GlideClient | glide.GlideClusterClient
 Configuration: TypeAlias = glide.GlideClientConfiguration | glide.GlideClusterClientConfiguration
 
@@ -186,14 +188,18 @@ async def connected(configuration: Configuration, patience: float, *, was_connec
                 await asyncio.sleep(_PAUSE)
     except UNREACHABLE as error:
         await client.close()
-        reason = not_reached(error, configuration, was_connected=was_connected)
-        if reason.retryable and not reason.details and await is_full(configuration):  # of which glide hears nothing
-            reason = unwelcome(FULL, NAME) or reason
-        raise reason from error
+        raise await _reason(error, configuration, was_connected=was_connected) from error
     except BaseException:
         await client.close()
         raise
     return client
+
+
+async def _reason(error: Exception, configuration: Configuration, *, was_connected: bool) -> StoreError:
+    reason = not_reached(error, configuration, was_connected=was_connected)
+    if reason.retryable and not reason.details and await is_full(configuration):  # of which glide hears nothing
+        return unwelcome(FULL, NAME) or reason
+    return reason
 
 
 async def mended(client: Client) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
 from igniter_store.contract import ErrorCode
+from igniter_store.contract.commands.replies import believed, page
 from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Refused, Trouble, word_of
@@ -41,24 +42,30 @@ class GlideCluster(GlideCommands):
         async def look(name: str, number: str) -> tuple[str, list[bytes]]:
             host, _, port = name.rpartition(":")
             route = glide.ByAddressRoute(host, int(port))
-            following, keys = await self._routed(["SCAN", number, "MATCH", encoded(pattern), "COUNT", str(count)], route, code)
-            return following.decode(), keys
+            words = ["SCAN", number, "MATCH", encoded(pattern), "COUNT", str(count)]
+            return believed(page, await self._routed(words, route, code), ("SCAN",), code, backend=NAME, writes=False)
 
         return await scan_nodes(cursor, await self._primaries(code), look, code, NAME)
 
     async def ping(self) -> None:
         await self._routed(["PING"], glide.AllPrimaries(), ErrorCode.STORE_OPERATION_FAILED)
 
-    async def _after(self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, *, writes: bool) -> Any:
+    async def _after(
+        self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...] = (), *, writes: bool
+    ) -> Any:
         async def once_more() -> Any:
             return _astray(await again())
 
-        return await super()._after(_astray(trouble), once_more, code, writes=writes)
+        return await super()._after(_astray(trouble), once_more, code, words, writes=writes)
 
     async def _primaries(self, code: ErrorCode) -> list[tuple[int, str]]:
         """The first slot and the address of each primary, in order, as one of them sees it now."""
+        answer = await self._routed(["CLUSTER", "SLOTS"], glide.RandomNode(), code)
+        return believed(self._first_slots, answer, ("CLUSTER SLOTS",), code, backend=NAME, writes=False)
+
+    def _first_slots(self, answer: Any) -> list[tuple[int, str]]:
         found: dict[str, int] = {}
-        for first, _, (host, port, *_), *_ in await self._routed(["CLUSTER", "SLOTS"], glide.RandomNode(), code):
+        for first, _, (host, port, *_), *_ in answer:
             # A node that knows no name of its own means the one by which it was asked: the cluster of one that people have at their desk.
             name = f"{host.decode() if host else self._configuration.addresses[0].host}:{port}"
             found[name] = min(first, found.get(name, first))
@@ -79,7 +86,7 @@ class GlideCluster(GlideCommands):
                 return trouble_of(error)
 
         answer = await attempt()
-        return await self._after(answer, attempt, code, writes=False) if isinstance(answer, Trouble) else answer
+        return await self._after(answer, attempt, code, tuple(words), writes=False) if isinstance(answer, Trouble) else answer
 
 
 def _astray(answer: A) -> A | Recovering:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import glide
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
 from igniter_store.contract.commands.connections import address
-from igniter_store.contract.commands.troubles import UNKNOWN_HOST, Late, Lost, Refused, Shut, Trouble, unwelcome
+from igniter_store.contract.commands.troubles import UNKNOWN_HOST, Late, Lost, Refused, Shut, Trouble, Unreadable, unwelcome
 
 if TYPE_CHECKING:
     from igniter_store_valkey.clients import Configuration
@@ -50,6 +50,7 @@ _SAID: Final = re.compile(r"([A-Z]+): (.*)", re.DOTALL)
 _ANY_WORD: Final = re.compile(r"\b[A-Za-z]{4,}\b")
 _RECOVERING: Final = "Connection in recovery"
 _GARBLED: Final = "Decompression"
+_NOT_THAT_TYPE: Final = "incompatible type"
 _UNSENT: Final = ("FatalSendError", "connect failed", "AllConnectionsUnavailable", "ConnectionNotFoundForRoute", "Connection refused")
 
 # What glide finds out by itself: whether the same call may succeed later, and what to do. The braces get the addresses.
@@ -143,6 +144,8 @@ def trouble_of(error: BaseException) -> Trouble:
             trouble = Shut()
         case glide.RequestError() if (words := server_words(text)) is not None:
             trouble = Refused(words)
+        case glide.RequestError() if _NOT_THAT_TYPE in text:
+            trouble = Unreadable()
         case glide.RequestError() if text.startswith(_GARBLED):
             trouble = Garbled()
         case glide.RequestError() if _RECOVERING in text:
@@ -151,7 +154,8 @@ def trouble_of(error: BaseException) -> Trouble:
             trouble = Unreached() if any(sign in text for sign in _UNSENT) else Lost(is_sent=True)
         case _:
             raise error
-    trouble.__cause__ = error
+    if not isinstance(trouble, (Refused, Unreadable)):  # glide quotes what was sent, or what came
+        trouble.__cause__ = error
     return trouble
 
 

@@ -15,13 +15,14 @@ import contextlib
 import random
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Never
+from typing import TYPE_CHECKING, Any, Final, Never, TypeVar
 
 import glide
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import Listener
+from igniter_store.contract.commands.replies import believed, page, pong
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, failure, word_of
 from igniter_store.contract.commands.waiting import Waiters
 from igniter_store.contract.timeouts import FairTimeout
@@ -51,8 +52,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from igniter_store.contract.commands.listener import CommandSubscription
+    from igniter_store.contract.commands.replies import Reader
 
     from igniter_store_valkey.clients import Client, Configuration
+
+T = TypeVar("T")
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _GLIDES_TIMEOUT: Final = 250  # milliseconds, where a configuration has none
@@ -119,7 +123,7 @@ class GlideCommands(Commands):
         self._client, self._batches = client, self._batches_to(client)
         self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
-        self._unknown.clear()  # it may be another server now
+        self.forget_server()
         self._waiters.open()
         self._listener.open()
         if self._cache is not None and self._cache.server_assisted:
@@ -171,52 +175,55 @@ class GlideCommands(Commands):
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 
-    def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:
-        return self._answered(words, code, writes=False)
+    def ask(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
+        return self._answered(words, read, code, writes=False)
 
-    def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:
-        return self._answered(words, code, writes=True)
+    def tell(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
+        return self._answered(words, read, code, writes=True)
 
-    async def wait(self, *words: Any) -> Any:
+    async def wait(self, *words: Any, read: Reader[T]) -> T:
         self.require_open()
-        answer = await self._waiters.ask(words, is_asking=False)
+        answer: Any = await self._waiters.ask(words, read, is_asking=False)
         if not self._is_open:
             answer = Shut()
         if isinstance(answer, Trouble):
-            raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True) from answer
-        return answer
+            raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True, words=words) from answer
+        return answer  # type: ignore[no-any-return]  # the reader has made it
 
     def together(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
         return [range(len(keys))] if keys else []
 
     async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
-        following, keys = await self.ask("SCAN", cursor, "MATCH", pattern, "COUNT", count, code=code)
-        return following.decode(), keys
+        return await self.ask("SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code)
 
     async def subscribe(self, subscription: CommandSubscription) -> None:
         self.require_open()
         trouble = await self._listener.add(subscription)
         if trouble is not None:
-            raise failure(trouble, ErrorCode.STORE_SUBSCRIBE_FAILED, self._own_timeout, backend=NAME, writes=False) from trouble
+            code = ErrorCode.STORE_SUBSCRIBE_FAILED
+            raise failure(trouble, code, self._own_timeout, backend=NAME, writes=False, words=subscription.name) from trouble
 
     async def ping(self) -> None:
-        await self.ask("PING")
+        await self.ask("PING", read=pong)
 
-    async def _answered(self, words: tuple[Any, ...], code: ErrorCode, *, writes: bool) -> Any:
+    async def _answered(self, words: tuple[Any, ...], read: Reader[T], code: ErrorCode, *, writes: bool) -> T:
         answer = await self._asked(words, writes=writes)
         if isinstance(answer, Garbled) and not writes and self._batches is not None:
             answer = await self._batches.ask_alone(words)
         if isinstance(answer, Trouble):
-            answer = await self._after(answer, partial(self._asked, words, writes=writes), code, writes=writes)
-        return plain(words, answer)
+            answer = await self._after(answer, partial(self._asked, words, writes=writes), code, words, writes=writes)
+        return believed(read, plain(words, answer), words, code, backend=NAME, writes=writes)
 
-    async def _after(self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, *, writes: bool) -> Any:
+    async def _after(
+        self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...] = (), *, writes: bool
+    ) -> Any:
         """What becomes of a command that had no answer: further attempts, where those can't do it twice, or an error.
 
         Args:
             trouble: what came instead.
             again: one more attempt: its answer, or a trouble.
             code: for a refusal that has no code of its own.
+            words: the command and its arguments.
             writes: whether the command changes something.
         """
         answer: Any = trouble
@@ -232,7 +239,7 @@ class GlideCommands(Commands):
             await asyncio.wait([self._move()])
             answer = await again()
         if isinstance(answer, Trouble):
-            raise await self._error(answer, code, writes=writes)
+            raise await self._error(answer, code, words, writes=writes)
         return answer
 
     @property
@@ -273,7 +280,7 @@ class GlideCommands(Commands):
             else:
                 await asyncio.sleep(LOOK)
 
-    async def _error(self, trouble: Trouble, code: ErrorCode, *, writes: bool) -> StoreError:
+    async def _error(self, trouble: Trouble, code: ErrorCode, words: tuple[Any, ...], *, writes: bool) -> StoreError:
         cause = trouble.__cause__ or trouble
         if isinstance(trouble, (Late, Unreached)) and (error := await self._absence.reason()) is not None:
             error.maybe_applied = writes and isinstance(trouble, Late)
@@ -288,9 +295,9 @@ class GlideCommands(Commands):
         elif isinstance(trouble, Late) and self._lent is not None:
             error = lent_is_late(self.timeout, writes=writes)
         else:
-            if self._can_move and isinstance(trouble, Late):
-                self._move()
-            error = failure(trouble, code, self.timeout, backend=NAME, writes=writes)
+            if self._is_open and isinstance(trouble, Late):
+                self._move()  # a middlebox may have forgotten the connection, which glide keeps for ever
+            error = failure(trouble, code, self.timeout, backend=NAME, writes=writes, words=words)
         error.__cause__ = cause
         return error
 
@@ -305,4 +312,7 @@ class GlideCommands(Commands):
 
 async def _told(error: StoreError) -> Never:
     await asyncio.sleep(0)  # who tries again and again lets others go on, too
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # or it and this frame would keep each other

@@ -84,6 +84,11 @@ class GlideLink:
         self._work: Final = asyncio.create_task(self._keep())
         self._has_ended = False
 
+    @property
+    def heard_at(self) -> float | None:
+        """Nothing: `_watch` asks for a sign of life all the time, with a limit."""
+        return None
+
     def send(self, *words: Any) -> None:
         """Send a command; its answer comes as messages do."""
         verb, name = words

@@ -1,6 +1,6 @@
 """Answers as RESP 2 has them, which is what the contract's commands read.
 
-glide makes maps of what streams answer, entry by entry; of everything else that we ask, it changes nothing that matters.
+glide makes maps of what streams answer, entry by entry, a text of OK, and True and False of some numbers.
 """
 
 from __future__ import annotations
@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+_FLAGS: Final = {"PEXPIRE", "PERSIST"}  # of which glide makes True and False
 _Entries: TypeAlias = Mapping[bytes, list[list[bytes]] | None]
 
 
 def plain(words: tuple[Any, ...], answer: Any) -> Any:
     """The answer to these words."""
     unmade = _UNMADE.get(words[0])
-    return answer if unmade is None or not isinstance(answer, Mapping) else unmade(answer)
+    if unmade is not None and isinstance(answer, Mapping):
+        return unmade(answer)
+    if isinstance(answer, str):
+        return answer.encode()
+    return int(answer) if isinstance(answer, bool) and words[0] in _FLAGS else answer
 
 
 def _entries(answer: _Entries) -> list[list[Any]]:

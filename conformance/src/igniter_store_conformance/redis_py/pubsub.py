@@ -3,6 +3,7 @@
 Rule: the server answers commands of one connection in their order, so the oldest one that waits for a confirmation gets the next.
 Rule: what is subscribed stands in one table. A new connection subscribes to what the table says, then those in it are told of the gap.
 Rule: a subscription that was cancelled is out of the table before anything is awaited.
+Rule: the server is asked for a sign of life all the time. A connection on which nothing comes for twice as long is closed.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from redis.exceptions import RedisError
 from igniter_store_conformance.redis_py.errors import closed, timed_out, translated, word_of
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from igniter_store_conformance.redis_py.calls import Calls
 
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.5)  # seconds between attempts to get a connection back; the last one over and over
@@ -193,15 +196,35 @@ class Listener:
                         await connection.send_command(verb, name)
                     while not missing <= self._confirmed:
                         self._handle(await connection.read_response())
-                limit.reschedule(None)
                 self._connection = connection
                 _settle(self._arrivals, None)
                 for subscription in [subscription for subscriptions in self._table.values() for subscription in subscriptions]:
                     subscription.tell_of_gap()
-                while True:
-                    self._handle(await connection.read_response())
+                async with self._asking_for_life(connection):
+                    while True:
+                        limit.reschedule(asyncio.get_running_loop().time() + self._longest_silence)
+                        self._handle(await connection.read_response())
         except (RedisError, OSError, StoreError) as error:
             return error
+
+    @property
+    def _longest_silence(self) -> float:
+        return 2 * self._calls.timeout
+
+    @contextlib.asynccontextmanager
+    async def _asking_for_life(self, connection: Any) -> AsyncGenerator[None]:
+        async def ask() -> None:
+            with contextlib.suppress(RedisError, OSError):  # the task that reads meets the same error
+                while True:
+                    await asyncio.sleep(self._calls.timeout)
+                    await connection.send_command("PING", check_health=False)
+
+        asking = asyncio.create_task(ask())
+        try:
+            yield
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
 
     def _handle(self, answer: list[Any]) -> None:
         match answer:

@@ -99,8 +99,8 @@ class KeyValueNamespace(Namespace):
                 value = default if data is None else decode(data)
             except Exception as error:  # noqa: BLE001 - whatever a decoder raises means one thing
                 value = self._reread(data, type, error)
-        except Exception as error:  # noqa: BLE001 - `fail` is the one translator
-            self._observer.fail(GET, error, began, self._attributes.copy())
+        except Exception as error:  # noqa: BLE001 - `failed` is the one translator
+            raise self._observer.failed(GET, error, began, self._attributes.copy())  # noqa: B904 - it knows its cause
         if emit is not None:
             attributes = self._attributes.copy()
             attributes["ctx.kv.found"] = data is not None
@@ -137,7 +137,7 @@ class KeyValueNamespace(Namespace):
                 _check_condition(only_if)
             written = await self._through.keyvalue.set(full_key, self._encode(value), ttl=seconds, only_if=only_if)
         except Exception as error:  # noqa: BLE001 - as in `get`
-            self._observer.fail(SET, error, began, _with_ttl(self._attributes, seconds))
+            raise self._observer.failed(SET, error, began, _with_ttl(self._attributes, seconds))  # noqa: B904 - as in `get`
         if emit is not None:
             self._observer.succeed(SET, began, _with_ttl(self._attributes, seconds))
         return written

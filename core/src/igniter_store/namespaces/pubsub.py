@@ -72,8 +72,8 @@ class EventsNamespace(Namespace):
                     self._bind()
                 name = name_to_publish(event)
                 return await self._through.pubsub.publish(self._prefix + name, self._wrapper.wrap(name, data))
-            except Exception as error:  # noqa: BLE001 - `fail` is the one translator
-                self._observer.fail(PUBLISH, error, 0.0, {})
+            except Exception as error:  # noqa: BLE001 - `failed` is the one translator
+                raise self._observer.failed(PUBLISH, error, 0.0, {})  # noqa: B904 - it knows its cause
         with self._attempt(PUBLISH) as attempt:
             name = name_to_publish(event)
             self._note(attempt, name)

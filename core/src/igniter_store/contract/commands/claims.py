@@ -8,8 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from igniter_store.contract.claims import TOKEN_LIFETIME, Claims
-from igniter_store.contract.commands.commands import UNKNOWN
+from igniter_store.contract.commands.commands import Unknown
 from igniter_store.contract.commands.keyvalue import milliseconds
+from igniter_store.contract.commands.replies import decimal_or_none, flag, ok_or_none
+from igniter_store.contract.commands.troubles import Lost, failure
 from igniter_store.contract.errors import ErrorCode
 
 if TYPE_CHECKING:
@@ -23,28 +25,32 @@ class CommandClaims(Claims):
 
     async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
         if self._commands.changes_values:
-            return bool(await self._commands.run("set_nx", [key], owner, "" if ttl is None else milliseconds(ttl)))
+            return await self._commands.run("set_nx", [key], owner, "" if ttl is None else milliseconds(ttl), read=flag)
         life: list[Any] = [] if ttl is None else ["PX", milliseconds(ttl)]
-        return await self._commands.tell("SET", key, owner, "NX", *life) is not None
+        return await self._commands.tell("SET", key, owner, "NX", *life, read=ok_or_none)
 
     async def compare_delete(self, key: str, owner: bytes) -> bool:
-        removed = await self._commands.try_telling("DELEX", "DELEX", key, "IFEQ", owner)  # Redis 8.4
-        if removed is UNKNOWN:
-            removed = await self._commands.try_telling("DELIFEQ", "DELIFEQ", key, owner)  # Valkey 9
-        if removed is UNKNOWN:
-            removed = await self._commands.run("compare_delete", [key], owner)
-        return bool(removed)
+        lost: tuple[Any, ...] = ()
+        for words in (("DELEX", key, "IFEQ", owner), ("DELIFEQ", key, owner)):  # Redis 8.4, Valkey 9
+            removed = await self._commands.try_telling(words[0], *words, read=flag)
+            if not isinstance(removed, Unknown):
+                break
+            lost = words if removed.is_lost else lost
+        else:
+            removed = await self._commands.run("compare_delete", [key], owner, read=flag)
+        if lost and not removed:  # it may have been removed before the connection was lost
+            raise failure(Lost(is_sent=True), ErrorCode.STORE_OPERATION_FAILED, 0, backend=self.name, writes=True, words=lost)
+        return removed
 
     async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
-        renewed: Any = UNKNOWN
         if not self._commands.changes_values:
             words = ("SET", key, owner, "IFEQ", owner, "PX", milliseconds(ttl))  # Valkey 8.1, Redis 8.4
-            renewed = await self._commands.try_telling("SET IFEQ", *words)
-        if renewed is UNKNOWN:
-            renewed = await self._commands.run("compare_expire", [key], owner, milliseconds(ttl))
-        return bool(renewed)
+            renewed = await self._commands.try_telling("SET IFEQ", *words, read=ok_or_none)
+            if not isinstance(renewed, Unknown):
+                return renewed
+        return await self._commands.run("compare_expire", [key], owner, milliseconds(ttl), read=flag)
 
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
         words = (owner, milliseconds(ttl), milliseconds(TOKEN_LIFETIME))
-        token = await self._commands.run("acquire", [key, token_key], *words, code=ErrorCode.STORE_INCREMENT_FAILED)
-        return None if token is None else int(token)
+        code = ErrorCode.STORE_INCREMENT_FAILED
+        return await self._commands.run("acquire", [key, token_key], *words, read=decimal_or_none, code=code)

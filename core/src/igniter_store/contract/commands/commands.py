@@ -1,29 +1,42 @@
 """What the operations ask, whether one server answers it or the nodes of a cluster.
 
-Rule: an operation names the command and its arguments, and nothing else: where it goes, how often it is tried and what becomes of a refusal
-is decided behind this.
+Rule: an operation names the command, its arguments and the reader of its reply, and nothing else: where it goes, how often it is tried and
+what becomes of a refusal is decided behind this.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import cache
-from hashlib import sha1
-from importlib import resources
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from igniter_store.contract.commands.needs import script
 from igniter_store.contract.errors import ErrorCode, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from igniter_store.contract.commands.listener import CommandSubscription
+    from igniter_store.contract.commands.replies import Reader
+
+T = TypeVar("T")
 
 _Send: TypeAlias = Callable[..., Awaitable[Any]]
-UNKNOWN: Final = object()
-"""What `try_telling` says when the server doesn't know what it was told."""
 
+
+class Unknown:
+    """What `try_telling` returns when the server doesn't know the command.
+
+    Attributes:
+        is_lost: whether the server, or a proxy before it, hung up instead of refusing: then it may also have done it, and been lost.
+    """
+
+    def __init__(self, *, is_lost: bool) -> None:
+        self.is_lost: Final = is_lost
+
+
+_REFUSED: Final = Unknown(is_lost=False)
+_HUNG_UP: Final = Unknown(is_lost=True)
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 
 
@@ -40,8 +53,13 @@ class Commands(ABC):
     is_inherited: bool = False
 
     def __init__(self) -> None:
-        self._known: set[str] = set()
         self._unknown: set[str] = set()
+        self._known: set[str] = set()
+
+    def forget_server(self) -> None:
+        """Find out again what the server knows; it may be another one now."""
+        self._unknown.clear()
+        self._known.clear()
 
     @abstractmethod
     async def open(self) -> None:
@@ -65,44 +83,48 @@ class Commands(ABC):
 
     # These two are no `async def`, so that one may hand on a coroutine of its own: it is awaited once less.
     @abstractmethod
-    def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:
+    def ask(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
         """The answer to a command that changes nothing: it is asked again when the connection was lost.
 
         Args:
             words: the command and its arguments.
+            read: the reader of its reply, see `replies`. What it refuses is an error, and the connection isn't used any more.
             code: for a refusal that has no code of its own.
         """
 
     @abstractmethod
-    def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:
+    def tell(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
         """The answer to a command that changes something: it is asked again only when it had not left yet; arguments as `ask`."""
 
-    async def try_telling(self, form: str, *words: Any) -> Any:
-        """As `tell`, for what only newer servers have: `UNKNOWN` where this one hasn't, and from then on it isn't asked.
+    async def try_telling(self, form: str, *words: Any, read: Reader[T]) -> T | Unknown:
+        """As `tell`, for what only newer servers have: `Unknown` where this one hasn't, and from then on it isn't asked.
 
         Args:
             form: a name for the command or its option.
             words: the command and its arguments.
+            read: the reader of its reply.
         """
         if form in self._unknown:
-            return UNKNOWN
+            return _REFUSED
         # A server that doesn't know a command repeats its words in the refusal, and glide drops a connection on which one isn't UTF-8.
         if form not in self._known and not all(map(_is_utf8, words)):
-            return UNKNOWN
+            return _REFUSED
         try:
-            answer = await self.tell(*words)
+            answer = await self.tell(*words, read=read)
         except StoreError as error:
-            if error.details.get("word") not in {"ERR", "NOPERM"}:  # no such command or option; access rules that are older than it
+            unknown = _HUNG_UP if error.code is ErrorCode.STORE_CONNECTION_FAILED and error.maybe_applied else _REFUSED
+            # No such command or option; access rules that are older than it; a proxy that hangs up on what it doesn't know.
+            if error.details.get("word") not in {"ERR", "NOPERM"} and (unknown is _REFUSED or form in self._known):
                 raise
         else:
             self._known.add(form)
             return answer
         self._unknown.add(form)
-        return UNKNOWN
+        return unknown
 
     @abstractmethod
-    async def wait(self, *words: Any) -> Any:
-        """The answer to a command that waits at the server, for `waiting.LONGEST_WAIT` at most.
+    async def wait(self, *words: Any, read: Reader[T]) -> T:
+        """The answer to a command that waits at the server, for `waiting.LONGEST_WAIT` at most; arguments as `ask`.
 
         A lost connection ends the wait: what was on its way is pending then, and only its consumer's history gives it again.
         """
@@ -123,13 +145,13 @@ class Commands(ABC):
     async def ping(self) -> None:
         """Ask for a sign of life."""
 
-    async def run(self, name: str, keys: Sequence[str], *arguments: Any, code: ErrorCode = _FAILED) -> Any:
-        """The answer of the script of this name, which changes something."""
-        return await _script(self.tell, name, keys, arguments, code)
+    async def run(self, name: str, keys: Sequence[str], *arguments: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
+        """The answer of the script of this name, which changes something; other arguments as `ask`."""
+        return await _script(self.tell, name, keys, arguments, read, code)
 
-    async def see(self, name: str, keys: Sequence[str], *arguments: Any, code: ErrorCode = _FAILED) -> Any:
-        """The answer of the script of this name, which changes nothing."""
-        return await _script(self.ask, name, keys, arguments, code)
+    async def see(self, name: str, keys: Sequence[str], *arguments: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
+        """The answer of the script of this name, which changes nothing; other arguments as `ask`."""
+        return await _script(self.ask, name, keys, arguments, read, code)
 
 
 def _is_utf8(word: Any) -> bool:
@@ -143,19 +165,17 @@ def _is_utf8(word: Any) -> bool:
     return True
 
 
-async def _script(send: _Send, name: str, keys: Sequence[str], arguments: Sequence[Any], code: ErrorCode) -> Any:
+async def _script(send: _Send, name: str, keys: Sequence[str], arguments: Sequence[Any], read: Reader[T], code: ErrorCode) -> T:  # noqa: PLR0917, PLR0913 - what a script is
     text, digest = script(name)
     rest = (len(keys), *keys, *arguments)
+    answer: T
     try:
-        return await send("EVALSHA", digest, *rest, code=code)
+        answer = await send("EVALSHA", digest, *rest, read=read, code=code)
     except StoreError as error:
-        if error.details.get("word") != "NOSCRIPT":
+        if error.details.get("word") != "NOSCRIPT" and not error.details.get("is_unknown"):
             raise
-    return await send("EVAL", text, *rest, code=code)  # the server doesn't know it, or not any more
-
-
-@cache
-def script(name: str) -> tuple[str, str]:
-    """The text of a script, and the digest by which the server knows it."""
-    text = (resources.files("igniter_store.contract.commands") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
-    return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
+    else:
+        return answer
+    # The server doesn't know the script, or not any more; or it doesn't know EVALSHA.
+    answer = await send("EVAL", text, *rest, read=read, code=code)
+    return answer

@@ -3,6 +3,7 @@
 Rule: the server answers commands of one connection in their order, so the oldest one that waits for a confirmation gets the next.
 Rule: nobody waits with a command for the answer to another's: a thousand who ask together share their trips.
 Rule: the limit is how long the server may confirm nothing at all. Behind a thousand others one waits longer than for one answer.
+Rule: a request for a sign of life is a command like the others, so an answer or a refusal never goes to the wrong one.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
     from igniter_store.contract.commands.listener import Name
 
 
+PING: Final = b"PING"
+_NO_NAME: Final = (PING, "")
+
+
 class Command(NamedTuple):
-    """What was asked, and the answer that is to come: `None` for a confirmation."""
+    """What was asked and when, and the answer that is to come: `None` for a confirmation."""
 
     verb: bytes
     name: Name
     answer: asyncio.Future[Trouble | None]
+    since: float
 
 
 class Confirmations:
@@ -43,7 +49,8 @@ class Confirmations:
 
     def expect(self, verb: bytes, name: Name) -> asyncio.Future[Trouble | None]:
         """The future answer to a command that is sent now; whoever waits for it does so by `answer`."""
-        command = Command(verb, name, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        command = Command(verb, name, loop.create_future(), loop.time())
         self._commands.append(command)
         self._last[name] = command
         return command.answer
@@ -58,6 +65,26 @@ class Confirmations:
             return False
         self.settle(None)
         return True
+
+    def expect_life(self) -> None:
+        """Expect the answer to a PING that is sent now."""
+        self.expect(PING, _NO_NAME)
+
+    def confirm_life(self) -> None:
+        """Take the answer to a PING."""
+        self.confirm(PING, _NO_NAME)
+
+    def due(self, heard_at: float) -> float | None:
+        """When the oldest command will have waited too long, in the loop's time; `None` when none waits.
+
+        Args:
+            heard_at: when something came last. Messages that come before the answer to a PING are as good a sign of life.
+        """
+        if not self._commands:
+            return None
+        oldest = self._commands[0]
+        began = max(oldest.since, self._answered_at)
+        return (max(began, heard_at) if oldest.verb == PING else began) + self._timeout
 
     def settle(self, outcome: Trouble | None) -> None:
         """Pass on an answer to the oldest command."""

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from igniter_store.contract.errors import StoreError
+
+_SHORTEST_IDLE: Final = 1.0  # seconds
+_LONGEST_IDLE: Final = 15.0
+
+
+def idle_limit(timeout: float) -> float:
+    """The seconds for which a connection may be silent before its server is asked for a sign of life.
+
+    As long as an answer may take, so that a dead connection is noticed within twice that time; within limits, so that a short timeout
+    makes no traffic, and after a long one a firewall hasn't forgotten the connection yet.
+    """
+    return min(max(timeout, _SHORTEST_IDLE), _LONGEST_IDLE)
 
 
 def address(host: str, port: int) -> str:
@@ -44,6 +56,11 @@ class Link(Protocol):
     @property
     def lost(self) -> asyncio.Future[None]:
         """Done when it is gone."""
+        ...
+
+    @property
+    def heard_at(self) -> float | None:
+        """When something came last, in the loop's time; `None` for a connection that notices silence by itself."""
         ...
 
     def send(self, *words: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from igniter_store.contract.commands.keyvalue import milliseconds
+from igniter_store.contract.commands.replies import decimal, integer
 from igniter_store.contract.counters import Counters
 from igniter_store.contract.errors import ErrorCode, StoreError, no_number
 
@@ -21,8 +22,9 @@ class CommandCounters(Counters):
         code = ErrorCode.STORE_INCREMENT_FAILED
         try:
             if ttl is None and not self._commands.changes_values:  # such a client may refuse INCRBY
-                return int(await self._commands.tell("INCRBY", key, delta, code=code))
-            return int(await self._commands.run("increment", [key], delta, "" if ttl is None else milliseconds(ttl), code=code))
+                return await self._commands.tell("INCRBY", key, delta, read=integer, code=code)
+            life = "" if ttl is None else milliseconds(ttl)
+            return await self._commands.run("increment", [key], delta, life, read=decimal, code=code)
         except StoreError as error:
             if error.details.get("word") == "WRONGTYPE":
                 raise no_number(self.name) from error

@@ -6,6 +6,7 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from igniter_store.contract.commands.replies import count, data_or_none, flag, milliseconds_left, ok, ok_or_none, values
 from igniter_store.contract.errors import StoreError
 from igniter_store.contract.keyvalue import Condition, Entry, KeyValue
 
@@ -31,41 +32,38 @@ class CommandKeyValue(KeyValue):
     _commands: Commands
 
     async def get(self, key: str) -> bytes | None:
-        value: bytes | None = await self._commands.ask("GET", key)
-        return value
+        return await self._commands.ask("GET", key, read=data_or_none)
 
     async def getdel(self, key: str) -> bytes | None:
-        value: bytes | None = await self._commands.tell("GETDEL", key)
-        return value
+        return await self._commands.tell("GETDEL", key, read=data_or_none)
 
     async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
         if ttl is None and only_if is None:
-            await self._commands.tell("SET", key, value)
-            return True
+            return await self._commands.tell("SET", key, value, read=ok)
         words: list[Any] = ["SET", key, value]
         if ttl is not None:
             words += ["PX", milliseconds(ttl)]
         if only_if is not None:
             words += ["NX" if only_if == "absent" else "XX"]
-        return await self._commands.tell(*words) is not None
+        return await self._commands.tell(*words, read=ok if only_if is None else ok_or_none)
 
     async def delete(self, keys: Sequence[str]) -> int:
         commands = self._commands
         commands.require_open()
-        removing = [commands.tell("DEL", *[keys[place] for place in group]) for group in commands.together(keys)]
+        removing = [commands.tell("DEL", *[keys[place] for place in group], read=count) for group in commands.together(keys)]
         return sum(await all_of(removing, write=True))
 
     async def exists(self, key: str) -> bool:
-        return bool(await self._commands.ask("EXISTS", key))
+        return await self._commands.ask("EXISTS", key, read=flag)
 
     async def expire(self, key: str, ttl: float) -> bool:
-        return bool(await self._commands.tell("PEXPIRE", key, milliseconds(ttl)))
+        return await self._commands.tell("PEXPIRE", key, milliseconds(ttl), read=flag)
 
     async def persist(self, key: str) -> bool:
-        return bool(await self._commands.tell("PERSIST", key))
+        return await self._commands.tell("PERSIST", key, read=flag)
 
     async def ttl(self, key: str) -> float | None:
-        left: int = await self._commands.ask("PTTL", key)
+        left = await self._commands.ask("PTTL", key, read=milliseconds_left)
         if left == _NO_KEY:
             return None
         # 0 is what a key answers in its last millisecond.
@@ -76,14 +74,13 @@ class CommandKeyValue(KeyValue):
         commands.require_open()
         groups = commands.together(keys)
         if len(groups) == 1:
-            alone: list[bytes | None] = await commands.ask("MGET", *keys)
-            return alone
-        found = await all_of([commands.ask("MGET", *[keys[place] for place in group]) for group in groups], write=False)
-        values: list[bytes | None] = [None] * len(keys)
-        for group, answer in zip(groups, found, strict=True):
+            return await commands.ask("MGET", *keys, read=values(len(keys)))
+        asking = [commands.ask("MGET", *[keys[place] for place in group], read=values(len(group))) for group in groups]
+        found: list[bytes | None] = [None] * len(keys)
+        for group, answer in zip(groups, await all_of(asking, write=False), strict=True):
             for place, value in zip(group, answer, strict=True):
-                values[place] = value
-        return values
+                found[place] = value
+        return found
 
     async def mset(self, entries: Sequence[Entry]) -> None:
         commands = self._commands
@@ -93,10 +90,10 @@ class CommandKeyValue(KeyValue):
 
     async def _mset(self, entries: Sequence[Entry]) -> None:
         if all(entry.ttl is None for entry in entries):
-            await self._commands.tell("MSET", *[word for entry in entries for word in (entry.key, entry.value)])
+            await self._commands.tell("MSET", *[word for entry in entries for word in (entry.key, entry.value)], read=ok)
             return
         arguments = [word for entry in entries for word in (entry.value, "" if entry.ttl is None else milliseconds(entry.ttl))]
-        await self._commands.run("mset", [entry.key for entry in entries], *arguments)
+        await self._commands.run("mset", [entry.key for entry in entries], *arguments, read=ok)
 
 
 async def all_of(calls: Sequence[Coroutine[Any, Any, T]], *, write: bool) -> list[T]:
@@ -108,5 +105,8 @@ async def all_of(calls: Sequence[Coroutine[Any, Any, T]], *, write: bool) -> lis
     if write and isinstance(error, StoreError):
         error.maybe_applied = any(not isinstance(answer, StoreError) or answer.maybe_applied for answer in answers)
     if error is not None:
-        raise error
+        try:
+            raise error
+        finally:
+            del answers, error  # or they and this frame would keep each other
     return [answer for answer in answers if not isinstance(answer, BaseException)]

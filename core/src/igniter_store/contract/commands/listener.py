@@ -2,6 +2,8 @@
 
 Rule: what is subscribed stands in one table. A new connection subscribes to what the table says, then those in it are told of the gap.
 Rule: a subscription that was cancelled is out of the table before anything is awaited; what is confirmed and stands in no table is ended.
+Rule: a connection that is silent is asked for a sign of life. One on which that, or a confirmation, is late is closed: a middlebox may have
+forgotten it, and then neither end would ever get an error.
 Rule: in a cluster each node has a listener. Who belongs to which, the cluster decides; a listener says only that it can't hear something.
 """
 
@@ -15,7 +17,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.commands.confirmations import Confirmations
+from igniter_store.contract.commands.confirmations import PING, Confirmations
+from igniter_store.contract.commands.connections import idle_limit
 from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, word_of
 from igniter_store.contract.commands.words import decoded, encoded
 from igniter_store.contract.errors import StoreError, closed, not_connected
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE: Final = 0.02  # seconds between attempts to get a connection back; each twice the one before
 _LONGEST_PAUSE: Final = 1.0
+_MOST_LOSSES: Final = 4  # connections that are lost while one caller waits for a confirmation
 PLAIN: Final = b"SUBSCRIBE"
 PATTERN: Final = b"PSUBSCRIBE"
 SHARDED: Final = b"SSUBSCRIBE"
@@ -117,6 +121,7 @@ class Listener:
         self._confirmed: set[Name] = set()
         self._renewed: set[Name] = set()  # that have still to hear of the gap
         self._confirmations: Final = Confirmations(timeout)
+        self._asked: asyncio.Future[None] | None = None  # done when a command is sent: its answer is due then
         # Those who wait for a connection, or for what went wrong:
         self._arrivals: list[asyncio.Future[Exception | None]] = []
 
@@ -178,8 +183,9 @@ class Listener:
     async def remove(self, subscription: CommandSubscription) -> None:
         """Cancel a subscription, and return once the server knows, if it was the last of its name."""
         # The command is on its way before anything is awaited, whatever becomes of our caller (PUB-4).
-        if self._forget(subscription) and (ending := self._end_unwanted(subscription.name)) is not None:
-            await self._confirmations.answer(ending, asyncio.get_running_loop().time())
+        link = self._link
+        if self._forget(subscription) and (ending := self._end_unwanted(subscription.name)) is not None and link is not None:
+            await self._answer(link, ending, asyncio.get_running_loop().time())
 
     @property
     def names(self) -> Sequence[Name]:
@@ -240,7 +246,7 @@ class Listener:
 
     async def _until_confirmed(self, name: Name) -> Trouble | None:
         loop = asyncio.get_running_loop()
-        since = loop.time()
+        since, losses = loop.time(), 0
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
         while (last := self._confirmations.last(name)) is not None or name not in self._confirmed:
@@ -253,25 +259,46 @@ class Listener:
                 if not await wait_for_any([arrival], max(0.0, since + self._timeout - loop.time())):
                     self._arrivals.remove(arrival)
                     return Late()
-                if (error := arrival.result()) is not None:
-                    raise error
+                error = arrival.result()
+                try:
+                    if error is not None:
+                        raise error
+                finally:
+                    del arrival, error  # or they and this frame would keep each other
                 if loop.time() > since + self._timeout:  # only because the loop was blocked: nothing could be asked before
                     since = loop.time() - self._timeout / 2
                 continue
-            answer = last.answer if last is not None and last.verb in ENDS else self._send(self._link, name[0], name)
+            link = self._link
+            answer = last.answer if last is not None and last.verb in ENDS else self._send(link, name[0], name)
             asked_at = loop.time()
-            trouble = await self._confirmations.answer(answer, since)
+            trouble = await self._answer(link, answer, since)
             if loop.time() > asked_at + self._timeout:  # others were answered meanwhile, or the loop was blocked
                 since = loop.time() - self._timeout / 2
-            # A connection that was lost just now is no answer: the next one subscribes to all that the table says.
-            if trouble is not None and not isinstance(trouble, Lost):
+            # A connection that was lost just now is no answer: the next one subscribes to all that the table says. A few that are lost
+            # one after the other are one: a proxy hangs up on a command that it doesn't know.
+            losses += isinstance(trouble, Lost)
+            if trouble is not None and (losses in {0, _MOST_LOSSES}):
                 return trouble
         return None
+
+    async def _answer(self, link: Link, answer: asyncio.Future[Trouble | None], since: float) -> Trouble | None:
+        """See `Confirmations.answer`; a connection on which no confirmation comes is closed, so that the next caller gets another one."""
+        trouble = await self._confirmations.answer(answer, since)
+        if isinstance(trouble, Late) and self._is_late(link):
+            link.end()
+        return trouble
+
+    def _is_late(self, link: Link) -> bool:
+        now = asyncio.get_running_loop().time()
+        due = self._confirmations.due(now if link.heard_at is None else link.heard_at)
+        return self._link is link and due is not None and due <= now
 
     def _send(self, link: Link, verb: bytes, name: Name) -> asyncio.Future[Trouble | None]:
         word = encoded(name[1])
         answer = self._confirmations.expect(verb, name)
         link.send(verb, word)
+        if self._asked is not None and not self._asked.done():
+            self._asked.set_result(None)
         return answer
 
     def _ask_again(self, link: Link, names: Sequence[Name]) -> list[asyncio.Future[Trouble | None]]:
@@ -311,7 +338,7 @@ class Listener:
                 try:
                     await self._greet(link)
                     pause = _FIRST_PAUSE
-                    await link.lost
+                    await self._until_lost(link)
                 finally:
                     link.end()
                 self._lose(Lost(is_sent=True), None)
@@ -343,6 +370,25 @@ class Listener:
                 arrival.set_result(None)
         self._arrivals.clear()
 
+    async def _until_lost(self, link: Link) -> None:
+        """Return once the connection is lost, or counts as lost: it is silent, and gives no sign of life."""
+        loop, idle = asyncio.get_running_loop(), idle_limit(self._timeout)
+        while not link.lost.done():
+            heard_at, now = link.heard_at, loop.time()
+            if heard_at is None:
+                await asyncio.wait([link.lost])
+                return
+            due = self._confirmations.due(heard_at)
+            if due is not None and due <= now:
+                return
+            if due is None and heard_at + idle <= now:
+                self._confirmations.expect_life()
+                link.send(PING)
+                continue
+            wait = (heard_at + idle if due is None else due) - now
+            self._asked = loop.create_future()
+            await asyncio.wait([link.lost, self._asked], timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+
     def _handle(self, answer: Any) -> None:
         match answer:
             case [b"message" | b"smessage" as kind, channel, payload]:
@@ -361,6 +407,8 @@ class Listener:
                 # Nobody has asked for it: the channel's slot has gone to another node.
                 if not self._confirmations.confirm(verb.upper(), name) and name in self._table and self._on_astray is not None:
                     self._on_astray()
+            case [b"pong", *_] | b"PONG":  # as it is said in the midst of subscriptions, and without any
+                self._confirmations.confirm_life()
             case Refused():
                 self._confirmations.settle(answer)
             case _:

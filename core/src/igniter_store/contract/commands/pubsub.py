@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract.commands.listener import PATTERN, PLAIN, SHARDED, CommandSubscription, Name
+from igniter_store.contract.commands.replies import count
 from igniter_store.contract.commands.words import decoded, encoded
 from igniter_store.contract.errors import ErrorCode, StoreError, store_error
 from igniter_store.contract.pubsub import GapCallback, MessageCallback, PubSub, Subscription
@@ -28,9 +29,9 @@ class CommandPubSub(PubSub):
 
     async def publish(self, channel: str, payload: bytes) -> int:
         if not self._is_sharded:
-            return int(await self._commands.tell("PUBLISH", channel, payload, code=ErrorCode.STORE_PUBLISH_FAILED))
+            return await self._commands.tell("PUBLISH", channel, payload, read=count, code=ErrorCode.STORE_PUBLISH_FAILED)
         with _old_servers(self.name):
-            return int(await self._commands.tell("SPUBLISH", channel, payload, code=ErrorCode.STORE_PUBLISH_FAILED))
+            return await self._commands.tell("SPUBLISH", channel, payload, read=count, code=ErrorCode.STORE_PUBLISH_FAILED)
 
     async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
         if not self._is_sharded:

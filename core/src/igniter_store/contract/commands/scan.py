@@ -8,7 +8,10 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
+from igniter_store.contract.commands.commands import Unknown
 from igniter_store.contract.commands.keyvalue import all_of
+from igniter_store.contract.commands.replies import count as number
+from igniter_store.contract.commands.troubles import Lost, failure
 from igniter_store.contract.errors import ErrorCode, store_error
 from igniter_store.contract.patterns import escape
 from igniter_store.contract.scan import START, Scan, ScanPage
@@ -36,11 +39,20 @@ class CommandScan(Scan):
         deleted, cursor = 0, START
         while True:
             cursor, keys = await commands.scan(cursor, pattern, _STEP, ErrorCode.STORE_OPERATION_FAILED)
-            removing = [commands.tell("UNLINK", *[keys[place] for place in group]) for group in commands.together(keys)]
-            removed: list[int] = await all_of(removing, write=True)
-            deleted += sum(removed)
+            removing = [self._removed([keys[place] for place in group]) for group in commands.together(keys)]
+            deleted += sum(await all_of(removing, write=True))
             if cursor == START:
                 return deleted
+
+    async def _removed(self, keys: Sequence[bytes]) -> int:
+        removed = await self._commands.try_telling("UNLINK", "UNLINK", *keys, read=number)
+        if not isinstance(removed, Unknown):
+            return removed
+        again = await self._commands.tell("DEL", *keys, read=number)
+        if removed.is_lost and again < len(keys):  # some may have been removed before the connection was lost
+            code = ErrorCode.STORE_OPERATION_FAILED
+            raise failure(Lost(is_sent=True), code, 0, backend=self.name, writes=True, words=("UNLINK",))
+        return again
 
 
 async def scan_nodes(

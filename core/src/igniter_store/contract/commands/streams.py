@@ -9,6 +9,19 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store.contract.commands.replies import (
+    claimed,
+    entries,
+    flag,
+    groups,
+    listed_of_stream,
+    of_stream,
+    ok,
+    pending,
+    stream_id,
+    there,
+)
+from igniter_store.contract.commands.replies import count as number
 from igniter_store.contract.commands.waiting import LONGEST_WAIT
 from igniter_store.contract.errors import ErrorCode, StoreError, malformed_id
 from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
@@ -29,33 +42,35 @@ class CommandStreams(Streams):
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
         limit = [] if max_len is None else ["MAXLEN", _sign(approximate=approximate), max_len]
-        added: bytes = await self._commands.tell("XADD", stream, *limit, "*", *[word for pair in fields.items() for word in pair])
-        return added.decode()
+        words = [word for pair in fields.items() for word in pair]
+        return await self._commands.tell("XADD", stream, *limit, "*", *words, read=stream_id)
 
     async def xlen(self, stream: str) -> int:
-        return int(await self._commands.ask("XLEN", stream))
+        return await self._commands.ask("XLEN", stream, read=number)
 
     async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
-        return int(await self._commands.tell("XTRIM", stream, "MAXLEN", _sign(approximate=approximate), max_len))
+        return await self._commands.tell("XTRIM", stream, "MAXLEN", _sign(approximate=approximate), max_len, read=number)
 
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
         self._check(ids, ErrorCode.STORE_OPERATION_FAILED)
-        return int(await self._commands.tell("XDEL", stream, *ids)) if ids else await self._none_of(stream)
+        return await self._commands.tell("XDEL", stream, *ids, read=number) if ids else await self._none_of(stream)
 
     async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
         self._check_bounds(start, end)
-        return _entries(await self._commands.ask("XRANGE", stream, start, end, *_count(count), code=ErrorCode.STORE_STREAM_READ_FAILED))
+        code = ErrorCode.STORE_STREAM_READ_FAILED
+        return await self._commands.ask("XRANGE", stream, start, end, *_count(count), read=entries, code=code)
 
     async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
         self._check_bounds(start, end)
-        return _entries(await self._commands.ask("XREVRANGE", stream, end, start, *_count(count), code=ErrorCode.STORE_STREAM_READ_FAILED))
+        code = ErrorCode.STORE_STREAM_READ_FAILED
+        return await self._commands.ask("XREVRANGE", stream, end, start, *_count(count), read=entries, code=code)
 
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
         code = ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED
         if start != "$":
             self._check([start], code)
         try:
-            await self._commands.tell("XGROUP", "CREATE", stream, group, start, "MKSTREAM", code=code)
+            await self._commands.tell("XGROUP", "CREATE", stream, group, start, "MKSTREAM", read=ok, code=code)
         except StoreError as error:
             if error.details.get("word") == "BUSYGROUP":
                 return False
@@ -63,7 +78,7 @@ class CommandStreams(Streams):
         return True
 
     async def xgroup_destroy(self, stream: str, group: str) -> bool:
-        return bool(await self._commands.run("xgroup_destroy", [stream], group))
+        return await self._commands.run("xgroup_destroy", [stream], group, read=flag)
 
     async def xreadgroup(  # noqa: PLR0913 - the contract's
         self,
@@ -79,16 +94,15 @@ class CommandStreams(Streams):
         if history:
             return await self._history(reader, stream, count)
         if not block:
-            return _of_stream(await self._commands.tell(*reader, *_count(count), "STREAMS", stream, ">"))
+            return await self._commands.tell(*reader, *_count(count), "STREAMS", stream, ">", read=of_stream) or []
         return await self._blocking((*reader, *_count(count)), stream, block)
 
     async def xgroups(self, stream: str) -> list[GroupInfo]:
-        groups = [_group(flat) for flat in await self._commands.see("xgroups", [stream])]
-        return sorted(groups, key=lambda group: group.name)
+        return sorted(await self._commands.see("xgroups", [stream], read=groups), key=lambda group: group.name)
 
     async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
         self._check(ids, ErrorCode.STORE_STREAM_ACK_FAILED)
-        return int(await self._commands.tell("XACK", stream, group, *ids)) if ids else await self._none_of(stream)
+        return await self._commands.tell("XACK", stream, group, *ids, read=number) if ids else await self._none_of(stream)
 
     async def xpending(
         self,
@@ -105,23 +119,23 @@ class CommandStreams(Streams):
         start = "-"
         while True:
             wanted = _PAGE if count is None else min(_PAGE, count - len(found))
-            page = await self._commands.ask("XPENDING", stream, group, *idle, start, "+", wanted, *whose)
-            found += [_pending(flat) for flat in page]
+            page = await self._commands.ask("XPENDING", stream, group, *idle, start, "+", wanted, *whose, read=pending)
+            found += page
             if len(page) < wanted or len(found) == count:
                 return found
             start = f"({found[-1].id}"
 
     async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
         idle = math.ceil(min_idle * 1000)
-        claimed: list[StreamEntry] = []
+        taken: list[StreamEntry] = []
         start = "-"
         while True:
-            wanted = _PAGE if count is None else count - len(claimed)
-            last, entries = await self._commands.run("xautoclaim", [stream], group, consumer, idle, start, _PAGE, wanted)
-            claimed += _entries(entries)
-            if not last or len(claimed) == count:
-                return claimed
-            start = f"({last.decode()}"
+            wanted = _PAGE if count is None else count - len(taken)
+            last, more = await self._commands.run("xautoclaim", [stream], group, consumer, idle, start, _PAGE, wanted, read=claimed)
+            taken += more
+            if not last or len(taken) == count:
+                return taken
+            start = f"({last}"
 
     def _check(self, ids: Sequence[str], code: ErrorCode) -> None:
         if None in map(parse, ids):
@@ -142,11 +156,11 @@ class CommandStreams(Streams):
         while True:
             wanted = None if count is None else count - len(found)
             # Kept for the ids: deleted entries are listed without fields, and are left out only after they were counted.
-            page: list[Any] = _listed(await self._commands.tell(*reader, *_count(wanted), "STREAMS", stream, start))
-            found += _entries(page)
+            page = await self._commands.tell(*reader, *_count(wanted), "STREAMS", stream, start, read=listed_of_stream)
+            found += there(page)
             if count is None or not page or len(found) == count:
                 return found
-            start = page[-1][0].decode()
+            start, _ = page[-1]
 
     async def _blocking(self, reader: tuple[Any, ...], stream: str, block: float) -> list[StreamEntry]:
         self._commands.require_open()
@@ -157,14 +171,14 @@ class CommandStreams(Streams):
             left = end - loop.time()
             wait = max(0.001, min(left, LONGEST_WAIT))
             try:
-                answer = await self._commands.wait(*reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">")
+                answer = await self._commands.wait(*reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">", read=of_stream)
             except StoreError as error:
                 if error.details.get("word") != "UNBLOCKED":
                     raise
                 # The stream was removed, or the server is a replica now: it says which to whoever doesn't wait.
-                return _of_stream(await self._commands.tell(*reader, "STREAMS", stream, ">"))
+                return await self._commands.tell(*reader, "STREAMS", stream, ">", read=of_stream) or []
             if answer is not None or left <= LONGEST_WAIT:
-                return _of_stream(answer)
+                return answer or []
 
 
 def _sign(*, approximate: bool) -> str:
@@ -173,41 +187,3 @@ def _sign(*, approximate: bool) -> str:
 
 def _count(count: int | None) -> list[Any]:
     return [] if count is None else ["COUNT", count]
-
-
-def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")  # others write what they like
-
-
-def _entries(listed: Sequence[Any]) -> list[StreamEntry]:
-    return [StreamEntry(id.decode(), _fields(flat)) for id, flat in listed if flat is not None]
-
-
-def _fields(flat: Sequence[bytes]) -> dict[str, bytes]:
-    return {_text(name): value for name, value in zip(flat[::2], flat[1::2], strict=True)}
-
-
-def _listed(answer: Any) -> list[Any]:
-    # One stream was asked for, so the answer is about one, or none.
-    return answer[0][1] if answer else []
-
-
-def _of_stream(answer: Any) -> list[StreamEntry]:
-    return _entries(_listed(answer))
-
-
-def _group(flat: Sequence[Any]) -> GroupInfo:
-    facts = dict(zip(flat[::2], flat[1::2], strict=True))
-    # Redis 6.2 doesn't tell the lag; later servers tell none when entries in the middle were deleted.
-    return GroupInfo(
-        _text(facts[b"name"]),
-        facts[b"consumers"],
-        facts[b"pending"],
-        facts[b"last-delivered-id"].decode(),
-        facts.get(b"lag"),
-    )
-
-
-def _pending(flat: Sequence[Any]) -> PendingEntry:
-    id, consumer, idle, deliveries = flat
-    return PendingEntry(id.decode(), _text(consumer), idle / 1000, deliveries)

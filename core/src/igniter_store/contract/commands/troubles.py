@@ -9,8 +9,9 @@ Rule: whoever connects gives answers, or a `Trouble` in their place; what become
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
+from igniter_store.contract.commands.needs import command_of, needed
 from igniter_store.contract.errors import GROUP_MISSING, NO_NUMBER, OUT_OF_RANGE, ErrorCode, StoreError, closed, store_error
 
 _ONE_NODE: Final = "The server is a node of a cluster. Begin the URL with redis+cluster://, or with valkey+cluster:// on valkey-glide."
@@ -20,6 +21,10 @@ FULL: Final = "MAXCLIENTS"
 
 UNKNOWN_HOST: Final = "No host of this name is known ({where}). Is the URL right, and can names be looked up here?"
 """What to do when the name server knows nothing; the braces get the addresses."""
+
+_QUOTING: Final = ("ERR", "NOGROUP", "WRONG", "NOPERM")
+_QUOTED: Final = re.compile(r"(['\"`]).*\1", re.DOTALL)
+_IS_UNKNOWN: Final = re.compile(r"unknown|not allowed|not supported|unsupported|disabled|not available|not permitted", re.IGNORECASE)
 
 _IS_FULL: Final = "ERR max number of clients"
 
@@ -66,8 +71,16 @@ class Trouble(Exception):  # noqa: N818 - an answer, not yet an error
     """What a caller gets instead of an answer."""
 
 
+def unquoted(text: str) -> str:
+    """The server's words without what they quote, which may be a key, a value or a password."""
+    return _QUOTED.sub(r"\1…\1", text)
+
+
 class Refused(Trouble):
-    """The server's refusal, with its words."""
+    """The server's refusal, with its words, but for what they quote: that may be a key or a value."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(unquoted(text) if text.startswith(_QUOTING) else text)
 
 
 class Lost(Trouble):
@@ -86,6 +99,20 @@ class Late(Trouble):
     """No answer came in time; the server may have done it."""
 
 
+class Unreadable(Trouble):
+    """What came isn't the protocol, or never ends; the server may have done it."""
+
+    def __init__(self) -> None:
+        super().__init__("what came isn't the server's protocol")
+
+
+class TooLarge(Trouble):
+    """The answer is larger than the adapter takes; the server has done it."""
+
+    def __init__(self) -> None:
+        super().__init__("what came is larger than the adapter takes")
+
+
 class Shut(Trouble):
     """The connection was closed by its owner."""
 
@@ -98,7 +125,9 @@ def word_of(text: str) -> str:
     return inside[1] if inside is not None else text.lstrip("-").split(" ", 1)[0]
 
 
-def failure(trouble: Trouble, code: ErrorCode, timeout: float, *, backend: str, writes: bool) -> StoreError:
+def failure(  # noqa: PLR0913 - what is known of a call
+    trouble: Trouble, code: ErrorCode, timeout: float, *, backend: str, writes: bool, words: tuple[Any, ...] = ()
+) -> StoreError:
     """The error for what a caller got instead of an answer.
 
     Args:
@@ -107,16 +136,34 @@ def failure(trouble: Trouble, code: ErrorCode, timeout: float, *, backend: str, 
         timeout: the seconds that were waited.
         backend: its name.
         writes: whether the command changes something.
+        words: the command and its arguments; errors name the command only.
     """
     match trouble:
         case Refused():
-            return _refusal(str(trouble), code, backend)
+            return _refusal(str(trouble), code, backend, words)
         case Late():
             message = f"The server didn't answer within {timeout:g} seconds. Try again, or give the adapter a longer timeout."
             return store_error(ErrorCode.STORE_TIMEOUT, message, backend=backend, maybe_applied=writes)
         case Lost():
             message = "The connection to the server was lost. Is it still there?"
+            if trouble.is_sent and words:
+                message = (
+                    f"The connection was lost before the server answered {needed(words)}. Check that the server is running, and that no "
+                    "proxy before it hangs up on this command."
+                )
             return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=backend, maybe_applied=writes and trouble.is_sent)
+        case TooLarge():
+            message = (
+                f"The server's reply to {command_of(words)} is larger than the adapter takes, so the connection was closed. Read fewer or "
+                "smaller values at once, or give the adapter a larger max_reply_bytes."
+            )
+            return store_error(code, message, backend=backend, maybe_applied=writes)
+        case Unreadable():
+            message = (
+                f"What came in reply to {command_of(words)} isn't the server's protocol, so the connection was closed. Check that the URL "
+                "leads to a Redis or Valkey server, and that no proxy in between answers instead."
+            )
+            return store_error(code, message, backend=backend, maybe_applied=writes)
         case Shut():
             return closed(backend)
         case _:
@@ -131,12 +178,22 @@ def unwelcome(word: str, backend: str) -> StoreError | None:
     return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=backend, retryable=retryable, details={"word": word})
 
 
-def _refusal(text: str, code: ErrorCode, backend: str) -> StoreError:
+def _refusal(text: str, code: ErrorCode, backend: str, words: tuple[Any, ...]) -> StoreError:
     word = word_of(text)
+    if word == "NOPERM" and words:
+        message = (
+            f"The server's access rules keep this user from {needed(words)}, or from the key. Allow it (ACL SETUSER), or connect as "
+            "another user."
+        )
+        return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=backend, details={"word": word})
     if word in _WORDS:
         known, retryable, message = _WORDS[word]
         return store_error(known, message, backend=backend, retryable=retryable, details={"word": word})
-    message = "The server refused the command; its own words are in __cause__."
+    message = f"The server refused {needed(words)}; its own words are in __cause__."
+    details: dict[str, Any] = {"word": word}
+    if word == "ERR" and _IS_UNKNOWN.search(text):
+        message += " Allow the command there, or use a server that has it."
+        details["is_unknown"] = True
     if code is ErrorCode.STORE_INCREMENT_FAILED:
         message = next((known for said, known in _COUNTING.items() if said in text), message)
-    return store_error(code, message, backend=backend, details={"word": word})
+    return store_error(code, message, backend=backend, details=details)

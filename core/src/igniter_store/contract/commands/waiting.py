@@ -10,11 +10,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.commands.troubles import Refused
-from igniter_store.contract.errors import StoreError, closed
+from igniter_store.contract.commands.replies import believed
+from igniter_store.contract.commands.troubles import Trouble
+from igniter_store.contract.errors import ErrorCode, StoreError, closed
 
 if TYPE_CHECKING:
     from igniter_store.contract.commands.connections import Connection, Connector
+    from igniter_store.contract.commands.replies import Reader
 
 LONGEST_WAIT: Final = 0.5
 """Seconds that a command may wait at the server at most; whoever wants to wait longer asks again."""
@@ -70,20 +72,27 @@ class Waiters:
         for task in self._connecting:
             forget_task(task)
 
-    async def ask(self, words: tuple[Any, ...], *, is_asking: bool) -> Any:
-        """The answer to a command that waits at the server for `LONGEST_WAIT` at most, or what came instead of it; see `Server.attempt`."""
+    async def ask(self, words: tuple[Any, ...], read: Reader[Any], *, is_asking: bool) -> Any:
+        """The answer to a command that waits at the server for `LONGEST_WAIT` at most, or what came instead of it; see `Server.attempt`.
+
+        Raises:
+            StoreError: for a reply that its reader refuses.
+        """
         connection = await self._taken()
         self._busy.add(connection)
         try:
             if is_asking:
                 connection.ask(("ASKING",))
             answer = await connection.ask(words)
+            if not isinstance(answer, Trouble):
+                answer = believed(read, answer, words, ErrorCode.STORE_OPERATION_FAILED, backend=self._connector.backend, writes=True)
         except BaseException:
             connection.shut()
             raise
         finally:
             self._busy.discard(connection)
-        is_welcome = not isinstance(answer, Refused)  # a server that refused may have become a replica
+        # A server that refused may have become a replica, and one that didn't answer may be out of reach on this connection.
+        is_welcome = not isinstance(answer, Trouble)
         if is_welcome and connection.is_live and self._is_open and len(self._idle) < _MOST_IDLE:
             self._idle.append(connection)
         else:
@@ -113,6 +122,8 @@ class Waiters:
             raise
         except self._connector.unreachable as error:
             raise self._connector.not_reached(error) from error
+        finally:
+            del connecting  # or it, its error and this frame would keep each other
         if not self._is_open:
             connection.shut()
             raise closed(self._connector.backend)

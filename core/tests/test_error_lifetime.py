@@ -1,0 +1,98 @@
+"""A `StoreError` is freed when its caller lets go of it, with the payload of its call: FLT-13, for what users call."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from igniter_store import Store
+from igniter_store.contract import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+
+class Order(msgspec.Struct):
+    id: int
+
+
+class Unencodable:
+    """What no serializer takes."""
+
+
+CALLS: dict[str, Callable[[Store[str]], Awaitable[Any]]] = {
+    "kv.get of another type": lambda store: store.kv.get("text", int),
+    "kv.get of a key that is none": lambda store: store.kv.get(""),
+    "kv.set of what can't be encoded": lambda store: store.kv.set("k", Unencodable()),
+    "kv.set with a TTL that is none": lambda store: store.kv.set("k", 1, ttl=-1),
+    "kv.pop of another type": lambda store: store.kv.pop("text", int),
+    "kv.expire with a TTL that is none": lambda store: store.kv.expire("text", -1),
+    "counter.increment of text": lambda store: store.counter.increment("k", ttl=-1),
+    "batch.get of another type": lambda store: store.batch.get(["text", "text"], int),
+    "batch.set of what can't be encoded": lambda store: store.batch.set({"k": Unencodable()}),
+    "claim.once of a key that is none": lambda store: store.claim.once("", "worker"),
+    "events.publish of a name that is none": lambda store: store.events.publish("", 1),
+    "events.publish of what can't be encoded": lambda store: store.events.publish("order:placed", Unencodable()),
+    "events.subscribe to a name that is none": lambda store: store.events.subscribe("", print),
+    "streams.append of what can't be encoded": lambda store: store.streams.append("stream", {"field": Unencodable()}),
+    "streams.group without a group": lambda store: store.streams.group("nobody", "worker").read("stream"),
+    "dev.scan of a pattern that is none": lambda store: store.dev.scan(""),
+}
+
+FAILING_URLS = ["redis://127.0.0.1:1", "valkey://127.0.0.1:1", "sqlite:////no/such/folder/file.db"]
+
+
+@pytest.fixture(autouse=True)
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def failed(call: Awaitable[Any]) -> weakref.ref[StoreError]:
+    """What is left of the error once its caller has let go of it."""
+    with pytest.raises(StoreError) as caught:
+        await call
+    error = weakref.ref(caught.value)
+    del caught
+    return error
+
+
+async def is_freed(error: weakref.ref[StoreError]) -> bool:
+    for _ in range(1_000):
+        if error() is None:
+            return True
+        await asyncio.sleep(0.001)
+    return False
+
+
+class Silence:
+    """A telemetry sink that does nothing with what it gets."""
+
+    def emit(self, name: str, *, level: str, attributes: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("title", CALLS)
+@pytest.mark.parametrize("sink", [None, Silence()], ids=["silent", "observed"])
+async def test_failed_call_is_freed(title: str, sink: Silence | None) -> None:
+    builder = Store.create().with_url("memory://").with_service("api")
+    async with (builder if sink is None else builder.with_telemetry(sink)).build() as store:
+        await store.kv.set("text", "text")
+
+        assert await is_freed(await failed(CALLS[title](store)))
+
+
+@pytest.mark.parametrize("url", FAILING_URLS)
+async def test_failed_connection_is_freed(url: str) -> None:
+    store = Store.from_url(url, service="api")
+    try:
+        for call in (store.open, lambda: store.kv.get("key"), lambda: store.events.subscribe("order:placed", print)):
+            assert await is_freed(await failed(call()))
+    finally:
+        await store.close()
