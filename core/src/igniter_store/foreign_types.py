@@ -97,7 +97,7 @@ class ForeignTypes:
         raise Mismatch(f"no decoding to {getattr(wanted, '__name__', 'this type')}")
 
     def _encode(self, value: Any, as_model: Callable[[PydanticType, Any], Any]) -> Any:
-        kind = type(value)
+        kind: Any = type(value)
         model = self.models.get(kind) or self._model(kind)
         if model is not None:
             return as_model(model, value)

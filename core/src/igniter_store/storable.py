@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from igniter_store import fidelity
+from igniter_store.arguments import is_a
 from igniter_store.declared_types import proof_of
 from igniter_store.fidelity import SCALARS, UNPROVEN, Proof
 from igniter_store.pydantic_types import is_pydantic_model
@@ -62,7 +63,7 @@ class Storable:
         Raises:
             Unencodable: with the kind of trouble and its place.
         """
-        kind = value.__class__
+        kind: Any = value.__class__
         has_null = self._is_json and b"null" in data
         if kind not in _EXACT:
             kind = type(value)
@@ -86,7 +87,7 @@ class Storable:
     def _check_children(self, children: Iterable[Any], waiting: list[Any], *, has_null: bool) -> None:
         is_json, proofs = self._is_json, self._proofs
         for child in children:
-            kind = child.__class__
+            kind: Any = child.__class__
             if kind in SCALARS:
                 continue
             if kind is float:
