@@ -8,10 +8,11 @@ from __future__ import annotations
 import base64
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias, get_args, get_origin
+from typing import Any, Final, TypeAlias, get_origin
 
 import msgspec
 
+from igniter_store.arguments import is_a
 from igniter_store.contract import ErrorCode, store_error
 from igniter_store.pydantic_types import PydanticType, is_pydantic_model, pydantic_type
 from igniter_store.reasons import Mismatch, Unencodable
@@ -83,7 +84,7 @@ class ForeignTypes:
                 raise Mismatch(f"the decoder raised {type(error).__name__}") from None
             if value is not NotImplemented:
                 return value
-        if isinstance(wanted, type):
+        if is_a(wanted, type):
             if isinstance(plain, wanted):
                 return plain
             if issubclass(wanted, (*_SCALARS, *_COLLECTIONS)):
@@ -91,8 +92,8 @@ class ForeignTypes:
         model = pydantic_type(wanted)
         if model is not None:
             return model.from_plain(plain)
-        origin = get_origin(wanted)
-        if get_args(wanted) and isinstance(origin, type) and issubclass(origin, _COLLECTIONS):
+        origin: Any = get_origin(wanted)
+        if origin is not None and is_a(origin, type) and issubclass(origin, _COLLECTIONS):
             return _rebuilt(origin, plain)
         raise Mismatch(f"no decoding to {getattr(wanted, '__name__', 'this type')}")
 
@@ -126,7 +127,7 @@ class ForeignTypes:
         return model
 
 
-def _base(value: Any) -> Any:
+def _base(value: Any) -> str | int | float | bytes:
     """An object of a subclass of a builtin as the builtin, past what the subclass overrides."""
     if isinstance(value, str):
         return str.__str__(value)

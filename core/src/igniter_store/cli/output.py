@@ -14,6 +14,7 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from igniter_store import json_text
 from igniter_store.cli.failures import USAGE, CommandFailure
 
 if TYPE_CHECKING:
@@ -86,7 +87,11 @@ class Output:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document, in ASCII where the output takes no more."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=not _takes_unicode(), indent=2, default=str) + "\n")
+    try:
+        text = json.dumps(document, ensure_ascii=not _takes_unicode(), indent=2, default=str)
+    except RecursionError:  # deeper than Python's encoder goes
+        text = json_text.write(document, str).decode()
+    sys.stdout.write(text + "\n")
 
 
 def _takes_unicode() -> bool:
@@ -107,7 +112,12 @@ def table(console: Console, header: Sequence[str], rows: Iterable[Sequence[Any]]
 
 def as_text(value: Any) -> str:
     """A value from a store on one line."""
-    return visible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+    if isinstance(value, str):
+        return visible(value)
+    try:
+        return visible(json.dumps(value, ensure_ascii=False, default=str))
+    except RecursionError:  # as in `print_json`
+        return visible(json_text.write(value, str).decode())
 
 
 def visible(text: str, *, keep: str = "") -> str:
