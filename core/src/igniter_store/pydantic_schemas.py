@@ -135,15 +135,16 @@ def _walk(schema: Any) -> Iterator[Mapping[str, Any]]:
     waiting: list[Any] = [schema]
     while waiting:
         item = waiting.pop()
-        if id(item) in seen:
+        identity = id(item)
+        if identity in seen:
             continue
         if isinstance(item, dict):
             inner = cast("dict[str, Any]", item)
-            seen.add(id(item))
+            seen.add(identity)
             yield inner
             waiting += [value for key, value in inner.items() if key not in ("metadata", "default", "expected", "members", "cls")]
         elif isinstance(item, list | tuple):
-            seen.add(id(item))
+            seen.add(identity)
             waiting += cast("list[Any]", item)
 
 
@@ -172,7 +173,7 @@ def _taken(name: str, field: Mapping[str, Any], config: Mapping[str, Any]) -> se
     alias: Any = field.get("validation_alias")
     if alias is None:
         return {name}
-    paths: Any = alias if isinstance(alias, list) else [[alias]]
+    paths = cast("list[Any]", alias if isinstance(alias, list) else [[alias]])
     if paths and not isinstance(paths[0], list):
         paths = [paths]
     taken: set[str] = {path[0] for path in paths if len(path) == 1} if config.get("validate_by_alias", True) else set()

@@ -66,7 +66,7 @@ class Storable:
         kind: Any = value.__class__
         has_null = self._is_json and b"null" in data
         if kind not in _EXACT:
-            kind = type(value)
+            kind = cast("Any", type(value))
             if isinstance(value, _CONTAINERS) and not hasattr(kind, "_fields"):
                 self._check_subclass(kind, data)
             else:
@@ -96,7 +96,7 @@ class Storable:
             elif kind in _EXACT:
                 waiting.append(child)
             elif (proof := proofs.get(kind)) is None or not proof.passes(child, has_null):
-                kind = type(child)
+                kind = cast("Any", type(child))
                 is_container = isinstance(child, _CONTAINERS)
                 if is_container:
                     waiting.append(child)
