@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar, cast
 from uuid import UUID
 
 import attrs
@@ -378,7 +378,7 @@ async def test_model_comes_back(serializer: Any, kind: str) -> None:
 @pytest.mark.parametrize("serializer", [JSON, MSGPACK], ids=["json", "msgpack"])
 async def test_nested_model_comes_back(serializer: Any, kind: str) -> None:
     store, model = store_of(serializer), MODELS[kind][0]
-    wanted: Any = type(model)
+    wanted = cast("Any", type(model))
     nested: list[tuple[Any, Any]] = [([model], list[wanted]), ({"a": model}, dict[str, wanted]), (model, wanted | None)]
     for value, type_ in nested:
         await store.kv.set("k", value)
@@ -390,7 +390,7 @@ async def test_nested_model_comes_back(serializer: Any, kind: str) -> None:
 async def test_event_delivers_published_model(kind: str) -> None:
     model = MODELS[kind][0]
 
-    schema: Any = type(model)
+    schema = cast("Any", type(model))
 
     class ModelEvents(EventGroup, namespace="models"):
         made = event(schema)

@@ -316,7 +316,7 @@ def _compared(kind: Any) -> tuple[str, ...] | None:
 
 
 def _all_fields(value: Any) -> Iterable[str]:
-    kind: Any = type(value)
+    kind = cast("Any", type(value))
     if dataclasses.is_dataclass(kind):
         return [field.name for field in dataclasses.fields(kind)]
     return _compared(kind) or ()

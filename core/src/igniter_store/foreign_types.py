@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias, get_origin
+from typing import Any, Final, TypeAlias, cast, get_origin
 
 import msgspec
 
@@ -98,7 +98,7 @@ class ForeignTypes:
         raise Mismatch(f"no decoding to {getattr(wanted, '__name__', 'this type')}")
 
     def _encode(self, value: Any, as_model: Callable[[PydanticType, Any], Any]) -> Any:
-        kind: Any = type(value)
+        kind = cast("Any", type(value))
         model = self.models.get(kind) or self._model(kind)
         if model is not None:
             return as_model(model, value)
@@ -127,7 +127,7 @@ class ForeignTypes:
         return model
 
 
-def _base(value: Any) -> str | int | float | bytes:
+def _base(value: Any) -> Any:
     """An object of a subclass of a builtin as the builtin, past what the subclass overrides."""
     if isinstance(value, str):
         return str.__str__(value)
@@ -135,7 +135,7 @@ def _base(value: Any) -> str | int | float | bytes:
         return int.__int__(value)
     if isinstance(value, float):
         return float.__float__(value)
-    return b"".join((value,))
+    return b"".join((cast("bytes", value),))
 
 
 def _rebuilt(wanted: Any, plain: Any) -> Any:
