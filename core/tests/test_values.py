@@ -378,7 +378,7 @@ async def test_model_comes_back(serializer: Any, kind: str) -> None:
 @pytest.mark.parametrize("serializer", [JSON, MSGPACK], ids=["json", "msgpack"])
 async def test_nested_model_comes_back(serializer: Any, kind: str) -> None:
     store, model = store_of(serializer), MODELS[kind][0]
-    wanted = cast("Any", type(model))
+    wanted: Any = cast("Any", type(model))
     nested: list[tuple[Any, Any]] = [([model], list[wanted]), ({"a": model}, dict[str, wanted]), (model, wanted | None)]
     for value, type_ in nested:
         await store.kv.set("k", value)

@@ -106,7 +106,7 @@ def unsupported(error: BaseException) -> str:
     """The message for a type that values can't be converted to."""
     why = why_unsupported(error)
     if why is None:
-        return "`type` is no type that values can be converted to: give a class that msgspec or pydantic knows, or leave it out."
+        return "`type` isn't a type that values can be converted to. Give a class that msgspec or pydantic knows, or leave it out."
     return f"`type` can't be read from bytes: {why[0]}. {why[1]}"
 
 
