@@ -6,6 +6,7 @@ Rule: pydantic's models come first, then the caller's hooks, then subclasses of 
 from __future__ import annotations
 
 import base64
+import functools
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast, get_origin
@@ -145,8 +146,10 @@ def _rebuilt(wanted: Any, plain: Any) -> Any:
         plain = base64.b64decode(plain, validate=True)
     if not isinstance(plain, _written_as(expected)) or isinstance(plain, bool):
         raise Mismatch(f"Expected `{expected.__name__}`, got `{type(plain).__name__}`")
+    # A default dict takes its factory first, which nothing stores.
+    make = cast("Any", functools.partial(wanted, None) if issubclass(wanted, defaultdict) else wanted)
     try:
-        return wanted(None, plain) if issubclass(wanted, defaultdict) else wanted(plain)
+        return make(plain)
     except Exception as error:  # noqa: BLE001 - a class of the caller's may raise anything
         raise Mismatch(f"{wanted.__name__} can't be made of a {expected.__name__} ({type(error).__name__})") from None
 
