@@ -155,7 +155,7 @@ class _Compiler:
         guards = [self.guard(type) for type in info.types]
         by_class = [guard.kinds for guard in guards if isinstance(guard, fidelity.OfClasses)]
         others = [guard for guard in guards if not isinstance(guard, fidelity.OfClasses)]
-        kinds = fidelity.OfClasses(*frozenset().union(*by_class))
+        kinds = fidelity.OfClasses(*(kind for kinds in by_class for kind in kinds))
         return kinds if not others else lambda value: kinds(value) or any(guard(value) for guard in others)
 
 

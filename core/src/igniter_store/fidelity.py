@@ -40,10 +40,9 @@ class Proof:
         must_read: True when reading may refuse an object, for a bound that constructing doesn't check.
         has_floats: True when an object may hold NaN or an infinity.
         is_generic: True for `Page[T]`, which is asked for as `Page[User]`: reading it as `Page` proves nothing.
-        is_free: True when there is nothing to look at, unless a null was written, which may stand for NaN.
     """
 
-    __slots__ = ("guard", "has_floats", "is_exact", "is_free", "is_generic", "must_read")
+    __slots__ = ("guard", "has_floats", "is_exact", "is_generic", "must_read")
 
     def __init__(
         self,
@@ -59,7 +58,18 @@ class Proof:
         self.must_read = must_read
         self.has_floats = has_floats
         self.is_generic = is_generic
-        self.is_free = is_exact and guard is None and not must_read
+
+    def passes(self, value: Any, has_null: bool) -> bool:  # noqa: FBT001 - called for every object that is written
+        """True when a glance at `value` is enough. A null in what was written may stand for NaN."""
+        if not self.is_exact or self.must_read or (has_null and self.has_floats):
+            return False
+        guard = self.guard
+        if guard is None:
+            return True
+        try:
+            return guard(value)
+        except Exception:  # noqa: BLE001 - an attribute that isn't what its annotation says
+            return False
 
     def holds(self, value: Any) -> bool:
         """True when `value` needs no comparing."""
@@ -306,9 +316,10 @@ def _compared(kind: Any) -> tuple[str, ...] | None:
 
 
 def _all_fields(value: Any) -> Iterable[str]:
-    if dataclasses.is_dataclass(type(value)):
-        return [field.name for field in dataclasses.fields(type(value))]
-    return _compared(type(value)) or ()
+    kind = cast("Any", type(value))
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    return _compared(kind) or ()
 
 
 def _are_alike(left: Any, right: Any) -> bool:
@@ -332,7 +343,7 @@ def _is_nan(value: float | Decimal) -> bool:
 
 def _described(place: str, left: Any, right: Any) -> Difference:
     kind = type(left).__name__
-    if hasattr(type(left), "get_secret_value"):
+    if hasattr(left, "get_secret_value"):
         return Difference(place, f"`{kind}` is written as asterisks", is_secret=True)
     if isinstance(left, datetime | time) and not has_exact_offset(left):
         return Difference(place, f"`{kind}` has an offset with seconds, which would be cut off")

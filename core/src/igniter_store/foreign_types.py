@@ -6,12 +6,14 @@ Rule: pydantic's models come first, then the caller's hooks, then subclasses of 
 from __future__ import annotations
 
 import base64
+import functools
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias, get_args, get_origin
+from typing import Any, Final, TypeAlias, cast, get_origin
 
 import msgspec
 
+from igniter_store.arguments import is_a
 from igniter_store.contract import ErrorCode, store_error
 from igniter_store.pydantic_types import PydanticType, is_pydantic_model, pydantic_type
 from igniter_store.reasons import Mismatch, Unencodable
@@ -83,7 +85,7 @@ class ForeignTypes:
                 raise Mismatch(f"the decoder raised {type(error).__name__}") from None
             if value is not NotImplemented:
                 return value
-        if isinstance(wanted, type):
+        if is_a(wanted, type):
             if isinstance(plain, wanted):
                 return plain
             if issubclass(wanted, (*_SCALARS, *_COLLECTIONS)):
@@ -91,13 +93,13 @@ class ForeignTypes:
         model = pydantic_type(wanted)
         if model is not None:
             return model.from_plain(plain)
-        origin = get_origin(wanted)
-        if get_args(wanted) and isinstance(origin, type) and issubclass(origin, _COLLECTIONS):
+        origin: Any = get_origin(wanted)
+        if origin is not None and is_a(origin, type) and issubclass(origin, _COLLECTIONS):
             return _rebuilt(origin, plain)
         raise Mismatch(f"no decoding to {getattr(wanted, '__name__', 'this type')}")
 
     def _encode(self, value: Any, as_model: Callable[[PydanticType, Any], Any]) -> Any:
-        kind = type(value)
+        kind = cast("Any", type(value))
         model = self.models.get(kind) or self._model(kind)
         if model is not None:
             return as_model(model, value)
@@ -134,7 +136,7 @@ def _base(value: Any) -> Any:
         return int.__int__(value)
     if isinstance(value, float):
         return float.__float__(value)
-    return b"".join((value,))
+    return b"".join((cast("bytes", value),))
 
 
 def _rebuilt(wanted: Any, plain: Any) -> Any:
@@ -144,8 +146,10 @@ def _rebuilt(wanted: Any, plain: Any) -> Any:
         plain = base64.b64decode(plain, validate=True)
     if not isinstance(plain, _written_as(expected)) or isinstance(plain, bool):
         raise Mismatch(f"Expected `{expected.__name__}`, got `{type(plain).__name__}`")
+    # A default dict takes its factory first, which nothing stores.
+    make = cast("Any", functools.partial(wanted, None) if issubclass(wanted, defaultdict) else wanted)
     try:
-        return wanted(None, plain) if issubclass(wanted, defaultdict) else wanted(plain)
+        return make(plain)
     except Exception as error:  # noqa: BLE001 - a class of the caller's may raise anything
         raise Mismatch(f"{wanted.__name__} can't be made of a {expected.__name__} ({type(error).__name__})") from None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from datetime import date, timedelta
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID
 
 from igniter_store import fidelity
@@ -92,8 +92,8 @@ class Facts:
             self.compares_all &= getattr(kind.__eq__, "__module__", "").partition(".")[0] == "pydantic"
         elif schema["type"] == "dataclass":
             self.compares_all &= fidelity.compares_all(kind)
-        config = schema.get("config") or {}
-        inner = _inner(schema)
+        config: Any = schema.get("config") or {}
+        inner: Any = _inner(schema)
         fields = dict(_fields(inner))
         taken: dict[str, set[str]] = {name: _taken(name, field, config) for name, field in fields.items()}
         for name, field in fields.items():
@@ -132,18 +132,20 @@ def facts_of(schema: Any) -> Facts:
 def _walk(schema: Any) -> Iterator[Mapping[str, Any]]:
     """Every schema in `schema`, itself first. Iterative, and by identity: schemas are shared."""
     seen: set[int] = set()
-    waiting = [schema]
+    waiting: list[Any] = [schema]
     while waiting:
         item = waiting.pop()
-        if id(item) in seen:
+        identity = id(item)
+        if identity in seen:
             continue
         if isinstance(item, dict):
-            seen.add(id(item))
-            yield item
-            waiting += [value for key, value in item.items() if key not in ("metadata", "default", "expected", "members", "cls")]
+            inner = cast("dict[str, Any]", item)
+            seen.add(identity)
+            yield inner
+            waiting += [value for key, value in inner.items() if key not in ("metadata", "default", "expected", "members", "cls")]
         elif isinstance(item, list | tuple):
-            seen.add(id(item))
-            waiting += item
+            seen.add(identity)
+            waiting += cast("list[Any]", item)
 
 
 def _inner(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -168,13 +170,13 @@ def _fields(inner: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 def _taken(name: str, field: Mapping[str, Any], config: Mapping[str, Any]) -> set[str]:
     """The names under which validation finds a field."""
-    alias = field.get("validation_alias")
+    alias: Any = field.get("validation_alias")
     if alias is None:
         return {name}
-    paths = alias if isinstance(alias, list) else [[alias]]
+    paths = cast("list[Any]", alias if isinstance(alias, list) else [[alias]])
     if paths and not isinstance(paths[0], list):
         paths = [paths]
-    taken = {path[0] for path in paths if len(path) == 1} if config.get("validate_by_alias", True) else set[str]()
+    taken: set[str] = {path[0] for path in paths if len(path) == 1} if config.get("validate_by_alias", True) else set()
     if config.get("validate_by_name") or config.get("populate_by_name"):
         taken.add(name)
     return taken
@@ -269,7 +271,7 @@ class _Compiler:
 
     def _enum(self, schema: Any) -> Guard:
         self._only(schema, "cls", "members", "sub_type")
-        kinds = {type(member.value) for member in schema["members"]}
+        kinds: set[type] = {type(member.value) for member in schema["members"]}
         if kinds not in ({str}, {int}) or not issubclass(schema["cls"], enum.Enum):
             raise Unproven
         return fidelity.OfClasses(schema["cls"])
@@ -296,7 +298,7 @@ class _Compiler:
 
     def _dict(self, schema: Any) -> Guard:
         self._only(schema, "keys_schema", "values_schema")
-        keys = schema.get("keys_schema") or {}
+        keys: Any = schema.get("keys_schema") or {}
         if keys.get("type") != "str":
             raise Unproven
         return fidelity.each_item(self.guard(keys), self.guard(schema.get("values_schema") or {"type": "any"}))
@@ -322,7 +324,7 @@ class _Compiler:
             "dataclass_name",
             "serialization_exclude_unset",
         )
-        config = schema.get("config") or {}
+        config: Any = schema.get("config") or {}
         if schema.get("custom_init") or schema.get("post_init") or not config.keys() <= _HARMLESS or "serialization" in schema:
             raise Unproven
         inner = schema["schema"]

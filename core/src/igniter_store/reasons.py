@@ -6,7 +6,7 @@ Rule: text is shown only when it comes from the type or from a fixed list. msgsp
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -62,7 +62,7 @@ class Mismatch(ValueError):  # noqa: N818 - named for what it reports
         self.place = place
 
 
-_WORDS: Final = {
+_WORDS: Final[dict[Any, str]] = {
     NotJSON: "it isn't JSON",
     TooDeep: "it is nested too deeply, or holds itself",
     RecursionError: "it is nested too deeply, or holds itself",
@@ -91,12 +91,12 @@ def reason(error: BaseException) -> str:
     return words + (f" at {place}" if place else "")
 
 
-def pydantic_kind(error: BaseException) -> str | None:
+def pydantic_kind(error: Any) -> str | None:
     """The type of the first error in a pydantic `ValidationError` of the caller's own, which may name its fields as it likes."""
     if type(error).__name__ != "ValidationError" or not hasattr(error, "errors") or isinstance(error, msgspec.MsgspecError):
         return None
     try:
-        kind = error.errors(include_url=False, include_context=False, include_input=False)[0]["type"]
+        kind: Any = error.errors(include_url=False, include_context=False, include_input=False)[0]["type"]
     except Exception:  # noqa: BLE001 - it only looked like one of pydantic's
         return None
     return kind if isinstance(kind, str) and kind.isidentifier() else None
@@ -106,7 +106,7 @@ def unsupported(error: BaseException) -> str:
     """The message for a type that values can't be converted to."""
     why = why_unsupported(error)
     if why is None:
-        return "`type` is no type that values can be converted to: give a class that msgspec or pydantic knows, or leave it out."
+        return "`type` isn't a type that values can be converted to. Give a class that msgspec or pydantic knows, or leave it out."
     return f"`type` can't be read from bytes: {why[0]}. {why[1]}"
 
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 
 from igniter_store import fidelity
+from igniter_store.arguments import is_a
 from igniter_store.declared_types import proof_of
 from igniter_store.fidelity import SCALARS, UNPROVEN, Proof
 from igniter_store.pydantic_types import is_pydantic_model
@@ -54,7 +55,7 @@ class Storable:
             datetime: moment,
             time: Proof(fidelity.has_exact_offset, has_floats=False),
         }
-        self._proofs: dict[type, Proof] = dict(self._builtin)
+        self.proofs: Final[dict[type, Proof]] = dict(self._builtin)
 
     def check(self, value: Any, data: bytes) -> None:
         """Refuse `value`, which was encoded as `data`, when it would not come back as it went in.
@@ -62,10 +63,10 @@ class Storable:
         Raises:
             Unencodable: with the kind of trouble and its place.
         """
-        kind = value.__class__
+        kind: Any = value.__class__
         has_null = self._is_json and b"null" in data
         if kind not in _EXACT:
-            kind = type(value)
+            kind = cast("Any", type(value))
             if isinstance(value, _CONTAINERS) and not hasattr(kind, "_fields"):
                 self._check_subclass(kind, data)
             else:
@@ -84,9 +85,9 @@ class Storable:
             self._check_children(item, waiting, has_null=has_null)
 
     def _check_children(self, children: Iterable[Any], waiting: list[Any], *, has_null: bool) -> None:
-        is_json, proofs = self._is_json, self._proofs
+        is_json, proofs = self._is_json, self.proofs
         for child in children:
-            kind = child.__class__
+            kind: Any = child.__class__
             if kind in SCALARS:
                 continue
             if kind is float:
@@ -94,8 +95,8 @@ class Storable:
                     raise Unencodable(*NON_FINITE)
             elif kind in _EXACT:
                 waiting.append(child)
-            elif (proof := proofs.get(kind)) is None or not proof.is_free or (has_null and proof.has_floats):
-                kind = type(child)
+            elif (proof := proofs.get(kind)) is None or not proof.passes(child, has_null):
+                kind = cast("Any", type(child))
                 is_container = isinstance(child, _CONTAINERS)
                 if is_container:
                     waiting.append(child)
@@ -103,7 +104,7 @@ class Storable:
                     self._check_object(child, kind, None, has_null=has_null)
 
     def _check_object(self, value: Any, kind: type, data: bytes | None, *, has_null: bool) -> None:
-        proof = self._proofs.get(kind) or self._prove(kind)
+        proof = self.proofs.get(kind) or self._prove(kind)
         try:
             is_certain = proof.holds(value)
         except Exception:  # noqa: BLE001 - an attribute that isn't what its annotation says
@@ -143,9 +144,10 @@ class Storable:
         return self._foreign.has_encoder and fidelity.holds_non_finite(msgspec.to_builtins(value, enc_hook=self._foreign.encode_plain))
 
     def _prove(self, kind: type) -> Proof:
-        if len(self._proofs) >= _CLASSES_KEPT:
-            self._proofs = dict(self._builtin)
-        proof = self._proofs[kind] = self._proof(kind)
+        if len(self.proofs) >= _CLASSES_KEPT:
+            self.proofs.clear()
+            self.proofs.update(self._builtin)
+        proof = self.proofs[kind] = self._proof(kind)
         return proof
 
     def _proof(self, kind: type) -> Proof:
@@ -168,8 +170,5 @@ def _check_keys(mapping: dict[Any, Any]) -> None:
 
 def _is_msgspecs(kind: Any) -> bool:
     """True for a class that msgspec writes without asking a hook."""
-    return isinstance(kind, type) and (
-        issubclass(kind, (msgspec.Struct, enum.Enum, *_CONTAINERS))
-        or hasattr(kind, "__dataclass_fields__")
-        or hasattr(kind, "__attrs_attrs__")
-    )
+    is_described = hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__")
+    return is_described or (is_a(kind, type) and issubclass(kind, (msgspec.Struct, enum.Enum, *_CONTAINERS)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from igniter_store import json_text
 from igniter_store.cli.command import Commands, add_command, add_store_options
 from igniter_store.cli.failures import FAILED
 from igniter_store.cli.opening import opened_store, place_of
@@ -45,7 +46,10 @@ async def run(options: Namespace, output: Output) -> int:
 
 
 def _show(console: Screen, value: Any) -> None:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    except RecursionError:  # deeper than Python's encoder goes
+        text = json_text.write(value, str).decode()
     if console.is_terminal:
         console.print(visible(text, keep="\n\t"))
     else:

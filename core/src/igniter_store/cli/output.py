@@ -17,6 +17,8 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO, TypeVar
 
+from igniter_store import json_text
+
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -122,7 +124,10 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 
 def _json(document: Mapping[str, Any], *, indent: int | None = None) -> str:
-    text = json.dumps(document, ensure_ascii=not _takes_unicode(), indent=indent, default=str)
+    try:
+        text = json.dumps(document, ensure_ascii=not _takes_unicode(), indent=indent, default=str)
+    except RecursionError:  # deeper than Python's encoder goes
+        text = json_text.write(document, str).decode()
     # A lone surrogate of a key stands within a string, where its escape is JSON's own.
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -170,7 +175,12 @@ def _rich_table(console: Any, header: Sequence[str], cells: list[list[str]], wra
 
 def as_text(value: Any) -> str:
     """A value from a store on one line."""
-    return visible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+    if isinstance(value, str):
+        return visible(value)
+    try:
+        return visible(json.dumps(value, ensure_ascii=False, default=str))
+    except RecursionError:  # as in `print_json`
+        return visible(json_text.write(value, str).decode())
 
 
 def visible(text: str, *, keep: str = "") -> str:
