@@ -230,6 +230,8 @@ def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> 
     async def interrupted() -> None:
         await store.streams.group("g", "c").ensure("s")
         tasks = [asyncio.create_task(awaited(store.streams.group("g", "c").read, "s", block=600)) for _ in range(3)]
+        for _ in range(20):  # until the reads have connected
+            await store.ping()
         tasks += [asyncio.create_task(awaited(store.kv.set, f"k{number}", number)) for number in range(20)]
         await asyncio.sleep(0)
         kept.extend(tasks)
@@ -239,7 +241,8 @@ def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> 
         await asyncio.sleep(0)
 
     kept: list[Any] = []
-    if store.adapter.name != "sqlite":  # aiosqlite's thread prints a traceback when the loop ends while it connects
+    # aiosqlite's thread prints a traceback when the loop ends while it connects, and uvloop warns of a socket that is being connected.
+    if store.adapter.name != "sqlite" and run is not run_uvloop:
         run(opened())
     run(interrupted())
 
