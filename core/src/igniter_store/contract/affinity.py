@@ -13,6 +13,7 @@ import contextlib
 import inspect
 import os
 import socket
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final
@@ -39,13 +40,16 @@ class Affinity:
         abandon: a bound method, called in a forked child; it is held by a weak reference.
 
     Attributes:
-        loop: the event loop that was bound, or `NO_LOOP`. A hot path compares it with `running_loop()`, and nothing else.
+        loop: the event loop that was bound, or `NO_LOOP`.
+        mark: what `sys.get_asyncgen_hooks()[0]` is while that loop runs in this thread. A hot path compares the two, and nothing else: each
+            run of a loop sets a hook of its own, and on Python 3.11 asking for the running loop costs a system call.
     """
 
-    __slots__ = ("__weakref__", "_abandon", "_lock", "_process", "_was_forked", "loop")
+    __slots__ = ("__weakref__", "_abandon", "_lock", "_process", "_was_forked", "loop", "mark")
 
     def __init__(self, abandon: Callable[[], None]) -> None:
         self.loop: object = NO_LOOP
+        self.mark: object = NO_LOOP
         self._abandon: Final = weakref.WeakMethod(abandon)
         self._lock = threading.Lock()
         self._process = 0
@@ -81,20 +85,22 @@ class Affinity:
             raise errors.inherited(backend)
         with self._lock:  # two threads, each with a loop of its own
             if self.loop is loop:
+                self.mark = sys.get_asyncgen_hooks()[0] or NO_LOOP  # a loop that sets none is looked at in each call
                 return
             if self.has_ended:
                 self._call_abandon()
             elif self.loop is not NO_LOOP and is_in_use:
                 raise errors.elsewhere(backend)
             self.loop, self._process = loop, os.getpid()
+            self.mark = sys.get_asyncgen_hooks()[0] or NO_LOOP
 
     def release(self) -> None:
         """Belong to no loop and no process any more: it was closed."""
-        self.loop, self._was_forked = NO_LOOP, False
+        self.loop, self.mark, self._was_forked = NO_LOOP, NO_LOOP, False
 
     def end(self) -> None:
         """Belong to no loop any more: it was abandoned. What is inherited stays so until it is closed."""
-        self._was_forked, self.loop = self.is_inherited, NO_LOOP
+        self._was_forked, self.loop, self.mark = self.is_inherited, NO_LOOP, NO_LOOP
 
     def inherit(self) -> None:
         """Abandon what the parent had opened; called in a forked child."""
@@ -102,7 +108,7 @@ class Affinity:
         if self.loop is not NO_LOOP:
             self._was_forked = True
             self._call_abandon()
-            self.loop = NO_LOOP
+            self.loop = self.mark = NO_LOOP
 
     def _call_abandon(self) -> None:
         abandon = self._abandon()
