@@ -8,7 +8,7 @@ Rule: a telemetry sink that raises is logged once and never reaches the caller. 
 
 from __future__ import annotations
 
-from sys import get_asyncgen_hooks
+from threading import get_ident
 from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
@@ -81,7 +81,7 @@ class Observer:
 
     Attributes:
         sink: where events go, or `None`.
-        affinity: the connection's; its mark is compared with the running loop's, since nearly always that is all there is to do.
+        affinity: the connection's; whether its loop runs in this thread is nearly always all that has to be asked.
         attributes: what every event of this namespace carries.
         started_attributes: the same, for events that carry no more; a sink that tries to change them fails.
     """
@@ -157,7 +157,7 @@ class Attempt:
         self._operation: Final = operation
 
     def __enter__(self) -> Self:
-        if get_asyncgen_hooks()[0] is not self._observer.affinity.mark:
+        if get_ident() != self._observer.affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
             self._bind()
         return self
 
@@ -194,7 +194,7 @@ class _ObservedAttempt(Attempt):
 
     def __enter__(self) -> Self:
         self._began = self._observer.start(self._operation)
-        if get_asyncgen_hooks()[0] is not self._observer.affinity.mark:
+        if get_ident() != self._observer.affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
             self._bind()
         return self
 

@@ -13,7 +13,6 @@ import contextlib
 import inspect
 import os
 import socket
-import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +28,12 @@ running_loop: Final = asyncio._get_running_loop  # noqa: SLF001 - listed in asyn
 NO_LOOP: Final = object()
 """What `Affinity.loop` is while nothing is bound; no running loop is equal to it, and neither is `None`."""
 
+
+class _NotRunning:
+    _thread_id: int | None = None
+
+
+_NOT_RUNNING: Final = _NotRunning()
 _KEPT: Final[list[object]] = []
 _ALL: Final[weakref.WeakSet[Affinity]] = weakref.WeakSet()
 
@@ -41,15 +46,16 @@ class Affinity:
 
     Attributes:
         loop: the event loop that was bound, or `NO_LOOP`.
-        mark: what `sys.get_asyncgen_hooks()[0]` is while that loop runs in this thread. A hot path compares the two, and nothing else: each
-            run of a loop sets a hook of its own, and on Python 3.11 asking for the running loop costs a system call.
+        runner: that loop, to ask for its `_thread_id`: the thread in which it runs now, or `None`. A hot path compares that with
+            `threading.get_ident()`, and nothing else, since on Python 3.11 asking for the running loop costs a system call. It is an
+            attribute of asyncio's own loops; with another loop, such as uvloop's, each call asks for the running loop.
     """
 
-    __slots__ = ("__weakref__", "_abandon", "_lock", "_process", "_was_forked", "loop", "mark")
+    __slots__ = ("__weakref__", "_abandon", "_lock", "_process", "_was_forked", "loop", "runner")
 
     def __init__(self, abandon: Callable[[], None]) -> None:
         self.loop: object = NO_LOOP
-        self.mark: object = NO_LOOP
+        self.runner: Any = _NOT_RUNNING
         self._abandon: Final = weakref.WeakMethod(abandon)
         self._lock = threading.Lock()
         self._process = 0
@@ -85,22 +91,21 @@ class Affinity:
             raise errors.inherited(backend)
         with self._lock:  # two threads, each with a loop of its own
             if self.loop is loop:
-                self.mark = sys.get_asyncgen_hooks()[0] or NO_LOOP  # a loop that sets none is looked at in each call
                 return
             if self.has_ended:
                 self._call_abandon()
             elif self.loop is not NO_LOOP and is_in_use:
                 raise errors.elsewhere(backend)
             self.loop, self._process = loop, os.getpid()
-            self.mark = sys.get_asyncgen_hooks()[0] or NO_LOOP
+            self.runner = loop if hasattr(loop, "_thread_id") else _NOT_RUNNING
 
     def release(self) -> None:
         """Belong to no loop and no process any more: it was closed."""
-        self.loop, self.mark, self._was_forked = NO_LOOP, NO_LOOP, False
+        self.loop, self.runner, self._was_forked = NO_LOOP, _NOT_RUNNING, False
 
     def end(self) -> None:
         """Belong to no loop any more: it was abandoned. What is inherited stays so until it is closed."""
-        self._was_forked, self.loop, self.mark = self.is_inherited, NO_LOOP, NO_LOOP
+        self._was_forked, self.loop, self.runner = self.is_inherited, NO_LOOP, _NOT_RUNNING
 
     def inherit(self) -> None:
         """Abandon what the parent had opened; called in a forked child."""
@@ -108,7 +113,7 @@ class Affinity:
         if self.loop is not NO_LOOP:
             self._was_forked = True
             self._call_abandon()
-            self.loop = self.mark = NO_LOOP
+            self.loop, self.runner = NO_LOOP, _NOT_RUNNING
 
     def _call_abandon(self) -> None:
         abandon = self._abandon()

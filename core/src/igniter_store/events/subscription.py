@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextvars import ContextVar
-from sys import get_asyncgen_hooks
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from igniter_store.connection import closed
@@ -299,7 +299,7 @@ class EventStream(Generic[T]):
         if not self._was_entered:
             raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, "Enter what listen() returns first: async with ... as stream.")
         connection = self._feed.connection
-        if get_asyncgen_hooks()[0] is not connection.affinity.mark:
+        if get_ident() != connection.affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
             connection.bind()
         while True:
             try:

@@ -9,7 +9,7 @@ safe to cancel (a cancelled write happened wholly or not at all), and raises, be
 from __future__ import annotations
 
 import math
-from sys import get_asyncgen_hooks
+from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
@@ -90,7 +90,7 @@ class KeyValueNamespace(Namespace):
                 self._observer.sink_failed()
             began = perf_counter()
         try:
-            if get_asyncgen_hooks()[0] is not self._affinity.mark:
+            if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
                 self._bind()
             full_key = self._prefix + key if _kind(key) is str and key and key.isascii() else self._key(key)
             decode = self._decode_any if type is None else self._codec.bare_decoder(type)
@@ -128,7 +128,7 @@ class KeyValueNamespace(Namespace):
         began = 0.0 if emit is None else self._observer.start(SET)
         seconds = None
         try:
-            if get_asyncgen_hooks()[0] is not self._affinity.mark:
+            if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
                 self._bind()
             full_key = self._prefix + key if _kind(key) is str and key and key.isascii() else self._key(key)
             if ttl is not None:

@@ -7,7 +7,7 @@ Operations raise what those of `store.kv` raise.
 from __future__ import annotations
 
 import inspect
-from sys import get_asyncgen_hooks
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.arguments import invalid, whole_number
@@ -64,7 +64,7 @@ class EventsNamespace(Namespace):
         if self._is_bare:
             # Nobody is to be told, and nothing is registered: what an attempt does is spelled out, which saves a fifth of the time.
             try:
-                if get_asyncgen_hooks()[0] is not self._affinity.mark:
+                if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
                     self._bind()
                 name = name_to_publish(event)
                 return await self._through.pubsub.publish(self._prefix + name, self._wrapper.wrap(name, data))
