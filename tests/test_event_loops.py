@@ -17,7 +17,7 @@ from igniter_store.contract import ErrorCode
 from igniter_store_conformance import servers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
 
 
 BACKENDS: Final = ["memory", "memory-named", "sqlite", "sqlite-memory", "redis", "valkey"]
@@ -113,7 +113,7 @@ async def read(store: Store[str]) -> Any:
     return await group.read("s", block=0.01)
 
 
-CALLS: Final[dict[str, Any]] = {
+CALLS: Final[dict[str, Callable[[Store[str]], Awaitable[Any]]]] = {
     "kv.set": lambda store: store.kv.set("k", 1),
     "kv.set ttl": lambda store: store.kv.set("mortal", 1, ttl=600),
     "kv.get": lambda store: store.kv.get("k"),
