@@ -197,7 +197,7 @@ def test_subscription_can_be_cancelled_when_loop_has_ended(store: Store[str], ru
 
 def test_subscription_ends_with_its_loop(store: Store[str], run: Any) -> None:
     heard: list[Any] = []
-    subscription = run(awaited(store.events.subscribe, "e", lambda event: heard.append(event.data)))
+    subscription = run(awaited(store.events.subscribe, "e", heard.append))
 
     async def publish() -> None:
         fresh: asyncio.Queue[Any] = asyncio.Queue()
@@ -370,11 +370,14 @@ def test_second_living_loop_is_refused_by_every_call(store: Store[str], other_lo
 
     there(store.kv.set, "k", 1)
     heard: list[Any] = []
-    subscription = there(store.events.subscribe, "e", lambda event: heard.append(event.data))
+    subscription = there(store.events.subscribe, "e", heard.append)
     stream = store.events.listen("e")
     there(stream.__aenter__)
 
-    refused = {**CALLS, "close": Store.close, "cancel": lambda _: subscription.cancel(), "anext": lambda _: anext(stream)}
+    refused: dict[str, Any] = dict(CALLS)
+    refused["close"] = Store[str].close
+    others: dict[str, Callable[[Any], Awaitable[Any]]] = {"cancel": lambda _: subscription.cancel(), "anext": lambda _: anext(stream)}
+    refused |= others
     messages: dict[str, str] = {}
     for name, call in refused.items():
         with pytest.raises(StoreError) as caught:
@@ -387,7 +390,7 @@ def test_second_living_loop_is_refused_by_every_call(store: Store[str], other_lo
     assert "one store for each loop" in message
     assert subscription.is_live
     there(store.events.publish, "e", 2)
-    wait_until(lambda: heard == [2])
+    wait_until(lambda: [event.data for event in heard] == [2])
     there(store.close)
 
 
