@@ -187,7 +187,7 @@ def test_close_works_when_loop_has_ended(store: Store[str], run: Any) -> None:
 
 
 def test_subscription_can_be_cancelled_when_loop_has_ended(store: Store[str], run: Any) -> None:
-    subscription = run(awaited(store.events.subscribe, "e", lambda _: None))
+    subscription = run(awaited(store.events.subscribe, "e", print))
 
     run(subscription.cancel())
     run(subscription.cancel())
