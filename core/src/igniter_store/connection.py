@@ -4,8 +4,9 @@ Rule: namespaces call the adapter through the capability attributes here. What s
 open; before that something that opens it first; after `close` something that raises `STORE_CLOSED`; for a capability that the adapter
 lacks something that raises `STORE_CAPABILITY_UNSUPPORTED`. So no operation can forget to look.
 Rule: who opened the adapter closes it. An adapter that was open when the store came stays open.
-Rule: a connection is bound to the event loop of its first call. Each operation compares that loop with the running one; only where they
-differ does `bind` decide: it abandons what a closed loop has left, and refuses a second loop and a forked child (`contract.affinity`).
+Rule: a connection is bound to the event loop of its first call. Each operation asks whether that loop runs in this thread; only where it
+doesn't does `bind` decide: it abandons what a closed loop has left, and refuses a second loop and a forked child
+(`contract.affinity`).
 """
 
 from __future__ import annotations

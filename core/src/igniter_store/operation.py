@@ -10,12 +10,12 @@ Rule: a telemetry sink that raises is logged once and never reaches the caller. 
 
 from __future__ import annotations
 
+from threading import get_ident
 from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from igniter_store.contract import ErrorCode, StoreError, store_error
-from igniter_store.contract.affinity import running_loop
 
 if TYPE_CHECKING:
     import logging
@@ -83,7 +83,7 @@ class Observer:
 
     Attributes:
         sink: where events go, or `None`.
-        affinity: the connection's; its loop is compared with the running one, since nearly always that is all there is to do.
+        affinity: the connection's; whether its loop runs in this thread is nearly always all that has to be asked.
         attributes: what every event of this namespace carries.
         started_attributes: the same, for events that carry no more; a sink that tries to change them fails.
     """
@@ -166,7 +166,7 @@ class Attempt:
         self._operation: Final = operation
 
     def __enter__(self) -> Self:
-        if running_loop() is not self._observer.affinity.loop:
+        if get_ident() != self._observer.affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
             self._bind()
         return self
 
@@ -204,7 +204,7 @@ class _ObservedAttempt(Attempt):
 
     def __enter__(self) -> Self:
         self._began = self._observer.start(self._operation)
-        if running_loop() is not self._observer.affinity.loop:
+        if get_ident() != self._observer.affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
             self._bind()
         return self
 

@@ -105,6 +105,11 @@ class Multiplexer(asyncio.Protocol):
             self.is_full = True
         return future
 
+    @property
+    def is_awaited(self) -> bool:
+        """True while a caller waits for an answer; those that were cancelled have left their places in the queue."""
+        return any(not future.done() for future in self._waiting)
+
     async def room(self) -> None:
         """Wait until there is room for more, or the connection is gone."""
         while self.is_full and self.is_live:

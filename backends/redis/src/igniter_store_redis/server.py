@@ -108,7 +108,10 @@ class Server(Commands):
         # Whoever asks again gets new ones.
         self._waiters.retire()
         for line in self._lines:
-            line.retire(line.multiplexer)
+            multiplexer = line.multiplexer
+            line.retire(multiplexer)
+            if multiplexer is not None and not multiplexer.is_awaited:
+                multiplexer.shut()
 
     def retire(self) -> None:
         """Let what was asked be answered; the connections close after that. Subscriptions are heard no more."""

@@ -28,6 +28,12 @@ running_loop: Final = asyncio._get_running_loop  # noqa: SLF001 - listed in asyn
 NO_LOOP: Final = object()
 """What `Affinity.loop` is while nothing is bound; no running loop is equal to it, and neither is `None`."""
 
+
+class _NotRunning:
+    _thread_id: int | None = None
+
+
+_NOT_RUNNING: Final = _NotRunning()
 _KEPT: Final[list[object]] = []
 _ALL: Final[weakref.WeakSet[Affinity]] = weakref.WeakSet()
 
@@ -39,13 +45,17 @@ class Affinity:
         abandon: a bound method, called in a forked child; it is held by a weak reference.
 
     Attributes:
-        loop: the event loop that was bound, or `NO_LOOP`. A hot path compares it with `running_loop()`, and nothing else.
+        loop: the event loop that was bound, or `NO_LOOP`.
+        runner: that loop, to ask for its `_thread_id`: the thread in which it runs now, or `None`. A hot path compares that with
+            `threading.get_ident()`, and nothing else, since on Python 3.11 asking for the running loop costs a system call. It is an
+            attribute of asyncio's own loops; with another loop, such as uvloop's, each call asks for the running loop.
     """
 
-    __slots__ = ("__weakref__", "_abandon", "_lock", "_process", "_was_forked", "loop")
+    __slots__ = ("__weakref__", "_abandon", "_lock", "_process", "_was_forked", "loop", "runner")
 
     def __init__(self, abandon: Callable[[], None]) -> None:
         self.loop: object = NO_LOOP
+        self.runner: Any = _NOT_RUNNING
         self._abandon: Final = weakref.WeakMethod(abandon)
         self._lock = threading.Lock()
         self._process = 0
@@ -87,14 +97,15 @@ class Affinity:
             elif self.loop is not NO_LOOP and is_in_use:
                 raise errors.elsewhere(backend)
             self.loop, self._process = loop, os.getpid()
+            self.runner = loop if hasattr(loop, "_thread_id") else _NOT_RUNNING
 
     def release(self) -> None:
         """Belong to no loop and no process any more: it was closed."""
-        self.loop, self._was_forked = NO_LOOP, False
+        self.loop, self.runner, self._was_forked = NO_LOOP, _NOT_RUNNING, False
 
     def end(self) -> None:
         """Belong to no loop any more: it was abandoned. What is inherited stays so until it is closed."""
-        self._was_forked, self.loop = self.is_inherited, NO_LOOP
+        self._was_forked, self.loop, self.runner = self.is_inherited, NO_LOOP, _NOT_RUNNING
 
     def inherit(self) -> None:
         """Abandon what the parent had opened; called in a forked child."""
@@ -102,7 +113,7 @@ class Affinity:
         if self.loop is not NO_LOOP:
             self._was_forked = True
             self._call_abandon()
-            self.loop = NO_LOOP
+            self.loop, self.runner = NO_LOOP, _NOT_RUNNING
 
     def _call_abandon(self) -> None:
         abandon = self._abandon()

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextvars import ContextVar
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from igniter_store.connection import closed
 from igniter_store.contract import ErrorCode, StoreError, store_error
-from igniter_store.contract.affinity import forget_task, running_loop
+from igniter_store.contract.affinity import forget_task
 from igniter_store.events.mailbox import Mailbox, MailboxClosed
 
 if TYPE_CHECKING:
@@ -298,7 +299,7 @@ class EventStream(Generic[T]):
         if not self._was_entered:
             raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, "Enter what listen() returns first: async with ... as stream.")
         connection = self._feed.connection
-        if running_loop() is not connection.affinity.loop:
+        if get_ident() != connection.affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
             connection.bind()
         while True:
             try:

@@ -9,12 +9,12 @@ safe to cancel (a cancelled write happened wholly or not at all), and raises, be
 from __future__ import annotations
 
 import math
+from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from igniter_store.arguments import invalid, plain_text
 from igniter_store.contract import ErrorCode
-from igniter_store.contract.affinity import running_loop
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Operation
 from igniter_store.serialization import undecodable
@@ -90,7 +90,7 @@ class KeyValueNamespace(Namespace):
                 self._observer.sink_failed()
             began = perf_counter()
         try:
-            if running_loop() is not self._affinity.loop:
+            if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
                 self._bind()
             full_key = self._prefix + key if _kind(key) is str and key and key.isascii() else self._key(key)
             decode = self._decode_any if type is None else self._codec.first_decoder(type)
@@ -128,7 +128,7 @@ class KeyValueNamespace(Namespace):
         began = 0.0 if emit is None else self._observer.start(SET)
         seconds = None
         try:
-            if running_loop() is not self._affinity.loop:
+            if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
                 self._bind()
             full_key = self._prefix + key if _kind(key) is str and key and key.isascii() else self._key(key)
             if ttl is not None:

@@ -7,11 +7,11 @@ Operations raise what those of `store.kv` raise.
 from __future__ import annotations
 
 import inspect
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.arguments import invalid, whole_number
 from igniter_store.contract import ErrorCode, StoreError, escape
-from igniter_store.contract.affinity import running_loop
 from igniter_store.events.bound import BoundEvent, Handler
 from igniter_store.events.declared import EventGroup, namespace_of
 from igniter_store.events.envelope import Actor, EventContext, Wrapper, unwrap
@@ -68,7 +68,7 @@ class EventsNamespace(Namespace):
         if self._is_bare:
             # Nobody is to be told, and nothing is registered: what an attempt does is spelled out, which saves a fifth of the time.
             try:
-                if running_loop() is not self._affinity.loop:
+                if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
                     self._bind()
                 name = name_to_publish(event)
                 return await self._through.pubsub.publish(self._prefix + name, self._wrapper.wrap(name, data))
