@@ -187,7 +187,7 @@ def test_bad_claim_hides_no_other(capsys: pytest.CaptureFixture[str], url: str) 
     async def work(store: Store[str]) -> None:
         adapter: Any = store.adapter
         await store.claim.once("a", "w1")
-        await adapter.set("igniter:store:api:claim:b", b"not json")
+        await adapter.set("igniter:store:api:claim:b", b"\xff")
         await store.claim.once("c", "w3")
 
     prepared(url, work)

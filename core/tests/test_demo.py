@@ -348,6 +348,9 @@ class PartOfMemory(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub):
     use = MemoryAdapter.use
     open = MemoryAdapter.open
     close = MemoryAdapter.close
+    abandon = MemoryAdapter.abandon
+    _bind = MemoryAdapter._bind
+    affinity = MemoryAdapter.affinity
     ping = MemoryAdapter.ping
 
 

@@ -204,8 +204,6 @@ async def test_typed_value_that_does_not_fit_is_refused(data: bytes, wanted: Any
     ("fields", "message"),
     [
         ({"data": b""}, {"data": ""}),
-        ({"data": b"hello"}, {"data": "hello"}),
-        ({"data": b"{", "other": b"7"}, {"data": "{", "other": "7"}),
         ({"data": b'"\\ud800"'}, "\ud800"),
         ({"data": b"null"}, None),
     ],

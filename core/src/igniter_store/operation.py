@@ -10,6 +10,7 @@ Rule: a telemetry sink that raises is logged once and never reaches the caller. 
 
 from __future__ import annotations
 
+import weakref
 from threading import get_ident
 from time import perf_counter
 from types import MappingProxyType
@@ -88,12 +89,13 @@ class Observer:
         started_attributes: the same, for events that carry no more; a sink that tries to change them fails.
     """
 
-    __slots__ = ("_backend", "_silent", "affinity", "attributes", "bind", "sink", "started_attributes")
+    __slots__ = ("_backend", "_connection", "_silent", "affinity", "attributes", "sink", "started_attributes")
 
     def __init__(self, sink: Sink | None, backend: str, attributes: Mapping[str, Any], connection: Connection) -> None:
         self.sink: Final = sink
         self.affinity: Final = connection.affinity
-        self.bind: Final = connection.bind
+        # Weak, since observers and their attempts refer to each other: a store that is dropped lets go of its adapter at once.
+        self._connection: Final = weakref.ref(connection)
         self.attributes: Final[dict[str, Any]] = {**attributes, "ctx.store.backend": backend}
         self.started_attributes: Final = MappingProxyType(self.attributes)
         self._backend: Final = backend
@@ -108,6 +110,12 @@ class Observer:
         if silent is None:
             silent = self._silent[operation] = Attempt(self, operation)
         return silent
+
+    def bind(self) -> None:
+        """Bind the store to the running event loop; see `Connection.bind`."""
+        connection = self._connection()
+        if connection is not None:
+            connection.bind()
 
     def start(self, operation: Operation) -> float:
         """Tell the sink that an operation begins, and return the time."""
