@@ -1,5 +1,6 @@
 """The database as an adapter has it: a connection that writes and one that reads, with their settings; in memory one that does both.
 
+Rule: a file that can only be read is read: what would write is refused by the adapter.
 Rule: SQLAlchemy's engine opens and closes connections. What is done on them is done by the two workers.
 Rule: a connection whose settings were changed doesn't go back into a pool of the user's, but ends with the adapter.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -16,9 +18,11 @@ from igniter_store.contract import StoreError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from igniter_store_sqlite.errors import failure, is_busy, locked
-from igniter_store_sqlite.places import Place
-from igniter_store_sqlite.schema import bring_forward
+from igniter_store_sqlite.errors import cannot_open, failure, is_busy, is_read_only, locked, misconfigured, moved, not_opened
+from igniter_store_sqlite.log_files import SIZE_LIMIT, LogFile
+from igniter_store_sqlite.places import FrozenPlace, Place, is_no_file, obstacle
+from igniter_store_sqlite.schema import Version, bring_forward
+from igniter_store_sqlite.urls import frozen_engine_for
 from igniter_store_sqlite.worker import Worker
 
 if TYPE_CHECKING:
@@ -39,14 +43,20 @@ class Database:
         writes: whose calls change something, each transaction with the database for itself.
         reads: whose calls don't; in memory the same as `writes`.
         in_memory: whether it is in memory, so that nobody else can have it.
+        can_write: whether it can be written.
+        path: of the file, absolute; `None` in memory.
     """
 
     writes: Worker
     reads: Worker
+    log_file: LogFile | None = None
 
     def __init__(self, engine: AsyncEngine, timeout: float, synchronous: Synchronous, *, is_ours: bool) -> None:
         self.in_memory: Final = is_in_memory(engine)
+        self.can_write = True
+        self.path: str | None = None
         self._engine = engine
+        self._used = engine  # or one for the same file as one that nothing writes
         self._timeout = timeout
         self._synchronous: Final = synchronous
         self._is_ours = is_ours
@@ -60,23 +70,20 @@ class Database:
         Raises:
             StoreError: see `errors`; what was opened is closed.
         """
+        path = self._engine.url.database if self._is_ours and not self.in_memory else None
         try:
             async with asyncio.timeout(self._timeout):
-                if self._is_ours and self._engine.url.database and not self.in_memory:
-                    await asyncio.to_thread(_try, self._engine.url.database)
-                self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
-                if self.in_memory:
-                    if self._kept is not None:
-                        await self.writes.run(partial(_restore, kept=self._kept))
-                        self._kept = None
-                else:
-                    await self._set_up(self.writes, partial(_prepare_writing, synchronous=self._synchronous.upper()))
-                    self.writes.place = Place(await self.writes.run(_path))
-                await self.writes.call(bring_forward, not self._is_ours)
-                if not self.in_memory:
-                    self.reads = await self._worker(writes=False)
-                    await self._set_up(self.reads, _prepare_reading)
-                    self.reads.place = self.writes.place
+                if path is not None:
+                    await asyncio.to_thread(_try, path)
+                try:
+                    await self._connect(on_commit, path)
+                except (sqlite3.Error, SQLAlchemyError) as error:
+                    if path is None or not cannot_open(_driver_error(error)) or not await asyncio.to_thread(os.access, path, os.R_OK):
+                        raise
+                    place = await asyncio.to_thread(FrozenPlace, path)
+                    await self.close()
+                    self._used = frozen_engine_for(path)
+                    await self._connect(on_commit, path, place)
         except TimeoutError as error:
             await self.close()
             if isinstance(error, StoreError):
@@ -84,10 +91,36 @@ class Database:
             raise locked(self._timeout) from error
         except (sqlite3.Error, SQLAlchemyError) as error:
             await self.close()
-            raise failure(getattr(error, "orig", None) or error, self._engine.url.database) from error
+            driver_error = _driver_error(error)
+            if path is not None and cannot_open(driver_error):
+                raise not_opened(path, await asyncio.to_thread(obstacle, path)) from driver_error
+            raise failure(driver_error, path or self._engine.url.database) from error
         except BaseException:  # cancelled, above all: nothing may be left open
             await self.close()
             raise
+
+    async def _connect(self, on_commit: Callable[[], None], path: str | None, place: FrozenPlace | None = None) -> None:
+        self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
+        if self.in_memory:
+            if self._kept is not None:
+                await self.writes.run(partial(_restore, kept=self._kept))
+                self._kept = None
+            await self.writes.call(bring_forward, not self._is_ours)
+            return
+        await self._set_up(self.writes, partial(_prepare_writing, synchronous=self._synchronous.upper()))
+        real = await self.writes.run(_path)
+        if not real:
+            raise misconfigured("The engine's database has no file and can't be shared by connections. In memory use sqlite+aiosqlite://.")
+        self.path = path or real
+        self.writes.place = place or Place(self.path)
+        self.can_write = await self.writes.call(bring_forward, not self._is_ours)
+        self.reads = await self._worker(writes=False)
+        await self._set_up(self.reads, _prepare_reading)
+        self.reads.place = self.writes.place
+        if await self.reads.run(_path) != real or not Place(real).is_same(Place(self.path)):
+            raise moved(self.path)
+        self.writes.version, self.reads.version = Version(), Version()
+        self.log_file = LogFile(real, self.writes, self.on_the_side)
 
     async def close(self) -> None:
         """Close both connections; what waits for them gets `STORE_CLOSED`. What is in memory is kept, to be found by the next `open`."""
@@ -103,6 +136,9 @@ class Database:
             await connection.close()
         if self._is_ours:
             await self._engine.dispose()
+        if self._used is not self._engine:
+            await self._used.dispose()
+            self._used = self._engine
 
     @contextlib.asynccontextmanager
     async def on_the_side(self) -> AsyncGenerator[Worker]:
@@ -110,7 +146,7 @@ class Database:
         if self.in_memory:
             yield self.writes
             return
-        connection = await self._engine.connect()
+        connection = await self._used.connect()
         try:
             driver: Any = (await connection.get_raw_connection()).driver_connection
             worker = Worker(driver, self._timeout, writes=False)
@@ -121,7 +157,7 @@ class Database:
             await connection.close()
 
     async def _worker(self, *, writes: bool, on_commit: Callable[[], None] | None = None) -> Worker:
-        connection = await self._engine.connect()
+        connection = await self._used.connect()
         self._connections.append(connection)
         driver: Any = (await connection.get_raw_connection()).driver_connection
         worker = Worker(driver, self._timeout, writes=writes, on_commit=on_commit)
@@ -146,7 +182,13 @@ def is_in_memory(engine: AsyncEngine) -> bool:
     return isinstance(engine.pool, StaticPool) or engine.url.database in {None, "", ":memory:"}
 
 
+def _driver_error(error: BaseException) -> BaseException:
+    return getattr(error, "orig", None) or error
+
+
 def _try(path: str) -> None:
+    if is_no_file(path):
+        raise not_opened(path, obstacle(path))
     # A connection that can't be made is for aiosqlite a thread that it ends at some later time.
     sqlite3.connect(path).close()
 
@@ -168,7 +210,12 @@ def _prepare_writing(connection: sqlite3.Connection, synchronous: str) -> None:
     [pages] = connection.execute("PRAGMA page_count").fetchone()
     if not pages:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # taken only as long as there is nothing
-    connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    try:
+        connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    except sqlite3.OperationalError as error:
+        if not is_read_only(error):
+            raise
+    connection.execute(f"PRAGMA journal_size_limit = {SIZE_LIMIT}").fetchone()
     connection.execute(f"PRAGMA synchronous = {synchronous}")
 
 

@@ -5,6 +5,7 @@ Rule: an error of SQLite has rolled back the transaction that it came from, so n
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from functools import partial
 from typing import Final
@@ -51,7 +52,8 @@ _CODES: Final = {
     sqlite3.SQLITE_READONLY: (
         _FAILED,
         False,
-        "The database can't be written. Give this user the right to write the file and its folder, where SQLite keeps two files beside it.",
+        "The database can't be written, only read. Give this user the right to write the file and its folder, where SQLite keeps two files "
+        "beside it, or move them to a disk that isn't read-only.",
     ),
     sqlite3.SQLITE_PERM: (_GONE, False, "The system doesn't allow this user to use the database file."),
     sqlite3.SQLITE_CANTOPEN: (
@@ -63,6 +65,9 @@ _CODES: Final = {
     sqlite3.SQLITE_NOMEM: (_FAILED, True, "There is no memory left for SQLite."),
     sqlite3.SQLITE_INTERRUPT: (_FAILED, True, "The statement was interrupted. Nothing was changed."),
 }
+
+
+_MISSING: Final = re.compile(r"no such (table|column): (\w+\.)?igniter_|table igniter_\w+ has no column")
 
 
 def other_kind() -> StoreError:
@@ -77,6 +82,35 @@ def moved(path: str) -> StoreError:
         "into the old one. Put it back, or close and open to use what is there now."
     )
     return store_error(_GONE, message, backend=NAME)
+
+
+def changed(path: str) -> StoreError:
+    """A file that could only be read, and that nobody was to write, was written."""
+    message = (
+        f"{path}: Something has written the database file while it was open where it can only be read, so nothing was read. Close the store "
+        "and open it again."
+    )
+    return store_error(_GONE, message, backend=NAME)
+
+
+def unreadable(path: str) -> StoreError:
+    """A file whose newest changes stand in a log beside it that can't be read where nothing can be written."""
+    message = (
+        f"{path}: The database has changes in the file beside it ({path}-wal), which SQLite can't read here, since it may write neither of "
+        "them. Open the database once where it can be written, or copy both files to such a place."
+    )
+    return store_error(_GONE, message, backend=NAME)
+
+
+def read_only() -> StoreError:
+    """A call that writes, on a database that was opened where it can only be read."""
+    return store_error(_FAILED, _CODES[sqlite3.SQLITE_READONLY][2], backend=NAME)
+
+
+def cannot_be_written(why: str) -> StoreError:
+    """A database that has to be written to be used at all, and can't be."""
+    message = f"The database can't be written, and {why}. Open it once where this user may write it."
+    return store_error(_FAILED, message, backend=NAME)
 
 
 def locked(timeout: float) -> StoreError:
@@ -98,11 +132,31 @@ def is_busy(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and _primary(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
+def is_read_only(error: BaseException) -> bool:
+    """Whether SQLite says that the database can only be read."""
+    return isinstance(error, sqlite3.Error) and _primary(error) == sqlite3.SQLITE_READONLY
+
+
+def cannot_open(error: BaseException) -> bool:
+    """Whether SQLite says that it can't open a file."""
+    return isinstance(error, sqlite3.Error) and _primary(error) == sqlite3.SQLITE_CANTOPEN
+
+
+def not_opened(path: str, why: str) -> StoreError:
+    """A file that can't be opened, why, and what to do."""
+    return store_error(_GONE, f"{path}: The database file can't be opened. {why}", backend=NAME, retryable=True)
+
+
 def failure(error: BaseException, path: str | None = None) -> BaseException:
     """The error for what went wrong, in the file of this path where there is one. What is no error of SQLite stays as it is."""
     if not isinstance(error, sqlite3.Error):
         return error
     code, retryable, message = _CODES.get(_primary(error), (_FAILED, False, "SQLite refused; its own words are in __cause__."))
+    if _MISSING.match(str(error)):  # SQLite has no code of its own for that
+        message = (
+            "The store's tables in the database were dropped or altered while it was open. Close the store and open it again, or restore a "
+            "backup."
+        )
     if path is not None:
         message = f"{path}: {message}"
     failed = store_error(code, message, backend=NAME, retryable=retryable, details={"sqlite": _word(error)})

@@ -1,14 +1,21 @@
-"""Where a file is: still there and the same, and on a disk of this machine or on one that is reached over a network."""
+"""Where a file is: still there and the same, and on a disk of this machine or on one that is reached over a network.
+
+Rule: a file that can only be read is opened as one that nothing writes ("immutable") where SQLite has no other way: it can't make the two
+files beside it that readers and writers share. Then SQLite looks at no lock, so whether something has written is looked at here, before and
+after each transaction, and nothing that was read meanwhile is handed out.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
-from igniter_store_sqlite.errors import moved
+from igniter_store_sqlite.errors import changed, moved, unreadable
 
+_LONGEST: Final = 504  # bytes of a path that SQLite takes: it adds a suffix
 _NETWORKS: Final = {
     "nfs",
     "nfs4",
@@ -30,12 +37,21 @@ class Place:
     """A file that was opened. Removed or replaced under who has it open, it would go on taking what nobody ever finds again.
 
     Args:
-        path: of the file, which is there.
+        path: of the file, which is there. It may be a link: one that leads somewhere else later is a file that was replaced.
+
+    Attributes:
+        is_frozen: whether it has to be checked again behind what was read.
     """
 
+    is_frozen: ClassVar[bool] = False
+
     def __init__(self, path: str) -> None:
-        self._path = path
-        self._identity = self._look()
+        self._path: Final = path
+        self._identity: Final = self._look()
+
+    def is_same(self, other: Place) -> bool:
+        """Whether the other one is the same file."""
+        return self._identity is not None and self._identity == other._identity
 
     def check(self) -> None:
         """Look whether the file is the one that was opened: some microseconds.
@@ -52,6 +68,74 @@ class Place:
         except OSError:
             return None
         return found.st_dev, found.st_ino
+
+
+class FrozenPlace(Place):
+    """A file that can only be read, and that nothing else writes as long as it is open.
+
+    Raises:
+        BackendUnavailable: `STORE_CONNECTION_FAILED`: there are changes in the log beside it, which SQLite wouldn't read.
+    """
+
+    is_frozen: ClassVar[bool] = True
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._content: Final = self._look_inside()
+        if self._content is None:
+            raise unreadable(path)
+
+    def check(self) -> None:
+        super().check()
+        if self._look_inside() != self._content:
+            raise changed(self._path)
+
+    def _look_inside(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - a Path costs more than the look
+        except OSError:
+            return None
+        for suffix in ("-wal", "-journal"):
+            try:
+                if os.stat(os.path.realpath(self._path) + suffix).st_size:  # noqa: PTH116 - as above
+                    return None
+            except OSError:
+                continue
+        return found.st_size, found.st_mtime_ns
+
+
+def is_no_file(path: str) -> bool:
+    """Whether something else than a file is at `path`. SQLite would wait for ever for what a pipe has to say."""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def obstacle(path: str) -> str:
+    """Why the file at `path` can't be opened, and what to do."""
+    real = os.path.realpath(path)
+    if len(os.fsencode(real)) > _LONGEST:
+        return f"Its path is longer than SQLite takes, which is {_LONGEST} bytes. Choose a shorter one."
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        if not os.path.isdir(os.path.dirname(real)):
+            return "Its folder is missing. Make it first: the store makes the file and no folder."
+        return "It doesn't exist, and it can't be made in its folder. Let this user write there, or choose another path."
+    except NotADirectoryError:
+        return "A part of its path is a file and no folder. Correct the path."
+    except PermissionError:
+        return "This user may not use its folder. Let this user read and write there, or choose another path."
+    except OSError as error:
+        return f"The system says: {error.strerror}. Correct the path."
+    if stat.S_ISDIR(mode):
+        return "It is a folder. Choose the path of a file in it."
+    if not stat.S_ISREG(mode):
+        return "It is a device, a pipe or a socket. Choose the path of a file."
+    if not os.access(path, os.R_OK):
+        return "This user may not read it. Let this user read and write the file and its folder."
+    return "SQLite can't make the two files beside it. Let this user write in its folder."
 
 
 def network_of(path: str, mounts: str = "/proc/self/mounts") -> str | None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import aiosqlite
 
     from igniter_store_sqlite.places import Place
+    from igniter_store_sqlite.schema import Version
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -152,6 +153,7 @@ class Worker:
         self._timeout = timeout
         self._writes = writes
         self.place: Place | None = None  # of its file, once it is known; it is looked at before each trip
+        self.version: Version | None = None  # of its tables, once they are there; it is looked at in each transaction
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
@@ -224,6 +226,10 @@ class Worker:
         self._hand_over((future, partial(function, self._connection)))
         return await future
 
+    def interrupt(self) -> None:
+        """Let what the connection's thread is doing in SQLite end with `SQLITE_INTERRUPT`."""
+        self._connection.interrupt()
+
     async def close(self) -> None:
         """Let what travels arrive; what waits gets `STORE_CLOSED`."""
         self._is_closed = True
@@ -254,7 +260,7 @@ class Worker:
     def _travel(self, calls: Sequence[_Call | _Shared]) -> None:
         # In the connection's thread. Told directly, and not through a future, whose callbacks would come a turn of the loop later.
         try:
-            outcome: Any = _trip(self._connection, self.place, self._begin, calls)
+            outcome: Any = _trip(self._connection, self.place, self.version, self._begin, calls)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
             outcome = error
         self._loop.call_soon_threadsafe(self._arrived, outcome)
@@ -313,7 +319,9 @@ class Worker:
 # What follows runs in the connection's thread.
 
 
-def _trip(connection: sqlite3.Connection, place: Place | None, begin: str, calls: Sequence[_Call | _Shared]) -> list[Any]:
+def _trip(
+    connection: sqlite3.Connection, place: Place | None, version: Version | None, begin: str, calls: Sequence[_Call | _Shared]
+) -> list[Any]:
     if place is not None:
         place.check()
     is_lent = connection.in_transaction  # to a user, whose database in memory it is: that transaction isn't ours to end
@@ -321,8 +329,12 @@ def _trip(connection: sqlite3.Connection, place: Place | None, begin: str, calls
         raise _Busy
     try:
         connection.execute(begin)
+        if version is not None:
+            version.check(connection)
         outcomes = _outcomes(Session(connection), calls)
         connection.execute("COMMIT")
+        if place is not None and place.is_frozen:
+            place.check()
     except BaseException as error:
         if connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
