@@ -83,7 +83,7 @@ _SILENT: Final = sql(
     )
 )
 _DOUBT: Final = sql(update(LISTENERS).where(LISTENERS.c.number == bindparam("who")).values(doubted=bindparam("at")))
-_IS_DOUBTED: Final = sql(select(LISTENERS.c.number).where(LISTENERS.c.number == bindparam("who"), LISTENERS.c.doubted.is_not(None)))
+_DOUBTED: Final = sql(select(LISTENERS.c.doubted).where(LISTENERS.c.number == bindparam("who")))
 # The newest message stays: it tells where a new listener begins.
 _READ_BY_ALL: Final = (
     select(MESSAGES.c.number)
@@ -223,8 +223,8 @@ class Listener:
             while True:
                 # Whatever fails here has failed for a while only: those who publish learn of it.
                 with contextlib.suppress(StoreError):
-                    is_doubted = await self._read_on()
-                    if is_doubted or clock() >= beat:
+                    is_well_known = await self._read_on()
+                    if clock() >= beat or not is_well_known:
                         was_known, last = await self._written()
                         beat = clock() + _HEARTBEAT
                         if not was_known:
@@ -232,10 +232,10 @@ class Listener:
                 await changes.until(max(beat, clock() + _LEAST))
 
     async def _read_on(self) -> bool:
-        """Deliver what is new; whether somebody doubts that this listener lives."""
+        """Deliver what is new; False when this listener is doubted or was forgotten."""
         while True:
             try:
-                rows, is_doubted = await self._reads.call(_news, self._number, self._position)
+                rows, is_well_known = await self._reads.call(_news, self._number, self._position)
             except StoreError as error:
                 self._lose(error)
                 raise
@@ -248,7 +248,7 @@ class Listener:
                 for subscription in tuple(self._subscriptions):
                     subscription.deliver(number, name, payload)
             if len(rows) < _PAGE:
-                return is_doubted
+                return is_well_known
 
     def _lose(self, error: StoreError) -> None:
         is_refused = error.code == ErrorCode.STORE_CONFIGURATION_INVALID  # for good: no call may say so to a program that only listens
@@ -341,8 +341,8 @@ def _monotonic() -> int:
 
 
 def _news(session: Session, listener: int, position: int) -> tuple[list[tuple[int, bytes, bytes]], bool]:
-    is_doubted = session.execute(_IS_DOUBTED, {"who": listener}).fetchone() is not None
-    return session.execute(_NEWS, {"position": position, "count": _PAGE}).fetchall(), is_doubted
+    is_well_known = session.execute(_DOUBTED, {"who": listener}).fetchone() == (None,)
+    return session.execute(_NEWS, {"position": position, "count": _PAGE}).fetchall(), is_well_known
 
 
 def _write(session: Session, listener: int, names: set[Name], position: int) -> tuple[bool, int]:

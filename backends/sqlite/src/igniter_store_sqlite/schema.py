@@ -11,11 +11,11 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import bindparam, insert
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from igniter_store_sqlite.errors import cannot_be_written, is_read_only, misconfigured
-from igniter_store_sqlite.statements import constant, sql
+from igniter_store_sqlite.statements import sql
 from igniter_store_sqlite.tables import DEADLINES, KEYS, LISTENERS, METADATA, SCHEMA
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from igniter_store_sqlite.worker import Session
 
-_VERSION: Final = sql(select(func.coalesce(func.max(SCHEMA.c.version), constant(0))))
+_VERSION: Final = "VALUES ((SELECT coalesce(max(version), 0) FROM igniter_schema))"
 _REACHED: Final = sql(insert(SCHEMA).values(version=bindparam("version")))
 _WRITES_NOTHING: Final = "DELETE FROM igniter_schema WHERE 0"
 _TABLES: Final = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -45,11 +45,15 @@ _ADDED: Final = (KEYS.c.since, LISTENERS.c.doubted)
 
 
 class Version:
-    """The version of the tables that one connection works on."""
+    """The version of the tables that one connection works on.
+
+    Attributes:
+        commits: another number whenever another connection has committed something; SQLite counts.
+    """
 
     def __init__(self) -> None:
+        self.commits: int | None = None
         self._ours: Final = len(STEPS)
-        self._seen: int | None = None  # SQLite's count of what other connections have committed
 
     def check(self, connection: sqlite3.Connection) -> None:
         """Look whether the version is still ours, if another connection has written anything: a microsecond or three.
@@ -57,8 +61,8 @@ class Version:
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`: it isn't, so nothing may be read or written.
         """
-        [seen] = connection.execute("PRAGMA data_version").fetchone()
-        if seen != self._seen:
+        [commits] = connection.execute("PRAGMA data_version").fetchone()
+        if commits != self.commits:
             [version] = connection.execute(_VERSION).fetchone()
             if version > self._ours:
                 raise misconfigured(
@@ -69,7 +73,7 @@ class Version:
                 raise misconfigured(
                     "The content of this database was replaced while it was open, so nothing was done. Close the store and open it again."
                 )
-            self._seen = seen
+            self.commits = commits
 
 
 def bring_forward(session: Session, is_shared: bool) -> bool:  # noqa: FBT001 - work for a worker, whose arguments have no names
