@@ -84,6 +84,11 @@ SECTIONS: Final = (
                 "In another event loop than the one in which it was opened an adapter works, or each operation raises "
                 "`STORE_CONFIGURATION_INVALID`; in its own it goes on.",
             ),
+            Clause(
+                "LIF-21",
+                "An adapter keeps the place of its data from the moment that it is made: when the process changes its working directory "
+                "afterwards, `open` finds the same data and leaves nothing in the new directory.",
+            ),
         ),
     ),
     Section(
@@ -236,6 +241,10 @@ SECTIONS: Final = (
             Clause(
                 "PUB-12",
                 "Subscribing, publishing and cancelling may be started from within a callback, and none of it waits for the other.",
+            ),
+            Clause(
+                "PUB-13",
+                "A subscriber that lives is reached, however far the backend's wall clock steps ahead or back.",
             ),
         ),
     ),

@@ -440,3 +440,27 @@ class CallbacksMayNotPublish(Broken):
             return await super().publish(channel, payload)
         finally:
             DELIVERING.reset(token)
+
+
+class ForgetsSilentSubscribers(Broken):
+    """A subscriber is taken for dead when its last sign of life is more than a minute from now on the wall clock."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-13"})
+    limit: ClassVar[float | None] = 2.0
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        signs, now = vars(bare(self)).setdefault("signs", {}), bare(self).now()
+        for subscription in listeners(self, channel):
+            if abs(now - signs.setdefault(subscription, now)) > 60.0:
+                subscription.end()
+        return await super().publish(channel, payload)
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return self._signed(await super().subscribe(channel, callback, on_gap=on_gap))
+
+    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return self._signed(await super().psubscribe(pattern, callback, on_gap=on_gap))
+
+    def _signed(self, subscription: Subscription) -> Subscription:
+        vars(bare(self)).setdefault("signs", {})[subscription] = bare(self).now()
+        return subscription
