@@ -11,9 +11,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from igniter_store.contract import Entry, StoreError
 from igniter_store_sqlite import SQLiteAdapter
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 FOLDER = Path(sys.argv[1])
 
@@ -27,9 +31,9 @@ def let_it_be_read_only() -> None:
         subprocess.run(["mount", "-o", "remount,ro,bind", str(FOLDER)], check=True)  # noqa: S603, S607 - as above
 
 
-async def outcome(call: object) -> str:
+async def outcome(call: Awaitable[object]) -> str:
     try:
-        return repr(await call)  # type: ignore[misc]
+        return repr(await call)
     except StoreError as error:
         return f"{error.code} {error.message}"
 
@@ -43,6 +47,7 @@ async def answers(adapter: SQLiteAdapter, word: str, *rest: str) -> list[str]:
         return [await outcome(adapter.get(rest[0]))]
     if word == "backup":
         return [await outcome(adapter.backup(rest[0]))]
+    calls: list[Awaitable[object]]
     if word == "read":
         calls = [
             adapter.get("key"),
@@ -68,7 +73,7 @@ async def answers(adapter: SQLiteAdapter, word: str, *rest: str) -> list[str]:
             adapter.set_nx("key", b"me"),
             adapter.compare_delete("none", b"me"),
             adapter.compare_expire("none", b"me", 1.0),
-            adapter.acquire("claim", b"me", 1.0, token_key="token"),  # noqa: S106 - where tokens are counted
+            adapter.acquire("claim", b"me", 1.0, token_key="token"),
             adapter.publish("news", b"1"),
             adapter.subscribe("news", lambda _, payload: None),
             adapter.psubscribe("*", lambda _, payload: None),
@@ -88,10 +93,10 @@ async def answers(adapter: SQLiteAdapter, word: str, *rest: str) -> list[str]:
 async def main() -> None:
     adapter = SQLiteAdapter.from_url(f"sqlite:///{FOLDER}/state.db")
     while line := await asyncio.to_thread(sys.stdin.readline):
-        print(await answers(adapter, *line.split()), flush=True)
+        print(await answers(adapter, *line.split()), flush=True)  # noqa: T201 - what is asked for
 
 
 logging.basicConfig(stream=sys.stderr)
 let_it_be_read_only()
-print("ready", flush=True)
+print("ready", flush=True)  # noqa: T201 - as above
 asyncio.run(main())

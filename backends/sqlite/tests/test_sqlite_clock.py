@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from igniter_store.contract import Entry
 from igniter_store_sqlite import SQLiteAdapter, pubsub, sweeping
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ async def deadline_left(adapter: SQLiteAdapter, key: str) -> float:
 
     def ask(session: Session) -> float:
         [deadline] = session.execute("SELECT deadline FROM igniter_keys WHERE key = ?", [key.encode()]).fetchone()
-        return (deadline - session.now) / 1e6
+        return float(deadline - session.now) / 1e6
 
     left: float = await private(adapter)._reads.call(ask)
     return left
@@ -177,15 +178,13 @@ def messages(session: Session) -> int:
 
 @pytest.mark.parametrize("how", ["set", "set_nx", "acquire", "expire", "mset", "counter", "compare_expire"])
 async def test_ttl_stays_bounded_when_clock_goes_back(tmp_path: Path, wall_clock: WallClock, how: str) -> None:
-    from igniter_store.contract import Entry
-
     async with opened(tmp_path) as adapter:
         if how == "set":
             await adapter.set("key", b"v", ttl=2.0)
         elif how == "set_nx":
             await adapter.set_nx("key", b"me", ttl=2.0)
         elif how == "acquire":
-            await adapter.acquire("key", b"me", 2.0, token_key="token")  # noqa: S106 - where tokens are counted
+            await adapter.acquire("key", b"me", 2.0, token_key="token")
         elif how == "expire":
             await adapter.xadd("key", {"a": b"b"})
             await adapter.expire("key", 2.0)
@@ -218,8 +217,6 @@ async def test_counter_stays_bounded_when_it_counts_before_the_sweep(tmp_path: P
 
 
 async def test_ttl_stays_bounded_among_many_keys(tmp_path: Path, wall_clock: WallClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    from igniter_store.contract import Entry
-
     monkeypatch.setattr(sweeping, "_LOOKED_AT_KEYS", 100)
     async with opened(tmp_path) as adapter:
         await adapter.mset([Entry(f"same-{number}", b"v", 50.0) for number in range(250)])
@@ -239,8 +236,6 @@ async def test_ttl_stays_bounded_among_many_keys(tmp_path: Path, wall_clock: Wal
 async def test_step_back_is_noticed_at_once_whatever_the_number_of_keys(
     tmp_path: Path, wall_clock: WallClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from igniter_store.contract import Entry
-
     monkeypatch.setattr(sweeping, "_LOOKED_AT_KEYS", 100)
     async with opened(tmp_path) as adapter:
         await adapter.mset([Entry(f"key-{number}", b"v", 2.0 + number) for number in range(1_000)])

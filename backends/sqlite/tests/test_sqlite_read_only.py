@@ -97,8 +97,12 @@ def assert_refused(answers: list[str]) -> None:
         assert "only read" in answer
 
 
+def contents_of(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 async def test_closed_database_is_read(folder: Path, reader: Reader) -> None:
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    before = contents_of(folder)
 
     assert await reader.ask("open") == ["None"]
     assert_reads(await reader.ask("read"))
@@ -108,7 +112,7 @@ async def test_closed_database_is_read(folder: Path, reader: Reader) -> None:
     assert await reader.ask("open") == ["None"]
     assert_reads(await reader.ask("read"))
 
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert contents_of(folder) == before
 
 
 async def test_backup_works_on_read_only_database(folder: Path, tmp_path: Path, reader: Reader) -> None:

@@ -298,7 +298,6 @@ class SubscriptionClauses(Suite):
 
         assert await inbox.holds(6) == [b"1"] * 3 + [b"2"] * 3
 
-
     @clause("PUB-13")
     async def test_subscribers_stay_when_the_clock_steps_ahead(self, trial: Trial) -> None:
         """The clock steps ahead by a minute, an hour, a year: after each step messages reach every subscriber.

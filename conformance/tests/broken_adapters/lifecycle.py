@@ -8,7 +8,6 @@ import tempfile
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, StoreError, Subscription, store_error
-
 from igniter_store_memory.keyspace import Keyspace
 
 from broken_adapters.breaking import Broken, others_turn

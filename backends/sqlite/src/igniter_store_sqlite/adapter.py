@@ -148,7 +148,7 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
             BackendFailed: `STORE_OPERATION_FAILED` when the copy can't be written; nothing is left of it.
             StoreClosed: the adapter is closed.
         """
-        place = os.path.abspath(path)  # noqa: PTH100 - the folder that is meant is the one of now
+        place = os.path.abspath(path)  # noqa: ASYNC240, PTH100 - the folder that is meant is the one of now
         await self._reads.call(_nothing)  # it is open
         await back_up(self._database, place)
 

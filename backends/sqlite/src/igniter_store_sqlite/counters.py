@@ -31,9 +31,6 @@ def add(  # noqa: PLR0913 - INCRBY's, and what a fencing token needs of it
     if stream is not None or text is None:
         raise no_number()
     value = count_on(text, delta, backend=NAME)
-    if until is None or renew:
-        until = keyspace.deadline(session, ttl)
-    else:
-        until = keyspace.bounded(session, until, since)
+    until = keyspace.deadline(session, ttl) if until is None or renew else keyspace.bounded(session, until, since)
     keyspace.put(session, key, b"%d" % value, until)
     return value

@@ -25,6 +25,11 @@ group_missing = partial(errors.group_missing, NAME)
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _GONE: Final = ErrorCode.STORE_CONNECTION_FAILED
 
+_READ_ONLY: Final = (
+    "The database can't be written, only read. Give this user the right to write the file and its folder, where SQLite keeps two files "
+    "beside it, or move them to a disk that isn't read-only."
+)
+
 # SQLite's primary result code: the code, whether the same call may succeed later, and what to do.
 _CODES: Final = {
     sqlite3.SQLITE_BUSY: (ErrorCode.STORE_TIMEOUT, True, "Somebody else keeps the database locked. Try again."),
@@ -52,8 +57,7 @@ _CODES: Final = {
     sqlite3.SQLITE_READONLY: (
         _FAILED,
         False,
-        "The database can't be written, only read. Give this user the right to write the file and its folder, where SQLite keeps two files "
-        "beside it, or move them to a disk that isn't read-only.",
+        _READ_ONLY,
     ),
     sqlite3.SQLITE_PERM: (_GONE, False, "The system doesn't allow this user to use the database file."),
     sqlite3.SQLITE_CANTOPEN: (
@@ -67,6 +71,7 @@ _CODES: Final = {
 }
 
 
+_OTHER: Final = (_FAILED, False, "SQLite refused; its own words are in __cause__.")
 _MISSING: Final = re.compile(r"no such (table|column): (\w+\.)?igniter_|table igniter_\w+ has no column")
 
 
@@ -87,8 +92,8 @@ def moved(path: str) -> StoreError:
 def changed(path: str) -> StoreError:
     """A file that could only be read, and that nobody was to write, was written."""
     message = (
-        f"{path}: Something has written the database file while it was open where it can only be read, so nothing was read. Close the store "
-        "and open it again."
+        f"{path}: Something has written the database file while it was open where it can only be read, so nothing was read. Close the "
+        "store and open it again."
     )
     return store_error(_GONE, message, backend=NAME)
 
@@ -104,7 +109,7 @@ def unreadable(path: str) -> StoreError:
 
 def read_only() -> StoreError:
     """A call that writes, on a database that was opened where it can only be read."""
-    return store_error(_FAILED, _CODES[sqlite3.SQLITE_READONLY][2], backend=NAME)
+    return store_error(_FAILED, _READ_ONLY, backend=NAME)
 
 
 def cannot_be_written(why: str) -> StoreError:
@@ -151,7 +156,7 @@ def failure(error: BaseException, path: str | None = None) -> BaseException:
     """The error for what went wrong, in the file of this path where there is one. What is no error of SQLite stays as it is."""
     if not isinstance(error, sqlite3.Error):
         return error
-    code, retryable, message = _CODES.get(_primary(error), (_FAILED, False, "SQLite refused; its own words are in __cause__."))
+    code, retryable, message = _CODES.get(_primary(error), _OTHER)
     if _MISSING.match(str(error)):  # SQLite has no code of its own for that
         message = (
             "The store's tables in the database were dropped or altered while it was open. Close the store and open it again, or restore a "

@@ -107,7 +107,7 @@ class FrozenPlace(Place):
 def is_no_file(path: str) -> bool:
     """Whether something else than a file is at `path`. SQLite would wait for ever for what a pipe has to say."""
     try:
-        return not stat.S_ISREG(os.stat(path).st_mode)
+        return not stat.S_ISREG(Path(path).stat().st_mode)
     except OSError:
         return False
 
@@ -118,17 +118,9 @@ def obstacle(path: str) -> str:
     if len(os.fsencode(real)) > _LONGEST:
         return f"Its path is longer than SQLite takes, which is {_LONGEST} bytes. Choose a shorter one."
     try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        if not os.path.isdir(os.path.dirname(real)):
-            return "Its folder is missing. Make it first: the store makes the file and no folder."
-        return "It doesn't exist, and it can't be made in its folder. Let this user write there, or choose another path."
-    except NotADirectoryError:
-        return "A part of its path is a file and no folder. Correct the path."
-    except PermissionError:
-        return "This user may not use its folder. Let this user read and write there, or choose another path."
+        mode = Path(path).stat().st_mode
     except OSError as error:
-        return f"The system says: {error.strerror}. Correct the path."
+        return _no_entry(real, error)
     if stat.S_ISDIR(mode):
         return "It is a folder. Choose the path of a file in it."
     if not stat.S_ISREG(mode):
@@ -136,6 +128,18 @@ def obstacle(path: str) -> str:
     if not os.access(path, os.R_OK):
         return "This user may not read it. Let this user read and write the file and its folder."
     return "SQLite can't make the two files beside it. Let this user write in its folder."
+
+
+def _no_entry(real: str, error: OSError) -> str:
+    if isinstance(error, NotADirectoryError):
+        return "A part of its path is a file and no folder. Correct the path."
+    if isinstance(error, PermissionError):
+        return "This user may not use its folder. Let this user read and write there, or choose another path."
+    if not isinstance(error, FileNotFoundError):
+        return f"The system says: {error.strerror}. Correct the path."
+    if not Path(real).parent.is_dir():
+        return "Its folder is missing. Make it first: the store makes the file and no folder."
+    return "It doesn't exist, and it can't be made in its folder. Let this user write there, or choose another path."
 
 
 def network_of(path: str, mounts: str = "/proc/self/mounts") -> str | None:

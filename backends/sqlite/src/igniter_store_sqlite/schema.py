@@ -2,7 +2,8 @@
 
 Rule: all of it happens in one transaction, so of two processes that open a file at once one does the work and the other finds it done.
 Rule: a step of `STEPS` is never changed once it was released; what changes is a step more.
-Rule: what older code can go on beside, such as a column that may be empty, is added without a new version: so two releases can share a file.
+Rule: what older code can go on beside, such as a column that may be empty, is added without a new version: so two releases can share
+a file.
 Rule: each transaction looks whether the version is still ours, since a newer release may carry an open file forward.
 """
 
@@ -66,8 +67,8 @@ class Version:
             [version] = connection.execute(_VERSION).fetchone()
             if version > self._ours:
                 raise misconfigured(
-                    f"A newer igniter-store-sqlite has changed this database to version {version} of the tables while it was open, and this "
-                    f"one knows version {self._ours}, so nothing was done. Upgrade the package: pip install -U igniter-store-sqlite."
+                    f"A newer igniter-store-sqlite has brought the tables of this database to version {version} while it was open, and "
+                    f"this one knows version {self._ours}, so nothing was done. Upgrade the package: pip install -U igniter-store-sqlite."
                 )
             if version < self._ours:
                 raise misconfigured(
