@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from igniter_store.contract import Entry
+from igniter_store.contract import BackendUnavailable, Entry
 from igniter_store_sqlite import SQLiteAdapter, log_files, sweeping
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ async def test_small_log_is_left_alone(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await write(adapter, 2)
         untyped: Any = adapter
-        await untyped._database.log_file.shrink()
+        await untyped._database.log_file.tend()
         assert size(tmp_path) > 0
 
 
@@ -107,3 +108,26 @@ async def test_closing_does_not_wait_for_the_log(tmp_path: Path) -> None:
             await asyncio.sleep(0.01)
         assert await other.get("key-0") == b"39" * 5_000
     assert asyncio.all_tasks() <= before
+
+
+async def is_readable(adapter: SQLiteAdapter) -> bool:
+    try:
+        return await adapter.get("key") == b"value"
+    except BackendUnavailable:
+        return False
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file in use can't be removed there")
+async def test_log_that_was_removed_takes_no_more(tmp_path: Path) -> None:
+    async with opened(tmp_path) as adapter:
+        await adapter.set("key", b"value")
+        (tmp_path / "state.db-wal").unlink()
+        async with asyncio.timeout(LIMIT):
+            while await is_readable(adapter):  # noqa: ASYNC110 - the sweeper has no event
+                await asyncio.sleep(0.01)
+        with pytest.raises(BackendUnavailable, match="log beside it"):
+            await adapter.set("key", b"lost")
+        await adapter.close()
+        await adapter.open()
+        assert await adapter.get("key") == b"value"
+        assert await adapter.set("key", b"other")

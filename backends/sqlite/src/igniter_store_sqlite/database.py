@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -20,7 +19,7 @@ from sqlalchemy.pool import StaticPool
 
 from igniter_store_sqlite.errors import cannot_open, failure, is_busy, is_read_only, locked, misconfigured, moved, not_opened
 from igniter_store_sqlite.log_files import SIZE_LIMIT, LogFile
-from igniter_store_sqlite.places import FrozenPlace, Place, is_no_file, obstacle
+from igniter_store_sqlite.places import FrozenPlace, Place, can_only_be_read, is_no_file, obstacle
 from igniter_store_sqlite.schema import Version, bring_forward
 from igniter_store_sqlite.urls import frozen_engine_for
 from igniter_store_sqlite.worker import Worker
@@ -78,7 +77,7 @@ class Database:
                 try:
                     await self._connect(on_commit, path)
                 except (sqlite3.Error, SQLAlchemyError) as error:
-                    if path is None or not cannot_open(_driver_error(error)) or not await asyncio.to_thread(os.access, path, os.R_OK):
+                    if path is None or not cannot_open(_driver_error(error)) or not await asyncio.to_thread(can_only_be_read, path):
                         raise
                     place = await asyncio.to_thread(FrozenPlace, path)
                     await self.close()
@@ -120,7 +119,7 @@ class Database:
         if await self.reads.run(_path) != real or not Place(real).is_same(Place(self.path)):
             raise moved(self.path)
         self.writes.version, self.reads.version = Version(), Version()
-        self.log_file = LogFile(real, self.writes, self.on_the_side)
+        self.log_file = LogFile(real, self.writes.place, self.writes, self.on_the_side)
 
     async def close(self) -> None:
         """Close both connections; what waits for them gets `STORE_CLOSED`. What is in memory is kept, to be found by the next `open`."""

@@ -81,10 +81,10 @@ def other_kind() -> StoreError:
 
 
 def moved(path: str) -> StoreError:
-    """The file that is open isn't under its name any more."""
+    """The file that is open, or the log beside it, isn't under its name any more."""
     message = (
-        f"{path}: The database file was removed or replaced while it was in use, so nothing was done: nobody would find what is written "
-        "into the old one. Put it back, or close and open to use what is there now."
+        f"{path}: The database file or the log beside it was removed or replaced while it was in use, so nothing was done: no other "
+        "process would find what is written into the old one. Put it back, or close and open to use what is there now."
     )
     return store_error(_GONE, message, backend=NAME)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
+    from igniter_store_sqlite.places import Place
     from igniter_store_sqlite.worker import Worker
 
 SIZE_LIMIT: Final = 8 * 1024 * 1024  # bytes that the log may keep; a commit copies it at about half of that
@@ -31,26 +32,24 @@ class LogFile:
 
     Args:
         path: of the database file, without links.
+        place: of the database file, which is told when the log was removed: SQLite itself removes none that is in use.
         writes: the connection whose commits copy the log.
         on_the_side: makes another connection.
     """
 
-    def __init__(self, path: str, writes: Worker, on_the_side: Callable[[], AbstractAsyncContextManager[Worker]]) -> None:
+    def __init__(self, path: str, place: Place, writes: Worker, on_the_side: Callable[[], AbstractAsyncContextManager[Worker]]) -> None:
         self._path: Final = path + "-wal"
+        self._place: Final = place
+        self._identity: Final = self._look()[0]
         self._writes: Final = writes
         self._on_the_side: Final = on_the_side
         self._do_commits_copy = True
 
-    def is_large(self) -> bool:
-        """Whether it is larger than it may stay."""
-        try:
-            return os.stat(self._path).st_size > SIZE_LIMIT  # noqa: PTH116 - a Path costs more than the look
-        except OSError:
-            return False
-
-    async def shrink(self) -> None:
-        """Copy a large log into the database and cut it, as far as nothing reads it still."""
-        if not self.is_large():
+    async def tend(self) -> None:
+        """Look whether the log is still there; copy a large one into the database and cut it, as far as nothing reads it still."""
+        identity, size = self._look()
+        self._place.is_log_lost = identity != self._identity
+        if size <= SIZE_LIMIT or self._place.is_log_lost:
             await self._let_commits_copy(True)
             return
         await self._let_commits_copy(False)
@@ -69,6 +68,13 @@ class LogFile:
         finally:
             if left is not None and left < _COMMITS_COPY:
                 await self._let_commits_copy(True)
+
+    def _look(self) -> tuple[tuple[int, int] | None, int]:
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - a Path costs more than the look
+        except OSError:
+            return None, 0
+        return (found.st_dev, found.st_ino), found.st_size
 
     async def _let_commits_copy(self, do_they: bool) -> None:  # noqa: FBT001 - the answer to the name's question
         if do_they != self._do_commits_copy:

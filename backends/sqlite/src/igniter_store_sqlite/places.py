@@ -41,11 +41,13 @@ class Place:
 
     Attributes:
         is_frozen: whether it has to be checked again behind what was read.
+        is_log_lost: whether the log beside it was removed or replaced: what is written would go to one that no other process reads.
     """
 
     is_frozen: ClassVar[bool] = False
 
     def __init__(self, path: str) -> None:
+        self.is_log_lost = False
         self._path: Final = path
         self._identity: Final = self._look()
 
@@ -59,7 +61,7 @@ class Place:
         Raises:
             BackendUnavailable: `STORE_CONNECTION_FAILED`: it isn't, so nothing may be read or written.
         """
-        if self._look() != self._identity:
+        if self.is_log_lost or self._look() != self._identity:
             raise moved(self._path)
 
     def _look(self) -> tuple[int, int] | None:
@@ -81,6 +83,7 @@ class FrozenPlace(Place):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
+        self._logs: Final = tuple(os.path.realpath(path) + suffix for suffix in ("-wal", "-journal"))
         self._content: Final = self._look_inside()
         if self._content is None:
             raise unreadable(path)
@@ -95,9 +98,9 @@ class FrozenPlace(Place):
             found = os.stat(self._path)  # noqa: PTH116 - a Path costs more than the look
         except OSError:
             return None
-        for suffix in ("-wal", "-journal"):
+        for log in self._logs:
             try:
-                if os.stat(os.path.realpath(self._path) + suffix).st_size:  # noqa: PTH116 - as above
+                if os.stat(log).st_size:  # noqa: PTH116 - as above
                     return None
             except OSError:
                 continue
@@ -110,6 +113,11 @@ def is_no_file(path: str) -> bool:
         return not stat.S_ISREG(Path(path).stat().st_mode)
     except OSError:
         return False
+
+
+def can_only_be_read(path: str) -> bool:
+    """Whether the file can be read, and nothing can be made beside it."""
+    return os.access(path, os.R_OK) and not os.access(Path(os.path.realpath(path)).parent, os.W_OK)
 
 
 def obstacle(path: str) -> str:

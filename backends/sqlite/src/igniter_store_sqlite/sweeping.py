@@ -144,7 +144,7 @@ class Sweeper:
             with contextlib.suppress(StoreError):
                 await self.sweep()
             if self._log_file is not None:
-                await self._log_file.shrink()
+                await self._log_file.tend()
 
     async def sweep(self) -> None:
         """Remove all that is there to be removed, but look at some of the streams and deadlines only."""
