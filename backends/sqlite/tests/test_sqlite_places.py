@@ -214,7 +214,7 @@ def a_long_path(folder: Path) -> str:
     return f"{part}/{part}/{part}/state.db"
 
 
-OBSTACLES = {
+OBSTACLES: dict[Callable[[Path], str], str] = {
     a_folder: "a folder",
     a_pipe: "pipe",
     a_socket: "socket",

@@ -449,9 +449,9 @@ class ForgetsSilentSubscribers(Broken):
     limit: ClassVar[float | None] = 2.0
 
     async def publish(self, channel: str, payload: bytes) -> int:
-        signs, now = vars(bare(self)).setdefault("signs", {}), bare(self).now()
+        signs, now = self._signs(), float(bare(self).now())
         for subscription in listeners(self, channel):
-            if abs(now - signs.setdefault(subscription, now)) > 60.0:
+            if abs(now - signs[subscription]) > 60.0:
                 subscription.end()
         return await super().publish(channel, payload)
 
@@ -462,5 +462,10 @@ class ForgetsSilentSubscribers(Broken):
         return self._signed(await super().psubscribe(pattern, callback, on_gap=on_gap))
 
     def _signed(self, subscription: Subscription) -> Subscription:
-        vars(bare(self)).setdefault("signs", {})[subscription] = bare(self).now()
+        self._signs()[subscription] = bare(self).now()
         return subscription
+
+    def _signs(self) -> dict[Subscription, float]:
+        kept: dict[str, Any] = vars(bare(self))
+        signs: dict[Subscription, float] = kept.setdefault("signs", {})
+        return signs
