@@ -466,6 +466,5 @@ class ForgetsSilentSubscribers(Broken):
         return subscription
 
     def _signs(self) -> dict[Subscription, float]:
-        kept: dict[str, Any] = vars(bare(self))
-        signs: dict[Subscription, float] = kept.setdefault("signs", {})
+        signs: dict[Subscription, float] = bare(self).__dict__.setdefault("signs", {})
         return signs
