@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from igniter_store.contract import Entry
-from igniter_store_sqlite import SQLiteAdapter, sweeping
+from igniter_store_sqlite import SQLiteAdapter, pubsub, sweeping
 
 if TYPE_CHECKING:
     import sqlite3
@@ -129,8 +129,9 @@ async def test_messages_are_kept_as_long_as_somebody_has_to_read_them(tmp_path: 
 
 
 async def test_a_listener_that_was_silent_for_long_is_forgotten_and_told_of_the_gap(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pubsub, "_HEARTBEAT", 3_600.0)
     async with opened(tmp_path) as publisher, opened(tmp_path) as listener:
         heard: list[bytes | str] = []
         await listener.subscribe("news", lambda _, payload: heard.append(payload), on_gap=lambda: heard.append("gap"))

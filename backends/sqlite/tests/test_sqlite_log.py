@@ -98,7 +98,7 @@ async def test_small_log_is_left_alone(tmp_path: Path) -> None:
         assert size(tmp_path) > 0
 
 
-async def test_closing_does_not_wait_for_the_log(tmp_path: Path) -> None:
+async def test_close_during_a_copy_leaves_nothing(tmp_path: Path) -> None:
     before = asyncio.all_tasks()
     async with opened(tmp_path) as other:
         async with opened(tmp_path) as adapter:
