@@ -159,8 +159,7 @@ def failure(error: BaseException, path: str | None = None) -> BaseException:
     code, retryable, message = _CODES.get(_primary(error), _OTHER)
     if _MISSING.match(str(error)):  # SQLite has no code of its own for that
         message = (
-            "The store's tables in the database were dropped or altered while it was open. Close the store and open it again, or restore a "
-            "backup."
+            "Something has dropped or altered the store's tables in the database. Restore a backup, or remove the file to begin anew."
         )
     if path is not None:
         message = f"{path}: {message}"
