@@ -79,7 +79,7 @@ async def test_relative_path_without_a_working_directory_is_refused(folders: tup
         assert await adapter.get("key") is None
 
 
-async def test_backup_goes_where_its_path_meant_when_it_was_called(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_backup_path_is_settled_when_called(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     here, there = folders
     async with opened("state.db") as adapter:
         copying = asyncio.create_task(adapter.backup("copy.db"))
@@ -371,7 +371,7 @@ async def test_newer_tables_that_arrive_are_noticed(tmp_path: Path) -> None:
         assert await adapter.get("key") == b"value"
 
 
-async def test_newer_release_that_carries_the_file_forward_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_newer_release_migrating_the_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(tmp_path / "state.db") as adapter:
         await adapter.set("key", b"value")
         waiting = asyncio.create_task(wait_for_an_entry(adapter))
@@ -434,7 +434,7 @@ async def test_tables_that_go_are_named(tmp_path: Path, statements: list[str]) -
             assert not caught.value.retryable
 
 
-async def test_file_that_is_overwritten_in_place_raises_store_errors(tmp_path: Path) -> None:
+async def test_file_overwritten_in_place_raises_store_errors(tmp_path: Path) -> None:
     async with opened(tmp_path / "state.db") as adapter:
         await adapter.set("key", b"value" * 1_000)
         (tmp_path / "state.db").write_bytes(b"no database " * 10_000)

@@ -136,7 +136,7 @@ async def test_database_is_read_while_another_process_writes(folder: Path, reade
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="needs a mount that only the reader has")
 @pytest.mark.parametrize("ends", [False, True])
-async def test_reader_is_not_stale_when_a_writer_comes_later(folder: Path, reader: Reader, ends: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_reader_is_not_stale_after_later_writer(folder: Path, reader: Reader, ends: bool) -> None:  # noqa: FBT001 - a parameter
     assert await reader.ask("open") == ["None"]
     assert await reader.ask("get key") == ["b'value'"]
     async with opened(folder) as writer:

@@ -158,9 +158,7 @@ def failure(error: BaseException, path: str | None = None) -> BaseException:
         return error
     code, retryable, message = _CODES.get(_primary(error), _OTHER)
     if _MISSING.match(str(error)):  # SQLite has no code of its own for that
-        message = (
-            "Something has dropped or altered the store's tables in the database. Restore a backup, or remove the file to begin anew."
-        )
+        message = "Something has dropped or altered the store's tables in the database. Restore a backup, or remove the file to begin anew."
     if path is not None:
         message = f"{path}: {message}"
     failed = store_error(code, message, backend=NAME, retryable=retryable, details={"sqlite": _word(error)})
