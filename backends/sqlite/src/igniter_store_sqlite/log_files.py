@@ -32,7 +32,7 @@ class LogFile:
 
     Args:
         path: of the database file, without links.
-        place: of the database file, which is told when the log was removed: SQLite itself removes none that is in use.
+        place: of the database file; it refuses calls when the log was removed. SQLite itself removes none that is in use.
         writes: the connection whose commits copy the log.
         on_the_side: makes another connection.
     """
