@@ -38,6 +38,30 @@ async def outcome(call: Awaitable[object]) -> str:
         return f"{error.code} {error.message}"
 
 
+async def in_a_child(key: str) -> bytes | None:
+    """What a forked child reads, with an adapter of its own."""
+    here, there = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(there, asyncio.run(get(key)))  # type: ignore[arg-type]  # as below
+        finally:
+            os._exit(0)
+    os.close(there)
+    await asyncio.to_thread(os.waitpid, child, 0)
+    with os.fdopen(here, "rb") as pipe:
+        return pipe.read()
+
+
+async def get(key: str) -> bytes | None:
+    adapter = SQLiteAdapter.from_url(f"sqlite:///{FOLDER}/state.db")
+    await adapter.open()
+    try:
+        return await adapter.get(key)
+    finally:
+        await adapter.close()
+
+
 async def answers(adapter: SQLiteAdapter, word: str, *rest: str) -> list[str]:
     if word == "open":
         return [await outcome(adapter.open())]
@@ -45,6 +69,8 @@ async def answers(adapter: SQLiteAdapter, word: str, *rest: str) -> list[str]:
         return [await outcome(adapter.close())]
     if word == "get":
         return [await outcome(adapter.get(rest[0]))]
+    if word == "fork":
+        return [await outcome(in_a_child(rest[0]))]
     if word == "backup":
         return [await outcome(adapter.backup(rest[0]))]
     calls: list[Awaitable[object]]

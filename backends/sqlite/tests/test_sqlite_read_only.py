@@ -123,6 +123,18 @@ async def test_backup_works_on_read_only_database(folder: Path, tmp_path: Path, 
         assert await copy.get("key") == b"value"
 
 
+async def test_read_only_database_survives_forks(folder: Path, reader: Reader) -> None:
+    before = contents_of(folder)
+    assert await reader.ask("open") == ["None"]
+    for _ in range(2):
+        assert await reader.ask("fork key") == ["b'value'"]
+        assert_reads(await reader.ask("read"))
+        assert_refused(await reader.ask("write"))
+    assert await reader.ask("close") == ["None"]
+
+    assert contents_of(folder) == before
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="needs a mount that only the reader has")
 async def test_database_is_read_while_another_process_writes(folder: Path, reader: Reader) -> None:
     async with opened(folder) as writer:

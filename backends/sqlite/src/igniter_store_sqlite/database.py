@@ -202,9 +202,9 @@ class Database:
             await self._set_up(worker, _prepare)
             yield worker
         finally:
-            self._beside.pop(connection, None)
-            await connection.invalidate()
-            await connection.close()
+            if self._beside.pop(connection, None) is not None:  # else it was abandoned
+                await connection.invalidate()
+                await connection.close()
 
     async def _worker(self, *, writes: bool, on_commit: Callable[[], None] | None = None) -> Worker:
         if self.in_memory and self._connections:  # of an event loop that is closed

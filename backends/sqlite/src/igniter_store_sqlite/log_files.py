@@ -63,13 +63,14 @@ class LogFile:
         try:
             async with self._on_the_side() as worker:
                 worker.let_forks_interrupt(True)
-                copying = asyncio.create_task(worker.run(_checkpoint))
+                copying = worker.run(_checkpoint)
                 try:
                     left = await asyncio.shield(copying)
-                finally:  # cancelled: it may be copying a gigabyte, and what was copied so far is good
+                except asyncio.CancelledError:  # it may be copying a gigabyte, and what was copied so far is good
                     worker.interrupt()
                     await asyncio.wait({copying})
                     copying.exception()
+                    raise
         except (sqlite3.Error, SQLAlchemyError, OSError):
             pass  # a disk that fails or is full is reported to those who write; here it is tried again
         finally:

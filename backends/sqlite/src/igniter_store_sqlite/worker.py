@@ -238,11 +238,19 @@ class Worker:
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 
-    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    def run(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Run `function` with the connection in its thread, outside of any transaction, behind what is under way."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._hand_over((future, partial(_run, self._connection, function)))
-        return await future
+        self._hand_over((None, partial(self._run, future, function)))
+        return future
+
+    def _run(self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T]) -> None:
+        # In the connection's thread. It passes by aiosqlite's own way to set a future, which ends the thread where the loop is closed.
+        try:
+            arrived = partial(_succeed, future, function(self._connection.use()))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
+            arrived = partial(_fail, future, error)
+        self._loop.call_soon_threadsafe(arrived)
 
     def interrupt(self) -> None:
         """Let what the connection's thread is doing in SQLite end with `SQLITE_INTERRUPT`."""
@@ -352,11 +360,17 @@ class Worker:
             self._timer = self._loop.call_later(max(min(dues) - now, moment, _SOON), self._look_at_the_time)
 
 
+def _succeed(future: asyncio.Future[T], answer: T) -> None:
+    if not future.done():
+        future.set_result(answer)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
 # What follows runs in the connection's thread.
-
-
-def _run(connection: ForkSafeConnection, function: Callable[[sqlite3.Connection], T]) -> T:
-    return function(connection.use())
 
 
 def _trip(safe: ForkSafeConnection, version: Version | None, begin: str, calls: Sequence[_Call | _Shared]) -> list[Any]:
