@@ -96,7 +96,7 @@ class Changes:
 
     async def _watch(self, reads: Worker) -> None:
         loop = asyncio.get_running_loop()
-        seen: int | None = None
+        seen: tuple[int, int] | None = None
         pause = _OFTEN
         while True:
             await self._is_wanted.wait()
