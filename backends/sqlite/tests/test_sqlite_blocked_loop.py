@@ -62,14 +62,15 @@ def test_calls_in_blocked_loop_get_answers(
     tmp_path: Path, loop_factory: Callable[[], asyncio.AbstractEventLoop], turns: int, block: Callable[[], None], place: str
 ) -> None:
     async def use() -> list[object]:
+        answers: list[object] = []
         async with opened(f"sqlite://{place.format(tmp_path)}") as adapter:
             for _ in range(2):
                 calls = [asyncio.create_task(adapter.set("key", b"value")), asyncio.create_task(adapter.exists("other"))]
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 block()
-                answers: list[object] = [*await asyncio.gather(*calls)]
-            return answers
+                answers = [*await asyncio.gather(*calls)]
+        return answers
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         assert runner.run(use()) == [True, False]
