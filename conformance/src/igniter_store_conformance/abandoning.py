@@ -93,7 +93,7 @@ class AbandoningClauses(Suite):
     async def test_abandoning_leaves_no_thread_or_file(self, trial: Trial) -> None:
         """After ten loops that ended with the adapter open there are as many threads as before, and fewer than ten files more.
 
-        Not exactly as many files, since a database may keep a descriptor for the next connection while another one has a lock (SQLite does).
+        Not exactly as many files: SQLite keeps a descriptor for the next connection while another connection has a lock.
         If this fails, look for a socket or a thread that only the closed loop could end. `affinity.release_transport` closes a socket.
         """
         adapter = trial.connect()
