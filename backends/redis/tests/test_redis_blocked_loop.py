@@ -33,10 +33,10 @@ def loop_factory(request: pytest.FixtureRequest) -> Callable[[], asyncio.Abstrac
 
 
 @pytest.mark.clause("FLT-10")
-@pytest.mark.parametrize("turns", [0, 1, 2, 4, 8])
+@pytest.mark.parametrize("turns", [0, 2, 8])
 def test_calls_in_blocked_loop_get_answers(server: Server, loop_factory: Callable[[], asyncio.AbstractEventLoop], turns: int) -> None:
     async def use() -> list[object]:
-        adapter = RedisAdapter.from_url(server.url, timeout=0.5, connect_timeout=0.5)
+        adapter = RedisAdapter.from_url(server.url, timeout=1.0)
         await adapter.open()
         try:
             for channel in ("old", f"new {turns}"):
@@ -48,7 +48,7 @@ def test_calls_in_blocked_loop_get_answers(server: Server, loop_factory: Callabl
                 ]
                 for _ in range(turns):
                     await asyncio.sleep(0)
-                time.sleep(0.7)  # noqa: ASYNC251 - that it blocks the loop is what this is about
+                time.sleep(1.3)  # noqa: ASYNC251 - that it blocks the loop is what this is about
                 answers: list[object] = [*await asyncio.gather(*calls)]
             return answers[:3]
         finally:
@@ -59,14 +59,14 @@ def test_calls_in_blocked_loop_get_answers(server: Server, loop_factory: Callabl
 
 
 @pytest.mark.clause("FLT-10")
-@pytest.mark.parametrize("turns", [0, 1, 3, 6])
+@pytest.mark.parametrize("turns", [0, 3])
 def test_opening_in_blocked_loop_succeeds(server: Server, loop_factory: Callable[[], asyncio.AbstractEventLoop], turns: int) -> None:
     async def use() -> float:
-        adapter = RedisAdapter.from_url(server.url, timeout=0.5, connect_timeout=0.5)
+        adapter = RedisAdapter.from_url(server.url, timeout=1.5, connect_timeout=1.5)
         opening = asyncio.create_task(adapter.open())
         for _ in range(turns):
             await asyncio.sleep(0)
-        time.sleep(0.7)  # noqa: ASYNC251 - see above
+        time.sleep(2.0)  # noqa: ASYNC251 - see above
         await opening
         try:
             return await adapter.ping()

@@ -16,10 +16,10 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from igniter_store.contract import StoreError
-from igniter_store_sqlite import SQLiteAdapter
+from igniter_store_sqlite import SQLiteAdapter, sweeping
 from sqlalchemy.ext.asyncio import create_async_engine
 
 if TYPE_CHECKING:
@@ -280,6 +280,7 @@ async def be_in_memory(folder: Path) -> dict[str, Any]:
         return counted
 
     async def own_from_the_inherited() -> None:
+        await adapter.close()
         await adapter.open()
         assert await adapter.get("counter") is None
         await adapter.close()
@@ -353,6 +354,56 @@ async def lose_the_file(folder: Path) -> dict[str, Any]:
         }
 
 
+async def tend_the_log(folder: Path) -> dict[str, Any]:
+    """The log is another one behind a fork, which has closed the last connection; that it is removed then is noticed all the same."""
+    path, log, module = folder / "state.db", folder / "state.db-wal", cast("Any", sweeping)
+    module._PAUSE = LONG  # the log is tended here
+    async with opened(path) as adapter:
+        await adapter.set("key", b"value")
+        untyped: Any = adapter
+        log_file: Any = untyped._database.log_file
+        await log_file._let_commits_copy(False)
+        codes = await exit_codes([forked(lambda: asyncio.sleep(0))])
+        pages = await untyped._writes.run(partial(setting, name="wal_autocheckpoint"))
+        for number in range(20):
+            codes += await exit_codes([forked(lambda: asyncio.sleep(0))])
+            (folder / f"other {number}").touch()  # so that the next log can't have the number that this one had
+            await log_file.tend()
+            await adapter.increment("counter")
+            await log_file.tend()
+        counted = int(await adapter.get("counter") or 0)
+        log.unlink()
+        await log_file.tend()
+        code = None
+        try:
+            await adapter.get("key")
+        except StoreError as error:
+            code = error.code
+    return {"codes": sorted(set(codes)), "pages": pages, "counted": counted, "code": code}
+
+
+async def carry_forward(folder: Path) -> dict[str, Any]:
+    """A newer release carries the tables forward before the parent opens its connections again."""
+    path = folder / "state.db"
+
+    async def carry() -> None:
+        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("INSERT INTO igniter_schema (version) SELECT max(version) + 1 FROM igniter_schema")
+
+    codes: list[str | None] = []
+    async with opened(path) as adapter:
+        await adapter.set("key", b"value")
+        await adapter.get("key")
+        children = await exit_codes([forked(carry)])
+        for call in (adapter.get("key"), adapter.set("key", b"other"), adapter.get("key"), adapter.increment("counter")):
+            try:
+                await call
+                codes.append(None)
+            except StoreError as error:
+                codes.append(error.code)
+    return {"children": children, "codes": codes}
+
+
 async def copy_for_long(folder: Path) -> dict[str, Any]:
     """A copy that takes long doesn't hold up a fork, and is complete all the same."""
     path, began, release = folder / "state.db", threading.Event(), threading.Event()
@@ -370,7 +421,7 @@ async def copy_for_long(folder: Path) -> dict[str, Any]:
                     return error.sqlite_errorname
                 return "never"
 
-            taking = asyncio.create_task(worker.run(take_long))
+            taking = worker.run(take_long)
             await asyncio.to_thread(began.wait)
             codes = await exit_codes([forked(lambda: counts(path, 1))])
             interrupted = await taking
@@ -397,6 +448,8 @@ SCENARIOS: dict[str, Callable[[Path], Awaitable[Any]]] = {
     "open_and_close": open_and_close,
     "lose_the_file": lose_the_file,
     "copy_for_long": copy_for_long,
+    "tend_the_log": tend_the_log,
+    "carry_forward": carry_forward,
 }
 
 

@@ -131,20 +131,25 @@ async def test_messages_are_kept_as_long_as_somebody_has_to_read_them(tmp_path: 
 async def test_a_listener_that_was_silent_for_long_is_forgotten_and_told_of_the_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pubsub, "_HEARTBEAT", 3_600.0)
     async with opened(tmp_path) as publisher, opened(tmp_path) as listener:
         heard: list[bytes | str] = []
         await listener.subscribe("news", lambda _, payload: heard.append(payload), on_gap=lambda: heard.append("gap"))
         await publisher.publish("news", b"1")
         await until(lambda: heard == [b"1"])
 
+        private(listener)._changes._watching.cancel()  # as if its process stood still
         await private(publisher)._writes.call(forget_the_time)
         await private(publisher)._sweeper.sweep()
+        await private(publisher)._writes.call(make_doubts_older)
+        for _ in range(2):
+            await private(publisher)._sweeper.sweep()
         assert await publisher.publish("news", b"lost") == 0
-        monkeypatch.setattr(pubsub, "_HEARTBEAT", 0.01)
         private(listener)._changes.tell()
         async with asyncio.timeout(LIMIT):
             while not await publisher.publish("news", b"2"):  # noqa: ASYNC110 - what it waits for has no event
                 await asyncio.sleep(0.01)
+        private(listener)._changes.tell()
         await until(lambda: b"2" in heard)
     assert heard == [b"1", "gap", b"2"]
 
@@ -215,6 +220,10 @@ async def wait_for_news(adapter: SQLiteAdapter) -> list[StreamEntry]:
 
 def forget_the_time(session: Session) -> None:
     session.execute("UPDATE igniter_listeners SET seen_at = 0")
+
+
+def make_doubts_older(session: Session) -> None:
+    session.execute("UPDATE igniter_listeners SET doubted = doubted - 3600000000")
 
 
 async def test_a_close_that_is_cancelled_at_any_moment_is_finished_by_the_next(tmp_path: Path) -> None:

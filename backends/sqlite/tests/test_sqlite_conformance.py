@@ -19,7 +19,7 @@ from igniter_store.contract import ErrorCode, name_to_bytes
 from igniter_store_conformance import AdapterSuite, Harness
 from igniter_store_conformance.servers import Refusal
 from igniter_store_conformance.suite import LentClient
-from igniter_store_sqlite import SQLiteAdapter
+from igniter_store_sqlite import SQLiteAdapter, sweeping
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -34,6 +34,7 @@ OLDER = [
     "UPDATE igniter_keys SET deadline = deadline - :microseconds WHERE key >= :first AND key < :beyond",
     """UPDATE igniter_pending SET delivered_at = delivered_at - :microseconds WHERE "group" IN
        (SELECT g.number FROM igniter_groups g JOIN igniter_streams s ON s.number = g.stream WHERE s.key >= :first AND s.key < :beyond)""",
+    "UPDATE igniter_listeners SET seen_at = seen_at - :microseconds",
 ]
 
 
@@ -67,6 +68,7 @@ class Aside:
             for number, last in rows.fetchall():
                 ahead = ID.unpack(last)[0] + int(seconds * 1_000)
                 connection.execute("UPDATE igniter_streams SET last_id = ? WHERE number = ?", [ID.pack(ahead, 0), number])
+            connection.execute("UPDATE igniter_listeners SET seen_at = seen_at + ?", [int(seconds * 1_000_000)])
 
         await self._run(work)
 
@@ -145,7 +147,8 @@ class TestSQLiteFile(AdapterSuite):
     contract = "1"
 
     @pytest.fixture(autouse=True)
-    def place(self, tmp_path: Path) -> None:
+    def place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sweeping, "_PAUSE", 0.01)  # so that what sweeps in the background is met by every test
         self.folder = tmp_path / "store"
         self.folder.mkdir()
         self.path = self.folder / "state.db"

@@ -64,7 +64,7 @@ async def test_inherited_adapter_is_refused_until_opened(tmp_path: Path) -> None
 
     assert came_to["codes"] == [0]
     assert [code for code, _ in came_to["got"][:4]] == [ErrorCode.STORE_CONFIGURATION_INVALID] * 4
-    assert "of its own" in came_to["got"][0][1]
+    assert "create it in the child" in came_to["got"][0][1]
     assert came_to["got"][4:] == ["value", 1]
     assert came_to["parent"] == 2
 
@@ -109,3 +109,16 @@ async def test_settings_are_made_again_after_a_fork(tmp_path: Path) -> None:
 
 async def test_fork_interrupts_a_copy_which_begins_anew(tmp_path: Path) -> None:
     assert await run("copy_for_long", tmp_path) == {"codes": [0], "interrupted": "SQLITE_INTERRUPT", "value": "value"}
+
+
+async def test_log_that_a_fork_removed_is_not_lost(tmp_path: Path) -> None:
+    came_to = await run("tend_the_log", tmp_path)
+
+    assert (came_to["codes"], came_to["pages"], came_to["counted"]) == ([0], 0, 20)
+    assert came_to["code"] == ErrorCode.STORE_CONNECTION_FAILED
+
+
+async def test_newer_tables_are_noticed_after_a_fork(tmp_path: Path) -> None:
+    came_to = await run("carry_forward", tmp_path)
+
+    assert came_to == {"children": [0], "codes": [ErrorCode.STORE_CONFIGURATION_INVALID] * 4}

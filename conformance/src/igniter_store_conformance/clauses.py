@@ -107,6 +107,11 @@ SECTIONS: Final = (
                 "acknowledged, whatever the parent does with its adapter, which goes on; an adapter that can't work in a forked process "
                 "refuses to open there with `STORE_CONFIGURATION_INVALID`.",
             ),
+            Clause(
+                "LIF-21",
+                "An adapter keeps the place of its data from the moment that it is made: when the process changes its working directory "
+                "afterwards, `open` finds the same data and leaves nothing in the new directory.",
+            ),
         ),
     ),
     Section(
@@ -265,6 +270,10 @@ SECTIONS: Final = (
             Clause(
                 "PUB-12",
                 "Subscribing, publishing and cancelling may be started from within a callback, and none of it waits for the other.",
+            ),
+            Clause(
+                "PUB-13",
+                "A subscriber that lives is reached, however far the backend's wall clock steps ahead or back.",
             ),
         ),
     ),

@@ -146,7 +146,8 @@ class Harness:
         server: power over the server, for the tests that stop, kill, pause or refuse (FLT). Make adapters with short timeouts then, of a
             second or two: the kit waits for them.
         advance: moves the backend's time by so many seconds, a plain function or a coroutine function. Without it the kit waits, with
-            short TTLs. Blocked reads may follow it, or go on in real time.
+            short TTLs. Blocked reads may follow it, or go on in real time. Where the backend keeps the time of a subscriber's last sign
+            of life, it gets older, too.
         oracle: reads and writes stored bytes around the adapter.
         granularity: seconds to which the backend resolves TTLs, when that is coarser than a millisecond.
         namespace: what every key, channel and stream of the kit begins with. By default a new one for each harness, so that

@@ -1,4 +1,4 @@
-"""Life cycle: clauses LIF-1 and LIF-6 to LIF-11.
+"""Life cycle: clauses LIF-1, LIF-6 to LIF-11 and LIF-21.
 
 Closing is in `closing`, cancelling in `cancellation`, servers that aren't there are in `outages`. Every operation is put into every state
 of an adapter's life, from one list (`operations`): open, opened again, closing, closed, never opened.
@@ -7,6 +7,9 @@ of an adapter's life, from one list (`operations`): open, opened again, closing,
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import tempfile
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -248,6 +251,24 @@ class LifecycleClauses(Suite):
 
         assert await asyncio.to_thread(asyncio.run, ask_elsewhere()) == []
         assert await wrong_answers(trial, adapter, adapter, "at home") == []
+
+    @clause("LIF-21", KeyValue)
+    async def test_an_adapter_keeps_its_place_in_another_directory(self, trial: Trial) -> None:
+        """An adapter that is opened, and opened again, in another working directory than it was made in has the data of the others.
+
+        If this fails, look for a relative path that is kept as it is: make it absolute where the adapter is made.
+        """
+        key, adapter = trial.key(), trial.connect()
+        await trial.adapter.set(key, b"0")
+        with tempfile.TemporaryDirectory() as directory:
+            for turn in range(2):
+                with contextlib.chdir(directory):
+                    await adapter.open()
+                    assert await adapter.get(key) == b"%d" % turn
+                    await adapter.set(key, b"%d" % (turn + 1))
+                    await adapter.close()
+                assert await trial.adapter.get(key) == b"%d" % (turn + 1)
+            assert os.listdir(directory) == []  # noqa: PTH208 - names are what is looked at
 
     @clause("LIF-8")
     async def test_is_open_says_whether_it_is(self, trial: Trial) -> None:

@@ -1,4 +1,4 @@
-"""Subscriptions beside each other, by channel and by pattern, and their end: clauses PUB-4, PUB-5, PUB-7 and PUB-8."""
+"""Subscriptions beside each other, by channel and by pattern, and their end: clauses PUB-4, PUB-5, PUB-7, PUB-8 and PUB-13."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from igniter_store.contract import escape
 from igniter_store_conformance.inbox import END, Inbox
 from igniter_store_conformance.running import clause
 from igniter_store_conformance.samples import GLOBS, NAMES
+from igniter_store_conformance.states import NotExercised
 from igniter_store_conformance.suite import Suite
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from igniter_store.contract import Subscription
 
     from igniter_store_conformance.trial import FullAdapter, Trial
@@ -294,6 +297,40 @@ class SubscriptionClauses(Suite):
         await adapter.publish(channel, b"2")
 
         assert await inbox.holds(6) == [b"1"] * 3 + [b"2"] * 3
+
+    @clause("PUB-13")
+    async def test_subscribers_stay_when_the_clock_steps_ahead(self, trial: Trial) -> None:
+        """The clock steps ahead by a minute, an hour, a year: after each step messages reach every subscriber.
+
+        If this fails, look for subscribers whose silence is judged by the wall clock. Judge it by two looks that are apart on the
+        monotonic clock of the process that looks.
+        """
+        if not trial.time.is_moved:
+            raise NotExercised("Harness(advance=...): a way to let the backend's clock step ahead")
+        await _are_reached_after_each_step(trial, trial.time.passes, [61.0, 3_600.0, 365 * 86_400.0])
+
+    @clause("PUB-13")
+    async def test_subscribers_stay_when_the_clock_goes_back(self, trial: Trial) -> None:
+        """The clock is set back by a minute, an hour, a day: after each step messages reach every subscriber.
+
+        If this fails, look for an age that is a difference of two wall times: it may be negative.
+        """
+        await _are_reached_after_each_step(trial, trial.time.goes_back, [61.0, 3_600.0, 86_400.0])
+
+
+async def _are_reached_after_each_step(trial: Trial, move: Callable[[float], Awaitable[None]], steps: Sequence[float]) -> None:
+    by_channel, by_pattern, channel, other = Inbox(trial), Inbox(trial), trial.key(), await trial.other()
+    await trial.adapter.subscribe(channel, by_channel)
+    await other.psubscribe(escape(channel) + "*", by_pattern)
+
+    for seconds in steps:
+        await move(seconds)
+        for turn in range(3):  # what forgets subscribers may do so a little later
+            await trial.settle()
+            payload = b"%d seconds, %d" % (seconds, turn)
+            await (other if turn % 2 else trial.adapter).publish(channel, payload)
+            await by_channel.hears(payload)
+            await by_pattern.hears(payload)
 
 
 async def _until_quiet(trial: Trial, channel: str) -> None:

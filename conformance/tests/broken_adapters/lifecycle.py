@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import mmap
+import os
 import tempfile
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, StoreError, Subscription, store_error
+from igniter_store_memory.keyspace import Keyspace
 
 from broken_adapters.breaking import Broken, others_turn
 
@@ -422,4 +424,19 @@ class ClosingLosesCallers(Broken):
 
     async def open(self) -> None:
         self.notes["opened"] = True
+        await super().open()
+
+
+class FollowsTheDirectory(Broken):
+    """Where its data is depends on the working directory at the time of `open`."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-21"})
+
+    def use(self, keyspace: Keyspace) -> None:
+        super().use(keyspace)
+        self.notes["places"] = {os.getcwd(): keyspace}  # noqa: PTH109 - a name is all that is wanted
+
+    async def open(self) -> None:
+        here, kept = os.getcwd(), self._data  # noqa: PTH109 - as above
+        self._data = self.notes["places"].setdefault(here, Keyspace(kept.clock, None, kept.channels))
         await super().open()

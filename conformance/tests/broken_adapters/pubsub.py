@@ -440,3 +440,31 @@ class CallbacksMayNotPublish(Broken):
             return await super().publish(channel, payload)
         finally:
             DELIVERING.reset(token)
+
+
+class ForgetsSilentSubscribers(Broken):
+    """A subscriber is taken for dead when its last sign of life is more than a minute from now on the wall clock."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"PUB-13"})
+    limit: ClassVar[float | None] = 2.0
+
+    async def publish(self, channel: str, payload: bytes) -> int:
+        signs, now = self._signs(), float(bare(self).now())
+        for subscription in listeners(self, channel):
+            if abs(now - signs[subscription]) > 60.0:
+                subscription.end()
+        return await super().publish(channel, payload)
+
+    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return self._signed(await super().subscribe(channel, callback, on_gap=on_gap))
+
+    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+        return self._signed(await super().psubscribe(pattern, callback, on_gap=on_gap))
+
+    def _signed(self, subscription: Subscription) -> Subscription:
+        self._signs()[subscription] = bare(self).now()
+        return subscription
+
+    def _signs(self) -> dict[Subscription, float]:
+        signs: dict[Subscription, float] = bare(self).__dict__.setdefault("signs", {})
+        return signs

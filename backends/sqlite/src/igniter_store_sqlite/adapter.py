@@ -18,7 +18,7 @@ from igniter_store_sqlite.changes import Changes
 from igniter_store_sqlite.claims import SQLiteClaims
 from igniter_store_sqlite.counters import SQLiteCounters
 from igniter_store_sqlite.database import Database, Synchronous, is_in_memory
-from igniter_store_sqlite.errors import NAME, closed, inherited, misconfigured, not_connected
+from igniter_store_sqlite.errors import NAME, closed, inherited, misconfigured, not_connected, read_only
 from igniter_store_sqlite.keyvalue import SQLiteKeyValue
 from igniter_store_sqlite.places import network_of
 from igniter_store_sqlite.pubsub import Listener, SQLitePubSub
@@ -108,14 +108,17 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
             if self.is_open:
                 return
             await self._ended()  # what a `close` that was cancelled has left
-            self._warn_of_networks()
             changes = Changes()
             await self._database.open(changes.tell)
+            self._warn_of_networks()
             self._reads, self._writes = self._database.reads, self._database.writes
+            self._sweeper = Sweeper(self._reads, self._writes, self._database.log_file)
+            if self._database.can_write:
+                self._sweeper.start()
+            else:
+                self._writes = cast("Worker", _Absent(read_only))
             self._changes, self._listener = changes, Listener(self._reads, self._writes, changes, self._bind)
-            self._sweeper = Sweeper(self._reads, self._writes)
             changes.start(None if self._database.in_memory else self._reads)
-            self._sweeper.start()
             self.is_open = True
 
     async def close(self) -> None:
@@ -181,8 +184,9 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
             BackendFailed: `STORE_OPERATION_FAILED` when the copy can't be written; nothing is left of it.
             StoreClosed: the adapter is closed.
         """
+        place = os.path.abspath(path)  # noqa: ASYNC240, PTH100 - the folder that is meant is the one of now
         await self._reads.call(_nothing)  # it is open
-        await back_up(self._database, os.fspath(path))
+        await back_up(self._database, place)
 
     def _use_nothing(self, absent: _Absent) -> None:
         self._reads = self._writes = cast("Worker", absent)
@@ -190,8 +194,8 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         self._listener = Listener(self._reads, self._writes, self._changes, self._bind)
 
     def _warn_of_networks(self) -> None:
-        path = self._engine.url.database
-        if not self.in_process and path is not None and (network := network_of(path)):
+        path = self._database.path
+        if path is not None and (network := network_of(path)):
             _LOGGER.warning(
                 "The database file is on a network file system (%s), where SQLite's locks and its WAL are not safe: processes may damage "
                 "it. Keep it on a local disk, or use redis://.",
@@ -200,7 +204,7 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
 
 
 class _Absent:
-    """In place of a worker while the adapter isn't open: every call raises."""
+    """In place of a worker while the adapter isn't open, or where nothing can be written: every call raises."""
 
     def __init__(self, why: Any) -> None:
         self._why = why

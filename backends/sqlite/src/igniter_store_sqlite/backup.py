@@ -56,7 +56,7 @@ async def _copied(worker: Worker, draft: Path, database: Database) -> None:
     until, interruptions = monotonic() + database.timeout, 0
     while True:
         worker.let_forks_interrupt(interruptions < _INTERRUPTIONS and not database.in_memory)
-        copying = asyncio.create_task(worker.run(partial(_copy, path=str(draft))))
+        copying = worker.run(partial(_copy, path=str(draft)))
         try:
             await asyncio.shield(copying)
         except sqlite3.OperationalError as error:

@@ -96,7 +96,8 @@ class Changes:
 
     async def _watch(self, reads: Worker) -> None:
         loop = asyncio.get_running_loop()
-        seen, pause = _NEVER, _OFTEN
+        seen: tuple[int, int] | None = None
+        pause = _OFTEN
         while True:
             await self._is_wanted.wait()
             alarm = loop.call_later(pause, self._alarm.set)
@@ -105,19 +106,18 @@ class Changes:
             self._alarm.clear()
             was_told, self._was_told = self._was_told, False
             try:
-                version = await reads.call(_version, reads)
+                await reads.call(_nothing)
             except StoreError:
-                seen, pause = _NEVER, _SELDOM
+                seen, pause = None, _SELDOM
                 self._wake_all()  # they will find out themselves what is wrong, and are woken again when it isn't any more
                 continue
-            if version == seen and not was_told:
+            commits = None if reads.version is None else reads.version.commits
+            if commits == seen and not was_told:
                 pause = min(_SELDOM, pause * _SLOWER)
                 continue
-            seen, pause = version, _OFTEN
+            seen, pause = commits, _OFTEN
             self._wake_all()
 
 
-def _version(session: Session, reads: Worker) -> tuple[int, int]:
-    # A connection counts from the beginning: what one that was opened again says can't be compared with what the one before said.
-    [version] = session.execute("PRAGMA data_version").fetchone()
-    return reads.times_opened, int(version)
+def _nothing(_: Session) -> None:
+    """Each transaction looks what others have committed, and that is all that is wanted here."""

@@ -1,5 +1,6 @@
 """The database as an adapter has it: a connection that writes and one that reads, with their settings; in memory one that does both.
 
+Rule: a file that can only be read is read: what would write is refused by the adapter.
 Rule: SQLAlchemy's engine opens and closes connections. What is done on them is done by the two workers.
 Rule: a connection whose settings were changed doesn't go back into a pool of the user's, but ends with the adapter.
 """
@@ -19,10 +20,12 @@ from igniter_store.contract.timeouts import FairTimeout
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from igniter_store_sqlite.errors import failure, is_busy, locked
+from igniter_store_sqlite.errors import cannot_open, failure, is_busy, is_read_only, locked, misconfigured, moved, not_opened
 from igniter_store_sqlite.fork_safety import FORKS, connection_of, fork_safe
-from igniter_store_sqlite.places import Place
-from igniter_store_sqlite.schema import bring_forward
+from igniter_store_sqlite.log_files import SIZE_LIMIT, LogFile
+from igniter_store_sqlite.places import FrozenPlace, Place, can_only_be_read, is_no_file, obstacle
+from igniter_store_sqlite.schema import Version, bring_forward
+from igniter_store_sqlite.urls import frozen_engine_for
 from igniter_store_sqlite.worker import Worker
 
 if TYPE_CHECKING:
@@ -45,20 +48,27 @@ class Database:
         writes: whose calls change something, each transaction with the database for itself.
         reads: whose calls don't; in memory the same as `writes`.
         in_memory: whether it is in memory, so that nobody else can have it.
+        can_write: whether it can be written.
+        path: of the file, absolute; `None` in memory.
         timeout: seconds that a call may take.
     """
 
     writes: Worker
     reads: Worker
+    log_file: LogFile | None = None
 
     def __init__(self, engine: AsyncEngine, timeout: float, synchronous: Synchronous, *, is_ours: bool) -> None:
         self.in_memory: Final = is_in_memory(engine)
+        self.can_write = True
+        self.path: str | None = None
         self._engine = engine
+        self._used = engine  # or one for the same file as one that nothing writes
         self.timeout: Final = timeout
         self._synchronous: Final = synchronous
         self._is_ours = is_ours
         self._connections: list[AsyncConnection] = []
         self._workers: list[Worker] = []
+        self._beside: dict[AsyncConnection, Worker] = {}  # that `on_the_side` has made
         self._kept: bytes | None = None  # what was in memory when it was closed
         self._keeping: Future[bytes | None] | None = None  # the same, when its event loop was closed: its thread will say it
 
@@ -68,27 +78,20 @@ class Database:
         Raises:
             StoreError: see `errors`; what was opened is closed.
         """
+        path = self._engine.url.database if self._is_ours and not self.in_memory else None
         try:
             async with FairTimeout(self.timeout):
-                if self._is_ours and self._engine.url.database and not self.in_memory:
-                    await asyncio.to_thread(_try, self._engine.url.database)
-                self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
-                if self.in_memory:
-                    if self._keeping is not None:
-                        self._kept = await asyncio.wrap_future(self._keeping)
-                        self._keeping = None
-                    if self._kept is not None:
-                        await self.writes.run(partial(_restore, kept=self._kept))
-                        self._kept = None
-                else:
-                    FORKS.check(await self.writes.run(_path))
-                    await self._set_up(self.writes, partial(_prepare_writing, synchronous=self._synchronous.upper()))
-                    self.writes.place = Place(await self.writes.run(_path))
-                await self.writes.call(bring_forward, not self._is_ours)
-                if not self.in_memory:
-                    self.reads = await self._worker(writes=False)
-                    await self._set_up(self.reads, _prepare_reading)
-                    self.reads.place = self.writes.place
+                if path is not None:
+                    await asyncio.to_thread(_try, path)
+                try:
+                    await self._start(on_commit, path)
+                except (sqlite3.Error, SQLAlchemyError) as error:
+                    if path is None or not cannot_open(_driver_error(error)) or not await asyncio.to_thread(can_only_be_read, path):
+                        raise
+                    place = await asyncio.to_thread(FrozenPlace, path)
+                    await self.close()
+                    self._used = frozen_engine_for(path)
+                    await self._start(on_commit, path, place)
         except TimeoutError as error:
             await self.close()
             if isinstance(error, StoreError):
@@ -96,10 +99,43 @@ class Database:
             raise locked(self.timeout) from error
         except (sqlite3.Error, SQLAlchemyError) as error:
             await self.close()
-            raise failure(getattr(error, "orig", None) or error, self._engine.url.database) from error
+            driver_error = _driver_error(error)
+            if path is not None and cannot_open(driver_error):
+                raise not_opened(path, await asyncio.to_thread(obstacle, path)) from driver_error
+            raise failure(driver_error, path or self._engine.url.database) from error
         except BaseException:  # cancelled, above all: nothing may be left open
             await self.close()
             raise
+
+    async def _start(self, on_commit: Callable[[], None], path: str | None, place: FrozenPlace | None = None) -> None:
+        self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
+        if self.in_memory:
+            if self._keeping is not None:
+                self._kept = await asyncio.wrap_future(self._keeping)
+                self._keeping = None
+            if self._kept is not None:
+                await self.writes.run(partial(_restore, kept=self._kept))
+                self._kept = None
+            await self.writes.call(bring_forward, not self._is_ours)
+            return
+        real = await self.writes.run(_path)
+        if not real:
+            raise misconfigured("The engine's database has no file and can't be shared by connections. In memory use sqlite+aiosqlite://.")
+        FORKS.check(real)
+        prepare = partial(_prepare_writing, synchronous=self._synchronous.upper())
+        await self._set_up(self.writes, prepare)
+        self.path = path or real
+        self.writes.place = place or Place(self.path)
+        self.can_write = await self.writes.call(bring_forward, not self._is_ours)
+        self.reads = await self._worker(writes=False)
+        await self._set_up(self.reads, _prepare_reading)
+        self.reads.place = self.writes.place
+        if await self.reads.run(_path) != real or not Place(real).is_same(Place(self.path)):
+            raise moved(self.path)
+        self.writes.version, self.reads.version = Version(), Version()
+        self.log_file = LogFile(self.writes.place, self.writes, self.on_the_side)
+        await self.writes.run(self.writes.place.note_log)
+        self.writes.prepare_again_with(partial(_prepare_again, prepare, self.log_file.prepare))
 
     async def close(self) -> None:
         """Close both connections; what waits for them gets `STORE_CLOSED`. What is in memory is kept, to be found by the next `open`."""
@@ -115,6 +151,9 @@ class Database:
             await connection.close()
         if self._is_ours:
             await self._engine.dispose()
+        if self._used is not self._engine:
+            await self._used.dispose()
+            self._used = self._engine
 
     def abandon(self, leave: Callable[[sqlite3.Connection], None], *, is_inherited: bool) -> None:
         """Let the threads close both connections, since their event loop is closed. What is in memory is kept, as `close` does.
@@ -124,19 +163,25 @@ class Database:
             is_inherited: the connections belong to the parent process, and this one has no threads for them.
         """
         workers, self._workers = self._workers, []
+        beside, self._beside = self._beside, {}
+        engines = [engine for engine in {self._engine, self._used} if self._is_ours or engine is not self._engine]
+        self._used = self._engine
         if is_inherited:
             connections, self._connections = self._connections, []
-            keep(workers, connections)
-            if self._is_ours:
-                keep(self._engine.pool)
-                self._engine.sync_engine.dispose(close=False)
+            keep(workers, connections, beside)
+            for engine in engines:
+                keep(engine.pool)
+                engine.sync_engine.dispose(close=False)
             return
         if self.in_memory and not self._is_ours:
             return  # the one connection is the user's, and serves again
         connections, self._connections = self._connections, []
-        for connection in connections:
+        for connection in (*connections, *beside):
             if (synchronous := connection.sync_connection) is not None:
                 synchronous.connection.detach()
+        for worker in beside.values():
+            worker.interrupt()  # nobody hears of what it does
+            worker.abandon(_nothing)
         if self.in_memory and workers:
             self._keeping = Future()
             workers[0].abandon(partial(_keep_contents, self._keeping))
@@ -151,14 +196,15 @@ class Database:
             yield self.writes
             return
         connection, safe = await self._connect()
+        self._beside[connection] = worker = Worker(safe, self.timeout, writes=False)
         try:
-            worker = Worker(safe, self.timeout, writes=False)
             worker.place = self.writes.place
             await self._set_up(worker, _prepare)
             yield worker
         finally:
-            await connection.invalidate()
-            await connection.close()
+            if self._beside.pop(connection, None) is not None:  # else it was abandoned
+                await connection.invalidate()
+                await connection.close()
 
     async def _worker(self, *, writes: bool, on_commit: Callable[[], None] | None = None) -> Worker:
         if self.in_memory and self._connections:  # of an event loop that is closed
@@ -176,8 +222,8 @@ class Database:
         while True:
             forks = FORKS.count
             try:
-                with fork_safe(self._engine, in_memory=self.in_memory):
-                    connection = await self._engine.connect()
+                with fork_safe(self._used, in_memory=self.in_memory):
+                    connection = await self._used.connect()
                 driver: Any = (await connection.get_raw_connection()).driver_connection
                 return connection, connection_of(driver, in_memory=self.in_memory)
             except (sqlite3.Error, SQLAlchemyError):
@@ -203,7 +249,13 @@ def is_in_memory(engine: AsyncEngine) -> bool:
     return isinstance(engine.pool, StaticPool) or engine.url.database in {None, "", ":memory:"}
 
 
+def _driver_error(error: BaseException) -> BaseException:
+    return getattr(error, "orig", None) or error
+
+
 def _try(path: str) -> None:
+    if is_no_file(path):
+        raise not_opened(path, obstacle(path))
     # A connection that can't be made is for aiosqlite a thread that it ends at some later time.
     with FORKS.gate:
         sqlite3.connect(path).close()
@@ -226,13 +278,25 @@ def _prepare_writing(connection: sqlite3.Connection, synchronous: str) -> None:
     [pages] = connection.execute("PRAGMA page_count").fetchone()
     if not pages:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # taken only as long as there is nothing
-    connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    try:
+        connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    except sqlite3.OperationalError as error:
+        if not is_read_only(error):
+            raise
+    connection.execute(f"PRAGMA journal_size_limit = {SIZE_LIMIT}").fetchone()
     connection.execute(f"PRAGMA synchronous = {synchronous}")
 
 
 def _prepare_reading(connection: sqlite3.Connection) -> None:
     _prepare(connection)
     connection.execute("PRAGMA query_only = ON")
+
+
+def _prepare_again(
+    prepare: Callable[[sqlite3.Connection], None], let_commits_copy: Callable[[sqlite3.Connection], None], connection: sqlite3.Connection
+) -> None:
+    prepare(connection)
+    let_commits_copy(connection)
 
 
 def _restore(connection: sqlite3.Connection, kept: bytes) -> None:

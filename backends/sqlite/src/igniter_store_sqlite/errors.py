@@ -5,6 +5,7 @@ Rule: an error of SQLite has rolled back the transaction that it came from, so n
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from functools import partial
 from typing import Final
@@ -24,6 +25,11 @@ group_missing = partial(errors.group_missing, NAME)
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _GONE: Final = ErrorCode.STORE_CONNECTION_FAILED
+
+_READ_ONLY: Final = (
+    "The database can't be written, only read. Give this user the right to write the file and its folder, where SQLite keeps two files "
+    "beside it, or move them to a disk that isn't read-only."
+)
 
 # SQLite's primary result code: the code, whether the same call may succeed later, and what to do.
 _CODES: Final = {
@@ -52,7 +58,7 @@ _CODES: Final = {
     sqlite3.SQLITE_READONLY: (
         _FAILED,
         False,
-        "The database can't be written. Give this user the right to write the file and its folder, where SQLite keeps two files beside it.",
+        _READ_ONLY,
     ),
     sqlite3.SQLITE_PERM: (_GONE, False, "The system doesn't allow this user to use the database file."),
     sqlite3.SQLITE_CANTOPEN: (
@@ -66,16 +72,20 @@ _CODES: Final = {
 }
 
 
+_OTHER: Final = (_FAILED, False, "SQLite refused; its own words are in __cause__.")
+_MISSING: Final = re.compile(r"no such (table|column): (\w+\.)?igniter_|table igniter_\w+ has no column")
+
+
 def other_kind() -> StoreError:
     """A key that holds something else than what was asked for."""
     return store_error(_FAILED, "The key holds another kind of value. Use another key, or delete this one.", backend=NAME)
 
 
 def moved(path: str) -> StoreError:
-    """The file that is open isn't under its name any more."""
+    """The file that is open, or the log beside it, isn't under its name any more."""
     message = (
-        f"{path}: The database file was removed or replaced while it was in use, so nothing was done: nobody would find what is written "
-        "into the old one. Put it back, or close and open to use what is there now."
+        f"{path}: The database file or the log beside it was removed or replaced while it was in use, so nothing was done: no other "
+        "process would find what is written into the old one. Put it back, or close and open to use what is there now."
     )
     return store_error(_GONE, message, backend=NAME)
 
@@ -88,6 +98,35 @@ def inherited_file(path: str) -> StoreError:
         "forkserver."
     )
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=NAME)
+
+
+def changed(path: str) -> StoreError:
+    """A file that could only be read, and that nobody was to write, was written."""
+    message = (
+        f"{path}: Something has written the database file while it was open where it can only be read, so nothing was read. Close the "
+        "store and open it again."
+    )
+    return store_error(_GONE, message, backend=NAME)
+
+
+def unreadable(path: str) -> StoreError:
+    """A file whose newest changes stand in a log beside it that can't be read where nothing can be written."""
+    message = (
+        f"{path}: The database has changes in the file beside it ({path}-wal), which SQLite can't read here, since it may write neither of "
+        "them. Open the database once where it can be written, or copy both files to such a place."
+    )
+    return store_error(_GONE, message, backend=NAME)
+
+
+def read_only() -> StoreError:
+    """A call that writes, on a database that was opened where it can only be read."""
+    return store_error(_FAILED, _READ_ONLY, backend=NAME)
+
+
+def cannot_be_written(why: str) -> StoreError:
+    """A database that has to be written to be used at all, and can't be."""
+    message = f"The database can't be written, and {why}. Open it once where this user may write it."
+    return store_error(_FAILED, message, backend=NAME)
 
 
 def locked(timeout: float) -> StoreError:
@@ -109,11 +148,28 @@ def is_busy(error: BaseException) -> bool:
     return isinstance(error, sqlite3.Error) and _primary(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
+def is_read_only(error: BaseException) -> bool:
+    """Whether SQLite says that the database can only be read."""
+    return isinstance(error, sqlite3.Error) and _primary(error) == sqlite3.SQLITE_READONLY
+
+
+def cannot_open(error: BaseException) -> bool:
+    """Whether SQLite says that it can't open a file."""
+    return isinstance(error, sqlite3.Error) and _primary(error) == sqlite3.SQLITE_CANTOPEN
+
+
+def not_opened(path: str, why: str) -> StoreError:
+    """A file that can't be opened, why, and what to do."""
+    return store_error(_GONE, f"{path}: The database file can't be opened. {why}", backend=NAME, retryable=True)
+
+
 def failure(error: BaseException, path: str | None = None) -> BaseException:
     """The error for what went wrong, in the file of this path where there is one. What is no error of SQLite stays as it is."""
     if not isinstance(error, sqlite3.Error):
         return error
-    code, retryable, message = _CODES.get(_primary(error), (_FAILED, False, "SQLite refused; its own words are in __cause__."))
+    code, retryable, message = _CODES.get(_primary(error), _OTHER)
+    if _MISSING.match(str(error)):  # SQLite has no code of its own for that
+        message = "Something has dropped or altered the store's tables in the database. Restore a backup, or remove the file to begin anew."
     if path is not None:
         message = f"{path}: {message}"
     failed = store_error(code, message, backend=NAME, retryable=retryable, details={"sqlite": _word(error)})

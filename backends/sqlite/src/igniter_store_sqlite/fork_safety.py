@@ -97,6 +97,8 @@ class ForkSafeConnection:
                 self.place.check()
             if self.prepare is not None:
                 self.prepare(connection)
+            if self.place is not None:
+                self.place.note_log(connection)
         except BaseException:
             connection.close()
             raise
@@ -112,6 +114,8 @@ class ForkSafeConnection:
     def _held(self, held: threading.Event, until: threading.Event) -> None:
         try:
             if self._has_file() and self._connection is not None:
+                if self.place is not None:
+                    self.place.forget_log()  # before, since the last connection to be closed removes the log
                 self._connection.close()
                 self._connection = None
         finally:
@@ -121,10 +125,15 @@ class ForkSafeConnection:
     def wait_for(self, held: threading.Event) -> None:
         """Return when the connection is closed: because of `hold`, or because its thread has come to an end."""
         while not held.wait(_LOOK) and self.thread.is_alive():
-            connection = self._connection
-            if self.is_interruptible and connection is not None:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.interrupt()
+            if self.is_interruptible:
+                self.interrupt()
+
+    def interrupt(self) -> None:
+        """Let what the thread is doing in SQLite end with `SQLITE_INTERRUPT`."""
+        connection = self._connection
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):  # it is closed just now
+                connection.interrupt()
 
     @property
     def thread(self) -> threading.Thread:

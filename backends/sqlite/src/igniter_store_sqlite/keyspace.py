@@ -21,27 +21,29 @@ if TYPE_CHECKING:
 
 LIVE: Final = or_(KEYS.c.deadline.is_(None), KEYS.c.deadline > bindparam("now"))
 
-_FIND: Final = sql(select(KEYS.c.value, KEYS.c.stream, KEYS.c.deadline).where(KEYS.c.key == bindparam("key"), LIVE))
-_LOOK: Final = sql(select(KEYS.c.stream, KEYS.c.deadline).where(KEYS.c.key == bindparam("key"), LIVE))
+_FIND: Final = sql(select(KEYS.c.value, KEYS.c.stream, KEYS.c.deadline, KEYS.c.since).where(KEYS.c.key == bindparam("key"), LIVE))
+_LOOK: Final = sql(select(KEYS.c.stream, KEYS.c.deadline, KEYS.c.since).where(KEYS.c.key == bindparam("key"), LIVE))
 _DELETE: Final = sql(delete(KEYS).where(KEYS.c.key == bindparam("key")))
 _added = insert(KEYS)
 PUT: Final = sql(
     _added.on_conflict_do_update(
         index_elements=[KEYS.c.key],
-        set_={"value": _added.excluded.value, "stream": _added.excluded.stream, "deadline": _added.excluded.deadline},
+        set_={name: _added.excluded[name] for name in ("value", "stream", "deadline", "since")},
     )
 )
 
 
-def find(session: Session, key: bytes) -> tuple[bytes | None, int | None, int | None] | None:
-    """Value, number of the stream and deadline of a live key; `None` when there is none."""
-    found: tuple[bytes | None, int | None, int | None] | None = session.execute(_FIND, {"key": key, "now": session.now}).fetchone()
+def find(session: Session, key: bytes) -> tuple[bytes | None, int | None, int | None, int | None] | None:
+    """Value, number of the stream, deadline and the moment when that was set, of a live key; `None` when there is none."""
+    found: tuple[bytes | None, int | None, int | None, int | None] | None = session.execute(
+        _FIND, {"key": key, "now": session.now}
+    ).fetchone()
     return found
 
 
-def look(session: Session, key: bytes) -> tuple[int | None, int | None] | None:
+def look(session: Session, key: bytes) -> tuple[int | None, int | None, int | None] | None:
     """As `find` without the value, which may be large."""
-    found: tuple[int | None, int | None] | None = session.execute(_LOOK, {"key": key, "now": session.now}).fetchone()
+    found: tuple[int | None, int | None, int | None] | None = session.execute(_LOOK, {"key": key, "now": session.now}).fetchone()
     return found
 
 
@@ -61,7 +63,8 @@ def find_value(session: Session, key: bytes) -> bytes | None:
 
 def put(session: Session, key: bytes, value: bytes | None, deadline: int | None, stream: int | None = None) -> None:
     """Let `key` hold this and nothing else."""
-    session.execute(PUT, {"key": key, "value": value, "stream": stream, "deadline": deadline})
+    since = None if deadline is None else session.now
+    session.execute(PUT, {"key": key, "value": value, "stream": stream, "deadline": deadline, "since": since})
 
 
 def remove(session: Session, key: bytes) -> None:
@@ -72,3 +75,8 @@ def remove(session: Session, key: bytes) -> None:
 def deadline(session: Session, ttl: float | None) -> int | None:
     """The moment when `ttl` seconds from now are over, rounded up."""
     return None if ttl is None else session.now + math.ceil(ttl * 1_000_000)
+
+
+def bounded(session: Session, deadline: int, since: int | None) -> int:
+    """The deadline, or an earlier one: no more time is left than there was when it was set, whatever the clock shows now."""
+    return deadline if since is None or since <= session.now else session.now + deadline - since

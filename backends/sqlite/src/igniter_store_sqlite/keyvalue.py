@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from igniter_store_sqlite.worker import Session, Worker
 
-_EXPIRE: Final = sql(update(KEYS).where(KEYS.c.key == bindparam("name"), LIVE).values(deadline=bindparam("until")))
+_EXPIRE: Final = sql(update(KEYS).where(KEYS.c.key == bindparam("name"), LIVE).values(deadline=bindparam("until"), since=bindparam("now")))
 _PERSIST: Final = sql(update(KEYS).where(KEYS.c.key == bindparam("name"), KEYS.c.deadline > bindparam("now")).values(deadline=null()))
 _SIZES: Final = (4, 16, 64, 256)  # of lists of keys: a shorter one is filled up with its last key, so that there are few statements
 
@@ -117,8 +117,8 @@ def _ttl(session: Session, key: bytes) -> float | None:
     found = keyspace.look(session, key)
     if found is None:
         return None
-    deadline = found[1]
-    return math.inf if deadline is None else (deadline - session.now) / 1_000_000
+    _, deadline, since = found
+    return math.inf if deadline is None else (keyspace.bounded(session, deadline, since) - session.now) / 1_000_000
 
 
 def _mget(session: Session, keys: list[bytes]) -> list[bytes | None]:
@@ -128,7 +128,16 @@ def _mget(session: Session, keys: list[bytes]) -> list[bytes | None]:
 def _mset(session: Session, entries: list[tuple[bytes, bytes, float | None]]) -> None:
     session.execute_many(
         keyspace.PUT,
-        [{"key": key, "value": value, "stream": None, "deadline": keyspace.deadline(session, ttl)} for key, value, ttl in entries],
+        [
+            {
+                "key": key,
+                "value": value,
+                "stream": None,
+                "deadline": keyspace.deadline(session, ttl),
+                "since": None if ttl is None else session.now,
+            }
+            for key, value, ttl in entries
+        ],
     )
 
 

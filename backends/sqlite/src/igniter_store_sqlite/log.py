@@ -91,6 +91,9 @@ _DELIVER_AGAIN: Final = sql(
     .where(_OF_GROUP, PENDING.c.id == bindparam("entry"))
     .values(consumer=bindparam("to"), delivered_at=bindparam("at"), deliveries=PENDING.c.deliveries + constant(1))
 )
+_NO_LATER_THAN_NOW: Final = sql(
+    update(PENDING).where(_OF_GROUP, PENDING.c.delivered_at > bindparam("now")).values(delivered_at=bindparam("now"))
+)
 _SETTLE: Final = sql(delete(PENDING).where(_OF_GROUP, PENDING.c.id == bindparam("entry")))
 _THEIR_ENTRIES: Final = PENDING.outerjoin(ENTRIES, and_(ENTRIES.c.stream == bindparam("stream"), ENTRIES.c.id == PENDING.c.id))
 _OWN: Final = sql(
@@ -260,6 +263,8 @@ def claim(  # noqa: PLR0913, PLR0917 - XAUTOCLAIM's
     session: Session, log: Log, group: int, consumer: bytes, idle_since: int, count: int | None
 ) -> list[StreamEntry]:
     """Move what has been idle since then to `consumer`; drop what was deleted from the pending list (STR-10, STR-12)."""
+    # What was delivered in the future was delivered before the clock was set back: idle from now on, instead of never.
+    session.execute(_NO_LATER_THAN_NOW, {"number": group, "now": session.now})
     claimed: list[tuple[bytes, bytes]] = []
     deleted: list[bytes] = []
     for stream_id, fields in session.execute(_IDLE_OR_DELETED, {"number": group, "stream": log.number, "since": idle_since}):

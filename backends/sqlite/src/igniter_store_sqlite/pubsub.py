@@ -3,14 +3,19 @@
 Rule: a message is stored only where somebody listens to its channel, and removed once all listeners have read beyond it.
 Rule: a listener says from time to time that it lives. One that was silent for long is forgotten, and what it had still to read with it: it
 learns of that when it wakes, and tells its subscriptions of the gap (PUB-10).
+Rule: the wall clock only raises a doubt, since it may have been set. A listener that is doubted answers at once. It is forgotten when the
+doubt has grown old on the monotonic clock, and a process has found it unanswered at two looks (PUB-13). That clock is the machine's, the
+same for all processes; it stands still while the machine sleeps, as the listeners do, so a laptop that wakes forgets none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import sqlite3
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -27,7 +32,7 @@ from igniter_store.contract import (
     report_callback_error,
 )
 from igniter_store.contract.affinity import forget_task
-from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, func, insert, null, or_, select, update
 
 from igniter_store_sqlite.statements import NONE, constant, sql
 from igniter_store_sqlite.tables import LISTENERS, MESSAGES, SUBSCRIPTIONS
@@ -38,16 +43,22 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.changes import Changes
     from igniter_store_sqlite.worker import Session, Worker
 
-LIFETIME: Final = 60.0  # seconds of silence after which a listener is forgotten
+LIFETIME: Final = 60.0  # seconds of silence after which a listener is doubted
+PATIENCE: Final = 30.0  # seconds that a listener that is doubted has to answer
+_SLACK: Final = 1.0  # seconds by which clocks may be corrected without a doubt
 _HEARTBEAT: Final = 10.0  # seconds between two signs of life
 _GOODBYE: Final = 0.2  # seconds that leaving may take
 _LEAST: Final = 0.05  # seconds before what has failed is tried again, unless something changes
 _PAGE: Final = 500  # messages that are read, or removed, at once
 
 _MAX: Final = 2**63 - 1
+_LOGGER: Final = logging.getLogger("igniter_store")
 
 Name: TypeAlias = tuple[bytes, bool]
 """A channel, or (True) a pattern."""
+
+Doubts: TypeAlias = dict[int, int | None]
+"""Listeners by their number, and when each was doubted, in microseconds of the monotonic clock."""
 
 
 _LAST: Final = sql(select(func.coalesce(func.max(MESSAGES.c.number), constant(0))))
@@ -66,7 +77,9 @@ _NEWS: Final = sql(
 )
 _ADD_LISTENER: Final = sql(insert(LISTENERS))
 _IS_ALIVE: Final = sql(
-    update(LISTENERS).where(LISTENERS.c.number == bindparam("listener")).values(position=bindparam("to"), seen_at=bindparam("now"))
+    update(LISTENERS)
+    .where(LISTENERS.c.number == bindparam("listener"))
+    .values(position=bindparam("to"), seen_at=bindparam("now"), doubted=null())
 )
 _REMOVE_LISTENER: Final = sql(delete(LISTENERS).where(LISTENERS.c.number == bindparam("who")))
 _REMOVE_SUBSCRIPTIONS: Final = sql(delete(SUBSCRIPTIONS).where(SUBSCRIPTIONS.c.listener == bindparam("who")))
@@ -79,7 +92,13 @@ _UNSUBSCRIBE: Final = sql(
         SUBSCRIPTIONS.c.is_pattern == bindparam("how"),
     )
 )
-_SILENT: Final = sql(select(LISTENERS.c.number).where(LISTENERS.c.seen_at < bindparam("before")))
+_SILENT: Final = sql(
+    select(LISTENERS.c.number, LISTENERS.c.doubted).where(
+        or_(LISTENERS.c.seen_at < bindparam("before"), LISTENERS.c.seen_at > bindparam("after"), LISTENERS.c.doubted.is_not(None))
+    )
+)
+_DOUBT: Final = sql(update(LISTENERS).where(LISTENERS.c.number == bindparam("who")).values(doubted=bindparam("at")))
+_DOUBTED: Final = sql(select(LISTENERS.c.doubted).where(LISTENERS.c.number == bindparam("who")))
 # The newest message stays: it tells where a new listener begins.
 _READ_BY_ALL: Final = (
     select(MESSAGES.c.number)
@@ -241,20 +260,21 @@ class Listener:
             while True:
                 # Whatever fails here has failed for a while only: those who publish learn of it.
                 with contextlib.suppress(StoreError):
-                    await self._read_on()
-                    if clock() >= beat:
+                    is_well_known = await self._read_on()
+                    if clock() >= beat or not is_well_known:
                         was_known, last = await self._written()
                         beat = clock() + _HEARTBEAT
                         if not was_known:
                             self._begin_anew(last)
                 await changes.until(max(beat, clock() + _LEAST))
 
-    async def _read_on(self) -> None:
+    async def _read_on(self) -> bool:
+        """Deliver what is new; False when this listener is doubted or was forgotten."""
         while True:
             try:
-                rows = await self._reads.call(_news, self._position)
+                rows, is_well_known = await self._reads.call(_news, self._number, self._position)
             except StoreError as error:
-                self._was_lost = self._was_lost or error.code == ErrorCode.STORE_CONNECTION_FAILED
+                self._lose(error)
                 raise
             if self._was_lost:
                 self._was_lost = False
@@ -265,7 +285,13 @@ class Listener:
                 for subscription in tuple(self._subscriptions):
                     subscription.deliver(number, name, payload)
             if len(rows) < _PAGE:
-                return
+                return is_well_known
+
+    def _lose(self, error: StoreError) -> None:
+        is_refused = error.code == ErrorCode.STORE_CONFIGURATION_INVALID  # for good: no call may say so to a program that only listens
+        if is_refused and not self._was_lost:
+            _LOGGER.error("Subscriptions get no messages. %s", error.message)
+        self._was_lost = self._was_lost or is_refused or error.code == ErrorCode.STORE_CONNECTION_FAILED
 
     def _begin_anew(self, last: int) -> None:
         self._position = last
@@ -299,20 +325,33 @@ class SQLitePubSub(PubSub):
         return subscription
 
 
-def forget_silent(session: Session) -> None:
-    """Forget listeners that have given no sign of life for long: their process was killed, or stands still."""
-    for (number,) in session.execute(_SILENT, {"before": session.now - int(LIFETIME * 1_000_000)}).fetchall():
-        session.execute(_REMOVE_SUBSCRIPTIONS, {"who": number})
-        session.execute(_REMOVE_LISTENER, {"who": number})
+def silent(session: Session) -> Doubts:
+    """The listeners that have given no sign of life for long, as it seems, or that are doubted: each with its doubt."""
+    before, after = session.now - int(LIFETIME * 1_000_000), session.now + int(_SLACK * 1_000_000)
+    return dict(session.execute(_SILENT, {"before": before, "after": after}).fetchall())
+
+
+def is_to_be_judged(found: Doubts, before: Doubts) -> bool:
+    """Whether `judge` has anything to do with what `silent` has found now and before."""
+    return any(doubted is None or _is_dead(number, doubted, before) for number, doubted in found.items())
+
+
+def judge(session: Session, before: Doubts) -> Doubts:
+    """Doubt listeners that are silent, and forget those whose doubt is old: their process was killed, or stands still."""
+    found = silent(session)
+    for number, doubted in [*found.items()]:
+        if doubted is None:
+            found[number] = _monotonic()
+            session.execute(_DOUBT, {"who": number, "at": found[number]})
+        elif _is_dead(number, doubted, before):
+            session.execute(_REMOVE_SUBSCRIPTIONS, {"who": number})
+            session.execute(_REMOVE_LISTENER, {"who": number})
+    return found
 
 
 def is_anything_read(session: Session) -> bool:
-    """Whether there are messages that nobody has to read any more, or listeners that are silent."""
-    before = session.now - int(LIFETIME * 1_000_000)
-    return (
-        session.execute(_IS_READ, {"count": 1}).fetchone() is not None
-        or session.execute(_SILENT, {"before": before}).fetchone() is not None
-    )
+    """Whether there are messages that nobody has to read any more."""
+    return session.execute(_IS_READ, {"count": 1}).fetchone() is not None
 
 
 def drop_read(session: Session) -> bool:
@@ -329,8 +368,18 @@ def _publish(session: Session, channel: bytes, payload: bytes) -> int:
     return hearing
 
 
-def _news(session: Session, position: int) -> list[tuple[int, bytes, bytes]]:
-    return session.execute(_NEWS, {"position": position, "count": _PAGE}).fetchall()
+def _is_dead(number: int, doubted: int, before: Doubts) -> bool:
+    # A doubt from the future is one from before the machine was started: no process is left from then.
+    return before.get(number) == doubted and abs(_monotonic() - doubted) >= PATIENCE * 1_000_000
+
+
+def _monotonic() -> int:
+    return time.monotonic_ns() // 1000
+
+
+def _news(session: Session, listener: int, position: int) -> tuple[list[tuple[int, bytes, bytes]], bool]:
+    is_well_known = session.execute(_DOUBTED, {"who": listener}).fetchone() == (None,)
+    return session.execute(_NEWS, {"position": position, "count": _PAGE}).fetchall(), is_well_known
 
 
 def _write(session: Session, listener: int, names: set[Name], position: int) -> tuple[bool, int]:
@@ -342,7 +391,7 @@ def _write(session: Session, listener: int, names: set[Name], position: int) -> 
         return True, last
     was_known = session.execute(_IS_ALIVE, {"listener": listener, "to": position, "now": session.now}).rowcount > 0
     if not was_known:
-        session.execute(_ADD_LISTENER, {"number": listener, "position": last, "seen_at": session.now})
+        session.execute(_ADD_LISTENER, {"number": listener, "position": last, "seen_at": session.now, "doubted": None})
     there = {(name, bool(is_pattern)) for name, is_pattern in session.execute(_SUBSCRIBED, {"who": listener})}
     session.execute_many(_UNSUBSCRIBE, [{"who": listener, "what": name, "how": how} for name, how in there - names])
     session.execute_many(_SUBSCRIBE, [{"listener": listener, "name": name, "is_pattern": how} for name, how in names - there])

@@ -1,5 +1,7 @@
 """What nobody sees any more is removed in the background, in small steps: expired keys, what streams have left, messages that were read.
 
+A deadline from before the clock was set back is brought nearer here, too.
+
 Rule: first it is looked, on the connection that reads, so that an idle database isn't written.
 Rule: a step is short, and others have their turn between two; so a million expired keys hold up nobody.
 """
@@ -8,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import forget_task
-from sqlalchemy import bindparam, delete, exists, select
+from sqlalchemy import bindparam, delete, exists, func, select, update
 
 from igniter_store_sqlite import pubsub
 from igniter_store_sqlite.log import remove_group
@@ -22,11 +26,15 @@ from igniter_store_sqlite.tables import ENTRIES, GROUPS, KEYS, PENDING, STREAMS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from igniter_store_sqlite.log_files import LogFile
     from igniter_store_sqlite.worker import Session, Worker
 
 _PAUSE: Final = 1.0  # seconds between two looks
 _STEP: Final = 500  # rows that a step removes
+_BEFORE_ALL: Final = -(2**63)
 _LOOKED_AT: Final = 200  # streams that a look goes through
+_LOOKED_AT_KEYS: Final = 1_000  # deadlines that a look goes through
+_SLACK: Final = 1_000_000  # microseconds by which the clock may be set back without a look at every deadline
 _PAGES: Final = 200  # that a step gives back to the file system
 _FREE: Final = 1_000  # pages that may be free before any is given back, and a quarter of all: they are soon filled again
 
@@ -35,6 +43,26 @@ _EXPIRED: Final = (
 )
 _IS_EXPIRED: Final = sql(_EXPIRED)
 _DELETE_EXPIRED: Final = sql(delete(KEYS).where(KEYS.c.key.in_(_EXPIRED)))
+_NEXT_DEADLINES: Final = (
+    select(KEYS.c.deadline, KEYS.c.since)
+    .where(KEYS.c.deadline > bindparam("after"))
+    .order_by(KEYS.c.deadline)
+    .limit(bindparam("count"))
+    .offset(NONE)
+    .subquery()
+)
+_DEADLINES: Final = sql(select(func.count(), func.max(_NEXT_DEADLINES.c.deadline), func.max(_NEXT_DEADLINES.c.since)))
+_SET_IN_THE_FUTURE: Final = (
+    select(KEYS.c.key)
+    .where(KEYS.c.deadline > bindparam("after"), KEYS.c.deadline <= bindparam("last"), KEYS.c.since > bindparam("now"))
+    .limit(bindparam("count"))
+    .offset(NONE)
+)
+_BOUND: Final = sql(
+    update(KEYS)
+    .where(KEYS.c.key.in_(_SET_IN_THE_FUTURE))
+    .values(deadline=bindparam("now") + KEYS.c.deadline - KEYS.c.since, since=bindparam("now"))
+)
 _IS_HELD: Final = exists().where(KEYS.c.key == STREAMS.c.key, KEYS.c.stream == STREAMS.c.number)
 _STREAMS: Final = sql(
     select(STREAMS.c.number, _IS_HELD)
@@ -59,18 +87,45 @@ _PENDING: Final = sql(
 _STREAM: Final = sql(delete(STREAMS).where(STREAMS.c.number == bindparam("number")))
 
 
+class _Look(NamedTuple):
+    """What there is to be done.
+
+    Attributes:
+        now: the wall clock, in microseconds.
+        is_expired: whether there are expired keys.
+        is_read: whether there are messages nobody needs.
+        silent: the listeners whose life is in doubt.
+        deadlines: how many were looked at, the last of them, and the latest moment at which one was set.
+        streams: some streams, and whether each is held by a key.
+        has_room: whether there are many free pages.
+    """
+
+    now: int
+    is_expired: bool
+    is_read: bool
+    silent: pubsub.Doubts
+    deadlines: tuple[int, int, int]
+    streams: list[tuple[int, int]]
+    has_room: bool
+
+
 class Sweeper:
     """Sweeps as long as it runs.
 
     Args:
         reads: to look with.
         writes: to remove with.
+        log_file: the database's log, `None` in memory.
     """
 
-    def __init__(self, reads: Worker, writes: Worker) -> None:
+    def __init__(self, reads: Worker, writes: Worker, log_file: LogFile | None) -> None:
         self._reads = reads
         self._writes = writes
+        self._log_file = log_file
         self._looked_at = 0  # the number of the last stream that was looked at
+        self._last_deadline = _BEFORE_ALL  # that was looked at
+        self._doubts: pubsub.Doubts = {}  # that were there at the last look
+        self._ahead: int | None = None  # by how much the wall clock was ahead of the monotonic one
         self._sweeping: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -94,16 +149,22 @@ class Sweeper:
             # A disk that is full or a lock that somebody holds is told to those who write; here it is tried again.
             with contextlib.suppress(StoreError):
                 await self.sweep()
+            if self._log_file is not None:
+                with contextlib.suppress(StoreError, sqlite3.Error):
+                    await self._log_file.tend()
 
     async def sweep(self) -> None:
-        """Remove all that is there to be removed, but look at some of the streams only."""
-        is_expired, is_read, held, has_room = await self._reads.call(_look, self._looked_at)
-        if is_expired:
+        """Remove all that is there to be removed, but look at some of the streams and deadlines only."""
+        look = await self._reads.call(_look, self._looked_at, self._last_deadline)
+        held, has_room = look.streams, look.has_room
+        if look.is_expired:
             await self._all_of(_drop_expired)
             held = await self._reads.call(_streams, self._looked_at)  # some of them have gone just now
-        if is_read:
-            await self._writes.call(pubsub.forget_silent)
+        is_judged = pubsub.is_to_be_judged(look.silent, self._doubts)
+        self._doubts = await self._writes.call(pubsub.judge, self._doubts) if is_judged else look.silent
+        if is_judged or look.is_read:
             await self._all_of(pubsub.drop_read)
+        await self._bound(look)
         self._looked_at = held[-1][0] if len(held) == _LOOKED_AT else 0
         for number, is_held in held:
             if not is_held:
@@ -111,16 +172,49 @@ class Sweeper:
         while has_room and await self._writes.call(_give_back):
             has_room = await self._reads.call(_has_room)
 
+    async def _bound(self, look: _Look) -> None:
+        """Bring deadlines nearer that were set before the clock was set back, so that no key lives longer than its TTL from now."""
+        ahead = look.now - time.monotonic_ns() // 1000
+        was_set_back, self._ahead = self._ahead is not None and ahead < self._ahead - _SLACK, ahead
+        deadlines = look.deadlines
+        if was_set_back and self._last_deadline != _BEFORE_ALL:  # seen here: every deadline, from the first one
+            self._last_deadline = _BEFORE_ALL
+            deadlines = await self._reads.call(_deadlines, self._last_deadline)
+        while True:
+            count, last, since = deadlines
+            if since > look.now + _SLACK:
+                await self._all_of(_bring_nearer, self._last_deadline, last)
+            self._last_deadline = last if count == _LOOKED_AT_KEYS else _BEFORE_ALL
+            if not was_set_back or self._last_deadline == _BEFORE_ALL:
+                return
+            deadlines = await self._reads.call(_deadlines, self._last_deadline)
+
     async def _all_of(self, work: Callable[..., bool], *arguments: Any) -> None:
         """Do a step of it until there is nothing left; between two of them those who have called meanwhile have their turn."""
         while await self._writes.call(work, *arguments):
             pass
 
 
-def _look(session: Session, after: int) -> tuple[bool, bool, list[tuple[int, int]], bool]:
-    """Whether there are expired keys, whether there are messages nobody needs, some streams, and whether there are many free pages."""
-    is_expired = session.execute(_IS_EXPIRED, {"now": session.now, "count": 1}).fetchone() is not None
-    return is_expired, pubsub.is_anything_read(session), _streams(session, after), _has_room(session)
+def _look(session: Session, stream: int, deadline: int) -> _Look:
+    return _Look(
+        now=session.now,
+        is_expired=session.execute(_IS_EXPIRED, {"now": session.now, "count": 1}).fetchone() is not None,
+        is_read=pubsub.is_anything_read(session),
+        silent=pubsub.silent(session),
+        deadlines=_deadlines(session, deadline),
+        streams=_streams(session, stream),
+        has_room=_has_room(session),
+    )
+
+
+def _deadlines(session: Session, after: int) -> tuple[int, int, int]:
+    count, last, since = session.execute(_DEADLINES, {"after": after, "count": _LOOKED_AT_KEYS}).fetchone()
+    return count, last or _BEFORE_ALL, since or 0
+
+
+def _bring_nearer(session: Session, after: int, last: int) -> bool:
+    """Do so with a step of those deadlines between the two that were set in the future; whether there may be more."""
+    return session.execute(_BOUND, {"after": after, "last": last, "now": session.now, "count": _STEP}).rowcount == _STEP
 
 
 def _streams(session: Session, after: int) -> list[tuple[int, int]]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from igniter_store_sqlite.fork_safety import ForkSafeConnection
     from igniter_store_sqlite.places import Place
+    from igniter_store_sqlite.schema import Version
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -151,6 +152,7 @@ class Worker:
         self._hand_over = connection.hand_over
         self._timeout = timeout
         self._writes = writes
+        self.version: Version | None = None  # of its tables, once they are there; it is looked at in each transaction
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
@@ -183,11 +185,6 @@ class Worker:
     def let_forks_interrupt(self, wanted: bool) -> None:  # noqa: FBT001 - a switch
         """Whether a fork interrupts what `run` does, instead of waiting for it."""
         self._connection.is_interruptible = wanted
-
-    @property
-    def times_opened(self) -> int:
-        """How often the connection was opened again, after a fork."""
-        return self._connection.times_opened
 
     def call(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Do `work(session, *arguments)` in the next transaction; the future has what it returns.
@@ -241,11 +238,23 @@ class Worker:
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 
-    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    def run(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Run `function` with the connection in its thread, outside of any transaction, behind what is under way."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._hand_over((future, partial(_run, self._connection, function)))
-        return await future
+        self._hand_over((None, partial(self._run, future, function)))
+        return future
+
+    def _run(self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T]) -> None:
+        # In the connection's thread. It passes by aiosqlite's own way to set a future, which ends the thread where the loop is closed.
+        try:
+            arrived = partial(_succeed, future, function(self._connection.use()))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
+            arrived = partial(_fail, future, error)
+        self._loop.call_soon_threadsafe(arrived)
+
+    def interrupt(self) -> None:
+        """Let what the connection's thread is doing in SQLite end with `SQLITE_INTERRUPT`."""
+        self._connection.interrupt()
 
     async def close(self) -> None:
         """Let what travels arrive; what waits gets `STORE_CLOSED`."""
@@ -290,7 +299,7 @@ class Worker:
     def _travel(self, calls: Sequence[_Call | _Shared]) -> None:
         # In the connection's thread. Told directly, and not through a future, whose callbacks would come a turn of the loop later.
         try:
-            outcome: Any = _trip(self._connection, self._begin, calls)
+            outcome: Any = _trip(self._connection, self.version, self._begin, calls)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
             outcome = error
         self._outcome = outcome
@@ -353,16 +362,23 @@ class Worker:
             self._timer = self._loop.call_later(max(min(dues) - now, moment, _SOON), self._look_at_the_time)
 
 
+def _succeed(future: asyncio.Future[T], answer: T) -> None:
+    if not future.done():
+        future.set_result(answer)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
 # What follows runs in the connection's thread.
 
 
-def _run(connection: ForkSafeConnection, function: Callable[[sqlite3.Connection], T]) -> T:
-    return function(connection.use())
-
-
-def _trip(safe: ForkSafeConnection, begin: str, calls: Sequence[_Call | _Shared]) -> list[Any]:
-    if safe.place is not None:
-        safe.place.check()
+def _trip(safe: ForkSafeConnection, version: Version | None, begin: str, calls: Sequence[_Call | _Shared]) -> list[Any]:
+    place = safe.place
+    if place is not None:
+        place.check()
     try:
         connection = safe.use()
     except sqlite3.Error as error:
@@ -372,8 +388,12 @@ def _trip(safe: ForkSafeConnection, begin: str, calls: Sequence[_Call | _Shared]
         raise _Busy
     try:
         connection.execute(begin)
+        if version is not None:
+            version.check(connection, safe.times_opened)
         outcomes = _outcomes(Session(connection), calls)
         connection.execute("COMMIT")
+        if place is not None and place.is_frozen:
+            place.check()
     except BaseException as error:
         if connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
