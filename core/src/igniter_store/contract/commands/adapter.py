@@ -74,4 +74,6 @@ def check_options(backend: str, *, timeout: Any, connect_timeout: Any, sharded_p
 
 def named(thing: object) -> str:
     """What something is, for a message that refuses it: its type, and nothing of its contents."""
-    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a thing of type {type(thing).__name__}"
+    kind = thing if isinstance(thing, type) else type(thing)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return f"the class {name}" if isinstance(thing, type) else f"an object of type {name}"
