@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from igniter_store.contract.commands.adapter import CommandAdapter, check_options, named
+from igniter_store.contract.commands.adapter import CommandAdapter, check_options
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
+from igniter_store_redis.clients import check_client
 from igniter_store_redis.cluster import Cluster
 from igniter_store_redis.connecting import Connector
 from igniter_store_redis.errors import NAME, misconfigured
@@ -36,7 +37,7 @@ class RedisAdapter(CommandAdapter):
 
     Args:
         client: a client of redis-py. Its settings are used, its connections are not, and it stays open (LIF-6); of a cluster's client also
-            what it knows of the nodes, and the connections on which it finds that out.
+            what it knows of the nodes, and the connections on which it finds that out. fakeredis has no connections: use `memory://`.
         timeout: seconds that an answer may take, beyond the time that a waiting read waits.
         connect_timeout: seconds that connecting and logging in may take.
         connections: how many may be open to a server for commands that don't wait. The second one is opened once the first is busy with
@@ -60,10 +61,7 @@ class RedisAdapter(CommandAdapter):
         connections: int = _CONNECTIONS,
         sharded_pubsub: bool = False,
     ) -> None:
-        given: object = client
-        if not isinstance(given, (Redis, RedisCluster)):
-            kinds = "a redis.asyncio.Redis or RedisCluster"
-            raise misconfigured(f"RedisAdapter takes {kinds}, and got {named(client)}. For a URL there is from_url().")
+        check_client(client)
         check_options(NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
         if type(connections) is not int or connections < 1:
             raise misconfigured("connections is a number of 1 or more.")

@@ -14,6 +14,7 @@ from igniter_store.contract.commands.connections import address
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError, ResponseError
 
+from igniter_store_redis.clients import no_transport
 from igniter_store_redis.errors import NAME, UNREACHABLE, not_reached
 from igniter_store_redis.link import Link
 from igniter_store_redis.multiplexer import Multiplexer
@@ -87,6 +88,9 @@ class Connector:
                 raise ResponseError(words) from error
             raise
         writer = connection._writer  # noqa: SLF001 - redis-py shows it nowhere else
+        if not hasattr(getattr(writer, "transport", None), "set_protocol"):
+            await asyncio.shield(connection.disconnect(nowait=True))
+            raise no_transport(connection)
         connection._reader = connection._writer = None  # noqa: SLF001 - or it would miss them when it is collected
         return writer
 
