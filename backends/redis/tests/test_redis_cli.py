@@ -155,5 +155,9 @@ def test_demo_holds_on_a_cluster() -> None:
         document = run("demo", "--url", url)
 
     assert document["processes"] > 1
-    assert [(play["name"], play["error"], [check for check in play["checks"] if not check["ok"]]) for play in document["plays"] if not play["ok"]] == []
+    assert [
+        (play["name"], play["error"], [check for check in play["checks"] if not check["ok"]])
+        for play in document["plays"]
+        if not play["ok"]
+    ] == []
     assert document["ok"] is True
