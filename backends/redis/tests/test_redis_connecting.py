@@ -57,8 +57,6 @@ def test_a_url_with_a_mistake_is_refused_before_anything_is_connected(url: str) 
         RedisAdapter.from_url(url)
 
     assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
-    assert "redis://user:password@host:6379/0" in caught.value.message
-    assert "%2F, %3F and %23" in caught.value.message
     assert PASSWORD not in str(caught.value)
 
 

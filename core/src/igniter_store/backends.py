@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from igniter_store.arguments import plain_text
 from igniter_store.contract import Adapter, Claims, Counters, ErrorCode, KeyValue, PubSub, Scan, StoreError, Streams, store_error
+from igniter_store.contract.urls import checked_text
 
 GROUP: Final = "igniter_store.adapters"
 """The entry-point group: the name is the URL's scheme, the object an `Adapter` class."""
@@ -88,14 +88,14 @@ def adapter_class(scheme: str) -> type[Adapter]:
 
 def adapter_from_url(url: Any, **options: Any) -> Adapter:
     """An adapter for `url`, not yet opened; `options` go to its `from_url`. Errors as `adapter_class`, and the adapter's own."""
-    text = plain_text(url)
-    if text is None or "://" not in text:
-        raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, "A backend's URL is a str such as memory:// or redis://localhost:6379/0.")
-    scheme, _, rest = text.partition("://")
+    scheme, found, rest = checked_text(url).partition("://")
+    if not found:
+        message = "The URL has no scheme. It begins with one, as memory://, sqlite:///state.db and redis://localhost:6379/0 do."
+        raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message)
     served = _served_as(scheme.lower())
     adapter = adapter_class(served)
     try:
-        return adapter.from_url(text if served == scheme.lower() else f"{served}://{rest}", **options)
+        return adapter.from_url(f"{served}://{rest}", **options)
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - an adapter of others may raise anything

@@ -13,7 +13,7 @@ from igniter_store_redis.cluster import Cluster
 from igniter_store_redis.connecting import Connector
 from igniter_store_redis.errors import NAME, misconfigured
 from igniter_store_redis.server import Server
-from igniter_store_redis.urls import client_of
+from igniter_store_redis.urls import client_of, location_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 5.0
 _CONNECTIONS: Final = 2
-_OPTIONS: Final = ("timeout", "connect_timeout", "connections", "sharded_pubsub")
 
 
 class RedisAdapter(CommandAdapter):
@@ -78,29 +77,32 @@ class RedisAdapter(CommandAdapter):
         cls,
         url: str,
         *,
-        timeout: float = _TIMEOUT,
-        connect_timeout: float = _CONNECT_TIMEOUT,
-        connections: int = _CONNECTIONS,
-        sharded_pubsub: bool = False,
-        **unknown: Any,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+        connections: int | None = None,
+        sharded_pubsub: bool | None = None,
+        **options: Any,
     ) -> Self:
         """An adapter for `redis://[user:password@]host[:port][/database]`, with several hosts where there are several.
 
         Args:
             url: redis://; rediss:// for TLS; unix:///path?db=0; redis+sentinel://host:port,host:port/service[/database], where the
                 sentinels' own user and password are `sentinel_username` and `sentinel_password` of the query;
-                redis+cluster://host:port,host:port; the last two also with rediss. The query may hold what redis-py knows, such as
-                `ssl_ca_certs` or `client_name`.
-            timeout: as for the class.
-            connect_timeout: as for the class.
-            connections: as for the class.
-            sharded_pubsub: as for the class.
-            unknown: nothing; a misspelt option is refused.
+                redis+cluster://host:port,host:port; the last two also with rediss. The query may hold the options.
+            timeout: as for the class; the same without an argument, if the URL has none.
+            connect_timeout: the same.
+            connections: the same.
+            sharded_pubsub: the same.
+            options: what redis-py can do beyond, such as `ssl_ca_certs` or `client_name`; the README lists them. Arguments win over the
+                URL.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`, with what is wrong; a misspelt option is named, a value never.
         """
-        if unknown:
-            raise misconfigured(f"The Redis backend has no option {min(unknown)!r}; it has {', '.join(_OPTIONS)}.")
-        client = client_of(url, connect_timeout)
-        adapter = cls(client, timeout=timeout, connect_timeout=connect_timeout, connections=connections, sharded_pubsub=sharded_pubsub)
+        own = {"timeout": timeout, "connect_timeout": connect_timeout, "connections": connections, "sharded_pubsub": sharded_pubsub}
+        location, chosen = location_of(url, {**own, **options})
+        client = client_of(location, chosen.get("connect_timeout", _CONNECT_TIMEOUT))
+        adapter = cls(client, **chosen)
         adapter._made = client
         return adapter
 

@@ -38,6 +38,7 @@ class Database:
     Attributes:
         writes: whose calls change something, each transaction with the database for itself.
         reads: whose calls don't; in memory the same as `writes`.
+        connect_timeout: seconds that opening may take.
         in_memory: whether it is in memory, so that nobody else can have it.
     """
 
@@ -48,6 +49,7 @@ class Database:
         self.in_memory: Final = is_in_memory(engine)
         self._engine = engine
         self._timeout = timeout
+        self.connect_timeout = timeout
         self._synchronous: Final = synchronous
         self._is_ours = is_ours
         self._connections: list[AsyncConnection] = []
@@ -61,7 +63,7 @@ class Database:
             StoreError: see `errors`; what was opened is closed.
         """
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self.connect_timeout):
                 if self._is_ours and self._engine.url.database and not self.in_memory:
                     await asyncio.to_thread(_try, self._engine.url.database)
                 self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
@@ -81,7 +83,7 @@ class Database:
             await self.close()
             if isinstance(error, StoreError):
                 raise
-            raise locked(self._timeout) from error
+            raise locked(self.connect_timeout) from error
         except (sqlite3.Error, SQLAlchemyError) as error:
             await self.close()
             raise failure(getattr(error, "orig", None) or error, self._engine.url.database) from error
