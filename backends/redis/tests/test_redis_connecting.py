@@ -87,8 +87,8 @@ async def test_a_host_that_is_not_there_can_not_be_reached() -> None:
 @pytest.mark.parametrize(
     ("url", "place"),
     [
-        ("redis://localhost:1", " at localhost:1."),
-        ("redis://[::1]:1", " at [::1]:1."),
+        ("redis://localhost:1", " at localhost:1 (connection refused)."),
+        ("redis://[::1]:1", " at [::1]:1 ("),
         ("unix:///no/such/socket", " at /no/such/socket."),
         ("redis+cluster://127.0.0.1:1,127.0.0.1:2", " at 127.0.0.1:1, 127.0.0.1:2, "),
         ("redis://nobody.invalid", "No host of this name is known (nobody.invalid:6379)"),

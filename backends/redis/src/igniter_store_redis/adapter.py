@@ -8,7 +8,7 @@ from igniter_store.contract.commands.adapter import CommandAdapter, check_option
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from igniter_store_redis.clients import check_client
+from igniter_store_redis.clients import check_client, sentinels_of
 from igniter_store_redis.cluster import Cluster
 from igniter_store_redis.connecting import Connector
 from igniter_store_redis.errors import NAME, misconfigured
@@ -69,7 +69,8 @@ class RedisAdapter(CommandAdapter):
         if isinstance(client, RedisCluster):
             commands = Cluster(client, timeout, connect_timeout, connections)
         else:
-            commands = Server(Connector(client.connection_pool.make_connection, connect_timeout), timeout, connections)
+            connector = Connector(client.connection_pool.make_connection, connect_timeout, sentinels_of(client.connection_pool))
+            commands = Server(connector, timeout, connections)
         super().__init__(commands, sharded_pubsub=sharded_pubsub)
 
     @classmethod

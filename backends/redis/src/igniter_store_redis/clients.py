@@ -9,13 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.commands.adapter import named
+from igniter_store.contract.commands.connections import address
 from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.sentinel import SentinelConnectionPool
 
 from igniter_store_redis.errors import misconfigured
 
 if TYPE_CHECKING:
     from igniter_store.contract import StoreError
 
+_SENTINEL_PORT: Final = 26379
 _KINDS: Final = "a redis.asyncio.Redis or RedisCluster"
 _IN_MEMORY: Final = (
     "Without a server use MemoryAdapter() of igniter-store-memory, or the URL memory://, which keeps the same contract; "
@@ -48,6 +51,15 @@ def check_client(client: object) -> None:
         classes = {untyped.connection_pool.connection_class}
     if any(_answers_by_itself(one) for one in classes):
         raise no_transport(client)
+
+
+def sentinels_of(pool: Any) -> str:
+    """The addresses of the sentinels that a pool asks; empty for one that asks none."""
+    if not isinstance(pool, SentinelConnectionPool):
+        return ""
+    asked: Any = pool.sentinel_manager
+    places = [sentinel.connection_pool.connection_kwargs for sentinel in asked.sentinels]
+    return ", ".join(address(place.get("host", "localhost"), place.get("port", _SENTINEL_PORT)) for place in places)
 
 
 def no_transport(client: object) -> StoreError:

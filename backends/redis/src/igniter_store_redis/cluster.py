@@ -23,14 +23,14 @@ from igniter_store.contract.commands.keyvalue import all_of
 from igniter_store.contract.commands.listener import SHARDED
 from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.slots import slot_of
-from igniter_store.contract.commands.troubles import Refused, Trouble, failure, word_of
+from igniter_store.contract.commands.troubles import Refused, Trouble, failure, shown, word_of
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError
 
 from igniter_store_redis.connecting import Connector
-from igniter_store_redis.errors import NAME, UNREACHABLE, closed, elsewhere, not_connected, not_reached
+from igniter_store_redis.errors import NAME, UNREACHABLE, Attempt, closed, elsewhere, not_connected, not_reached
 from igniter_store_redis.server import Server
 
 if TYPE_CHECKING:
@@ -176,8 +176,8 @@ class Cluster(Commands):
             if not isinstance(answer, Trouble):
                 return answer
             if not await self._is_sent_on(answer, turn):
-                raise failure(answer, code, self._timeout, backend=NAME, writes=writes) from answer
-        raise failed or store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from answer
+                raise failure(answer, code, self._timeout, backend=NAME, writes=writes) from shown(answer)
+        raise failed or store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from shown(answer)
 
     async def _is_sent_on(self, trouble: Trouble, turn: int) -> bool:
         """Whether to ask again, since another node has the slot now, or soon will."""
@@ -254,7 +254,11 @@ class Cluster(Commands):
         try:
             refreshing.result()
         except UNREACHABLE as error:
-            raise not_reached(error, ", ".join(address(host, port) for host, port in self._seeds)) from error
+            where = ", ".join(address(host, port) for host, port in self._seeds)
+            reason = not_reached(error, Attempt(where, self._connect_timeout))
+        else:
+            return
+        raise reason  # outside of the block, where it would have the driver's error as its context
 
     def _refresh_soon(self) -> None:
         if self._refreshing is None and self._is_open:

@@ -11,13 +11,16 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.commands.connections import address
+from redis.asyncio.connection import SSLConnection
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError, ResponseError
 
 from igniter_store_redis.clients import no_transport
-from igniter_store_redis.errors import NAME, UNREACHABLE, not_reached
+from igniter_store_redis.errors import NAME, UNREACHABLE, Attempt, not_reached
 from igniter_store_redis.link import Link
 from igniter_store_redis.multiplexer import Multiplexer
+from igniter_store_redis.urls import DEFAULT_USER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,18 +36,20 @@ class Connector:
     Args:
         make: makes a connection of redis-py that isn't connected yet: that of a pool, for what it knows.
         timeout: seconds that connecting and logging in may take.
+        sentinels: the addresses of those that are asked first, if there are any.
     """
 
-    def __init__(self, make: Callable[[], Any], timeout: float) -> None:
+    def __init__(self, make: Callable[[], Any], timeout: float, sentinels: str = "") -> None:
         self.backend: Final = NAME
         self.unreachable: Final = UNREACHABLE
         self._make: Final = make
         self._timeout: Final = timeout
-        self._where = ""  # it was tried last: Sentinel says it anew each time
+        self._sentinels: Final = sentinels
+        self._last = Attempt("", timeout)  # Sentinel says the address anew each time
 
     def not_reached(self, error: Exception) -> StoreError:
-        """The error for what redis-py raised while it connected."""
-        return not_reached(error, self._where)
+        """The error for what redis-py raised while it connected, with its cause."""
+        return not_reached(error, self._last)
 
     async def connect(self, patience: float) -> Multiplexer:
         """A connection for one who waits; see `multiplexed`."""
@@ -68,6 +73,8 @@ class Connector:
         """The writer of a connection, which has to live as long as its transport: Python 3.12's closes that when it is collected."""
         connection = self._make()
         connection.protocol = 2  # what we read; a client of somebody else may speak 3
+        if connection.password and not connection.username and connection.credential_provider is None:
+            connection.username = DEFAULT_USER  # as redis-py logs in by HELLO: a server that has no password takes any
         connection.socket_timeout = None  # redis-py holds it by wait_for, which on Python 3.11 can swallow a cancellation; ours is below
         greet = connection.redis_connect_func
         is_there = False
@@ -82,10 +89,10 @@ class Connector:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()
         except BaseException as error:
-            self._where = getattr(connection, "path", None) or address(connection.host, connection.port)
+            self._last = self._attempt(connection, error, is_there=is_there)
             await asyncio.shield(connection.disconnect(nowait=True))
             if is_there and isinstance(error, NotConnected) and (words := await self._unasked()):
-                raise ResponseError(words) from error
+                raise ResponseError(words) from None
             raise
         writer = connection._writer  # noqa: SLF001 - redis-py shows it nowhere else
         if not hasattr(getattr(writer, "transport", None), "set_protocol"):
@@ -93,6 +100,11 @@ class Connector:
             raise no_transport(connection)
         connection._reader = connection._writer = None  # noqa: SLF001 - or it would miss them when it is collected
         return writer
+
+    def _attempt(self, connection: Any, error: BaseException, *, is_there: bool) -> Attempt:
+        is_asking = bool(self._sentinels) and (isinstance(error, MasterNotFoundError) or not is_there)
+        where = self._sentinels if is_asking else getattr(connection, "path", None) or address(connection.host, connection.port)
+        return Attempt(where, self._timeout, isinstance(connection, SSLConnection), is_there, is_asking)
 
     async def _unasked(self) -> str:
         """What the server says to everybody who comes, before it ends the connection: protected mode, too many clients.

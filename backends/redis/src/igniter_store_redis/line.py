@@ -10,6 +10,8 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Final
 
+from igniter_store.contract import StoreError
+
 from igniter_store_redis.errors import UNREACHABLE, closed
 
 if TYPE_CHECKING:
@@ -79,8 +81,11 @@ class Line:
             raise closed()
         try:
             return attempt.result()
+        except StoreError:
+            raise
         except UNREACHABLE as error:
-            raise self._connector.not_reached(error) from error
+            reason = self._connector.not_reached(error)
+        raise reason  # outside of the block, where it would have the driver's error as its context
 
     async def _connect(self) -> Multiplexer:
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import Listener
-from igniter_store.contract.commands.troubles import Lost, Refused, Shut, Trouble, failure, word_of
+from igniter_store.contract.commands.troubles import Lost, Refused, Shut, Trouble, failure, shown, word_of
 from igniter_store.contract.commands.waiting import Waiters
 
 from igniter_store_redis.errors import NAME, closed, elsewhere, not_connected
@@ -108,7 +108,7 @@ class Server(Commands):
         if isinstance(answer, Trouble):
             answer = await self._after(answer, words, multiplexer, writes=False)
             if isinstance(answer, Trouble):
-                raise failure(answer, code, self.timeout, backend=NAME, writes=False) from answer
+                raise failure(answer, code, self.timeout, backend=NAME, writes=False) from shown(answer)
         return answer
 
     async def tell(self, *words: Any, code: ErrorCode = _FAILED) -> Any:
@@ -119,13 +119,13 @@ class Server(Commands):
         if isinstance(answer, Trouble):
             answer = await self._after(answer, words, multiplexer, writes=True)
             if isinstance(answer, Trouble):
-                raise failure(answer, code, self.timeout, backend=NAME, writes=True) from answer
+                raise failure(answer, code, self.timeout, backend=NAME, writes=True) from shown(answer)
         return answer
 
     async def wait(self, *words: Any) -> Any:
         answer = await self.attempt_to_wait(words)
         if isinstance(answer, Trouble):
-            raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True) from answer
+            raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True) from shown(answer)
         return answer
 
     async def attempt(self, words: tuple[Any, ...], *, writes: bool, is_asking: bool = False) -> Any:
@@ -158,7 +158,7 @@ class Server(Commands):
         self.require_open()
         trouble = await self.listener.add(subscription)
         if trouble is not None:
-            raise failure(trouble, ErrorCode.STORE_SUBSCRIBE_FAILED, self.timeout, backend=NAME, writes=False) from trouble
+            raise failure(trouble, ErrorCode.STORE_SUBSCRIBE_FAILED, self.timeout, backend=NAME, writes=False) from shown(trouble)
 
     def together(self, keys: Sequence[str | bytes]) -> list[range]:
         return [range(len(keys))] if keys else []

@@ -21,7 +21,7 @@ import glide
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import Listener
-from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, failure, word_of
+from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, failure, shown, word_of
 from igniter_store.contract.commands.waiting import Waiters
 
 from igniter_store_valkey.absence import Absence
@@ -111,10 +111,14 @@ class GlideCommands(Commands):
             try:
                 async with asyncio.timeout(self._connect_timeout):
                     await answer_to(client, ["PING"])
-            except glide.ClosingError as error:
-                raise lent_is_closed() from error
+            except glide.ClosingError:
+                raise lent_is_closed() from None
             except UNREACHABLE as error:
-                raise not_reached(error, self._configuration) from error
+                reason = not_reached(error, self._configuration)
+            else:
+                reason = None
+            if reason is not None:  # raised here, so that it doesn't have glide's own error as its context
+                raise reason
         self._client, self._batches = client, self._batches_to(client)
         self._is_open, self._was_closed = True, False
         self._loop = asyncio.get_running_loop()
@@ -171,7 +175,7 @@ class GlideCommands(Commands):
         if not self._is_open:
             answer = Shut()
         if isinstance(answer, Trouble):
-            raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True) from answer
+            raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True) from shown(answer)
         return answer
 
     def together(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
@@ -185,7 +189,7 @@ class GlideCommands(Commands):
         self.require_open()
         trouble = await self._listener.add(subscription)
         if trouble is not None:
-            raise failure(trouble, ErrorCode.STORE_SUBSCRIBE_FAILED, self._own_timeout, backend=NAME, writes=False) from trouble
+            raise failure(trouble, ErrorCode.STORE_SUBSCRIBE_FAILED, self._own_timeout, backend=NAME, writes=False) from shown(trouble)
 
     async def ping(self) -> None:
         await self.ask("PING")
@@ -262,13 +266,13 @@ class GlideCommands(Commands):
                 await asyncio.sleep(LOOK)
 
     async def _error(self, trouble: Trouble, code: ErrorCode, *, writes: bool) -> StoreError:
-        cause = trouble.__cause__ or trouble
+        cause: BaseException = shown(trouble)
         if isinstance(trouble, (Late, Unreached)) and (error := await self._absence.reason()) is not None:
             error.maybe_applied = writes and isinstance(trouble, Late)
         elif isinstance(trouble, Unreached):
             if self._can_move:
                 self._move()
-            error = not_reached(cause, self._configuration, was_connected=True)
+            error = not_reached(trouble.__cause__ or trouble, self._configuration, was_connected=True)
         elif isinstance(trouble, Garbled):
             error = neighbour_is_garbled()
         elif isinstance(trouble, Shut) and self._is_open and self._lent is not None:

@@ -104,7 +104,11 @@ class Waiters:
         except StoreError:  # some are OSErrors, too
             raise
         except self._connector.unreachable as error:
-            raise self._connector.not_reached(error) from error
+            reason = self._connector.not_reached(error)
+        else:
+            reason = None
+        if reason is not None:  # raised here, so that it doesn't have the client's own error as its context
+            raise reason
         if not self._is_open:
             connection.shut()
             raise closed(self._connector.backend)
