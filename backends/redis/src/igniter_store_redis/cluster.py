@@ -137,6 +137,11 @@ class Cluster(Commands):
         self.require_open()
         await all_of([self._server_of(node).ping() for _, node in self._primaries()], write=False)
 
+    async def information(self) -> Any:
+        self.require_open()
+        [(_, node), *_] = self._primaries()
+        return await self._server_of(node).information()
+
     async def subscribe(self, subscription: CommandSubscription) -> None:
         attempt = partial(Server.attempt_to_subscribe, subscription=subscription)
         try:

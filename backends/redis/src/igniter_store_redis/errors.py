@@ -47,7 +47,7 @@ _UNTRUSTED: Final = "The certificate of {where} isn't trusted. Give that of its 
 _OTHER_NAME: Final = "The certificate of {where} isn't for this host. Write a name in the URL that is in the certificate."
 _NO_TLS: Final = "The server at {where} doesn't speak TLS, or no allowed version. Begin the URL with {plain}://, or correct the port."
 _NO_HANDSHAKE: Final = (
-    "The server at {where} doesn't answer the TLS handshake within {timeout:g} seconds. Begin the URL with {plain}:// instead of {secure}:// if it "
+    "The server at {where} answers no TLS handshake within {timeout:g} seconds. Begin the URL with {plain}://, not {secure}://, if it "
     "speaks no TLS."
 )
 _NO_REDIS: Final = "What answers at {where} is neither Redis nor Valkey. Correct the host and the port of the URL."

@@ -49,6 +49,9 @@ class GlideCluster(GlideCommands):
     async def ping(self) -> None:
         await self._routed(["PING"], glide.AllPrimaries(), ErrorCode.STORE_OPERATION_FAILED)
 
+    async def information(self) -> Any:
+        return await self._routed(["INFO"], glide.RandomNode(), ErrorCode.STORE_OPERATION_FAILED)
+
     async def _after(self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, *, writes: bool) -> Any:
         async def once_more() -> Any:
             return _astray(await again())

@@ -57,8 +57,10 @@ _UNSENT: Final = ("FatalSendError", "connect failed", "AllConnectionsUnavailable
 _GLIDES_OWN: Final = {
     "refused to switch database": (
         False,
-        "The server at {where} has no such database, or the user may not use it. Correct the number in the URL (there are 16, from 0, "
-        "unless it is configured), or allow SELECT.",
+        (
+            "The server at {where} has no such database, or the user may not use it. Correct the number in the URL (there are 16, from 0, "
+            "unless it is configured), or allow SELECT."
+        ),
     ),
     "refused to set client name": (
         False,
@@ -75,8 +77,10 @@ _GLIDES_OWN: Final = {
     ),
     "Multiplexed connection driver unexpectedly terminated": (
         True,
-        "The server at {where} closed the connection before it answered, or isn't Valkey. Check whether it wants TLS (valkeys://), and "
-        "the port.",
+        (
+            "The server at {where} closed the connection before it answered, or isn't Valkey. Check whether it wants TLS (valkeys://), and "
+            "the port."
+        ),
     ),
     # While a replica becomes the primary these two may be so for a moment.
     "Primary conflict": (
@@ -85,7 +89,10 @@ _GLIDES_OWN: Final = {
     ),
     "No primary node found": (
         True,
-        "The URL names only replicas. Name their primary as well; for a cluster begin the URL with valkey+cluster://.",
+        (
+            "The URL names only replicas, or Sentinels, which valkey-glide doesn't ask. Name the primary as well; for a cluster begin the "
+            "URL with valkey+cluster://, and for Sentinel with redis+sentinel://."
+        ),
     ),
 }
 _NO_SERVER: Final = (

@@ -11,12 +11,17 @@ from igniter_store.contract.commands.counters import CommandCounters
 from igniter_store.contract.commands.keyvalue import CommandKeyValue
 from igniter_store.contract.commands.pubsub import CommandPubSub
 from igniter_store.contract.commands.scan import CommandScan
+from igniter_store.contract.commands.server_facts import facts_of, is_sentinel, warn_of_eviction
 from igniter_store.contract.commands.streams import CommandStreams
-from igniter_store.contract.errors import misconfigured
+from igniter_store.contract.errors import ErrorCode, misconfigured, store_error
 
 if TYPE_CHECKING:
     from igniter_store.contract.commands.commands import Commands
 
+_SENTINEL: Final = (
+    "The server is a Sentinel, which keeps no data. Begin the URL with redis+sentinel://, and name the service: "
+    "redis+sentinel://host:26379/service."
+)
 _LONGEST: Final = 1e6  # seconds: more is a mistake of units
 
 
@@ -32,6 +37,7 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
         self._commands = commands
         self._is_sharded = sharded_pubsub
         self._changing = asyncio.Lock()
+        self._has_warned = False
 
     async def open(self) -> None:
         async with self._changing:
@@ -39,6 +45,11 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
                 return
             try:
                 await self._commands.open()
+                try:
+                    await self._look_at_server()
+                except BaseException:
+                    await self._commands.close()
+                    raise
             except BaseException:
                 await self._ended()
                 raise
@@ -54,6 +65,14 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
         began = time.perf_counter()
         await self._commands.ping()
         return time.perf_counter() - began
+
+    async def _look_at_server(self) -> None:
+        """Refuse a Sentinel, and warn once of a server that drops keys."""
+        facts = await facts_of(self._commands)
+        if is_sentinel(facts):
+            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, _SENTINEL, backend=self.name, retryable=False)
+        if not self._has_warned:
+            self._has_warned = warn_of_eviction(facts, self.name)
 
     async def _ended(self) -> None:
         """Release what stands behind the commands; a hook for what a client has opened besides."""

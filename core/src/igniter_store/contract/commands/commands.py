@@ -106,6 +106,10 @@ class Commands(ABC):
     async def ping(self) -> None:
         """Ask for a sign of life."""
 
+    async def information(self) -> Any:
+        """What the server says of itself; in a cluster, what one of the nodes says."""
+        return await self.ask("INFO")
+
     async def run(self, name: str, keys: Sequence[str], *arguments: Any, code: ErrorCode = _FAILED) -> Any:
         """The answer of the script of this name, which changes something."""
         return await _script(self.tell, name, keys, arguments, code)

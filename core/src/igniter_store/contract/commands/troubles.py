@@ -33,8 +33,10 @@ _WELCOMES: Final = {
     ),
     "DENIED": (
         False,
-        "The server at {where} is in protected mode: it wants a password before others may come. Set one (requirepass), and put it in "
-        "the URL.",
+        (
+            "The server at {where} is in protected mode: it wants a password before others may come. Set one (requirepass), and put it in "
+            "the URL."
+        ),
     ),
     "NOPROTO": (False, "The server at {where} doesn't speak the client's protocol. Update it: the backends need Redis 6.2 or Valkey."),
 }
