@@ -114,4 +114,5 @@ class RedisAdapter(CommandAdapter):
                 await self._made.nodes_manager.aclose(nodes)
         elif self._made is not None and isinstance(self._made.connection_pool, SentinelConnectionPool):
             untyped: Any = self._made
-            await untyped.connection_pool.sentinel_manager.aclose()
+            for sentinel in untyped.connection_pool.sentinel_manager.sentinels:  # redis-py 8.0 has no aclose() of them all
+                await sentinel.aclose()

@@ -11,7 +11,7 @@ import os
 import socket
 import ssl
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
 from igniter_store.contract.commands.server_text import cut
@@ -19,6 +19,8 @@ from igniter_store.contract.commands.troubles import UNKNOWN_HOST, Failed, Refus
 from msgspec import Struct
 from redis import exceptions as redis
 from redis.asyncio.sentinel import MasterNotFoundError
+
+E = TypeVar("E", bound=BaseException)
 
 NAME: Final = "redis"
 
@@ -132,6 +134,8 @@ def _unanswered(cause: BaseException, attempt: Attempt) -> str:  # noqa: PLR0911
     is_late = isinstance(cause, (TimeoutError, redis.TimeoutError)) and not getattr(refused, "errno", None)
     if is_late and attempt.is_secure and not attempt.is_there:
         return _NO_HANDSHAKE
+    if attempt.is_secure and not attempt.is_there and refused is not None and refused.errno is None:
+        return _NO_TLS  # it has hung up during the handshake
     if is_late and attempt.is_there:
         return _SILENT
     if attempt.is_there and (refused is None or getattr(refused, "errno", None) in {errno.ECONNRESET, errno.EPIPE}):
@@ -146,10 +150,12 @@ def _unanswered(cause: BaseException, attempt: Attempt) -> str:  # noqa: PLR0911
 
 
 def _without_primary(text: str, attempt: Attempt) -> StoreError:
-    # redis-py puts what each sentinel that failed has raised behind the name, as its repr.
-    if "AuthenticationError(" in text:
+    # redis-py writes behind the name what each sentinel that failed has raised, as "network:ConnectionError".
+    raised = text.rpartition("' : ")[2] if "' : " in text else ""
+    if "AuthenticationError" in raised:
         return _failed(_NO_LOGIN, attempt, retryable=False)
-    return _failed(_NO_ANSWER if "Error(" in text else _NO_SERVICE, attempt)
+    is_alone = raised.count("Error") > attempt.where.count(",")
+    return _failed(_NO_ANSWER if is_alone else _NO_SERVICE, attempt)
 
 
 def _failed(message: str, attempt: Attempt, *, retryable: bool | None = None, reason: str = "") -> StoreError:
@@ -198,7 +204,9 @@ def _cause(error: BaseException) -> BaseException:
     return _cause(behind) if isinstance(error, redis.RedisClusterException) and behind is not None else error
 
 
-def _behind(kind: type[BaseException], error: BaseException | None) -> BaseException | None:
-    if error is None or isinstance(error, kind):
+def _behind(kind: type[E], error: BaseException | None) -> E | None:
+    if error is None:
+        return None
+    if isinstance(error, kind):
         return error
     return _behind(kind, error.__cause__ or error.__context__)

@@ -1,6 +1,6 @@
 """What a server says of itself when an adapter opens: whether it drops keys by itself, and whether it keeps any.
 
-Rule: it is asked once at each opening, by one INFO, for a moment at most. A server that doesn't answer, or refuses, is none the worse for it.
+Rule: it is asked once at each opening, by one INFO, for a second at most. A server that refuses, or is silent, is opened all the same.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 1.0  # seconds
 _LOGGER: Final = logging.getLogger("igniter_store")
 _EVICTS: Final = (
-    "The server behind the %s backend drops keys when its memory is full (%s), %s: a claim may get a second owner, and a counter begin again "
-    "at 0. Set maxmemory-policy to noeviction, or give the store a server of its own."
+    "The server behind the %s backend drops keys when its memory is full (%s), %s: a claim may get a second owner, and a counter begin "
+    "again at 0. Set maxmemory-policy to noeviction, or give the store a server of its own."
 )
 _ALL: Final = "claims, counters and streams among them"
 _WITH_TTL: Final = "those with a TTL, claims and counters among them"
