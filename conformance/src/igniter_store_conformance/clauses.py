@@ -84,6 +84,11 @@ SECTIONS: Final = (
                 "In another event loop than the one in which it was opened an adapter works, or each operation raises "
                 "`STORE_CONFIGURATION_INVALID`; in its own it goes on.",
             ),
+            Clause(
+                "LIF-22",
+                "No error shows a key, a value, an owner, a group or a consumer, and neither does anything that it was raised from: "
+                "`__cause__` and `__context__` hold at most the backend's code word and words that name nothing of the user's.",
+            ),
         ),
     ),
     Section(

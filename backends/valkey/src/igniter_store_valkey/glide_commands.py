@@ -108,6 +108,7 @@ class GlideCommands(Commands):
             client = self._lent
             refuse_after_fork()
             note_use()
+            reason: StoreError | None = None
             try:
                 async with asyncio.timeout(self._connect_timeout):
                     await answer_to(client, ["PING"])
@@ -115,8 +116,6 @@ class GlideCommands(Commands):
                 raise lent_is_closed() from None
             except UNREACHABLE as error:
                 reason = not_reached(error, self._configuration)
-            else:
-                reason = None
             if reason is not None:  # raised here, so that it doesn't have glide's own error as its context
                 raise reason
         self._client, self._batches = client, self._batches_to(client)

@@ -99,14 +99,13 @@ class Waiters:
             connecting.add_done_callback(self._connecting.discard)
         if connecting.cancelled():  # by `close`
             raise closed(self._connector.backend)
+        reason: StoreError | None = None
         try:
             connection = connecting.result()
         except StoreError:  # some are OSErrors, too
             raise
         except self._connector.unreachable as error:
             reason = self._connector.not_reached(error)
-        else:
-            reason = None
         if reason is not None:  # raised here, so that it doesn't have the client's own error as its context
             raise reason
         if not self._is_open:
