@@ -42,7 +42,7 @@ def refusal(url: Any, **options: Any) -> str:
     for told in (str(caught.value), repr(caught.value), str(caught.value.to_dict())):
         assert "hush" not in told
     assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert caught.value.__context__ is None
     return caught.value.message
 
 

@@ -99,11 +99,9 @@ def adapter_from_url(url: Any, **options: Any) -> Adapter:
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - an adapter of others may raise anything
-        # The cause is not chained: drivers like to quote the URL.
-        raise store_error(
-            ErrorCode.STORE_CONFIGURATION_INVALID,
-            f"The backend {adapter.name!r} can't use this URL or its options ({type(error).__name__}).",
-        ) from None
+        message = f"The backend {adapter.name!r} can't use this URL or its options ({type(error).__name__})."
+    # Outside of the block, where it would have the driver's error as its context: drivers like to quote the URL.
+    raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message)
 
 
 def _served_as(scheme: str) -> str:

@@ -111,6 +111,8 @@ class Observer:
     def fail(self, operation: Operation, error: Exception, began: float, attributes: dict[str, Any]) -> NoReturn:
         """Raise `error` as a `StoreError` that knows its operation and backend, and tell the sink; `attributes` become the event's."""
         failure = error if isinstance(error, StoreError) else _translated(operation, error)
+        if failure.__suppress_context__:
+            failure.__context__ = None  # `from None` only hides it, and a decoder's error quotes the value (LIF-22)
         failure.operation = failure.operation or operation.name
         failure.backend = failure.backend or self._backend
         attributes["ctx.error.code"] = str(failure.code)

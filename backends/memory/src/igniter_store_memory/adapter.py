@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from urllib.parse import unquote
@@ -120,10 +121,9 @@ def _parts(url: str) -> tuple[str, str]:
     if any(mark in name for mark in "/@:[]"):
         message = "A memory URL is memory:// (private) or memory://name (shared in this process). Remove the user, the port or the path."
         raise errors.misconfigured(message, "memory")
-    try:
+    with contextlib.suppress(UnicodeDecodeError):
         return unquote(name, errors="strict"), parts.query
-    except UnicodeDecodeError:
-        raise errors.misconfigured("The name of the memory URL isn't UTF-8. Write it percent-encoded as UTF-8.", "memory") from None
+    raise errors.misconfigured("The name of the memory URL isn't UTF-8. Write it percent-encoded as UTF-8.", "memory")
 
 
 def _check_options(clock: Any, max_keys: Any) -> None:

@@ -115,9 +115,10 @@ def client_of(location: Location, connect_timeout: float) -> Redis | RedisCluste
             return _behind_sentinel(location, connect_timeout)
         return _cluster(location, connect_timeout) if kind == "cluster" else _single(location)
     except OSError as error:
-        raise misconfigured(_NO_TLS.format(kind=type(error).__name__)) from None
-    except (ValueError, TypeError, RedisError):  # the message may show a password
-        raise misconfigured("redis-py can't use the options of the URL. Correct those for TLS.") from None
+        message = _NO_TLS.format(kind=type(error).__name__)
+    except (ValueError, TypeError, RedisError):  # its message may show a password
+        message = "redis-py can't use the options of the URL. Correct those for TLS."
+    raise misconfigured(message)  # outside of the block, where it would have redis-py's words as its context
 
 
 def _single(location: Location) -> Redis:

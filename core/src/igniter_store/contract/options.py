@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from difflib import get_close_matches
 from types import MappingProxyType
@@ -158,9 +159,9 @@ class Options(Struct, frozen=True):
             return reader(value)
         except OSError as error:
             message = f"The file of {name} can't be read ({type(error).__name__}). Check its path and its permissions."
-            raise misconfigured(message, self.backend) from None
         except (ValueError, TypeError, OverflowError) as what:
-            raise misconfigured(f"{name} is {what}. Correct it, or leave it out.", self.backend) from None
+            message = f"{name} is {what}. Correct it, or leave it out."
+        raise misconfigured(message, self.backend)  # outside of the block, where it would have the value in its context
 
     def _read(self, written: list[tuple[str, Any]]) -> dict[str, Any]:
         options: dict[str, Any] = {}
@@ -183,10 +184,9 @@ class Options(Struct, frozen=True):
         return self.readers.get(own) or COMMON.get(own)
 
     def _decoded(self, value: str) -> Written:
-        try:
+        with suppress(UnicodeDecodeError):
             return Written(unquote_plus(value, errors="strict"))
-        except UnicodeDecodeError:
-            raise misconfigured("An option of the URL isn't UTF-8. Write it percent-encoded as UTF-8.", self.backend) from None
+        raise misconfigured("An option of the URL isn't UTF-8. Write it percent-encoded as UTF-8.", self.backend)
 
     def _nameless(self) -> StoreError:
         message = (

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -195,10 +196,9 @@ def _unusable(message: str, backend: str | None = None) -> StoreError:
 
 
 def _decoded(text: str, backend: str) -> str:
-    try:
+    with suppress(UnicodeDecodeError):
         return unquote(text, errors="strict")
-    except UnicodeDecodeError:
-        raise _unusable("The URL's percent-encoded parts aren't UTF-8. Encode them as UTF-8.", backend) from None
+    raise _unusable("The URL's percent-encoded parts aren't UTF-8. Encode them as UTF-8.", backend)
 
 
 def _login(login: str, options: dict[str, Any], given: Mapping[str, Any], backend: str) -> tuple[str | None, str | None]:
