@@ -68,7 +68,8 @@ async def test_connections_that_lead_nowhere_are_refused_when_opened() -> None:
 
     class NowhereConnection(redis.asyncio.Connection):
         async def _connect(self) -> None:
-            self._reader = self._writer = Writer()
+            nowhere: Any = Writer()
+            self._reader = self._writer = nowhere
 
         async def on_connect(self) -> None: ...
 
@@ -87,7 +88,8 @@ async def test_client_with_own_class_of_connection_works(pool: Any) -> None:
 
     class Tunnel(redis.asyncio.Connection):
         async def _connect(self) -> None:
-            await super()._connect()
+            untyped: Any = super()
+            await untyped._connect()
 
     address = server.address
     client = redis.asyncio.Redis(connection_pool=pool(connection_class=Tunnel, host=address.host, port=address.port))

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from igniter_store.contract import ErrorCode, StoreError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SECRET = "hush"  # noqa: S105 - the password and the user of servers that live for a test
 PASSWORD = f"{SECRET}-1"
 
-Serve = "Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]"
+Serve: TypeAlias = "Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]"
 
 
 @pytest.fixture(scope="module", params=["redis", "valkey"])

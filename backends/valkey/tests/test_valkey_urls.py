@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import glide
 import pytest
@@ -194,7 +195,10 @@ def test_iam_is_said_in_the_url() -> None:
     assert credentials.iam_config.service is glide.ServiceType.ELASTICACHE
 
 
-@pytest.mark.parametrize("client", ["valkey://localhost", glide.GlideClient, None])
+@pytest.mark.parametrize(
+    "client",
+    ["valkey://localhost", glide.GlideClient, None, MagicMock(spec=glide.GlideClient), MagicMock(spec=glide.GlideClientConfiguration)],
+)
 def test_what_is_no_client_is_refused(client: Any) -> None:
     with pytest.raises(StoreError) as caught:
         ValkeyAdapter(client=client)

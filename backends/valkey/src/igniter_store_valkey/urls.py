@@ -67,9 +67,10 @@ def _one_of(kind: Any) -> Callable[[Any], Any]:
 
 def _level(value: Any) -> int:
     try:
-        return whole(*_LEVELS[glide.CompressionBackend.ZSTD])(value)  # the wider one
+        level: int = whole(*_LEVELS[glide.CompressionBackend.ZSTD])(value)  # the wider one
     except ValueError:
         raise ValueError(_LEVEL) from None
+    return level
 
 
 def _client_name(value: Any) -> str:
