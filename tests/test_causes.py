@@ -67,7 +67,8 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerato
         Store.create().with_adapter(adapter_from_url(url)).with_service(CANARY).add_scope("organization").add_events(OrderEvents).build()
     )
     async with whole:
-        yield whole.scope("organization", CANARY)
+        scoped: Any = whole.scope("organization", CANARY)
+        yield scoped
         await whole.adapter.delete_prefix(f"igniter:store:{CANARY}:")  # type: ignore[attr-defined]  # every backend of ours can
 
 

@@ -105,7 +105,7 @@ async def test_server_that_never_answers_info_is_opened(caplog: pytest.LogCaptur
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while words := await reader.readline():
-                parts = []
+                parts: list[bytes] = []
                 for _ in range(int(words[1:])):
                     await reader.readline()
                     parts.append((await reader.readline()).strip().upper())

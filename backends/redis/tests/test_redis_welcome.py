@@ -14,15 +14,15 @@ from igniter_store_conformance import servers
 from igniter_store_redis import RedisAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
     from pathlib import Path
 
     from igniter_store_conformance.servers import Server
 
+Serve: TypeAlias = "Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]"
+
 SECRET = "hush"  # noqa: S105 - the password and the user of servers that live for a test
 PASSWORD = f"{SECRET}-1"
-
-Serve: TypeAlias = "Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]"
 
 
 @pytest.fixture(scope="module", params=["redis", "valkey"])

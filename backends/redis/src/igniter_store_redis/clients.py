@@ -55,10 +55,10 @@ def check_client(client: object) -> None:
 
 def sentinels_of(pool: Any) -> str:
     """The addresses of the sentinels that a pool asks; empty for one that asks none."""
-    if not isinstance(pool, SentinelConnectionPool):
+    if not issubclass(type(pool), SentinelConnectionPool):
         return ""
     asked: Any = pool.sentinel_manager
-    places = [sentinel.connection_pool.connection_kwargs for sentinel in asked.sentinels]
+    places: list[dict[str, Any]] = [sentinel.connection_pool.connection_kwargs for sentinel in asked.sentinels]
     return ", ".join(address(place.get("host", "localhost"), place.get("port", _SENTINEL_PORT)) for place in places)
 
 

@@ -99,15 +99,12 @@ class Waiters:
             connecting.add_done_callback(self._connecting.discard)
         if connecting.cancelled():  # by `close`
             raise closed(self._connector.backend)
-        reason: StoreError | None = None
-        try:
-            connection = connecting.result()
-        except StoreError:  # some are OSErrors, too
-            raise
-        except self._connector.unreachable as error:
-            reason = self._connector.not_reached(error)
-        if reason is not None:  # raised here, so that it doesn't have the client's own error as its context
-            raise reason
+        failed = connecting.exception()
+        if failed is not None:
+            if isinstance(failed, StoreError) or not isinstance(failed, self._connector.unreachable):  # some are OSErrors, too
+                raise failed
+            raise self._connector.not_reached(failed)
+        connection = connecting.result()
         if not self._is_open:
             connection.shut()
             raise closed(self._connector.backend)
