@@ -100,3 +100,15 @@ async def test_client_with_own_class_of_connection_works(pool: Any) -> None:
     finally:
         await adapter.close()
         await client.aclose()
+
+
+async def test_password_of_a_client_works_where_the_server_has_none() -> None:
+    address = servers.or_skip("valkey").address
+    client = redis.asyncio.Redis(host=address.host, port=address.port, password="a-password")
+    adapter = RedisAdapter(client=client)
+    try:
+        await adapter.open()
+        assert await adapter.ping() > 0
+    finally:
+        await adapter.close()
+        await client.aclose()

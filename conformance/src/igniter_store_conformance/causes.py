@@ -121,7 +121,8 @@ def chain_of(error: BaseException) -> list[BaseException]:
     """An error, and everything that it was raised from, hidden or not."""
     chain: list[BaseException] = [error]
     for one in chain:  # which grows meanwhile
-        together: tuple[BaseException, ...] = getattr(one, "exceptions", ()) if isinstance(one, BaseExceptionGroup) else ()
+        untyped: Any = one
+        together: tuple[BaseException, ...] = getattr(untyped, "exceptions", ())  # of a group
         behind: list[BaseException | None] = [one.__cause__, one.__context__, *together]
         chain += [more for more in behind if more is not None and all(more is not known for known in chain)]
     return chain
