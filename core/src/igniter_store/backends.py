@@ -10,6 +10,7 @@ import logging
 import platform
 import re
 import sys
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any, Final
@@ -156,11 +157,14 @@ def _load(point: EntryPoint) -> type[Adapter]:
 
 def _unknown(scheme: str) -> StoreError:
     extra = _EXTRAS.get(scheme)
-    known = ", ".join(f"{name}://" for name in sorted({*_EXTRAS, *(point.name for point in entry_points(group=GROUP))}))
+    schemes = sorted({*_EXTRAS, *(point.name for point in entry_points(group=GROUP))})
+    known = ", ".join(f"{name}://" for name in schemes)
+    close = get_close_matches(scheme, schemes, 1)
+    guess = f"Did you mean {close[0]}://?" if close else "Is it a typo?"
     cure = (
         f"Install it: pip install 'igniter-store[{extra}]'."
         if extra
-        else f"Is it a typo? Known are {known}; another backend's package has to be installed first."
+        else f"{guess} Known are {known}; another backend's package has to be installed first."
     )
     # What stands before "://" may be a user and a password, when the scheme was forgotten.
     shown = repr(scheme) if _SCHEME.fullmatch(scheme) else "such"
