@@ -136,7 +136,7 @@ async def test_no_error_shows_what_a_store_keeps(store: Store[str], caplog: pyte
     assert CANARY not in caplog.text
 
 
-async def test_no_error_of_a_closed_store_shows_its_names(store: Store[str]) -> None:
+async def test_error_of_closed_store_shows_no_names(store: Store[str]) -> None:
     await store.close()
     try:
         for call in (
@@ -152,7 +152,7 @@ async def test_no_error_of_a_closed_store_shows_its_names(store: Store[str]) -> 
 
 
 @pytest.mark.parametrize("kind", ["redis", "valkey"])
-async def test_no_error_of_access_rules_shows_user_or_key(kind: str) -> None:
+async def test_access_rule_error_shows_no_user_or_key(kind: str) -> None:
     server = servers.or_skip("valkey")
     with server.exchange() as exchange:
         exchange.ask("ACL", "SETUSER", CANARY, "on", f">{CANARY}", "~other:*", "resetchannels", "+@all", "-incrby", "-evalsha", "-eval")

@@ -148,7 +148,7 @@ def test_count_of_connections_that_is_none_is_refused(value: str) -> None:
     "options",
     [{"timeout": 0}, {"timeout": True}, {"timeout": "5"}, {"connect_timeout": float("nan")}, {"connections": 1.0}, {"connections": "2"}],
 )
-def test_argument_with_a_mistake_is_refused_like_the_option(options: dict[str, Any]) -> None:
+def test_wrong_argument_is_refused_like_the_option(options: dict[str, Any]) -> None:
     [name] = options
     assert the_same({scheme: refusal(url_of(scheme), **options) for scheme in EXAMPLES}).startswith(f"{name} is ")
 
@@ -270,7 +270,7 @@ def test_url_without_a_scheme_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", [None, 5, b"redis://localhost", pydantic.RedisDsn(f"redis://me:{SECRET}@localhost:6379/0")])
-def test_url_that_is_no_str_is_refused_with_its_type(url: Any) -> None:
+def test_url_object_is_refused_with_its_type(url: Any) -> None:
     message = refusal(url) if not isinstance(url, pydantic.RedisDsn) else refusal_of_an_object(url)
     assert type(url).__name__ in message
     assert "str(url)" in message

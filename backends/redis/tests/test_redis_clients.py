@@ -102,7 +102,7 @@ async def test_client_with_own_class_of_connection_works(pool: Any) -> None:
         await client.aclose()
 
 
-async def test_password_of_a_client_works_where_the_server_has_none() -> None:
+async def test_client_password_works_without_server_password() -> None:
     address = servers.or_skip("valkey").address
     client = redis.asyncio.Redis(host=address.host, port=address.port, password="a-password")
     adapter = RedisAdapter(client=client)

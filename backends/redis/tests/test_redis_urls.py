@@ -130,7 +130,7 @@ def test_sentinels_have_a_login_of_their_own() -> None:
     assert {(one["username"], one["password"]) for one in sentinels} == {("default", "other")}
 
 
-async def test_every_way_to_write_the_database_is_the_same() -> None:
+async def test_every_spelling_of_the_database_is_equal() -> None:
     server = servers.or_skip("valkey").address
     urls = [
         f"redis://{server.host}:{server.port}/5",

@@ -98,7 +98,7 @@ async def test_server_that_refuses_says_why(server: Server, login: str, end: str
 
 @pytest.mark.parametrize("login", [f":{SECRET}@", f"default:{SECRET}@", f"{SECRET}@", ""])
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
-async def test_wrong_or_missing_password_is_named_with_the_address(guarded: Server, scheme: str, login: str) -> None:
+async def test_wrong_or_missing_password_names_the_address(guarded: Server, scheme: str, login: str) -> None:
     error = await refusal(f"{scheme}://{login}{place(guarded)}")
 
     assert (error.retryable, error.details["word"]) == (False, "WRONGPASS" if login else "NOAUTH")
@@ -159,7 +159,7 @@ async def test_sentinels_that_are_not_there_are_named() -> None:
     assert "No sentinel can be reached at 127.0.0.1:1, 127.0.0.1:2" in error.message
 
 
-async def test_node_of_a_cluster_given_as_a_server_is_named() -> None:
+async def test_cluster_node_given_as_server_is_named() -> None:
     with servers.start_cluster(servers.find_or_skip("valkey")) as cluster:
         where = f"{cluster.primaries[0].address.host}:{cluster.primaries[0].port}"
         error = await refusal(f"redis://{where}/1")
@@ -246,7 +246,7 @@ async def test_port_of_something_else_is_named(serve: Serve, cure: str) -> None:
 
 
 @pytest.mark.parametrize("serve", [http, ssh, silence, goodbye])
-async def test_tls_to_a_port_that_speaks_none_is_named(serve: Serve) -> None:
+async def test_tls_to_a_plain_port_is_named(serve: Serve) -> None:
     async with listening(serve) as where:
         error = await refusal(f"rediss://{SECRET}:{PASSWORD}@{where}")
 

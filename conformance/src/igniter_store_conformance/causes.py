@@ -27,7 +27,7 @@ class CauseClauses(Suite):
     """Errors, their causes, and what both show."""
 
     @clause("LIF-22", Counters, KeyValue)
-    async def test_error_of_a_counter_shows_no_key_and_no_value(self, trial: Trial) -> None:
+    async def test_counter_error_shows_no_key_and_no_value(self, trial: Trial) -> None:
         """An error of `increment`, and what it was raised from, holds neither the key nor the value.
 
         If this fails, look for the server's or the driver's words in `__cause__`: pass on the code word only.
