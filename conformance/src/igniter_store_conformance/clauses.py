@@ -107,6 +107,11 @@ SECTIONS: Final = (
                 "acknowledged, whatever the parent does with its adapter, which goes on; an adapter that can't work in a forked process "
                 "refuses to open there with `STORE_CONFIGURATION_INVALID`.",
             ),
+            Clause(
+                "LIF-22",
+                "No error shows a key, a value, an owner, a group or a consumer, and neither does anything that it was raised from: "
+                "`__cause__` and `__context__` hold at most the backend's code word and words that name nothing of the user's.",
+            ),
         ),
     ),
     Section(

@@ -44,6 +44,7 @@ class Database:
     Attributes:
         writes: whose calls change something, each transaction with the database for itself.
         reads: whose calls don't; in memory the same as `writes`.
+        connect_timeout: seconds that opening may take.
         in_memory: whether it is in memory, so that nobody else can have it.
         timeout: seconds that a call may take.
     """
@@ -55,6 +56,7 @@ class Database:
         self.in_memory: Final = is_in_memory(engine)
         self._engine = engine
         self.timeout: Final = timeout
+        self.connect_timeout = timeout
         self._synchronous: Final = synchronous
         self._is_ours = is_ours
         self._connections: list[AsyncConnection] = []
@@ -69,7 +71,7 @@ class Database:
             StoreError: see `errors`; what was opened is closed.
         """
         try:
-            async with FairTimeout(self.timeout):
+            async with FairTimeout(self.connect_timeout):
                 if self._is_ours and self._engine.url.database and not self.in_memory:
                     await asyncio.to_thread(_try, self._engine.url.database)
                 self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
@@ -93,7 +95,7 @@ class Database:
             await self.close()
             if isinstance(error, StoreError):
                 raise
-            raise locked(self.timeout) from error
+            raise locked(self.connect_timeout) from error
         except (sqlite3.Error, SQLAlchemyError) as error:
             await self.close()
             raise failure(getattr(error, "orig", None) or error, self._engine.url.database) from error

@@ -6,13 +6,14 @@ Rule: what stands in a URL's query may be a secret that was pasted into the wron
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
+from igniter_store.contract.urls import parsed
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool, StaticPool
 
-from igniter_store_sqlite.errors import misconfigured
+from igniter_store_sqlite.errors import NAME, misconfigured
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
 _MEMORY: Final = ":memory:"
 
 
-def parts_of(url: str) -> tuple[str | None, dict[str, str]]:
+def parts_of(url: str) -> tuple[str | None, str]:
     """The path of the file, `None` in memory, and the query.
 
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID`: it is no such URL.
     """
-    scheme, _, rest = url.partition("://")
-    place, _, query = rest.partition("?")
-    if scheme.lower() != "sqlite" or (place and not place.startswith("/")):
+    parts = parsed(url, ("sqlite",), NAME)
+    place = parts.place
+    if place and not place.startswith("/"):
         raise misconfigured(
             "A SQLite URL is sqlite:///relative/path.db or sqlite:////absolute/path.db, with three or four slashes, or sqlite:// in memory."
         )
@@ -39,7 +40,7 @@ def parts_of(url: str) -> tuple[str | None, dict[str, str]]:
         raise misconfigured("The path of the database is missing. In memory it is sqlite://, with two slashes.")
     if path.endswith("/"):
         raise misconfigured("The path of the database is a folder; a file is needed, such as sqlite:///state.db.")
-    return None if path in {"", _MEMORY} else path, dict(parse_qsl(query, keep_blank_values=True))
+    return None if path in {"", _MEMORY} else path, parts.query
 
 
 def engine_for(path: str | None) -> AsyncEngine:

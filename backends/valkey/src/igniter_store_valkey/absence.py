@@ -18,7 +18,7 @@ from igniter_store.contract.commands.troubles import unwelcome
 
 from igniter_store_valkey.clients import connected, varied
 from igniter_store_valkey.door import HUNG_UP, NOBODY, SILENCE, said_at
-from igniter_store_valkey.errors import NAME, not_reached
+from igniter_store_valkey.errors import NAME, address_of, not_reached
 
 if TYPE_CHECKING:
     from igniter_store_valkey.clients import Configuration
@@ -83,7 +83,9 @@ class Absence:
                 self._gone = error
                 self._watching = asyncio.create_task(self._watch())
             return error
-        if (known := unwelcome(words[0], NAME)) is not None and words[0] != "NOAUTH":  # as which user one comes, that doesn't ask
+        if (known := unwelcome(words[0], NAME, address_of(self._configuration))) is not None and words[
+            0
+        ] != "NOAUTH":  # as which user one comes, that doesn't ask
             return known
         if all(word == SILENCE for word in words):
             return None

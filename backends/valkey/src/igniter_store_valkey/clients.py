@@ -17,17 +17,16 @@ import os
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
+from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import keep
 from igniter_store.contract.commands.troubles import FULL, unwelcome
 from igniter_store.contract.timeouts import FairTimeout
 
 from igniter_store_valkey.door import is_full
-from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, misconfigured, not_reached, trouble_of
+from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, address_of, misconfigured, not_reached, trouble_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from igniter_store.contract import StoreError
 
 Client: TypeAlias = glide.GlideClient | glide.GlideClusterClient
 Configuration: TypeAlias = glide.GlideClientConfiguration | glide.GlideClusterClientConfiguration
@@ -172,10 +171,23 @@ async def connected(configuration: Configuration, patience: float, *, was_connec
     Raises:
         StoreError: when the server can't be reached.
     """
+    # A reason is raised outside of the block that finds it, where it would have glide's own error as its context.
     try:
-        client = await create(configuration)
-    except glide.ClosingError as error:
-        raise not_reached(error, configuration, was_connected=was_connected) from error
+        return await _answering(await create(configuration), patience)
+    except UNREACHABLE as error:
+        if isinstance(error, StoreError):
+            raise
+        reason = not_reached(error, configuration, was_connected=was_connected)
+    if reason.retryable and not reason.details and await is_full(configuration):  # of which glide hears nothing
+        reason = unwelcome(FULL, NAME, address_of(configuration)) or reason
+    try:
+        raise reason
+    finally:
+        del reason  # or it and this frame would keep each other
+
+
+async def _answering(client: Client, patience: float) -> Client:
+    """This client, once it has been answered; otherwise it is closed."""
     try:
         async with FairTimeout(patience):
             while True:
@@ -186,20 +198,10 @@ async def connected(configuration: Configuration, patience: float, *, was_connec
                     if not isinstance(trouble_of(error), Recovering):  # a cluster's client that is still connecting to some node
                         raise
                 await asyncio.sleep(_PAUSE)
-    except UNREACHABLE as error:
-        await client.close()
-        raise await _reason(error, configuration, was_connected=was_connected) from error
     except BaseException:
         await client.close()
         raise
     return client
-
-
-async def _reason(error: Exception, configuration: Configuration, *, was_connected: bool) -> StoreError:
-    reason = not_reached(error, configuration, was_connected=was_connected)
-    if reason.retryable and not reason.details and await is_full(configuration):  # of which glide hears nothing
-        return unwelcome(FULL, NAME) or reason
-    return reason
 
 
 async def mended(client: Client) -> None:

@@ -23,7 +23,7 @@ from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import Listener
 from igniter_store.contract.commands.replies import believed, page, pong
-from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, failure, word_of
+from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, failure, shown, word_of
 from igniter_store.contract.commands.waiting import Waiters
 from igniter_store.contract.timeouts import FairTimeout
 
@@ -113,13 +113,19 @@ class GlideCommands(Commands):
         else:
             client = self._lent
             refuse_inherited(client)
+            reason: StoreError | None = None
             try:
                 async with FairTimeout(self._connect_timeout):
                     await answer_to(client, ["PING"])
-            except glide.ClosingError as error:
-                raise lent_is_closed() from error
+            except glide.ClosingError:
+                raise lent_is_closed() from None
             except UNREACHABLE as error:
-                raise not_reached(error, self._configuration) from error
+                reason = not_reached(error, self._configuration)
+            if reason is not None:  # raised here, so that it doesn't have glide's own error as its context
+                try:
+                    raise reason
+                finally:
+                    del reason  # or it and this frame would keep each other
         self._client, self._batches = client, self._batches_to(client)
         self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
@@ -187,7 +193,7 @@ class GlideCommands(Commands):
         if not self._is_open:
             answer = Shut()
         if isinstance(answer, Trouble):
-            raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True, words=words) from answer
+            raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True, words=words) from shown(answer)
         return answer  # type: ignore[no-any-return]  # the reader has made it
 
     def together(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
@@ -201,7 +207,7 @@ class GlideCommands(Commands):
         trouble = await self._listener.add(subscription)
         if trouble is not None:
             code = ErrorCode.STORE_SUBSCRIBE_FAILED
-            raise failure(trouble, code, self._own_timeout, backend=NAME, writes=False, words=subscription.name) from trouble
+            raise failure(trouble, code, self._own_timeout, backend=NAME, writes=False, words=subscription.name) from shown(trouble)
 
     async def ping(self) -> None:
         await self.ask("PING", read=pong)
@@ -281,13 +287,13 @@ class GlideCommands(Commands):
                 await asyncio.sleep(LOOK)
 
     async def _error(self, trouble: Trouble, code: ErrorCode, words: tuple[Any, ...], *, writes: bool) -> StoreError:
-        cause = trouble.__cause__ or trouble
+        cause: BaseException = shown(trouble)
         if isinstance(trouble, (Late, Unreached)) and (error := await self._absence.reason()) is not None:
             error.maybe_applied = writes and isinstance(trouble, Late)
         elif isinstance(trouble, Unreached):
             if self._can_move:
                 self._move()
-            error = not_reached(cause, self._configuration, was_connected=True)
+            error = not_reached(trouble.__cause__ or trouble, self._configuration, was_connected=True)
         elif isinstance(trouble, Garbled):
             error = neighbour_is_garbled()
         elif isinstance(trouble, Shut) and self._is_open and self._lent is not None:

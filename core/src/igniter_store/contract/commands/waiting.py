@@ -116,14 +116,17 @@ class Waiters:
             connecting.add_done_callback(self._connecting.discard)
         if connecting.cancelled():  # by `close`
             raise closed(self._connector.backend)
-        try:
+        failed = connecting.exception()
+        if failed is None:
             connection = connecting.result()
-        except StoreError:  # some are OSErrors, too
-            raise
-        except self._connector.unreachable as error:
-            raise self._connector.not_reached(error) from error
-        finally:
-            del connecting  # or it, its error and this frame would keep each other
+        del connecting  # or it, its error and this frame would keep each other
+        if failed is not None:
+            try:
+                if isinstance(failed, StoreError) or not isinstance(failed, self._connector.unreachable):  # some are OSErrors, too
+                    raise failed
+                raise self._connector.not_reached(failed)
+            finally:
+                del failed
         if not self._is_open:
             connection.shut()
             raise closed(self._connector.backend)
