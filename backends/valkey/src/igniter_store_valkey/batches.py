@@ -89,7 +89,7 @@ class Batches:
         return future
 
     def ask_alone(self, words: tuple[Any, ...]) -> Awaitable[Any]:
-        """As `ask`, in no batch: there glide gives up all answers for one that it can't decompress."""
+        """As `ask`, outside of a batch: glide gives up a whole batch for one answer that is too large to decompress."""
         return self._ask_alone([spelt(word) for word in words])
 
     async def _ask_alone(self, words: list[Any]) -> Any:

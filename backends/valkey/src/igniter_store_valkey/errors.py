@@ -49,7 +49,7 @@ _SIGNALLED: Final = re.compile(r"An error was signalled by the server: - (\w+): 
 _SAID: Final = re.compile(r"([A-Z]+): (.*)", re.DOTALL)
 _ANY_WORD: Final = re.compile(r"\b[A-Za-z]{4,}\b")
 _RECOVERING: Final = "Connection in recovery"
-_GARBLED: Final = "Decompression"
+_TOO_LARGE: Final = "Decompression size limit exceeded"
 _UNSENT: Final = ("FatalSendError", "connect failed", "AllConnectionsUnavailable", "ConnectionNotFoundForRoute", "Connection refused")
 
 # What glide finds out by itself: whether the same call may succeed later, and what to do. The braces get the addresses.
@@ -95,20 +95,24 @@ class Recovering(Unreached):
     """There was none just now: a cluster's client refuses what comes while it connects again."""
 
 
-class Garbled(Lost):
-    """One answer of the batch can't be decompressed, and glide gave up all of them; the server has done what was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(is_sent=True)
+class TooLarge(Trouble):
+    """A value is larger than glide decompresses (512 MB, or `max_decompressed_size`): it gave up the batch, which the server executed."""
 
 
-def neighbour_is_garbled() -> StoreError:
-    """What is raised to who wrote in the same batch."""
-    message = (
-        "A value that was read at the same time can't be decompressed, so glide has given up all answers. The server has most likely done "
-        "what was asked. Delete that value: reading it raises an error, or gives what nobody has written."
-    )
-    return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME, maybe_applied=True)
+def value_is_too_large(*, writes: bool) -> StoreError:
+    """The error for a value that glide doesn't decompress.
+
+    Args:
+        writes: whether the caller wrote, while another caller read the value in the same batch.
+    """
+    if writes:
+        message = (
+            "glide gave up all answers of a batch, because a value that was read in it is larger than glide decompresses. "
+            "Delete that value, or raise max_decompressed_size; the server has most likely executed this call."
+        )
+    else:
+        message = "The value is larger than glide decompresses. Raise max_decompressed_size of the client's compression."
+    return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME, maybe_applied=writes)
 
 
 def lent_is_closed() -> StoreError:
@@ -143,8 +147,8 @@ def trouble_of(error: BaseException) -> Trouble:
             trouble = Shut()
         case glide.RequestError() if (words := server_words(text)) is not None:
             trouble = Refused(words)
-        case glide.RequestError() if text.startswith(_GARBLED):
-            trouble = Garbled()
+        case glide.RequestError() if _TOO_LARGE in text:
+            trouble = TooLarge()
         case glide.RequestError() if _RECOVERING in text:
             trouble = Recovering()
         case glide.RequestError():

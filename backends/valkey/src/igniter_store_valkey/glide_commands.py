@@ -31,16 +31,16 @@ from igniter_store_valkey.connecting import GlideConnector
 from igniter_store_valkey.errors import (
     NAME,
     UNREACHABLE,
-    Garbled,
     Recovering,
+    TooLarge,
     Unreached,
     closed,
     elsewhere,
     lent_is_closed,
     lent_is_late,
-    neighbour_is_garbled,
     not_connected,
     not_reached,
+    value_is_too_large,
 )
 from igniter_store_valkey.identity import LOOK, identity_of
 from igniter_store_valkey.replies import plain
@@ -192,7 +192,7 @@ class GlideCommands(Commands):
 
     async def _answered(self, words: tuple[Any, ...], code: ErrorCode, *, writes: bool) -> Any:
         answer = await self._asked(words, writes=writes)
-        if isinstance(answer, Garbled) and not writes and self._batches is not None:
+        if isinstance(answer, TooLarge) and not writes and self._batches is not None:
             answer = await self._batches.ask_alone(words)
         if isinstance(answer, Trouble):
             answer = await self._after(answer, partial(self._asked, words, writes=writes), code, writes=writes)
@@ -269,8 +269,8 @@ class GlideCommands(Commands):
             if self._can_move:
                 self._move()
             error = not_reached(cause, self._configuration, was_connected=True)
-        elif isinstance(trouble, Garbled):
-            error = neighbour_is_garbled()
+        elif isinstance(trouble, TooLarge):
+            error = value_is_too_large(writes=writes)
         elif isinstance(trouble, Shut) and self._is_open and self._lent is not None:
             error = lent_is_closed()
         elif isinstance(trouble, Late) and self._lent is not None:

@@ -28,9 +28,11 @@ class CommandClaims(Claims):
         return await self._commands.tell("SET", key, owner, "NX", *life) is not None
 
     async def compare_delete(self, key: str, owner: bytes) -> bool:
-        removed = await self._commands.try_telling("DELEX", "DELEX", key, "IFEQ", owner)  # Redis 8.4
-        if removed is UNKNOWN:
-            removed = await self._commands.try_telling("DELIFEQ", "DELIFEQ", key, owner)  # Valkey 9
+        removed: Any = UNKNOWN
+        if not self._commands.changes_values:  # such a client may refuse a command that compares
+            removed = await self._commands.try_telling("DELEX", "DELEX", key, "IFEQ", owner)  # Redis 8.4
+            if removed is UNKNOWN:
+                removed = await self._commands.try_telling("DELIFEQ", "DELIFEQ", key, owner)  # Valkey 9
         if removed is UNKNOWN:
             removed = await self._commands.run("compare_delete", [key], owner)
         return bool(removed)
