@@ -18,7 +18,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
-from igniter_store.contract.commands.troubles import Late, Shut, Trouble
+from igniter_store.contract.commands.troubles import Late, Lost, Shut, Trouble
 from igniter_store.contract.commands.words import encoded
 
 from igniter_store_valkey.clients import GRACE, answer_to, answers_to, mended, refuse_after_fork
@@ -60,6 +60,7 @@ class Batches:
         self._is_ours: Final = is_ours
         self._under_way: dict[asyncio.Task[Any], float] = {}  # since when
         self._late: set[asyncio.Task[Any]] = set()
+        self._is_lost = False
         self._watching: asyncio.TimerHandle | None = None
         self._was_alone = False
         self._is_one_alone = False
@@ -101,8 +102,8 @@ class Batches:
         finally:
             self._is_one_alone = False
 
-    async def _watched(self, asking: Coroutine[Any, Any, A]) -> A | Late:
-        """What comes of it, or `Late`, when not even a refusal has come."""
+    async def _watched(self, asking: Coroutine[Any, Any, A]) -> A | Trouble:
+        """What comes of it, or `Late`, when not even a refusal has come, or `Lost`, when the connection was given up."""
         task: Any = asyncio.current_task()
         now = self._loop.time()
         self._under_way[task] = now
@@ -113,6 +114,8 @@ class Batches:
         except asyncio.CancelledError:
             if task not in self._late or task.uncancel():
                 raise
+            if self._is_lost:
+                return Lost(is_sent=True)
             await mended(self._client)
             return Late()
         finally:
@@ -139,6 +142,14 @@ class Batches:
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
+
+    def lose(self) -> None:
+        """Give the connection up: `Lost` is the answer to all calls that are under way."""
+        self._is_lost = True
+        for task in self._under_way:
+            if task not in self._late:
+                self._late.add(task)
+                task.cancel()
 
     async def answered(self) -> None:
         """Wait until nothing is on its way any more, or nothing is asked any more."""
@@ -171,7 +182,7 @@ class Batches:
         answers: Sequence[Any] = [Shut()] * len(gathered)
         try:
             answered = await self._watched(self._answers([words for words, _ in gathered]))
-            answers = [answered] * len(gathered) if isinstance(answered, Late) else answered
+            answers = [answered] * len(gathered) if isinstance(answered, Trouble) else answered
         except Exception as error:  # noqa: BLE001 - the callers get it
             answers = [_trouble(error)] * len(gathered)
         finally:

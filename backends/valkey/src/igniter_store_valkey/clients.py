@@ -17,7 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
-from igniter_store.contract.commands.troubles import FULL, unwelcome
+from igniter_store.contract.commands.troubles import FULL, Refused, unwelcome
 
 from igniter_store_valkey.door import is_full
 from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, misconfigured, not_reached, trouble_of
@@ -213,6 +213,21 @@ async def connected(configuration: Configuration, patience: float, *, was_connec
         await client.close()
         raise
     return client
+
+
+async def is_answered(client: Client, patience: float) -> bool:
+    """Whether a PING is answered: in a cluster, by each primary.
+
+    Args:
+        client: glide's.
+        patience: seconds that the answer may take.
+    """
+    try:
+        async with asyncio.timeout(patience):
+            await answer_to(client, ["PING"], glide.AllPrimaries() if isinstance(client, glide.GlideClusterClient) else None)
+    except UNREACHABLE as error:
+        return isinstance(error, glide.RequestError) and isinstance(trouble_of(error), Refused)
+    return True
 
 
 async def mended(client: Client) -> None:

@@ -6,12 +6,13 @@ client takes the place of the one that there is, which is closed once it has ans
 Rule: what changed while glide's cache had no connection, nobody tells it. So a client whose connection is another one is replaced as well,
 and its cache with it.
 Rule: glide waits for a lost server as long as a call may take, and calls that a timeout. What it was, `absence` finds out.
+Rule: glide 2.6 keeps a connection that is never answered again. A client that was silent for a whole time limit, and doesn't answer a PING
+while the server answers a new client, is replaced, and the calls under way on it count as lost.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from dataclasses import replace
 from functools import partial
@@ -26,7 +27,7 @@ from igniter_store.contract.commands.waiting import Waiters
 
 from igniter_store_valkey.absence import Absence
 from igniter_store_valkey.batches import Batches
-from igniter_store_valkey.clients import answer_to, connected, note_use, refuse_after_fork, varied
+from igniter_store_valkey.clients import answer_to, connected, is_answered, note_use, refuse_after_fork, varied
 from igniter_store_valkey.connecting import GlideConnector
 from igniter_store_valkey.errors import (
     NAME,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _GLIDES_TIMEOUT: Final = 250  # milliseconds, where a configuration has none
+_PATIENCE_WITH_THE_SILENT: Final = 0.5  # seconds for a PING, on a connection that was silent for as long as an answer may take
 _FIRST_PAUSE: Final = 0.02  # seconds before a client that connects again is asked again, each twice the one before
 _LONGEST_PAUSE: Final = 0.25
 
@@ -84,7 +86,7 @@ class GlideCommands(Commands):
         self._connector: Final = GlideConnector(configuration, timeout, connect_timeout, is_sharded=is_sharded)
         self._waiters: Final = Waiters(self._connector, timeout)
         self._listener: Final = Listener(self._connector, timeout)
-        self._absence: Final = Absence(configuration)
+        self._absence: Final = Absence(configuration, self._replace_if_silent)
         # A cluster's client finds out by itself, and a client that was passed in is not ours to replace.
         self._may_move: Final = (
             lent is None
@@ -242,6 +244,20 @@ class GlideCommands(Commands):
             self._connector.end(self._retired(self._client, self._batches))
         self._client, self._batches = client, self._batches_to(client)
 
+    async def _replace_if_silent(self) -> None:
+        """Replace the client if it answers nothing. The server answers other clients, so the connection is dead.
+
+        A middlebox may have forgotten it: both ends count as connected, and glide never makes another connection.
+        """
+        client, batches = self._client, self._batches
+        if self._lent is not None or client is None or batches is None or await is_answered(client, _PATIENCE_WITH_THE_SILENT):
+            return
+        if not self._is_open or client is not self._client:
+            return
+        await asyncio.wait([self._move()])
+        if client is not self._client and not isinstance(client, glide.GlideClusterClient):  # a cluster's other nodes may still answer
+            batches.lose()
+
     async def _retired(self, client: Client, batches: Batches) -> None:
         await batches.answered()
         await batches.close()
@@ -251,18 +267,22 @@ class GlideCommands(Commands):
     async def _watch_cache(self) -> None:
         client, known = self._client, None
         while client is not None:
-            with contextlib.suppress(*UNREACHABLE):
+            try:
                 identity = await identity_of(client, self.timeout, of_all=True)
                 if known is not None and identity != known:
                     await asyncio.wait([self._move()])
                 known = known or identity
+            except (TimeoutError, glide.TimeoutError):  # the cache answers on, though the server can't tell it of changes
+                await self._replace_if_silent()
+            except UNREACHABLE:
+                pass
             if client is not self._client:
                 client, known = self._client, None
             else:
                 await asyncio.sleep(LOOK)
 
     async def _error(self, trouble: Trouble, code: ErrorCode, *, writes: bool) -> StoreError:
-        cause = trouble.__cause__ or trouble
+        cause, client = trouble.__cause__ or trouble, self._client
         if isinstance(trouble, (Late, Unreached)) and (error := await self._absence.reason()) is not None:
             error.maybe_applied = writes and isinstance(trouble, Late)
         elif isinstance(trouble, Unreached):
@@ -276,7 +296,7 @@ class GlideCommands(Commands):
         elif isinstance(trouble, Late) and self._lent is not None:
             error = lent_is_late(self.timeout, writes=writes)
         else:
-            if self._can_move and isinstance(trouble, Late):
+            if self._can_move and isinstance(trouble, Late) and client is self._client:
                 self._move()
             error = failure(trouble, code, self.timeout, backend=NAME, writes=writes)
         error.__cause__ = cause

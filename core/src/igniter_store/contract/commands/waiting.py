@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract.commands.troubles import Refused
+from igniter_store.contract.commands.troubles import Late, Refused
 from igniter_store.contract.errors import StoreError, closed
 
 if TYPE_CHECKING:
@@ -75,6 +75,9 @@ class Waiters:
             raise
         finally:
             self._busy.discard(connection)
+        if isinstance(answer, Late):  # the connection may be dead, and the idle ones with it
+            connection.shut()
+            self.retire()
         is_welcome = not isinstance(answer, Refused)  # a server that refused may have become a replica
         if is_welcome and connection.is_live and self._is_open and len(self._idle) < _MOST_IDLE:
             self._idle.append(connection)
