@@ -21,7 +21,7 @@ import glide
 from igniter_store.contract.commands.troubles import Late, Lost, Shut, Trouble
 from igniter_store.contract.commands.words import encoded
 
-from igniter_store_valkey.clients import GRACE, answer_to, answers_to, mended, refuse_after_fork
+from igniter_store_valkey.clients import GRACE, answer_to, answers_to, mended
 from igniter_store_valkey.errors import trouble_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,6 @@ class Batches:
 
     def ask(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
         """The answer to a command: the server's, as glide reads it, or a `Trouble`."""
-        refuse_after_fork()
         spelled = [word if type(word) is bytes else spelt(word) for word in words]
         has_company = self._flush_is_due or self._sending or self._is_one_alone
         if self._was_alone and not has_company and self._is_open and spelled[0] != _SCAN:

@@ -5,7 +5,8 @@ Rule: all of glide's clients in a process answer through one pipe, which the loo
 only the making of another client finds a new reader; so whoever hears nothing for too long makes one (`mended`).
 Rule: who reads the pipe hands an answer to the loop that waits for it. It may be closed by then, and the answer's future cancelled: then
 the answer is dropped (`_Loop`), where asyncio would log it, value and all, and the reader would drop what it had read of others'.
-Rule: glide's threads don't live on in a forked process. There every client says so, instead of waiting for answers that can't come.
+Rule: a client belongs to the process that made it. Since 2.6 a forked child can make clients of its own; a client of its parent refuses
+every call there (`glide.ClosingError`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
-import os
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
@@ -37,36 +37,6 @@ _REFUSED: Final = "configuration error"
 _RETRIES: Final = glide.BackoffStrategy(num_of_retries=4, factor=20, exponent_base=2, jitter_percent=50)
 
 
-class _Process:
-    """Whether glide's threads run, and whether this process has lost them by being forked."""
-
-    is_used = False
-    is_forked = False
-
-    @classmethod
-    def forked(cls) -> None:
-        cls.is_forked = cls.is_used
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_Process.forked)
-
-
-def refuse_after_fork() -> None:
-    """Raise where glide can't work."""
-    if _Process.is_forked:
-        message = (
-            "The process was forked after valkey-glide had been used in it, and glide's threads are gone. Open stores after the fork, or "
-            "start processes by 'spawn' or 'forkserver'."
-        )
-        raise misconfigured(message)
-
-
-def note_use() -> None:
-    """Remember that glide's threads run now, whoever has begun it."""
-    _Process.is_used = True
-
-
 async def create(configuration: Configuration) -> Client:
     """A client of this configuration, which isn't connected yet.
 
@@ -74,8 +44,6 @@ async def create(configuration: Configuration) -> Client:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for a configuration that glide doesn't take.
         glide.ClosingError: when there are no tokens of AWS.
     """
-    refuse_after_fork()
-    note_use()
     glide.Logger.init(glide.LogLevel.OFF)  # unless somebody has set it up: what goes wrong is told by errors
     try:
         is_cluster = isinstance(configuration, glide.GlideClusterClientConfiguration)

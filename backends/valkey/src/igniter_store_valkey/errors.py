@@ -115,9 +115,18 @@ def value_is_too_large(*, writes: bool) -> StoreError:
     return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME, maybe_applied=writes)
 
 
+def inherited() -> StoreError:
+    """The error in a forked child for an adapter that its parent opened."""
+    message = "The adapter was opened before this process was forked, and belongs to its parent. Open another adapter in this process."
+    return misconfigured(message)
+
+
 def lent_is_closed() -> StoreError:
     """What is raised when the user's own client is closed, while the adapter isn't."""
-    message = "The client that was passed in is closed, or was made before a fork. It has to stay open as long as the adapter."
+    message = (
+        "The client that was passed in is closed, or was made before this process was forked. Pass a client of this process, and keep it "
+        "open as long as the adapter."
+    )
     return store_error(ErrorCode.STORE_CLOSED, message, backend=NAME)
 
 

@@ -13,6 +13,7 @@ while the server answers a new client, is replaced, and the calls under way on i
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from dataclasses import replace
 from functools import partial
@@ -27,7 +28,7 @@ from igniter_store.contract.commands.waiting import Waiters
 
 from igniter_store_valkey.absence import Absence
 from igniter_store_valkey.batches import Batches
-from igniter_store_valkey.clients import answer_to, connected, is_answered, note_use, refuse_after_fork, varied
+from igniter_store_valkey.clients import answer_to, connected, is_answered, varied
 from igniter_store_valkey.connecting import GlideConnector
 from igniter_store_valkey.errors import (
     NAME,
@@ -37,6 +38,7 @@ from igniter_store_valkey.errors import (
     Unreached,
     closed,
     elsewhere,
+    inherited,
     lent_is_closed,
     lent_is_late,
     not_connected,
@@ -101,6 +103,7 @@ class GlideCommands(Commands):
         self._is_open = False
         self._was_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
 
     async def open(self) -> None:
         """Connect."""
@@ -108,8 +111,6 @@ class GlideCommands(Commands):
             client = await self._connected()
         else:
             client = self._lent
-            refuse_after_fork()
-            note_use()
             try:
                 async with asyncio.timeout(self._connect_timeout):
                     await answer_to(client, ["PING"])
@@ -119,7 +120,7 @@ class GlideCommands(Commands):
                 raise not_reached(error, self._configuration) from error
         self._client, self._batches = client, self._batches_to(client)
         self._is_open, self._was_closed = True, False
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._process = asyncio.get_running_loop(), os.getpid()
         self._unknown.clear()  # it may be another server now
         self._waiters.open()
         self._listener.open()
@@ -158,8 +159,7 @@ class GlideCommands(Commands):
         if not self._is_open:
             raise closed() if self._was_closed else not_connected()
         if asyncio.get_running_loop() is not self._loop:
-            refuse_after_fork()
-            raise elsewhere()
+            raise elsewhere() if os.getpid() == self._process else inherited()
 
     def ask(self, *words: Any, code: ErrorCode = _FAILED) -> Coroutine[Any, Any, Any]:
         return self._answered(words, code, writes=False)
@@ -291,6 +291,8 @@ class GlideCommands(Commands):
             error = not_reached(cause, self._configuration, was_connected=True)
         elif isinstance(trouble, TooLarge):
             error = value_is_too_large(writes=writes)
+        elif isinstance(trouble, Shut) and self._is_open and os.getpid() != self._process:
+            error = inherited()
         elif isinstance(trouble, Shut) and self._is_open and self._lent is not None:
             error = lent_is_closed()
         elif isinstance(trouble, Late) and self._lent is not None:
