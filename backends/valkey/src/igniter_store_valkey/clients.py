@@ -17,7 +17,7 @@ import copy
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
-from igniter_store.contract.commands.troubles import FULL, Refused, unwelcome
+from igniter_store.contract.commands.troubles import FULL, Refused, unwelcome, word_of
 
 from igniter_store_valkey.door import is_full
 from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, misconfigured, not_reached, trouble_of
@@ -34,6 +34,7 @@ GRACE: Final = 1.0
 
 _PAUSE: Final = 0.05  # seconds
 _REFUSED: Final = "configuration error"
+_ANSWERS: Final = {"ERR", "NOPERM"}
 _RETRIES: Final = glide.BackoffStrategy(num_of_retries=4, factor=20, exponent_base=2, jitter_percent=50)
 
 
@@ -104,7 +105,6 @@ def varied(
     other = copy.copy(configuration)
     other.request_timeout = max(1, round(timeout * 1000))
     other.lazy_connect = True
-    other.protocol = glide.ProtocolVersion.RESP3
     other.reconnect_strategy = other.reconnect_strategy or _RETRIES
     is_cluster = isinstance(other, glide.GlideClusterClientConfiguration)
     advanced: Any = copy.copy(other.advanced_config)
@@ -168,7 +168,10 @@ async def connected(configuration: Configuration, patience: float, *, was_connec
                     await answer_to(client, ["PING"])
                     break
                 except glide.RequestError as error:
-                    if not isinstance(trouble_of(error), Recovering):  # a cluster's client that is still connecting to some node
+                    trouble = trouble_of(error)
+                    if isinstance(trouble, Refused) and word_of(str(trouble)) in _ANSWERS:  # PING isn't allowed, and the server is there
+                        break
+                    if not isinstance(trouble, Recovering):  # a cluster's client that is still connecting to some node
                         raise
                 await asyncio.sleep(_PAUSE)
     except UNREACHABLE as error:

@@ -95,7 +95,7 @@ class Recovering(Unreached):
     """There was none just now: a cluster's client refuses what comes while it connects again."""
 
 
-class TooLarge(Trouble):
+class Undecompressed(Trouble):
     """A value is larger than glide decompresses (512 MB, or `max_decompressed_size`): it gave up the batch, which the server executed."""
 
 
@@ -157,7 +157,7 @@ def trouble_of(error: BaseException) -> Trouble:
         case glide.RequestError() if (words := server_words(text)) is not None:
             trouble = Refused(words)
         case glide.RequestError() if _TOO_LARGE in text:
-            trouble = TooLarge()
+            trouble = Undecompressed()
         case glide.RequestError() if _RECOVERING in text:
             trouble = Recovering()
         case glide.RequestError():

@@ -13,6 +13,7 @@ while the server answers a new client, is replaced, and the calls under way on i
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import random
 from dataclasses import replace
@@ -34,7 +35,7 @@ from igniter_store_valkey.errors import (
     NAME,
     UNREACHABLE,
     Recovering,
-    TooLarge,
+    Undecompressed,
     Unreached,
     closed,
     elsewhere,
@@ -45,6 +46,7 @@ from igniter_store_valkey.errors import (
     not_reached,
     value_is_too_large,
 )
+from igniter_store_valkey.handshake import settled
 from igniter_store_valkey.identity import LOOK, identity_of
 from igniter_store_valkey.replies import plain
 
@@ -77,6 +79,8 @@ class GlideCommands(Commands):
         self, configuration: Configuration, timeout: float, connect_timeout: float, *, lent: Client | None = None, is_sharded: bool = False
     ) -> None:
         super().__init__()
+        configuration = copy.copy(configuration)  # `settled` changes it
+        configuration.protocol = glide.ProtocolVersion.RESP3
         self.timeout: Final = timeout if lent is None else (lent.config.request_timeout or _GLIDES_TIMEOUT) / 1000
         self._own_timeout: Final = timeout  # of all that isn't sent by the user's client
         self.changes_values = configuration.compression is not None and configuration.compression.enabled
@@ -108,7 +112,7 @@ class GlideCommands(Commands):
     async def open(self) -> None:
         """Connect."""
         if self._lent is None:
-            client = await self._connected()
+            client = await settled(self._configuration, self._connected)
         else:
             client = self._lent
             try:
@@ -194,7 +198,7 @@ class GlideCommands(Commands):
 
     async def _answered(self, words: tuple[Any, ...], code: ErrorCode, *, writes: bool) -> Any:
         answer = await self._asked(words, writes=writes)
-        if isinstance(answer, TooLarge) and not writes and self._batches is not None:
+        if isinstance(answer, Undecompressed) and not writes and self._batches is not None:
             answer = await self._batches.ask_alone(words)
         if isinstance(answer, Trouble):
             answer = await self._after(answer, partial(self._asked, words, writes=writes), code, writes=writes)
@@ -289,7 +293,7 @@ class GlideCommands(Commands):
             if self._can_move:
                 self._move()
             error = not_reached(cause, self._configuration, was_connected=True)
-        elif isinstance(trouble, TooLarge):
+        elif isinstance(trouble, Undecompressed):
             error = value_is_too_large(writes=writes)
         elif isinstance(trouble, Shut) and self._is_open and os.getpid() != self._process:
             error = inherited()

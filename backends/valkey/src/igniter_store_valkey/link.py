@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import glide
 from igniter_store.contract.commands.listener import ENDS, PATTERN, PLAIN, SHARDED
 from igniter_store.contract.commands.slots import slot_of
-from igniter_store.contract.commands.troubles import Refused
+from igniter_store.contract.commands.troubles import Lost, Refused
 from igniter_store.contract.commands.words import decoded
 
 from igniter_store_valkey.clients import GRACE, answers_to
@@ -50,12 +50,13 @@ class GlideLink:
         end: awaits what is to be done in the end.
         patience: seconds that an answer may take.
         is_sharded: whether the channels are sharded; glide doesn't say of a message what it is.
+        on_hang_up: called when the first CLIENT ID loses the connection; `None` where CLIENT ID isn't to be sent.
 
     Attributes:
         lost: done when a connection is gone.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a link is made of
         self,
         client: Client,
         handle: Callable[[Any], None],
@@ -63,6 +64,7 @@ class GlideLink:
         *,
         patience: float,
         is_sharded: bool,
+        on_hang_up: Callable[[], None] | None,
     ) -> None:
         self.lost: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
         self._client: Final = client
@@ -76,6 +78,7 @@ class GlideLink:
         self._handle: Final = handle
         self._end: Final = end
         self._patience: Final = patience + GRACE
+        self._on_hang_up: Final = on_hang_up
         self._waiting: Final[deque[_Command]] = deque()
         self._has_waiting: Final = asyncio.Event()
         self._under_way: set[tuple[bytes, bytes]] = set()
@@ -120,7 +123,7 @@ class GlideLink:
 
     async def _keep(self) -> None:
         try:
-            known = await identity_of(self._client, self._patience)  # before anything is subscribed
+            known = await self._first_identity()  # before anything is subscribed
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send_all())
                 group.create_task(self._watch(known))
@@ -128,6 +131,17 @@ class GlideLink:
             pass
         finally:
             self._is_lost()
+
+    async def _identity(self) -> Any:
+        return await identity_of(self._client, self._patience, has_client_id=self._on_hang_up is not None)
+
+    async def _first_identity(self) -> Any:
+        try:
+            return await self._identity()
+        except glide.RequestError as error:
+            if self._on_hang_up is not None and isinstance(trouble_of(error), Lost):
+                self._on_hang_up()
+            raise
 
     async def _send_all(self) -> None:
         while True:
@@ -187,7 +201,7 @@ class GlideLink:
     async def _watch(self, known: Any) -> None:
         """Raise when something has changed."""
         has_missed = False
-        while await identity_of(self._client, self._patience) == known:
+        while await self._identity() == known:
             # Once may be a confirmation that glide has passed on and not yet noted.
             has_all = await self._has_all()
             if has_missed and not has_all:

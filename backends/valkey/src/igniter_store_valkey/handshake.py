@@ -1,0 +1,102 @@
+"""How glide connects where a managed server, or a proxy, refuses a command of its handshake or hangs up on it.
+
+glide sends HELLO 3, CLIENT SETINFO and INFO REPLICATION when it connects, and the adapter sends PING.
+
+Rule: without HELLO, a client speaks RESP 2. It sends every command, and has no subscriptions.
+Rule: without INFO, a client of one address takes that server for the primary (`NodeDiscoveryMode.STATIC`).
+Rule: a refused CLIENT SETINFO is ignored by glide, and a hang-up on it is an error that names the command.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import glide
+from igniter_store.contract import ErrorCode, StoreError, store_error
+
+from igniter_store_valkey.errors import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from igniter_store_valkey.clients import Client, Configuration
+
+_HUNG_UP_EARLY: Final = "driver unexpectedly terminated"  # during HELLO, AUTH or CLIENT SETINFO
+_REFUSED: Final = re.compile(f"- (?:ResponseError|PermissionDenied): |{_HUNG_UP_EARLY}|FatalReceiveError|NOPROTO")
+_ALLOW: Final = "Allow the command there."
+_ELSEWHERE: Final = "Allow the command there, or use the Redis backend (redis://), which doesn't need it."
+
+
+async def settled(configuration: Configuration, connect: Callable[[], Awaitable[Client]]) -> Client:
+    """A client, by the first handshake that the server takes.
+
+    Args:
+        configuration: changed to that handshake, for all further clients.
+        connect: connects a client of the present configuration.
+
+    Raises:
+        StoreError: when none is taken; it names the command that was hung up on, where that is known.
+    """
+    try:
+        return await connect()
+    except StoreError as error:
+        if not _is_refused(error):
+            raise
+        first = error
+    before = _handshake(configuration)
+    early = late = False
+    for handshake in _others(configuration):
+        _set(configuration, handshake)
+        try:
+            return await connect()
+        except StoreError as error:
+            early, late = early or _HUNG_UP_EARLY in _words(error), late or "FatalReceiveError" in _words(error)
+        except BaseException:
+            _set(configuration, before)
+            raise
+    _set(configuration, before)
+    if early:
+        raise _unconnected(f"hung up on CLIENT SETINFO, which valkey-glide sends when it connects. {_ELSEWHERE}") from first
+    if late:
+        raise _unconnected(f"hung up on PING, which the adapter sends when it connects. {_ALLOW}") from first
+    if first.details:
+        raise first
+    raise _unconnected(f"refuses HELLO or INFO, which valkey-glide sends when it connects. {_ELSEWHERE}") from first
+
+
+def no_subscriptions() -> StoreError:
+    """The error for a subscription where HELLO is refused."""
+    message = f"The server, or a proxy before it, refuses HELLO, which valkey-glide needs for subscriptions. {_ELSEWHERE}"
+    return store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, message, backend=NAME)
+
+
+def _unconnected(what: str) -> StoreError:
+    return store_error(ErrorCode.STORE_CONNECTION_FAILED, f"The server, or a proxy before it, {what}", backend=NAME, retryable=False)
+
+
+def _is_refused(error: StoreError) -> bool:
+    return _REFUSED.search(_words(error)) is not None
+
+
+def _words(error: StoreError) -> str:
+    return str(error.__cause__ or "")
+
+
+def _handshake(configuration: Configuration) -> tuple[Any, Any]:
+    return configuration.protocol, getattr(configuration, "node_discovery_mode", None)
+
+
+def _set(configuration: Configuration, handshake: tuple[Any, Any]) -> None:
+    configuration.protocol, mode = handshake
+    if isinstance(configuration, glide.GlideClientConfiguration):
+        configuration.node_discovery_mode = mode
+
+
+def _others(configuration: Configuration) -> Iterator[tuple[Any, Any]]:
+    """The handshakes with less; what HELLO gives is given up last."""
+    _, mode = _handshake(configuration)
+    yield glide.ProtocolVersion.RESP2, mode
+    if mode is glide.NodeDiscoveryMode.STANDARD and len(configuration.addresses) == 1:
+        yield glide.ProtocolVersion.RESP3, glide.NodeDiscoveryMode.STATIC
+        yield glide.ProtocolVersion.RESP2, glide.NodeDiscoveryMode.STATIC
