@@ -192,7 +192,7 @@ def not_reached(error: BaseException, configuration: Configuration, *, was_conne
         word = match[0]
         if (known := unwelcome(_KINDS.get(word, word), NAME)) is not None:
             return known
-    where = ", ".join(address(place.host, place.port) for place in configuration.addresses)
+    where = ", ".join(place.unix_socket_path or address(place.host, place.port) for place in configuration.addresses)
     for sign, (retryable, message) in _GLIDES_OWN.items():
         if sign in text:
             return store_error(ErrorCode.STORE_CONNECTION_FAILED, message.format(where=where), backend=NAME, retryable=retryable)
