@@ -8,8 +8,8 @@ is given up for a new one.
 Rule: what waits goes as one batch, whose answers are passed on in the order of the commands. In a cluster it is a batch for each slot,
 since each has its node, and they are on their way together.
 Rule: a message may overtake the confirmation of its subscription. It waits for it, since what comes with a confirmation has to come first.
-Rule: glide takes no SUNSUBSCRIBE for the answer to anything, and then every later answer for the one before it; in a transaction of its own
-it does.
+Rule: a SUNSUBSCRIBE goes in a transaction of its own. Outside of one, glide 2.6 doesn't take its confirmation for the reply, and takes every
+later reply for the one before it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class GlideLink:
         self._client: Final = client
         self._is_cluster: Final = isinstance(client, glide.GlideClusterClient)
         self._verb: Final = SHARDED if is_sharded else PLAIN
-        # glide 2.5 ends the whole process then. A single server's subscriptions end with their connection only, and that is noticed anyway.
+        # glide 2.6 ends the process then (a panic). A single server's subscriptions end only with their connection, which CLIENT ID shows.
         self._aborts_when_asked: Final = is_sharded and not self._is_cluster
         self._kind: Final = b"smessage" if is_sharded else b"message"
         self._confirmed: set[tuple[bytes, bytes]] = set()
