@@ -94,7 +94,7 @@ async def behind_middlebox(place: str = "server", **options: Any) -> AsyncGenera
                 exchange.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
                 await until(lambda: "cluster_state:ok" in str(exchange.ask("CLUSTER", "INFO")))
         scheme = "valkey+cluster" if place == "cluster" else "valkey"
-        settings = {"timeout": TIMEOUT, "connect_timeout": TIMEOUT, **options}
+        settings: dict[str, Any] = {"timeout": TIMEOUT, "connect_timeout": TIMEOUT, **options}
         adapter = ValkeyAdapter.from_url(f"{scheme}://127.0.0.1:{middlebox.port}", **settings)
         await adapter.open()
         try:

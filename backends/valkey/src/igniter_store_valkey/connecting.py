@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from igniter_store_valkey.clients import Client, Configuration
 
 
-_HANG_UPS: Final = 2  # on CLIENT ID, before anything was subscribed; one may be a connection that was just lost
+_HANG_UPS: Final = 2  # in a row on CLIENT ID, before anything was subscribed; one may be a connection that was just lost
 
 
 class GlideConnector:
@@ -83,12 +83,12 @@ class GlideConnector:
             self.end,
             patience=self._timeout,
             is_sharded=self._is_sharded,
-            on_hang_up=self._note_hang_up if self._hang_ups < _HANG_UPS else None,
+            note_client_id=self._note_client_id if self._hang_ups < _HANG_UPS else None,
         )
         return link
 
-    def _note_hang_up(self) -> None:
-        self._hang_ups += 1
+    def _note_client_id(self, is_answered: bool) -> None:  # noqa: FBT001 - a callback
+        self._hang_ups = 0 if is_answered else self._hang_ups + 1
 
     async def ended(self) -> None:
         """Wait until the clients that were given up are closed."""

@@ -76,7 +76,9 @@ def _unconnected(what: str) -> StoreError:
 
 
 def _is_refused(error: StoreError) -> bool:
-    return _REFUSED.search(_words(error)) is not None
+    # Of a full server, a missing database or a wrong password the error already says what is wrong.
+    is_open = error.details.get("word") == "NOPERM" or (error.retryable and not error.details)
+    return is_open and _REFUSED.search(_words(error)) is not None
 
 
 def _words(error: StoreError) -> str:

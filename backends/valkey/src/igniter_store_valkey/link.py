@@ -8,8 +8,8 @@ is given up for a new one.
 Rule: what waits goes as one batch, whose answers are passed on in the order of the commands. In a cluster it is a batch for each slot,
 since each has its node, and they are on their way together.
 Rule: a message may overtake the confirmation of its subscription. It waits for it, since what comes with a confirmation has to come first.
-Rule: a SUNSUBSCRIBE goes in a transaction of its own. Outside of one, glide 2.6 doesn't take its confirmation for the reply, and takes every
-later reply for the one before it.
+Rule: a SUNSUBSCRIBE goes in a transaction of its own. Outside of one, glide 2.6 doesn't take its
+confirmation for the reply, and takes every later reply for the one before it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class GlideLink:
         end: awaits what is to be done in the end.
         patience: seconds that an answer may take.
         is_sharded: whether the channels are sharded; glide doesn't say of a message what it is.
-        on_hang_up: called when the first CLIENT ID loses the connection; `None` where CLIENT ID isn't to be sent.
+        note_client_id: called with whether the first CLIENT ID was answered, or lost the connection; `None` where it isn't to be sent.
 
     Attributes:
         lost: done when a connection is gone.
@@ -64,7 +64,7 @@ class GlideLink:
         *,
         patience: float,
         is_sharded: bool,
-        on_hang_up: Callable[[], None] | None,
+        note_client_id: Callable[[bool], None] | None,
     ) -> None:
         self.lost: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
         self._client: Final = client
@@ -78,7 +78,7 @@ class GlideLink:
         self._handle: Final = handle
         self._end: Final = end
         self._patience: Final = patience + GRACE
-        self._on_hang_up: Final = on_hang_up
+        self._note_client_id: Final = note_client_id
         self._waiting: Final[deque[_Command]] = deque()
         self._has_waiting: Final = asyncio.Event()
         self._under_way: set[tuple[bytes, bytes]] = set()
@@ -133,15 +133,18 @@ class GlideLink:
             self._is_lost()
 
     async def _identity(self) -> Any:
-        return await identity_of(self._client, self._patience, has_client_id=self._on_hang_up is not None)
+        return await identity_of(self._client, self._patience, has_client_id=self._note_client_id is not None)
 
     async def _first_identity(self) -> Any:
         try:
-            return await self._identity()
+            known = await self._identity()
         except glide.RequestError as error:
-            if self._on_hang_up is not None and isinstance(trouble_of(error), Lost):
-                self._on_hang_up()
+            if self._note_client_id is not None and isinstance(trouble_of(error), Lost):
+                self._note_client_id(False)
             raise
+        if self._note_client_id is not None:
+            self._note_client_id(True)
+        return known
 
     async def _send_all(self) -> None:
         while True:
