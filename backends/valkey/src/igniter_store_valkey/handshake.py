@@ -62,7 +62,8 @@ async def settled(configuration: Configuration, connect: Callable[[], Awaitable[
         raise _unconnected(f"hung up on PING, which the adapter sends when it connects. {_ALLOW}") from first
     if first.details:
         raise first
-    raise _unconnected(f"refuses HELLO or INFO, which valkey-glide sends when it connects. {_ELSEWHERE}") from first
+    what = "refuses HELLO, INFO or PING, which valkey-glide sends when it connects. Allow them there, or use the Redis backend (redis://)."
+    raise _unconnected(what) from first
 
 
 def no_subscriptions() -> StoreError:
