@@ -177,6 +177,11 @@ def server_words(text: str) -> str | None:
     return None if said is None else f"{said[1]} {said[2]}"
 
 
+def places(configuration: Configuration) -> str:
+    """The addresses of a configuration, for an error."""
+    return ", ".join(place.unix_socket_path or address(place.host, place.port) for place in configuration.addresses)
+
+
 def not_reached(error: BaseException, configuration: Configuration, *, was_connected: bool = False) -> StoreError:
     """The error for what was raised while a client connected.
 
@@ -192,7 +197,7 @@ def not_reached(error: BaseException, configuration: Configuration, *, was_conne
         word = match[0]
         if (known := unwelcome(_KINDS.get(word, word), NAME)) is not None:
             return known
-    where = ", ".join(place.unix_socket_path or address(place.host, place.port) for place in configuration.addresses)
+    where = places(configuration)
     for sign, (retryable, message) in _GLIDES_OWN.items():
         if sign in text:
             return store_error(ErrorCode.STORE_CONNECTION_FAILED, message.format(where=where), backend=NAME, retryable=retryable)

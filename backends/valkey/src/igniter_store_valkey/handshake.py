@@ -5,6 +5,8 @@ glide sends HELLO 3, CLIENT SETINFO and INFO REPLICATION when it connects, and t
 Rule: without HELLO, a client speaks RESP 2. It sends every command, and has no subscriptions.
 Rule: without INFO, a client of one address takes that server for the primary (`NodeDiscoveryMode.STATIC`).
 Rule: a refused CLIENT SETINFO is ignored by glide, and a hang-up on it is an error that names the command.
+Rule: a proxy that hangs up on the probe's PING as well may have no server behind it. Then nothing else is tried, and a later call may
+succeed.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import glide
 from igniter_store.contract import ErrorCode, StoreError, store_error
 
-from igniter_store_valkey.errors import NAME
+from igniter_store_valkey.door import HUNG_UP, NOBODY, said_at
+from igniter_store_valkey.errors import NAME, places
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -23,8 +26,8 @@ if TYPE_CHECKING:
     from igniter_store_valkey.clients import Client, Configuration
 
 _HUNG_UP_EARLY: Final = "driver unexpectedly terminated"  # during HELLO, AUTH or CLIENT SETINFO
+_SIGNALLED: Final = "signalled by the server"
 _REFUSED: Final = re.compile(f"- (?:ResponseError|PermissionDenied): |{_HUNG_UP_EARLY}|FatalReceiveError|NOPROTO")
-_ALLOW: Final = "Allow the command there."
 _ELSEWHERE: Final = "Allow the command there, or use the Redis backend (redis://), which doesn't need it."
 
 
@@ -44,22 +47,25 @@ async def settled(configuration: Configuration, connect: Callable[[], Awaitable[
         if not _is_refused(error):
             raise
         first = error
+    has_hung_up = _SIGNALLED not in _words(first)
+    if has_hung_up and {*await said_at(configuration)} <= {HUNG_UP, NOBODY}:
+        raise _hung_up(configuration) from first
     before = _handshake(configuration)
-    early = late = False
+    is_early = False
     for handshake in _others(configuration):
         _set(configuration, handshake)
         try:
             return await connect()
         except StoreError as error:
-            early, late = early or _HUNG_UP_EARLY in _words(error), late or "FatalReceiveError" in _words(error)
+            is_early = is_early or _HUNG_UP_EARLY in _words(error)
         except BaseException:
             _set(configuration, before)
             raise
     _set(configuration, before)
-    if early:
+    if is_early and not configuration.use_tls:  # where the probe was answered
         raise _unconnected(f"hung up on CLIENT SETINFO, which valkey-glide sends when it connects. {_ELSEWHERE}") from first
-    if late:
-        raise _unconnected(f"hung up on PING, which the adapter sends when it connects. {_ALLOW}") from first
+    if has_hung_up:
+        raise _hung_up(configuration) from first
     if first.details:
         raise first
     what = "refuses HELLO, INFO or PING, which valkey-glide sends when it connects. Allow them there, or use the Redis backend (redis://)."
@@ -70,6 +76,14 @@ def no_subscriptions() -> StoreError:
     """The error for a subscription where HELLO is refused."""
     message = f"The server, or a proxy before it, refuses HELLO, which valkey-glide needs for subscriptions. {_ELSEWHERE}"
     return store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, message, backend=NAME)
+
+
+def _hung_up(configuration: Configuration) -> StoreError:
+    message = (
+        f"The server at {places(configuration)}, or a proxy before it, hung up while valkey-glide connected. Check that the server is "
+        "running, and that nothing before it hangs up on HELLO, CLIENT SETINFO, INFO or PING."
+    )
+    return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME)
 
 
 def _unconnected(what: str) -> StoreError:
