@@ -337,7 +337,6 @@ async def test_a_cluster_that_sends_on_to_a_node_without_a_connection_is_asked_a
     [
         (["-select"], "/1", "or allow SELECT"),
         (["-client"], "?client_name=api", "allow the user CLIENT SETNAME"),
-        (["-ping"], "", "the command ping. Allow it (ACL SETUSER)"),
         ([], "/99", "has no such database"),
     ],
 )

@@ -50,8 +50,11 @@ _SIGNALLED: Final = re.compile(r"An error was signalled by the server: - (\w+): 
 _SAID: Final = re.compile(r"([A-Z]+): (.*)", re.DOTALL)
 _ANY_WORD: Final = re.compile(r"\b[A-Za-z]{4,}\b")
 _RECOVERING: Final = "Connection in recovery"
-_GARBLED: Final = "Decompression"
 _NOT_THAT_TYPE: Final = "incompatible type"
+_TOO_LARGE: Final = "Decompression size limit exceeded"
+_MARKS: Final = re.compile(
+    r"signalled by the server|(?<=- )(?:ResponseError|PermissionDenied)(?=: )|FatalReceiveError|NOPROTO|driver unexpectedly terminated"
+)
 _UNSENT: Final = ("FatalSendError", "connect failed", "AllConnectionsUnavailable", "ConnectionNotFoundForRoute", "Connection refused")
 
 # What glide finds out by itself: whether the same call may succeed later, and what to do. The braces get the addresses.
@@ -120,25 +123,32 @@ class Recovering(Unreached):
     """There was none just now: a cluster's client refuses what comes while it connects again."""
 
 
-class Garbled(Lost):
-    """One answer of the batch can't be decompressed, and glide gave up all of them; the server has done what was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(is_sent=True)
+class Undecompressed(Trouble):
+    """A value is larger than glide decompresses (512 MB, or `max_decompressed_size`): it gave up the batch, which the server executed."""
 
 
-def neighbour_is_garbled() -> StoreError:
-    """What is raised to who wrote in the same batch."""
-    message = (
-        "A value that was read at the same time can't be decompressed, so glide has given up all answers. The server has most likely done "
-        "what was asked. Delete that value: reading it raises an error, or gives what nobody has written."
-    )
-    return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME, maybe_applied=True)
+def value_is_too_large(*, writes: bool) -> StoreError:
+    """The error for a value that glide doesn't decompress.
+
+    Args:
+        writes: whether the caller wrote, while another caller read the value in the same batch.
+    """
+    if writes:
+        message = (
+            "glide gave up all answers of a batch, because a value that was read in it is larger than glide decompresses. "
+            "Delete that value, or raise max_decompressed_size; the server has most likely executed this call."
+        )
+    else:
+        message = "The value is larger than glide decompresses. Raise max_decompressed_size of the client's compression."
+    return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME, maybe_applied=writes)
 
 
 def lent_is_closed() -> StoreError:
     """What is raised when the user's own client is closed, while the adapter isn't."""
-    message = "The client that was passed in is closed, or was made before a fork. It has to stay open as long as the adapter."
+    message = (
+        "The client that was passed in is closed, or was made before this process was forked. Pass a client of this process, and keep it "
+        "open as long as the adapter."
+    )
     return store_error(ErrorCode.STORE_CLOSED, message, backend=NAME)
 
 
@@ -170,8 +180,8 @@ def trouble_of(error: BaseException) -> Trouble:
             trouble = Refused(words)
         case glide.RequestError() if _NOT_THAT_TYPE in text:
             trouble = Unreadable()
-        case glide.RequestError() if text.startswith(_GARBLED):
-            trouble = Garbled()
+        case glide.RequestError() if _TOO_LARGE in text:
+            trouble = Undecompressed()
         case glide.RequestError() if _RECOVERING in text:
             trouble = Recovering()
         case glide.RequestError():
@@ -205,13 +215,15 @@ def not_reached(error: BaseException, configuration: Configuration, *, was_conne
         own.__cause__ = error.__cause__
         return own
     failed = _diagnosed(str(error), configuration, was_connected=was_connected)
-    failed.__cause__ = Failed(f"{type(error).__name__} {cut(str(error))}".strip())
+    # What glide says itself shows nothing of the user's, and `handshake` judges by it.
+    words = dict.fromkeys([type(error).__name__, cut(str(error)), *_MARKS.findall(str(error))])
+    failed.__cause__ = Failed("; ".join(filter(None, words)))
     return failed
 
 
 def address_of(configuration: Configuration) -> str:
     """Where the servers are, as people write it."""
-    return ", ".join(address(place.host, place.port) for place in configuration.addresses)
+    return ", ".join(place.unix_socket_path or address(place.host, place.port) for place in configuration.addresses)
 
 
 def _diagnosed(text: str, configuration: Configuration, *, was_connected: bool) -> StoreError:
