@@ -93,6 +93,7 @@ def test_an_unknown_scheme_names_those_that_are_known() -> None:
 
     assert caught.value.code == ErrorCode.STORE_BACKEND_UNKNOWN
     assert "'redsi'" in caught.value.message
+    assert "Did you mean redis://?" in caught.value.message
     assert all(f"{scheme}://" in caught.value.message for scheme in EXTRAS)
 
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from igniter_store import CapabilityMissing, ErrorCode, RecordingAdapter, Store, StoreError
+from igniter_store import CapabilityMissing, ConfigurationError, ErrorCode, RecordingAdapter, Store, StoreError
 from igniter_store.backends import adapter_from_url
 from igniter_store.contract import Adapter, Condition, Entry, KeyValue
 
@@ -347,3 +347,43 @@ async def test_a_store_from_a_url_works() -> None:
         got = await store.kv.get("k")
 
     assert (got, store.service, store.adapter.name) == (1, "api", "memory")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Store("memory://"),  # type: ignore[arg-type]  # what people write first
+        lambda: Store("memory://", service="api"),  # type: ignore[arg-type]  # the same
+        lambda: Store(memory()),  # type: ignore[arg-type]  # the same
+        lambda: Store(adapter=memory(), service="api"),  # type: ignore[arg-type]  # the same
+        Store,
+    ],
+)
+def test_store_called_directly_says_what_to_write(make: Callable[[], Any]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert "Store.from_url('memory://', service='api')" in caught.value.message
+    assert "with_adapter(adapter)" in caught.value.message
+
+
+async def test_from_url_takes_telemetry() -> None:
+    names: list[str] = []
+
+    class Sink:
+        def emit(self, name: str, *, level: str, attributes: Any) -> None:
+            names.append(name)
+
+    async with Store.from_url("memory://", service="test", telemetry=Sink(), max_keys=5) as store:
+        await store.kv.get("key")
+
+    assert names == ["igniter.store.kv.get.started", "igniter.store.kv.get.success"]
+
+
+@pytest.mark.parametrize("telemetry", [object(), "logging", dict])
+def test_from_url_refuses_what_is_no_telemetry(telemetry: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Store.from_url("memory://", service="test", telemetry=telemetry)
+
+    assert "emit(" in caught.value.message

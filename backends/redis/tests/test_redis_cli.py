@@ -146,3 +146,18 @@ def test_a_demo_whose_server_goes_away_says_so() -> None:
     assert "enrolment" in out.rpartition("FAILED: ")[2]
     assert "can't be reached" in out or "was lost" in out
     assert "Traceback" not in err
+
+
+def test_demo_holds_on_a_cluster() -> None:
+    with servers.start_cluster(servers.find_or_skip("valkey")) as cluster:
+        url = "redis+cluster://" + ",".join(f"{node.address.host}:{node.port}" for node in cluster.primaries)
+
+        document = run("demo", "--url", url)
+
+    assert document["processes"] > 1
+    assert [
+        (play["name"], play["error"], [check for check in play["checks"] if not check["ok"]])
+        for play in document["plays"]
+        if not play["ok"]
+    ] == []
+    assert document["ok"] is True

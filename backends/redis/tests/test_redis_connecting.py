@@ -57,8 +57,6 @@ def test_a_url_with_a_mistake_is_refused_before_anything_is_connected(url: str) 
         RedisAdapter.from_url(url)
 
     assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
-    assert "redis://user:password@host:6379/0" in caught.value.message
-    assert "%2F, %3F and %23" in caught.value.message
     assert PASSWORD not in str(caught.value)
 
 
@@ -89,8 +87,8 @@ async def test_a_host_that_is_not_there_can_not_be_reached() -> None:
 @pytest.mark.parametrize(
     ("url", "place"),
     [
-        ("redis://localhost:1", " at localhost:1."),
-        ("redis://[::1]:1", " at [::1]:1."),
+        ("redis://localhost:1", " at localhost:1 (connection refused)."),
+        ("redis://[::1]:1", " at [::1]:1 ("),
         ("unix:///no/such/socket", " at /no/such/socket."),
         ("redis+cluster://127.0.0.1:1,127.0.0.1:2", " at 127.0.0.1:1, 127.0.0.1:2, "),
         ("redis://nobody.invalid", "No host of this name is known (nobody.invalid:6379)"),

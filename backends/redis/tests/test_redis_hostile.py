@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 SECRET: Final = b"a-secret-value"
-HANDSHAKE: Final = {b"CLIENT", b"SELECT", b"AUTH", b"PING", b"HELLO"}
+HANDSHAKE: Final = {b"CLIENT", b"SELECT", b"AUTH", b"PING", b"HELLO", b"INFO"}
 
 REPLIES: Final[dict[str, bytes]] = {
     "OK": b"+OK\r\n",

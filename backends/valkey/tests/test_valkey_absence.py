@@ -13,6 +13,8 @@ from igniter_store_conformance import servers
 from igniter_store_valkey import ValkeyAdapter
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from igniter_store_conformance.servers import Server
 
 
@@ -58,6 +60,29 @@ async def test_who_asks_while_it_is_known_that_nobody_is_there_is_told_so_and_do
     assert not third.value.maybe_applied
     assert value == b"value"
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+async def test_server_on_unix_socket_is_found_again(tmp_path: Path) -> None:
+    path = str(tmp_path / "valkey.sock")
+    with servers.start(servers.find_or_skip("valkey"), arguments=("--unixsocket", path)) as server:
+        adapter = ValkeyAdapter(glide.GlideClientConfiguration([glide.NodeAddress(unix_socket_path=path)]), timeout=1.0)
+        await adapter.open()
+        await adapter.set("key", b"value")
+        await server.kill()
+        with pytest.raises(StoreError) as caught:
+            await adapter.get("key")
+        await server.restart()
+        value = None
+        async with asyncio.timeout(30):
+            while value is None:
+                with contextlib.suppress(StoreError):
+                    await adapter.set("key", b"value")
+                    value = await adapter.get("key")
+        await adapter.close()
+
+    assert value == b"value"
+    assert caught.value.code == ErrorCode.STORE_CONNECTION_FAILED
+    assert f" at {path}." in caught.value.message
 
 
 async def test_a_proxy_that_hangs_up_on_who_knocks_is_not_thought_gone_for_ever() -> None:

@@ -89,7 +89,7 @@ async def test_a_lent_client_waits_and_is_told_of_as_long_as_its_own_limit_says(
     assert written.result() is True
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:1", "no..name"])
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "nobody.invalid"])
 async def test_a_host_that_is_not_there_can_not_be_reached(host: str) -> None:
     error = await failure(f"valkey://{host}")
 
@@ -330,3 +330,36 @@ async def test_a_cluster_that_sends_on_to_a_node_without_a_connection_is_asked_a
 
     assert answer == b"value"
     assert answers == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "end", "message"),
+    [
+        (["-select"], "/1", "or allow SELECT"),
+        (["-client"], "?client_name=api", "allow the user CLIENT SETNAME"),
+        ([], "/99", "has no such database"),
+    ],
+)
+async def test_refusal_while_connecting_names_address_and_cure(rules: list[str], end: str, message: str) -> None:
+    with servers.start("valkey") as server:
+        where = f"{server.address.host}:{server.address.port}"
+        with server.exchange() as exchange:
+            exchange.ask("ACL", "SETUSER", "alice", "on", f">{PASSWORD}", "~*", "&*", "+@all", *rules)
+        adapter = ValkeyAdapter.from_url(f"valkey://alice:{PASSWORD}@{where}{end}", connect_timeout=2.0)
+        with pytest.raises(StoreError) as caught:
+            await adapter.open()
+        await adapter.close()
+
+    assert (caught.value.code, caught.value.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, False)
+    assert message in caught.value.message
+    assert where in caught.value.message
+    assert "alice" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+async def test_password_works_where_the_server_has_none() -> None:
+    place = servers.or_skip("valkey").url.partition("://")[2]
+    for login in (f":{PASSWORD}", f"default:{PASSWORD}"):
+        adapter = ValkeyAdapter.from_url(f"valkey://{login}@{place}")
+        await adapter.open()
+        assert await adapter.ping() > 0
+        await adapter.close()

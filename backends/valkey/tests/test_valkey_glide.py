@@ -129,36 +129,64 @@ def test_a_process_that_is_forked_after_the_import_can_use_it(server: Server) ->
     assert printed == "both 0\n"
 
 
-def test_adapter_works_in_child_of_process_that_used_glide(server: Server) -> None:
+@pytest.mark.parametrize("state", ["open", "closed"])
+def test_forked_child_opens_its_own_adapter(server: Server, state: str) -> None:
     printed = run(
         """
         import asyncio, os, sys
         from igniter_store.contract import StoreError
         from igniter_store_valkey import ValkeyAdapter
 
-        async def ping(adapter):
-            try:
-                await adapter.open()
-                await adapter.ping()
-            except StoreError as error:
-                return f"{error.code}: {error.message}"
+        url, state = sys.argv[1:]
+        adapter = ValkeyAdapter.from_url(url)
 
-        adapter = ValkeyAdapter.from_url(sys.argv[1])
-        asyncio.run(ping(adapter))
-        child = os.fork()
-        if child:
-            _, status = os.waitpid(child, 0)
-            sys.exit(os.waitstatus_to_exitcode(status))
-        for known in (adapter, ValkeyAdapter.from_url(sys.argv[1])):
-            print(asyncio.run(ping(known)), flush=True)
-        os._exit(0)
+        async def parent():
+            await adapter.open()
+            await adapter.set("forked", b"value")
+            await adapter.subscribe("forked", print)
+            if state == "closed":
+                await adapter.close()
+
+        async def child():
+            try:
+                await adapter.get("forked")
+            except StoreError as error:
+                print(error.code, error.message.partition(",")[0], flush=True)
+            heard = asyncio.Event()
+            own = ValkeyAdapter.from_url(url)
+            await own.open()
+            await own.subscribe("forked:child", lambda channel, payload: heard.set())
+            assert await own.publish("forked:child", b"payload") == 1
+            async with asyncio.timeout(30):
+                await heard.wait()
+            assert await asyncio.gather(*(own.get("forked") for _ in range(100))) == [b"value"] * 100
+            await own.close()
+
+        async def afterwards():
+            assert await adapter.get("forked") == b"value"
+            await adapter.close()
+
+        with asyncio.Runner() as runner:
+            runner.run(parent())
+            process = os.fork()
+            if not process:
+                asyncio.new_event_loop().run_until_complete(child())
+                os._exit(0)
+            _, status = os.waitpid(process, 0)
+            if state == "open":
+                runner.run(afterwards())
+            print(os.waitstatus_to_exitcode(status))
         """,
         url_of(server),
+        state,
     )
 
-    inherited, own = printed.splitlines()
-    assert inherited.startswith("STORE_CONFIGURATION_INVALID: It was opened before this process was forked")
-    assert own == "None"
+    told, code = printed.splitlines()
+    assert code == "0"
+    if state == "open":
+        assert told == "STORE_CONFIGURATION_INVALID It was opened before this process was forked"
+    else:
+        assert told.startswith("STORE_CLOSED")
 
 
 def test_client_of_parent_is_refused_in_child(server: Server) -> None:

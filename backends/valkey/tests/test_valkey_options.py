@@ -11,6 +11,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, Any, cast
 
+import glide
 import pytest
 from igniter_store.contract import Entry, ErrorCode, StoreError
 from igniter_store_conformance import servers
@@ -121,36 +122,58 @@ async def test_counters_count_when_values_are_compressed_and_their_neighbours_ar
 
 
 @pytest.mark.parametrize("place", ["server", "cluster"])
-async def test_a_value_that_can_not_be_decompressed_leaves_its_neighbours_their_answers(place: str) -> None:
+async def test_corrupt_value_leaves_its_neighbours_their_answers(place: str) -> None:
     with started(place) as (_, url):
-        plain = ValkeyAdapter.from_url(url)
-        adapter = ValkeyAdapter.from_url(url, compression="zstd")
-        await plain.open()
-        await adapter.open()
-        await adapter.mset([Entry("{here}value", LONG), Entry("{here}text", LONG)])
-        stored = await plain.get("{here}value")
-        assert stored is not None
-        broken = stored[:10] + b"broken" * 4
-        await plain.set("{here}broken", broken)
+        async with opened(ValkeyAdapter.from_url(url)) as plain, opened(ValkeyAdapter.from_url(url, compression="zstd")) as adapter:
+            await adapter.mset([Entry("{here}value", LONG), Entry("{here}text", LONG)])
+            stored = await plain.get("{here}value")
+            assert stored is not None
+            broken = stored[:10] + b"broken" * 4
+            await plain.set("{here}broken", broken)
 
-        read: Any = await asyncio.gather(
-            adapter.get("{here}broken"),
-            adapter.get("{here}value"),
-            adapter.mget(["{here}text", "{here}value"]),
-            adapter.exists("{here}value"),
-        )
-        told = await asyncio.gather(adapter.get("{here}broken"), adapter.set("{here}written", LONG), return_exceptions=True)
-        written = await adapter.get("{here}written")
-        await adapter.close()
-        await plain.close()
+            answers: Any = await asyncio.gather(
+                adapter.get("{here}broken"),
+                adapter.get("{here}value"),
+                adapter.mget(["{here}broken", "{here}value"]),
+                adapter.exists("{here}value"),
+                adapter.set("{here}written", LONG),
+            )
+            written = await adapter.get("{here}written")
 
-    assert [*read] == [broken, LONG, [LONG, LONG], True]
-    value, error = told
-    assert value == broken
-    assert isinstance(error, StoreError)
-    assert (error.code, error.maybe_applied, error.retryable) == (ErrorCode.STORE_OPERATION_FAILED, True, False)
-    assert "decompressed" in error.message
+    assert [*answers] == [broken, LONG, [broken, LONG], True, True]
     assert written == LONG
+
+
+async def test_value_too_large_to_decompress_names_its_cure(server: Server) -> None:
+    compression = glide.CompressionConfiguration(enabled=True, max_decompressed_size=len(LONG))
+    settings = glide.GlideClientConfiguration([glide.NodeAddress(server.address.host, server.address.port)], compression=compression)
+    keys = [f"large:{secrets.token_hex(4)}" for _ in range(3)]
+    large, value, written = keys
+    async with opened(ValkeyAdapter(settings)) as adapter:
+        await adapter.mset([Entry(large, LONG * 2), Entry(value, LONG)])
+        reading: list[Any] = [adapter.exists(value), adapter.get(large), adapter.get(value), adapter.mget([value])]
+        _, *read = await asyncio.gather(*reading, return_exceptions=True)
+        writing: list[Any] = [adapter.exists(value), adapter.get(large), adapter.set(written, LONG)]
+        _, *wrote = await asyncio.gather(*writing, return_exceptions=True)
+        is_written = await adapter.get(written)
+        await adapter.delete(keys)
+
+    assert read[1:] == [LONG, [LONG]]
+    for error, maybe_applied in ((read[0], False), (wrote[0], False), (wrote[1], True)):
+        assert isinstance(error, StoreError)
+        assert (error.code, error.maybe_applied, error.retryable) == (ErrorCode.STORE_OPERATION_FAILED, maybe_applied, False)
+        assert "max_decompressed_size" in error.message
+    assert is_written == LONG
+
+
+@contextlib.asynccontextmanager
+async def opened(adapter: ValkeyAdapter) -> AsyncGenerator[ValkeyAdapter]:
+    """The adapter, open for a while."""
+    await adapter.open()
+    try:
+        yield adapter
+    finally:
+        await adapter.close()
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import glide
 import pytest
@@ -39,8 +40,6 @@ def test_a_url_with_a_mistake_is_refused_before_anything_is_connected(url: str) 
         ValkeyAdapter.from_url(url)
 
     assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
-    assert "valkey://user:password@host:6379/0" in caught.value.message
-    assert "%2F and %3F" in caught.value.message
     assert "hush" not in str(caught.value)
 
 
@@ -98,7 +97,7 @@ def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
         ("valkey://localhost?compression=zstd&compression_level=high", "from -131072 to 22"),
         ("valkey://localhost?compression=lz4&compression_level=22", "from -128 to 12"),
         ("valkey://localhost?cache_kb=-1", "from 1"),
-        ("valkey://localhost/99999999999999", "The database of a URL is a whole number from 0 to 2147483647"),
+        ("valkey://localhost/99999999999999", "isn't a number from 0 to 2147483647"),
         ("valkey://localhost?client_name=a%20b", "without spaces"),
         ("valkey://localhost?tls_insecure=true", "valkeys://"),
         (f"valkeys://localhost?tls_ca_certs={os.__file__}", "in PEM form"),
@@ -196,7 +195,10 @@ def test_iam_is_said_in_the_url() -> None:
     assert credentials.iam_config.service is glide.ServiceType.ELASTICACHE
 
 
-@pytest.mark.parametrize("client", ["valkey://localhost", glide.GlideClient, None])
+@pytest.mark.parametrize(
+    "client",
+    ["valkey://localhost", glide.GlideClient, None, MagicMock(spec=glide.GlideClient), MagicMock(spec=glide.GlideClientConfiguration)],
+)
 def test_what_is_no_client_is_refused(client: Any) -> None:
     with pytest.raises(StoreError) as caught:
         ValkeyAdapter(client=client)

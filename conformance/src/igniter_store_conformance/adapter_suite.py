@@ -9,6 +9,7 @@ from igniter_store_conformance.blocked_loop import BlockedLoopClauses
 from igniter_store_conformance.blocking import BlockingReadClauses
 from igniter_store_conformance.callbacks import CallbackClauses
 from igniter_store_conformance.cancellation import CancellationClauses
+from igniter_store_conformance.causes import CauseClauses
 from igniter_store_conformance.claiming import ClaimingClauses
 from igniter_store_conformance.claims import ClaimClauses
 from igniter_store_conformance.closing import ClosingClauses
@@ -77,6 +78,7 @@ class AdapterSuite(
     CancellationClauses,
     ClosingClauses,
     AbandoningClauses,
+    CauseClauses,
     LifecycleClauses,
 ):
     """Every test that an adapter has to pass: inherit it, and say in `harness` how to make a client."""

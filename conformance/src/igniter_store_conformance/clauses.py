@@ -112,6 +112,11 @@ SECTIONS: Final = (
                 "An adapter keeps the place of its data from the moment that it is made: when the process changes its working directory "
                 "afterwards, `open` finds the same data and leaves nothing in the new directory.",
             ),
+            Clause(
+                "LIF-22",
+                "No error shows a key, a value, an owner, a group or a consumer, and neither does anything that it was raised from: "
+                "`__cause__` and `__context__` hold at most the backend's code word and words that name nothing of the user's.",
+            ),
         ),
     ),
     Section(

@@ -17,7 +17,7 @@ from broken_adapters.breaking import Broken, others_turn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from igniter_store.contract import Condition, StreamEntry
+    from igniter_store.contract import Condition, PendingEntry, StreamEntry
 
 
 class OpenTwiceRaises(Broken):
@@ -197,6 +197,32 @@ class Liar(Broken):
 
     async def delete_prefix(self, prefix: str) -> int:
         raise NotImplementedError
+
+
+class CauseQuotesTheServer(Broken):
+    """The server's words, which quote the stream and the group, are the cause of the error."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-22"})
+
+    async def xpending(self, stream: str, group: str, **options: Any) -> list[PendingEntry]:
+        try:
+            return await super().xpending(stream, group, **options)
+        except StoreError as error:
+            raise store_error(error.code, error.message) from LookupError(f"NOGROUP No such key '{stream}' or consumer group '{group}'")
+
+
+class HiddenContextQuotesTheKey(Broken):
+    """`from None` hides the driver's error from the traceback, and keeps it."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-22"})
+
+    async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
+        try:
+            return await super().increment(key, delta, ttl=ttl)
+        except StoreError as error:
+            failed = store_error(error.code, error.message)
+        failed.__context__, failed.__suppress_context__ = LookupError(key), True
+        raise failed
 
 
 class PingSaysPong(Broken):

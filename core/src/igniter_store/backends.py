@@ -10,14 +10,15 @@ import logging
 import platform
 import re
 import sys
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any, Final
 
 from msgspec import Struct
 
-from igniter_store.arguments import plain_text
 from igniter_store.contract import Adapter, Claims, Counters, ErrorCode, KeyValue, PubSub, Scan, StoreError, Streams, store_error
+from igniter_store.contract.urls import checked_text
 
 GROUP: Final = "igniter_store.adapters"
 """The entry-point group: the name is the URL's scheme, the object an `Adapter` class."""
@@ -88,22 +89,20 @@ def adapter_class(scheme: str) -> type[Adapter]:
 
 def adapter_from_url(url: Any, **options: Any) -> Adapter:
     """An adapter for `url`, not yet opened; `options` go to its `from_url`. Errors as `adapter_class`, and the adapter's own."""
-    text = plain_text(url)
-    if text is None or "://" not in text:
-        raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, "A backend's URL is a str such as memory:// or redis://localhost:6379/0.")
-    scheme, _, rest = text.partition("://")
+    scheme, found, rest = checked_text(url).partition("://")
+    if not found:
+        message = "The URL has no scheme. It begins with one, as memory://, sqlite:///state.db and redis://localhost:6379/0 do."
+        raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message)
     served = _served_as(scheme.lower())
     adapter = adapter_class(served)
     try:
-        return adapter.from_url(text if served == scheme.lower() else f"{served}://{rest}", **options)
+        return adapter.from_url(f"{served}://{rest}", **options)
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - an adapter of others may raise anything
-        # The cause is not chained: drivers like to quote the URL.
-        raise store_error(
-            ErrorCode.STORE_CONFIGURATION_INVALID,
-            f"The backend {adapter.name!r} can't use this URL or its options ({type(error).__name__}).",
-        ) from None
+        message = f"The backend {adapter.name!r} can't use this URL or its options ({type(error).__name__})."
+    # Outside of the block, where it would have the driver's error as its context: drivers like to quote the URL.
+    raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message)
 
 
 def _served_as(scheme: str) -> str:
@@ -158,11 +157,14 @@ def _load(point: EntryPoint) -> type[Adapter]:
 
 def _unknown(scheme: str) -> StoreError:
     extra = _EXTRAS.get(scheme)
-    known = ", ".join(f"{name}://" for name in sorted({*_EXTRAS, *(point.name for point in entry_points(group=GROUP))}))
+    schemes = sorted({*_EXTRAS, *(point.name for point in entry_points(group=GROUP))})
+    known = ", ".join(f"{name}://" for name in schemes)
+    close = get_close_matches(scheme, schemes, 1)
+    guess = f"Did you mean {close[0]}://?" if close else "Is it a typo?"
     cure = (
         f"Install it: pip install 'igniter-store[{extra}]'."
         if extra
-        else f"Is it a typo? Known are {known}; another backend's package has to be installed first."
+        else f"{guess} Known are {known}; another backend's package has to be installed first."
     )
     # What stands before "://" may be a user and a password, when the scheme was forgotten.
     shown = repr(scheme) if _SCHEME.fullmatch(scheme) else "such"

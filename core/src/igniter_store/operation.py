@@ -140,6 +140,8 @@ class Observer:
             attributes: become those of the event that the sink gets.
         """
         failure = error if isinstance(error, StoreError) else _translated(operation, error)
+        if failure.__suppress_context__:
+            failure.__context__ = None  # `from None` only hides it, and a decoder's error quotes the value (LIF-22)
         failure.operation = failure.operation or operation.name
         failure.backend = failure.backend or self._backend
         attributes["ctx.error.code"] = str(failure.code)

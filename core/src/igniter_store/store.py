@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
-from igniter_store.arguments import invalid, plain_text
+from igniter_store.arguments import invalid, is_a, plain_text
 from igniter_store.connection import Capabilities, Connection, RefusedCapabilities
-from igniter_store.contract import Adapter, ErrorCode
+from igniter_store.contract import Adapter, ErrorCode, store_error
 from igniter_store.events.envelope import Actor
 from igniter_store.keys import is_encodable
 from igniter_store.namespaces.batches import BatchNamespace
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from igniter_store.builder import StoreBuilder
     from igniter_store.events.registry import EventRegistry
     from igniter_store.serialization import Codec
+    from igniter_store.telemetry.registry import Telemetry
 
 S = TypeVar("S", bound=str)
 
@@ -51,6 +52,11 @@ class Configuration(Struct, frozen=True):
     scopes: dict[str, ScopeDefinition]
     events: EventRegistry
 
+
+_NOT_BY_CLASS: Final = (
+    "A store isn't made by calling the class. Write Store.from_url('memory://', service='api') for a URL, or "
+    "Store.create().with_adapter(adapter).with_service('api').build() for an adapter."
+)
 
 OPEN: Final = Operation("open", ErrorCode.STORE_CONNECTION_FAILED)
 CLOSE: Final = Operation("close", ErrorCode.STORE_OPERATION_FAILED)
@@ -72,12 +78,16 @@ class Store(Generic[S]):
 
     def __init__(
         self,
-        configuration: Configuration,
+        configuration: Configuration | None = None,
         connection: Connection | None = None,
         scopes: tuple[Scope, ...] = (),
         actor: Actor | None = None,
+        **unknown: Never,
     ) -> None:
         self._is_root = connection is None
+        # People write Store("memory://"), and Store(adapter): the error says what to write instead.
+        if unknown or not is_a(configuration, Configuration) or configuration is None:
+            raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, _NOT_BY_CLASS)
         self._configuration = configuration
         self._connection = Connection(configuration.adapter) if connection is None else connection
         self._scopes = scopes
@@ -91,18 +101,20 @@ class Store(Generic[S]):
         return StoreBuilder()
 
     @staticmethod
-    def from_url(url: str, *, service: str, **options: Any) -> Store[str]:
+    def from_url(url: str, *, service: str, telemetry: Telemetry | None = None, **options: Any) -> Store[str]:
         """A store for `url`, not yet opened.
 
         Args:
             url: such as `memory://`, `sqlite:///state.db` or `redis://localhost:6379/0`; its backend has to be installed.
             service: what the keys of this program begin with; two services never meet.
-            options: the adapter's own.
+            telemetry: gets an event for each operation, as `with_telemetry` of the builder; without it nothing is measured.
+            options: the adapter's own. Loggers, serializers, scopes and events are chosen with `Store.create()`.
 
         Raises:
             ConfigurationError: `STORE_BACKEND_UNKNOWN` with the extra to install, `STORE_SERVICE_REQUIRED`, `STORE_CONFIGURATION_INVALID`.
         """
-        return Store.create().with_url(url, **options).with_service(service).build()
+        builder = Store.create().with_url(url, **options).with_service(service)
+        return (builder if telemetry is None else builder.with_telemetry(telemetry)).build()
 
     @property
     def adapter(self) -> Adapter:

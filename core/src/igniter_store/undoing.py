@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract import StoreClosed, StoreError
+from igniter_store.contract.affinity import forget_task
 
 if TYPE_CHECKING:
     import logging
@@ -69,6 +70,12 @@ class Undoing:
         loop = asyncio.get_running_loop()
         if left := [task for task in self._left if task.get_loop() is loop]:
             await asyncio.wait(left)
+
+    def abandon(self) -> None:
+        """Let go of what the closed event loop has left, or what is the parent's to undo."""
+        for task in self._left:
+            forget_task(task)
+        self._left.clear()
 
     def _leave(self, calling: asyncio.Task[bool], undo: Callable[[], Awaitable[object]]) -> None:
         undoing = asyncio.get_running_loop().create_task(self._undone(calling, undo))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from urllib.parse import unquote
 from weakref import WeakValueDictionary
 
 from igniter_store.contract import Affinity, Clock, errors
+from igniter_store.contract.options import Options, whole
+from igniter_store.contract.urls import parsed
 
 from igniter_store_memory.claims import MemoryClaims
 from igniter_store_memory.counters import MemoryCounters
@@ -26,12 +28,18 @@ if TYPE_CHECKING:
 
     from igniter_store_memory.log import Group, Waiter
 
+_OPTIONS: Final = Options("memory", {"max_keys": whole(1, 2**63 - 1)})
+
 # What `memory://name` means in this process. It lives as long as some adapter uses it, as a shared in-memory database does elsewhere.
 _named: WeakValueDictionary[str, Keyspace] = WeakValueDictionary()
 
 
 class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, MemoryStreams, MemoryScan):
     """Every capability, in this process, for tests and for programs of one process.
+
+    Each process has its own data: the workers of `uvicorn --workers 4`, of gunicorn or of multiprocessing don't see each other's keys, each
+    grants the same claim once, and each counts from 0. For several workers on one machine use `sqlite:///state.db`, for several machines
+    `redis://`.
 
     It can be used without `open`. Data outlive `close`: opened again, the adapter finds what it had. Use it from one event loop at a time:
     opening, listening and waiting in a second one, while the first isn't closed, raise `STORE_CONFIGURATION_INVALID`.
@@ -59,16 +67,22 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
         return self._affinity
 
     @classmethod
-    def from_url(cls, url: str, *, clock: Clock | None = None, max_keys: int | None = None, **unknown: Any) -> Self:
-        """`memory://` is private; `memory://name` is shared by all adapters of that name in this process. `?max_keys=` as the option."""
+    def from_url(cls, url: str, *, clock: Clock | None = None, max_keys: int | None = None, **options: Any) -> Self:
+        """`memory://` is private; `memory://name` is shared by all adapters of that name in this process.
+
+        Args:
+            url: as above; its query may hold `max_keys`.
+            clock: as for the class.
+            max_keys: as for the class.
+            options: `timeout`, `connect_timeout` and `connections` are checked and have no effect, so that a URL can change its scheme:
+                nothing is waited for here.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`.
+        """
         name, query = _parts(url)
-        if unknown:
-            raise errors.misconfigured(f"The memory backend has no option {min(unknown)!r}; it has clock and max_keys.", "memory")
-        if query.keys() - {"max_keys"}:
-            # Not named: what stands in a URL's query may be a secret that was pasted into the wrong place.
-            raise errors.misconfigured("The only option that a memory URL takes is max_keys, and this one has another.", "memory")
-        if max_keys is None and "max_keys" in query:
-            max_keys = int(query["max_keys"]) if re.fullmatch("[0-9]{1,18}", query["max_keys"]) else -1
+        _check_options(clock, max_keys)
+        max_keys = _OPTIONS.read(query, {**options, "max_keys": max_keys}).get("max_keys")
         if not name:
             return cls(clock=clock, max_keys=max_keys)
         _check_options(clock, max_keys)
@@ -132,16 +146,16 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
         return time.perf_counter() - began
 
 
-def _parts(url: str) -> tuple[str, dict[str, str]]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # for "memory://[", with a message that shows parts of the URL
-        parts = urlsplit("")
-    if parts.scheme != "memory" or parts.path.strip("/") or "@" in parts.netloc or ":" in parts.netloc:
-        raise errors.misconfigured(
-            "A memory URL is memory:// (private) or memory://name (shared in this process), without user, port or path.", "memory"
-        )
-    return unquote(parts.netloc), dict(parse_qsl(parts.query, keep_blank_values=True))
+def _parts(url: str) -> tuple[str, str]:
+    """The name, and the query."""
+    parts = parsed(url, ("memory",), "memory")
+    name = parts.place.rstrip("/")
+    if any(mark in name for mark in "/@:[]"):
+        message = "A memory URL is memory:// (private) or memory://name (shared in this process). Remove the user, the port or the path."
+        raise errors.misconfigured(message, "memory")
+    with contextlib.suppress(UnicodeDecodeError):
+        return unquote(name, errors="strict"), parts.query
+    raise errors.misconfigured("The name of the memory URL isn't UTF-8. Write it percent-encoded as UTF-8.", "memory")
 
 
 def _check_options(clock: Any, max_keys: Any) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from igniter_store.contract.commands.adapter import CommandAdapter, check_options, named
+from igniter_store.contract.commands.adapter import CommandAdapter, check_options
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
+from igniter_store_redis.clients import check_client, sentinels_of
 from igniter_store_redis.cluster import Cluster
 from igniter_store_redis.connecting import Connector, abandon_connections
 from igniter_store_redis.errors import NAME, misconfigured
 from igniter_store_redis.incoming import LARGEST
 from igniter_store_redis.server import Server
-from igniter_store_redis.urls import client_of
+from igniter_store_redis.urls import client_of, location_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 _TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 5.0
 _CONNECTIONS: Final = 2
-_OPTIONS: Final = ("timeout", "connect_timeout", "connections", "sharded_pubsub", "max_reply_bytes")
 
 
 class RedisAdapter(CommandAdapter):
@@ -39,7 +39,7 @@ class RedisAdapter(CommandAdapter):
 
     Args:
         client: a client of redis-py. Its settings are used, its connections are not, and it stays open (LIF-6); of a cluster's client also
-            what it knows of the nodes, and the connections on which it finds that out.
+            what it knows of the nodes, and the connections on which it finds that out. fakeredis has no connections: use `memory://`.
         timeout: seconds that an answer may take, beyond the time that a waiting read waits.
         connect_timeout: seconds that connecting and logging in may take.
         connections: how many may be open to a server for commands that don't wait. The second one is opened once the first is busy with
@@ -66,10 +66,7 @@ class RedisAdapter(CommandAdapter):
         sharded_pubsub: bool = False,
         max_reply_bytes: int = LARGEST,
     ) -> None:
-        given: object = client
-        if not isinstance(given, (Redis, RedisCluster)):
-            kinds = "a redis.asyncio.Redis or RedisCluster"
-            raise misconfigured(f"RedisAdapter takes {kinds}, and got {named(client)}. For a URL there is from_url().")
+        check_client(client)
         check_options(NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
         if type(connections) is not int or connections < 1:
             raise misconfigured("connections is a number of 1 or more.")
@@ -81,7 +78,8 @@ class RedisAdapter(CommandAdapter):
         def commands() -> Commands:
             if isinstance(self._client, RedisCluster):
                 return Cluster(self._client, timeout, connect_timeout, connections, max_reply_bytes)
-            connector = Connector(self._client.connection_pool.make_connection, connect_timeout, max_reply_bytes)
+            pool = self._client.connection_pool
+            connector = Connector(pool.make_connection, connect_timeout, max_reply_bytes, sentinels_of(pool))
             return Server(connector, timeout, connections)
 
         super().__init__(commands, sharded_pubsub=sharded_pubsub)
@@ -91,38 +89,40 @@ class RedisAdapter(CommandAdapter):
         cls,
         url: str,
         *,
-        timeout: float = _TIMEOUT,
-        connect_timeout: float = _CONNECT_TIMEOUT,
-        connections: int = _CONNECTIONS,
-        sharded_pubsub: bool = False,
-        max_reply_bytes: int = LARGEST,
-        **unknown: Any,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+        connections: int | None = None,
+        sharded_pubsub: bool | None = None,
+        max_reply_bytes: int | None = None,
+        **options: Any,
     ) -> Self:
         """An adapter for `redis://[user:password@]host[:port][/database]`, with several hosts where there are several.
 
         Args:
             url: redis://; rediss:// for TLS; unix:///path?db=0; redis+sentinel://host:port,host:port/service[/database], where the
                 sentinels' own user and password are `sentinel_username` and `sentinel_password` of the query;
-                redis+cluster://host:port,host:port; the last two also with rediss. The query may hold what redis-py knows, such as
-                `ssl_ca_certs` or `client_name`.
-            timeout: as for the class.
-            connect_timeout: as for the class.
-            connections: as for the class.
-            sharded_pubsub: as for the class.
-            max_reply_bytes: as for the class.
-            unknown: nothing; a misspelt option is refused.
+                redis+cluster://host:port,host:port; the last two also with rediss. The query may hold the options.
+            timeout: as for the class; the same without an argument, if the URL has none.
+            connect_timeout: the same.
+            connections: the same.
+            sharded_pubsub: the same.
+            max_reply_bytes: the same.
+            options: what redis-py can do beyond, such as `ssl_ca_certs` or `client_name`; the README lists them. Arguments win over the
+                URL.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`, with what is wrong; a misspelt option is named, a value never.
         """
-        if unknown:
-            raise misconfigured(f"The Redis backend has no option {min(unknown)!r}; it has {', '.join(_OPTIONS)}.")
-        make_client = partial(client_of, url, connect_timeout)
-        adapter = cls(
-            make_client(),
-            timeout=timeout,
-            connect_timeout=connect_timeout,
-            connections=connections,
-            sharded_pubsub=sharded_pubsub,
-            max_reply_bytes=max_reply_bytes,
-        )
+        own = {
+            "timeout": timeout,
+            "connect_timeout": connect_timeout,
+            "connections": connections,
+            "sharded_pubsub": sharded_pubsub,
+            "max_reply_bytes": max_reply_bytes,
+        }
+        location, chosen = location_of(url, {**own, **options})
+        make_client = partial(client_of, location, chosen.get("connect_timeout", _CONNECT_TIMEOUT))
+        adapter = cls(make_client(), **chosen)
         adapter._make_client = make_client
         return adapter
 
@@ -135,7 +135,8 @@ class RedisAdapter(CommandAdapter):
                 await self._client.nodes_manager.aclose(nodes)
         elif isinstance(self._client.connection_pool, SentinelConnectionPool):
             untyped: Any = self._client
-            await untyped.connection_pool.sentinel_manager.aclose()
+            for sentinel in untyped.connection_pool.sentinel_manager.sentinels:  # redis-py 8.0 has no aclose() of them all
+                await sentinel.aclose()
 
     def _abandon_client(self, *, is_inherited: bool) -> None:
         abandon_connections(self._client, is_inherited=is_inherited)

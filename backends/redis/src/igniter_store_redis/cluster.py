@@ -25,7 +25,7 @@ from igniter_store.contract.commands.listener import SHARDED
 from igniter_store.contract.commands.replies import page
 from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.slots import slot_of
-from igniter_store.contract.commands.troubles import Refused, Trouble, failure, word_of
+from igniter_store.contract.commands.troubles import Refused, Trouble, failure, shown, word_of
 from igniter_store.contract.timeouts import FairTimeout
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
@@ -33,7 +33,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError
 
 from igniter_store_redis.connecting import Connector
-from igniter_store_redis.errors import NAME, UNREACHABLE, closed, elsewhere, not_reached, refusal
+from igniter_store_redis.errors import NAME, UNREACHABLE, Attempt, closed, elsewhere, not_reached, refusal
 from igniter_store_redis.server import Server
 
 if TYPE_CHECKING:
@@ -155,6 +155,11 @@ class Cluster(Commands):
         self.require_open()
         await all_of([self._server_of(node).ping() for _, node in self._primaries()], write=False)
 
+    async def information(self) -> Any:
+        self.require_open()
+        [(_, node), *_] = self._primaries()
+        return await self._server_of(node).information()
+
     async def subscribe(self, subscription: CommandSubscription) -> None:
         attempt = partial(Server.attempt_to_subscribe, subscription=subscription)
         try:
@@ -194,9 +199,11 @@ class Cluster(Commands):
             if not isinstance(answer, Trouble):
                 return answer
             if not await self._is_sent_on(answer, turn):
-                raise failure(answer, code, self._timeout, backend=NAME, writes=writes, words=words) from answer
+                raise failure(answer, code, self._timeout, backend=NAME, writes=writes, words=words) from shown(answer)
+        if failed is None:
+            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from shown(answer)
         try:
-            raise failed or store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from answer
+            raise failed
         finally:
             del failed  # or it and this frame would keep each other
 
@@ -275,9 +282,16 @@ class Cluster(Commands):
         try:
             refreshing.result()
         except UNREACHABLE as error:
-            raise not_reached(error, ", ".join(address(host, port) for host, port in self._seeds)) from error
+            where = ", ".join(address(host, port) for host, port in self._seeds)
+            reason = not_reached(error, Attempt(where, self._connect_timeout))
+        else:
+            return
         finally:
             del refreshing  # or it, its error and this frame would keep each other
+        try:
+            raise reason  # outside of the block, where it would have the driver's error as its context
+        finally:
+            del reason
 
     def _refresh_soon(self) -> None:
         if self._refreshing is None and self._is_open:

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.affinity import disconnect, keep, release_transport
 from igniter_store.contract.commands.connections import address
-from igniter_store.contract.commands.troubles import unquoted
 from igniter_store.contract.timeouts import FairTimeout
 from redis.asyncio import RedisCluster
-from redis.asyncio.sentinel import SentinelConnectionPool
+from redis.asyncio.connection import SSLConnection
+from redis.asyncio.sentinel import MasterNotFoundError, SentinelConnectionPool
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError, ResponseError
 
-from igniter_store_redis.errors import NAME, UNREACHABLE, not_reached
+from igniter_store_redis.clients import no_transport
+from igniter_store_redis.errors import NAME, UNREACHABLE, Attempt, not_reached
 from igniter_store_redis.link import Link
 from igniter_store_redis.multiplexer import Multiplexer
+from igniter_store_redis.urls import DEFAULT_USER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,21 +41,23 @@ class Connector:
         make: makes a connection of redis-py that isn't connected yet: that of a pool, for what it knows.
         timeout: seconds that connecting and logging in may take.
         largest: bytes that a reply may have.
+        sentinels: the addresses of those that are asked first, if there are any.
     """
 
-    def __init__(self, make: Callable[[], Any], timeout: float, largest: int) -> None:
+    def __init__(self, make: Callable[[], Any], timeout: float, largest: int, sentinels: str = "") -> None:
         self.backend: Final = NAME
         self.unreachable: Final = UNREACHABLE
         self._make: Final = make
         self._timeout: Final = timeout
         self._largest: Final = largest
-        self._where = ""  # it was tried last: Sentinel says it anew each time
+        self._sentinels: Final = sentinels
+        self._last = Attempt("", timeout)  # Sentinel says the address anew each time
         self._sent = ""  # the command of the greeting that was sent last
         self._introduces_itself = True
 
     def not_reached(self, error: Exception) -> StoreError:
-        """The error for what redis-py raised while it connected."""
-        return not_reached(error, self._where, self._sent)
+        """The error for what redis-py raised while it connected, with its cause."""
+        return not_reached(error, self._last)
 
     async def connect(self, patience: float) -> Multiplexer:
         """A connection for one who waits; see `multiplexed`."""
@@ -84,23 +88,32 @@ class Connector:
                 raise
         # A proxy hangs up on commands that it doesn't know, and this is one that nothing depends on.
         self._introduces_itself = False
-        return await self._greeted(end)
+        try:
+            return await self._greeted(end)
+        except BaseException:
+            self._introduces_itself = True
+            raise
 
     async def _greeted(self, end: float) -> Any:
         connection = self._make()
         connection.protocol = 2  # what we read; a client of somebody else may speak 3
+        if connection.password and not connection.username and connection.credential_provider is None:
+            connection.username = DEFAULT_USER  # as redis-py logs in by HELLO: a server that has no password takes any
         connection.socket_timeout = None  # redis-py holds it by wait_for, which on Python 3.11 can swallow a cancellation; ours is below
         if not self._introduces_itself:
             connection.driver_info = None
         greet, send = connection.redis_connect_func, connection.send_command
         self._sent = ""
         is_there = False
-        refusal: ResponseError | None = None
 
         async def greeted(connection: Any) -> None:
             nonlocal is_there
             is_there = True
             await (connection.on_connect() if greet is None else greet(connection))
+            if not self._sent:  # what wants TLS, or isn't Redis, hangs up on the first command
+                with contextlib.suppress(ResponseError):
+                    await connection.send_command("PING")
+                    await connection.read_response()
 
         async def noted(*words: Any, **options: Any) -> None:
             self._sent = " ".join(str(word) for word in words[: 2 if words[0] == "CLIENT" else 1])
@@ -114,23 +127,24 @@ class Connector:
         except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
             raise
         except BaseException as error:
-            self._where = getattr(connection, "path", None) or address(connection.host, connection.port)
+            self._last = self._attempt(connection, error, is_there=is_there)
             await asyncio.shield(connection.disconnect(nowait=True))
             if is_there and isinstance(error, NotConnected) and (words := await self._unasked()):
-                raise ResponseError(words) from error
-            if not isinstance(error, ResponseError):
-                raise
-            refusal = type(error)(unquoted(str(error)))  # of AUTH some servers quote the arguments
+                raise ResponseError(words) from None
+            raise
         finally:
             del connection.send_command  # or the two would keep each other
-        if refusal is not None:
-            try:
-                raise refusal
-            finally:
-                del refusal  # or it and this frame would keep each other
         writer = connection._writer  # noqa: SLF001 - redis-py shows it nowhere else
+        if not hasattr(getattr(writer, "transport", None), "set_protocol"):
+            await asyncio.shield(connection.disconnect(nowait=True))
+            raise no_transport(connection)
         connection._reader = connection._writer = None  # noqa: SLF001 - or it would miss them when it is collected
         return writer
+
+    def _attempt(self, connection: Any, error: BaseException, *, is_there: bool) -> Attempt:
+        is_asking = bool(self._sentinels) and (isinstance(error, MasterNotFoundError) or not is_there)
+        where = self._sentinels if is_asking else getattr(connection, "path", None) or address(connection.host, connection.port)
+        return Attempt(where, self._timeout, isinstance(connection, SSLConnection), is_there, is_asking, self._sent)
 
     async def _unasked(self) -> str:
         """What the server says to everybody who comes, before it ends the connection: protected mode, too many clients.

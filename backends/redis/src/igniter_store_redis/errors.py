@@ -1,17 +1,27 @@
-"""From what redis-py raises while it connects to `StoreError`s. What the server says later is the same for every client."""
+"""From what redis-py raises while it connects to `StoreError`s. What the server says later is the same for every client.
+
+Rule: a message says what failed, where, and what to do. The cause has no more of the server's words than may be shown, and nothing is
+behind it.
+"""
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
 from igniter_store.contract.commands.needs import needed
-from igniter_store.contract.commands.troubles import UNKNOWN_HOST, unwelcome, word_of
+from igniter_store.contract.commands.server_text import cut
+from igniter_store.contract.commands.troubles import UNKNOWN_HOST, Failed, Refused, unwelcome, word_of
+from msgspec import Struct
 from redis import exceptions as redis
 from redis.asyncio.sentinel import MasterNotFoundError
+
+E = TypeVar("E", bound=BaseException)
 
 NAME: Final = "redis"
 
@@ -34,48 +44,179 @@ _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 
-def not_reached(error: Exception, where: str, sent: str = "") -> StoreError:
-    """The error for what redis-py raised while it connected.
+_NOT_FOR_HOST: Final = {62, 64}  # OpenSSL's codes: the certificate has another name, or another address
 
-    Args:
-        error: redis-py's.
+_UNTRUSTED: Final = "The certificate of {where} isn't trusted. Give that of its authority in ssl_ca_certs."
+_OTHER_NAME: Final = "The certificate of {where} isn't for this host. Write a name in the URL that is in the certificate."
+_NO_TLS: Final = "The server at {where} doesn't speak TLS, or no allowed version. Begin the URL with {plain}://, or correct the port."
+_NO_HANDSHAKE: Final = (
+    "The server at {where} answers no TLS handshake within {timeout:g} seconds. Begin the URL with {plain}://, not {secure}://, if it "
+    "speaks no TLS."
+)
+_NO_REDIS: Final = "What answers at {where} is neither Redis nor Valkey. Correct the host and the port of the URL."
+_SILENT: Final = (
+    "The server at {where} accepts connections, and doesn't answer within {timeout:g} seconds. Check that it is Redis or Valkey and isn't "
+    "busy, and whether it wants TLS ({secure}://)."
+)
+_HUNG_UP: Final = (
+    "The server at {where} closed the connection before it answered. Check whether it wants TLS ({secure}://), that it is Redis, and that "
+    "no proxy before it hangs up on {sent}."
+)
+_REFUSED: Final = "The server at {where} refused {sent}. Leave that out of the URL, or correct it."
+_NO_SELECT: Final = (
+    "The server at {where} has no command {sent}. Leave the database out of the URL. If the server is a Sentinel, begin the URL with "
+    "redis+sentinel:// and name the service."
+)
+_UNREACHED: Final = "The server can't be reached at {where} ({reason}). Check that it is running, and that the URL is right."
+_CLUSTER: Final = (
+    "The cluster can't be reached at {where}, or isn't whole ({reason}). Check that its nodes are running, that the URL is right, and "
+    "whether they want TLS ({secure}://)."
+)
+_NO_CLUSTER: Final = "The server at {where} doesn't say which nodes belong to its cluster. For a single server begin the URL with redis://."
+_NO_SENTINEL: Final = "The server at {where} isn't a Sentinel. Begin the URL with {plain}://, or correct the port."
+_NO_ANSWER: Final = "No sentinel can be reached at {where}. Check that they are running, and that the URL is right."
+_NO_LOGIN: Final = "The sentinels at {where} want a password of their own. Give sentinel_password, and sentinel_username if there is one."
+_NO_SERVICE: Final = (
+    "The sentinels at {where} know no primary of this name, or none that is up. Correct the service in the URL: it is the name of "
+    "`sentinel monitor`."
+)
+_NO_SOCKET: Final = "There is no socket at {where}. Check that the server is running, and that the path is right."
+_DEAD_SOCKET: Final = "Nothing listens at {where}, or it isn't a socket. Check that the server is running, and that the path is right."
+_NOT_ALLOWED: Final = "This user may not use the socket {where}. Give it the right to write there (unixsocketperm, or its group)."
+
+
+class Attempt(Struct, frozen=True):
+    """How it was tried to connect.
+
+    Attributes:
         where: the address, or the addresses.
+        timeout: seconds that it may take.
+        is_secure: whether by TLS.
+        is_there: whether the server had taken the connection, so that it was its turn to answer.
+        is_sentinel: whether sentinels are asked first.
         sent: the command that was sent last, if one was.
     """
+
+    where: str
+    timeout: float
+    is_secure: bool = False
+    is_there: bool = False
+    is_sentinel: bool = False
+    sent: str = ""
+
+
+def not_reached(error: BaseException, attempt: Attempt) -> StoreError:
+    """The error for what redis-py raised while it connected, with a cause that may be shown."""
     cause = _cause(error)
-    word = next((word for kind, word in _CLASSES if isinstance(cause, kind)), "")
-    if not word and isinstance(cause, redis.ResponseError):
-        word = word_of(str(cause))
-    if (known := unwelcome(word, NAME)) is not None:
-        return known
-    if _is_behind(ssl.SSLCertVerificationError, cause):
-        message = f"The certificate of {where} isn't trusted. Give the authority's in ssl_ca_certs, or use the name that stands in it."
-        return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=False)
-    if isinstance(error, redis.RedisClusterException) and isinstance(cause, redis.ResponseError):
-        message = "The server is no cluster, or refuses CLUSTER SLOTS (needed for finding the nodes). For a single one the URL begins with redis://."
-        return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, retryable=False)
-    return store_error(ErrorCode.STORE_CONNECTION_FAILED, _message(error, cause, where, sent), backend=NAME)
+    failed = _diagnosed(error, cause, attempt)
+    failed.__cause__ = _shown(cause)
+    return failed
 
 
-def _message(error: Exception, cause: BaseException, where: str, sent: str) -> str:
-    if _is_behind(socket.gaierror, cause):
-        return UNKNOWN_HOST.format(where=where)
+def _diagnosed(error: BaseException, cause: BaseException, attempt: Attempt) -> StoreError:  # noqa: PLR0911 - the first cause that fits
+    words = _words(cause)
+    is_cluster = isinstance(error, redis.RedisClusterException)
+    if attempt.is_sentinel and "unknown command" in words:
+        return _failed(_NO_SENTINEL, attempt, retryable=False)
+    refused = _refused(words, attempt) if words else None
+    if refused is not None:
+        return refused
+    if is_cluster and isinstance(cause, redis.ResponseError):
+        return _failed(_NO_CLUSTER, attempt, retryable=False)
     if isinstance(cause, MasterNotFoundError):
-        return "No sentinel that answers knows a primary of this name. Are they there, and is the service of the URL right?"
-    if isinstance(error, redis.RedisClusterException):
-        return (
-            f"The cluster can't be reached at {where}, or isn't whole. Are its nodes there, is the URL right, and do they want TLS "
-            "(rediss+cluster://)?"
-        )
-    if isinstance(cause, redis.ResponseError):
-        asked = needed((sent,)) if sent else "the connection"
-        return f"The server refused {asked}; its own words are in __cause__. Leave that out of the URL, or correct it."
-    if sent and isinstance(cause, redis.ConnectionError):
-        return (
-            f"The server at {where} hung up when it was sent {needed((sent,))}. Leave that out of the URL, or connect without the proxy "
-            "that doesn't know the command."
-        )
-    return f"The server can't be reached at {where}. Is it there, is the URL right, and does it want TLS (rediss://), or none?"
+        return _without_primary(str(cause), attempt)
+    untrusted = _behind(ssl.SSLCertVerificationError, cause)
+    if untrusted is not None:
+        message = _OTHER_NAME if getattr(untrusted, "verify_code", 0) in _NOT_FOR_HOST else _UNTRUSTED
+        return _failed(message, attempt, retryable=False)
+    if _behind(ssl.SSLError, cause) is not None:
+        return _failed(_NO_TLS, attempt, retryable=False)
+    if _behind(socket.gaierror, cause) is not None:
+        return _failed(UNKNOWN_HOST, attempt)
+    if isinstance(cause, redis.InvalidResponse):
+        return _failed(_NO_REDIS, attempt, retryable=False)
+    return _failed(_CLUSTER if is_cluster else _unanswered(cause, attempt), attempt, reason=_reason(cause, attempt))
+
+
+def _refused(words: str, attempt: Attempt) -> StoreError | None:
+    """The error for what the server has said, if that or the command to which it was said means something."""
+    if attempt.sent and "unknown command" in words:
+        return _failed(_NO_SELECT if attempt.sent == "SELECT" else _REFUSED, attempt, retryable=False, word="ERR")
+    known = unwelcome(words, NAME, attempt.where)
+    if known is None and attempt.sent:
+        return _failed(_REFUSED, attempt, word=word_of(words))
+    return known
+
+
+def _unanswered(cause: BaseException, attempt: Attempt) -> str:  # noqa: PLR0911 - as above
+    refused = _behind(OSError, cause)
+    is_late = isinstance(cause, (TimeoutError, redis.TimeoutError)) and not getattr(refused, "errno", None)
+    if is_late and attempt.is_secure and not attempt.is_there:
+        return _NO_HANDSHAKE
+    if attempt.is_secure and not attempt.is_there and refused is not None and refused.errno is None:
+        return _NO_TLS  # it has hung up during the handshake
+    if is_late and attempt.is_there:
+        return _SILENT
+    if attempt.is_there and (refused is None or getattr(refused, "errno", None) in {errno.ECONNRESET, errno.EPIPE}):
+        return _HUNG_UP
+    if attempt.where.startswith("/") and isinstance(refused, FileNotFoundError):
+        return _NO_SOCKET
+    if attempt.where.startswith("/") and isinstance(refused, PermissionError):
+        return _NOT_ALLOWED
+    if attempt.where.startswith("/") and isinstance(refused, ConnectionRefusedError):
+        return _DEAD_SOCKET
+    return _UNREACHED
+
+
+def _without_primary(text: str, attempt: Attempt) -> StoreError:
+    # redis-py writes behind the name what each sentinel that failed has raised, as "network:ConnectionError".
+    raised = text.rpartition("' : ")[2] if "' : " in text else ""
+    if "AuthenticationError" in raised:
+        return _failed(_NO_LOGIN, attempt, retryable=False)
+    is_alone = raised.count("Error") > attempt.where.count(",")
+    return _failed(_NO_ANSWER if is_alone else _NO_SERVICE, attempt)
+
+
+def _failed(message: str, attempt: Attempt, *, retryable: bool | None = None, reason: str = "", word: str = "") -> StoreError:
+    kind = "+cluster" if message is _CLUSTER else ""
+    sent = needed((attempt.sent,)) if attempt.sent else "what is sent first"
+    told = message.format(where=attempt.where, timeout=attempt.timeout, reason=reason, secure=f"rediss{kind}", plain="redis", sent=sent)
+    details = {"word": word} if word else None
+    return store_error(ErrorCode.STORE_CONNECTION_FAILED, told, backend=NAME, retryable=retryable, details=details)
+
+
+def _reason(cause: BaseException, attempt: Attempt) -> str:
+    """Why, in the system's words."""
+    refused = _behind(OSError, cause)
+    number = getattr(refused, "errno", None)
+    if isinstance(number, int) and number in errno.errorcode:
+        return os.strerror(number).lower()
+    if isinstance(cause, (TimeoutError, redis.TimeoutError)):
+        return f"no answer within {attempt.timeout:g} seconds"
+    if refused is not None and "path too long" in str(refused):
+        return "the path is too long for a socket"
+    return "connection refused" if isinstance(refused, ConnectionRefusedError) else "the connection failed"
+
+
+def _words(cause: BaseException) -> str:
+    """What the server has said, with the word that redis-py takes away; nothing when it was silent."""
+    word = getattr(cause, "status_code", None) or next((word for kind, word in _CLASSES if isinstance(cause, kind)), "")
+    if word:
+        return f"{word} {cause}"
+    if not isinstance(cause, redis.ResponseError):
+        return ""
+    text = str(cause)
+    return text if text.partition(" ")[0].isupper() else f"ERR {text}"
+
+
+def _shown(cause: BaseException) -> BaseException:
+    words = _words(cause)
+    if words:
+        return Refused(cut(words))
+    refused = _behind(OSError, cause)
+    if refused is not None and len(refused.args) == 2:  # noqa: PLR2004 - a number and the system's words
+        return type(refused)(*refused.args)
+    return Failed(f"{type(cause).__name__} {cut(str(cause))}".strip())
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -84,5 +225,9 @@ def _cause(error: BaseException) -> BaseException:
     return _cause(behind) if isinstance(error, redis.RedisClusterException) and behind is not None else error
 
 
-def _is_behind(kind: type[BaseException], error: BaseException | None) -> bool:
-    return error is not None and (isinstance(error, kind) or _is_behind(kind, error.__cause__ or error.__context__))
+def _behind(kind: type[E], error: BaseException | None) -> E | None:
+    if error is None:
+        return None
+    if isinstance(error, kind):
+        return error
+    return _behind(kind, error.__cause__ or error.__context__)

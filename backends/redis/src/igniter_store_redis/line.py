@@ -10,6 +10,7 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Final
 
+from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import forget_task
 
 from igniter_store_redis.errors import UNREACHABLE, closed
@@ -88,10 +89,16 @@ class Line:
             raise closed()
         try:
             return attempt.result()
+        except StoreError:
+            raise
         except UNREACHABLE as error:
-            raise self._connector.not_reached(error) from error
+            reason = self._connector.not_reached(error)
         finally:
             del attempt  # or it, its error and this frame would keep each other
+        try:
+            raise reason  # outside of the block, where it would have the driver's error as its context
+        finally:
+            del reason
 
     async def _connect(self) -> Multiplexer:
         try:

@@ -16,7 +16,7 @@ from igniter_store.contract.affinity import LoopEnd
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import Listener
 from igniter_store.contract.commands.replies import MALFORMED, page, pong, unexpected
-from igniter_store.contract.commands.troubles import Lost, Refused, Shut, Trouble, failure, word_of
+from igniter_store.contract.commands.troubles import Lost, Refused, Shut, Trouble, failure, shown, word_of
 from igniter_store.contract.commands.waiting import Waiters
 
 from igniter_store_redis.errors import NAME, elsewhere, refusal
@@ -139,7 +139,7 @@ class Server(Commands):
         if isinstance(answer, Trouble):
             answer = await self._after(answer, words, multiplexer, writes=False)
             if isinstance(answer, Trouble):
-                raise failure(answer, code, self.timeout, backend=NAME, writes=False, words=words) from answer
+                raise failure(answer, code, self.timeout, backend=NAME, writes=False, words=words) from shown(answer)
         try:
             return read(answer)
         except MALFORMED:
@@ -154,7 +154,7 @@ class Server(Commands):
         if isinstance(answer, Trouble):
             answer = await self._after(answer, words, multiplexer, writes=True)
             if isinstance(answer, Trouble):
-                raise failure(answer, code, self.timeout, backend=NAME, writes=True, words=words) from answer
+                raise failure(answer, code, self.timeout, backend=NAME, writes=True, words=words) from shown(answer)
         try:
             return read(answer)
         except MALFORMED:
@@ -164,7 +164,7 @@ class Server(Commands):
     async def wait(self, *words: Any, read: Reader[T]) -> T:
         answer: Any = await self.attempt_to_wait(words, read)
         if isinstance(answer, Trouble):
-            raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True, words=words) from answer
+            raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True, words=words) from shown(answer)
         return answer  # type: ignore[no-any-return]  # the reader has made it
 
     async def attempt(self, words: tuple[Any, ...], read: Reader[Any], code: ErrorCode, *, writes: bool, is_asking: bool = False) -> Any:
@@ -210,7 +210,7 @@ class Server(Commands):
         trouble = await self.listener.add(subscription)
         if trouble is not None:
             code = ErrorCode.STORE_SUBSCRIBE_FAILED
-            raise failure(trouble, code, self.timeout, backend=NAME, writes=False, words=subscription.name) from trouble
+            raise failure(trouble, code, self.timeout, backend=NAME, writes=False, words=subscription.name) from shown(trouble)
 
     def together(self, keys: Sequence[str | bytes]) -> list[range]:
         return [range(len(keys))] if keys else []

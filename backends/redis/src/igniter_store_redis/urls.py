@@ -1,103 +1,181 @@
 """From a URL to a client of redis-py: one server, whichever Sentinel names, or a cluster.
 
-Rule: redis-py reads the URL of one server. What it has no form for, several hosts and a service, is taken out before.
+Rule: `igniter_store.contract.urls` reads URLs, the same for all backends; what redis-py takes beyond that is listed here.
+Rule: a password without a user is the default user's. redis-py logs in so by HELLO, and then a server without a password takes any.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
 
-from redis.asyncio import ConnectionPool, Redis, RedisCluster
+from igniter_store.contract.options import LOGIN, Options, Reader, one_of, text, truth, whole
+from igniter_store.contract.urls import Form, Location, database_of, located
+from redis.asyncio import Connection, ConnectionPool, Redis, RedisCluster, UnixDomainSocketConnection
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import SSLConnection, parse_url
+from redis.asyncio.connection import SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from igniter_store_redis.errors import misconfigured
+from igniter_store_redis.errors import NAME, misconfigured
 
-SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
+DEFAULT_USER: Final = "default"
 
-_LOOKS_LIKE: Final = (
-    "The URL can't be used. It looks like redis://user:password@host:6379/0, where the database is a number and the query has what "
-    "redis-py knows; rediss:// for TLS, unix:///path?db=0 for a socket, redis+sentinel://host:26379,host:26379/service/0, "
-    "redis+cluster://host:6379,host:6379. In a password / ? and # are written %2F, %3F and %23."
-)
 _NO_TLS: Final = (
     "What the URL says for TLS can't be used ({kind}). ssl_ca_certs, ssl_certfile and ssl_keyfile are paths of files in PEM form; the last "
     "two belong together."
 )
-_HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
-_PORT: Final = 6379
-_SENTINEL_PORT: Final = 26379
+_VERSIONS: Final = {"1.2": 771, "1.3": 772, "771": 771, "772": 772}
+_LIBRARY: Final = "redis-py tells the server its own name. Use client_name to name this client."
+_NO_REPLICAS: Final = "Reads go to primaries. Remove it, or use valkey+cluster:// with read_from."
 
 
-def client_of(url: str, connect_timeout: float) -> Redis | RedisCluster:
+def _version(value: Any) -> int:
+    found = _VERSIONS.get(str(value))
+    if found is None:
+        raise ValueError("1.2 or 1.3")
+    return found
+
+
+def _client_name(value: Any) -> str:
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value or not value:
+        raise ValueError("printable ASCII without spaces")
+    return value
+
+
+_TLS: Final[dict[str, Reader]] = {
+    "ssl_ca_certs": text,
+    "ssl_ca_path": text,
+    "ssl_ca_data": text,
+    "ssl_certfile": text,
+    "ssl_keyfile": text,
+    "ssl_password": text,
+    "ssl_cert_reqs": one_of("none", "optional", "required"),
+    "ssl_check_hostname": truth,
+    "ssl_min_version": _version,
+    "ssl_ciphers": text,
+}
+_CONNECTION: Final[dict[str, Reader]] = {
+    **LOGIN,
+    "client_name": _client_name,
+    "socket_keepalive": truth,
+    **_TLS,
+}
+_SENTINELS: Final[dict[str, Reader]] = {"sentinel_username": text, "sentinel_password": text}
+_CLUSTER: Final[dict[str, Reader]] = {"require_full_coverage": truth}
+_OWN: Final[dict[str, Reader]] = {"sharded_pubsub": truth, "max_reply_bytes": whole(1, 2**63 - 1)}
+_ALIASES: Final = {"tls_ca_certs": "ssl_ca_certs", "tls_cert": "ssl_certfile", "tls_key": "ssl_keyfile"}
+_ELSEWHERE: Final = {
+    **dict.fromkeys(_SENTINELS, "It is for redis+sentinel:// and rediss+sentinel://. Remove it, or correct the URL's scheme."),
+    **dict.fromkeys(_CLUSTER, "It is for redis+cluster:// and rediss+cluster://. Remove it, or correct the URL's scheme."),
+    "lib_name": _LIBRARY,
+    "lib_version": _LIBRARY,
+    "read_from_replicas": _NO_REPLICAS,
+    "load_balancing_strategy": _NO_REPLICAS,
+}
+
+
+def _options(more: dict[str, Reader]) -> Options:
+    readers = {**_OWN, **_CONNECTION, **more}
+    return Options(NAME, readers, _ALIASES, {name: cure for name, cure in _ELSEWHERE.items() if name not in readers})
+
+
+_FORMS: Final = (
+    Form(("redis", "rediss", "unix"), _options({})),
+    Form(("redis+sentinel", "rediss+sentinel"), _options(_SENTINELS), port=26379, has_several=True, has_path=True),
+    Form(("redis+cluster", "rediss+cluster"), _options(_CLUSTER), has_several=True),
+)
+SCHEMES: Final = tuple(scheme for form in _FORMS for scheme in form.schemes)
+_ANY: Final = Form(SCHEMES, _FORMS[0].options)
+_ADAPTERS: Final = ("timeout", "connect_timeout", "connections", *_OWN)
+
+
+def location_of(url: Any, given: dict[str, Any]) -> tuple[Location, dict[str, Any]]:
+    """What a URL says, and the options that are the adapter's own.
+
+    Args:
+        url: see `RedisAdapter.from_url`.
+        given: options that win over those of the URL.
+    """
+    scheme = url.partition("://")[0].lower() if isinstance(url, str) else ""
+    location = located(url, next((form for form in _FORMS if scheme in form.schemes), _ANY), given)
+    if not _is_secure(location) and (names := sorted(_TLS.keys() & location.options.keys())):
+        secure = "rediss" + location.scheme.removeprefix("redis") if location.hosts else "rediss"
+        raise misconfigured(f"{names[0]} is for TLS. Begin the URL with {secure}://, or remove the option.")
+    own = {name: location.options.pop(name) for name in _ADAPTERS if name in location.options}
+    return location, own
+
+
+def client_of(location: Location, connect_timeout: float) -> Redis | RedisCluster:
     """A client that is connected to nothing yet."""
-    scheme, found, rest = url.partition("://")
-    if not found or scheme not in SCHEMES or "#" in rest:  # redis-py drops what is behind it, of a password too
-        raise misconfigured(_LOOKS_LIKE)
-    security, _, kind = scheme.partition("+")
+    kind = location.scheme.partition("+")[2]
     try:
-        if query := rest.partition("?")[2]:
-            parse_qsl(query, strict_parsing=True)  # redis-py drops what has no value: the rest of a password
         if kind == "sentinel":
-            return _behind_sentinel(security, rest, connect_timeout)
-        return _cluster(security, rest, connect_timeout) if kind == "cluster" else _alone(url)
+            return _behind_sentinel(location, connect_timeout)
+        return _cluster(location, connect_timeout) if kind == "cluster" else _single(location)
     except OSError as error:
-        raise misconfigured(_NO_TLS.format(kind=type(error).__name__)) from error
-    except (ValueError, TypeError, RedisError):  # the message may show a password
-        raise misconfigured(_LOOKS_LIKE) from None
+        message = _NO_TLS.format(kind=type(error).__name__)
+    except (ValueError, TypeError, RedisError):  # its message may show a password
+        message = "redis-py can't use the options of the URL. Correct those for TLS."
+    raise misconfigured(message)  # outside of the block, where it would have redis-py's words as its context
 
 
-def _alone(url: str) -> Redis:
-    # redis-py takes what is no number for database 0, and an empty path of a socket for one.
-    parts = urlsplit(url)
-    path = parts.path.strip("/")
-    if not path if parts.scheme == "unix" else path and not path.isdecimal():
-        raise ValueError
+def _single(location: Location) -> Redis:
+    kind = UnixDomainSocketConnection if not location.hosts else SSLConnection if _is_secure(location) else Connection
+    place = {"path": location.path} if not location.hosts else dict(zip(("host", "port"), location.hosts[0], strict=True))
     untyped: Any = ConnectionPool
-    pool = untyped.from_url(url, **_quiet())
+    pool = untyped(connection_class=kind, **place, **_login(location), db=location.database or 0, **_quiet(), **location.options)
     _check(pool.make_connection())
     return Redis(connection_pool=pool)
 
 
-def _behind_sentinel(security: str, rest: str, connect_timeout: float) -> Redis:
-    hosts, path, options = _taken_apart(security, rest, _SENTINEL_PORT)
-    service, _, database = path.partition("/")
-    if not service or (database and not database.isdecimal()):
-        raise ValueError
-    options.setdefault("db", int(database or 0))
-    sentinels = {name.removeprefix("sentinel_"): options.pop(name) for name in list(options) if name.startswith("sentinel_")}
-    if is_secure := options.pop("connection_class", None) is SSLConnection:
-        sentinels |= {name: value for name, value in options.items() if name.startswith("ssl_")}
+def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
+    service, _, number = location.path.partition("/")
+    if not service:
+        raise misconfigured(f"The URL names no service behind the sentinels. Write {location.scheme}://host:26379/service/0.")
+    if number and location.database is not None:
+        raise misconfigured("The database is given twice, in the URL's path and as db. Give it once.")
+    database = database_of(number, NAME) if number else location.database or 0
+    options = dict(location.options)  # a second client may be made of the location
+    asking = {name.removeprefix("sentinel_"): options.pop(name) for name in _SENTINELS if name in options}
+    if "password" in asking:
+        asking.setdefault("username", DEFAULT_USER)
+    if is_secure := _is_secure(location):
+        asking |= {name: value for name, value in options.items() if name.startswith("ssl_")}
     # A sentinel that doesn't answer must leave time to ask the next one.
-    share = connect_timeout / (len(hosts) + 1)
+    share = connect_timeout / (len(location.hosts) + 1)
     limits: dict[str, Any] = {"socket_connect_timeout": share, "socket_timeout": share}
     untyped: Any = Sentinel
-    asked = untyped(hosts, sentinel_kwargs={**_quiet(), **limits, "ssl": is_secure, **sentinels})
-    client: Any = asked.master_for(unquote(service), **_quiet(), ssl=is_secure, **options)
+    asked = untyped(location.hosts, sentinel_kwargs={**_quiet(), **limits, "ssl": is_secure, **asking})
+    client: Any = asked.master_for(service, **_quiet(), **_login(location), db=database, ssl=is_secure, **options)
     _check(client.connection_pool.make_connection())
     return cast("Redis", client)
 
 
-def _cluster(security: str, rest: str, connect_timeout: float) -> RedisCluster:
-    hosts, path, options = _taken_apart(security, rest, _PORT)
-    if path.strip("0") or options.pop("db", 0):  # a cluster has the database 0 alone
-        raise ValueError
-    is_secure = options.pop("connection_class", None) is SSLConnection
+def _cluster(location: Location, connect_timeout: float) -> RedisCluster:
+    if location.database:
+        raise misconfigured("A cluster has the database 0 only. Remove the number at the end of the URL, or db.")
     # A node that doesn't answer must leave time to ask the next ones.
-    options.setdefault("socket_connect_timeout", connect_timeout / 4)
-    options.setdefault("socket_timeout", connect_timeout / 4)
+    limits: dict[str, Any] = {"socket_connect_timeout": connect_timeout / 4, "socket_timeout": connect_timeout / 4}
     untyped: Any = RedisCluster
-    nodes = [ClusterNode(host, port) for host, port in hosts]
-    client: RedisCluster = untyped(startup_nodes=nodes, ssl=is_secure, protocol=2, **options)
+    nodes = [ClusterNode(host, port) for host, port in location.hosts]
+    client: RedisCluster = untyped(
+        startup_nodes=nodes, ssl=_is_secure(location), protocol=2, **_login(location), **limits, **location.options
+    )
     for node in client.nodes_manager.startup_nodes.values():
         _check(node.connection_class(**node.connection_kwargs))
     return client
+
+
+def _is_secure(location: Location) -> bool:
+    return location.scheme.startswith("rediss")
+
+
+def _login(location: Location) -> dict[str, Any]:
+    """The user and the password, as redis-py's arguments."""
+    user = location.username or (DEFAULT_USER if location.password else None)
+    return {name: value for name, value in (("username", user), ("password", location.password)) if value is not None}
 
 
 def _check(connection: Any) -> None:
@@ -105,22 +183,6 @@ def _check(connection: Any) -> None:
     if isinstance(connection, SSLConnection):
         context: Any = connection.ssl_context
         context.get()
-
-
-def _taken_apart(security: str, rest: str, port: int) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
-    """The hosts, the path, and what else a URL says, as redis-py's arguments."""
-    place, mark, query = rest.partition("?")
-    authority, _, path = place.partition("/")
-    user, at, names = authority.rpartition("@")
-    hosts: list[tuple[str, int]] = []
-    for name in names.split(","):
-        match = _HOST.fullmatch(name)
-        if match is None:
-            raise ValueError
-        hosts.append((match["host"].strip("[]"), int(match["port"] or port)))
-    options: dict[str, Any] = dict(parse_url(f"{security}://{user}{at}host{mark}{query}"))
-    del options["host"]
-    return hosts, path.strip("/"), options
 
 
 def _quiet() -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from igniter_store.contract import Affinity
 from igniter_store.contract.affinity import forget_task, keep
+from igniter_store.contract.options import Options, one_of
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from igniter_store_sqlite.backup import back_up
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 5.0
 _LONGEST: Final = 1e6  # seconds: more is a mistake of units
-_OPTIONS: Final = ("timeout", "synchronous")
+_OPTIONS: Final = Options(NAME, {"synchronous": one_of("normal", "full")})
 _LOGGER: Final = logging.getLogger("igniter_store")
 
 
@@ -87,19 +87,20 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         """An adapter for `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`, or `sqlite://` in memory, private to this adapter.
 
         Args:
-            url: as above; its query may hold `timeout` and `synchronous`. The file is made where it is missing, its folder is not.
-            options: those of the class but for the engine; they win over the query.
+            url: as above; its query may hold the options. The file is made where it is missing, its folder is not.
+            options: `timeout` and `synchronous` as for the class; `connect_timeout`, the seconds that opening may take, `timeout` without
+                it; `connections` has no effect, since one writes and one reads. Arguments win over the query.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
         path, query = parts_of(url)
-        if unknown := options.keys() - {*_OPTIONS}:
-            raise misconfigured(f"The SQLite backend has no option {min(unknown)!r}; it has {' and '.join(_OPTIONS)}.")
-        if query.keys() - {*_OPTIONS}:
-            raise misconfigured(f"The only options that a SQLite URL takes are {' and '.join(_OPTIONS)}, and this one has another.")
-        chosen: dict[str, Any] = {**query, **options}
-        if (text := query.get("timeout")) and "timeout" not in options:
-            chosen["timeout"] = float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text, re.ASCII) else None
+        chosen = _OPTIONS.read(query, options)
+        connect_timeout = chosen.pop("connect_timeout", None)
+        chosen.pop("connections", None)  # one writes and one reads, always
         adapter = cls(engine_for(path), **chosen)
         adapter._database = Database(adapter._engine, adapter._timeout, chosen.get("synchronous", "normal"), is_ours=True)
+        adapter._database.connect_timeout = connect_timeout or adapter._timeout
         return adapter
 
     async def open(self) -> None:

@@ -47,6 +47,7 @@ class Database:
     Attributes:
         writes: whose calls change something, each transaction with the database for itself.
         reads: whose calls don't; in memory the same as `writes`.
+        connect_timeout: seconds that opening may take.
         in_memory: whether it is in memory, so that nobody else can have it.
         can_write: whether it can be written.
         path: of the file, absolute; `None` in memory.
@@ -64,6 +65,7 @@ class Database:
         self._engine = engine
         self._used = engine  # or one for the same file as one that nothing writes
         self.timeout: Final = timeout
+        self.connect_timeout = timeout
         self._synchronous: Final = synchronous
         self._is_ours = is_ours
         self._connections: list[AsyncConnection] = []
@@ -80,7 +82,7 @@ class Database:
         """
         path = self._engine.url.database if self._is_ours and not self.in_memory else None
         try:
-            async with FairTimeout(self.timeout):
+            async with FairTimeout(self.connect_timeout):
                 if path is not None:
                     await asyncio.to_thread(_try, path)
                 try:
@@ -96,7 +98,7 @@ class Database:
             await self.close()
             if isinstance(error, StoreError):
                 raise
-            raise locked(self.timeout) from error
+            raise locked(self.connect_timeout) from error
         except (sqlite3.Error, SQLAlchemyError) as error:
             await self.close()
             driver_error = _driver_error(error)

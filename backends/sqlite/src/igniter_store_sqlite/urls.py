@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import quote, unquote
 
+from igniter_store.contract.urls import parsed
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool, StaticPool
 
-from igniter_store_sqlite.errors import misconfigured
+from igniter_store_sqlite.errors import NAME, misconfigured
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,15 +25,15 @@ _MEMORY: Final = ":memory:"
 _HOME: Final = re.compile(r"~($|[^/\\]*[/\\])")
 
 
-def parts_of(url: str) -> tuple[str | None, dict[str, str]]:
+def parts_of(url: str) -> tuple[str | None, str]:
     """The absolute path of the file, `None` in memory, and the query.
 
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID`: it is no such URL.
     """
-    scheme, _, rest = url.partition("://")
-    place, _, query = rest.partition("?")
-    if scheme.lower() != "sqlite" or (place and not place.startswith("/")):
+    parts = parsed(url, ("sqlite",), NAME)
+    place = parts.place
+    if place and not place.startswith("/"):
         raise misconfigured(
             "A SQLite URL is sqlite:///relative/path.db or sqlite:////absolute/path.db, with three or four slashes, or sqlite:// in memory."
         )
@@ -58,12 +59,12 @@ def parts_of(url: str) -> tuple[str | None, dict[str, str]]:
             "that name."
         )
     if path in {"", _MEMORY}:
-        return None, dict(parse_qsl(query, keep_blank_values=True))
+        return None, parts.query
     try:
         path = os.path.abspath(path)  # noqa: PTH100 - a Path would drop a folder's slashes
     except OSError:
         raise misconfigured("The path of the database is relative, and the working directory is gone. Write an absolute path.") from None
-    return path, dict(parse_qsl(query, keep_blank_values=True))
+    return path, parts.query
 
 
 def engine_for(path: str | None) -> AsyncEngine:

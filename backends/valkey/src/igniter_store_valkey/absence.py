@@ -18,9 +18,11 @@ from igniter_store.contract.commands.troubles import unwelcome
 
 from igniter_store_valkey.clients import connected, varied
 from igniter_store_valkey.door import HUNG_UP, NOBODY, SILENCE, said_at
-from igniter_store_valkey.errors import NAME, not_reached
+from igniter_store_valkey.errors import NAME, address_of, not_reached
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from igniter_store_valkey.clients import Configuration
 
 _PATIENCE_OF_THE_WATCH: Final = 5.0  # seconds for who is there, when no caller waits: a slow name server isn't asked again meanwhile
@@ -33,10 +35,12 @@ class Absence:
 
     Args:
         configuration: of the client that waited.
+        on_let_in: awaited when a new client was answered, though the one that waited was not.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, on_let_in: Callable[[], Awaitable[None]]) -> None:
         self._configuration: Final = configuration
+        self._on_let_in: Final = on_let_in
         self._has_all_addresses: Final = (
             isinstance(configuration, glide.GlideClientConfiguration)
             and configuration.node_discovery_mode is not glide.NodeDiscoveryMode.DISCOVER_ALL
@@ -83,11 +87,15 @@ class Absence:
                 self._gone = error
                 self._watching = asyncio.create_task(self._watch())
             return error
-        if (known := unwelcome(words[0], NAME)) is not None and words[0] != "NOAUTH":  # as which user one comes, that doesn't ask
+        if (known := unwelcome(words[0], NAME, address_of(self._configuration))) is not None and words[
+            0
+        ] != "NOAUTH":  # as which user one comes, that doesn't ask
             return known
         if all(word == SILENCE for word in words):
             return None
         refusal = await self._refusal()
+        if refusal is None:
+            await self._on_let_in()
         return refusal if refusal is not None and _is_told(refusal) else None  # that it is slow, we know
 
     async def _watch(self) -> None:

@@ -52,9 +52,10 @@ class ValkeyAdapter(CommandAdapter):
         sharded_pubsub: bool = False,
     ) -> None:
         given: object = client
-        lent = client if isinstance(client, (glide.GlideClient, glide.GlideClusterClient)) else None
+        # By the class, not by isinstance: a mock lies about that.
+        lent: Any = client if issubclass(type(given), (glide.GlideClient, glide.GlideClusterClient)) else None
         configuration: Any = client if lent is None else lent.config
-        if not isinstance(configuration, (glide.GlideClientConfiguration, glide.GlideClusterClientConfiguration)):
+        if not issubclass(type(configuration), (glide.GlideClientConfiguration, glide.GlideClusterClientConfiguration)):
             kinds = "a GlideClient, a GlideClusterClient, or a configuration of one"
             raise misconfigured(f"ValkeyAdapter takes {kinds}, and got {named(given)}. For a URL there is from_url().")
         check_options(NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
@@ -69,6 +70,7 @@ class ValkeyAdapter(CommandAdapter):
         *,
         timeout: float | None = None,
         connect_timeout: float | None = None,
+        connections: int | None = None,
         sharded_pubsub: bool | None = None,
         **options: Any,
     ) -> Self:
@@ -79,10 +81,10 @@ class ValkeyAdapter(CommandAdapter):
                 the options.
             timeout: as for the class; the same without an argument, if the URL has none.
             connect_timeout: the same.
-            sharded_pubsub: the same.
+            connections: has no effect: glide keeps one connection to each server. It is taken so that a URL can change its scheme.
+            sharded_pubsub: the same as `timeout`.
             options: what glide can do beyond, see `urls.OPTIONS`. Arguments win over the URL.
         """
-        configuration, own = configuration_of(url, options)
-        given = {"timeout": timeout, "connect_timeout": connect_timeout, "sharded_pubsub": sharded_pubsub}
-        own.update({name: value for name, value in given.items() if value is not None})
+        given = {"timeout": timeout, "connect_timeout": connect_timeout, "connections": connections, "sharded_pubsub": sharded_pubsub}
+        configuration, own = configuration_of(url, {**given, **options})
         return cls(configuration, **own)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.commands.troubles import Late, Shut, Trouble
+from igniter_store.contract.commands.troubles import Late, Lost, Shut, Trouble
 from igniter_store.contract.commands.words import encoded
 from igniter_store.contract.timeouts import oversleep
 
@@ -62,6 +62,7 @@ class Batches:
         self._is_ours: Final = is_ours
         self._under_way: dict[asyncio.Task[Any], float] = {}  # since when
         self._late: set[asyncio.Task[Any]] = set()
+        self._is_lost = False
         self._watching: asyncio.TimerHandle | None = None
         self._was_alone = False
         self._is_one_alone = False
@@ -90,7 +91,7 @@ class Batches:
         return future
 
     def ask_alone(self, words: tuple[Any, ...]) -> Awaitable[Any]:
-        """As `ask`, in no batch: there glide gives up all answers for one that it can't decompress."""
+        """As `ask`, outside of a batch: glide gives up a whole batch for one answer that is too large to decompress."""
         return self._ask_alone([spelt(word) for word in words])
 
     async def _ask_alone(self, words: list[Any]) -> Any:
@@ -102,8 +103,8 @@ class Batches:
         finally:
             self._is_one_alone = False
 
-    async def _watched(self, asking: Coroutine[Any, Any, A]) -> A | Late:
-        """What comes of it, or `Late`, when not even a refusal has come."""
+    async def _watched(self, asking: Coroutine[Any, Any, A]) -> A | Trouble:
+        """What comes of it, or `Late`, when not even a refusal has come, or `Lost`, when the connection was given up."""
         task: Any = asyncio.current_task()
         now = self._loop.time()
         self._under_way[task] = now
@@ -114,6 +115,8 @@ class Batches:
         except asyncio.CancelledError:
             if task not in self._late or task.uncancel():
                 raise
+            if self._is_lost:
+                return Lost(is_sent=True)
             await mended(self._client)
             return Late()
         finally:
@@ -152,6 +155,14 @@ class Batches:
             forget_task(task)
         return self._client
 
+    def lose(self) -> None:
+        """Give the connection up: `Lost` is the answer to all calls that are under way."""
+        self._is_lost = True
+        for task in self._under_way:
+            if task not in self._late:
+                self._late.add(task)
+                task.cancel()
+
     async def answered(self) -> None:
         """Wait until nothing is on its way any more, or nothing is asked any more."""
         while self._is_open and (self._gathered or self._apart or self._under_way):  # noqa: ASYNC110 - who asks alone tells nobody of the answer
@@ -183,7 +194,7 @@ class Batches:
         answers: Sequence[Any] = [Shut()] * len(gathered)
         try:
             answered = await self._watched(self._answers([words for words, _ in gathered]))
-            answers = [answered] * len(gathered) if isinstance(answered, Late) else answered
+            answers = [answered] * len(gathered) if isinstance(answered, Trouble) else answered
         except Exception as error:  # noqa: BLE001 - the callers get it
             answers = [_trouble(error)] * len(gathered)
         finally:

@@ -5,7 +5,8 @@ Rule: all of glide's clients in a process answer through one pipe, which the loo
 only the making of another client finds a new reader; so whoever hears nothing for too long makes one (`mended`).
 Rule: who reads the pipe hands an answer to the loop that waits for it. It may be closed by then, and the answer's future cancelled: then
 the answer is dropped (`_Loop`), where asyncio would log it, value and all, and the reader would drop what it had read of others'.
-Rule: the threads of a client don't live on in a forked process, and its pipe is the parent's. A client that is made there gets others.
+Rule: a client belongs to the process that made it. Since 2.6 a forked child can make clients of its own; a client of its parent refuses
+every call there (`glide.ClosingError`).
 """
 
 from __future__ import annotations
@@ -17,17 +18,16 @@ import os
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
+from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import keep
-from igniter_store.contract.commands.troubles import FULL, unwelcome
+from igniter_store.contract.commands.troubles import FULL, Refused, unwelcome, word_of
 from igniter_store.contract.timeouts import FairTimeout
 
 from igniter_store_valkey.door import is_full
-from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, misconfigured, not_reached, trouble_of
+from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, address_of, misconfigured, not_reached, trouble_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from igniter_store.contract import StoreError
 
 Client: TypeAlias = glide.GlideClient | glide.GlideClusterClient
 Configuration: TypeAlias = glide.GlideClientConfiguration | glide.GlideClusterClientConfiguration
@@ -38,6 +38,7 @@ GRACE: Final = 1.0
 
 _PAUSE: Final = 0.05  # seconds
 _REFUSED: Final = "configuration error"
+_ANSWERS: Final = {"ERR", "NOPERM"}
 _RETRIES: Final = glide.BackoffStrategy(num_of_retries=4, factor=20, exponent_base=2, jitter_percent=50)
 
 
@@ -119,7 +120,6 @@ def varied(
     other = copy.copy(configuration)
     other.request_timeout = max(1, round(timeout * 1000))
     other.lazy_connect = True
-    other.protocol = glide.ProtocolVersion.RESP3
     other.reconnect_strategy = other.reconnect_strategy or _RETRIES
     is_cluster = isinstance(other, glide.GlideClusterClientConfiguration)
     advanced: Any = copy.copy(other.advanced_config)
@@ -172,10 +172,23 @@ async def connected(configuration: Configuration, patience: float, *, was_connec
     Raises:
         StoreError: when the server can't be reached.
     """
+    # A reason is raised outside of the block that finds it, where it would have glide's own error as its context.
     try:
-        client = await create(configuration)
-    except glide.ClosingError as error:
-        raise not_reached(error, configuration, was_connected=was_connected) from error
+        return await _answering(await create(configuration), patience)
+    except UNREACHABLE as error:
+        if isinstance(error, StoreError):
+            raise
+        reason = not_reached(error, configuration, was_connected=was_connected)
+    if reason.retryable and not reason.details and await is_full(configuration):  # of which glide hears nothing
+        reason = unwelcome(FULL, NAME, address_of(configuration)) or reason
+    try:
+        raise reason
+    finally:
+        del reason  # or it and this frame would keep each other
+
+
+async def _answering(client: Client, patience: float) -> Client:
+    """This client, once it has been answered; otherwise it is closed."""
     try:
         async with FairTimeout(patience):
             while True:
@@ -183,23 +196,31 @@ async def connected(configuration: Configuration, patience: float, *, was_connec
                     await answer_to(client, ["PING"])
                     break
                 except glide.RequestError as error:
-                    if not isinstance(trouble_of(error), Recovering):  # a cluster's client that is still connecting to some node
+                    trouble = trouble_of(error)
+                    if isinstance(trouble, Refused) and word_of(str(trouble)) in _ANSWERS:  # PING isn't allowed, and the server is there
+                        break
+                    if not isinstance(trouble, Recovering):  # a cluster's client that is still connecting to some node
                         raise
                 await asyncio.sleep(_PAUSE)
-    except UNREACHABLE as error:
-        await client.close()
-        raise await _reason(error, configuration, was_connected=was_connected) from error
     except BaseException:
         await client.close()
         raise
     return client
 
 
-async def _reason(error: Exception, configuration: Configuration, *, was_connected: bool) -> StoreError:
-    reason = not_reached(error, configuration, was_connected=was_connected)
-    if reason.retryable and not reason.details and await is_full(configuration):  # of which glide hears nothing
-        return unwelcome(FULL, NAME) or reason
-    return reason
+async def is_answered(client: Client, patience: float) -> bool:
+    """Whether a PING is answered: in a cluster, by each primary.
+
+    Args:
+        client: glide's.
+        patience: seconds that the answer may take.
+    """
+    try:
+        async with FairTimeout(patience):
+            await answer_to(client, ["PING"], glide.AllPrimaries() if isinstance(client, glide.GlideClusterClient) else None)
+    except UNREACHABLE as error:
+        return isinstance(error, glide.RequestError) and isinstance(trouble_of(error), Refused)
+    return True
 
 
 async def mended(client: Client) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
 from igniter_store.contract import ErrorCode
-from igniter_store.contract.commands.replies import believed, page
+from igniter_store.contract.commands.replies import believed, data, page
 from igniter_store.contract.commands.scan import scan_nodes
 from igniter_store.contract.commands.slots import slot_of
 from igniter_store.contract.commands.troubles import Refused, Trouble, word_of
@@ -49,6 +49,10 @@ class GlideCluster(GlideCommands):
 
     async def ping(self) -> None:
         await self._routed(["PING"], glide.AllPrimaries(), ErrorCode.STORE_OPERATION_FAILED)
+
+    async def information(self) -> bytes:
+        answer = await self._routed(["INFO"], glide.RandomNode(), ErrorCode.STORE_OPERATION_FAILED)
+        return believed(data, answer, ("INFO",), ErrorCode.STORE_OPERATION_FAILED, backend=NAME, writes=False)
 
     async def _after(
         self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...] = (), *, writes: bool

@@ -12,6 +12,7 @@ from igniter_store.contract.timeouts import FairTimeout
 from igniter_store_valkey.batches import spelt
 from igniter_store_valkey.clients import GRACE, abandon_client, answers_to, connected, mended, varied
 from igniter_store_valkey.errors import NAME, UNREACHABLE, not_reached, trouble_of
+from igniter_store_valkey.handshake import no_subscriptions
 from igniter_store_valkey.link import GlideLink
 from igniter_store_valkey.replies import plain
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from igniter_store.contract import StoreError
 
     from igniter_store_valkey.clients import Client, Configuration
+
+
+_HANG_UPS: Final = 2  # in a row on CLIENT ID, before anything was subscribed; one may be a connection that was just lost
 
 
 class GlideConnector:
@@ -41,6 +45,7 @@ class GlideConnector:
         self._connect_timeout: Final = connect_timeout
         self._is_sharded: Final = is_sharded
         self._ending: set[asyncio.Task[None]] = set()
+        self._hang_ups = 0
 
     def not_reached(self, error: Exception) -> StoreError:
         """The error for what was raised while a client connected."""
@@ -51,7 +56,13 @@ class GlideConnector:
         return GlideConnection(await self._connected(patience, None), patience, self.end)
 
     async def link(self, handle: Callable[[Any], None]) -> GlideLink:
-        """A client for messages."""
+        """A client for messages.
+
+        Raises:
+            StoreError: when the server can't be reached, or refuses HELLO.
+        """
+        if self._configuration.protocol is glide.ProtocolVersion.RESP2:
+            raise no_subscriptions()
         loop = asyncio.get_running_loop()
         link: GlideLink | None = None
 
@@ -67,8 +78,18 @@ class GlideConnector:
                 link.hear(message)
 
         client = await self._connected(self._timeout, on_message)
-        link = GlideLink(client, handle, self.end, patience=self._timeout, is_sharded=self._is_sharded)
+        link = GlideLink(
+            client,
+            handle,
+            self.end,
+            patience=self._timeout,
+            is_sharded=self._is_sharded,
+            note_client_id=self._note_client_id if self._hang_ups < _HANG_UPS else None,
+        )
         return link
+
+    def _note_client_id(self, is_answered: bool) -> None:  # noqa: FBT001 - a callback
+        self._hang_ups = 0 if is_answered else self._hang_ups + 1
 
     async def ended(self) -> None:
         """Wait until the clients that were given up are closed."""

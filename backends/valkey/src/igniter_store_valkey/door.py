@@ -45,7 +45,10 @@ async def is_full(configuration: Configuration) -> bool:
 async def _knock(address: glide.NodeAddress, patience: float, *, speaks: bool) -> str:
     try:
         async with asyncio.timeout(patience):
-            reader, writer = await asyncio.open_connection(address.host, address.port)
+            if address.unix_socket_path is None:
+                reader, writer = await asyncio.open_connection(address.host, address.port)
+            else:
+                reader, writer = await asyncio.open_unix_connection(address.unix_socket_path)
     except (OSError, UnicodeError):  # of a name that can't be one
         return NOBODY
     try:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import glide
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
 from igniter_store.contract.commands.connections import address
-from igniter_store.contract.commands.troubles import UNKNOWN_HOST, Late, Lost, Refused, Shut, Trouble, Unreadable, unwelcome
+from igniter_store.contract.commands.server_text import cut
+from igniter_store.contract.commands.troubles import UNKNOWN_HOST, Failed, Late, Lost, Refused, Shut, Trouble, Unreadable, unwelcome
 
 if TYPE_CHECKING:
     from igniter_store_valkey.clients import Configuration
@@ -49,21 +50,41 @@ _SIGNALLED: Final = re.compile(r"An error was signalled by the server: - (\w+): 
 _SAID: Final = re.compile(r"([A-Z]+): (.*)", re.DOTALL)
 _ANY_WORD: Final = re.compile(r"\b[A-Za-z]{4,}\b")
 _RECOVERING: Final = "Connection in recovery"
-_GARBLED: Final = "Decompression"
 _NOT_THAT_TYPE: Final = "incompatible type"
+_TOO_LARGE: Final = "Decompression size limit exceeded"
+_MARKS: Final = re.compile(
+    r"signalled by the server|(?<=- )(?:ResponseError|PermissionDenied)(?=: )|FatalReceiveError|NOPROTO|driver unexpectedly terminated"
+)
 _UNSENT: Final = ("FatalSendError", "connect failed", "AllConnectionsUnavailable", "ConnectionNotFoundForRoute", "Connection refused")
 
 # What glide finds out by itself: whether the same call may succeed later, and what to do. The braces get the addresses.
 _GLIDES_OWN: Final = {
     "refused to switch database": (
         False,
-        "The server has no such database. Correct the number at the end of the URL; there are 16 unless it is configured.",
+        (
+            "The server at {where} has no such database, or the user may not use it. Correct the number in the URL (there are 16, from 0, "
+            "unless it is configured), or allow SELECT."
+        ),
     ),
-    "refused to set client name": (False, "The server refuses the client's name (client_name): it is printable ASCII without spaces."),
+    "refused to set client name": (
+        False,
+        "The server at {where} refuses the client's name. Write client_name without spaces, or allow the user CLIENT SETNAME.",
+    ),
     "failed to lookup address": (True, UNKNOWN_HOST),
+    "certificate not valid for name": (
+        False,
+        "The certificate of {where} isn't for this host. Write a name in the URL that is in the certificate.",
+    ),
     "invalid peer certificate": (
         False,
-        "The server's certificate isn't trusted. Give the authority's in tls_ca_certs, or use the name that stands in it.",
+        "The certificate of {where} isn't trusted. Give that of its authority in tls_ca_certs.",
+    ),
+    "Multiplexed connection driver unexpectedly terminated": (
+        True,
+        (
+            "The server at {where} closed the connection before it answered, or isn't Valkey. Check whether it wants TLS (valkeys://), and "
+            "the port."
+        ),
     ),
     # While a replica becomes the primary these two may be so for a moment.
     "Primary conflict": (
@@ -72,13 +93,19 @@ _GLIDES_OWN: Final = {
     ),
     "No primary node found": (
         True,
-        "The URL names only replicas. Name their primary as well; for a cluster begin the URL with valkey+cluster://.",
+        (
+            "The URL names only replicas, or Sentinels, which valkey-glide doesn't ask. Name the primary as well; for a cluster begin the "
+            "URL with valkey+cluster://, and for Sentinel with redis+sentinel://."
+        ),
     ),
 }
-_NO_SERVER: Final = "The server can't be reached at {where}. Is it there, is the URL right, and does it want TLS (valkeys://), or none?"
+_NO_SERVER: Final = (
+    "The server can't be reached at {where}. Check that it is running, that the URL is right, and whether it wants TLS (valkeys://), or "
+    "none."
+)
 _NO_CLUSTER: Final = (
-    "The cluster can't be reached at {where}, or isn't whole, or the server is none. Is it there, is the URL right, and does it want "
-    "TLS (valkeys+cluster://)? For a single server the URL begins with valkey://."
+    "The cluster can't be reached at {where}, or isn't whole, or the server is none. Check that it is running, that the URL is right, and "
+    "whether it wants TLS (valkeys+cluster://). For a single server the URL begins with valkey://."
 )
 _NOTHING_TO_DISCOVER: Final = " With node_discovery=discover_all there has to be a node that the URL doesn't name; glide fails otherwise."
 _SERVER_LOST: Final = "The connection to the server was lost, and it can't be reached now at {where}. Is it still there?"
@@ -96,25 +123,32 @@ class Recovering(Unreached):
     """There was none just now: a cluster's client refuses what comes while it connects again."""
 
 
-class Garbled(Lost):
-    """One answer of the batch can't be decompressed, and glide gave up all of them; the server has done what was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(is_sent=True)
+class Undecompressed(Trouble):
+    """A value is larger than glide decompresses (512 MB, or `max_decompressed_size`): it gave up the batch, which the server executed."""
 
 
-def neighbour_is_garbled() -> StoreError:
-    """What is raised to who wrote in the same batch."""
-    message = (
-        "A value that was read at the same time can't be decompressed, so glide has given up all answers. The server has most likely done "
-        "what was asked. Delete that value: reading it raises an error, or gives what nobody has written."
-    )
-    return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME, maybe_applied=True)
+def value_is_too_large(*, writes: bool) -> StoreError:
+    """The error for a value that glide doesn't decompress.
+
+    Args:
+        writes: whether the caller wrote, while another caller read the value in the same batch.
+    """
+    if writes:
+        message = (
+            "glide gave up all answers of a batch, because a value that was read in it is larger than glide decompresses. "
+            "Delete that value, or raise max_decompressed_size; the server has most likely executed this call."
+        )
+    else:
+        message = "The value is larger than glide decompresses. Raise max_decompressed_size of the client's compression."
+    return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME, maybe_applied=writes)
 
 
 def lent_is_closed() -> StoreError:
     """What is raised when the user's own client is closed, while the adapter isn't."""
-    message = "The client that was passed in is closed, or was made before a fork. It has to stay open as long as the adapter."
+    message = (
+        "The client that was passed in is closed, or was made before this process was forked. Pass a client of this process, and keep it "
+        "open as long as the adapter."
+    )
     return store_error(ErrorCode.STORE_CLOSED, message, backend=NAME)
 
 
@@ -146,8 +180,8 @@ def trouble_of(error: BaseException) -> Trouble:
             trouble = Refused(words)
         case glide.RequestError() if _NOT_THAT_TYPE in text:
             trouble = Unreadable()
-        case glide.RequestError() if text.startswith(_GARBLED):
-            trouble = Garbled()
+        case glide.RequestError() if _TOO_LARGE in text:
+            trouble = Undecompressed()
         case glide.RequestError() if _RECOVERING in text:
             trouble = Recovering()
         case glide.RequestError():
@@ -169,7 +203,7 @@ def server_words(text: str) -> str | None:
 
 
 def not_reached(error: BaseException, configuration: Configuration, *, was_connected: bool = False) -> StoreError:
-    """The error for what was raised while a client connected.
+    """The error for what was raised while a client connected, with a cause that may be shown.
 
     Args:
         error: glide's, or one that was found for that before.
@@ -177,13 +211,27 @@ def not_reached(error: BaseException, configuration: Configuration, *, was_conne
         was_connected: whether one was connected to this place before.
     """
     if isinstance(error, StoreError):
-        return copy.copy(error)  # each caller raises one of his own
-    text = str(error)
+        own = copy.copy(error)  # each caller raises one of his own
+        own.__cause__ = error.__cause__
+        return own
+    failed = _diagnosed(str(error), configuration, was_connected=was_connected)
+    # What glide says itself shows nothing of the user's, and `handshake` judges by it.
+    words = dict.fromkeys([type(error).__name__, cut(str(error)), *_MARKS.findall(str(error))])
+    failed.__cause__ = Failed("; ".join(filter(None, words)))
+    return failed
+
+
+def address_of(configuration: Configuration) -> str:
+    """Where the servers are, as people write it."""
+    return ", ".join(place.unix_socket_path or address(place.host, place.port) for place in configuration.addresses)
+
+
+def _diagnosed(text: str, configuration: Configuration, *, was_connected: bool) -> StoreError:
+    where = address_of(configuration)
     for match in _ANY_WORD.finditer(text):  # glide puts words of its own around the server's
-        word = match[0]
-        if (known := unwelcome(_KINDS.get(word, word), NAME)) is not None:
+        word = _KINDS.get(match[0], match[0])
+        if (known := unwelcome(f"{word} {text[match.end() :].lstrip(': ')}", NAME, where)) is not None:
             return known
-    where = ", ".join(address(place.host, place.port) for place in configuration.addresses)
     for sign, (retryable, message) in _GLIDES_OWN.items():
         if sign in text:
             return store_error(ErrorCode.STORE_CONNECTION_FAILED, message.format(where=where), backend=NAME, retryable=retryable)

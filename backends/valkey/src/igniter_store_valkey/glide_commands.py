@@ -6,12 +6,14 @@ client takes the place of the one that there is, which is closed once it has ans
 Rule: what changed while glide's cache had no connection, nobody tells it. So a client whose connection is another one is replaced as well,
 and its cache with it.
 Rule: glide waits for a lost server as long as a call may take, and calls that a timeout. What it was, `absence` finds out.
+Rule: glide 2.6 keeps a connection that is never answered again. A client that was silent for a whole time limit, and doesn't answer a PING
+while the server answers a new client, is replaced, and the calls under way on it count as lost.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import copy
 import random
 from dataclasses import replace
 from functools import partial
@@ -23,28 +25,29 @@ from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.commands import Commands
 from igniter_store.contract.commands.listener import Listener
 from igniter_store.contract.commands.replies import believed, page, pong
-from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, failure, word_of
+from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, failure, shown, word_of
 from igniter_store.contract.commands.waiting import Waiters
 from igniter_store.contract.timeouts import FairTimeout
 
 from igniter_store_valkey.absence import Absence
 from igniter_store_valkey.batches import Batches
-from igniter_store_valkey.clients import abandon_client, answer_to, connected, refuse_inherited, varied
+from igniter_store_valkey.clients import abandon_client, answer_to, connected, is_answered, refuse_inherited, varied
 from igniter_store_valkey.connecting import GlideConnector
 from igniter_store_valkey.errors import (
     NAME,
     UNREACHABLE,
-    Garbled,
     Recovering,
+    Undecompressed,
     Unreached,
     closed,
     elsewhere,
     lent_is_closed,
     lent_is_late,
-    neighbour_is_garbled,
     not_reached,
     refusal,
+    value_is_too_large,
 )
+from igniter_store_valkey.handshake import settled
 from igniter_store_valkey.identity import LOOK, identity_of
 from igniter_store_valkey.replies import plain
 
@@ -60,6 +63,7 @@ T = TypeVar("T")
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _GLIDES_TIMEOUT: Final = 250  # milliseconds, where a configuration has none
+_PATIENCE_WITH_THE_SILENT: Final = 0.5  # seconds for a PING, on a connection that was silent for as long as an answer may take
 _FIRST_PAUSE: Final = 0.02  # seconds before a client that connects again is asked again, each twice the one before
 _LONGEST_PAUSE: Final = 0.25
 
@@ -79,6 +83,8 @@ class GlideCommands(Commands):
         self, configuration: Configuration, timeout: float, connect_timeout: float, *, lent: Client | None = None, is_sharded: bool = False
     ) -> None:
         super().__init__()
+        configuration = copy.copy(configuration)  # `settled` changes it
+        configuration.protocol = glide.ProtocolVersion.RESP3
         self.timeout: Final = timeout if lent is None else (lent.config.request_timeout or _GLIDES_TIMEOUT) / 1000
         self._own_timeout: Final = timeout  # of all that isn't sent by the user's client
         self.changes_values = configuration.compression is not None and configuration.compression.enabled
@@ -90,7 +96,7 @@ class GlideCommands(Commands):
         self._connector: Final = GlideConnector(configuration, timeout, connect_timeout, is_sharded=is_sharded)
         self._waiters: Final = Waiters(self._connector, timeout)
         self._listener: Final = Listener(self._connector, timeout)
-        self._absence: Final = Absence(configuration)
+        self._absence: Final = Absence(configuration, self._replace_if_silent)
         # A cluster's client finds out by itself, and a client that was passed in is not ours to replace.
         self._may_move: Final = (
             lent is None
@@ -109,17 +115,23 @@ class GlideCommands(Commands):
     async def open(self) -> None:
         """Connect."""
         if self._lent is None:
-            client = await self._connected()
+            client = await settled(self._configuration, self._connected)
         else:
             client = self._lent
             refuse_inherited(client)
+            reason: StoreError | None = None
             try:
                 async with FairTimeout(self._connect_timeout):
                     await answer_to(client, ["PING"])
-            except glide.ClosingError as error:
-                raise lent_is_closed() from error
+            except glide.ClosingError:
+                raise lent_is_closed() from None
             except UNREACHABLE as error:
-                raise not_reached(error, self._configuration) from error
+                reason = not_reached(error, self._configuration)
+            if reason is not None:  # raised here, so that it doesn't have glide's own error as its context
+                try:
+                    raise reason
+                finally:
+                    del reason  # or it and this frame would keep each other
         self._client, self._batches = client, self._batches_to(client)
         self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
@@ -187,7 +199,7 @@ class GlideCommands(Commands):
         if not self._is_open:
             answer = Shut()
         if isinstance(answer, Trouble):
-            raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True, words=words) from answer
+            raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True, words=words) from shown(answer)
         return answer  # type: ignore[no-any-return]  # the reader has made it
 
     def together(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
@@ -201,14 +213,14 @@ class GlideCommands(Commands):
         trouble = await self._listener.add(subscription)
         if trouble is not None:
             code = ErrorCode.STORE_SUBSCRIBE_FAILED
-            raise failure(trouble, code, self._own_timeout, backend=NAME, writes=False, words=subscription.name) from trouble
+            raise failure(trouble, code, self._own_timeout, backend=NAME, writes=False, words=subscription.name) from shown(trouble)
 
     async def ping(self) -> None:
         await self.ask("PING", read=pong)
 
     async def _answered(self, words: tuple[Any, ...], read: Reader[T], code: ErrorCode, *, writes: bool) -> T:
         answer = await self._asked(words, writes=writes)
-        if isinstance(answer, Garbled) and not writes and self._batches is not None:
+        if isinstance(answer, Undecompressed) and not writes and self._batches is not None:
             answer = await self._batches.ask_alone(words)
         if isinstance(answer, Trouble):
             answer = await self._after(answer, partial(self._asked, words, writes=writes), code, words, writes=writes)
@@ -261,6 +273,20 @@ class GlideCommands(Commands):
             self._connector.end(self._retired(self._client, self._batches))
         self._client, self._batches = client, self._batches_to(client)
 
+    async def _replace_if_silent(self) -> None:
+        """Replace the client if it answers nothing. The server answers other clients, so the connection is dead.
+
+        A middlebox may have forgotten it: both ends count as connected, and glide never makes another connection.
+        """
+        client, batches = self._client, self._batches
+        if self._lent is not None or client is None or batches is None or await is_answered(client, _PATIENCE_WITH_THE_SILENT):
+            return
+        if not self._is_open or client is not self._client:
+            return
+        await asyncio.wait([self._move()])
+        if client is not self._client and not isinstance(client, glide.GlideClusterClient):  # a cluster's other nodes may still answer
+            batches.lose()
+
     async def _retired(self, client: Client, batches: Batches) -> None:
         await batches.answered()
         await batches.close()
@@ -270,33 +296,38 @@ class GlideCommands(Commands):
     async def _watch_cache(self) -> None:
         client, known = self._client, None
         while client is not None:
-            with contextlib.suppress(*UNREACHABLE):
+            try:
                 identity = await identity_of(client, self.timeout, of_all=True)
                 if known is not None and identity != known:
                     await asyncio.wait([self._move()])
                 known = known or identity
+            except (TimeoutError, glide.TimeoutError):  # the cache answers on, though the server can't tell it of changes
+                await self._replace_if_silent()
+            except UNREACHABLE:
+                pass
             if client is not self._client:
                 client, known = self._client, None
             else:
                 await asyncio.sleep(LOOK)
 
     async def _error(self, trouble: Trouble, code: ErrorCode, words: tuple[Any, ...], *, writes: bool) -> StoreError:
-        cause = trouble.__cause__ or trouble
+        cause: BaseException = shown(trouble)
+        client = self._client
         if isinstance(trouble, (Late, Unreached)) and (error := await self._absence.reason()) is not None:
             error.maybe_applied = writes and isinstance(trouble, Late)
         elif isinstance(trouble, Unreached):
             if self._can_move:
                 self._move()
-            error = not_reached(cause, self._configuration, was_connected=True)
-        elif isinstance(trouble, Garbled):
-            error = neighbour_is_garbled()
+            error = not_reached(trouble.__cause__ or trouble, self._configuration, was_connected=True)
+        elif isinstance(trouble, Undecompressed):
+            error = value_is_too_large(writes=writes)
         elif isinstance(trouble, Shut) and self._is_open and self._lent is not None:
             error = lent_is_closed()
         elif isinstance(trouble, Late) and self._lent is not None:
             error = lent_is_late(self.timeout, writes=writes)
         else:
-            if self._is_open and isinstance(trouble, Late):
-                self._move()  # a middlebox may have forgotten the connection, which glide keeps for ever
+            if self._can_move and isinstance(trouble, Late) and client is self._client:
+                self._move()
             error = failure(trouble, code, self.timeout, backend=NAME, writes=writes, words=words)
         error.__cause__ = cause
         return error

@@ -22,22 +22,28 @@ LOOK: Final = 0.25
 """Seconds between looks at it."""
 
 
-async def identity_of(client: Client, patience: float, *, of_all: bool = False) -> Any:
-    """What is another one after a connection was lost; of a cluster also when nodes come or go.
+async def identity_of(client: Client, patience: float, *, of_all: bool = False, has_client_id: bool = True) -> Any:
+    """What is another one after a connection was lost; of a cluster also when nodes come or go. `None` where CLIENT ID is refused.
 
     Args:
         client: glide's.
         patience: seconds that it may take.
         of_all: in a cluster, of replicas as well.
+        has_client_id: False where CLIENT ID isn't to be sent.
     """
     route = None
     if isinstance(client, glide.GlideClusterClient):
         route = glide.AllNodes() if of_all else glide.AllPrimaries()
     async with FairTimeout(patience):
         try:
-            return await answer_to(client, ["CLIENT", "ID"], route)
+            if has_client_id:
+                return await answer_to(client, ["CLIENT", "ID"], route)
         except glide.RequestError as error:
             if not isinstance(trouble_of(error), Refused):
                 raise
-        await answer_to(client, ["PING"])  # a Dragonfly that is older than CLIENT ID
+        try:
+            await answer_to(client, ["PING"], route)  # a managed server, or a Dragonfly that is older than CLIENT ID
+        except glide.RequestError as error:
+            if not isinstance(trouble_of(error), Refused):
+                raise
         return None

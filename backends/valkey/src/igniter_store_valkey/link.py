@@ -8,8 +8,8 @@ is given up for a new one.
 Rule: what waits goes as one batch, whose answers are passed on in the order of the commands. In a cluster it is a batch for each slot,
 since each has its node, and they are on their way together.
 Rule: a message may overtake the confirmation of its subscription. It waits for it, since what comes with a confirmation has to come first.
-Rule: glide takes no SUNSUBSCRIBE for the answer to anything, and then every later answer for the one before it; in a transaction of its own
-it does.
+Rule: a SUNSUBSCRIBE goes in a transaction of its own. Outside of one, glide 2.6 doesn't take its
+confirmation for the reply, and takes every later reply for the one before it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import glide
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.listener import ENDS, PATTERN, PLAIN, SHARDED
 from igniter_store.contract.commands.slots import slot_of
-from igniter_store.contract.commands.troubles import Refused
+from igniter_store.contract.commands.troubles import Lost, Refused
 from igniter_store.contract.commands.words import decoded
 from igniter_store.contract.timeouts import FairTimeout
 
@@ -52,12 +52,13 @@ class GlideLink:
         end: awaits what is to be done in the end.
         patience: seconds that an answer may take.
         is_sharded: whether the channels are sharded; glide doesn't say of a message what it is.
+        note_client_id: called with whether the first CLIENT ID was answered, or lost the connection; `None` where it isn't to be sent.
 
     Attributes:
         lost: done when a connection is gone.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a link is made of
         self,
         client: Client,
         handle: Callable[[Any], None],
@@ -65,12 +66,13 @@ class GlideLink:
         *,
         patience: float,
         is_sharded: bool,
+        note_client_id: Callable[[bool], None] | None,
     ) -> None:
         self.lost: Final[asyncio.Future[None]] = asyncio.get_running_loop().create_future()
         self._client: Final = client
         self._is_cluster: Final = isinstance(client, glide.GlideClusterClient)
         self._verb: Final = SHARDED if is_sharded else PLAIN
-        # glide 2.5 ends the whole process then. A single server's subscriptions end with their connection only, and that is noticed anyway.
+        # glide 2.6 ends the process then (a panic). A single server's subscriptions end only with their connection, which CLIENT ID shows.
         self._aborts_when_asked: Final = is_sharded and not self._is_cluster
         self._kind: Final = b"smessage" if is_sharded else b"message"
         self._confirmed: set[tuple[bytes, bytes]] = set()
@@ -78,6 +80,7 @@ class GlideLink:
         self._handle: Final = handle
         self._end: Final = end
         self._patience: Final = patience + GRACE
+        self._note_client_id: Final = note_client_id
         self._waiting: Final[deque[_Command]] = deque()
         self._has_waiting: Final = asyncio.Event()
         self._under_way: set[tuple[bytes, bytes]] = set()
@@ -133,7 +136,7 @@ class GlideLink:
 
     async def _keep(self) -> None:
         try:
-            known = await identity_of(self._client, self._patience)  # before anything is subscribed
+            known = await self._first_identity()  # before anything is subscribed
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._send_all())
                 group.create_task(self._watch(known))
@@ -141,6 +144,20 @@ class GlideLink:
             pass
         finally:
             self._is_lost()
+
+    async def _identity(self) -> Any:
+        return await identity_of(self._client, self._patience, has_client_id=self._note_client_id is not None)
+
+    async def _first_identity(self) -> Any:
+        try:
+            known = await self._identity()
+        except glide.RequestError as error:
+            if self._note_client_id is not None and isinstance(trouble_of(error), Lost):
+                self._note_client_id(False)
+            raise
+        if self._note_client_id is not None:
+            self._note_client_id(True)
+        return known
 
     async def _send_all(self) -> None:
         while True:
@@ -200,7 +217,7 @@ class GlideLink:
     async def _watch(self, known: Any) -> None:
         """Raise when something has changed."""
         has_missed = False
-        while await identity_of(self._client, self._patience) == known:
+        while await self._identity() == known:
             # Once may be a confirmation that glide has passed on and not yet noted.
             has_all = await self._has_all()
             if has_missed and not has_all:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-_FLAGS: Final = {"PEXPIRE", "PERSIST"}  # of which glide makes True and False
+_FLAGS: Final = {"DELEX", "DELIFEQ", "PEXPIRE", "PERSIST"}  # of which glide makes True and False
 _Entries: TypeAlias = Mapping[bytes, list[list[bytes]] | None]
 
 

@@ -1,6 +1,6 @@
 """From a URL and options to a configuration of glide.
 
-Rule: an option has one name, in the URL's query and as an argument; what is given twice counts as the argument says.
+Rule: `igniter_store.contract.urls` reads URLs, the same for all backends; what glide takes beyond that is listed here.
 Rule: a message never shows the URL: there may be a password in it, and a part of one where an option should be.
 """
 
@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, unquote
 
 import glide
+from igniter_store.contract.options import LOGIN, Options, seconds, text, truth, whole
+from igniter_store.contract.urls import Form, Location, located
 
-from igniter_store_valkey.errors import misconfigured
+from igniter_store_valkey.errors import NAME, misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,16 +23,9 @@ if TYPE_CHECKING:
 
 SCHEMES: Final = ("valkey", "valkeys", "valkey+cluster", "valkeys+cluster", "dragonfly", "dragonflys")
 
-_LOOKS_LIKE: Final = (
-    "The URL can't be used. It looks like valkey://user:password@host:6379/0, where the database is a number; valkeys:// for TLS, "
-    "valkey+cluster://host:6379,host:6379 for a cluster, dragonfly://host:6379. In a password / and ? are written %2F and %3F."
-)
-_HOST: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::(?P<port>[0-9]{1,5}))?")
-_PORT: Final = 6379
-_CLIENT_NAME: Final = re.compile(r"[!-~]*")
+_CLIENT_NAME: Final = re.compile(r"[!-~]+")
 # A user without a password (nopass) is let in with whichever, and glide would log in nobody with none.
 _ANY_PASSWORD: Final = "nopass"  # noqa: S105 - of those who have none
-_LONGEST: Final = 1_000_000  # seconds: more is a mistake of units
 _UNSIGNED: Final = 2**32 - 1
 _LEVELS: Final = {glide.CompressionBackend.ZSTD: (-131_072, 22), glide.CompressionBackend.LZ4: (-128, 12)}
 _LEVEL: Final = "a whole number, from -131072 to 22 for zstd, and from -128 to 12 for lz4"
@@ -41,6 +35,16 @@ _TLS: Final = {
     "tls_cert": "client_cert_pem",
     "tls_key": "client_key_pem",
     "tls_insecure": "use_insecure_tls",
+}
+_ALIASES: Final = {"ssl_ca_certs": "tls_ca_certs", "ssl_certfile": "tls_cert", "ssl_keyfile": "tls_key"}
+_NO_SENTINEL: Final = "Sentinel is for the Redis backend. Remove it, and begin the URL with redis+sentinel://."
+_REFUSED: Final = {
+    "sentinel_username": _NO_SENTINEL,
+    "sentinel_password": _NO_SENTINEL,
+    "ssl_cert_reqs": "glide has tls_insecure=true, which trusts everybody. Use that, or remove it.",
+    "ssl_check_hostname": "glide has tls_insecure=true, which trusts everybody. Use that, or remove it.",
+    "read_from_replicas": "Use read_from=prefer_replica.",
+    "request_timeout": "Use timeout, in seconds.",
 }
 
 
@@ -61,45 +65,12 @@ def _one_of(kind: Any) -> Callable[[Any], Any]:
     return member
 
 
-def _whole(least: int, most: int) -> Callable[[Any], int]:
-    """A whole number within bounds: glide's own, where it has any."""
-
-    def number(value: Any) -> int:
-        what = f"a whole number from {least} to {most}"
-        try:
-            found = int(value)
-        except (ValueError, TypeError, OverflowError):
-            raise ValueError(what) from None
-        if isinstance(value, bool) or not least <= found <= most:
-            raise ValueError(what)
-        return found
-
-    return number
-
-
 def _level(value: Any) -> int:
     try:
-        return _whole(*_LEVELS[glide.CompressionBackend.ZSTD])(value)  # the wider one
+        level: int = whole(*_LEVELS[glide.CompressionBackend.ZSTD])(value)  # the wider one
     except ValueError:
         raise ValueError(_LEVEL) from None
-
-
-def _seconds(value: Any) -> float:
-    what = f"a number of seconds above 0 and below {_LONGEST}"
-    try:
-        seconds = float(value)
-    except (ValueError, TypeError, OverflowError):
-        raise ValueError(what) from None
-    if isinstance(value, bool) or not 0 < seconds < _LONGEST:
-        raise ValueError(what)
-    return seconds
-
-
-def _truth(value: Any) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
-    if known is None:
-        raise ValueError("true or false")
-    return known
+    return level
 
 
 def _client_name(value: Any) -> str:
@@ -122,31 +93,34 @@ def _file(value: Any) -> bytes:
 
 OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "read_from": _one_of(glide.ReadFrom),
-    "client_az": str,
+    "client_az": text,
     "node_discovery": _one_of(glide.NodeDiscoveryMode),
     "client_name": _client_name,
-    "cache_kb": _whole(1, _UNSIGNED),
-    "cache_ttl": _seconds,
-    "cache_server_assisted": _truth,
+    "cache_kb": whole(1, _UNSIGNED),
+    "cache_ttl": seconds,
+    "cache_server_assisted": truth,
     "compression": _one_of(glide.CompressionBackend),
     "compression_level": _level,
-    "compression_from": _whole(6, _UNSIGNED),
-    "iam_cluster": str,
-    "iam_region": str,
+    "compression_from": whole(6, _UNSIGNED),
+    "iam_cluster": text,
+    "iam_region": text,
     "iam_service": _one_of(glide.ServiceType),
-    "iam_refresh": _whole(1, 43_199),
+    "iam_refresh": whole(1, 43_199),
     "tls_ca_certs": _file,
     "tls_cert": _file,
     "tls_key": _file,
-    "tls_insecure": _truth,
-    "otel_traces": str,
-    "otel_metrics": str,
-    "otel_sample": _whole(0, 100),
+    "tls_insecure": truth,
+    "otel_traces": text,
+    "otel_metrics": text,
+    "otel_sample": whole(0, 100),
 }
 """What a URL's query and `from_url` take beyond the adapter's own options, and how it is read. The README says what it means."""
 
 
-_OWN: Final[Mapping[str, Callable[[Any], Any]]] = {"timeout": _seconds, "connect_timeout": _seconds, "sharded_pubsub": _truth}
+_READERS: Final = {"sharded_pubsub": truth, **LOGIN, **OPTIONS}
+_TAKEN: Final = Options(NAME, _READERS, _ALIASES, _REFUSED)
+_SERVERS: Final = Form(SCHEMES, _TAKEN, has_several=True)
+_OWN: Final = ("timeout", "connect_timeout", "sharded_pubsub")
 
 
 def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration, dict[str, Any]]:
@@ -156,22 +130,16 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
         url: see `ValkeyAdapter.from_url`.
         given: options that win over those of the URL.
     """
-    scheme, found, rest = url.partition("://")
-    if not found or scheme not in SCHEMES:
-        raise misconfigured(_LOOKS_LIKE)
-    security, _, kind = scheme.partition("+")
-    try:
-        hosts, user, password, database, query = _taken_apart(rest)
-    except ValueError:
-        raise misconfigured(_LOOKS_LIKE) from None
-    if kind == "cluster" and database:
-        raise misconfigured("A cluster's URL names no database.")
-    options = _read({**query, **given})
+    location = located(url, _SERVERS, given)
+    security, _, kind = location.scheme.partition("+")
+    if kind == "cluster" and location.database:
+        raise misconfigured("A cluster has the database 0 only. Remove the number at the end of the URL, or db.")
+    options, database = location.options, location.database or 0
     tls = _tls(options, is_secure=security.endswith("s"))
     settings: dict[str, Any] = {
-        "addresses": [glide.NodeAddress(host, port) for host, port in hosts],
+        "addresses": [glide.NodeAddress(host, port) for host, port in location.hosts],
         "use_tls": security.endswith("s"),
-        "credentials": _credentials(user, password, options),
+        "credentials": _credentials(location),
         "compression": _compression(options),
         "client_side_cache": _cache(options),
         **{name: options[name] for name in ("read_from", "client_az", "client_name") if name in options},
@@ -191,55 +159,11 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
     return configuration, {name: options[name] for name in _OWN if name in options}
 
 
-def _taken_apart(rest: str) -> tuple[list[tuple[str, int]], str, str, int, dict[str, str]]:
-    place, _, query = rest.partition("?")
-    authority, _, path = place.partition("/")
-    login, _, names = authority.rpartition("@")
-    user, _, password = login.partition(":")
-    hosts: list[tuple[str, int]] = []
-    for name in names.split(","):
-        match = _HOST.fullmatch(name)
-        if match is None:
-            raise ValueError
-        port = int(match["port"] or _PORT)
-        if not 0 < port < 65_536:  # noqa: PLR2004 - what a port is
-            raise ValueError
-        hosts.append((match["host"].strip("[]"), port))
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    if "@" in query and any(name not in OPTIONS and name not in _OWN for name in options):  # the ? was in a password
-        raise ValueError
-    path = path.strip("/")
-    if path and not path.isdecimal():
-        raise ValueError
-    database = _accepted("The database of a URL", _whole(0, 2**31 - 1), path or 0)
-    return hosts, unquote(user), unquote(password), database, options
-
-
-def _read(given: Mapping[str, Any]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for name, value in given.items():
-        read = OPTIONS.get(name) or _OWN.get(name)
-        if read is None and not name.isidentifier():
-            raise misconfigured(_LOOKS_LIKE)
-        if read is None:
-            raise misconfigured(f"The Valkey backend has no option {name!r}; it has {', '.join((*_OWN, *OPTIONS))}.")
-        options[name] = _accepted(name, read, value)
-    return options
-
-
-def _accepted(name: str, read: Callable[[Any], Any], value: Any) -> Any:
-    try:
-        return read(value)
-    except OSError as error:
-        raise misconfigured(f"The file of {name} can't be read ({type(error).__name__}).") from None
-    except ValueError as what:
-        raise misconfigured(f"{name} is {what}.") from None
-
-
-def _credentials(user: str, password: str, options: Mapping[str, Any]) -> glide.ServerCredentials | None:
+def _credentials(location: Location) -> glide.ServerCredentials | None:
+    options, user, password = location.options, location.username, location.password
     iam = {name: options[name] for name in ("iam_cluster", "iam_region", "iam_service") if name in options}
     if not iam:
-        return glide.ServerCredentials(password or _ANY_PASSWORD, user or None) if user or password else None
+        return glide.ServerCredentials(password or _ANY_PASSWORD, user) if user or password else None
     if len(iam) < 3 or password or not user:  # noqa: PLR2004 - all of them
         raise misconfigured("IAM needs iam_cluster, iam_region and iam_service, a user in the URL, and no password.")
     config = glide.IamAuthConfig(options["iam_cluster"], options["iam_service"], options["iam_region"], options.get("iam_refresh"))

@@ -155,7 +155,8 @@ class Calls:
         except TimeoutError as error:
             raise (closed() if self._is_closed else timed_out(self.timeout, maybe_applied=is_sent)) from error
         except (RedisError, OSError) as error:
-            raise translated(error, code, maybe_applied=is_sent) from error
+            failed = translated(error, code, maybe_applied=is_sent)
+        raise failed  # outside of the block, where it would have redis-py's words as its context
 
     def require_open(self) -> None:
         """Refuse to go on, unless the adapter is open."""

@@ -10,6 +10,8 @@ from functools import partial
 from typing import Final
 
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
+from igniter_store.contract.commands.server_text import cut
+from igniter_store.contract.commands.troubles import Refused
 from redis import exceptions as redis
 
 NAME: Final = "redis"
@@ -85,7 +87,12 @@ def translated(error: Exception, code: ErrorCode = ErrorCode.STORE_OPERATION_FAI
         code: for refusals that the table doesn't know.
         maybe_applied: what to say if the connection was lost, with nobody knowing how far the command got.
     """
-    word = word_of(error)
+    failed = _translated(word_of(error), code, maybe_applied=maybe_applied)
+    failed.__cause__ = Refused(cut(f"{word_of(error)} {error}"))  # the server quotes keys
+    return failed
+
+
+def _translated(word: str, code: ErrorCode, *, maybe_applied: bool) -> StoreError:
     if word in _WORDS:
         known, is_retryable, message = _WORDS[word]
         return store_error(known, message, backend=NAME, retryable=is_retryable, details={"word": word})

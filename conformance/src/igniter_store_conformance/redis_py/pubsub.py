@@ -96,7 +96,10 @@ class Listener:
         except TimeoutError as error:
             raise (closed() if self._calls.is_closed else timed_out(self._calls.timeout, maybe_applied=False)) from error
         except (RedisError, OSError) as error:
-            raise translated(error, ErrorCode.STORE_SUBSCRIBE_FAILED) from error
+            failed = translated(error, ErrorCode.STORE_SUBSCRIBE_FAILED)
+        else:
+            return
+        raise failed  # outside of the block, where it would have redis-py's words as its context
 
     async def remove(self, subscription: RedisPySubscription) -> None:
         """Cancel a subscription, and return once the server knows, if it was the last of its name."""

@@ -12,14 +12,19 @@ from igniter_store.contract.commands.counters import CommandCounters
 from igniter_store.contract.commands.keyvalue import CommandKeyValue
 from igniter_store.contract.commands.pubsub import CommandPubSub
 from igniter_store.contract.commands.scan import CommandScan
+from igniter_store.contract.commands.server_facts import facts_of, is_sentinel, warn_of_eviction
 from igniter_store.contract.commands.streams import CommandStreams
-from igniter_store.contract.errors import misconfigured
+from igniter_store.contract.errors import ErrorCode, misconfigured, store_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from igniter_store.contract.commands.commands import Commands
 
+_SENTINEL: Final = (
+    "The server is a Sentinel, which keeps no data. Begin the URL with redis+sentinel://, and name the service: "
+    "redis+sentinel://host:26379/service."
+)
 _LONGEST: Final = 1e6  # seconds: more is a mistake of units
 
 
@@ -37,6 +42,7 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
         self._commands = make_commands()
         self._is_sharded = sharded_pubsub
         self._changing = asyncio.Lock()
+        self._has_warned = False
 
     @property
     def affinity(self) -> Affinity:
@@ -50,6 +56,11 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
                 return
             try:
                 await self._commands.open()
+                try:
+                    await self._look_at_server()
+                except BaseException:
+                    await self._commands.close()
+                    raise
             except BaseException:
                 await self._ended()
                 raise
@@ -88,6 +99,14 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
         await self._commands.ping()
         return time.perf_counter() - began
 
+    async def _look_at_server(self) -> None:
+        """Refuse a Sentinel, and warn once of a server that drops keys."""
+        facts = await facts_of(self._commands)
+        if is_sentinel(facts):
+            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, _SENTINEL, backend=self.name, retryable=False)
+        if not self._has_warned:
+            self._has_warned = warn_of_eviction(facts, self.name)
+
     async def _ended(self) -> None:
         """Release what stands behind the commands; a hook for what a client has opened besides."""
 
@@ -110,4 +129,6 @@ def check_options(backend: str, *, timeout: Any, connect_timeout: Any, sharded_p
 
 def named(thing: object) -> str:
     """What something is, for a message that refuses it: its type, and nothing of its contents."""
-    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a thing of type {type(thing).__name__}"
+    kind = thing if isinstance(thing, type) else type(thing)
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return f"the class {name}" if isinstance(thing, type) else f"an object of type {name}"

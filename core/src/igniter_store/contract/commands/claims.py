@@ -31,7 +31,9 @@ class CommandClaims(Claims):
 
     async def compare_delete(self, key: str, owner: bytes) -> bool:
         lost: tuple[Any, ...] = ()
-        for words in (("DELEX", key, "IFEQ", owner), ("DELIFEQ", key, owner)):  # Redis 8.4, Valkey 9
+        # A client that changes values may refuse a command that compares.
+        comparing = () if self._commands.changes_values else (("DELEX", key, "IFEQ", owner), ("DELIFEQ", key, owner))  # Redis 8.4, Valkey 9
+        for words in comparing:
             removed = await self._commands.try_telling(words[0], *words, read=flag)
             if not isinstance(removed, Unknown):
                 break

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from igniter_store.contract.commands.needs import script
+from igniter_store.contract.commands.replies import data
 from igniter_store.contract.errors import ErrorCode, StoreError
 
 if TYPE_CHECKING:
@@ -144,6 +145,10 @@ class Commands(ABC):
     @abstractmethod
     async def ping(self) -> None:
         """Ask for a sign of life."""
+
+    async def information(self) -> bytes:
+        """What the server says of itself; in a cluster, what one of the nodes says."""
+        return await self.ask("INFO", read=data)
 
     async def run(self, name: str, keys: Sequence[str], *arguments: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         """The answer of the script of this name, which changes something; other arguments as `ask`."""

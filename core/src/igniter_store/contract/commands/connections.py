@@ -90,7 +90,7 @@ class Connector(Protocol):
         ...
 
     def not_reached(self, error: Exception) -> StoreError:
-        """The error for one of those."""
+        """The error for one of those, with a cause that may be shown (LIF-22)."""
         ...
 
     async def connect(self, patience: float) -> Connection:

@@ -4,6 +4,7 @@ Rule: of what the server says only its first word is read; the rest of the text 
 refused: its word is ERR, as for everything else, and what follows is the same on all servers. So it is for a server with too many clients,
 which gets a word here.
 Rule: whoever connects gives answers, or a `Trouble` in their place; what becomes of that is decided behind it, once.
+Rule: an error's cause is `shown(trouble)`, which has no more of the server's words than may be logged (LIF-22).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from typing import Any, Final
 
 from igniter_store.contract.commands.needs import command_of, needed
+from igniter_store.contract.commands.server_text import cut, refused_command
 from igniter_store.contract.errors import GROUP_MISSING, NO_NUMBER, OUT_OF_RANGE, ErrorCode, StoreError, closed, store_error
 
 _ONE_NODE: Final = "The server is a node of a cluster. Begin the URL with redis+cluster://, or with valkey+cluster:// on valkey-glide."
@@ -19,12 +21,49 @@ _ONE_NODE: Final = "The server is a node of a cluster. Begin the URL with redis+
 FULL: Final = "MAXCLIENTS"
 """The word for a server that has as many clients as it takes."""
 
-UNKNOWN_HOST: Final = "No host of this name is known ({where}). Is the URL right, and can names be looked up here?"
+UNKNOWN_HOST: Final = "No host of this name is known ({where}). Check the URL, and whether names can be looked up here."
 """What to do when the name server knows nothing; the braces get the addresses."""
 
-_QUOTING: Final = ("ERR", "NOGROUP", "WRONG", "NOPERM")
-_QUOTED: Final = re.compile(r"(['\"`]).*\1", re.DOTALL)
 _IS_UNKNOWN: Final = re.compile(r"unknown|not allowed|not supported|unsupported|disabled|not available|not permitted", re.IGNORECASE)
+
+# The same, for what a server says while a client connects; the braces get the addresses.
+_WELCOMES: Final = {
+    "NOAUTH": (False, "The server at {where} wants a password, and the URL has none. Put user:password@ before the host."),
+    "WRONGPASS": (False, "The server at {where} knows no such user and password. Correct those of the URL."),
+    "NOPERM": (
+        False,
+        "The rules of the server at {where} keep this user from {command}. Allow it (ACL SETUSER), or use another user.",
+    ),
+    "DENIED": (
+        False,
+        (
+            "The server at {where} is in protected mode: it wants a password before others may come. Set one (requirepass), and put it in "
+            "the URL."
+        ),
+    ),
+    "NOPROTO": (False, "The server at {where} doesn't speak the client's protocol. Update it: the backends need Redis 6.2 or Valkey."),
+}
+
+# What follows ERR, which is the same on all servers.
+_NO_DATABASE: Final = (
+    "The server at {where} has no database of this number. Correct it in the URL: there are 16, numbered from 0, unless it is configured."
+)
+_SENTINEL: Final = (
+    "The server at {where} is a Sentinel, or another server that keeps no data. For Sentinel begin the URL with redis+sentinel:// and name "
+    "the service; otherwise correct the host and the port."
+)
+_REFUSALS: Final = {
+    "DB index is out of range": _NO_DATABASE,
+    "invalid DB index": _NO_DATABASE,
+    "SELECT is not allowed in cluster mode": "The server at {where} is a node of a cluster, which has the database 0 only. Remove the "
+    "number from the URL, and begin it with redis+cluster://, or with valkey+cluster:// on valkey-glide.",
+    "called without any password configured": "The server at {where} has no password, and the URL has one. Remove it from the URL, or set "
+    "it at the server (requirepass).",
+    "cluster support disabled": "The server at {where} isn't a node of a cluster. Begin the URL with redis://, or with valkey:// on "
+    "valkey-glide.",
+    "Client names cannot contain spaces": "The server at {where} doesn't take the client's name. Correct client_name in the URL.",
+    "unknown command": _SENTINEL,
+}
 
 _IS_FULL: Final = "ERR max number of clients"
 
@@ -71,16 +110,12 @@ class Trouble(Exception):  # noqa: N818 - an answer, not yet an error
     """What a caller gets instead of an answer."""
 
 
-def unquoted(text: str) -> str:
-    """The server's words without what they quote, which may be a key, a value or a password."""
-    return _QUOTED.sub(r"\1…\1", text)
-
-
 class Refused(Trouble):
-    """The server's refusal, with its words, but for what they quote: that may be a key or a value."""
+    """The server's refusal, with its words."""
 
-    def __init__(self, text: str = "") -> None:
-        super().__init__(unquoted(text) if text.startswith(_QUOTING) else text)
+
+class Failed(Trouble):
+    """What a client of a server said, in words that may be shown."""
 
 
 class Lost(Trouble):
@@ -170,12 +205,40 @@ def failure(  # noqa: PLR0913 - what is known of a call
             raise trouble
 
 
-def unwelcome(word: str, backend: str) -> StoreError | None:
-    """The error for a word with which the server refuses a connection; nothing for one that the table doesn't know."""
-    if word not in _WORDS:
+def unwelcome(text: str, backend: str, where: str) -> StoreError | None:
+    """The error for words with which a server refuses a connection; nothing for those that no table knows.
+
+    Args:
+        text: the words, or the first of them.
+        backend: its name.
+        where: the address, or the addresses.
+    """
+    word = word_of(text)
+    if word == "ERR":
+        message = next((known for said, known in _REFUSALS.items() if said in text), None)
+        retryable = False
+    elif word in _WELCOMES:
+        retryable, message = _WELCOMES[word]
+    elif word in _WORDS:
+        _, retryable, message = _WORDS[word]
+    else:
+        message, retryable = None, False
+    if message is None:
         return None
-    _, retryable, message = _WORDS[word]
+    allowed = refused_command(text)
+    named = f"the command {allowed}" if allowed else "a command that connecting needs"
+    message = (message if where else message.replace(" at {where}", "")).format(where=where, command=named)
     return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=backend, retryable=retryable, details={"word": word})
+
+
+def shown(trouble: Trouble) -> Trouble:
+    """A trouble as the cause of an error: without what a server or a client has quoted."""
+    if isinstance(trouble, Refused):
+        return Refused(cut(str(trouble)))
+    behind = trouble.__cause__
+    if behind is None:
+        return trouble
+    return Failed(f"{type(behind).__name__} {cut(str(behind))}".strip())
 
 
 def _refusal(text: str, code: ErrorCode, backend: str, words: tuple[Any, ...]) -> StoreError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.commands.replies import believed
-from igniter_store.contract.commands.troubles import Trouble
+from igniter_store.contract.commands.troubles import Late, Trouble
 from igniter_store.contract.errors import ErrorCode, StoreError, closed
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ class Waiters:
             raise
         finally:
             self._busy.discard(connection)
+        if isinstance(answer, Late):  # the connection may be dead, and the idle ones with it
+            connection.shut()
+            self.retire()
         # A server that refused may have become a replica, and one that didn't answer may be out of reach on this connection.
         is_welcome = not isinstance(answer, Trouble)
         if is_welcome and connection.is_live and self._is_open and len(self._idle) < _MOST_IDLE:
@@ -116,14 +119,17 @@ class Waiters:
             connecting.add_done_callback(self._connecting.discard)
         if connecting.cancelled():  # by `close`
             raise closed(self._connector.backend)
-        try:
+        failed = connecting.exception()
+        if failed is None:
             connection = connecting.result()
-        except StoreError:  # some are OSErrors, too
-            raise
-        except self._connector.unreachable as error:
-            raise self._connector.not_reached(error) from error
-        finally:
-            del connecting  # or it, its error and this frame would keep each other
+        del connecting  # or it, its error and this frame would keep each other
+        if failed is not None:
+            try:
+                if isinstance(failed, StoreError) or not isinstance(failed, self._connector.unreachable):  # some are OSErrors, too
+                    raise failed
+                raise self._connector.not_reached(failed)
+            finally:
+                del failed
         if not self._is_open:
             connection.shut()
             raise closed(self._connector.backend)

@@ -1,0 +1,77 @@
+"""Which clients of redis-py the adapter accepts.
+
+Rule: the adapter takes over the transports that redis-py has connected. A client without transports (fakeredis, a mock) is refused when the
+adapter is made, because nothing that it could send would ever arrive.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from igniter_store.contract.commands.adapter import named
+from igniter_store.contract.commands.connections import address
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.sentinel import SentinelConnectionPool
+
+from igniter_store_redis.errors import misconfigured
+
+if TYPE_CHECKING:
+    from igniter_store.contract import StoreError
+
+_SENTINEL_PORT: Final = 26379
+_KINDS: Final = "a redis.asyncio.Redis or RedisCluster"
+_IN_MEMORY: Final = (
+    "Without a server use MemoryAdapter() of igniter-store-memory, or the URL memory://, which keeps the same contract; "
+    "or give the address of fakeredis's TcpFakeServer to from_url()."
+)
+# What a class of connections overrides that answers by itself. `_connect` isn't among them: a tunnel may connect in its own way.
+_TRANSPORT: Final = ("send_packed_command", "read_response")
+
+
+def check_client(client: object) -> None:
+    """Refuse what isn't a client of redis-py with real connections.
+
+    Raises:
+        ConfigurationError: `STORE_CONFIGURATION_INVALID`, with what to use instead.
+    """
+    # By the class, not by isinstance: a mock lies about that.
+    kind = type(client)
+    package = kind.__module__.partition(".")[0]
+    if not issubclass(kind, (Redis, RedisCluster)):
+        if package in {"fakeredis", "unittest", "mock"}:
+            raise misconfigured(f"RedisAdapter needs a real server, and got {named(client)}. {_IN_MEMORY}")
+        cure = "For a URL there is from_url()."
+        if package == "redis" and not isinstance(client, type):
+            cure = "Import Redis from redis.asyncio: the one of redis blocks the event loop."
+        raise misconfigured(f"RedisAdapter takes {_KINDS}, and got {named(client)}. {cure}")
+    untyped: Any = client
+    if issubclass(kind, RedisCluster):
+        classes = {node.connection_class for node in (*untyped.get_nodes(), *untyped.nodes_manager.startup_nodes.values())}
+    else:
+        classes = {untyped.connection_pool.connection_class}
+    if any(_answers_by_itself(one) for one in classes):
+        raise no_transport(client)
+
+
+def sentinels_of(pool: Any) -> str:
+    """The addresses of the sentinels that a pool asks; empty for one that asks none."""
+    if not issubclass(type(pool), SentinelConnectionPool):
+        return ""
+    asked: Any = pool.sentinel_manager
+    places: list[dict[str, Any]] = [sentinel.connection_pool.connection_kwargs for sentinel in asked.sentinels]
+    return ", ".join(address(place.get("host", "localhost"), place.get("port", _SENTINEL_PORT)) for place in places)
+
+
+def no_transport(client: object) -> StoreError:
+    """The error for a client whose connections lead nowhere."""
+    return misconfigured(f"RedisAdapter needs connections to a real server, and {named(client)} has none. {_IN_MEMORY}")
+
+
+def _answers_by_itself(connection_class: Any) -> bool:
+    if not isinstance(connection_class, type):
+        return False
+    for method in _TRANSPORT:
+        owner = next((one for one in connection_class.__mro__ if method in vars(one)), None)
+        if owner is None or owner.__module__.partition(".")[0] != "redis":
+            return True
+    return False

@@ -1,0 +1,55 @@
+"""What a server says of itself when an adapter opens: whether it drops keys by itself, and whether it keeps any.
+
+Rule: it is asked once at each opening, by one INFO, for a second at most. A server that refuses, or is silent, is opened all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from igniter_store.contract.errors import StoreError
+
+if TYPE_CHECKING:
+    from igniter_store.contract.commands.commands import Commands
+
+_PATIENCE: Final = 1.0  # seconds
+_LOGGER: Final = logging.getLogger("igniter_store")
+_EVICTS: Final = (
+    "The server behind the %s backend drops keys when its memory is full (%s), %s: a claim may get a second owner, and a counter begin "
+    "again at 0. Set maxmemory-policy to noeviction, or give the store a server of its own."
+)
+_ALL: Final = "claims, counters and streams among them"
+_WITH_TTL: Final = "those with a TTL, claims and counters among them"
+
+
+async def facts_of(commands: Commands) -> dict[str, str]:
+    """The lines of the server's INFO; nothing when it can't be had."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            answer = await commands.information()
+    except (StoreError, TimeoutError):
+        return {}
+    lines = answer.decode("utf-8", "replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def is_sentinel(facts: dict[str, str]) -> bool:
+    """Whether the server is a Sentinel, which keeps no data."""
+    return "sentinel" in {facts.get("redis_mode"), facts.get("server_mode")}
+
+
+def warn_of_eviction(facts: dict[str, str], backend: str) -> bool:
+    """Log a warning for a server that drops keys by itself; whether there was one."""
+    policy = facts.get("maxmemory_policy", "")
+    if facts.get("cache_mode") == "cache":  # Dragonfly's word for it
+        policy, setting = "allkeys-lru", "cache_mode"
+    else:
+        setting = f"maxmemory-policy {policy}"
+    scope, dash, _ = policy.partition("-")
+    dropped = {"allkeys": _ALL, "volatile": _WITH_TTL}.get(scope)
+    if not dash or dropped is None:
+        return False
+    _LOGGER.warning(_EVICTS, backend, setting, dropped)
+    return True

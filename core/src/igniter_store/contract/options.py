@@ -1,0 +1,210 @@
+"""The options of an adapter, as they are written in a URL's query and given to `from_url`: names, types, refusals.
+
+Rule: an option has one name and one meaning on every backend. `timeout`, `connect_timeout` and `connections` are known to all of them.
+Rule: an argument of `from_url` wins over the query. An option that is given twice in one place is refused.
+Rule: a message names an option and never shows its value. What doesn't look like an option's name isn't shown either, since it may be a
+part of a password.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import unquote_plus
+
+from msgspec import Struct
+
+from igniter_store.contract.errors import misconfigured
+
+if TYPE_CHECKING:
+    from igniter_store.contract.errors import StoreError
+
+Reader: TypeAlias = Callable[[Any], Any]
+"""Makes an option's value of what was written; raises a ValueError that says what the option is, and not what was written."""
+
+LONGEST: Final = 1_000_000
+"""Seconds: more is a mistake of units."""
+
+_NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9}", re.ASCII)
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
+_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", re.ASCII)
+
+
+class Written(str):
+    """A text of a URL's query, which may stand for a number or a truth. An argument has to be one."""
+
+    __slots__ = ()
+
+
+def seconds(value: Any) -> float:
+    """A duration: a number of seconds, or a timedelta."""
+    number = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(number, Written) and _NUMBER.fullmatch(number):
+        number = float(number)
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 < number < LONGEST:
+        raise ValueError(f"a number of seconds above 0 and below {LONGEST}")
+    return number
+
+
+def whole(least: int, most: int) -> Reader:
+    """A whole number within bounds."""
+
+    def number(value: Any) -> int:
+        found = int(value) if isinstance(value, Written) and _WHOLE.fullmatch(value) else value
+        if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return found
+
+    return number
+
+
+def truth(value: Any) -> bool:
+    """True or False, by the words that people use for them."""
+    found = _TRUTHS.get(value.lower()) if isinstance(value, Written) else value
+    if not isinstance(found, bool):
+        raise ValueError("true or false")  # noqa: TRY004 - a reader raises ValueErrors
+    return found
+
+
+def text(value: Any) -> str:
+    """A text that isn't empty."""
+    if not isinstance(value, str) or not value:
+        raise ValueError("a text that isn't empty")
+    return str(value)
+
+
+def one_of(*words: str) -> Reader:
+    """One of some words, in any case."""
+
+    def word(value: Any) -> str:
+        found = value.lower() if isinstance(value, str) else value
+        if found not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return str(found)
+
+    return word
+
+
+COMMON: Final[Mapping[str, Reader]] = MappingProxyType({"timeout": seconds, "connect_timeout": seconds, "connections": whole(1, 10_000)})
+"""What every backend knows. A backend that has nothing to wait for, or no connections, checks them and does nothing else."""
+
+_ALIASES: Final = {"socket_timeout": "timeout", "socket_connect_timeout": "connect_timeout"}
+_BY_ITSELF: Final = "The adapter finds lost connections and repeats reads by itself"
+_SERIALIZER: Final = "The store's serializer decodes values"
+_SPEECH: Final = "The adapter chooses how it speaks to the server"
+_PLACE: Final = "The host and the port are written before the query"
+
+# What redis-py takes in a URL and this library does in another way.
+_REFUSED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "max_connections": "It bounds a pool, which isn't used here. Use connections, the number of connections for commands.",
+        "ssl": "The scheme says whether TLS is used. Remove it, and begin the URL with rediss:// or valkeys://.",
+        **{
+            name: f"{why}. Remove it."
+            for why, names in {
+                _BY_ITSELF: ("health_check_interval", "retry", "retry_on_timeout", "retry_on_error", "cluster_error_retry_attempts"),
+                _SERIALIZER: ("decode_responses", "encoding", "encoding_errors"),
+                _SPEECH: ("protocol", "legacy_responses", "parser_class", "socket_read_size", "socket_type"),
+                _PLACE: ("host", "port", "path"),
+            }.items()
+            for name in names
+        },
+    }
+)
+
+
+class Options(Struct, frozen=True):
+    """What a backend's URLs and its `from_url` take.
+
+    Attributes:
+        backend: the adapter's name.
+        readers: the options beyond `COMMON`.
+        aliases: other names of these options.
+        refused: names that other clients have, each with a sentence or two on what to do instead.
+    """
+
+    backend: str
+    readers: Mapping[str, Reader]
+    aliases: Mapping[str, str] = MappingProxyType({})
+    refused: Mapping[str, str] = MappingProxyType({})
+
+    def read(self, query: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The options by their own names; those of `given` win.
+
+        Args:
+            query: what follows the URL's question mark.
+            given: arguments of `from_url`; those that are `None` count as not given.
+
+        Raises:
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`.
+        """
+        written: list[tuple[str, Any]] = []
+        for piece in filter(None, query.split("&")):
+            name, equals, value = piece.partition("=")
+            if not equals or (self._reader(name) is None and ("@" in query or value in {"", "="})):
+                raise self._nameless()
+            written.append((name, self._decoded(value)))
+        arguments = [(name, value) for name, value in given.items() if value is not None]
+        return {**self._read(written), **self._read(arguments)}
+
+    def accepted(self, name: str, reader: Reader, value: Any) -> Any:
+        """What `reader` makes of `value`; a refusal names the option."""
+        try:
+            return reader(value)
+        except OSError as error:
+            message = f"The file of {name} can't be read ({type(error).__name__}). Check its path and its permissions."
+        except (ValueError, TypeError, OverflowError) as what:
+            message = f"{name} is {what}. Correct it, or leave it out."
+        raise misconfigured(message, self.backend)  # outside of the block, where it would have the value in its context
+
+    def _read(self, written: list[tuple[str, Any]]) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        for name, value in written:
+            reader = self._reader(name)
+            if reader is None:
+                raise self._unknown(name)
+            own = self._own_name(name)
+            if own in options:
+                also = "" if own == name else f" ({name} is another name of it)"
+                raise misconfigured(f"{own} is given twice{also}. Give it once.", self.backend)
+            options[own] = self.accepted(name, reader, value)
+        return options
+
+    def _own_name(self, name: str) -> str:
+        return self.aliases.get(name) or _ALIASES.get(name) or name
+
+    def _reader(self, name: str) -> Reader | None:
+        own = self._own_name(name)
+        return self.readers.get(own) or COMMON.get(own)
+
+    def _decoded(self, value: str) -> Written:
+        with suppress(UnicodeDecodeError):
+            return Written(unquote_plus(value, errors="strict"))
+        raise misconfigured("An option of the URL isn't UTF-8. Write it percent-encoded as UTF-8.", self.backend)
+
+    def _nameless(self) -> StoreError:
+        message = (
+            "The URL's query holds something that isn't an option. Write options as ?timeout=5&connections=2; in a user name or a password "
+            "write ? as %3F and / as %2F."
+        )
+        return misconfigured(message, self.backend)
+
+    def _unknown(self, name: str) -> StoreError:
+        if not _NAME.fullmatch(name):
+            return self._nameless()
+        if (cure := self.refused.get(name) or _REFUSED.get(name)) is not None:
+            return misconfigured(f"The option {name} isn't taken. {cure}", self.backend)
+        known = [*COMMON, *self.readers]
+        close = get_close_matches(name.lower().replace("-", "_"), [*known, *self.aliases], 1, 0.6)
+        cure = f"Did you mean {self._own_name(close[0])}?" if close else f"It has {', '.join(known)}."
+        return misconfigured(f"The backend {self.backend} has no option {name!r}. {cure}", self.backend)
+
+
+LOGIN: Final[Mapping[str, Reader]] = MappingProxyType({"username": text, "password": text, "db": whole(0, 2**31 - 1)})
+"""What the URL of a server has in places of its own, and may have as options, too."""

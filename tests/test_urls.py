@@ -1,0 +1,296 @@
+"""URLs, by one rule for all schemes: what is refused, in which words, and what is understood."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cache, partial
+from typing import Any
+
+import pydantic
+import pytest
+from igniter_store import ConfigurationError, ErrorCode, Store
+from igniter_store.backends import adapter_class, adapter_from_url
+from igniter_store.contract.urls import EXAMPLES
+
+SECRET = "hush-hush"  # noqa: S105 - of nobody
+SERVERS = [scheme for scheme in EXAMPLES if scheme not in {"memory", "sqlite", "unix"}]
+CLUSTERS = [scheme for scheme in SERVERS if scheme.endswith("+cluster")]
+SENTINELS = [scheme for scheme in SERVERS if scheme.endswith("+sentinel")]
+SINGLE = [scheme for scheme in SERVERS if "+" not in scheme]
+
+
+def url_of(scheme: str, host: str = "host:6379", query: str = "", login: str = "") -> str:
+    """A URL of this scheme that is right, unless the parts aren't."""
+    place = {"memory": "", "sqlite": "/state.db", "unix": "/run/socket"}.get(scheme)
+    if place is None:
+        place = f"{login}{host}{'/service' if scheme in SENTINELS else ''}"
+    return f"{scheme}://{place}{'?' if query else ''}{query}"
+
+
+@cache
+def class_of(scheme: str) -> Any:
+    return adapter_class(scheme)
+
+
+def refusal(url: Any, **options: Any) -> str:
+    """The message with which the adapter's class refuses a URL, and the store one without a known scheme."""
+    scheme = str(url).partition("://")[0].strip("\ufeff\t ").lower() if "://" in str(url) else ""
+    make = class_of(scheme).from_url if scheme in EXAMPLES else partial(Store.from_url, service="test")
+    with pytest.raises(ConfigurationError) as caught:
+        make(url, **options)
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    for told in (str(caught.value), repr(caught.value), str(caught.value.to_dict())):
+        assert "hush" not in told
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    return caught.value.message
+
+
+def the_same(messages: dict[str, str]) -> str:
+    """The one message, which may have its scheme's example and its backend."""
+    plain = {
+        message.replace(EXAMPLES[scheme], "EXAMPLE").replace(f"backend {class_of(scheme).name} ", "backend NAME ")
+        for scheme, message in messages.items()
+    }
+    assert len(plain) == 1, plain
+    return plain.pop()
+
+
+@pytest.mark.parametrize("scheme", EXAMPLES)
+def test_store_says_what_the_adapter_says(scheme: str) -> None:
+    for url in (f"{url_of(scheme)} ", url_of(scheme, query="tiemout=1"), f"{url_of(scheme)}#hush"):
+        with pytest.raises(ConfigurationError) as caught:
+            Store.from_url(url, service="test")
+        assert caught.value.message == refusal(url)
+
+
+def test_every_scheme_has_an_example_that_is_taken() -> None:
+    for scheme, example in EXAMPLES.items():
+        assert adapter_from_url(example).name == class_of(scheme).name
+
+
+@pytest.mark.parametrize("form", ["{} ", " {}", "{}\n", "\t{}", "{}\r\n", "{}\u00a0", "\ufeff{}", "{}\x00", "{}\x7f", "{}\u200b"])
+def test_blanks_and_control_characters_are_refused(form: str) -> None:
+    assert "blank or a control character" in the_same({scheme: refusal(form.format(url_of(scheme))) for scheme in EXAMPLES})
+
+
+@pytest.mark.parametrize("scheme", [*SENTINELS, *CLUSTERS, "valkey"])
+@pytest.mark.parametrize("hosts", ["a:1, b:2", "a:1 ,b:2", "a:1,\tb:2", "a:1, "])
+def test_blank_in_a_list_is_refused(scheme: str, hosts: str) -> None:
+    assert "behind commas" in refusal(url_of(scheme, hosts))
+
+
+@pytest.mark.parametrize("host", ["", ":6379", ",a:1", "a:1,", "a:1,,b:2", "a:1,:2"])
+def test_empty_host_is_refused(host: str) -> None:
+    assert "names no host" in the_same({scheme: refusal(url_of(scheme, host)) for scheme in SERVERS})
+
+
+@pytest.mark.parametrize("port", ["0", "00000", "65536", "99999", "-1", "", "port", "6379a", "\u0661", "1.5", "+1", "0x1"])
+def test_port_out_of_range_is_refused(port: str) -> None:
+    assert "from 1 to 65535" in the_same({scheme: refusal(url_of(scheme, f"a:{port}")) for scheme in SERVERS})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "::1",
+        "::1:6379",
+        "[::1",
+        "[::1]6379",
+        "[localhost]",
+        "[]",
+        "a%20b",
+        "a%0Ab",
+        "a..b",
+        "a b".replace(" ", "%09"),
+        "-a",
+        "x" * 64,
+        "a%00",
+    ],
+)
+def test_host_that_is_none_is_refused(host: str) -> None:
+    assert "in brackets, as in [::1]:6379" in the_same({scheme: refusal(url_of(scheme, host)) for scheme in SERVERS})
+
+
+@pytest.mark.parametrize(
+    "login", [f"me:12/{SECRET}@", f"me:12?{SECRET}@", f"me:12?hush=1{SECRET}@", f"me:12#{SECRET}@", f"{SECRET}/1@", "me:%FFhush@"]
+)
+def test_password_that_is_not_encoded_is_never_shown(login: str) -> None:
+    for scheme in SERVERS:
+        refusal(url_of(scheme, login=login))
+
+
+def test_fragment_is_refused_with_its_encoding() -> None:
+    assert "%23" in the_same({scheme: refusal(url_of(scheme) + "#0") for scheme in EXAMPLES})
+
+
+@pytest.mark.parametrize("path", ["zero", "-1", "1/2", "\u0661", "2147483648", "0x1", "1%0A", "9" * 500])
+def test_database_that_is_none_is_refused(path: str) -> None:
+    schemes = [*SINGLE, *CLUSTERS, *SENTINELS]
+    messages = {scheme: refusal(f"{url_of(scheme)}/{path}") for scheme in schemes}
+    assert "from 0 to 2147483647" in the_same(messages)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "", "1e9", "inf", "nan", "1_0", "1000000", "%201", "0x1", "True"])
+@pytest.mark.parametrize("option", ["timeout", "connect_timeout", "socket_timeout", "socket_connect_timeout"])
+def test_seconds_that_are_none_are_refused(option: str, value: str) -> None:
+    message = the_same({scheme: refusal(url_of(scheme, query=f"{option}={value}")) for scheme in EXAMPLES})
+    assert message == f"{option} is a number of seconds above 0 and below 1000000. Correct it, or leave it out."
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "", "10001", "9" * 5_000])
+def test_count_of_connections_that_is_none_is_refused(value: str) -> None:
+    message = the_same({scheme: refusal(url_of(scheme, query=f"connections={value}")) for scheme in EXAMPLES})
+    assert message.startswith("connections is a whole number from 1 to 10000.")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"timeout": 0}, {"timeout": True}, {"timeout": "5"}, {"connect_timeout": float("nan")}, {"connections": 1.0}, {"connections": "2"}],
+)
+def test_wrong_argument_is_refused_like_the_option(options: dict[str, Any]) -> None:
+    [name] = options
+    assert the_same({scheme: refusal(url_of(scheme), **options) for scheme in EXAMPLES}).startswith(f"{name} is ")
+
+
+@pytest.mark.parametrize("scheme", EXAMPLES)
+@pytest.mark.parametrize("written", [str.upper, str.title, str.swapcase])
+def test_scheme_is_taken_in_any_case(scheme: str, written: Any) -> None:
+    rest = url_of(scheme).partition("://")[2]
+
+    assert adapter_from_url(f"{written(scheme)}://{rest}").name == class_of(scheme).name
+    assert class_of(scheme).from_url(f"{written(scheme)}://{rest}").name == class_of(scheme).name
+
+
+@pytest.mark.parametrize("scheme", EXAMPLES)
+def test_common_options_are_known_to_every_scheme(scheme: str) -> None:
+    adapter_from_url(url_of(scheme, query="timeout=2.5&connect_timeout=1&connections=4"))
+    adapter_from_url(url_of(scheme, query="socket_timeout=.5&socket_connect_timeout=1"))
+    adapter_from_url(url_of(scheme, query="&"))
+    adapter_from_url(url_of(scheme), timeout=2, connect_timeout=timedelta(seconds=1), connections=4)
+    adapter_from_url(url_of(scheme, query="timeout=2"), timeout=3)
+
+
+@pytest.mark.parametrize(
+    ("query", "name", "hint"),
+    [
+        ("tiemout=3", "tiemout", "Did you mean timeout?"),
+        ("Timeout=3", "Timeout", "Did you mean timeout?"),
+        ("conections=3", "conections", "Did you mean connections?"),
+        ("conect_timeout=3", "conect_timeout", "Did you mean connect_timeout?"),
+        ("connect-timeout=3", "connect-timeout", "Did you mean connect_timeout?"),
+    ],
+)
+def test_unknown_option_is_named_with_the_closest(query: str, name: str, hint: str) -> None:
+    message = the_same({scheme: refusal(url_of(scheme, query=query)) for scheme in EXAMPLES})
+    assert f"{name!r}" in message
+    assert message.endswith(hint)
+
+
+@pytest.mark.parametrize("scheme", EXAMPLES)
+def test_unknown_option_without_a_close_one_lists_all(scheme: str) -> None:
+    message = refusal(url_of(scheme, query="zzz=1"))
+
+    assert "'zzz'" in message
+    assert "timeout, connect_timeout, connections" in message
+    assert "'zzz'" in refusal(url_of(scheme), zzz=1)
+
+
+@pytest.mark.parametrize(
+    "query", [SECRET, "hush", "hush=", "aHVzaA==", f"{SECRET}%20=1", f"hush=1@{SECRET}", f"me:{SECRET}@host=1", f"{'hush' * 20}=1"]
+)
+def test_what_is_no_option_is_not_shown(query: str) -> None:
+    assert "isn't an option" in the_same({scheme: refusal(url_of(scheme, query=query)) for scheme in EXAMPLES})
+
+
+@pytest.mark.parametrize("query", ["timeout=1&timeout=2", "timeout=1&socket_timeout=1", "socket_timeout=1&timeout=1"])
+def test_option_that_is_given_twice_is_refused(query: str) -> None:
+    assert "timeout is given twice" in the_same({scheme: refusal(url_of(scheme, query=query)) for scheme in EXAMPLES})
+
+
+@pytest.mark.parametrize(
+    ("option", "cure"),
+    [
+        ("max_connections", "Use connections"),
+        ("health_check_interval", "by itself"),
+        ("retry_on_timeout", "by itself"),
+        ("decode_responses", "serializer"),
+        ("encoding", "serializer"),
+        ("protocol", "adapter chooses"),
+        ("socket_read_size", "adapter chooses"),
+        ("ssl", "rediss://"),
+        ("host", "before the query"),
+    ],
+)
+def test_option_of_other_clients_says_what_to_use(option: str, cure: str) -> None:
+    message = the_same({scheme: refusal(url_of(scheme, query=f"{option}=1")) for scheme in EXAMPLES})
+    assert option in message
+    assert cure in message
+
+
+@pytest.mark.parametrize("scheme", [scheme for scheme in SERVERS if not scheme.startswith(("rediss", "valkeys", "dragonflys"))])
+@pytest.mark.parametrize("option", ["ssl_ca_certs", "tls_ca_certs"])
+def test_option_of_tls_without_tls_is_refused(scheme: str, option: str) -> None:
+    message = refusal(url_of(scheme, query=f"{option}=/etc/ssl/cert.pem"))
+
+    assert "is for TLS" in message or "can't be read" in message
+
+
+@pytest.mark.parametrize("query", ["db=1", "db=0"])
+def test_database_that_is_given_twice_is_refused(query: str) -> None:
+    for scheme in SERVERS:
+        assert "given twice" in refusal(f"{url_of(scheme)}/0?{query}")
+
+
+@pytest.mark.parametrize("scheme", CLUSTERS)
+@pytest.mark.parametrize("end", ["/1", "?db=1"])
+def test_cluster_has_the_database_0_only(scheme: str, end: str) -> None:
+    assert "database 0 only" in refusal(url_of(scheme) + end)
+
+
+@pytest.mark.parametrize("scheme", [scheme for scheme in SINGLE if scheme.startswith("redis")])
+def test_several_hosts_of_one_server_are_refused(scheme: str) -> None:
+    assert "names one server" in refusal(url_of(scheme, "a:1,b:2"))
+
+
+@pytest.mark.parametrize("scheme", SENTINELS)
+@pytest.mark.parametrize("end", ["", "/", "//"])
+def test_sentinel_without_a_service_is_refused(scheme: str, end: str) -> None:
+    assert "names no service" in refusal(f"{scheme}://host:26379{end}")
+
+
+@pytest.mark.parametrize("url", ["unix://", "unix:///", "unix://run/socket", "unix://me:hush-hush@run/socket", "unix:///a%00b"])
+def test_socket_without_an_absolute_path_is_refused(url: str) -> None:
+    assert "path of the socket" in refusal(url)
+
+
+@pytest.mark.parametrize("url", ["redis", "localhost:6379", f"me:{SECRET}@localhost", "", "redis:/localhost", "/run/socket"])
+def test_url_without_a_scheme_is_refused(url: str) -> None:
+    assert "no scheme" in refusal(url)
+
+
+@pytest.mark.parametrize("url", [None, 5, b"redis://localhost", pydantic.RedisDsn(f"redis://me:{SECRET}@localhost:6379/0")])
+def test_url_object_is_refused_with_its_type(url: Any) -> None:
+    message = refusal(url) if not isinstance(url, pydantic.RedisDsn) else refusal_of_an_object(url)
+    assert type(url).__name__ in message
+    assert "str(url)" in message
+
+
+def refusal_of_an_object(url: Any) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        Store.from_url(url, service="test")
+    assert SECRET not in f"{caught.value!r}"
+    return caught.value.message
+
+
+def test_adapter_names_the_schemes_that_it_takes() -> None:
+    for scheme in EXAMPLES:
+        with pytest.raises(ConfigurationError) as caught:
+            class_of(scheme).from_url(f"http://me:{SECRET}@localhost")
+        assert "doesn't begin with " in caught.value.message
+        assert SECRET not in caught.value.message
+
+
+def test_memory_has_neither_user_nor_port_nor_path() -> None:
+    for place in (f"me:{SECRET}@name", "name:1", "name/path", "[::1]"):
+        assert "Remove the user" in refusal(f"memory://{place}")
