@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from igniter_store_conformance.abandoned import AbandonedClaimClauses
 from igniter_store_conformance.abandoning import AbandoningClauses
 from igniter_store_conformance.batches import BatchClauses
 from igniter_store_conformance.blocked_loop import BlockedLoopClauses
 from igniter_store_conformance.blocking import BlockingReadClauses
 from igniter_store_conformance.callbacks import CallbackClauses
 from igniter_store_conformance.cancellation import CancellationClauses
+from igniter_store_conformance.cancelled_claims import CancelledClaimClauses
 from igniter_store_conformance.causes import CauseClauses
 from igniter_store_conformance.claiming import ClaimingClauses
 from igniter_store_conformance.claims import ClaimClauses
@@ -68,7 +68,7 @@ class AdapterSuite(
     CallbackClauses,
     SubscriptionClauses,
     PubSubClauses,
-    AbandonedClaimClauses,
+    CancelledClaimClauses,
     ClaimClauses,
     CounterClauses,
     ExpiryClauses,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _TURNS: Final = 12  # of the event loop, after which the caller is cancelled
 
 
-class AbandonedClaimClauses(Suite):
+class CancelledClaimClauses(Suite):
     """What becomes of a claim without TTL when its caller is gone."""
 
     @clause("CLM-10", Claims, KeyValue)
