@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
 from igniter_store.contract import StoreError
-from igniter_store.contract.affinity import keep
+from igniter_store.contract.affinity import disconnect, keep
 from igniter_store.contract.commands.troubles import FULL, Refused, unwelcome, word_of
 from igniter_store.contract.timeouts import FairTimeout
 
@@ -161,6 +161,17 @@ async def answers_to(client: Client, commands: list[list[Any]], route: Any = Non
     return answers
 
 
+def _disconnect_pipe() -> None:
+    """In a forked child: let the parent's pipe lead nowhere.
+
+    A child that ends the inherited event loop would take the pipe out of the selector that both share, and the parent would get no more
+    answers (uvloop does).
+    """
+    untyped: Any = glide.glide_client
+    if untyped._async_pipe_init_pid != os.getpid():  # noqa: SLF001 - glide shows its pipe nowhere else
+        disconnect([untyped._async_pipe_read_fd])  # noqa: SLF001 - the same
+
+
 async def connected(configuration: Configuration, patience: float, *, was_connected: bool = False) -> Client:
     """A client that has been answered.
 
@@ -237,10 +248,11 @@ def abandon_client(client: Client, *, is_inherited: bool) -> None:
 
     Args:
         client: glide's.
-        is_inherited: the client belongs to the parent process: its threads, its pipe and its sockets are left alone.
+        is_inherited: the client belongs to the parent process: its threads and its sockets are left alone.
     """
     if is_inherited:
         keep(client)
+        _disconnect_pipe()
         return
     untyped: Any = client
     for pending in (untyped._pending_futures, untyped._pubsub_futures):  # noqa: SLF001 - see above

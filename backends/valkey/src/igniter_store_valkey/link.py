@@ -84,6 +84,7 @@ class GlideLink:
         self._waiting: Final[deque[_Command]] = deque()
         self._has_waiting: Final = asyncio.Event()
         self._under_way: set[tuple[bytes, bytes]] = set()
+        self._parts: list[asyncio.Task[None]] = []  # of the work, once the client is known
         self._work: Final = asyncio.create_task(self._keep())
         self._has_ended = False
 
@@ -122,7 +123,8 @@ class GlideLink:
     def abandon(self, *, is_inherited: bool) -> None:
         """Release the client, since the event loop is closed."""
         self._has_ended = True
-        forget_task(self._work)
+        for task in (*self._parts, self._work):
+            forget_task(task)
         abandon_client(self._client, is_inherited=is_inherited)
 
     async def _ended(self) -> None:
@@ -138,8 +140,7 @@ class GlideLink:
         try:
             known = await self._first_identity()  # before anything is subscribed
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._send_all())
-                group.create_task(self._watch(known))
+                self._parts = [group.create_task(self._send_all()), group.create_task(self._watch(known))]
         except* UNREACHABLE:
             pass
         finally:

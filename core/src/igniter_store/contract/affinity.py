@@ -161,19 +161,19 @@ def keep(*things: object) -> None:
 
 
 def disconnect(sockets: Iterable[Any]) -> None:
-    """Let sockets that a forked child shares with its parent lead nowhere in the child. The parent doesn't notice.
+    """Let sockets or pipes that a forked child shares with its parent lead nowhere in the child. The parent doesn't notice.
 
     `dup2` puts a socket without a peer in the place of each. Whatever in the child still holds the descriptor, such as a transport of the
     parent's event loop, then reads an end of file, sends nothing, and can't take the parent's socket out of the selector that both share.
 
     Args:
-        sockets: what `transport.get_extra_info("socket")` returns; `None` and closed ones are skipped.
+        sockets: what `transport.get_extra_info("socket")` returns, or descriptors; `None` and closed ones are skipped.
     """
     here, there = socket.socketpair()
     there.close()
     with here:
         for each in sockets:
-            descriptor = -1 if each is None else each.fileno()
+            descriptor = -1 if each is None else each if isinstance(each, int) else each.fileno()
             if descriptor >= 0:
                 os.dup2(here.fileno(), descriptor, inheritable=False)
 
