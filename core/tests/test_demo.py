@@ -367,8 +367,8 @@ class PartOfMemory(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub):
     open = MemoryAdapter.open
     close = MemoryAdapter.close
     abandon = MemoryAdapter.abandon
-    _bind = MemoryAdapter._bind
-    affinity = MemoryAdapter.affinity
+    affinity = cast("Any", MemoryAdapter).affinity
+    _bind = cast("Any", MemoryAdapter)._bind
     ping = MemoryAdapter.ping
 
 
