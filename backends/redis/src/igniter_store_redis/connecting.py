@@ -188,8 +188,8 @@ def abandon_connections(client: Any, *, is_inherited: bool) -> None:
         for node in {*manager.nodes_cache.values(), *manager.startup_nodes.values()}:
             found += node._connections  # noqa: SLF001 - see above
     elif isinstance(client.connection_pool, SentinelConnectionPool):
-        manager = client.connection_pool.sentinel_manager
-        for sentinel in manager.sentinels:
+        asked: Any = client
+        for sentinel in asked.connection_pool.sentinel_manager.sentinels:
             pool: Any = sentinel.connection_pool
             found += [*pool._available_connections, *pool._in_use_connections]  # noqa: SLF001 - see above
     for connection in found:
