@@ -109,6 +109,8 @@ class Connector:
         async def greeted(connection: Any) -> None:
             nonlocal is_there
             is_there = True
+            if not hasattr(getattr(connection._writer, "transport", None), "set_protocol"):  # noqa: SLF001 - redis-py shows it nowhere else
+                raise no_transport(connection)
             await (connection.on_connect() if greet is None else greet(connection))
             if not self._sent:  # what wants TLS, or isn't Redis, hangs up on the first command
                 with contextlib.suppress(ResponseError):
@@ -135,9 +137,6 @@ class Connector:
         finally:
             del connection.send_command  # or the two would keep each other
         writer = connection._writer  # noqa: SLF001 - redis-py shows it nowhere else
-        if not hasattr(getattr(writer, "transport", None), "set_protocol"):
-            await asyncio.shield(connection.disconnect(nowait=True))
-            raise no_transport(connection)
         connection._reader = connection._writer = None  # noqa: SLF001 - or it would miss them when it is collected
         return writer
 
@@ -188,9 +187,8 @@ def abandon_connections(client: Any, *, is_inherited: bool) -> None:
         for node in {*manager.nodes_cache.values(), *manager.startup_nodes.values()}:
             found += node._connections  # noqa: SLF001 - see above
     elif isinstance(client.connection_pool, SentinelConnectionPool):
-        untyped: Any = client
-        manager = untyped.connection_pool.sentinel_manager
-        for sentinel in manager.sentinels:
+        asked: Any = client
+        for sentinel in asked.connection_pool.sentinel_manager.sentinels:
             pool: Any = sentinel.connection_pool
             found += [*pool._available_connections, *pool._in_use_connections]  # noqa: SLF001 - see above
     for connection in found:

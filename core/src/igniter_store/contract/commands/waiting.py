@@ -119,21 +119,25 @@ class Waiters:
             connecting.add_done_callback(self._connecting.discard)
         if connecting.cancelled():  # by `close`
             raise closed(self._connector.backend)
-        failed = connecting.exception()
-        if failed is None:
-            connection = connecting.result()
-        del connecting  # or it, its error and this frame would keep each other
-        if failed is not None:
-            try:
-                if isinstance(failed, StoreError) or not isinstance(failed, self._connector.unreachable):  # some are OSErrors, too
-                    raise failed
-                raise self._connector.not_reached(failed)
-            finally:
-                del failed
+        try:
+            connection = self._made(connecting)
+        finally:
+            del connecting  # or it, its error and this frame would keep each other
         if not self._is_open:
             connection.shut()
             raise closed(self._connector.backend)
         return connection
+
+    def _made(self, connecting: asyncio.Task[Connection]) -> Connection:
+        failed = connecting.exception()
+        if failed is None:
+            return connecting.result()
+        try:
+            if isinstance(failed, StoreError) or not isinstance(failed, self._connector.unreachable):  # some are OSErrors, too
+                raise failed
+            raise self._connector.not_reached(failed)
+        finally:
+            del failed, connecting  # as above
 
 
 def _unwanted(connecting: asyncio.Task[Connection]) -> None:
