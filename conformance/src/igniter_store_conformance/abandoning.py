@@ -251,7 +251,8 @@ async def _in_a_loop_that_ends(work: Callable[[], Awaitable[Any]]) -> Any:
 
     answers: list[Any] = []
     failures: list[BaseException] = []
-    thread = threading.Thread(target=loop, name="igniter-store-conformance loop that ends")
+    # A daemon: an adapter that hangs in its loop must not keep the process from ending.
+    thread = threading.Thread(target=loop, name="igniter-store-conformance loop that ends", daemon=True)
     thread.start()
     while thread.is_alive():  # noqa: ASYNC110 - a thread of the default executor would stay, and be counted
         await asyncio.sleep(0.005)
