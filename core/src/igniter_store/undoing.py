@@ -49,8 +49,14 @@ class Undoing:
         The caller's cancellation isn't held up: the undoing goes on behind it.
         """
         calling = _begun(call)
-        if calling.done():
+        try:
+            if not calling.done():
+                await self._answered(calling, undo)
             return calling.result()
+        finally:
+            del calling  # or its error and this frame would keep each other
+
+    async def _answered(self, calling: asyncio.Task[bool], undo: Callable[[], Awaitable[object]]) -> None:
         answered = asyncio.get_running_loop().create_future()
 
         def wake(_: object) -> None:
@@ -63,7 +69,6 @@ class Undoing:
         except asyncio.CancelledError:
             self._leave(calling, undo)
             raise
-        return calling.result()
 
     async def end(self) -> None:
         """Wait until everything is undone, as the closing of the store does."""
