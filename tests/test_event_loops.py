@@ -327,6 +327,7 @@ def test_loops_leave_no_thread_and_no_file(url: str, run: Any, *, subscribes: bo
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".*garbage-collected without close", ResourceWarning)  # see pyproject.toml
         for _ in range(3):
             run(use())
         before = settled()
