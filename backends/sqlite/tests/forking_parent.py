@@ -45,7 +45,7 @@ def forked(work: Callable[[], Awaitable[Any]]) -> int:
     if not child:
         code = 1
         try:
-            asyncio.run(work())  # type: ignore[arg-type]  # all of them are coroutines
+            asyncio.run(work())  # type: ignore[arg-type, unused-ignore]  # all of them are coroutines
             code = 0
         except BaseException as error:  # noqa: BLE001 - the parent shall see it, whatever it is
             print(f"in the child: {error!r}", file=sys.stderr, flush=True)  # noqa: T201 - it is for the test
@@ -454,4 +454,4 @@ SCENARIOS: dict[str, Callable[[Path], Awaitable[Any]]] = {
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(SCENARIOS[sys.argv[1]](Path(sys.argv[2])))))  # type: ignore[arg-type]  # noqa: T201 - to the test
+    print(json.dumps(asyncio.run(SCENARIOS[sys.argv[1]](Path(sys.argv[2])))))  # type: ignore[arg-type, unused-ignore]  # noqa: T201 - to the test
