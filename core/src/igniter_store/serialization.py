@@ -9,6 +9,7 @@ Rule: a failure names types and places in the value, never the value; so the lib
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
@@ -40,7 +41,7 @@ class Serializer(Protocol):
         ...
 
 
-class TypedSerializer:
+class TypedSerializer(ABC):
     """What both serializers share: the types of others, and decoders that are kept ready."""
 
     def __init__(self, encoder: EncodeHook | None, decoder: DecodeHook | None) -> None:
@@ -64,9 +65,9 @@ class TypedSerializer:
             # `Annotated[int, {"unit": "s"}]` is a type like another, but has no hash.
             return self._make_decoder(type)
 
+    @abstractmethod
     def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
         """What `data` is after `decoder(type)` refused it with `error`; raises `error` when it stays refused."""
-        raise NotImplementedError
 
     def convert(self, value: Any, type: Any) -> Any:
         """`value`, plain data or an object, as a `type`; raises what msgspec or pydantic raises."""
@@ -92,11 +93,11 @@ class TypedSerializer:
     def _plain(self, value: Any) -> Any:
         return msgspec.to_builtins(value, enc_hook=self._foreign.encode_plain)
 
-    def _make_decoder(self, type: Any) -> Decoder:
-        raise NotImplementedError
+    @abstractmethod
+    def _make_decoder(self, type: Any) -> Decoder: ...
 
-    def _as_model(self, model: PydanticType, value: Any) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _as_model(self, model: PydanticType, value: Any) -> Any: ...
 
 
 class JSONSerializer(TypedSerializer):
