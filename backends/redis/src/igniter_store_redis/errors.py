@@ -80,7 +80,7 @@ _NO_SERVICE: Final = (
     "The sentinels at {where} know no primary of this name, or none that is up. Correct the service in the URL: it is the name of "
     "`sentinel monitor`."
 )
-_NO_SOCKET: Final = "There is no socket at {where}. Check that the server is running, and that the path is right."
+_NO_SOCKET: Final = "There is no socket at {where}. Check that the server is running and the path is right."
 _DEAD_SOCKET: Final = "Nothing listens at {where}, or it isn't a socket. Check that the server is running, and that the path is right."
 _NOT_ALLOWED: Final = "This user may not use the socket {where}. Give it the right to write there (unixsocketperm, or its group)."
 
@@ -180,9 +180,9 @@ def _without_primary(text: str, attempt: Attempt) -> StoreError:
 def _failed(message: str, attempt: Attempt, *, retryable: bool | None = None, reason: str = "", word: str = "") -> StoreError:
     kind = "+cluster" if message is _CLUSTER else ""
     sent = needed((attempt.sent,)) if attempt.sent else "what is sent first"
-    told = message.format(where=attempt.where, timeout=attempt.timeout, reason=reason, secure=f"rediss{kind}", plain="redis", sent=sent)
+    text = message.format(where=attempt.where, timeout=attempt.timeout, reason=reason, secure=f"rediss{kind}", plain="redis", sent=sent)
     details = {"word": word} if word else None
-    return store_error(ErrorCode.STORE_CONNECTION_FAILED, told, backend=NAME, retryable=retryable, details=details)
+    return store_error(ErrorCode.STORE_CONNECTION_FAILED, text, backend=NAME, retryable=retryable, details=details)
 
 
 def _reason(cause: BaseException, attempt: Attempt) -> str:

@@ -84,7 +84,8 @@ class Link(asyncio.Protocol):
         try:
             return self._reader.gets()
         except Exception:  # noqa: BLE001 - hiredis raises errors of many classes for what isn't the protocol
-            _LOGGER.error("A subscription's connection is closed: what came isn't the protocol.")  # noqa: TRY400 - nobody needs the trace
+            # Without the traceback, which is hiredis's own and shows nothing of the server.
+            _LOGGER.error("redis: closed a subscription's connection, because the server sent an invalid reply.")  # noqa: TRY400
             self.end()
             return NOTHING
 

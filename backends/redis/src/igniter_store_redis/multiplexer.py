@@ -11,8 +11,8 @@ comes for it is dropped: answers never shift.
 Rule: futures get results, never exceptions. What goes wrong is a `Trouble`, which the caller looks at: so nothing is left unretrieved
 when the caller has gone.
 Rule: one timer watches all commands. Those of one flush are late together.
-Rule: a connection that completes no answer for as long as one may take is closed, whatever else comes on it. One that nobody uses is asked
-for a sign of life, so that the next caller doesn't find out that a middlebox has forgotten it.
+Rule: a connection that completes no reply within the timeout is closed, even if bytes arrive. An idle connection sends PING, so that the
+next caller doesn't pay for a connection that a middlebox has dropped.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Multiplexer(asyncio.Protocol):
             self.shut()
 
     def drop(self) -> None:
-        """Close the connection at once; whoever waits for an answer learns that it is lost."""
+        """Close the connection at once; the callers in flight get `Lost`."""
         self._end(_lost_after_sending, _lost_before_sending)
         self._transport.abort()
 
@@ -153,7 +153,7 @@ class Multiplexer(asyncio.Protocol):
         answered, half = 0, len(waiting) // 2 if len(waiting) in _HALVED else 0
         try:
             while (answer := reader.gets()) is not NOTHING:
-                if not waiting:  # what nobody asked for: this is no connection to go on with
+                if not waiting:  # an unsolicited reply: the replies no longer match the commands
                     self._transport.abort()
                     return
                 answered += 1
@@ -220,7 +220,7 @@ class Multiplexer(asyncio.Protocol):
         self.drop()
 
     def _beat(self) -> None:
-        """Ask for a sign of life on a connection that nobody uses; when none comes, `_watch` closes it."""
+        """Send PING on an idle connection; `_watch` closes it when no reply arrives."""
         now = self._loop.time()
         if not self._waiting and self._answered_at + self._idle <= now:
             self.ask(("PING",))
@@ -255,7 +255,7 @@ class Multiplexer(asyncio.Protocol):
         dues = [flushes[0][1] + self._timeout] if flushes else []
         if self._sent > self._answered:  # an answer is due, even if nobody waits for it any more
             dues.append(max(self._answered_at, self._asked_at) + self._timeout)
-            if dues[-1] <= now:  # no answer for as long: nobody is there any more, or nobody who answers
+            if dues[-1] <= now:  # the server has stopped replying
                 self._watching = None
                 self._transport.abort()
                 return

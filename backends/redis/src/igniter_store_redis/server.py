@@ -105,7 +105,7 @@ class Server(Commands):
         self._loop_end = loop_end
 
     def _release_connections(self) -> None:
-        # Whoever asks again gets new ones.
+        # The next caller opens a new one.
         self._waiters.retire()
         for line in self._lines:
             multiplexer = line.multiplexer
