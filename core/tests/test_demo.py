@@ -14,7 +14,7 @@ from igniter_store.cli.demo.orders import parsed_orders, read_orders
 from igniter_store.cli.demo.tour import PLAYS
 from igniter_store.cli.demo.workers import Tasks
 from igniter_store.cli.failures import CommandFailure
-from igniter_store.contract import Adapter, ErrorCode, store_error
+from igniter_store.contract import Adapter, Affinity, ErrorCode, store_error
 from igniter_store_memory import MemoryAdapter
 from igniter_store_memory.claims import MemoryClaims
 from igniter_store_memory.counters import MemoryCounters
@@ -367,9 +367,13 @@ class PartOfMemory(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub):
     open = MemoryAdapter.open
     close = MemoryAdapter.close
     abandon = MemoryAdapter.abandon
-    affinity = cast("Any", MemoryAdapter).affinity
+    _affinity: Affinity
     _bind = cast("Any", MemoryAdapter)._bind
     ping = MemoryAdapter.ping
+
+    @property
+    def affinity(self) -> Affinity:
+        return self._affinity
 
 
 class MemoryWithoutScan(PartOfMemory, MemoryStreams):
