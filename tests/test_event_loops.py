@@ -259,6 +259,29 @@ def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> 
             task._log_destroy_pending = False
 
 
+def test_opening_may_be_cut_off_anywhere(store: Store[str], run: Any) -> None:
+    """The loop ends while the store is being opened, at another step each time; the next loop opens it."""
+    if store.adapter.name in {"sqlite", "redis"} or run is not run_until_complete:
+        pytest.skip("asyncio, uvloop and aiosqlite complain of a socket or a thread that is being started; asyncio.run cancels what is pending")
+    for step in range(20):
+        kept: list[Any] = []
+
+        async def cut_off(pause: float, kept: list[Any]) -> None:
+            kept.append(asyncio.create_task(store.open()))
+            await asyncio.sleep(pause)
+
+        run(cut_off(step / 2_000, kept))
+        for task in kept:
+            task._log_destroy_pending = False
+        kept.clear()
+        task = None
+        gc.collect()
+
+    run(awaited(store.kv.set, "k", 1))
+
+    assert run(awaited(store.kv.get, "k")) == 1
+
+
 def test_closed_adapter_of_user_is_opened_again(url: str, run: Any) -> None:
     """An adapter that its user had opened in a loop that has ended belongs to the store that opens it next."""
     first = Store.from_url(url, service="loops")

@@ -1090,7 +1090,7 @@ def test_a_bad_url_is_refused(bad: str) -> None:
     assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
 
 
-@pytest.mark.parametrize("url", ["://", "redsi://localhost", "\ud800://x", "a b://x", "memory ://"], ids=ascii)
+@pytest.mark.parametrize("url", ["://", "redsi://localhost", "\ud800://x"], ids=ascii)
 def test_a_url_of_an_unknown_scheme_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Store.from_url(url, service="test")

@@ -145,6 +145,8 @@ class Connection(Capabilities):
         self._entered += 1
         try:
             await self.open()
+        except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
+            raise
         except BaseException:
             await self.leave()
             raise

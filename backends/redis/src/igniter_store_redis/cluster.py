@@ -91,6 +91,8 @@ class Cluster(Commands):
         try:
             await self._refreshed()
             await self.ping()
+        except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
+            raise
         except BaseException:
             await self.close()
             self._was_closed = False

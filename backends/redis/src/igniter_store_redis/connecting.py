@@ -95,6 +95,7 @@ class Connector:
             raise
 
     async def _greeted(self, end: float) -> Any:
+        loop = asyncio.get_running_loop()
         connection = self._make()
         connection.protocol = 2  # what we read; a client of somebody else may speak 3
         if connection.password and not connection.username and connection.credential_provider is None:
@@ -124,11 +125,11 @@ class Connector:
         connection.redis_connect_func = greeted
         connection.send_command = noted
         try:
-            async with FairTimeout(max(0.0, end - asyncio.get_running_loop().time())):
+            async with FairTimeout(max(0.0, end - loop.time())):
                 await connection.connect()
-        except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
-            raise
         except BaseException as error:
+            if loop.is_closed():  # nothing can be awaited any more
+                raise
             self._last = self._attempt(connection, error, is_there=is_there)
             await asyncio.shield(connection.disconnect(nowait=True))
             if is_there and isinstance(error, NotConnected) and (words := await self._unasked()):

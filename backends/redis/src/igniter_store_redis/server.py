@@ -77,6 +77,8 @@ class Server(Commands):
         self.start()
         try:
             await self._first.connected()
+        except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
+            raise
         except BaseException:
             self._is_open = False
             await self.listener.close()

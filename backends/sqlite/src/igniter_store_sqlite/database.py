@@ -105,6 +105,8 @@ class Database:
             if path is not None and cannot_open(driver_error):
                 raise not_opened(path, await asyncio.to_thread(obstacle, path)) from driver_error
             raise failure(driver_error, path or self._engine.url.database) from error
+        except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
+            raise
         except BaseException:  # cancelled, above all: nothing may be left open
             await self.close()
             raise

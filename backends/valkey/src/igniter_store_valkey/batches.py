@@ -198,7 +198,8 @@ class Batches:
         except Exception as error:  # noqa: BLE001 - the callers get it
             answers = [_trouble(error)] * len(gathered)
         finally:
-            _settle(gathered, answers)
+            if not self._loop.is_closed():
+                _settle(gathered, answers)
 
     async def _answers(self, commands: list[list[Any]]) -> Sequence[Any]:
         if len(commands) == 1 and commands[0][0] != _SCAN:

@@ -213,6 +213,9 @@ async def _answering(client: Client, patience: float) -> Client:
                     if not isinstance(trouble, Recovering):  # a cluster's client that is still connecting to some node
                         raise
                 await asyncio.sleep(_PAUSE)
+    except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
+        abandon_client(client, is_inherited=False)
+        raise
     except BaseException:
         await client.close()
         raise

@@ -58,9 +58,13 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
                 await self._commands.open()
                 try:
                     await self._look_at_server()
+                except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
+                    raise
                 except BaseException:
                     await self._commands.close()
                     raise
+            except GeneratorExit:
+                raise
             except BaseException:
                 await self._ended()
                 raise
