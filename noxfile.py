@@ -22,10 +22,20 @@ ROOT = Path(__file__).parent
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test, on all cores and one more."""
+    """The tests that a change needs, on all cores and one more; those that compare with the model try few examples."""
+    _pytest(session, "-m", "not thorough", "--conformance-examples", "30")
+
+
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """Every test, with as many examples as its time allows: before a release, and after a change of the kit. Half an hour."""
+    _pytest(session)
+
+
+def _pytest(session: nox.Session, *options: str) -> None:
     required = ("--require-backends", "redis,valkey") if os.environ.get("CI") else ()
     workers = str((os.cpu_count() or 1) + 1)  # much of the time is waiting, for servers above all
-    session.run("pytest", "-n", workers, "--dist", "worksteal", *required, *session.posargs)
+    session.run("pytest", "-n", workers, "--dist", "worksteal", *options, *required, *session.posargs)
 
 
 @nox.session
@@ -37,10 +47,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy and pyright, both strict, over sources and tests, as the oldest and the newest Python see them."""
-    for version in ("3.11", "3.14"):
-        session.run("mypy", "--python-version", version)
-        session.run("pyright", "--pythonversion", version, "--pythonpath", sys.executable)
+    """Mypy and pyright, both strict, over sources and tests: one as the oldest Python sees them, the other as the newest."""
+    session.run("mypy", "--python-version", "3.11")
+    session.run("pyright", "--pythonversion", "3.14", "--pythonpath", sys.executable)
 
 
 @nox.session

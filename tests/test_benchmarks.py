@@ -21,7 +21,7 @@ BENCHMARKS = ROOT / "benchmarks"
 QUESTIONS = [path.stem for path in sorted(BENCHMARKS.glob("*.py")) if "ask(__file__" in path.read_text("utf-8")]
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("name", [QUESTIONS[0], *(pytest.param(name, marks=pytest.mark.thorough) for name in QUESTIONS[1:])])
 def test_a_benchmark_measures_in_rounds_and_checks_its_answers(name: str, tmp_path: Path) -> None:
     _run("--only", name, "--quick", "--results", str(tmp_path))
 

@@ -262,7 +262,7 @@ def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> 
 def test_opening_may_be_cut_off_anywhere(store: Store[str], run: Any) -> None:
     """The loop ends while the store is being opened, at another step each time; the next loop opens it."""
     if store.adapter.name in {"sqlite", "redis"} or run is not run_until_complete:
-        pytest.skip("asyncio, uvloop and aiosqlite complain of a socket or a thread that is being started; asyncio.run cancels what is pending")
+        pytest.skip("asyncio, uvloop and aiosqlite warn about an unfinished socket or thread; asyncio.run cancels what is pending")
     for step in range(20):
         kept: list[Any] = []
 

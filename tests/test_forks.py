@@ -118,7 +118,7 @@ def run_script(script: str, url: str, loop: str, *python_options: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
+@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.thorough)])
 def loop(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -206,7 +206,7 @@ def test_a_wrong_name_ends_with_2_and_one_line(tell: Any) -> None:
         (["--clause", "KV99"], "There is no clause KV99. Is it KV-"),
         (["--test", "test_a_missing_key_is_non"], f"There is no test test_a_missing_key_is_non. Is it {ONE}"),
         (["--timeout", "soon"], "'soon' is no number of seconds above 0"),
-        (["-n", "0"], "'0' is no number of processes, such as 4"),
+        (["-n", "0"], "'0' isn't a count. Give 1 or more."),
         (["--report", "pdf=x"], "'pdf=x' has to be FORMAT=FILE, such as html=report.html"),
         (["--contract", "0"], "invalid choice: '0'"),
         (["-k", "a", "--clause", "KV-1"], "not allowed with argument"),

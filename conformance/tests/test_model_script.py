@@ -68,8 +68,12 @@ def from_the_command(name: str) -> Callable[[Path], list[str]]:
 
 @pytest.mark.parametrize(
     "told",
-    [from_pytest, from_the_command("TestForgetful"), from_the_command("forgetful"), from_the_command("READY")],
-    ids=["pytest", "a class", "a function", "a harness"],
+    [
+        pytest.param(from_pytest, id="pytest"),
+        pytest.param(from_the_command("TestForgetful"), id="a class"),
+        pytest.param(from_the_command("forgetful"), id="a function", marks=pytest.mark.thorough),
+        pytest.param(from_the_command("READY"), id="a harness", marks=pytest.mark.thorough),
+    ],
 )
 def test_the_script_of_a_failure_fails_in_the_same_way(tmp_path: Path, told: Callable[[Path], list[str]]) -> None:
     (tmp_path / "test_author.py").write_text(AUTHOR, encoding="utf-8")

@@ -30,7 +30,7 @@ def compute() -> None:
         pass
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
+@pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.thorough)])
 def loop_factory(request: pytest.FixtureRequest) -> Callable[[], asyncio.AbstractEventLoop]:
     factory: Any = asyncio if request.param == "asyncio" else pytest.importorskip("uvloop")
     return factory.new_event_loop  # type: ignore[no-any-return]  # of a module that may be missing

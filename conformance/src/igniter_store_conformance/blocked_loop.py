@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract import Streams
 
@@ -17,10 +18,12 @@ from igniter_store_conformance.running import clause
 from igniter_store_conformance.suite import Suite
 
 if TYPE_CHECKING:
-    from igniter_store_conformance.trial import Trial
+    from collections.abc import AsyncGenerator
+
+    from igniter_store_conformance.trial import FullAdapter, Trial
 
 _BLOCKED: Final = 3.0  # seconds: the adapters of a harness have timeouts of one or two
-_TURNS: Final = (0, 1, 2, 5)  # of the event loop, between the calls and the moment in which it is blocked
+_TURNS: Final = (5, 2, 1, 0)  # iterations of the event loop that a call gets before the loop is blocked, longest first
 
 
 class BlockedLoopClauses(Suite):
@@ -33,19 +36,21 @@ class BlockedLoopClauses(Suite):
         If this fails, look for a timer that judges by the clock: when the loop goes on it is due at once, before the answer is read.
         """
         trial.require_shared("no answer arrives while the event loop is blocked")
+        asked = [
+            (turns, operation, names_for(trial, operation, f"blocked {turns}")) for turns in _TURNS for operation in operations_of(trial)
+        ]
+        for _, operation, names in asked:
+            await operation.prepare(trial.adapter, names)
+        calls: list[asyncio.Task[Any]] = []
+        async for turns in _before_blocking():
+            now = [(operation, names) for before, operation, names in asked if before == turns]
+            calls += [asyncio.create_task(answer_or_code(operation.ask, trial.adapter, names)) for operation, names in now]
+        time.sleep(_BLOCKED)  # noqa: ASYNC251 - that it blocks the loop is what this is about
         wrong: list[str] = []
-        for turns in _TURNS:
-            asked = [(operation, names_for(trial, operation, f"blocked {turns}")) for operation in operations_of(trial)]
-            for operation, names in asked:
-                await operation.prepare(trial.adapter, names)
-            calls = [asyncio.create_task(answer_or_code(operation.ask, trial.adapter, names)) for operation, names in asked]
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            time.sleep(_BLOCKED)  # noqa: ASYNC251 - that it blocks the loop is what this is about
-            for (operation, _), call in zip(asked, calls, strict=True):
-                answer = await trial.done(call, operation.title)
-                if not operation.is_right(answer):
-                    wrong.append(f"{operation.title}, blocked after {turns} turns: {answer!r}")
+        for (turns, operation, _), call in zip(asked, calls, strict=True):
+            answer = await trial.done(call, operation.title)
+            if not operation.is_right(answer):
+                wrong.append(f"{operation.title}, blocked after {turns} turns: {answer!r}")
         assert wrong == []
 
     @clause("FLT-10", limit=LONG)
@@ -55,12 +60,12 @@ class BlockedLoopClauses(Suite):
         If this fails, look for a timeout around the whole of connecting: its steps go on only when the loop does.
         """
         trial.require_shared("there is nothing to connect to")
-        for turns in _TURNS:
+        opened: list[tuple[int, FullAdapter, asyncio.Task[None]]] = []
+        async for turns in _before_blocking():
             adapter = trial.connect()
-            opening = asyncio.create_task(adapter.open())
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            time.sleep(_BLOCKED)  # noqa: ASYNC251 - see above
+            opened.append((turns, adapter, asyncio.create_task(adapter.open())))
+        time.sleep(_BLOCKED)  # noqa: ASYNC251 - see above
+        for turns, adapter, opening in opened:
             await trial.done(opening, f"opening, blocked after {turns} turns")
             assert await adapter.ping() >= 0
 
@@ -71,15 +76,24 @@ class BlockedLoopClauses(Suite):
         If this fails, let a waiting read look once more when its time is over.
         """
         trial.require_shared("nothing can be appended while the event loop is blocked")
-        other, key = await trial.other(), trial.key()
-        for turns in _TURNS:
+        other, keys = await trial.other(), {turns: trial.key(f"blocked {turns}") for turns in _TURNS}
+        for key in keys.values():
             await trial.adapter.xgroup_create(key, "group")
-            reading = asyncio.create_task(trial.adapter.xreadgroup(key, "group", "consumer", block=_BLOCKED / 2))
-            await trial.settle()
-            appending = asyncio.create_task(other.xadd(key, {"n": b"1"}))
-            await trial.settle()
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            time.sleep(_BLOCKED)  # noqa: ASYNC251 - see above
-            added = await trial.done(appending, "an append")
-            assert [entry.id for entry in await trial.done(reading, "a blocked read")] == [added]
+        readings = {
+            turns: asyncio.create_task(trial.adapter.xreadgroup(key, "group", "consumer", block=_BLOCKED / 2))
+            for turns, key in keys.items()
+        }
+        await trial.settle()
+        appendings = {turns: asyncio.create_task(other.xadd(keys[turns], {"n": b"1"})) async for turns in _before_blocking()}
+        time.sleep(_BLOCKED)  # noqa: ASYNC251 - see above
+        for turns, appending in appendings.items():
+            added = await trial.done(appending, f"an append, blocked after {turns} turns")
+            assert [entry.id for entry in await trial.done(readings[turns], "a blocked read")] == [added]
+
+
+async def _before_blocking() -> AsyncGenerator[int]:
+    """Each number of `_TURNS`, so many iterations of the event loop before the end."""
+    for turns, next_turns in pairwise((*_TURNS, 0)):
+        yield turns
+        for _ in range(turns - next_turns):
+            await asyncio.sleep(0)

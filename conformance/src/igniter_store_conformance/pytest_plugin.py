@@ -45,6 +45,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what a usual test may take (30); more for a debugger or a slow backend",
     )
     group.addoption(
+        "--conformance-examples",
+        metavar="N",
+        type=int,
+        help="random examples of each test that compares with the model (up to 500, in 12 seconds); few for a quick look, many for a night",
+    )
+    group.addoption(
         "--conformance-report",
         metavar="FORMAT=FILE",
         action="append",
@@ -63,6 +69,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "clause(*ids): the clauses of the contract that a test holds an adapter to")
     for target in _targets(config):
         check_target(target)
+    examples = config.getoption("--conformance-examples")
+    if examples is not None and examples < 1:
+        message = f"--conformance-examples {examples}: it has to be 1 or more."
+        raise pytest.UsageError(message)
     required = config.getoption("--require-backends")
     if required:
         _set_for_this_run(config, REQUIRED_BACKENDS, required)

@@ -193,7 +193,7 @@ def _trial(suite: Suite, request: pytest.FixtureRequest, seed: int, limit: float
             name = type(suite).__name__
             hint = " Is a `return` missing?" if harness is None else ""
             raise TypeError(f"{name}.harness() has to return a Harness, and returned {type(harness).__name__}.{hint}")  # noqa: TRY301
-        return Trial(harness, seed=seed, limit=limit / 2)
+        return Trial(harness, seed=seed, limit=limit / 2, examples=request.config.getoption("--conformance-examples", default=None))
     except Exception as error:
         told = f"{type(error).__name__}: {error}"
         first = failed.setdefault((type(suite), told), request.node.name)

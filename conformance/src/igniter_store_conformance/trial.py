@@ -44,6 +44,7 @@ class Trial:
         adapter: an open client.
         time: how time passes.
         random: seeded, so that a run can be repeated.
+        examples: how many random examples a test that compares with the model tries; `None` for as many as its time allows.
         limit: seconds after which something that should have happened is taken not to have happened.
         watch: who waits for the test to get on.
     """
@@ -51,8 +52,9 @@ class Trial:
     adapter: FullAdapter
     watch: Watch
 
-    def __init__(self, harness: Harness, *, seed: int, limit: float) -> None:
+    def __init__(self, harness: Harness, *, seed: int, limit: float, examples: int | None = None) -> None:
         self.harness: Final = harness
+        self.examples: Final = examples
         self.time: Final = PassingTime(harness)
         self.random: Final = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self.limit: Final = limit

@@ -238,7 +238,7 @@ class HangsInAnotherLoop(Broken):
     """An answer arrives in the loop that opened it, and nobody wakes who waits for it in another one."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-11"})
-    limit: ClassVar[float | None] = 60.0
+    limit: ClassVar[float | None] = 12.0
 
     async def open(self) -> None:
         await super().open()

@@ -68,8 +68,14 @@ def add(commands: Commands) -> None:
     selection.add_argument("--clause", metavar="ID", action="append", default=[], help="only the tests of this clause; may be repeated")
     selection.add_argument("--test", metavar="NAME", action="append", default=[], help="only the test of this name; may be repeated")
     parser.add_argument("--seed", metavar="N", type=int, help="repeat a run: the seed that a failed test printed")
+    parser.add_argument(
+        "--examples",
+        metavar="N",
+        type=_count,
+        help="random examples of each test that compares with the model (up to 500, in 12 seconds)",
+    )
     parser.add_argument("--timeout", metavar="SECONDS", type=_seconds, help="what a usual test may take (30); more for a slow backend")
-    parser.add_argument("-n", metavar="PROCESSES", type=_processes, help="run tests in so many processes; needs pytest-xdist")
+    parser.add_argument("-n", metavar="PROCESSES", type=_count, help="run tests in so many processes; needs pytest-xdist")
     parser.add_argument(
         "--require-backends", metavar="NAMES", help="servers whose absence fails the run instead of skipping their tests: redis,valkey"
     )
@@ -110,6 +116,7 @@ def _arguments(options: argparse.Namespace) -> list[str]:
     given = {
         "-k": options.k,
         "--conformance-seed": options.seed,
+        "--conformance-examples": options.examples,
         "--conformance-timeout": options.timeout,
         "--require-backends": options.require_backends,
     }
@@ -165,8 +172,8 @@ def _seconds(text: str) -> str:
     return text
 
 
-def _processes(text: str) -> int:
+def _count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
-        message = f"{text!r} is no number of processes, such as 4"
+        message = f"{text!r} isn't a count. Give 1 or more."
         raise argparse.ArgumentTypeError(message)
     return int(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import statistics
 import time
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -12,7 +11,7 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import run_state_machine_as_test
-from igniter_store.contract import Adapter, Claims, Counters, KeyValue, Streams
+from igniter_store.contract import Claims, Counters, KeyValue, Streams
 
 from igniter_store_conformance.histories import Event, History, shortest_wrong, told
 from igniter_store_conformance.model import calls
@@ -24,14 +23,15 @@ from igniter_store_conformance.running import clause
 from igniter_store_conformance.suite import Suite
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from igniter_store_conformance.trial import Trial
 
 _EXAMPLES: Final = 500
+_FIRST_ROUND: Final = 3  # examples, from which the pace of the backend is measured
+_ROUND: Final = 10  # examples; always as many, so that a seed repeats a run
 _STEPS: Final = 40
-_FEWEST: Final = 3
-_PATIENCE: Final = 12.0  # seconds for each of the tests here, roughly; a slow backend gets fewer examples
+_SECONDS: Final = 12.0  # for each test of this module; a slow backend gets fewer examples
 _LONG: Final = 600.0
 _MOST_CALLERS: Final = 3
 
@@ -64,14 +64,17 @@ class ModelClauses(Suite):
         If this fails, look at the shortest history that has no explanation: it is in the message.
         """
 
-        @hypothesis.seed(trial.random.getrandbits(32))
-        @_settings(trial, _MOST_CALLERS * 4)
-        @hypothesis.given(programs=_PROGRAMS, pauses=_PAUSES)
-        def check(programs: list[list[Call]], pauses: list[int]) -> None:
-            wrong = shortest_wrong(by_keys(asyncio.run(_run_programs(trial, programs, pauses))), Reference(), explained)
-            assert not wrong, f"no order of these calls gives these answers:\n{told(wrong)}"
+        def check(seed: int, limits: settings) -> None:
+            @hypothesis.seed(seed)
+            @limits
+            @hypothesis.given(programs=_PROGRAMS, pauses=_PAUSES)
+            def each(programs: list[list[Call]], pauses: list[int]) -> None:
+                wrong = shortest_wrong(by_keys(asyncio.run(_run_programs(trial, programs, pauses))), Reference(), explained)
+                assert not wrong, f"no order of these calls gives these answers:\n{told(wrong)}"
 
-        check()
+            each()
+
+        _try_examples(trial, check)
 
 
 def _of_one_key(call: Call) -> Call:
@@ -108,16 +111,33 @@ def _run_machine(suite: Suite, trial: Trial, kind: type[Machine]) -> None:
     oracle = suite.second_oracle()
     harnesses = [trial.harness, *([] if oracle is None else [oracle])]
     known = {"harnesses": harnesses, "suite": type(suite), "test": trial, "waits_follow": asyncio.run(_waits_follow_time(trial))}
-    machine = type(kind.__name__, (kind,), known)
-    seeded = hypothesis.seed(trial.random.getrandbits(32))(machine)
-    run_state_machine_as_test(seeded, settings=_settings(trial, 2 * _STEPS))
+
+    def check(seed: int, limits: settings) -> None:
+        machine = type(kind.__name__, (kind,), known)
+        run_state_machine_as_test(hypothesis.seed(seed)(machine), settings=limits)
+
+    _try_examples(trial, check)
 
 
-def _settings(trial: Trial, calls_each: int) -> settings:
-    """As many examples as the backend is fast enough for."""
-    affordable = int(_PATIENCE / (calls_each * asyncio.run(_seconds_a_call(trial))))
+def _try_examples(trial: Trial, check: Callable[[int, settings], None]) -> None:
+    """Call `check(seed, settings)` round by round, until there were enough examples or the time is over.
+
+    With `--conformance-examples` there is one round of that many examples, however long it takes.
+    """
+    if trial.examples is not None:
+        check(trial.random.getrandbits(32), _settings(trial.examples))
+        return
+    began = time.monotonic()
+    tried = elapsed = 0.0
+    while tried < _EXAMPLES and elapsed + _ROUND * elapsed / max(tried, 1) < _SECONDS:
+        examples = _ROUND if tried else _FIRST_ROUND
+        check(trial.random.getrandbits(32), _settings(examples))
+        tried, elapsed = tried + examples, time.monotonic() - began
+
+
+def _settings(examples: int) -> settings:
     return settings(
-        max_examples=max(_FEWEST, min(_EXAMPLES, affordable)),
+        max_examples=examples,
         stateful_step_count=_STEPS,
         deadline=None,
         database=None,
@@ -126,25 +146,6 @@ def _settings(trial: Trial, calls_each: int) -> settings:
         suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much),
         print_blob=False,
     )
-
-
-async def _seconds_a_call(test: Trial) -> float:
-    trial = test.again(test.harness)
-    await trial.open()
-    adapter: Adapter = trial.adapter
-    key = trial.key()
-    seconds: list[float] = []
-    for turn in range(10):
-        began = time.perf_counter()
-        if not isinstance(adapter, KeyValue):
-            await adapter.ping()
-        elif turn % 2:
-            await adapter.get(key)
-        else:
-            await adapter.set(key, b"value")
-        seconds.append(time.perf_counter() - began)
-    await trial.close()
-    return max(statistics.median(seconds), 1e-5)  # the mean would count the machine's pauses
 
 
 async def _waits_follow_time(test: Trial) -> bool:
