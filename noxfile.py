@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The tests that a change needs, on all cores and one more; those that compare with the model try few examples."""
+    """The tests that a change needs, on all cores; those that compare with the model try few examples."""
     _pytest(session, "-m", "not thorough", "--conformance-examples", "30")
 
 
@@ -34,7 +34,7 @@ def thorough(session: nox.Session) -> None:
 
 def _pytest(session: nox.Session, *options: str) -> None:
     required = ("--require-backends", "redis,valkey") if os.environ.get("CI") else ()
-    workers = str((os.cpu_count() or 1) + 1)  # much of the time is waiting, for servers above all
+    workers = str(2 * (os.cpu_count() or 1) + 1)  # much of the time is waiting, for servers above all
     session.run("pytest", "-n", workers, "--dist", "worksteal", *options, *required, *session.posargs)
 
 

@@ -57,7 +57,7 @@ def ending(adapter: type[Broken], name: str, monkeypatch: pytest.MonkeyPatch, li
 
     suite, test = Suite(), clause_test_of(getattr(Suite, name))
     assert test is not None
-    return judge(suite, test, Trial(suite.harness(), seed=zlib.crc32(name.encode()), limit=limit / 2), limit)
+    return judge(suite, test, Trial(suite.harness(), seed=zlib.crc32(name.encode()), limit=limit / 2, examples=500), limit)
 
 
 @pytest.mark.parametrize("name", [GETDEL, MODEL, INTERLEAVED])
