@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from igniter_store.contract import Condition, Entry, KeyValue
 
@@ -20,9 +20,10 @@ class MemoryKeyValue(KeyValue):
 
     async def get(self, key: str) -> bytes | None:
         keyspace = self._keyspace
-        value = keyspace.values.get(key)
+        found: Any = keyspace.values.get(key)
         # The way of nearly every read, without a further call: a value that can't have expired and need not be noted as used.
-        if isinstance(value, bytes) and key not in keyspace.deadlines and keyspace.max_keys is None:
+        if found.__class__ is bytes and key not in keyspace.deadlines and keyspace.max_keys is None:
+            value: bytes = found
             return value
         return keyspace.find_bytes(key)
 

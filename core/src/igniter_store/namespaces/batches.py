@@ -64,7 +64,7 @@ class BatchNamespace(Namespace):
         """
         with self._attempt(GET) as attempt:
             full_keys = self._keys(keys)
-            decode = self._codec.bare_decoder(type)
+            decode = self._codec.first_decoder(type)
             attempt.note("ctx.batch.count", len(full_keys))
             if not full_keys:
                 self._through.check()
@@ -74,7 +74,7 @@ class BatchNamespace(Namespace):
             with suppress(Exception):  # a serializer or a type of the user's may raise anything
                 values = [None if data is None else decode(data) for data in found]
             if values is None:  # behind the failure, which may quote the value and must not become the context of ours
-                values = _decoded_one_by_one(found, decode)
+                values = _decoded_one_by_one(found, self._codec.bare_decoder(type))
             attempt.note("ctx.batch.found", len(found) - found.count(None))
             return values
 
