@@ -31,6 +31,8 @@ def full_key(prefix: str, key: Any) -> str:
 
 def checked_key(name: Any, what: str, missing: ErrorCode) -> str:
     """As `checked_name`, for what a scan or another reply may have given: a byte that isn't UTF-8 is a lone surrogate in it."""
+    if type(name) is str and name and name.isascii():  # nearly every one; a mock can say that its __class__ is str
+        return name
     text = plain_text(name)
     if not text or is_encodable(text):
         return checked_name(name, what, missing)

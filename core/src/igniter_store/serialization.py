@@ -128,15 +128,12 @@ class JSONSerializer(TypedSerializer):
     def encode(self, value: Any) -> bytes:
         """`value` as compact JSON; dataclasses, msgspec structs, TypedDicts, attrs classes, pydantic models, dates and UUIDs included."""
         kind = value.__class__
-        is_scalar = kind in SCALARS
-        if not is_scalar and (model := self._models.get(kind)) is not None:
+        if kind is not dict and (model := self._models.get(kind)) is not None:
             return model.encode(value)
         try:
             data = self._write(value)
         except (RecursionError, UnicodeEncodeError):
             data = write(value, self._leaf)
-        if is_scalar:
-            return data
         # JSON has no NaN and no infinity, and msgspec writes null for them; it turns keys that are no str into str. Most values are flat
         # mappings, or hold such, as an event holds its data; these are looked at here.
         if kind is dict:
@@ -148,6 +145,8 @@ class JSONSerializer(TypedSerializer):
                     break
             else:
                 return data
+        elif kind in SCALARS:
+            return data
         elif (proof := self._proofs.get(kind)) is not None and not isinstance(value, tuple) and proof.passes(value, b"null" in data):
             return data
         self._storable.check(value, data)

@@ -250,8 +250,8 @@ class Listener:
                 connection.execute("COMMIT")
 
     def _written(self) -> asyncio.Future[tuple[bool, int]]:
-        """Let the tables say what we listen to now."""
-        return self._writes.call(_write, self._number, {one.name for one in self._subscriptions}, self._position)
+        """Let the tables say what we listen to now; calls that share a transaction share one write."""
+        return self._writes.share(_write_last, (self._number, {one.name for one in self._subscriptions}, self._position))
 
     async def _listen(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -380,6 +380,12 @@ def _monotonic() -> int:
 def _news(session: Session, listener: int, position: int) -> tuple[list[tuple[int, bytes, bytes]], bool]:
     is_well_known = session.execute(_DOUBTED, {"who": listener}).fetchone() == (None,)
     return session.execute(_NEWS, {"position": position, "count": _PAGE}).fetchall(), is_well_known
+
+
+def _write_last(session: Session, asked: list[tuple[int, set[Name], int]]) -> list[tuple[bool, int] | StoreError]:
+    """`_write` for the last of these states, which holds what the earlier ones asked for."""
+    written = _write(session, *asked[-1])
+    return [written for _ in asked]
 
 
 def _write(session: Session, listener: int, names: set[Name], position: int) -> tuple[bool, int]:

@@ -90,10 +90,11 @@ class Reader:
         InvalidArgument: `STORE_ARGUMENT_INVALID` when nothing converts to `type`.
     """
 
-    __slots__ = ("_backend", "_decode", "_operation", "_type", "_undecodable")
+    __slots__ = ("_backend", "_codec", "_decode", "_operation", "_type", "_undecodable")
 
     def __init__(self, codec: Codec, type: Any, operation: str, backend: str) -> None:
-        self._decode: Final = codec.bare_decoder(type, takes_text=False)
+        self._decode: Final = codec.first_decoder(type)
+        self._codec: Final = codec
         self._type: Final = type
         self._operation: Final = operation
         self._backend: Final = backend
@@ -101,20 +102,30 @@ class Reader:
 
     def messages(self, entries: Sequence[StreamEntry], attempt: Attempt) -> list[StreamMessage[Any]]:
         """One message for each entry, whether it can be decoded or not; `attempt` notes how many there are of both."""
-        read = self._read
-        found = [read(entry) for entry in entries]
+        decode = self._decode
+        found: list[StreamMessage[Any]] = []
+        for entry in entries:
+            data = entry.fields.get(FIELD)
+            try:
+                found.append(StreamMessage(entry.id, decode(data)) if data else self._foreign_message(entry))
+            except Exception as error:  # noqa: BLE001 - a serializer or a type of the user's may raise anything
+                found.append(self._read_again(entry, data, error))
         attempt.note("ctx.stream.count", len(found))
         if self._undecodable:
             attempt.note("ctx.stream.undecodable", self._undecodable)
         return found
 
-    def _read(self, entry: StreamEntry) -> StreamMessage[Any]:
-        data = entry.fields.get(FIELD)
-        # Node writes an empty field for `undefined`, and reads the entry's fields in its place.
+    def _foreign_message(self, entry: StreamEntry) -> StreamMessage[Any]:
+        """What other software wrote. Node writes an empty field for `undefined`, and reads the entry's fields in its place."""
+        return StreamMessage(entry.id, _foreign(entry.fields, self._type))
+
+    def _read_again(self, entry: StreamEntry, data: bytes | None, error: Exception) -> StreamMessage[Any]:
+        if not data:
+            return self._undecoded(entry, error, is_foreign=True)
         try:
-            return StreamMessage(entry.id, self._decode(data) if data else _foreign(entry.fields, self._type))
-        except Exception as error:  # noqa: BLE001 - a serializer or a type of the user's may raise anything
-            return self._undecoded(entry, error, is_foreign=not data)
+            return StreamMessage(entry.id, self._codec.second_reading(data, self._type, error, takes_text=False))
+        except Exception as again:  # noqa: BLE001 - as in `messages`
+            return self._undecoded(entry, again, is_foreign=False)
 
     def _undecoded(self, entry: StreamEntry, error: Exception, *, is_foreign: bool) -> StreamMessage[Any]:
         self._undecodable += 1

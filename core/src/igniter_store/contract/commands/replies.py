@@ -28,6 +28,8 @@ _NUMBER: Final = re.compile(rb"-?[0-9]{1,19}")
 _STREAM_ID: Final = re.compile(rb"[0-9]{1,20}-[0-9]{1,20}")
 _CURSOR: Final = re.compile(rb"[0-9]{1,20}")
 _NO_KEY: Final = -2
+_KEY_TYPES: Final = frozenset({bytes})
+_VALUE_TYPES: Final = frozenset({bytes, type(None)})
 
 if TYPE_CHECKING:
     Reader: TypeAlias = Callable[[Any], T]
@@ -151,7 +153,7 @@ def values(number: int) -> Reader[list[bytes | None]]:
 
     def read(reply: Any) -> list[bytes | None]:
         found: list[bytes | None] = _listed(reply)
-        if len(found) != number or not all(value is None or type(value) is bytes for value in found):
+        if len(found) != number or not _VALUE_TYPES.issuperset(map(type, found)):
             raise ValueError
         return found
 
@@ -161,7 +163,7 @@ def values(number: int) -> Reader[list[bytes | None]]:
 def page(reply: Any) -> tuple[str, list[bytes]]:
     """The next cursor and the keys of a page."""
     cursor, keys = _listed(reply)
-    if _CURSOR.fullmatch(data(cursor)) is None or not all(type(key) is bytes for key in _listed(keys)):
+    if _CURSOR.fullmatch(data(cursor)) is None or not _KEY_TYPES.issuperset(map(type, _listed(keys))):
         raise ValueError
     return cursor.decode(), keys
 
