@@ -74,7 +74,7 @@ class BlockedLoopClauses(Suite):
 
     @clause("FLT-10", Streams, limit=LONG)
     async def test_entry_that_came_in_a_blocked_loop_is_read(self, trial: Trial) -> None:
-        """While the event loop is blocked beyond the reader's time, another client appends the entry that the reader waits for: the reader gets it.
+        """A reader waits, and the event loop is blocked beyond its time; meanwhile another client appends an entry: the reader gets it.
 
         If this fails, let a waiting read look once more when its time is over.
         """

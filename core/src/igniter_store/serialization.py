@@ -145,9 +145,9 @@ class JSONSerializer(TypedSerializer):
                     break
             else:
                 return data
-        elif kind in SCALARS:
-            return data
-        elif (proof := self._proofs.get(kind)) is not None and not isinstance(value, tuple) and proof.passes(value, b"null" in data):
+        elif kind in SCALARS or (
+            (proof := self._proofs.get(kind)) is not None and not isinstance(value, tuple) and proof.passes(value, b"null" in data)
+        ):
             return data
         self._storable.check(value, data)
         return data
