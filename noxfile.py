@@ -17,6 +17,9 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests", "lint", "types", "arrows"]
 nox.options.error_on_missing_interpreters = True
 
+# The tests start hundreds of interpreters; without cached bytecode each takes three seconds to import the packages instead of one.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 ROOT = Path(__file__).parent
 
 
