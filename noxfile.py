@@ -106,7 +106,8 @@ def backends(session: nox.Session) -> None:
     reports = {name: folder / f"{name}.json" for name in suites}
     workers = str(2 * (os.cpu_count() or 1))  # much of the time is waiting
     for name, path in suites.items():
-        session.run("pytest", "-q", "-n", workers, "--dist", "worksteal", f"--conformance-report=json={reports[name]}", path)
+        report = f"--conformance-report=json={reports[name]}"
+        session.run("pytest", "-q", "-n", workers, "--dist", "worksteal", report, *session.posargs, path)
     merged = ("--report", f"markdown={ROOT / 'docs' / 'backends.md'}")
     session.run("igniter-conformance", "report", *(str(report) for report in reports.values()), *merged)
 
