@@ -43,6 +43,7 @@ class TestForgetful(AdapterSuite):
 
 
 TEST = "test_values_counters_and_claims_answer_as_the_reference_does"
+EXAMPLES = "500"  # however busy the machine is
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -51,14 +52,28 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def from_pytest(folder: Path) -> list[str]:
-    told = run(folder, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:asyncio", "-k", TEST, "--tb=short", "test_author.py").stdout
+    told = run(
+        folder,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:asyncio",
+        "-k",
+        TEST,
+        "--tb=short",
+        "--conformance-examples",
+        EXAMPLES,
+        "test_author.py",
+    ).stdout
     return [line.removeprefix("E").removeprefix("   ") for line in told.splitlines() if line.startswith("E")]
 
 
 def from_the_command(name: str) -> Callable[[Path], list[str]]:
     def lines(folder: Path) -> list[str]:
         program = "from igniter_store_conformance.cli import main; main()"
-        run(folder, "-c", program, "run", f"test_author:{name}", "--test", TEST, "--report", "json=report.json")
+        run(folder, "-c", program, "run", f"test_author:{name}", "--test", TEST, "--examples", EXAMPLES, "--report", "json=report.json")
         results = json.loads((folder / "report.json").read_text(encoding="utf-8"))["runs"][0]["results"]
         difference: str = results[0]["difference"]
         return difference.splitlines()
