@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A database in memory that lasts from one command to the next, because somebody keeps it in use."""
-    url = "memory://command-line-looking"
+    url = f"memory://command-line-{secrets.token_hex(4)}"
     keeper = MemoryAdapter.from_url(url)
     monkeypatch.setenv("IGNITER_STORE_URL", url)
     monkeypatch.setenv("IGNITER_STORE_SERVICE", "api")

@@ -64,6 +64,8 @@ async def opens_again(adapter: SQLiteAdapter) -> bytes | None:
 
 @pytest.mark.clause("LIF-13")
 def test_abandon_ends_a_copy_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
+    gc.collect()
+    recwarn.clear()  # of what other tests have left
     threads, began = {*threading.enumerate()}, threading.Event()
     adapter: Any = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
 

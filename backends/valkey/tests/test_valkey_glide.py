@@ -133,10 +133,11 @@ def test_a_process_that_is_forked_after_the_import_can_use_it(server: Server) ->
 def test_forked_child_opens_its_own_adapter(server: Server, state: str) -> None:
     printed = run(
         """
-        import asyncio, os, sys
+        import asyncio, os, sys, warnings
         from igniter_store.contract import StoreError
         from igniter_store_valkey import ValkeyAdapter
 
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
         url, state = sys.argv[1:]
         adapter = ValkeyAdapter.from_url(url)
 

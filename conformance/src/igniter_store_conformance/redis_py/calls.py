@@ -196,9 +196,10 @@ class Calls:
 async def _is_sent(connection: Any, words: Sequence[Any]) -> bool:
     # False when the connection is one that was reset while it was idle, which redis-py doesn't notice before it writes. Not all of the
     # command has left us then, so the server can't have done it, and another connection may take it.
+    # Python 3.13.0 raises AttributeError for what is written to a transport that is closed.
     try:
         await connection.send_command(*words)
-    except (RedisConnectionError, OSError):
+    except (RedisConnectionError, OSError, AttributeError):
         return False
     return True
 
