@@ -52,7 +52,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def from_pytest(folder: Path) -> list[str]:
-    told = run(
+    output = run(
         folder,
         "-m",
         "pytest",
@@ -67,7 +67,7 @@ def from_pytest(folder: Path) -> list[str]:
         EXAMPLES,
         "test_author.py",
     ).stdout
-    return [line.removeprefix("E").removeprefix("   ") for line in told.splitlines() if line.startswith("E")]
+    return [line.removeprefix("E").removeprefix("   ") for line in output.splitlines() if line.startswith("E")]
 
 
 def from_the_command(name: str) -> Callable[[Path], list[str]]:

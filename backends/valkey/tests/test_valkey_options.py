@@ -284,7 +284,7 @@ async def test_a_cached_value_is_not_asked_for_again_until_it_changes() -> None:
             assert gets(server.exchange()) <= before + 1  # the first answer may reach the cache a moment later
             await plain.set("cached", b"2")
             async with asyncio.timeout(10):
-                while await adapter.get("cached") != b"2":  # noqa: ASYNC110 - the server tells glide, which tells nobody
+                while await adapter.get("cached") != b"2":  # noqa: ASYNC110 - glide reports no invalidation
                     await asyncio.sleep(0.01)
         finally:
             await adapter.close()

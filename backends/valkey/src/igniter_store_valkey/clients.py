@@ -258,7 +258,7 @@ def abandon_client(client: Client, *, is_inherited: bool) -> None:
         _disconnect_pipe()
         return
     untyped: Any = client
-    finalizer = untyped._core_client_finalizer  # noqa: SLF001 - see below
+    finalizer = untyped._core_client_finalizer  # noqa: SLF001 - only it knows whether the native client is freed
     if finalizer is not None and not finalizer.alive:
         return  # the garbage collector has run it, and glide's `close` would free the same memory again
     for pending in (untyped._pending_futures, untyped._pubsub_futures):  # noqa: SLF001 - see above
