@@ -101,10 +101,16 @@ def move(cluster: Cluster, key: str) -> None:
 
 
 def give(source: ServerProcess, target: ServerProcess, key: str) -> None:
-    """Give the slot of `key`, which is empty, from one to the other."""
-    for node in (target, source):
-        with node.exchange() as exchange:
-            exchange.ask("CLUSTER", "SETSLOT", slot_of(key), "NODE", id_of(target))
+    """Give the slot of `key`, which is empty, from one to the other.
+
+    The target has to import it. Without that, the target's word counts no more than a ping of the source's that is still on its way.
+    """
+    slot, here, there = slot_of(key), id_of(source), id_of(target)
+    with source.exchange() as old, target.exchange() as new:
+        new.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", here)
+        old.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", there)
+        for exchange in (new, old):
+            exchange.ask("CLUSTER", "SETSLOT", slot, "NODE", there)
 
 
 async def hears(heard: asyncio.Queue[bytes], adapter: RedisAdapter) -> None:

@@ -404,6 +404,26 @@ async def carry_forward(folder: Path) -> dict[str, Any]:
     return {"children": children, "codes": codes}
 
 
+async def find_the_file_locked(folder: Path) -> dict[str, Any]:
+    """Behind a fork, somebody else has the file for themselves when the parent opens its connections again."""
+    path = folder / "state.db"
+    async with opened(path) as adapter:
+        await adapter.set("key", b"value")
+        untyped: Any = adapter
+        reads: Any = untyped._reads
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            child = forked(lambda: asyncio.sleep(0))
+            other.execute("PRAGMA locking_mode = EXCLUSIVE")
+            other.execute("BEGIN EXCLUSIVE")
+            running, calling = reads.run(partial(setting, name="query_only")), asyncio.create_task(adapter.get("key"))
+            cancelled = reads.run(partial(setting, name="query_only"))
+            await asyncio.sleep(0.2)
+            cancelled.cancel()
+            waits = not running.done() and not calling.done()
+        codes = await exit_codes([child])
+        return {"codes": codes, "waits": waits, "query_only": await running, "value": (await calling or b"").decode()}
+
+
 async def copy_for_long(folder: Path) -> dict[str, Any]:
     """A copy that takes long doesn't hold up a fork, and is complete all the same."""
     path, began, release = folder / "state.db", threading.Event(), threading.Event()
@@ -447,6 +467,7 @@ SCENARIOS: dict[str, Callable[[Path], Awaitable[Any]]] = {
     "be_in_memory": be_in_memory,
     "open_and_close": open_and_close,
     "lose_the_file": lose_the_file,
+    "find_the_file_locked": find_the_file_locked,
     "copy_for_long": copy_for_long,
     "tend_the_log": tend_the_log,
     "carry_forward": carry_forward,

@@ -118,6 +118,12 @@ async def test_log_that_a_fork_removed_is_not_lost(tmp_path: Path) -> None:
     assert came_to["code"] == ErrorCode.STORE_CONNECTION_FAILED
 
 
+async def test_lock_of_others_is_waited_for_after_a_fork(tmp_path: Path) -> None:
+    came_to = await run("find_the_file_locked", tmp_path)
+
+    assert came_to == {"codes": [0], "waits": True, "query_only": 1, "value": "value"}
+
+
 async def test_newer_tables_are_noticed_after_a_fork(tmp_path: Path) -> None:
     came_to = await run("carry_forward", tmp_path)
 

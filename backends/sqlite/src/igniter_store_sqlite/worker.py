@@ -239,18 +239,36 @@ class Worker:
             raise elsewhere()
 
     def run(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Run `function` with the connection in its thread, outside of any transaction, behind what is under way."""
+        """Run `function` with the connection in its thread, outside of any transaction, behind what is under way.
+
+        Where a fork has closed the connection and another process has the lock, opening it again is tried until `timeout` is over.
+        """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._hand_over((None, partial(self._run, future, function)))
+        self._hand_over((None, partial(self._run, future, function, monotonic() + self._timeout)))
         return future
 
-    def _run(self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T]) -> None:
+    def _run(self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float) -> None:
         # In the connection's thread. It passes by aiosqlite's own way to set a future, which ends the thread where the loop is closed.
+        arrived: Callable[[], object]
         try:
-            arrived = partial(_succeed, future, function(self._connection.use()))
+            connection = self._connection.use()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
-            arrived = partial(_fail, future, error)
+            if isinstance(error, sqlite3.Error) and is_busy(error) and monotonic() < until:
+                arrived = partial(self._loop.call_later, _PAUSES[-1], self._run_again, future, function, until)
+            else:
+                arrived = partial(_fail, future, error)
+        else:
+            try:
+                arrived = partial(_succeed, future, function(connection))
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
+                arrived = partial(_fail, future, error)
         self._loop.call_soon_threadsafe(arrived)
+
+    def _run_again(self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float) -> None:
+        if self._is_closed:
+            _fail(future, closed())
+        elif not future.done():
+            self._hand_over((None, partial(self._run, future, function, until)))
 
     def interrupt(self) -> None:
         """Let what the connection's thread is doing in SQLite end with `SQLITE_INTERRUPT`."""
