@@ -47,7 +47,6 @@ class ForkSafeConnection:
 
     Attributes:
         hand_over: lets the thread call a function, behind what it was given before.
-        stop: closes the connection and ends the thread.
         prepare: makes the settings of the connection; called in the thread each time that it was opened again.
         is_interruptible: whether a fork interrupts what the connection does, instead of waiting for it.
         place: of its file, once it is known; another file that has taken its name is never opened.
@@ -63,12 +62,13 @@ class ForkSafeConnection:
         self._connect: Callable[[], sqlite3.Connection] = private._connector  # noqa: SLF001 - see `__init__`
         self._connection: sqlite3.Connection | None = private._connection  # noqa: SLF001 - see `__init__`
         self.hand_over: Callable[[tuple[Any, Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001 - see `__init__`
-        self.stop: Callable[[], object] = private.stop
+        self._end_thread: Callable[[], object] = private.stop
         self.prepare: Callable[[sqlite3.Connection], None] | None = None
         self.is_interruptible = False
         self.place: Place | None = None
         self.times_opened = 0
         private._connector = self._open_first  # noqa: SLF001 - see `__init__`
+        private.stop = self.stop
 
     def use(self) -> sqlite3.Connection:
         """In the thread: the open connection.
@@ -80,6 +80,19 @@ class ForkSafeConnection:
         if self._connection is None:
             self._connection = self._driver._connection = self._opened_again()  # noqa: SLF001 - see `__init__`
         return self._connection
+
+    def stop(self) -> object:
+        """Close the connection and end the thread, behind what the thread was given before.
+
+        aiosqlite calls this, too. It would close only what has arrived in the event loop, and not what was opened for a task that had been
+        cancelled meanwhile.
+        """
+        self.hand_over((None, self._close))
+        return self._end_thread()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
     def _open_first(self) -> sqlite3.Connection:
         with FORKS.gate:
