@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 Moment: TypeAlias = Literal["waiting", "answered"]
 
 MOMENTS: Final[tuple[Moment, ...]] = ("waiting", "answered")
-_MOST_STEPS: Final = 200
+MOST_STEPS: Final = 200
 _QUESTIONS: Final = frozenset({"get", "mget", "exists", "increment", "set_nx", "xlen"})  # whose answers differ
 CLOSING_TURNS: Final = 40
 """Turns of the event loop in which a closing adapter may be busy with those who still wait for it."""
 
-_SLOW: Final = 300.0  # seconds: hundreds of calls, and a backend may take 200 ms for each
+SLOW: Final = 300.0  # seconds: hundreds of calls, and a backend may take 200 ms for each
 
 
 class Cancelled(Exception):  # noqa: N818 - what became of a call
@@ -94,7 +94,7 @@ async def cancelled_at(step: int, call: Awaitable[Any], *, moment: Moment = "wai
 class CancellationClauses(Suite):
     """What a call that was cut short leaves behind."""
 
-    @clause("LIF-4", limit=_SLOW)
+    @clause("LIF-4", limit=SLOW)
     async def test_after_a_cancelled_operation_the_next_ones_get_their_own_answers(self, trial: Trial) -> None:
         """Each operation is cancelled at each of its steps; the calls that follow on the same adapter are answered rightly.
 
@@ -104,14 +104,14 @@ class CancellationClauses(Suite):
         wrong: list[str] = []
         for operation in operations_of(trial):
             for moment in MOMENTS:
-                for step in range(1, _MOST_STEPS):
+                for step in range(1, MOST_STEPS):
                     is_through = await self._cut(trial, operation, step, moment)
                     wrong += [f"{answer}, after {operation.title} was cancelled at step {step}" for answer in await _misled(trial)]
                     if is_through or wrong:
                         break
         assert wrong == []
 
-    @clause("LIF-4", KeyValue, limit=_SLOW)
+    @clause("LIF-4", KeyValue, limit=SLOW)
     async def test_a_cancelled_operation_has_happened_wholly_or_not_at_all(self, trial: Trial) -> None:
         """Each operation that changes something is cancelled at each of its steps; what it leaves is the old state or the new one.
 
@@ -122,7 +122,7 @@ class CancellationClauses(Suite):
             if operation.is_whole is None:
                 continue
             for moment in MOMENTS:
-                for step in range(1, _MOST_STEPS):
+                for step in range(1, MOST_STEPS):
                     names = names_for(trial, operation, f"{moment} {step}")
                     is_through = await self._cut(trial, operation, step, moment)
                     await trial.settle()  # what was sent may still be on its way
@@ -132,7 +132,7 @@ class CancellationClauses(Suite):
                         break
         assert halves == []
 
-    @clause("LIF-4", KeyValue, Counters, limit=_SLOW)
+    @clause("LIF-4", KeyValue, Counters, limit=SLOW)
     async def test_calls_beside_a_cancelled_one_are_not_disturbed(self, trial: Trial) -> None:
         """Of twenty calls made together one is cancelled, at each step; the other nineteen get their own answers.
 
@@ -157,7 +157,7 @@ class CancellationClauses(Suite):
                         continue
                     assert answer == b"%d" % number, f"step {step}, {moment}"
 
-    @clause("LIF-4", limit=_SLOW)
+    @clause("LIF-4", limit=SLOW)
     async def test_who_is_cancelled_while_the_adapter_closes_is_cancelled(self, trial: Trial) -> None:
         """Every operation is under way when `close` is called, and is cancelled a few turns of the loop later: it ends in no other way.
 
@@ -168,7 +168,7 @@ class CancellationClauses(Suite):
             assert await ended_otherwise(trial, operations, turn, asyncio.sleep(0)) == {}
             await trial.adapter.open()
 
-    @clause("LIF-4", Streams, limit=_SLOW)
+    @clause("LIF-4", Streams, limit=SLOW)
     async def test_a_cancelled_read_loses_nothing(self, trial: Trial) -> None:
         """Entries of a group read that was cancelled, blocked or not, are still new or are pending: every one can be had.
 
@@ -195,7 +195,7 @@ class CancellationClauses(Suite):
                     pending = [entry.id for entry in await trial.adapter.xpending(key, "group")]
                     assert pending == added, f"cancelled at step {step} while {moment}"
 
-    @clause("CLM-9", KeyValue, limit=_SLOW)
+    @clause("CLM-9", KeyValue, limit=SLOW)
     async def test_a_cancelled_claim_is_free_or_ends_with_its_ttl(self, trial: Trial) -> None:
         """`set_nx` and `acquire` are cancelled at each step: either nobody holds the claim, or it has its owner and its TTL.
 
@@ -203,7 +203,7 @@ class CancellationClauses(Suite):
         """
         adapter = trial.adapter
         for moment in MOMENTS:
-            for step in range(1, _MOST_STEPS):
+            for step in range(1, MOST_STEPS):
                 plain, leased = trial.keys([f"plain {moment} {step}", f"leased {moment} {step}"])
                 through = 0
                 calls = (
@@ -224,7 +224,7 @@ class CancellationClauses(Suite):
                 if through == 2:
                     break
 
-    @clause("PUB-5", PubSub, limit=_SLOW)
+    @clause("PUB-5", PubSub, limit=SLOW)
     async def test_a_subscribe_that_is_cancelled_at_any_step_leaves_no_subscription(self, trial: Trial) -> None:
         """`subscribe` and `psubscribe` are cancelled at each step: nobody is called afterwards, and whoever subscribes to the same next is.
 
@@ -234,7 +234,7 @@ class CancellationClauses(Suite):
         for is_pattern in (False, True):
             subscribe = trial.adapter.psubscribe if is_pattern else trial.adapter.subscribe
             for moment in MOMENTS:
-                for step in range(1, _MOST_STEPS):
+                for step in range(1, MOST_STEPS):
                     channel = trial.key(f"{is_pattern} {moment} {step}")
                     ghosts: list[bytes] = []
                     heard: list[bytes] = []
@@ -257,14 +257,14 @@ class CancellationClauses(Suite):
                         await through.cancel()
                         break
 
-    @clause("PUB-5", PubSub, limit=_SLOW)
+    @clause("PUB-5", PubSub, limit=SLOW)
     async def test_a_cancel_that_is_cancelled_at_any_step_ends_the_subscription(self, trial: Trial) -> None:
         """`cancel` is cancelled at each step, while others subscribe: it has ended, at the backend too, and one can begin anew.
 
         If this fails, look for an unsubscribing that waits for something before it is sent, and isn't sent when its caller is cancelled.
         """
         for moment in MOMENTS:
-            for step in range(1, _MOST_STEPS):
+            for step in range(1, MOST_STEPS):
                 channel, beside = trial.keys([f"{moment} {step}", f"beside {moment} {step}"])
                 ghosts: list[bytes] = []
                 heard: list[bytes] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from igniter_store.contract import ErrorCode, KeyValue, PubSub, StoreError, Streams, escape
 
+from igniter_store_conformance.cancellation import MOMENTS, MOST_STEPS, SLOW, Cancelled, cancelled_at
 from igniter_store_conformance.lifecycle import wrong_answers
 from igniter_store_conformance.operations import answer_or_code, names_for, operations_of
 from igniter_store_conformance.running import clause
@@ -171,7 +173,7 @@ class ClosingClauses(Suite):
         await adapter.open()  # what is made once in a process, and stays, is made now
         await _work(trial, adapter, "first")
         await adapter.close()
-        tasks, threads, files = asyncio.all_tasks(), set(threading.enumerate()), open_files()
+        tasks, before, files = asyncio.all_tasks(), threads(), open_files()
 
         for turn in range(3):
             await adapter.open()
@@ -179,8 +181,42 @@ class ClosingClauses(Suite):
             await adapter.close()
 
         async def is_as_before() -> bool:
-            return asyncio.all_tasks() <= tasks and set(threading.enumerate()) <= threads and open_files() <= files
+            return asyncio.all_tasks() <= tasks and threads() <= before and open_files() <= files
 
+        await trial.eventually(is_as_before, "no more tasks, threads and open files than before")
+
+    @clause("LIF-5", limit=SLOW)
+    async def test_cancelled_opening_leaves_no_task_thread_or_file(self, trial: Trial) -> None:
+        """`open` is cancelled at each of its steps; then nothing has stayed of it, and it can be opened as if nobody had tried.
+
+        If this fails, look for what `open` has begun when it is cancelled: a connection that is being made, above all, has no owner yet.
+        """
+        adapter = trial.connect()
+        await trial.adapter.close()  # SQLite keeps the descriptors of a file while somebody else in the process has it open
+        await adapter.open()  # what is made once in a process, and stays, is made now
+        await _work(trial, adapter, "first")
+        await adapter.close()
+        tasks, before, files = asyncio.all_tasks(), threads(), open_files()
+
+        async def is_as_before() -> bool:
+            gc.collect()  # the descriptor of a closed file may stay as long as a traceback does
+            return asyncio.all_tasks() <= tasks and threads() <= before and open_files() <= files
+
+        for moment in MOMENTS:
+            for step in range(1, MOST_STEPS):
+                adapter = trial.connect()
+                try:
+                    await cancelled_at(step, adapter.open(), moment=moment)
+                    is_through = True
+                except Cancelled:
+                    is_through = False
+                if not is_through:
+                    await trial.eventually(is_as_before, f"no more tasks, threads and open files than before, cancelled at step {step}")
+                await adapter.open()
+                assert await adapter.ping() >= 0
+                await adapter.close()
+                if is_through:
+                    break
         await trial.eventually(is_as_before, "no more tasks, threads and open files than before")
 
 
@@ -201,6 +237,11 @@ async def _work(trial: Trial, adapter: FullAdapter, turn: object) -> None:
 
 def _ignore(channel: str, payload: bytes) -> None:
     del channel, payload
+
+
+def threads() -> set[threading.Thread]:
+    """All of this process, but for those of `asyncio.to_thread`, which end with the event loop."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
 
 
 def open_files() -> int:

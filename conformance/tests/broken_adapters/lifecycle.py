@@ -117,6 +117,24 @@ class CloseLeavesAFile(Broken):
         self.files.append(tempfile.TemporaryFile())  # noqa: SIM115 - that it stays open is what is broken
 
 
+class CancelledOpeningLeavesAFile(Broken):
+    """The file that `open` opens is closed by `close` alone: who cancels the opening has no reason to call that."""
+
+    breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
+    _file: Any = None
+
+    async def open(self) -> None:
+        self._file = self._file or tempfile.TemporaryFile()
+        await asyncio.sleep(0)
+        await super().open()
+
+    async def close(self) -> None:
+        await super().close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
 class CloseForgetsReaders(Broken):
     """`close` doesn't wake those who wait for entries."""
 
