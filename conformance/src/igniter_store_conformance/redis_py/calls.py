@@ -140,22 +140,22 @@ class Calls:
         *,
         writes: bool,
     ) -> Any:
-        is_sent = False
+        has_left = False
         try:
             async with self.limit(self.timeout + wait), crowd:
                 for _ in range(_CROWD):
                     async with self.connection() as connection:
-                        is_sent = writes
-                        if await _is_sent(connection, words):
+                        has_left = writes
+                        if await is_sent(connection, words):
                             return await connection.read_response()
-                        is_sent = False
+                        has_left = False
                 raise RedisConnectionError("Every connection was closed before it could be written to.")
         except StoreError:  # some are TimeoutErrors and ConnectionErrors, too
             raise
         except TimeoutError as error:
-            raise (closed() if self._is_closed else timed_out(self.timeout, maybe_applied=is_sent)) from error
+            raise (closed() if self._is_closed else timed_out(self.timeout, maybe_applied=has_left)) from error
         except (RedisError, OSError) as error:
-            failed = translated(error, code, maybe_applied=is_sent)
+            failed = translated(error, code, maybe_applied=has_left)
         raise failed  # outside of the block, where it would have redis-py's words as its context
 
     def require_open(self) -> None:
@@ -178,6 +178,11 @@ class Calls:
                 del self._under_way[limit]
                 done.set_result(None)
 
+    async def drop_idle(self) -> None:
+        """Close the connections that nobody uses just now: what has ended one of them has most likely ended all of them."""
+        if self._client is not None:
+            await self._client.connection_pool.disconnect(inuse_connections=False)
+
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncGenerator[Any]:
         """A connection of the pool, for one command. Whoever is interrupted in reading leaves it closed: redis-py sees to that."""
@@ -193,10 +198,16 @@ class Calls:
             await pool.release(connection)
 
 
-async def _is_sent(connection: Any, words: Sequence[Any]) -> bool:
-    # False when the connection is one that was reset while it was idle, which redis-py doesn't notice before it writes. Not all of the
-    # command has left us then, so the server can't have done it, and another connection may take it.
-    # Python 3.13.0 raises AttributeError for what is written to a transport that is closed.
+async def is_sent(connection: Any, words: Sequence[Any]) -> bool:
+    """False when the connection was reset while it was idle, which redis-py doesn't notice before it writes.
+
+    Not all of the command has left us then, so the server can't have done it, and another connection may take it.
+    """
+    # asyncio of Python 3.12 and 3.13.0 doesn't look whether the transport is closed: it raises AttributeError, or waits for the descriptor
+    # that the transport had, which may be another connection's by now.
+    writer = getattr(connection, "_writer", None)  # redis-py has no other way to ask, and fakeredis has no sockets
+    if isinstance(writer, asyncio.StreamWriter) and writer.is_closing():
+        return False
     try:
         await connection.send_command(*words)
     except (RedisConnectionError, OSError, AttributeError):

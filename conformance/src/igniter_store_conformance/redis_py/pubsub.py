@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, PubSub, StoreError, Subscription, report_callback_error
 from igniter_store.contract.affinity import forget_task
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from igniter_store_conformance.redis_py.calls import is_sent
 from igniter_store_conformance.redis_py.errors import closed, timed_out, translated, word_of
 
 if TYPE_CHECKING:
@@ -175,8 +177,7 @@ class Listener:
     async def _send(self, verb: str, name: str) -> asyncio.Future[Exception | None]:
         answer: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._commands.append(answer)
-        with contextlib.suppress(RedisError, OSError):  # the task that reads meets the same error, and answers with it
-            await self._connection.send_command(verb, name)
+        await is_sent(self._connection, (verb, name))  # if not, the task that reads meets the same error, and answers with it
         return answer
 
     # The task that reads.
@@ -188,6 +189,7 @@ class Listener:
             if self._connection is not None:
                 failures = 0
             self._lose(error)
+            await self._calls.drop_idle()
             await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
             failures += 1
 
@@ -196,7 +198,8 @@ class Listener:
             async with asyncio.timeout(self._calls.timeout) as limit, self._calls.connection() as connection:
                 while missing := self._table.keys() - self._confirmed:
                     for verb, name in missing:
-                        await connection.send_command(verb, name)
+                        if not await is_sent(connection, (verb, name)):
+                            return RedisConnectionError("The connection was closed while it was idle.")
                     while not missing <= self._confirmed:
                         self._handle(await connection.read_response())
                 self._connection = connection
@@ -217,10 +220,8 @@ class Listener:
     @contextlib.asynccontextmanager
     async def _asking_for_life(self, connection: Any) -> AsyncGenerator[None]:
         async def ask() -> None:
-            with contextlib.suppress(RedisError, OSError):  # the task that reads meets the same error
-                while True:
-                    await asyncio.sleep(self._calls.timeout)
-                    await connection.send_command("PING", check_health=False)
+            while await is_sent(connection, ("PING",)):  # if not, the task that reads meets the same error
+                await asyncio.sleep(self._calls.timeout)
 
         asking = asyncio.create_task(ask())
         try:
