@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,6 +45,10 @@ async def count(adapter: SQLiteAdapter, table: str) -> int:
 
     found: int = await private(adapter)._reads.call(ask)
     return found
+
+
+def is_full(heard: list[str]) -> bool:
+    return len(heard) == 4
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -167,6 +172,37 @@ async def test_a_subscription_that_is_cancelled_on_its_way_leaves_nothing(tmp_pa
             await adapter.ping()
             await adapter.set("key", b"behind all that was under way")
             assert await other.publish("news", b"nobody") == 0
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+async def test_cancelled_subscriber_harms_none_that_shares_its_write(tmp_path: Path, *, is_last: bool) -> None:
+    async with opened(tmp_path) as adapter, opened(tmp_path) as other:
+        for turns in range(8):
+            heard: list[str] = []
+
+            def hear(channel: str, payload: bytes, heard: list[str] = heard) -> None:
+                del payload
+                heard.append(channel)
+
+            subscribing = [asyncio.create_task(adapter.subscribe(f"{turns} {number}", hear)) for number in range(5)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            cancelled = subscribing.pop(-1 if is_last else 1)
+            cancelled.cancel()
+            await asyncio.wait({cancelled})
+            subscriptions = await asyncio.gather(*subscribing)
+            if not cancelled.cancelled():
+                await cancelled.result().cancel()
+            await adapter.set("key", b"behind all that was under way")
+
+            reached = [await other.publish(f"{turns} {number}", b"%d" % number) for number in range(5)]
+
+            assert sorted(reached) == [0, 1, 1, 1, 1]
+            assert reached[4 if is_last else 1] == 0
+            await until(partial(is_full, heard))
+            for subscription in subscriptions:
+                await subscription.cancel()
+        assert await count(other, "listeners") == 0
 
 
 async def test_an_adapter_that_was_closed_listens_to_nothing(tmp_path: Path) -> None:

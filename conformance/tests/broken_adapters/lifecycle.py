@@ -124,7 +124,7 @@ class CancelledOpeningLeavesAFile(Broken):
     _file: Any = None
 
     async def open(self) -> None:
-        self._file = self._file or tempfile.TemporaryFile()
+        self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115 - that it stays open is what is broken
         await asyncio.sleep(0)
         await super().open()
 

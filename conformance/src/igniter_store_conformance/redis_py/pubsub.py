@@ -220,8 +220,10 @@ class Listener:
     @contextlib.asynccontextmanager
     async def _asking_for_life(self, connection: Any) -> AsyncGenerator[None]:
         async def ask() -> None:
-            while await is_sent(connection, ("PING",)):  # if not, the task that reads meets the same error
+            is_lost = False
+            while not is_lost:
                 await asyncio.sleep(self._calls.timeout)
+                is_lost = not await is_sent(connection, ("PING",))  # then the task that reads meets the same error
 
         asking = asyncio.create_task(ask())
         try:
