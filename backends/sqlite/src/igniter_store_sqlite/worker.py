@@ -254,7 +254,7 @@ class Worker:
             connection = self._connection.use()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
             if isinstance(error, sqlite3.Error) and is_busy(error) and monotonic() < until:
-                arrived = partial(self._loop.call_later, _PAUSES[-1], self._run_again, future, function, until)
+                arrived = partial(self._run_later, future, function, until)
             else:
                 arrived = partial(_fail, future, error)
         else:
@@ -263,6 +263,9 @@ class Worker:
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
                 arrived = partial(_fail, future, error)
         self._loop.call_soon_threadsafe(arrived)
+
+    def _run_later(self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float) -> None:
+        self._loop.call_later(_PAUSES[-1], self._run_again, future, function, until)
 
     def _run_again(self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float) -> None:
         if self._is_closed:
