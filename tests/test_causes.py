@@ -198,7 +198,7 @@ async def test_no_error_while_connecting_shows_the_login(kind: str) -> None:
 async def test_no_error_of_a_lost_connection_shows_names() -> None:
     for kind in ("redis", "valkey"):
         with servers.start("valkey") as server:
-            store = Store.from_url(f"{kind}://{server.url.partition('://')[2]}", service=CANARY, timeout=1.0, connect_timeout=1.0)
+            store = Store.from_url(f"{kind}://{server.url.partition('://')[2]}", service=CANARY, timeout=1.0, connect_timeout=10.0)
             await store.kv.set(CANARY, CANARY)
             server.close()
             for _ in range(2):

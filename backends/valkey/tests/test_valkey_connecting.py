@@ -182,7 +182,7 @@ async def test_a_server_with_too_many_clients_says_so_to_who_opens_and_to_who_wa
 
 async def test_who_was_connected_is_not_asked_about_the_url() -> None:
     with servers.start("valkey") as server:
-        adapter = ValkeyAdapter.from_url(url_of(server), timeout=1.0, connect_timeout=1.0)
+        adapter = ValkeyAdapter.from_url(url_of(server), timeout=1.0, connect_timeout=10.0)
         await adapter.open()
         await adapter.xgroup_create("stream", "group")
     with pytest.raises(StoreError) as asking:
@@ -207,7 +207,7 @@ async def test_who_is_to_discover_all_where_there_is_no_more_is_told_of_the_opti
 async def test_who_was_connected_to_a_cluster_is_not_asked_about_the_url() -> None:
     with servers.start_cluster("valkey") as cluster:
         hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in cluster.primaries)
-        adapter = ValkeyAdapter.from_url(f"valkey+cluster://{hosts}", timeout=1.0, connect_timeout=1.0)
+        adapter = ValkeyAdapter.from_url(f"valkey+cluster://{hosts}", timeout=1.0, connect_timeout=10.0)
         await adapter.open()
     with pytest.raises(StoreError) as caught:
         await adapter.get("key")

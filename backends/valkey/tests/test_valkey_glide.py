@@ -275,7 +275,7 @@ def test_a_loop_goes_on_when_the_one_that_was_first_has_ended(server: Server) ->
         await adapter.close()
 
     async def second() -> None:
-        adapter = ValkeyAdapter.from_url(url_of(server), timeout=1.0, connect_timeout=1.0)
+        adapter = ValkeyAdapter.from_url(url_of(server), timeout=1.0, connect_timeout=10.0)
         await adapter.open()
         await adapter.xgroup_create("loops:stream", "group")
         waiting = asyncio.create_task(adapter.xreadgroup("loops:stream", "group", "consumer", block=2))
