@@ -29,7 +29,7 @@ from igniter_store_conformance import servers
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from igniter_store.contract.commands.adapter import CommandAdapter
+    from igniter_store.redis_commands.adapter import CommandAdapter
 
 TIMEOUT: Final = 2.0
 LONGEST: Final = 4 * TIMEOUT  # connecting, asking, connecting anew and asking again

@@ -8,7 +8,7 @@ import pytest
 from igniter_store import StoreError
 from igniter_store.backends import adapter_from_url
 from igniter_store.contract import ErrorCode
-from igniter_store.contract.commands.troubles import Refused, failure
+from igniter_store.redis_commands.reply_errors import Refused, failure
 from igniter_store_conformance import servers
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from igniter_store.contract.commands.slots import slot_of
+from igniter_store.redis_commands.slots import slot_of
 from igniter_store_conformance import servers
 
 if TYPE_CHECKING:

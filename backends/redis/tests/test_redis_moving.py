@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from igniter_store.contract import BackendUnavailable, Entry, ErrorCode, StoreError
-from igniter_store.contract.commands.slots import slot_of
+from igniter_store.redis_commands.slots import slot_of
 from igniter_store_conformance import servers
 from igniter_store_redis import RedisAdapter
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import fakeredis
 from fakeredis._clients._tcp_server import TCPFakeRequestHandler
-from igniter_store.contract.commands.claims import CommandClaims
-from igniter_store.contract.commands.counters import CommandCounters
-from igniter_store.contract.commands.keyvalue import CommandKeyValue
-from igniter_store.contract.commands.scan import CommandScan
+from igniter_store.redis_commands.claims import CommandClaims
+from igniter_store.redis_commands.counters import CommandCounters
+from igniter_store.redis_commands.keyvalue import CommandKeyValue
+from igniter_store.redis_commands.scan import CommandScan
 from igniter_store_conformance import AdapterSuite, Harness, servers
 from igniter_store_conformance.redis_py import redis_harness
 from igniter_store_valkey import ValkeyAdapter

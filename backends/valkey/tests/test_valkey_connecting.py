@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import glide
 import pytest
 from igniter_store.contract import Entry, ErrorCode, StoreError
-from igniter_store.contract.commands.troubles import Refused
+from igniter_store.redis_commands.reply_errors import Refused
 from igniter_store_conformance import servers
 from igniter_store_valkey import ValkeyAdapter
 from igniter_store_valkey.cluster import GlideCluster

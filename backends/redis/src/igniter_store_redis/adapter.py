@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from igniter_store.contract.commands.adapter import CommandAdapter, check_options
+from igniter_store.redis_commands.adapter import CommandAdapter, check_options
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from igniter_store.contract.commands.commands import Commands
+    from igniter_store.redis_commands.client import Commands
 
 _TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 5.0

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract.commands.adapter import named
-from igniter_store.contract.commands.connections import address
+from igniter_store.redis_commands.adapter import named
+from igniter_store.redis_commands.transport import address
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.contract import START, ErrorCode, StoreError, store_error
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.commands.commands import Commands
-from igniter_store.contract.commands.connections import address
-from igniter_store.contract.commands.keyvalue import all_of
-from igniter_store.contract.commands.listener import SHARDED
-from igniter_store.contract.commands.replies import page
-from igniter_store.contract.commands.scan import scan_nodes
-from igniter_store.contract.commands.slots import slot_of
-from igniter_store.contract.commands.troubles import Refused, Trouble, failure, shown, word_of
 from igniter_store.contract.timeouts import FairTimeout
+from igniter_store.redis_commands.client import Commands
+from igniter_store.redis_commands.keyvalue import all_of
+from igniter_store.redis_commands.replies import page
+from igniter_store.redis_commands.reply_errors import Refused, Trouble, failure, shown, word_of
+from igniter_store.redis_commands.scan import scan_nodes
+from igniter_store.redis_commands.slots import slot_of
+from igniter_store.redis_commands.subscriptions import SHARDED
+from igniter_store.redis_commands.transport import address
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -39,8 +39,8 @@ from igniter_store_redis.server import Server
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from igniter_store.contract.commands.listener import CommandSubscription, Name
-    from igniter_store.contract.commands.replies import Reader
+    from igniter_store.redis_commands.replies import Reader
+    from igniter_store.redis_commands.subscriptions import CommandSubscription, Name
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from functools import partial
 from typing import Final, TypeVar
 
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
-from igniter_store.contract.commands.needs import needed
-from igniter_store.contract.commands.server_text import cut
-from igniter_store.contract.commands.troubles import UNKNOWN_HOST, Failed, Refused, unwelcome, word_of
+from igniter_store.redis_commands.needs import needed
+from igniter_store.redis_commands.reply_errors import UNKNOWN_HOST, Failed, Refused, unwelcome, word_of
+from igniter_store.redis_commands.server_text import cut
 from msgspec import Struct
 from redis import exceptions as redis
 from redis.asyncio.sentinel import MasterNotFoundError

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from hiredis import Reader
-from igniter_store.contract.commands.troubles import Refused, TooLarge, Trouble, Unreadable
+from igniter_store.redis_commands.reply_errors import Refused, TooLarge, Trouble, Unreadable
 
 LARGEST: Final = 536_870_912
 """Bytes of a reply, unless an adapter is made with another limit: as long as one value can be on a server with its own settings."""

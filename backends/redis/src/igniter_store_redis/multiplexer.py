@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import hiredis
 from igniter_store.contract.affinity import disconnect, release_transport
-from igniter_store.contract.commands.connections import idle_limit
-from igniter_store.contract.commands.troubles import Late, Lost, Shut, Trouble, Unreadable
-from igniter_store.contract.commands.words import encoded
 from igniter_store.contract.timeouts import oversleep
+from igniter_store.redis_commands.encoding import encoded
+from igniter_store.redis_commands.reply_errors import Late, Lost, Shut, Trouble, Unreadable
+from igniter_store.redis_commands.transport import idle_limit
 
 from igniter_store_redis.errors import elsewhere
 from igniter_store_redis.incoming import NOTHING, Incoming, can_complete, reader

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.affinity import LoopEnd
-from igniter_store.contract.commands.commands import Commands
-from igniter_store.contract.commands.listener import Listener
-from igniter_store.contract.commands.replies import MALFORMED, page, pong, unexpected
-from igniter_store.contract.commands.troubles import Lost, Refused, Shut, Trouble, failure, shown, word_of
-from igniter_store.contract.commands.waiting import Waiters
+from igniter_store.redis_commands.blocking import Waiters
+from igniter_store.redis_commands.client import Commands
+from igniter_store.redis_commands.replies import MALFORMED, page, pong, unexpected
+from igniter_store.redis_commands.reply_errors import Lost, Refused, Shut, Trouble, failure, shown, word_of
+from igniter_store.redis_commands.subscriptions import Listener
 
 from igniter_store_redis.errors import NAME, elsewhere, refusal
 from igniter_store_redis.line import Line
@@ -25,8 +25,8 @@ from igniter_store_redis.line import Line
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from igniter_store.contract.commands.listener import CommandSubscription
-    from igniter_store.contract.commands.replies import Reader
+    from igniter_store.redis_commands.replies import Reader
+    from igniter_store.redis_commands.subscriptions import CommandSubscription
 
     from igniter_store_redis.connecting import Connector
     from igniter_store_redis.multiplexer import Multiplexer

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import glide
 from igniter_store.contract import StoreError, store_error
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.commands.troubles import unwelcome
+from igniter_store.redis_commands.reply_errors import unwelcome
 
 from igniter_store_valkey.clients import connected, varied
 from igniter_store_valkey.door import HUNG_UP, NOBODY, SILENCE, said_at

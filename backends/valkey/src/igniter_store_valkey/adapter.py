@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import glide
-from igniter_store.contract.commands.adapter import CommandAdapter, check_options, named
+from igniter_store.redis_commands.adapter import CommandAdapter, check_options, named
 
 from igniter_store_valkey.cluster import GlideCluster
 from igniter_store_valkey.errors import NAME, misconfigured

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.commands.troubles import Late, Lost, Shut, Trouble
-from igniter_store.contract.commands.words import encoded
 from igniter_store.contract.timeouts import oversleep
+from igniter_store.redis_commands.encoding import encoded
+from igniter_store.redis_commands.reply_errors import Late, Lost, Shut, Trouble
 
 from igniter_store_valkey.clients import GRACE, answer_to, answers_to, mended
 from igniter_store_valkey.errors import trouble_of

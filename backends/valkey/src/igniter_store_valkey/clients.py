@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import glide
 from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import disconnect, keep
-from igniter_store.contract.commands.troubles import FULL, Refused, unwelcome, word_of
 from igniter_store.contract.timeouts import FairTimeout
+from igniter_store.redis_commands.reply_errors import FULL, Refused, unwelcome, word_of
 
 from igniter_store_valkey.door import is_full
 from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, address_of, misconfigured, not_reached, trouble_of

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import glide
 from igniter_store.contract import ErrorCode
-from igniter_store.contract.commands.replies import believed, data, page
-from igniter_store.contract.commands.scan import scan_nodes
-from igniter_store.contract.commands.slots import slot_of
-from igniter_store.contract.commands.troubles import Refused, Trouble, word_of
-from igniter_store.contract.commands.words import encoded
 from igniter_store.contract.timeouts import FairTimeout
+from igniter_store.redis_commands.encoding import encoded
+from igniter_store.redis_commands.replies import believed, data, page
+from igniter_store.redis_commands.reply_errors import Refused, Trouble, word_of
+from igniter_store.redis_commands.scan import scan_nodes
+from igniter_store.redis_commands.slots import slot_of
 
 from igniter_store_valkey.clients import answer_to
 from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, closed, trouble_of

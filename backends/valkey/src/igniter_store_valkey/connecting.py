@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import glide
-from igniter_store.contract.commands.troubles import Shut, Trouble
 from igniter_store.contract.timeouts import FairTimeout
+from igniter_store.redis_commands.reply_errors import Shut, Trouble
 
 from igniter_store_valkey.batches import spelt
 from igniter_store_valkey.clients import GRACE, abandon_client, answers_to, connected, mended, varied

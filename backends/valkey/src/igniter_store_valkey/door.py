@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract.commands.troubles import FULL, word_of
+from igniter_store.redis_commands.reply_errors import FULL, word_of
 
 if TYPE_CHECKING:
     import glide

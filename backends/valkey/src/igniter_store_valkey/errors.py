@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import glide
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
-from igniter_store.contract.commands.connections import address
-from igniter_store.contract.commands.server_text import cut
-from igniter_store.contract.commands.troubles import UNKNOWN_HOST, Failed, Late, Lost, Refused, Shut, Trouble, Unreadable, unwelcome
+from igniter_store.redis_commands.reply_errors import UNKNOWN_HOST, Failed, Late, Lost, Refused, Shut, Trouble, Unreadable, unwelcome
+from igniter_store.redis_commands.server_text import cut
+from igniter_store.redis_commands.transport import address
 
 if TYPE_CHECKING:
     from igniter_store_valkey.clients import Configuration

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, Final, Never, TypeVar
 import glide
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.commands.commands import Commands
-from igniter_store.contract.commands.listener import Listener
-from igniter_store.contract.commands.replies import believed, page, pong
-from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, failure, shown, word_of
-from igniter_store.contract.commands.waiting import Waiters
 from igniter_store.contract.timeouts import FairTimeout
+from igniter_store.redis_commands.blocking import Waiters
+from igniter_store.redis_commands.client import Commands
+from igniter_store.redis_commands.replies import believed, page, pong
+from igniter_store.redis_commands.reply_errors import Late, Lost, Refused, Shut, Trouble, failure, shown, word_of
+from igniter_store.redis_commands.subscriptions import Listener
 
 from igniter_store_valkey.absence import Absence
 from igniter_store_valkey.batches import Batches
@@ -54,8 +54,8 @@ from igniter_store_valkey.replies import plain
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from igniter_store.contract.commands.listener import CommandSubscription
-    from igniter_store.contract.commands.replies import Reader
+    from igniter_store.redis_commands.replies import Reader
+    from igniter_store.redis_commands.subscriptions import CommandSubscription
 
     from igniter_store_valkey.clients import Client, Configuration
 

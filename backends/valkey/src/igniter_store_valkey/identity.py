@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import glide
-from igniter_store.contract.commands.troubles import Refused
 from igniter_store.contract.timeouts import FairTimeout
+from igniter_store.redis_commands.reply_errors import Refused
 
 from igniter_store_valkey.clients import answer_to
 from igniter_store_valkey.errors import trouble_of

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import glide
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.commands.listener import ENDS, PATTERN, PLAIN, SHARDED
-from igniter_store.contract.commands.slots import slot_of
-from igniter_store.contract.commands.troubles import Lost, Refused
-from igniter_store.contract.commands.words import decoded
 from igniter_store.contract.timeouts import FairTimeout
+from igniter_store.redis_commands.encoding import decoded
+from igniter_store.redis_commands.reply_errors import Lost, Refused
+from igniter_store.redis_commands.slots import slot_of
+from igniter_store.redis_commands.subscriptions import ENDS, PATTERN, PLAIN, SHARDED
 
 from igniter_store_valkey.clients import GRACE, abandon_client, answers_to
 from igniter_store_valkey.errors import UNREACHABLE, trouble_of

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Final
 
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
-from igniter_store.contract.commands.server_text import cut
-from igniter_store.contract.commands.troubles import Refused
+from igniter_store.redis_commands.reply_errors import Refused
+from igniter_store.redis_commands.server_text import cut
 from redis import exceptions as redis
 
 NAME: Final = "redis"

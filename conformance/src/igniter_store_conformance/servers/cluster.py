@@ -8,7 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract.commands.slots import SLOTS, slot_of
+from igniter_store.redis_commands.slots import SLOTS, slot_of
 
 from igniter_store_conformance.servers.gathering import Member, at_all, network_of, start_all, startable, until
 from igniter_store_conformance.servers.refusals import REFUSALS

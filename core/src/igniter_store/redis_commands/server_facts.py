@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from igniter_store.contract.errors import StoreError
 
 if TYPE_CHECKING:
-    from igniter_store.contract.commands.commands import Commands
+    from igniter_store.redis_commands.client import Commands
 
 _PATIENCE: Final = 1.0  # seconds
 _LOGGER: Final = logging.getLogger("igniter_store")

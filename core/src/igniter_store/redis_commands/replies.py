@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from igniter_store.contract.commands.needs import command_of
 from igniter_store.contract.errors import StoreError, store_error
 from igniter_store.contract.streams import GroupInfo, PendingEntry, StreamEntry
+from igniter_store.redis_commands.needs import command_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from igniter_store.contract.claims import TOKEN_LIFETIME, Claims
-from igniter_store.contract.commands.commands import Unknown
-from igniter_store.contract.commands.keyvalue import milliseconds
-from igniter_store.contract.commands.replies import decimal_or_none, flag, ok_or_none
-from igniter_store.contract.commands.troubles import Lost, failure
 from igniter_store.contract.errors import ErrorCode
+from igniter_store.redis_commands.client import Unknown
+from igniter_store.redis_commands.keyvalue import milliseconds
+from igniter_store.redis_commands.replies import decimal_or_none, flag, ok_or_none
+from igniter_store.redis_commands.reply_errors import Lost, failure
 
 if TYPE_CHECKING:
-    from igniter_store.contract.commands.commands import Commands
+    from igniter_store.redis_commands.client import Commands
 
 
 class CommandClaims(Claims):

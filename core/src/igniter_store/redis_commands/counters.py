@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from igniter_store.contract.commands.keyvalue import milliseconds
-from igniter_store.contract.commands.replies import decimal, integer
 from igniter_store.contract.counters import Counters
 from igniter_store.contract.errors import ErrorCode, StoreError, no_number
+from igniter_store.redis_commands.keyvalue import milliseconds
+from igniter_store.redis_commands.replies import decimal, integer
 
 if TYPE_CHECKING:
-    from igniter_store.contract.commands.commands import Commands
+    from igniter_store.redis_commands.client import Commands
 
 
 class CommandCounters(Counters):

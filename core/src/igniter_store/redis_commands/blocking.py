@@ -10,13 +10,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.commands.replies import believed
-from igniter_store.contract.commands.troubles import Late, Trouble
 from igniter_store.contract.errors import ErrorCode, StoreError, closed
+from igniter_store.redis_commands.replies import believed
+from igniter_store.redis_commands.reply_errors import Late, Trouble
 
 if TYPE_CHECKING:
-    from igniter_store.contract.commands.connections import Connection, Connector
-    from igniter_store.contract.commands.replies import Reader
+    from igniter_store.redis_commands.replies import Reader
+    from igniter_store.redis_commands.transport import Connection, Connector
 
 LONGEST_WAIT: Final = 0.5
 """Seconds that a command may wait at the server at most; whoever wants to wait longer asks again."""

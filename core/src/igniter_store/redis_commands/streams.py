@@ -9,7 +9,11 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract.commands.replies import (
+from igniter_store.contract.errors import ErrorCode, StoreError, malformed_id
+from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
+from igniter_store.contract.streams import GroupInfo, PendingEntry, StreamEntry, Streams
+from igniter_store.redis_commands.blocking import LONGEST_WAIT
+from igniter_store.redis_commands.replies import (
     claimed,
     entries,
     flag,
@@ -21,16 +25,12 @@ from igniter_store.contract.commands.replies import (
     stream_id,
     there,
 )
-from igniter_store.contract.commands.replies import count as number
-from igniter_store.contract.commands.waiting import LONGEST_WAIT
-from igniter_store.contract.errors import ErrorCode, StoreError, malformed_id
-from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
-from igniter_store.contract.streams import GroupInfo, PendingEntry, StreamEntry, Streams
+from igniter_store.redis_commands.replies import count as number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from igniter_store.contract.commands.commands import Commands
+    from igniter_store.redis_commands.client import Commands
 
 _PAGE: Final = 500  # pending entries in one trip
 

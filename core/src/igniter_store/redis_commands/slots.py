@@ -5,7 +5,7 @@ from __future__ import annotations
 from binascii import crc_hqx
 from typing import Final
 
-from igniter_store.contract.commands.words import encoded
+from igniter_store.redis_commands.encoding import encoded
 
 SLOTS: Final = 16_384
 

@@ -17,18 +17,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from igniter_store.contract.affinity import forget_task
-from igniter_store.contract.commands.confirmations import PING, Confirmations
-from igniter_store.contract.commands.connections import idle_limit
-from igniter_store.contract.commands.troubles import Late, Lost, Refused, Shut, Trouble, word_of
-from igniter_store.contract.commands.words import decoded, encoded
 from igniter_store.contract.errors import StoreError, closed, not_connected
 from igniter_store.contract.pubsub import GapCallback, MessageCallback, Subscription, report_callback_error
 from igniter_store.contract.timeouts import wait_for_any
+from igniter_store.redis_commands.confirmations import PING, Confirmations
+from igniter_store.redis_commands.encoding import decoded, encoded
+from igniter_store.redis_commands.reply_errors import Late, Lost, Refused, Shut, Trouble, word_of
+from igniter_store.redis_commands.transport import idle_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from igniter_store.contract.commands.connections import Connector, Link
+    from igniter_store.redis_commands.transport import Connector, Link
 
 _FIRST_PAUSE: Final = 0.02  # seconds between attempts to get a connection back; each twice the one before
 _LONGEST_PAUSE: Final = 1.0

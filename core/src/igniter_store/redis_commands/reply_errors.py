@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from igniter_store.contract.commands.needs import command_of, needed
-from igniter_store.contract.commands.server_text import cut, refused_command
 from igniter_store.contract.errors import GROUP_MISSING, NO_NUMBER, OUT_OF_RANGE, ErrorCode, StoreError, closed, store_error
+from igniter_store.redis_commands.needs import command_of, needed
+from igniter_store.redis_commands.server_text import cut, refused_command
 
 _ONE_NODE: Final = "The server is a node of a cluster. Begin the URL with redis+cluster://, or with valkey+cluster:// on valkey-glide."
 

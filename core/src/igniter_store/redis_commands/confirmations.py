@@ -12,13 +12,13 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from igniter_store.contract.commands.troubles import Late, Trouble
 from igniter_store.contract.timeouts import wait_for_any
+from igniter_store.redis_commands.reply_errors import Late, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from igniter_store.contract.commands.listener import Name
+    from igniter_store.redis_commands.subscriptions import Name
 
 
 PING: Final = b"PING"

@@ -8,18 +8,18 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract.commands.commands import Unknown
-from igniter_store.contract.commands.keyvalue import all_of
-from igniter_store.contract.commands.replies import count as number
-from igniter_store.contract.commands.troubles import Lost, failure
 from igniter_store.contract.errors import ErrorCode, store_error
 from igniter_store.contract.patterns import escape
 from igniter_store.contract.scan import START, Scan, ScanPage
+from igniter_store.redis_commands.client import Unknown
+from igniter_store.redis_commands.keyvalue import all_of
+from igniter_store.redis_commands.replies import count as number
+from igniter_store.redis_commands.reply_errors import Lost, failure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from igniter_store.contract.commands.commands import Commands
+    from igniter_store.redis_commands.client import Commands
 
 _STEP: Final = 1000  # keys that delete_prefix looks at in one trip
 

@@ -7,19 +7,19 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.affinity import Affinity, keep
-from igniter_store.contract.commands.claims import CommandClaims
-from igniter_store.contract.commands.counters import CommandCounters
-from igniter_store.contract.commands.keyvalue import CommandKeyValue
-from igniter_store.contract.commands.pubsub import CommandPubSub
-from igniter_store.contract.commands.scan import CommandScan
-from igniter_store.contract.commands.server_facts import facts_of, is_sentinel, warn_of_eviction
-from igniter_store.contract.commands.streams import CommandStreams
 from igniter_store.contract.errors import ErrorCode, misconfigured, store_error
+from igniter_store.redis_commands.claims import CommandClaims
+from igniter_store.redis_commands.counters import CommandCounters
+from igniter_store.redis_commands.keyvalue import CommandKeyValue
+from igniter_store.redis_commands.pubsub import CommandPubSub
+from igniter_store.redis_commands.scan import CommandScan
+from igniter_store.redis_commands.server_facts import facts_of, is_sentinel, warn_of_eviction
+from igniter_store.redis_commands.streams import CommandStreams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from igniter_store.contract.commands.commands import Commands
+    from igniter_store.redis_commands.client import Commands
 
 _SENTINEL: Final = (
     "The server is a Sentinel, which keeps no data. Begin the URL with redis+sentinel://, and name the service: "

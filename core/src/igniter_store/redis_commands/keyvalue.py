@@ -6,14 +6,14 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from igniter_store.contract.commands.replies import count, data_or_none, flag, milliseconds_left, ok, ok_or_none, values
 from igniter_store.contract.errors import StoreError
 from igniter_store.contract.keyvalue import Condition, Entry, KeyValue
+from igniter_store.redis_commands.replies import count, data_or_none, flag, milliseconds_left, ok, ok_or_none, values
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from igniter_store.contract.commands.commands import Commands
+    from igniter_store.redis_commands.client import Commands
 
 
 T = TypeVar("T")

@@ -10,15 +10,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from igniter_store.contract.commands.needs import script
-from igniter_store.contract.commands.replies import data
 from igniter_store.contract.errors import ErrorCode, StoreError
+from igniter_store.redis_commands.needs import script
+from igniter_store.redis_commands.replies import data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from igniter_store.contract.commands.listener import CommandSubscription
-    from igniter_store.contract.commands.replies import Reader
+    from igniter_store.redis_commands.replies import Reader
+    from igniter_store.redis_commands.subscriptions import CommandSubscription
 
 T = TypeVar("T")
 

@@ -82,5 +82,5 @@ def command_of(words: tuple[Any, ...]) -> str:
 @cache
 def script(name: str) -> tuple[str, str]:
     """The text of a script, and the digest by which the server knows it."""
-    text = (resources.files("igniter_store.contract.commands") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
+    text = (resources.files("igniter_store.redis_commands") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
