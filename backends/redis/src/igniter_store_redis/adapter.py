@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from igniter_store.redis_commands.client import Commands
+    from igniter_store.redis_commands.client import CommandClient
 
 _TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 5.0
@@ -75,7 +75,7 @@ class RedisAdapter(CommandAdapter):
         self._client = client
         self._make_client: Callable[[], Redis | RedisCluster] | None = None  # of a client that is ours
 
-        def commands() -> Commands:
+        def commands() -> CommandClient:
             if isinstance(self._client, RedisCluster):
                 return Cluster(self._client, timeout, connect_timeout, connections, max_reply_bytes)
             pool = self._client.connection_pool

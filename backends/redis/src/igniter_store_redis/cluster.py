@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from igniter_store.contract import START, ErrorCode, StoreError, store_error
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.timeouts import FairTimeout
-from igniter_store.redis_commands.client import Commands
+from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.keyvalue import all_of
 from igniter_store.redis_commands.replies import page
 from igniter_store.redis_commands.reply_errors import Refused, Trouble, failure, shown, word_of
@@ -54,8 +54,8 @@ _NO_NODE: Final = "The nodes of the cluster send us from one to the other. Try a
 _KEY_AT: Final = {"XGROUP": 2, "EVALSHA": 3, "EVAL": 3, "XREADGROUP": -2}
 
 
-class Cluster(Commands):
-    """Commands to the nodes of a cluster.
+class Cluster(CommandClient):
+    """CommandClient to the nodes of a cluster.
 
     Args:
         client: redis-py's, of the user or of ours; used for what it knows, never for its connections to send commands.
@@ -120,21 +120,21 @@ class Cluster(Commands):
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 
-    async def ask(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
+    async def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         attempt = partial(Server.attempt, words=words, read=read, code=code, writes=False)
         answer: T = await self._tried(words, attempt, code, writes=False)
         return answer
 
-    async def tell(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
+    async def write(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         attempt = partial(Server.attempt, words=words, read=read, code=code, writes=True)
         answer: T = await self._tried(words, attempt, code, writes=True)
         return answer
 
-    async def wait(self, *words: Any, read: Reader[T]) -> T:
+    async def block(self, *words: Any, read: Reader[T]) -> T:
         answer: T = await self._tried(words, partial(Server.attempt_to_wait, words=words, read=read), _FAILED, writes=True)
         return answer
 
-    def together(self, keys: Sequence[str | bytes]) -> list[list[int]]:
+    def group_by_slot(self, keys: Sequence[str | bytes]) -> list[list[int]]:
         groups: dict[int, list[int]] = {}
         for place, key in enumerate(keys):
             groups.setdefault(slot_of(key), []).append(place)
@@ -149,7 +149,7 @@ class Cluster(Commands):
         nodes = {node.name: node for _, node in primaries}
 
         async def look(name: str, number: str) -> tuple[str, list[bytes]]:
-            return await self._server_of(nodes[name]).ask("SCAN", number, "MATCH", pattern, "COUNT", count, read=page, code=code)
+            return await self._server_of(nodes[name]).read("SCAN", number, "MATCH", pattern, "COUNT", count, read=page, code=code)
 
         return await scan_nodes(cursor, [(slot, node.name) for slot, node in primaries], look, code, NAME)
 

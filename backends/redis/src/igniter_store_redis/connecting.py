@@ -174,7 +174,7 @@ def _nobody(lost: Multiplexer) -> None:
 
 
 def abandon_connections(client: Any, *, is_inherited: bool) -> None:
-    """Release the connections on which redis-py asks a cluster's nodes, or sentinels, for the servers; see `Commands.abandon`.
+    """Release the connections on which redis-py asks a cluster's nodes, or sentinels, for the servers; see `CommandClient.abandon`.
 
     redis-py has no way to do that but in their event loop. Those of another loop, which isn't closed, stay: they are a user's.
 

@@ -63,7 +63,7 @@ class Line:
                 await asyncio.sleep(0)  # the transport's last word
 
     def abandon(self, *, is_inherited: bool) -> None:
-        """See `Commands.abandon`."""
+        """See `CommandClient.abandon`."""
         forget_task(self._attempt)
         for multiplexer in (self.multiplexer, *self._retired):
             if multiplexer is not None:

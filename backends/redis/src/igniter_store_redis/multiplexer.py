@@ -84,7 +84,7 @@ class Multiplexer(asyncio.Protocol):
         transport.set_protocol(self)
         transport.resume_reading()
 
-    def ask(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
+    def send(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
         """The future answer to a command: the server's, as hiredis reads it, or a `Trouble`."""
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
@@ -223,7 +223,7 @@ class Multiplexer(asyncio.Protocol):
         """Send PING on an idle connection; `_watch` closes it when no reply arrives."""
         now = self._loop.time()
         if not self._waiting and self._answered_at + self._idle <= now:
-            self.ask(("PING",))
+            self.send(("PING",))
         self._beating = self._loop.call_at(now + self._idle, self._beat)
 
     def _flush(self) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.affinity import LoopEnd
 from igniter_store.redis_commands.blocking import Waiters
-from igniter_store.redis_commands.client import Commands
+from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.replies import MALFORMED, page, pong, unexpected
 from igniter_store.redis_commands.reply_errors import Lost, Refused, Shut, Trouble, failure, shown, word_of
 from igniter_store.redis_commands.subscriptions import Listener
@@ -36,8 +36,8 @@ T = TypeVar("T")
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 
 
-class Server(Commands):
-    """Commands to one server.
+class Server(CommandClient):
+    """CommandClient to one server.
 
     Args:
         connector: makes connections.
@@ -133,11 +133,11 @@ class Server(Commands):
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 
-    async def ask(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
+    async def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         multiplexer = self._first.multiplexer
         if multiplexer is None or multiplexer.is_full:
             multiplexer = await self._free()
-        answer = await multiplexer.ask(words)
+        answer = await multiplexer.send(words)
         if isinstance(answer, Trouble):
             answer = await self._after(answer, words, multiplexer, writes=False)
             if isinstance(answer, Trouble):
@@ -148,11 +148,11 @@ class Server(Commands):
             multiplexer.drop()
         raise unexpected(words, answer, code, backend=NAME, writes=False)
 
-    async def tell(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
+    async def write(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         multiplexer = self._first.multiplexer
         if multiplexer is None or multiplexer.is_full:
             multiplexer = await self._free()
-        answer = await multiplexer.ask(words)
+        answer = await multiplexer.send(words)
         if isinstance(answer, Trouble):
             answer = await self._after(answer, words, multiplexer, writes=True)
             if isinstance(answer, Trouble):
@@ -163,7 +163,7 @@ class Server(Commands):
             multiplexer.drop()
         raise unexpected(words, answer, code, backend=NAME, writes=True)
 
-    async def wait(self, *words: Any, read: Reader[T]) -> T:
+    async def block(self, *words: Any, read: Reader[T]) -> T:
         answer: Any = await self.attempt_to_wait(words, read)
         if isinstance(answer, Trouble):
             raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True, words=words) from shown(answer)
@@ -184,8 +184,8 @@ class Server(Commands):
         """
         multiplexer = await self._free()
         if is_asking:
-            multiplexer.ask(("ASKING",))  # it counts for the next command on this connection, which is ours
-        answer = await multiplexer.ask(words)
+            multiplexer.send(("ASKING",))  # it counts for the next command on this connection, which is ours
+        answer = await multiplexer.send(words)
         if isinstance(answer, Trouble) and not is_asking:
             answer = await self._after(answer, words, multiplexer, writes=writes)
         if isinstance(answer, Trouble):
@@ -199,7 +199,7 @@ class Server(Commands):
     async def attempt_to_wait(self, words: tuple[Any, ...], read: Reader[Any], *, is_asking: bool = False) -> Any:
         """As `attempt`, for a command that waits at the server."""
         self.require_open()
-        answer = await self._waiters.ask(words, read, is_asking=is_asking)
+        answer = await self._waiters.send(words, read, is_asking=is_asking)
         return answer if self._is_open else Shut()
 
     async def attempt_to_subscribe(self, subscription: CommandSubscription, *, is_asking: bool = False) -> Trouble | None:
@@ -214,14 +214,14 @@ class Server(Commands):
             code = ErrorCode.STORE_SUBSCRIBE_FAILED
             raise failure(trouble, code, self.timeout, backend=NAME, writes=False, words=subscription.name) from shown(trouble)
 
-    def together(self, keys: Sequence[str | bytes]) -> list[range]:
+    def group_by_slot(self, keys: Sequence[str | bytes]) -> list[range]:
         return [range(len(keys))] if keys else []
 
     async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
-        return await self.ask("SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code)
+        return await self.read("SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code)
 
     async def ping(self) -> None:
-        await self.ask("PING", read=pong)
+        await self.read("PING", read=pong)
 
     async def _after(self, trouble: Trouble, words: tuple[Any, ...], multiplexer: Multiplexer, *, writes: bool) -> Any:
         """What becomes of a command that had no answer: a second attempt, where that can't do it twice."""
@@ -230,7 +230,7 @@ class Server(Commands):
                 for line in self._lines:
                     line.retire(multiplexer)
         elif isinstance(trouble, Lost) and self._is_open and not (writes and trouble.is_sent):
-            return await (await self._free()).ask(words)
+            return await (await self._free()).send(words)
         return trouble
 
     async def _free(self) -> Multiplexer:

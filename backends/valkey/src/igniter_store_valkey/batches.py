@@ -70,7 +70,7 @@ class Batches:
         self._is_cached: Final = client.config.client_side_cache is not None
         self._has_replicas: Final = isinstance(client, glide.GlideClient) and client.config.read_from is not glide.ReadFrom.PRIMARY
 
-    def ask(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
+    def send(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
         """The answer to a command: the server's, as glide reads it, or a `Trouble`."""
         spelled = [word if type(word) is bytes else spelt(word) for word in words]
         has_company = self._flush_is_due or self._sending or self._is_one_alone

@@ -30,9 +30,9 @@ _ELSEWHERE: Final = {"MOVED", "ASK"}
 
 
 class GlideCluster(GlideCommands):
-    """Commands to the nodes of a cluster, through glide."""
+    """CommandClient to the nodes of a cluster, through glide."""
 
-    def together(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
+    def group_by_slot(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
         groups: dict[int, list[int]] = {}
         for place, key in enumerate(keys):
             groups.setdefault(slot_of(key), []).append(place)

@@ -116,7 +116,7 @@ class GlideConnection:
         self._patience: Final = patience + GRACE
         self._end: Final = end
 
-    def ask(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
+    def send(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
         """The future answer to a command, or a `Trouble`."""
         return asyncio.get_running_loop().create_task(self._answer(words))
 

@@ -1,4 +1,4 @@
-"""Commands to whatever a client of glide leads to: one server, or a cluster.
+"""CommandClient to whatever a client of glide leads to: one server, or a cluster.
 
 Rule: a read is asked a second time when the connection was lost; a write only when it had not left yet.
 Rule: of several servers glide finds out who is the primary when a client connects, and never again. So where they may have changed, another
@@ -24,7 +24,7 @@ from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.blocking import Waiters
-from igniter_store.redis_commands.client import Commands
+from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.replies import believed, page, pong
 from igniter_store.redis_commands.reply_errors import Late, Lost, Refused, Shut, Trouble, failure, shown, word_of
 from igniter_store.redis_commands.subscriptions import Listener
@@ -68,8 +68,8 @@ _FIRST_PAUSE: Final = 0.02  # seconds before a client that connects again is ask
 _LONGEST_PAUSE: Final = 0.25
 
 
-class GlideCommands(Commands):
-    """Commands through glide.
+class GlideCommands(CommandClient):
+    """CommandClient through glide.
 
     Args:
         configuration: of the client.
@@ -187,26 +187,26 @@ class GlideCommands(Commands):
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 
-    def ask(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
+    def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
         return self._answered(words, read, code, writes=False)
 
-    def tell(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
+    def write(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
         return self._answered(words, read, code, writes=True)
 
-    async def wait(self, *words: Any, read: Reader[T]) -> T:
+    async def block(self, *words: Any, read: Reader[T]) -> T:
         self.require_open()
-        answer: Any = await self._waiters.ask(words, read, is_asking=False)
+        answer: Any = await self._waiters.send(words, read, is_asking=False)
         if not self._is_open:
             answer = Shut()
         if isinstance(answer, Trouble):
             raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True, words=words) from shown(answer)
         return answer  # type: ignore[no-any-return]  # the reader has made it
 
-    def together(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
+    def group_by_slot(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
         return [range(len(keys))] if keys else []
 
     async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
-        return await self.ask("SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code)
+        return await self.read("SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code)
 
     async def subscribe(self, subscription: CommandSubscription) -> None:
         self.require_open()
@@ -216,7 +216,7 @@ class GlideCommands(Commands):
             raise failure(trouble, code, self._own_timeout, backend=NAME, writes=False, words=subscription.name) from shown(trouble)
 
     async def ping(self) -> None:
-        await self.ask("PING", read=pong)
+        await self.read("PING", read=pong)
 
     async def _answered(self, words: tuple[Any, ...], read: Reader[T], code: ErrorCode, *, writes: bool) -> T:
         answer = await self._asked(words, writes=writes)
@@ -338,7 +338,7 @@ class GlideCommands(Commands):
             raise closed()
         if (absent := self._absence.known) is not None:
             return _told(absent)
-        return self._batches.ask(words, writes=writes)
+        return self._batches.send(words, writes=writes)
 
 
 async def _told(error: StoreError) -> Never:

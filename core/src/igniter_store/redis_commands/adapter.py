@@ -19,7 +19,7 @@ from igniter_store.redis_commands.streams import CommandStreams
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from igniter_store.redis_commands.client import Commands
+    from igniter_store.redis_commands.client import CommandClient
 
 _SENTINEL: Final = (
     "The server is a Sentinel, which keeps no data. Begin the URL with redis+sentinel://, and name the service: "
@@ -36,7 +36,7 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
         sharded_pubsub: whether to publish and subscribe by SPUBLISH and SSUBSCRIBE.
     """
 
-    def __init__(self, make_commands: Callable[[], Commands], *, sharded_pubsub: bool = False) -> None:
+    def __init__(self, make_commands: Callable[[], CommandClient], *, sharded_pubsub: bool = False) -> None:
         self._affinity = Affinity(self.abandon)
         self._make_commands = make_commands
         self._commands = make_commands()

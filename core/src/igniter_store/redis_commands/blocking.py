@@ -1,4 +1,4 @@
-"""Commands that wait at the server: each on a connection that nobody else uses meanwhile, and that goes back when it is answered.
+"""CommandClient that wait at the server: each on a connection that nobody else uses meanwhile, and that goes back when it is answered.
 
 Rule: a wait that was cancelled leaves its connection in the middle of an answer, so the connection is closed: the server then hands nothing
 out to it, or what it has handed out is pending.
@@ -66,13 +66,13 @@ class Waiters:
         await asyncio.gather(*self._connecting, return_exceptions=True)
 
     def abandon(self, *, is_inherited: bool) -> None:
-        """See `Commands.abandon`."""
+        """See `CommandClient.abandon`."""
         for connection in (*self._idle, *self._busy):
             connection.abandon(is_inherited=is_inherited)
         for task in self._connecting:
             forget_task(task)
 
-    async def ask(self, words: tuple[Any, ...], read: Reader[Any], *, is_asking: bool) -> Any:
+    async def send(self, words: tuple[Any, ...], read: Reader[Any], *, is_asking: bool) -> Any:
         """The answer to a command that waits at the server for `LONGEST_WAIT` at most, or what came instead of it; see `Server.attempt`.
 
         Raises:
@@ -82,8 +82,8 @@ class Waiters:
         self._busy.add(connection)
         try:
             if is_asking:
-                connection.ask(("ASKING",))
-            answer = await connection.ask(words)
+                connection.send(("ASKING",))
+            answer = await connection.send(words)
             if not isinstance(answer, Trouble):
                 answer = believed(read, answer, words, ErrorCode.STORE_OPERATION_FAILED, backend=self._connector.backend, writes=True)
         except BaseException:

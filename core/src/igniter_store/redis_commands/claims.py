@@ -15,31 +15,31 @@ from igniter_store.redis_commands.replies import decimal_or_none, flag, ok_or_no
 from igniter_store.redis_commands.reply_errors import Lost, failure
 
 if TYPE_CHECKING:
-    from igniter_store.redis_commands.client import Commands
+    from igniter_store.redis_commands.client import CommandClient
 
 
 class CommandClaims(Claims):
     """`Claims` on commands."""
 
-    _commands: Commands
+    _commands: CommandClient
 
     async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
         if self._commands.changes_values:
-            return await self._commands.run("set_nx", [key], owner, "" if ttl is None else milliseconds(ttl), read=flag)
+            return await self._commands.run_write_script("set_nx", [key], owner, "" if ttl is None else milliseconds(ttl), read=flag)
         life: list[Any] = [] if ttl is None else ["PX", milliseconds(ttl)]
-        return await self._commands.tell("SET", key, owner, "NX", *life, read=ok_or_none)
+        return await self._commands.write("SET", key, owner, "NX", *life, read=ok_or_none)
 
     async def compare_delete(self, key: str, owner: bytes) -> bool:
         lost: tuple[Any, ...] = ()
         # A client that changes values may refuse a command that compares.
         comparing = () if self._commands.changes_values else (("DELEX", key, "IFEQ", owner), ("DELIFEQ", key, owner))  # Redis 8.4, Valkey 9
         for words in comparing:
-            removed = await self._commands.try_telling(words[0], *words, read=flag)
+            removed = await self._commands.write_if_supported(words[0], *words, read=flag)
             if not isinstance(removed, Unknown):
                 break
             lost = words if removed.is_lost else lost
         else:
-            removed = await self._commands.run("compare_delete", [key], owner, read=flag)
+            removed = await self._commands.run_write_script("compare_delete", [key], owner, read=flag)
         if lost and not removed:  # it may have been removed before the connection was lost
             raise failure(Lost(is_sent=True), ErrorCode.STORE_OPERATION_FAILED, 0, backend=self.name, writes=True, words=lost)
         return removed
@@ -47,12 +47,12 @@ class CommandClaims(Claims):
     async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
         if not self._commands.changes_values:
             words = ("SET", key, owner, "IFEQ", owner, "PX", milliseconds(ttl))  # Valkey 8.1, Redis 8.4
-            renewed = await self._commands.try_telling("SET IFEQ", *words, read=ok_or_none)
+            renewed = await self._commands.write_if_supported("SET IFEQ", *words, read=ok_or_none)
             if not isinstance(renewed, Unknown):
                 return renewed
-        return await self._commands.run("compare_expire", [key], owner, milliseconds(ttl), read=flag)
+        return await self._commands.run_write_script("compare_expire", [key], owner, milliseconds(ttl), read=flag)
 
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
         words = (owner, milliseconds(ttl), milliseconds(TOKEN_LIFETIME))
         code = ErrorCode.STORE_INCREMENT_FAILED
-        return await self._commands.run("acquire", [key, token_key], *words, read=decimal_or_none, code=code)
+        return await self._commands.run_write_script("acquire", [key, token_key], *words, read=decimal_or_none, code=code)

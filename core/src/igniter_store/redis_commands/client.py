@@ -41,8 +41,8 @@ _HUNG_UP: Final = Unknown(is_lost=True)
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 
 
-class Commands(ABC):
-    """Commands to where the keys are.
+class CommandClient(ABC):
+    """CommandClient to where the keys are.
 
     Attributes:
         changes_values: True for a client that writes other bytes than SET was given, and reads them back as they were: what is compared
@@ -84,7 +84,7 @@ class Commands(ABC):
 
     # These two are no `async def`, so that one may hand on a coroutine of its own: it is awaited once less.
     @abstractmethod
-    def ask(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
+    def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
         """The answer to a command that changes nothing: it is asked again when the connection was lost.
 
         Args:
@@ -94,10 +94,10 @@ class Commands(ABC):
         """
 
     @abstractmethod
-    def tell(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
+    def write(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
         """The answer to a command that changes something: it is asked again only when it had not left yet; arguments as `ask`."""
 
-    async def try_telling(self, form: str, *words: Any, read: Reader[T]) -> T | Unknown:
+    async def write_if_supported(self, form: str, *words: Any, read: Reader[T]) -> T | Unknown:
         """As `tell`, for what only newer servers have: `Unknown` where this one hasn't, and from then on it isn't asked.
 
         Args:
@@ -111,7 +111,7 @@ class Commands(ABC):
         if form not in self._known and not all(map(_is_utf8, words)):
             return _REFUSED
         try:
-            answer = await self.tell(*words, read=read)
+            answer = await self.write(*words, read=read)
         except StoreError as error:
             unknown = _HUNG_UP if error.code is ErrorCode.STORE_CONNECTION_FAILED and error.maybe_applied else _REFUSED
             # No such command or option; access rules that are older than it; a proxy that hangs up on what it doesn't know.
@@ -124,14 +124,14 @@ class Commands(ABC):
         return unknown
 
     @abstractmethod
-    async def wait(self, *words: Any, read: Reader[T]) -> T:
+    async def block(self, *words: Any, read: Reader[T]) -> T:
         """The answer to a command that waits at the server, for `waiting.LONGEST_WAIT` at most; arguments as `ask`.
 
         A lost connection ends the wait: what was on its way is pending then, and only its consumer's history gives it again.
         """
 
     @abstractmethod
-    def together(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
+    def group_by_slot(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
         """The places of keys, in groups that one command can have."""
 
     @abstractmethod
@@ -148,15 +148,15 @@ class Commands(ABC):
 
     async def information(self) -> bytes:
         """What the server says of itself; in a cluster, what one of the nodes says."""
-        return await self.ask("INFO", read=data)
+        return await self.read("INFO", read=data)
 
-    async def run(self, name: str, keys: Sequence[str], *arguments: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
+    async def run_write_script(self, name: str, keys: Sequence[str], *arguments: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         """The answer of the script of this name, which changes something; other arguments as `ask`."""
-        return await _script(self.tell, name, keys, arguments, read, code)
+        return await _script(self.write, name, keys, arguments, read, code)
 
-    async def see(self, name: str, keys: Sequence[str], *arguments: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
+    async def run_read_script(self, name: str, keys: Sequence[str], *arguments: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
         """The answer of the script of this name, which changes nothing; other arguments as `ask`."""
-        return await _script(self.ask, name, keys, arguments, read, code)
+        return await _script(self.read, name, keys, arguments, read, code)
 
 
 def _is_utf8(word: Any) -> bool:

@@ -13,7 +13,7 @@ from igniter_store.redis_commands.replies import count, data_or_none, flag, mill
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-    from igniter_store.redis_commands.client import Commands
+    from igniter_store.redis_commands.client import CommandClient
 
 
 T = TypeVar("T")
@@ -29,41 +29,41 @@ def milliseconds(seconds: float) -> int:
 class CommandKeyValue(KeyValue):
     """`KeyValue` on commands."""
 
-    _commands: Commands
+    _commands: CommandClient
 
     async def get(self, key: str) -> bytes | None:
-        return await self._commands.ask("GET", key, read=data_or_none)
+        return await self._commands.read("GET", key, read=data_or_none)
 
     async def getdel(self, key: str) -> bytes | None:
-        return await self._commands.tell("GETDEL", key, read=data_or_none)
+        return await self._commands.write("GETDEL", key, read=data_or_none)
 
     async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
         if ttl is None and only_if is None:
-            return await self._commands.tell("SET", key, value, read=ok)
+            return await self._commands.write("SET", key, value, read=ok)
         words: list[Any] = ["SET", key, value]
         if ttl is not None:
             words += ["PX", milliseconds(ttl)]
         if only_if is not None:
             words += ["NX" if only_if == "absent" else "XX"]
-        return await self._commands.tell(*words, read=ok if only_if is None else ok_or_none)
+        return await self._commands.write(*words, read=ok if only_if is None else ok_or_none)
 
     async def delete(self, keys: Sequence[str]) -> int:
         commands = self._commands
         commands.require_open()
-        removing = [commands.tell("DEL", *[keys[place] for place in group], read=count) for group in commands.together(keys)]
+        removing = [commands.write("DEL", *[keys[place] for place in group], read=count) for group in commands.group_by_slot(keys)]
         return sum(await all_of(removing, write=True))
 
     async def exists(self, key: str) -> bool:
-        return await self._commands.ask("EXISTS", key, read=flag)
+        return await self._commands.read("EXISTS", key, read=flag)
 
     async def expire(self, key: str, ttl: float) -> bool:
-        return await self._commands.tell("PEXPIRE", key, milliseconds(ttl), read=flag)
+        return await self._commands.write("PEXPIRE", key, milliseconds(ttl), read=flag)
 
     async def persist(self, key: str) -> bool:
-        return await self._commands.tell("PERSIST", key, read=flag)
+        return await self._commands.write("PERSIST", key, read=flag)
 
     async def ttl(self, key: str) -> float | None:
-        left = await self._commands.ask("PTTL", key, read=milliseconds_left)
+        left = await self._commands.read("PTTL", key, read=milliseconds_left)
         if left == _NO_KEY:
             return None
         # 0 is what a key answers in its last millisecond.
@@ -72,10 +72,10 @@ class CommandKeyValue(KeyValue):
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
         commands = self._commands
         commands.require_open()
-        groups = commands.together(keys)
+        groups = commands.group_by_slot(keys)
         if len(groups) == 1:
-            return await commands.ask("MGET", *keys, read=values(len(keys)))
-        asking = [commands.ask("MGET", *[keys[place] for place in group], read=values(len(group))) for group in groups]
+            return await commands.read("MGET", *keys, read=values(len(keys)))
+        asking = [commands.read("MGET", *[keys[place] for place in group], read=values(len(group))) for group in groups]
         found: list[bytes | None] = [None] * len(keys)
         for group, answer in zip(groups, await all_of(asking, write=False), strict=True):
             for place, value in zip(group, answer, strict=True):
@@ -85,15 +85,15 @@ class CommandKeyValue(KeyValue):
     async def mset(self, entries: Sequence[Entry]) -> None:
         commands = self._commands
         commands.require_open()
-        groups = commands.together([entry.key for entry in entries])
+        groups = commands.group_by_slot([entry.key for entry in entries])
         await all_of([self._mset([entries[place] for place in group]) for group in groups], write=True)
 
     async def _mset(self, entries: Sequence[Entry]) -> None:
         if all(entry.ttl is None for entry in entries):
-            await self._commands.tell("MSET", *[word for entry in entries for word in (entry.key, entry.value)], read=ok)
+            await self._commands.write("MSET", *[word for entry in entries for word in (entry.key, entry.value)], read=ok)
             return
         arguments = [word for entry in entries for word in (entry.value, "" if entry.ttl is None else milliseconds(entry.ttl))]
-        await self._commands.run("mset", [entry.key for entry in entries], *arguments, read=ok)
+        await self._commands.run_write_script("mset", [entry.key for entry in entries], *arguments, read=ok)
 
 
 async def all_of(calls: Sequence[Coroutine[Any, Any, T]], *, write: bool) -> list[T]:

@@ -14,7 +14,7 @@ from igniter_store.redis_commands.subscriptions import PATTERN, PLAIN, SHARDED, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from igniter_store.redis_commands.client import Commands
+    from igniter_store.redis_commands.client import CommandClient
 
 _NO_PATTERNS: Final = "Sharded channels know no patterns. Subscribe to the channels one by one, or make the adapter without sharded_pubsub."
 _NOT_SHARDED: Final = "The server knows no sharded channels. Take Redis 7 or Valkey, or make the adapter without sharded_pubsub."
@@ -23,15 +23,15 @@ _NOT_SHARDED: Final = "The server knows no sharded channels. Take Redis 7 or Val
 class CommandPubSub(PubSub):
     """`PubSub` on commands and the subscriptions behind them."""
 
-    _commands: Commands
+    _commands: CommandClient
     _is_sharded: bool
     _bind: Callable[[], None]
 
     async def publish(self, channel: str, payload: bytes) -> int:
         if not self._is_sharded:
-            return await self._commands.tell("PUBLISH", channel, payload, read=count, code=ErrorCode.STORE_PUBLISH_FAILED)
+            return await self._commands.write("PUBLISH", channel, payload, read=count, code=ErrorCode.STORE_PUBLISH_FAILED)
         with _old_servers(self.name):
-            return await self._commands.tell("SPUBLISH", channel, payload, read=count, code=ErrorCode.STORE_PUBLISH_FAILED)
+            return await self._commands.write("SPUBLISH", channel, payload, read=count, code=ErrorCode.STORE_PUBLISH_FAILED)
 
     async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
         if not self._is_sharded:

@@ -19,7 +19,7 @@ from igniter_store.redis_commands.reply_errors import Lost, failure
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from igniter_store.redis_commands.client import Commands
+    from igniter_store.redis_commands.client import CommandClient
 
 _STEP: Final = 1000  # keys that delete_prefix looks at in one trip
 
@@ -27,7 +27,7 @@ _STEP: Final = 1000  # keys that delete_prefix looks at in one trip
 class CommandScan(Scan):
     """`Scan` on commands."""
 
-    _commands: Commands
+    _commands: CommandClient
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
         following, keys = await self._commands.scan(_opened(cursor, self.name), pattern, count, ErrorCode.STORE_SCAN_FAILED)
@@ -39,16 +39,16 @@ class CommandScan(Scan):
         deleted, cursor = 0, START
         while True:
             cursor, keys = await commands.scan(cursor, pattern, _STEP, ErrorCode.STORE_OPERATION_FAILED)
-            removing = [self._removed([keys[place] for place in group]) for group in commands.together(keys)]
+            removing = [self._removed([keys[place] for place in group]) for group in commands.group_by_slot(keys)]
             deleted += sum(await all_of(removing, write=True))
             if cursor == START:
                 return deleted
 
     async def _removed(self, keys: Sequence[bytes]) -> int:
-        removed = await self._commands.try_telling("UNLINK", "UNLINK", *keys, read=number)
+        removed = await self._commands.write_if_supported("UNLINK", "UNLINK", *keys, read=number)
         if not isinstance(removed, Unknown):
             return removed
-        again = await self._commands.tell("DEL", *keys, read=number)
+        again = await self._commands.write("DEL", *keys, read=number)
         if removed.is_lost and again < len(keys):  # some may have been removed before the connection was lost
             code = ErrorCode.STORE_OPERATION_FAILED
             raise failure(Lost(is_sent=True), code, 0, backend=self.name, writes=True, words=("UNLINK",))

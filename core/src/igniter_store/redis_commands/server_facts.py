@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from igniter_store.contract.errors import StoreError
 
 if TYPE_CHECKING:
-    from igniter_store.redis_commands.client import Commands
+    from igniter_store.redis_commands.client import CommandClient
 
 _PATIENCE: Final = 1.0  # seconds
 _LOGGER: Final = logging.getLogger("igniter_store")
@@ -24,7 +24,7 @@ _ALL: Final = "claims, counters and streams among them"
 _WITH_TTL: Final = "those with a TTL, claims and counters among them"
 
 
-async def facts_of(commands: Commands) -> dict[str, str]:
+async def facts_of(commands: CommandClient) -> dict[str, str]:
     """The lines of the server's INFO; nothing when it can't be had."""
     try:
         async with asyncio.timeout(_PATIENCE):

@@ -30,7 +30,7 @@ from igniter_store.redis_commands.replies import count as number
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from igniter_store.redis_commands.client import Commands
+    from igniter_store.redis_commands.client import CommandClient
 
 _PAGE: Final = 500  # pending entries in one trip
 
@@ -38,39 +38,39 @@ _PAGE: Final = 500  # pending entries in one trip
 class CommandStreams(Streams):
     """`Streams` on commands."""
 
-    _commands: Commands
+    _commands: CommandClient
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
         limit = [] if max_len is None else ["MAXLEN", _sign(approximate=approximate), max_len]
         words = [word for pair in fields.items() for word in pair]
-        return await self._commands.tell("XADD", stream, *limit, "*", *words, read=stream_id)
+        return await self._commands.write("XADD", stream, *limit, "*", *words, read=stream_id)
 
     async def xlen(self, stream: str) -> int:
-        return await self._commands.ask("XLEN", stream, read=number)
+        return await self._commands.read("XLEN", stream, read=number)
 
     async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
-        return await self._commands.tell("XTRIM", stream, "MAXLEN", _sign(approximate=approximate), max_len, read=number)
+        return await self._commands.write("XTRIM", stream, "MAXLEN", _sign(approximate=approximate), max_len, read=number)
 
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
         self._check(ids, ErrorCode.STORE_OPERATION_FAILED)
-        return await self._commands.tell("XDEL", stream, *ids, read=number) if ids else await self._none_of(stream)
+        return await self._commands.write("XDEL", stream, *ids, read=number) if ids else await self._none_of(stream)
 
     async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
         self._check_bounds(start, end)
         code = ErrorCode.STORE_STREAM_READ_FAILED
-        return await self._commands.ask("XRANGE", stream, start, end, *_count(count), read=entries, code=code)
+        return await self._commands.read("XRANGE", stream, start, end, *_count(count), read=entries, code=code)
 
     async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
         self._check_bounds(start, end)
         code = ErrorCode.STORE_STREAM_READ_FAILED
-        return await self._commands.ask("XREVRANGE", stream, end, start, *_count(count), read=entries, code=code)
+        return await self._commands.read("XREVRANGE", stream, end, start, *_count(count), read=entries, code=code)
 
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
         code = ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED
         if start != "$":
             self._check([start], code)
         try:
-            await self._commands.tell("XGROUP", "CREATE", stream, group, start, "MKSTREAM", read=ok, code=code)
+            await self._commands.write("XGROUP", "CREATE", stream, group, start, "MKSTREAM", read=ok, code=code)
         except StoreError as error:
             if error.details.get("word") == "BUSYGROUP":
                 return False
@@ -78,7 +78,7 @@ class CommandStreams(Streams):
         return True
 
     async def xgroup_destroy(self, stream: str, group: str) -> bool:
-        return await self._commands.run("xgroup_destroy", [stream], group, read=flag)
+        return await self._commands.run_write_script("xgroup_destroy", [stream], group, read=flag)
 
     async def xreadgroup(  # noqa: PLR0913 - the contract's
         self,
@@ -94,15 +94,15 @@ class CommandStreams(Streams):
         if history:
             return await self._history(reader, stream, count)
         if not block:
-            return await self._commands.tell(*reader, *_count(count), "STREAMS", stream, ">", read=of_stream) or []
+            return await self._commands.write(*reader, *_count(count), "STREAMS", stream, ">", read=of_stream) or []
         return await self._blocking((*reader, *_count(count)), stream, block)
 
     async def xgroups(self, stream: str) -> list[GroupInfo]:
-        return sorted(await self._commands.see("xgroups", [stream], read=groups), key=lambda group: group.name)
+        return sorted(await self._commands.run_read_script("xgroups", [stream], read=groups), key=lambda group: group.name)
 
     async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
         self._check(ids, ErrorCode.STORE_STREAM_ACK_FAILED)
-        return await self._commands.tell("XACK", stream, group, *ids, read=number) if ids else await self._none_of(stream)
+        return await self._commands.write("XACK", stream, group, *ids, read=number) if ids else await self._none_of(stream)
 
     async def xpending(
         self,
@@ -119,7 +119,7 @@ class CommandStreams(Streams):
         start = "-"
         while True:
             wanted = _PAGE if count is None else min(_PAGE, count - len(found))
-            page = await self._commands.ask("XPENDING", stream, group, *idle, start, "+", wanted, *whose, read=pending)
+            page = await self._commands.read("XPENDING", stream, group, *idle, start, "+", wanted, *whose, read=pending)
             found += page
             if len(page) < wanted or len(found) == count:
                 return found
@@ -131,7 +131,9 @@ class CommandStreams(Streams):
         start = "-"
         while True:
             wanted = _PAGE if count is None else count - len(taken)
-            last, more = await self._commands.run("xautoclaim", [stream], group, consumer, idle, start, _PAGE, wanted, read=claimed)
+            last, more = await self._commands.run_write_script(
+                "xautoclaim", [stream], group, consumer, idle, start, _PAGE, wanted, read=claimed
+            )
             taken += more
             if not last or len(taken) == count:
                 return taken
@@ -156,7 +158,7 @@ class CommandStreams(Streams):
         while True:
             wanted = None if count is None else count - len(found)
             # Kept for the ids: deleted entries are listed without fields, and are left out only after they were counted.
-            page = await self._commands.tell(*reader, *_count(wanted), "STREAMS", stream, start, read=listed_of_stream)
+            page = await self._commands.write(*reader, *_count(wanted), "STREAMS", stream, start, read=listed_of_stream)
             found += there(page)
             if count is None or not page or len(found) == count:
                 return found
@@ -171,12 +173,12 @@ class CommandStreams(Streams):
             left = end - loop.time()
             wait = max(0.001, min(left, LONGEST_WAIT))
             try:
-                answer = await self._commands.wait(*reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">", read=of_stream)
+                answer = await self._commands.block(*reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">", read=of_stream)
             except StoreError as error:
                 if error.details.get("word") != "UNBLOCKED":
                     raise
                 # The stream was removed, or the server is a replica now: it says which to whoever doesn't wait.
-                return await self._commands.tell(*reader, "STREAMS", stream, ">", read=of_stream) or []
+                return await self._commands.write(*reader, "STREAMS", stream, ">", read=of_stream) or []
             if answer is not None or left <= LONGEST_WAIT:
                 return answer or []
 

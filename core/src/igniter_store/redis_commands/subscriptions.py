@@ -147,7 +147,7 @@ class Listener:
         self._lose(Shut(), partial(closed, self._connector.backend))
 
     def abandon(self, *, is_inherited: bool) -> None:
-        """See `Commands.abandon`."""
+        """See `CommandClient.abandon`."""
         for subscription in [subscription for subscriptions in self._table.values() for subscription in subscriptions]:
             subscription.is_live, subscription.listener = False, None
         self._table.clear()

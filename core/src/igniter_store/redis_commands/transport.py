@@ -37,7 +37,7 @@ class Connection(Protocol):
 
     is_live: bool
 
-    def ask(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
+    def send(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
         """The future answer to a command, or a `Trouble`; never an exception."""
         ...
 
@@ -46,7 +46,7 @@ class Connection(Protocol):
         ...
 
     def abandon(self, *, is_inherited: bool) -> None:
-        """Release it; see `Commands.abandon`."""
+        """Release it; see `CommandClient.abandon`."""
         ...
 
 
@@ -72,7 +72,7 @@ class Link(Protocol):
         ...
 
     def abandon(self, *, is_inherited: bool) -> None:
-        """Release it; see `Commands.abandon`."""
+        """Release it; see `CommandClient.abandon`."""
         ...
 
 
