@@ -86,7 +86,7 @@ def test_redis_py_timeouts_are_the_adapters() -> None:
     adapter: Any = RedisAdapter.from_url("redis://localhost?socket_timeout=1.5&socket_connect_timeout=2&connections=7&sharded_pubsub=true")
 
     assert adapter._commands.timeout == 1.5
-    assert len(adapter._commands._lines) == 7
+    assert len(adapter._commands._connections) == 7
     assert adapter._is_sharded is True
     assert adapter._commands._first._connector._timeout == 2
 

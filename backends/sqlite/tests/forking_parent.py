@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from igniter_store.contract import StoreError
-from igniter_store_sqlite import SQLiteAdapter, sweeping
+from igniter_store_sqlite import SQLiteAdapter, sweeper
 from sqlalchemy.ext.asyncio import create_async_engine
 
 if TYPE_CHECKING:
@@ -356,7 +356,7 @@ async def lose_the_file(folder: Path) -> dict[str, Any]:
 
 async def tend_the_log(folder: Path) -> dict[str, Any]:
     """The log is another one behind a fork, which has closed the last connection; that it is removed then is noticed all the same."""
-    path, log, module = folder / "state.db", folder / "state.db-wal", cast("Any", sweeping)
+    path, log, module = folder / "state.db", folder / "state.db-wal", cast("Any", sweeper)
     module._PAUSE = LONG  # the log is tended here
     async with opened(path) as adapter:
         await adapter.set("key", b"value")

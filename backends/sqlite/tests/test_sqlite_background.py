@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from igniter_store.contract import Entry
-from igniter_store_sqlite import SQLiteAdapter, pubsub, sweeping
+from igniter_store_sqlite import SQLiteAdapter, pubsub, sweeper
 
 if TYPE_CHECKING:
     import sqlite3
@@ -59,7 +59,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeping, "_PAUSE", 0.01)
+    monkeypatch.setattr(sweeper, "_PAUSE", 0.01)
 
 
 async def test_expired_keys_are_not_seen_and_then_swept(tmp_path: Path) -> None:

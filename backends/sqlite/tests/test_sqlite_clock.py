@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from igniter_store.contract import Entry
-from igniter_store_sqlite import SQLiteAdapter, pubsub, sweeping
+from igniter_store_sqlite import SQLiteAdapter, pubsub, sweeper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -219,7 +219,7 @@ async def test_counter_stays_bounded_before_the_sweep(tmp_path: Path, wall_clock
 
 
 async def test_ttl_stays_bounded_among_many_keys(tmp_path: Path, wall_clock: WallClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeping, "_LOOKED_AT_KEYS", 100)
+    monkeypatch.setattr(sweeper, "_LOOKED_AT_KEYS", 100)
     async with opened(tmp_path) as adapter:
         await adapter.mset([Entry(f"same-{number}", b"v", 50.0) for number in range(250)])
         await adapter.mset([Entry(f"key-{number}", b"v", 2.0 + number) for number in range(250)])
@@ -236,7 +236,7 @@ async def test_ttl_stays_bounded_among_many_keys(tmp_path: Path, wall_clock: Wal
 
 
 async def test_step_back_bounds_all_keys_at_once(tmp_path: Path, wall_clock: WallClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeping, "_LOOKED_AT_KEYS", 100)
+    monkeypatch.setattr(sweeper, "_LOOKED_AT_KEYS", 100)
     async with opened(tmp_path) as adapter:
         await adapter.mset([Entry(f"key-{number}", b"v", 2.0 + number) for number in range(1_000)])
         await swept(adapter, 1)

@@ -19,7 +19,7 @@ from igniter_store.contract import ErrorCode, name_to_bytes
 from igniter_store_conformance import AdapterSuite, Harness
 from igniter_store_conformance.servers import Refusal
 from igniter_store_conformance.suite import LentClient
-from igniter_store_sqlite import SQLiteAdapter, sweeping
+from igniter_store_sqlite import SQLiteAdapter, sweeper
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -148,7 +148,7 @@ class TestSQLiteFile(AdapterSuite):
 
     @pytest.fixture(autouse=True)
     def place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sweeping, "_PAUSE", 0.01)  # so that what sweeps in the background is met by every test
+        monkeypatch.setattr(sweeper, "_PAUSE", 0.01)  # so that what sweeps in the background is met by every test
         self.folder = tmp_path / "store"
         self.folder.mkdir()
         self.path = self.folder / "state.db"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from igniter_store.contract import BackendTimeout, BackendUnavailable, ConfigurationError, Entry, ErrorCode, StoreError
 from igniter_store_sqlite import SQLiteAdapter
-from igniter_store_sqlite.places import network_of
+from igniter_store_sqlite.file_identity import network_of
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from igniter_store.contract import BackendUnavailable, Entry
-from igniter_store_sqlite import SQLiteAdapter, log_files, sweeping
+from igniter_store_sqlite import SQLiteAdapter, log_files, sweeper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -21,7 +21,7 @@ LIMIT = 60.0
 
 @pytest.fixture(autouse=True)
 def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeping, "_PAUSE", 0.05)
+    monkeypatch.setattr(sweeper, "_PAUSE", 0.05)
 
 
 @contextlib.asynccontextmanager

@@ -10,11 +10,11 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 from igniter_store_redis.clients import check_client, sentinels_of
-from igniter_store_redis.cluster import Cluster
-from igniter_store_redis.connecting import Connector, abandon_connections
+from igniter_store_redis.cluster import ClusterClient
+from igniter_store_redis.connector import Connector, abandon_connections
 from igniter_store_redis.errors import NAME, misconfigured
 from igniter_store_redis.incoming import LARGEST
-from igniter_store_redis.server import Server
+from igniter_store_redis.standalone import StandaloneClient
 from igniter_store_redis.urls import client_of, location_of
 
 if TYPE_CHECKING:
@@ -77,10 +77,10 @@ class RedisAdapter(CommandAdapter):
 
         def commands() -> CommandClient:
             if isinstance(self._client, RedisCluster):
-                return Cluster(self._client, timeout, connect_timeout, connections, max_reply_bytes)
+                return ClusterClient(self._client, timeout, connect_timeout, connections, max_reply_bytes)
             pool = self._client.connection_pool
             connector = Connector(pool.make_connection, connect_timeout, max_reply_bytes, sentinels_of(pool))
-            return Server(connector, timeout, connections)
+            return StandaloneClient(connector, timeout, connections)
 
         super().__init__(commands, sharded_pubsub=sharded_pubsub)
 

@@ -32,9 +32,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError
 
-from igniter_store_redis.connecting import Connector
+from igniter_store_redis.connector import Connector
 from igniter_store_redis.errors import NAME, UNREACHABLE, Attempt, closed, elsewhere, not_reached, refusal
-from igniter_store_redis.server import Server
+from igniter_store_redis.standalone import StandaloneClient
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -54,7 +54,7 @@ _NO_NODE: Final = "The nodes of the cluster send us from one to the other. Try a
 _KEY_AT: Final = {"XGROUP": 2, "EVALSHA": 3, "EVAL": 3, "XREADGROUP": -2}
 
 
-class Cluster(CommandClient):
+class ClusterClient(CommandClient):
     """CommandClient to the nodes of a cluster.
 
     Args:
@@ -73,8 +73,8 @@ class Cluster(CommandClient):
         self._connect_timeout: Final = connect_timeout
         self._connections: Final = connections
         self._largest: Final = largest
-        self._servers: dict[str, Server] = {}
-        self._former: list[Server] = []  # of nodes that have left, and may still answer
+        self._servers: dict[str, StandaloneClient] = {}
+        self._former: list[StandaloneClient] = []  # of nodes that have left, and may still answer
         self._refreshing: asyncio.Task[None] | None = None
         self._asked_at = float("-inf")  # when the nodes were asked for last
         self._ordered: list[tuple[int, Any]] | None = None
@@ -121,17 +121,17 @@ class Cluster(CommandClient):
             raise elsewhere()
 
     async def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
-        attempt = partial(Server.attempt, words=words, read=read, code=code, writes=False)
+        attempt = partial(StandaloneClient.attempt, words=words, read=read, code=code, writes=False)
         answer: T = await self._tried(words, attempt, code, writes=False)
         return answer
 
     async def write(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> T:
-        attempt = partial(Server.attempt, words=words, read=read, code=code, writes=True)
+        attempt = partial(StandaloneClient.attempt, words=words, read=read, code=code, writes=True)
         answer: T = await self._tried(words, attempt, code, writes=True)
         return answer
 
     async def block(self, *words: Any, read: Reader[T]) -> T:
-        answer: T = await self._tried(words, partial(Server.attempt_to_wait, words=words, read=read), _FAILED, writes=True)
+        answer: T = await self._tried(words, partial(StandaloneClient.attempt_to_wait, words=words, read=read), _FAILED, writes=True)
         return answer
 
     def group_by_slot(self, keys: Sequence[str | bytes]) -> list[list[int]]:
@@ -163,7 +163,7 @@ class Cluster(CommandClient):
         return await self._server_of(node).information()
 
     async def subscribe(self, subscription: CommandSubscription) -> None:
-        attempt = partial(Server.attempt_to_subscribe, subscription=subscription)
+        attempt = partial(StandaloneClient.attempt_to_subscribe, subscription=subscription)
         try:
             await self._tried(subscription.name, attempt, ErrorCode.STORE_SUBSCRIBE_FAILED, writes=False)
         except StoreError as error:
@@ -222,7 +222,7 @@ class Cluster(CommandClient):
         self._refresh_soon()  # a lost connection may be a lost node
         return bool(word)
 
-    async def _is_elsewhere(self, slot: int, server: Server, error: StoreError) -> bool:
+    async def _is_elsewhere(self, slot: int, server: StandaloneClient, error: StoreError) -> bool:
         """Whether the node that can't be reached has lost the slot to another one, as far as the others know."""
         if error.code != ErrorCode.STORE_CONNECTION_FAILED:
             return error.code == ErrorCode.STORE_CLOSED and self._is_open  # it was no node any more
@@ -232,7 +232,7 @@ class Cluster(CommandClient):
 
     # Nodes
 
-    def _server_at(self, slot: int) -> Server:
+    def _server_at(self, slot: int) -> StandaloneClient:
         self.require_open()
         nodes = self._nodes.slots_cache.get(slot)
         if not nodes:
@@ -241,12 +241,12 @@ class Cluster(CommandClient):
         server = self._servers.get(nodes[0].name)
         return self._server_of(nodes[0]) if server is None else server
 
-    def _server_of(self, node: Any) -> Server:
+    def _server_of(self, node: Any) -> StandaloneClient:
         server = self._servers.get(node.name)
         if server is None:
             self.require_open()
             connector = Connector(partial(_connection, node), self._connect_timeout, self._largest)
-            server = self._servers[node.name] = Server(connector, self._timeout, self._connections, self._refresh_soon)
+            server = self._servers[node.name] = StandaloneClient(connector, self._timeout, self._connections, self._refresh_soon)
             server.start()
         return server
 
@@ -324,7 +324,7 @@ class Cluster(CommandClient):
         finally:
             self._refreshing = None
 
-    def _put_in_place(self, server: Server) -> None:
+    def _put_in_place(self, server: StandaloneClient) -> None:
         """Let subscriptions that can't be heard at a node go where they can."""
         for name in server.listener.names:
             with contextlib.suppress(StoreError):  # no node has the slot: they go once one has
@@ -333,7 +333,7 @@ class Cluster(CommandClient):
                     home.listener.adopt(name, server.listener.give_up(name))
         server.listener.renew()
 
-    def _home(self, name: Name, present: Server) -> Server:
+    def _home(self, name: Name, present: StandaloneClient) -> StandaloneClient:
         is_sharded = name[0] == SHARDED
         is_there = present in self._servers.values()
         if not is_sharded and is_there and not present.listener.is_failing:

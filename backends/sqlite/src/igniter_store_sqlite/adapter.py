@@ -14,17 +14,17 @@ from igniter_store.contract.options import Options, one_of
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from igniter_store_sqlite.backup import back_up
-from igniter_store_sqlite.changes import Changes
+from igniter_store_sqlite.change_watch import Changes
 from igniter_store_sqlite.claims import SQLiteClaims
 from igniter_store_sqlite.counters import SQLiteCounters
 from igniter_store_sqlite.database import Database, Synchronous, is_in_memory
 from igniter_store_sqlite.errors import NAME, closed, inherited, misconfigured, not_connected, read_only
+from igniter_store_sqlite.file_identity import network_of
 from igniter_store_sqlite.keyvalue import SQLiteKeyValue
-from igniter_store_sqlite.places import network_of
 from igniter_store_sqlite.pubsub import Listener, SQLitePubSub
 from igniter_store_sqlite.scan import SQLiteScan
 from igniter_store_sqlite.streams import SQLiteStreams
-from igniter_store_sqlite.sweeping import Sweeper
+from igniter_store_sqlite.sweeper import Sweeper
 from igniter_store_sqlite.urls import engine_for, parts_of
 
 if TYPE_CHECKING:

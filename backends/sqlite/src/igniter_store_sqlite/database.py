@@ -21,9 +21,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from igniter_store_sqlite.errors import cannot_open, failure, is_busy, is_read_only, locked, misconfigured, moved, not_opened
+from igniter_store_sqlite.file_identity import FrozenPlace, Place, can_only_be_read, is_no_file, obstacle
 from igniter_store_sqlite.fork_safety import FORKS, connection_of, fork_safe
 from igniter_store_sqlite.log_files import SIZE_LIMIT, LogFile
-from igniter_store_sqlite.places import FrozenPlace, Place, can_only_be_read, is_no_file, obstacle
 from igniter_store_sqlite.schema import Version, bring_forward
 from igniter_store_sqlite.urls import frozen_engine_for
 from igniter_store_sqlite.worker import Worker

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from igniter_store_sqlite.places import Place
+    from igniter_store_sqlite.file_identity import Place
 
 _LOOK: Final = 0.02  # seconds between two looks whether a thread that was asked to close its connection still lives
 _DESCRIPTORS: Final = "/proc/self/fd"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
-    from igniter_store_sqlite.places import Place
+    from igniter_store_sqlite.file_identity import Place
     from igniter_store_sqlite.worker import Worker
 
 SIZE_LIMIT: Final = 8 * 1024 * 1024  # bytes that the log may keep; a commit copies it at about half of that

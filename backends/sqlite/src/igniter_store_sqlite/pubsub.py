@@ -40,7 +40,7 @@ from igniter_store_sqlite.tables import LISTENERS, MESSAGES, SUBSCRIPTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from igniter_store_sqlite.changes import Changes
+    from igniter_store_sqlite.change_watch import Changes
     from igniter_store_sqlite.worker import Session, Worker
 
 LIFETIME: Final = 60.0  # seconds of silence after which a listener is doubted

@@ -16,7 +16,7 @@ from igniter_store_sqlite.log import NO_LIMIT, Log, pack, unpack
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from igniter_store_sqlite.changes import Changes
+    from igniter_store_sqlite.change_watch import Changes
     from igniter_store_sqlite.worker import Session, Worker
 
 _LOOK: Final = 0.5  # seconds after which a waiting reader looks whether its group is still there: nobody tells when a stream expires

@@ -29,8 +29,8 @@ from igniter_store_sqlite.errors import closed, elsewhere, failure, is_busy, lat
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from igniter_store_sqlite.file_identity import Place
     from igniter_store_sqlite.fork_safety import ForkSafeConnection
-    from igniter_store_sqlite.places import Place
     from igniter_store_sqlite.schema import Version
 
 A = TypeVar("A")

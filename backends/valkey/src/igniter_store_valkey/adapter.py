@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import glide
 from igniter_store.redis_commands.adapter import CommandAdapter, check_options, named
 
-from igniter_store_valkey.cluster import GlideCluster
+from igniter_store_valkey.client import ValkeyClient
+from igniter_store_valkey.cluster import ValkeyClusterClient
 from igniter_store_valkey.errors import NAME, misconfigured
-from igniter_store_valkey.glide_commands import GlideCommands
 from igniter_store_valkey.urls import configuration_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ValkeyAdapter(CommandAdapter):
             kinds = "a GlideClient, a GlideClusterClient, or a configuration of one"
             raise misconfigured(f"ValkeyAdapter takes {kinds}, and got {named(given)}. For a URL there is from_url().")
         check_options(NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
-        kind = GlideCluster if isinstance(configuration, glide.GlideClusterClientConfiguration) else GlideCommands
+        kind = ValkeyClusterClient if isinstance(configuration, glide.GlideClusterClientConfiguration) else ValkeyClient
         commands = partial(kind, configuration, timeout, connect_timeout, lent=lent, is_sharded=sharded_pubsub)
         super().__init__(commands, sharded_pubsub=sharded_pubsub)
 

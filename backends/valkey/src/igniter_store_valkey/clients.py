@@ -23,8 +23,8 @@ from igniter_store.contract.affinity import disconnect, keep
 from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.reply_errors import FULL, Refused, unwelcome, word_of
 
-from igniter_store_valkey.door import is_full
 from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, address_of, misconfigured, not_reached, trouble_of
+from igniter_store_valkey.probe import is_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable

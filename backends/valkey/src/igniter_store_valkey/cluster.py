@@ -17,9 +17,9 @@ from igniter_store.redis_commands.reply_errors import Refused, Trouble, word_of
 from igniter_store.redis_commands.scan import scan_nodes
 from igniter_store.redis_commands.slots import slot_of
 
+from igniter_store_valkey.client import ValkeyClient
 from igniter_store_valkey.clients import answer_to
 from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, closed, trouble_of
-from igniter_store_valkey.glide_commands import GlideCommands
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -29,7 +29,7 @@ A = TypeVar("A")
 _ELSEWHERE: Final = {"MOVED", "ASK"}
 
 
-class GlideCluster(GlideCommands):
+class ValkeyClusterClient(ValkeyClient):
     """CommandClient to the nodes of a cluster, through glide."""
 
     def group_by_slot(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:

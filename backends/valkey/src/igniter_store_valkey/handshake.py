@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import glide
 from igniter_store.contract import ErrorCode, StoreError, store_error
 
-from igniter_store_valkey.door import HUNG_UP, NOBODY, said_at
 from igniter_store_valkey.errors import NAME, address_of
+from igniter_store_valkey.probe import CLOSED, UNREACHABLE, probe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -50,7 +50,7 @@ async def settled(configuration: Configuration, connect: Callable[[], Awaitable[
         first = error
     try:
         has_hung_up = _SIGNALLED not in _words(first)
-        if has_hung_up and {*await said_at(configuration)} <= {HUNG_UP, NOBODY}:
+        if has_hung_up and {*await probe(configuration)} <= {CLOSED, UNREACHABLE}:
             raise _hung_up(configuration) from first
         before = _handshake(configuration)
         is_early = False

@@ -24,7 +24,7 @@ LONGEST_WAIT: Final = 0.5
 _MOST_IDLE: Final = 4  # connections that are kept for the next ones who wait
 
 
-class Waiters:
+class BlockingConnections:
     """The connections of those who wait.
 
     Args:

@@ -28,7 +28,7 @@ from igniter_store.redis_commands.transport import idle_limit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from igniter_store.redis_commands.transport import Connector, Link
+    from igniter_store.redis_commands.transport import Connector, PubSubConnection
 
 _FIRST_PAUSE: Final = 0.02  # seconds between attempts to get a connection back; each twice the one before
 _LONGEST_PAUSE: Final = 1.0
@@ -117,7 +117,7 @@ class Listener:
         self.is_failing = False
         """True since a connection couldn't be made, until one is."""
         # Of the present connection:
-        self._link: Link | None = None
+        self._connection: PubSubConnection | None = None
         self._confirmed: set[Name] = set()
         self._renewed: set[Name] = set()  # that have still to hear of the gap
         self._confirmations: Final = Confirmations(timeout)
@@ -152,8 +152,8 @@ class Listener:
             subscription.is_live, subscription.listener = False, None
         self._table.clear()
         forget_task(self._keeping)
-        if self._link is not None:
-            self._link.abandon(is_inherited=is_inherited)
+        if self._connection is not None:
+            self._connection.abandon(is_inherited=is_inherited)
 
     @property
     def is_idle(self) -> bool:
@@ -183,9 +183,9 @@ class Listener:
     async def remove(self, subscription: CommandSubscription) -> None:
         """Cancel a subscription, and return once the server knows, if it was the last of its name."""
         # The command is on its way before anything is awaited, whatever becomes of our caller (PUB-4).
-        link = self._link
-        if self._forget(subscription) and (ending := self._end_unwanted(subscription.name)) is not None and link is not None:
-            await self._answer(link, ending, asyncio.get_running_loop().time())
+        connection = self._connection
+        if self._forget(subscription) and (ending := self._end_unwanted(subscription.name)) is not None and connection is not None:
+            await self._answer(connection, ending, asyncio.get_running_loop().time())
 
     @property
     def names(self) -> Sequence[Name]:
@@ -195,7 +195,7 @@ class Listener:
     @property
     def is_astray(self) -> bool:
         """True when the server doesn't tell us of something that somebody listens to, though there is a connection."""
-        return self._link is not None and any(name not in self._confirmed for name in self.names)
+        return self._connection is not None and any(name not in self._confirmed for name in self.names)
 
     def give_up(self, name: Name) -> list[CommandSubscription]:
         """The subscriptions of this name, for another listener."""
@@ -218,8 +218,8 @@ class Listener:
 
     def renew(self) -> None:
         """Ask again for what the server doesn't tell us of."""
-        if self._link is not None:
-            self._ask_again(self._link, [name for name in self.names if not self._will_hear(name)])
+        if self._connection is not None:
+            self._ask_again(self._connection, [name for name in self.names if not self._will_hear(name)])
 
     def _forget(self, subscription: CommandSubscription) -> bool:
         # Says whether it was the last of its name.
@@ -237,12 +237,12 @@ class Listener:
         return name in self._confirmed if last is None else last.verb in ENDS
 
     def _end_unwanted(self, name: Name) -> asyncio.Future[Trouble | None] | None:
-        if self._link is None or name in self._table:
+        if self._connection is None or name in self._table:
             return None
         last = self._confirmations.last(name)
         if last is not None:  # what isn't confirmed yet is ended when it is
             return None if last.verb in ENDS else last.answer
-        return self._send(self._link, ENDS[name[0]], name) if name in self._confirmed else None
+        return self._send(self._connection, ENDS[name[0]], name) if name in self._confirmed else None
 
     async def _until_confirmed(self, name: Name) -> Trouble | None:
         loop = asyncio.get_running_loop()
@@ -252,7 +252,7 @@ class Listener:
         while (last := self._confirmations.last(name)) is not None or name not in self._confirmed:
             if not self._is_open:  # closed in the moment after a connection had come
                 raise closed(self._connector.backend)
-            if self._link is None:
+            if self._connection is None:
                 arrival: asyncio.Future[Exception | None] = loop.create_future()
                 self._arrivals.append(arrival)
                 # Connections that come and go are no progress.
@@ -268,10 +268,10 @@ class Listener:
                 if loop.time() > since + self._timeout:  # only because the loop was blocked: nothing could be asked before
                     since = loop.time() - self._timeout / 2
                 continue
-            link = self._link
-            answer = last.answer if last is not None and last.verb in ENDS else self._send(link, name[0], name)
+            connection = self._connection
+            answer = last.answer if last is not None and last.verb in ENDS else self._send(connection, name[0], name)
             asked_at = loop.time()
-            trouble = await self._answer(link, answer, since)
+            trouble = await self._answer(connection, answer, since)
             if loop.time() > asked_at + self._timeout:  # others were answered meanwhile, or the loop was blocked
                 since = loop.time() - self._timeout / 2
             # A connection that was lost just now is no answer: the next one subscribes to all that the table says. A few that are lost
@@ -281,31 +281,31 @@ class Listener:
                 return trouble
         return None
 
-    async def _answer(self, link: Link, answer: asyncio.Future[Trouble | None], since: float) -> Trouble | None:
+    async def _answer(self, connection: PubSubConnection, answer: asyncio.Future[Trouble | None], since: float) -> Trouble | None:
         """See `Confirmations.answer`; a connection on which no confirmation comes is closed, so that the next caller gets another one."""
         trouble = await self._confirmations.answer(answer, since)
-        if isinstance(trouble, Late) and self._is_late(link):
-            link.end()
+        if isinstance(trouble, Late) and self._is_late(connection):
+            connection.end()
         return trouble
 
-    def _is_late(self, link: Link) -> bool:
+    def _is_late(self, connection: PubSubConnection) -> bool:
         now = asyncio.get_running_loop().time()
-        due = self._confirmations.due(now if link.heard_at is None else link.heard_at)
-        return self._link is link and due is not None and due <= now
+        due = self._confirmations.due(now if connection.heard_at is None else connection.heard_at)
+        return self._connection is connection and due is not None and due <= now
 
-    def _send(self, link: Link, verb: bytes, name: Name) -> asyncio.Future[Trouble | None]:
+    def _send(self, connection: PubSubConnection, verb: bytes, name: Name) -> asyncio.Future[Trouble | None]:
         word = encoded(name[1])
         answer = self._confirmations.expect(verb, name)
-        link.send(verb, word)
+        connection.send(verb, word)
         if self._asked is not None and not self._asked.done():
             self._asked.set_result(None)
         return answer
 
-    def _ask_again(self, link: Link, names: Sequence[Name]) -> list[asyncio.Future[Trouble | None]]:
+    def _ask_again(self, connection: PubSubConnection, names: Sequence[Name]) -> list[asyncio.Future[Trouble | None]]:
         answers: list[asyncio.Future[Trouble | None]] = []
         for name in names:
             self._renewed.add(name)
-            answer = self._send(link, name[0], name)
+            answer = self._send(connection, name[0], name)
             answer.add_done_callback(partial(self._was_renewed, name))
             answers.append(answer)
         return answers
@@ -328,7 +328,7 @@ class Listener:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at once
             pause = min(_LONGEST_PAUSE, 2 * pause or _FIRST_PAUSE)
             try:
-                link = await self._connector.link(self._handle)
+                connection = await self._connector.open_pubsub(self._handle)
             except self._unreachable as error:
                 self.is_failing = True
                 self._lose(Lost(is_sent=False), partial(self._not_reached, error))
@@ -336,11 +336,11 @@ class Listener:
                     self._on_astray()
             else:
                 try:
-                    await self._greet(link)
+                    await self._greet(connection)
                     pause = _FIRST_PAUSE
-                    await self._until_lost(link)
+                    await self._until_lost(connection)
                 finally:
-                    link.end()
+                    connection.end()
                 self._lose(Lost(is_sent=True), None)
             if not self._table:
                 self._keeping = None
@@ -353,15 +353,15 @@ class Listener:
         own.__cause__ = error.__cause__
         return own
 
-    async def _greet(self, link: Link) -> None:
+    async def _greet(self, connection: PubSubConnection) -> None:
         """Subscribe again to what was subscribed, then let callers use the connection, who subscribe for themselves."""
         self._renewed.clear()
-        answering = asyncio.gather(*self._ask_again(link, self.names))
-        if not await self._confirmations.is_done([link.lost, answering], asyncio.get_running_loop().time()) or link.lost.done():
-            link.end()
+        answering = asyncio.gather(*self._ask_again(connection, self.names))
+        if not await self._confirmations.is_done([connection.lost, answering], asyncio.get_running_loop().time()) or connection.lost.done():
+            connection.end()
             return
         self.is_failing = False
-        self._link = link
+        self._connection = connection
         self.renew()  # what has come to us meanwhile
         for name in tuple(self._confirmed):  # and what has gone
             self._end_unwanted(name)
@@ -370,24 +370,24 @@ class Listener:
                 arrival.set_result(None)
         self._arrivals.clear()
 
-    async def _until_lost(self, link: Link) -> None:
+    async def _until_lost(self, connection: PubSubConnection) -> None:
         """Return once the connection is lost, or counts as lost: it is silent, and gives no sign of life."""
         loop, idle = asyncio.get_running_loop(), idle_limit(self._timeout)
-        while not link.lost.done():
-            heard_at, now = link.heard_at, loop.time()
+        while not connection.lost.done():
+            heard_at, now = connection.heard_at, loop.time()
             if heard_at is None:
-                await asyncio.wait([link.lost])
+                await asyncio.wait([connection.lost])
                 return
             due = self._confirmations.due(heard_at)
             if due is not None and due <= now:
                 return
             if due is None and heard_at + idle <= now:
                 self._confirmations.expect_life()
-                link.send(PING)
+                connection.send(PING)
                 continue
             wait = (heard_at + idle if due is None else due) - now
             self._asked = loop.create_future()
-            await asyncio.wait([link.lost, self._asked], timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([connection.lost, self._asked], timeout=wait, return_when=asyncio.FIRST_COMPLETED)
 
     def _handle(self, answer: Any) -> None:
         match answer:
@@ -426,7 +426,7 @@ class Listener:
             subscription.deliver(channel, payload)
 
     def _lose(self, trouble: Trouble, error: Callable[[], StoreError] | None) -> None:
-        self._link = None
+        self._connection = None
         self._confirmed.clear()
         self._confirmations.lose(trouble)
         if error is not None:

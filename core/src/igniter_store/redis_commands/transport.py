@@ -50,7 +50,7 @@ class Connection(Protocol):
         ...
 
 
-class Link(Protocol):
+class PubSubConnection(Protocol):
     """A connection that hears messages."""
 
     @property
@@ -97,6 +97,6 @@ class Connector(Protocol):
         """A connection for commands, whose answers may take `patience` seconds."""
         ...
 
-    async def link(self, handle: Callable[[Any], None]) -> Link:
+    async def open_pubsub(self, handle: Callable[[Any], None]) -> PubSubConnection:
         """A connection for messages; `handle` gets what comes on it, as RESP 2 has it, and a `Refused` for a command that was refused."""
         ...

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.affinity import LoopEnd
-from igniter_store.redis_commands.blocking import Waiters
+from igniter_store.redis_commands.blocking import BlockingConnections
 from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.replies import MALFORMED, page, pong, unexpected
 from igniter_store.redis_commands.reply_errors import Lost, Refused, Shut, Trouble, failure, shown, word_of
 from igniter_store.redis_commands.subscriptions import Listener
 
 from igniter_store_redis.errors import NAME, elsewhere, refusal
-from igniter_store_redis.line import Line
+from igniter_store_redis.reconnecting import ReconnectingConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from igniter_store.redis_commands.replies import Reader
     from igniter_store.redis_commands.subscriptions import CommandSubscription
 
-    from igniter_store_redis.connecting import Connector
+    from igniter_store_redis.connector import Connector
     from igniter_store_redis.multiplexer import Multiplexer
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ T = TypeVar("T")
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 
 
-class Server(CommandClient):
+class StandaloneClient(CommandClient):
     """CommandClient to one server.
 
     Args:
@@ -52,9 +52,9 @@ class Server(CommandClient):
     def __init__(self, connector: Connector, timeout: float, connections: int, on_astray: Callable[[], None] | None = None) -> None:
         super().__init__()
         self.timeout: Final = timeout
-        self._lines: Final = [Line(connector, timeout) for _ in range(connections)]
-        self._first: Final = self._lines[0]
-        self._waiters: Final = Waiters(connector, timeout)
+        self._connections: Final = [ReconnectingConnection(connector, timeout) for _ in range(connections)]
+        self._first: Final = self._connections[0]
+        self._blocking: Final = BlockingConnections(connector, timeout)
         self.listener: Final = Listener(connector, timeout, on_astray)
         self._is_open = False
         self._was_closed = False
@@ -67,10 +67,10 @@ class Server(CommandClient):
         self._loop = asyncio.get_running_loop()
         self._watch_loop_end(LoopEnd(self._release_connections))
         self.forget_server()
-        self._waiters.open()
+        self._blocking.open()
         self.listener.open()
-        for line in self._lines:
-            line.start()
+        for connection in self._connections:
+            connection.start()
 
     async def open(self) -> None:
         """Connect."""
@@ -89,17 +89,17 @@ class Server(CommandClient):
         self._is_open, self._was_closed, self.is_inherited = False, True, False
         self._watch_loop_end(None)
         await self.listener.close()
-        await self._waiters.close()
-        for line in self._lines:
-            await line.close()
+        await self._blocking.close()
+        for connection in self._connections:
+            await connection.close()
 
     def abandon(self, *, is_inherited: bool) -> None:
         self._is_open = False
         self._watch_loop_end(None)
         self.listener.abandon(is_inherited=is_inherited)
-        self._waiters.abandon(is_inherited=is_inherited)
-        for line in self._lines:
-            line.abandon(is_inherited=is_inherited)
+        self._blocking.abandon(is_inherited=is_inherited)
+        for connection in self._connections:
+            connection.abandon(is_inherited=is_inherited)
 
     def _watch_loop_end(self, loop_end: LoopEnd | None) -> None:
         if self._loop_end is not None:
@@ -108,24 +108,24 @@ class Server(CommandClient):
 
     def _release_connections(self) -> None:
         # The next caller opens a new one.
-        self._waiters.retire()
-        for line in self._lines:
-            multiplexer = line.multiplexer
-            line.retire(multiplexer)
+        self._blocking.retire()
+        for connection in self._connections:
+            multiplexer = connection.multiplexer
+            connection.retire(multiplexer)
             if multiplexer is not None and not multiplexer.is_awaited:
                 multiplexer.shut()
 
     def retire(self) -> None:
         """Let what was asked be answered; the connections close after that. Subscriptions are heard no more."""
         self.listener.retire()
-        self._waiters.retire()
-        for line in self._lines:
-            line.retire(line.multiplexer)
+        self._blocking.retire()
+        for connection in self._connections:
+            connection.retire(connection.multiplexer)
 
     @property
     def is_idle(self) -> bool:
         """True when no connection is open."""
-        return self.listener.is_idle and self._waiters.is_idle and all(line.is_idle for line in self._lines)
+        return self.listener.is_idle and self._blocking.is_idle and all(connection.is_idle for connection in self._connections)
 
     def require_open(self) -> None:
         if not self._is_open:
@@ -199,7 +199,7 @@ class Server(CommandClient):
     async def attempt_to_wait(self, words: tuple[Any, ...], read: Reader[Any], *, is_asking: bool = False) -> Any:
         """As `attempt`, for a command that waits at the server."""
         self.require_open()
-        answer = await self._waiters.send(words, read, is_asking=is_asking)
+        answer = await self._blocking.send(words, read, is_asking=is_asking)
         return answer if self._is_open else Shut()
 
     async def attempt_to_subscribe(self, subscription: CommandSubscription, *, is_asking: bool = False) -> Trouble | None:
@@ -227,8 +227,8 @@ class Server(CommandClient):
         """What becomes of a command that had no answer: a second attempt, where that can't do it twice."""
         if isinstance(trouble, Refused):
             if word_of(str(trouble)) == "READONLY":  # it was the primary once; whoever connects now finds the one that is
-                for line in self._lines:
-                    line.retire(multiplexer)
+                for connection in self._connections:
+                    connection.retire(multiplexer)
         elif isinstance(trouble, Lost) and self._is_open and not (writes and trouble.is_sent):
             return await (await self._free()).send(words)
         return trouble
@@ -237,11 +237,11 @@ class Server(CommandClient):
         """A connection that has room."""
         while True:
             self.require_open()
-            for line in self._lines:
+            for connection in self._connections:
                 try:
-                    multiplexer = line.multiplexer or await line.connected()
+                    multiplexer = connection.multiplexer or await connection.connected()
                 except StoreError:
-                    if line is self._first:
+                    if connection is self._first:
                         raise
                     break  # the server may want no more of us
                 if not multiplexer.is_full:
@@ -249,7 +249,9 @@ class Server(CommandClient):
             await self._room()
 
     async def _room(self) -> None:
-        waiting = [asyncio.ensure_future(line.multiplexer.room()) for line in self._lines if line.multiplexer is not None]
+        waiting = [
+            asyncio.ensure_future(connection.multiplexer.room()) for connection in self._connections if connection.multiplexer is not None
+        ]
         try:
             if waiting:
                 await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -13,7 +13,7 @@ from igniter_store_valkey.batches import spelt
 from igniter_store_valkey.clients import GRACE, abandon_client, answers_to, connected, mended, varied
 from igniter_store_valkey.errors import NAME, UNREACHABLE, not_reached, trouble_of
 from igniter_store_valkey.handshake import no_subscriptions
-from igniter_store_valkey.link import GlideLink
+from igniter_store_valkey.pubsub_connection import GlidePubSubConnection
 from igniter_store_valkey.replies import plain
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class GlideConnector:
         """A client for one who waits."""
         return GlideConnection(await self._connected(patience, None), patience, self.end)
 
-    async def link(self, handle: Callable[[Any], None]) -> GlideLink:
+    async def open_pubsub(self, handle: Callable[[Any], None]) -> GlidePubSubConnection:
         """A client for messages.
 
         Raises:
@@ -64,7 +64,7 @@ class GlideConnector:
         if self._configuration.protocol is glide.ProtocolVersion.RESP2:
             raise no_subscriptions()
         loop = asyncio.get_running_loop()
-        link: GlideLink | None = None
+        connection: GlidePubSubConnection | None = None
 
         def on_message(message: Any, _: Any) -> None:
             # glide calls this in the loop that reads its pipe, which may be another one.
@@ -74,11 +74,11 @@ class GlideConnector:
                 loop.call_soon_threadsafe(hear, message)
 
         def hear(message: Any) -> None:
-            if link is not None:
-                link.hear(message)
+            if connection is not None:
+                connection.hear(message)
 
         client = await self._connected(self._timeout, on_message)
-        link = GlideLink(
+        connection = GlidePubSubConnection(
             client,
             handle,
             self.end,
@@ -86,7 +86,7 @@ class GlideConnector:
             is_sharded=self._is_sharded,
             note_client_id=self._note_client_id if self._hang_ups < _HANG_UPS else None,
         )
-        return link
+        return connection
 
     def _note_client_id(self, is_answered: bool) -> None:  # noqa: FBT001 - a callback
         self._hang_ups = 0 if is_answered else self._hang_ups + 1

@@ -23,16 +23,16 @@ import glide
 from igniter_store.contract import ErrorCode, StoreError
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.timeouts import FairTimeout
-from igniter_store.redis_commands.blocking import Waiters
+from igniter_store.redis_commands.blocking import BlockingConnections
 from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.replies import believed, page, pong
 from igniter_store.redis_commands.reply_errors import Late, Lost, Refused, Shut, Trouble, failure, shown, word_of
 from igniter_store.redis_commands.subscriptions import Listener
 
-from igniter_store_valkey.absence import Absence
 from igniter_store_valkey.batches import Batches
 from igniter_store_valkey.clients import abandon_client, answer_to, connected, is_answered, refuse_inherited, varied
-from igniter_store_valkey.connecting import GlideConnector
+from igniter_store_valkey.connection_id import INTERVAL, connection_id
+from igniter_store_valkey.connector import GlideConnector
 from igniter_store_valkey.errors import (
     NAME,
     UNREACHABLE,
@@ -48,7 +48,7 @@ from igniter_store_valkey.errors import (
     value_is_too_large,
 )
 from igniter_store_valkey.handshake import settled
-from igniter_store_valkey.identity import LOOK, identity_of
+from igniter_store_valkey.reachability import Reachability
 from igniter_store_valkey.replies import plain
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ _FIRST_PAUSE: Final = 0.02  # seconds before a client that connects again is ask
 _LONGEST_PAUSE: Final = 0.25
 
 
-class GlideCommands(CommandClient):
+class ValkeyClient(CommandClient):
     """CommandClient through glide.
 
     Args:
@@ -94,9 +94,9 @@ class GlideCommands(CommandClient):
         self._client: Client | None = None
         self._batches: Batches | None = None
         self._connector: Final = GlideConnector(configuration, timeout, connect_timeout, is_sharded=is_sharded)
-        self._waiters: Final = Waiters(self._connector, timeout)
+        self._blocking: Final = BlockingConnections(self._connector, timeout)
         self._listener: Final = Listener(self._connector, timeout)
-        self._absence: Final = Absence(configuration, self._replace_if_silent)
+        self._reachability: Final = Reachability(configuration, self._replace_if_silent)
         # A cluster's client finds out by itself, and a client that was passed in is not ours to replace.
         self._may_move: Final = (
             lent is None
@@ -136,7 +136,7 @@ class GlideCommands(CommandClient):
         self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
         self.forget_server()
-        self._waiters.open()
+        self._blocking.open()
         self._listener.open()
         if self._cache is not None and self._cache.server_assisted:
             self._watching = asyncio.create_task(self._watch_cache())
@@ -160,20 +160,20 @@ class GlideCommands(CommandClient):
         for batches in [*self._former]:
             await batches.close()
         await self._listener.close()
-        await self._waiters.close()
+        await self._blocking.close()
         if self._batches is not None:
             await self._batches.close()
         if self._client is not None and self._client is not self._lent:
             await self._client.close()
         self._client = self._batches = None  # last: a close that was cancelled is finished by the next one
         await self._connector.ended()
-        await self._absence.close()
+        await self._reachability.close()
 
     def abandon(self, *, is_inherited: bool) -> None:
         self._is_open = False
         self._listener.abandon(is_inherited=is_inherited)
-        self._waiters.abandon(is_inherited=is_inherited)
-        self._absence.abandon()
+        self._blocking.abandon(is_inherited=is_inherited)
+        self._reachability.abandon()
         for task in (self._watching, self._moving):
             forget_task(task)
         clients = [batches.abandon() for batches in (*self._former, self._batches) if batches is not None]
@@ -195,7 +195,7 @@ class GlideCommands(CommandClient):
 
     async def block(self, *words: Any, read: Reader[T]) -> T:
         self.require_open()
-        answer: Any = await self._waiters.send(words, read, is_asking=False)
+        answer: Any = await self._blocking.send(words, read, is_asking=False)
         if not self._is_open:
             answer = Shut()
         if isinstance(answer, Trouble):
@@ -297,7 +297,7 @@ class GlideCommands(CommandClient):
         client, known = self._client, None
         while client is not None:
             try:
-                identity = await identity_of(client, self.timeout, of_all=True)
+                identity = await connection_id(client, self.timeout, all_nodes=True)
                 if known is not None and identity != known:
                     await asyncio.wait([self._move()])
                 known = known or identity
@@ -308,12 +308,12 @@ class GlideCommands(CommandClient):
             if client is not self._client:
                 client, known = self._client, None
             else:
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(INTERVAL)
 
     async def _error(self, trouble: Trouble, code: ErrorCode, words: tuple[Any, ...], *, writes: bool) -> StoreError:
         cause: BaseException = shown(trouble)
         client = self._client
-        if isinstance(trouble, (Late, Unreached)) and (error := await self._absence.reason()) is not None:
+        if isinstance(trouble, (Late, Unreached)) and (error := await self._reachability.check()) is not None:
             error.maybe_applied = writes and isinstance(trouble, Late)
         elif isinstance(trouble, Unreached):
             if self._can_move:
@@ -336,8 +336,8 @@ class GlideCommands(CommandClient):
         self.require_open()
         if self._batches is None:
             raise closed()
-        if (absent := self._absence.known) is not None:
-            return _told(absent)
+        if (known := self._reachability.known_error) is not None:
+            return _told(known)
         return self._batches.send(words, writes=writes)
 
 

@@ -19,7 +19,7 @@ _PROGRESS: Final = 65_536  # bytes of a message that isn't complete, which count
 _LOGGER: Final = logging.getLogger("igniter_store")
 
 
-class Link(asyncio.Protocol):
+class RedisPubSubConnection(asyncio.Protocol):
     """The protocol of one connection that hears messages; takes over a transport as `Multiplexer` does.
 
     Args:

@@ -27,8 +27,8 @@ from igniter_store.redis_commands.slots import slot_of
 from igniter_store.redis_commands.subscriptions import ENDS, PATTERN, PLAIN, SHARDED
 
 from igniter_store_valkey.clients import GRACE, abandon_client, answers_to
+from igniter_store_valkey.connection_id import INTERVAL, connection_id
 from igniter_store_valkey.errors import UNREACHABLE, trouble_of
-from igniter_store_valkey.identity import LOOK, identity_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -43,7 +43,7 @@ _UNHEARD: Final = ENDS[SHARDED]
 _KINDS: Final = {PLAIN: 0, PATTERN: 1, SHARDED: 2}  # glide's numbers
 
 
-class GlideLink:
+class GlidePubSubConnection:
     """A connection for messages, or one to each node of a cluster.
 
     Args:
@@ -58,7 +58,7 @@ class GlideLink:
         lost: done when a connection is gone.
     """
 
-    def __init__(  # noqa: PLR0913 - what a link is made of
+    def __init__(  # noqa: PLR0913 - what a connection is made of
         self,
         client: Client,
         handle: Callable[[Any], None],
@@ -147,7 +147,7 @@ class GlideLink:
             self._is_lost()
 
     async def _identity(self) -> Any:
-        return await identity_of(self._client, self._patience, has_client_id=self._note_client_id is not None)
+        return await connection_id(self._client, self._patience, has_client_id=self._note_client_id is not None)
 
     async def _first_identity(self) -> Any:
         try:
@@ -224,7 +224,7 @@ class GlideLink:
             if has_missed and not has_all:
                 break
             has_missed = not has_all
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(INTERVAL)
         raise glide.ConnectionError("another connection")
 
     async def _has_all(self) -> bool:

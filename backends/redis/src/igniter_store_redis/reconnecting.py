@@ -16,14 +16,14 @@ from igniter_store.contract.affinity import forget_task
 from igniter_store_redis.errors import UNREACHABLE, closed
 
 if TYPE_CHECKING:
-    from igniter_store_redis.connecting import Connector
+    from igniter_store_redis.connector import Connector
     from igniter_store_redis.multiplexer import Multiplexer
 
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.25  # callers wait for it
 
 
-class Line:
+class ReconnectingConnection:
     """One multiplexed connection, made when it is wanted.
 
     Args:

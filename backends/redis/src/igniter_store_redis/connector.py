@@ -21,8 +21,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from igniter_store_redis.clients import no_transport
 from igniter_store_redis.errors import NAME, UNREACHABLE, Attempt, not_reached
-from igniter_store_redis.link import Link
 from igniter_store_redis.multiplexer import Multiplexer
+from igniter_store_redis.pubsub_connection import RedisPubSubConnection
 from igniter_store_redis.urls import DEFAULT_USER
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ class Connector:
         multiplexer.kept = writer
         return multiplexer
 
-    async def link(self, handle: Callable[[Any], None]) -> Link:
-        """A connection for messages; see `Link`."""
+    async def open_pubsub(self, handle: Callable[[Any], None]) -> RedisPubSubConnection:
+        """A connection for messages; see `RedisPubSubConnection`."""
         writer = await self._connected()
-        link = Link(writer.transport, handle, self._largest)
-        link.kept = writer
-        return link
+        connection = RedisPubSubConnection(writer.transport, handle, self._largest)
+        connection.kept = writer
+        return connection
 
     async def _connected(self) -> Any:
         """The writer of a connection, which has to live as long as its transport: Python 3.12's closes that when it is collected."""
