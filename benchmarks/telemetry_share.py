@@ -18,7 +18,7 @@ from benchmarks.results import Comparison, Figure
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from igniter_store.namespaces.keyvalue import KeyValueNamespace
+    from igniter_store.namespaces.kv import KeyValueNamespace
 
 _URL: Final = "memory://"
 _ASKED: Final = 0.75

@@ -24,7 +24,7 @@ from igniter_store.events.declared import EventGroup, event, group
 from igniter_store.events.envelope import Actor, EventContext
 from igniter_store.events.fluent import Events
 from igniter_store.events.subscription import EventStream, EventSubscription
-from igniter_store.namespaces.batches import BatchEntry
+from igniter_store.namespaces.batch import BatchEntry
 from igniter_store.namespaces.groups import ConsumerGroup, PendingMessage
 from igniter_store.namespaces.messages import StreamMessage
 from igniter_store.scopes import Scope

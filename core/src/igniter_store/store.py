@@ -17,13 +17,13 @@ from igniter_store.connection import Capabilities, Connection, RefusedCapabiliti
 from igniter_store.contract import Adapter, ErrorCode, store_error
 from igniter_store.events.envelope import Actor
 from igniter_store.keys import is_encodable
-from igniter_store.namespaces.batches import BatchNamespace
-from igniter_store.namespaces.claims import ClaimNamespace
-from igniter_store.namespaces.counters import CounterNamespace
-from igniter_store.namespaces.keyvalue import KeyValueNamespace
+from igniter_store.namespaces.batch import BatchNamespace
+from igniter_store.namespaces.claim import ClaimNamespace
+from igniter_store.namespaces.counter import CounterNamespace
+from igniter_store.namespaces.dev import DevNamespace
+from igniter_store.namespaces.events import EventsNamespace
+from igniter_store.namespaces.kv import KeyValueNamespace
 from igniter_store.namespaces.namespace import Surroundings
-from igniter_store.namespaces.pubsub import EventsNamespace
-from igniter_store.namespaces.scan import DevNamespace
 from igniter_store.namespaces.streams import StreamNamespace
 from igniter_store.operation import LifecycleAttempt, Observer, Operation, Sink
 from igniter_store.scopes import Scope, ScopeDefinition, identifier_text, make_scope, missing_scope, prefix_of
