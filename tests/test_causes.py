@@ -15,7 +15,7 @@ import pytest
 from igniter_store import EventGroup, Store, StoreError, event
 from igniter_store.backends import adapter_from_url
 from igniter_store_conformance import servers
-from igniter_store_conformance.causes import chain_of, texts_of
+from igniter_store_conformance.suite.lifecycle.error_causes import chain_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from broken_adapters.breaking import memory_harness
 from igniter_store_conformance import AdapterSuite, Harness, servers
-from igniter_store_conformance.model.clauses import ModelClauses
+from igniter_store_conformance.model.tests import ModelClauses
 from igniter_store_conformance.redis_py import redis_harness
 
 if TYPE_CHECKING:

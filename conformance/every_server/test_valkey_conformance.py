@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from igniter_store_conformance import AdapterSuite, Harness, servers
+from igniter_store_conformance.engine.suite import LentClient
 from igniter_store_conformance.redis_py import RedisPyAdapter, redis_harness
-from igniter_store_conformance.suite import LentClient
 from redis.asyncio import ConnectionPool, Redis
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from pathlib import Path
 import igniter_store.contract
 from _pytest.assertion.rewrite import AssertionRewritingHook
 from igniter_store_conformance import CLAUSES, SECTIONS, AdapterSuite
-from igniter_store_conformance.clauses import VERSIONS, is_newer, markdown
-from igniter_store_conformance.operations import OPERATIONS
-from igniter_store_conformance.running import ClauseTest, clause_test_of
-from igniter_store_conformance.trial import ALL_CAPABILITIES
+from igniter_store_conformance.engine.clause_test import ClauseTest, clause_test_of
+from igniter_store_conformance.engine.trial import ALL_CAPABILITIES
+from igniter_store_conformance.spec.clauses import VERSIONS, is_newer, markdown
+from igniter_store_conformance.tools.operations import OPERATIONS
 
 ROOT = Path(__file__).parent.parent.parent
 CLAUSE = re.compile(r"\b(?:LIF|KV|CTR|CLM|PUB|STR|SCN|FLT|MDL)-[1-9][0-9]*\b")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from broken_adapters.breaking import Broken
 from igniter_store_conformance import AdapterSuite, State
-from igniter_store_conformance.places import places
-from igniter_store_conformance.running import End, clause_test_of, judge
-from igniter_store_conformance.trial import Trial
-from igniter_store_conformance.watch import Hangs, Watch
+from igniter_store_conformance.engine.clause_test import End, clause_test_of, judge
+from igniter_store_conformance.engine.failure_location import places
+from igniter_store_conformance.engine.trial import Trial
+from igniter_store_conformance.engine.watchdog import Hangs, Watch
 
 if TYPE_CHECKING:
     from igniter_store_conformance import Harness
@@ -47,9 +47,9 @@ class TakesNoCancellation(Broken):
 
 
 def ending(adapter: type[Broken], name: str, monkeypatch: pytest.MonkeyPatch, limit: float = 1.0) -> End:
-    monkeypatch.setattr("igniter_store_conformance.watch._LEAST", 1.0)
-    monkeypatch.setattr("igniter_store_conformance.watch._AGAIN", 0.5)
-    monkeypatch.setattr("igniter_store_conformance.watch._GRACE", 1.0)
+    monkeypatch.setattr("igniter_store_conformance.engine.watchdog._LEAST", 1.0)
+    monkeypatch.setattr("igniter_store_conformance.engine.watchdog._AGAIN", 0.5)
+    monkeypatch.setattr("igniter_store_conformance.engine.watchdog._GRACE", 1.0)
 
     class Suite(AdapterSuite):
         def harness(self) -> Harness:

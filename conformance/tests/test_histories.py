@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from igniter_store.contract import Entry
-from igniter_store_conformance.histories import Event, explain, key_step, overlapping_leases, shortest_wrong, told
-from igniter_store_conformance.model.clauses import by_keys, explained
 from igniter_store_conformance.model.reference import Reference
+from igniter_store_conformance.model.tests import by_keys, explained
+from igniter_store_conformance.tools.linearizability import Event, explain, key_step, overlapping_leases, shortest_wrong, told
 
 
 def event(call: str, *arguments: Any, answer: Any, at: tuple[float, float], caller: str = "somebody") -> Event:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from igniter_store_conformance import CLAUSES, AdapterSuite
-from igniter_store_conformance.clauses import markdown
 from igniter_store_conformance.cli import main
+from igniter_store_conformance.spec.clauses import markdown
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from functools import partial
 from broken_adapters.breaking import MemoryOracle, memory_harness
 from igniter_store import RecordingAdapter
 from igniter_store_conformance import AdapterSuite, Harness, servers
-from igniter_store_conformance.model.clauses import ModelClauses
+from igniter_store_conformance.model.tests import ModelClauses
 from igniter_store_conformance.redis_py import redis_harness
 from igniter_store_memory import MemoryAdapter
 

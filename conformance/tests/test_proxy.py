@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from igniter_store_conformance.proxy import Proxy
+from igniter_store_conformance.network.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator

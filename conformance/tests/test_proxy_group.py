@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from igniter_store_conformance.proxy import Proxy
-from igniter_store_conformance.proxy_group import ProxyGroup
+from igniter_store_conformance.network.proxy import Proxy
+from igniter_store_conformance.network.proxy_group import ProxyGroup
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from igniter_store.contract import Entry, ErrorCode, GroupInfo, StoreError, StreamEntry
 from igniter_store_conformance import servers
-from igniter_store_conformance.proxy import Proxy
+from igniter_store_conformance.network.proxy import Proxy
 from igniter_store_conformance.redis_py import RedisOracle, RedisPyAdapter, RedisTime, redis_harness
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from igniter_store_conformance import AdapterSuite, Harness, servers
+from igniter_store_conformance.engine.suite import LentClient
 from igniter_store_conformance.redis_py import RedisOracle, RedisTime
-from igniter_store_conformance.suite import LentClient
 from igniter_store_redis import RedisAdapter
 from redis.asyncio import RedisCluster
 

@@ -15,7 +15,7 @@ from igniter_store_redis import RedisAdapter
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
-    from igniter_store_conformance.harness import Network
+    from igniter_store_conformance.engine.harness import Network
 
 LIMIT: Final = 60.0
 

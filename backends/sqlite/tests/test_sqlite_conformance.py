@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 from igniter_store.contract import ErrorCode, name_to_bytes
 from igniter_store_conformance import AdapterSuite, Harness
+from igniter_store_conformance.engine.suite import LentClient
 from igniter_store_conformance.servers import Refusal
-from igniter_store_conformance.suite import LentClient
 from igniter_store_sqlite import SQLiteAdapter, sweeper
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import glide
 from igniter_store_conformance import AdapterSuite, servers
+from igniter_store_conformance.engine.suite import LentClient
 from igniter_store_conformance.redis_py import redis_harness
-from igniter_store_conformance.suite import LentClient
 from igniter_store_valkey import ValkeyAdapter
 
 if TYPE_CHECKING:

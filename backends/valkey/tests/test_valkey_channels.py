@@ -15,7 +15,7 @@ from igniter_store_valkey import ValkeyAdapter
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine
 
-    from igniter_store_conformance.proxy import Proxy
+    from igniter_store_conformance.network.proxy import Proxy
     from igniter_store_conformance.servers import Server
 
 LIMIT = 30.0

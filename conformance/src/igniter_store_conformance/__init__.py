@@ -7,33 +7,32 @@ class TestMyAdapter(AdapterSuite):
         return Harness(connect=lambda: MyAdapter("my://localhost"))
 """
 
-import pkgutil
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-# Before any of its modules is imported: so that a failed assert of the suite shows its values.
-pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)))
+# Before any of them is imported: a failed assert of the suite then shows its values.
+pytest.register_assert_rewrite(*(f"{__name__}.{package}" for package in ("engine", "tools", "suite", "model")))
 
 if TYPE_CHECKING:
-    from igniter_store_conformance.adapter_suite import AdapterSuite
-    from igniter_store_conformance.clauses import CLAUSES, SECTIONS, Clause
-    from igniter_store_conformance.harness import Harness, Oracle, ServerControl
-    from igniter_store_conformance.states import State
+    from igniter_store_conformance.engine.harness import Harness, Oracle, ServerControl
+    from igniter_store_conformance.spec.clauses import CLAUSES, SECTIONS, Clause
+    from igniter_store_conformance.spec.states import State
+    from igniter_store_conformance.suite.adapter_suite import AdapterSuite
 
 __all__ = ["CLAUSES", "SECTIONS", "AdapterSuite", "Clause", "Harness", "Oracle", "ServerControl", "State"]
 
-# pytest imports this package in every run of whoever installed it, for the plugin; the suite, and hypothesis with it, only when it is used.
+# pytest imports this package in every run, for the plugin. The suite, and hypothesis with it, is imported only when it is used.
 _HOMES: Final = {
-    "AdapterSuite": "adapter_suite",
-    "CLAUSES": "clauses",
-    "SECTIONS": "clauses",
-    "Clause": "clauses",
-    "Harness": "harness",
-    "Oracle": "harness",
-    "ServerControl": "harness",
-    "State": "states",
+    "AdapterSuite": "suite.adapter_suite",
+    "CLAUSES": "spec.clauses",
+    "SECTIONS": "spec.clauses",
+    "Clause": "spec.clauses",
+    "Harness": "engine.harness",
+    "Oracle": "engine.harness",
+    "ServerControl": "engine.harness",
+    "State": "spec.states",
 }
 
 

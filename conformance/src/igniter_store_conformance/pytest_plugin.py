@@ -205,7 +205,7 @@ class _Listener:
 
     def _exit_status(self, report: Report) -> pytest.ExitCode:
         from igniter_store_conformance.report.verdict import nothing_ran  # noqa: PLC0415 - the module's first rule
-        from igniter_store_conformance.states import State  # noqa: PLC0415 - the module's first rule
+        from igniter_store_conformance.spec.states import State  # noqa: PLC0415 - the module's first rule
 
         if all(nothing_ran(run) for run in report.runs):
             self._notes.append("Not one test of the suite ran against an adapter, which proves nothing: the run fails (exit status 5).")

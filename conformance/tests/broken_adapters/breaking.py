@@ -12,8 +12,8 @@ from igniter_store_conformance import Harness
 from igniter_store_memory import MemoryAdapter
 
 if TYPE_CHECKING:
-    from igniter_store_conformance.running import ClauseTest
-    from igniter_store_conformance.suite import LentClient
+    from igniter_store_conformance.engine.clause_test import ClauseTest
+    from igniter_store_conformance.engine.suite import LentClient
     from igniter_store_memory.keyspace import Keyspace
 
 

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from igniter_store_conformance import CLAUSES, AdapterSuite
-from igniter_store_conformance.running import clause_test_of, judge
-from igniter_store_conformance.states import State
-from igniter_store_conformance.trial import Trial
+from igniter_store_conformance.engine.clause_test import clause_test_of, judge
+from igniter_store_conformance.engine.trial import Trial
+from igniter_store_conformance.spec.states import State
 
 import broken_adapters
 from broken_adapters.breaking import Breaking
 
 if TYPE_CHECKING:
     from igniter_store_conformance import Harness
-    from igniter_store_conformance.suite import LentClient
+    from igniter_store_conformance.engine.suite import LentClient
 
 README: Final = Path(__file__).parent.parent.parent / "README.md"
 BEGIN: Final = "<!-- broken adapters: made by `nox -s matrix` -->"

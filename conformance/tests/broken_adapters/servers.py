@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from igniter_store.contract import BackendUnavailable, ErrorCode, StoreError, StreamEntry, store_error
 from igniter_store_conformance import servers
+from igniter_store_conformance.engine.suite import LentClient
 from igniter_store_conformance.redis_py import RedisPyAdapter, redis_harness
 from igniter_store_conformance.redis_py.calls import Calls
 from igniter_store_conformance.redis_py.pubsub import Listener
-from igniter_store_conformance.suite import LentClient
 from redis.asyncio import ConnectionPool, Redis
 
 from broken_adapters.breaking import Breaking, others_turn
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from igniter_store.contract import Condition, GapCallback, MessageCallback, Subscription
     from igniter_store_conformance import Harness
-    from igniter_store_conformance.running import ClauseTest
+    from igniter_store_conformance.engine.clause_test import ClauseTest
 
 T = TypeVar("T")
 

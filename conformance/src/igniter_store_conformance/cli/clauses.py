@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from igniter_store_conformance.clauses import SECTIONS, VERSIONS, markdown
 from igniter_store_conformance.cli.command import add_command
 from igniter_store_conformance.cli.failures import DONE
 from igniter_store_conformance.cli.output import print_json, print_text
+from igniter_store_conformance.spec.clauses import SECTIONS, VERSIONS, markdown
 
 if TYPE_CHECKING:
     import argparse

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from igniter_store_conformance.adapter_suite import AdapterSuite
-from igniter_store_conformance.clauses import CLAUSES
 from igniter_store_conformance.cli.command import add_command
 from igniter_store_conformance.cli.failures import DONE
 from igniter_store_conformance.cli.output import console, print_json
-from igniter_store_conformance.running import clause_test_of
+from igniter_store_conformance.engine.clause_test import clause_test_of
+from igniter_store_conformance.spec.clauses import CLAUSES
+from igniter_store_conformance.suite.adapter_suite import AdapterSuite
 
 if TYPE_CHECKING:
     import argparse
 
     from igniter_store_conformance.cli.command import Commands
-    from igniter_store_conformance.running import ClauseTest
+    from igniter_store_conformance.engine.clause_test import ClauseTest
 
 
 def add(commands: Commands) -> None:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pytest
 from igniter_store.contract import Adapter
 
-from igniter_store_conformance.adapter_suite import AdapterSuite
-from igniter_store_conformance.harness import Harness
-from igniter_store_conformance.places import places
-from igniter_store_conformance.suite import Suite, SuiteError
+from igniter_store_conformance.engine.failure_location import places
+from igniter_store_conformance.engine.harness import Harness
+from igniter_store_conformance.engine.suite import Suite, SuiteError
+from igniter_store_conformance.suite.adapter_suite import AdapterSuite
 
 if TYPE_CHECKING:
     from collections.abc import Callable

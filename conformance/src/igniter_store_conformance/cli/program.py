@@ -7,11 +7,11 @@ import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
-from igniter_store_conformance.clauses import VERSIONS
 from igniter_store_conformance.cli import clauses, list, report, run  # noqa: A004 - commands are named as they are typed
 from igniter_store_conformance.cli.command import Parser
 from igniter_store_conformance.cli.failures import INTERRUPTED, NOT_CONFORMANT, CommandFailure
 from igniter_store_conformance.cli.output import complain, tolerate_narrow_encodings
+from igniter_store_conformance.spec.clauses import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from igniter_store_conformance.adapter_suite import AdapterSuite
-from igniter_store_conformance.clauses import CLAUSES, VERSIONS
 from igniter_store_conformance.cli.command import add_command, add_report_option
 from igniter_store_conformance.cli.failures import DONE, NOT_CONFORMANT, CommandFailure
 from igniter_store_conformance.cli.list import tests
@@ -29,6 +27,8 @@ from igniter_store_conformance.report.files import rendered
 from igniter_store_conformance.report.results import Report
 from igniter_store_conformance.report.terminal import show
 from igniter_store_conformance.report.verdict import verdict
+from igniter_store_conformance.spec.clauses import CLAUSES, VERSIONS
+from igniter_store_conformance.suite.adapter_suite import AdapterSuite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -22,7 +22,7 @@ from igniter_store_conformance.cli.named import CONTRACT_VARIABLE, NAME_VARIABLE
 from igniter_store_conformance.cli.output import console
 from igniter_store_conformance.cli.telling import BEGAN, ENDED, EXPECTED, FILE_VARIABLE, USAGE
 from igniter_store_conformance.report.results import Report, from_json
-from igniter_store_conformance.states import State
+from igniter_store_conformance.spec.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

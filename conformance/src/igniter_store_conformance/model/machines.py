@@ -14,12 +14,12 @@ from igniter_store_conformance.model.calls import STEP, Call, Newest
 from igniter_store_conformance.model.reference import Held, Id, Reference, Stream, Waiting, answer_of
 from igniter_store_conformance.model.script import Script
 from igniter_store_conformance.model.subject import UNKNOWN, Subject, agree
-from igniter_store_conformance.scan import walk
+from igniter_store_conformance.suite.scan.cursors import walk
 
 if TYPE_CHECKING:
-    from igniter_store_conformance.harness import Harness
-    from igniter_store_conformance.suite import Suite
-    from igniter_store_conformance.trial import Trial
+    from igniter_store_conformance.engine.harness import Harness
+    from igniter_store_conformance.engine.suite import Suite
+    from igniter_store_conformance.engine.trial import Trial
 
 PATTERNS = st.sampled_from([("*", "a*ab"), ("a", "a"), ("a?", "a*ab"), ("a\\*", "a*"), ("[a]b", "ab")])
 

@@ -10,8 +10,8 @@ from igniter_store.contract import Entry, ErrorCode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from igniter_store_conformance.engine.suite import Suite
     from igniter_store_conformance.model.reference import Id
-    from igniter_store_conformance.suite import Suite
 
 _BEGINNING: Final = """\
 import asyncio

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from igniter_store.contract import Entry, GroupInfo, PendingEntry, StoreError, StreamEntry
 from igniter_store.contract.stream_ids import parse, spell
 
+from igniter_store_conformance.engine.watchdog import Hangs
 from igniter_store_conformance.model.reference import NOTHING, Id, is_id
-from igniter_store_conformance.watch import Hangs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from igniter_store_conformance.trial import FullAdapter, Trial
+    from igniter_store_conformance.engine.trial import FullAdapter, Trial
 
 UNKNOWN: Final[Id] = (7, 7)
 """An id that no stream ever gave out."""

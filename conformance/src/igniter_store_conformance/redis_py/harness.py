@@ -6,7 +6,7 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING
 
-from igniter_store_conformance.harness import Harness
+from igniter_store_conformance.engine.harness import Harness
 from igniter_store_conformance.redis_py.adapter import RedisPyAdapter
 from igniter_store_conformance.redis_py.oracle import RedisOracle
 from igniter_store_conformance.redis_py.passing_time import RedisTime

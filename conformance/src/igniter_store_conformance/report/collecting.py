@@ -15,20 +15,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store_conformance import states
-from igniter_store_conformance.adapter_suite import AdapterSuite
-from igniter_store_conformance.clauses import CLAUSES, VERSIONS
+from igniter_store_conformance.engine.clause_test import clause_test_of
+from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.report.results import AdapterRun, Environment, Report, Result
-from igniter_store_conformance.running import clause_test_of
-from igniter_store_conformance.states import State
-from igniter_store_conformance.suite import Suite
+from igniter_store_conformance.spec import states
+from igniter_store_conformance.spec.clauses import CLAUSES, VERSIONS
+from igniter_store_conformance.spec.states import State
+from igniter_store_conformance.suite.adapter_suite import AdapterSuite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import pytest
 
-    from igniter_store_conformance.running import ClauseTest
+    from igniter_store_conformance.engine.clause_test import ClauseTest
 
 ATTRIBUTE: Final = "igniter_conformance"
 """The attribute of a pytest report that says which test of the suite it is about."""

@@ -17,7 +17,7 @@ from igniter_store_conformance.report.page_parts import LEGEND, STALE_LOOK, STAT
 from igniter_store_conformance.report.summary import failures, grouped, happened, headline
 from igniter_store_conformance.report.terminal import capitalized
 from igniter_store_conformance.report.verdict import is_stale
-from igniter_store_conformance.states import State
+from igniter_store_conformance.spec.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,9 +10,9 @@ import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from igniter_store_conformance import states
 from igniter_store_conformance.report.matrix import matrix
-from igniter_store_conformance.states import State
+from igniter_store_conformance.spec import states
+from igniter_store_conformance.spec.states import State
 
 if TYPE_CHECKING:
     from igniter_store_conformance.report.matrix import Column

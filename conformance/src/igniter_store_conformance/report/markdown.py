@@ -11,7 +11,7 @@ from igniter_store_conformance.report.matrix import matrix
 from igniter_store_conformance.report.summary import counted, failures, grouped, happened
 from igniter_store_conformance.report.terminal import capitalized
 from igniter_store_conformance.report.verdict import is_stale
-from igniter_store_conformance.states import State
+from igniter_store_conformance.spec.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from igniter_store_conformance.clauses import SECTIONS
 from igniter_store_conformance.report.results import AdapterRun  # noqa: TC001 - msgspec looks at the annotations
 from igniter_store_conformance.report.verdict import ClauseState, Verdict, clause_state, verdict
-from igniter_store_conformance.states import State
+from igniter_store_conformance.spec.clauses import SECTIONS
+from igniter_store_conformance.spec.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from igniter_store_conformance.report.verdict import Outcome
-from igniter_store_conformance.states import State
+from igniter_store_conformance.spec.states import State
 
 
 class Look(Struct, frozen=True):

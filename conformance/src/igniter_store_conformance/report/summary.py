@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from igniter_store_conformance.report.matrix import matrix
 from igniter_store_conformance.report.verdict import STALE, Outcome, is_stale
-from igniter_store_conformance.states import State
+from igniter_store_conformance.spec.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from rich.text import Text
 from igniter_store_conformance.report.matrix import matrix
 from igniter_store_conformance.report.summary import counted, failures, grouped, happened, headline
 from igniter_store_conformance.report.verdict import Outcome, is_stale
-from igniter_store_conformance.states import State
+from igniter_store_conformance.spec.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from igniter_store_conformance.states import State
+from igniter_store_conformance.spec.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

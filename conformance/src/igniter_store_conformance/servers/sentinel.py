@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
     from typing import Self
 
-    from igniter_store_conformance.proxy_group import ProxyGroup
+    from igniter_store_conformance.network.proxy_group import ProxyGroup
     from igniter_store_conformance.servers.finding import Target
     from igniter_store_conformance.servers.refusals import Refusal
 

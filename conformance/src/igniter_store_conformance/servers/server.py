@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar, Final, NoReturn
 from urllib.parse import urlsplit
 
-from igniter_store_conformance.proxy import Proxy
+from igniter_store_conformance.network.proxy import Proxy
 from igniter_store_conformance.servers.refusals import REFUSALS, Refusal, refusing
 from igniter_store_conformance.servers.resp import Address, Exchange, Refused
 

@@ -1,0 +1,128 @@
+"""What a class of tests for an adapter is: a harness, and what its author says of it."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from msgspec import Struct
+
+from igniter_store_conformance.engine.clause_test import clause_test_of
+from igniter_store_conformance.spec.clauses import VERSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from igniter_store.contract import Adapter
+
+    from igniter_store_conformance.engine.harness import Harness
+
+
+class SuiteError(TypeError):
+    """Raised when a class of tests leaves something out, or says of itself what can't be. The message has the cure."""
+
+
+class LentClient(Struct, frozen=True):
+    """A client that the adapter's user has made and will close.
+
+    Attributes:
+        adapter: an adapter around the client, not opened yet.
+        still_works: asks the client something and says whether it answered.
+        close_client: closes the client.
+    """
+
+    adapter: Adapter
+    still_works: Callable[[], Awaitable[bool]]
+    close_client: Callable[[], Awaitable[None]]
+
+
+class Suite:
+    """The base of all classes of tests.
+
+    Attributes:
+        contract: the version of the contract that the adapter is judged by. Pin it: then newer clauses run, and are shown, and fail nobody.
+        known_failing: tests that fail today, by the method's name, each with the reason. They run and have to fail: one that passes is
+            stale and makes the run red.
+        patience: how much longer than usual tests may take, for a backend that is slow; less than 1 for one of which much hangs.
+    """
+
+    contract: ClassVar[str] = VERSIONS[-1]
+    known_failing: ClassVar[Mapping[str, str]] = {}
+    patience: ClassVar[float] = 1.0
+
+    def harness(self) -> Harness:
+        """The backend under test; asked once for every test."""
+        message = f"{type(self).__name__} has to say which backend it tests: def harness(self) -> Harness: return Harness(connect=...)"
+        raise TypeError(message)
+
+    def lent_client(self) -> LentClient | Awaitable[LentClient] | None:
+        """An adapter around a client that its user made, for backends whose adapters take one (LIF-6).
+
+        Override it where yours does; it may be `async def`, for a client that is made so.
+        """
+        return None
+
+    def second_oracle(self) -> Harness | None:
+        """A backend that is right by definition, such as a real Redis, which the model asks the same (MDL-1). Override it to have one."""
+        return None
+
+    @classmethod
+    def imported(cls) -> tuple[str, str]:
+        """How a script comes by the harness: what it imports, and what it calls then."""
+        name = cls.__qualname__.partition(".")[0]
+        return f"{_found_from_here(cls)}from {cls.__module__} import {name}", f"{name}().harness()"
+
+    @classmethod
+    def clause_tests(cls) -> list[str]:
+        """The names of all tests of this class, in the order of the contract."""
+        return [name for base in reversed(cls.__mro__) for name, member in vars(base).items() if clause_test_of(member) is not None]
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a class that leaves out a test without saying so, or says so of one that there isn't."""
+        super().__init_subclass__()
+        _check_contract(cls.contract)
+        _check_known_failing(cls)
+        inherited = {name: member for base in cls.__mro__[1:] for name, member in vars(base).items() if clause_test_of(member) is not None}
+        replaced = [name for name, member in inherited.items() if getattr(cls, name, None) is not member and name not in cls.known_failing]
+        if replaced:
+            message = (
+                f"{cls.__name__} leaves out or replaces {', '.join(sorted(replaced))}. Every adapter runs every test; "
+                f"what fails today belongs into known_failing, with its reason, and still runs."
+            )
+            raise SuiteError(message)
+        unknown = sorted(set(cls.known_failing) - set(cls.clause_tests()))
+        if unknown and inherited:
+            near = [name for wrong in unknown for name in difflib.get_close_matches(wrong, cls.clause_tests(), n=1)]
+            hint = f" Is it {' or '.join(near)}?" if near else " It lists tests by name: `igniter-conformance list` prints them."
+            message = f"{cls.__name__}.known_failing lists {', '.join(unknown)}, and the suite has no such test.{hint}"
+            raise SuiteError(message)
+
+
+def _check_contract(contract: Any) -> None:
+    if contract not in VERSIONS:
+        hint = f' It is text: contract = "{contract}".' if str(contract) in VERSIONS else ""
+        message = f"contract = {contract!r}: there is no such version of the contract. There is {', '.join(VERSIONS)}.{hint}"
+        raise SuiteError(message)
+
+
+def _check_known_failing(cls: type[Suite]) -> None:
+    known: Any = cls.known_failing
+    if not isinstance(known, Mapping):
+        message = f'{cls.__name__}.known_failing is a dict of tests and reasons, such as {{"test_a_missing_key_is_none": "ticket 12"}}.'
+        raise SuiteError(message)
+    for name, reason in cast("Mapping[Any, Any]", known).items():
+        if not isinstance(reason, str) or not reason.strip():
+            message = f"{cls.__name__}.known_failing[{name!r}] has no reason. Say why it fails, or where that is being worked on."
+            raise SuiteError(message)
+
+
+def _found_from_here(cls: type) -> str:
+    """What a script in the current directory has to do before it can import the class's module."""
+    try:
+        root = Path(inspect.getfile(cls)).parents[cls.__module__.count(".")].relative_to(Path.cwd())
+    except (TypeError, OSError, ValueError, IndexError):  # made in no file, or in one that is elsewhere
+        return ""
+    return "" if root == Path() else f"import sys\n\nsys.path.insert(0, {root.as_posix()!r})\n"

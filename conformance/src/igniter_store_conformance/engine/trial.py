@@ -1,0 +1,304 @@
+"""What one test of the suite works with: clients of the backend, names of its own, time, power over the server.
+
+Rule: every name that a test uses comes from `key`, so tests never meet each other's data, nor anybody else's, and all of it is removed.
+Rule: every adapter that a test makes comes from here and is closed, and nothing of it may be left running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import pickle
+import random
+import secrets
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from igniter_store.contract import Adapter, Claims, Counters, KeyValue, PubSub, Scan, Streams
+
+from igniter_store_conformance.engine.clock import PassingTime
+from igniter_store_conformance.spec.states import Lacks, NotExercised
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from igniter_store_conformance.engine.harness import Harness, Network, Oracle, RefusingServer, ServerControl
+    from igniter_store_conformance.engine.watchdog import Watch
+
+T = TypeVar("T")
+
+ALL_CAPABILITIES: Final[tuple[type[Adapter], ...]] = (KeyValue, Counters, Claims, PubSub, Streams, Scan)
+_TIDY_LIMIT: Final = 10.0
+_TIDY_STEP: Final = 1_000
+
+
+class FullAdapter(KeyValue, Counters, Claims, PubSub, Streams, Scan):
+    """An adapter with every capability, for type checkers: a test names those that it needs, and runs only where they are inherited."""
+
+
+class Trial:
+    """The means of one test.
+
+    Attributes:
+        harness: what the author said of the backend.
+        adapter: an open client.
+        time: how time passes.
+        random: seeded, so that a run can be repeated.
+        examples: how many random examples a test that compares with the model tries; `None` for as many as its time allows.
+        limit: seconds after which something that should have happened is taken not to have happened.
+        watch: who waits for the test to get on.
+    """
+
+    adapter: FullAdapter
+    watch: Watch
+
+    def __init__(self, harness: Harness, *, seed: int, limit: float, examples: int | None = None) -> None:
+        self.harness: Final = harness
+        self.examples: Final = examples
+        self.time: Final = PassingTime(harness)
+        self.random: Final = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+        self.limit: Final = limit
+        self._prefix: Final = f"{harness.namespace}{secrets.token_hex(4)}:"
+        self._names: list[str] = []
+        self._made: list[Adapter] = []
+        self._first = self._new(harness.connect)
+        self._other: FullAdapter | None = None
+
+    def again(self, harness: Harness) -> Trial:
+        """Another one for the same test, with names and clients of its own."""
+        trial = Trial(harness, seed=0, limit=self.limit)
+        trial.watch = self.watch
+        return trial
+
+    # Clients
+
+    def require(self, capabilities: Iterable[type[Adapter]]) -> None:
+        """Go on only if the adapter has all of these capabilities."""
+        for capability in capabilities:
+            if not isinstance(self._first, capability):
+                raise Lacks(f"{type(self._first).__name__} doesn't inherit {capability.__name__}")
+
+    @property
+    def capabilities(self) -> list[type[Adapter]]:
+        """Those that the adapter inherits."""
+        return [capability for capability in ALL_CAPABILITIES if isinstance(self._first, capability)]
+
+    @property
+    def in_process(self) -> bool:
+        """True when the backend's data lives in this process."""
+        return self._first.in_process
+
+    @property
+    def name_of_adapter(self) -> str:
+        """The adapter's `name`."""
+        return str(getattr(self._first, "name", type(self._first).__name__))
+
+    async def open(self) -> None:
+        """Open the first client; called before the test begins."""
+        await self._first.open()
+        self.adapter = self._first
+
+    def connect(self) -> FullAdapter:
+        """One more client, not opened yet."""
+        adapter = self._new(self.harness.connect)
+        if adapter is self._first:
+            raise NotExercised("a harness whose connect makes a new adapter each time; this one gives the same adapter again")
+        return adapter
+
+    async def other(self) -> FullAdapter:
+        """The second client of the same data, open. Where a backend's data can't be shared it is the first one again."""
+        if self._other is None:
+            self._other = self._new(self.harness.connect_other)
+            await self._other.open()
+        return self._other
+
+    async def clients(self, number: int) -> list[FullAdapter]:
+        """So many open clients, the first two among them."""
+        clients = [self.adapter, await self.other()]
+        for _ in range(number - len(clients)):
+            client = self._new(self.harness.connect)
+            await client.open()
+            clients.append(client)
+        return clients[:number]
+
+    def _new(self, connect: Any) -> FullAdapter:
+        if not callable(connect):
+            message = f"Harness(connect) is a function that makes an adapter, and not {_called(connect)}: connect=lambda: MyAdapter(...)"
+            raise TypeError(message)
+        adapter = connect()
+        if not isinstance(adapter, Adapter):
+            raise TypeError(_no_adapter(adapter))
+        if all(adapter is not made for made in self._made):
+            self._made.append(adapter)
+        return cast("FullAdapter", adapter)
+
+    # Names
+
+    def key(self, name: str = "key") -> str:
+        """A complete key, channel or stream that no other test has: the same for the same name."""
+        key = self._prefix + name
+        self._names.append(key)
+        return key
+
+    def keys(self, names: Iterable[str]) -> list[str]:
+        """`key` for each of the names."""
+        return [self.key(name) for name in names]
+
+    def token_key(self, key: str) -> str:
+        """Where the fencing tokens of a claim are counted. The braces keep both in one slot of a cluster, as the manager's keys do."""
+        return self.key(f"token:{{{key}}}")
+
+    @property
+    def prefix(self) -> str:
+        """What all names of this test begin with."""
+        return self._prefix
+
+    def payload(self, length: int) -> bytes:
+        """Random bytes."""
+        return self.random.randbytes(length)
+
+    # Doing several things at once
+
+    async def race(self, calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+        """Make all the calls, each from a task of its own, started together; their answers in order."""
+        gate = asyncio.Event()
+
+        async def runner(call: Callable[[], Awaitable[T]]) -> T:
+            await gate.wait()
+            return await call()
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(runner(call)) for call in calls]
+            await asyncio.sleep(0)
+            gate.set()
+        return [task.result() for task in tasks]
+
+    async def settle(self) -> None:
+        """Give what was just started the time to get under way. No verdict depends on whether it did."""
+        for _ in range(10):
+            await asyncio.sleep(0)
+        if not self.in_process:
+            await asyncio.sleep(0.03)
+
+    async def eventually(self, happens: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Ask again and again until the answer is yes; the test fails when `limit` seconds have gone by."""
+        try:
+            async with asyncio.timeout(self.limit):
+                while not await happens():  # noqa: ASYNC110 - there is nobody who could set an event
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise AssertionError(f"{what}: not within {self.limit:g} seconds") from None
+
+    async def done(self, waiting: Awaitable[T], what: str) -> T:
+        """The result of a task that should be done soon; the test fails when `limit` seconds have gone by."""
+        task = asyncio.ensure_future(waiting)
+        finished, _ = await asyncio.wait({task}, timeout=self.limit)
+        assert finished, f"{what}: not within {self.limit:g} seconds"
+        return task.result()
+
+    # What only some harnesses can do
+
+    @property
+    def server(self) -> ServerControl:
+        """Power over the server; what it can't do, nobody asks of it."""
+        self.require_shared("no server that could be stopped")
+        if self.harness.server is None:
+            raise NotExercised("Harness(server=...): power to stop, kill, restart and pause the server")
+        return cast("ServerControl", _Power(self.harness.server))
+
+    @property
+    def proxy(self) -> Network:
+        """The network between the adapters and the server."""
+        proxy = self.server.proxy
+        if proxy is None:
+            raise NotExercised("a server behind igniter_store_conformance.network.proxy.Proxy, so that its connections can be cut")
+        return proxy
+
+    @property
+    def refusing_server(self) -> RefusingServer:
+        """A server that can be made to refuse."""
+        server = self.server
+        if not getattr(self.harness.server, "refusals", None):
+            raise NotExercised("a server with `refusals`, that can be made to answer with its own errors")
+        return cast("RefusingServer", server)
+
+    @property
+    def oracle(self) -> Oracle:
+        """A way around the adapter to the stored bytes."""
+        if self.harness.oracle is None:
+            raise NotExercised("Harness(oracle=...): a way to read and write stored bytes around the adapter")
+        return self.harness.oracle
+
+    def require_shared(self, instead: str) -> None:
+        """Go on only if the backend's data lives outside of this process."""
+        if self.in_process:
+            raise Lacks(f"the data of {type(self._first).__name__} lives in this process: {instead}")
+
+    @property
+    def pickled_connect(self) -> bytes:
+        """`connect`, for another process."""
+        self.require_shared("there are no other processes")
+        try:
+            return pickle.dumps(self.harness.connect)
+        except Exception:  # noqa: BLE001 - pickle raises whatever the object's own methods raise
+            raise NotExercised(
+                "a `connect` that pickles, for clients in other processes: functools.partial(MyAdapter, url) does, a lambda doesn't"
+            ) from None
+
+    # The end
+
+    async def close(self) -> None:
+        """Remove what the test made, and close its clients. Only closing may fail: what can't be removed stays."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_TIDY_LIMIT):
+                await self._tidy()
+        failed: list[Exception] = []
+        for adapter in reversed(self._made):
+            try:
+                async with asyncio.timeout(_TIDY_LIMIT):
+                    await adapter.close()
+            except Exception as error:  # noqa: BLE001 - the others have to be closed all the same
+                failed.append(error)
+        if failed:
+            raise failed[0]
+
+    async def _tidy(self) -> None:
+        first: Any = self._first
+        if not isinstance(first, KeyValue) or not self._names:
+            return
+        await first.open()  # the test may have closed it
+        names = list(dict.fromkeys(self._names))
+        for begin in range(0, len(names), _TIDY_STEP):
+            await first.delete(names[begin : begin + _TIDY_STEP])
+
+
+class _Power:
+    """The author's control of the server; a test that needs what it doesn't have is not exercised."""
+
+    def __init__(self, server: ServerControl) -> None:
+        self._server = server
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return getattr(self._server, name)
+        except AttributeError:
+            raise NotExercised(f"`{name}` of Harness(server=...): {type(self._server).__name__} hasn't got it") from None
+
+
+def _no_adapter(made: object) -> str:
+    hint = ""
+    if inspect.isclass(made):
+        hint = " It is the class itself: call it."
+    elif inspect.iscoroutine(made):
+        made.close()
+        hint = " `connect` is a plain function, without async: the kit opens the adapter."
+    elif made is None:
+        hint = " Is a `return` missing?"
+    return (
+        "Harness.connect has to return an adapter that inherits the capability classes of igniter_store.contract, "
+        f"and returned {_called(made)}.{hint}"
+    )
+
+
+def _called(thing: object) -> str:
+    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a thing of type {type(thing).__name__}"

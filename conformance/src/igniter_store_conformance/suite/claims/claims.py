@@ -1,0 +1,417 @@
+"""Claims: clauses CLM. Contenders at once are in `contention`, lost connections in `faults`."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from igniter_store.contract import BackendFailed, ErrorCode, KeyValue, Streams
+
+from igniter_store_conformance.engine.clause_test import clause
+from igniter_store_conformance.engine.suite import Suite
+from igniter_store_conformance.tools.samples import PAYLOADS
+
+if TYPE_CHECKING:
+    from igniter_store_conformance.engine.trial import Trial
+
+
+class ClaimClauses(Suite):
+    """Who holds a key."""
+
+    @clause("CLM-2")
+    async def test_a_claim_ends_with_its_ttl_and_another_wins_it(self, trial: Trial) -> None:
+        """Until the TTL is over another is refused; after it another wins.
+
+        If this fails, look at the unit of the TTL, and at whether a claim whose time is over still counts.
+        """
+        key, adapter = trial.key(), trial.adapter
+
+        async def claim(ttl: float) -> None:
+            await adapter.compare_delete(key, b"second")
+            await adapter.compare_delete(key, b"first")
+            assert await adapter.set_nx(key, b"first", ttl=ttl) is True
+
+        async def is_held() -> bool:
+            return not await adapter.set_nx(key, b"second", ttl=3_000)
+
+        await trial.time.bracket(trial.time.ttl, claim, is_held)
+        assert await adapter.compare_delete(key, b"second") is True
+
+    @clause("CLM-2")
+    async def test_a_claim_without_a_ttl_stays(self, trial: Trial) -> None:
+        """It is still held after a time in which others would have ended.
+
+        If this fails, look for a TTL that you give by default.
+        """
+        key, time = trial.key(), trial.time
+        assert await trial.adapter.set_nx(key, b"first") is True
+
+        await time.passes(10 * time.ttl if time.is_moved else time.ttl)
+
+        assert await trial.adapter.set_nx(key, b"second") is False
+        assert await trial.adapter.compare_delete(key, b"first") is True
+
+    @clause("CLM-2", KeyValue)
+    async def test_a_new_claim_has_no_ttl_of_the_old_one(self, trial: Trial) -> None:
+        """A claim without TTL that follows a released one with TTL stays.
+
+        If this fails, look for the old deadline.
+        """
+        key, time = trial.key(), trial.time
+        await trial.adapter.set_nx(key, b"first", ttl=time.ttl)
+        await trial.adapter.compare_delete(key, b"first")
+
+        assert await trial.adapter.set_nx(key, b"second") is True
+
+        assert await trial.adapter.ttl(key) == math.inf
+        await time.expires(time.ttl)
+        assert await trial.adapter.get(key) == b"second"
+
+    @clause("CLM-3")
+    async def test_only_the_owner_releases(self, trial: Trial) -> None:
+        """Another owner's bytes, nearly the same or a part of them, say False and release nothing; the owner's say True, once.
+
+        If this fails, look at how owners are compared: bytes, all of them, and nothing else.
+        """
+        key, other = trial.key(), await trial.other()
+        await trial.adapter.set_nx(key, b"owner-1")
+        for stranger in (b"owner-2", b"owner-10", b"owner-", b"", b"OWNER-1", b"owner-1 ", b"owner-1\x00"):
+            assert await trial.adapter.compare_delete(key, stranger) is False
+            assert await other.compare_delete(key, stranger) is False
+        assert await trial.adapter.set_nx(key, b"owner-2") is False
+
+        assert await other.compare_delete(key, b"owner-1") is True
+        assert await trial.adapter.compare_delete(key, b"owner-1") is False
+        assert await trial.adapter.set_nx(key, b"owner-2") is True
+
+    @clause("CLM-3")
+    async def test_a_release_of_nothing_says_false(self, trial: Trial) -> None:
+        """A key that nobody holds says False, for empty owner bytes too.
+
+        If this fails, look for "nothing there" that compares equal to nothing.
+        """
+        key = trial.key()
+        assert await trial.adapter.compare_delete(key, b"owner") is False
+        assert await trial.adapter.compare_delete(key, b"") is False
+        assert await trial.adapter.set_nx(key, b"owner") is True
+
+    @clause("CLM-3")
+    async def test_a_late_release_never_removes_the_new_owners_claim(self, trial: Trial) -> None:
+        """The first owner's time is over, a second one claims, the first one releases late: the second one still holds.
+
+        If this fails, look for a release that deletes without looking at the owner.
+        """
+        key, time, other = trial.key(), trial.time, await trial.other()
+        await trial.adapter.set_nx(key, b"first", ttl=time.ttl)
+        await time.expires(time.ttl)
+        assert await trial.adapter.compare_delete(key, b"first") is False, "its time was over"
+        assert await other.set_nx(key, b"second", ttl=3_000) is True
+
+        assert await trial.adapter.compare_delete(key, b"first") is False
+
+        assert await trial.adapter.set_nx(key, b"third") is False
+        assert await other.compare_delete(key, b"second") is True
+
+    @clause("CLM-3")
+    async def test_owners_are_any_bytes(self, trial: Trial) -> None:
+        """Empty, NUL, not UTF-8: an owner's bytes are compared as they are.
+
+        If this fails, look for owners that are decoded or trimmed.
+        """
+        for place, owner in enumerate(PAYLOADS):
+            key = trial.key(f"key-{place}")
+            assert await trial.adapter.set_nx(key, owner) is True
+            assert await trial.adapter.set_nx(key, b"another") is False
+            assert await trial.adapter.acquire(key, b"another", 3_000, token_key=trial.token_key(key)) is None
+            assert await trial.adapter.compare_expire(key, owner + b"x", 3_000) is False
+            assert await trial.adapter.compare_expire(key, owner, 3_000) is True
+            assert await trial.adapter.compare_delete(key, owner + b"x") is False
+            assert await trial.adapter.compare_delete(key, owner) is True
+
+    @clause("CLM-4")
+    async def test_only_the_owner_renews(self, trial: Trial) -> None:
+        """Another owner says False and moves nothing; the owner says True, and the claim lives for the new TTL from now.
+
+        If this fails, look at the comparison, at the unit, and at whether the TTL is added to what was left.
+        """
+        key, adapter, time = trial.key(), trial.adapter, trial.time
+        other = await trial.other()
+
+        async def renew(ttl: float) -> None:
+            await adapter.compare_delete(key, b"second")
+            await adapter.compare_delete(key, b"owner")
+            await adapter.set_nx(key, b"owner", ttl=7 * ttl)
+            assert await other.compare_expire(key, b"stranger", 9 * ttl) is False
+            assert await adapter.compare_expire(key, b"owner", ttl) is True
+            assert await other.compare_expire(key, b"stranger", 9 * ttl) is False
+
+        async def is_held() -> bool:
+            return not await other.set_nx(key, b"second", ttl=3_000)
+
+        await time.bracket(time.ttl, renew, is_held)
+
+    @clause("CLM-4")
+    async def test_renewing_lengthens(self, trial: Trial) -> None:
+        """A claim that is renewed in time outlives its first TTL.
+
+        If this fails, look for a renewal that says True and leaves the deadline.
+        """
+        key, time = trial.key(), trial.time
+        await trial.adapter.set_nx(key, b"owner", ttl=time.ttl)
+        assert await trial.adapter.compare_expire(key, b"owner", 3_000) is True
+
+        await time.expires(time.ttl)
+
+        assert await trial.adapter.set_nx(key, b"second") is False
+        assert await trial.adapter.compare_delete(key, b"owner") is True
+
+    @clause("CLM-4")
+    async def test_renewing_revives_nothing(self, trial: Trial) -> None:
+        """After its time a claim can't be renewed, and one that never was is not created.
+
+        If this fails, look for a renewal that writes the claim instead of moving its deadline.
+        """
+        key, missing, time = trial.key(), trial.key("missing"), trial.time
+        await trial.adapter.set_nx(key, b"owner", ttl=time.ttl)
+        await time.expires(time.ttl)
+
+        assert await trial.adapter.compare_expire(key, b"owner", 3_000) is False
+        assert await trial.adapter.compare_expire(missing, b"owner", 3_000) is False
+
+        assert await trial.adapter.set_nx(key, b"second") is True
+        assert await trial.adapter.set_nx(missing, b"second") is True
+
+    @clause("CLM-4", KeyValue)
+    async def test_renewing_gives_a_ttl_to_a_claim_without_one(self, trial: Trial) -> None:
+        """A claim that was taken for good gets the TTL of its renewal; the owner stays.
+
+        If this fails, look for a renewal that only moves deadlines that are there.
+        """
+        key = trial.key()
+        await trial.adapter.set_nx(key, b"owner")
+
+        assert await trial.adapter.compare_expire(key, b"owner", 3_000) is True
+
+        assert 0 < (await trial.adapter.ttl(key) or 0) <= 3_000
+        assert await trial.adapter.get(key) == b"owner"
+
+    @clause("CLM-5")
+    async def test_tokens_grow_over_release(self, trial: Trial) -> None:
+        """Every acquisition has a greater token than the one before, whichever client makes it.
+
+        If this fails, look for tokens that are taken from a clock that may stand still, or kept with the claim and lost with it.
+        """
+        key, counter = trial.key(), trial.token_key(trial.key())
+        clients = (trial.adapter, await trial.other())
+        tokens: list[int] = []
+        for turn in range(10):
+            token = await clients[turn % 2].acquire(key, b"owner", 3_000, token_key=counter)
+            assert token is not None
+            assert type(token) is int
+            tokens.append(token)
+            assert await clients[turn % 2].compare_delete(key, b"owner") is True
+        assert tokens == sorted(set(tokens))
+
+    @clause("CLM-5")
+    async def test_tokens_grow_over_expiry(self, trial: Trial) -> None:
+        """A lease that ended by itself is followed by a greater token.
+
+        If this fails, look for a token that lives and ends with the claim.
+        """
+        key, counter, time = trial.key(), trial.token_key(trial.key()), trial.time
+        first = await trial.adapter.acquire(key, b"first", time.ttl, token_key=counter)
+        await time.expires(time.ttl)
+
+        second = await trial.adapter.acquire(key, b"second", time.ttl, token_key=counter)
+
+        assert first is not None
+        assert second is not None
+        assert second > first
+
+    @clause("CLM-5", limit=60)
+    async def test_tokens_grow_over_a_restart_of_the_client(self, trial: Trial) -> None:
+        """A client that is closed and opened again, and a new one, go on where the old one was.
+
+        If this fails, look for tokens that are counted in the client.
+        """
+        key, counter = trial.key(), trial.token_key(trial.key())
+        tokens: list[int | None] = []
+        for _ in range(3):
+            tokens.append(await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter))
+            await trial.adapter.compare_delete(key, b"owner")
+            await trial.adapter.close()
+            await trial.adapter.open()
+        tokens.append(await (await trial.other()).acquire(key, b"owner", 3_000, token_key=counter))
+
+        assert None not in tokens
+        assert tokens == sorted(set(tokens), key=lambda token: token or 0)
+
+    @clause("CLM-5", KeyValue)
+    async def test_a_token_counter_begins_at_the_clock_and_may_be_forgotten(self, trial: Trial) -> None:
+        """A first token is about the milliseconds since 1970, and its counter has 30 days to live, counted from each use.
+
+        If this fails, look at what the counter begins with: from 1 a forgotten counter would give old tokens again.
+        """
+        key, counter, time = trial.key(), trial.token_key(trial.key()), trial.time
+        token = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
+        assert token is not None
+        assert token > 1_500_000_000_000, "the milliseconds of 2017"
+        assert 30 * 86_400 - 600 < (await trial.adapter.ttl(counter) or 0) <= 30 * 86_400 + time.granularity
+
+        await time.passes(time.ttl / 2)
+        await trial.adapter.compare_delete(key, b"owner")
+        again = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
+
+        assert again is not None
+        assert again > token
+        assert (await trial.adapter.ttl(counter) or 0) > 30 * 86_400 - time.ttl / 2
+
+    @clause("CLM-5", KeyValue)
+    async def test_a_counter_that_was_forgotten_still_grows(self, trial: Trial) -> None:
+        """When the token's counter is gone, the next token is greater all the same.
+
+        If this fails, look at what the counter begins with.
+        """
+        key, counter = trial.key(), trial.token_key(trial.key())
+        first = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
+        await trial.adapter.delete([key, counter])
+        await trial.time.passes(0.01)
+        await asyncio.sleep(0.01)  # where deadlines are moved, the backend's clock isn't
+
+        second = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
+
+        assert first is not None
+        assert second is not None
+        assert second > first
+
+    @clause("CLM-6")
+    async def test_while_a_lease_lives_nobody_else_acquires(self, trial: Trial) -> None:
+        """Others get `None`, again and again, until the owner releases; `set_nx` and `acquire` see each other's claims.
+
+        If this fails, look for the claim in two places.
+        """
+        key, counter, other = trial.key(), trial.token_key(trial.key()), await trial.other()
+        assert await trial.adapter.acquire(key, b"first", 3_000, token_key=counter) is not None
+
+        for owner in (b"second", b"first"):
+            assert await other.acquire(key, owner, 3_000, token_key=counter) is None
+            assert await trial.adapter.acquire(key, owner, 3_000, token_key=counter) is None
+            assert await other.set_nx(key, owner) is False
+        assert await trial.adapter.compare_delete(key, b"first") is True
+        assert await other.set_nx(key, b"second", ttl=3_000) is True
+        assert await trial.adapter.acquire(key, b"third", 3_000, token_key=counter) is None
+
+    @clause("CLM-6")
+    async def test_a_lease_lasts_as_long_as_its_ttl(self, trial: Trial) -> None:
+        """Another acquires when the TTL is over, and not before.
+
+        If this fails, look at the unit of the TTL of `acquire`.
+        """
+        key, counter, adapter = trial.key(), trial.token_key(trial.key()), trial.adapter
+
+        async def take(ttl: float) -> None:
+            await adapter.compare_delete(key, b"second")
+            await adapter.compare_delete(key, b"first")
+            assert await adapter.acquire(key, b"first", ttl, token_key=counter) is not None
+
+        async def is_held() -> bool:
+            return await adapter.acquire(key, b"second", 3_000, token_key=counter) is None
+
+        await trial.time.bracket(trial.time.ttl, take, is_held)
+
+    @clause("CLM-6")
+    async def test_an_acquired_lease_is_released_and_renewed_by_its_owner(self, trial: Trial) -> None:
+        """`compare_expire` and `compare_delete` know the owner that `acquire` was given.
+
+        If this fails, look for owner bytes that are stored together with the token.
+        """
+        key, counter = trial.key(), trial.token_key(trial.key())
+        await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
+
+        assert await trial.adapter.compare_expire(key, b"stranger", 3_000) is False
+        assert await trial.adapter.compare_expire(key, b"owner", 3_000) is True
+        assert await trial.adapter.compare_delete(key, b"stranger") is False
+        assert await trial.adapter.compare_delete(key, b"owner") is True
+
+    @clause("CLM-6", KeyValue)
+    async def test_a_token_that_can_not_be_counted_leaves_no_claim(self, trial: Trial) -> None:
+        """When the counter holds no number, `acquire` raises `STORE_INCREMENT_FAILED`, and the key is free.
+
+        If this fails, look for a claim that is taken before its token is counted.
+        """
+        key, counter = trial.key(), trial.token_key(trial.key())
+        await trial.adapter.set(counter, b"no number")
+
+        with pytest.raises(BackendFailed) as caught:
+            await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
+
+        assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED
+        assert await trial.adapter.exists(key) is False
+        assert await trial.adapter.set_nx(key, b"owner") is True
+
+    @clause("CLM-8", KeyValue)
+    async def test_a_refused_claim_changes_nothing(self, trial: Trial) -> None:
+        """Whoever is refused, the holder too, changes neither the owner nor the TTL, and counts no token.
+
+        If this fails, look for a write that comes before the answer.
+        """
+        key, counter, time = trial.key(), trial.token_key(trial.key()), trial.time
+        await trial.adapter.set_nx(key, b"owner", ttl=time.ttl)
+
+        assert await trial.adapter.set_nx(key, b"stranger", ttl=3_000) is False
+        assert await trial.adapter.set_nx(key, b"owner", ttl=3_000) is False
+        assert await trial.adapter.set_nx(key, b"stranger") is False
+        assert await trial.adapter.acquire(key, b"stranger", 3_000, token_key=counter) is None
+
+        assert await trial.adapter.mget([key, counter]) == [b"owner", None]
+        assert 0 < (await trial.adapter.ttl(key) or 0) <= time.ttl + time.granularity
+        await time.expires(time.ttl)
+        assert await trial.adapter.set_nx(key, b"stranger") is True
+
+    @clause("CLM-8", KeyValue)
+    async def test_a_claim_is_stored_as_its_owners_bytes(self, trial: Trial) -> None:
+        """`get` of a claim gives the owner, of `set_nx` and of `acquire`; a key that holds a value refuses a claim.
+
+        If this fails, look for claims that are stored elsewhere than values: `claim.owner` of the store reads them with `get`.
+        """
+        one, two, value = trial.keys(["one", "two", "value"])
+        await trial.adapter.set_nx(one, b"owner 1")
+        await trial.adapter.acquire(two, b"owner 2", 3_000, token_key=trial.token_key(two))
+        await trial.adapter.set(value, b"somebody")
+
+        assert await trial.adapter.mget([one, two]) == [b"owner 1", b"owner 2"]
+        assert await trial.adapter.set_nx(value, b"owner") is False
+        assert await trial.adapter.acquire(value, b"owner", 3_000, token_key=trial.token_key(value)) is None
+        assert await trial.adapter.compare_delete(value, b"somebody") is True
+
+    @clause("CLM-8", Streams)
+    async def test_a_stream_refuses_a_claim(self, trial: Trial) -> None:
+        """A key that holds a stream can't be claimed, and the stream stays.
+
+        If this fails, look for a claim that only looks at the table of claims.
+        """
+        key = trial.key()
+        await trial.adapter.xadd(key, {"field": b"1"})
+
+        assert await trial.adapter.set_nx(key, b"owner") is False
+        assert await trial.adapter.acquire(key, b"owner", 3_000, token_key=trial.token_key(key)) is None
+        assert await trial.adapter.xlen(key) == 1
+
+    @clause("CLM-3", KeyValue, Streams)
+    async def test_a_stream_is_nobodys_claim(self, trial: Trial) -> None:
+        """Releasing and renewing a key that holds a stream raise `STORE_OPERATION_FAILED`, and the stream stays as it is.
+
+        If this fails, look at what your backend says of a key of another kind.
+        """
+        key, adapter = trial.key(), trial.adapter
+        await adapter.xadd(key, {"field": b"owner"})
+
+        for call in (partial(adapter.compare_delete, key, b"owner"), partial(adapter.compare_expire, key, b"owner", 3_000)):
+            with pytest.raises(BackendFailed) as caught:
+                await call()
+            assert caught.value.code == ErrorCode.STORE_OPERATION_FAILED
+        assert await adapter.xlen(key) == 1
+        assert await adapter.ttl(key) == math.inf

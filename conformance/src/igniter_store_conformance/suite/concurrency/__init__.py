@@ -1,0 +1,1 @@
+"""Many callers, several clients and several processes at the same time."""

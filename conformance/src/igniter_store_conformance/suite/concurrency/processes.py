@@ -1,0 +1,307 @@
+"""Several real processes at one key, for backends whose data lives outside of this one.
+
+Rule: a worker is a fresh interpreter that makes its own client with the harness's `connect`; it shares the backend with the test, and
+nothing else.
+Rule: workers say when they are ready, and all of them begin when the last one is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import pickle
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+
+from igniter_store_conformance.engine.clause_test import clause
+from igniter_store_conformance.engine.suite import Suite
+from igniter_store_conformance.tools.linearizability import miscounted
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
+
+    from igniter_store_conformance.engine.trial import FullAdapter, Trial
+
+Job: TypeAlias = Callable[..., Awaitable[Any]]
+"""A coroutine function of a module, called with an open adapter and further arguments that pickle."""
+
+_WORKERS: Final = 3
+_START_LIMIT: Final = 60.0  # seconds for an interpreter to come up, on a machine that is busy with other tests
+_LONG: Final = 180.0
+
+
+class Workers:
+    """Processes with an open client each.
+
+    Used as `async with Workers(trial, jobs) as workers: await workers.answers()`.
+
+    Args:
+        trial: whose harness makes the clients.
+        jobs: for each process a job and its arguments.
+    """
+
+    def __init__(self, trial: Trial, jobs: list[tuple[Job, tuple[Any, ...]]]) -> None:
+        self._connect = trial.pickled_connect
+        self._jobs = jobs
+        self._processes: list[tuple[SpawnProcess, Connection]] = []
+
+    async def __aenter__(self) -> Self:
+        # Spawned, not forked: a copy of this process would have copies of its sockets and threads.
+        context = multiprocessing.get_context("spawn")
+        for job, arguments in self._jobs:
+            here, there = context.Pipe()
+            process = context.Process(target=_work, args=(there, self._connect, pickle.dumps((job, arguments))), daemon=True)
+            process.start()
+            there.close()
+            self._processes.append((process, here))
+        try:
+            for _, connection in self._processes:
+                _raise_if_failed(await _received(connection, _START_LIMIT))
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._end()
+
+    async def answers(self) -> list[Any]:
+        """Let all workers begin, and return what their jobs did."""
+        self.begin()
+        return await self.results()
+
+    def begin(self) -> None:
+        """Let all workers begin."""
+        for _, connection in self._processes:
+            connection.send("begin")
+
+    async def results(self) -> list[Any]:
+        """What the jobs returned, in order."""
+        return [_raise_if_failed(await _received(connection, _LONG)) for _, connection in self._processes]
+
+    async def _end(self) -> None:
+        for process, connection in self._processes:
+            connection.close()
+            with suppress(OSError):
+                process.terminate()
+        for process, _ in self._processes:
+            await asyncio.to_thread(process.join, 10)
+
+
+class ProcessClauses(Suite):
+    """What must hold among processes."""
+
+    @clause("CTR-2", limit=_LONG)
+    async def test_increments_of_several_processes_are_all_counted(self, trial: Trial) -> None:
+        """Three processes with four tasks each count one counter to 600: every number is answered once.
+
+        If this fails, look for a lock that only this process knows of.
+        """
+        key = trial.key()
+        async with Workers(trial, [(count, (key, 4, 50))] * _WORKERS) as workers:
+            answers = await workers.answers()
+
+        assert miscounted([number for part in answers for number in part]) == ""
+        assert await trial.adapter.increment(key, 0) == 600
+
+    @clause("CLM-1", limit=_LONG)
+    async def test_of_contenders_in_several_processes_one_wins_each_claim(self, trial: Trial) -> None:
+        """Three processes with four tasks each claim fifty keys: each key has exactly one winner.
+
+        If this fails, look for a lock that only this process knows of.
+        """
+        keys = trial.keys(f"key-{number}" for number in range(50))
+        async with Workers(trial, [(claim_each, (keys, f"process-{number}", 4)) for number in range(_WORKERS)]) as workers:
+            answers = await workers.answers()
+
+        won = Counter(key for part in answers for key in part)
+        assert won == Counter(keys)
+
+    @clause("CLM-6", limit=_LONG)
+    async def test_leases_of_several_processes_have_tokens_that_are_all_different(self, trial: Trial) -> None:
+        """Three processes acquire and release one key forty times each: the tokens are all different, and grow for each of them.
+
+        If this fails, look at the step in which the token is counted: it has to be the one that takes the lease.
+        """
+        key, counter = trial.key(), trial.token_key(trial.key())
+        async with Workers(trial, [(acquire_often, (key, counter, f"process-{number}", 40)) for number in range(_WORKERS)]) as workers:
+            answers = await workers.answers()
+
+        tokens = [token for part in answers for token in part]
+        assert len(tokens) == 40 * _WORKERS
+        assert len(set(tokens)) == len(tokens)
+        for part in answers:
+            assert part == sorted(part)
+
+    @clause("PUB-9", limit=_LONG)
+    async def test_subscribers_in_other_processes_hear_everything_in_order(self, trial: Trial) -> None:
+        """Messages that this process publishes reach the subscribers of three others, all of them, in order.
+
+        If this fails, look for subscriptions that live in this process alone.
+        """
+        channel = trial.key()
+        messages = [b"%d" % number for number in range(50)]
+        ready = trial.key("ready")
+        heard_of: list[bytes] = []
+        await trial.adapter.subscribe(ready, lambda _, payload: heard_of.append(payload))
+        async with Workers(trial, [(listen, (channel, ready, len(messages)))] * _WORKERS) as workers:
+            workers.begin()
+
+            async def all_listen() -> bool:
+                return len(heard_of) == _WORKERS
+
+            await trial.eventually(all_listen, "a word from every subscriber in another process")
+            for message in messages:
+                await trial.adapter.publish(channel, message)
+            answers = await workers.results()
+
+        assert answers == [messages] * _WORKERS
+
+    @clause("STR-6", limit=_LONG)
+    async def test_readers_in_several_processes_share_everything_out(self, trial: Trial) -> None:
+        """Three processes drain one group: every entry goes to one of them.
+
+        If this fails, look for the group's position in the client.
+        """
+        key = trial.key()
+        await trial.adapter.xgroup_create(key, "group")
+        added = await asyncio.gather(*(trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(150)))
+        async with Workers(trial, [(drain, (key, f"process-{number}")) for number in range(_WORKERS)]) as workers:
+            answers = await workers.answers()
+
+        assert Counter(part for share in answers for part in share) == Counter(added)
+        assert await trial.adapter.xpending(key, "group") == []
+
+    @clause("STR-7", limit=_LONG)
+    async def test_a_blocked_reader_in_another_process_is_woken(self, trial: Trial) -> None:
+        """Readers of other processes that wait for entries get them as they are appended here.
+
+        If this fails, look at what wakes a blocked read: the backend, or only this process.
+        """
+        key = trial.key()
+        await trial.adapter.xgroup_create(key, "group")
+        async with Workers(trial, [(await_entries, (key, f"process-{number}", 20.0)) for number in range(_WORKERS)]) as workers:
+            workers.begin()
+            await trial.settle()
+            added = [await trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(_WORKERS)]
+            answers = await workers.results()
+
+        assert sorted(part for share in answers for part in share) == sorted(added)
+        assert all(len(share) == 1 for share in answers)
+
+
+# The jobs, each run in a process of its own.
+
+
+async def count(adapter: FullAdapter, key: str, tasks: int, times: int) -> list[int]:
+    """Increment `key` from several tasks, and return every answer."""
+
+    async def run() -> list[int]:
+        return [await adapter.increment(key) for _ in range(times)]
+
+    return [number for part in await asyncio.gather(*(run() for _ in range(tasks))) for number in part]
+
+
+async def claim_each(adapter: FullAdapter, keys: list[str], owner: str, tasks: int) -> list[str]:
+    """Try to claim every key from several tasks, and return those that were won."""
+
+    async def run(task: int) -> list[str]:
+        return [key for key in keys if await adapter.set_nx(key, f"{owner} {task}".encode(), ttl=3_000)]
+
+    return [key for part in await asyncio.gather(*(run(task) for task in range(tasks))) for key in part]
+
+
+async def acquire_often(adapter: FullAdapter, key: str, counter: str, owner: str, times: int) -> list[int]:
+    """Acquire and release one key so many times, and return the tokens."""
+    tokens: list[int] = []
+    while len(tokens) < times:
+        token = await adapter.acquire(key, owner.encode(), 3_000, token_key=counter)
+        if token is None:
+            await asyncio.sleep(0.001)
+            continue
+        tokens.append(token)
+        assert await adapter.compare_delete(key, owner.encode()), "another process took the lease away"
+    return tokens
+
+
+async def listen(adapter: FullAdapter, channel: str, ready: str, number: int) -> list[bytes]:
+    """Subscribe, say so on `ready`, and return the first messages."""
+    heard: list[bytes] = []
+    enough = asyncio.Event()
+
+    def hear(_: str, payload: bytes) -> None:
+        heard.append(payload)
+        if len(heard) >= number:
+            enough.set()
+
+    subscription = await adapter.subscribe(channel, hear)
+    await adapter.publish(ready, b"ready")
+    with suppress(TimeoutError):
+        async with asyncio.timeout(30):
+            await enough.wait()
+    await subscription.cancel()
+    return heard
+
+
+async def drain(adapter: FullAdapter, key: str, consumer: str) -> list[str]:
+    """Read and acknowledge everything new, and return the ids."""
+    got: list[str] = []
+    while entries := await adapter.xreadgroup(key, "group", consumer, count=4):
+        ids = [entry.id for entry in entries]
+        assert await adapter.xack(key, "group", ids) == len(ids)
+        got += ids
+    return got
+
+
+async def await_entries(adapter: FullAdapter, key: str, consumer: str, block: float) -> list[str]:
+    """Wait for one new entry, and return its id."""
+    return [entry.id for entry in await adapter.xreadgroup(key, "group", consumer, count=1, block=block)]
+
+
+# The two ends of the pipe.
+
+
+def _work(pipe: Connection, connect: bytes, job: bytes) -> None:
+    try:
+        answer = asyncio.run(_do(pipe, connect, job))
+    except Exception as error:  # noqa: BLE001 - told to the test, which raises it
+        answer = _Failed(f"{type(error).__name__}: {error}")
+    with suppress(OSError):
+        pipe.send(answer)
+
+
+async def _do(pipe: Connection, connect: bytes, pickled: bytes) -> Any:
+    job, arguments = pickle.loads(pickled)  # noqa: S301 - our own, from the process that started this one
+    adapter = pickle.loads(connect)()  # noqa: S301 - the same
+    await adapter.open()
+    try:
+        pipe.send("ready")
+        await asyncio.to_thread(pipe.recv)
+        return await job(adapter, *arguments)
+    finally:
+        await adapter.close()
+
+
+class _Failed:
+    """What went wrong in a worker, in words, since not every exception pickles."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+
+async def _received(connection: Connection, limit: float) -> Any:
+    if not await asyncio.to_thread(connection.poll, limit):
+        raise AssertionError(f"a worker process said nothing for {limit:g} seconds")
+    try:
+        return connection.recv()
+    except EOFError:
+        return _Failed("it ended without a word")
+
+
+def _raise_if_failed(answer: Any) -> Any:
+    if isinstance(answer, _Failed):
+        raise AssertionError(f"in a worker process: {answer.message}")  # noqa: TRY004 - a finding
+    return answer

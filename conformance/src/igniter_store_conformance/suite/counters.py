@@ -1,0 +1,290 @@
+"""Counters: clauses CTR. Many callers at once are in `contention`."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+from igniter_store.contract import BackendFailed, ErrorCode, KeyValue, Streams
+
+from igniter_store_conformance.engine.clause_test import clause
+from igniter_store_conformance.engine.suite import Suite
+from igniter_store_conformance.tools.samples import INTEGERS, NOT_INTEGERS
+
+if TYPE_CHECKING:
+    from igniter_store_conformance.engine.trial import Trial
+
+_MAX = 2**63 - 1
+_MIN = -(2**63)
+
+
+class CounterClauses(Suite):
+    """Whole numbers."""
+
+    @clause("CTR-1")
+    async def test_a_missing_counter_counts_from_zero(self, trial: Trial) -> None:
+        """The first increment returns its own delta, positive, negative or 0, and the next ones add to it.
+
+        If this fails, look at what the first increment starts from, and at whether the new value is returned or the old one.
+        """
+        up, down, still = trial.keys(["up", "down", "still"])
+        assert [await trial.adapter.increment(up, delta) for delta in (1, 41, -2, 0)] == [1, 42, 40, 40]
+        assert [await trial.adapter.increment(down, delta) for delta in (-5, -5, 11)] == [-5, -10, 1]
+        assert [await trial.adapter.increment(still, delta) for delta in (0, 0, 7)] == [0, 0, 7]
+
+    @clause("CTR-1")
+    async def test_without_a_delta_it_is_one(self, trial: Trial) -> None:
+        """`increment(key)` adds 1.
+
+        If this fails, look at the default of `delta`.
+        """
+        key = trial.key()
+        assert [await trial.adapter.increment(key) for _ in range(3)] == [1, 2, 3]
+
+    @clause("CTR-1")
+    async def test_counters_are_apart(self, trial: Trial) -> None:
+        """Counters whose names nearly agree count for themselves.
+
+        If this fails, look at how the key is compared.
+        """
+        keys = trial.keys(["a", "A", "a*", "ab", "a ", "\u00e9", "e\u0301"])
+        for place, key in enumerate(keys):
+            await trial.adapter.increment(key, place + 1)
+
+        assert [await trial.adapter.increment(key, 100) for key in keys] == [101, 102, 103, 104, 105, 106, 107]
+
+    @clause("CTR-1")
+    async def test_another_client_counts_on(self, trial: Trial) -> None:
+        """Two clients that increment in turn count one counter.
+
+        If this fails, look for numbers that are kept in the client.
+        """
+        other, key = await trial.other(), trial.key()
+        clients = (trial.adapter, other)
+        assert [await clients[turn % 2].increment(key, 10) for turn in range(6)] == [10, 20, 30, 40, 50, 60]
+
+    @clause("CTR-1", KeyValue)
+    async def test_increments_of_zero_create_the_counter(self, trial: Trial) -> None:
+        """A delta of 0 on a missing counter makes one that holds 0.
+
+        If this fails, look for a shortcut that skips the write when nothing is added.
+        """
+        key = trial.key()
+        assert await trial.adapter.increment(key, 0) == 0
+        assert await trial.adapter.exists(key) is True
+        assert await trial.adapter.get(key) == b"0"
+
+    @clause("CTR-3")
+    async def test_the_whole_range_of_64_bits_is_counted_exactly(self, trial: Trial) -> None:
+        """Numbers beyond 2^53 and up to both ends of the range are exact.
+
+        If this fails, look for a float, or a column of 32 bits.
+        """
+        key, high, low = trial.keys(["key", "high", "low"])
+        assert await trial.adapter.increment(key, 2**53) == 2**53
+        assert await trial.adapter.increment(key) == 2**53 + 1
+        assert await trial.adapter.increment(key) == 2**53 + 2
+        assert await trial.adapter.increment(high, _MAX) == _MAX
+        assert await trial.adapter.increment(low, _MIN) == _MIN
+        assert await trial.adapter.increment(high, -1) == _MAX - 1
+        assert await trial.adapter.increment(low, 1) == _MIN + 1
+
+    @clause("CTR-3")
+    async def test_leaving_the_range_is_refused(self, trial: Trial) -> None:
+        """A step over either end raises `STORE_INCREMENT_FAILED`, and the counter stays.
+
+        If this fails, look for numbers without end, as Python's, or for an overflow that wraps. Redis 6.2 wraps when it is told to
+        decrement by -2^63.
+        """
+        for start, deltas in ((_MAX, (1, 2, _MAX)), (_MIN, (-1, -2, _MIN))):
+            key = trial.key(f"from {start}")
+            await trial.adapter.increment(key, start)
+            for delta in deltas:
+                with pytest.raises(BackendFailed) as caught:
+                    await trial.adapter.increment(key, delta)
+                assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED
+            assert await trial.adapter.increment(key, 0) == start
+
+    @clause("CTR-3")
+    async def test_a_great_step_leaves_the_range_from_anywhere(self, trial: Trial) -> None:
+        """From 1 and from -1 a step as wide as the range is refused; one that leads from end to end is not.
+
+        If this fails, look for a check of the delta or of the old number, where the sum has to be checked.
+        """
+        for start, delta in ((1, _MAX), (-1, _MIN)):
+            key = trial.key(f"from {start}")
+            await trial.adapter.increment(key, start)
+            with pytest.raises(BackendFailed) as caught:
+                await trial.adapter.increment(key, delta)
+            assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED
+            assert await trial.adapter.increment(key, 0) == start
+        down, up = trial.keys(["down", "up"])
+        await trial.adapter.increment(down, _MAX)
+        await trial.adapter.increment(up, _MIN)
+        assert await trial.adapter.increment(down, _MIN) == -1
+        assert await trial.adapter.increment(up, _MAX) == -1
+
+    @clause("CTR-3", KeyValue)
+    async def test_a_refused_step_changes_no_ttl(self, trial: Trial) -> None:
+        """An increment that is refused gives no TTL, even if it brought one.
+
+        If this fails, look for the two in two steps.
+        """
+        key, text, mortal = trial.keys(["key", "text", "mortal"])
+        await trial.adapter.increment(key, _MAX)
+        await trial.adapter.set(text, b"no number")
+        await trial.adapter.set(mortal, b"%d" % _MAX, ttl=2_000)
+
+        for refused in (key, text, mortal):
+            with pytest.raises(BackendFailed):
+                await trial.adapter.increment(refused, 1, ttl=3_000)
+
+        assert await trial.adapter.ttl(key) == math.inf
+        assert await trial.adapter.ttl(text) == math.inf
+        assert 0 < (await trial.adapter.ttl(mortal) or 0) <= 2_000
+
+    @clause("CTR-4", KeyValue)
+    async def test_what_is_no_integer_is_not_incremented(self, trial: Trial) -> None:
+        """Text, fractions, spaces, leading zeros, a plus sign, "-0", nothing at all and numbers beyond 64 bits are refused.
+
+        If this fails, look for Python's `int`, or SQL's CAST, which take more than Redis does.
+        """
+        for place, text in enumerate(NOT_INTEGERS):
+            key = trial.key(f"text-{place}")
+            await trial.adapter.set(key, text)
+            for delta in (1, 0, -1):  # beyond 64 bits the sum may be within them, and is refused all the same
+                with pytest.raises(BackendFailed) as caught:
+                    await trial.adapter.increment(key, delta)
+                assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED, text
+            assert await trial.adapter.get(key) == text
+
+    @clause("CTR-4", Streams)
+    async def test_a_stream_is_not_incremented(self, trial: Trial) -> None:
+        """A key that holds a stream raises `STORE_INCREMENT_FAILED`, and the stream stays.
+
+        If this fails, look at what your backend says of a key of another kind.
+        """
+        key = trial.key()
+        await trial.adapter.xadd(key, {"field": b"1"})
+
+        with pytest.raises(BackendFailed) as caught:
+            await trial.adapter.increment(key)
+
+        assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED
+        assert await trial.adapter.xlen(key) == 1
+
+    @clause("CTR-5", KeyValue)
+    async def test_an_increment_keeps_the_ttl(self, trial: Trial) -> None:
+        """A counter with a TTL ends when it was going to, however often it is incremented, with `ttl=` or without.
+
+        If this fails, look for a deadline that is dropped with the old value, or begun anew with every increment.
+        """
+        key, long, time = trial.key(), trial.key("long"), trial.time
+        await trial.adapter.increment(key, ttl=time.ttl)
+        await trial.adapter.increment(long, ttl=3_000)
+        await time.passes(time.ttl / 2)
+
+        await trial.adapter.increment(key)
+        await trial.adapter.increment(key, ttl=3_000)
+        await trial.adapter.increment(long, ttl=time.ttl)
+
+        assert 0 < (await trial.adapter.ttl(long) or 0) <= 3_000 - time.ttl / 2 + time.granularity
+        await time.expires(time.ttl / 2)
+        assert await trial.adapter.exists(key) is False
+        assert await trial.adapter.get(long) == b"2"
+
+    @clause("CTR-5", KeyValue)
+    async def test_a_window_lasts_as_long_as_its_ttl(self, trial: Trial) -> None:
+        """The TTL that the first increment brings is a TTL like others: not shorter, not longer.
+
+        If this fails, look at the unit and at the step in which it is set.
+        """
+        key, adapter = trial.key(), trial.adapter
+
+        async def begin(ttl: float) -> None:
+            await adapter.delete([key])
+            assert await adapter.increment(key, ttl=ttl) == 1
+
+        await trial.time.bracket(trial.time.ttl, begin, lambda: adapter.exists(key))
+        await trial.time.bracket(0.25 + trial.time.granularity, begin, lambda: adapter.exists(key))
+
+    @clause("CTR-5", KeyValue)
+    async def test_a_counter_without_a_ttl_gets_one_when_asked(self, trial: Trial) -> None:
+        """`ttl=` gives a TTL to a counter that has none, also when it is not new.
+
+        If this fails, look for a TTL that is set only with the first increment.
+        """
+        counted, written, never = trial.keys(["counted", "written", "never"])
+        await trial.adapter.increment(counted)
+        await trial.adapter.set(written, b"5")
+        await trial.adapter.increment(never)
+
+        assert await trial.adapter.increment(counted, ttl=3_000) == 2
+        assert await trial.adapter.increment(written, ttl=3_000) == 6
+        assert await trial.adapter.increment(never) == 2
+
+        assert 0 < (await trial.adapter.ttl(counted) or 0) <= 3_000
+        assert 0 < (await trial.adapter.ttl(written) or 0) <= 3_000
+        assert await trial.adapter.ttl(never) == math.inf
+
+    @clause("CTR-6", KeyValue)
+    async def test_a_counter_is_stored_as_its_decimal_text(self, trial: Trial) -> None:
+        """`get` and `mget` of a counter give its digits, with a minus where it is negative.
+
+        If this fails, look for numbers that are stored in a column or a form of their own.
+        """
+        key = trial.key()
+        for delta, text in ((7, b"7"), (-10, b"-3"), (3, b"0"), (_MAX, b"9223372036854775807")):
+            await trial.adapter.increment(key, delta)
+            assert await trial.adapter.get(key) == text
+            assert await trial.adapter.mget([key]) == [text]
+
+    @clause("CTR-6", KeyValue)
+    async def test_a_decimal_text_that_was_set_can_be_incremented(self, trial: Trial) -> None:
+        """Digits that `set` or `mset` wrote count as a number.
+
+        If this fails, look for counters and values in two places.
+        """
+        for text in INTEGERS:
+            key = trial.key(f"text {text.decode()}")
+            await trial.adapter.set(key, text)
+            assert await trial.adapter.increment(key) == int(text) + 1
+            assert await trial.adapter.get(key) == b"%d" % (int(text) + 1)
+
+    @clause("CTR-6", KeyValue)
+    async def test_the_store_holds_the_decimal_text(self, trial: Trial) -> None:
+        """What lies in the backend under a counter's key is its decimal text.
+
+        If this fails, look for a form of your own around the number.
+        """
+        key, oracle = trial.key(), trial.oracle
+        await trial.adapter.increment(key, 41)
+        assert await oracle.peek(key) == b"41"
+
+        await oracle.poke(key, b"99")
+
+        assert await trial.adapter.increment(key) == 100
+
+    @clause("CTR-7", KeyValue)
+    async def test_counter_ttl_is_what_is_left(self, trial: Trial) -> None:
+        """`ttl` says what `increment` or `expire` gave and what is left of it, `math.inf` without, `None` without a counter.
+
+        If this fails, look for counters whose deadlines are kept apart from those of values.
+        """
+        window, lasting, later, time = trial.key("window"), trial.key("lasting"), trial.key("later"), trial.time
+        adapter, other = trial.adapter, await trial.other()
+        await adapter.increment(window, ttl=3_000)
+        await adapter.increment(lasting)
+        await adapter.increment(later)
+        await adapter.expire(later, 2_000)
+
+        await time.passes(time.ttl)
+        await adapter.increment(window, ttl=9_000)
+
+        assert 2_000 < (await other.ttl(window) or 0) <= 3_000 - 0.75 * time.ttl
+        assert await other.ttl(lasting) == math.inf
+        assert 0 < (await other.ttl(later) or 0) <= 2_000
+        assert await other.ttl(trial.key("missing")) is None
+        assert await other.persist(window) is True
+        assert await adapter.ttl(window) == math.inf

@@ -1,0 +1,1 @@
+"""Connections that break, servers that stop, event loops that are blocked."""

@@ -1,0 +1,270 @@
+"""Connections that are cut and delayed: clauses FLT-1, FLT-2, FLT-5, and what CLM and PUB say of it.
+
+Servers that are gone are in `outages`.
+
+Rule: only a harness with a proxy before its server runs these. Every test leaves the network whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from igniter_store.contract import (
+    BackendUnavailable,
+    Counters,
+    ErrorCode,
+    KeyValue,
+    StoreError,
+    Streams,
+)
+
+from igniter_store_conformance.engine.clause_test import clause
+from igniter_store_conformance.engine.suite import Suite
+from igniter_store_conformance.spec.states import NotExercised
+from igniter_store_conformance.suite.lifecycle.cancellation import CLOSING_TURNS, ended_otherwise, prepared
+from igniter_store_conformance.tools.operations import answer_or_code, names_for, operations_of
+from igniter_store_conformance.tools.recovery import LONG, hear_again, works_again
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from igniter_store_conformance.engine.harness import Network
+    from igniter_store_conformance.engine.trial import FullAdapter, Trial
+
+# What may be asked again when the answer was lost: it changes nothing.
+_READS: Final = {"get", "exists", "ttl", "mget", "xlen", "xrange", "xrevrange", "xgroups", "xpending", "scan"}
+
+
+class FaultClauses(Suite):
+    """Faults of connections."""
+
+    @clause("CLM-7", limit=LONG)
+    async def test_a_claim_whose_answer_was_lost_is_not_a_yes(self, trial: Trial) -> None:
+        """A connection that is cut before the answer to `set_nx` or `acquire` comes raises, and says that it may have happened.
+
+        If this fails, look for a claim that is tried again: the second try meets the first one's claim, or takes a second token.
+        """
+        proxy = trial.proxy
+        plain, leased = trial.keys(["plain", "leased"])
+        calls: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            (plain, lambda: trial.adapter.set_nx(plain, b"owner", ttl=3_000)),
+            (leased, lambda: trial.adapter.acquire(leased, b"owner", 3_000, token_key=trial.token_key(leased))),
+        ]
+        for key, call in calls:
+            await call()  # what an adapter brings to the server at first use, a script above all, is there then
+            assert await trial.adapter.compare_delete(key, b"owner") is True
+            async with _cut(proxy, key, "answered"):
+                with pytest.raises(BackendUnavailable) as caught:
+                    await call()
+            assert caught.value.maybe_applied is True
+            await works_again(trial)
+            assert await trial.adapter.set_nx(key, b"next") is False, "the claim had been taken"
+            assert await trial.adapter.compare_delete(key, b"owner") is True
+
+    @clause("CLM-6", limit=LONG)
+    async def test_a_lost_connection_ends_no_lease(self, trial: Trial) -> None:
+        """A lease goes on while its holder's connection is cut, and its holder renews and releases it afterwards.
+
+        If this fails, look for claims that are tied to a connection or a session.
+        """
+        proxy, key, counter = trial.proxy, trial.key(), trial.token_key(trial.key())
+        first = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
+        await proxy.cut()
+        await works_again(trial)
+
+        assert await trial.adapter.acquire(key, b"stranger", 3_000, token_key=counter) is None
+        assert await trial.adapter.compare_expire(key, b"owner", 3_000) is True
+        assert await trial.adapter.compare_delete(key, b"owner") is True
+        second = await trial.adapter.acquire(key, b"stranger", 3_000, token_key=counter)
+        assert first is not None
+        assert second is not None
+        assert second > first
+
+    @clause("PUB-10", limit=LONG)
+    async def test_subscriptions_come_back_after_a_cut(self, trial: Trial) -> None:
+        """After every connection was cut, all subscriptions hear again by themselves, each message once, and observers are told of the gap.
+
+        If this fails, look at who subscribes again when the connection is a new one, and to what.
+        """
+        proxy = trial.proxy
+        await hear_again(trial, proxy.cut)
+
+    @clause("PUB-10", limit=LONG)
+    async def test_a_thousand_subscriptions_come_back_over_a_slow_network(self, trial: Trial) -> None:
+        """A thousand subscriptions are cut off, and all takes a twentieth of a second longer from then on: each is told, and hears again.
+
+        If this fails, look at how they are renewed: one trip for each takes longer than a limit that counts from the first.
+        """
+        proxy, names = trial.proxy, [f"{number}" for number in range(1_000)]
+        heard: set[str] = set()
+        gaps: set[str] = set()
+
+        async def subscribe(name: str) -> None:
+            await trial.adapter.subscribe(trial.key(name), lambda _channel, _payload: heard.add(name), on_gap=lambda: gaps.add(name))
+
+        async def all_are_told() -> bool:
+            return len(gaps) == len(names)
+
+        async def all_hear() -> bool:
+            missing = [name for name in names if name not in heard]
+            await asyncio.gather(*(trial.adapter.publish(trial.key(name), b"again") for name in missing), return_exceptions=True)
+            return not missing
+
+        await asyncio.gather(*(subscribe(name) for name in names))
+        await proxy.delay(0.05)
+        await proxy.cut()
+        await trial.eventually(all_are_told, "each of a thousand subscriptions told of the gap")
+        await proxy.heal()
+        await trial.eventually(all_hear, "a message for each of a thousand subscriptions")
+
+    @clause("FLT-1", limit=LONG)
+    async def test_a_cut_at_any_moment_gives_the_own_answer_or_an_error(self, trial: Trial) -> None:
+        """For each operation the connection is cut before, in the middle of, and after the command: answer or `STORE_CONNECTION_FAILED`.
+
+        If this fails, look for a caller that nobody tells that its connection is gone, or for a connection that is used on.
+        """
+        proxy, wrong = trial.proxy, list[str]()
+        for operation in operations_of(trial):
+            for when in ("before", "middle", "answered"):
+                if operation.title == "ping":
+                    continue
+                names = names_for(trial, operation, when)
+                await operation.prepare(trial.adapter, names)
+                async with _cut(proxy, names("")[:-1], when):
+                    answer = await answer_or_code(operation.ask, trial.adapter, names)
+                if answer is not ErrorCode.STORE_CONNECTION_FAILED and not operation.is_right(answer):
+                    wrong.append(f"{operation.title}, cut {when}: {answer!r}")
+                await works_again(trial)
+        assert wrong == []
+
+    @clause("LIF-4", limit=LONG)
+    async def test_who_is_cancelled_while_an_adapter_closes_that_has_no_connection_is_cancelled(self, trial: Trial) -> None:
+        """Callers wait for a connection that nobody takes when `close` is called; cancelled a few turns later, they end in no other way.
+
+        If this fails, look for a shared attempt to connect: that `close` cancels it is one thing, that its waiter is cancelled another.
+        """
+        proxy = trial.proxy
+        for turn in range(CLOSING_TURNS):
+            operations = await prepared(trial, turn)
+            await proxy.black_hole()
+            try:
+                await proxy.cut()
+                assert await ended_otherwise(trial, operations, turn, trial.settle()) == {}
+            finally:
+                await proxy.heal()
+            await trial.adapter.open()
+
+    @clause("FLT-1", KeyValue, limit=LONG)
+    async def test_a_cut_among_many_callers_mixes_up_nobody(self, trial: Trial) -> None:
+        """A hundred callers are under way when all connections are cut: each gets its own answer or an error, and then all works.
+
+        If this fails, look for answers of the new connection that are given to callers of the old one.
+        """
+        proxy, keys = trial.proxy, trial.keys(f"key-{n}" for n in range(100))
+        for n, key in enumerate(keys):
+            await trial.adapter.set(key, b"%d" % n)
+        for turn in range(5):
+            asked = [asyncio.create_task(_get(trial.adapter, key)) for key in keys]
+            for _ in range(turn * 2):
+                await asyncio.sleep(0)
+            await proxy.cut()
+            for n, task in enumerate(asked):
+                answer = await trial.done(task, "a caller whose connection was cut")
+                assert answer in (b"%d" % n, ErrorCode.STORE_CONNECTION_FAILED)
+            await works_again(trial)
+            assert [await trial.adapter.get(key) for key in keys[:5]] == [b"0", b"1", b"2", b"3", b"4"]
+
+    @clause("FLT-2", limit=LONG)
+    async def test_reads_are_asked_again(self, trial: Trial) -> None:
+        """A read whose connection is cut, before the command or before its answer, is answered all the same.
+
+        If this fails, ask again over a new connection: a read changes nothing.
+        """
+        proxy, wrong = trial.proxy, list[str]()
+        for operation in operations_of(trial):
+            if operation.method not in _READS:
+                continue
+            for when in ("before", "answered"):
+                names = names_for(trial, operation, when)
+                await operation.prepare(trial.adapter, names)
+                async with _cut(proxy, names("")[:-1], when):
+                    answer = await answer_or_code(operation.ask, trial.adapter, names)
+                if not operation.is_right(answer):
+                    wrong.append(f"{operation.title}, cut {when}: {answer!r}")
+        assert wrong == []
+
+    @clause("FLT-2", Counters, limit=LONG)
+    async def test_a_write_whose_answer_was_lost_is_not_repeated(self, trial: Trial) -> None:
+        """An increment that the server did, and whose answer was cut off, raises with `maybe_applied`, and was done once.
+
+        If this fails, look for a retry of everything: the driver has one of its own, too.
+        """
+        proxy, key = trial.proxy, trial.key()
+        await trial.adapter.increment(key, 41)
+        async with _cut(proxy, key, "answered"):
+            with pytest.raises(BackendUnavailable) as caught:
+                await trial.adapter.increment(key)
+        await works_again(trial)
+
+        assert caught.value.maybe_applied is True
+        assert caught.value.retryable is True
+        assert await trial.adapter.increment(key, 0) == 42
+
+    @clause("FLT-2", Streams, limit=LONG)
+    async def test_an_append_whose_answer_was_lost_is_not_repeated(self, trial: Trial) -> None:
+        """An entry whose id never came is in the stream once.
+
+        If this fails, look for a retry of everything.
+        """
+        proxy, key = trial.proxy, trial.key()
+        await trial.adapter.xadd(key, {"n": b"0"})
+        async with _cut(proxy, key, "answered"):
+            with pytest.raises(BackendUnavailable) as caught:
+                await trial.adapter.xadd(key, {"n": b"1"})
+        await works_again(trial)
+
+        assert caught.value.maybe_applied is True
+        assert [entry.fields["n"] for entry in await trial.adapter.xrange(key)] == [b"0", b"1"]
+
+    @clause("FLT-5", KeyValue, limit=LONG)
+    async def test_callers_on_a_slow_network_get_their_own_answers(self, trial: Trial) -> None:
+        """Three hundred callers, a third of them cancelled, over a network that delays everything: the others are answered rightly.
+
+        If this fails, look for answers that are matched with callers by a count that a cancelled caller upsets.
+        """
+        proxy, keys = trial.proxy, trial.keys(f"key-{n}" for n in range(300))
+        for begin in range(0, 300, 100):
+            await asyncio.gather(*(trial.adapter.set(key, b"%d" % (begin + n)) for n, key in enumerate(keys[begin : begin + 100])))
+        await proxy.delay(0.02)
+        try:
+            tasks = [asyncio.create_task(trial.adapter.get(key)) for key in keys]
+            await asyncio.sleep(0.01)
+            for victim in trial.random.sample(tasks, 100):
+                victim.cancel()
+            await asyncio.wait(tasks)
+        finally:
+            await proxy.heal()
+        assert [n for n, task in enumerate(tasks) if not task.cancelled() and task.result() != b"%d" % n] == []
+
+
+@asynccontextmanager
+async def _cut(proxy: Network, marker: str, when: Any) -> AsyncGenerator[None]:
+    """Cut the connection that the marker is sent over; the block's call has to send it."""
+    await proxy.cut_at(marker.encode(), when=when)
+    before = proxy.cuts
+    try:
+        yield
+        if proxy.cuts == before:
+            raise NotExercised("a protocol that sends keys as they are: the proxy looks for them to know the moment to cut")
+    finally:
+        await proxy.heal()
+
+
+async def _get(adapter: FullAdapter, key: str) -> bytes | ErrorCode | None:
+    try:
+        return await adapter.get(key)
+    except StoreError as error:
+        return error.code

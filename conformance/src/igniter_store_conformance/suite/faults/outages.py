@@ -1,0 +1,309 @@
+"""A server that is stopped, killed, paused or refuses: clauses FLT-3, FLT-4, FLT-6, and what LIF, CLM and PUB say of it.
+
+Rule: only a harness with power over its server runs these (`Harness(server=...)`). Every test leaves the server running, and refusing
+nothing.
+
+An adapter under these tests should be made with short timeouts, of a second or two: the kit waits for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from igniter_store.contract import (
+    BackendTimeout,
+    BackendUnavailable,
+    Counters,
+    ErrorCode,
+    KeyValue,
+    StoreError,
+    Streams,
+)
+
+from igniter_store_conformance.engine.clause_test import clause
+from igniter_store_conformance.engine.suite import Suite
+from igniter_store_conformance.tools.operations import answer_or_code, names_for, operations_of
+from igniter_store_conformance.tools.recovery import GONE, LONG, hear_again, works_again
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from igniter_store_conformance.engine.trial import Trial
+
+
+class OutageClauses(Suite):
+    """Servers that are gone for a while."""
+
+    @clause("LIF-3", limit=LONG)
+    async def test_opening_where_no_server_is_says_so(self, trial: Trial) -> None:
+        """`open` against a stopped server raises `STORE_CONNECTION_FAILED`, leaves no task, and works when the server is back.
+
+        If this fails, look for an `open` that doesn't connect, that tries for ever, or that leaves what it had begun.
+        """
+        async with _stopped(trial):
+            fresh = trial.connect()
+            before = asyncio.all_tasks()
+            for _ in range(2):
+                with pytest.raises(BackendUnavailable) as caught:
+                    await fresh.open()
+                assert caught.value.code == ErrorCode.STORE_CONNECTION_FAILED
+                assert caught.value.retryable is True
+            await trial.settle()
+            assert asyncio.all_tasks() <= before
+        await fresh.open()
+        assert await fresh.ping() >= 0
+
+    @clause("LIF-3", limit=LONG)
+    async def test_opening_where_nobody_answers_ends(self, trial: Trial) -> None:
+        """`open` against a server that takes the connection and says nothing raises within the connect timeout.
+
+        If this fails, look for a handshake without a time limit.
+        """
+        server = trial.server
+        fresh = trial.connect()
+        await server.pause()
+        try:
+            with pytest.raises(StoreError) as caught:
+                await fresh.open()
+        finally:
+            await server.resume()
+        assert caught.value.code in GONE
+        await fresh.open()
+        assert await fresh.ping() >= 0
+
+    @clause("LIF-10", limit=LONG)
+    async def test_ping_raises_where_no_server_is(self, trial: Trial) -> None:
+        """`ping` of a stopped server raises `STORE_CONNECTION_FAILED`, and answers again when the server is back.
+
+        If this fails, look for a ping that is answered by the client.
+        """
+        async with _stopped(trial):
+            for _ in range(2):
+                with pytest.raises(BackendUnavailable):
+                    await trial.adapter.ping()
+
+        await works_again(trial)
+        assert await trial.adapter.ping() >= 0
+
+    @clause("CLM-7", KeyValue, limit=LONG)
+    async def test_without_a_server_nobody_is_told_yes(self, trial: Trial) -> None:
+        """Against a stopped server every method of claims and counters raises `STORE_CONNECTION_FAILED`; nobody is told anything else.
+
+        If this fails, look for an error that is swallowed on the way: a cache may fail open, a claim must not.
+        """
+        key = trial.key()
+        async with _stopped(trial):
+            calls: list[Callable[[], Any]] = [
+                lambda: trial.adapter.set_nx(key, b"owner", ttl=3_000),
+                lambda: trial.adapter.acquire(key, b"owner", 3_000, token_key=trial.token_key(key)),
+                lambda: trial.adapter.compare_expire(key, b"owner", 3_000),
+                lambda: trial.adapter.compare_delete(key, b"owner"),
+                lambda: trial.adapter.set(key, b"owner", only_if="absent"),
+            ]
+            if isinstance(trial.adapter, Counters):
+                calls.append(lambda: trial.adapter.increment(key))
+            for call in calls:
+                with pytest.raises(BackendUnavailable):
+                    await call()
+
+    @clause("PUB-10", limit=LONG)
+    async def test_subscriptions_come_back_after_a_restart(self, trial: Trial) -> None:
+        """The same after the server was killed and started anew.
+
+        If this fails, look for a reader that gives up when it can't connect at the first try.
+        """
+        server = trial.server
+
+        async def kill_and_restart() -> None:
+            await server.kill()
+            await asyncio.sleep(0.2)  # long enough that a first try to connect fails
+            await server.restart()
+
+        await hear_again(trial, kill_and_restart)
+
+    @clause("PUB-10", limit=LONG)
+    async def test_a_gap_is_told_before_what_comes_after_it(self, trial: Trial) -> None:
+        """Numbers are published all the time while connections are cut: where the subscriber misses some, it hears of a gap in between.
+
+        If this fails, look at when you tell of the gap: the first message of a new connection may come with the confirmation itself.
+        """
+        proxy, channel, other = trial.proxy, trial.key(), await trial.other()
+        heard: list[int | None] = []  # None for a gap
+        published: list[int] = []
+        await trial.adapter.subscribe(channel, lambda _, payload: heard.append(int(payload)), on_gap=lambda: heard.append(None))
+
+        async def publish() -> None:
+            for number in itertools.count():
+                with contextlib.suppress(BackendUnavailable, BackendTimeout):
+                    await other.publish(channel, b"%d" % number)
+                    published.append(number)
+                await asyncio.sleep(0)
+
+        publishing = asyncio.create_task(publish())
+        try:
+            for turn in range(1, 6):
+                await trial.eventually(partial(_has_heard, heard, turn), "messages after a cut")
+                await proxy.cut()
+            await trial.eventually(partial(_has_heard, heard, 6), "messages after the last cut")
+        finally:
+            publishing.cancel()
+            await asyncio.wait({publishing})
+
+        missed: list[tuple[int, int]] = []
+        last, is_told = -1, True
+        for number in heard:
+            if number is None:
+                is_told = True
+                continue
+            if not is_told and any(last < lost < number for lost in published):
+                missed.append((last, number))
+            last, is_told = number, False
+        assert missed == [], "messages are missing between these, and nobody was told of a gap"
+
+    @clause("FLT-3", limit=LONG)
+    async def test_after_kill_and_restart_everything_works(self, trial: Trial) -> None:
+        """While the server is away every operation says so; when it is back every operation answers, without anybody's help.
+
+        If this fails, look for something that was made when the adapter was opened and isn't made again: a script, a pool, a reader.
+        """
+        server = trial.server
+        await server.kill()
+        try:
+            for operation in operations_of(trial):
+                if operation.method in {"subscribe", "psubscribe"}:
+                    continue  # an adapter may wait for the server's confirmation as long as it likes to connect
+                answer = await answer_or_code(operation.ask, trial.adapter, names_for(trial, operation, "away"))
+                assert answer in GONE, f"{operation.title} answered {answer!r} without a server"
+        finally:
+            await server.restart()
+
+        await works_again(trial)
+        for operation in operations_of(trial):
+            names = names_for(trial, operation, "back")
+            await operation.prepare(trial.adapter, names)
+            answer = await answer_or_code(operation.ask, trial.adapter, names)
+            assert operation.is_right(answer), f"{operation.title}: {answer!r}"
+
+    @clause("FLT-3", Streams, limit=LONG)
+    async def test_blocked_readers_survive_a_restart(self, trial: Trial) -> None:
+        """A reader that is blocked when the server dies ends with an error or reads on; a new one is woken as ever.
+
+        If this fails, look for a blocked read that waits for an answer on a connection that is gone.
+        """
+        server, key = trial.server, trial.key()
+        await trial.adapter.xgroup_create(key, "group")
+        reading = asyncio.create_task(trial.adapter.xreadgroup(key, "group", "consumer", block=trial.limit / 4))
+        await trial.settle()
+        await server.kill()
+        await server.restart()
+        await works_again(trial)
+        await trial.adapter.xgroup_create(key, "group")
+        first = await trial.adapter.xadd(key, {"n": b"1"})
+        done, _ = await asyncio.wait({reading}, timeout=trial.limit)
+        assert done, "the blocked read never ended"
+        error = reading.exception()
+        assert error is None or isinstance(error, StoreError)
+        if error is not None:
+            assert error.code in {*GONE, ErrorCode.STORE_STREAM_GROUP_MISSING}
+
+        await trial.adapter.xreadgroup(key, "group", "consumer")
+        again = asyncio.create_task(trial.adapter.xreadgroup(key, "group", "consumer", block=trial.limit))
+        await trial.settle()
+        second = await trial.adapter.xadd(key, {"n": b"2"})
+        assert [entry.id for entry in await trial.done(again, "a blocked read after the restart")] == [second]
+        assert first != second
+
+    @clause("FLT-4", KeyValue, limit=LONG)
+    async def test_a_command_that_takes_too_long_times_out(self, trial: Trial) -> None:
+        """Of a server that stopped answering a caller hears `STORE_TIMEOUT`; once it goes on, later commands get their own answers.
+
+        If this fails, look for a command without a time limit, or for an answer that comes late and is given to the next caller.
+        """
+        server, adapter = trial.server, trial.adapter
+        keys = trial.keys(f"key-{n}" for n in range(10))
+        for n, key in enumerate(keys):
+            await adapter.set(key, b"%d" % n)
+        await server.pause()
+        try:
+            with pytest.raises(BackendTimeout) as read:
+                await adapter.get(keys[0])
+            with pytest.raises(StoreError) as written:
+                await adapter.set(keys[9], b"late")
+        finally:
+            await server.resume()
+
+        assert read.value.code == ErrorCode.STORE_TIMEOUT
+        assert read.value.retryable is True
+        assert written.value.code in GONE
+        await works_again(trial)
+        for _ in range(3):
+            assert [await adapter.get(key) for key in keys[:9]] == [b"%d" % n for n in range(9)]
+        assert await adapter.get(keys[9]) in {b"9", b"late"}
+
+    @clause("FLT-4", KeyValue, limit=LONG)
+    async def test_a_write_that_times_out_says_that_it_may_have_happened(self, trial: Trial) -> None:
+        """A write that was sent and not answered in time has `maybe_applied`.
+
+        If this fails, look at where a timeout becomes an error of the contract: it knows whether the command was sent.
+        """
+        proxy, key = trial.proxy, trial.key()
+        await trial.adapter.set(key, b"before")
+        await proxy.black_hole()
+        try:
+            with pytest.raises(BackendTimeout) as caught:
+                await trial.adapter.set(key, b"after")
+        finally:
+            await proxy.heal()
+
+        assert caught.value.maybe_applied is True
+        await works_again(trial)
+        assert await trial.adapter.get(key) in {b"before", b"after"}
+
+    @clause("FLT-6", KeyValue, limit=LONG)
+    async def test_the_servers_refusals_have_their_codes(self, trial: Trial) -> None:
+        """Each refusal that the server can be made to give becomes an error with its code, and says whether to try again.
+
+        If this fails, look at your table of the server's errors: its words are the server's, the codes are the contract's.
+        """
+        server = trial.refusing_server
+        wrong: list[str] = []
+        for word, refusal in server.refusals.items():
+            key = trial.key(word)
+            async with server.refusing(word):
+                try:
+                    try:
+                        await trial.adapter.set(key, b"value")
+                    except StoreError as error:
+                        # Some refusals send clients away before: then the first command may be lost on a connection that has just ended.
+                        if not error.maybe_applied:
+                            raise
+                        await trial.adapter.set(key, b"value")
+                except StoreError as error:
+                    if (error.code, error.retryable) != (refusal.code, refusal.retryable):
+                        wrong.append(f"{word}: {error.code}, retryable={error.retryable}; it should be {refusal.code}, {refusal.retryable}")
+                else:
+                    wrong.append(f"{word}: no error")
+            await works_again(trial)
+            assert await trial.adapter.set(key, b"value") is True
+        assert wrong == []
+
+
+@asynccontextmanager
+async def _stopped(trial: Trial) -> AsyncGenerator[None]:
+    server = trial.server
+    await server.stop()
+    try:
+        yield
+    finally:
+        await server.restart()
+
+
+async def _has_heard(heard: list[int | None], turn: int) -> bool:
+    """Whether the subscriber hears numbers again, with so many gaps behind it."""
+    return heard.count(None) >= turn - 1 and bool(heard) and heard[-1] is not None

@@ -1,0 +1,1 @@
+"""Values, batches, TTLs and kinds of keys."""

@@ -1,0 +1,1 @@
+"""Opening, closing, cancelling, event loops and forks."""

@@ -1,0 +1,366 @@
+"""Cancelling at every step: clauses LIF-4, CLM-9 and what cutting a call short may leave.
+
+A call of a coroutine comes to a stop several times, whenever it waits for something. The kit cancels it at its k-th stop, for every k
+until it gets through, in two ways: while it waits, and in the moment when what it waited for has come but the call has not gone on yet.
+The second is where clients lose the place of their answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from igniter_store.contract import Counters, KeyValue, PubSub, StoreError, Streams, Subscription, escape
+
+from igniter_store_conformance.engine.clause_test import clause
+from igniter_store_conformance.engine.suite import Suite
+from igniter_store_conformance.tools.operations import names_for, operations_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Generator
+
+    from igniter_store.contract import MessageCallback
+
+    from igniter_store_conformance.engine.trial import FullAdapter, Trial
+    from igniter_store_conformance.tools.operations import Operation
+
+Moment: TypeAlias = Literal["waiting", "answered"]
+
+MOMENTS: Final[tuple[Moment, ...]] = ("waiting", "answered")
+MOST_STEPS: Final = 200
+_QUESTIONS: Final = frozenset({"get", "mget", "exists", "increment", "set_nx", "xlen"})  # whose answers differ
+CLOSING_TURNS: Final = 40
+"""Turns of the event loop in which a closing adapter may be busy with those who still wait for it."""
+
+SLOW: Final = 300.0  # seconds: hundreds of calls, and a backend may take 200 ms for each
+
+
+class Cancelled(Exception):  # noqa: N818 - what became of a call
+    """Raised by `cancelled_at` when the call was cut short."""
+
+
+class _Stepped:
+    """Awaits a call, and cancels the task that does so at the call's k-th stop."""
+
+    def __init__(self, call: Awaitable[Any], step: int, moment: Moment) -> None:
+        self._call = call
+        self._step = step
+        self._moment = moment
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        inner = self._call.__await__()
+        task = asyncio.current_task()
+        assert task is not None
+        error: BaseException | None = None
+        value: Any = None
+        step = 0
+        while True:
+            try:
+                waited_for = inner.send(value) if error is None else inner.throw(error)
+            except StopIteration as stop:
+                return stop.value
+            step += 1
+            if step == self._step:
+                if self._moment == "answered" and asyncio.isfuture(waited_for):
+                    # Registered before the task's own callback: the answer is there, and the task is cancelled before it goes on.
+                    waited_for.add_done_callback(lambda _: task.cancel())
+                else:
+                    task.cancel()
+            error = None
+            try:
+                value = yield waited_for
+            except BaseException as thrown:  # noqa: BLE001 - passed on to the call, CancelledError above all
+                error = thrown
+
+
+async def cancelled_at(step: int, call: Awaitable[Any], *, moment: Moment = "waiting") -> Any:
+    """The answer of `call`, which is cancelled at its `step`-th stop.
+
+    Raises:
+        Cancelled: when it was cut short.
+    """
+
+    async def whole() -> Any:
+        return await _Stepped(call, step, moment)
+
+    task = asyncio.create_task(whole())
+    await asyncio.wait({task})
+    if task.cancelled():
+        raise Cancelled
+    return task.result()
+
+
+class CancellationClauses(Suite):
+    """What a call that was cut short leaves behind."""
+
+    @clause("LIF-4", limit=SLOW)
+    async def test_after_a_cancelled_operation_the_next_ones_get_their_own_answers(self, trial: Trial) -> None:
+        """Each operation is cancelled at each of its steps; the calls that follow on the same adapter are answered rightly.
+
+        If this fails, look for a connection that goes back into use although an answer is still on its way to it. A call that was cut
+        short leaves either a connection whose next answer is thrown away, or no connection.
+        """
+        wrong: list[str] = []
+        for operation in operations_of(trial):
+            for moment in MOMENTS:
+                for step in range(1, MOST_STEPS):
+                    is_through = await self._cut(trial, operation, step, moment)
+                    wrong += [f"{answer}, after {operation.title} was cancelled at step {step}" for answer in await _misled(trial)]
+                    if is_through or wrong:
+                        break
+        assert wrong == []
+
+    @clause("LIF-4", KeyValue, limit=SLOW)
+    async def test_a_cancelled_operation_has_happened_wholly_or_not_at_all(self, trial: Trial) -> None:
+        """Each operation that changes something is cancelled at each of its steps; what it leaves is the old state or the new one.
+
+        If this fails, look for two steps where the contract asks for one: a value and then its TTL, a claim and then its token.
+        """
+        halves: list[str] = []
+        for operation in operations_of(trial):
+            if operation.is_whole is None:
+                continue
+            for moment in MOMENTS:
+                for step in range(1, MOST_STEPS):
+                    names = names_for(trial, operation, f"{moment} {step}")
+                    is_through = await self._cut(trial, operation, step, moment)
+                    await trial.settle()  # what was sent may still be on its way
+                    if not await operation.is_whole(trial.adapter, names):
+                        halves.append(f"{operation.title}, cancelled at step {step} while {moment}")
+                    if is_through or halves:
+                        break
+        assert halves == []
+
+    @clause("LIF-4", KeyValue, Counters, limit=SLOW)
+    async def test_calls_beside_a_cancelled_one_are_not_disturbed(self, trial: Trial) -> None:
+        """Of twenty calls made together one is cancelled, at each step; the other nineteen get their own answers.
+
+        If this fails, look for calls that share a trip to the backend, of which one takes the others with it.
+        """
+        adapter = trial.adapter
+        keys = trial.keys(f"key-{number}" for number in range(20))
+        for number, key in enumerate(keys):
+            await adapter.set(key, b"%d" % number)
+
+        for moment in MOMENTS:
+            for step in range(1, 12):
+                victim = step % len(keys)
+
+                async def ask(number: int, step: int = step, moment: Moment = moment, victim: int = victim) -> bytes | None:
+                    call = adapter.get(keys[number])
+                    return await (cancelled_at(step, call, moment=moment) if number == victim else call)
+
+                answers = await asyncio.gather(*(ask(number) for number in range(len(keys))), return_exceptions=True)
+                for number, answer in enumerate(answers):
+                    if number == victim and isinstance(answer, Cancelled):
+                        continue
+                    assert answer == b"%d" % number, f"step {step}, {moment}"
+
+    @clause("LIF-4", limit=SLOW)
+    async def test_who_is_cancelled_while_the_adapter_closes_is_cancelled(self, trial: Trial) -> None:
+        """Every operation is under way when `close` is called, and is cancelled a few turns of the loop later: it ends in no other way.
+
+        If this fails, look for a wait that takes every cancellation for that of what it waits for, and makes `STORE_CLOSED` of it.
+        """
+        for turn in range(CLOSING_TURNS):
+            operations = await prepared(trial, turn)
+            assert await ended_otherwise(trial, operations, turn, asyncio.sleep(0)) == {}
+            await trial.adapter.open()
+
+    @clause("LIF-4", Streams, limit=SLOW)
+    async def test_a_cancelled_read_loses_nothing(self, trial: Trial) -> None:
+        """Entries of a group read that was cancelled, blocked or not, are still new or are pending: every one can be had.
+
+        If this fails, look for an answer that had arrived and was dropped: the entries are pending then, and `xpending` must show them.
+        """
+        for block in (None, 20.0):
+            for moment in MOMENTS:
+                for step in range(1, 8):
+                    key = trial.key(f"{block} {moment} {step}")
+                    await trial.adapter.xgroup_create(key, "group")
+                    reading = asyncio.create_task(
+                        cancelled_at(step, trial.adapter.xreadgroup(key, "group", "cut short", block=block), moment=moment)
+                    )
+                    await trial.settle()
+                    added = [await trial.adapter.xadd(key, {"n": b"1"}), await trial.adapter.xadd(key, {"n": b"2"})]
+                    await trial.settle()
+                    if not reading.done():
+                        reading.cancel()
+                    await asyncio.wait({reading})
+                    if not reading.cancelled():
+                        reading.exception()
+
+                    await trial.adapter.xreadgroup(key, "group", "next")
+                    pending = [entry.id for entry in await trial.adapter.xpending(key, "group")]
+                    assert pending == added, f"cancelled at step {step} while {moment}"
+
+    @clause("CLM-9", KeyValue, limit=SLOW)
+    async def test_a_cancelled_claim_is_free_or_ends_with_its_ttl(self, trial: Trial) -> None:
+        """`set_nx` and `acquire` are cancelled at each step: either nobody holds the claim, or it has its owner and its TTL.
+
+        If this fails, look for a claim that is taken first and given its TTL after that: cut short between the two, it stays for ever.
+        """
+        adapter = trial.adapter
+        for moment in MOMENTS:
+            for step in range(1, MOST_STEPS):
+                plain, leased = trial.keys([f"plain {moment} {step}", f"leased {moment} {step}"])
+                through = 0
+                calls = (
+                    partial(adapter.set_nx, plain, b"owner", ttl=3_000),
+                    partial(adapter.acquire, leased, b"owner", 3_000, token_key=trial.token_key(leased)),
+                )
+                for call in calls:
+                    try:
+                        await cancelled_at(step, call(), moment=moment)
+                        through += 1
+                    except Cancelled:
+                        pass
+                await trial.settle()
+                for key in (plain, leased):
+                    left = await adapter.ttl(key)
+                    assert left is None or 0 < left <= 3_000, f"cancelled at step {step} while {moment}"
+                    assert await adapter.get(key) in ({None} if left is None else {b"owner"})
+                if through == 2:
+                    break
+
+    @clause("PUB-5", PubSub, limit=SLOW)
+    async def test_a_subscribe_that_is_cancelled_at_any_step_leaves_no_subscription(self, trial: Trial) -> None:
+        """`subscribe` and `psubscribe` are cancelled at each step: nobody is called afterwards, and whoever subscribes to the same next is.
+
+        If this fails, look for a callback that is entered before the backend has confirmed, and stays when the caller is gone; or for an
+        unsubscribing that is still on its way when the next one takes the old confirmation for its own.
+        """
+        for is_pattern in (False, True):
+            subscribe = trial.adapter.psubscribe if is_pattern else trial.adapter.subscribe
+            for moment in MOMENTS:
+                for step in range(1, MOST_STEPS):
+                    channel = trial.key(f"{is_pattern} {moment} {step}")
+                    ghosts: list[bytes] = []
+                    heard: list[bytes] = []
+                    name = escape(channel) if is_pattern else channel
+                    try:
+                        through = await cancelled_at(step, subscribe(name, _collect(ghosts)), moment=moment)
+                    except Cancelled:
+                        through = None
+                    live = await subscribe(name, _collect(heard))  # at once: what the cancelled one left may still be under way
+                    for number in range(2):
+                        await trial.adapter.publish(channel, b"%d" % number)
+
+                    async def is_heard(heard: list[bytes] = heard) -> bool:
+                        return heard == [b"0", b"1"]
+
+                    await trial.eventually(is_heard, f"both messages, after subscribing was cancelled at step {step} while {moment}")
+                    assert len(ghosts) == (0 if through is None else 2), f"cancelled at step {step} while {moment}"
+                    await live.cancel()
+                    if through is not None:
+                        await through.cancel()
+                        break
+
+    @clause("PUB-5", PubSub, limit=SLOW)
+    async def test_a_cancel_that_is_cancelled_at_any_step_ends_the_subscription(self, trial: Trial) -> None:
+        """`cancel` is cancelled at each step, while others subscribe: it has ended, at the backend too, and one can begin anew.
+
+        If this fails, look for an unsubscribing that waits for something before it is sent, and isn't sent when its caller is cancelled.
+        """
+        for moment in MOMENTS:
+            for step in range(1, MOST_STEPS):
+                channel, beside = trial.keys([f"{moment} {step}", f"beside {moment} {step}"])
+                ghosts: list[bytes] = []
+                heard: list[bytes] = []
+                subscription = await trial.adapter.subscribe(channel, _collect(ghosts))
+                subscribing = asyncio.create_task(trial.adapter.subscribe(beside, _collect([])))
+                try:
+                    await cancelled_at(step, subscription.cancel(), moment=moment)
+                    is_through = True
+                except Cancelled:
+                    is_through = False
+                await (await subscribing).cancel()
+
+                async def reaches_nobody(channel: str = channel) -> bool:
+                    return await trial.adapter.publish(channel, b"0") == 0
+
+                await trial.eventually(reaches_nobody, f"a message that reaches nobody, cancelled at step {step} while {moment}")
+                live = await trial.adapter.subscribe(channel, _collect(heard))
+                await trial.adapter.publish(channel, b"1")
+
+                async def is_heard(heard: list[bytes] = heard) -> bool:
+                    return b"1" in heard
+
+                await trial.eventually(is_heard, f"a message, after cancel was cancelled at step {step} while {moment}")
+                assert ghosts == [], f"cancelled at step {step} while {moment}"
+                await live.cancel()
+                if is_through:
+                    break
+
+    async def _cut(self, trial: Trial, operation: Operation, step: int, moment: Moment) -> bool:
+        """Cancel one asking at `step`; True when it got through before."""
+        names = names_for(trial, operation, f"{moment} {step}")
+        await operation.prepare(trial.adapter, names)
+        try:
+            answer = await cancelled_at(step, operation.ask(trial.adapter, names), moment=moment)
+        except Cancelled:
+            return False
+        if isinstance(answer, Subscription):
+            await answer.cancel()
+        assert operation.is_right(answer), f"{operation.title} was not cancelled, and answered {answer!r}"
+        return True
+
+
+def _collect(payloads: list[bytes]) -> MessageCallback:
+    return lambda _, payload: payloads.append(payload)
+
+
+async def prepared(trial: Trial, turn: int) -> list[Operation]:
+    """All operations, with what they ask for in this turn."""
+    operations = operations_of(trial)
+    for operation in operations:
+        await operation.prepare(trial.adapter, names_for(trial, operation, turn))
+    return operations
+
+
+async def ended_otherwise(trial: Trial, operations: list[Operation], turn: int, getting_under_way: Awaitable[None]) -> dict[str, Any]:
+    """Which operations have ended otherwise than as cancelled, and how, though they were cancelled while the adapter closed.
+
+    Args:
+        trial: its adapter is closed afterwards.
+        operations: as `prepared` for this turn.
+        turn: how many turns of the loop `close` has before they are cancelled.
+        getting_under_way: what to wait for between calling them and `close`.
+    """
+    calls = [asyncio.ensure_future(operation.ask(trial.adapter, names_for(trial, operation, turn))) for operation in operations]
+    await getting_under_way
+    closing = asyncio.create_task(trial.adapter.close())
+    for _ in range(turn):
+        await asyncio.sleep(0)
+    cut = [(operation.title, call) for operation, call in zip(operations, calls, strict=True) if call.cancel()]
+    await asyncio.gather(*calls, return_exceptions=True)
+    await closing
+    return {title: call.exception() or call.result() for title, call in cut if not call.cancelled()}
+
+
+async def _misled(trial: Trial) -> list[str]:
+    """Which of some questions, asked one after the other and then together, is answered wrongly now."""
+    adapter = trial.adapter
+    questions = [operation for operation in operations_of(trial) if operation.title in _QUESTIONS]
+    wrong: list[str] = []
+
+    async def ask(operation: Operation, turn: str) -> None:
+        names = names_for(trial, operation, f"{turn} {trial.random.random()}")
+        await _prepare_and_ask(adapter, operation, names, wrong)
+
+    for operation in questions[:2]:
+        await ask(operation, "alone")
+    await asyncio.gather(*(ask(operation, "together") for operation in questions))
+    return wrong
+
+
+async def _prepare_and_ask(adapter: FullAdapter, operation: Operation, names: Any, wrong: list[str]) -> None:
+    try:
+        await operation.prepare(adapter, names)
+        answer = await operation.ask(adapter, names)
+    except StoreError as error:
+        wrong.append(f"{operation.title} raised {error.code}")
+        return
+    if not operation.is_right(answer):
+        wrong.append(f"{operation.title} answered {answer!r}")

@@ -1,0 +1,1 @@
+"""Scanning and deleting by prefix."""

@@ -1,0 +1,375 @@
+"""What is handed out to another consumer, and never lost: clauses STR-10 to STR-12 and STR-16."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from igniter_store_conformance.engine.clause_test import clause
+from igniter_store_conformance.engine.suite import Suite
+from igniter_store_conformance.suite.streams.appending import are_whole, fill, ids_of
+from igniter_store_conformance.suite.streams.groups import SLACK, facts, group_with
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from igniter_store.contract import PendingEntry, StreamEntry
+
+    from igniter_store_conformance.engine.trial import Trial
+
+
+class ClaimingClauses(Suite):
+    """Pending entries: taken over, deleted meanwhile, and never lost."""
+
+    @clause("STR-10")
+    async def test_claiming_moves_what_is_idle(self, trial: Trial) -> None:
+        """Entries of a consumer that has gone come to the caller, oldest first and with their fields, and are pending for it alone.
+
+        If this fails, look at what a claim returns, and at whom the entry belongs to afterwards.
+        """
+        stream, adapter, time = trial.key(), trial.adapter, trial.time
+        ids = await group_with(adapter, stream, 12)
+        await adapter.xreadgroup(stream, "group", "dead", count=11)
+        await time.passes(time.ttl)
+
+        claimed = await (await trial.other()).xautoclaim(stream, "group", "heir", time.ttl / 2)
+
+        assert ids_of(claimed) == ids[:11]
+        assert await are_whole(adapter, stream, claimed)
+        assert facts(await adapter.xpending(stream, "group")) == [(added, "heir", 2) for added in ids[:11]]
+        assert await adapter.xreadgroup(stream, "group", "dead", history=True) == []
+        assert ids_of(await adapter.xreadgroup(stream, "group", "dead")) == ids[11:]
+
+    @clause("STR-10")
+    async def test_claiming_leaves_what_is_younger(self, trial: Trial) -> None:
+        """What was handed out less than `min_idle` seconds ago stays with its consumer, with its idle time and its count.
+
+        If this fails, look for a claim that ignores `min_idle`, or measures from the id.
+        """
+        stream, adapter, time = trial.key(), trial.adapter, trial.time
+        ids = await group_with(adapter, stream, 6)
+        await adapter.xreadgroup(stream, "group", "dead", count=3)
+        await time.passes(5 * time.ttl)
+        began, long = time.now(), 4 * time.ttl
+        await adapter.xreadgroup(stream, "group", "alive")
+
+        claimed = ids_of(await adapter.xautoclaim(stream, "group", "heir", long))
+        owned = facts(await adapter.xpending(stream, "group"))
+
+        expected = [(added, "heir", 2) for added in ids[:3]] + [(added, "alive", 1) for added in ids[3:]]
+        assert (claimed, owned) == (ids[:3], expected) or time.now() - began >= long
+
+    @clause("STR-10")
+    async def test_the_idle_time_of_a_claim_is_in_seconds(self, trial: Trial) -> None:
+        """What has been idle for a hundredth of `min_idle` is not claimed; with a `min_idle` of 0 everything is.
+
+        If this fails, look at the unit: Redis takes milliseconds.
+        """
+        stream, adapter, time = trial.key(), trial.adapter, trial.time
+        ids = await group_with(adapter, stream, 3)
+        await adapter.xreadgroup(stream, "group", "dead")
+        await time.passes(time.ttl)
+
+        assert await adapter.xautoclaim(stream, "group", "heir", 100 * time.ttl) == []
+        assert facts(await adapter.xpending(stream, "group")) == [(added, "dead", 1) for added in ids]
+        assert ids_of(await adapter.xautoclaim(stream, "group", "heir", 0)) == ids
+
+    @clause("STR-10")
+    async def test_claiming_resets_the_idle_time(self, trial: Trial) -> None:
+        """What was claimed is young again, so the next claimer with the same `min_idle` leaves it.
+
+        If this fails, look for a claim that only changes the owner: two would work on one entry.
+        """
+        stream, adapter, time = trial.key(), trial.adapter, trial.time
+        ids = await group_with(adapter, stream, 3)
+        await adapter.xreadgroup(stream, "group", "dead")
+        await time.passes(5 * time.ttl)
+        began, long = time.now(), 4 * time.ttl
+
+        assert ids_of(await adapter.xautoclaim(stream, "group", "heir", long)) == ids
+        second = ids_of(await adapter.xautoclaim(stream, "group", "late", long))
+
+        assert second == [] or time.now() - began >= long
+        pending = await adapter.xpending(stream, "group")
+        assert all(touched_since(trial, began, entry) for entry in pending), pending
+
+    @clause("STR-10")
+    async def test_every_claim_counts_as_a_delivery(self, trial: Trial) -> None:
+        """The count grows by one each time, and by none for the entries that were not claimed.
+
+        If this fails, look for a count that claiming leaves or starts anew: it is how poisonous messages are found.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 2)
+        await adapter.xreadgroup(stream, "group", "consumer")
+
+        for turn in range(3):
+            assert ids_of(await adapter.xautoclaim(stream, "group", f"heir-{turn}", 0, count=1)) == ids[:1]
+
+        assert facts(await adapter.xpending(stream, "group")) == [(ids[0], "heir-2", 4), (ids[1], "consumer", 1)]
+
+    @clause("STR-10")
+    async def test_claiming_is_bounded_by_count(self, trial: Trial) -> None:
+        """At most `count` are moved, those with the oldest ids; the others stay where they are.
+
+        If this fails, look for a limit on what is returned, and not on what is moved.
+        """
+        stream, adapter, time = trial.key(), trial.adapter, trial.time
+        ids = await group_with(adapter, stream, 5)
+        await adapter.xreadgroup(stream, "group", "dead")
+        await time.passes(5 * time.ttl)
+        began, long = time.now(), 4 * time.ttl
+
+        first = ids_of(await adapter.xautoclaim(stream, "group", "heir", long, count=3))
+        assert first == ids[:3]
+        owned = [(added, "heir", 2) for added in ids[:3]] + [(added, "dead", 1) for added in ids[3:]]
+        assert facts(await adapter.xpending(stream, "group")) == owned
+        rest = ids_of(await adapter.xautoclaim(stream, "group", "heir", long, count=3))
+        assert rest == ids[3:] or time.now() - began >= long
+
+    @clause("STR-10")
+    async def test_claiming_looks_behind_what_is_young(self, trial: Trial) -> None:
+        """However many young entries come first, `count` entries that are idle for long enough are found behind them.
+
+        If this fails, look at the cursor of XAUTOCLAIM: one call looks at ten times `count` and may come back with nothing.
+        """
+        stream, adapter, time = trial.key(), trial.adapter, trial.time
+        ids = await group_with(adapter, stream, 150)
+        await adapter.xreadgroup(stream, "group", "dead")
+        await time.passes(5 * time.ttl)
+        began, long = time.now(), 4 * time.ttl
+        await adapter.xreadgroup(stream, "group", "dead", count=140, history=True)
+
+        few = ids_of(await adapter.xautoclaim(stream, "group", "heir", long, count=2))
+        rest = ids_of(await adapter.xautoclaim(stream, "group", "heir", long))
+
+        assert (few, rest) == (ids[140:142], ids[142:]) or time.now() - began >= long
+
+    @clause("STR-10")
+    async def test_a_consumer_claims_its_own_entries_too(self, trial: Trial) -> None:
+        """A program that began anew under its old name gets what it left behind.
+
+        If this fails, look for a claim that leaves out the caller.
+        """
+        stream, adapter, time = trial.key(), trial.adapter, trial.time
+        ids = await group_with(adapter, stream, 3)
+        await adapter.xreadgroup(stream, "group", "consumer")
+        await time.passes(time.ttl)
+
+        assert ids_of(await adapter.xautoclaim(stream, "group", "consumer", time.ttl / 2)) == ids
+        assert facts(await adapter.xpending(stream, "group")) == [(added, "consumer", 2) for added in ids]
+
+    @clause("STR-10")
+    async def test_claiming_takes_neither_new_nor_acknowledged_entries(self, trial: Trial) -> None:
+        """Only what is pending in this group can be claimed: not what is new, was acknowledged, or is pending in another group.
+
+        If this fails, look for a claim that walks over the stream instead of the pending list.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 6)
+        await adapter.xgroup_create(stream, "other")
+        await adapter.xreadgroup(stream, "other", "consumer")
+        await adapter.xreadgroup(stream, "group", "dead", count=4)
+        await adapter.xack(stream, "group", [ids[0], ids[2]])
+
+        assert ids_of(await adapter.xautoclaim(stream, "group", "heir", 0)) == [ids[1], ids[3]]
+        await adapter.xack(stream, "group", [ids[1], ids[3]])
+        assert await adapter.xautoclaim(stream, "group", "heir", 0) == []
+
+        assert ids_of(await adapter.xreadgroup(stream, "group", "heir")) == ids[4:]
+        assert facts(await adapter.xpending(stream, "other")) == [(added, "consumer", 1) for added in ids]
+
+    @clause("STR-11")
+    async def test_of_claimers_at_once_each_entry_goes_to_one(self, trial: Trial) -> None:
+        """Many claimers on several clients, started together: each entry is handed to exactly one of them.
+
+        If this fails, look for a look at the list and a move of it in two steps.
+        """
+        stream, clients, time = trial.key(), await trial.clients(3), trial.time
+        ids = await group_with(trial.adapter, stream, 40)
+        await trial.adapter.xreadgroup(stream, "group", "dead")
+        await time.passes(5 * time.ttl)
+        began, long = time.now(), 4 * time.ttl
+
+        def claim(number: int) -> Callable[[], Awaitable[list[StreamEntry]]]:
+            count = 4 if number % 2 else None
+            return lambda: clients[number % 3].xautoclaim(stream, "group", f"heir-{number}", long, count=count)
+
+        shares = await trial.race([claim(number) for number in range(12)])
+
+        claimed = sorted(added for share in shares for added in ids_of(share))
+        assert claimed == sorted(ids) or time.now() - began >= long
+        owners = {entry.id: entry.consumer for entry in await trial.adapter.xpending(stream, "group")}
+        assert sorted(owners) == sorted(ids)
+        for number, share in enumerate(shares):
+            assert all(owners[entry.id] == f"heir-{number}" for entry in share) or time.now() - began >= long
+
+    @clause("STR-12")
+    async def test_claiming_hands_out_no_deleted_entry(self, trial: Trial) -> None:
+        """Deleted entries are not among what is claimed, and leave the pending list; the others are claimed.
+
+        If this fails, look for entries without fields among what your backend returns, or for one that hides all others.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 6)
+        await adapter.xreadgroup(stream, "group", "dead")
+        assert await adapter.xdel(stream, [ids[0], ids[3], ids[5]]) == 3
+
+        claimed = await adapter.xautoclaim(stream, "group", "heir", 0)
+
+        assert ids_of(claimed) == [ids[1], ids[2], ids[4]]
+        assert await are_whole(adapter, stream, claimed)
+        assert facts(await adapter.xpending(stream, "group")) == [(added, "heir", 2) for added in ids_of(claimed)]
+
+    @clause("STR-12")
+    async def test_claiming_clears_away_what_was_trimmed(self, trial: Trial) -> None:
+        """When everything that was pending is gone from the stream, a claim gives nothing, and nothing is pending.
+
+        If this fails, look for pending entries that nobody can ever acknowledge because nobody is given them.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        await group_with(adapter, stream, 30)
+        await adapter.xreadgroup(stream, "group", "dead", count=25)
+        await adapter.xtrim(stream, 5, approximate=False)
+
+        assert await adapter.xautoclaim(stream, "group", "heir", 0) == []
+
+        assert await adapter.xpending(stream, "group") == []
+        assert [group.pending for group in await adapter.xgroups(stream)] == [0]
+        assert len(await adapter.xreadgroup(stream, "group", "heir")) == 5
+
+    @clause("STR-12")
+    async def test_deleted_entries_do_not_use_up_the_count_of_a_claim(self, trial: Trial) -> None:
+        """With `count`, so many entries that are there are claimed, however many deleted ones come before them.
+
+        If this fails, look at your backend's limit: Redis counts what it clears away, and the cursor has to be followed.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 40)
+        await adapter.xreadgroup(stream, "group", "dead")
+        await adapter.xdel(stream, [*ids[:30], ids[31]])
+
+        claimed = ids_of(await adapter.xautoclaim(stream, "group", "heir", 0, count=2))
+
+        assert claimed == [ids[30], ids[32]]
+
+    @clause("STR-12")
+    async def test_what_was_deleted_before_it_was_read_is_not_handed_out(self, trial: Trial) -> None:
+        """Trimmed and deleted entries that are still new for a group are stepped over, also when the first ones are gone.
+
+        If this fails, look for a list of what is new that is made when entries are appended.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 10)
+        await adapter.xtrim(stream, 6, approximate=False)
+        await adapter.xdel(stream, [ids[5], ids[9]])
+
+        assert ids_of(await adapter.xreadgroup(stream, "group", "consumer", count=2)) == [ids[4], ids[6]]
+        assert ids_of(await adapter.xreadgroup(stream, "group", "consumer")) == [ids[7], ids[8]]
+        assert [entry.id for entry in await adapter.xpending(stream, "group")] == [ids[4], ids[6], ids[7], ids[8]]
+
+    @clause("STR-12")
+    async def test_a_deleted_entry_stays_pending_until_claimed_or_acknowledged(self, trial: Trial) -> None:
+        """Deleting from the stream leaves the pending list; an ack of the deleted entry counts.
+
+        If this fails, look for a pending list that is read off the entries.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 4)
+        await adapter.xreadgroup(stream, "group", "consumer", count=3)
+        await adapter.xdel(stream, ids[:2])
+
+        assert facts(await adapter.xpending(stream, "group")) == [(added, "consumer", 1) for added in ids[:3]]
+        assert await adapter.xack(stream, "group", ids[:1]) == 1
+        assert [entry.id for entry in await adapter.xpending(stream, "group")] == ids[1:3]
+
+    @clause("STR-16", limit=60)
+    async def test_when_readers_crash_every_entry_is_delivered(self, trial: Trial) -> None:
+        """Readers that die with entries in hand lose none: others take them over, until each was acknowledged once and none is pending.
+
+        If this fails, look for entries that are neither new nor pending: what a dead reader had, or what was claimed and not returned.
+        """
+        stream, clients, time = trial.key(), await trial.clients(3), trial.time
+        ids = await group_with(trial.adapter, stream, 40)
+        done: list[str] = []
+
+        for turn in range(30):
+            client, consumer = clients[turn % 3], f"consumer-{turn}"
+            entries = await client.xautoclaim(stream, "group", consumer, time.ttl / 2, count=6)
+            entries += await client.xreadgroup(stream, "group", consumer, count=5)
+            if not entries and not await client.xpending(stream, "group"):
+                break
+            finished = ids_of(entries[: len(entries) - turn % 3])  # some die before they are through
+            done += [added for added in finished if await client.xack(stream, "group", [added]) == 1]
+            await time.passes(time.ttl)
+
+        assert sorted(done) == sorted(ids), "each acknowledged once"
+        assert await trial.adapter.xpending(stream, "group") == []
+        assert await trial.adapter.xautoclaim(stream, "group", "last", 0) == []
+
+    @clause("STR-16", limit=60)
+    async def test_readers_that_are_cancelled_at_any_moment_lose_nothing(self, trial: Trial) -> None:
+        """Reads, histories and claims are cancelled after any number of steps while entries come: each is still new, or pending.
+
+        If this fails, look for an entry that is taken from the group before it is sure to arrive or to be pending.
+        """
+        stream, clients = trial.key(), await trial.clients(3)
+        await trial.adapter.xgroup_create(stream, "group")
+        ids: list[str] = []
+        finished: list[str] = []
+
+        async def work(number: int) -> None:
+            client, consumer = clients[number % 3], f"consumer-{number}"
+            entries = await client.xreadgroup(stream, "group", consumer, count=3, block=0.2)
+            entries += await client.xautoclaim(stream, "group", consumer, 0, count=2)
+            for added in ids_of(entries):
+                finished.append(added)  # before the ack: one that is cancelled may have happened
+                await client.xack(stream, "group", [added])
+            await client.xreadgroup(stream, "group", consumer, count=3, block=3_600)
+
+        for turn in range(15):
+            workers = [asyncio.create_task(work(4 * turn + number)) for number in range(4)]
+            filling = asyncio.create_task(fill(clients[turn % 3], stream, 6))
+            if turn % 3 == 0:
+                await trial.settle()
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            for worker in workers:
+                worker.cancel()
+            ids += await filling
+            for ended in await asyncio.gather(*workers, return_exceptions=True):
+                assert ended is None or isinstance(ended, asyncio.CancelledError), f"a cancelled reader raised {ended!r}"
+
+        # A call that was cancelled on its way may still happen: behind another one of its client it has, or never will. And what is new
+        # is read before the pending are listed, so that a late reader can take nothing between the two.
+        for client in clients:
+            await client.xgroup_create(stream, "group")
+        await trial.adapter.xreadgroup(stream, "group", "last")
+        left = [entry.id for entry in await trial.adapter.xpending(stream, "group")]
+        assert len(left) == len(set(left))
+        assert set(left) | set(finished) == set(ids), "new, pending, or acknowledged"
+        assert await trial.adapter.xack(stream, "group", left) == len(left)
+        assert await trial.adapter.xpending(stream, "group") == []
+
+    @clause("STR-16")
+    async def test_what_a_closed_client_had_is_still_pending(self, trial: Trial) -> None:
+        """A client reads and is closed; another one finds the entries pending, and takes them over.
+
+        If this fails, look for a pending list in the client.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 5)
+        gone = trial.connect()
+        await gone.open()
+        await gone.xreadgroup(stream, "group", "dead", count=3)
+        await gone.close()
+
+        assert facts(await adapter.xpending(stream, "group")) == [(added, "dead", 1) for added in ids[:3]]
+        assert ids_of(await adapter.xautoclaim(stream, "group", "heir", 0)) == ids[:3]
+        assert ids_of(await adapter.xreadgroup(stream, "group", "heir")) == ids[3:]
+        assert await adapter.xack(stream, "group", ids) == 5
+
+
+def touched_since(trial: Trial, began: float, entry: PendingEntry) -> bool:
+    """True when the idle time says that the entry was handed out after `began`: what was not is idle for longer than that."""
+    return entry.idle <= trial.time.now() - began + SLACK

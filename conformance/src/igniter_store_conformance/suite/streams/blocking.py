@@ -1,0 +1,416 @@
+"""Group reads that wait: clause STR-7, and what STR-13 says of waiting readers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from igniter_store.contract import ErrorCode, KeyValue, Scan
+
+from igniter_store_conformance.engine.clause_test import clause
+from igniter_store_conformance.engine.suite import Suite
+from igniter_store_conformance.suite.streams.appending import fill, ids_of, refused
+from igniter_store_conformance.suite.streams.groups import facts, group_with
+
+if TYPE_CHECKING:
+    from igniter_store.contract import StreamEntry
+
+    from igniter_store_conformance.engine.trial import FullAdapter, Trial
+
+_LONG: Final = 3_600.0  # seconds of a read that is to be woken or cancelled
+_SHORT: Final = 0.4  # seconds of a read that is to end by itself
+
+
+class BlockingReadClauses(Suite):
+    """Readers that wait for what isn't there yet."""
+
+    @clause("STR-7")
+    async def test_a_waiting_read_returns_when_an_entry_comes(self, trial: Trial) -> None:
+        """It is woken by an append of another client, and by one of its own, long before its time is over.
+
+        If this fails, look for a read that looks once and then waits for the whole time.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        await adapter.xgroup_create(stream, "group")
+
+        for appender in (await trial.other(), adapter):
+            reading = await _waiting(trial, adapter, stream)
+            added = await appender.xadd(stream, {"field": b"1"})
+            entries = await trial.done(reading, "a waiting read, when an entry has come")
+            assert [(entry.id, entry.fields) for entry in entries] == [(added, {"field": b"1"})]
+
+    @clause("STR-7")
+    async def test_a_waiting_read_ends_after_its_time(self, trial: Trial) -> None:
+        """With nothing to read it gives an empty list, no error, and not before its time; parts of a second count.
+
+        If this fails, look at the unit of `block`, at a time that is rounded down to whole seconds, and at your backend's own timeout.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        await group_with(adapter, stream, 1)
+        await adapter.xreadgroup(stream, "group", "consumer")
+
+        reading = asyncio.create_task(adapter.xreadgroup(stream, "group", "consumer", block=_SHORT))
+        waited = await _ended(trial, reading, _SHORT)
+
+        assert await reading == []
+        assert waited >= 0.9 * _SHORT, f"it waited {waited:.3f} seconds instead of {_SHORT}"
+
+    @clause("STR-7")
+    async def test_a_very_short_wait_is_not_for_ever(self, trial: Trial) -> None:
+        """A `block` below a millisecond ends, too.
+
+        If this fails, look for a time that is rounded down to 0, which to Redis is for ever.
+        """
+        stream = trial.key()
+        await trial.adapter.xgroup_create(stream, "group")
+
+        reading = asyncio.create_task(trial.adapter.xreadgroup(stream, "group", "consumer", block=0.0004))
+        await _ended(trial, reading, 0.01)
+
+        assert await reading == []
+
+    @clause("STR-7")
+    async def test_what_is_there_already_is_not_waited_for(self, trial: Trial) -> None:
+        """With `block`, a read of what is new already answers at once, with at most `count`.
+
+        If this fails, look for a read that waits first.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 5)
+
+        for expected in (ids[:2], ids[2:4], ids[4:]):
+            reading = asyncio.create_task(adapter.xreadgroup(stream, "group", "consumer", count=2, block=_LONG))
+            assert ids_of(await trial.done(reading, "a read with `block` of what was there")) == expected
+
+    @clause("STR-7")
+    async def test_what_comes_after_a_wait_is_left_for_the_next_read(self, trial: Trial) -> None:
+        """A read that has ended with nothing takes nothing that comes later; the next read of anybody gets it.
+
+        If this fails, look for a reader that stays on the list of those who wait.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        await adapter.xgroup_create(stream, "group")
+        reading = asyncio.create_task(adapter.xreadgroup(stream, "group", "late", block=0.1))
+        await _ended(trial, reading, 0.1)
+        assert await reading == []
+
+        added = await adapter.xadd(stream, {"field": b"1"})
+
+        assert await adapter.xpending(stream, "group") == []
+        assert ids_of(await adapter.xreadgroup(stream, "group", "other")) == [added]
+
+    @clause("STR-7")
+    async def test_a_waiting_read_holds_up_nothing(self, trial: Trial) -> None:
+        """While readers wait, the same adapter answers all other calls, reads of the same group included.
+
+        If this fails, look for a connection or a lock that the waiting reader holds, and for a pool that many readers use up.
+        """
+        stream, busy, adapter = trial.key(), trial.key("busy"), trial.adapter
+        await adapter.xgroup_create(stream, "group")
+        readings = [await _waiting(trial, adapter, stream, f"consumer-{number}") for number in range(20)]
+
+        async def work() -> None:
+            ids = await group_with(adapter, busy, 3)
+            assert ids_of(await adapter.xreadgroup(busy, "group", "consumer")) == ids
+            assert await adapter.xack(busy, "group", ids) == 3
+            assert await adapter.xreadgroup(stream, "group", "impatient") == []
+            assert await adapter.xlen(stream) == 0
+            await adapter.ping()
+
+        await trial.done(asyncio.create_task(work()), "other calls while 20 readers wait")
+
+        assert not any(reading.done() for reading in readings)
+        await _cancel(trial, *readings)
+
+    @clause("STR-7")
+    async def test_a_cancelled_wait_takes_nothing(self, trial: Trial) -> None:
+        """What comes after the cancellation is new for the others, and the adapter gives the next calls their own answers.
+
+        If this fails, look for a reader that stays on the list of those who wait, or a connection that is used again with an answer due.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        await adapter.xgroup_create(stream, "group")
+        readings = [await _waiting(trial, adapter, stream, f"cancelled-{number}") for number in range(5)]
+        await _cancel(trial, *readings)
+        if not trial.in_process:
+            await asyncio.sleep(0.5)  # that they have gone has to get to the backend
+
+        added = await adapter.xadd(stream, {"field": b"1"})
+
+        assert [await adapter.xlen(stream) for _ in range(5)] == [1] * 5
+        assert await adapter.xpending(stream, "group") == []
+        assert ids_of(await adapter.xreadgroup(stream, "group", "other")) == [added]
+
+    @clause("STR-7")
+    async def test_an_entry_that_meets_a_cancellation_is_not_lost(self, trial: Trial) -> None:
+        """A reader is cancelled just when an entry comes: the entry is still new, or pending for this reader.
+
+        If this fails, look for an entry that was taken from the group and belongs to nobody.
+        """
+        adapter, other = trial.adapter, await trial.other()
+        for turn in range(6):
+            stream = trial.key(f"stream-{turn}")
+            await adapter.xgroup_create(stream, "group")
+            reading = await _waiting(trial, adapter, stream, "cancelled")
+            appending = asyncio.create_task(other.xadd(stream, {"field": b"1"}))
+            for _ in range(turn):
+                await asyncio.sleep(0)
+            await _cancel(trial, reading)
+            added = await trial.done(appending, "an append")
+
+            pending = facts(await other.xpending(stream, "group"))
+            new = ids_of(await other.xreadgroup(stream, "group", "other"))
+            assert (pending, new) in (([(added, "cancelled", 1)], []), ([], [added])), f"cancelled after {turn} steps"
+
+    @clause("STR-7")
+    async def test_an_entry_passes_over_a_cancelled_reader(self, trial: Trial) -> None:
+        """Of two waiting readers one is cancelled as an entry comes: if it did not get the entry, the other one does.
+
+        If this fails, look for a wake-up that goes to one who has left.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        await adapter.xgroup_create(stream, "group")
+        first, second = await _waiting(trial, adapter, stream, "first"), await _waiting(trial, adapter, stream, "second")
+
+        first.cancel()
+        added = await adapter.xadd(stream, {"field": b"1"})
+        await _cancel(trial, first)
+        if facts(await adapter.xpending(stream, "group", consumer="first")):
+            added = await adapter.xadd(stream, {"field": b"2"})
+        assert ids_of(await trial.done(second, "the reader that was not cancelled")) == [added]
+
+    @clause("STR-7")
+    async def test_one_entry_wakes_one_reader(self, trial: Trial) -> None:
+        """Of several readers that wait, on several clients, each entry goes to one, and the others wait on.
+
+        If this fails, look for readers that are all woken and go home with nothing, or with the same entry.
+        """
+        stream, clients = trial.key(), await trial.clients(2)
+        await trial.adapter.xgroup_create(stream, "group")
+        waiting = {await _waiting(trial, clients[number % 2], stream, f"consumer-{number}") for number in range(4)}
+
+        while waiting:
+            added = await trial.adapter.xadd(stream, {"field": b"1"})
+            done, waiting = await asyncio.wait(waiting, timeout=trial.limit, return_when=asyncio.FIRST_COMPLETED)
+            assert [ids_of(reading.result()) for reading in done] == [[added]], "each entry to one reader"
+
+        assert len({consumer for _, consumer, _ in facts(await trial.adapter.xpending(stream, "group"))}) == 4
+
+    @clause("STR-7")
+    async def test_one_entry_wakes_a_reader_of_every_group(self, trial: Trial) -> None:
+        """Readers of several groups wait on one stream: the entry goes to each group.
+
+        If this fails, look for a wake-up that ends with the first who takes it.
+        """
+        stream, adapter, groups = trial.key(), trial.adapter, ("one", "two", "three")
+        for group in groups:
+            await adapter.xgroup_create(stream, group, "$")
+        readings = [await _waiting(trial, adapter, stream, group=group) for group in groups]
+
+        added = await (await trial.other()).xadd(stream, {"field": b"1"})
+
+        for group, reading in zip(groups, readings, strict=True):
+            assert ids_of(await trial.done(reading, f"the reader of group {group!r}")) == [added]
+
+    @clause("STR-7")
+    async def test_readers_of_other_streams_wait_on(self, trial: Trial) -> None:
+        """An entry wakes the readers of its own stream; a reader of another gets nothing, until its own entry comes.
+
+        If this fails, look for one wake-up for all streams, whose readers answer without looking again.
+        """
+        one, two, adapter = trial.key("one"), trial.key("two"), trial.adapter
+        for stream in (one, two):
+            await adapter.xgroup_create(stream, "group")
+        reading_one, reading_two = await _waiting(trial, adapter, one), await _waiting(trial, adapter, two)
+
+        added = await adapter.xadd(two, {"field": b"2"})
+        assert ids_of(await trial.done(reading_two, "the reader of the second stream")) == [added]
+        added = await adapter.xadd(one, {"field": b"1"})
+
+        assert ids_of(await trial.done(reading_one, "the reader of the first stream")) == [added]
+
+    @clause("STR-7")
+    async def test_what_a_waiting_reader_gets_is_pending_for_it(self, trial: Trial) -> None:
+        """An entry that ended a wait is as pending as any other, and at most `count` are handed out.
+
+        If this fails, look for a second way of delivering, beside that of reads that don't wait.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        await adapter.xgroup_create(stream, "group")
+        reading = await _waiting(trial, adapter, stream, "patient", count=2)
+
+        ids = await fill(adapter, stream, 5)
+        got = ids_of(await trial.done(reading, "a waiting read"))
+
+        assert 1 <= len(got) <= 2
+        assert facts(await adapter.xpending(stream, "group")) == [(added, "patient", 1) for added in got]
+        assert got + ids_of(await adapter.xreadgroup(stream, "group", "other")) == ids
+        assert await adapter.xack(stream, "group", ids) == 5
+
+    @clause("STR-7")
+    async def test_an_append_that_trims_wakes_readers(self, trial: Trial) -> None:
+        """A reader gets an entry that was appended with `max_len`.
+
+        If this fails, look for appends that go another way when they trim.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        await fill(adapter, stream, 3)
+        await adapter.xgroup_create(stream, "group", "$")
+        reading = await _waiting(trial, adapter, stream)
+
+        added = await adapter.xadd(stream, {"field": b"1"}, max_len=1, approximate=False)
+
+        assert ids_of(await trial.done(reading, "a waiting read")) == [added]
+
+    @clause("STR-13")
+    async def test_a_waiting_reader_is_told_that_its_group_is_gone(self, trial: Trial) -> None:
+        """When its group is destroyed it raises `STORE_STREAM_GROUP_MISSING`; the readers of other groups wait on.
+
+        If this fails, look for readers that sleep until their time is over: a long wait has to look again once a second.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        await adapter.xgroup_create(stream, "group")
+        await adapter.xgroup_create(stream, "other")
+        readings = [await _waiting(trial, adapter, stream, f"consumer-{number}") for number in range(3)]
+        patient = await _waiting(trial, adapter, stream, group="other")
+
+        assert await (await trial.other()).xgroup_destroy(stream, "group") is True
+
+        for reading in readings:
+            await _told(trial, reading)
+        added = await adapter.xadd(stream, {"field": b"1"})
+        assert ids_of(await trial.done(patient, "the reader of the other group")) == [added]
+
+    @clause("STR-13")
+    async def test_after_the_group_was_made_again_reading_goes_on(self, trial: Trial) -> None:
+        """A reader that was told makes the group anew and waits again: it is woken by what comes.
+
+        If this fails, look for a wait that remembers the group that was.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        await adapter.xgroup_create(stream, "group")
+        reading = await _waiting(trial, adapter, stream)
+        await adapter.xgroup_destroy(stream, "group")
+        await _told(trial, reading)
+
+        await adapter.xgroup_create(stream, "group")
+        reading = await _waiting(trial, adapter, stream)
+        added = await adapter.xadd(stream, {"field": b"1"})
+
+        assert ids_of(await trial.done(reading, "the second wait")) == [added]
+
+    @clause("STR-13", KeyValue)
+    async def test_a_waiting_reader_is_told_that_its_stream_was_deleted(self, trial: Trial) -> None:
+        """When the stream is deleted every waiting reader of every group raises `STORE_STREAM_GROUP_MISSING`.
+
+        If this fails, look for readers that sleep until their time is over: Redis 6 leaves them asleep.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        for group in ("group", "other"):
+            await adapter.xgroup_create(stream, group)
+        readings = [await _waiting(trial, adapter, stream, group=group) for group in ("group", "other")]
+
+        assert await (await trial.other()).delete([stream]) == 1
+
+        for reading in readings:
+            await _told(trial, reading)
+
+    @clause("STR-13", Scan)
+    async def test_a_waiting_reader_is_told_that_its_stream_went_with_a_prefix(self, trial: Trial) -> None:
+        """`delete_prefix` removes a stream as `delete` does.
+
+        If this fails, look for a removal that tells nobody.
+        """
+        stream, adapter = trial.key("gone:stream"), trial.adapter
+        await adapter.xgroup_create(stream, "group")
+        reading = await _waiting(trial, adapter, stream)
+
+        assert await adapter.delete_prefix(trial.key("gone:")) == 1
+
+        await _told(trial, reading)
+
+    @clause("STR-13", KeyValue)
+    async def test_a_waiting_reader_is_told_that_its_stream_has_expired(self, trial: Trial) -> None:
+        """A stream whose TTL is over is gone for those who wait, too.
+
+        If this fails, look for an expiry that is only noticed when somebody asks.
+        """
+        stream, adapter, time = trial.key(), trial.adapter, trial.time
+        await adapter.xgroup_create(stream, "group")
+        reading = await _waiting(trial, adapter, stream)
+
+        await adapter.expire(stream, time.ttl)
+        await time.expires(time.ttl)
+        await _ended(trial, reading, 1)
+
+        await _told(trial, reading)
+
+    @clause("STR-13", KeyValue)
+    async def test_a_waiting_reader_does_not_outlast_a_stream_that_became_a_value(self, trial: Trial) -> None:
+        """When the key is set to a value the wait ends with an error: the group is missing, or the key is of another kind.
+
+        If this fails, look for a wait that is only ended by appends.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        await adapter.xgroup_create(stream, "group")
+        reading = await _waiting(trial, adapter, stream)
+
+        await adapter.set(stream, b"value")
+
+        await _told(trial, reading, ErrorCode.STORE_STREAM_GROUP_MISSING, ErrorCode.STORE_OPERATION_FAILED)
+        assert await adapter.get(stream) == b"value"
+
+    @clause("STR-13", KeyValue)
+    async def test_each_waiting_reader_is_told_when_its_own_stream_expires(self, trial: Trial) -> None:
+        """Streams end one after the other, in another order than their TTLs were given, beside keys that stay: each reader is told in time.
+
+        If this fails, look for one timer for all deadlines: is it set anew for an earlier one, and again once it has run?
+        """
+        adapter, time = trial.adapter, trial.time
+        streams = trial.keys(["second", "first", "third"])
+        await adapter.set(trial.key("stays"), b"value", ttl=3_000)
+        for stream in streams:
+            await adapter.xgroup_create(stream, "group")
+        readings = {stream: await _waiting(trial, adapter, stream) for stream in streams}
+        second, first, third = streams
+
+        await adapter.expire(second, 2 * time.ttl)
+        await adapter.expire(first, time.ttl)
+        for stream in (first, second):
+            await time.expires(time.ttl)
+            await _ended(trial, readings[stream], 1)
+            await _told(trial, readings[stream])
+        await adapter.expire(third, time.ttl)
+        await time.expires(time.ttl)
+        await _ended(trial, readings[third], 1)
+        await _told(trial, readings[third])
+
+
+async def _waiting(  # noqa: PLR0913 - what a read may be told
+    trial: Trial, adapter: FullAdapter, stream: str, consumer: str = "consumer", *, group: str = "group", count: int | None = None
+) -> asyncio.Task[list[StreamEntry]]:
+    """A reader that waits, or is about to."""
+    reading = asyncio.create_task(adapter.xreadgroup(stream, group, consumer, count=count, block=_LONG))
+    await trial.settle()
+    return reading
+
+
+async def _cancel(trial: Trial, *readings: asyncio.Task[list[StreamEntry]]) -> None:
+    for reading in readings:
+        reading.cancel()
+    await asyncio.wait(readings, timeout=trial.limit)
+    assert all(reading.done() for reading in readings), "cancelled readers still wait"
+    for reading in readings:
+        if not reading.cancelled():
+            reading.result()  # what it was just given, or what the adapter raised instead
+
+
+async def _ended(trial: Trial, reading: asyncio.Future[Any], seconds: float) -> float:
+    """Let time pass until the read is done, which should be after so many seconds, and say how many they were."""
+    return await trial.time.until_done(reading, seconds)
+
+
+async def _told(
+    trial: Trial, reading: asyncio.Future[Any], code: ErrorCode = ErrorCode.STORE_STREAM_GROUP_MISSING, *codes: ErrorCode
+) -> None:
+    await refused(trial.done(reading, "a waiting reader, when its group is gone"), code, "a waiting reader", *codes)

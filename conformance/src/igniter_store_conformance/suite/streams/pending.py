@@ -1,0 +1,213 @@
+"""Pending entries and their acknowledgement: clauses STR-8, STR-9 and STR-25."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from igniter_store.contract import ErrorCode
+
+from igniter_store_conformance.engine.clause_test import clause
+from igniter_store_conformance.engine.suite import Suite
+from igniter_store_conformance.suite.streams.appending import fill, ids_of, refused
+from igniter_store_conformance.suite.streams.groups import SLACK, facts, group_with
+
+if TYPE_CHECKING:
+    from igniter_store_conformance.engine.trial import Trial
+
+
+class PendingClauses(Suite):
+    """What was handed out and not acknowledged."""
+
+    @clause("STR-8")
+    async def test_what_was_read_is_pending_until_acknowledged(self, trial: Trial) -> None:
+        """Each entry is listed once, in order of id, with the consumer that has it and one delivery; an ack takes it off.
+
+        If this fails, look at what a read records, and at the order of the list.
+        """
+        stream, adapter, other = trial.key(), trial.adapter, await trial.other()
+        ids = await group_with(adapter, stream, 40)
+        assert await other.xpending(stream, "group") == []
+        await adapter.xreadgroup(stream, "group", "b", count=15)
+        await other.xreadgroup(stream, "group", "a", count=15)
+
+        expected = [(added, "b", 1) for added in ids[:15]] + [(added, "a", 1) for added in ids[15:30]]
+        assert facts(await other.xpending(stream, "group")) == expected
+        await adapter.xack(stream, "group", [ids[0], ids[20]])
+        assert facts(await adapter.xpending(stream, "group")) == [fact for fact in expected if fact[0] not in (ids[0], ids[20])]
+
+    @clause("STR-8")
+    async def test_an_idle_time_is_the_seconds_since_the_delivery(self, trial: Trial) -> None:
+        """Each entry's idle time counts from its own delivery: not from its id, its group, or the last delivery of all.
+
+        If this fails, look at the unit (Redis answers in milliseconds), and at the moment that is remembered.
+        """
+        stream, adapter, time = trial.key(), trial.adapter, trial.time
+        ids = await fill(adapter, stream, 2)
+        await time.passes(time.ttl)
+        await adapter.xgroup_create(stream, "group")
+        began = time.now()
+        await adapter.xreadgroup(stream, "group", "consumer", count=1)
+        await time.passes(time.ttl)
+        between = time.now()
+        await adapter.xreadgroup(stream, "group", "consumer", count=1)
+
+        pending = await adapter.xpending(stream, "group")
+        now = time.now()
+
+        assert [entry.id for entry in pending] == ids
+        assert all(type(entry.idle) is float for entry in pending)
+        assert 0.75 * time.ttl <= pending[0].idle <= now - began + SLACK
+        assert 0 <= pending[1].idle <= now - between + SLACK
+
+    @clause("STR-8")
+    async def test_the_pending_list_can_be_narrowed_to_a_consumer(self, trial: Trial) -> None:
+        """Only the entries of exactly this consumer are listed; `count` counts those, and not what is left out.
+
+        If this fails, look at how names are compared, and at whether the limit comes before the filter.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 9)
+        for consumer in ("one", "two", "One"):
+            await adapter.xreadgroup(stream, "group", consumer, count=3)
+
+        listed = await adapter.xpending(stream, "group", consumer="two")
+        limited = await adapter.xpending(stream, "group", consumer="two", count=2)
+
+        assert facts(listed) == [(added, "two", 1) for added in ids[3:6]]
+        assert [entry.id for entry in limited] == ids[3:5]
+        assert [entry.id for entry in await adapter.xpending(stream, "group", count=4)] == ids[:4]
+        assert await adapter.xpending(stream, "group", consumer="nobody") == []
+
+    @clause("STR-8")
+    async def test_the_pending_list_can_be_narrowed_to_what_is_idle(self, trial: Trial) -> None:
+        """Only what has been idle for at least `min_idle` is listed; `count` counts those, however many younger ones come before.
+
+        If this fails, look at the unit of `min_idle`, and at whether the limit comes before the filter.
+        """
+        stream, adapter, time = trial.key(), trial.adapter, trial.time
+        ids = await group_with(adapter, stream, 70)
+        await adapter.xreadgroup(stream, "group", "consumer", count=60)
+        await time.passes(5 * time.ttl)
+        began, long = time.now(), 4 * time.ttl
+        await adapter.xreadgroup(stream, "group", "consumer", count=50, history=True)  # makes the first 50 young again
+        await adapter.xreadgroup(stream, "group", "other")
+
+        idle = [entry.id for entry in await adapter.xpending(stream, "group", min_idle=long)]
+        limited = [entry.id for entry in await adapter.xpending(stream, "group", min_idle=long, count=2)]
+        of_other = await adapter.xpending(stream, "group", min_idle=long, consumer="other")
+
+        assert (idle, limited, of_other) == (ids[50:60], ids[50:52], []) or time.now() - began >= long
+        assert len(await adapter.xpending(stream, "group", min_idle=0)) == 70
+        assert await adapter.xpending(stream, "group", min_idle=100 * time.ttl) == []
+
+    @clause("STR-25")
+    async def test_pending_list_has_no_page(self, trial: Trial) -> None:
+        """More than a thousand pending entries are all listed, with filters and without; `count` may be more than a page.
+
+        If this fails, look for the size of a page that is taken for the end of the list.
+        """
+        stream, adapter, time = trial.key(), trial.adapter, trial.time
+        ids = await group_with(adapter, stream, 1_203)
+        await adapter.xreadgroup(stream, "group", "one", count=601)
+        await adapter.xreadgroup(stream, "group", "two")
+        await time.passes(time.ttl)
+
+        assert [entry.id for entry in await adapter.xpending(stream, "group")] == ids
+        assert [entry.id for entry in await adapter.xpending(stream, "group", count=1_100)] == ids[:1_100]
+        assert [entry.id for entry in await adapter.xpending(stream, "group", consumer="two")] == ids[601:]
+        assert [entry.id for entry in await adapter.xpending(stream, "group", consumer="two", count=501)] == ids[601:1_102]
+        assert [entry.id for entry in await adapter.xpending(stream, "group", min_idle=time.ttl / 2)] == ids
+        assert [entry.id for entry in await adapter.xpending(stream, "group", min_idle=time.ttl / 2, consumer="one")] == ids[:601]
+
+    @clause("STR-9")
+    async def test_an_ack_says_how_many_were_pending(self, trial: Trial) -> None:
+        """An id named twice counts once; one acknowledged before, one unknown, and one never read count nothing.
+
+        If this fails, look for the number of ids that were asked for.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 8)
+        await adapter.xreadgroup(stream, "group", "consumer", count=4)
+
+        assert await adapter.xack(stream, "group", [ids[0], ids[2], ids[2], ids[7], "1-1"]) == 2
+        assert await adapter.xack(stream, "group", [ids[0]]) == 0
+        assert await adapter.xack(stream, "group", [ids[1], ids[0]]) == 1
+        assert [entry.id for entry in await adapter.xpending(stream, "group")] == [ids[3]]
+
+    @clause("STR-9")
+    async def test_an_ack_of_what_was_not_read_swallows_nothing(self, trial: Trial) -> None:
+        """An entry whose id was acknowledged before anybody read it is still new.
+
+        If this fails, look for acks that are remembered as marks on the entry.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 2)
+
+        assert await adapter.xack(stream, "group", ids) == 0
+
+        assert ids_of(await adapter.xreadgroup(stream, "group", "consumer")) == ids
+        assert len(await adapter.xpending(stream, "group")) == 2
+
+    @clause("STR-9")
+    async def test_any_consumer_may_acknowledge(self, trial: Trial) -> None:
+        """An ack names no consumer: any client takes entries off the list, of several consumers in one call.
+
+        If this fails, look for an ack that asks whose entry it is.
+        """
+        stream, adapter, other = trial.key(), trial.adapter, await trial.other()
+        ids = await group_with(adapter, stream, 4)
+        await adapter.xreadgroup(stream, "group", "one", count=2)
+        await adapter.xreadgroup(stream, "group", "two", count=2)
+
+        assert await other.xack(stream, "group", ids) == 4
+
+        assert await adapter.xpending(stream, "group") == []
+
+    @clause("STR-9")
+    async def test_an_ack_is_for_one_group(self, trial: Trial) -> None:
+        """The same entry stays pending for another group; a missing group and a missing stream count 0, and are no error.
+
+        If this fails, look for a pending list that groups share, and for your backend's complaint about a missing group.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await fill(adapter, stream, 3)
+        for group in ("group", "other"):
+            await adapter.xgroup_create(stream, group)
+            await adapter.xreadgroup(stream, group, "consumer")
+
+        assert await adapter.xack(stream, "group", ids[:2]) == 2
+        assert await adapter.xack(stream, "missing", ids) == await adapter.xack(trial.key("missing"), "group", ids) == 0
+
+        assert [entry.id for entry in await adapter.xpending(stream, "other")] == ids
+        assert [entry.id for entry in await adapter.xpending(stream, "group")] == ids[2:]
+
+    @clause("STR-9")
+    async def test_an_ack_leaves_the_entry_in_the_stream(self, trial: Trial) -> None:
+        """What all groups have acknowledged is still there to be read by range, and by groups to come.
+
+        If this fails, look for an ack that deletes.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 3)
+        await adapter.xack(stream, "group", ids_of(await adapter.xreadgroup(stream, "group", "consumer")))
+
+        assert await adapter.xlen(stream) == 3
+        assert ids_of(await adapter.xrange(stream)) == ids
+        await adapter.xgroup_create(stream, "later")
+        assert ids_of(await adapter.xreadgroup(stream, "later", "consumer")) == ids
+
+    @clause("STR-9")
+    async def test_one_malformed_id_acknowledges_none(self, trial: Trial) -> None:
+        """`STORE_STREAM_ACK_FAILED`, and the well-formed ids beside it are still pending.
+
+        If this fails, look for ids that are acknowledged one after the other.
+        """
+        stream, adapter = trial.key(), trial.adapter
+        ids = await group_with(adapter, stream, 2)
+        await adapter.xreadgroup(stream, "group", "consumer")
+
+        for malformed in ("nonsense", "1-", "(1-1"):
+            call = adapter.xack(stream, "group", [ids[0], malformed, ids[1]])
+            await refused(call, ErrorCode.STORE_STREAM_ACK_FAILED, f"{malformed!r}")
+
+        assert [entry.id for entry in await adapter.xpending(stream, "group")] == ids

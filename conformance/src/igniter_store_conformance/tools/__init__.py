@@ -1,0 +1,1 @@
+"""What several tests share. There are no tests in this package."""

@@ -1,0 +1,439 @@
+"""Every operation of the contract with a question whose answer is known, for tests that put all of them into one situation.
+
+Rule: a question is asked of a key of its own, prepared before by a client that works, so that its answer can't be another's.
+Rule: the list is whole. A test of the kit compares it with the abstract methods of the contract.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from igniter_store.contract import (
+    Adapter,
+    Claims,
+    Counters,
+    Entry,
+    ErrorCode,
+    KeyValue,
+    PubSub,
+    Scan,
+    ScanPage,
+    StoreError,
+    Streams,
+    Subscription,
+    escape,
+)
+from msgspec import Struct
+
+from igniter_store_conformance.engine.trial import FullAdapter
+
+if TYPE_CHECKING:
+    from igniter_store_conformance.engine.trial import Trial
+
+Names: TypeAlias = Callable[[str], str]
+Ask: TypeAlias = Callable[[FullAdapter, Names], Awaitable[Any]]
+
+_ID: Final = re.compile(r"[0-9]+-[0-9]+")
+
+
+class Operation(Struct, frozen=True):
+    """One method of the contract, asked in one way.
+
+    Attributes:
+        title: what it is, for messages.
+        capability: the class that has the method.
+        method: its name.
+        prepare: makes the keys that the question is about.
+        ask: asks.
+        accepts: says whether an answer, which is no error, is the right one.
+        is_whole: says, after the call was cut short, whether it has happened wholly or not at all; `None` for what changes nothing.
+    """
+
+    title: str
+    capability: type[Adapter]
+    method: str
+    prepare: Ask
+    ask: Ask
+    accepts: Callable[[Any], bool]
+    is_whole: Ask | None = None
+
+    def is_right(self, answer: Any) -> bool:
+        """Whether an answer is the right one; the code of an error never is."""
+        return not isinstance(answer, ErrorCode) and self.accepts(answer)
+
+
+async def _nothing(adapter: FullAdapter, names: Names) -> None:
+    del adapter, names
+
+
+async def _ping(adapter: FullAdapter, names: Names) -> float:
+    del names
+    return await adapter.ping()
+
+
+async def _value(adapter: FullAdapter, names: Names) -> None:
+    await adapter.mset([Entry(names("a"), b"value of a", 3_000), Entry(names("b"), b"value of b")])
+
+
+async def _old_or_new(adapter: FullAdapter, names: Names) -> bool:
+    value, left = await adapter.get(names("a")), await adapter.ttl(names("a"))
+    if value == b"new":
+        return left == math.inf
+    return value == b"value of a" and left is not None and left <= 3_000
+
+
+async def _is_gone_or_whole(adapter: FullAdapter, names: Names) -> bool:
+    value, left = await adapter.get(names("a")), await adapter.ttl(names("a"))
+    if value is None:
+        return left is None
+    return value == b"value of a" and left is not None and left <= 3_000
+
+
+async def _absent_or_new(adapter: FullAdapter, names: Names) -> bool:
+    value, left = await adapter.get(names("new")), await adapter.ttl(names("new"))
+    return (value is None and left is None) or (value == b"new" and left is not None and left <= 3_000)
+
+
+async def _each_old_or_new(adapter: FullAdapter, names: Names) -> bool:
+    return all(value in {b"value of a", b"value of b", b"new"} for value in await adapter.mget([names("a"), names("b")]))
+
+
+async def _still_both(adapter: FullAdapter, names: Names) -> bool:
+    return await adapter.mget([names("a"), names("b")]) == [b"value of a", b"value of b"]
+
+
+async def _counter(adapter: FullAdapter, names: Names) -> None:
+    await adapter.increment(names("counter"), 41)
+
+
+async def _counted_once_or_not(adapter: FullAdapter, names: Names) -> bool:
+    return await adapter.increment(names("counter"), 0) in {41, 42}
+
+
+async def _window_or_none(adapter: FullAdapter, names: Names) -> bool:
+    value, left = await adapter.get(names("window")), await adapter.ttl(names("window"))
+    return (value is None and left is None) or (value == b"5" and left is not None and left <= 3_000)
+
+
+async def _claim(adapter: FullAdapter, names: Names) -> None:
+    await adapter.set_nx(names("held"), b"owner", ttl=3_000)
+
+
+async def _held_or_free(adapter: FullAdapter, names: Names) -> bool:
+    # Whoever was let in, exactly one is: the caller that was cut short, or the one that comes now.
+    return await adapter.set_nx(names("free"), b"next", ttl=3_000) is not await adapter.compare_delete(names("free"), b"owner")
+
+
+async def _released_or_held(adapter: FullAdapter, names: Names) -> bool:
+    return await adapter.set_nx(names("held"), b"next", ttl=3_000) is not await adapter.compare_delete(names("held"), b"owner")
+
+
+async def _still_held(adapter: FullAdapter, names: Names) -> bool:
+    return await adapter.compare_delete(names("held"), b"owner")
+
+
+async def _subscribe(adapter: FullAdapter, names: Names) -> Subscription:
+    return await adapter.subscribe(names("channel"), _ignore)
+
+
+async def _psubscribe(adapter: FullAdapter, names: Names) -> Subscription:
+    return await adapter.psubscribe(escape(names("channel")) + "*", _ignore)
+
+
+def _ignore(channel: str, payload: bytes) -> None:
+    del channel, payload
+
+
+async def _stream(adapter: FullAdapter, names: Names) -> None:
+    for number in range(3):
+        await adapter.xadd(names("stream"), {"n": b"%d" % number})
+    await adapter.xgroup_create(names("stream"), "group")
+    await adapter.xgroup_create(names("stream"), "other")
+    await adapter.xreadgroup(names("stream"), "group", "consumer", count=2)
+
+
+async def _three_or_four(adapter: FullAdapter, names: Names) -> bool:
+    found = [entry.fields["n"] for entry in await adapter.xrange(names("stream"))]
+    return found in ([b"0", b"1", b"2"], [b"0", b"1", b"2", b"3"])
+
+
+async def _three_or_one(adapter: FullAdapter, names: Names) -> bool:
+    found = [entry.fields["n"] for entry in await adapter.xrange(names("stream"))]
+    return found in ([b"0", b"1", b"2"], [b"2"])
+
+
+async def _new_or_pending(adapter: FullAdapter, names: Names) -> bool:
+    """Nothing is lost: what was not handed out yet comes now, and what was is pending."""
+    new = [entry.id for entry in await adapter.xreadgroup(names("stream"), "group", "next")]
+    pending = [entry.id for entry in await adapter.xpending(names("stream"), "group")]
+    return len(pending) == 3 and set(new) <= set(pending)
+
+
+async def _two_pending_or_fewer(adapter: FullAdapter, names: Names) -> bool:
+    return len(await adapter.xpending(names("stream"), "group")) in {0, 2}
+
+
+async def _two_groups_or_three(adapter: FullAdapter, names: Names) -> bool:
+    found = [group.name for group in await adapter.xgroups(names("stream"))]
+    return found in (["group", "other"], ["group", "new", "other"])
+
+
+async def _two_groups_or_one(adapter: FullAdapter, names: Names) -> bool:
+    return [group.name for group in await adapter.xgroups(names("stream"))] in (["group", "other"], ["group"])
+
+
+async def _acknowledge_all(adapter: FullAdapter, names: Names) -> int:
+    ids = [entry.id for entry in await adapter.xrange(names("stream"))]
+    return await adapter.xack(names("stream"), "group", ids)
+
+
+async def _delete_first_two(adapter: FullAdapter, names: Names) -> int:
+    ids = [entry.id for entry in await adapter.xrange(names("stream"))]
+    return await adapter.xdel(names("stream"), ids[:2])
+
+
+async def _scan(adapter: FullAdapter, names: Names) -> ScanPage:
+    return await adapter.scan(escape(names("")) + "*", count=1_000)
+
+
+def _numbers(answer: Any) -> list[bytes]:
+    return [entry.fields["n"] for entry in answer]
+
+
+OPERATIONS: Final = (
+    Operation("ping", Adapter, "ping", _nothing, _ping, lambda answer: isinstance(answer, float) and answer >= 0),
+    Operation("get", KeyValue, "get", _value, lambda a, n: a.get(n("a")), lambda answer: answer == b"value of a"),
+    Operation(
+        "getdel", KeyValue, "getdel", _value, lambda a, n: a.getdel(n("a")), lambda answer: answer == b"value of a", _is_gone_or_whole
+    ),
+    Operation("set", KeyValue, "set", _value, lambda a, n: a.set(n("a"), b"new"), lambda answer: answer is True, _old_or_new),
+    Operation(
+        "set if absent",
+        KeyValue,
+        "set",
+        _value,
+        lambda a, n: a.set(n("new"), b"new", ttl=3_000, only_if="absent"),
+        lambda answer: answer is True,
+        _absent_or_new,
+    ),
+    Operation("delete", KeyValue, "delete", _value, lambda a, n: a.delete([n("a"), n("c")]), lambda answer: answer == 1, _is_gone_or_whole),
+    Operation("exists", KeyValue, "exists", _value, lambda a, n: a.exists(n("a")), lambda answer: answer is True),
+    Operation("expire", KeyValue, "expire", _value, lambda a, n: a.expire(n("b"), 3_000), lambda answer: answer is True, _still_both),
+    Operation("persist", KeyValue, "persist", _value, lambda a, n: a.persist(n("a")), lambda answer: answer is True, _still_both),
+    Operation("ttl", KeyValue, "ttl", _value, lambda a, n: a.ttl(n("a")), lambda answer: answer is not None and 0 < answer <= 3_000),
+    Operation(
+        "mget",
+        KeyValue,
+        "mget",
+        _value,
+        lambda a, n: a.mget([n("b"), n("c"), n("a")]),
+        lambda answer: answer == [b"value of b", None, b"value of a"],
+    ),
+    Operation(
+        "mset",
+        KeyValue,
+        "mset",
+        _value,
+        lambda a, n: a.mset([Entry(n("a"), b"new"), Entry(n("b"), b"new")]),
+        lambda answer: answer is None,
+        _each_old_or_new,
+    ),
+    Operation(
+        "increment",
+        Counters,
+        "increment",
+        _counter,
+        lambda a, n: a.increment(n("counter")),
+        lambda answer: answer == 42,
+        _counted_once_or_not,
+    ),
+    Operation(
+        "increment with a TTL",
+        Counters,
+        "increment",
+        _counter,
+        lambda a, n: a.increment(n("window"), 5, ttl=3_000),
+        lambda answer: answer == 5,
+        _window_or_none,
+    ),
+    Operation(
+        "set_nx",
+        Claims,
+        "set_nx",
+        _claim,
+        lambda a, n: a.set_nx(n("free"), b"owner", ttl=3_000),
+        lambda answer: answer is True,
+        _held_or_free,
+    ),
+    Operation(
+        "set_nx of a held claim",
+        Claims,
+        "set_nx",
+        _claim,
+        lambda a, n: a.set_nx(n("held"), b"x"),
+        lambda answer: answer is False,
+        _still_held,
+    ),
+    Operation(
+        "compare_delete",
+        Claims,
+        "compare_delete",
+        _claim,
+        lambda a, n: a.compare_delete(n("held"), b"owner"),
+        lambda answer: answer is True,
+        _released_or_held,
+    ),
+    Operation(
+        "compare_expire",
+        Claims,
+        "compare_expire",
+        _claim,
+        lambda a, n: a.compare_expire(n("held"), b"owner", 3_000),
+        lambda answer: answer is True,
+        _still_held,
+    ),
+    Operation(
+        "acquire",
+        Claims,
+        "acquire",
+        _claim,
+        lambda a, n: a.acquire(n("free"), b"owner", 3_000, token_key=n(f"token:{{{n('free')}}}")),
+        lambda answer: type(answer) is int and answer > 0,
+        _held_or_free,
+    ),
+    Operation("publish", PubSub, "publish", _nothing, lambda a, n: a.publish(n("channel"), b"message"), lambda answer: type(answer) is int),
+    Operation("subscribe", PubSub, "subscribe", _nothing, _subscribe, lambda answer: isinstance(answer, Subscription)),
+    Operation("psubscribe", PubSub, "psubscribe", _nothing, _psubscribe, lambda answer: isinstance(answer, Subscription)),
+    Operation(
+        "xadd",
+        Streams,
+        "xadd",
+        _stream,
+        lambda a, n: a.xadd(n("stream"), {"n": b"3"}),
+        lambda answer: isinstance(answer, str) and _ID.fullmatch(answer) is not None,
+        _three_or_four,
+    ),
+    Operation("xlen", Streams, "xlen", _stream, lambda a, n: a.xlen(n("stream")), lambda answer: answer == 3),
+    Operation(
+        "xtrim",
+        Streams,
+        "xtrim",
+        _stream,
+        lambda a, n: a.xtrim(n("stream"), 1, approximate=False),
+        lambda answer: answer == 2,
+        _three_or_one,
+    ),
+    Operation("xdel", Streams, "xdel", _stream, _delete_first_two, lambda answer: answer == 2, _three_or_one),
+    Operation(
+        "xrange", Streams, "xrange", _stream, lambda a, n: a.xrange(n("stream")), lambda answer: _numbers(answer) == [b"0", b"1", b"2"]
+    ),
+    Operation(
+        "xrevrange",
+        Streams,
+        "xrevrange",
+        _stream,
+        lambda a, n: a.xrevrange(n("stream"), count=2),
+        lambda answer: _numbers(answer) == [b"2", b"1"],
+    ),
+    Operation(
+        "xgroup_create",
+        Streams,
+        "xgroup_create",
+        _stream,
+        lambda a, n: a.xgroup_create(n("stream"), "new"),
+        lambda answer: answer is True,
+        _two_groups_or_three,
+    ),
+    Operation(
+        "xgroup_destroy",
+        Streams,
+        "xgroup_destroy",
+        _stream,
+        lambda a, n: a.xgroup_destroy(n("stream"), "other"),
+        lambda answer: answer is True,
+        _two_groups_or_one,
+    ),
+    Operation(
+        "xreadgroup",
+        Streams,
+        "xreadgroup",
+        _stream,
+        lambda a, n: a.xreadgroup(n("stream"), "group", "other"),
+        lambda answer: _numbers(answer) == [b"2"],
+        _new_or_pending,
+    ),
+    Operation(
+        "xreadgroup that may wait",
+        Streams,
+        "xreadgroup",
+        _stream,
+        lambda a, n: a.xreadgroup(n("stream"), "group", "other", block=30),
+        lambda answer: _numbers(answer) == [b"2"],
+        _new_or_pending,
+    ),
+    Operation(
+        "xreadgroup of the history",
+        Streams,
+        "xreadgroup",
+        _stream,
+        lambda a, n: a.xreadgroup(n("stream"), "group", "consumer", history=True),
+        lambda answer: _numbers(answer) == [b"0", b"1"],
+        _new_or_pending,
+    ),
+    Operation(
+        "xgroups",
+        Streams,
+        "xgroups",
+        _stream,
+        lambda a, n: a.xgroups(n("stream")),
+        lambda answer: [g.name for g in answer] == ["group", "other"],
+    ),
+    Operation("xack", Streams, "xack", _stream, _acknowledge_all, lambda answer: answer == 2, _two_pending_or_fewer),
+    Operation(
+        "xpending",
+        Streams,
+        "xpending",
+        _stream,
+        lambda a, n: a.xpending(n("stream"), "group"),
+        lambda answer: [entry.consumer for entry in answer] == ["consumer", "consumer"],
+    ),
+    Operation(
+        "xautoclaim",
+        Streams,
+        "xautoclaim",
+        _stream,
+        lambda a, n: a.xautoclaim(n("stream"), "group", "heir", 0),
+        lambda answer: _numbers(answer) == [b"0", b"1"],
+        _new_or_pending,
+    ),
+    Operation("scan", Scan, "scan", _nothing, _scan, lambda answer: isinstance(answer, ScanPage)),
+    Operation(
+        "delete_prefix", Scan, "delete_prefix", _nothing, lambda a, n: a.delete_prefix(n("nothing begins so")), lambda answer: answer == 0
+    ),
+)
+"""Each method of the contract at least once, in the contract's order."""
+
+
+async def answer_or_code(ask: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """What a call answers, or the code of the error that it raises; a subscription is cancelled again."""
+    try:
+        answer = await ask(*arguments)
+    except StoreError as error:
+        return error.code
+    if isinstance(answer, Subscription):
+        await answer.cancel()
+    return answer
+
+
+def operations_of(trial: Trial) -> list[Operation]:
+    """Those that the adapter has the capability for."""
+    capabilities = (Adapter, *trial.capabilities)
+    return [operation for operation in OPERATIONS if operation.capability in capabilities]
+
+
+def names_for(trial: Trial, operation: Operation, turn: object = "") -> Names:
+    """Keys of its own for one asking of the operation; the same name gives the same key."""
+    return lambda name: trial.key(f"{operation.title} {turn}:{name}")
