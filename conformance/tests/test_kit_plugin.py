@@ -336,7 +336,9 @@ def test_a_report_that_can_not_be_written_makes_the_run_red(pytester: pytest.Pyt
 def test_where_no_suite_is_the_kit_says_nothing_and_loads_nothing(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]")
     pytester.makepyfile(
-        "import sys\ndef test_it(): assert not {'igniter_store_conformance.report', 'igniter_store_conformance.engine.suite'} & {*sys.modules}\n"
+        "import sys\n"
+        "def test_it():\n"
+        "    assert not {'igniter_store_conformance.report', 'igniter_store_conformance.engine.suite'} & {*sys.modules}\n"
     )
 
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")

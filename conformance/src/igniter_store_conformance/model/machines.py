@@ -14,7 +14,7 @@ from igniter_store_conformance.model.calls import STEP, Call, Newest
 from igniter_store_conformance.model.reference import Held, Id, Reference, Stream, Waiting, answer_of
 from igniter_store_conformance.model.script import Script
 from igniter_store_conformance.model.subject import UNKNOWN, Subject, agree
-from igniter_store_conformance.suite.scan.cursors import walk
+from igniter_store_conformance.tools.scans import walk
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.harness import Harness

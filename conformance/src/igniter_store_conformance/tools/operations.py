@@ -33,6 +33,7 @@ from igniter_store_conformance.engine.trial import FullAdapter
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
 
+
 Names: TypeAlias = Callable[[str], str]
 Ask: TypeAlias = Callable[[FullAdapter, Names], Awaitable[Any]]
 
@@ -437,3 +438,19 @@ def operations_of(trial: Trial) -> list[Operation]:
 def names_for(trial: Trial, operation: Operation, turn: object = "") -> Names:
     """Keys of its own for one asking of the operation; the same name gives the same key."""
     return lambda name: trial.key(f"{operation.title} {turn}:{name}")
+
+
+_LONG_ENOUGH: Final = 10.0  # seconds for one answer
+
+
+async def wrong_answers(trial: Trial, preparing: FullAdapter | None, asked: FullAdapter, turn: object) -> list[str]:
+    """What `asked` answered wrongly, after `preparing` has made the keys, or somebody before."""
+    wrong: list[str] = []
+    for operation in operations_of(trial):
+        names = names_for(trial, operation, turn)
+        if preparing is not None:
+            await operation.prepare(preparing, names)
+        answer = await answer_or_code(operation.ask, asked, names)
+        if not operation.is_right(answer):
+            wrong.append(f"{operation.title}: {answer!r}")
+    return wrong

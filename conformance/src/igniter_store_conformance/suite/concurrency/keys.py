@@ -9,21 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from igniter_store.contract import Counters, Entry, KeyValue
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
+from igniter_store_conformance.tools.limits import LONG
 from igniter_store_conformance.tools.linearizability import History, key_step, miscounted, overlapping_leases, shortest_wrong, told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from igniter_store_conformance.engine.trial import FullAdapter, Trial
-
-LONG: Final = 120.0
-"""Seconds that a race may take."""
 
 
 class ContentionClauses(Suite):

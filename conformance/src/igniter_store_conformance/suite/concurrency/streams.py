@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.suite.concurrency.keys import LONG
+from igniter_store_conformance.tools.limits import LONG
 
 if TYPE_CHECKING:
     from igniter_store.contract import StreamEntry

@@ -15,9 +15,9 @@ from igniter_store.contract import Streams
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.spec.states import NotExercised
-from igniter_store_conformance.suite.concurrency.processes import Workers
 from igniter_store_conformance.tools.operations import answer_or_code, names_for, operations_of
 from igniter_store_conformance.tools.recovery import LONG
+from igniter_store_conformance.tools.worker_processes import Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -24,7 +24,7 @@ from igniter_store.contract import (
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.spec.states import NotExercised
-from igniter_store_conformance.suite.lifecycle.cancellation import CLOSING_TURNS, ended_otherwise, prepared
+from igniter_store_conformance.tools.cancelling import CLOSING_TURNS, ended_otherwise, prepared
 from igniter_store_conformance.tools.operations import answer_or_code, names_for, operations_of
 from igniter_store_conformance.tools.recovery import LONG, hear_again, works_again
 

@@ -18,8 +18,8 @@ from igniter_store.contract import KeyValue, PubSub, StoreError, Streams
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.spec.states import NotExercised
-from igniter_store_conformance.suite.streams.appending import ids_of
 from igniter_store_conformance.tools.recovery import GONE, LONG, hear_again
+from igniter_store_conformance.tools.streams import ids_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable

@@ -13,7 +13,7 @@ from igniter_store.contract import BackendFailed, Claims, Counters, Entry, Error
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.clock import LATE
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.suite.scan.cursors import walk
+from igniter_store_conformance.tools.scans import walk
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import FullAdapter, Trial

@@ -10,7 +10,7 @@ from igniter_store.contract import BackendFailed, Entry, ErrorCode, KeyValue, St
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.suite.streams.appending import refused
+from igniter_store_conformance.tools.assertions import refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

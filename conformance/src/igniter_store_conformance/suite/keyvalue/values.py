@@ -13,8 +13,8 @@ from igniter_store.contract import Claims, Entry, Scan, Streams, escape
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.suite.scan.cursors import walk
 from igniter_store_conformance.tools.samples import LONGEST_NAME, NAMES, PAYLOADS
+from igniter_store_conformance.tools.scans import walk
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from igniter_store.contract import ErrorCode, KeyValue, PubSub, StoreError, Streams, escape
@@ -14,16 +12,15 @@ from igniter_store.contract import ErrorCode, KeyValue, PubSub, StoreError, Stre
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.spec.states import NotExercised
-from igniter_store_conformance.suite.lifecycle.cancellation import MOMENTS, MOST_STEPS, SLOW, Cancelled, cancelled_at
-from igniter_store_conformance.suite.lifecycle.opening import wrong_answers
-from igniter_store_conformance.tools.operations import answer_or_code, names_for, operations_of
+from igniter_store_conformance.tools.cancelling import MOMENTS, MOST_STEPS, Cancelled, cancelled_at
+from igniter_store_conformance.tools.leaks import open_files, threads
+from igniter_store_conformance.tools.limits import SLOW
+from igniter_store_conformance.tools.operations import answer_or_code, names_for, operations_of, wrong_answers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from igniter_store_conformance.engine.trial import FullAdapter, Trial
-
-_FILES: Final = Path("/proc/self/fd")
 
 
 class ClosingClauses(Suite):
@@ -237,16 +234,6 @@ async def _work(trial: Trial, adapter: FullAdapter, turn: object) -> None:
 
 def _ignore(channel: str, payload: bytes) -> None:
     del channel, payload
-
-
-def threads() -> set[threading.Thread]:
-    """All of this process, but for those of `asyncio.to_thread`, which end with the event loop."""
-    return {thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
-
-
-def open_files() -> int:
-    """How many descriptors this process has, where the system shows them."""
-    return len(list(_FILES.iterdir())) if _FILES.is_dir() else 0
 
 
 def _when(holds: Callable[[], bool]) -> Any:

@@ -18,9 +18,8 @@ from igniter_store.contract import ErrorCode, KeyValue, PubSub, Streams
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.spec.states import Lacks
-from igniter_store_conformance.suite.lifecycle.closing import open_files
-from igniter_store_conformance.suite.lifecycle.opening import wrong_answers
-from igniter_store_conformance.tools.operations import answer_or_code, names_for, operations_of
+from igniter_store_conformance.tools.leaks import open_files
+from igniter_store_conformance.tools.operations import answer_or_code, names_for, operations_of, wrong_answers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

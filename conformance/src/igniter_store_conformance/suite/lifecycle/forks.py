@@ -20,7 +20,7 @@ from igniter_store.contract import ConfigurationError, KeyValue
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.spec.states import Lacks
-from igniter_store_conformance.suite.concurrency.processes import Workers
+from igniter_store_conformance.tools.worker_processes import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import tempfile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 from igniter_store.contract import ErrorCode, KeyValue, StoreError, Subscription
@@ -19,13 +19,10 @@ from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import LentClient, Suite
 from igniter_store_conformance.engine.trial import ALL_CAPABILITIES
 from igniter_store_conformance.spec.states import Lacks, NotExercised
-from igniter_store_conformance.tools.operations import answer_or_code, names_for, operations_of
+from igniter_store_conformance.tools.operations import _LONG_ENOUGH, answer_or_code, names_for, operations_of, wrong_answers
 
 if TYPE_CHECKING:
-    from igniter_store_conformance.engine.trial import FullAdapter, Trial
-
-
-_LONG_ENOUGH: Final = 10.0  # seconds for one answer
+    from igniter_store_conformance.engine.trial import Trial
 
 
 class LifecycleClauses(Suite):
@@ -287,19 +284,6 @@ class LifecycleClauses(Suite):
             await adapter.close()
             assert adapter.is_open is False, "after close"
         assert said in ([True] * 4, [False] * 4)
-
-
-async def wrong_answers(trial: Trial, preparing: FullAdapter | None, asked: FullAdapter, turn: object) -> list[str]:
-    """What `asked` answered wrongly, after `preparing` has made the keys, or somebody before."""
-    wrong: list[str] = []
-    for operation in operations_of(trial):
-        names = names_for(trial, operation, turn)
-        if preparing is not None:
-            await operation.prepare(preparing, names)
-        answer = await answer_or_code(operation.ask, asked, names)
-        if not operation.is_right(answer):
-            wrong.append(f"{operation.title}: {answer!r}")
-    return wrong
 
 
 def _methods(capability: type) -> list[str]:

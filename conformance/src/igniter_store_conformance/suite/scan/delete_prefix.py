@@ -9,7 +9,7 @@ from igniter_store.contract import Claims, Counters, Entry, KeyValue, Streams, e
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.suite.scan.cursors import LARGE, all_of, put, walk
+from igniter_store_conformance.tools.scans import LARGE, all_of, put, walk
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial

@@ -12,8 +12,8 @@ from igniter_store.contract import Claims, Counters, Entry, KeyValue, Scan, Stre
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.suite.scan.cursors import all_of, walk
-from igniter_store_conformance.suite.streams.appending import ids_of
+from igniter_store_conformance.tools.scans import all_of, walk
+from igniter_store_conformance.tools.streams import ids_of
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial

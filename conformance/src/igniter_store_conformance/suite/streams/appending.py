@@ -11,21 +11,16 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract import BackendFailed, ErrorCode, KeyValue
-from igniter_store.contract.stream_ids import StreamId, parse
+from igniter_store.contract import KeyValue
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.tools.samples import NAMES, PAYLOADS
+from igniter_store_conformance.tools.streams import fill, ids_of, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-    from igniter_store.contract import StreamEntry, Streams
-
     from igniter_store_conformance.engine.trial import Trial
 
-_AT_ONCE: Final = 250  # appends under way at the same time
 _MANY: Final = 5_500  # entries that no default limit covers
 
 
@@ -229,41 +224,3 @@ class StreamClauses(Suite):
         await adapter.xadd(stream, {"field": b"3"}, max_len=2)
 
         assert 0 < (await adapter.ttl(stream) or 0) <= 3_000 - 0.9 * time.ttl
-
-
-async def fill(adapter: Streams, stream: str, number: int, *, max_len: int | None = None) -> list[str]:
-    """Append so many entries, many at once, and give their ids in order."""
-    ids: list[str] = []
-    for begin in range(0, number, _AT_ONCE):
-        places = range(begin, min(begin + _AT_ONCE, number))
-        ids += await asyncio.gather(*(adapter.xadd(stream, {"field": b"%d" % place}, max_len=max_len) for place in places))
-    return sorted(ids, key=number_of)
-
-
-def ids_of(entries: list[StreamEntry]) -> list[str]:
-    """The ids, in the order of the entries."""
-    return [entry.id for entry in entries]
-
-
-async def are_whole(adapter: Streams, stream: str, entries: list[StreamEntry]) -> bool:
-    """True when each entry has the fields that a range gives for it."""
-    stored = {entry.id: entry.fields for entry in await adapter.xrange(stream)}
-    return all(stored.get(entry.id) == entry.fields for entry in entries)
-
-
-async def refused(call: Awaitable[object], code: ErrorCode, what: str, *others: ErrorCode) -> None:
-    """Check that the backend refuses, with this code or one of the others."""
-    try:
-        answer = await call
-    except BackendFailed as error:
-        assert error.code in (code, *others), f"{what}: refused with {error.code}"  # noqa: PT017 - says which of many calls it was
-        return
-    message = f"{what}: not refused, but answered with {answer!r}"
-    raise AssertionError(message)
-
-
-def number_of(text: str) -> StreamId:
-    """The two numbers of an id, which order entries as its text does not."""
-    number = parse(text)
-    assert number is not None, f"{text!r} is no id of an entry"
-    return number

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.suite.streams.appending import are_whole, fill, ids_of
-from igniter_store_conformance.suite.streams.groups import SLACK, facts, group_with
+from igniter_store_conformance.tools.streams import are_whole, facts, fill, group_with, ids_of, touched_since
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from igniter_store.contract import PendingEntry, StreamEntry
+    from igniter_store.contract import StreamEntry
 
     from igniter_store_conformance.engine.trial import Trial
 
@@ -368,8 +367,3 @@ class ClaimingClauses(Suite):
         assert ids_of(await adapter.xautoclaim(stream, "group", "heir", 0)) == ids[:3]
         assert ids_of(await adapter.xreadgroup(stream, "group", "heir")) == ids[3:]
         assert await adapter.xack(stream, "group", ids) == 5
-
-
-def touched_since(trial: Trial, began: float, entry: PendingEntry) -> bool:
-    """True when the idle time says that the entry was handed out after `began`: what was not is idle for longer than that."""
-    return entry.idle <= trial.time.now() - began + SLACK

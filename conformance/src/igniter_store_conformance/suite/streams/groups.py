@@ -12,18 +12,15 @@ from igniter_store.contract import ErrorCode, KeyValue
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.suite.streams.appending import fill, ids_of, refused
+from igniter_store_conformance.tools.assertions import refused
+from igniter_store_conformance.tools.streams import facts, fill, group_with, ids_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
-    from igniter_store.contract import PendingEntry
-
-    from igniter_store_conformance.engine.trial import FullAdapter, Trial
+    from igniter_store_conformance.engine.trial import Trial
 
 _MALFORMED: Final = ("", "x", "1-", "(5", "1-2-3", "-", "+")
-SLACK: Final = 0.05
-"""Seconds by which an idle time may be off, for rounding."""
 
 
 class GroupClauses(Suite):
@@ -308,15 +305,3 @@ class GroupClauses(Suite):
         assert await adapter.xack(stream, "group", ids) == 0
         assert ids_of(await adapter.xreadgroup(stream, "group", "consumer")) == ids
         assert facts(await adapter.xpending(stream, "group")) == [(added, "consumer", 1) for added in ids]
-
-
-async def group_with(adapter: FullAdapter, stream: str, number: int) -> list[str]:
-    """A stream of so many entries with a group that has still to read them; the ids in order."""
-    ids = await fill(adapter, stream, number)
-    await adapter.xgroup_create(stream, "group")
-    return ids
-
-
-def facts(pending: Iterable[PendingEntry]) -> list[tuple[str, str, int]]:
-    """Of each pending entry the id, who has it, and how often it was delivered."""
-    return [(entry.id, entry.consumer, entry.deliveries) for entry in pending]

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.suite.streams.appending import are_whole, ids_of
-from igniter_store_conformance.suite.streams.autoclaim import touched_since
-from igniter_store_conformance.suite.streams.groups import facts, group_with
+from igniter_store_conformance.tools.streams import are_whole, facts, group_with, ids_of, touched_since
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial

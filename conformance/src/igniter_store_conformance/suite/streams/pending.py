@@ -8,8 +8,8 @@ from igniter_store.contract import ErrorCode
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.suite.streams.appending import fill, ids_of, refused
-from igniter_store_conformance.suite.streams.groups import SLACK, facts, group_with
+from igniter_store_conformance.tools.assertions import refused
+from igniter_store_conformance.tools.streams import SLACK, facts, fill, group_with, ids_of
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial

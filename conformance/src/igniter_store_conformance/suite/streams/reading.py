@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.suite.streams.appending import are_whole, fill, ids_of
-from igniter_store_conformance.suite.streams.groups import group_with
+from igniter_store_conformance.tools.streams import are_whole, fill, group_with, ids_of
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial

@@ -9,7 +9,8 @@ from igniter_store.contract import ErrorCode
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.suite.streams.appending import fill, ids_of, number_of, refused
+from igniter_store_conformance.tools.assertions import refused
+from igniter_store_conformance.tools.streams import fill, ids_of, number_of
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
