@@ -178,16 +178,15 @@ def test_configuration_of_the_directory_has_no_say(tell: Any, directory: Path, m
 def test_a_name_that_can_not_be_tested_is_refused_with_the_cure(
     directory: Path, name: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from igniter_store_conformance.cli import named  # noqa: PLC0415 - what the process that runs the tests asks
 
     (directory / "not_importable.py").write_text("a = 1\n1 / 0\n")
     (directory / "needs_more.py").write_text("import no_such_module\n")
     monkeypatch.setattr(sys, "path", [str(directory), *sys.path])
     monkeypatch.delitem(sys.modules, "adapters_of_mine", raising=False)
-    monkeypatch.setenv(named.NAME_VARIABLE, name)
+    monkeypatch.setenv(harness_lookup.NAME_VARIABLE, name)
 
-    with pytest.raises(named.WrongName) as caught:
-        named.check_named()
+    with pytest.raises(harness_lookup.WrongName) as caught:
+        harness_lookup.check_named()
 
     assert words in str(caught.value)
 

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from igniter_store_conformance import CLAUSES, State
 from igniter_store_conformance.report import AdapterRun, Environment, Outcome, Report, Result, UnreadableReport, from_json, merge, verdict
-from igniter_store_conformance.report.collecting import environment
+from igniter_store_conformance.report.collector import environment
 from igniter_store_conformance.report.files import FORMATS, UnwritableReport, rendered, write
 from igniter_store_conformance.report.matrix import matrix, scores
 from igniter_store_conformance.report.page_parts import LEGEND, STATE_LOOKS

@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from igniter_store_conformance.report.collecting import Collector
+    from igniter_store_conformance.report.collector import Collector
     from igniter_store_conformance.report.results import Report
 
 REQUIRED_BACKENDS: Final = "IGNITER_REQUIRE_BACKENDS"
@@ -96,7 +96,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Write onto each report of the suite's tests what it is about, so that it arrives where the results are collected."""
     report = yield
     if _is_of_suite(item) and (report.when == "call" or not report.passed):
-        from igniter_store_conformance.report.collecting import described  # noqa: PLC0415 - the module's first rule
+        from igniter_store_conformance.report.collector import described  # noqa: PLC0415 - the module's first rule
 
         about = described(item)
         if about is not None:
@@ -109,7 +109,7 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
     """Give the states of the suite letters, words and counts of their own."""
     if not isinstance(report, pytest.TestReport) or not hasattr(report, _ATTRIBUTE) or report.failed:
         return None
-    from igniter_store_conformance.report.collecting import state_of  # noqa: PLC0415 - the module's first rule
+    from igniter_store_conformance.report.collector import state_of  # noqa: PLC0415 - the module's first rule
 
     return _STATUS.get(state_of(report)) if report.when == "call" or report.skipped else None
 
@@ -131,7 +131,7 @@ class _Listener:
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Count what is left out."""
         if any(_is_of_suite(item) for item in items):
-            from igniter_store_conformance.report.collecting import suite_of  # noqa: PLC0415 - the module's first rule
+            from igniter_store_conformance.report.collector import suite_of  # noqa: PLC0415 - the module's first rule
 
             for item in items:
                 if _is_of_suite(item):
@@ -143,7 +143,7 @@ class _Listener:
         if self._in_worker or not (hasattr(report, _ATTRIBUTE) or str(report.when) == "???"):
             return
         if self._collector is None:
-            from igniter_store_conformance.report.collecting import Collector  # noqa: PLC0415 - the module's first rule
+            from igniter_store_conformance.report.collector import Collector  # noqa: PLC0415 - the module's first rule
 
             self._collector = Collector(self._config.rootpath)
         self._collector.hear(report)

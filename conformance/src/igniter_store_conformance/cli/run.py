@@ -21,8 +21,8 @@ from igniter_store_conformance.cli.command import add_command, add_report_option
 from igniter_store_conformance.cli.failures import DONE, NOT_CONFORMANT, CommandFailure
 from igniter_store_conformance.cli.list import tests
 from igniter_store_conformance.cli.output import console, print_text
+from igniter_store_conformance.cli.pytest_process import Started, run_pytest
 from igniter_store_conformance.cli.report import write_all
-from igniter_store_conformance.cli.running_pytest import Started, run_pytest
 from igniter_store_conformance.report.files import rendered
 from igniter_store_conformance.report.results import Report
 from igniter_store_conformance.report.terminal import show

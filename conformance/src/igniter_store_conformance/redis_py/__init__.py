@@ -7,8 +7,8 @@ Rule: one command or one script for each method; nothing is kept in the client b
 """
 
 from igniter_store_conformance.redis_py.adapter import RedisPyAdapter
+from igniter_store_conformance.redis_py.clock import RedisTime
 from igniter_store_conformance.redis_py.harness import redis_harness
 from igniter_store_conformance.redis_py.oracle import RedisOracle
-from igniter_store_conformance.redis_py.passing_time import RedisTime
 
 __all__ = ["RedisOracle", "RedisPyAdapter", "RedisTime", "redis_harness"]

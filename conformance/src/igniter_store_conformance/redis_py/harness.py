@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from igniter_store_conformance.engine.harness import Harness
 from igniter_store_conformance.redis_py.adapter import RedisPyAdapter
+from igniter_store_conformance.redis_py.clock import RedisTime
 from igniter_store_conformance.redis_py.oracle import RedisOracle
-from igniter_store_conformance.redis_py.passing_time import RedisTime
 
 if TYPE_CHECKING:
     from igniter_store_conformance.servers import Server

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final = {
     "html": "igniter_store_conformance.report.html",
-    "json": "igniter_store_conformance.report.judged",
+    "json": "igniter_store_conformance.report.json_report",
     "junit": "igniter_store_conformance.report.junit",
     "markdown": "igniter_store_conformance.report.markdown",
     "badge": "igniter_store_conformance.report.badge",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from igniter_store.redis_commands.slots import SLOTS, slot_of
 
-from igniter_store_conformance.servers.gathering import Member, at_all, network_of, start_all, startable, until
+from igniter_store_conformance.servers.member import Member, at_all, network_of, start_all, startable, until
 from igniter_store_conformance.servers.refusals import REFUSALS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from igniter_store_conformance.network.proxy_group import ProxyGroup
-    from igniter_store_conformance.servers.finding import Target
+    from igniter_store_conformance.servers.discovery import Target
     from igniter_store_conformance.servers.refusals import Refusal
 
 _PRIMARIES: Final = 3

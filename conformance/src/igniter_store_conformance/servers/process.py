@@ -21,7 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from igniter_store_conformance.servers.loading import LOADING, loading
+from igniter_store_conformance.servers.loading_state import LOADING, loading
 from igniter_store_conformance.servers.ports import free_port
 from igniter_store_conformance.servers.refusals import REFUSALS, Refusal
 from igniter_store_conformance.servers.resp import Address
@@ -30,7 +30,7 @@ from igniter_store_conformance.servers.server import Server, ServerFailed, until
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from igniter_store_conformance.servers.finding import Target
+    from igniter_store_conformance.servers.discovery import Target
 
 _GOODBYE: Final = 10.0  # seconds for a shutdown in order; then the process is killed
 _ATTEMPTS: Final = 5  # at a port, which somebody may take between our look and the server's; and at removing the folder

@@ -7,7 +7,7 @@ from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from igniter_store_conformance.servers.gathering import Member, at_all, network_of, start_all, startable, until
+from igniter_store_conformance.servers.member import Member, at_all, network_of, start_all, startable, until
 from igniter_store_conformance.servers.process import ServerProcess
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from igniter_store_conformance.network.proxy_group import ProxyGroup
-    from igniter_store_conformance.servers.finding import Target
+    from igniter_store_conformance.servers.discovery import Target
     from igniter_store_conformance.servers.refusals import Refusal
 
 _QUORUM: Final = 2

@@ -18,9 +18,9 @@ from msgspec import Struct
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from igniter_store_conformance.cli.failures import INTERRUPTED, NOT_CONFORMANT, CommandFailure
-from igniter_store_conformance.cli.named import CONTRACT_VARIABLE, NAME_VARIABLE
+from igniter_store_conformance.cli.harness_lookup import CONTRACT_VARIABLE, NAME_VARIABLE
 from igniter_store_conformance.cli.output import console
-from igniter_store_conformance.cli.telling import BEGAN, ENDED, EXPECTED, FILE_VARIABLE, USAGE
+from igniter_store_conformance.cli.progress_plugin import BEGAN, ENDED, EXPECTED, FILE_VARIABLE, USAGE
 from igniter_store_conformance.report.results import Report, from_json
 from igniter_store_conformance.spec.states import State
 
@@ -103,7 +103,7 @@ def run_pytest(started: Started) -> tuple[Report, str]:
 
 def _command(started: Started, report_file: Path) -> list[str]:
     nodes = [f"{_SUITE}::TestAdapter::{test}" for test in started.tests] or [str(_SUITE)]
-    plugins = ["igniter_store_conformance.pytest_plugin", "igniter_store_conformance.cli.telling"]
+    plugins = ["igniter_store_conformance.pytest_plugin", "igniter_store_conformance.cli.progress_plugin"]
     processes: list[str] = []
     if started.processes:
         plugins.append("xdist")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from igniter_store_conformance.network.proxy_group import ProxyGroup
-from igniter_store_conformance.servers.finding import Target, find
+from igniter_store_conformance.servers.discovery import Target, find
 from igniter_store_conformance.servers.process import ServerProcess
 from igniter_store_conformance.servers.resp import Refused
 from igniter_store_conformance.servers.server import NotControllable, ServerFailed

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pytest
 
-from igniter_store_conformance.cli.named import NAME_VARIABLE, WrongName, check_named
-from igniter_store_conformance.report.collecting import ATTRIBUTE, state_of
+from igniter_store_conformance.cli.harness_lookup import NAME_VARIABLE, WrongName, check_named
+from igniter_store_conformance.report.collector import ATTRIBUTE, state_of
 
 FILE_VARIABLE: Final = "IGNITER_CONFORMANCE_PROGRESS"
 USAGE: Final = "usage"

@@ -9,7 +9,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Final
 
-from igniter_store_conformance.servers.finding import ServerMissing, Target, find
+from igniter_store_conformance.servers.discovery import ServerMissing, Target, find
 from igniter_store_conformance.servers.process import ServerProcess
 from igniter_store_conformance.servers.resp import Address
 from igniter_store_conformance.servers.server import Server
