@@ -178,6 +178,7 @@ def test_configuration_of_the_directory_has_no_say(tell: Any, directory: Path, m
 def test_a_name_that_can_not_be_tested_is_refused_with_the_cure(
     directory: Path, name: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from igniter_store_conformance.cli import harness_lookup  # noqa: PLC0415 - it pulls in the whole suite
 
     (directory / "not_importable.py").write_text("a = 1\n1 / 0\n")
     (directory / "needs_more.py").write_text("import no_such_module\n")

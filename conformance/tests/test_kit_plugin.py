@@ -302,7 +302,7 @@ def test_a_failure_is_reported_with_what_one_needs_and_without_the_machine(pytes
     assert failed["hint"].startswith("look at what your backend answers")
     assert failed["difference"] == "AssertionError: assert b'' is None"
     assert failed["again"] == f"pytest test_mine.py::TestBroken::{NOTHING_IS_NONE} --conformance-seed 7"
-    assert "igniter_store_conformance/keyvalue.py" in failed["failure"]
+    assert "igniter_store_conformance/suite/keyvalue/values.py" in failed["failure"]
     assert "To run it again" not in failed["failure"]
     assert str(pytester.path) not in text
     assert str(Path.home()) not in text

@@ -464,7 +464,7 @@ CAPABILITIES: Final = {clause.id: section.capability for section in SECTIONS for
 _PREAMBLE: Final = """\
 # The adapter contract, version {version}
 
-<!-- Made from conformance/src/igniter_store_conformance/clauses.py by `igniter-conformance clauses`; change it there. -->
+<!-- Made from conformance/src/igniter_store_conformance/spec/clauses.py by `igniter-conformance clauses`; change it there. -->
 
 What every backend promises, clause by clause. Signatures, units, atomicity and errors stand on the abstract classes in
 `core/src/igniter_store/contract/`; the clauses here are what tests and reports name. The conformance kit holds every adapter to each of
