@@ -144,13 +144,13 @@ def packaging(session: nox.Session) -> None:
     python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     install = ("uv", "pip", "install", "--python", str(python), "--find-links", str(wheels), "--refresh-package", "igniter-store")
     installed = (str(python), "-I", str(ROOT / "tests" / "installed.py"))
-    refreshed = [part for name in ("memory", "sqlite") for part in ("--refresh-package", f"igniter-store-{name}")]
+    refreshed = [part for name in ("cli", "memory", "sqlite") for part in ("--refresh-package", f"igniter-store-{name}")]
     with session.chdir(folder):
         session.run(*install, "igniter-store", external=True, silent=True)
         session.run(*installed, "alone", external=True)
         session.run(*install, *refreshed, "igniter-store[cli,memory,sqlite,testing]", external=True, silent=True)
         session.run(*installed, external=True)
-        session.run(str(python), "-I", "-m", "igniter_store", "demo", "--json", external=True, silent=True)
+        session.run(str(python), "-I", "-m", "igniter_store_cli", "demo", "--json", external=True, silent=True)
 
 
 @nox.session

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import sys
+from pathlib import Path
 
 import igniter_store
 from igniter_store import ErrorCode, Store, StoreError
@@ -36,9 +37,11 @@ def main() -> None:
     if [line.split(">")[0] for line in needed] != ["msgspec"]:
         sys.exit(f"core needs msgspec alone, not {needed}")
     if sys.argv[1:] == ["alone"]:
+        if Path(sys.executable).with_name("igniter-store").exists():
+            sys.exit("core installs a command; it belongs to igniter-store-cli")
         _use_core_alone()
         return
-    for distribution in ("igniter-store", "igniter-store-memory", "igniter-store-sqlite"):
+    for distribution in ("igniter-store", "igniter-store-cli", "igniter-store-memory", "igniter-store-sqlite"):
         files = [str(file) for file in importlib.metadata.files(distribution) or []]
         if not any(name.endswith("py.typed") for name in files) or not any("licenses/LICENSE" in name for name in files):
             sys.exit(f"{distribution} lacks py.typed or its licence")

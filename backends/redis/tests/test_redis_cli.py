@@ -106,7 +106,7 @@ def test_the_demo_lets_several_processes_race(options: list[str]) -> None:
 
 def test_the_demo_does_without_processes_where_none_can_be_started(options: list[str]) -> None:
     """As when it is called by a program that Python read from its standard input: there is no file that a process could begin with."""
-    program = f"from igniter_store.cli import main; raise SystemExit(main(['demo', '--json', '--only', 'flash-sale', *{options[:2]!r}]))"
+    program = f"from igniter_store_cli import main; raise SystemExit(main(['demo', '--json', '--only', 'flash-sale', *{options[:2]!r}]))"
     done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, timeout=LIMIT, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ok"]

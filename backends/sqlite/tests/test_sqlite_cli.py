@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from igniter_store.cli import main
+from igniter_store_cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path

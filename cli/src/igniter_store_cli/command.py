@@ -1,0 +1,123 @@
+"""How a command is declared: its name, its help, its options, and the coroutine that runs it.
+
+Rule: every command takes `--json`; those that use a store take `--url`, `--service` and `--scope`, with the same meaning everywhere.
+Rule: no help text shows a default that came from the environment: it may be a URL with a password.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NoReturn, Protocol, TypeAlias
+
+from igniter_store_cli.failures import WrongUsage
+from igniter_store_cli.output import Output
+
+Run: TypeAlias = Callable[[argparse.Namespace, Output], Coroutine[Any, Any, int]]
+"""A command: given its options and where to answer, it returns the exit code."""
+
+
+URL_VARIABLE: Final = "IGNITER_STORE_URL"
+SERVICE_VARIABLE: Final = "IGNITER_STORE_SERVICE"
+
+
+class Commands(Protocol):
+    """The program's list of commands, as argparse gives it."""
+
+    def add_parser(self, name: str, **options: Any) -> Parser:
+        """Declare one; the options are `argparse.ArgumentParser`'s, and `help`."""
+        ...
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser that raises `WrongUsage` where others print and exit, and wraps the paragraphs of its help."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, formatter_class=_Paragraphs, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the arguments."""
+        raise WrongUsage(message, self.format_usage())
+
+
+class _Paragraphs(argparse.HelpFormatter):
+    # What is indented is an example, which stays as it is.
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.split("\n\n")
+        return "\n\n".join(part if "\n " in part else super(_Paragraphs, self)._fill_text(part, width, indent) for part in paragraphs)
+
+
+def add_command(  # noqa: PLR0913 - what a command has
+    commands: Commands, name: str, run: Run, *, help: str, description: str, example: str
+) -> Parser:
+    """Declare the command `name`; the caller adds the options that it alone has.
+
+    Args:
+        commands: the program's.
+        name: as it is typed.
+        run: what it does.
+        help: one line for the list of commands.
+        description: for `--help`, in sentences.
+        example: what one would type, and what comes back.
+    """
+    parser = commands.add_parser(
+        name,
+        help=help,
+        description=description,
+        epilog=f"example:\n{example}",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true", help="answer with one JSON document")
+    return parser
+
+
+def add_group(commands: Commands, name: str, *, help: str) -> Commands:
+    """Declare `name` as a word before other commands, and return their list."""
+    parser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+    group: Commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    return group
+
+
+def add_following_options(parser: Parser) -> None:
+    """Let the user say when a command that would go on for ever ends."""
+    parser.add_argument("--count", metavar="N", type=whole, help="end after N of them")
+    parser.add_argument("--for", metavar="SECONDS", type=float, dest="seconds", help="end after so many seconds")
+
+
+def whole(text: str) -> int:
+    """A number of things."""
+    if not text.isdecimal():
+        message = "a whole number, 0 or more"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
+
+
+def add_url_option(parser: Parser) -> None:
+    """Let the user say which backend."""
+    parser.add_argument(
+        "--url",
+        metavar="URL",
+        help=f"the backend, such as redis://localhost:6379/0, or a file such as state.db (default: ${URL_VARIABLE}, or memory://)",
+    )
+
+
+def add_store_options(parser: Parser) -> None:
+    """Let the user say which store: backend, service and scopes."""
+    add_url_option(parser)
+    parser.add_argument("--service", metavar="NAME", help=f"what the keys begin with (default: ${SERVICE_VARIABLE}, or 'default')")
+    parser.add_argument(
+        "--scope",
+        metavar="KEY=ID",
+        action="append",
+        type=_scope,
+        default=[],
+        help="a scope of the keys, such as organization=org_1; repeat it for a chain, outermost first",
+    )
+
+
+def _scope(text: str) -> tuple[str, str]:
+    key, mark, identifier = text.partition("=")
+    if not mark or not key or not identifier:
+        message = "a scope is KEY=ID, such as organization=org_1"
+        raise argparse.ArgumentTypeError(message)
+    return key, identifier

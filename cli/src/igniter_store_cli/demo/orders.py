@@ -1,0 +1,157 @@
+"""The orders that the plays are about, read from a file of JSON lines, one order a line.
+
+Rule: a line that is no order ends the reading, with its number: the file is broken, and guessing would hide that.
+Rule: an order that can't be true (a quantity of 0, nothing bought, an id seen before) is left out, and told with its line.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from functools import cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from igniter_store_cli.failures import FAILED, USAGE, CommandFailure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SAMPLE: Final = "orders.jsonl"
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+class Customer(Struct, frozen=True):
+    """Who bought."""
+
+    id: str
+    name: str
+
+
+class Item(Struct, frozen=True):
+    """One position of an order; the price of one piece in the currency's smallest unit."""
+
+    sku: str
+    name: str
+    quantity: int
+    unit_price: int
+
+
+class Order(Struct, frozen=True):
+    """What one customer bought of one organization, the tenant."""
+
+    id: str
+    organization: str
+    customer: Customer
+    items: tuple[Item, ...]
+    currency: str
+    status: Literal["placed", "paid", "shipped", "delivered", "cancelled"]
+    placed_at: datetime
+    channel: str
+
+    @property
+    def total(self) -> int:
+        """What the customer pays, in the currency's smallest unit."""
+        return sum(item.quantity * item.unit_price for item in self.items)
+
+
+class Rejected(Struct, frozen=True):
+    """An order that was read and left out."""
+
+    line: int
+    order: Order
+    reason: str
+
+
+class Orders(Struct, frozen=True, dict=True):
+    """What a file held.
+
+    Attributes:
+        source: the file's name.
+        accepted: the orders to work with; never empty.
+        rejected: those left out.
+    """
+
+    source: str
+    accepted: tuple[Order, ...]
+    rejected: tuple[Rejected, ...] = ()
+
+    @cached_property
+    def customers(self) -> list[Customer]:
+        """Everybody who bought, once, in the order of their first purchase."""
+        return list({order.customer.id: order.customer for order in self.accepted}.values())
+
+    @cached_property
+    def organizations(self) -> list[str]:
+        """The tenants, the one with the most orders first."""
+        names = [order.organization for order in self.accepted]
+        return sorted(dict.fromkeys(names), key=names.count, reverse=True)
+
+    def of(self, organization: str) -> list[Order]:
+        """The orders of one tenant."""
+        return [order for order in self.accepted if order.organization == organization]
+
+
+def read_orders(path: Path | None) -> Orders:
+    """The orders in the file at `path`, or in the sample that comes with the library.
+
+    Raises:
+        CommandFailure: for a file that isn't there (wrong usage), is empty, or has a line that is no order.
+    """
+    if path is None:
+        return parsed_orders(files("igniter_store_cli.demo").joinpath(SAMPLE).read_bytes(), SAMPLE)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        message = f"The orders can't be read from {path}: {error.strerror or type(error).__name__}. Give a file of JSON lines."
+        raise CommandFailure(message, USAGE) from None
+    return parsed_orders(content, path.name)
+
+
+def parsed_orders(content: bytes, source: str) -> Orders:
+    """The orders in `content`; `source` is what messages call it. Raises as `read_orders`."""
+    accepted: dict[str, Order] = {}
+    rejected: list[Rejected] = []
+    for number, line in enumerate(content.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        order = _parsed(line, number, source)
+        reason = _why_not(order, accepted)
+        if reason is None:
+            accepted[order.id] = order
+        else:
+            rejected.append(Rejected(number, order, reason))
+    if accepted:
+        return Orders(source, tuple(accepted.values()), tuple(rejected))
+    if rejected:
+        first = rejected[0]
+        message = f"{source} has no order to work with: all {len(rejected)} are rejected, line {first.line} because of {first.reason}."
+        raise CommandFailure(message, FAILED)
+    message = f"{source} is empty. It has to hold at least one order, as one line of JSON."
+    raise CommandFailure(message, FAILED)
+
+
+def _parsed(line: bytes, number: int, source: str) -> Order:
+    try:
+        return msgspec.json.decode(line, type=Order)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        message = f"{source}, line {number}: this is no order. {error}. Mend the line, or take it out."
+        raise CommandFailure(message, FAILED) from None
+
+
+def _why_not(order: Order, accepted: dict[str, Order]) -> str | None:
+    for what, id in (("order", order.id), ("organization", order.organization), ("customer", order.customer.id)):
+        if not id:
+            return f"an empty id of the {what}"
+    if order.id in accepted:
+        return f"the id {order.id}, which was there before"
+    if not order.items:
+        return "no items"
+    for item in order.items:
+        if item.quantity < 1:
+            return f"a quantity of {item.quantity} of {item.sku}"
+        if item.unit_price < 0:
+            return f"a unit price of {item.unit_price} for {item.sku}"
+    return None

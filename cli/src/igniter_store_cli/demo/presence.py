@@ -1,0 +1,86 @@
+"""Presence: who is in the shop right now? Who stops saying so is gone after a moment, without having to say good-bye.
+
+What to see here: a key with a TTL is a statement with an end. `touch` renews it, and says False when it is too late; then one comes back as
+anybody who arrives. No server process counts heads, and none has to clean up after a customer whose train went into a tunnel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from igniter_store_cli.demo.concurrency import at_once, meanwhile, until_true
+from igniter_store_cli.demo.stage import Play, Stage
+
+if TYPE_CHECKING:
+    from igniter_store import Store
+
+    from igniter_store_cli.demo.orders import Customer
+
+LIFETIME: Final = 0.8
+HEARTBEAT: Final = 0.1
+GUESTS: Final = 6
+_ROUNDING: Final = 0.01  # of a backend that counts milliseconds
+
+
+def key(guest: Customer) -> str:
+    """Where a guest's presence lies."""
+    return f"online:{guest.id}"
+
+
+async def arrive(store: Store[str], guest: Customer) -> None:
+    """Say that one is there."""
+    await store.kv.set(key(guest), {"name": guest.name}, ttl=LIFETIME)
+
+
+async def stay(store: Store[str], guests: list[Customer]) -> None:
+    """Keep saying so, until cancelled."""
+
+    async def heartbeats(guest: Customer) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            if not await store.kv.touch(key(guest), LIFETIME):
+                await arrive(store, guest)
+
+    await at_once(heartbeats(guest) for guest in guests)
+
+
+async def online(store: Store[str], guests: list[Customer]) -> list[str]:
+    """The names of those who are there."""
+    found = await store.batch.get([key(guest) for guest in guests], dict[str, str])
+    return [presence["name"] for presence in found if presence is not None]
+
+
+async def perform(stage: Stage) -> None:
+    """Let some customers come, let the last one lose its connection, and watch."""
+    store, guests = stage.store, stage.orders.customers[:GUESTS]
+    *staying, leaving = guests
+    await at_once(arrive(store, guest) for guest in guests)
+    stage.check("there at first", expected=[guest.name for guest in guests], found=await online(store, guests))
+    await stage.show_keys(store, "kv")
+
+    async with meanwhile(stay(store, staying)):
+        async with meanwhile(stay(store, [leaving])):
+            await asyncio.sleep(LIFETIME * 1.2)
+            stage.check("kept there by heartbeats, beyond one TTL", expected=len(guests), found=len(await online(store, guests)))
+
+        # Leaving the block ended the heartbeats of the one: the train is in the tunnel.
+        last_sign = time.monotonic()
+        await store.kv.touch(key(leaving), LIFETIME)
+        is_gone = await until_true(lambda: is_offline(store, leaving))
+        lasted = time.monotonic() - last_sign
+        stage.check("who is silent is gone", expected=True, found=is_gone)
+        stage.check(f"but never before the TTL of {LIFETIME} s", expected=True, found=lasted >= LIFETIME - _ROUNDING)
+        stage.check("still there", expected=[guest.name for guest in staying], found=await online(store, guests))
+        stage.check("a heartbeat that comes too late says so", expected=False, found=await store.kv.touch(key(leaving), LIFETIME))
+
+    stage.measured = f"{len(guests)} came, 1 fell silent and was gone after {lasted:.2f} s, {len(staying)} stayed"
+
+
+async def is_offline(store: Store[str], guest: Customer) -> bool:
+    """True when there is no sign of life."""
+    return not await store.kv.exists(key(guest))
+
+
+PLAY: Final = Play("presence", "Who stops saying that it is there is gone after its TTL, and nobody else.", perform)

@@ -1,0 +1,97 @@
+"""A tenant's price cache: prices come from a slow catalogue once, and from the store for a minute after that.
+
+What to see here: `store.scope` gives every tenant keys of its own, and no tenant can reach another's; `ttl=` ends what must not be trusted
+for long; a type given to `get` is the type that comes back; `batch` reads and writes many keys in one round trip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from igniter_store import BatchEntry, Store
+from msgspec import Struct
+
+from igniter_store_cli.demo.concurrency import at_once
+from igniter_store_cli.demo.stage import Play, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LIFETIME: Final = 60
+
+
+class Price(Struct, frozen=True):
+    """What one piece costs, in the currency's smallest unit."""
+
+    amount: int
+    currency: str
+
+
+class SlowCatalogue:
+    """The service that the cache spares: it knows every price, and takes its time."""
+
+    def __init__(self, prices: Mapping[str, Price]) -> None:
+        self.asked = 0
+        self._prices = prices
+
+    async def price(self, sku: str) -> Price:
+        """Look the price up."""
+        self.asked += 1
+        await asyncio.sleep(0.002)
+        return self._prices[sku]
+
+
+class PriceCache:
+    """Prices of one tenant: `shop` is a store in its scope."""
+
+    def __init__(self, shop: Store[str], catalogue: SlowCatalogue) -> None:
+        self.hits = 0
+        self._shop = shop
+        self._catalogue = catalogue
+
+    async def price(self, sku: str) -> Price:
+        """The price from the store, or from the catalogue and then for a minute in the store."""
+        cached = await self._shop.kv.get(f"price:{sku}", Price)
+        if cached is not None:
+            self.hits += 1
+            return cached
+        price = await self._catalogue.price(sku)
+        await self._shop.kv.set(f"price:{sku}", price, ttl=LIFETIME)
+        return price
+
+
+async def perform(stage: Stage) -> None:
+    """Fill the cache, ask it by a crowd, and look at it from another tenant."""
+    tenant, *others = stage.orders.organizations
+    shop = stage.store.scope("organization", tenant)
+    rival = stage.store.scope("organization", others[0] if others else f"not-{tenant}")
+    sold = [(item, order.currency) for order in stage.orders.of(tenant) for item in order.items]
+    prices = {item.sku: Price(item.unit_price, currency) for item, currency in sold}
+    looks = [item.sku for item, _ in sold]
+    catalogue = SlowCatalogue(prices)
+    cache = PriceCache(shop, catalogue)
+
+    for sku in looks:
+        await cache.price(sku)
+    answers = await at_once(cache.price(sku) for sku in looks)
+    stage.check("looks that reached the catalogue, one for each price", expected=len(prices), found=catalogue.asked)
+    stage.check("looks that were hits", expected=2 * len(looks) - len(prices), found=cache.hits)
+    wrong = sum(answer != prices[sku] for sku, answer in zip(looks, answers, strict=True))
+    stage.check("answers that differ from the catalogue", expected=0, found=wrong)
+
+    keys = [f"price:{sku}" for sku in prices]
+    left = await shop.kv.ttl(keys[0])
+    stage.check(f"a price lives for {LIFETIME} s at most", expected=True, found=left is not None and 0 < left <= LIFETIME)
+    stage.check("prices that another tenant sees", expected=0, found=len(keys) - (await rival.batch.get(keys)).count(None))
+
+    await rival.batch.set(BatchEntry(key, Price(1, "EUR"), ttl=LIFETIME) for key in keys)
+    same = await shop.batch.get([*keys, "price:unknown"], Price) == [*prices.values(), None]
+    stage.check("what it writes under the same names changes none of ours", expected=True, found=same)
+
+    await stage.show_keys(shop, "kv")
+    await stage.show_keys(rival, "kv")
+    stage.measured = f"{2 * len(looks)} looks: {cache.hits} hits, {catalogue.asked} misses"
+
+
+PLAY: Final = Play("price-cache", "A cache asks the slow service once, and tenants never meet.", perform)

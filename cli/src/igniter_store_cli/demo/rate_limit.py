@@ -1,0 +1,74 @@
+"""A rate limit: of 500 requests that arrive together, 100 pass; a minute later the tenant may ask again.
+
+What to see here: counting and the window's end are one call, `increment(..., ttl=60)`, which sets the TTL only when the counter has none.
+Done as two calls, a crash in between leaves a counter that never ends, and a tenant that is locked out for good. Set anew with every
+request, the window would never end for who keeps asking.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from igniter_store_cli.demo.concurrency import a_moment, until_true
+from igniter_store_cli.demo.stage import Play, Stage
+
+if TYPE_CHECKING:
+    from igniter_store import Store
+
+LIMIT: Final = 100
+REQUESTS: Final = 500
+WINDOW: Final = 60.0
+SHORT_WINDOW: Final = 0.25
+_ROUNDING: Final = 0.01  # of a backend that counts milliseconds
+_SLACK: Final = 1.0  # for one that is far away
+
+
+async def is_admitted(shop: Store[str], window: float) -> bool:
+    """True when this request is within the tenant's limit."""
+    return await shop.counter.increment("requests", ttl=window) <= LIMIT
+
+
+async def handle(shop: Store[str], order: str) -> str | None:
+    """Answer a request about an order, or refuse it."""
+    if not await is_admitted(shop, WINDOW):
+        return None
+    await a_moment()
+    return order
+
+
+async def perform(stage: Stage) -> None:
+    """Send the requests, then let a window end under fire."""
+    tenant = stage.orders.organizations[0]
+    shop = stage.store.scope("organization", tenant)
+    orders = [order.id for order in stage.orders.of(tenant)]
+
+    answers = await stage.at_once(handle, [(orders[number % len(orders)],) for number in range(REQUESTS)], store=shop)
+    passed = len(answers) - answers.count(None)
+    stage.check("requests that passed", expected=LIMIT, found=passed)
+    stage.check("requests that were refused", expected=REQUESTS - LIMIT, found=answers.count(None))
+    stage.check("requests counted", expected=REQUESTS, found=await shop.counter.get("requests"))
+    await stage.show_keys(shop, "counter")
+
+    lasted = await time_under_fire(stage.store)
+    stage.check("a window under constant fire ends all the same", expected=True, found=lasted is not None)
+    stage.check(
+        f"not before its {SHORT_WINDOW} s are over, and soon after",
+        expected=True,
+        found=SHORT_WINDOW - _ROUNDING <= (lasted or 0) <= SHORT_WINDOW + _SLACK,
+    )
+    stage.measured = f"{passed} of {REQUESTS} passed; a window of {SHORT_WINDOW} s lasted {lasted or float('inf'):.2f} s under fire"
+
+
+async def time_under_fire(store: Store[str]) -> float | None:
+    """How long a short window lasts while requests keep coming, in seconds; `None` when it doesn't end."""
+
+    async def is_first_of_its_window() -> bool:
+        return await store.counter.increment("burst", ttl=SHORT_WINDOW) == 1
+
+    began = time.monotonic()
+    await is_first_of_its_window()
+    return time.monotonic() - began if await until_true(is_first_of_its_window) else None
+
+
+PLAY: Final = Play("rate-limit", "A limit lets through exactly what it says, and its window ends by itself.", perform)

@@ -1,0 +1,102 @@
+"""The tour: one play after the other, each on an empty store of its own, whatever happened to the one before.
+
+Rule: a play that breaks is a play that failed, with its reason; the tour goes on.
+Rule: what a play left on the backend is taken away when it is over, also when it failed or the user pressed Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from igniter_store.contract import StoreError
+from igniter_store.store import Store
+from msgspec import Struct
+
+from igniter_store_cli.demo import chat, enrolment, events, flash_sale, leader, presence, price_cache, rate_limit
+from igniter_store_cli.demo.stage import Check, Play, Stage
+from igniter_store_cli.demo.wire import observed, take_away
+from igniter_store_cli.failures import described
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from igniter_store.contract import Adapter
+
+    from igniter_store_cli.demo.orders import Orders
+    from igniter_store_cli.demo.workers import Tasks
+
+PLAYS: Final[dict[str, Play]] = {
+    module.PLAY.name: module.PLAY for module in (price_cache, flash_sale, rate_limit, leader, events, chat, presence, enrolment)
+}
+
+_LONGEST: Final = 60.0  # seconds; a play takes one on a backend that is near
+
+
+class Outcome(Struct, frozen=True):
+    """What came out of a play.
+
+    Attributes:
+        error: why it could not go on to its end, or `None`.
+        removed: how many keys it left, which were taken away.
+    """
+
+    play: Play
+    checks: list[Check]
+    keys: list[str]
+    measured: str
+    error: str | None
+    seconds: float
+    removed: int
+
+    @property
+    def ok(self) -> bool:
+        """True when it came to its end, and every check held."""
+        return self.error is None and bool(self.checks) and all(check.ok for check in self.checks)
+
+    def document(self) -> dict[str, Any]:
+        """The outcome as `--json` prints it."""
+        return {
+            "name": self.play.name,
+            "claim": self.play.claim,
+            "ok": self.ok,
+            "measured": self.measured,
+            "seconds": round(self.seconds, 3),
+            "error": self.error,
+            "checks": [{"name": check.name, "expected": check.expected, "found": check.found, "ok": check.ok} for check in self.checks],
+            "keys": self.keys,
+            "removed": self.removed,
+        }
+
+
+def own_store(adapter: Adapter) -> Store[str]:
+    """A store under a service that nobody else has."""
+    return Store.create().with_adapter(observed(adapter)).with_service(f"demo-{secrets.token_hex(3)}").build()
+
+
+async def perform(store: Store[str], plays: Iterable[Play], orders: Orders, workers: Tasks) -> AsyncIterator[Outcome]:
+    """The outcome of each play, when it is over. The store has to be open."""
+    for play in plays:
+        yield await _performed(store, play, orders, workers)
+
+
+async def _performed(store: Store[str], play: Play, orders: Orders, workers: Tasks) -> Outcome:
+    stage = Stage(store, orders, workers)
+    error, removed = None, 0
+    began = time.perf_counter()
+    try:
+        async with asyncio.timeout(_LONGEST):
+            await play.perform(stage)
+    except TimeoutError as problem:
+        error = described(problem) if isinstance(problem, StoreError) else f"it was not over after {_LONGEST:.0f} s"
+    except Exception as problem:  # noqa: BLE001 - whatever a broken backend leads to is a failed play
+        error = described(problem)
+    finally:
+        seconds = time.perf_counter() - began
+        try:
+            removed = await take_away(store)
+        except Exception as problem:  # noqa: BLE001 - as above
+            error = error or f"what it left could not be removed: {described(problem)}"
+    return Outcome(play, stage.checks, stage.keys, stage.measured, error, seconds, removed)

@@ -1,0 +1,80 @@
+"""`igniter-store events`: publish an event, and hear what is published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from igniter_store_cli.command import Commands, add_command, add_following_options, add_group, add_store_options
+from igniter_store_cli.opening import opened_store
+from igniter_store_cli.output import as_text, visible
+from igniter_store_cli.set import parsed
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from igniter_store.events.envelope import EventContext
+
+    from igniter_store_cli.output import Output
+
+
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    group = add_group(commands, "events", help="publish an event, or hear what is published")
+    publishing = add_command(
+        group,
+        "publish",
+        publish,
+        help="publish an event",
+        description="Send DATA to everybody who listens to EVENT in this service and scope. DATA is JSON where it can be read as JSON, and "
+        "text otherwise. Nobody keeps it for later.",
+        example="  igniter-store events publish user:created '{\"id\": 7}' --service api\n  1 subscriber got it",
+    )
+    publishing.add_argument("event", metavar="EVENT", help="the full name, such as user:created")
+    publishing.add_argument("data", metavar="DATA", help="JSON, or text; put -- before one that begins with a dash")
+    publishing.add_argument("--string", action="store_true", help="take DATA as text, whatever it looks like")
+    add_store_options(publishing)
+    tailing = add_command(
+        group,
+        "tail",
+        tail,
+        help="print events as they come",
+        description="Print each event that is published under EVENT from now on, with its time, until Ctrl-C. `*` stands for anything, `?` "
+        "for one byte, [ab] for a choice. With --json each line is a document.",
+        example="  igniter-store events tail 'user:*' --service api\n  2026-01-31T12:00:00.000Z user:created {\"id\": 7}",
+    )
+    tailing.add_argument("event", metavar="EVENT", nargs="?", default="*", help="a name or a pattern (default: all)")
+    add_following_options(tailing)
+    add_store_options(tailing)
+
+
+async def publish(options: Namespace, output: Output) -> int:
+    """Publish it."""
+    data = options.data if options.string else parsed(options.data)
+    async with opened_store(options, output) as store:
+        receivers = await store.events.publish(options.event, data)
+    got = "1 subscriber" if receivers == 1 else f"{receivers} subscribers"
+    output.answer({"event": options.event, "receivers": receivers}, lambda console: console.print(f"{got} got it"))
+    return 0
+
+
+async def tail(options: Namespace, output: Output) -> int:
+    """Print events until it is told to stop."""
+    async with opened_store(options, output) as store, store.events.listen(options.event) as events:
+        output.note(f"listening to {visible(options.event)}")
+        told = 0
+        async for event in output.followed(events, options):
+            if events.gaps > told:
+                told = events.gaps
+                output.note("the connection was lost; what was published meanwhile is missing here")
+            output.line(_document(event), f"{_time(event)} {visible(event.type)} {as_text(event.data)}")
+    return 0
+
+
+def _time(event: EventContext[object]) -> str:
+    return event.timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _document(event: EventContext[object]) -> dict[str, object]:
+    return {"type": event.type, "timestamp": _time(event), "data": event.data, "scopes": [structs.asdict(scope) for scope in event.scopes]}

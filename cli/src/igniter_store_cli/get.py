@@ -1,0 +1,60 @@
+"""`igniter-store get`: the value under a key."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from igniter_store import json_text
+
+from igniter_store_cli.command import Commands, add_command, add_store_options
+from igniter_store_cli.failures import FAILED
+from igniter_store_cli.opening import opened_store, place_of
+from igniter_store_cli.output import key_argument, visible
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from rich.console import Console
+
+    from igniter_store_cli.output import Output
+
+_MISSING: Final = object()  # a stored null is a value
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "get",
+        run,
+        help="print the value under a key",
+        description="Print the value under KEY: text as it is, everything else as JSON. Exit code 1 when there is no such key.",
+        example="  igniter-store get user:1 --url redis://localhost:6379/0 --service api --scope organization=org_1",
+    )
+    parser.add_argument("key", metavar="KEY", type=key_argument, help="the key within the service and scope, as store.kv.get takes it")
+    add_store_options(parser)
+
+
+async def run(options: Namespace, output: Output) -> int:
+    """Print the value."""
+    async with opened_store(options, output) as store:
+        value = await store.kv.get(options.key, default=_MISSING)
+    if value is _MISSING:
+        output.note(f"no key {options.key!r} in {place_of(options)}")
+        output.answer({"key": options.key, "found": False, "value": None}, lambda _: None)
+        return FAILED
+    output.answer({"key": options.key, "found": True, "value": value}, lambda console: _show(console, value))
+    return 0
+
+
+def _show(console: Console, value: Any) -> None:
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+    except RecursionError:  # deeper than Python's encoder goes
+        text = json_text.write(value, str).decode()
+    if console.is_terminal:
+        console.print(visible(text, keep="\n\t"))
+    else:
+        # Rich would take tabs and carriage returns for layout; a file gets the text exactly.
+        console.file.write(f"{text}\n")

@@ -1,0 +1,37 @@
+"""`igniter-store ping`: is the backend there, and how far away is it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from igniter_store.store import Store
+
+from igniter_store_cli.command import Commands, add_command, add_url_option
+from igniter_store_cli.opening import chosen_url
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from igniter_store_cli.output import Output
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "ping",
+        run,
+        help="ask the backend for a sign of life",
+        description="Ask the backend for a sign of life, and say how long its answer took. Exit code 1 when there is none.",
+        example="  igniter-store ping --url redis://localhost:6379/0\n  redis answered in 0.21 ms",
+    )
+    add_url_option(parser)
+
+
+async def run(options: Namespace, output: Output) -> int:
+    """Ping."""
+    async with Store.from_url(chosen_url(options), service="ping") as store:
+        seconds = await store.ping()
+        name = store.adapter.name
+    output.answer({"backend": name, "seconds": seconds}, lambda console: console.print(f"{name} answered in {seconds * 1000:.2f} ms"))
+    return 0

@@ -1,0 +1,88 @@
+"""The program: its commands, and the one place where failures become exit codes.
+
+Rule: 0 is done, 1 is failed, 2 is wrong usage; Ctrl-C is 130, without a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib import metadata
+from typing import TYPE_CHECKING, Final
+
+from igniter_store_cli import backends, backup, claims, demo, events, get, ping, remove, scan, streams, ttl
+from igniter_store_cli import set as set_command
+from igniter_store_cli.command import Parser
+from igniter_store_cli.failures import FAILED, INTERRUPTED, CommandFailure, WrongUsage, described, document, without_secrets
+from igniter_store_cli.output import Output, give_up_output, print_json, tolerate_narrow_encodings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from igniter_store_cli.command import Run
+
+_DESCRIPTION: Final = """\
+Look into the state that your services share, change it by hand, and see what igniter-store does.
+
+Values, counters, claims and streams lie under a service and, within it, under scopes. A command sees one place: the one that --service \
+and --scope name, at the backend that --url names. `igniter-store demo` shows all of it at work; it needs no server."""
+
+_EXAMPLE: Final = """\
+example:
+  igniter-store demo
+  export IGNITER_STORE_URL=redis://localhost:6379/0 IGNITER_STORE_SERVICE=api
+  igniter-store set greeting '{"text": "hello"}' --ttl 60
+  igniter-store get greeting"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that `arguments` (the process's own, if left out) ask for, and return its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    tolerate_narrow_encodings()
+    try:
+        code = _run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough.
+        give_up_output()
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def parser() -> Parser:
+    """The parser of the whole program."""
+    program = Parser(
+        prog="igniter-store",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLE,
+    )
+    program.add_argument("--version", action="version", version=f"igniter-store {metadata.version('igniter-store')}")
+    commands = program.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    for command in (demo, backends, ping, get, set_command, remove, ttl, scan, events, streams, claims, backup):
+        command.add(commands)
+    return program
+
+
+def _run(given: list[str]) -> int:
+    try:
+        options = parser().parse_args(given)
+    except WrongUsage as failure:
+        sys.stderr.write(f"{failure.usage}igniter-store: {without_secrets(failure.message, given)}\n")
+        return failure.exit_code
+    try:
+        run: Run = options.run
+        return asyncio.run(run(options, Output(as_json=options.json)))
+    except (BrokenPipeError, asyncio.CancelledError):
+        raise
+    except Exception as error:  # noqa: BLE001 - an adapter of others may raise anything, and its words may hold a password
+        return _tell(error, as_json=options.json)
+
+
+def _tell(error: Exception, *, as_json: bool) -> int:
+    if as_json:
+        print_json(document(error))
+    else:
+        sys.stderr.write(f"igniter-store: {described(error)}\n")
+    return error.exit_code if isinstance(error, CommandFailure) else FAILED

@@ -1,0 +1,213 @@
+"""`igniter-store streams`: append to a stream, follow it, see how far its groups are, and remove it or one of them.
+
+Rule: looking changes nothing: it makes no group, no consumer and no delivery.
+Rule: an entry that can't be decoded is shown as such, and hides no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import structs
+
+from igniter_store_cli.command import Commands, add_command, add_following_options, add_group, add_store_options, whole
+from igniter_store_cli.failures import FAILED
+from igniter_store_cli.opening import opened_store, place_of
+from igniter_store_cli.output import as_text, key_argument, shown_key, table
+from igniter_store_cli.set import parsed
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import AsyncIterator
+
+    from igniter_store.namespaces.messages import StreamMessage
+    from igniter_store.store import Store
+
+    from igniter_store_cli.output import Output
+
+_PAGE: Final = 500
+_PAUSE: Final = 0.25  # seconds between two looks
+
+
+def add(commands: Commands) -> None:
+    """Declare the commands."""
+    group = add_group(commands, "streams", help="append to a stream, follow it, see how far its groups are, and remove it")
+    appending = add_command(
+        group,
+        "append",
+        append,
+        help="append a message",
+        description="Append MESSAGE to STREAM and print its id. MESSAGE is JSON where it can be read as JSON, and text otherwise.",
+        example="  igniter-store streams append orders '{\"id\": 7}' --service api\n  1700000000000-0",
+    )
+    appending.add_argument("stream", metavar="STREAM", type=key_argument, help="the stream within the service and scope")
+    appending.add_argument("message", metavar="MESSAGE", help="JSON, or text; put -- before one that begins with a dash")
+    appending.add_argument("--string", action="store_true", help="take MESSAGE as text, whatever it looks like")
+    appending.add_argument("--max-len", metavar="N", type=whole, help="drop the oldest beyond about so many")
+    add_store_options(appending)
+    tailing = add_command(
+        group,
+        "tail",
+        tail,
+        help="print messages as they come",
+        description="Print the newest messages of STREAM, then those that are appended, until Ctrl-C. It takes nothing from any group. "
+        "With --json each line is a document.",
+        example='  igniter-store streams tail orders -n 2 --service api\n  1700000000000-0 {"id": 7}',
+    )
+    tailing.add_argument("stream", metavar="STREAM", type=key_argument, help="the stream within the service and scope")
+    tailing.add_argument("-n", "--last", metavar="N", type=whole, default=10, help="begin with the newest N (default: 10)")
+    add_following_options(tailing)
+    add_store_options(tailing)
+    listing = add_command(
+        group,
+        "groups",
+        groups,
+        help="the groups of a stream",
+        description="List the groups of STREAM: how many consumers each has, how many messages are pending, up to which it has read, and "
+        "how many it has still to read, where the backend knows.",
+        example="  igniter-store streams groups orders --service api",
+    )
+    listing.add_argument("stream", metavar="STREAM", type=key_argument, help="the stream within the service and scope")
+    add_store_options(listing)
+    waiting = add_command(
+        group,
+        "pending",
+        pending,
+        help="what a group has taken and not acknowledged",
+        description="List the messages of STREAM that GROUP has taken and not acknowledged: who has each, since how many seconds, and how "
+        "often it was delivered.",
+        example="  igniter-store streams pending orders billing --service api",
+    )
+    waiting.add_argument("stream", metavar="STREAM", type=key_argument, help="the stream within the service and scope")
+    waiting.add_argument("group", metavar="GROUP", type=key_argument, help="the group")
+    waiting.add_argument("--consumer", metavar="NAME", type=key_argument, help="only what this consumer has")
+    waiting.add_argument("--min-idle", metavar="SECONDS", type=float, help="only what was delivered at least so long ago")
+    waiting.add_argument("--count", metavar="N", type=whole, help="at most so many, the oldest first (default: all)")
+    add_store_options(waiting)
+    dropping = add_command(
+        group,
+        "drop",
+        drop,
+        help="remove a stream with its groups",
+        description="Remove STREAM with its messages, its groups and what they have pending. Exit code 1 when there is no such stream.",
+        example="  igniter-store streams drop orders --service api\n  removed the stream orders",
+    )
+    dropping.add_argument("stream", metavar="STREAM", type=key_argument, help="the stream within the service and scope")
+    add_store_options(dropping)
+    destroying = add_command(
+        group,
+        "destroy",
+        destroy,
+        help="remove a group of a stream",
+        description="Remove GROUP of STREAM with its position and what it has pending; the messages and the other groups stay. Exit code 1 "
+        "when there is no such group.",
+        example="  igniter-store streams destroy orders billing --service api\n  removed the group billing of orders",
+    )
+    destroying.add_argument("stream", metavar="STREAM", type=key_argument, help="the stream within the service and scope")
+    destroying.add_argument("group", metavar="GROUP", type=key_argument, help="the group")
+    add_store_options(destroying)
+
+
+async def append(options: Namespace, output: Output) -> int:
+    """Append it."""
+    message = options.message if options.string else parsed(options.message)
+    async with opened_store(options, output) as store:
+        added = await store.streams.append(options.stream, message, max_len=options.max_len)
+    output.answer({"stream": options.stream, "id": added}, lambda console: console.print(added))
+    return 0
+
+
+async def tail(options: Namespace, output: Output) -> int:
+    """Print messages until it is told to stop."""
+    async with opened_store(options, output) as store:
+        async for message in output.followed(_messages(store, options.stream, options.last), options):
+            output.line(_document(message), f"{message.id} {_text(message)}")
+    return 0
+
+
+async def groups(options: Namespace, output: Output) -> int:
+    """List the groups."""
+    async with opened_store(options, output) as store:
+        found = await store.streams.groups(options.stream)
+    rows = [(shown_key(group.name), group.consumers, group.pending, group.last_delivered_id, group.lag) for group in found]
+    header = ("group", "consumers", "pending", "last read", "still to read")
+    output.answer(
+        {"stream": options.stream, "groups": [structs.asdict(group) for group in found]},
+        lambda console: table(console, header, rows, "There is no group."),
+    )
+    return 0
+
+
+async def pending(options: Namespace, output: Output) -> int:
+    """List what is pending."""
+    async with opened_store(options, output) as store:
+        # A consumer has to be named, and looking makes none.
+        group = store.streams.group(options.group, "igniter-store")
+        found = await group.pending(options.stream, count=options.count, consumer=options.consumer, min_idle=options.min_idle)
+    rows = [(message.id, shown_key(message.consumer), f"{message.idle:.3f}", message.deliveries) for message in found]
+    header = ("id", "consumer", "idle seconds", "deliveries")
+    output.answer(
+        {"stream": options.stream, "group": options.group, "pending": [structs.asdict(message) for message in found]},
+        lambda console: table(console, header, rows, "Nothing is pending."),
+    )
+    return 0
+
+
+async def drop(options: Namespace, output: Output) -> int:
+    """Remove it."""
+    async with opened_store(options, output) as store:
+        is_removed = await store.streams.drop(options.stream)
+    if not is_removed:
+        output.note(f"no stream {options.stream!r} in {place_of(options)}")
+    output.answer(
+        {"stream": options.stream, "removed": is_removed},
+        lambda console: console.print(f"removed the stream {shown_key(options.stream)}") if is_removed else None,
+    )
+    return 0 if is_removed else FAILED
+
+
+async def destroy(options: Namespace, output: Output) -> int:
+    """Remove the group."""
+    async with opened_store(options, output) as store:
+        # A consumer has to be named, and removing makes none.
+        is_removed = await store.streams.group(options.group, "igniter-store").destroy(options.stream)
+    if not is_removed:
+        output.note(f"no group {options.group!r} of stream {options.stream!r} in {place_of(options)}")
+    done = f"removed the group {shown_key(options.group)} of {shown_key(options.stream)}"
+    output.answer(
+        {"stream": options.stream, "group": options.group, "removed": is_removed},
+        lambda console: console.print(done) if is_removed else None,
+    )
+    return 0 if is_removed else FAILED
+
+
+def _text(message: StreamMessage[Any]) -> str:
+    if message.raw is None:
+        return as_text(message.message)
+    return f"(can't be decoded) {as_text(_fields(message.raw))}"
+
+
+def _document(message: StreamMessage[Any]) -> dict[str, Any]:
+    if message.error is None or message.raw is None:
+        return {"id": message.id, "message": message.message}
+    return {"id": message.id, "message": None, "error": str(message.error.code), "fields": _fields(message.raw)}
+
+
+def _fields(raw: dict[str, bytes]) -> dict[str, str]:
+    return {name: value.decode("utf-8", "backslashreplace") for name, value in raw.items()}
+
+
+async def _messages(store: Store[Any], stream: str, last: int) -> AsyncIterator[StreamMessage[Any]]:
+    """The newest ones, the oldest of them first, and then all that come."""
+    newest = await store.streams.range(stream, reverse=True, count=max(last, 1))
+    start = f"({newest[0].id}" if newest else "-"
+    for message in reversed(newest[:last]):
+        yield message
+    while True:
+        page = await store.streams.range(stream, start=start, count=_PAGE)
+        for message in page:
+            start = f"({message.id}"
+            yield message
+        if len(page) < _PAGE:
+            await asyncio.sleep(_PAUSE)

@@ -1,8 +1,0 @@
-"""`python -m igniter_store`: the command line where the script `igniter-store` is not on the path."""
-
-import sys
-
-from igniter_store.cli import main
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,5 +1,0 @@
-"""The command line `igniter-store`: one module per command, put together in `program`."""
-
-from igniter_store.cli.program import main
-
-__all__ = ["main"]
