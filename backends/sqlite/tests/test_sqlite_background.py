@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from igniter_store.contract import StreamEntry
-    from igniter_store_sqlite.worker import Session
+    from igniter_store_sqlite.session import Session
 
 LIMIT = 30.0
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from igniter_store_sqlite.worker import Session
+    from igniter_store_sqlite.session import Session
 
 HOUR = 3_600.0
 STEPS = [59.0, 61.0, HOUR, 400 * 24 * HOUR, -59.0, -61.0, -HOUR, -400 * 24 * HOUR]

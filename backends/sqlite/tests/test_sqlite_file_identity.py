@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
-    from igniter_store_sqlite.worker import Session
+    from igniter_store_sqlite.session import Session
 
 IS_WINDOWS = sys.platform == "win32"
 

@@ -14,7 +14,7 @@ from igniter_store_sqlite import SQLiteAdapter, schema
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from igniter_store_sqlite.worker import Session
+    from igniter_store_sqlite.session import Session
 
 
 async def told(path: Path, query: str) -> list[Any]:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
 
-    from igniter_store_sqlite.worker import Session, Worker
+    from igniter_store_sqlite.session import Session
+    from igniter_store_sqlite.worker import Worker
 
 
 @contextlib.asynccontextmanager

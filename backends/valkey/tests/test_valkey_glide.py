@@ -15,7 +15,7 @@ import pytest
 from igniter_store.contract import Entry, ErrorCode, StoreError
 from igniter_store_conformance import servers
 from igniter_store_valkey import ValkeyAdapter
-from igniter_store_valkey.clients import create
+from igniter_store_valkey.glide_clients import create
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

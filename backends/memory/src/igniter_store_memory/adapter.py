@@ -12,11 +12,12 @@ from igniter_store.contract import Affinity, Clock, errors
 from igniter_store.contract.options import Options, whole
 from igniter_store.contract.urls import parsed
 
+from igniter_store_memory.channels import Channels, MemorySubscription
 from igniter_store_memory.claims import MemoryClaims
 from igniter_store_memory.counters import MemoryCounters
 from igniter_store_memory.keyspace import ClosedKeyspace, InheritedKeyspace, Keyspace
 from igniter_store_memory.keyvalue import MemoryKeyValue
-from igniter_store_memory.pubsub import Channels, MemoryPubSub, MemorySubscription
+from igniter_store_memory.pubsub import MemoryPubSub
 from igniter_store_memory.scan import MemoryScan
 from igniter_store_memory.streams import MemoryStreams
 

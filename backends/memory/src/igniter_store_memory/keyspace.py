@@ -22,7 +22,7 @@ from igniter_store_memory.log import Log
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from igniter_store_memory.pubsub import Channels
+    from igniter_store_memory.channels import Channels
 
 Value: TypeAlias = bytes | Log
 V = TypeVar("V")

@@ -9,11 +9,11 @@ from igniter_store.redis_commands.adapter import CommandAdapter, check_options
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from igniter_store_redis.clients import check_client, sentinels_of
 from igniter_store_redis.cluster import ClusterClient
 from igniter_store_redis.connector import Connector, abandon_connections
 from igniter_store_redis.errors import NAME, misconfigured
 from igniter_store_redis.incoming import LARGEST
+from igniter_store_redis.redis_py_clients import check_client, sentinels_of
 from igniter_store_redis.standalone import StandaloneClient
 from igniter_store_redis.urls import client_of, location_of
 

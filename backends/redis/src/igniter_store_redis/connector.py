@@ -19,10 +19,10 @@ from redis.asyncio.sentinel import MasterNotFoundError, SentinelConnectionPool
 from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import RedisError, ResponseError
 
-from igniter_store_redis.clients import no_transport
 from igniter_store_redis.errors import NAME, UNREACHABLE, Attempt, not_reached
 from igniter_store_redis.multiplexer import Multiplexer
 from igniter_store_redis.pubsub_connection import RedisPubSubConnection
+from igniter_store_redis.redis_py_clients import no_transport
 from igniter_store_redis.urls import DEFAULT_USER
 
 if TYPE_CHECKING:

@@ -30,7 +30,8 @@ from igniter_store_sqlite.urls import engine_for, parts_of
 if TYPE_CHECKING:
     from typing import Self
 
-    from igniter_store_sqlite.worker import Session, Worker
+    from igniter_store_sqlite.session import Session
+    from igniter_store_sqlite.worker import Worker
 
 _TIMEOUT: Final = 5.0
 _LONGEST: Final = 1e6  # seconds: more is a mistake of units

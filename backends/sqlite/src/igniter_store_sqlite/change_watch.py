@@ -17,7 +17,8 @@ from igniter_store.contract.affinity import forget_task
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from igniter_store_sqlite.worker import Session, Worker
+    from igniter_store_sqlite.session import Session
+    from igniter_store_sqlite.worker import Worker
 
 _OFTEN: Final = 0.002  # seconds between two questions, just after a change
 _SELDOM: Final = 0.05  # and after some time without any: so a quiet listener costs a few questions a second more than twenty

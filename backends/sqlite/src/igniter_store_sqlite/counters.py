@@ -10,7 +10,8 @@ from igniter_store_sqlite import keyspace
 from igniter_store_sqlite.errors import NAME, no_number
 
 if TYPE_CHECKING:
-    from igniter_store_sqlite.worker import Session, Worker
+    from igniter_store_sqlite.session import Session
+    from igniter_store_sqlite.worker import Worker
 
 
 class SQLiteCounters(Counters):

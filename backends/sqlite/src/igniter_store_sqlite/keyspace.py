@@ -17,7 +17,7 @@ from igniter_store_sqlite.statements import sql
 from igniter_store_sqlite.tables import KEYS
 
 if TYPE_CHECKING:
-    from igniter_store_sqlite.worker import Session
+    from igniter_store_sqlite.session import Session
 
 LIVE: Final = or_(KEYS.c.deadline.is_(None), KEYS.c.deadline > bindparam("now"))
 

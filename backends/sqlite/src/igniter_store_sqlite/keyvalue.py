@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from igniter_store.contract import Condition, Entry, StoreError
     from sqlalchemy import BindParameter
 
-    from igniter_store_sqlite.worker import Session, Worker
+    from igniter_store_sqlite.session import Session
+    from igniter_store_sqlite.worker import Worker
 
 _EXPIRE: Final = sql(update(KEYS).where(KEYS.c.key == bindparam("name"), LIVE).values(deadline=bindparam("until"), since=bindparam("now")))
 _PERSIST: Final = sql(update(KEYS).where(KEYS.c.key == bindparam("name"), KEYS.c.deadline > bindparam("now")).values(deadline=null()))

@@ -24,7 +24,7 @@ from igniter_store_sqlite.tables import CONSUMERS, ENTRIES, GROUPS, KEYS, PENDIN
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from igniter_store_sqlite.worker import Session
+    from igniter_store_sqlite.session import Session
 
 NO_LIMIT: Final = -1  # as SQLite's LIMIT has it
 _NODE: Final = 100  # entries that Redis keeps in one node by default; approximate trimming removes whole nodes

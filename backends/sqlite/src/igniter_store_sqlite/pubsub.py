@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from igniter_store_sqlite.change_watch import Changes
-    from igniter_store_sqlite.worker import Session, Worker
+    from igniter_store_sqlite.session import Session
+    from igniter_store_sqlite.worker import Worker
 
 LIFETIME: Final = 60.0  # seconds of silence after which a listener is doubted
 PATIENCE: Final = 30.0  # seconds that a listener that is doubted has to answer

@@ -18,7 +18,8 @@ from igniter_store_sqlite.tables import KEYS
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
-    from igniter_store_sqlite.worker import Session, Worker
+    from igniter_store_sqlite.session import Session
+    from igniter_store_sqlite.worker import Worker
 
 _SPECIAL: Final = re.compile(rb"[*?\[\\]")
 _STEP: Final = 1_000  # keys that delete_prefix removes before it lets others have their turn

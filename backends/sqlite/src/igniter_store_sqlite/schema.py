@@ -22,7 +22,7 @@ from igniter_store_sqlite.tables import DEADLINES, KEYS, LISTENERS, METADATA, SC
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from igniter_store_sqlite.worker import Session
+    from igniter_store_sqlite.session import Session
 
 _VERSION: Final = "VALUES ((SELECT coalesce(max(version), 0) FROM igniter_schema))"
 _REACHED: Final = sql(insert(SCHEMA).values(version=bindparam("version")))

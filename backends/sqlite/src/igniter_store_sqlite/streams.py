@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from igniter_store_sqlite.change_watch import Changes
-    from igniter_store_sqlite.worker import Session, Worker
+    from igniter_store_sqlite.session import Session
+    from igniter_store_sqlite.worker import Worker
 
 _LOOK: Final = 0.5  # seconds after which a waiting reader looks whether its group is still there: nobody tells when a stream expires
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from igniter_store_sqlite.log_files import LogFile
-    from igniter_store_sqlite.worker import Session, Worker
+    from igniter_store_sqlite.session import Session
+    from igniter_store_sqlite.worker import Worker
 
 _PAUSE: Final = 1.0  # seconds between two looks
 _STEP: Final = 500  # rows that a step removes

@@ -16,7 +16,6 @@ import contextlib
 import copy
 import random
 import sqlite3
-import time
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -25,6 +24,7 @@ from igniter_store.contract import BackendFailed, StoreError
 from igniter_store.contract.timeouts import oversleep
 
 from igniter_store_sqlite.errors import closed, elsewhere, failure, is_busy, late, locked
+from igniter_store_sqlite.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,23 +41,6 @@ _SOON: Final = 0.01  # seconds at least between two looks at the time
 _MOMENT: Final = 0.05  # seconds that a trip which was just begun, or a try for a lock, is given to come back when its calls' time is over
 _TOGETHER: Final = 0.05  # seconds for which others may join a call that is shared, while a trip takes long
 _MOST: Final = 500  # calls in one transaction, so that those of other processes have their turn
-
-
-class Session:
-    """What a piece of work has: the connection, within a transaction, and the time.
-
-    Attributes:
-        execute: runs one statement with its parameters, and returns a cursor.
-        execute_many: runs one statement for each set of parameters.
-        now: microseconds since 1970, the same for all of a transaction.
-    """
-
-    __slots__ = ("execute", "execute_many", "now")
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.execute = connection.execute
-        self.execute_many = connection.executemany
-        self.now = time.time_ns() // 1000
 
 
 class _Call:

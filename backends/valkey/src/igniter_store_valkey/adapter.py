@@ -16,7 +16,7 @@ from igniter_store_valkey.urls import configuration_of
 if TYPE_CHECKING:
     from typing import Self
 
-    from igniter_store_valkey.clients import Client, Configuration
+    from igniter_store_valkey.glide_types import Client, Configuration
 
 _TIMEOUT: Final = 5.0
 _CONNECT_TIMEOUT: Final = 5.0

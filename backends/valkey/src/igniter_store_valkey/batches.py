@@ -23,13 +23,13 @@ from igniter_store.contract.timeouts import oversleep
 from igniter_store.redis_commands.encoding import encoded
 from igniter_store.redis_commands.reply_errors import Late, Lost, Shut, Trouble
 
-from igniter_store_valkey.clients import GRACE, answer_to, answers_to, mended
 from igniter_store_valkey.errors import trouble_of
+from igniter_store_valkey.glide_clients import GRACE, answer_to, answers_to, mended
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Sequence
 
-    from igniter_store_valkey.clients import Client
+    from igniter_store_valkey.glide_types import Client
 
 A = TypeVar("A")
 

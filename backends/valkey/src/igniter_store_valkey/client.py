@@ -30,7 +30,6 @@ from igniter_store.redis_commands.reply_errors import Late, Lost, Refused, Shut,
 from igniter_store.redis_commands.subscriptions import Listener
 
 from igniter_store_valkey.batches import Batches
-from igniter_store_valkey.clients import abandon_client, answer_to, connected, is_answered, refuse_inherited, varied
 from igniter_store_valkey.connection_id import INTERVAL, connection_id
 from igniter_store_valkey.connector import GlideConnector
 from igniter_store_valkey.errors import (
@@ -47,6 +46,7 @@ from igniter_store_valkey.errors import (
     refusal,
     value_is_too_large,
 )
+from igniter_store_valkey.glide_clients import abandon_client, answer_to, connected, is_answered, refuse_inherited, varied
 from igniter_store_valkey.handshake import settled
 from igniter_store_valkey.reachability import Reachability
 from igniter_store_valkey.replies import plain
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from igniter_store.redis_commands.replies import Reader
     from igniter_store.redis_commands.subscriptions import CommandSubscription
 
-    from igniter_store_valkey.clients import Client, Configuration
+    from igniter_store_valkey.glide_types import Client, Configuration
 
 T = TypeVar("T")
 

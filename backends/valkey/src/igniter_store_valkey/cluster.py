@@ -18,8 +18,8 @@ from igniter_store.redis_commands.scan import scan_nodes
 from igniter_store.redis_commands.slots import slot_of
 
 from igniter_store_valkey.client import ValkeyClient
-from igniter_store_valkey.clients import answer_to
 from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, closed, trouble_of
+from igniter_store_valkey.glide_clients import answer_to
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -13,11 +13,11 @@ import glide
 from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.reply_errors import Refused
 
-from igniter_store_valkey.clients import answer_to
 from igniter_store_valkey.errors import trouble_of
+from igniter_store_valkey.glide_clients import answer_to
 
 if TYPE_CHECKING:
-    from igniter_store_valkey.clients import Client
+    from igniter_store_valkey.glide_types import Client
 
 INTERVAL: Final = 0.25
 """Seconds between two requests for the CLIENT ID."""

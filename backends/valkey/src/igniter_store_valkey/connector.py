@@ -10,8 +10,8 @@ from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.reply_errors import Shut, Trouble
 
 from igniter_store_valkey.batches import spelt
-from igniter_store_valkey.clients import GRACE, abandon_client, answers_to, connected, mended, varied
 from igniter_store_valkey.errors import NAME, UNREACHABLE, not_reached, trouble_of
+from igniter_store_valkey.glide_clients import GRACE, abandon_client, answers_to, connected, mended, varied
 from igniter_store_valkey.handshake import no_subscriptions
 from igniter_store_valkey.pubsub_connection import GlidePubSubConnection
 from igniter_store_valkey.replies import plain
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from igniter_store.contract import StoreError
 
-    from igniter_store_valkey.clients import Client, Configuration
+    from igniter_store_valkey.glide_types import Client, Configuration
 
 
 _HANG_UPS: Final = 2  # in a row on CLIENT ID, before anything was subscribed; one may be a connection that was just lost

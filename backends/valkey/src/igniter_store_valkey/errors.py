@@ -17,7 +17,7 @@ from igniter_store.redis_commands.server_text import cut
 from igniter_store.redis_commands.transport import address
 
 if TYPE_CHECKING:
-    from igniter_store_valkey.clients import Configuration
+    from igniter_store_valkey.glide_types import Configuration
 
 NAME: Final = "valkey"
 

@@ -23,7 +23,7 @@ from igniter_store_valkey.probe import CLOSED, UNREACHABLE, probe
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from igniter_store_valkey.clients import Client, Configuration
+    from igniter_store_valkey.glide_types import Client, Configuration
 
 _HUNG_UP_EARLY: Final = "driver unexpectedly terminated"  # during HELLO, AUTH or CLIENT SETINFO
 _SIGNALLED: Final = "signalled by the server"

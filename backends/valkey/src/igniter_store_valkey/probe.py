@@ -14,7 +14,7 @@ from igniter_store.redis_commands.reply_errors import FULL, word_of
 if TYPE_CHECKING:
     import glide
 
-    from igniter_store_valkey.clients import Configuration
+    from igniter_store_valkey.glide_types import Configuration
 
 UNREACHABLE: Final = "(unreachable)"
 CLOSED: Final = "(closed without a reply)"

@@ -26,14 +26,14 @@ from igniter_store.redis_commands.reply_errors import Lost, Refused
 from igniter_store.redis_commands.slots import slot_of
 from igniter_store.redis_commands.subscriptions import ENDS, PATTERN, PLAIN, SHARDED
 
-from igniter_store_valkey.clients import GRACE, abandon_client, answers_to
 from igniter_store_valkey.connection_id import INTERVAL, connection_id
 from igniter_store_valkey.errors import UNREACHABLE, trouble_of
+from igniter_store_valkey.glide_clients import GRACE, abandon_client, answers_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from igniter_store_valkey.clients import Client
+    from igniter_store_valkey.glide_types import Client
 
 _Command: TypeAlias = tuple[bytes, bytes]  # the verb, and a channel or a pattern
 

@@ -18,14 +18,14 @@ from igniter_store.contract import StoreError, store_error
 from igniter_store.contract.affinity import forget_task
 from igniter_store.redis_commands.reply_errors import unwelcome
 
-from igniter_store_valkey.clients import connected, varied
 from igniter_store_valkey.errors import NAME, address_of, not_reached
+from igniter_store_valkey.glide_clients import connected, varied
 from igniter_store_valkey.probe import CLOSED, NO_REPLY, UNREACHABLE, probe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from igniter_store_valkey.clients import Configuration
+    from igniter_store_valkey.glide_types import Configuration
 
 _BACKGROUND_TIMEOUT: Final = 5.0  # seconds for a probe that no caller waits for; it covers a slow name server
 _CLIENT_TIMEOUT: Final = 2.0  # seconds in which a new glide client has to connect

@@ -19,7 +19,7 @@ from igniter_store_valkey.errors import NAME, misconfigured
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from igniter_store_valkey.clients import Configuration
+    from igniter_store_valkey.glide_types import Configuration
 
 SCHEMES: Final = ("valkey", "valkeys", "valkey+cluster", "valkeys+cluster", "dragonfly", "dragonflys")
 

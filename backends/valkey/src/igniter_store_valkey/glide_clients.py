@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import copy
 import os
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import glide
 from igniter_store.contract import StoreError
@@ -29,8 +29,8 @@ from igniter_store_valkey.probe import is_full
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Client: TypeAlias = glide.GlideClient | glide.GlideClusterClient
-Configuration: TypeAlias = glide.GlideClientConfiguration | glide.GlideClusterClientConfiguration
+    from igniter_store_valkey.glide_types import Client, Configuration
+
 
 _NEVER: Final = 2_147_483_647  # milliseconds between looks at subscriptions: those are ours to look after
 GRACE: Final = 1.0

@@ -1,0 +1,74 @@
+"""The subscriptions of one in-memory database, by channel and by pattern."""
+
+from __future__ import annotations
+
+from igniter_store.contract import MessageCallback, Pattern, Subscription, report_callback_error
+
+
+class Channels:
+    """Who listens to which channel, and to which pattern; in the order of subscribing."""
+
+    def __init__(self) -> None:
+        self._exact: dict[str, list[MemorySubscription]] = {}
+        self._patterns: dict[str, tuple[Pattern, list[MemorySubscription]]] = {}
+
+    def listeners(self, channel: str) -> list[MemorySubscription]:
+        """Every subscription that a message on `channel` is for; a copy, since callbacks may subscribe and cancel."""
+        found = list(self._exact.get(channel, ()))
+        for pattern, subscriptions in self._patterns.values():
+            if pattern.matches(channel):
+                found += subscriptions
+        return found
+
+    def add_exact(self, channel: str, subscription: MemorySubscription) -> None:
+        self._exact.setdefault(channel, []).append(subscription)
+
+    def add_pattern(self, pattern: str, subscription: MemorySubscription) -> None:
+        if pattern not in self._patterns:
+            self._patterns[pattern] = (Pattern(pattern), [])
+        self._patterns[pattern][1].append(subscription)
+
+    def remove_exact(self, channel: str, subscription: MemorySubscription) -> None:
+        self._exact[channel].remove(subscription)
+        if not self._exact[channel]:
+            del self._exact[channel]
+
+    def remove_pattern(self, pattern: str, subscription: MemorySubscription) -> None:
+        self._patterns[pattern][1].remove(subscription)
+        if not self._patterns[pattern][1]:
+            del self._patterns[pattern]
+
+
+class MemorySubscription(Subscription):
+    """One callback on one channel or pattern."""
+
+    def __init__(
+        self, channels: Channels, name: str, callback: MessageCallback, owner: set[MemorySubscription], *, is_pattern: bool
+    ) -> None:
+        self._channels = channels
+        self._name = name
+        self._callback = callback
+        self._owner = owner
+        self._is_pattern = is_pattern
+        self._is_live = True
+        owner.add(self)
+        (channels.add_pattern if is_pattern else channels.add_exact)(name, self)
+
+    def deliver(self, channel: str, payload: bytes) -> None:
+        """Call the callback, unless it was cancelled while the message was on its way through the others."""
+        if not self._is_live:
+            return
+        try:
+            self._callback(channel, payload)
+        except Exception:  # noqa: BLE001 - whatever a callback raises is its author's, and stops nobody else (PUB-6)
+            report_callback_error(channel)
+
+    def end(self) -> None:
+        """Cancel without waiting, which in one process needs none."""
+        if self._is_live:
+            self._is_live = False
+            self._owner.discard(self)
+            (self._channels.remove_pattern if self._is_pattern else self._channels.remove_exact)(self._name, self)
+
+    async def cancel(self) -> None:
+        self.end()

@@ -1,0 +1,26 @@
+"""What the work of a transaction gets: the connection and the time."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+class Session:
+    """What a piece of work has: the connection, within a transaction, and the time.
+
+    Attributes:
+        execute: runs one statement with its parameters, and returns a cursor.
+        execute_many: runs one statement for each set of parameters.
+        now: microseconds since 1970, the same for all of a transaction.
+    """
+
+    __slots__ = ("execute", "execute_many", "now")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.execute = connection.execute
+        self.execute_many = connection.executemany
+        self.now = time.time_ns() // 1000
