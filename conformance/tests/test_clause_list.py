@@ -9,9 +9,9 @@ from pathlib import Path
 
 import igniter_store.contract
 from _pytest.assertion.rewrite import AssertionRewritingHook
+from igniter_store.contract import CAPABILITIES
 from igniter_store_conformance import CLAUSES, SECTIONS, AdapterSuite
 from igniter_store_conformance.engine.clause_test import ClauseTest, clause_test_of
-from igniter_store_conformance.engine.trial import ALL_CAPABILITIES
 from igniter_store_conformance.spec.clauses import VERSIONS, is_newer, markdown
 from igniter_store_conformance.tools.operations import OPERATIONS
 
@@ -80,7 +80,7 @@ def test_no_document_or_source_names_a_clause_that_there_is_not() -> None:
 
 
 def test_the_list_of_operations_is_whole() -> None:
-    methods = {name for capability in ALL_CAPABILITIES for name in capability.__abstractmethods__} - {"open", "close"}
+    methods = {name for capability in CAPABILITIES for name in capability.__abstractmethods__} - {"open", "close"}
 
     assert {operation.method for operation in OPERATIONS} == methods
 
@@ -90,7 +90,7 @@ def test_the_list_of_capabilities_is_whole() -> None:
     public = [getattr(igniter_store.contract, name) for name in igniter_store.contract.__all__]
     capabilities = {member for member in public if inspect.isclass(member) and issubclass(member, adapter) and member is not adapter}
 
-    assert set(ALL_CAPABILITIES) == capabilities
+    assert set(CAPABILITIES) == capabilities
 
 
 def test_asserts_of_the_suite_show_their_values() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from igniter_store.backends import CAPABILITIES, installed
+from igniter_store.backends import installed
+from igniter_store.contract import CAPABILITIES
 from msgspec import structs
 
 from igniter_store_cli.command import Commands, add_command

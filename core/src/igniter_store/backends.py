@@ -17,15 +17,13 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from igniter_store.contract import Adapter, Claims, Counters, ErrorCode, KeyValue, PubSub, Scan, StoreError, Streams, store_error
+from igniter_store.contract import CAPABILITIES, Adapter, ErrorCode, StoreError, store_error
 from igniter_store.contract.urls import checked_text
 
 GROUP: Final = "igniter_store.adapters"
 """The entry-point group: the name is the URL's scheme, the object an `Adapter` class."""
 
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
-
-CAPABILITIES: Final = (KeyValue, Counters, Claims, PubSub, Streams, Scan)
 
 # The extra that brings each scheme. Adapters of others are found by their entry points alone.
 _EXTRAS: Final = {

@@ -14,7 +14,7 @@ import random
 import secrets
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from igniter_store.contract import Adapter, Claims, Counters, KeyValue, PubSub, Scan, Streams
+from igniter_store.contract import CAPABILITIES, Adapter, Claims, Counters, KeyValue, PubSub, Scan, Streams
 
 from igniter_store_conformance.engine.clock import PassingTime
 from igniter_store_conformance.spec.states import Lacks, NotExercised
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ALL_CAPABILITIES: Final[tuple[type[Adapter], ...]] = (KeyValue, Counters, Claims, PubSub, Streams, Scan)
 _TIDY_LIMIT: Final = 10.0
 _TIDY_STEP: Final = 1_000
 
@@ -81,7 +80,7 @@ class Trial:
     @property
     def capabilities(self) -> list[type[Adapter]]:
         """Those that the adapter inherits."""
-        return [capability for capability in ALL_CAPABILITIES if isinstance(self._first, capability)]
+        return [capability for capability in CAPABILITIES if isinstance(self._first, capability)]
 
     @property
     def in_process(self) -> bool:

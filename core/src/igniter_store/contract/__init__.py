@@ -3,6 +3,8 @@
 One capability is one abstract class in the module of its name. `adapter` has the rules that hold for all of them; read it first.
 """
 
+from typing import Final
+
 from igniter_store.contract.adapter import Adapter
 from igniter_store.contract.affinity import Affinity
 from igniter_store.contract.claims import TOKEN_LIFETIME, Claims
@@ -34,6 +36,7 @@ from igniter_store.contract.scan import START, Scan, ScanPage
 from igniter_store.contract.streams import GroupInfo, PendingEntry, StreamEntry, Streams
 
 __all__ = [
+    "CAPABILITIES",
     "START",
     "TOKEN_LIFETIME",
     "Adapter",
@@ -81,3 +84,6 @@ __all__ = [
     "store_error",
     "system_clock",
 ]
+
+CAPABILITIES: Final[tuple[type[Adapter], ...]] = (KeyValue, Counters, Claims, PubSub, Streams, Scan)
+"""Every capability that an adapter can have, in the order of the contract."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from igniter_store.contract import Adapter, Claims, Counters, KeyValue, PubSub, Scan, Streams
+from igniter_store.contract import CAPABILITIES, Adapter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from igniter_store.contract import Affinity
-
-_CAPABILITIES: Final = (KeyValue, Counters, Claims, PubSub, Streams, Scan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class RecordingAdapter(Adapter):
     name = "recording"
 
     def __new__(cls, inner: Adapter) -> Self:
-        capabilities = tuple(capability for capability in _CAPABILITIES if isinstance(inner, capability))
+        capabilities = tuple(capability for capability in CAPABILITIES if isinstance(inner, capability))
         methods = {method: _recorded(method) for capability in capabilities for method in _own_methods(capability)}
         shaped = type(cls.__name__, (cls, *capabilities), methods | {"name": inner.name, "in_process": inner.in_process})
         return object.__new__(shaped)

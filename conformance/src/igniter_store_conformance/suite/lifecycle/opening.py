@@ -13,11 +13,10 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
-from igniter_store.contract import ErrorCode, KeyValue, StoreError, Subscription
+from igniter_store.contract import CAPABILITIES, ErrorCode, KeyValue, StoreError, Subscription
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import LentClient, Suite
-from igniter_store_conformance.engine.trial import ALL_CAPABILITIES
 from igniter_store_conformance.spec.states import Lacks, NotExercised
 from igniter_store_conformance.tools.operations import _LONG_ENOUGH, answer_or_code, names_for, operations_of, wrong_answers
 
@@ -171,7 +170,7 @@ class LifecycleClauses(Suite):
         If this fails, inherit the capability and keep its clauses, or take the method away: a store asks `isinstance`, and so do users.
         """
         adapter = trial.adapter
-        for capability in ALL_CAPABILITIES:
+        for capability in CAPABILITIES:
             if isinstance(adapter, capability):
                 continue
             present = [name for name in _methods(capability) if hasattr(adapter, name)]
