@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from broken_adapters.breaking import Broken
 from igniter_store_conformance import AdapterSuite, State
-from igniter_store_conformance.engine.clause_test import End, clause_test_of, judge
+from igniter_store_conformance.engine.clause_info import clause_test_of
+from igniter_store_conformance.engine.clause_test import End, judge
 from igniter_store_conformance.engine.failure_location import places
 from igniter_store_conformance.engine.trial import Trial
 from igniter_store_conformance.engine.watchdog import Hangs, Watch

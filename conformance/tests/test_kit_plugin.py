@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 from igniter_store_conformance import AdapterSuite
-from igniter_store_conformance.engine.clause_test import clause_test_of
+from igniter_store_conformance.engine.clause_info import clause_test_of
 from igniter_store_conformance.report.collector import Collector
 
 pytest_plugins = ["pytester"]

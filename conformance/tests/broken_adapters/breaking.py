@@ -12,7 +12,7 @@ from igniter_store_conformance import Harness
 from igniter_store_memory import MemoryAdapter
 
 if TYPE_CHECKING:
-    from igniter_store_conformance.engine.clause_test import ClauseTest
+    from igniter_store_conformance.engine.clause_info import ClauseTest
     from igniter_store_conformance.engine.suite import LentClient
     from igniter_store_memory.keyspace import Keyspace
 

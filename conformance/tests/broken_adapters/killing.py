@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from igniter_store_conformance import CLAUSES, AdapterSuite
-from igniter_store_conformance.engine.clause_test import clause_test_of, judge
+from igniter_store_conformance.engine.clause_info import clause_test_of
+from igniter_store_conformance.engine.clause_test import judge
 from igniter_store_conformance.engine.trial import Trial
 from igniter_store_conformance.spec.states import State
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from igniter_store.contract import Condition, GapCallback, MessageCallback, Subscription
     from igniter_store_conformance import Harness
-    from igniter_store_conformance.engine.clause_test import ClauseTest
+    from igniter_store_conformance.engine.clause_info import ClauseTest
 
 T = TypeVar("T")
 

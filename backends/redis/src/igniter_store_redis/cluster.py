@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from igniter_store.redis_commands.replies import Reader
-    from igniter_store.redis_commands.subscriptions import CommandSubscription, Name
+    from igniter_store.redis_commands.subscriptions import CommandSubscription
+    from igniter_store.redis_commands.transport import Name
 
 T = TypeVar("T")
 

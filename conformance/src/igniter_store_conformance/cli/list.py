@@ -9,7 +9,7 @@ from rich.text import Text
 from igniter_store_conformance.cli.command import add_command
 from igniter_store_conformance.cli.failures import DONE
 from igniter_store_conformance.cli.output import console, print_json
-from igniter_store_conformance.engine.clause_test import clause_test_of
+from igniter_store_conformance.engine.clause_info import clause_test_of
 from igniter_store_conformance.spec.clauses import CLAUSES
 from igniter_store_conformance.suite.adapter_suite import AdapterSuite
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
 
     from igniter_store_conformance.cli.command import Commands
-    from igniter_store_conformance.engine.clause_test import ClauseTest
+    from igniter_store_conformance.engine.clause_info import ClauseTest
 
 
 def add(commands: Commands) -> None:

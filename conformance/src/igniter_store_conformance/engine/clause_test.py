@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 import pytest
 from msgspec import Struct
 
+from igniter_store_conformance.engine.clause_info import Body, ClauseTest
 from igniter_store_conformance.engine.failure_location import places
 from igniter_store_conformance.engine.harness import Harness
 from igniter_store_conformance.engine.trial import Trial
 from igniter_store_conformance.engine.watchdog import Hangs, Watch
 from igniter_store_conformance.spec import states
-from igniter_store_conformance.spec.clauses import CAPABILITIES, CLAUSES, is_newer
+from igniter_store_conformance.spec.clauses import is_newer
 from igniter_store_conformance.spec.states import Lacks, NotExercised, State
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.engine.suite import Suite
 
-Body: TypeAlias = Callable[[Any, Trial], Coroutine[Any, Any, None]] | Callable[[Any, Trial], None]
 Plain: TypeAlias = Callable[[Any, pytest.FixtureRequest], None]
 
 LIMIT: Final = 30.0
@@ -43,31 +43,6 @@ _STRAY_LIMIT: Final = 2.0  # seconds that tasks get to end by themselves once ev
 _ABOUT_LIFE: Final = ("LIF", "FLT")  # clauses whose tests also look at what is left; elsewhere a leak would hide what the test is about
 _SESSION_SEED: Final = secrets.randbits(32)
 _FAILED_HARNESSES: Final = pytest.StashKey[dict[tuple[type, str], str]]()  # by class and complaint, the test that told it first
-
-
-class ClauseTest:
-    """What the kit knows of one test.
-
-    Attributes:
-        clause: the clause that it holds an adapter to.
-        name: the name of the method.
-        promise: the docstring up to the hint.
-        hint: where to look if it fails.
-        needs: the capabilities that it uses.
-        since: the version of the contract that it came with.
-    """
-
-    def __init__(self, clause_id: str, body: Body, needs: tuple[type[Adapter], ...], since: str | None, limit: float) -> None:
-        self.clause: Final = CLAUSES[clause_id]
-        self.name: Final = body.__name__
-        self.body: Final = body
-        own = CAPABILITIES[clause_id]
-        self.needs: Final = (own, *(capability for capability in needs if capability is not own))
-        self.since: Final = self.clause.since if since is None else since
-        self.limit: Final = limit
-        promise, _, hint = inspect.cleandoc(body.__doc__ or "").partition("If this fails, ")
-        self.promise: Final = promise.strip()
-        self.hint: Final = hint.strip()
 
 
 def clause(clause_id: str, *needs: type[Adapter], since: str | None = None, limit: float = LIMIT) -> Callable[[Body], Plain]:
@@ -98,12 +73,6 @@ def clause(clause_id: str, *needs: type[Adapter], since: str | None = None, limi
         return marked
 
     return decorate
-
-
-def clause_test_of(member: object) -> ClauseTest | None:
-    """What the kit knows of a method, if it is a test of the suite."""
-    found = getattr(member, "clause_test", None)
-    return found if isinstance(found, ClauseTest) else None
 
 
 class End(Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from msgspec import Struct
 
-from igniter_store_conformance.engine.clause_test import clause_test_of
+from igniter_store_conformance.engine.clause_info import clause_test_of
 from igniter_store_conformance.spec.clauses import VERSIONS
 
 if TYPE_CHECKING:

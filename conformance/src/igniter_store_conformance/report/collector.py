@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store_conformance.engine.clause_test import clause_test_of
+from igniter_store_conformance.engine.clause_info import clause_test_of
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.report.results import AdapterRun, Environment, Report, Result
 from igniter_store_conformance.spec import states
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from igniter_store_conformance.engine.clause_test import ClauseTest
+    from igniter_store_conformance.engine.clause_info import ClauseTest
 
 ATTRIBUTE: Final = "igniter_conformance"
 """The attribute of a pytest report that says which test of the suite it is about."""

@@ -10,13 +10,14 @@ Rule: what was started here ends with `close`, with the interpreter, or with its
 """
 
 from igniter_store_conformance.servers.cluster import Cluster, start_cluster
-from igniter_store_conformance.servers.discovery import ServerMissing, Target, available, find, kinds
+from igniter_store_conformance.servers.discovery import ServerMissing, available, find, kinds
 from igniter_store_conformance.servers.process import ServerProcess
 from igniter_store_conformance.servers.refusals import Refusal
 from igniter_store_conformance.servers.resp import Address, Exchange, Refused
 from igniter_store_conformance.servers.sentinel import SentinelSet, start_sentinel
 from igniter_store_conformance.servers.server import NotControllable, Server, ServerFailed
 from igniter_store_conformance.servers.shared import find_or_skip, or_skip, required, shared, start
+from igniter_store_conformance.servers.target import Target
 from igniter_store_conformance.servers.tls import TlsPort, tls_before
 
 __all__ = [

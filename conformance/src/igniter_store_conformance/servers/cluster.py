@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from igniter_store_conformance.network.proxy_group import ProxyGroup
-    from igniter_store_conformance.servers.discovery import Target
     from igniter_store_conformance.servers.refusals import Refusal
+    from igniter_store_conformance.servers.target import Target
 
 _PRIMARIES: Final = 3
 _BUS: Final = 10_000  # from a node's port to the one where it talks with other nodes

@@ -15,7 +15,7 @@ from igniter_store_conformance.servers.resp import Address
 from igniter_store_conformance.servers.server import Server, until_it_answers
 
 if TYPE_CHECKING:
-    from igniter_store_conformance.servers.discovery import Target
+    from igniter_store_conformance.servers.target import Target
 
 
 def engine_answers() -> bool:

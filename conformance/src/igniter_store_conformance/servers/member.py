@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from igniter_store_conformance.network.proxy_group import ProxyGroup
-from igniter_store_conformance.servers.discovery import Target, find
+from igniter_store_conformance.servers.discovery import find
 from igniter_store_conformance.servers.process import ServerProcess
 from igniter_store_conformance.servers.resp import Refused
 from igniter_store_conformance.servers.server import NotControllable, ServerFailed
@@ -16,6 +16,8 @@ from igniter_store_conformance.servers.server import NotControllable, ServerFail
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from contextlib import ExitStack
+
+    from igniter_store_conformance.servers.target import Target
 
 _PATIENCE: Final = 60.0  # seconds for servers to agree, on a machine that is busy with tests
 _Server = TypeVar("_Server", bound=ServerProcess)

@@ -30,7 +30,7 @@ from igniter_store_conformance.servers.server import Server, ServerFailed, until
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from igniter_store_conformance.servers.discovery import Target
+    from igniter_store_conformance.servers.target import Target
 
 _GOODBYE: Final = 10.0  # seconds for a shutdown in order; then the process is killed
 _ATTEMPTS: Final = 5  # at a port, which somebody may take between our look and the server's; and at removing the folder

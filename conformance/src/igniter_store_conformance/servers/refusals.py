@@ -16,12 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 from igniter_store.contract import ErrorCode
 
-from igniter_store_conformance.servers.resp import Exchange, Refused
+from igniter_store_conformance.servers.resp import Exchange, Queryable, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-
-    from igniter_store_conformance.servers.server import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ REFUSALS: Final[Mapping[str, Refusal]] = MappingProxyType(
 
 
 @asynccontextmanager
-async def refusing(server: Server, word: str) -> AsyncGenerator[None]:
+async def refusing(server: Queryable, word: str) -> AsyncGenerator[None]:
     """Let `server` refuse with `word` within the block."""
     block = _BLOCKS[word](server)
     entering = asyncio.create_task(asyncio.to_thread(block.__enter__))
@@ -68,13 +66,13 @@ async def refusing(server: Server, word: str) -> AsyncGenerator[None]:
 
 
 @contextlib.contextmanager
-def _out_of_memory(server: Server) -> Generator[None]:
+def _out_of_memory(server: Queryable) -> Generator[None]:
     with server.exchange() as exchange, _setting(exchange, "maxmemory-policy", "noeviction"), _setting(exchange, "maxmemory", "1"):
         yield
 
 
 @contextlib.contextmanager
-def _read_only(server: Server) -> Generator[None]:
+def _read_only(server: Queryable) -> Generator[None]:
     # A primary that isn't there, at a port that nobody else can get meanwhile.
     with server.exchange() as exchange, socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
@@ -86,7 +84,7 @@ def _read_only(server: Server) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _password(server: Server) -> Generator[None]:
+def _password(server: Queryable) -> Generator[None]:
     with server.exchange() as exchange, _setting(exchange, "requirepass", "changed"):
         # Those who are in stay in, so they are sent away.
         exchange.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -95,7 +93,7 @@ def _password(server: Server) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _busy(server: Server) -> Generator[None]:
+def _busy(server: Queryable) -> Generator[None]:
     with server.exchange() as exchange, _setting(exchange, "lua-time-limit", "1"), server.exchange() as script:
         script.send("EVAL", "while true do end", 0)
         _until_refused(exchange, "BUSY")
@@ -107,7 +105,7 @@ def _busy(server: Server) -> Generator[None]:
                 script.receive()
 
 
-_BLOCKS: Final[Mapping[str, Callable[[Server], contextlib.AbstractContextManager[None]]]] = {
+_BLOCKS: Final[Mapping[str, Callable[[Queryable], contextlib.AbstractContextManager[None]]]] = {
     "OOM": _out_of_memory,
     "READONLY": _read_only,
     "NOAUTH": _password,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -123,6 +123,14 @@ class Exchange:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Queryable(Protocol):
+    """A server that takes commands on a connection of the caller's own."""
+
+    def exchange(self, *, timeout: float = 5.0) -> Exchange:
+        """Connect; `timeout` in seconds."""
+        ...
 
 
 def ask(address: Address, *words: str | bytes | int, timeout: float = 5.0) -> Answer:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from igniter_store_conformance.network.proxy_group import ProxyGroup
-    from igniter_store_conformance.servers.discovery import Target
     from igniter_store_conformance.servers.refusals import Refusal
+    from igniter_store_conformance.servers.target import Target
 
 _QUORUM: Final = 2
 _SENTINELS: Final = 3

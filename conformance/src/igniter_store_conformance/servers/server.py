@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
     from typing import Self
 
-    from igniter_store_conformance.servers.discovery import Target
+    from igniter_store_conformance.servers.target import Target
 
 _PATIENCE: Final = 30.0  # seconds that a server may take to come up, on a machine that is busy with tests
 

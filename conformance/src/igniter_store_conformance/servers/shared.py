@@ -9,13 +9,15 @@ import os
 import threading
 from typing import TYPE_CHECKING, Final
 
-from igniter_store_conformance.servers.discovery import ServerMissing, Target, find
+from igniter_store_conformance.servers.discovery import ServerMissing, find
 from igniter_store_conformance.servers.process import ServerProcess
 from igniter_store_conformance.servers.resp import Address
 from igniter_store_conformance.servers.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from igniter_store_conformance.servers.target import Target
 
 REQUIRED_VARIABLE: Final = "IGNITER_REQUIRE_BACKENDS"
 

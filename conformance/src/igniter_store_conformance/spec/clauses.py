@@ -458,7 +458,7 @@ SECTIONS: Final = (
 CLAUSES: Final = {clause.id: clause for section in SECTIONS for clause in section.clauses}
 """Every clause by its id, in the order of the contract."""
 
-CAPABILITIES: Final = {clause.id: section.capability for section in SECTIONS for clause in section.clauses}
+CAPABILITY_OF: Final = {clause.id: section.capability for section in SECTIONS for clause in section.clauses}
 """By a clause's id, what an adapter inherits to be held to it."""
 
 _PREAMBLE: Final = """\

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
-
-from igniter_store.events.envelope import EventContext
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from igniter_store.events.subscription import EventStream, EventSubscription
+    from igniter_store.events.subscription import EventStream, EventSubscription, Handler
     from igniter_store.schema import Schema
 
 T = TypeVar("T")
-
-Handler: TypeAlias = Callable[[EventContext[T]], Any]
-"""Called with each event, one at a time; what it returns is awaited when it can be."""
 
 
 class EventBus(Protocol):

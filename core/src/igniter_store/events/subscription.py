@@ -9,26 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Callable
 from contextvars import ContextVar
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from igniter_store.connection import closed
 from igniter_store.contract import ErrorCode, StoreError, store_error
 from igniter_store.contract.affinity import forget_task
+from igniter_store.events.envelope import EventContext
 from igniter_store.events.mailbox import Mailbox, MailboxClosed
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable
     from types import TracebackType
     from typing import Self
 
     from igniter_store.connection import Connection
     from igniter_store.contract import GapCallback, MessageCallback, Subscription
-    from igniter_store.events.bound import Handler
-    from igniter_store.events.envelope import EventContext
     from igniter_store.operation import Attempt
+
 
 T = TypeVar("T")
 
@@ -325,3 +326,7 @@ class EventStream(Generic[T]):
         """What the closing of its event loop, or a fork, leaves to do: it is over."""
         self._was_abandoned = True
         self._feed.abandon()
+
+
+Handler: TypeAlias = Callable[[EventContext[T]], Any]
+"""Called with each event, one at a time; what it returns is awaited when it can be."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.arguments import invalid, whole_number
 from igniter_store.contract import ErrorCode, StoreError, escape
-from igniter_store.events.bound import BoundEvent, Handler
+from igniter_store.events.bound import BoundEvent
 from igniter_store.events.declared import EventGroup, namespace_of
 from igniter_store.events.envelope import Actor, EventContext, Wrapper, unwrap
 from igniter_store.events.names import is_pattern, name_to_publish, name_to_subscribe
 from igniter_store.events.registry import EventRegistry, unknown_event
-from igniter_store.events.subscription import EventStream, EventSubscription, Feed
+from igniter_store.events.subscription import EventStream, EventSubscription, Feed, Handler
 from igniter_store.namespaces.namespace import Namespace, Surroundings
 from igniter_store.operation import Attempt, Operation
 

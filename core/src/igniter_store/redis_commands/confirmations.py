@@ -18,7 +18,7 @@ from igniter_store.redis_commands.reply_errors import Late, Trouble
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from igniter_store.redis_commands.subscriptions import Name
+    from igniter_store.redis_commands.transport import Name
 
 
 PING: Final = b"PING"

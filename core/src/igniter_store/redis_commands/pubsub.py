@@ -9,12 +9,13 @@ from igniter_store.contract.errors import ErrorCode, StoreError, store_error
 from igniter_store.contract.pubsub import GapCallback, MessageCallback, PubSub, Subscription
 from igniter_store.redis_commands.encoding import decoded, encoded
 from igniter_store.redis_commands.replies import count
-from igniter_store.redis_commands.subscriptions import PATTERN, PLAIN, SHARDED, CommandSubscription, Name
+from igniter_store.redis_commands.subscriptions import PATTERN, PLAIN, SHARDED, CommandSubscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from igniter_store.redis_commands.client import CommandClient
+    from igniter_store.redis_commands.transport import Name
 
 _NO_PATTERNS: Final = "Sharded channels know no patterns. Subscribe to the channels one by one, or make the adapter without sharded_pubsub."
 _NOT_SHARDED: Final = "The server knows no sharded channels. Take Redis 7 or Valkey, or make the adapter without sharded_pubsub."

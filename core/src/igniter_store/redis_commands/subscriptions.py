@@ -14,7 +14,7 @@ import copy
 import logging
 import random
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.errors import StoreError, closed, not_connected
@@ -23,7 +23,7 @@ from igniter_store.contract.timeouts import wait_for_any
 from igniter_store.redis_commands.confirmations import PING, Confirmations
 from igniter_store.redis_commands.encoding import decoded, encoded
 from igniter_store.redis_commands.reply_errors import Late, Lost, Refused, Shut, Trouble, word_of
-from igniter_store.redis_commands.transport import idle_limit
+from igniter_store.redis_commands.transport import Name, idle_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,9 +42,6 @@ _KINDS: Final = {b"message": PLAIN, b"smessage": SHARDED}
 _ASTRAY: Final = {"MOVED", "CLUSTERDOWN", "TRYAGAIN"}  # another node has the channel, or soon will
 
 _LOGGER: Final = logging.getLogger("igniter_store")
-
-Name: TypeAlias = tuple[bytes, str]
-"""The command that subscribes, and a channel or a pattern."""
 
 
 class CommandSubscription(Subscription):

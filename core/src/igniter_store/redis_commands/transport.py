@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+from igniter_store.contract.errors import StoreError
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from igniter_store.contract.errors import StoreError
+
 
 _SHORTEST_IDLE: Final = 1.0  # seconds
 _LONGEST_IDLE: Final = 15.0
@@ -100,3 +104,7 @@ class Connector(Protocol):
     async def open_pubsub(self, handle: Callable[[Any], None]) -> PubSubConnection:
         """A connection for messages; `handle` gets what comes on it, as RESP 2 has it, and a `Refused` for a command that was refused."""
         ...
+
+
+Name: TypeAlias = tuple[bytes, str]
+"""The command that subscribes, and a channel or a pattern."""
