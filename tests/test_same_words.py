@@ -8,7 +8,7 @@ import pytest
 from igniter_store import StoreError
 from igniter_store.backends import adapter_from_url
 from igniter_store.contract import ErrorCode
-from igniter_store.redis_commands.reply_errors import Refused, failure
+from igniter_store.redis_commands.reply_errors import ErrorReply, failure
 from igniter_store_conformance import servers
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ async def test_a_group_that_is_not_there(adapter: Any, operation: str) -> None:
 
 
 def test_other_commands_with_a_wrong_number_are_not_told_of_counters() -> None:
-    refused = Refused("ERR value is not an integer or out of range")
+    refused = ErrorReply("ERR value is not an integer or out of range")
 
     error = failure(refused, ErrorCode.STORE_OPERATION_FAILED, 1.0, backend="redis", writes=True)
 

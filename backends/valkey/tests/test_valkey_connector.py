@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import glide
 import pytest
 from igniter_store.contract import Entry, ErrorCode, StoreError
-from igniter_store.redis_commands.reply_errors import Refused
+from igniter_store.redis_commands.reply_errors import ErrorReply
 from igniter_store_conformance import servers
 from igniter_store_valkey import ValkeyAdapter
 from igniter_store_valkey.cluster import ValkeyClusterClient
@@ -321,12 +321,12 @@ async def test_a_cluster_of_one_node_that_knows_no_name_of_its_own_is_scanned() 
 async def test_a_cluster_that_sends_on_to_a_node_without_a_connection_is_asked_again() -> None:
     # It happens for moments, after all connections were lost: what glide says then is what `_after` is given here.
     cluster: Any = ValkeyClusterClient(glide.GlideClusterClientConfiguration([glide.NodeAddress("localhost", 1)]), 2.0, 2.0)
-    answers: list[object] = [Refused("MOVED 16058 127.0.0.1:1"), b"value"]
+    answers: list[object] = [ErrorReply("MOVED 16058 127.0.0.1:1"), b"value"]
 
     async def again() -> object:
         return answers.pop(0)
 
-    answer = await cluster._after(Refused("MOVED 16058 127.0.0.1:1"), again, ErrorCode.STORE_OPERATION_FAILED, writes=True)
+    answer = await cluster._after(ErrorReply("MOVED 16058 127.0.0.1:1"), again, ErrorCode.STORE_OPERATION_FAILED, writes=True)
 
     assert answer == b"value"
     assert answers == []

@@ -22,7 +22,7 @@ from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.keyvalue import all_of
 from igniter_store.redis_commands.replies import page
-from igniter_store.redis_commands.reply_errors import Refused, Trouble, failure, shown, word_of
+from igniter_store.redis_commands.reply_errors import ErrorReply, ReplyError, error_prefix, failure, without_quotes
 from igniter_store.redis_commands.scan import scan_nodes
 from igniter_store.redis_commands.slots import slot_of
 from igniter_store.redis_commands.subscriptions import SHARDED
@@ -191,7 +191,7 @@ class ClusterClient(CommandClient):
             server = self._server_at(slot)
             try:
                 answer = await attempt(server)
-                if isinstance(answer, Refused) and word_of(str(answer)) == "ASK":
+                if isinstance(answer, ErrorReply) and error_prefix(str(answer)) == "ASK":
                     asked = self._server_of(self._node_named(AskError(_told(answer))))
                     answer = await attempt(asked, is_asking=True)
             except StoreError as error:
@@ -199,22 +199,22 @@ class ClusterClient(CommandClient):
                     raise
                 failed = error
                 continue
-            if not isinstance(answer, Trouble):
+            if not isinstance(answer, ReplyError):
                 return answer
             if not await self._is_sent_on(answer, turn):
-                raise failure(answer, code, self._timeout, backend=NAME, writes=writes, words=words) from shown(answer)
+                raise failure(answer, code, self._timeout, backend=NAME, writes=writes, words=words) from without_quotes(answer)
         if failed is None:
-            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from shown(answer)
+            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from without_quotes(answer)
         try:
             raise failed
         finally:
             del failed  # or it and this frame would keep each other
 
-    async def _is_sent_on(self, trouble: Trouble, turn: int) -> bool:
+    async def _is_sent_on(self, reply_error: ReplyError, turn: int) -> bool:
         """Whether to ask again, since another node has the slot now, or soon will."""
-        word = word_of(str(trouble)) if isinstance(trouble, Refused) else ""
+        word = error_prefix(str(reply_error)) if isinstance(reply_error, ErrorReply) else ""
         if word == "MOVED":
-            await self._nodes.move_slot(self._reachable(MovedError(_told(trouble))))
+            await self._nodes.move_slot(self._reachable(MovedError(_told(reply_error))))
             self._ordered = None
         elif word in _CHANGING and turn < _MOST_TRIES:
             await asyncio.sleep(_PAUSE * turn)
@@ -346,7 +346,7 @@ class ClusterClient(CommandClient):
         return random.choice(others) if others else present  # noqa: S311 - so that not all go to the same
 
 
-def _told(answer: Trouble) -> str:
+def _told(answer: ReplyError) -> str:
     return str(answer).partition(" ")[2]
 
 

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
 from igniter_store.redis_commands.needs import needed
-from igniter_store.redis_commands.reply_errors import UNKNOWN_HOST, Failed, Refused, unwelcome, word_of
+from igniter_store.redis_commands.reply_errors import UNKNOWN_HOST, ConnectFailed, ErrorReply, connection_rejected, error_prefix
 from igniter_store.redis_commands.server_text import cut
 from msgspec import Struct
 from redis import exceptions as redis
@@ -142,9 +142,9 @@ def _refused(words: str, attempt: Attempt) -> StoreError | None:
     """The error for what the server has said, if that or the command to which it was said means something."""
     if attempt.sent and "unknown command" in words:
         return _failed(_NO_SELECT if attempt.sent == "SELECT" else _REFUSED, attempt, retryable=False, word="ERR")
-    known = unwelcome(words, NAME, attempt.where)
+    known = connection_rejected(words, NAME, attempt.where)
     if known is None and attempt.sent:
-        return _failed(_REFUSED, attempt, word=word_of(words))
+        return _failed(_REFUSED, attempt, word=error_prefix(words))
     return known
 
 
@@ -212,11 +212,11 @@ def _words(cause: BaseException) -> str:
 def _shown(cause: BaseException) -> BaseException:
     words = _words(cause)
     if words:
-        return Refused(cut(words))
+        return ErrorReply(cut(words))
     refused = _behind(OSError, cause)
     if refused is not None and len(refused.args) == 2:  # noqa: PLR2004 - a number and the system's words
         return type(refused)(*refused.args)
-    return Failed(f"{type(cause).__name__} {cut(str(cause))}".strip())
+    return ConnectFailed(f"{type(cause).__name__} {cut(str(cause))}".strip())
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from hiredis import Reader
-from igniter_store.redis_commands.reply_errors import Refused, TooLarge, Trouble, Unreadable
+from igniter_store.redis_commands.reply_errors import ErrorReply, MalformedReply, ReplyError, ReplyTooLarge
 
 LARGEST: Final = 536_870_912
 """Bytes of a reply, unless an adapter is made with another limit: as long as one value can be on a server with its own settings."""
@@ -27,7 +27,7 @@ _SMALLEST: Final = 3  # bytes of an element
 
 def reader() -> Reader:
     """A reader of replies."""
-    return Reader(replyError=Refused, notEnoughData=NOTHING)
+    return Reader(replyError=ErrorReply, notEnoughData=NOTHING)
 
 
 class Incoming:
@@ -55,7 +55,7 @@ class Incoming:
         self.size = 0
         self._line = None
 
-    def more(self, data: bytes) -> Trouble | None:
+    def more(self, data: bytes) -> ReplyError | None:
         """Count a piece that completes nothing, and say what is wrong with the reply, if anything is."""
         if not self.is_partial:
             self._line = 0
@@ -64,11 +64,11 @@ class Incoming:
         if self._line is not None:
             end = data.find(b"\n")
             if self._line == 0 and end > 0 and self._announced(data[:end]) > self._largest:
-                return TooLarge()
+                return ReplyTooLarge()
             self._line = None if end >= 0 else self._line + len(data)
             if self._line is not None and self._line > _LONGEST_LINE:
-                return Unreadable()
-        return TooLarge() if self.size > self._largest else None
+                return MalformedReply()
+        return ReplyTooLarge() if self.size > self._largest else None
 
     def _announced(self, line: bytes) -> int:
         try:

@@ -8,7 +8,7 @@ them, so that the server has something to do while we wake the other half.
 
 Rule: a future is never taken out of the queue but by its answer. A caller that was cancelled leaves its place there, and the answer that
 comes for it is dropped: answers never shift.
-Rule: futures get results, never exceptions. What goes wrong is a `Trouble`, which the caller looks at: so nothing is left unretrieved
+Rule: futures get results, never exceptions. What goes wrong is a `ReplyError`, which the caller looks at: so nothing is left unretrieved
 when the caller has gone.
 Rule: one timer watches all commands. Those of one flush are late together.
 Rule: a connection that completes no reply within the timeout is closed, even if bytes arrive. An idle connection sends PING, so that the
@@ -26,7 +26,7 @@ import hiredis
 from igniter_store.contract.affinity import disconnect, release_transport
 from igniter_store.contract.timeouts import oversleep
 from igniter_store.redis_commands.encoding import encoded
-from igniter_store.redis_commands.reply_errors import Late, Lost, Shut, Trouble, Unreadable
+from igniter_store.redis_commands.reply_errors import ConnectionClosed, ConnectionLost, MalformedReply, ReplyError, ReplyTimeout
 from igniter_store.redis_commands.transport import idle_limit
 
 from igniter_store_redis.errors import elsewhere
@@ -85,7 +85,7 @@ class Multiplexer(asyncio.Protocol):
         transport.resume_reading()
 
     def send(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """The future answer to a command: the server's, as hiredis reads it, or a `Trouble`."""
+        """The future answer to a command: the server's, as hiredis reads it, or a `ReplyError`."""
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
         try:
@@ -94,7 +94,7 @@ class Multiplexer(asyncio.Protocol):
             packed = pack_command(tuple(_plain(word) for word in words))
         future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)
         if not self.is_live:
-            future.set_result(Lost(is_sent=False))
+            future.set_result(ConnectionLost(is_sent=False))
             return future
         self._waiting.append(future)
         self._outgoing.append(packed)
@@ -124,13 +124,13 @@ class Multiplexer(asyncio.Protocol):
             self.shut()
 
     def drop(self) -> None:
-        """Close the connection at once; the callers in flight get `Lost`."""
+        """Close the connection at once; the callers in flight get `ConnectionLost`."""
         self._end(_lost_after_sending, _lost_before_sending)
         self._transport.abort()
 
     def shut(self) -> None:
-        """Close the connection; whoever waits for an answer gets `Shut`."""
-        self._end(Shut, Shut)
+        """Close the connection; whoever waits for an answer gets `ConnectionClosed`."""
+        self._end(ConnectionClosed, ConnectionClosed)
         self._transport.abort()
 
     def abandon(self, *, is_inherited: bool) -> None:
@@ -164,7 +164,7 @@ class Multiplexer(asyncio.Protocol):
                     self._loop.call_soon(self._flush)
         except Exception:  # noqa: BLE001 - hiredis raises errors of many classes for what isn't the protocol
             self._answered += answered
-            self._break(Unreadable())
+            self._break(MalformedReply())
             return
         if answered:
             self._done(answered)
@@ -204,19 +204,19 @@ class Multiplexer(asyncio.Protocol):
 
     def _more(self, data: bytes) -> None:
         """Take a piece of an answer that isn't complete yet."""
-        trouble = self._incoming.more(data)
-        if trouble is not None:
-            self._break(trouble)
+        reply_error = self._incoming.more(data)
+        if reply_error is not None:
+            self._break(reply_error)
         elif self._incoming.size > _LARGE:
             self.is_full = True
 
-    def _break(self, trouble: Trouble) -> None:
-        """Close the connection; the caller whose answer was under way gets `trouble`, and the others learn that it is lost."""
+    def _break(self, reply_error: ReplyError) -> None:
+        """Close the connection; the caller whose answer was under way gets `reply_error`, and the others learn that it is lost."""
         if self._waiting:
             self._answered += 1
             future = self._waiting.popleft()
             if not future.done():
-                future.set_result(trouble)
+                future.set_result(reply_error)
         self.drop()
 
     def _beat(self) -> None:
@@ -251,7 +251,7 @@ class Multiplexer(asyncio.Protocol):
             until, _ = flushes.popleft()
             for future in islice(self._waiting, max(0, until - self._answered)):
                 if not future.done():
-                    future.set_result(Late())
+                    future.set_result(ReplyTimeout())
         dues = [flushes[0][1] + self._timeout] if flushes else []
         if self._sent > self._answered:  # an answer is due, even if nobody waits for it any more
             dues.append(max(self._answered_at, self._asked_at) + self._timeout)
@@ -261,7 +261,7 @@ class Multiplexer(asyncio.Protocol):
                 return
         self._watching = self._loop.call_at(min(dues), self._watch) if dues else None
 
-    def _end(self, sent: Callable[[], Trouble], unsent: Callable[[], Trouble]) -> None:
+    def _end(self, sent: Callable[[], ReplyError], unsent: Callable[[], ReplyError]) -> None:
         if not self.is_live:
             return
         self.is_live = False
@@ -296,9 +296,9 @@ def _plain(word: Any) -> Any:
     return bytes(word) if isinstance(word, (bytearray, memoryview)) else word  # pyright: ignore[reportUnknownArgumentType]  # of whatever
 
 
-def _lost_after_sending() -> Trouble:
-    return Lost(is_sent=True)
+def _lost_after_sending() -> ReplyError:
+    return ConnectionLost(is_sent=True)
 
 
-def _lost_before_sending() -> Trouble:
-    return Lost(is_sent=False)
+def _lost_before_sending() -> ReplyError:
+    return ConnectionLost(is_sent=False)

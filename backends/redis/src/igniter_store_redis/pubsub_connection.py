@@ -74,8 +74,8 @@ class RedisPubSubConnection(asyncio.Protocol):
         if found:
             self.heard_at, self._counted = self._loop.time(), 0
             incoming.completed(is_partial=replies.has_data())
-        elif (trouble := incoming.more(data)) is not None:
-            _LOGGER.error("A subscription's connection is closed: %s.", trouble)
+        elif (reply_error := incoming.more(data)) is not None:
+            _LOGGER.error("A subscription's connection is closed: %s.", reply_error)
             self.end()
         elif incoming.size >= self._counted + _PROGRESS:
             self.heard_at, self._counted = self._loop.time(), incoming.size

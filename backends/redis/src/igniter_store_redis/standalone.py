@@ -16,7 +16,15 @@ from igniter_store.contract.affinity import LoopEnd
 from igniter_store.redis_commands.blocking import BlockingConnections
 from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.replies import MALFORMED, page, pong, unexpected
-from igniter_store.redis_commands.reply_errors import Lost, Refused, Shut, Trouble, failure, shown, word_of
+from igniter_store.redis_commands.reply_errors import (
+    ConnectionClosed,
+    ConnectionLost,
+    ErrorReply,
+    ReplyError,
+    error_prefix,
+    failure,
+    without_quotes,
+)
 from igniter_store.redis_commands.subscriptions import Listener
 
 from igniter_store_redis.errors import NAME, elsewhere, refusal
@@ -138,10 +146,10 @@ class StandaloneClient(CommandClient):
         if multiplexer is None or multiplexer.is_full:
             multiplexer = await self._free()
         answer = await multiplexer.send(words)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, ReplyError):
             answer = await self._after(answer, words, multiplexer, writes=False)
-            if isinstance(answer, Trouble):
-                raise failure(answer, code, self.timeout, backend=NAME, writes=False, words=words) from shown(answer)
+            if isinstance(answer, ReplyError):
+                raise failure(answer, code, self.timeout, backend=NAME, writes=False, words=words) from without_quotes(answer)
         try:
             return read(answer)
         except MALFORMED:
@@ -153,10 +161,10 @@ class StandaloneClient(CommandClient):
         if multiplexer is None or multiplexer.is_full:
             multiplexer = await self._free()
         answer = await multiplexer.send(words)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, ReplyError):
             answer = await self._after(answer, words, multiplexer, writes=True)
-            if isinstance(answer, Trouble):
-                raise failure(answer, code, self.timeout, backend=NAME, writes=True, words=words) from shown(answer)
+            if isinstance(answer, ReplyError):
+                raise failure(answer, code, self.timeout, backend=NAME, writes=True, words=words) from without_quotes(answer)
         try:
             return read(answer)
         except MALFORMED:
@@ -165,8 +173,8 @@ class StandaloneClient(CommandClient):
 
     async def block(self, *words: Any, read: Reader[T]) -> T:
         answer: Any = await self.attempt_to_wait(words, read)
-        if isinstance(answer, Trouble):
-            raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True, words=words) from shown(answer)
+        if isinstance(answer, ReplyError):
+            raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True, words=words) from without_quotes(answer)
         return answer  # type: ignore[no-any-return]  # the reader has made it
 
     async def attempt(self, words: tuple[Any, ...], read: Reader[Any], code: ErrorCode, *, writes: bool, is_asking: bool = False) -> Any:
@@ -186,9 +194,9 @@ class StandaloneClient(CommandClient):
         if is_asking:
             multiplexer.send(("ASKING",))  # it counts for the next command on this connection, which is ours
         answer = await multiplexer.send(words)
-        if isinstance(answer, Trouble) and not is_asking:
+        if isinstance(answer, ReplyError) and not is_asking:
             answer = await self._after(answer, words, multiplexer, writes=writes)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, ReplyError):
             return answer
         try:
             return read(answer)
@@ -200,19 +208,21 @@ class StandaloneClient(CommandClient):
         """As `attempt`, for a command that waits at the server."""
         self.require_open()
         answer = await self._blocking.send(words, read, is_asking=is_asking)
-        return answer if self._is_open else Shut()
+        return answer if self._is_open else ConnectionClosed()
 
-    async def attempt_to_subscribe(self, subscription: CommandSubscription, *, is_asking: bool = False) -> Trouble | None:
+    async def attempt_to_subscribe(self, subscription: CommandSubscription, *, is_asking: bool = False) -> ReplyError | None:
         """As `attempt`, for a subscription."""
         del is_asking  # no node answers so
         return await self.listener.add(subscription)
 
     async def subscribe(self, subscription: CommandSubscription) -> None:
         self.require_open()
-        trouble = await self.listener.add(subscription)
-        if trouble is not None:
+        reply_error = await self.listener.add(subscription)
+        if reply_error is not None:
             code = ErrorCode.STORE_SUBSCRIBE_FAILED
-            raise failure(trouble, code, self.timeout, backend=NAME, writes=False, words=subscription.name) from shown(trouble)
+            raise failure(reply_error, code, self.timeout, backend=NAME, writes=False, words=subscription.name) from without_quotes(
+                reply_error
+            )
 
     def group_by_slot(self, keys: Sequence[str | bytes]) -> list[range]:
         return [range(len(keys))] if keys else []
@@ -223,15 +233,15 @@ class StandaloneClient(CommandClient):
     async def ping(self) -> None:
         await self.read("PING", read=pong)
 
-    async def _after(self, trouble: Trouble, words: tuple[Any, ...], multiplexer: Multiplexer, *, writes: bool) -> Any:
+    async def _after(self, reply_error: ReplyError, words: tuple[Any, ...], multiplexer: Multiplexer, *, writes: bool) -> Any:
         """What becomes of a command that had no answer: a second attempt, where that can't do it twice."""
-        if isinstance(trouble, Refused):
-            if word_of(str(trouble)) == "READONLY":  # it was the primary once; whoever connects now finds the one that is
+        if isinstance(reply_error, ErrorReply):
+            if error_prefix(str(reply_error)) == "READONLY":  # it was the primary once; whoever connects now finds the one that is
                 for connection in self._connections:
                     connection.retire(multiplexer)
-        elif isinstance(trouble, Lost) and self._is_open and not (writes and trouble.is_sent):
+        elif isinstance(reply_error, ConnectionLost) and self._is_open and not (writes and reply_error.is_sent):
             return await (await self._free()).send(words)
-        return trouble
+        return reply_error
 
     async def _free(self) -> Multiplexer:
         """A connection that has room."""

@@ -8,7 +8,7 @@ Rule: one timer watches all that is on its way. glide keeps limits of its own, s
 Rule: a batch that is on its way is nobody's in particular: a caller that was cancelled leaves its place in it.
 Rule: of one server's replicas glide asks for what comes alone, and never for a batch. So where replicas may answer, each read goes alone,
 and SCAN never does: a page's cursor means something at the node alone that gave it.
-Rule: futures get results, never exceptions; see `troubles`.
+Rule: futures get results, never exceptions; see `errors`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import glide
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.timeouts import oversleep
 from igniter_store.redis_commands.encoding import encoded
-from igniter_store.redis_commands.reply_errors import Late, Lost, Shut, Trouble
+from igniter_store.redis_commands.reply_errors import ConnectionClosed, ConnectionLost, ReplyError, ReplyTimeout
 
-from igniter_store_valkey.errors import trouble_of
+from igniter_store_valkey.errors import reply_error_of
 from igniter_store_valkey.glide_clients import GRACE, answer_to, answers_to, mended
 
 if TYPE_CHECKING:
@@ -71,14 +71,14 @@ class Batches:
         self._has_replicas: Final = isinstance(client, glide.GlideClient) and client.config.read_from is not glide.ReadFrom.PRIMARY
 
     def send(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
-        """The answer to a command: the server's, as glide reads it, or a `Trouble`."""
+        """The answer to a command: the server's, as glide reads it, or a `ReplyError`."""
         spelled = [word if type(word) is bytes else spelt(word) for word in words]
         has_company = self._flush_is_due or self._sending or self._is_one_alone
         if self._was_alone and not has_company and self._is_open and spelled[0] != _SCAN:
             return self._ask_alone(spelled)
         future: asyncio.Future[Any] = self._loop.create_future()
         if not self._is_open:
-            future.set_result(Shut())
+            future.set_result(ConnectionClosed())
             return future
         if (self._has_replicas and not writes and spelled[0] != _SCAN) or (self._is_cached and spelled[0] == _CACHED):
             self._apart.append((spelled, future))
@@ -99,12 +99,12 @@ class Batches:
         try:
             return await self._watched(answer_to(self._client, words))
         except Exception as error:  # noqa: BLE001 - of glide, or it goes on
-            return trouble_of(error)
+            return reply_error_of(error)
         finally:
             self._is_one_alone = False
 
-    async def _watched(self, asking: Coroutine[Any, Any, A]) -> A | Trouble:
-        """What comes of it, or `Late`, when not even a refusal has come, or `Lost`, when the connection was given up."""
+    async def _watched(self, asking: Coroutine[Any, Any, A]) -> A | ReplyError:
+        """What comes of it, or `ReplyTimeout`, when not even a refusal has come, or `ConnectionLost`, when the connection was given up."""
         task: Any = asyncio.current_task()
         now = self._loop.time()
         self._under_way[task] = now
@@ -116,9 +116,9 @@ class Batches:
             if task not in self._late or task.uncancel():
                 raise
             if self._is_lost:
-                return Lost(is_sent=True)
+                return ConnectionLost(is_sent=True)
             await mended(self._client)
-            return Late()
+            return ReplyTimeout()
         finally:
             del self._under_way[task]
             self._late.discard(task)
@@ -138,10 +138,10 @@ class Batches:
         self._watching = self._loop.call_at(min(waiting) + self._patience, self._look) if waiting else None
 
     async def close(self) -> None:
-        """Ask nothing any more; whoever waits gets `Shut`."""
+        """Ask nothing any more; whoever waits gets `ConnectionClosed`."""
         self._is_open = False
         gathered, self._gathered, self._apart = [*self._gathered, *self._apart], [], []
-        _settle(gathered, [Shut()] * len(gathered))
+        _settle(gathered, [ConnectionClosed()] * len(gathered))
         if self._watching is not None:
             self._watching.cancel()
         for task in self._sending:
@@ -156,7 +156,7 @@ class Batches:
         return self._client
 
     def lose(self) -> None:
-        """Give the connection up: `Lost` is the answer to all calls that are under way."""
+        """Give the connection up: `ConnectionLost` is the answer to all calls that are under way."""
         self._is_lost = True
         for task in self._under_way:
             if task not in self._late:
@@ -191,10 +191,10 @@ class Batches:
         self._flush()
 
     async def _send(self, gathered: list[tuple[list[Any], asyncio.Future[Any]]]) -> None:
-        answers: Sequence[Any] = [Shut()] * len(gathered)
+        answers: Sequence[Any] = [ConnectionClosed()] * len(gathered)
         try:
             answered = await self._watched(self._answers([words for words, _ in gathered]))
-            answers = [answered] * len(gathered) if isinstance(answered, Trouble) else answered
+            answers = [answered] * len(gathered) if isinstance(answered, ReplyError) else answered
         except Exception as error:  # noqa: BLE001 - the callers get it
             answers = [_trouble(error)] * len(gathered)
         finally:
@@ -228,7 +228,7 @@ def _parts(gathered: list[A], largest: int) -> list[list[A]]:
 
 def _trouble(error: Exception) -> BaseException:
     try:
-        return trouble_of(error)
+        return reply_error_of(error)
     except Exception as other:  # noqa: BLE001 - what is not glide's goes on to the callers as it is
         return other
 
@@ -237,9 +237,9 @@ def _settle(gathered: Sequence[tuple[list[Any], asyncio.Future[Any]]], answers: 
     for (_, future), answer in zip(gathered, answers, strict=True):
         if future.done():
             continue
-        if not isinstance(answer, BaseException) or isinstance(answer, Trouble):
+        if not isinstance(answer, BaseException) or isinstance(answer, ReplyError):
             future.set_result(answer)
         elif isinstance(answer, glide.RequestError):
-            future.set_result(trouble_of(answer))
+            future.set_result(reply_error_of(answer))
         else:
             future.set_exception(answer)

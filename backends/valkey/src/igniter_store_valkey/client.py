@@ -26,7 +26,16 @@ from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.blocking import BlockingConnections
 from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.replies import believed, page, pong
-from igniter_store.redis_commands.reply_errors import Late, Lost, Refused, Shut, Trouble, failure, shown, word_of
+from igniter_store.redis_commands.reply_errors import (
+    ConnectionClosed,
+    ConnectionLost,
+    ErrorReply,
+    ReplyError,
+    ReplyTimeout,
+    error_prefix,
+    failure,
+    without_quotes,
+)
 from igniter_store.redis_commands.subscriptions import Listener
 
 from igniter_store_valkey.batches import Batches
@@ -35,9 +44,9 @@ from igniter_store_valkey.connector import GlideConnector
 from igniter_store_valkey.errors import (
     NAME,
     UNREACHABLE,
-    Recovering,
-    Undecompressed,
-    Unreached,
+    ServerLoading,
+    ServerUnreachable,
+    UndecompressedReply,
     closed,
     elsewhere,
     lent_is_closed,
@@ -197,9 +206,9 @@ class ValkeyClient(CommandClient):
         self.require_open()
         answer: Any = await self._blocking.send(words, read, is_asking=False)
         if not self._is_open:
-            answer = Shut()
-        if isinstance(answer, Trouble):
-            raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True, words=words) from shown(answer)
+            answer = ConnectionClosed()
+        if isinstance(answer, ReplyError):
+            raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True, words=words) from without_quotes(answer)
         return answer  # type: ignore[no-any-return]  # the reader has made it
 
     def group_by_slot(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
@@ -210,47 +219,49 @@ class ValkeyClient(CommandClient):
 
     async def subscribe(self, subscription: CommandSubscription) -> None:
         self.require_open()
-        trouble = await self._listener.add(subscription)
-        if trouble is not None:
+        reply_error = await self._listener.add(subscription)
+        if reply_error is not None:
             code = ErrorCode.STORE_SUBSCRIBE_FAILED
-            raise failure(trouble, code, self._own_timeout, backend=NAME, writes=False, words=subscription.name) from shown(trouble)
+            raise failure(reply_error, code, self._own_timeout, backend=NAME, writes=False, words=subscription.name) from without_quotes(
+                reply_error
+            )
 
     async def ping(self) -> None:
         await self.read("PING", read=pong)
 
     async def _answered(self, words: tuple[Any, ...], read: Reader[T], code: ErrorCode, *, writes: bool) -> T:
         answer = await self._asked(words, writes=writes)
-        if isinstance(answer, Undecompressed) and not writes and self._batches is not None:
+        if isinstance(answer, UndecompressedReply) and not writes and self._batches is not None:
             answer = await self._batches.ask_alone(words)
-        if isinstance(answer, Trouble):
+        if isinstance(answer, ReplyError):
             answer = await self._after(answer, partial(self._asked, words, writes=writes), code, words, writes=writes)
         return believed(read, plain(words, answer), words, code, backend=NAME, writes=writes)
 
     async def _after(
-        self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...] = (), *, writes: bool
+        self, reply_error: ReplyError, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...] = (), *, writes: bool
     ) -> Any:
         """What becomes of a command that had no answer: further attempts, where those can't do it twice, or an error.
 
         Args:
-            trouble: what came instead.
-            again: one more attempt: its answer, or a trouble.
+            reply_error: what came instead.
+            again: one more attempt: its answer, or a `ReplyError`.
             code: for a refusal that has no code of its own.
             words: the command and its arguments.
             writes: whether the command changes something.
         """
-        answer: Any = trouble
-        if isinstance(answer, Lost) and not isinstance(answer, Unreached) and not (writes and answer.is_sent):
+        answer: Any = reply_error
+        if isinstance(answer, ConnectionLost) and not isinstance(answer, ServerUnreachable) and not (writes and answer.is_sent):
             answer = await again()
         loop = asyncio.get_running_loop()
         end, pause = loop.time() + self._own_timeout, _FIRST_PAUSE
-        while isinstance(answer, Recovering) and loop.time() < end:
+        while isinstance(answer, ServerLoading) and loop.time() < end:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at once
             pause = min(_LONGEST_PAUSE, 2 * pause)
             answer = await again()
-        if self._can_move and isinstance(answer, Refused) and word_of(str(answer)) == "READONLY":
+        if self._can_move and isinstance(answer, ErrorReply) and error_prefix(str(answer)) == "READONLY":
             await asyncio.wait([self._move()])
             answer = await again()
-        if isinstance(answer, Trouble):
+        if isinstance(answer, ReplyError):
             raise await self._error(answer, code, words, writes=writes)
         return answer
 
@@ -310,25 +321,25 @@ class ValkeyClient(CommandClient):
             else:
                 await asyncio.sleep(INTERVAL)
 
-    async def _error(self, trouble: Trouble, code: ErrorCode, words: tuple[Any, ...], *, writes: bool) -> StoreError:
-        cause: BaseException = shown(trouble)
+    async def _error(self, reply_error: ReplyError, code: ErrorCode, words: tuple[Any, ...], *, writes: bool) -> StoreError:
+        cause: BaseException = without_quotes(reply_error)
         client = self._client
-        if isinstance(trouble, (Late, Unreached)) and (error := await self._reachability.check()) is not None:
-            error.maybe_applied = writes and isinstance(trouble, Late)
-        elif isinstance(trouble, Unreached):
+        if isinstance(reply_error, (ReplyTimeout, ServerUnreachable)) and (error := await self._reachability.check()) is not None:
+            error.maybe_applied = writes and isinstance(reply_error, ReplyTimeout)
+        elif isinstance(reply_error, ServerUnreachable):
             if self._can_move:
                 self._move()
-            error = not_reached(trouble.__cause__ or trouble, self._configuration, was_connected=True)
-        elif isinstance(trouble, Undecompressed):
+            error = not_reached(reply_error.__cause__ or reply_error, self._configuration, was_connected=True)
+        elif isinstance(reply_error, UndecompressedReply):
             error = value_is_too_large(writes=writes)
-        elif isinstance(trouble, Shut) and self._is_open and self._lent is not None:
+        elif isinstance(reply_error, ConnectionClosed) and self._is_open and self._lent is not None:
             error = lent_is_closed()
-        elif isinstance(trouble, Late) and self._lent is not None:
+        elif isinstance(reply_error, ReplyTimeout) and self._lent is not None:
             error = lent_is_late(self.timeout, writes=writes)
         else:
-            if self._can_move and isinstance(trouble, Late) and client is self._client:
+            if self._can_move and isinstance(reply_error, ReplyTimeout) and client is self._client:
                 self._move()
-            error = failure(trouble, code, self.timeout, backend=NAME, writes=writes, words=words)
+            error = failure(reply_error, code, self.timeout, backend=NAME, writes=writes, words=words)
         error.__cause__ = cause
         return error
 

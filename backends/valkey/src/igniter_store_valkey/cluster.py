@@ -13,12 +13,12 @@ from igniter_store.contract import ErrorCode
 from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.encoding import encoded
 from igniter_store.redis_commands.replies import believed, data, page
-from igniter_store.redis_commands.reply_errors import Refused, Trouble, word_of
+from igniter_store.redis_commands.reply_errors import ErrorReply, ReplyError, error_prefix
 from igniter_store.redis_commands.scan import scan_nodes
 from igniter_store.redis_commands.slots import slot_of
 
 from igniter_store_valkey.client import ValkeyClient
-from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, closed, trouble_of
+from igniter_store_valkey.errors import NAME, UNREACHABLE, ServerLoading, closed, reply_error_of
 from igniter_store_valkey.glide_clients import answer_to
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ class ValkeyClusterClient(ValkeyClient):
         return believed(data, answer, ("INFO",), ErrorCode.STORE_OPERATION_FAILED, backend=NAME, writes=False)
 
     async def _after(
-        self, trouble: Trouble, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...] = (), *, writes: bool
+        self, reply_error: ReplyError, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...] = (), *, writes: bool
     ) -> Any:
         async def once_more() -> Any:
             return _astray(await again())
 
-        return await super()._after(_astray(trouble), once_more, code, words, writes=writes)
+        return await super()._after(_astray(reply_error), once_more, code, words, writes=writes)
 
     async def _primaries(self, code: ErrorCode) -> list[tuple[int, str]]:
         """The first slot and the address of each primary, in order, as one of them sees it now."""
@@ -87,15 +87,15 @@ class ValkeyClusterClient(ValkeyClient):
                 async with FairTimeout(self.timeout + self._connect_timeout):
                     return await answer_to(client, words, route)
             except UNREACHABLE as error:
-                return trouble_of(error)
+                return reply_error_of(error)
 
         answer = await attempt()
-        return await self._after(answer, attempt, code, tuple(words), writes=False) if isinstance(answer, Trouble) else answer
+        return await self._after(answer, attempt, code, tuple(words), writes=False) if isinstance(answer, ReplyError) else answer
 
 
-def _astray(answer: A) -> A | Recovering:
-    if not isinstance(answer, Refused) or word_of(str(answer)) not in _ELSEWHERE:
+def _astray(answer: A) -> A | ServerLoading:
+    if not isinstance(answer, ErrorReply) or error_prefix(str(answer)) not in _ELSEWHERE:
         return answer
-    recovering = Recovering()
+    recovering = ServerLoading()
     recovering.__cause__ = answer.__cause__
     return recovering

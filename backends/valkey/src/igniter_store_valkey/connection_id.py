@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import glide
 from igniter_store.contract.timeouts import FairTimeout
-from igniter_store.redis_commands.reply_errors import Refused
+from igniter_store.redis_commands.reply_errors import ErrorReply
 
-from igniter_store_valkey.errors import trouble_of
+from igniter_store_valkey.errors import reply_error_of
 from igniter_store_valkey.glide_clients import answer_to
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ async def connection_id(client: Client, limit: float, *, all_nodes: bool = False
             if has_client_id:
                 return await answer_to(client, ["CLIENT", "ID"], route)
         except glide.RequestError as error:
-            if not isinstance(trouble_of(error), Refused):
+            if not isinstance(reply_error_of(error), ErrorReply):
                 raise
         try:
             # A managed server, or a Dragonfly that is older than CLIENT ID.
             await answer_to(client, ["PING"], route)
         except glide.RequestError as error:
-            if not isinstance(trouble_of(error), Refused):
+            if not isinstance(reply_error_of(error), ErrorReply):
                 raise
         return None

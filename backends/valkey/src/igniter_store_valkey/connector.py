@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import glide
 from igniter_store.contract.timeouts import FairTimeout
-from igniter_store.redis_commands.reply_errors import Shut, Trouble
+from igniter_store.redis_commands.reply_errors import ConnectionClosed, ReplyError
 
 from igniter_store_valkey.batches import spelt
-from igniter_store_valkey.errors import NAME, UNREACHABLE, not_reached, trouble_of
+from igniter_store_valkey.errors import NAME, UNREACHABLE, not_reached, reply_error_of
 from igniter_store_valkey.glide_clients import GRACE, abandon_client, answers_to, connected, mended, varied
 from igniter_store_valkey.handshake import no_subscriptions
 from igniter_store_valkey.pubsub_connection import GlidePubSubConnection
@@ -117,11 +117,11 @@ class GlideConnection:
         self._end: Final = end
 
     def send(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """The future answer to a command, or a `Trouble`."""
+        """The future answer to a command, or a `ReplyError`."""
         return asyncio.get_running_loop().create_task(self._answer(words))
 
     def shut(self) -> None:
-        """Close it; whoever waits for an answer gets `Shut`."""
+        """Close it; whoever waits for an answer gets `ConnectionClosed`."""
         if self.is_live:
             self.is_live = False
             self._end(self._client.close())
@@ -141,9 +141,9 @@ class GlideConnection:
         except Exception as error:  # noqa: BLE001 - of glide, or it goes on
             if limit.expired():  # glide's own limit is shorter, so its pipe isn't read any more
                 await mended(self._client)
-            answer = trouble_of(error)
+            answer = reply_error_of(error)
         if isinstance(answer, glide.RequestError):
-            answer = trouble_of(answer)
-        if isinstance(answer, Trouble):
-            return answer if self.is_live else Shut()
+            answer = reply_error_of(answer)
+        if isinstance(answer, ReplyError):
+            return answer if self.is_live else ConnectionClosed()
         return plain(words, answer)

@@ -1,4 +1,4 @@
-"""From what glide raises to troubles and `StoreError`s: one table of its words for the server's, and one translator.
+"""From what glide raises to errors and `StoreError`s: one table of its words for the server's, and one translator.
 
 Rule: glide renames half of the server's error words. They get their own names back here, and then mean what they mean everywhere.
 """
@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Final
 
 import glide
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
-from igniter_store.redis_commands.reply_errors import UNKNOWN_HOST, Failed, Late, Lost, Refused, Shut, Trouble, Unreadable, unwelcome
+from igniter_store.redis_commands.reply_errors import (
+    UNKNOWN_HOST,
+    ConnectFailed,
+    ConnectionClosed,
+    ConnectionLost,
+    ErrorReply,
+    MalformedReply,
+    ReplyError,
+    ReplyTimeout,
+    connection_rejected,
+)
 from igniter_store.redis_commands.server_text import cut
 from igniter_store.redis_commands.transport import address
 
@@ -112,18 +122,18 @@ _SERVER_LOST: Final = "The connection to the server was lost, and it can't be re
 _CLUSTER_LOST: Final = "The connection to the cluster was lost, and it can't be reached now at {where}, or isn't whole. Is it still there?"
 
 
-class Unreached(Lost):
+class ServerUnreachable(ConnectionLost):
     """There was no connection to send it on."""
 
     def __init__(self) -> None:
         super().__init__(is_sent=False)
 
 
-class Recovering(Unreached):
+class ServerLoading(ServerUnreachable):
     """There was none just now: a cluster's client refuses what comes while it connects again."""
 
 
-class Undecompressed(Trouble):
+class UndecompressedReply(ReplyError):
     """A value is larger than glide decompresses (512 MB, or `max_decompressed_size`): it gave up the batch, which the server executed."""
 
 
@@ -163,34 +173,34 @@ def lent_is_late(timeout: float, *, writes: bool) -> StoreError:
     return store_error(ErrorCode.STORE_TIMEOUT, message, backend=NAME, maybe_applied=writes)
 
 
-def trouble_of(error: BaseException) -> Trouble:
+def reply_error_of(error: BaseException) -> ReplyError:
     """What a caller gets for an exception of glide.
 
     Raises:
         BaseException: the error itself, if it isn't glide's.
     """
     text = str(error)
-    trouble: Trouble
+    reply_error: ReplyError
     match error:
         case glide.TimeoutError() | TimeoutError():
-            trouble = Late()
+            reply_error = ReplyTimeout()
         case glide.ClosingError():
-            trouble = Shut()
+            reply_error = ConnectionClosed()
         case glide.RequestError() if (words := server_words(text)) is not None:
-            trouble = Refused(words)
+            reply_error = ErrorReply(words)
         case glide.RequestError() if _NOT_THAT_TYPE in text:
-            trouble = Unreadable()
+            reply_error = MalformedReply()
         case glide.RequestError() if _TOO_LARGE in text:
-            trouble = Undecompressed()
+            reply_error = UndecompressedReply()
         case glide.RequestError() if _RECOVERING in text:
-            trouble = Recovering()
+            reply_error = ServerLoading()
         case glide.RequestError():
-            trouble = Unreached() if any(sign in text for sign in _UNSENT) else Lost(is_sent=True)
+            reply_error = ServerUnreachable() if any(sign in text for sign in _UNSENT) else ConnectionLost(is_sent=True)
         case _:
             raise error
-    if not isinstance(trouble, (Refused, Unreadable)):  # glide quotes what was sent, or what came
-        trouble.__cause__ = error
-    return trouble
+    if not isinstance(reply_error, (ErrorReply, MalformedReply)):  # glide quotes what was sent, or what came
+        reply_error.__cause__ = error
+    return reply_error
 
 
 def server_words(text: str) -> str | None:
@@ -203,7 +213,7 @@ def server_words(text: str) -> str | None:
 
 
 def not_reached(error: BaseException, configuration: Configuration, *, was_connected: bool = False) -> StoreError:
-    """The error for what was raised while a client connected, with a cause that may be shown.
+    """The error for what was raised while a client connected, with a cause that may be without_quotes.
 
     Args:
         error: glide's, or one that was found for that before.
@@ -217,7 +227,7 @@ def not_reached(error: BaseException, configuration: Configuration, *, was_conne
     failed = _diagnosed(str(error), configuration, was_connected=was_connected)
     # What glide says itself shows nothing of the user's, and `handshake` judges by it.
     words = dict.fromkeys([type(error).__name__, cut(str(error)), *_MARKS.findall(str(error))])
-    failed.__cause__ = Failed("; ".join(filter(None, words)))
+    failed.__cause__ = ConnectFailed("; ".join(filter(None, words)))
     return failed
 
 
@@ -230,7 +240,7 @@ def _diagnosed(text: str, configuration: Configuration, *, was_connected: bool) 
     where = address_of(configuration)
     for match in _ANY_WORD.finditer(text):  # glide puts words of its own around the server's
         word = _KINDS.get(match[0], match[0])
-        if (known := unwelcome(f"{word} {text[match.end() :].lstrip(': ')}", NAME, where)) is not None:
+        if (known := connection_rejected(f"{word} {text[match.end() :].lstrip(': ')}", NAME, where)) is not None:
             return known
     for sign, (retryable, message) in _GLIDES_OWN.items():
         if sign in text:

@@ -21,9 +21,9 @@ import glide
 from igniter_store.contract import StoreError
 from igniter_store.contract.affinity import disconnect, keep
 from igniter_store.contract.timeouts import FairTimeout
-from igniter_store.redis_commands.reply_errors import FULL, Refused, unwelcome, word_of
+from igniter_store.redis_commands.reply_errors import FULL, ErrorReply, connection_rejected, error_prefix
 
-from igniter_store_valkey.errors import NAME, UNREACHABLE, Recovering, address_of, misconfigured, not_reached, trouble_of
+from igniter_store_valkey.errors import NAME, UNREACHABLE, ServerLoading, address_of, misconfigured, not_reached, reply_error_of
 from igniter_store_valkey.probe import is_full
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ async def connected(configuration: Configuration, patience: float, *, was_connec
             raise
         reason = not_reached(error, configuration, was_connected=was_connected)
     if reason.retryable and not reason.details and await is_full(configuration):  # of which glide hears nothing
-        reason = unwelcome(FULL, NAME, address_of(configuration)) or reason
+        reason = connection_rejected(FULL, NAME, address_of(configuration)) or reason
     try:
         raise reason
     finally:
@@ -207,10 +207,12 @@ async def _answering(client: Client, patience: float) -> Client:
                     await answer_to(client, ["PING"])
                     break
                 except glide.RequestError as error:
-                    trouble = trouble_of(error)
-                    if isinstance(trouble, Refused) and word_of(str(trouble)) in _ANSWERS:  # PING isn't allowed, and the server is there
+                    reply_error = reply_error_of(error)
+                    if (
+                        isinstance(reply_error, ErrorReply) and error_prefix(str(reply_error)) in _ANSWERS
+                    ):  # PING isn't allowed, and the server is there
                         break
-                    if not isinstance(trouble, Recovering):  # a cluster's client that is still connecting to some node
+                    if not isinstance(reply_error, ServerLoading):  # a cluster's client that is still connecting to some node
                         raise
                 await asyncio.sleep(_PAUSE)
     except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
@@ -233,7 +235,7 @@ async def is_answered(client: Client, patience: float) -> bool:
         async with FairTimeout(patience):
             await answer_to(client, ["PING"], glide.AllPrimaries() if isinstance(client, glide.GlideClusterClient) else None)
     except UNREACHABLE as error:
-        return isinstance(error, glide.RequestError) and isinstance(trouble_of(error), Refused)
+        return isinstance(error, glide.RequestError) and isinstance(reply_error_of(error), ErrorReply)
     return True
 
 

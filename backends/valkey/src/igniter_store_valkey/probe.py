@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.redis_commands.reply_errors import FULL, word_of
+from igniter_store.redis_commands.reply_errors import FULL, error_prefix
 
 if TYPE_CHECKING:
     import glide
@@ -71,4 +71,4 @@ async def _probe_address(address: glide.NodeAddress, connect_timeout: float, *, 
         writer.close()
     if not line:
         return CLOSED
-    return word_of(line.decode("utf-8", "replace")) if line.startswith(b"-") else ""
+    return error_prefix(line.decode("utf-8", "replace")) if line.startswith(b"-") else ""

@@ -22,12 +22,12 @@ import glide
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.encoding import decoded
-from igniter_store.redis_commands.reply_errors import Lost, Refused
+from igniter_store.redis_commands.reply_errors import ConnectionLost, ErrorReply
 from igniter_store.redis_commands.slots import slot_of
 from igniter_store.redis_commands.subscriptions import ENDS, PATTERN, PLAIN, SHARDED
 
 from igniter_store_valkey.connection_id import INTERVAL, connection_id
-from igniter_store_valkey.errors import UNREACHABLE, trouble_of
+from igniter_store_valkey.errors import UNREACHABLE, reply_error_of
 from igniter_store_valkey.glide_clients import GRACE, abandon_client, answers_to
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class GlidePubSubConnection:
         try:
             known = await self._identity()
         except glide.RequestError as error:
-            if self._note_client_id is not None and isinstance(trouble_of(error), Lost):
+            if self._note_client_id is not None and isinstance(reply_error_of(error), ConnectionLost):
                 self._note_client_id(False)
             raise
         if self._note_client_id is not None:
@@ -205,10 +205,10 @@ class GlidePubSubConnection:
         verb, name = command[0], _named(command)
         early = self._early.pop(name, [])
         if isinstance(answer, glide.RequestError):
-            trouble = trouble_of(answer)
-            if not isinstance(trouble, Refused):
+            reply_error = reply_error_of(answer)
+            if not isinstance(reply_error, ErrorReply):
                 raise answer
-            self._handle(trouble)
+            self._handle(reply_error)
             return
         (self._confirmed.discard if verb in _BEGUN_BY else self._confirmed.add)(name)
         self._handle([verb.lower(), name[1], None])

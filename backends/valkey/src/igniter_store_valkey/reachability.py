@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import glide
 from igniter_store.contract import StoreError, store_error
 from igniter_store.contract.affinity import forget_task
-from igniter_store.redis_commands.reply_errors import unwelcome
+from igniter_store.redis_commands.reply_errors import connection_rejected
 
 from igniter_store_valkey.errors import NAME, address_of, not_reached
 from igniter_store_valkey.glide_clients import connected, varied
@@ -89,7 +89,7 @@ class Reachability:
                 self._unreachable = error
                 self._watching = asyncio.create_task(self._watch())
             return error
-        rejection = unwelcome(results[0], NAME, address_of(self._configuration))
+        rejection = connection_rejected(results[0], NAME, address_of(self._configuration))
         if rejection is not None and results[0] != "NOAUTH":  # the probe sends no credentials
             return rejection
         if all(result == NO_REPLY for result in results):

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
-from igniter_store.redis_commands.reply_errors import Refused
+from igniter_store.redis_commands.reply_errors import ErrorReply
 from igniter_store.redis_commands.server_text import cut
 from redis import exceptions as redis
 
@@ -88,7 +88,7 @@ def translated(error: Exception, code: ErrorCode = ErrorCode.STORE_OPERATION_FAI
         maybe_applied: what to say if the connection was lost, with nobody knowing how far the command got.
     """
     failed = _translated(word_of(error), code, maybe_applied=maybe_applied)
-    failed.__cause__ = Refused(cut(f"{word_of(error)} {error}"))  # the server quotes keys
+    failed.__cause__ = ErrorReply(cut(f"{word_of(error)} {error}"))  # the server quotes keys
     return failed
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.errors import ErrorCode, StoreError, closed
 from igniter_store.redis_commands.replies import believed
-from igniter_store.redis_commands.reply_errors import Late, Trouble
+from igniter_store.redis_commands.reply_errors import ReplyError, ReplyTimeout
 
 if TYPE_CHECKING:
     from igniter_store.redis_commands.replies import Reader
@@ -84,18 +84,18 @@ class BlockingConnections:
             if is_asking:
                 connection.send(("ASKING",))
             answer = await connection.send(words)
-            if not isinstance(answer, Trouble):
+            if not isinstance(answer, ReplyError):
                 answer = believed(read, answer, words, ErrorCode.STORE_OPERATION_FAILED, backend=self._connector.backend, writes=True)
         except BaseException:
             connection.shut()
             raise
         finally:
             self._busy.discard(connection)
-        if isinstance(answer, Late):  # the connection may be dead, and the idle ones with it
+        if isinstance(answer, ReplyTimeout):  # the connection may be dead, and the idle ones with it
             connection.shut()
             self.retire()
         # A server that refused may have become a replica, and one that didn't answer may be out of reach on this connection.
-        is_welcome = not isinstance(answer, Trouble)
+        is_welcome = not isinstance(answer, ReplyError)
         if is_welcome and connection.is_live and self._is_open and len(self._idle) < _MOST_IDLE:
             self._idle.append(connection)
         else:

@@ -12,7 +12,7 @@ from igniter_store.contract.errors import ErrorCode
 from igniter_store.redis_commands.client import Unknown
 from igniter_store.redis_commands.keyvalue import milliseconds
 from igniter_store.redis_commands.replies import decimal_or_none, flag, ok_or_none
-from igniter_store.redis_commands.reply_errors import Lost, failure
+from igniter_store.redis_commands.reply_errors import ConnectionLost, failure
 
 if TYPE_CHECKING:
     from igniter_store.redis_commands.client import CommandClient
@@ -41,7 +41,7 @@ class CommandClaims(Claims):
         else:
             removed = await self._commands.run_write_script("compare_delete", [key], owner, read=flag)
         if lost and not removed:  # it may have been removed before the connection was lost
-            raise failure(Lost(is_sent=True), ErrorCode.STORE_OPERATION_FAILED, 0, backend=self.name, writes=True, words=lost)
+            raise failure(ConnectionLost(is_sent=True), ErrorCode.STORE_OPERATION_FAILED, 0, backend=self.name, writes=True, words=lost)
         return removed
 
     async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:

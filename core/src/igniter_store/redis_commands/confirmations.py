@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from igniter_store.contract.timeouts import wait_for_any
-from igniter_store.redis_commands.reply_errors import Late, Trouble
+from igniter_store.redis_commands.reply_errors import ReplyError, ReplyTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Command(NamedTuple):
 
     verb: bytes
     name: Name
-    answer: asyncio.Future[Trouble | None]
+    answer: asyncio.Future[ReplyError | None]
     since: float
 
 
@@ -47,7 +47,7 @@ class Confirmations:
         self._last: Final[dict[Name, Command]] = {}
         self._answered_at = 0.0
 
-    def expect(self, verb: bytes, name: Name) -> asyncio.Future[Trouble | None]:
+    def expect(self, verb: bytes, name: Name) -> asyncio.Future[ReplyError | None]:
         """The future answer to a command that is sent now; whoever waits for it does so by `answer`."""
         loop = asyncio.get_running_loop()
         command = Command(verb, name, loop.create_future(), loop.time())
@@ -86,7 +86,7 @@ class Confirmations:
         began = max(oldest.since, self._answered_at)
         return (max(began, heard_at) if oldest.verb == PING else began) + self._timeout
 
-    def settle(self, outcome: Trouble | None) -> None:
+    def settle(self, outcome: ReplyError | None) -> None:
         """Pass on an answer to the oldest command."""
         if not self._commands:
             return
@@ -96,16 +96,16 @@ class Confirmations:
         self._answered_at = asyncio.get_running_loop().time()
         command.answer.set_result(outcome)
 
-    def lose(self, trouble: Trouble) -> None:
+    def lose(self, reply_error: ReplyError) -> None:
         """The connection is gone: no answer comes any more."""
         for command in self._commands:
-            command.answer.set_result(trouble)
+            command.answer.set_result(reply_error)
         self._commands.clear()
         self._last.clear()
 
-    async def answer(self, answer: asyncio.Future[Trouble | None], since: float) -> Trouble | None:
-        """An answer that others may wait for as well, or `Late`; arguments as `is_done`."""
-        return answer.result() if await self.is_done([answer], since) else Late()
+    async def answer(self, answer: asyncio.Future[ReplyError | None], since: float) -> ReplyError | None:
+        """An answer that others may wait for as well, or `ReplyTimeout`; arguments as `is_done`."""
+        return answer.result() if await self.is_done([answer], since) else ReplyTimeout()
 
     async def is_done(self, awaited: Sequence[asyncio.Future[Any]], since: float) -> bool:
         """Wait until one of these is done; False once the server has been silent for too long.

@@ -3,8 +3,8 @@
 Rule: of what the server says only its first word is read; the rest of the text differs from version to version. But for a count that is
 refused: its word is ERR, as for everything else, and what follows is the same on all servers. So it is for a server with too many clients,
 which gets a word here.
-Rule: whoever connects gives answers, or a `Trouble` in their place; what becomes of that is decided behind it, once.
-Rule: an error's cause is `shown(trouble)`, which has no more of the server's words than may be logged (LIF-22).
+Rule: whoever connects gives answers, or a `ReplyError` in their place; what becomes of that is decided behind it, once.
+Rule: an error's cause is `without_quotes(reply_error)`, which has no more of the server's words than may be logged (LIF-22).
 """
 
 from __future__ import annotations
@@ -106,19 +106,19 @@ _COUNTING: Final = {"value is not an integer or out of range": NO_NUMBER, "incre
 _IN_SCRIPT: Final = re.compile(r"(?:ERR Error running script.*?|@user_script): ?\d*:? ?-?([A-Z]+) ", re.DOTALL)
 
 
-class Trouble(Exception):  # noqa: N818 - an answer, not yet an error
+class ReplyError(Exception):
     """What a caller gets instead of an answer."""
 
 
-class Refused(Trouble):
+class ErrorReply(ReplyError):
     """The server's refusal, with its words."""
 
 
-class Failed(Trouble):
-    """What a client of a server said, in words that may be shown."""
+class ConnectFailed(ReplyError):
+    """What a client of a server said, in words that may be without_quotes."""
 
 
-class Lost(Trouble):
+class ConnectionLost(ReplyError):
     """The connection was lost.
 
     Attributes:
@@ -130,29 +130,29 @@ class Lost(Trouble):
         self.is_sent: Final = is_sent
 
 
-class Late(Trouble):
+class ReplyTimeout(ReplyError):
     """No answer came in time; the server may have done it."""
 
 
-class Unreadable(Trouble):
+class MalformedReply(ReplyError):
     """What came isn't the protocol, or never ends; the server may have done it."""
 
     def __init__(self) -> None:
         super().__init__("what came isn't the server's protocol")
 
 
-class TooLarge(Trouble):
+class ReplyTooLarge(ReplyError):
     """The answer is larger than the adapter takes; the server has done it."""
 
     def __init__(self) -> None:
         super().__init__("what came is larger than the adapter takes")
 
 
-class Shut(Trouble):
+class ConnectionClosed(ReplyError):
     """The connection was closed by its owner."""
 
 
-def word_of(text: str) -> str:
+def error_prefix(text: str) -> str:
     """The server's own word for what it refused ("WRONGTYPE")."""
     if text.lstrip("-").startswith(_IS_FULL):
         return FULL
@@ -161,51 +161,51 @@ def word_of(text: str) -> str:
 
 
 def failure(  # noqa: PLR0913 - what is known of a call
-    trouble: Trouble, code: ErrorCode, timeout: float, *, backend: str, writes: bool, words: tuple[Any, ...] = ()
+    reply_error: ReplyError, code: ErrorCode, timeout: float, *, backend: str, writes: bool, words: tuple[Any, ...] = ()
 ) -> StoreError:
     """The error for what a caller got instead of an answer.
 
     Args:
-        trouble: what it got.
+        reply_error: what it got.
         code: for refusals that the table doesn't know.
         timeout: the seconds that were waited.
         backend: its name.
         writes: whether the command changes something.
         words: the command and its arguments; errors name the command only.
     """
-    match trouble:
-        case Refused():
-            return _refusal(str(trouble), code, backend, words)
-        case Late():
+    match reply_error:
+        case ErrorReply():
+            return _refusal(str(reply_error), code, backend, words)
+        case ReplyTimeout():
             message = f"The server didn't answer within {timeout:g} seconds. Try again, or give the adapter a longer timeout."
             return store_error(ErrorCode.STORE_TIMEOUT, message, backend=backend, maybe_applied=writes)
-        case Lost():
+        case ConnectionLost():
             message = "The connection to the server was lost. Is it still there?"
-            if trouble.is_sent and words:
+            if reply_error.is_sent and words:
                 message = (
                     f"The connection was lost before the server answered {needed(words)}. Check that the server is running, and that no "
                     "proxy before it hangs up on this command."
                 )
-            return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=backend, maybe_applied=writes and trouble.is_sent)
-        case TooLarge():
+            return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=backend, maybe_applied=writes and reply_error.is_sent)
+        case ReplyTooLarge():
             message = (
                 f"The server's reply to {command_of(words)} is larger than the adapter takes, so the connection was closed. Read fewer or "
                 "smaller values at once, or give the adapter a larger max_reply_bytes."
             )
             return store_error(code, message, backend=backend, maybe_applied=writes)
-        case Unreadable():
+        case MalformedReply():
             message = (
                 f"What came in reply to {command_of(words)} isn't the server's protocol, so the connection was closed. Check that the URL "
                 "leads to a Redis or Valkey server, and that no proxy in between answers instead."
             )
             return store_error(code, message, backend=backend, maybe_applied=writes)
-        case Shut():
+        case ConnectionClosed():
             return closed(backend)
         case _:
-            raise trouble
+            raise reply_error
 
 
-def unwelcome(text: str, backend: str, where: str) -> StoreError | None:
+def connection_rejected(text: str, backend: str, where: str) -> StoreError | None:
     """The error for words with which a server refuses a connection; nothing for those that no table knows.
 
     Args:
@@ -213,7 +213,7 @@ def unwelcome(text: str, backend: str, where: str) -> StoreError | None:
         backend: its name.
         where: the address, or the addresses.
     """
-    word = word_of(text)
+    word = error_prefix(text)
     if word == "ERR":
         message = next((known for said, known in _REFUSALS.items() if said in text), None)
         retryable = False
@@ -231,18 +231,18 @@ def unwelcome(text: str, backend: str, where: str) -> StoreError | None:
     return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=backend, retryable=retryable, details={"word": word})
 
 
-def shown(trouble: Trouble) -> Trouble:
-    """A trouble as the cause of an error: without what a server or a client has quoted."""
-    if isinstance(trouble, Refused):
-        return Refused(cut(str(trouble)))
-    behind = trouble.__cause__
+def without_quotes(reply_error: ReplyError) -> ReplyError:
+    """A reply error as the cause of an error, without what a server or a client has quoted."""
+    if isinstance(reply_error, ErrorReply):
+        return ErrorReply(cut(str(reply_error)))
+    behind = reply_error.__cause__
     if behind is None:
-        return trouble
-    return Failed(f"{type(behind).__name__} {cut(str(behind))}".strip())
+        return reply_error
+    return ConnectFailed(f"{type(behind).__name__} {cut(str(behind))}".strip())
 
 
 def _refusal(text: str, code: ErrorCode, backend: str, words: tuple[Any, ...]) -> StoreError:
-    word = word_of(text)
+    word = error_prefix(text)
     if word == "NOPERM" and words:
         message = (
             f"The server's access rules keep this user from {needed(words)}, or from the key. Allow it (ACL SETUSER), or connect as "

@@ -14,7 +14,7 @@ from igniter_store.contract.scan import START, Scan, ScanPage
 from igniter_store.redis_commands.client import Unknown
 from igniter_store.redis_commands.keyvalue import all_of
 from igniter_store.redis_commands.replies import count as number
-from igniter_store.redis_commands.reply_errors import Lost, failure
+from igniter_store.redis_commands.reply_errors import ConnectionLost, failure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -51,7 +51,7 @@ class CommandScan(Scan):
         again = await self._commands.write("DEL", *keys, read=number)
         if removed.is_lost and again < len(keys):  # some may have been removed before the connection was lost
             code = ErrorCode.STORE_OPERATION_FAILED
-            raise failure(Lost(is_sent=True), code, 0, backend=self.name, writes=True, words=("UNLINK",))
+            raise failure(ConnectionLost(is_sent=True), code, 0, backend=self.name, writes=True, words=("UNLINK",))
         return again
 
 

@@ -22,7 +22,7 @@ from igniter_store.contract.pubsub import GapCallback, MessageCallback, Subscrip
 from igniter_store.contract.timeouts import wait_for_any
 from igniter_store.redis_commands.confirmations import PING, Confirmations
 from igniter_store.redis_commands.encoding import decoded, encoded
-from igniter_store.redis_commands.reply_errors import Late, Lost, Refused, Shut, Trouble, word_of
+from igniter_store.redis_commands.reply_errors import ConnectionClosed, ConnectionLost, ErrorReply, ReplyError, ReplyTimeout, error_prefix
 from igniter_store.redis_commands.transport import Name, idle_limit
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Listener:
         self._is_open, self._was_closed = False, True
         if self._keeping is not None:
             self._keeping.cancel()
-        self._lose(Shut(), partial(closed, self._connector.backend))
+        self._lose(ConnectionClosed(), partial(closed, self._connector.backend))
 
     def abandon(self, *, is_inherited: bool) -> None:
         """See `CommandClient.abandon`."""
@@ -157,7 +157,7 @@ class Listener:
         """True when no connection is open or about to be."""
         return self._keeping is None or self._keeping.done()
 
-    async def add(self, subscription: CommandSubscription) -> Trouble | None:
+    async def add(self, subscription: CommandSubscription) -> ReplyError | None:
         """Subscribe, and return once the server has confirmed it, or with what it says instead.
 
         Raises:
@@ -168,14 +168,14 @@ class Listener:
         self._table.setdefault(subscription.name, []).append(subscription)
         subscription.listener = self
         try:
-            trouble = await self._until_confirmed(subscription.name)
-            subscription.is_confirmed = trouble is None
+            reply_error = await self._until_confirmed(subscription.name)
+            subscription.is_confirmed = reply_error is None
         finally:
             if not subscription.is_confirmed and self._forget(subscription):
                 self._end_unwanted(subscription.name)
-        if isinstance(trouble, Shut):
+        if isinstance(reply_error, ConnectionClosed):
             raise closed(self._connector.backend)
-        return trouble
+        return reply_error
 
     async def remove(self, subscription: CommandSubscription) -> None:
         """Cancel a subscription, and return once the server knows, if it was the last of its name."""
@@ -233,7 +233,7 @@ class Listener:
         last = self._confirmations.last(name)
         return name in self._confirmed if last is None else last.verb in ENDS
 
-    def _end_unwanted(self, name: Name) -> asyncio.Future[Trouble | None] | None:
+    def _end_unwanted(self, name: Name) -> asyncio.Future[ReplyError | None] | None:
         if self._connection is None or name in self._table:
             return None
         last = self._confirmations.last(name)
@@ -241,7 +241,7 @@ class Listener:
             return None if last.verb in ENDS else last.answer
         return self._send(self._connection, ENDS[name[0]], name) if name in self._confirmed else None
 
-    async def _until_confirmed(self, name: Name) -> Trouble | None:
+    async def _until_confirmed(self, name: Name) -> ReplyError | None:
         loop = asyncio.get_running_loop()
         since, losses = loop.time(), 0
         if self._keeping is None:
@@ -255,7 +255,7 @@ class Listener:
                 # Connections that come and go are no progress.
                 if not await wait_for_any([arrival], max(0.0, since + self._timeout - loop.time())):
                     self._arrivals.remove(arrival)
-                    return Late()
+                    return ReplyTimeout()
                 error = arrival.result()
                 try:
                     if error is not None:
@@ -268,29 +268,29 @@ class Listener:
             connection = self._connection
             answer = last.answer if last is not None and last.verb in ENDS else self._send(connection, name[0], name)
             asked_at = loop.time()
-            trouble = await self._answer(connection, answer, since)
+            reply_error = await self._answer(connection, answer, since)
             if loop.time() > asked_at + self._timeout:  # others were answered meanwhile, or the loop was blocked
                 since = loop.time() - self._timeout / 2
             # A connection that was lost just now is no answer: the next one subscribes to all that the table says. A few that are lost
             # one after the other are one: a proxy hangs up on a command that it doesn't know.
-            losses += isinstance(trouble, Lost)
-            if trouble is not None and (losses in {0, _MOST_LOSSES}):
-                return trouble
+            losses += isinstance(reply_error, ConnectionLost)
+            if reply_error is not None and (losses in {0, _MOST_LOSSES}):
+                return reply_error
         return None
 
-    async def _answer(self, connection: PubSubConnection, answer: asyncio.Future[Trouble | None], since: float) -> Trouble | None:
+    async def _answer(self, connection: PubSubConnection, answer: asyncio.Future[ReplyError | None], since: float) -> ReplyError | None:
         """See `Confirmations.answer`; a connection on which no confirmation comes is closed, so that the next caller gets another one."""
-        trouble = await self._confirmations.answer(answer, since)
-        if isinstance(trouble, Late) and self._is_late(connection):
+        reply_error = await self._confirmations.answer(answer, since)
+        if isinstance(reply_error, ReplyTimeout) and self._is_late(connection):
             connection.end()
-        return trouble
+        return reply_error
 
     def _is_late(self, connection: PubSubConnection) -> bool:
         now = asyncio.get_running_loop().time()
         due = self._confirmations.due(now if connection.heard_at is None else connection.heard_at)
         return self._connection is connection and due is not None and due <= now
 
-    def _send(self, connection: PubSubConnection, verb: bytes, name: Name) -> asyncio.Future[Trouble | None]:
+    def _send(self, connection: PubSubConnection, verb: bytes, name: Name) -> asyncio.Future[ReplyError | None]:
         word = encoded(name[1])
         answer = self._confirmations.expect(verb, name)
         connection.send(verb, word)
@@ -298,8 +298,8 @@ class Listener:
             self._asked.set_result(None)
         return answer
 
-    def _ask_again(self, connection: PubSubConnection, names: Sequence[Name]) -> list[asyncio.Future[Trouble | None]]:
-        answers: list[asyncio.Future[Trouble | None]] = []
+    def _ask_again(self, connection: PubSubConnection, names: Sequence[Name]) -> list[asyncio.Future[ReplyError | None]]:
+        answers: list[asyncio.Future[ReplyError | None]] = []
         for name in names:
             self._renewed.add(name)
             answer = self._send(connection, name[0], name)
@@ -307,14 +307,14 @@ class Listener:
             answers.append(answer)
         return answers
 
-    def _was_renewed(self, name: Name, answer: asyncio.Future[Trouble | None]) -> None:
-        trouble = answer.result()
-        if not isinstance(trouble, Refused):
+    def _was_renewed(self, name: Name, answer: asyncio.Future[ReplyError | None]) -> None:
+        reply_error = answer.result()
+        if not isinstance(reply_error, ErrorReply):
             return
-        if self._on_astray is not None and word_of(str(trouble)) in _ASTRAY:
+        if self._on_astray is not None and error_prefix(str(reply_error)) in _ASTRAY:
             self._on_astray()
             return
-        _LOGGER.error("The server refuses to renew the subscription of %r: %s", name[1], trouble)
+        _LOGGER.error("The server refuses to renew the subscription of %r: %s", name[1], reply_error)
         self._tell_of_gap(name)  # the others hear it with their confirmation
 
     # The task that keeps the connection.
@@ -328,7 +328,7 @@ class Listener:
                 connection = await self._connector.open_pubsub(self._handle)
             except self._unreachable as error:
                 self.is_failing = True
-                self._lose(Lost(is_sent=False), partial(self._not_reached, error))
+                self._lose(ConnectionLost(is_sent=False), partial(self._not_reached, error))
                 if self._on_astray is not None:
                     self._on_astray()
             else:
@@ -338,7 +338,7 @@ class Listener:
                     await self._until_lost(connection)
                 finally:
                     connection.end()
-                self._lose(Lost(is_sent=True), None)
+                self._lose(ConnectionLost(is_sent=True), None)
             if not self._table:
                 self._keeping = None
                 return
@@ -406,7 +406,7 @@ class Listener:
                     self._on_astray()
             case [b"pong", *_] | b"PONG":  # as it is said in the midst of subscriptions, and without any
                 self._confirmations.confirm_life()
-            case Refused():
+            case ErrorReply():
                 self._confirmations.settle(answer)
             case _:
                 pass
@@ -422,10 +422,10 @@ class Listener:
         for subscription in tuple(self._table.get(name, ())):
             subscription.deliver(channel, payload)
 
-    def _lose(self, trouble: Trouble, error: Callable[[], StoreError] | None) -> None:
+    def _lose(self, reply_error: ReplyError, error: Callable[[], StoreError] | None) -> None:
         self._connection = None
         self._confirmed.clear()
-        self._confirmations.lose(trouble)
+        self._confirmations.lose(reply_error)
         if error is not None:
             for arrival in self._arrivals:
                 if not arrival.done():
