@@ -1,9 +1,11 @@
-"""The contract in Redis's commands, for every client that carries them to a server which knows them: Redis, Valkey, Dragonfly.
+"""The contract in Redis commands, for adapters of servers that speak them: Redis, Valkey, Dragonfly.
 
-One capability is one module, as in the contract itself; `scripts` has what no single command does in one step. An adapter is a
-`CommandAdapter` over its own `CommandClient`: those say where a command goes and what becomes of a lost connection. Those who wait
-(`waiting.Waiters`) and those who listen (`listener.Listener`) need connections, which a `connections.Connector` makes.
+A capability has the same file name as in the contract. `scripts` has the Lua files, for what no single
+command does in one step. An adapter inherits `CommandAdapter` and gives it a `CommandClient`, which
+decides where a command goes and what happens after a lost connection. Blocking reads (`blocking`) and
+subscriptions (`subscriptions`) need connections of their own; a `transport.Connector` makes them.
 
-Rule: two clients of one server see each other's claims, counters and streams, so what they say to it stands here, once.
-Rule: nothing here imports a client. The contract alone doesn't import this.
+Rule: both clients of one server must send the same commands, since they share its claims, counters and
+streams.
+Rule: no module here imports a client library, and `igniter_store.contract` never imports this package.
 """

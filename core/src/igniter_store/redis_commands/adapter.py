@@ -32,14 +32,14 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
     """Every capability, on whatever carries commands to the keys.
 
     Args:
-        make_commands: makes that; called again when what it made was abandoned.
+        make_client: makes that; called again when what it made was abandoned.
         sharded_pubsub: whether to publish and subscribe by SPUBLISH and SSUBSCRIBE.
     """
 
-    def __init__(self, make_commands: Callable[[], CommandClient], *, sharded_pubsub: bool = False) -> None:
+    def __init__(self, make_client: Callable[[], CommandClient], *, sharded_pubsub: bool = False) -> None:
         self._affinity = Affinity(self.abandon)
-        self._make_commands = make_commands
-        self._commands = make_commands()
+        self._make_client = make_client
+        self._commands = make_client()
         self._is_sharded = sharded_pubsub
         self._changing = asyncio.Lock()
         self._has_warned = False
@@ -89,7 +89,7 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
             keep(self._commands)
         self._commands.abandon(is_inherited=is_inherited)
         self._abandon_client(is_inherited=is_inherited)
-        self._commands = self._make_commands()
+        self._commands = self._make_client()
         self._commands.is_inherited = is_inherited
         self._changing = asyncio.Lock()  # a task of the closed loop may hold the former one
         self.is_open = False
