@@ -18,7 +18,7 @@ from benchmarks.results import Result, read
 
 QUESTIONS: Final = (
     "memory_operations",
-    "manager_share",
+    "store_share",
     "telemetry_share",
     "growth",
     "memory_per_key",

@@ -1,6 +1,6 @@
-"""How much of a get on Redis is the manager's own, and how much is telemetry's?
+"""How much of a get on Redis is the store's own, and how much is telemetry's?
 
-P5 and P6, with fifty callers who share trips. `adapter.get` gives bytes, `store.kv.get` the value, so decoding is in the manager's share.
+P5 and P6, with fifty callers who share trips. `adapter.get` gives bytes, `store.kv.get` the value, so decoding is in the store's share.
 """
 
 from __future__ import annotations
@@ -71,14 +71,14 @@ async def _measured(name: str, url: str, pace: Pace) -> Comparison:
 
 def _figures(name: str, comparison: Comparison) -> list[Figure]:
     is_asked = name == _REDIS
-    of_manager = comparison.microseconds_between(_STORE, _ADAPTER)
+    of_store = comparison.microseconds_between(_STORE, _ADAPTER)
     of_sink = comparison.microseconds_between(_OBSERVED, _STORE)
     ratios = comparison.ratios
     asked = (0.85, 0.75) if is_asked else (None, None)
     note = _NOTE if is_asked else ""
     return [
         Figure("P5", f"{name}, {_CALLERS} callers: {_STORE} ÷ {_ADAPTER}", ratios(_STORE, _ADAPTER), asked=asked[0]),
-        Figure("P5", f"{name}: the manager's time in a get, decoding included", of_manager, unit="µs"),
+        Figure("P5", f"{name}: the store's time in a get, decoding included", of_store, unit="µs"),
         Figure("P5", f"{name}, {_CALLERS} callers: {_BY_HAND} ÷ {_ADAPTER}", ratios(_BY_HAND, _ADAPTER), note=note),
         Figure("P6", f"{name}, {_CALLERS} callers: {_OBSERVED} ÷ without", ratios(_OBSERVED, _STORE), asked=asked[1]),
         Figure("P6", f"{name}: what the sink costs", of_sink, unit="µs"),

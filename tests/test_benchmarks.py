@@ -41,7 +41,7 @@ def test_the_runner_knows_every_question() -> None:
 def test_a_quick_run_says_that_its_numbers_mean_nothing_and_leaves_none() -> None:
     before = _contents()
 
-    printed = _run("--quick", "--only", "manager_share")
+    printed = _run("--quick", "--only", "store_share")
 
     assert "mean nothing" in printed
     assert _contents() == before

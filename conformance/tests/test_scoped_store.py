@@ -1,7 +1,7 @@
-"""What the manager passes on keeps the contract: the suite through a scoped store, one namespace at a time.
+"""What the store passes on keeps the contract: the suite through a scoped store, one namespace at a time.
 
 Each adapter here has one capability, and does it by calling a store; scans look at values. Tests that mix capabilities lack the others:
-the manager keeps values, counters and claims under names of their own. What the manager refuses before an adapter is asked, with a code
+the store keeps values, counters and claims under names of their own. What the store refuses before an adapter is asked, with a code
 of its own, is listed as known failing.
 """
 
@@ -67,7 +67,7 @@ class ScopedStore(Adapter):
         self.backend = adapter
 
     def complete(self, namespace: str, name: str) -> str:
-        """The key that the manager makes, for what it has no method for: then the adapter below is asked."""
+        """The key that the store makes, for what it has no method for: then the adapter below is asked."""
         return f"igniter:store:kit:tenant:{TENANT}:{namespace}:{name}"
 
     async def open(self) -> None:
@@ -129,7 +129,7 @@ class StoreClaims(ScopedStore, Claims):
         return await self.store.claim.renew(key, owner, ttl)
 
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
-        # The manager has no lease yet: the adapter's, under the name that the manager gives the claim.
+        # The store has no lease yet: the adapter's, under the name that the store gives the claim.
         await self.store.ping()
         return await self.backend.acquire(self.complete("claim", key), owner, ttl, token_key=token_key)
 
@@ -270,7 +270,7 @@ class TestEventsThroughAScopedStore(AdapterSuite):
             "test_patterns_are_rediss_globs",
             "test_a_pattern_matches_whole_channels_of_any_text",
         ),
-        "the manager publishes under no name with glob characters (STORE_INVALID_EVENT_NAME): one subscribes with those",
+        "the store publishes under no name with glob characters (STORE_INVALID_EVENT_NAME): one subscribes with those",
     )
 
     def harness(self) -> Harness:
@@ -286,7 +286,7 @@ class TestStreamsThroughAScopedStore(AdapterSuite):
             "test_one_malformed_id_acknowledges_none",
             "test_one_malformed_id_deletes_none",
         ),
-        "the manager refuses malformed ids itself, with STORE_ARGUMENT_INVALID",
+        "the store refuses malformed ids itself, with STORE_ARGUMENT_INVALID",
     )
 
     def harness(self) -> Harness:

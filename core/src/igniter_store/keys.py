@@ -16,7 +16,7 @@ from igniter_store.contract import ErrorCode, name_from_bytes, name_to_bytes, st
 ROOT: Final = "igniter:store"
 NAMESPACES: Final = ("kv", "counter", "claim", "events", "streams")
 OWN_NAMESPACES: Final = ("fence", "dead")
-"""Namespaces that the original doesn't have: token counters of claims, dead letters of streams."""
+"""Namespaces that `@igniter-js/store` doesn't have: token counters of claims, dead letters of streams."""
 
 
 def full_key(prefix: str, key: Any) -> str:

@@ -35,7 +35,7 @@ class RedisAdapter(CommandAdapter):
     so has each read that waits.
 
     On a cluster, a call for many keys is one command for each slot, and atomic within each of them; `acquire` needs its claim and the
-    counter of its tokens in one slot, as the manager's keys are.
+    counter of its tokens in one slot, as the store's keys are.
 
     Args:
         client: a client of redis-py. Its settings are used, its connections are not, and it stays open (LIF-6); of a cluster's client also

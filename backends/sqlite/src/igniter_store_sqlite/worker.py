@@ -329,7 +329,7 @@ class Worker:
         elif isinstance(outcome, BaseException):
             for at, call in enumerate(calls):
                 told = closed() if isinstance(outcome, _Busy | _Mixed) else failure(outcome)
-                call.fail(told if at == 0 else copy.copy(told))  # each its own, to which the manager adds what it knows
+                call.fail(told if at == 0 else copy.copy(told))  # each its own, to which the store adds what it knows
         else:
             for call, answer in zip(calls, outcome, strict=True):
                 if isinstance(answer, _Failed):

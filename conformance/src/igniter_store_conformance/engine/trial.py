@@ -144,7 +144,7 @@ class Trial:
         return [self.key(name) for name in names]
 
     def token_key(self, key: str) -> str:
-        """Where the fencing tokens of a claim are counted. The braces keep both in one slot of a cluster, as the manager's keys do."""
+        """Where the fencing tokens of a claim are counted. The braces keep both in one slot of a cluster, as the store's keys do."""
         return self.key(f"token:{{{key}}}")
 
     @property

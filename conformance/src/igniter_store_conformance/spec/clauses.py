@@ -376,7 +376,7 @@ SECTIONS: Final = (
             Clause(
                 "SCN-1",
                 'Following cursors until `"0"` gives every key that was there all along, at least once; '
-                "the manager removes duplicates within a page.",
+                "the store removes duplicates within a page.",
             ),
             Clause("SCN-2", "Patterns are as in PUB-7; the rest of the pattern is literal."),
             Clause("SCN-3", "`count` is a hint; small counts and empty pages with a cursor are legal."),

@@ -147,7 +147,7 @@ class StoreError(Exception):
         return _rebuild, (type(self), self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """The error as plain data for logs and responses (the original's `toJSON`)."""
+        """The error as plain data for logs and responses (`toJSON` in `@igniter-js/store`)."""
         return {
             "name": type(self).__name__,
             "code": str(self.code),
@@ -162,7 +162,7 @@ class StoreError(Exception):
 
     @staticmethod
     def is_store_error(value: object) -> TypeGuard[StoreError]:
-        """True when `value` is one of ours, whatever it is (the original's guard)."""
+        """True when `value` is one of ours, whatever it is (`isStoreError` in `@igniter-js/store`)."""
         return isinstance(value, StoreError)
 
 
@@ -268,7 +268,7 @@ _CODES: dict[type[StoreError], tuple[ErrorCode, ...]] = {
 
 _CLASSES: dict[ErrorCode, type[StoreError]] = {code: owner for owner, codes in _CODES.items() for code in codes}
 
-# What the original answers with: 500 for its two configuration codes, 400 for misuse; the rest by HTTP's own meaning.
+# The HTTP statuses of `@igniter-js/store`: 500 for its two configuration codes, 400 for misuse; the rest by HTTP's own meaning.
 _STATUS: dict[ErrorCode, int] = {
     **{code: 500 for code in ErrorCode if code not in _CLASSES},
     ErrorCode.STORE_ADAPTER_REQUIRED: 500,

@@ -42,7 +42,7 @@ class BoundEvent(Generic[T]):
         self.name = name
         self._bus = bus
         self._schema = schema
-        # A fluent registry gives its payloads as they came, unless validate_subscribe says otherwise, as the original does. A declared
+        # A fluent registry gives its payloads as they came, unless validate_subscribe is set, as in `@igniter-js/store`. A declared
         # class promises its types to the type checker, so its payloads are always converted.
         self._wanted = schema if is_typed else None
 

@@ -1,4 +1,4 @@
-"""Declaring events with a builder, as the original does: `Events.create("user").event("created", UserCreated).build()`.
+"""Declare events with a builder, as in `@igniter-js/store`: `Events.create("user").event("created", UserCreated).build()`.
 
 Rule: builders are immutable; each call returns a new one.
 """

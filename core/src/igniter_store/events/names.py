@@ -1,4 +1,4 @@
-"""What events may be called; the rules are the original's, so that both libraries accept the same registries.
+"""What events may be called; the rules are those of `@igniter-js/store`, so that both libraries accept the same registries.
 
 Rule: the full name of an event is `<namespace>:[<group>:]...<event>`.
 """

@@ -181,7 +181,7 @@ class EventSubscription:
         forget_task(self._task)
 
     async def __call__(self) -> None:
-        """As `cancel`: what the original's `subscribe` returns is a function."""
+        """As `cancel`: in `@igniter-js/store`, `subscribe` returns a function."""
         await self.cancel()
 
     async def __aenter__(self) -> Self:

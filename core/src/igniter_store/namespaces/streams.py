@@ -69,7 +69,7 @@ class StreamNamespace(Namespace):
     async def range(
         self, stream: str, *, start: str = "-", end: str = "+", count: int | None = None, reverse: bool = False, type: TypeForm[T]
     ) -> list[StreamMessage[T]]: ...
-    async def range(  # noqa: PLR0913 - api.md's
+    async def range(  # noqa: PLR0913 - the arguments of XRANGE
         self, stream: str, *, start: str = "-", end: str = "+", count: int | None = None, reverse: bool = False, type: Any = None
     ) -> list[StreamMessage[Any]]:
         """The messages from `start` to `end`, both included, the oldest first; `reverse` gives the newest first. Redis XRANGE; STR-2.

@@ -143,7 +143,7 @@ class ExpiryClauses(Suite):
 
     @clause("KV-7")
     async def test_very_long_ttls_are_kept(self, trial: Trial) -> None:
-        """TTLs of a day, a year and 10^10 seconds, the longest that the manager lets through, are taken as they are.
+        """TTLs of a day, a year and 10^10 seconds, the longest that the store lets through, are taken as they are.
 
         If this fails, look for a number of milliseconds that leaves 32 or 64 bits, or for days that are cut off.
         """

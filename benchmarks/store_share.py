@@ -1,7 +1,7 @@
-"""How much of an operation is the manager's own, between the user's call and the adapter's?
+"""How much of an operation is the store's own, between the user's call and the adapter's?
 
 P5 asks for it on Redis, where a trip takes some 4 µs at 50 callers. In memory `adapter.get` is one look-up in a dict, so the raw ratio
-says little; what can be carried over is the manager's cost per call in microseconds.
+says little; what can be carried over is the store's cost per call in microseconds.
 Rule: the cost is what a get takes beyond the adapter's own, so decoding the value is in it.
 """
 
@@ -69,7 +69,7 @@ async def answer(pace: Pace) -> Answer:
             ),
             Figure("P5", f"{_BY_HAND} ÷ {_ADAPTER}, in memory: the most a manager could reach", comparison.ratios(_BY_HAND, _ADAPTER)),
             Figure("P5", f"{_STORE} ÷ {_BY_HAND}, in memory", comparison.ratios(_STORE, _BY_HAND)),
-            Figure("P5", "the manager's own time in a get, decoding included", cost, unit="µs"),
+            Figure("P5", "the store's own time in a get, decoding included", cost, unit="µs"),
             Figure("P5", "the same without decoding", beyond_decoding, unit="µs"),
             Figure("P5", "decoding by hand, for comparison", decoding, unit="µs"),
             Figure(
