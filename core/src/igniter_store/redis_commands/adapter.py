@@ -38,7 +38,7 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
 
     def __init__(self, make_client: Callable[[], CommandClient], *, sharded_pubsub: bool = False) -> None:
         self._affinity = Affinity(self.abandon)
-        self._make_client = make_client
+        self._make_command_client = make_client
         self._commands = make_client()
         self._is_sharded = sharded_pubsub
         self._changing = asyncio.Lock()
@@ -89,7 +89,7 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
             keep(self._commands)
         self._commands.abandon(is_inherited=is_inherited)
         self._abandon_client(is_inherited=is_inherited)
-        self._commands = self._make_client()
+        self._commands = self._make_command_client()
         self._commands.is_inherited = is_inherited
         self._changing = asyncio.Lock()  # a task of the closed loop may hold the former one
         self.is_open = False
