@@ -60,13 +60,13 @@ async def publish(options: Namespace, output: Output) -> int:
 
 
 async def tail(options: Namespace, output: Output) -> int:
-    """Print events until it is told to stop."""
+    """Print events until it is stopped."""
     async with opened_store(options, output) as store, store.events.listen(options.event) as events:
         output.note(f"listening to {visible(options.event)}")
-        told = 0
+        reported = 0
         async for event in output.followed(events, options):
-            if events.gaps > told:
-                told = events.gaps
+            if events.gaps > reported:
+                reported = events.gaps
                 output.note("the connection was lost; what was published meanwhile is missing here")
             output.line(_document(event), f"{_time(event)} {visible(event.type)} {as_text(event.data)}")
     return 0

@@ -54,7 +54,7 @@ _STAND_INS: Final = {
     "dragonflys": "rediss",
 }
 _LOGGER: Final = logging.getLogger("igniter_store")
-_told: set[str] = set()
+_warned: set[str] = set()
 
 
 class Backend(Struct, frozen=True):
@@ -115,8 +115,8 @@ def _served_as(scheme: str) -> str:
             "pip install 'igniter-store[valkey]'."
         )
         raise store_error(ErrorCode.STORE_BACKEND_UNKNOWN, message, details={"scheme": scheme, "extra": "redis"})
-    if scheme not in _told:
-        _told.add(scheme)
+    if scheme not in _warned:
+        _warned.add(scheme)
         _LOGGER.warning("There is no valkey-glide for this platform: the Redis backend serves %s:// as %s://.", scheme, stand_in)
     return stand_in
 

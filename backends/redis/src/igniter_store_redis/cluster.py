@@ -192,7 +192,7 @@ class ClusterClient(CommandClient):
             try:
                 answer = await attempt(server)
                 if isinstance(answer, ErrorReply) and error_prefix(str(answer)) == "ASK":
-                    asked = self._server_of(self._node_named(AskError(_told(answer))))
+                    asked = self._server_of(self._node_named(AskError(_redirection(answer))))
                     answer = await attempt(asked, is_asking=True)
             except StoreError as error:
                 if not await self._is_elsewhere(slot, server, error):
@@ -214,7 +214,7 @@ class ClusterClient(CommandClient):
         """Whether to ask again, since another node has the slot now, or soon will."""
         word = error_prefix(str(reply_error)) if isinstance(reply_error, ErrorReply) else ""
         if word == "MOVED":
-            await self._nodes.move_slot(self._reachable(MovedError(_told(reply_error))))
+            await self._nodes.move_slot(self._reachable(MovedError(_redirection(reply_error))))
             self._ordered = None
         elif word in _CHANGING and turn < _MOST_TRIES:
             await asyncio.sleep(_PAUSE * turn)
@@ -346,7 +346,7 @@ class ClusterClient(CommandClient):
         return random.choice(others) if others else present  # noqa: S311 - so that not all go to the same
 
 
-def _told(answer: ReplyError) -> str:
+def _redirection(answer: ReplyError) -> str:
     return str(answer).partition(" ")[2]
 
 

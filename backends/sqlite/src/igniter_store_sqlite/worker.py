@@ -328,8 +328,8 @@ class Worker:
             self._apart += len(calls)
         elif isinstance(outcome, BaseException):
             for at, call in enumerate(calls):
-                told = closed() if isinstance(outcome, _Busy | _Mixed) else failure(outcome)
-                call.fail(told if at == 0 else copy.copy(told))  # each its own, to which the store adds what it knows
+                error = closed() if isinstance(outcome, _Busy | _Mixed) else failure(outcome)
+                call.fail(error if at == 0 else copy.copy(error))  # each its own, to which the store adds what it knows
         else:
             for call, answer in zip(calls, outcome, strict=True):
                 if isinstance(answer, _Failed):

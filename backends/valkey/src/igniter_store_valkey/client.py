@@ -348,11 +348,11 @@ class ValkeyClient(CommandClient):
         if self._batches is None:
             raise closed()
         if (known := self._reachability.known_error) is not None:
-            return _told(known)
+            return _raised(known)
         return self._batches.send(words, writes=writes)
 
 
-async def _told(error: StoreError) -> Never:
+async def _raised(error: StoreError) -> Never:
     await asyncio.sleep(0)  # who tries again and again lets others go on, too
     try:
         raise error

@@ -56,7 +56,7 @@ def show_outcome(console: Console, number: int, outcome: Outcome) -> None:
     checks.add_column(no_wrap=True)
     checks.add_column()
     for check in outcome.checks:
-        checks.add_row(_verdict(ok=check.ok), _told(check))
+        checks.add_row(_verdict(ok=check.ok), _described(check))
     if outcome.error is not None:
         checks.add_row(_verdict(ok=False), Text(visible(outcome.error), style="red"))
     _print(console, checks, indent=3)
@@ -106,7 +106,7 @@ def _verdict(*, ok: bool) -> Text:
     return Text("ok", style="green") if ok else Text("FAILED", style="bold red")
 
 
-def _told(check: Check) -> Text:
+def _described(check: Check) -> Text:
     if check.ok:
         return Text(check.name) if isinstance(check.found, bool) else Text.assemble(check.name, (f": {_short(check.found)}", "dim"))
     return Text.assemble(check.name, (f": expected {_short(check.expected)}, found {_short(check.found)}", "red"))

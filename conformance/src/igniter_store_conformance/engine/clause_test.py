@@ -122,8 +122,8 @@ def run(suite: Suite, test: ClauseTest, request: pytest.FixtureRequest) -> None:
     trial = _trial(suite, request, seed, limit)
     _note(request, states.ADAPTER, trial.name_of_adapter)
     _note(request, states.CAPABILITIES, " ".join(capability.__name__ for capability in trial.capabilities))
-    told = (getattr(trial.harness.server, name, None) for name in ("kind", "version"))
-    _note(request, states.SERVER, " ".join(str(word) for word in told if word))
+    known = (getattr(trial.harness.server, name, None) for name in ("kind", "version"))
+    _note(request, states.SERVER, " ".join(str(word) for word in known if word))
     end = judge(suite, test, trial, limit)
     _note(request, states.STATE, str(end.state))
     _note(request, states.DETAIL, end.detail)
@@ -164,11 +164,11 @@ def _trial(suite: Suite, request: pytest.FixtureRequest, seed: int, limit: float
             raise TypeError(f"{name}.harness() has to return a Harness, and returned {type(harness).__name__}.{hint}")  # noqa: TRY301
         return Trial(harness, seed=seed, limit=limit / 2, examples=request.config.getoption("--conformance-examples", default=None))
     except Exception as error:
-        told = f"{type(error).__name__}: {error}"
-        first = failed.setdefault((type(suite), told), request.node.name)
+        complaint = f"{type(error).__name__}: {error}"
+        first = failed.setdefault((type(suite), complaint), request.node.name)
         if first == request.node.name:
             raise
-        pytest.fail(f"the harness fails, as for {first}: {told}", pytrace=False)
+        pytest.fail(f"the harness fails, as for {first}: {complaint}", pytrace=False)
 
 
 def _run_body(suite: Suite, test: ClauseTest, trial: Trial, limit: float) -> None:

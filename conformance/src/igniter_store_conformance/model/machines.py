@@ -74,13 +74,13 @@ class Machine(RuleBasedStateMachine):
         """Ask everybody, compare, and return what the contract says."""
         arguments = tuple(self._with_ids(arguments[0], argument) for argument in arguments)
         options = {option: self._with_ids(arguments[0], value) for option, value in options.items()}
-        told = options
+        passed = options
         new_id: Id | None = None
         if name == "xadd":
             self._next_id += 1
             new_id = (self._next_id, 0)
-            told = {**options, "new_id": new_id}
-        expected = answer_of(self.reference, name, arguments, told)
+            passed = {**options, "new_id": new_id}
+        expected = answer_of(self.reference, name, arguments, passed)
         self.script.call(name, arguments, options, expected)
         for place, subject in enumerate(self.subjects):
             answer = self.runner.run(subject.ask(name, arguments, options, new_id=new_id))

@@ -62,7 +62,7 @@ class Subject:
             return self._learned(arguments[0], answer, new_id)
         if name == "acquire":
             return None if answer is None else self._grown(arguments[0], answer)
-        return self._told(arguments[0] if arguments and isinstance(arguments[0], str) else "", answer)
+        return self._with_model_ids(arguments[0] if arguments and isinstance(arguments[0], str) else "", answer)
 
     def own_arguments(self, name: str, arguments: Sequence[Any]) -> list[Any]:
         """The arguments with complete keys and real ids."""
@@ -107,10 +107,10 @@ class Subject:
             self._tokens[claim] = token
         return True
 
-    def _told(self, stream: str, answer: Any) -> Any:
+    def _with_model_ids(self, stream: str, answer: Any) -> Any:
         match answer:
             case list():
-                return [self._told(stream, part) for part in answer]  # pyright: ignore[reportUnknownVariableType]  # answers are anything
+                return [self._with_model_ids(stream, part) for part in answer]  # pyright: ignore[reportUnknownVariableType]  # answers are anything
             case StreamEntry():
                 return (self._id(stream, answer.id), dict(answer.fields))
             case PendingEntry():

@@ -20,7 +20,7 @@ from igniter_store_conformance.model.calls import Call, Newest
 from igniter_store_conformance.model.machines import KeyMachine, Machine, StreamMachine
 from igniter_store_conformance.model.reference import Reference, answer_of, is_id
 from igniter_store_conformance.model.subject import UNKNOWN, Subject, agree
-from igniter_store_conformance.tools.linearizability import Event, History, shortest_wrong, told
+from igniter_store_conformance.tools.linearizability import Event, History, described, shortest_wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,7 +70,7 @@ class ModelClauses(Suite):
             @hypothesis.given(programs=_PROGRAMS, pauses=_PAUSES)
             def each(programs: list[list[Call]], pauses: list[int]) -> None:
                 wrong = shortest_wrong(by_keys(asyncio.run(_run_programs(trial, programs, pauses))), Reference(), explained)
-                assert not wrong, f"no order of these calls gives these answers:\n{told(wrong)}"
+                assert not wrong, f"no order of these calls gives these answers:\n{described(wrong)}"
 
             each()
 

@@ -136,8 +136,8 @@ class Collector:
     def _result(self, report: pytest.TestReport, about: Mapping[str, Any], noted: Mapping[str, str]) -> Result:
         state = state_of(report)
         kept = None if state in _NEVER else (state is State.PASSED or (state is State.NOT_SCORED and report.passed))
-        told = kept is False
-        difference = self._without_places(_difference(report, about["clause"])) if told else ""
+        reported = kept is False
+        difference = self._without_places(_difference(report, about["clause"])) if reported else ""
         detail = noted.get(states.DETAIL) or _reason(report) or difference.partition("\n")[0]
         where = f"{report.when}: " if report.when != "call" and report.failed else ""
         seed = noted.get(states.SEED, "")
@@ -154,8 +154,8 @@ class Collector:
             seed=seed,
             where=noted.get(states.WHERE, ""),
             difference=difference,
-            failure=self._without_places(_failure(report, about["clause"])) if told else "",
-            again=f"pytest {shlex.quote(report.nodeid)}{f' --conformance-seed {seed}' if seed else ''}" if told else "",
+            failure=self._without_places(_failure(report, about["clause"])) if reported else "",
+            again=f"pytest {shlex.quote(report.nodeid)}{f' --conformance-seed {seed}' if seed else ''}" if reported else "",
         )
 
     def _without_places(self, text: str) -> str:

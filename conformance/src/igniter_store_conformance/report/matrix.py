@@ -121,18 +121,18 @@ def _row(clause: str, sentence: str, runs: Sequence[AdapterRun]) -> Row:
 def _labels(runs: Sequence[AdapterRun]) -> list[str]:
     """The shortest label for each column that tells it from the others; numbers where nothing does."""
     labels = [run.adapter or run.class_name for run in runs]
-    tellings: tuple[Callable[[AdapterRun], str], ...] = (
+    details: tuple[Callable[[AdapterRun], str], ...] = (
         lambda run: run.environment.server,
         lambda run: run.class_name,
         lambda run: run.environment.python,
         lambda run: run.environment.platform,
     )
-    for telling in tellings:
-        labels = [_told_apart(place, labels, runs, telling) for place in range(len(runs))]
+    for detail in details:
+        labels = [_distinguished(place, labels, runs, detail) for place in range(len(runs))]
     return [f"{label} ({labels[: place + 1].count(label)})" if labels.count(label) > 1 else label for place, label in enumerate(labels)]
 
 
-def _told_apart(place: int, labels: Sequence[str], runs: Sequence[AdapterRun], telling: Callable[[AdapterRun], str]) -> str:
-    told = telling(runs[place])
-    alike = {telling(run) for label, run in zip(labels, runs, strict=True) if label == labels[place]}
-    return f"{labels[place]} {told}" if told and len(alike) > 1 else labels[place]
+def _distinguished(place: int, labels: Sequence[str], runs: Sequence[AdapterRun], detail: Callable[[AdapterRun], str]) -> str:
+    own = detail(runs[place])
+    alike = {detail(run) for label, run in zip(labels, runs, strict=True) if label == labels[place]}
+    return f"{labels[place]} {own}" if own and len(alike) > 1 else labels[place]

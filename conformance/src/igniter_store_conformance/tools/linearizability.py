@@ -105,7 +105,7 @@ def shortest_wrong(history: Sequence[Event], start: S, step: Step[S]) -> list[Ev
     return next((begun[:place] for place in quiet if explain(begun[:place], start, step) is None), begun)
 
 
-def told(events: Sequence[Event]) -> str:
+def described(events: Sequence[Event]) -> str:
     """The events for a person, one a line."""
     if not events:
         return ""

@@ -46,7 +46,7 @@ class BatchNamespace(Namespace):
     """Many keys at once."""
 
     word = "kv"
-    told_as = "batch"
+    event_namespace = "batch"
 
     @overload
     async def get(self, keys: Iterable[str]) -> list[Any | None]: ...

@@ -50,11 +50,11 @@ class Namespace:
 
     Attributes:
         word: the namespace's word in keys.
-        told_as: its word in telemetry, where that differs.
+        event_namespace: its word in telemetry events, where that differs.
     """
 
     word: ClassVar[str]
-    told_as: ClassVar[str | None] = None
+    event_namespace: ClassVar[str | None] = None
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._through: Final = surroundings.through
@@ -62,7 +62,7 @@ class Namespace:
         self._prefix: Final = f"{surroundings.prefix}{self.word}:"
         self._affinity: Final = surroundings.connection.affinity
         self._bind: Final = surroundings.connection.bind
-        attributes = surroundings.attributes(self.told_as or self.word)
+        attributes = surroundings.attributes(self.event_namespace or self.word)
         self._observer: Final = Observer(surroundings.sink, surroundings.backend, attributes, surroundings.connection)
 
     def _attempt(self, operation: Operation) -> Attempt:

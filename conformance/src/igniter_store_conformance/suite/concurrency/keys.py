@@ -16,7 +16,7 @@ from igniter_store.contract import Counters, Entry, KeyValue
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.tools.limits import LONG
-from igniter_store_conformance.tools.linearizability import History, key_step, miscounted, overlapping_leases, shortest_wrong, told
+from igniter_store_conformance.tools.linearizability import History, described, key_step, miscounted, overlapping_leases, shortest_wrong
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -160,7 +160,8 @@ class ContentionClauses(Suite):
         assert len(set(tokens)) == len(tokens)
         for one in acquired:
             for two in acquired:
-                assert not (one.ended < two.began and one.answer >= two.answer), f"a later lease has a smaller token:\n{told([one, two])}"
+                is_smaller = one.ended < two.began and one.answer >= two.answer
+                assert not is_smaller, f"a later lease has a smaller token:\n{described([one, two])}"
 
     @clause("CLM-6", limit=LONG)
     async def test_leases_never_overlap(self, trial: Trial) -> None:
@@ -171,7 +172,7 @@ class ContentionClauses(Suite):
         history = await _fight(trial, rounds=4)
 
         overlapping = overlapping_leases(history.events)
-        assert not overlapping, f"held at the same time:\n{told(overlapping[0] if overlapping else [])}"
+        assert not overlapping, f"held at the same time:\n{described(overlapping[0] if overlapping else [])}"
         assert sum(event.answer is not None for event in history.events if event.call == "acquire") >= 4
 
     @clause("FLT-5", KeyValue, Counters, limit=300)
@@ -230,7 +231,7 @@ class ContentionClauses(Suite):
 
             await trial.race([partial(caller, number) for number in range(3)])
             wrong = shortest_wrong(history.events, None, key_step)
-            assert not wrong, f"no order of these calls gives these answers:\n{told(wrong)}"
+            assert not wrong, f"no order of these calls gives these answers:\n{described(wrong)}"
 
 
 async def _fight(trial: Trial, rounds: int) -> History:

@@ -277,7 +277,7 @@ class BlockingReadClauses(Suite):
         assert await (await trial.other()).xgroup_destroy(stream, "group") is True
 
         for reading in readings:
-            await _told(trial, reading)
+            await _ended_with(trial, reading)
         added = await adapter.xadd(stream, {"field": b"1"})
         assert ids_of(await trial.done(patient, "the reader of the other group")) == [added]
 
@@ -291,7 +291,7 @@ class BlockingReadClauses(Suite):
         await adapter.xgroup_create(stream, "group")
         reading = await _waiting(trial, adapter, stream)
         await adapter.xgroup_destroy(stream, "group")
-        await _told(trial, reading)
+        await _ended_with(trial, reading)
 
         await adapter.xgroup_create(stream, "group")
         reading = await _waiting(trial, adapter, stream)
@@ -313,7 +313,7 @@ class BlockingReadClauses(Suite):
         assert await (await trial.other()).delete([stream]) == 1
 
         for reading in readings:
-            await _told(trial, reading)
+            await _ended_with(trial, reading)
 
     @clause("STR-13", Scan)
     async def test_a_waiting_reader_is_told_that_its_stream_went_with_a_prefix(self, trial: Trial) -> None:
@@ -327,7 +327,7 @@ class BlockingReadClauses(Suite):
 
         assert await adapter.delete_prefix(trial.key("gone:")) == 1
 
-        await _told(trial, reading)
+        await _ended_with(trial, reading)
 
     @clause("STR-13", KeyValue)
     async def test_a_waiting_reader_is_told_that_its_stream_has_expired(self, trial: Trial) -> None:
@@ -343,7 +343,7 @@ class BlockingReadClauses(Suite):
         await time.expires(time.ttl)
         await _ended(trial, reading, 1)
 
-        await _told(trial, reading)
+        await _ended_with(trial, reading)
 
     @clause("STR-13", KeyValue)
     async def test_a_waiting_reader_does_not_outlast_a_stream_that_became_a_value(self, trial: Trial) -> None:
@@ -357,7 +357,7 @@ class BlockingReadClauses(Suite):
 
         await adapter.set(stream, b"value")
 
-        await _told(trial, reading, ErrorCode.STORE_STREAM_GROUP_MISSING, ErrorCode.STORE_OPERATION_FAILED)
+        await _ended_with(trial, reading, ErrorCode.STORE_STREAM_GROUP_MISSING, ErrorCode.STORE_OPERATION_FAILED)
         assert await adapter.get(stream) == b"value"
 
     @clause("STR-13", KeyValue)
@@ -379,11 +379,11 @@ class BlockingReadClauses(Suite):
         for stream in (first, second):
             await time.expires(time.ttl)
             await _ended(trial, readings[stream], 1)
-            await _told(trial, readings[stream])
+            await _ended_with(trial, readings[stream])
         await adapter.expire(third, time.ttl)
         await time.expires(time.ttl)
         await _ended(trial, readings[third], 1)
-        await _told(trial, readings[third])
+        await _ended_with(trial, readings[third])
 
 
 async def _waiting(  # noqa: PLR0913 - what a read may be told
@@ -410,7 +410,7 @@ async def _ended(trial: Trial, reading: asyncio.Future[Any], seconds: float) -> 
     return await trial.time.until_done(reading, seconds)
 
 
-async def _told(
+async def _ended_with(
     trial: Trial, reading: asyncio.Future[Any], code: ErrorCode = ErrorCode.STORE_STREAM_GROUP_MISSING, *codes: ErrorCode
 ) -> None:
     await refused(trial.done(reading, "a waiting reader, when its group is gone"), code, "a waiting reader", *codes)

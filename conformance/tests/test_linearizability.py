@@ -7,7 +7,7 @@ from typing import Any
 from igniter_store.contract import Entry
 from igniter_store_conformance.model.reference import Reference
 from igniter_store_conformance.model.tests import by_keys, explained
-from igniter_store_conformance.tools.linearizability import Event, explain, key_step, overlapping_leases, shortest_wrong, told
+from igniter_store_conformance.tools.linearizability import Event, described, explain, key_step, overlapping_leases, shortest_wrong
 
 
 def event(call: str, *arguments: Any, answer: Any, at: tuple[float, float], caller: str = "somebody") -> Event:
@@ -69,7 +69,7 @@ def test_what_a_cluster_wrote_of_a_batch_may_be_read_before_the_rest_of_it_and_n
 
 
 def test_a_history_is_told_line_by_line() -> None:
-    lines = told([event("get", answer=b"1", at=(1.5, 1.75), caller="caller 1")]).splitlines()
+    lines = described([event("get", answer=b"1", at=(1.5, 1.75), caller="caller 1")]).splitlines()
 
     assert len(lines) == 1
     assert "0.000 to  250.000 ms" in lines[0]
