@@ -411,7 +411,7 @@ def test_second_living_loop_is_refused_by_every_call(store: Store[str], other_lo
 
     [message] = set(messages.values())
     assert "asyncio.run()" in message
-    assert "one store for each loop" in message
+    assert "one store per loop" in message
     assert subscription.is_live
     there(store.events.publish, "e", 2)
     wait_until(lambda: [event.data for event in heard] == [2])
@@ -441,4 +441,4 @@ def test_trio_is_refused(url: str, call: str) -> None:
         trio.run(use)
 
     assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
-    assert "igniter-store needs asyncio" in caught.value.message
+    assert "No asyncio event loop is running" in caught.value.message

@@ -14,9 +14,9 @@ from igniter_store_conformance import servers
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-NO_NUMBER = "The key holds something that is no 64 bit integer in decimal."
-OUT_OF_RANGE = "The counter would leave the range of signed 64 bit integers, so nothing was changed."
-NO_GROUP = "There is no such group, or no such stream. Create it with ensure() before reading;"
+NO_NUMBER = "The stored value isn't a 64-bit decimal integer."
+OUT_OF_RANGE = "The counter would exceed the range of signed 64-bit integers, so it wasn't changed."
+NO_GROUP = "The consumer group or the stream doesn't exist. Create the group with ensure() before reading;"
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])

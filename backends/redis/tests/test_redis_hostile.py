@@ -205,7 +205,7 @@ async def test_endless_line_is_refused(begin: bytes) -> None:
             await asyncio.wait_for(adapter.get("key"), 30)
 
     assert caught.value.code is ErrorCode.STORE_OPERATION_FAILED
-    assert "isn't the server's protocol" in caught.value.message
+    assert "isn't valid RESP" in caught.value.message
 
 
 async def test_reply_that_trickles_ends_with_timeout_and_connection() -> None:

@@ -52,10 +52,10 @@ async def refused(url: str) -> StoreError:
 @pytest.mark.parametrize(
     ("word", "code", "cure"),
     [
-        ("OOM", ErrorCode.STORE_OPERATION_FAILED, "Give it more"),
-        ("READONLY", ErrorCode.STORE_CONNECTION_FAILED, "Try again"),
-        ("LOADING", ErrorCode.STORE_CONNECTION_FAILED, "Try again"),
-        ("BUSY", ErrorCode.STORE_TIMEOUT, "end the script"),
+        ("OOM", ErrorCode.STORE_OPERATION_FAILED, "Raise maxmemory"),
+        ("READONLY", ErrorCode.STORE_CONNECTION_FAILED, "Retry"),
+        ("LOADING", ErrorCode.STORE_CONNECTION_FAILED, "Retry"),
+        ("BUSY", ErrorCode.STORE_TIMEOUT, "SCRIPT KILL"),
     ],
 )
 async def test_a_server_that_can_not_now_says_why(server: ServerProcess, word: str, code: ErrorCode, cure: str) -> None:

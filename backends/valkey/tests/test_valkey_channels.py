@@ -204,7 +204,7 @@ async def test_who_waits_or_listens_is_told_that_the_password_has_changed() -> N
     for error in errors:
         assert isinstance(error, StoreError)
         assert (error.code, error.retryable, error.details) == (ErrorCode.STORE_CONNECTION_FAILED, False, {"word": "WRONGPASS"})
-        assert "no such user and password" in error.message
+        assert "rejected the user name or password" in error.message
         assert error.__cause__ is not None
         assert not isinstance(error.__cause__, StoreError)
     assert len({id(error) for error in errors}) == len(errors)

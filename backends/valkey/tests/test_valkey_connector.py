@@ -194,7 +194,10 @@ async def test_who_was_connected_is_not_asked_about_the_url() -> None:
     for error in (asking.value, waiting.value):
         assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
         place = f"{server.address.host}:{server.address.port}"
-        assert error.message == f"The connection to the server was lost, and it can't be reached now at {place}. Is it still there?"
+        assert (
+            error.message
+            == f"The connection to the server was lost, and it can't be reached now at {place}. Check that the server is running"
+        )
 
 
 async def test_who_is_to_discover_all_where_there_is_no_more_is_told_of_the_option(server: Server) -> None:

@@ -242,7 +242,7 @@ def _translated(operation: Operation, error: Exception) -> StoreError:
     # Adapters translate their driver's exceptions themselves. What still arrives here came from an adapter with a gap, so the message says
     # the exception's class and not its text, which may quote a value or a URL.
     if isinstance(error, TimeoutError):
-        return store_error(ErrorCode.STORE_TIMEOUT, "The backend did not answer in time. Try again, or raise the adapter's timeout.")
+        return store_error(ErrorCode.STORE_TIMEOUT, ("The backend didn't reply in time. Retry, or raise the adapter's timeout."))
     if isinstance(error, ConnectionError):
         return store_error(
             ErrorCode.STORE_CONNECTION_FAILED,

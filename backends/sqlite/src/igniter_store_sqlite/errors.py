@@ -78,7 +78,7 @@ _MISSING: Final = re.compile(r"no such (table|column): (\w+\.)?igniter_|table ig
 
 def other_kind() -> StoreError:
     """A key that holds something else than what was asked for."""
-    return store_error(_FAILED, "The key holds another kind of value. Use another key, or delete this one.", backend=NAME)
+    return store_error(_FAILED, ("The key holds another type of value. Use another key, or delete this one."), backend=NAME)
 
 
 def moved(path: str) -> StoreError:

@@ -33,7 +33,7 @@ _WORDS: Final = {
     "TRYAGAIN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The cluster is moving the keys; try again."),
     "MOVED": (ErrorCode.STORE_OPERATION_FAILED, False, "The server is a node of a cluster, and has other keys; use a client for clusters."),
     "ASK": (ErrorCode.STORE_OPERATION_FAILED, False, "The server is a node of a cluster, and has other keys; use a client for clusters."),
-    "CROSSSLOT": (ErrorCode.STORE_OPERATION_FAILED, False, "A cluster does this only for keys of one slot."),
+    "CROSSSLOT": (ErrorCode.STORE_OPERATION_FAILED, False, ("On a cluster, all keys of this command must be in the same slot.")),
     "BUSY": (ErrorCode.STORE_TIMEOUT, True, "A script keeps the server busy; try again, or end the script."),
     "NOGROUP": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, "There is no such group, or no such stream; create it before reading."),
     "WRONGTYPE": (ErrorCode.STORE_OPERATION_FAILED, False, "The key holds another kind of value; use another key, or delete this one."),

@@ -317,18 +317,16 @@ def store_error(  # noqa: PLR0913 - the arguments of StoreError
 
 
 # What backends find out each in its own way, and all say alike.
-NO_NUMBER: Final = "The key holds something that is no 64 bit integer in decimal. Count under another key, or remove this one first."
-OUT_OF_RANGE: Final = (
-    "The counter would leave the range of signed 64 bit integers, so nothing was changed. Remove it to start again from 0."
-)
+NO_NUMBER: Final = "The stored value isn't a 64-bit decimal integer. Use another key, or delete this one."
+OUT_OF_RANGE: Final = "The counter would exceed the range of signed 64-bit integers, so it wasn't changed. Delete it to restart from 0."
 GROUP_MISSING: Final = (
-    "There is no such group, or no such stream. Create it with ensure() before reading; a group that was removed has to be made again."
+    "The consumer group or the stream doesn't exist. Create the group with ensure() before reading; create it again if it was deleted."
 )
 
 
 def closed(backend: str) -> StoreError:
     """What every operation of a closed adapter raises."""
-    message = "The adapter is closed. Open it again, or stop using it before you close it."
+    message = "The adapter is closed. Open it again, or close it only after its last use."
     return store_error(ErrorCode.STORE_CLOSED, message, backend=backend)
 
 
@@ -347,8 +345,9 @@ def not_open(backend: str, *, is_inherited: bool, was_closed: bool) -> StoreErro
 def elsewhere(backend: str | None) -> StoreError:
     """What every operation raises in a second event loop, while the one in which it was opened isn't closed."""
     message = (
-        "It is open in another event loop that isn't closed, and works in that loop only. asyncio.run() makes a new loop for each call: "
-        "run the whole program in one asyncio.run(), or create one store for each loop."
+        "The store belongs to another event loop, which isn't closed. asyncio.run() creates a "
+        "new loop each time: run the whole program in one asyncio.run(), or create one store per "
+        "loop."
     )
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
 
@@ -356,17 +355,15 @@ def elsewhere(backend: str | None) -> StoreError:
 def inherited(backend: str | None) -> StoreError:
     """What every operation raises in a forked child, on what the parent process had opened."""
     message = (
-        "It was opened before this process was forked, and belongs to the parent process. Open a store after the fork: create it in the "
-        "child, or don't use it in the parent."
+        "The store was opened before this process was forked, so it belongs to the parent. Open "
+        "a store after the fork: create it in the child, or don't use it in the parent."
     )
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
 
 
 def not_asyncio(backend: str | None) -> StoreError:
     """What every operation raises where no event loop of asyncio runs."""
-    message = (
-        "igniter-store needs asyncio, and no asyncio event loop runs here. Await the call inside of asyncio.run(); trio is not supported."
-    )
+    message = "No asyncio event loop is running. Await the call inside asyncio.run(); trio isn't supported."
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
 
 
@@ -387,7 +384,9 @@ def group_missing(backend: str) -> StoreError:
 
 def malformed_id(code: ErrorCode, backend: str) -> StoreError:
     """An id or a bound of a stream that is none."""
-    message = 'An id is malformed, so nothing was done. Ids look like "1700000000000-0"; bounds may also be "-", "+" or begin with "(".'
+    message = (
+        'A stream id is malformed, so nothing was changed. Ids look like "1700000000000-0"; a bound may also be "-", "+" or begin with "(".'
+    )
     return store_error(code, message, backend=backend)
 
 

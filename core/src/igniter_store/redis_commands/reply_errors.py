@@ -16,52 +16,63 @@ from igniter_store.contract.errors import GROUP_MISSING, NO_NUMBER, OUT_OF_RANGE
 from igniter_store.redis_commands.needs import command_of, needed
 from igniter_store.redis_commands.server_text import cut, refused_command
 
-_ONE_NODE: Final = "The server is a node of a cluster. Begin the URL with redis+cluster://, or with valkey+cluster:// on valkey-glide."
+_ONE_NODE: Final = (
+    "The server is a node of a cluster. Use a URL that begins with redis+cluster://, or with valkey+cluster:// for valkey-glide."
+)
 
 FULL: Final = "MAXCLIENTS"
 """The word for a server that has as many clients as it takes."""
 
-UNKNOWN_HOST: Final = "No host of this name is known ({where}). Check the URL, and whether names can be looked up here."
+UNKNOWN_HOST: Final = "Can't resolve the host name ({where}). Check the URL and DNS."
 """What to do when the name server knows nothing; the braces get the addresses."""
 
 _IS_UNKNOWN: Final = re.compile(r"unknown|not allowed|not supported|unsupported|disabled|not available|not permitted", re.IGNORECASE)
 
 # The same, for what a server says while a client connects; the braces get the addresses.
 _WELCOMES: Final = {
-    "NOAUTH": (False, "The server at {where} wants a password, and the URL has none. Put user:password@ before the host."),
-    "WRONGPASS": (False, "The server at {where} knows no such user and password. Correct those of the URL."),
+    "NOAUTH": (False, ("The server at {where} requires authentication. Put user:password@ before the host in the URL.")),
+    "WRONGPASS": (False, ("The server at {where} rejected the user name or password. Correct them in the URL.")),
     "NOPERM": (
         False,
-        "The rules of the server at {where} keep this user from {command}. Allow it (ACL SETUSER), or use another user.",
+        "The access rules of the server at {where} don't allow this user {command}. Allow it with ACL SETUSER, or use another user.",
     ),
     "DENIED": (
         False,
         (
-            "The server at {where} is in protected mode: it wants a password before others may come. Set one (requirepass), and put it in "
-            "the URL."
+            "The server at {where} is in protected mode and only accepts local connections. Set "
+            "a password (requirepass), and put it in the URL."
         ),
     ),
-    "NOPROTO": (False, "The server at {where} doesn't speak the client's protocol. Update it: the backends need Redis 6.2 or Valkey."),
+    "NOPROTO": (False, ("The server at {where} doesn't support the client's protocol. Upgrade it to Redis 6.2 or later, or to Valkey.")),
 }
 
 # What follows ERR, which is the same on all servers.
 _NO_DATABASE: Final = (
-    "The server at {where} has no database of this number. Correct it in the URL: there are 16, numbered from 0, unless it is configured."
+    "The server at {where} doesn't have a database with this number. Correct the number in the "
+    "URL; by default the server has databases 0 to 15."
 )
 _SENTINEL: Final = (
-    "The server at {where} is a Sentinel, or another server that keeps no data. For Sentinel begin the URL with redis+sentinel:// and name "
-    "the service; otherwise correct the host and the port."
+    "The server at {where} is a Sentinel, or another server without data commands. For Sentinel, "
+    "use a URL that begins with redis+sentinel:// and names the service; otherwise correct the "
+    "host and the port."
 )
 _REFUSALS: Final = {
     "DB index is out of range": _NO_DATABASE,
     "invalid DB index": _NO_DATABASE,
-    "SELECT is not allowed in cluster mode": "The server at {where} is a node of a cluster, which has the database 0 only. Remove the "
-    "number from the URL, and begin it with redis+cluster://, or with valkey+cluster:// on valkey-glide.",
-    "called without any password configured": "The server at {where} has no password, and the URL has one. Remove it from the URL, or set "
-    "it at the server (requirepass).",
-    "cluster support disabled": "The server at {where} isn't a node of a cluster. Begin the URL with redis://, or with valkey:// on "
-    "valkey-glide.",
-    "Client names cannot contain spaces": "The server at {where} doesn't take the client's name. Correct client_name in the URL.",
+    "SELECT is not allowed in cluster mode": (
+        "The server at {where} is a node of a cluster, which has only database 0. Remove the "
+        "number from the URL, and begin it with redis+cluster://, or with valkey+cluster:// for "
+        "valkey-glide."
+    ),
+    "called without any password configured": (
+        "The URL has a password, but the server at {where} doesn't have one. Remove it from the URL, or set it on the server (requirepass)."
+    ),
+    "cluster support disabled": (
+        "The server at {where} isn't a node of a cluster. Use a URL that begins with redis://, or with valkey:// for valkey-glide."
+    ),
+    "Client names cannot contain spaces": (
+        "The server at {where} rejected the client name. Correct client_name in the URL; it must not contain spaces."
+    ),
     "unknown command": _SENTINEL,
 }
 
@@ -69,34 +80,46 @@ _IS_FULL: Final = "ERR max number of clients"
 
 # The server's word: the code, whether the same call may succeed later, and what to do.
 _WORDS: Final = {
-    "NOAUTH": (ErrorCode.STORE_CONNECTION_FAILED, False, "The server wants a user or a password, and the URL has none that it takes."),
-    "WRONGPASS": (ErrorCode.STORE_CONNECTION_FAILED, False, "The server knows no such user and password. Correct those of the URL."),
-    "NOPERM": (ErrorCode.STORE_OPERATION_FAILED, False, "The server's access rules keep this user from the command or the key."),
-    "OOM": (ErrorCode.STORE_OPERATION_FAILED, True, "The server has no memory left. Give it more, or let keys expire."),
-    "MISCONF": (ErrorCode.STORE_OPERATION_FAILED, True, "The server can't save to its disk and takes no writes. Look at its log."),
-    "READONLY": (ErrorCode.STORE_CONNECTION_FAILED, True, "The server is a replica, perhaps since a failover. Try again."),
-    "LOADING": (ErrorCode.STORE_CONNECTION_FAILED, True, "The server is still loading its data. Try again."),
-    "MASTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The replica has lost its primary. Try again."),
-    "NOREPLICAS": (ErrorCode.STORE_OPERATION_FAILED, True, "Too few replicas are there for the server to take writes. Try again."),
-    "CLUSTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The cluster isn't whole. Try again."),
-    "TRYAGAIN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The cluster is moving the keys. Try again."),
+    "NOAUTH": (ErrorCode.STORE_CONNECTION_FAILED, False, ("The server requires authentication. Put a user name and password in the URL.")),
+    "WRONGPASS": (ErrorCode.STORE_CONNECTION_FAILED, False, ("The server rejected the user name or password. Correct them in the URL.")),
+    "NOPERM": (
+        ErrorCode.STORE_OPERATION_FAILED,
+        False,
+        ("The server's access rules don't allow this user the command or the key. Allow it with ACL SETUSER, or use another user."),
+    ),
+    "OOM": (ErrorCode.STORE_OPERATION_FAILED, True, ("The server is out of memory. Raise maxmemory, or let keys expire.")),
+    "MISCONF": (
+        ErrorCode.STORE_OPERATION_FAILED,
+        True,
+        ("The server rejects writes because it can't save to disk. Check the server's log."),
+    ),
+    "READONLY": (ErrorCode.STORE_CONNECTION_FAILED, True, ("The server is a replica, perhaps since a failover. Retry.")),
+    "LOADING": (ErrorCode.STORE_CONNECTION_FAILED, True, ("The server is still loading its data. Retry.")),
+    "MASTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, ("The replica has lost its primary. Retry.")),
+    "NOREPLICAS": (ErrorCode.STORE_OPERATION_FAILED, True, ("The server rejects writes because too few replicas are connected. Retry.")),
+    "CLUSTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, ("Some slots of the cluster have no node. Retry.")),
+    "TRYAGAIN": (ErrorCode.STORE_CONNECTION_FAILED, True, ("The cluster is moving the keys to another node. Retry.")),
     "MOVED": (ErrorCode.STORE_OPERATION_FAILED, False, _ONE_NODE),
     "ASK": (ErrorCode.STORE_OPERATION_FAILED, False, _ONE_NODE),
-    "CROSSSLOT": (ErrorCode.STORE_OPERATION_FAILED, False, "A cluster does this only for keys of one slot."),
-    "BUSY": (ErrorCode.STORE_TIMEOUT, True, "A script keeps the server busy. Try again, or end the script."),
+    "CROSSSLOT": (ErrorCode.STORE_OPERATION_FAILED, False, ("On a cluster, all keys of this command must be in the same slot.")),
+    "BUSY": (ErrorCode.STORE_TIMEOUT, True, ("The server is busy with a script. Retry, or end it with SCRIPT KILL.")),
     "DENIED": (
         ErrorCode.STORE_CONNECTION_FAILED,
         False,
-        "The server is in protected mode: it wants a password (requirepass, and in the URL) before others may come.",
+        "The server is in protected mode and only accepts local connections. Set a password (requirepass), and put it in the URL.",
     ),
     FULL: (
         ErrorCode.STORE_CONNECTION_FAILED,
         True,
-        "The server has as many clients as it takes (maxclients). Try again, close some, or let it take more.",
+        "The server has reached maxclients. Retry, close idle clients, or raise the limit.",
     ),
     "NOGROUP": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, GROUP_MISSING),
-    "UNBLOCKED": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, "The stream was removed while it was read. Make the group again: ensure()."),
-    "WRONGTYPE": (ErrorCode.STORE_OPERATION_FAILED, False, "The key holds another kind of value. Use another key, or delete this one."),
+    "UNBLOCKED": (
+        ErrorCode.STORE_STREAM_GROUP_MISSING,
+        False,
+        ("The stream was deleted during the read. Create the group again with ensure()."),
+    ),
+    "WRONGTYPE": (ErrorCode.STORE_OPERATION_FAILED, False, ("The key holds another type of value. Use another key, or delete this one.")),
 }
 
 # Of a count: what the server's text holds, and what to do. Of other commands it may mean one of their arguments.
@@ -177,26 +200,29 @@ def failure(  # noqa: PLR0913 - what is known of a call
         case ErrorReply():
             return _refusal(str(reply_error), code, backend, words)
         case ReplyTimeout():
-            message = f"The server didn't answer within {timeout:g} seconds. Try again, or give the adapter a longer timeout."
+            message = f"The server didn't reply within {timeout:g} seconds. Retry, or raise the adapter's timeout."
             return store_error(ErrorCode.STORE_TIMEOUT, message, backend=backend, maybe_applied=writes)
         case ConnectionLost():
-            message = "The connection to the server was lost. Is it still there?"
+            message = "The connection to the server was lost. Check that the server is running."
             if reply_error.is_sent and words:
                 message = (
-                    f"The connection was lost before the server answered {needed(words)}. Check that the server is running, and that no "
-                    "proxy before it hangs up on this command."
+                    f"The connection was lost before the server replied to {needed(words)}. Check "
+                    "that the server is running, and that no proxy closes the connection on this "
+                    "command."
                 )
             return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=backend, maybe_applied=writes and reply_error.is_sent)
         case ReplyTooLarge():
             message = (
-                f"The server's reply to {command_of(words)} is larger than the adapter takes, so the connection was closed. Read fewer or "
-                "smaller values at once, or give the adapter a larger max_reply_bytes."
+                f"The reply to {command_of(words)} exceeds max_reply_bytes, so the connection was "
+                "closed. Read fewer or smaller values at once, or raise the adapter's "
+                "max_reply_bytes."
             )
             return store_error(code, message, backend=backend, maybe_applied=writes)
         case MalformedReply():
             message = (
-                f"What came in reply to {command_of(words)} isn't the server's protocol, so the connection was closed. Check that the URL "
-                "leads to a Redis or Valkey server, and that no proxy in between answers instead."
+                f"The reply to {command_of(words)} isn't valid RESP, so the connection was "
+                "closed. Check that the URL points to a Redis or Valkey server, and that no "
+                "proxy replies in its place."
             )
             return store_error(code, message, backend=backend, maybe_applied=writes)
         case ConnectionClosed():
@@ -245,17 +271,17 @@ def _refusal(text: str, code: ErrorCode, backend: str, words: tuple[Any, ...]) -
     word = error_prefix(text)
     if word == "NOPERM" and words:
         message = (
-            f"The server's access rules keep this user from {needed(words)}, or from the key. Allow it (ACL SETUSER), or connect as "
-            "another user."
+            f"The server's access rules don't allow this user {needed(words)} or the key. Allow "
+            "it with ACL SETUSER, or connect as another user."
         )
         return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=backend, details={"word": word})
     if word in _WORDS:
         known, retryable, message = _WORDS[word]
         return store_error(known, message, backend=backend, retryable=retryable, details={"word": word})
-    message = f"The server refused {needed(words)}; its own words are in __cause__."
+    message = f"The server rejected {needed(words)}. Its reply is in __cause__."
     details: dict[str, Any] = {"word": word}
     if word == "ERR" and _IS_UNKNOWN.search(text):
-        message += " Allow the command there, or use a server that has it."
+        message += " Enable the command, or use a server that supports it."
         details["is_unknown"] = True
     if code is ErrorCode.STORE_INCREMENT_FAILED:
         message = next((known for said, known in _COUNTING.items() if said in text), message)
