@@ -113,7 +113,7 @@ async def test_no_error_shows_what_a_store_keeps(store: Store[str], caplog: pyte
         "a model": partial(store.kv.get, "object", Person),
         "a list of them": partial(store.batch.get, ["object", CANARY], Person),
         "no text": partial(store.kv.get, f"{CANARY}-bytes"),
-        "another type": partial(store.kv.get, f"{CANARY}-stream"),
+        "another kind": partial(store.kv.get, f"{CANARY}-stream"),
         "no counter": partial(store.counter.increment, CANARY),
         "a counter with a ttl": partial(store.counter.increment, CANARY, ttl=5),
         "what can't be encoded": partial(store.kv.set, CANARY, Unencodable()),

@@ -1,4 +1,4 @@
-"""A server that drops keys by itself is warned of, once, when an adapter opens; wherever it tells its policy."""
+"""A server that evicts keys by itself is warned of, once, when an adapter opens; wherever it tells its policy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def opened(url: str, times: int = 1) -> AsyncGenerator[Any]:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING and "drops keys" in record.getMessage()]
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING and "evicts keys" in record.getMessage()]
 
 
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])
@@ -65,7 +65,7 @@ async def test_server_that_tells_no_policy_is_opened_silently(caplog: pytest.Log
             assert await adapter.set("key", b"1")
 
     assert len(warnings(caplog)) == (scheme == "valkey")
-    assert [record for record in caplog.records if "drops keys" not in record.getMessage()] == []
+    assert [record for record in caplog.records if "evicts keys" not in record.getMessage()] == []
 
 
 @pytest.mark.parametrize("scheme", ["redis+cluster", "valkey+cluster"])

@@ -144,7 +144,7 @@ def test_a_demo_whose_server_goes_away_says_so() -> None:
     assert playing.returncode == 1, err
     assert "FAILED: " in out
     assert "enrolment" in out.rpartition("FAILED: ")[2]
-    assert "can't be reached" in out or "was lost" in out
+    assert "Can't reach" in out or "was lost" in out
     assert "Traceback" not in err
 
 

@@ -142,7 +142,7 @@ async def test_sentinels_say_what_they_miss() -> None:
         await adapter.open()
         await adapter.close()
 
-    assert "know no primary of this name" in unknown.message
+    assert "don't know a running primary with this name" in unknown.message
     assert "Correct the service in the URL" in unknown.message
     for one in (as_server, as_server_with_database):
         assert "redis+sentinel://" in one.message
@@ -280,7 +280,7 @@ async def test_certificate_of_another_host_is_named(server: Server, tmp_path: Pa
         error = await refusal(f"rediss://other.example:{port.address.partition(':')[2]}?ssl_ca_certs={port.certificate}")
 
     assert error.retryable is False
-    assert "isn't for this host" in error.message
+    assert "isn't valid for this host" in error.message
     assert "other.example" in error.message
 
 
@@ -289,9 +289,9 @@ async def test_sockets_that_can_not_be_used_are_named(tmp_path: Path) -> None:
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(tmp_path / "dead"))
     cures = {
-        "missing": "There is no socket at",
+        "missing": "The socket",
         "file": "or it isn't a socket",
-        "dead": "Nothing listens at",
+        "dead": "No server listens on",
         "x" * 200: "too long for a socket",
     }
     try:
@@ -307,7 +307,7 @@ async def test_sockets_that_can_not_be_used_are_named(tmp_path: Path) -> None:
 async def test_socket_without_permission_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir(mode=0o000)
 
-    assert "may not use the socket" in (await refusal(f"unix://{tmp_path}/folder/socket")).message
+    assert "isn't allowed to use the socket" in (await refusal(f"unix://{tmp_path}/folder/socket")).message
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+cluster", "rediss+cluster"])

@@ -219,12 +219,12 @@ OBSTACLES: dict[Callable[[Path], str], str] = {
     a_pipe: "pipe",
     a_socket: "socket",
     a_device: "device",
-    a_file_for_a_folder: "is a file and no folder",
+    a_file_for_a_folder: "is a file instead of a folder",
     a_loop_of_links: "links",
-    a_link_to_nowhere: "folder is missing",
-    a_missing_folder: "folder is missing",
+    a_link_to_nowhere: "folder doesn't exist",
+    a_missing_folder: "folder doesn't exist",
     a_long_name: "too long",
-    a_long_path: "longer than SQLite takes",
+    a_long_path: "exceeds the limit of SQLite",
 }
 
 

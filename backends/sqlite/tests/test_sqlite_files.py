@@ -128,7 +128,7 @@ async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> No
     error = await refusal(place)
 
     assert error.code == ErrorCode.STORE_CONFIGURATION_INVALID
-    assert "no SQLite database" in error.message
+    assert "isn't a SQLite database" in error.message
     assert place.read_bytes() == before
 
 
@@ -176,7 +176,7 @@ async def test_a_file_that_may_only_be_read_says_so(tmp_path: Path) -> None:
     await adapter.close()
 
     assert caught.value.code == ErrorCode.STORE_OPERATION_FAILED
-    assert "right to write" in caught.value.message
+    assert "write permission" in caught.value.message
     assert not caught.value.retryable
     await engine.dispose()
 

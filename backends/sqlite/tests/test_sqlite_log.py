@@ -125,7 +125,7 @@ async def test_log_that_was_removed_takes_no_more(tmp_path: Path) -> None:
         async with asyncio.timeout(LIMIT):
             while await is_readable(adapter):  # noqa: ASYNC110 - the sweeper has no event
                 await asyncio.sleep(0.01)
-        with pytest.raises(BackendUnavailable, match="log beside it"):
+        with pytest.raises(BackendUnavailable, match="its WAL"):
             await adapter.set("key", b"lost")
         await adapter.close()
         await adapter.open()

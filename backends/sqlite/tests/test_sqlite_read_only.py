@@ -55,7 +55,7 @@ async def folder(tmp_path: Path) -> Path:
 
 
 class Reader:
-    """A process that can only read the folder."""
+    """A process that can read-only the folder."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -94,7 +94,7 @@ def assert_reads(answers: list[str]) -> None:
 def assert_refused(answers: list[str]) -> None:
     for answer in answers:
         assert answer.startswith(ErrorCode.STORE_OPERATION_FAILED), answers
-        assert "only read" in answer
+        assert "read-only" in answer
 
 
 def contents_of(folder: Path) -> dict[str, bytes]:
@@ -211,7 +211,7 @@ async def test_database_without_tables_says_so(folder: Path, content: bytes | No
     [opening] = await reader.ask("open")
 
     assert opening.startswith((ErrorCode.STORE_OPERATION_FAILED, ErrorCode.STORE_CONNECTION_FAILED))
-    assert "can't be written" in opening or "can't be made" in opening
+    assert "read-only" in opening or "can't create it" in opening
 
 
 async def test_older_tables_are_named(folder: Path, request: pytest.FixtureRequest) -> None:

@@ -167,7 +167,7 @@ async def test_only_subscriptions_need_hello(server: Server, forbidden: str, *, 
             await adapter.subscribe("managed:channel", lambda _, payload: None)
 
     assert caught.value.code == ErrorCode.STORE_SUBSCRIBE_FAILED
-    assert "refuses HELLO" in caught.value.message
+    assert "rejects HELLO" in caught.value.message
 
 
 @pytest.mark.parametrize("command", ["CLIENT", "CLIENT SETINFO"])
@@ -177,7 +177,7 @@ async def test_hang_up_on_handshake_names_the_command(server: Server, command: s
             pass
 
     assert (caught.value.code, caught.value.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, False)
-    assert "hung up on CLIENT SETINFO, which" in caught.value.message
+    assert "closed the connection on CLIENT SETINFO, which" in caught.value.message
 
 
 async def test_hang_up_on_ping_may_be_a_missing_server(server: Server) -> None:
@@ -186,7 +186,7 @@ async def test_hang_up_on_ping_may_be_a_missing_server(server: Server) -> None:
             pass
 
     assert (caught.value.code, caught.value.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
-    assert "hangs up on HELLO, CLIENT SETINFO, INFO or PING" in caught.value.message
+    assert "closes the connection on HELLO, CLIENT SETINFO, INFO or PING" in caught.value.message
 
 
 async def test_refused_ping_keeps_no_adapter_closed(server: Server) -> None:

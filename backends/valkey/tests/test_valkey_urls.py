@@ -90,7 +90,7 @@ def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
     [
         ("valkey://localhost?read_from=az_affinity", "client_az"),
         ("valkey://localhost?iam_cluster=c", "iam_region"),
-        (f"valkey://me:{PASSWORD}@localhost?iam_cluster=c&iam_region=r&iam_service=memorydb", "no password"),
+        (f"valkey://me:{PASSWORD}@localhost?iam_cluster=c&iam_region=r&iam_service=memorydb", "without a password"),
         ("valkey+cluster://localhost/3", "database"),
         ("valkey://localhost?read_from=nearest", "prefer_replica"),
         ("valkey://localhost?timeout=fast", "seconds"),
@@ -161,7 +161,7 @@ def test_a_cache_of_less_than_a_millisecond_is_not_one_for_ever() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"database_id": 10**20}, "out of bounds"),
+        ({"database_id": 10**20}, "out of range"),
         ({"credentials": glide.ServerCredentials(f"{PASSWORD}\ud800")}, "a text"),
         ({"compression": glide.CompressionConfiguration(enabled=True, compression_level=9999)}, "__cause__"),
         (

@@ -92,7 +92,7 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
             keyspace = _named[name] = Keyspace(clock, max_keys, Channels())
         elif (clock, max_keys) not in [(None, None), (keyspace.clock, keyspace.max_keys)]:
             raise errors.misconfigured(
-                f"The memory database {name!r} is in use with another clock or max_keys; give the same ones, or none.", "memory"
+                f"The memory database {name!r} is already open with another clock or max_keys. Pass the same ones, or none.", "memory"
             )
         adapter = cls(clock=clock, max_keys=max_keys)
         adapter.use(keyspace)
@@ -161,6 +161,6 @@ def _parts(url: str) -> tuple[str, str]:
 
 def _check_options(clock: Any, max_keys: Any) -> None:
     if clock is not None and not callable(clock):
-        raise errors.misconfigured("The clock has to be a function without arguments that returns seconds.", "memory")
+        raise errors.misconfigured(("The clock must be a function without arguments that returns seconds."), "memory")
     if max_keys is not None and (not isinstance(max_keys, int) or isinstance(max_keys, bool) or max_keys < 1):
-        raise errors.misconfigured("max_keys has to be a whole number of at least 1.", "memory")
+        raise errors.misconfigured("max_keys must be an integer of 1 or more.", "memory")

@@ -204,7 +204,7 @@ def _sweep_if_alive(keyspace: weakref.ref[Keyspace]) -> Callable[[], None]:
 def _wrong_kind(held: str, wanted: str) -> Exception:
     return store_error(
         ErrorCode.STORE_OPERATION_FAILED,
-        f"The key holds {held} and was used as {wanted}. Use another key, or delete this one first.",
+        f"The key holds {held}, but was used as {wanted}. Use another key, or delete this one.",
         backend="memory",
         details={"holds": held, "wanted": wanted},
     )

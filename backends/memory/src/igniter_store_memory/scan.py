@@ -64,6 +64,6 @@ def _place(cursor: str) -> tuple[int, int]:
 def _wrong_cursor() -> Exception:
     return store_error(
         ErrorCode.STORE_SCAN_FAILED,
-        'No scan under way has this cursor. Go on with the cursor of the page before, or begin again with "0".',
+        'The cursor is unknown. Continue with the cursor of the previous page, or restart with "0".',
         backend="memory",
     )

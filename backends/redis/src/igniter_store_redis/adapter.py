@@ -69,9 +69,9 @@ class RedisAdapter(CommandAdapter):
         check_client(client)
         check_options(NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
         if type(connections) is not int or connections < 1:
-            raise misconfigured("connections is a number of 1 or more.")
+            raise misconfigured("connections must be an integer of 1 or more.")
         if type(max_reply_bytes) is not int or max_reply_bytes < 1:
-            raise misconfigured("max_reply_bytes is a number of bytes, 1 or more.")
+            raise misconfigured("max_reply_bytes must be an integer of 1 or more.")
         self._client = client
         self._make_client: Callable[[], Redis | RedisCluster] | None = None  # of a client that is ours
 

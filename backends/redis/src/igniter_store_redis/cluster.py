@@ -50,7 +50,7 @@ _MOST_TRIES: Final = 8
 _PAUSE: Final = 0.05  # seconds before a node that is being changed is asked again, times the number of tries
 _A_MOMENT: Final = 1.0  # seconds for which a scan takes it for granted that it knows all nodes
 _CHANGING: Final = ("TRYAGAIN", "CLUSTERDOWN", "READONLY")  # a slot on its way, too few nodes, a primary that was
-_NO_NODE: Final = "The nodes of the cluster send us from one to the other. Try again once it has been put in order."
+_NO_NODE: Final = "Too many cluster redirects. Retry once resharding has finished."
 # Where the key stands among the words, if it isn't the first argument.
 _KEY_AT: Final = {"XGROUP": 2, "EVALSHA": 3, "EVAL": 3, "XREADGROUP": -2}
 
@@ -237,7 +237,7 @@ class ClusterClient(CommandClient):
         self.require_open()
         nodes = self._nodes.slots_cache.get(slot)
         if not nodes:
-            message = f"No node of the cluster has the slot {slot}. Try again once it is whole."
+            message = f"No node of the cluster serves slot {slot}. Retry once the cluster is complete."
             raise store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME)
         server = self._servers.get(nodes[0].name)
         return self._server_of(nodes[0]) if server is None else server

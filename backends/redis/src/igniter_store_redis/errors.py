@@ -46,43 +46,49 @@ _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
 
 _NOT_FOR_HOST: Final = {62, 64}  # OpenSSL's codes: the certificate has another name, or another address
 
-_UNTRUSTED: Final = "The certificate of {where} isn't trusted. Give that of its authority in ssl_ca_certs."
-_OTHER_NAME: Final = "The certificate of {where} isn't for this host. Write a name in the URL that is in the certificate."
-_NO_TLS: Final = "The server at {where} doesn't speak TLS, or no allowed version. Begin the URL with {plain}://, or correct the port."
-_NO_HANDSHAKE: Final = (
-    "The server at {where} answers no TLS handshake within {timeout:g} seconds. Begin the URL with {plain}://, not {secure}://, if it "
-    "speaks no TLS."
+_UNTRUSTED: Final = "The certificate of {where} isn't trusted. Pass the certificate of its authority as ssl_ca_certs."
+_OTHER_NAME: Final = "The certificate of {where} isn't valid for this host. Use a host name from the certificate in the URL."
+_NO_TLS: Final = (
+    "The server at {where} doesn't support TLS, or not an allowed version. Use a URL that begins with {plain}://, or correct the port."
 )
-_NO_REDIS: Final = "What answers at {where} is neither Redis nor Valkey. Correct the host and the port of the URL."
+_NO_HANDSHAKE: Final = (
+    "The server at {where} didn't complete the TLS handshake within {timeout:g} seconds. If it "
+    "doesn't support TLS, use a URL that begins with {plain}:// instead of {secure}://."
+)
+_NO_REDIS: Final = "The server at {where} is neither Redis nor Valkey. Correct the host and the port in the URL."
 _SILENT: Final = (
-    "The server at {where} accepts connections, and doesn't answer within {timeout:g} seconds. Check that it is Redis or Valkey and isn't "
-    "busy, and whether it wants TLS ({secure}://)."
+    "The server at {where} accepted the connection, but didn't reply within {timeout:g} seconds. "
+    "Check that it is Redis or Valkey, that it isn't busy, and whether it requires TLS "
+    "({secure}://)."
 )
 _HUNG_UP: Final = (
-    "The server at {where} closed the connection before it answered. Check whether it wants TLS ({secure}://), that it is Redis, and that "
-    "no proxy before it hangs up on {sent}."
+    "The server at {where} closed the connection before it replied. Check whether it requires "
+    "TLS ({secure}://), that it is Redis, and that no proxy closes the connection on {sent}."
 )
-_REFUSED: Final = "The server at {where} refused {sent}. Leave that out of the URL, or correct it."
+_REFUSED: Final = "The server at {where} rejected {sent}. Correct it in the URL, or remove it."
 _NO_SELECT: Final = (
-    "The server at {where} has no command {sent}. Leave the database out of the URL. If the server is a Sentinel, begin the URL with "
-    "redis+sentinel:// and name the service."
+    "The server at {where} doesn't support {sent}. Remove the database from the URL. If the "
+    "server is a Sentinel, use a URL that begins with redis+sentinel:// and names the service."
 )
-_UNREACHED: Final = "The server can't be reached at {where} ({reason}). Check that it is running, and that the URL is right."
+_UNREACHED: Final = "Can't reach the server at {where} ({reason}). Check that it is running, and that the URL is right."
 _CLUSTER: Final = (
-    "The cluster can't be reached at {where}, or isn't whole ({reason}). Check that its nodes are running, that the URL is right, and "
-    "whether they want TLS ({secure}://)."
+    "Can't reach the cluster at {where}, or some of its slots have no node ({reason}). Check "
+    "that its nodes are running, that the URL is right, and whether they require TLS "
+    "({secure}://)."
 )
-_NO_CLUSTER: Final = "The server at {where} doesn't say which nodes belong to its cluster. For a single server begin the URL with redis://."
-_NO_SENTINEL: Final = "The server at {where} isn't a Sentinel. Begin the URL with {plain}://, or correct the port."
-_NO_ANSWER: Final = "No sentinel can be reached at {where}. Check that they are running, and that the URL is right."
-_NO_LOGIN: Final = "The sentinels at {where} want a password of their own. Give sentinel_password, and sentinel_username if there is one."
+_NO_CLUSTER: Final = (
+    "The server at {where} doesn't report the nodes of a cluster. For a single server, use a URL that begins with redis://."
+)
+_NO_SENTINEL: Final = "The server at {where} isn't a Sentinel. Use a URL that begins with {plain}://, or correct the port."
+_NO_ANSWER: Final = "Can't reach any sentinel at {where}. Check that they are running, and that the URL is right."
+_NO_LOGIN: Final = "The sentinels at {where} require authentication. Pass sentinel_password, and sentinel_username if there is one."
 _NO_SERVICE: Final = (
-    "The sentinels at {where} know no primary of this name, or none that is up. Correct the service in the URL: it is the name of "
-    "`sentinel monitor`."
+    "The sentinels at {where} don't know a running primary with this name. Correct the service "
+    "in the URL: it is the name in `sentinel monitor`."
 )
-_NO_SOCKET: Final = "There is no socket at {where}. Check that the server is running and the path is right."
-_DEAD_SOCKET: Final = "Nothing listens at {where}, or it isn't a socket. Check that the server is running, and that the path is right."
-_NOT_ALLOWED: Final = "This user may not use the socket {where}. Give it the right to write there (unixsocketperm, or its group)."
+_NO_SOCKET: Final = "The socket {where} doesn't exist. Check that the server is running, and that the path is right."
+_DEAD_SOCKET: Final = "No server listens on {where}, or it isn't a socket. Check that the server is running, and that the path is right."
+_NOT_ALLOWED: Final = "This user isn't allowed to use the socket {where}. Grant it write permission (unixsocketperm, or its group)."
 
 
 class Attempt(Struct, frozen=True):
@@ -192,7 +198,7 @@ def _reason(cause: BaseException, attempt: Attempt) -> str:
     if isinstance(number, int) and number in errno.errorcode:
         return os.strerror(number).lower()
     if isinstance(cause, (TimeoutError, redis.TimeoutError)):
-        return f"no answer within {attempt.timeout:g} seconds"
+        return f"no reply within {attempt.timeout:g} seconds"
     if refused is not None and "path too long" in str(refused):
         return "the path is too long for a socket"
     return "connection refused" if isinstance(refused, ConnectionRefusedError) else "the connection failed"

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 _SENTINEL_PORT: Final = 26379
 _KINDS: Final = "a redis.asyncio.Redis or RedisCluster"
 _IN_MEMORY: Final = (
-    "Without a server use MemoryAdapter() of igniter-store-memory, or the URL memory://, which keeps the same contract; "
-    "or give the address of fakeredis's TcpFakeServer to from_url()."
+    "To run without a server, use MemoryAdapter() from igniter-store-memory, or the URL "
+    "memory://, which keeps the same contract; or pass the address of fakeredis's TcpFakeServer "
+    "to from_url()."
 )
 # What a class of connections overrides that answers by itself. `_connect` isn't among them: a tunnel may connect in its own way.
 _TRANSPORT: Final = ("send_packed_command", "read_response")
@@ -39,11 +40,11 @@ def check_client(client: object) -> None:
     package = kind.__module__.partition(".")[0]
     if not issubclass(kind, (Redis, RedisCluster)):
         if package in {"fakeredis", "unittest", "mock"}:
-            raise misconfigured(f"RedisAdapter needs a real server, and got {named(client)}. {_IN_MEMORY}")
-        cure = "For a URL there is from_url()."
+            raise misconfigured(f"RedisAdapter needs a real server, but got {named(client)}. {_IN_MEMORY}")
+        cure = "To use a URL, call from_url()."
         if package == "redis" and not isinstance(client, type):
-            cure = "Import Redis from redis.asyncio: the one of redis blocks the event loop."
-        raise misconfigured(f"RedisAdapter takes {_KINDS}, and got {named(client)}. {cure}")
+            cure = "Import Redis from redis.asyncio: redis.Redis blocks the event loop."
+        raise misconfigured(f"RedisAdapter takes {_KINDS}, but got {named(client)}. {cure}")
     untyped: Any = client
     if issubclass(kind, RedisCluster):
         classes = {node.connection_class for node in (*untyped.get_nodes(), *untyped.nodes_manager.startup_nodes.values())}
@@ -64,7 +65,7 @@ def sentinels_of(pool: Any) -> str:
 
 def no_transport(client: object) -> StoreError:
     """The error for a client whose connections lead nowhere."""
-    return misconfigured(f"RedisAdapter needs connections to a real server, and {named(client)} has none. {_IN_MEMORY}")
+    return misconfigured(f"RedisAdapter needs connections to a real server, but {named(client)} doesn't have any. {_IN_MEMORY}")
 
 
 def _answers_by_itself(connection_class: Any) -> bool:

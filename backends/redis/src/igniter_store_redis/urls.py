@@ -23,12 +23,12 @@ from igniter_store_redis.errors import NAME, misconfigured
 DEFAULT_USER: Final = "default"
 
 _NO_TLS: Final = (
-    "What the URL says for TLS can't be used ({kind}). ssl_ca_certs, ssl_certfile and ssl_keyfile are paths of files in PEM form; the last "
-    "two belong together."
+    "The TLS options can't be used ({kind}). ssl_ca_certs, ssl_certfile and ssl_keyfile must be "
+    "paths of PEM files; pass the last two together."
 )
 _VERSIONS: Final = {"1.2": 771, "1.3": 772, "771": 771, "772": 772}
-_LIBRARY: Final = "redis-py tells the server its own name. Use client_name to name this client."
-_NO_REPLICAS: Final = "Reads go to primaries. Remove it, or use valkey+cluster:// with read_from."
+_LIBRARY: Final = "redis-py sends its own library name. Use client_name to name this client."
+_NO_REPLICAS: Final = "This backend reads only from primaries. Remove it, or use valkey+cluster:// with read_from."
 
 
 def _version(value: Any) -> int:
@@ -67,8 +67,10 @@ _CLUSTER: Final[dict[str, Reader]] = {"require_full_coverage": truth}
 _OWN: Final[dict[str, Reader]] = {"sharded_pubsub": truth, "max_reply_bytes": whole(1, 2**63 - 1)}
 _ALIASES: Final = {"tls_ca_certs": "ssl_ca_certs", "tls_cert": "ssl_certfile", "tls_key": "ssl_keyfile"}
 _ELSEWHERE: Final = {
-    **dict.fromkeys(_SENTINELS, "It is for redis+sentinel:// and rediss+sentinel://. Remove it, or correct the URL's scheme."),
-    **dict.fromkeys(_CLUSTER, "It is for redis+cluster:// and rediss+cluster://. Remove it, or correct the URL's scheme."),
+    **dict.fromkeys(
+        _SENTINELS, ("It applies only to redis+sentinel:// and rediss+sentinel://. Remove it, or correct the scheme of the URL.")
+    ),
+    **dict.fromkeys(_CLUSTER, ("It applies only to redis+cluster:// and rediss+cluster://. Remove it, or correct the scheme of the URL.")),
     "lib_name": _LIBRARY,
     "lib_version": _LIBRARY,
     "read_from_replicas": _NO_REPLICAS,
@@ -102,7 +104,7 @@ def location_of(url: Any, given: dict[str, Any]) -> tuple[Location, dict[str, An
     location = located(url, next((form for form in _FORMS if scheme in form.schemes), _ANY), given)
     if not _is_secure(location) and (names := sorted(_TLS.keys() & location.options.keys())):
         secure = "rediss" + location.scheme.removeprefix("redis") if location.hosts else "rediss"
-        raise misconfigured(f"{names[0]} is for TLS. Begin the URL with {secure}://, or remove the option.")
+        raise misconfigured(f"{names[0]} applies only to TLS. Use a URL that begins with {secure}://, or remove the option.")
     own = {name: location.options.pop(name) for name in _ADAPTERS if name in location.options}
     return location, own
 
@@ -117,7 +119,7 @@ def client_of(location: Location, connect_timeout: float) -> Redis | RedisCluste
     except OSError as error:
         message = _NO_TLS.format(kind=type(error).__name__)
     except (ValueError, TypeError, RedisError):  # its message may show a password
-        message = "redis-py can't use the options of the URL. Correct those for TLS."
+        message = "redis-py rejected the options of the URL. Correct the TLS options."
     raise misconfigured(message)  # outside of the block, where it would have redis-py's words as its context
 
 
@@ -133,9 +135,9 @@ def _single(location: Location) -> Redis:
 def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
     service, _, number = location.path.partition("/")
     if not service:
-        raise misconfigured(f"The URL names no service behind the sentinels. Write {location.scheme}://host:26379/service/0.")
+        raise misconfigured(f"The URL doesn't name the service that the sentinels monitor. Write {location.scheme}://host:26379/service/0.")
     if number and location.database is not None:
-        raise misconfigured("The database is given twice, in the URL's path and as db. Give it once.")
+        raise misconfigured("The database is given twice, in the path of the URL and as db. Remove one of them.")
     database = database_of(number, NAME) if number else location.database or 0
     options = dict(location.options)  # a second client may be made of the location
     asking = {name.removeprefix("sentinel_"): options.pop(name) for name in _SENTINELS if name in options}
@@ -155,7 +157,7 @@ def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
 
 def _cluster(location: Location, connect_timeout: float) -> RedisCluster:
     if location.database:
-        raise misconfigured("A cluster has the database 0 only. Remove the number at the end of the URL, or db.")
+        raise misconfigured("A cluster has only database 0. Remove the number at the end of the URL, or db.")
     # A node that doesn't answer must leave time to ask the next ones.
     limits: dict[str, Any] = {"socket_connect_timeout": connect_timeout / 4, "socket_timeout": connect_timeout / 4}
     untyped: Any = RedisCluster

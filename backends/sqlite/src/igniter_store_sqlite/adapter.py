@@ -63,11 +63,11 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
     def __init__(self, engine: AsyncEngine, *, timeout: float = _TIMEOUT, synchronous: Synchronous = "normal") -> None:
         given: object = engine
         if not isinstance(given, AsyncEngine) or (engine.dialect.name, engine.dialect.driver) != ("sqlite", "aiosqlite"):
-            raise misconfigured("SQLiteAdapter takes an AsyncEngine for a sqlite+aiosqlite URL. For a URL there is from_url().")
+            raise misconfigured("SQLiteAdapter takes an AsyncEngine with a sqlite+aiosqlite URL. To use a URL, call from_url().")
         if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < _LONGEST:
-            raise misconfigured("timeout is a number of seconds above 0.")
+            raise misconfigured("timeout must be a number of seconds above 0.")
         if synchronous not in {"normal", "full"}:
-            raise misconfigured('synchronous is "normal" or "full".')
+            raise misconfigured('synchronous must be "normal" or "full".')
         self.in_process = is_in_memory(engine)
         self._engine = engine
         self._timeout = timeout
@@ -199,8 +199,9 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         path = self._database.path
         if path is not None and (network := network_of(path)):
             _LOGGER.warning(
-                "The database file is on a network file system (%s), where SQLite's locks and its WAL are not safe: processes may damage "
-                "it. Keep it on a local disk, or use redis://.",
+                "The database file is on a network file system (%s), where SQLite's locks and "
+                "its WAL aren't safe, so it may be damaged. Move it to a local disk, or use "
+                "redis://.",
                 network,
             )
 

@@ -42,7 +42,8 @@ async def back_up(database: Database, path: str) -> None:
         await asyncio.to_thread(_put_in_place, draft, place)
     except (sqlite3.Error, SQLAlchemyError, OSError) as error:
         message = (
-            "The backup can't be written. Is its folder there, may this user write in it, and is there room? The database is as it was."
+            "Can't write the backup; the database is unchanged. Check that its folder exists, "
+            "that this user can write in it, and that the disk has space."
         )
         raise store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME) from error
     finally:

@@ -124,7 +124,9 @@ class Database:
             return
         real = await self.writes.run(_path)
         if not real:
-            raise misconfigured("The engine's database has no file and can't be shared by connections. In memory use sqlite+aiosqlite://.")
+            raise misconfigured(
+                "The engine's database has no file, so its connections can't share it. For a database in memory, use sqlite+aiosqlite://."
+            )
         FORKS.check(real)
         prepare = partial(_prepare_writing, synchronous=self._synchronous.upper())
         await self._set_up(self.writes, prepare)

@@ -27,52 +27,55 @@ _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _GONE: Final = ErrorCode.STORE_CONNECTION_FAILED
 
 _READ_ONLY: Final = (
-    "The database can't be written, only read. Give this user the right to write the file and its folder, where SQLite keeps two files "
-    "beside it, or move them to a disk that isn't read-only."
+    "The database is read-only. Give this user write permission for the file and its folder, "
+    "where SQLite creates two more files, or move them to a writable disk."
 )
 
 # SQLite's primary result code: the code, whether the same call may succeed later, and what to do.
 _CODES: Final = {
-    sqlite3.SQLITE_BUSY: (ErrorCode.STORE_TIMEOUT, True, "Somebody else keeps the database locked. Try again."),
-    sqlite3.SQLITE_LOCKED: (ErrorCode.STORE_TIMEOUT, True, "Somebody else keeps a table of the database locked. Try again."),
+    sqlite3.SQLITE_BUSY: (ErrorCode.STORE_TIMEOUT, True, ("Another connection holds the database lock. Retry.")),
+    sqlite3.SQLITE_LOCKED: (ErrorCode.STORE_TIMEOUT, True, ("Another connection holds a table lock of the database. Retry.")),
     sqlite3.SQLITE_FULL: (
         _FAILED,
         True,
-        "There is no room left for the database. Nothing was changed. Make room on its disk, and try again.",
+        "The disk of the database is full, so nothing was changed. Free some space, and retry.",
     ),
     sqlite3.SQLITE_IOERR: (
         _FAILED,
         True,
-        "The disk of the database failed to read or to write. Nothing was changed. Is it full, is a quota used up, is it broken?",
+        "Reading or writing the database failed, so nothing was changed. Check that its disk works, and that no quota is exhausted.",
     ),
     sqlite3.SQLITE_CORRUPT: (
         _FAILED,
         False,
-        "The database file is damaged. Keep a copy, and restore a backup, or save what it still has with `sqlite3 FILE .recover`.",
+        "The database file is corrupt. Keep a copy, then restore a backup, or save what is left with `sqlite3 FILE .recover`.",
     ),
     sqlite3.SQLITE_NOTADB: (
         ErrorCode.STORE_CONFIGURATION_INVALID,
         False,
-        "The file is no SQLite database, or it is encrypted. Is the path right? Nothing was changed.",
+        "The file isn't a SQLite database, or it is encrypted; it wasn't changed. Check the path.",
     ),
     sqlite3.SQLITE_READONLY: (
         _FAILED,
         False,
         _READ_ONLY,
     ),
-    sqlite3.SQLITE_PERM: (_GONE, False, "The system doesn't allow this user to use the database file."),
+    sqlite3.SQLITE_PERM: (_GONE, False, ("This user isn't allowed to use the database file. Grant it read and write permission.")),
     sqlite3.SQLITE_CANTOPEN: (
         _GONE,
         True,
-        "The database file can't be opened. Is its folder there, and may this user write in it? The folder is not made by itself.",
+        (
+            "Can't open the database file. Check that its folder exists, and that this user can "
+            "write in it; the store doesn't create the folder."
+        ),
     ),
-    sqlite3.SQLITE_TOOBIG: (_FAILED, False, "A value is larger than SQLite takes, which is a gigabyte."),
-    sqlite3.SQLITE_NOMEM: (_FAILED, True, "There is no memory left for SQLite."),
+    sqlite3.SQLITE_TOOBIG: (_FAILED, False, ("A value exceeds the limit of SQLite, which is one gigabyte. Store a smaller one.")),
+    sqlite3.SQLITE_NOMEM: (_FAILED, True, "SQLite is out of memory. Give the process more memory."),
     sqlite3.SQLITE_INTERRUPT: (_FAILED, True, "The statement was interrupted. Nothing was changed."),
 }
 
 
-_OTHER: Final = (_FAILED, False, "SQLite refused; its own words are in __cause__.")
+_OTHER: Final = (_FAILED, False, "SQLite failed. Its error is in __cause__.")
 _MISSING: Final = re.compile(r"no such (table|column): (\w+\.)?igniter_|table igniter_\w+ has no column")
 
 
@@ -84,8 +87,9 @@ def other_kind() -> StoreError:
 def moved(path: str) -> StoreError:
     """The file that is open, or the log beside it, isn't under its name any more."""
     message = (
-        f"{path}: The database file or the log beside it was removed or replaced while it was in use, so nothing was done: no other "
-        "process would find what is written into the old one. Put it back, or close and open to use what is there now."
+        f"{path}: The database file or its WAL was removed or replaced while in use, so nothing "
+        "was changed: other processes would never see a write to the old file. Put it back, or "
+        "close and open the store to use the new file."
     )
     return store_error(_GONE, message, backend=NAME)
 
@@ -93,8 +97,9 @@ def moved(path: str) -> StoreError:
 def inherited_file(path: str) -> StoreError:
     """A file that this process can't use, since it was forked while another connection to it was open."""
     message = (
-        f"{path}: The process was forked while another SQLite connection to this file was open, so SQLite's locks don't work here and "
-        "writes would be lost. Close that connection before the fork (`await engine.dispose()`), or start the process with spawn or "
+        f"{path}: The process was forked while another SQLite connection to this file was open, "
+        "so SQLite's locks don't work here, and writes would be lost. Close that connection "
+        "before the fork (`await engine.dispose()`), or start the process with spawn or "
         "forkserver."
     )
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=NAME)
@@ -102,18 +107,16 @@ def inherited_file(path: str) -> StoreError:
 
 def changed(path: str) -> StoreError:
     """A file that could only be read, and that nobody was to write, was written."""
-    message = (
-        f"{path}: Something has written the database file while it was open where it can only be read, so nothing was read. Close the "
-        "store and open it again."
-    )
+    message = f"{path}: The database file was written while it was open read-only, so nothing was read. Close the store and open it again."
     return store_error(_GONE, message, backend=NAME)
 
 
 def unreadable(path: str) -> StoreError:
     """A file whose newest changes stand in a log beside it that can't be read where nothing can be written."""
     message = (
-        f"{path}: The database has changes in the file beside it ({path}-wal), which SQLite can't read here, since it may write neither of "
-        "them. Open the database once where it can be written, or copy both files to such a place."
+        f"{path}: The database has changes in its WAL ({path}-wal), which SQLite can't read from "
+        "a read-only place. Open the database once where it is writable, or copy both files "
+        "there."
     )
     return store_error(_GONE, message, backend=NAME)
 
@@ -125,21 +128,22 @@ def read_only() -> StoreError:
 
 def cannot_be_written(why: str) -> StoreError:
     """A database that has to be written to be used at all, and can't be."""
-    message = f"The database can't be written, and {why}. Open it once where this user may write it."
+    message = f"The database is read-only, and {why}. Open it once where this user can write it."
     return store_error(_FAILED, message, backend=NAME)
 
 
 def locked(timeout: float) -> StoreError:
     """The database was locked by somebody else for as long as a call may take; it never began."""
-    message = f"Another process has kept the database locked for more than {timeout:g} seconds, so nothing was done. Try again, or find it."
+    message = (
+        f"Another process has held the database lock for more than {timeout:g} seconds, so "
+        "nothing was changed. Retry, or find that process."
+    )
     return store_error(ErrorCode.STORE_TIMEOUT, message, backend=NAME)
 
 
 def late(timeout: float, *, maybe_applied: bool) -> StoreError:
     """A call that began and didn't end in time."""
-    message = (
-        f"The database didn't answer within {timeout:g} seconds. Is its disk busy or gone? Try again, or give the adapter a longer timeout."
-    )
+    message = f"The database didn't reply within {timeout:g} seconds. Check its disk, retry, or raise the adapter's timeout."
     return store_error(ErrorCode.STORE_TIMEOUT, message, backend=NAME, maybe_applied=maybe_applied)
 
 
@@ -160,7 +164,7 @@ def cannot_open(error: BaseException) -> bool:
 
 def not_opened(path: str, why: str) -> StoreError:
     """A file that can't be opened, why, and what to do."""
-    return store_error(_GONE, f"{path}: The database file can't be opened. {why}", backend=NAME, retryable=True)
+    return store_error(_GONE, (f"{path}: Can't open the database file. {why}"), backend=NAME, retryable=True)
 
 
 def failure(error: BaseException, path: str | None = None) -> BaseException:
@@ -169,7 +173,7 @@ def failure(error: BaseException, path: str | None = None) -> BaseException:
         return error
     code, retryable, message = _CODES.get(_primary(error), _OTHER)
     if _MISSING.match(str(error)):  # SQLite has no code of its own for that
-        message = "Something has dropped or altered the store's tables in the database. Restore a backup, or remove the file to begin anew."
+        message = "The store's tables in the database were dropped or altered. Restore a backup, or delete the file to start over."
     if path is not None:
         message = f"{path}: {message}"
     failed = store_error(code, message, backend=NAME, retryable=retryable, details={"sqlite": _word(error)})

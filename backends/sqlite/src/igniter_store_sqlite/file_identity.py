@@ -165,30 +165,30 @@ def obstacle(path: str) -> str:
     """Why the file at `path` can't be opened, and what to do."""
     real = os.path.realpath(path)
     if len(os.fsencode(real)) > _LONGEST:
-        return f"Its path is longer than SQLite takes, which is {_LONGEST} bytes. Choose a shorter one."
+        return f"Its path exceeds the limit of SQLite, which is {_LONGEST} bytes. Choose a shorter path."
     try:
         mode = Path(path).stat().st_mode
     except OSError as error:
         return _no_entry(real, error)
     if stat.S_ISDIR(mode):
-        return "It is a folder. Choose the path of a file in it."
+        return "The path is a folder. Choose the path of a file in it."
     if not stat.S_ISREG(mode):
-        return "It is a device, a pipe or a socket. Choose the path of a file."
+        return "The path is a device, a pipe or a socket. Choose the path of a file."
     if not os.access(path, os.R_OK):
-        return "This user may not read it. Let this user read and write the file and its folder."
-    return "SQLite can't make the two files beside it. Let this user write in its folder."
+        return "This user isn't allowed to read it. Grant read and write permission for the file and its folder."
+    return "SQLite can't create the two files beside it. Grant this user write permission for the folder."
 
 
 def _no_entry(real: str, error: OSError) -> str:
     if isinstance(error, NotADirectoryError):
-        return "A part of its path is a file and no folder. Correct the path."
+        return "A part of its path is a file instead of a folder. Correct the path."
     if isinstance(error, PermissionError):
-        return "This user may not use its folder. Let this user read and write there, or choose another path."
+        return "This user isn't allowed to use its folder. Grant read and write permission, or choose another path."
     if not isinstance(error, FileNotFoundError):
-        return f"The system says: {error.strerror}. Correct the path."
+        return f"The operating system reports: {error.strerror}. Correct the path."
     if not Path(real).parent.is_dir():
-        return "Its folder is missing. Make it first: the store makes the file and no folder."
-    return "It doesn't exist, and it can't be made in its folder. Let this user write there, or choose another path."
+        return "Its folder doesn't exist. Create the folder; the store creates only the file."
+    return "It doesn't exist, and this user can't create it. Grant write permission for the folder, or choose another path."
 
 
 def network_of(path: str, mounts: str = "/proc/self/mounts") -> str | None:

@@ -291,7 +291,7 @@ class Listener:
     def _lose(self, error: StoreError) -> None:
         is_refused = error.code == ErrorCode.STORE_CONFIGURATION_INVALID  # for good: no call may say so to a program that only listens
         if is_refused and not self._was_lost:
-            _LOGGER.error("Subscriptions get no messages. %s", error.message)
+            _LOGGER.error("Subscriptions don't receive messages. %s", error.message)
         self._was_lost = self._was_lost or is_refused or error.code == ErrorCode.STORE_CONNECTION_FAILED
 
     def _begin_anew(self, last: int) -> None:

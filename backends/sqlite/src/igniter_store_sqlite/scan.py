@@ -99,6 +99,6 @@ def _after(cursor: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not key or _cursor(key) != cursor:
-        message = 'No scan has given this cursor. Go on with the cursor of the page before, or begin again with "0".'
+        message = 'The cursor is invalid. Continue with the cursor of the previous page, or restart with "0".'
         raise store_error(ErrorCode.STORE_SCAN_FAILED, message, backend=NAME)
     return key

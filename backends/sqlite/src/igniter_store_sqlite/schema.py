@@ -72,12 +72,15 @@ class Version:
             [version] = connection.execute(_VERSION).fetchone()
             if version > self._ours:
                 raise misconfigured(
-                    f"A newer igniter-store-sqlite has brought the tables of this database to version {version} while it was open, and "
-                    f"this one knows version {self._ours}, so nothing was done. Upgrade the package: pip install -U igniter-store-sqlite."
+                    "A newer igniter-store-sqlite has migrated this database to version "
+                    f"{version} while it was open, but this one supports version {self._ours}, so "
+                    "nothing was changed. Upgrade the package: pip install -U "
+                    "igniter-store-sqlite."
                 )
             if version < self._ours:
                 raise misconfigured(
-                    "The content of this database was replaced while it was open, so nothing was done. Close the store and open it again."
+                    "The content of this database was replaced while it was open, so nothing was "
+                    "changed. Close the store and open it again."
                 )
             self.commits = commits
 
@@ -98,8 +101,9 @@ def bring_forward(session: Session, is_shared: bool) -> bool:  # noqa: FBT001 - 
     if SCHEMA.name not in there:
         if there & ours or (there and not is_shared):
             raise misconfigured(
-                "The file is a database of something else, so nothing was changed in it. Choose another path for the store; to keep its "
-                "tables in a database of your own, pass SQLiteAdapter(engine=...)."
+                "The file is a database of another application, so it wasn't changed. Choose "
+                "another path for the store; to keep its tables in your own database, pass "
+                "SQLiteAdapter(engine=...)."
             )
         if not _is_possible(session, sql(CreateTable(SCHEMA))):
             raise cannot_be_written("it has no tables of the store yet")
@@ -107,12 +111,13 @@ def bring_forward(session: Session, is_shared: bool) -> bool:  # noqa: FBT001 - 
     [version] = session.execute(_VERSION).fetchone()
     if version > len(STEPS):
         raise misconfigured(
-            f"The database has tables of version {version}, and this igniter-store-sqlite knows them up to {len(STEPS)}, so nothing was "
-            "changed. Upgrade the package: pip install -U igniter-store-sqlite."
+            f"The tables of the database have version {version}, but this igniter-store-sqlite "
+            f"supports versions up to {len(STEPS)}, so nothing was changed. Upgrade the package: "
+            "pip install -U igniter-store-sqlite."
         )
     missing = _missing(session) if version else []
     if not can_write and (version < len(STEPS) or missing):
-        raise cannot_be_written("its tables are those of an older igniter-store-sqlite, which this one has to carry forward")
+        raise cannot_be_written("its tables are from an older igniter-store-sqlite and must be migrated")
     for addition in missing:
         session.execute(addition)
     for number, step in enumerate(STEPS[version:], version + 1):

@@ -35,7 +35,8 @@ def parts_of(url: str) -> tuple[str | None, str]:
     place = parts.place
     if place and not place.startswith("/"):
         raise misconfigured(
-            "A SQLite URL is sqlite:///relative/path.db or sqlite:////absolute/path.db, with three or four slashes, or sqlite:// in memory."
+            "A SQLite URL is sqlite:///relative/path.db (three slashes), "
+            "sqlite:////absolute/path.db (four slashes), or sqlite:// (in memory)."
         )
     try:
         path = unquote(place[1:], errors="strict")
@@ -43,27 +44,30 @@ def parts_of(url: str) -> tuple[str | None, str]:
     except UnicodeError:
         raise misconfigured("The path of the database isn't UTF-8. Write each byte of its UTF-8 as %XX, or rename the file.") from None
     if "\0" in path:
-        raise misconfigured("The path of the database has a NUL character in it.")
+        raise misconfigured("The path of the database contains a NUL character. Remove it.")
     if place == "/":  # perhaps a variable that was empty: it must not become a database that is gone with the process
-        raise misconfigured("The path of the database is missing. In memory it is sqlite://, with two slashes.")
+        raise misconfigured("The path of the database is missing. For a database in memory, write sqlite:// (two slashes).")
     if path.endswith("/"):
-        raise misconfigured("The path of the database is a folder; a file is needed, such as sqlite:///state.db.")
+        raise misconfigured("The path of the database is a folder. Write the path of a file, such as sqlite:///state.db.")
     if path[:5].lower() == "file:":
         raise misconfigured(
-            "A SQLite URL takes a path, and no file: URI. Write sqlite:///state.db, sqlite:// for a database in memory, and "
-            "sqlite:///./file:state.db for a file of such a name; a file that can only be read needs no mode."
+            "A SQLite URL takes a path, not a file: URI. Write sqlite:///state.db, or sqlite:// "
+            "for a database in memory, or sqlite:///./file:state.db for a file with that name; a "
+            "read-only file doesn't need a mode."
         )
     if _HOME.match(path):
         raise misconfigured(
-            "A SQLite URL doesn't expand ~. Write the whole path, sqlite:////home/me/state.db, or sqlite:///./~/state.db for a folder of "
-            "that name."
+            "A SQLite URL doesn't expand ~. Write the whole path, such as "
+            "sqlite:////home/me/state.db, or sqlite:///./~/state.db for a folder with that name."
         )
     if path in {"", _MEMORY}:
         return None, parts.query
     try:
         path = os.path.abspath(path)  # noqa: PTH100 - a Path would drop a folder's slashes
     except OSError:
-        raise misconfigured("The path of the database is relative, and the working directory is gone. Write an absolute path.") from None
+        raise misconfigured(
+            "The path of the database is relative, but the working directory doesn't exist any more. Write an absolute path."
+        ) from None
     return path, parts.query
 
 

@@ -57,7 +57,7 @@ class ValkeyAdapter(CommandAdapter):
         configuration: Any = client if lent is None else lent.config
         if not issubclass(type(configuration), (glide.GlideClientConfiguration, glide.GlideClusterClientConfiguration)):
             kinds = "a GlideClient, a GlideClusterClient, or a configuration of one"
-            raise misconfigured(f"ValkeyAdapter takes {kinds}, and got {named(given)}. For a URL there is from_url().")
+            raise misconfigured(f"ValkeyAdapter takes {kinds}, but got {named(given)}. To use a URL, call from_url().")
         check_options(NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub)
         kind = ValkeyClusterClient if isinstance(configuration, glide.GlideClusterClientConfiguration) else ValkeyClient
         commands = partial(kind, configuration, timeout, connect_timeout, lent=lent, is_sharded=sharded_pubsub)

@@ -72,54 +72,58 @@ _GLIDES_OWN: Final = {
     "refused to switch database": (
         False,
         (
-            "The server at {where} has no such database, or the user may not use it. Correct the number in the URL (there are 16, from 0, "
-            "unless it is configured), or allow SELECT."
+            "The server at {where} doesn't have this database, or the user isn't allowed to use "
+            "it. Correct the number in the URL (0 to 15 by default), or allow SELECT."
         ),
     ),
     "refused to set client name": (
         False,
-        "The server at {where} refuses the client's name. Write client_name without spaces, or allow the user CLIENT SETNAME.",
+        "The server at {where} rejected the client name. Write client_name without spaces, or allow the user CLIENT SETNAME.",
     ),
     "failed to lookup address": (True, UNKNOWN_HOST),
     "certificate not valid for name": (
         False,
-        "The certificate of {where} isn't for this host. Write a name in the URL that is in the certificate.",
+        "The certificate of {where} isn't valid for this host. Use a host name from the certificate in the URL.",
     ),
     "invalid peer certificate": (
         False,
-        "The certificate of {where} isn't trusted. Give that of its authority in tls_ca_certs.",
+        "The certificate of {where} isn't trusted. Pass the certificate of its authority as tls_ca_certs.",
     ),
     "Multiplexed connection driver unexpectedly terminated": (
         True,
         (
-            "The server at {where} closed the connection before it answered, or isn't Valkey. Check whether it wants TLS (valkeys://), and "
-            "the port."
+            "The server at {where} closed the connection before it replied, or isn't Valkey. "
+            "Check the port, and whether it requires TLS (valkeys://)."
         ),
     ),
     # While a replica becomes the primary these two may be so for a moment.
     "Primary conflict": (
         True,
-        "The URL names more than one primary. For a cluster begin it with valkey+cluster://; otherwise name one primary and its replicas.",
+        "The URL names more than one primary. For a cluster, use valkey+cluster://; otherwise name one primary and its replicas.",
     ),
     "No primary node found": (
         True,
         (
-            "The URL names only replicas, or Sentinels, which valkey-glide doesn't ask. Name the primary as well; for a cluster begin the "
-            "URL with valkey+cluster://, and for Sentinel with redis+sentinel://."
+            "The URL names only replicas, or Sentinels, which valkey-glide doesn't support. Add "
+            "the primary; for a cluster, use valkey+cluster://, and for Sentinel, "
+            "redis+sentinel://."
         ),
     ),
 }
 _NO_SERVER: Final = (
-    "The server can't be reached at {where}. Check that it is running, that the URL is right, and whether it wants TLS (valkeys://), or "
-    "none."
+    "Can't reach the server at {where}. Check that it is running, that the URL is right, and "
+    "whether it requires TLS (valkeys://) or doesn't support it (valkey://)."
 )
 _NO_CLUSTER: Final = (
-    "The cluster can't be reached at {where}, or isn't whole, or the server is none. Check that it is running, that the URL is right, and "
-    "whether it wants TLS (valkeys+cluster://). For a single server the URL begins with valkey://."
+    "Can't reach a complete cluster at {where}. Check that it is running, that the URL is right, "
+    "and whether it requires TLS (valkeys+cluster://). For a single server, use a URL that "
+    "begins with valkey://."
 )
-_NOTHING_TO_DISCOVER: Final = " With node_discovery=discover_all there has to be a node that the URL doesn't name; glide fails otherwise."
-_SERVER_LOST: Final = "The connection to the server was lost, and it can't be reached now at {where}. Is it still there?"
-_CLUSTER_LOST: Final = "The connection to the cluster was lost, and it can't be reached now at {where}, or isn't whole. Is it still there?"
+_NOTHING_TO_DISCOVER: Final = " With node_discovery=discover_all, glide fails unless it discovers a node that the URL doesn't name."
+_SERVER_LOST: Final = "The connection to the server was lost, and it can't be reached at {where}. Check that it is running."
+_CLUSTER_LOST: Final = (
+    "The connection to the cluster was lost, and a complete cluster can't be reached at {where}. Check that its nodes are running."
+)
 
 
 class ServerUnreachable(ConnectionLost):
@@ -145,19 +149,20 @@ def value_is_too_large(*, writes: bool) -> StoreError:
     """
     if writes:
         message = (
-            "glide gave up all answers of a batch, because a value that was read in it is larger than glide decompresses. "
-            "Delete that value, or raise max_decompressed_size; the server has most likely executed this call."
+            "Another value in the same batch couldn't be decompressed, so glide dropped every "
+            "reply. This command was probably applied. Delete that value, or raise "
+            "max_decompressed_size."
         )
     else:
-        message = "The value is larger than glide decompresses. Raise max_decompressed_size of the client's compression."
+        message = "The value exceeds glide's limit for decompression. Raise max_decompressed_size in the client's compression settings."
     return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME, maybe_applied=writes)
 
 
 def lent_is_closed() -> StoreError:
     """What is raised when the user's own client is closed, while the adapter isn't."""
     message = (
-        "The client that was passed in is closed, or was made before this process was forked. Pass a client of this process, and keep it "
-        "open as long as the adapter."
+        "The client that you passed is closed, or was created before this process was forked. "
+        "Pass a client of this process, and keep it open as long as the adapter."
     )
     return store_error(ErrorCode.STORE_CLOSED, message, backend=NAME)
 
@@ -169,7 +174,7 @@ def lent_is_late(timeout: float, *, writes: bool) -> StoreError:
         timeout: the client's, in seconds.
         writes: whether the command changes something.
     """
-    message = f"The server didn't answer within {timeout:g} seconds. Try again, or give the client a longer request_timeout."
+    message = f"The server didn't reply within {timeout:g} seconds. Retry, or raise the client's request_timeout."
     return store_error(ErrorCode.STORE_TIMEOUT, message, backend=NAME, maybe_applied=writes)
 
 

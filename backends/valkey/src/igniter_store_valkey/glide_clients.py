@@ -47,8 +47,8 @@ def refuse_inherited(client: Client) -> None:
     untyped: Any = client
     if untyped._create_pid != os.getpid():  # noqa: SLF001 - what glide compares before each command
         message = (
-            "The client of glide was made before this process was forked, and glide's threads for it are gone. Make a client, and an "
-            "adapter, after the fork."
+            "The glide client was created before this process was forked, so its threads don't "
+            "exist here. Create a client and an adapter after the fork."
         )
         raise misconfigured(message)
 
@@ -66,11 +66,11 @@ async def create(configuration: Configuration) -> Client:
         kind: Any = glide.GlideClusterClient if is_cluster else glide.GlideClient
         client: Client = await kind.create(configuration)
     except (ValueError, TypeError):  # it may show a password
-        raise misconfigured("glide doesn't take the configuration: a number is out of bounds, or a text is none.") from None
+        raise misconfigured("glide rejected the configuration: a number is out of range, or an option isn't text.") from None
     except (glide.ConfigurationError, glide.ClosingError) as error:
         if isinstance(error, glide.ClosingError) and _REFUSED not in str(error):
             raise
-        raise misconfigured("glide doesn't take the configuration; its own words are in __cause__.") from error
+        raise misconfigured("glide rejected the configuration. Its error is in __cause__.") from error
     untyped: Any = client
     untyped._loop = _Loop(asyncio.get_running_loop())  # noqa: SLF001 - where glide looks for it; nothing public leads there
     return client

@@ -29,7 +29,7 @@ _HUNG_UP_EARLY: Final = "driver unexpectedly terminated"  # during HELLO, AUTH o
 _SIGNALLED: Final = "signalled by the server"
 _REFUSED: Final = re.compile(f"ResponseError|PermissionDenied|{_HUNG_UP_EARLY}|FatalReceiveError|NOPROTO")
 _UNKNOWN: Final = "unknown command"
-_ELSEWHERE: Final = "Allow the command there, or use the Redis backend (redis://), which doesn't need it."
+_ELSEWHERE: Final = "Enable the command, or use the Redis backend (redis://), which doesn't need it."
 
 
 async def settled(configuration: Configuration, connect: Callable[[], Awaitable[Client]]) -> Client:
@@ -65,14 +65,14 @@ async def settled(configuration: Configuration, connect: Callable[[], Awaitable[
                 raise
         _set(configuration, before)
         if is_early and not configuration.use_tls:  # where the probe was answered
-            raise _unconnected(f"hung up on CLIENT SETINFO, which valkey-glide sends when it connects. {_ELSEWHERE}") from first
+            raise _unconnected(
+                f"closed the connection on CLIENT SETINFO, which valkey-glide sends when it connects. {_ELSEWHERE}"
+            ) from first
         if has_hung_up:
             raise _hung_up(configuration) from first
         if first.details and _UNKNOWN not in _words(first):
             raise first
-        what = (
-            "refuses HELLO, INFO or PING, which valkey-glide sends when it connects. Allow them there, or use the Redis backend (redis://)."
-        )
+        what = "rejects HELLO, INFO or PING, which valkey-glide sends when it connects. Enable them, or use the Redis backend (redis://)."
         raise _unconnected(what) from first
     finally:
         del first  # or it and this frame would keep each other
@@ -80,20 +80,21 @@ async def settled(configuration: Configuration, connect: Callable[[], Awaitable[
 
 def no_subscriptions() -> StoreError:
     """The error for a subscription where HELLO is refused."""
-    message = f"The server, or a proxy before it, refuses HELLO, which valkey-glide needs for subscriptions. {_ELSEWHERE}"
+    message = f"The server, or a proxy in front of it, rejects HELLO, which valkey-glide needs for subscriptions. {_ELSEWHERE}"
     return store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, message, backend=NAME)
 
 
 def _hung_up(configuration: Configuration) -> StoreError:
     message = (
-        f"The server at {address_of(configuration)}, or a proxy before it, hung up while valkey-glide connected. Check that the server is "
-        "running, and that nothing before it hangs up on HELLO, CLIENT SETINFO, INFO or PING."
+        f"The server at {address_of(configuration)}, or a proxy in front of it, closed the "
+        "connection while valkey-glide was connecting. Check that the server is running, and "
+        "that no proxy closes the connection on HELLO, CLIENT SETINFO, INFO or PING."
     )
     return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME)
 
 
 def _unconnected(what: str) -> StoreError:
-    return store_error(ErrorCode.STORE_CONNECTION_FAILED, f"The server, or a proxy before it, {what}", backend=NAME, retryable=False)
+    return store_error(ErrorCode.STORE_CONNECTION_FAILED, (f"The server, or a proxy in front of it, {what}"), backend=NAME, retryable=False)
 
 
 def _is_refused(error: StoreError) -> bool:

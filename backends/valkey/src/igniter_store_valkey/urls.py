@@ -37,12 +37,12 @@ _TLS: Final = {
     "tls_insecure": "use_insecure_tls",
 }
 _ALIASES: Final = {"ssl_ca_certs": "tls_ca_certs", "ssl_certfile": "tls_cert", "ssl_keyfile": "tls_key"}
-_NO_SENTINEL: Final = "Sentinel is for the Redis backend. Remove it, and begin the URL with redis+sentinel://."
+_NO_SENTINEL: Final = "Only the Redis backend supports Sentinel. Remove it, and use a URL that begins with redis+sentinel://."
 _REFUSED: Final = {
     "sentinel_username": _NO_SENTINEL,
     "sentinel_password": _NO_SENTINEL,
-    "ssl_cert_reqs": "glide has tls_insecure=true, which trusts everybody. Use that, or remove it.",
-    "ssl_check_hostname": "glide has tls_insecure=true, which trusts everybody. Use that, or remove it.",
+    "ssl_cert_reqs": ("In glide this is tls_insecure=true, which accepts any certificate. Use that, or remove it."),
+    "ssl_check_hostname": ("In glide this is tls_insecure=true, which accepts any certificate. Use that, or remove it."),
     "read_from_replicas": "Use read_from=prefer_replica.",
     "request_timeout": "Use timeout, in seconds.",
 }
@@ -133,7 +133,7 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
     location = located(url, _SERVERS, given)
     security, _, kind = location.scheme.partition("+")
     if kind == "cluster" and location.database:
-        raise misconfigured("A cluster has the database 0 only. Remove the number at the end of the URL, or db.")
+        raise misconfigured("A cluster has only database 0. Remove the number at the end of the URL, or db.")
     options, database = location.options, location.database or 0
     tls = _tls(options, is_secure=security.endswith("s"))
     settings: dict[str, Any] = {
@@ -165,7 +165,7 @@ def _credentials(location: Location) -> glide.ServerCredentials | None:
     if not iam:
         return glide.ServerCredentials(password or _ANY_PASSWORD, user) if user or password else None
     if len(iam) < 3 or password or not user:  # noqa: PLR2004 - all of them
-        raise misconfigured("IAM needs iam_cluster, iam_region and iam_service, a user in the URL, and no password.")
+        raise misconfigured("IAM requires iam_cluster, iam_region, iam_service and a user name in the URL, without a password.")
     config = glide.IamAuthConfig(options["iam_cluster"], options["iam_service"], options["iam_region"], options.get("iam_refresh"))
     return glide.ServerCredentials(username=user, iam_config=config)
 
@@ -176,7 +176,7 @@ def _compression(options: Mapping[str, Any]) -> glide.CompressionConfiguration |
     backend, level = options["compression"], options.get("compression_level")
     least, most = _LEVELS[backend]
     if level is not None and not least <= level <= most:
-        raise misconfigured(f"compression_level is {_LEVEL}.")
+        raise misconfigured(f"compression_level must be {_LEVEL}.")
     settings: dict[str, Any] = {"compression_level": level}
     if "compression_from" in options:
         settings["min_compression_size"] = options["compression_from"]
@@ -194,9 +194,9 @@ def _cache(options: Mapping[str, Any]) -> glide.ClientSideCache | None:
 def _tls(options: Mapping[str, Any], *, is_secure: bool) -> glide.TlsAdvancedConfiguration | None:
     given = [ours for ours in _TLS if options.get(ours)]
     if given and not is_secure:
-        raise misconfigured(f"{given[0]} is for TLS. Begin the URL with valkeys://, valkeys+cluster:// or dragonflys://.")
+        raise misconfigured(f"{given[0]} applies only to TLS. Use a URL that begins with valkeys://, valkeys+cluster:// or dragonflys://.")
     if ("tls_cert" in given) != ("tls_key" in given):
-        raise misconfigured("tls_cert and tls_key go together: give both.")
+        raise misconfigured("tls_cert and tls_key belong together. Pass both.")
     settings = {_TLS[ours]: options[ours] for ours in given}
     return glide.TlsAdvancedConfiguration(**settings) if settings else None
 
@@ -213,4 +213,4 @@ def _observe(options: Mapping[str, Any]) -> None:
     try:
         glide.OpenTelemetry.init(glide.OpenTelemetryConfig(traces=traces, metrics=metrics))
     except glide.GlideError as error:
-        raise misconfigured("glide can't send its telemetry there; its own words are in __cause__.") from error
+        raise misconfigured("glide can't send its telemetry there. Its error is in __cause__.") from error

@@ -50,5 +50,5 @@ def _opened(cursor: str) -> str:
 
 
 def _wrong_cursor() -> StoreError:
-    message = 'No scan gives such a cursor. Go on with the cursor of the page before, or begin again with "0".'
+    message = 'The cursor is invalid. Continue with the cursor of the previous page, or restart with "0".'
     return store_error(ErrorCode.STORE_SCAN_FAILED, message, backend=NAME)

@@ -181,7 +181,7 @@ def located(url: Any, form: Form, given: Mapping[str, Any]) -> Location:
     database = options.pop("db", None)
     if hosts and tail and not form.has_path:
         if database is not None and given.get("db") is None:
-            raise _unusable("The database is given twice, in the URL's path and as db. Give it once.", taken.backend)
+            raise _unusable(("The database is given twice, in the path of the URL and as db. Remove one of them."), taken.backend)
         in_path = database_of(tail, taken.backend)
         database = in_path if database is None else database
     return Location(parts.scheme, hosts, tail, username, password, database, options)

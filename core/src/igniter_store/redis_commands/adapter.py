@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from igniter_store.redis_commands.client import CommandClient
 
 _SENTINEL: Final = (
-    "The server is a Sentinel, which keeps no data. Begin the URL with redis+sentinel://, and name the service: "
-    "redis+sentinel://host:26379/service."
+    "The server is a Sentinel, which has no data. Use a URL that begins with redis+sentinel:// "
+    "and names the service: redis+sentinel://host:26379/service."
 )
 _LONGEST: Final = 1e6  # seconds: more is a mistake of units
 
@@ -126,9 +126,9 @@ def check_options(backend: str, *, timeout: Any, connect_timeout: Any, sharded_p
     """
     for option, value in (("timeout", timeout), ("connect_timeout", connect_timeout)):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _LONGEST:
-            raise misconfigured(f"{option} is a number of seconds above 0 and below {_LONGEST:.0f}.", backend)
+            raise misconfigured((f"{option} must be a number of seconds above 0 and below {_LONGEST:.0f}."), backend)
     if type(sharded_pubsub) is not bool:
-        raise misconfigured("sharded_pubsub is True or False.", backend)
+        raise misconfigured("sharded_pubsub must be True or False.", backend)
 
 
 def named(thing: object) -> str:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from igniter_store.redis_commands.client import CommandClient
     from igniter_store.redis_commands.transport import Name
 
-_NO_PATTERNS: Final = "Sharded channels know no patterns. Subscribe to the channels one by one, or make the adapter without sharded_pubsub."
-_NOT_SHARDED: Final = "The server knows no sharded channels. Take Redis 7 or Valkey, or make the adapter without sharded_pubsub."
+_NO_PATTERNS: Final = "Sharded channels don't support patterns. Subscribe to each channel, or create the adapter without sharded_pubsub."
+_NOT_SHARDED: Final = "The server doesn't support sharded channels. Use Redis 7 or Valkey, or create the adapter without sharded_pubsub."
 
 
 class CommandPubSub(PubSub):

@@ -47,8 +47,8 @@ def unexpected(words: tuple[Any, ...], reply: object, code: ErrorCode, *, backen
     """
     command, kind = command_of(words), type(reply).__name__
     message = (
-        f"The server sent an unexpected reply to {command} (of type {kind}), which can't be believed. Check that the URL leads to a "
-        "Redis or Valkey server, and that no proxy in between answers instead."
+        f"The server sent an unexpected reply to {command} (of type {kind}). Check that the URL "
+        "points to a Redis or Valkey server, and that no proxy replies in its place."
     )
     return store_error(code, message, backend=backend, details={"command": command, "reply": kind}, maybe_applied=writes)
 

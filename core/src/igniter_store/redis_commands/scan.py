@@ -79,7 +79,7 @@ async def scan_nodes(
         slot, node, number = cursor.split("/")
         place = next((at for at, primary in enumerate(primaries) if primary == (int(slot), node)), -1)
         if place < 0:
-            message = "The cluster has changed since the page before. Begin the scan again."
+            message = 'The cluster has changed since the previous page. Restart the scan with "0".'
             raise store_error(code, message, backend=backend, retryable=True)
     following, keys = await look(primaries[place][1], number)
     if following == START:
@@ -97,6 +97,6 @@ def _sealed(cursor: str) -> str:
 def _opened(cursor: str, backend: str) -> str:
     own = cursor if cursor == START else cursor.rpartition("-")[0]
     if _sealed(own) != cursor:
-        message = 'No scan gives such a cursor. Go on with the cursor of the page before, or begin again with "0".'
+        message = 'The cursor is invalid. Continue with the cursor of the previous page, or restart with "0".'
         raise store_error(ErrorCode.STORE_SCAN_FAILED, message, backend=backend)
     return own

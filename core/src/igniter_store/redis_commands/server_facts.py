@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 1.0  # seconds
 _LOGGER: Final = logging.getLogger("igniter_store")
 _EVICTS: Final = (
-    "The server behind the %s backend drops keys when its memory is full (%s), %s: a claim may get a second owner, and a counter begin "
-    "again at 0. Set maxmemory-policy to noeviction, or give the store a server of its own."
+    "The server of the %s backend evicts keys when its memory is full (%s), %s: a claim may get "
+    "a second owner, and a counter may restart at 0. Set maxmemory-policy to noeviction, or use "
+    "a separate server for the store."
 )
-_ALL: Final = "claims, counters and streams among them"
-_WITH_TTL: Final = "those with a TTL, claims and counters among them"
+_ALL: Final = "including claims, counters and streams"
+_WITH_TTL: Final = "namely those with a TTL, including claims and counters"
 
 
 async def facts_of(commands: CommandClient) -> dict[str, str]:

@@ -314,7 +314,7 @@ class Listener:
         if self._on_astray is not None and error_prefix(str(reply_error)) in _ASTRAY:
             self._on_astray()
             return
-        _LOGGER.error("The server refuses to renew the subscription of %r: %s", name[1], reply_error)
+        _LOGGER.error("The server rejects the renewed subscription to %r: %s", name[1], reply_error)
         self._tell_of_gap(name)  # the others hear it with their confirmation
 
     # The task that keeps the connection.
