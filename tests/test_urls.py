@@ -71,18 +71,18 @@ def test_every_scheme_has_an_example_that_is_taken() -> None:
 
 @pytest.mark.parametrize("form", ["{} ", " {}", "{}\n", "\t{}", "{}\r\n", "{}\u00a0", "\ufeff{}", "{}\x00", "{}\x7f", "{}\u200b"])
 def test_blanks_and_control_characters_are_refused(form: str) -> None:
-    assert "blank or a control character" in the_same({scheme: refusal(form.format(url_of(scheme))) for scheme in EXAMPLES})
+    assert "space or a control character" in the_same({scheme: refusal(form.format(url_of(scheme))) for scheme in EXAMPLES})
 
 
 @pytest.mark.parametrize("scheme", [*SENTINELS, *CLUSTERS, "valkey"])
 @pytest.mark.parametrize("hosts", ["a:1, b:2", "a:1 ,b:2", "a:1,\tb:2", "a:1, "])
 def test_blank_in_a_list_is_refused(scheme: str, hosts: str) -> None:
-    assert "behind commas" in refusal(url_of(scheme, hosts))
+    assert "percent-encode it" in refusal(url_of(scheme, hosts))
 
 
 @pytest.mark.parametrize("host", ["", ":6379", ",a:1", "a:1,", "a:1,,b:2", "a:1,:2"])
 def test_empty_host_is_refused(host: str) -> None:
-    assert "names no host" in the_same({scheme: refusal(url_of(scheme, host)) for scheme in SERVERS})
+    assert "doesn't name a host" in the_same({scheme: refusal(url_of(scheme, host)) for scheme in SERVERS})
 
 
 @pytest.mark.parametrize("port", ["0", "00000", "65536", "99999", "-1", "", "port", "6379a", "\u0661", "1.5", "+1", "0x1"])
@@ -233,7 +233,7 @@ def test_option_of_other_clients_says_what_to_use(option: str, cure: str) -> Non
 def test_option_of_tls_without_tls_is_refused(scheme: str, option: str) -> None:
     message = refusal(url_of(scheme, query=f"{option}=/etc/ssl/cert.pem"))
 
-    assert "applies only to TLS" in message or "can't be read" in message
+    assert "applies only to TLS" in message or "Can't read the file of" in message
 
 
 @pytest.mark.parametrize("query", ["db=1", "db=0"])

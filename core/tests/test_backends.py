@@ -163,7 +163,7 @@ class WithoutGlide:
         monkeypatch.setattr("igniter_store.backends.sys.platform", platform)
         monkeypatch.setattr("igniter_store.backends.platform.libc_ver", lambda: (libc, ""))
         told: set[str] = set()
-        monkeypatch.setattr("igniter_store.backends._told", told)
+        monkeypatch.setattr("igniter_store.backends._warned", told)
 
 
 @pytest.mark.parametrize("where", [("win32", ""), ("linux", ""), ("linux", "musl")])

@@ -151,7 +151,7 @@ async def test_claim_that_cannot_be_given_back_is_reported(failing: str, caplog:
         adapter.gate.set()
 
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "may have been taken and left" in caplog.text
+    assert "may still be held" in caplog.text
     assert "secret" not in caplog.text
 
 
@@ -194,4 +194,4 @@ def test_loop_that_ends_reports_the_claim(caplog: pytest.LogCaptureFixture) -> N
 
     asyncio.run(left())
 
-    assert "may have been taken and left" in caplog.text
+    assert "may still be held" in caplog.text

@@ -69,7 +69,7 @@ def described(error: BaseException) -> str:
     # Only an adapter with a gap lets another exception through. Its text may quote a URL, so its place has to do.
     place = extract_tb(cause.__traceback__)[-1:]
     where = f" at {Path(place[0].filename).name}:{place[0].lineno}" if place else ""
-    return f"{type(cause).__name__}{where}: no answer that the store gives on purpose. Is the backend's adapter correct?"
+    return f"{type(cause).__name__}{where}: unexpected exception, probably a bug in the adapter."
 
 
 def document(error: BaseException) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def whole_number(value: Any, name: str, *, least: int) -> int:
     """`value` when it is an `int`, no `bool`, of at least `least`, that fits a signed 64 bit number."""
     number = plain_int(value)
     if number is None or not least <= number < 2**63:
-        raise invalid(f"`{name}` is a whole number of at least {least}.")
+        raise invalid(f"`{name}` must be an integer of {least} or more.")
     return number
 
 
@@ -47,16 +47,16 @@ def optional_whole_number(value: Any, name: str, *, least: int) -> int | None:
 def boolean(value: Any, name: str) -> bool:
     """`value` when it is True or False."""
     if value is not True and value is not False:
-        raise invalid(f"`{name}` is True or False.")
+        raise invalid(f"`{name}` must be True or False.")
     return value is True
 
 
 def items(values: Any, name: str, missing: ErrorCode = ErrorCode.STORE_ARGUMENT_INVALID) -> list[Any]:
     """The items of `values`, when it is an iterable of several things and not one text or mapping."""
     if is_a(values, str, bytes, bytearray, memoryview, Mapping) or not is_a(values, Iterable):
-        raise store_error(missing, f"`{name}` is a list, or another iterable that is neither text nor a mapping.")
+        raise store_error(missing, (f"`{name}` must be a list or another iterable, but not text or a mapping."))
     try:
         return list(values)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]  # its items are checked one by one
     except Exception as error:
         # A generator of the caller's that fails is the caller's failure, told as one of ours.
-        raise store_error(missing, f"`{name}` could not be read to its end.") from error
+        raise store_error(missing, f"Iterating over `{name}` failed. See the cause.") from error

@@ -79,7 +79,7 @@ def adapter_class(scheme: str) -> type[Adapter]:
         if not found.in_process and sys.platform in {"emscripten", "wasi"}:
             raise store_error(
                 ErrorCode.STORE_ENVIRONMENT_REQUIRED,
-                f"The backend {found.name!r} needs sockets and threads, which Python on {sys.platform} does not have. Use memory:// there.",
+                f"The backend {found.name!r} needs sockets and threads, which Python on {sys.platform} doesn't have. Use memory://.",
             )
         return found
     raise _unknown(scheme)
@@ -89,7 +89,7 @@ def adapter_from_url(url: Any, **options: Any) -> Adapter:
     """An adapter for `url`, not yet opened; `options` go to its `from_url`. Errors as `adapter_class`, and the adapter's own."""
     scheme, found, rest = checked_text(url).partition("://")
     if not found:
-        message = "The URL has no scheme. It begins with one, as memory://, sqlite:///state.db and redis://localhost:6379/0 do."
+        message = "The URL has no scheme. Write it as memory://, sqlite:///state.db or redis://localhost:6379/0."
         raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message)
     served = _served_as(scheme.lower())
     adapter = adapter_class(served)
@@ -110,14 +110,14 @@ def _served_as(scheme: str) -> str:
     stand_in = _STAND_INS[scheme]
     if not entry_points(group=GROUP, name=stand_in):
         message = (
-            f"There is no valkey-glide for this platform, so nothing serves {scheme}:// here. The Redis backend would: "
-            "pip install 'igniter-store[redis]'. Or run where valkey-glide has wheels, which is macOS and Linux with glibc: "
-            "pip install 'igniter-store[valkey]'."
+            f"valkey-glide isn't available for this platform, so {scheme}:// has no backend. "
+            "Install the Redis backend, which serves it too: pip install 'igniter-store[redis]'. "
+            "On macOS, and on Linux with glibc: pip install 'igniter-store[valkey]'."
         )
         raise store_error(ErrorCode.STORE_BACKEND_UNKNOWN, message, details={"scheme": scheme, "extra": "redis"})
     if scheme not in _warned:
         _warned.add(scheme)
-        _LOGGER.warning("There is no valkey-glide for this platform: the Redis backend serves %s:// as %s://.", scheme, stand_in)
+        _LOGGER.warning(("valkey-glide isn't available for this platform: the Redis backend serves %s:// as %s://."), scheme, stand_in)
     return stand_in
 
 
@@ -144,11 +144,12 @@ def _load(point: EntryPoint) -> type[Adapter]:
         found = point.load()
     except Exception as error:
         raise store_error(
-            ErrorCode.STORE_CONFIGURATION_INVALID, f"The backend for {point.name}:// is installed but can't be imported: see the cause."
+            ErrorCode.STORE_CONFIGURATION_INVALID,
+            (f"The backend for {point.name}:// is installed, but importing it failed. See the cause."),
         ) from error
     if not isinstance(found, type) or not issubclass(found, Adapter):
         raise store_error(
-            ErrorCode.STORE_CONFIGURATION_INVALID, f"The entry point for {point.name}:// in the group {GROUP} is no Adapter class."
+            ErrorCode.STORE_CONFIGURATION_INVALID, (f"The entry point for {point.name}:// in the group {GROUP} isn't an Adapter class.")
         )
     return found
 
@@ -162,12 +163,12 @@ def _unknown(scheme: str) -> StoreError:
     cure = (
         f"Install it: pip install 'igniter-store[{extra}]'."
         if extra
-        else f"{guess} Known are {known}; another backend's package has to be installed first."
+        else f"{guess} Installed are {known}. To use another backend, install its package."
     )
     # What stands before "://" may be a user and a password, when the scheme was forgotten.
     shown = repr(scheme) if _SCHEME.fullmatch(scheme) else "such"
     return store_error(
         ErrorCode.STORE_BACKEND_UNKNOWN,
-        f"There is no installed backend for {shown} URLs. {cure}",
+        f"No installed backend serves {shown} URLs. {cure}",
         details={"scheme": scheme if _SCHEME.fullmatch(scheme) else None, "extra": extra},
     )

@@ -53,7 +53,7 @@ class StoreBuilder(Generic[S]):
         if adapter is None:
             raise _adapter_required()
         if not _is(adapter, Adapter):
-            raise _invalid("with_adapter() takes an Adapter, such as MemoryAdapter(); for a URL use with_url().")
+            raise _invalid("with_adapter() takes an Adapter, such as MemoryAdapter(). For a URL, use with_url().")
         return self._with(adapter=adapter)
 
     def with_url(self, url: str, **options: Any) -> StoreBuilder[S]:
@@ -72,7 +72,9 @@ class StoreBuilder(Generic[S]):
         """
         name = checked_name(service, "service", ErrorCode.STORE_SERVICE_REQUIRED, invalid=ErrorCode.STORE_CONFIGURATION_INVALID)
         if not is_part(name):
-            raise _invalid("The service's name holds ':' or a control character, and could pass for a scope. Use letters, digits and '-'.")
+            raise _invalid(
+                "The service name contains ':' or a control character, so it could be mistaken for a scope. Use letters, digits and '-'."
+            )
         return self._with(service=name)
 
     def with_serializer(self, serializer: Serializer) -> StoreBuilder[S]:
@@ -84,7 +86,7 @@ class StoreBuilder(Generic[S]):
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
         if not _is(serializer, Serializer) or not _has(serializer, "encode", "decode"):
-            raise _invalid("A serializer is an object (not a class) with encode(value) -> bytes and decode(bytes, type) -> value.")
+            raise _invalid("A serializer must be an object (not a class) with encode(value) -> bytes and decode(bytes, type) -> value.")
         return self._with(serializer=serializer)
 
     def with_logger(self, logger: logging.Logger) -> StoreBuilder[S]:
@@ -104,7 +106,7 @@ class StoreBuilder(Generic[S]):
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
         if not _is(telemetry, Telemetry) or not _has(telemetry, "emit"):
-            raise _invalid("Telemetry is an object (not a class) with emit(name, *, level, attributes).")
+            raise _invalid("Telemetry must be an object (not a class) with emit(name, *, level, attributes).")
         return self._with(telemetry=telemetry)
 
     def add_scope(self, key: K, *, required: bool = False, description: str | None = None) -> StoreBuilder[S | K]:
@@ -120,9 +122,9 @@ class StoreBuilder(Generic[S]):
         """
         name = scope_key(key)
         if name in self._choices.scopes:
-            raise store_error(ErrorCode.STORE_DUPLICATE_SCOPE, f"The scope {name!r} is declared already. Declare each once.")
+            raise store_error(ErrorCode.STORE_DUPLICATE_SCOPE, (f"The scope {name!r} is already declared. Declare each scope once."))
         if description is not None and not is_a(description, str):
-            raise invalid("`description` is a str, or left out.")
+            raise invalid("`description` must be a str or omitted.")
         definition = ScopeDefinition(name, boolean(required, "required"), description)
         return cast("StoreBuilder[S | K]", self._with(scopes={**self._choices.scopes, name: definition}))
 
@@ -170,7 +172,7 @@ class StoreBuilder(Generic[S]):
         if choices.adapter is None:
             raise _adapter_required()
         if choices.service is None:
-            raise store_error(ErrorCode.STORE_SERVICE_REQUIRED, "A store needs the name of its service: with_service('api').")
+            raise store_error(ErrorCode.STORE_SERVICE_REQUIRED, ("The service name is missing. Call with_service('api')."))
         return Store(
             Configuration(
                 adapter=choices.adapter,
@@ -190,7 +192,7 @@ class StoreBuilder(Generic[S]):
 def _adapter_required() -> Exception:
     return store_error(
         ErrorCode.STORE_ADAPTER_REQUIRED,
-        "A store needs an adapter: with_adapter(MemoryAdapter()), or with_url('memory://'), before build().",
+        "The adapter is missing. Call with_adapter(MemoryAdapter()) or with_url('memory://') before build().",
     )
 
 

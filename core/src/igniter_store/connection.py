@@ -280,7 +280,7 @@ class Connection(Capabilities):
         return refusing(
             lambda: store_error(
                 ErrorCode.STORE_CAPABILITY_UNSUPPORTED,
-                f"The backend does not offer {capability.__name__}. Choose one that does: `igniter-store backends` lists them.",
+                f"The backend doesn't support {capability.__name__}. Use one that does; `igniter-store backends` lists them.",
                 details={"capability": capability.__name__},
             )
         )
@@ -328,7 +328,7 @@ def refusing(make_error: Callable[[], StoreError]) -> Any:
 
 def closed() -> StoreError:
     """What every operation of a closed store raises."""
-    return store_error(ErrorCode.STORE_CLOSED, "The store is closed. Open it again with open(), or close it after its last use.")
+    return store_error(ErrorCode.STORE_CLOSED, ("The store is closed. Open it again with open(), or close it only after its last use."))
 
 
 class _StandIn:

@@ -246,6 +246,9 @@ def _translated(operation: Operation, error: Exception) -> StoreError:
     if isinstance(error, ConnectionError):
         return store_error(
             ErrorCode.STORE_CONNECTION_FAILED,
-            f"The backend can't be reached ({type(error).__name__}). Is it running, and is its address right?",
+            f"Can't reach the backend ({type(error).__name__}). Check that it is running, and that its address is right.",
         )
-    return store_error(operation.failure, f"The adapter raised {type(error).__name__}, which it should have translated. See the cause.")
+    return store_error(
+        operation.failure,
+        (f"The adapter raised {type(error).__name__} instead of a StoreError. This is a bug in the adapter; see the cause."),
+    )

@@ -55,19 +55,21 @@ def make_scope(key: Any, identifier: Any, definitions: Mapping[str, ScopeDefinit
     if definitions and name not in definitions:
         raise store_error(
             ErrorCode.STORE_INVALID_SCOPE_KEY,
-            f"The scope {name!r} was not declared; declared are {', '.join(definitions)}. Use one of these, or add_scope().",
+            f"The scope {name!r} isn't declared. Use one of {', '.join(definitions)}, or declare it with add_scope().",
             details={"scope_key": name, "declared": list(definitions)},
         )
     text = identifier_text(identifier)
     if identifier is None or text == "":
-        raise store_error(ErrorCode.STORE_SCOPE_IDENTIFIER_REQUIRED, f"The identifier of scope {name!r} is missing. Give a str or an int.")
+        raise store_error(
+            ErrorCode.STORE_SCOPE_IDENTIFIER_REQUIRED, (f"The identifier of scope {name!r} is missing. Pass a str or an int.")
+        )
     if text is None:
         raise store_error(ErrorCode.STORE_SCOPE_INVALID, f"The identifier of scope {name!r} {_no_text(identifier)}")
     if not is_part(text):
         raise store_error(
             ErrorCode.STORE_SCOPE_INVALID,
-            f"The identifier of scope {name!r} holds ':', a control character or a lone surrogate, and could pass for another scope. "
-            "Encode it first.",
+            f"The identifier of scope {name!r} contains ':', a control character or a lone "
+            "surrogate, so it could be mistaken for another scope. Encode it first.",
         )
     return Scope(name, text)
 
@@ -80,16 +82,16 @@ def missing_scope(chain: Sequence[Scope], definitions: Mapping[str, ScopeDefinit
         return None
     return lambda: store_error(
         ErrorCode.STORE_SCOPE_REQUIRED,
-        f"The scope {missing[0]!r} is required and this store has none. Use store.scope({missing[0]!r}, identifier) and call that.",
+        f"This store lacks the required scope {missing[0]!r}. Use the store that store.scope({missing[0]!r}, identifier) returns.",
         details={"missing": missing},
     )
 
 
 def _no_text(identifier: Any) -> str:
     if plain_int(identifier) is not None:
-        return "has more digits than Python spells. Take a shorter int, or a str."
+        return "is too large to convert to text. Use a smaller int, or a str."
     cure = "Decode it first." if is_a(identifier, bytes, bytearray, memoryview) else "Make it one with str(...)."
-    return f"is a str or an int, not of type {type(identifier).__name__}. {cure}"
+    return f"must be a str or an int, not a {type(identifier).__name__}. {cure}"
 
 
 def prefix_of(service: str, chain: Sequence[Scope]) -> str:

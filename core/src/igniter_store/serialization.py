@@ -270,7 +270,7 @@ class Codec:
             return bytes(data)
         raise store_error(
             ErrorCode.STORE_SERIALIZATION_FAILED,
-            f"The serializer's encode() returned {type(data).__name__}; it has to return bytes.",
+            f"The serializer's encode() returned {type(data).__name__}. It must return bytes.",
         )
 
     def decoder(self, type: Any, *, takes_text: bool = True) -> Decoder:
@@ -387,7 +387,7 @@ def _unencodable(value: Any, error: Exception) -> StoreError:
     cure = error.cure if isinstance(error, Unencodable) else "Make it plain data, a dataclass, a struct or a model."
     return store_error(
         ErrorCode.STORE_SERIALIZATION_FAILED,
-        f"The value, a {type(value).__name__}, can't be encoded: {reason(error)}. {cure}",
+        f"Can't encode the value, a {type(value).__name__}: {reason(error)}. {cure}",
         details={"type": type(value).__name__, "error": type(error).__name__},
     )
 
@@ -396,6 +396,7 @@ def undecodable(error: Exception) -> StoreError:
     """What a decoder's failure becomes."""
     return store_error(
         ErrorCode.STORE_DESERIALIZATION_FAILED,
-        f"The stored bytes can't be decoded as what was asked for: {reason(error)}. Was it written by another serializer or an older type?",
+        f"Can't decode the stored bytes as the requested type: {reason(error)}. Check that they "
+        "weren't written by another serializer or an older version of the type.",
         details={"error": type(error).__name__},
     )

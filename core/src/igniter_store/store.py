@@ -54,8 +54,8 @@ class Configuration(Struct, frozen=True):
 
 
 _NOT_BY_CLASS: Final = (
-    "A store isn't made by calling the class. Write Store.from_url('memory://', service='api') for a URL, or "
-    "Store.create().with_adapter(adapter).with_service('api').build() for an adapter."
+    "Store() can't be called. Use Store.from_url('memory://', service='api') with a URL, or "
+    "Store.create().with_adapter(adapter).with_service('api').build() with an adapter."
 )
 
 OPEN: Final = Operation("open", ErrorCode.STORE_CONNECTION_FAILED)
@@ -194,9 +194,9 @@ class Store(Generic[S]):
         """
         name, kind = identifier_text(id), plain_text(type)
         if not name or not is_encodable(name):
-            raise invalid("The actor's `id` is a non-empty str that UTF-8 can encode, or an int.")
+            raise invalid("The actor's `id` must be an int or a non-empty str that UTF-8 can encode.")
         if type is not None and (not kind or not is_encodable(kind)):
-            raise invalid("The actor's `type` is a non-empty str that UTF-8 can encode, or left out.")
+            raise invalid("The actor's `type` must be omitted or a non-empty str that UTF-8 can encode.")
         return Store(self._configuration, self._connection, self._scopes, Actor(name, kind))
 
     @cached_property

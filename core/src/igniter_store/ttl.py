@@ -61,10 +61,10 @@ def _seconds(time: Any) -> float | None:
 def _invalid(name: str, time: Any, seconds: float | None, *, least: str = "more than 0") -> StoreError:
     hint = ""
     if seconds is None:
-        hint = f" This is of type {type(time).__name__}."
+        hint = f" This is a {type(time).__name__}."
     elif MAX_SECONDS < seconds < math.inf:
-        hint = " Were these milliseconds?"
+        hint = " Is this value in milliseconds?"
     return store_error(
         ErrorCode.STORE_TTL_INVALID,
-        f"{name} is a number of seconds or a timedelta, {least} and at most 317 years; leave it out for none.{hint}",
+        f"{name} must be a number of seconds or a timedelta, {least} and at most 317 years; omit it for none.{hint}",
     )

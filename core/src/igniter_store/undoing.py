@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 _ATTEMPTS: Final = 3
 _PAUSE: Final = 0.2  # seconds between two attempts to undo
 _LEFT: Final = (
-    "A call for a claim without TTL was cancelled, and the claim may have been taken and left. "
-    "Release it by its owner, or give claims a TTL."
+    "A call for a claim without TTL was cancelled, and the claim may still be held. Release it by its owner, and pass a TTL for claims."
 )
 _IS_EAGER: Final = sys.version_info >= (3, 12)
 

@@ -68,7 +68,7 @@ class Adapter(ABC):
         del url, options
         raise store_error(
             ErrorCode.STORE_CONFIGURATION_INVALID,
-            f"{cls.__name__} can't be made from a URL; construct it and pass it to with_adapter().",
+            f"{cls.__name__} can't be created from a URL. Construct it, and pass it to with_adapter().",
         )
 
     @abstractmethod

@@ -19,7 +19,7 @@ def name_to_bytes(name: str) -> bytes:
         return name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         pass  # the exception holds the name, so it must not become the cause
-    message = "A key or another name holds a lone surrogate, which UTF-8 can't encode. Decode your text with errors='strict'."
+    message = "A key or another name contains a lone surrogate, which UTF-8 can't encode. Decode your text with errors='strict'."
     raise store_error(ErrorCode.STORE_KEY_INVALID, message)
 
 

@@ -103,8 +103,8 @@ _PLACE: Final = "The host and the port are written before the query"
 # What redis-py takes in a URL and this library does in another way.
 _REFUSED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "max_connections": "It bounds a pool, which isn't used here. Use connections, the number of connections for commands.",
-        "ssl": "The scheme says whether TLS is used. Remove it, and begin the URL with rediss:// or valkeys://.",
+        "max_connections": ("It limits a pool, which this backend doesn't use. Use connections, the number of connections for commands."),
+        "ssl": ("The scheme of the URL selects TLS. Remove the option, and use rediss:// or valkeys://."),
         **{
             name: f"{why}. Remove it."
             for why, names in {
@@ -158,9 +158,9 @@ class Options(Struct, frozen=True):
         try:
             return reader(value)
         except OSError as error:
-            message = f"The file of {name} can't be read ({type(error).__name__}). Check its path and its permissions."
+            message = f"Can't read the file of {name} ({type(error).__name__}). Check its path and its permissions."
         except (ValueError, TypeError, OverflowError) as what:
-            message = f"{name} is {what}. Correct it, or leave it out."
+            message = f"{name} must be {what}. Correct or remove it."
         raise misconfigured(message, self.backend)  # outside of the block, where it would have the value in its context
 
     def _read(self, written: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class Options(Struct, frozen=True):
             own = self._own_name(name)
             if own in options:
                 also = "" if own == name else f" ({name} is another name of it)"
-                raise misconfigured(f"{own} is given twice{also}. Give it once.", self.backend)
+                raise misconfigured((f"{own} is given twice{also}. Remove one of them."), self.backend)
             options[own] = self.accepted(name, reader, value)
         return options
 
@@ -186,12 +186,12 @@ class Options(Struct, frozen=True):
     def _decoded(self, value: str) -> Written:
         with suppress(UnicodeDecodeError):
             return Written(unquote_plus(value, errors="strict"))
-        raise misconfigured("An option of the URL isn't UTF-8. Write it percent-encoded as UTF-8.", self.backend)
+        raise misconfigured(("An option of the URL isn't UTF-8. Percent-encode it as UTF-8."), self.backend)
 
     def _nameless(self) -> StoreError:
         message = (
-            "The URL's query holds something that isn't an option. Write options as ?timeout=5&connections=2; in a user name or a password "
-            "write ? as %3F and / as %2F."
+            "The query of the URL contains something that isn't an option. Write options as "
+            "?timeout=5&connections=2; in a user name or a password, write ? as %3F and / as %2F."
         )
         return misconfigured(message, self.backend)
 
@@ -199,11 +199,11 @@ class Options(Struct, frozen=True):
         if not _NAME.fullmatch(name):
             return self._nameless()
         if (cure := self.refused.get(name) or _REFUSED.get(name)) is not None:
-            return misconfigured(f"The option {name} isn't taken. {cure}", self.backend)
+            return misconfigured(f"The option {name} isn't supported. {cure}", self.backend)
         known = [*COMMON, *self.readers]
         close = get_close_matches(name.lower().replace("-", "_"), [*known, *self.aliases], 1, 0.6)
         cure = f"Did you mean {self._own_name(close[0])}?" if close else f"It has {', '.join(known)}."
-        return misconfigured(f"The backend {self.backend} has no option {name!r}. {cure}", self.backend)
+        return misconfigured((f"The {self.backend} backend doesn't have an option {name!r}. {cure}"), self.backend)
 
 
 LOGIN: Final[Mapping[str, Reader]] = MappingProxyType({"username": text, "password": text, "db": whole(0, 2**31 - 1)})

@@ -66,4 +66,4 @@ class PubSub(Adapter):
 
 def report_callback_error(channel: str) -> None:
     """Tell the log, from within an `except` block, that a subscriber's callback raised. The channel is named, the payload never."""
-    _LOGGER.error("A subscriber's callback raised on channel %r; the subscription goes on.", channel, exc_info=True)  # noqa: LOG014 - called from one
+    _LOGGER.error(("A subscriber's callback raised on channel %r. The subscription stays active."), channel, exc_info=True)  # noqa: LOG014 - called from one

@@ -45,7 +45,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
 
 LAST_DATABASE: Final = 2**31 - 1
 
-_ENCODE: Final = "In a user name or a password write / ? # @ : and % as %2F %3F %23 %40 %3A and %25."
+_ENCODE: Final = "In a user name or a password, write / ? # @ : and % as %2F %3F %23 %40 %3A and %25."
 _NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?", re.ASCII)
 _PORT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
 _PORTS: Final = range(1, 65_536)
@@ -116,14 +116,11 @@ def checked_text(url: Any) -> str:
     """
     if not issubclass(type(url), str):
         kind = type(url).__name__
-        raise _unusable(f"A backend's URL is a str such as redis://localhost:6379/0, and got an object of type {kind}. Pass str(url).")
+        raise _unusable(f"The URL of a backend must be a str such as redis://localhost:6379/0, not a {kind}. Pass str(url).")
     plain = str.__str__(url)
     inner = plain.replace(" ", "") if plain[:9].lower() == "sqlite://" and plain[-1] != " " else plain
     if any(_is_blank(character) for character in inner):
-        raise _unusable(
-            "The URL holds a blank or a control character. Remove it, also at the ends and behind commas; where it is meant, write it "
-            "percent-encoded, as %20."
-        )
+        raise _unusable("The URL contains a space or a control character. Remove it, or percent-encode it (%20) where it is intended.")
     return plain
 
 
@@ -136,9 +133,9 @@ def parsed(url: Any, schemes: Sequence[str], backend: str) -> Url:
     scheme, found, rest = checked_text(url).partition("://")
     if not found or scheme.lower() not in schemes:
         begins = ", ".join(f"{name}://" for name in schemes)
-        raise _unusable(f"The URL doesn't begin with {begins}. It looks like {EXAMPLES.get(schemes[0], begins)}.", backend)
+        raise _unusable((f"The URL doesn't begin with {begins}. Write it as in {EXAMPLES.get(schemes[0], begins)}."), backend)
     if "#" in rest:
-        raise _unusable(f"The URL holds a #, behind which clients read nothing. Write it as %23. {_ENCODE}", backend)
+        raise _unusable((f"The URL contains a #, and clients ignore what follows. Write it as %23. {_ENCODE}"), backend)
     place, _, query = rest.partition("?")
     return Url(scheme.lower(), place, query)
 
@@ -159,7 +156,7 @@ def located(url: Any, form: Form, given: Mapping[str, Any]) -> Location:
     example = EXAMPLES[parts.scheme]
     authority, slash, rest = parts.place.partition("/")
     if "@" in rest:
-        raise _unusable(f"The URL holds an @ behind its host. {_ENCODE}", taken.backend)
+        raise _unusable(f"The URL contains an @ after its host. {_ENCODE}", taken.backend)
     login, _, names = authority.rpartition("@")
     if parts.scheme == "unix":
         if names or not rest.strip("/"):
@@ -167,13 +164,13 @@ def located(url: Any, form: Form, given: Mapping[str, Any]) -> Location:
         hosts: tuple[tuple[str, int], ...] = ()
         tail = _decoded(slash + rest, taken.backend)
         if "\0" in tail:
-            raise _unusable("The path of the socket holds a NUL character. Correct it.", taken.backend)
+            raise _unusable(("The path of the socket contains a NUL character. Remove it."), taken.backend)
     else:
         hosts = tuple(_host(name, form.port, example, taken.backend) for name in names.split(","))
         tail = _decoded(rest.strip("/"), taken.backend)
     if len(hosts) > 1 and not form.has_several:
         raise _unusable(
-            f"A {parts.scheme}:// URL names one server. For several begin it with redis+sentinel://, redis+cluster:// or valkey+cluster://.",
+            f"A {parts.scheme}:// URL names one server. For several, use redis+sentinel://, redis+cluster:// or valkey+cluster://.",
             taken.backend,
         )
     options = taken.read(parts.query, given)
@@ -208,14 +205,14 @@ def _login(login: str, options: dict[str, Any], given: Mapping[str, Any], backen
     for option, written in (("username", name), ("password", secret)):
         value = options.pop(option, None)
         if value is not None and written and option not in given:
-            raise _unusable(f"The {option} is given twice, before the host and as an option. Give it once.", backend)
+            raise _unusable((f"The {option} is given twice, before the host and as an option. Remove one of them."), backend)
         found.append(value or _decoded(written, backend) or None)
     return found[0], found[1]
 
 
 def _host(text: str, port: int, example: str, backend: str) -> tuple[str, int]:
     if not text or (text.startswith(":") and text.count(":") == 1):
-        raise _unusable(f"The URL names no host, or an empty one in its list. Write {example}.", backend)
+        raise _unusable((f"The URL doesn't name a host, or its list contains an empty one. Write {example}."), backend)
     if text.startswith("["):
         host, closed, rest = text[1:].partition("]")
         host, colon, number = _address(_decoded(host, backend)) if closed else "", rest[:1], rest[1:]
@@ -225,7 +222,7 @@ def _host(text: str, port: int, example: str, backend: str) -> tuple[str, int]:
         name, colon, number = text.partition(":")
         host = "" if ":" in number else _name(_decoded(name, backend))
     if not host:
-        message = f"A host of the URL isn't a name or an address. An IPv6 address stands in brackets, as in [::1]:6379. {_ENCODE}"
+        message = f"A host of the URL isn't a name or an address. Write an IPv6 address in brackets, as in [::1]:6379. {_ENCODE}"
         raise _unusable(message, backend)
     if not colon:
         return host, port
@@ -255,6 +252,9 @@ def _name(text: str) -> str:
 def database_of(text: str, backend: str) -> int:
     """The number of a database, as a URL's path has it."""
     if not _DATABASE.fullmatch(text) or int(text) > LAST_DATABASE:
-        message = f"The database of the URL isn't a number from 0 to {LAST_DATABASE}. It is the end of redis://localhost:6379/0. {_ENCODE}"
+        message = (
+            f"The database of the URL isn't a number from 0 to {LAST_DATABASE}. It is the last "
+            f"part, as in redis://localhost:6379/0. {_ENCODE}"
+        )
         raise _unusable(message, backend)
     return int(text)

@@ -97,7 +97,7 @@ def group(kind: type[G], *, name: str | None = None) -> GroupDeclaration[G]:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `EventGroup`.
     """
     if not is_a(kind, type) or not issubclass(kind, EventGroup):
-        raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, "A group of events is a class that inherits EventGroup.")
+        raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, ("A group of events must be a class that inherits EventGroup."))
     return GroupDeclaration(kind, name)
 
 
@@ -144,7 +144,7 @@ def namespace_of(kind: Any) -> str:
     """
     if not is_a(kind, type) or not issubclass(kind, EventGroup):
         raise store_error(
-            ErrorCode.STORE_CONFIGURATION_INVALID, "Events are a class that inherits EventGroup, or what Events...build() returned."
+            ErrorCode.STORE_CONFIGURATION_INVALID, ("Events must be a class that inherits EventGroup, or the result of Events...build().")
         )
     namespace: str | None = kind._namespace
     if namespace is None:

@@ -88,5 +88,5 @@ def _duplicate(full_name: str) -> Exception:
 def _not_a_builder(path: str) -> Exception:
     return store_error(
         ErrorCode.STORE_CONFIGURATION_INVALID,
-        f"The function for group {path!r} takes a builder and has to return it: lambda g: g.event(...).",
+        f"The function for group {path!r} must return the builder that it gets: lambda g: g.event(...).",
     )

@@ -27,7 +27,7 @@ def namespace_name(name: Any) -> str:
     if not text or "." in text or ":" in text or not is_encodable(text):
         raise store_error(
             ErrorCode.STORE_INVALID_NAMESPACE,
-            "An events namespace is a non-empty str without '.' and ':'; the colon before the event's name is added for you.",
+            "An events namespace must be a non-empty str without '.' and ':'. The colon before the event's name is added automatically.",
         )
     lower = text.lower()
     if any(lower == word or lower.startswith((f"{word}-", f"{word}_")) for word in _RESERVED):
@@ -47,7 +47,8 @@ def event_name(name: Any, what: str) -> str:
     if not text or "." in text or " " in text or is_pattern(text) or not is_encodable(text):
         raise store_error(
             ErrorCode.STORE_INVALID_EVENT_NAME,
-            f"The name of an {what} is a non-empty str without '.', spaces and the glob characters * ? [ \\; use kebab-case or snake_case.",
+            f"The name of an {what} must be a non-empty str without '.', spaces and the glob "
+            "characters * ? [ \\. Use kebab-case or snake_case.",
         )
     if text.lower().startswith(_RESERVED_STARTS):
         raise store_error(
@@ -77,7 +78,7 @@ def _name_to_publish(name: Any) -> str:
     if is_pattern(checked):
         raise store_error(
             ErrorCode.STORE_INVALID_EVENT_NAME,
-            f"An event is published under one name; {checked!r} has glob characters (* ? [ \\), with which one subscribes.",
+            f"Can't publish under {checked!r}: it contains glob characters (* ? [ \\), which are only for subscribing. Use a plain name.",
         )
     return checked
 

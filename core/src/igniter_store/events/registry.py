@@ -84,7 +84,7 @@ def unknown_event(path: str, schemas: Mapping[str, Any]) -> UnknownEvent:
     known = sorted(name for name in schemas if name.startswith(f"{namespace}:"))
     return UnknownEvent(
         ErrorCode.STORE_SCHEMA_CHANNEL_NOT_FOUND,
-        f"There is no event {path!r}. "
+        f"The event {path!r} isn't registered. "
         + (f"The namespace {namespace!r} has {', '.join(known)}." if known else "Register its namespace with add_events()."),
         details={"event": path, "known": known},
     )

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ENDED: Final = "The event loop in which these events were listened to is closed. Call listen() again in this one."
+_ENDED: Final = "The event loop of this listen() is closed. Call listen() again in the running loop."
 
 # The subscription whose handler is running, inherited by the tasks that it starts: they must not wait for it to end.
 _handling: Final[ContextVar[EventSubscription | None]] = ContextVar("igniter_store_handling", default=None)
@@ -105,12 +105,14 @@ class Feed:
     def _note_gap(self) -> None:
         self.gaps += 1
         self.logger.warning(
-            "The connection behind the subscription to %r was lost and is back; events published meanwhile are lost.", self.name
+            "The connection of the subscription to %r was lost and restored. Events that were published in between are lost.", self.name
         )
 
     def _warn_of_drops(self) -> None:
         self.logger.warning(
-            "The subscription to %r is too slow: its queue is full and drops the oldest events. Raise max_queue?", self.name
+            "The handler of the subscription to %r is too slow: its queue is full, so the oldest "
+            "events are dropped. Raise max_queue, or speed up the handler.",
+            self.name,
         )
 
 
@@ -229,7 +231,9 @@ class EventSubscription:
                     await self._handle(self._feed.read(channel, payload))
             except StoreError as error:
                 # The handler's own exception is the cause, with its traceback.
-                self._feed.logger.error("An event for %r was not handled: %s", self.name, error, exc_info=error.__cause__)  # noqa: TRY400 - ours has none
+                self._feed.logger.error(  # noqa: TRY400 - the cause has the traceback
+                    "An event for %r wasn't handled: %s", self.name, error, exc_info=error.__cause__
+                )
                 # A handler that answers the cancelling of its task with another error has not undone it.
                 if self._task.cancelling():
                     return
@@ -245,7 +249,7 @@ class EventSubscription:
                 raise
             raise store_error(
                 ErrorCode.STORE_OPERATION_FAILED,
-                f"The handler of {context.type!r} raised {type(error).__name__}; the subscription goes on.",
+                f"The handler of {context.type!r} raised {type(error).__name__}. The subscription stays active.",
             ) from error
 
 
@@ -273,7 +277,7 @@ class EventStream(Generic[T]):
     async def __aenter__(self) -> Self:
         with self._starting():
             if self._was_entered:
-                raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, "This listen() was entered before. Call listen() again for another.")
+                raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, ("This listen() was already entered. Call listen() again."))
             self._was_entered = True
             await self._feed.start()
             try:
@@ -298,7 +302,7 @@ class EventStream(Generic[T]):
             BackendFailed: `STORE_SUBSCRIBE_FAILED` when it was never entered, and nothing would ever come.
         """
         if not self._was_entered:
-            raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, "Enter what listen() returns first: async with ... as stream.")
+            raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, ("Enter the result of listen() first: async with ... as stream."))
         connection = self._feed.connection
         if get_ident() != connection.affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
             connection.bind()
@@ -315,7 +319,7 @@ class EventStream(Generic[T]):
                 with self._feed.handling():
                     return self._feed.read(channel, payload)
             except StoreError as error:
-                self._feed.logger.error("An event for %r could not be read: %s", self.name, error)  # noqa: TRY400 - no traceback of ours helps
+                self._feed.logger.error("An event for %r can't be decoded: %s", self.name, error)  # noqa: TRY400 - the message says all
 
     async def end(self) -> None:
         """What the closing of the store does: whoever waits gets `STORE_CLOSED`."""

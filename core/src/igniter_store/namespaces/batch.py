@@ -134,8 +134,8 @@ def _decoded_one_by_one(found: Sequence[bytes | None], decode: Decoder) -> list[
     others = f", nor those at {len(failures) - 1} more indices," if len(failures) > 1 else ""
     raise store_error(
         ErrorCode.STORE_DESERIALIZATION_FAILED,
-        f"The value at index {first} of `keys` can't be decoded{others} as what was asked for: {reason(failures[first])}. "
-        "Leave such keys out, or read them without a type.",
+        f"Can't decode the value at index {first} of `keys`{others} as the requested type: "
+        f"{reason(failures[first])}. Omit these keys, or read them without a type.",
         details={"index": first, "indices": list(failures), "error": type(failures[first]).__name__},
     )
 
@@ -152,13 +152,15 @@ def _one(entry: Any) -> BatchEntry:
     if not is_a(entry, Mapping):
         raise store_error(
             ErrorCode.STORE_BATCH_ENTRIES_REQUIRED,
-            f"An entry is a BatchEntry or a dict with key, value and perhaps ttl, not a {type(entry).__name__}.",
+            f"An entry must be a BatchEntry or a dict with key, value and optionally ttl, not a {type(entry).__name__}.",
         )
     fields = _as_dict(entry)
     if not _FIELDS.issuperset(fields):
-        raise invalid("An entry has the fields key, value and ttl; it has others. To write a mapping of keys to values, pass it as it is.")
+        raise invalid(
+            "An entry has unknown fields; it can have key, value and ttl. To write a mapping of keys to values, pass the mapping itself."
+        )
     if "value" not in fields:
-        raise store_error(ErrorCode.STORE_VALUE_REQUIRED, "An entry has no value. To remove a key use batch.remove().")
+        raise store_error(ErrorCode.STORE_VALUE_REQUIRED, ("An entry has no value. To remove a key, use batch.remove()."))
     return BatchEntry(fields.get("key"), fields["value"], fields.get("ttl"))  # type: ignore[arg-type]  # a missing key is refused with the others
 
 
@@ -167,4 +169,4 @@ def _as_dict(mapping: Any) -> dict[Any, Any]:
         return dict(mapping)
     except Exception as error:
         # As in `items`: a mapping of the caller's that fails is the caller's failure.
-        raise store_error(ErrorCode.STORE_BATCH_ENTRIES_REQUIRED, "`entries` could not be read to its end.") from error
+        raise store_error(ErrorCode.STORE_BATCH_ENTRIES_REQUIRED, ("Iterating over `entries` failed. See the cause.")) from error

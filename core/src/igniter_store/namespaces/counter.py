@@ -61,7 +61,7 @@ class CounterNamespace(Namespace):
                 return None
             if not _INTEGER.fullmatch(text):
                 raise store_error(
-                    ErrorCode.STORE_DESERIALIZATION_FAILED, "The key holds something that is no counter. Which program wrote it?"
+                    ErrorCode.STORE_DESERIALIZATION_FAILED, ("The stored value isn't a counter. Check which program wrote it.")
                 )
             value = int(text)
             attempt.note("ctx.counter.value", value)
@@ -96,7 +96,7 @@ class CounterNamespace(Namespace):
             full_key, delta, seconds = self._key(key), sign * _step(by), optional_ttl_seconds(ttl)
             if not -(2**63) <= delta < 2**63:
                 raise store_error(
-                    ErrorCode.STORE_INCREMENT_FAILED, "`by` leaves the range of signed 64 bit integers, so nothing was changed."
+                    ErrorCode.STORE_INCREMENT_FAILED, ("`by` exceeds the range of signed 64-bit integers, so nothing was changed.")
                 )
             attempt.note("ctx.counter.delta", delta)
             attempt.note("ctx.counter.ttl", seconds)
@@ -108,5 +108,5 @@ class CounterNamespace(Namespace):
 def _step(by: object) -> int:
     step = plain_int(by)
     if step is None:
-        raise invalid("`by` is an int. Count in cents, not in fractions.")
+        raise invalid("`by` must be an int. Count in a smaller unit, such as cents.")
     return step

@@ -72,12 +72,14 @@ def _namespace(namespace: Any) -> str:
     words = (*NAMESPACES, *OWN_NAMESPACES)
     word = plain_text(namespace)
     if word not in words:
-        raise invalid(f"`namespace` is one of {', '.join(words)}.")
+        raise invalid(f"`namespace` must be one of {', '.join(words)}.")
     return word
 
 
 def _cursor(cursor: Any) -> str:
     text = plain_text(cursor)
     if not text or not text.isascii() or not text.isprintable():
-        raise store_error(ErrorCode.STORE_SCAN_FAILED, 'No scan gave this cursor. Begin with "0", then pass on what each page gives.')
+        raise store_error(
+            ErrorCode.STORE_SCAN_FAILED, ('The cursor is invalid. Begin with "0", then pass the cursor of the previous page.')
+        )
     return text

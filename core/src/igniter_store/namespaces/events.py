@@ -147,9 +147,9 @@ class EventsNamespace(Namespace):
             feed = self._feed(event, schema, max_queue)
             self._note(attempt, event)
             if not callable(handler):
-                raise invalid("`handler` is a function or coroutine function that takes one EventContext.")
+                raise invalid("`handler` must be a function or coroutine function that takes one EventContext.")
             if not _takes_one(handler):
-                raise invalid("`handler` can't be called with an EventContext and nothing else. Bind the rest with functools.partial.")
+                raise invalid("`handler` can't be called with one EventContext. Bind other arguments with functools.partial.")
             await feed.start()
             try:
                 return EventSubscription(feed, handler)
@@ -181,7 +181,7 @@ class EventsNamespace(Namespace):
         except StoreError as error:
             if self._registry.throw_on_validation_error:
                 raise
-            self._logger.warning("%s It passes, since throw_on_validation_error is off.", error.message)
+            self._logger.warning(("%s The event is published, because throw_on_validation_error is off."), error.message)
             return data
 
     def _feed(self, event: str, schema: Schema | None, max_queue: int) -> Feed:

@@ -73,7 +73,7 @@ class ConsumerGroup(Namespace):
             key = self._stream(stream, attempt)
             position = plain_text(start)
             if position is None or (position != "$" and parse(position) is None):
-                raise invalid('`start` is "0" for everything, "$" for what comes from now on, or the id of a message.')
+                raise invalid('`start` must be "0" (all messages), "$" (only new messages) or the id of a message.')
             await self._through.streams.xgroup_create(key, self.name, position)
 
     @overload

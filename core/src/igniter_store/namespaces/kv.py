@@ -214,7 +214,7 @@ class KeyValueNamespace(Namespace):
 
 def _check_condition(only_if: Any) -> None:
     if plain_text(only_if) not in _CONDITIONS:
-        raise invalid('`only_if` is "absent", "present", or left out.')
+        raise invalid('`only_if` must be "absent", "present" or omitted.')
 
 
 def _with_ttl(attributes: dict[str, Any], seconds: float | None) -> dict[str, Any]:

@@ -133,7 +133,7 @@ class Reader:
         # The decoder's exception may quote the entry, so it is not chained.
         failure = store_error(
             ErrorCode.STORE_DESERIALIZATION_FAILED,
-            f"The entry {entry.id} {what}: {reason(error)}. Look at `raw`, then acknowledge or remove the entry.",
+            f"The entry {entry.id} {what}: {reason(error)}. Inspect `raw`, then acknowledge or remove the entry.",
             operation=self._operation,
             backend=self._backend,
             details={"id": entry.id, "error": error.__class__.__name__},
@@ -147,7 +147,7 @@ def stream_ids(ids: Any) -> list[str]:
     for id in items(ids, "ids"):
         text = plain_text(id)
         if text is None or parse(text) is None:
-            raise invalid('`ids` are the ids of messages, such as "1700000000000-0". One of them is none, so nothing was done.')
+            raise invalid('`ids` contains an invalid message id (expected e.g. "1700000000000-0"), so nothing was changed.')
         wanted.append(text)
     return wanted
 
@@ -156,9 +156,7 @@ def bound(text: Any, name: str) -> str:
     """`text`, when it can begin or end a range."""
     spelled = plain_text(text)
     if spelled is None or (lower_bound if name == "start" else upper_bound)(spelled) is None:
-        raise invalid(
-            f'`{name}` is an id such as "1700000000000-0" or "1700000000000", "-", "+", or an id with "(" before it to leave it out.'
-        )
+        raise invalid(f'`{name}` must be an id such as "1700000000000-0" or "1700000000000", "-", "+", or an id after "(" to exclude it.')
     return spelled
 
 

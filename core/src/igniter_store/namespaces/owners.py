@@ -39,9 +39,7 @@ def owner_bytes(owner: Any, codec: Codec) -> bytes:
         SerializationError: `STORE_SERIALIZATION_FAILED` for text that UTF-8 can't encode.
     """
     if owner is None:
-        raise store_error(
-            ErrorCode.STORE_VALUE_REQUIRED, "A claim needs an owner, and None means that the claim is free. Give a name or an id."
-        )
+        raise store_error(ErrorCode.STORE_VALUE_REQUIRED, ('`owner` must not be None: None means "unclaimed". Pass a name or an id.'))
     # First as any value, so that what no value may be is refused with the same words.
     data = codec.encode(owner)
     kind = owner.__class__
@@ -76,14 +74,14 @@ def _set(value: Iterable[Any]) -> list[Any]:
 def _integer(value: int) -> int:
     value = int.__int__(value)
     if abs(value) > _SAFE:
-        raise _refused("it holds an int beyond 2**53 - 1, which JavaScript rounds")
+        raise _refused("it contains an int beyond 2**53 - 1, which JavaScript rounds")
     return value
 
 
 def _fraction(value: float) -> float:
     value = float.__float__(value)
     if value.is_integer() or _SMALL[0] <= abs(value) < _SMALL[1]:
-        raise _refused("it holds a float that Python and JavaScript spell differently, such as 1.0 and 1")
+        raise _refused("it contains a float that Python and JavaScript write differently, such as 1.0 and 1")
     return value
 
 
@@ -107,7 +105,7 @@ def _object(value: Any) -> Any:
     except Exception:  # noqa: BLE001, S110 - a class of the user's may raise anything; `plain` is still the object then
         pass
     if plain is value or not isinstance(plain, tuple(_SPELLINGS)):
-        raise _refused(f"a {type(value).__name__} has more than one spelling, or none, as JSON")
+        raise _refused(f"a {type(value).__name__} has more than one JSON form, or none")
     return _canonical(plain)
 
 
@@ -136,4 +134,4 @@ _SPELLINGS: Final[dict[type, Callable[[Any], Any]]] = {
 
 
 def _refused(why: str) -> StoreError:
-    return invalid(f"The owner of a claim needs one spelling that all processes share, and this one has none: {why}. Give a str.")
+    return invalid(f"`owner` must have the same JSON form in every process, but this one doesn't: {why}. Pass a str.")
