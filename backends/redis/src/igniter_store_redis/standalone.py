@@ -87,9 +87,9 @@ class StandaloneClient(CommandClient):
             await self._first.connected()
         except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
             raise
-        except BaseException:
-            self._is_open = False
-            await self.listener.close()
+        except BaseException:  # cancelled, above all: the attempt to connect is shared, and would go on
+            await self.close()
+            self._was_closed = False
             raise
 
     async def close(self) -> None:

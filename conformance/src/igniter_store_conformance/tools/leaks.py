@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import threading
 from pathlib import Path
 from typing import Final
@@ -17,3 +19,26 @@ def threads() -> set[threading.Thread]:
 def open_files() -> int:
     """How many descriptors this process has, where the system shows them."""
     return len(list(_FILES.iterdir())) if _FILES.is_dir() else 0
+
+
+class Resources:
+    """The tasks of the running loop, and the threads and open files of this process."""
+
+    def __init__(self) -> None:
+        self._tasks = asyncio.all_tasks()
+        self._threads = threads()
+        self._files = open_files()
+
+    def more(self) -> list[str]:
+        """What there is now beyond that."""
+        more = [repr(thing) for thing in (*(asyncio.all_tasks() - self._tasks), *(threads() - self._threads))]
+        files = open_files() - self._files
+        return [*more, f"{files} open files"] if files > 0 else more
+
+    async def left_after(self, limit: float) -> list[str]:
+        """What there is still more after so many seconds, or nothing as soon as there is no more."""
+        until = asyncio.get_running_loop().time() + limit
+        while self.more() and asyncio.get_running_loop().time() < until:
+            gc.collect()  # the descriptor of a closed file may stay as long as a traceback does
+            await asyncio.sleep(0.01)
+        return self.more()
