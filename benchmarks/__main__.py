@@ -1,6 +1,8 @@
-"""Ask all questions, each in a process of its own, print the final table and write it into README.md.
+"""Ask all questions, each in a process of its own, print the final table and write it into
+README.md.
 
-README.md is written when the results go to benchmarks/results: not with --quick, nor with another --results.
+README.md is written when the results go to benchmarks/results: not with --quick, nor with another
+--results.
 """
 
 from __future__ import annotations
@@ -37,14 +39,23 @@ def main() -> int:
     arguments = parser.parse_args()
     quick: bool = arguments.quick
     if quick and arguments.results and arguments.results.resolve() == RESULTS:
-        parser.error("--quick may not overwrite benchmarks/results: its numbers mean nothing. Give another --results, or none.")
+        parser.error(
+            "--quick may not overwrite benchmarks/results: its numbers mean nothing. Give another --results, or none."
+        )
     if arguments.table:
         print(tables.document(_stored(RESULTS)))
         return 0
     with tempfile.TemporaryDirectory() as nowhere:
         directory: Path = arguments.results or (Path(nowhere) if quick else RESULTS)
         for name in arguments.only or QUESTIONS:
-            command = [sys.executable, "-m", f"benchmarks.{name}", "--results", str(directory.resolve()), *(["--quick"] if quick else [])]
+            command = [
+                sys.executable,
+                "-m",
+                f"benchmarks.{name}",
+                "--results",
+                str(directory.resolve()),
+                *(["--quick"] if quick else []),
+            ]
             code = subprocess.run(command, check=False, cwd=README.parent.parent).returncode  # noqa: S603 - a module of ours
             if code:
                 print(f"\n{name} failed; see above.", file=sys.stderr)
@@ -65,11 +76,29 @@ def _stored(directory: Path) -> list[Result]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", action="append", choices=QUESTIONS, help="ask this question; may be given again")
-    parser.add_argument("--quick", action="store_true", help="only see that it runs: few calls, numbers that mean nothing")
-    parser.add_argument("--results", type=Path, help="where raw numbers and pictures go (benchmarks/results; with --quick nowhere)")
-    parser.add_argument("--table", action="store_true", help="measure nothing; print what README.md has to hold for benchmarks/results")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--only", action="append", choices=QUESTIONS, help="ask this question; may be given again"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="only see that it runs: few calls, numbers that mean nothing",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        help="where raw numbers and pictures go (benchmarks/results; with --quick nowhere)",
+    )
+    parser.add_argument(
+        "--table",
+        action="store_true",
+        help="measure nothing; print what README.md has to hold for benchmarks/results",
+    )
     return parser
 
 

@@ -1,8 +1,10 @@
-"""Is anything slower than it was at another commit? `python -m benchmarks.before_after COMMIT [--only TEXT]`.
+"""Is anything slower than it was at another commit? `python -m benchmarks.before_after COMMIT
+[--only TEXT]`.
 
-The script checks COMMIT out beside this tree, installs it into an environment of its own, and starts one
-worker process per environment. Both workers run the same calls in turn, round by round, against the same
-server, so a slow moment of the machine hurts both. The table shows the median of the ratios now ÷ before.
+The script checks COMMIT out beside this tree, installs it into an environment of its own, and
+starts one worker process per environment. Both workers run the same calls in turn, round by round,
+against the same server, so a slow moment of the machine hurts both. The table shows the median of
+the ratios now ÷ before.
 """
 
 from __future__ import annotations
@@ -40,22 +42,34 @@ def main() -> int:
     parser.add_argument("commit", help="the commit to compare with")
     parser.add_argument("--only", default="", help="only comparisons whose name contains this text")
     parser.add_argument("--rounds", type=int, default=_ROUNDS)
-    parser.add_argument("--json", type=Path, help="also write the rates of every round to this file")
+    parser.add_argument(
+        "--json", type=Path, help="also write the rates of every round to this file"
+    )
     arguments = parser.parse_args()
     commit: str = arguments.commit
     rates: dict[str, dict[str, list[float]]] = {}
-    with tempfile.TemporaryDirectory() as folder, _checked_out(commit, Path(folder) / "before") as before, _servers() as urls:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _checked_out(commit, Path(folder) / "before") as before,
+        _servers() as urls,
+    ):
         workers = {
             "now": _Worker(Path(sys.executable), Path(folder) / "now.db"),
             "before": _Worker(before, Path(folder) / "before.db"),
         }
         try:
-            for scheme, url in {"memory": "memory://", "sqlite": "sqlite:///{file}", **urls}.items():
+            for scheme, url in {
+                "memory": "memory://",
+                "sqlite": "sqlite:///{file}",
+                **urls,
+            }.items():
                 for operation in _operations():
                     for callers in _CALLERS:
                         name = f"{scheme} {operation}, {callers} caller{'s' if callers > 1 else ''}"
                         if arguments.only in name:
-                            rates[name] = _compare(workers, url, (operation, callers), arguments.rounds)
+                            rates[name] = _compare(
+                                workers, url, (operation, callers), arguments.rounds
+                            )
                             _print(name, rates[name])
         finally:
             for worker in workers.values():
@@ -65,7 +79,9 @@ def main() -> int:
     return 0
 
 
-def _compare(workers: dict[str, _Worker], url: str, call: tuple[str, int], rounds: int) -> dict[str, list[float]]:
+def _compare(
+    workers: dict[str, _Worker], url: str, call: tuple[str, int], rounds: int
+) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {name: [] for name in workers}
     for number in range(rounds + 1):
         # Each goes first in every second round.
@@ -80,13 +96,20 @@ def _print(name: str, rates: dict[str, list[float]]) -> None:
     ratios = [now / before for now, before in zip(rates["now"], rates["before"], strict=True)]
     now, before = statistics.median(rates["now"]), statistics.median(rates["before"])
     spread = f"{min(ratios):.2f}..{max(ratios):.2f}"
-    print(f"{name:<36} now/before {statistics.median(ratios):.3f} ({spread})  {now:>9,.0f} {before:>9,.0f} calls/s", flush=True)
+    print(
+        f"{name:<36} now/before {statistics.median(ratios):.3f} ({spread})  {now:>9,.0f} {before:>9,.0f} calls/s",
+        flush=True,
+    )
 
 
 @contextlib.contextmanager
 def _checked_out(commit: str, folder: Path) -> Generator[Path]:
     """The Python of an environment that has the packages of `commit`."""
-    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(folder), commit], cwd=ROOT, check=True)  # noqa: S603, S607
+    subprocess.run(  # noqa: S603
+        ["git", "worktree", "add", "--quiet", "--detach", str(folder), commit],  # noqa: S607
+        cwd=ROOT,
+        check=True,
+    )
     try:
         subprocess.run(["uv", "sync", "--quiet"], cwd=folder, check=True)  # noqa: S607
         yield folder / ".venv" / "bin" / "python"
@@ -108,11 +131,17 @@ class _Worker:
     def __init__(self, python: Path, file: Path) -> None:
         self._file: Final = file
         command = [str(python), __file__, "--worker"]
-        self._process: Final = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        self._process: Final = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def rate(self, url: str, operation: str, callers: int) -> float:
         """Calls per second of one round."""
-        print(json.dumps([url.replace("{file}", str(self._file)), operation, callers]), file=self._process.stdin, flush=True)
+        print(
+            json.dumps([url.replace("{file}", str(self._file)), operation, callers]),
+            file=self._process.stdin,
+            flush=True,
+        )
         assert self._process.stdout is not None  # it is a pipe
         return float(self._process.stdout.readline())
 

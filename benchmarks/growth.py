@@ -1,9 +1,11 @@
 """Does kv.get stay as fast when there are a million keys?
 
-P12, in both senses that it has. Asked for the same thousand keys, strewn over the million, in the same order, the two stores differ in
-nothing but their size. Asked for any of the million, the large one also leaves the processor's caches; a bare dict does so too, and is
-measured next to it, to tell the memory's share from the store's.
-Rule: the order is random and drawn before. The lists hold a `str` of its own for each call, so that the harness misses the caches equally
+P12, in both senses that it has. Asked for the same thousand keys, strewn over the million, in the
+same order, the two stores differ in nothing but their size. Asked for any of the million, the large
+one also leaves the processor's caches; a bare dict does so too, and is measured next to it, to tell
+the memory's share from the store's.
+Rule: the order is random and drawn before. The lists hold a `str` of its own for each call, so that
+    the harness misses the caches equally
 often for all.
 """
 
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 _ASKED: Final = 0.7
 _FEW: Final = 1_000
 _MANY: Final = 1_000_000
-_READ: Final = 200_000  # calls before a list begins anew; what they touch of the million is far more than a processor's caches hold
+# Calls before a list begins anew; what they touch of the million is far more than a processor's
+# caches hold
+_READ: Final = 200_000
 _FILLED: Final = 10_000  # keys that are written at once
 _NOTE: Final = (
     "keys drawn from the whole million leave the processor's caches, and each of the few places that a look-up in a dict touches is a trip "
@@ -40,11 +44,21 @@ _NOTE: Final = (
 
 
 async def answer(pace: Pace) -> Answer:
-    """Get from a small and from a large store, in memory and on SQLite, for one caller and for fifty."""
+    """Get from a small and from a large store, in memory and on SQLite, for one caller and for
+    fifty.
+    """
     in_memory = await _answer(pace, "memory", "memory://", "memory://", with_dicts=True)
     with TemporaryDirectory() as folder:
-        on_disk = await _answer(pace, "SQLite", f"sqlite:///{folder}/small.db", f"sqlite:///{folder}/large.db", with_dicts=False)
-    return Answer([*in_memory.comparisons, *on_disk.comparisons], [*in_memory.figures, *on_disk.figures])
+        on_disk = await _answer(
+            pace,
+            "SQLite",
+            f"sqlite:///{folder}/small.db",
+            f"sqlite:///{folder}/large.db",
+            with_dicts=False,
+        )
+    return Answer(
+        [*in_memory.comparisons, *on_disk.comparisons], [*in_memory.figures, *on_disk.figures]
+    )
 
 
 async def _answer(pace: Pace, backend: str, url: str, other: str, *, with_dicts: bool) -> Answer:
@@ -54,9 +68,16 @@ async def _answer(pace: Pace, backend: str, url: str, other: str, *, with_dicts:
     chosen = random.sample(range(count), _FEW)
     some = [key_of(random.choice(chosen)) for _ in range(read)]
     any_of_all = [key_of(random.randrange(count)) for _ in range(read)]
-    few, same, whole = f"store of {_FEW:,} keys", f"store of {count:,}, the same keys", f"store of {count:,}, any keys"
+    few, same, whole = (
+        f"store of {_FEW:,} keys",
+        f"store of {count:,}, the same keys",
+        f"store of {count:,}, any keys",
+    )
     bare_few, bare_whole = f"bare dict of {_FEW:,} keys", f"bare dict of {count:,}, any keys"
-    async with Store.from_url(url, service=SERVICE) as small, Store.from_url(other, service=SERVICE) as large:
+    async with (
+        Store.from_url(url, service=SERVICE) as small,
+        Store.from_url(other, service=SERVICE) as large,
+    ):
         await _fill(small, chosen)
         await _fill(large, range(count))
         contestants = [
@@ -76,13 +97,31 @@ async def _answer(pace: Pace, backend: str, url: str, other: str, *, with_dicts:
             comparison = await measure(title, contestants, callers=callers, pace=pace)
             comparisons.append(comparison)
             figures += [
-                Figure("P12", f"{title}: {same} ÷ {few}", comparison.ratios(same, few), asked=_ASKED),
-                Figure("P12", f"{title}: {whole} ÷ {few}", comparison.ratios(whole, few), asked=_ASKED, note=_NOTE if with_dicts else ""),
+                Figure(
+                    "P12", f"{title}: {same} ÷ {few}", comparison.ratios(same, few), asked=_ASKED
+                ),
+                Figure(
+                    "P12",
+                    f"{title}: {whole} ÷ {few}",
+                    comparison.ratios(whole, few),
+                    asked=_ASKED,
+                    note=_NOTE if with_dicts else "",
+                ),
             ]
             if with_dicts:
                 figures += [
-                    Figure("P12", f"{title}: what the store loses so", comparison.microseconds_between(whole, few), unit="µs"),
-                    Figure("P12", f"{title}: what a bare dict loses so", comparison.microseconds_between(bare_whole, bare_few), unit="µs"),
+                    Figure(
+                        "P12",
+                        f"{title}: what the store loses so",
+                        comparison.microseconds_between(whole, few),
+                        unit="µs",
+                    ),
+                    Figure(
+                        "P12",
+                        f"{title}: what a bare dict loses so",
+                        comparison.microseconds_between(bare_whole, bare_few),
+                        unit="µs",
+                    ),
                 ]
     return Answer(comparisons, figures)
 

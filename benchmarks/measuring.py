@@ -1,9 +1,12 @@
 """Timing contestants against each other in one process.
 
-Rule: what is compared is measured in turn, A B C A B C, so that a slow moment of the machine hurts all; ratios are made round by round.
-Rule: every contestant is called through the same loop, with as many awaits. What that loop costs is measured too, as an empty coroutine,
+Rule: what is compared is measured in turn, A B C A B C, so that a slow moment of the machine hurts
+    all; ratios are made round by round.
+Rule: every contestant is called through the same loop, with as many awaits. What that loop costs is
+    measured too, as an empty coroutine,
 and printed; it is not subtracted.
-Rule: every answer that was timed is checked. It is checked while the clock stands still, batch by batch, so that few answers are alive.
+Rule: every answer that was timed is checked. It is checked while the clock stands still, batch by
+    batch, so that few answers are alive.
 Rule: garbage is collected before each round and not during it, for all alike.
 """
 
@@ -33,7 +36,8 @@ class Pace(Struct, frozen=True):
 
     Attributes:
         rounds: the counted rounds of each contestant.
-        seconds: how long a round runs at least; it ends with a whole batch. The warm-up runs as long.
+        seconds: how long a round runs at least; it ends with a whole batch. The warm-up runs as
+            long.
         batch: the calls of all callers together between two looks at the answers.
         scale: what the large numbers of a question are multiplied by.
     """
@@ -56,8 +60,10 @@ class Contestant(Struct, frozen=True):
         call: the operation, given a key.
         keys: the keys it is called with, in turn, and from the start again.
         expected: the right answer for a key.
-        around: entered before each round and left after it, both untimed: for what has to be set up, and looked at, besides the answers.
-        elsewhere: makes the calls of a batch in another process, in the same way, and gives their answers with the seconds that they took.
+        around: entered before each round and left after it, both untimed: for what has to be set
+            up, and looked at, besides the answers.
+        elsewhere: makes the calls of a batch in another process, in the same way, and gives their
+            answers with the seconds that they took.
     """
 
     name: str
@@ -72,7 +78,9 @@ class WrongAnswerError(Exception):
     """A contestant answered something else than what was asked for; its time says nothing."""
 
 
-async def measure(title: str, contestants: Sequence[Contestant], *, callers: int, pace: Pace) -> Comparison:
+async def measure(
+    title: str, contestants: Sequence[Contestant], *, callers: int, pace: Pace
+) -> Comparison:
     """Time `contestants` with `callers` concurrent tasks, and print what came out.
 
     Raises:
@@ -89,7 +97,9 @@ async def measure(title: str, contestants: Sequence[Contestant], *, callers: int
             calls, seconds = await turn.run()
             rounds[turn.contestant.name].append(calls / seconds)
             checked += calls
-    comparison = Comparison(title=title, unit="calls/s", callers=callers, answers_checked=checked, rounds=rounds)
+    comparison = Comparison(
+        title=title, unit="calls/s", callers=callers, answers_checked=checked, rounds=rounds
+    )
     print(f"\n{title}")
     for name, rates in rounds.items():
         print(f"  {name:<44} {show_spread(rates)} calls/s")
@@ -102,7 +112,9 @@ class _Turn:
     def __init__(self, contestant: Contestant, callers: int, pace: Pace) -> None:
         self.contestant = contestant
         self._seconds = pace.seconds
-        self._batches: Iterator[Batch] = itertools.cycle(_batches(contestant.keys, callers, pace.batch))
+        self._batches: Iterator[Batch] = itertools.cycle(
+            _batches(contestant.keys, callers, pace.batch)
+        )
 
     async def run(self) -> tuple[int, float]:
         """One round: the calls that were made, and the seconds that they took."""
@@ -117,7 +129,9 @@ class _Turn:
                         answers, took = await self.contestant.elsewhere(batch)
                     else:
                         began = perf_counter()
-                        answers = await asyncio.gather(*[_caller(self.contestant.call, keys) for keys in batch])
+                        answers = await asyncio.gather(
+                            *[_caller(self.contestant.call, keys) for keys in batch]
+                        )
                         took = perf_counter() - began
                     seconds += took
                     calls += self._check(batch, answers)
@@ -147,6 +161,13 @@ async def nothing(key: str) -> None:
 def _batches(keys: Sequence[str], callers: int, size: int) -> list[Batch]:
     # A key list shorter than a batch is repeated; one that is longer is cut, and its rest dropped.
     each = max(size // callers, 1)
-    wanted = list(keys) if len(keys) >= each * callers else list(itertools.islice(itertools.cycle(keys), each * callers))
+    wanted = (
+        list(keys)
+        if len(keys) >= each * callers
+        else list(itertools.islice(itertools.cycle(keys), each * callers))
+    )
     starts = range(0, len(wanted) - each * callers + 1, each * callers)
-    return [[wanted[start + each * caller : start + each * (caller + 1)] for caller in range(callers)] for start in starts]
+    return [
+        [wanted[start + each * caller : start + each * (caller + 1)] for caller in range(callers)]
+        for start in starts
+    ]

@@ -1,7 +1,8 @@
 """How fast are kv.get and kv.set in memory, next to other libraries?
 
-P8. Ours encodes and decodes each value, so no two callers ever share one; py-key-value does as well. Cashews keeps a shallow copy and
-aiocache the object itself, and both hand the same object to everyone.
+P8. Ours encodes and decodes each value, so no two callers ever share one; py-key-value does as
+well. Cashews keeps a shallow copy and aiocache the object itself, and both hand the same object to
+everyone.
 """
 
 from __future__ import annotations
@@ -28,14 +29,22 @@ async def answer(pace: Pace) -> Answer:
     figures: list[Figure] = []
     installed, _ = versions(MEMORY)
     async with AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(opening()) for opening in (our_memory, *(MEMORY[name] for name in installed))]
-        for operation, contestants in (("kv.get", [await _getting(calls) for calls in opened]), ("kv.set", list(map(_setting, opened)))):
+        opened = [
+            await stack.enter_async_context(opening())
+            for opening in (our_memory, *(MEMORY[name] for name in installed))
+        ]
+        for operation, contestants in (
+            ("kv.get", [await _getting(calls) for calls in opened]),
+            ("kv.set", list(map(_setting, opened))),
+        ):
             for callers in (1, 50):
                 title = f"{operation}, {callers} caller{'s' if callers > 1 else ''}"
                 comparison = await measure(title, contestants, callers=callers, pace=pace)
                 comparisons.append(comparison)
                 ratios = comparison.ratios(OURS, _AGAINST) if _AGAINST in comparison.rounds else []
-                figures.append(Figure("P8", f"memory {title}: ours ÷ {_AGAINST}", ratios, asked=_ASKED))
+                figures.append(
+                    Figure("P8", f"memory {title}: ours ÷ {_AGAINST}", ratios, asked=_ASKED)
+                )
     return Answer(comparisons, figures)
 
 
@@ -45,7 +54,8 @@ async def _getting(calls: KeyValueCalls) -> Contestant:
 
 
 def _setting(calls: KeyValueCalls) -> Contestant:
-    # Each answers that it has written; whether it has is seen by writing something else before the round, and reading after it.
+    # Each answers that it has written; whether it has is seen by writing something else before the
+    # round, and reading after it.
     @asynccontextmanager
     async def around() -> AsyncGenerator[None]:
         await calls.set(KEY, {"stale": True})

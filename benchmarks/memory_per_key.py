@@ -1,9 +1,12 @@
 """How many bytes does a key take in memory beyond its payload, and is all of it given back?
 
-P13. Counted by tracemalloc in a process of its own. The payload of a key is what the backend is given for it: the complete key and the
-encoded value, in bytes. The larger figure next to it takes for payload only what the user gave: key and value without the prefix.
-Rule: the number of keys is one past that at which Python doubles the tables of a dict, where a key takes the most.
-Rule: TTLs run from 1 to 60 seconds and pass on a clock that is moved by hand; then the bytes that are left are counted.
+P13. Counted by tracemalloc in a process of its own. The payload of a key is what the backend is
+given for it: the complete key and the encoded value, in bytes. The larger figure next to it takes
+for payload only what the user gave: key and value without the prefix.
+Rule: the number of keys is one past that at which Python doubles the tables of a dict, where a key
+    takes the most.
+Rule: TTLs run from 1 to 60 seconds and pass on a clock that is moved by hand; then the bytes that
+    are left are counted.
 """
 
 from __future__ import annotations
@@ -49,8 +52,13 @@ async def answer(pace: Pace) -> Answer:
         held[_WITH].append(await _held(keys, with_ttl=True))
     tracemalloc.stop()
     total = {name: [one.per_key for one in rounds] for name, rounds in held.items()}
-    left = {"every key was removed": [one.left for one in held[_WITHOUT]], "every TTL has passed": [one.left for one in held[_WITH]]}
-    print(f"\n{keys:,} keys; payload {_PAYLOAD} bytes as the backend is given it, {_GIVEN} as the user gave it")
+    left = {
+        "every key was removed": [one.left for one in held[_WITHOUT]],
+        "every TTL has passed": [one.left for one in held[_WITH]],
+    }
+    print(
+        f"\n{keys:,} keys; payload {_PAYLOAD} bytes as the backend is given it, {_GIVEN} as the user gave it"
+    )
     for name, rounds in total.items():
         print(f"  {name:<44} {show_spread(rounds)} bytes per key, payload included")
     for name, rounds in left.items():
@@ -60,11 +68,26 @@ async def answer(pace: Pace) -> Answer:
         where = f"memory, {name.removeprefix('store.kv.set ')}: bytes per key over"
         over = [number - _PAYLOAD for number in rounds]
         beyond = [number - _GIVEN for number in rounds]
-        figures.append(Figure("P13", f"{where} complete key and value", over, asked=_ASKED, bound="at most", unit="bytes"))
+        figures.append(
+            Figure(
+                "P13",
+                f"{where} complete key and value",
+                over,
+                asked=_ASKED,
+                bound="at most",
+                unit="bytes",
+            )
+        )
         figures.append(Figure("P13", f"{where} the user's key and value", beyond, unit="bytes"))
     return Answer(
         [
-            Comparison(f"{keys:,} keys, payload of {_PAYLOAD} bytes included", "bytes per key", 1, keys * pace.rounds * 2, total),
+            Comparison(
+                f"{keys:,} keys, payload of {_PAYLOAD} bytes included",
+                "bytes per key",
+                1,
+                keys * pace.rounds * 2,
+                total,
+            ),
             Comparison(f"left in all, of {keys:,} keys", "bytes", 1, 0, left),
         ],
         [*figures, _nothing_left([one.left / keys for one in held[_WITH]])],
@@ -88,14 +111,19 @@ async def _held(keys: int, *, with_ttl: bool) -> _Held:
         before = _traced()
         for number in range(keys):
             # Key and value are made here and dropped at once: what stays is the store's.
-            await store.kv.set(key_of(number), value_of(key_of(number)), ttl=1 + number % _LONGEST if with_ttl else None)
+            await store.kv.set(
+                key_of(number),
+                value_of(key_of(number)),
+                ttl=1 + number % _LONGEST if with_ttl else None,
+            )
         full = _traced()
         for number in range(keys):
             if await store.kv.get(key_of(number)) != value_of(key_of(number)):
                 message = f"{key_of(number)} holds something else than was set."
                 raise WrongAnswerError(message)
         if with_ttl:
-            # The keys of one second are removed in steps with pauses, which the same clock measures.
+            # The keys of one second are removed in steps with pauses, which the same clock
+            # measures.
             clock.advance(2.0 * _LONGEST)
         else:
             for number in range(keys):

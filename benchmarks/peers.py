@@ -1,7 +1,10 @@
-"""The libraries that ours is compared with, each as its documentation says to use it and with its own defaults.
+"""The libraries that ours is compared with, each as its documentation says to use it and with its
+own defaults.
 
-Rule: a peer that is not installed is left out, and it is said so. Nothing here is imported before it is asked for.
-Rule: peers are imported by name, as they are optional here: type checkers see them as `Any`, with and without them.
+Rule: a peer that is not installed is left out, and it is said so. Nothing here is imported before
+    it is asked for.
+Rule: peers are imported by name, as they are optional here: type checkers see them as `Any`, with
+    and without them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Asking one question in a process of its own: `python -m benchmarks.<name> [--quick] [--results DIRECTORY]`."""
+"""Asking one question in a process of its own: `python -m benchmarks.<name> [--quick] [--results
+DIRECTORY]`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,16 @@ from msgspec import Struct
 
 from benchmarks.measuring import FULL, QUICK, Pace
 from benchmarks.pictures import draw
-from benchmarks.results import Comparison, Figure, Result, show, show_spread, this_machine, versions, write
+from benchmarks.results import (
+    Comparison,
+    Figure,
+    Result,
+    show,
+    show_spread,
+    this_machine,
+    versions,
+    write,
+)
 
 RESULTS: Final = Path(__file__).resolve().parent / "results"
 _OURS: Final = ("igniter-store", "igniter-store-memory", "msgspec")
@@ -44,12 +55,20 @@ def ask(file: str, question: str | None, asking: Asking, *, packages: Iterable[s
     name, asked = Path(file).stem, (question or "").partition("\n")[0]
     print(f"{name}: {asked}", flush=True)
     for package in missing:
-        print(f"  NOT COMPARED with {package}: it is not installed. `uv sync --group bench` installs what is compared with.")
+        print(
+            f"  NOT COMPARED with {package}: it is not installed. `uv sync --group bench` installs what is compared with."
+        )
     answer = asyncio.run(_answer(asking, QUICK if quick else FULL))
-    result = Result(name, asked, quick, this_machine(), found, missing, answer.comparisons, answer.figures)
+    result = Result(
+        name, asked, quick, this_machine(), found, missing, answer.comparisons, answer.figures
+    )
     print()
     for figure in result.figures:
-        measured = f"{show_spread(figure.rounds)} {figure.unit}".rstrip() if figure.rounds else "not measured"
+        measured = (
+            f"{show_spread(figure.rounds)} {figure.unit}".rstrip()
+            if figure.rounds
+            else "not measured"
+        )
         bound = f"; asked: {figure.bound} {show(figure.asked)}" if figure.asked is not None else ""
         print(f"  {figure.id} {figure.text}: {measured}{bound}")
     if directory is not None:
@@ -58,9 +77,19 @@ def ask(file: str, question: str | None, asking: Asking, *, packages: Iterable[s
 
 
 def _parser(question: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=question, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="only see that it runs: few calls, numbers that mean nothing")
-    parser.add_argument("--results", type=Path, help="where raw numbers and picture go (benchmarks/results; with --quick nowhere)")
+    parser = argparse.ArgumentParser(
+        description=question, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="only see that it runs: few calls, numbers that mean nothing",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        help="where raw numbers and picture go (benchmarks/results; with --quick nowhere)",
+    )
     return parser
 
 

@@ -1,7 +1,8 @@
 """How fast are the store's operations on Redis, next to other libraries and to bare clients?
 
-P1 to P4. One server on loopback that only this question uses. Ours is the whole store: keys are checked and built, values encoded and
-decoded. A bare client does the same with the key written out and msgspec at hand.
+P1 to P4. One server on loopback that only this question uses. Ours is the whole store: keys are
+checked and built, values encoded and decoded. A bare client does the same with the key written out
+and msgspec at hand.
 """
 
 from __future__ import annotations
@@ -33,7 +34,13 @@ from benchmarks.redis_peers import (
 from benchmarks.results import Comparison, Figure, versions
 
 _MOST = 100
-_OPERATIONS = {"get": "kv.get", "set": "kv.set", "increment": "counter.increment", "publish": "events.publish", "batch": "batch.get of 10"}
+_OPERATIONS = {
+    "get": "kv.get",
+    "set": "kv.set",
+    "increment": "counter.increment",
+    "publish": "events.publish",
+    "batch": "batch.get of 10",
+}
 
 
 async def answer(pace: Pace) -> Answer:
@@ -48,12 +55,25 @@ async def answer(pace: Pace) -> Answer:
                     await store.kv.set(key, value_of(key))
             openings = (ours, ours_on_glide, *(PEERS[name] for name in installed))
             opened = [await stack.enter_async_context(opening(server.url)) for opening in openings]
-            nodes = [await stack.enter_async_context(node_peer(server.url, pipelining=way)) for way in (False, True)]
-            for operation, callers in (*((operation, 50) for operation in _OPERATIONS), ("get", 1), ("get", 500)):
+            nodes = [
+                await stack.enter_async_context(node_peer(server.url, pipelining=way))
+                for way in (False, True)
+            ]
+            for operation, callers in (
+                *((operation, 50) for operation in _OPERATIONS),
+                ("get", 1),
+                ("get", 500),
+            ):
                 title = f"{_OPERATIONS[operation]}, {callers} caller{'s' if callers > 1 else ''}"
-                contestants = [contestant(calls, operation) for calls in opened if _takes(calls, operation, callers)]
+                contestants = [
+                    contestant(calls, operation)
+                    for calls in opened
+                    if _takes(calls, operation, callers)
+                ]
                 contestants += _of_node(nodes, operation)
-                comparison = await measure(f"Redis {title}", contestants, callers=callers, pace=pace)
+                comparison = await measure(
+                    f"Redis {title}", contestants, callers=callers, pace=pace
+                )
                 comparisons.append(comparison)
                 figures += _figures(title, operation, callers, comparison)
     return Answer(comparisons, figures)
@@ -61,7 +81,9 @@ async def answer(pace: Pace) -> Answer:
 
 def _takes(calls: Calls, operation: str, callers: int) -> bool:
     # A pool of a hundred connections, the default of many, refuses the hundred and first caller.
-    return operation in calls.operations and (callers <= _MOST or calls.name in {OURS, OURS_ON_GLIDE, GLIDE})
+    return operation in calls.operations and (
+        callers <= _MOST or calls.name in {OURS, OURS_ON_GLIDE, GLIDE}
+    )
 
 
 def _of_node(nodes: list[NodePeer | None], operation: str) -> list[Contestant]:
@@ -73,13 +95,37 @@ def _figures(title: str, operation: str, callers: int, comparison: Comparison) -
     figures: list[Figure] = []
     if callers == 50 and operation in against_node:  # noqa: PLR2004 - as many as are asked for
         name, asked = against_node[operation]
-        figures.append(Figure(name, f"Redis {title}: ours ÷ {NODE}", _ratios(comparison, NODE), asked=asked))
-        figures.append(Figure(name, f"Redis {title}: ours ÷ {NODE_PIPELINING}", _ratios(comparison, NODE_PIPELINING)))
-        figures.append(Figure(name, f"Redis {title}: ours on valkey-glide ÷ {NODE}", _ratios(comparison, NODE, OURS_ON_GLIDE)))
+        figures.append(
+            Figure(name, f"Redis {title}: ours ÷ {NODE}", _ratios(comparison, NODE), asked=asked)
+        )
+        figures.append(
+            Figure(
+                name,
+                f"Redis {title}: ours ÷ {NODE_PIPELINING}",
+                _ratios(comparison, NODE_PIPELINING),
+            )
+        )
+        figures.append(
+            Figure(
+                name,
+                f"Redis {title}: ours on valkey-glide ÷ {NODE}",
+                _ratios(comparison, NODE, OURS_ON_GLIDE),
+            )
+        )
     if operation != "batch":
         name, asked_for = {1: ("P3", 1.2), 50: ("P2", 8.0)}.get(callers, ("P2", None))
-        figures.append(Figure(name, f"Redis {title}: ours ÷ {BARE}", _ratios(comparison, BARE), asked=asked_for))
-        figures.append(Figure(name, f"Redis {title}: ours on valkey-glide ÷ {BARE}", _ratios(comparison, BARE, OURS_ON_GLIDE)))
+        figures.append(
+            Figure(
+                name, f"Redis {title}: ours ÷ {BARE}", _ratios(comparison, BARE), asked=asked_for
+            )
+        )
+        figures.append(
+            Figure(
+                name,
+                f"Redis {title}: ours on valkey-glide ÷ {BARE}",
+                _ratios(comparison, BARE, OURS_ON_GLIDE),
+            )
+        )
     return figures
 
 
@@ -88,4 +134,9 @@ def _ratios(comparison: Comparison, name: str, of: str = OURS) -> list[float]:
 
 
 if __name__ == "__main__":
-    ask(__file__, __doc__, answer, packages=("igniter-store-redis", "igniter-store-valkey", "hiredis", *PEERS))
+    ask(
+        __file__,
+        __doc__,
+        answer,
+        packages=("igniter-store-redis", "igniter-store-valkey", "hiredis", *PEERS),
+    )

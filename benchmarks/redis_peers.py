@@ -1,6 +1,8 @@
-"""What ours is compared with on Redis: clients and libraries in Python, and the TypeScript library in a process of its own.
+"""What ours is compared with on Redis: clients and libraries in Python, and the TypeScript library
+in a process of its own.
 
-Rule: each is used as its documentation says, with its own defaults; a bare client encodes and decodes with msgspec, as ours does, so that
+Rule: each is used as its documentation says, with its own defaults; a bare client encodes and
+    decodes with msgspec, as ours does, so that
 all give and take the same Python objects.
 Rule: a peer that is not installed is left out, and it is said so.
 """
@@ -36,7 +38,13 @@ NODE_PIPELINING: Final = "@igniter-js/store, enableAutoPipelining"
 
 COUNTER: Final = "visits"
 EVENT: Final = "user:created"
-KEYS: Final[Mapping[str, str]] = {"get": KEY, "set": KEY, "increment": COUNTER, "publish": EVENT, "batch": KEY}
+KEYS: Final[Mapping[str, str]] = {
+    "get": KEY,
+    "set": KEY,
+    "increment": COUNTER,
+    "publish": EVENT,
+    "batch": KEY,
+}
 """What each operation is called with."""
 
 _FOLDER: Final = Path(__file__).parent / "node"
@@ -92,7 +100,9 @@ async def _redis_py(url: str) -> AsyncGenerator[Calls]:
 @asynccontextmanager
 async def _glide(url: str) -> AsyncGenerator[Calls]:
     glide, parts = import_module("glide"), urlsplit(url)
-    client = await glide.GlideClient.create(glide.GlideClientConfiguration([glide.NodeAddress(parts.hostname, parts.port)]))
+    client = await glide.GlideClient.create(
+        glide.GlideClientConfiguration([glide.NodeAddress(parts.hostname, parts.port)])
+    )
 
     async def publish(event: str) -> Any:
         return await client.publish(_event(event), f"{_AROUND}:events:{event}")
@@ -115,7 +125,9 @@ def _event(name: str) -> bytes:
     return _encode({"type": name, "data": VALUE, "timestamp": timestamp})
 
 
-def _bare(client: Any, mget: Callable[[list[str]], Awaitable[list[bytes | None]]]) -> dict[str, Call]:
+def _bare(
+    client: Any, mget: Callable[[list[str]], Awaitable[list[bytes | None]]]
+) -> dict[str, Call]:
     async def get(key: str) -> Any:
         data = await client.get(f"{_AROUND}:kv:{key}")
         return None if data is None else _decode(data)
@@ -130,7 +142,10 @@ def _bare(client: Any, mget: Callable[[list[str]], Awaitable[list[bytes | None]]
         return await client.publish(f"{_AROUND}:events:{event}", _event(event))
 
     async def batch(_: str) -> Any:
-        return [None if data is None else _decode(data) for data in await mget([f"{_AROUND}:kv:{key}" for key in MANY])]
+        return [
+            None if data is None else _decode(data)
+            for data in await mget([f"{_AROUND}:kv:{key}" for key in MANY])
+        ]
 
     return {"get": get, "set": set_, "increment": increment, "publish": publish, "batch": batch}
 
@@ -155,7 +170,13 @@ async def _aiocache(url: str) -> AsyncGenerator[Calls]:
         endpoint=parts.hostname, port=parts.port, serializer=serializers.JsonSerializer()
     ) as cache:
         await cache.set(f"aiocache:{KEY}", VALUE)
-        yield Calls("aiocache", {"get": lambda key: cache.get(f"aiocache:{key}"), "set": lambda key: cache.set(f"aiocache:{key}", VALUE)})
+        yield Calls(
+            "aiocache",
+            {
+                "get": lambda key: cache.get(f"aiocache:{key}"),
+                "set": lambda key: cache.set(f"aiocache:{key}", VALUE),
+            },
+        )
 
 
 @asynccontextmanager
@@ -180,7 +201,9 @@ PEERS: Final[dict[str, Opening]] = {
 
 
 def contestant(calls: Calls, operation: str) -> Contestant:
-    """One of a library's operations, with the answers that it has to give; what was set is read after each round."""
+    """One of a library's operations, with the answers that it has to give; what was set is read
+    after each round.
+    """
 
     @asynccontextmanager
     async def around() -> AsyncGenerator[None]:
@@ -189,13 +212,18 @@ def contestant(calls: Calls, operation: str) -> Contestant:
             message = f"{calls.name} holds {found!r} after the round, not what was set."
             raise WrongAnswerError(message)
 
-    return Contestant(calls.name, calls.operations[operation], [KEYS[operation]], _expected(operation), around)
+    return Contestant(
+        calls.name, calls.operations[operation], [KEYS[operation]], _expected(operation), around
+    )
 
 
 def _expected(operation: str) -> Callable[[str], Any]:
-    # Counters count on, numbers of receivers depend on who listens, and what a write answers differs from library to library.
+    # Counters count on, numbers of receivers depend on who listens, and what a write answers
+    # differs from library to library.
     exact = {"get": VALUE, "batch": [value_of(key) for key in MANY]}
-    return lambda _: exact.get(operation, _SomeNumber() if operation in {"increment", "publish"} else _Anything())
+    return lambda _: exact.get(
+        operation, _SomeNumber() if operation in {"increment", "publish"} else _Anything()
+    )
 
 
 class _SomeNumber:
@@ -239,12 +267,16 @@ class NodePeer:
             answer = json.loads(line)
             return answer["answers"] or [[True] * len(keys) for keys in batch], answer["seconds"]
 
-        return Contestant(self.name, nothing, [KEYS[operation]], _expected(operation), elsewhere=elsewhere)
+        return Contestant(
+            self.name, nothing, [KEYS[operation]], _expected(operation), elsewhere=elsewhere
+        )
 
 
 @asynccontextmanager
 async def node_peer(url: str, *, pipelining: bool) -> AsyncGenerator[NodePeer | None]:
-    """The TypeScript library, installed with npm where it isn't yet, or `None` where there is no Node.js; then it is said so."""
+    """The TypeScript library, installed with npm where it isn't yet, or `None` where there is no
+    Node.js; then it is said so.
+    """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         print(f"  NOT COMPARED with {NODE}: there is no Node.js on this machine.")
@@ -255,7 +287,9 @@ async def node_peer(url: str, *, pipelining: bool) -> AsyncGenerator[NodePeer | 
         await asyncio.to_thread(subprocess.run, command, cwd=_FOLDER, check=True)
     arguments = [str(_FOLDER / "peer.js"), url, SERVICE, "pipelining" if pipelining else "plain"]
     pipe = subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(node, *arguments, stdin=pipe, stdout=pipe, limit=2**26)
+    process = await asyncio.create_subprocess_exec(
+        node, *arguments, stdin=pipe, stdout=pipe, limit=2**26
+    )
     try:
         yield NodePeer(NODE_PIPELINING if pipelining else NODE, process)
     finally:

@@ -1,6 +1,7 @@
 """How much of a get on Redis is the store's own, and how much is telemetry's?
 
-P5 and P6, with fifty callers who share trips. `adapter.get` gives bytes, `store.kv.get` the value, so decoding is in the store's share.
+P5 and P6, with fifty callers who share trips. `adapter.get` gives bytes, `store.kv.get` the value,
+so decoding is in the store's share.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ _BY_HAND: Final = "adapter.get and msgspec decode, by hand"
 
 
 async def answer(pace: Pace) -> Answer:
-    """Get through the adapter, through the store, and through a store with a sink, on either backend."""
+    """Get through the adapter, through the store, and through a store with a sink, on either
+    backend.
+    """
     whole = Answer([], [])
     with servers.start("redis") as server:
         for name, url in ((_REDIS, server.url), (_GLIDE, on_glide(server.url))):
@@ -60,7 +63,9 @@ async def _measured(name: str, url: str, pace: Pace) -> Comparison:
             f"get on {name}, {_CALLERS} callers",
             [
                 Contestant(_STORE, store.kv.get, [KEY], lambda _: VALUE),
-                Contestant(_ADAPTER, adapter.get, [f"igniter:store:{SERVICE}:kv:{KEY}"], lambda _: data),
+                Contestant(
+                    _ADAPTER, adapter.get, [f"igniter:store:{SERVICE}:kv:{KEY}"], lambda _: data
+                ),
                 Contestant(_BY_HAND, by_hand, [KEY], lambda _: VALUE),
                 Contestant(_OBSERVED, observed.kv.get, [KEY], lambda _: VALUE),
             ],
@@ -77,13 +82,39 @@ def _figures(name: str, comparison: Comparison) -> list[Figure]:
     asked = (0.85, 0.75) if is_asked else (None, None)
     note = _NOTE if is_asked else ""
     return [
-        Figure("P5", f"{name}, {_CALLERS} callers: {_STORE} ÷ {_ADAPTER}", ratios(_STORE, _ADAPTER), asked=asked[0]),
+        Figure(
+            "P5",
+            f"{name}, {_CALLERS} callers: {_STORE} ÷ {_ADAPTER}",
+            ratios(_STORE, _ADAPTER),
+            asked=asked[0],
+        ),
         Figure("P5", f"{name}: the store's time in a get, decoding included", of_store, unit="µs"),
-        Figure("P5", f"{name}, {_CALLERS} callers: {_BY_HAND} ÷ {_ADAPTER}", ratios(_BY_HAND, _ADAPTER), note=note),
-        Figure("P6", f"{name}, {_CALLERS} callers: {_OBSERVED} ÷ without", ratios(_OBSERVED, _STORE), asked=asked[1]),
+        Figure(
+            "P5",
+            f"{name}, {_CALLERS} callers: {_BY_HAND} ÷ {_ADAPTER}",
+            ratios(_BY_HAND, _ADAPTER),
+            note=note,
+        ),
+        Figure(
+            "P6",
+            f"{name}, {_CALLERS} callers: {_OBSERVED} ÷ without",
+            ratios(_OBSERVED, _STORE),
+            asked=asked[1],
+        ),
         Figure("P6", f"{name}: what the sink costs", of_sink, unit="µs"),
     ]
 
 
 if __name__ == "__main__":
-    ask(__file__, __doc__, answer, packages=("igniter-store-redis", "igniter-store-valkey", "redis", "hiredis", "valkey-glide"))
+    ask(
+        __file__,
+        __doc__,
+        answer,
+        packages=(
+            "igniter-store-redis",
+            "igniter-store-valkey",
+            "redis",
+            "hiredis",
+            "valkey-glide",
+        ),
+    )

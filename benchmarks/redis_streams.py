@@ -1,7 +1,8 @@
 """How long do 100,000 messages take through a stream: appended, read by a group, acknowledged?
 
-P11. Fifty producers append, each awaiting its own; then one consumer reads a hundred at a time and acknowledges each batch. A bare client
-does the same commands. Every message has to come once, and none may be pending in the end.
+P11. Fifty producers append, each awaiting its own; then one consumer reads a hundred at a time and
+acknowledges each batch. A bare client does the same commands. Every message has to come once, and
+none may be pending in the end.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ async def answer(pace: Pace) -> Answer:
         async with Store.from_url(server.url, service=SERVICE) as store, other as store_on_glide:
             ways: dict[str, Callable[[str, int], Awaitable[tuple[float, list[Any]]]]] = {
                 OURS: lambda stream, number: _through_the_store(store, stream, number),
-                OURS_ON_GLIDE: lambda stream, number: _through_the_store(store_on_glide, stream, number),
+                OURS_ON_GLIDE: lambda stream, number: _through_the_store(
+                    store_on_glide, stream, number
+                ),
                 BARE: lambda stream, number: _through_the_client(client, stream, number),
             }
             for turn in range(pace.rounds + 1):  # the first one warms up
@@ -52,7 +55,9 @@ async def answer(pace: Pace) -> Answer:
                     await client.flushall()
                     gc.collect()
                     seconds, found = await way(f"stream-{turn}", messages)
-                    if sorted(value["id"] for value in found) != [10_000_000 + number for number in range(messages)]:
+                    if sorted(value["id"] for value in found) != [
+                        10_000_000 + number for number in range(messages)
+                    ]:
                         message = f"{name}: not every message came once."
                         raise WrongAnswerError(message)
                     if turn:
@@ -60,10 +65,14 @@ async def answer(pace: Pace) -> Answer:
                         checked += messages
         await client.aclose()
     title = f"Redis, {messages:,} messages: append, group read, ack"
-    comparison = Comparison(title=title, unit="messages/s", callers=_PRODUCERS, answers_checked=checked, rounds=rounds)
+    comparison = Comparison(
+        title=title, unit="messages/s", callers=_PRODUCERS, answers_checked=checked, rounds=rounds
+    )
     figures = [
         Figure("P11", f"{title}: ours ÷ {BARE}", comparison.ratios(OURS, BARE), asked=3.0),
-        Figure("P11", f"{title}: ours on valkey-glide ÷ {BARE}", comparison.ratios(OURS_ON_GLIDE, BARE)),
+        Figure(
+            "P11", f"{title}: ours on valkey-glide ÷ {BARE}", comparison.ratios(OURS_ON_GLIDE, BARE)
+        ),
     ]
     return Answer([comparison], figures)
 
@@ -72,7 +81,9 @@ def _shares(messages: int) -> list[range]:
     return [range(first, messages, _PRODUCERS) for first in range(_PRODUCERS)]
 
 
-async def _through_the_store(store: Store[str], stream: str, messages: int) -> tuple[float, list[Any]]:
+async def _through_the_store(
+    store: Store[str], stream: str, messages: int
+) -> tuple[float, list[Any]]:
     group = store.streams.group("group", "consumer")
     await group.ensure(stream)
     found: list[Any] = []
@@ -117,4 +128,15 @@ async def _through_the_client(client: Any, stream: str, messages: int) -> tuple[
 
 
 if __name__ == "__main__":
-    ask(__file__, __doc__, answer, packages=("igniter-store-redis", "igniter-store-valkey", "redis", "hiredis", "valkey-glide"))
+    ask(
+        __file__,
+        __doc__,
+        answer,
+        packages=(
+            "igniter-store-redis",
+            "igniter-store-valkey",
+            "redis",
+            "hiredis",
+            "valkey-glide",
+        ),
+    )

@@ -42,11 +42,18 @@ class Comparison(Struct, frozen=True):
 
     def ratios(self, name: str, to: str) -> list[float]:
         """The numbers of `name` divided by those of `to`, round by round."""
-        return [ours / theirs for ours, theirs in zip(self.rounds[name], self.rounds[to], strict=True)]
+        return [
+            ours / theirs for ours, theirs in zip(self.rounds[name], self.rounds[to], strict=True)
+        ]
 
     def microseconds_between(self, name: str, to: str) -> list[float]:
-        """How many microseconds more a call of `name` takes than one of `to`, round by round; both are calls per second."""
-        return [1e6 / ours - 1e6 / theirs for ours, theirs in zip(self.rounds[name], self.rounds[to], strict=True)]
+        """How many microseconds more a call of `name` takes than one of `to`, round by round; both
+        are calls per second.
+        """
+        return [
+            1e6 / ours - 1e6 / theirs
+            for ours, theirs in zip(self.rounds[name], self.rounds[to], strict=True)
+        ]
 
 
 class Figure(Struct, frozen=True):
@@ -72,7 +79,9 @@ class Figure(Struct, frozen=True):
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the median keeps the bound; `None` where nothing is asked or nothing was measured."""
+        """Whether the median keeps the bound; `None` where nothing is asked or nothing was
+        measured.
+        """
         if self.asked is None or not self.rounds:
             return None
         measured = median(self.rounds)
@@ -111,7 +120,9 @@ class Result(Struct, frozen=True):
 def this_machine() -> Machine:
     """The one that this runs on."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return Machine(python=python, platform=f"{platform.system()} {platform.machine()}", cpus=os.cpu_count())
+    return Machine(
+        python=python, platform=f"{platform.system()} {platform.machine()}", cpus=os.cpu_count()
+    )
 
 
 def versions(packages: Iterable[str]) -> tuple[dict[str, str], list[str]]:

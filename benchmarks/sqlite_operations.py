@@ -1,7 +1,8 @@
 """How fast are kv.get and kv.set on SQLite, next to other libraries that keep a file?
 
-P9 and P10. Everybody writes into a file of SQLite's in WAL mode. Ours encodes JSON, and lets the calls of one turn of the event loop share
-a transaction; cashews is diskcache in a thread for each call.
+P9 and P10. Everybody writes into a file of SQLite's in WAL mode. Ours encodes JSON, and lets the
+calls of one turn of the event loop share a transaction; cashews is diskcache in a thread for each
+call.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ _NOTE: Final = (
     "py-key-value, which calls it on the loop, has none of this, and holds up everybody as long as the disk takes."
 )
 _BATCH: Final = 2_000  # calls between two looks at the answers: the slowest make few in a second
-_KEYS: Final = [key_of(number) for number in range(50)]  # each is called for in every batch, however small
+_KEYS: Final = [
+    key_of(number) for number in range(50)
+]  # each is called for in every batch, however small
 
 
 async def answer(pace: Pace) -> Answer:
@@ -40,24 +43,33 @@ async def answer(pace: Pace) -> Answer:
     figures: list[Figure] = []
     installed, _ = versions(SQLITE)
     async with AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(opening()) for opening in (our_sqlite, *(SQLITE[name] for name in installed))]
+        opened = [
+            await stack.enter_async_context(opening())
+            for opening in (our_sqlite, *(SQLITE[name] for name in installed))
+        ]
         for calls in opened:
             for key in _KEYS:
                 await calls.set(key, value_of(key))
         getting = [Contestant(calls.name, calls.get, _KEYS, value_of) for calls in opened]
-        for operation, contestants in (("kv.get", getting), ("kv.set", list(map(_setting, opened)))):
+        for operation, contestants in (
+            ("kv.get", getting),
+            ("kv.set", list(map(_setting, opened))),
+        ):
             for callers, (figure, asked) in _ASKED.items():
                 title = f"SQLite {operation}, {callers} caller{'s' if callers > 1 else ''}"
                 comparison = await measure(title, contestants, callers=callers, pace=pace)
                 comparisons.append(comparison)
                 ratios = comparison.ratios(OURS, _AGAINST) if _AGAINST in comparison.rounds else []
                 note = _NOTE if (operation, callers) == ("kv.get", 1) else ""
-                figures.append(Figure(figure, f"{title}: ours ÷ {_AGAINST}", ratios, asked=asked, note=note))
+                figures.append(
+                    Figure(figure, f"{title}: ours ÷ {_AGAINST}", ratios, asked=asked, note=note)
+                )
     return Answer(comparisons, figures)
 
 
 def _setting(calls: KeyValueCalls) -> Contestant:
-    # Each answers that it has written; whether it has is seen by writing something else before the round, and reading after it.
+    # Each answers that it has written; whether it has is seen by writing something else before the
+    # round, and reading after it.
     @asynccontextmanager
     async def around() -> AsyncGenerator[None]:
         await calls.set(_KEYS[0], {"stale": True})

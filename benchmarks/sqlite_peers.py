@@ -1,4 +1,5 @@
-"""The libraries that ours is compared with on SQLite, each in a folder of its own, as its documentation says to use it.
+"""The libraries that ours is compared with on SQLite, each in a folder of its own, as its
+documentation says to use it.
 
 Rule: as in `peers`: what isn't installed is left out, and imported by name.
 """
@@ -41,7 +42,8 @@ async def _cashews_disk() -> AsyncGenerator[KeyValueCalls]:
         cache.setup(f"disk://?directory={folder}")
         await cache.init()
         try:
-            # When it doesn't have its lock within a hundredth of a second it answers False, and has written nothing.
+            # When it doesn't have its lock within a hundredth of a second it answers False, and has
+            # written nothing.
             async def set_(key: str, value: Any) -> bool:
                 while not await cache.set(key, value):
                     pass
@@ -59,7 +61,12 @@ async def _diskcache() -> AsyncGenerator[KeyValueCalls]:
         cache = import_module("diskcache").Cache(folder)
         run = asyncio.get_running_loop().run_in_executor
         try:
-            yield KeyValueCalls("diskcache", partial(run, None, cache.get), partial(run, None, cache.set), written=True)
+            yield KeyValueCalls(
+                "diskcache",
+                partial(run, None, cache.get),
+                partial(run, None, cache.set),
+                written=True,
+            )
         finally:
             cache.close()
 
@@ -80,11 +87,15 @@ async def _bare_aiosqlite() -> AsyncGenerator[KeyValueCalls]:
         async with import_module("aiosqlite").connect(Path(folder) / "bare.db") as connection:
             await connection.execute("PRAGMA journal_mode = WAL")
             await connection.execute("PRAGMA synchronous = NORMAL")
-            await connection.execute("CREATE TABLE pairs (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID")
+            await connection.execute(
+                "CREATE TABLE pairs (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID"
+            )
             encode, decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 
             async def get(key: str) -> Any:
-                async with connection.execute("SELECT value FROM pairs WHERE key = ?", (key,)) as cursor:
+                async with connection.execute(
+                    "SELECT value FROM pairs WHERE key = ?", (key,)
+                ) as cursor:
                     row = await cursor.fetchone()
                 return None if row is None else decode(row[0])
 

@@ -1,7 +1,8 @@
 """How much of an operation is the store's own, between the user's call and the adapter's?
 
-P5 asks for it on Redis, where a trip takes some 4 µs at 50 callers. In memory `adapter.get` is one look-up in a dict, so the raw ratio
-says little; what can be carried over is the store's cost per call in microseconds.
+P5 asks for it on Redis, where a trip takes some 4 µs at 50 callers. In memory `adapter.get` is one
+look-up in a dict, so the raw ratio says little; what can be carried over is the store's cost per
+call in microseconds.
 Rule: the cost is what a get takes beyond the adapter's own, so decoding the value is in it.
 """
 
@@ -21,14 +22,21 @@ from benchmarks.results import Figure
 _URL: Final = "memory://"
 _CALLERS: Final = 50
 _ASKED: Final = 0.85
-# Gets that a connection of ours sharing trips answered in the measurements which the bound was chosen from, with 50 callers.
+# Gets that a connection of ours sharing trips answered in the measurements which the bound was
+# chosen from, with 50 callers.
 _REDIS_CALLS_A_SECOND: Final = 235_000
 
-_STORE, _ADAPTER, _BY_HAND = "store.kv.get", "adapter.get", "adapter.get and msgspec decode, by hand"
+_STORE, _ADAPTER, _BY_HAND = (
+    "store.kv.get",
+    "adapter.get",
+    "adapter.get and msgspec decode, by hand",
+)
 
 
 async def answer(pace: Pace) -> Answer:
-    """Get through the store, through its adapter, and through its adapter with the decoding by hand."""
+    """Get through the store, through its adapter, and through its adapter with the decoding by
+    hand.
+    """
     async with Store.from_url(_URL, service=SERVICE) as store:
         adapter = store.adapter
         if not isinstance(adapter, KeyValue):
@@ -67,7 +75,11 @@ async def answer(pace: Pace) -> Answer:
                 note="0.85 is asked on Redis. In memory the raw ratio can't reach it, for arithmetic's sake: `adapter.get` is a look-up in "
                 "a dict there, and decoding 40 bytes, be it by hand, takes longer than that.",
             ),
-            Figure("P5", f"{_BY_HAND} ÷ {_ADAPTER}, in memory: the most a manager could reach", comparison.ratios(_BY_HAND, _ADAPTER)),
+            Figure(
+                "P5",
+                f"{_BY_HAND} ÷ {_ADAPTER}, in memory: the most a manager could reach",
+                comparison.ratios(_BY_HAND, _ADAPTER),
+            ),
             Figure("P5", f"{_STORE} ÷ {_BY_HAND}, in memory", comparison.ratios(_STORE, _BY_HAND)),
             Figure("P5", "the store's own time in a get, decoding included", cost, unit="µs"),
             Figure("P5", "the same without decoding", beyond_decoding, unit="µs"),

@@ -18,13 +18,19 @@ END: Final = "<!-- measured: end -->"
 
 
 def document(results: Sequence[Result]) -> str:
-    """Everything that was measured: the figures, why they are so, and each question's numbers and picture."""
+    """Everything that was measured: the figures, why they are so, and each question's numbers and
+    picture.
+    """
     parts = [_circumstances(results), figures_table(results), *_notes(results)]
     for result in results:
         parts += [f"### {result.name}", result.question]
-        parts += [f"Not compared with {package}, which was not installed." for package in result.missing]
+        parts += [
+            f"Not compared with {package}, which was not installed." for package in result.missing
+        ]
         parts += [_comparison_table(comparison) for comparison in result.comparisons]
-        parts.append(f"![{result.question}](results/{result.name}.svg)\n\nRaw numbers: [{result.name}.json](results/{result.name}.json)")
+        parts.append(
+            f"![{result.question}](results/{result.name}.svg)\n\nRaw numbers: [{result.name}.json](results/{result.name}.json)"
+        )
     return "\n\n".join(parts)
 
 
@@ -45,12 +51,19 @@ def fill(readme: Path, text: str) -> None:
     if old.count(BEGIN) != 1 or old.count(END) != 1:
         message = f"{readme.name} needs {BEGIN!r} and {END!r}, once each."
         raise ValueError(message)
-    readme.write_text(f"{old.partition(BEGIN)[0]}{BEGIN}\n\n{text}\n\n{END}{old.partition(END)[2]}", "utf-8")
+    readme.write_text(
+        f"{old.partition(BEGIN)[0]}{BEGIN}\n\n{text}\n\n{END}{old.partition(END)[2]}", "utf-8"
+    )
 
 
 def _circumstances(results: Iterable[Result]) -> str:
-    machines = {f"{result.machine.python}, {result.machine.platform}, {result.machine.cpus} CPUs" for result in results}
-    packages = {f"{name} {number}" for result in results for name, number in result.packages.items()}
+    machines = {
+        f"{result.machine.python}, {result.machine.platform}, {result.machine.cpus} CPUs"
+        for result in results
+    }
+    packages = {
+        f"{name} {number}" for result in results for name, number in result.packages.items()
+    }
     return f"Measured with {'; '.join(sorted(machines))}.\n{', '.join(sorted(packages))}."
 
 
@@ -63,12 +76,30 @@ def _figure_line(figure: Figure) -> str:
 
 
 def _notes(results: Iterable[Result]) -> list[str]:
-    notes = list(dict.fromkeys(f"{figure.id}: {figure.note}" for result in results for figure in result.figures if figure.note))
+    notes = list(
+        dict.fromkeys(
+            f"{figure.id}: {figure.note}"
+            for result in results
+            for figure in result.figures
+            if figure.note
+        )
+    )
     return ["\n".join(f"- {note}" for note in notes)] if notes else []
 
 
 def _comparison_table(comparison: Comparison) -> str:
-    callers = f", {comparison.answers_checked:,} answers checked" if comparison.answers_checked else ""
-    lines = [f"| {comparison.title} | {comparison.unit}: median | lowest round | highest round |", "|---|--:|--:|--:|"]
-    lines += [f"| {name} | {show(median(n))} | {show(min(n))} | {show(max(n))} |" for name, n in comparison.rounds.items()]
-    return "\n".join(lines) + f"\n\n{len(next(iter(comparison.rounds.values())))} rounds in turn{callers}."
+    callers = (
+        f", {comparison.answers_checked:,} answers checked" if comparison.answers_checked else ""
+    )
+    lines = [
+        f"| {comparison.title} | {comparison.unit}: median | lowest round | highest round |",
+        "|---|--:|--:|--:|",
+    ]
+    lines += [
+        f"| {name} | {show(median(n))} | {show(min(n))} | {show(max(n))} |"
+        for name, n in comparison.rounds.items()
+    ]
+    return (
+        "\n".join(lines)
+        + f"\n\n{len(next(iter(comparison.rounds.values())))} rounds in turn{callers}."
+    )

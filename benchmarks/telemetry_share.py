@@ -1,7 +1,8 @@
 """What does telemetry cost, with a sink that does nothing?
 
-P6. Two stores in memory, one with a sink. An operation with a sink makes two events, each with its attributes, and reads the clock twice.
-In memory, where the operation itself takes about a microsecond, that weighs more than next to any trip to a server.
+P6. Two stores in memory, one with a sink. An operation with a sink makes two events, each with its
+attributes, and reads the clock twice. In memory, where the operation itself takes about a
+microsecond, that weighs more than next to any trip to a server.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ async def answer(pace: Pace) -> Answer:
     building = Store.create().with_service(SERVICE)
     comparisons: list[Comparison] = []
     figures: list[Figure] = []
-    async with building.with_url(_URL).build() as silent, building.with_url(_URL).with_telemetry(NoOpTelemetry()).build() as observed:
+    async with (
+        building.with_url(_URL).build() as silent,
+        building.with_url(_URL).with_telemetry(NoOpTelemetry()).build() as observed,
+    ):
         stores = {_WITHOUT: silent.kv, _WITH: observed.kv}
         for operation in ("kv.get", "kv.set"):
             contestants = [await _contestant(name, kv, operation) for name, kv in stores.items()]
@@ -62,8 +66,19 @@ async def _contestant(name: str, kv: KeyValueNamespace, operation: str) -> Conte
 
 def _figures(title: str, comparison: Comparison) -> list[Figure]:
     return [
-        Figure("P6", f"memory {title}: with a no-op sink ÷ without", comparison.ratios(_WITH, _WITHOUT), asked=_ASKED, note=_NOTE),
-        Figure("P6", f"memory {title}: what the sink costs", comparison.microseconds_between(_WITH, _WITHOUT), unit="µs"),
+        Figure(
+            "P6",
+            f"memory {title}: with a no-op sink ÷ without",
+            comparison.ratios(_WITH, _WITHOUT),
+            asked=_ASKED,
+            note=_NOTE,
+        ),
+        Figure(
+            "P6",
+            f"memory {title}: what the sink costs",
+            comparison.microseconds_between(_WITH, _WITHOUT),
+            unit="µs",
+        ),
     ]
 
 

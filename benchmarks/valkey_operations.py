@@ -1,7 +1,7 @@
 """How fast are the store's operations on Valkey over its own client, next to that client bare?
 
-P7. One server on loopback that only this question uses. The backend on redis-py and hiredis, and bare redis-py, are asked the same on the
-same server: they say what each client costs.
+P7. One server on loopback that only this question uses. The backend on redis-py and hiredis, and
+bare redis-py, are asked the same on the same server: they say what each client costs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,18 @@ from igniter_store_conformance import servers
 from benchmarks.measuring import Pace, measure
 from benchmarks.payload import SERVICE, value_of
 from benchmarks.question import Answer, ask
-from benchmarks.redis_peers import BARE, GLIDE, MANY, OURS_ON_GLIDE, PEERS, Calls, contestant, on_glide, ours, ours_on_glide
+from benchmarks.redis_peers import (
+    BARE,
+    GLIDE,
+    MANY,
+    OURS_ON_GLIDE,
+    PEERS,
+    Calls,
+    contestant,
+    on_glide,
+    ours,
+    ours_on_glide,
+)
 from benchmarks.results import Comparison, Figure
 
 if TYPE_CHECKING:
@@ -49,15 +60,43 @@ async def answer(pace: Pace) -> Answer:
                 for key in MANY:
                     await store.kv.set(key, value_of(key))
             opened = [await stack.enter_async_context(opening) for opening in openings]
-            for operation, callers in (*((operation, 50) for operation in _OPERATIONS), ("get", 1), ("get", 500)):
+            for operation, callers in (
+                *((operation, 50) for operation in _OPERATIONS),
+                ("get", 1),
+                ("get", 500),
+            ):
                 title = f"{_OPERATIONS[operation]}, {callers} caller{'s' if callers > 1 else ''}"
-                contestants = [contestant(calls, operation) for calls in opened if callers <= _MOST or calls.name != BARE]
-                comparison = await measure(f"Valkey {title}", contestants, callers=callers, pace=pace)
+                contestants = [
+                    contestant(calls, operation)
+                    for calls in opened
+                    if callers <= _MOST or calls.name != BARE
+                ]
+                comparison = await measure(
+                    f"Valkey {title}", contestants, callers=callers, pace=pace
+                )
                 comparisons.append(comparison)
                 ratios = comparison.ratios(OURS_ON_GLIDE, GLIDE)
-                figures.append(Figure("P7", f"Valkey {title}: ours on glide ÷ {GLIDE}", ratios, asked=_ASKED.get((operation, callers))))
+                figures.append(
+                    Figure(
+                        "P7",
+                        f"Valkey {title}: ours on glide ÷ {GLIDE}",
+                        ratios,
+                        asked=_ASKED.get((operation, callers)),
+                    )
+                )
     return Answer(comparisons, figures)
 
 
 if __name__ == "__main__":
-    ask(__file__, __doc__, answer, packages=("igniter-store-valkey", "igniter-store-redis", "valkey-glide", "redis", "hiredis"))
+    ask(
+        __file__,
+        __doc__,
+        answer,
+        packages=(
+            "igniter-store-valkey",
+            "igniter-store-redis",
+            "valkey-glide",
+            "redis",
+            "hiredis",
+        ),
+    )

@@ -22,7 +22,10 @@ def _use_core_alone() -> None:
     try:
         Store.from_url("memory://", service="installed")
     except StoreError as error:
-        if error.code != ErrorCode.STORE_BACKEND_UNKNOWN or "igniter-store[memory]" not in error.message:
+        if (
+            error.code != ErrorCode.STORE_BACKEND_UNKNOWN
+            or "igniter-store[memory]" not in error.message
+        ):
             sys.exit(f"the message does not name the extra: {error}")
     else:
         sys.exit("a backend was found that is not installed")
@@ -30,10 +33,16 @@ def _use_core_alone() -> None:
 
 
 def main() -> None:
-    """Exit with a message when something is not as a user of the wheels expects; with `alone`, core is all that is installed."""
+    """Exit with a message when something is not as a user of the wheels expects; with `alone`, core
+    is all that is installed.
+    """
     if "site-packages" not in str(igniter_store.__file__):
         sys.exit(f"not the installed package: {igniter_store.__file__}")
-    needed = [line for line in importlib.metadata.requires("igniter-store") or [] if "extra ==" not in line]
+    needed = [
+        line
+        for line in importlib.metadata.requires("igniter-store") or []
+        if "extra ==" not in line
+    ]
     if [line.split(">")[0] for line in needed] != ["msgspec"]:
         sys.exit(f"core needs msgspec alone, not {needed}")
     if sys.argv[1:] == ["alone"]:
@@ -41,9 +50,16 @@ def main() -> None:
             sys.exit("core installs a command; it belongs to igniter-store-cli")
         _use_core_alone()
         return
-    for distribution in ("igniter-store", "igniter-store-cli", "igniter-store-memory", "igniter-store-sqlite"):
+    for distribution in (
+        "igniter-store",
+        "igniter-store-cli",
+        "igniter-store-memory",
+        "igniter-store-sqlite",
+    ):
         files = [str(file) for file in importlib.metadata.files(distribution) or []]
-        if not any(name.endswith("py.typed") for name in files) or not any("licenses/LICENSE" in name for name in files):
+        if not any(name.endswith("py.typed") for name in files) or not any(
+            "licenses/LICENSE" in name for name in files
+        ):
             sys.exit(f"{distribution} lacks py.typed or its licence")
     for url in ("memory://", "sqlite://"):
         asyncio.run(_use(url))

@@ -1,11 +1,13 @@
-"""Ten minutes of mixed load with every connection cut once a second: `nox -s soak`, or `python tests/soak.py --minutes 1`.
+"""Ten minutes of mixed load with every connection cut once a second: `nox -s soak`, or `python
+tests/soak.py --minutes 1`.
 
 `--backend valkey` puts the backend on valkey-glide under load; without, it is the one on redis-py.
 
-What is judged while it runs and at the end: a read gives what was written and acknowledged; a counter has counted every acknowledged step
-once, and of those that may have been applied each once at most; no two callers hold one claim; every appended message is handled; a
-subscriber who was told of no gap has missed nothing; no call takes longer than its time limits. What is shown each minute: calls, errors,
-and this process's memory, tasks and sockets, which must not grow.
+What is judged while it runs and at the end: a read gives what was written and acknowledged; a
+counter has counted every acknowledged step once, and of those that may have been applied each once
+at most; no two callers hold one claim; every appended message is handled; a subscriber who was told
+of no gap has missed nothing; no call takes longer than its time limits. What is shown each minute:
+calls, errors, and this process's memory, tasks and sockets, which must not grow.
 """
 
 from __future__ import annotations
@@ -64,7 +66,9 @@ class Soak:
         """False when the time is over."""
         return asyncio.get_running_loop().time() < self.until
 
-    async def call(self, name: str, call: Callable[[], Awaitable[Any]], *, limit: float = LONGEST) -> tuple[Any, StoreError | None]:
+    async def call(
+        self, name: str, call: Callable[[], Awaitable[Any]], *, limit: float = LONGEST
+    ) -> tuple[Any, StoreError | None]:
         """What a call answered, or its error, which has to be one that a lost connection explains."""
         began = time.perf_counter()
         try:
@@ -82,7 +86,9 @@ class Soak:
         return answer, error
 
     async def values(self, number: int) -> None:
-        """One key of one's own: what was acknowledged is read; what may have been applied, or what was there before."""
+        """One key of one's own: what was acknowledged is read; what may have been applied, or what
+        was there before.
+        """
         key = f"soak:value:{number}"
         possible: set[Any] = {b""}
         await until_done(lambda: self.adapter.set(key, b""))
@@ -91,7 +97,9 @@ class Soak:
             turn += 1
             value = b"%d-%d" % (number, turn)
             _, error = await self.call("set", partial(self.adapter.set, key, value))
-            possible = {value} if error is None else possible | ({value} if error.maybe_applied else set())
+            possible = (
+                {value} if error is None else possible | ({value} if error.maybe_applied else set())
+            )
             for _ in range(3):
                 found, error = await self.call("get", lambda: self.adapter.get(key))
                 if error is None:
@@ -115,7 +123,10 @@ class Soak:
         """A claim that several tasks want."""
         owner, token_key = b"owner-%d" % number, "token:{soak:claim}"
         while self.goes_on:
-            token, error = await self.call("acquire", lambda: self.adapter.acquire("soak:claim", owner, 30.0, token_key=token_key))
+            token, error = await self.call(
+                "acquire",
+                lambda: self.adapter.acquire("soak:claim", owner, 30.0, token_key=token_key),
+            )
             if error is not None and error.maybe_applied:
                 await self.free(owner)
             if token is None:
@@ -131,7 +142,9 @@ class Soak:
     async def free(self, owner: bytes) -> None:
         """Release a claim, if it is this owner's, whatever comes between."""
         while True:
-            _, error = await self.call("compare_delete", lambda: self.adapter.compare_delete("soak:claim", owner))
+            _, error = await self.call(
+                "compare_delete", lambda: self.adapter.compare_delete("soak:claim", owner)
+            )
             if error is None:
                 return
 
@@ -141,8 +154,12 @@ class Soak:
         while self.goes_on:
             turn += 1
             message = b"%d-%d" % (number, turn)
-            self.outstanding.add(message)  # before the call: a consumer may be quicker than the answer
-            _, error = await self.call("xadd", partial(self.adapter.xadd, "soak:stream", {"m": message}, max_len=200_000))
+            self.outstanding.add(
+                message
+            )  # before the call: a consumer may be quicker than the answer
+            _, error = await self.call(
+                "xadd", partial(self.adapter.xadd, "soak:stream", {"m": message}, max_len=200_000)
+            )
             if error is not None:
                 self.outstanding.discard(message)
             await asyncio.sleep(0.002)
@@ -152,16 +169,27 @@ class Soak:
         consumer = f"consumer-{number}"
         while self.goes_on or self.outstanding:
             read, _ = await self.call(
-                "xreadgroup", lambda: self.adapter.xreadgroup("soak:stream", "group", consumer, count=50, block=0.5), limit=LONGEST + 1
+                "xreadgroup",
+                lambda: self.adapter.xreadgroup(
+                    "soak:stream", "group", consumer, count=50, block=0.5
+                ),
+                limit=LONGEST + 1,
             )
-            taken, _ = await self.call("xautoclaim", lambda: self.adapter.xautoclaim("soak:stream", "group", consumer, 1.0, count=50))
+            taken, _ = await self.call(
+                "xautoclaim",
+                lambda: self.adapter.xautoclaim("soak:stream", "group", consumer, 1.0, count=50),
+            )
             for entry in (*(read or ()), *(taken or ())):
                 self.outstanding.discard(entry.fields["m"])
                 self.handled += 1
-                await self.call("xack", partial(self.adapter.xack, "soak:stream", "group", [entry.id]))
+                await self.call(
+                    "xack", partial(self.adapter.xack, "soak:stream", "group", [entry.id])
+                )
 
     async def publishes(self) -> None:
-        """Numbers, which the subscriber has to get in their order, and without a hole unless it was told of a gap."""
+        """Numbers, which the subscriber has to get in their order, and without a hole unless it was
+        told of a gap.
+        """
         last, is_gap = 0, True
 
         def hear(_: str, payload: bytes) -> None:
@@ -182,7 +210,9 @@ class Soak:
         number = 0
         while self.goes_on:
             number += 1
-            _, error = await self.call("publish", partial(self.adapter.publish, "soak:news", b"%d" % number))
+            _, error = await self.call(
+                "publish", partial(self.adapter.publish, "soak:news", b"%d" % number)
+            )
             if error is not None:
                 is_gap = True  # this one may never have left
             if wrong:
@@ -235,8 +265,12 @@ async def soak(minutes: float, kind: str, backend: str) -> int:
                 group.create_task(part)
         await adapter.close()
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        print(f"messages handled {work.handled:,}, lost {len(work.outstanding)}; heard {work.heard:,}, gaps {work.gaps}")
-        print(f"longest call {work.longest:.2f} s; tasks left {len(left)}; errors {dict(work.errors)}")
+        print(
+            f"messages handled {work.handled:,}, lost {len(work.outstanding)}; heard {work.heard:,}, gaps {work.gaps}"
+        )
+        print(
+            f"longest call {work.longest:.2f} s; tasks left {len(left)}; errors {dict(work.errors)}"
+        )
         return 1 if work.outstanding or left else 0
 
 
@@ -244,7 +278,8 @@ def report(work: Soak) -> None:
     """One line of figures."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    files, tasks = len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())  # noqa: PTH208 - names alone
+    # names alone
+    files, tasks = len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())  # noqa: PTH208
     total = sum(work.calls.values())
     memory = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
     seen = f"calls {total:,}, errors {sum(work.errors.values()):,}, cuts {work.calls['cuts']}"
@@ -253,10 +288,17 @@ def report(work: Soak) -> None:
 
 def main() -> int:
     """Parse the arguments and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--server", default="valkey", help="the kind of server (default: valkey)")
-    parser.add_argument("--backend", choices=("redis", "valkey"), default="redis", help="the scheme of its URL (default: redis)")
+    parser.add_argument(
+        "--backend",
+        choices=("redis", "valkey"),
+        default="redis",
+        help="the scheme of its URL (default: redis)",
+    )
     arguments = parser.parse_args()
     return asyncio.run(soak(arguments.minutes, arguments.server, arguments.backend))
 

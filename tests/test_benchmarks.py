@@ -1,6 +1,8 @@
-"""Each benchmark runs, checks the answers that it times, and leaves its raw numbers. How fast it was is nobody's business here.
+"""Each benchmark runs, checks the answers that it times, and leaves its raw numbers. How fast it
+was is nobody's business here.
 
-Rule: this passes without the libraries that ours is compared with; then only ours is measured, and that is said.
+Rule: this passes without the libraries that ours is compared with; then only ours is measured, and
+    that is said.
 """
 
 from __future__ import annotations
@@ -18,10 +20,17 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "benchmarks"
-QUESTIONS = [path.stem for path in sorted(BENCHMARKS.glob("*.py")) if "ask(__file__" in path.read_text("utf-8")]
+QUESTIONS = [
+    path.stem
+    for path in sorted(BENCHMARKS.glob("*.py"))
+    if "ask(__file__" in path.read_text("utf-8")
+]
 
 
-@pytest.mark.parametrize("name", [QUESTIONS[0], *(pytest.param(name, marks=pytest.mark.thorough) for name in QUESTIONS[1:])])
+@pytest.mark.parametrize(
+    "name",
+    [QUESTIONS[0], *(pytest.param(name, marks=pytest.mark.thorough) for name in QUESTIONS[1:])],
+)
 def test_a_benchmark_measures_in_rounds_and_checks_its_answers(name: str, tmp_path: Path) -> None:
     _run("--only", name, "--quick", "--results", str(tmp_path))
 
@@ -29,13 +38,19 @@ def test_a_benchmark_measures_in_rounds_and_checks_its_answers(name: str, tmp_pa
     assert result["quick"] is True
     assert result["figures"]
     assert sum(comparison["answers_checked"] for comparison in result["comparisons"]) > 0
-    assert all(len(rounds) >= 5 for comparison in result["comparisons"] for rounds in comparison["rounds"].values())
+    assert all(
+        len(rounds) >= 5
+        for comparison in result["comparisons"]
+        for rounds in comparison["rounds"].values()
+    )
 
 
 def test_the_runner_knows_every_question() -> None:
     usage = _run("--help")
 
-    assert set(QUESTIONS) == set(re.findall(r"\w+", usage.partition("--only {")[2].partition("}")[0]))
+    assert set(QUESTIONS) == set(
+        re.findall(r"\w+", usage.partition("--only {")[2].partition("}")[0])
+    )
 
 
 def test_a_quick_run_says_that_its_numbers_mean_nothing_and_leaves_none() -> None:
@@ -76,4 +91,7 @@ def _run(*arguments: str) -> str:
 
 
 def _contents() -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in [BENCHMARKS / "README.md", *(BENCHMARKS / "results").glob("*")]}
+    return {
+        path.name: path.read_bytes()
+        for path in [BENCHMARKS / "README.md", *(BENCHMARKS / "results").glob("*")]
+    }

@@ -1,4 +1,6 @@
-"""No error of a store shows what its user keeps there: not in its words, nor in what it was raised from, nor in its traceback."""
+"""No error of a store shows what its user keeps there: not in its words, nor in what it was raised
+from, nor in its traceback.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
 
-CANARY = f"secret{secrets.token_hex(4)}"  # made here, so that no line of this file shows it in a traceback
+# Made here, so that no line of this file shows it in a traceback
+CANARY = f"secret{secrets.token_hex(4)}"
 
 
 class Colour(enum.Enum):
@@ -62,9 +65,16 @@ class Raising:
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store[str]]:
     """One in the scope of a tenant, whose every name is a secret."""
     kind = request.param
-    url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/state.db"}.get(kind) or f"{kind}://{place(kind)}"
+    url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/state.db"}.get(
+        kind
+    ) or f"{kind}://{place(kind)}"
     whole = (
-        Store.create().with_adapter(adapter_from_url(url)).with_service(CANARY).add_scope("organization").add_events(OrderEvents).build()
+        Store.create()
+        .with_adapter(adapter_from_url(url))
+        .with_service(CANARY)
+        .add_scope("organization")
+        .add_events(OrderEvents)
+        .build()
     )
     async with whole:
         scoped: Any = whole.scope("organization", CANARY)
@@ -94,17 +104,27 @@ async def first_message(store: Store[str], stream: str) -> Point:
     return entry.message
 
 
-async def test_no_error_shows_what_a_store_keeps(store: Store[str], caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_error_shows_what_a_store_keeps(
+    store: Store[str], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, "igniter_store")
     group = store.streams.group(CANARY, CANARY)
     await store.kv.set(CANARY, CANARY)
     await store.kv.set("object", {CANARY: CANARY, "x": CANARY, "age": CANARY, "name": CANARY})
     await store.streams.append(CANARY, {"x": CANARY})
     adapter: Any = store.adapter
-    await adapter.set(f"igniter:store:{CANARY}:organization:{CANARY}:kv:{CANARY}-bytes", b"\xff" + CANARY.encode())
-    await adapter.xadd(f"igniter:store:{CANARY}:organization:{CANARY}:kv:{CANARY}-stream", {CANARY: b"1"})
-    await adapter.set(f"igniter:store:{CANARY}:organization:{CANARY}:counter:{CANARY}", CANARY.encode())
-    await adapter.set(f"igniter:store:{CANARY}:organization:{CANARY}:streams:{CANARY}-value", CANARY.encode())
+    await adapter.set(
+        f"igniter:store:{CANARY}:organization:{CANARY}:kv:{CANARY}-bytes", b"\xff" + CANARY.encode()
+    )
+    await adapter.xadd(
+        f"igniter:store:{CANARY}:organization:{CANARY}:kv:{CANARY}-stream", {CANARY: b"1"}
+    )
+    await adapter.set(
+        f"igniter:store:{CANARY}:organization:{CANARY}:counter:{CANARY}", CANARY.encode()
+    )
+    await adapter.set(
+        f"igniter:store:{CANARY}:organization:{CANARY}:streams:{CANARY}-value", CANARY.encode()
+    )
 
     calls: dict[str, Callable[[], Awaitable[Any]]] = {
         "another type": partial(store.kv.get, CANARY, int),
@@ -130,9 +150,15 @@ async def test_no_error_shows_what_a_store_keeps(store: Store[str], caplog: pyte
         "no id": partial(group.ack, CANARY, [CANARY]),
         "another type of message": partial(first_message, store, CANARY),
         "a start that is none": partial(store.streams.range, CANARY, start=CANARY),
-        "a payload that doesn't fit": partial(store.events.publish, "order:placed", {"total": CANARY}),
-        "a model that doesn't fit": partial(store.events.publish, "order:person", {"age": CANARY, "name": CANARY}),
-        "an event that there isn't": partial(store.events.publish, "order:other", {"total": CANARY}),
+        "a payload that doesn't fit": partial(
+            store.events.publish, "order:placed", {"total": CANARY}
+        ),
+        "a model that doesn't fit": partial(
+            store.events.publish, "order:person", {"age": CANARY, "name": CANARY}
+        ),
+        "an event that there isn't": partial(
+            store.events.publish, "order:other", {"total": CANARY}
+        ),
         "a cursor that is none": partial(store.dev.scan, "*", cursor=CANARY),
     }
     for what, call in calls.items():
@@ -161,7 +187,19 @@ async def test_error_of_closed_store_shows_no_names(store: Store[str]) -> None:
 async def test_access_rule_error_shows_no_user_or_key(kind: str) -> None:
     server = servers.or_skip("valkey")
     with server.exchange() as exchange:
-        exchange.ask("ACL", "SETUSER", CANARY, "on", f">{CANARY}", "~other:*", "resetchannels", "+@all", "-incrby", "-evalsha", "-eval")
+        exchange.ask(
+            "ACL",
+            "SETUSER",
+            CANARY,
+            "on",
+            f">{CANARY}",
+            "~other:*",
+            "resetchannels",
+            "+@all",
+            "-incrby",
+            "-evalsha",
+            "-eval",
+        )
     try:
         store = Store.from_url(f"{kind}://{CANARY}:{CANARY}@{place('valkey')}", service=CANARY)
         async with store:
@@ -198,12 +236,19 @@ async def test_no_error_while_connecting_shows_the_login(kind: str) -> None:
 async def test_no_error_of_a_lost_connection_shows_names() -> None:
     for kind in ("redis", "valkey"):
         with servers.start("valkey") as server:
-            store = Store.from_url(f"{kind}://{server.url.partition('://')[2]}", service=CANARY, timeout=1.0, connect_timeout=10.0)
+            store = Store.from_url(
+                f"{kind}://{server.url.partition('://')[2]}",
+                service=CANARY,
+                timeout=1.0,
+                connect_timeout=10.0,
+            )
             await store.kv.set(CANARY, CANARY)
             server.close()
             for _ in range(2):
                 await shown_by(partial(store.kv.set, CANARY, CANARY))
                 await shown_by(partial(store.kv.get, CANARY))
-                await shown_by(partial(store.streams.group(CANARY, CANARY).read, CANARY, block=0.05))
+                await shown_by(
+                    partial(store.streams.group(CANARY, CANARY).read, CANARY, block=0.05)
+                )
                 await shown_by(partial(store.events.subscribe, CANARY, lambda _: None))
             await store.close()

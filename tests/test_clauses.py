@@ -15,7 +15,9 @@ def test_no_test_names_a_clause_that_the_contract_lacks() -> None:
     named: set[str] = set()
     for folder in ("core/tests", "backends/memory/tests", "tests"):
         for file in (ROOT / folder).rglob("test_*.py"):
-            for arguments in re.findall(r"mark\.clause\(([^)]*)\)", file.read_text(encoding="utf-8")):
+            for arguments in re.findall(
+                r"mark\.clause\(([^)]*)\)", file.read_text(encoding="utf-8")
+            ):
                 named.update(CLAUSE.findall(arguments))
 
     assert named <= set(CLAUSES)

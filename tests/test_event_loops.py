@@ -1,4 +1,6 @@
-"""One store and several event loops, on every backend: one loop after the other works, two at once are refused."""
+"""One store and several event loops, on every backend: one loop after the other works, two at once
+are refused.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,10 @@ async def tidied(store: Store[str]) -> None:
     await store.close()
 
 
-@pytest.fixture(params=[run_asyncio, run_uvloop, run_until_complete], ids=["asyncio", "uvloop", "until_complete"])
+@pytest.fixture(
+    params=[run_asyncio, run_uvloop, run_until_complete],
+    ids=["asyncio", "uvloop", "until_complete"],
+)
 def run(request: pytest.FixtureRequest) -> Any:
     return request.param
 
@@ -229,10 +234,15 @@ def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> 
 
     async def interrupted() -> None:
         await store.streams.group("g", "c").ensure("s")
-        tasks = [asyncio.create_task(awaited(store.streams.group("g", "c").read, "s", block=600)) for _ in range(3)]
+        tasks = [
+            asyncio.create_task(awaited(store.streams.group("g", "c").read, "s", block=600))
+            for _ in range(3)
+        ]
         for _ in range(20):  # until the reads have connected
             await store.ping()
-        tasks += [asyncio.create_task(awaited(store.kv.set, f"k{number}", number)) for number in range(20)]
+        tasks += [
+            asyncio.create_task(awaited(store.kv.set, f"k{number}", number)) for number in range(20)
+        ]
         await asyncio.sleep(0)
         kept.extend(tasks)
 
@@ -241,7 +251,8 @@ def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> 
         await asyncio.sleep(0)
 
     kept: list[Any] = []
-    # aiosqlite's thread prints a traceback when the loop ends while it connects, and uvloop warns of a socket that is being connected.
+    # aiosqlite's thread prints a traceback when the loop ends while it connects, and uvloop warns
+    # of a socket that is being connected.
     if store.adapter.name != "sqlite" and run is not run_uvloop:
         run(opened())
     run(interrupted())
@@ -250,19 +261,29 @@ def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> 
         await store.kv.set("k", 1)
         await store.streams.append("s", "new")
         async with asyncio.timeout(30):
-            return [message.message for message in await store.streams.group("g", "other").read("s", block=10)]
+            return [
+                message.message
+                for message in await store.streams.group("g", "other").read("s", block=10)
+            ]
 
     try:
-        assert run(again()) in (["new"], [])  # "new" went to a reader of the closed loop only where the backend had not yet lost it
+        assert run(again()) in (
+            ["new"],
+            [],
+        )  # "new" went to a reader of the closed loop only where the backend had not yet lost it
     finally:
         for task in kept:
             task._log_destroy_pending = False
 
 
 def test_opening_may_be_cut_off_anywhere(store: Store[str], run: Any) -> None:
-    """The loop ends while the store is being opened, at another step each time; the next loop opens it."""
+    """The loop ends while the store is being opened, at another step each time; the next loop opens
+    it.
+    """
     if store.adapter.name in {"sqlite", "redis"} or run is not run_until_complete:
-        pytest.skip("asyncio, uvloop and aiosqlite warn about an unfinished socket or thread; asyncio.run cancels what is pending")
+        pytest.skip(
+            "asyncio, uvloop and aiosqlite warn about an unfinished socket or thread; asyncio.run cancels what is pending"
+        )
     for step in range(20):
         kept: list[Any] = []
 
@@ -283,7 +304,9 @@ def test_opening_may_be_cut_off_anywhere(store: Store[str], run: Any) -> None:
 
 
 def test_closed_adapter_of_user_is_opened_again(url: str, run: Any) -> None:
-    """An adapter that its user had opened in a loop that has ended belongs to the store that opens it next."""
+    """An adapter that its user had opened in a loop that has ended belongs to the store that opens
+    it next.
+    """
     first = Store.from_url(url, service="loops")
     adapter = first.adapter
     run(adapter.open())
@@ -350,7 +373,9 @@ def test_loops_leave_no_thread_and_no_file(url: str, run: Any, *, subscribes: bo
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", ".*garbage-collected without close", ResourceWarning)  # see pyproject.toml
+        warnings.filterwarnings(
+            "ignore", ".*garbage-collected without close", ResourceWarning
+        )  # see pyproject.toml
         for _ in range(3):
             run(use())
         before = settled()
@@ -358,7 +383,9 @@ def test_loops_leave_no_thread_and_no_file(url: str, run: Any, *, subscribes: bo
         try:
             for _ in range(ROUNDS if run is run_asyncio else 20):
                 run(use())
-            wait_until(lambda: all(now <= then + 2 for now, then in zip(settled(), before, strict=True)))
+            wait_until(
+                lambda: all(now <= then + 2 for now, then in zip(settled(), before, strict=True))
+            )
         finally:
             gc.enable()
         run(store.close())
@@ -388,7 +415,9 @@ def other_loop() -> Generator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
-def test_second_living_loop_is_refused_by_every_call(store: Store[str], other_loop: asyncio.AbstractEventLoop) -> None:
+def test_second_living_loop_is_refused_by_every_call(
+    store: Store[str], other_loop: asyncio.AbstractEventLoop
+) -> None:
     def there(call: Any, *arguments: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(awaited(call, *arguments), other_loop).result(60)
 
@@ -400,7 +429,10 @@ def test_second_living_loop_is_refused_by_every_call(store: Store[str], other_lo
 
     refused: dict[str, Any] = dict(CALLS)
     refused["close"] = Store[str].close
-    others: dict[str, Callable[[Any], Awaitable[Any]]] = {"cancel": lambda _: subscription.cancel(), "anext": lambda _: anext(stream)}
+    others: dict[str, Callable[[Any], Awaitable[Any]]] = {
+        "cancel": lambda _: subscription.cancel(),
+        "anext": lambda _: anext(stream),
+    }
     refused |= others
     messages: dict[str, str] = {}
     for name, call in refused.items():
@@ -418,7 +450,9 @@ def test_second_living_loop_is_refused_by_every_call(store: Store[str], other_lo
     there(store.close)
 
 
-def test_store_that_was_closed_may_change_to_a_second_living_loop(store: Store[str], other_loop: asyncio.AbstractEventLoop) -> None:
+def test_store_that_was_closed_may_change_to_a_second_living_loop(
+    store: Store[str], other_loop: asyncio.AbstractEventLoop
+) -> None:
     def there(call: Any, *arguments: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(awaited(call, *arguments), other_loop).result(60)
 

@@ -1,4 +1,6 @@
-"""A server that evicts keys by itself is warned of, once, when an adapter opens; wherever it tells its policy."""
+"""A server that evicts keys by itself is warned of, once, when an adapter opens; wherever it tells
+its policy.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +35,28 @@ async def opened(url: str, times: int = 1) -> AsyncGenerator[Any]:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING and "evicts keys" in record.getMessage()]
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and "evicts keys" in record.getMessage()
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])
-@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-ttl", "noeviction"])
-async def test_eviction_is_warned_of_once(caplog: pytest.LogCaptureFixture, scheme: str, policy: str) -> None:
+@pytest.mark.parametrize(
+    "policy",
+    ["allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-ttl", "noeviction"],
+)
+async def test_eviction_is_warned_of_once(
+    caplog: pytest.LogCaptureFixture, scheme: str, policy: str
+) -> None:
     with servers.start("valkey") as server:
         with server.exchange() as exchange:
             exchange.ask("CONFIG", "SET", "maxmemory-policy", policy)
-        async with opened(server.url.replace("valkey://", f"{scheme}://").replace("redis://", f"{scheme}://"), times=2):
+        async with opened(
+            server.url.replace("valkey://", f"{scheme}://").replace("redis://", f"{scheme}://"),
+            times=2,
+        ):
             found = warnings(caplog)
 
     assert len(found) == (policy != "noeviction")
@@ -53,13 +67,18 @@ async def test_eviction_is_warned_of_once(caplog: pytest.LogCaptureFixture, sche
 
 
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])
-async def test_server_that_tells_no_policy_is_opened_silently(caplog: pytest.LogCaptureFixture, scheme: str) -> None:
+async def test_server_that_tells_no_policy_is_opened_silently(
+    caplog: pytest.LogCaptureFixture, scheme: str
+) -> None:
     with servers.start("valkey") as server:
         with server.exchange() as exchange:
             exchange.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-            # glide needs INFO to find out who is the primary, so its user may have it; what is left out there is CONFIG.
+            # glide needs INFO to find out who is the primary, so its user may have it; what is left
+            # out there is CONFIG.
             refused = ["-info"] if scheme == "redis" else ["-config"]
-            exchange.ask("ACL", "SETUSER", "api", "on", f">{PASSWORD}", "~*", "&*", "+@all", *refused)
+            exchange.ask(
+                "ACL", "SETUSER", "api", "on", f">{PASSWORD}", "~*", "&*", "+@all", *refused
+            )
         place = server.url.partition("://")[2]
         async with opened(f"{scheme}://api:{PASSWORD}@{place}") as adapter:
             assert await adapter.set("key", b"1")
@@ -69,12 +88,17 @@ async def test_server_that_tells_no_policy_is_opened_silently(caplog: pytest.Log
 
 
 @pytest.mark.parametrize("scheme", ["redis+cluster", "valkey+cluster"])
-async def test_eviction_on_a_cluster_is_warned_of_once(caplog: pytest.LogCaptureFixture, scheme: str) -> None:
+async def test_eviction_on_a_cluster_is_warned_of_once(
+    caplog: pytest.LogCaptureFixture, scheme: str
+) -> None:
     with servers.start_cluster(servers.find_or_skip("valkey")) as cluster:
         for node in cluster.nodes:
             with node.exchange() as exchange:
                 exchange.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-        async with opened(f"{scheme}://" + ",".join(f"{node.address.host}:{node.port}" for node in cluster.primaries)):
+        async with opened(
+            f"{scheme}://"
+            + ",".join(f"{node.address.host}:{node.port}" for node in cluster.primaries)
+        ):
             found = warnings(caplog)
 
     assert len(found) == 1
@@ -93,7 +117,9 @@ async def test_eviction_behind_sentinel_is_warned_of_once(caplog: pytest.LogCapt
             with pytest.raises(StoreError) as caught:
                 async with opened(f"{scheme}://{host}:{port}"):
                     pass
-            assert caught.value.retryable is (scheme == "valkey")  # glide can't tell it from a replica that is becoming the primary
+            assert caught.value.retryable is (
+                scheme == "valkey"
+            )  # glide can't tell it from a replica that is becoming the primary
             assert "redis+sentinel://" in caught.value.message
 
     assert len(found) == 1

@@ -1,6 +1,8 @@
-"""A process that forks with an open store: the child refuses it and forgets it, the parent doesn't notice.
+"""A process that forks with an open store: the child refuses it and forgets it, the parent doesn't
+notice.
 
-Each case is a script of its own, since forking beside the threads of a test run warns, and copies them.
+Each case is a script of its own, since forking beside the threads of a test run warns, and copies
+them.
 """
 
 from __future__ import annotations
@@ -282,7 +284,9 @@ def test_store_that_was_not_open_works_in_child(url: str, loop: str) -> None:
 
 
 def test_parent_goes_on_whatever_way_child_leaves(url: str, loop: str) -> None:
-    """The child runs all of Python's own clean-up, garbage collection and the inherited loop's cancelling included."""
+    """The child runs all of Python's own clean-up, garbage collection and the inherited loop's
+    cancelling included.
+    """
     output = run_script(
         """
         import gc
@@ -499,7 +503,11 @@ def test_servers_that_redis_py_finds_are_left_to_parent(kind: str) -> None:
     target = servers.find_or_skip("valkey")
     if kind == "cluster":
         with servers.start_cluster(target) as cluster:
-            run_script(script, f"redis+cluster://{','.join(url.partition('://')[2] for url in cluster.urls)}", "asyncio")
+            run_script(
+                script,
+                f"redis+cluster://{','.join(url.partition('://')[2] for url in cluster.urls)}",
+                "asyncio",
+            )
     else:
         with servers.start_sentinel(target) as sentinel:
             places = ",".join(f"{host}:{port}" for host, port in sentinel.addresses)

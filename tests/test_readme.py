@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 README = Path(__file__).parent.parent / "README.md"
-EXPECTED = ["{'name': 'Avery'}", "requests this minute: 1", "I am the leader: True", "order:placed {'total': 4200}", "{'id': 7} 1"]
+EXPECTED = [
+    "{'name': 'Avery'}",
+    "requests this minute: 1",
+    "I am the leader: True",
+    "order:placed {'total': 4200}",
+    "{'id': 7} 1",
+]
 
 
 def _block() -> str:
@@ -34,11 +40,16 @@ def test_the_first_block_passes_a_strict_type_checker(tmp_path: Path) -> None:
     assert (run.stdout, run.returncode) == ("Success: no issues found in 1 source file\n", 0)
 
 
-@pytest.mark.parametrize("arguments", [["-"], ["-i", "-q"]], ids=["as a file", "pasted into a prompt"])
+@pytest.mark.parametrize(
+    "arguments", [["-"], ["-i", "-q"]], ids=["as a file", "pasted into a prompt"]
+)
 def test_the_first_block_runs_in_a_fresh_interpreter(arguments: list[str]) -> None:
-    # A prompt ends an indented block at an empty line, so this also holds that the block can be pasted. It sees the top-level blank lines.
+    # A prompt ends an indented block at an empty line, so this also holds that the block can be
+    # pasted. It sees the top-level blank lines.
     command = [sys.executable, *arguments]
-    run = subprocess.run(command, input=_block(), capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - the README's
+    run = subprocess.run(  # noqa: S603 - the README's
+        command, input=_block(), capture_output=True, text=True, timeout=60, check=False
+    )
 
     assert "Error" not in run.stderr
     for text in EXPECTED:

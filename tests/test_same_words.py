@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 NO_NUMBER = "The stored value isn't a 64-bit decimal integer."
 OUT_OF_RANGE = "The counter would exceed the range of signed 64-bit integers, so it wasn't changed."
-NO_GROUP = "The consumer group or the stream doesn't exist. Create the group with ensure() before reading;"
+NO_GROUP = (
+    "The consumer group or the stream doesn't exist. Create the group with ensure() before reading;"
+)
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
@@ -34,9 +36,16 @@ async def adapter(request: pytest.FixtureRequest) -> AsyncGenerator[Any]:
 
 @pytest.mark.parametrize("ttl", [None, 60.0])
 @pytest.mark.parametrize(
-    ("stored", "words"), [(b"many", NO_NUMBER), (b"9223372036854775808", NO_NUMBER), (b"9223372036854775807", OUT_OF_RANGE)]
+    ("stored", "words"),
+    [
+        (b"many", NO_NUMBER),
+        (b"9223372036854775808", NO_NUMBER),
+        (b"9223372036854775807", OUT_OF_RANGE),
+    ],
 )
-async def test_what_can_not_be_counted(adapter: Any, stored: bytes, words: str, ttl: float | None) -> None:
+async def test_what_can_not_be_counted(
+    adapter: Any, stored: bytes, words: str, ttl: float | None
+) -> None:
     await adapter.set("same-words", stored)
 
     with pytest.raises(StoreError) as caught:
@@ -57,7 +66,12 @@ async def test_a_stream_that_is_counted(adapter: Any) -> None:
 @pytest.mark.parametrize("operation", ["xreadgroup", "xautoclaim"])
 async def test_a_group_that_is_not_there(adapter: Any, operation: str) -> None:
     with pytest.raises(StoreError) as caught:
-        await getattr(adapter, operation)("same-words", "group", "consumer", **({"min_idle": 0.0} if operation == "xautoclaim" else {}))
+        await getattr(adapter, operation)(
+            "same-words",
+            "group",
+            "consumer",
+            **({"min_idle": 0.0} if operation == "xautoclaim" else {}),
+        )
 
     assert caught.value.message.startswith(NO_GROUP)
 

@@ -33,9 +33,13 @@ def class_of(scheme: str) -> Any:
 
 
 def refusal(url: Any, **options: Any) -> str:
-    """The message with which the adapter's class refuses a URL, and the store one without a known scheme."""
+    """The message with which the adapter's class refuses a URL, and the store one without a known
+    scheme.
+    """
     scheme = str(url).partition("://")[0].strip("\ufeff\t ").lower() if "://" in str(url) else ""
-    make = class_of(scheme).from_url if scheme in EXAMPLES else partial(Store.from_url, service="test")
+    make = (
+        class_of(scheme).from_url if scheme in EXAMPLES else partial(Store.from_url, service="test")
+    )
     with pytest.raises(ConfigurationError) as caught:
         make(url, **options)
     assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
@@ -49,7 +53,9 @@ def refusal(url: Any, **options: Any) -> str:
 def the_same(messages: dict[str, str]) -> str:
     """The one message, which may have its scheme's example and its backend."""
     plain = {
-        message.replace(EXAMPLES[scheme], "EXAMPLE").replace(f"backend {class_of(scheme).name} ", "backend NAME ")
+        message.replace(EXAMPLES[scheme], "EXAMPLE").replace(
+            f"backend {class_of(scheme).name} ", "backend NAME "
+        )
         for scheme, message in messages.items()
     }
     assert len(plain) == 1, plain
@@ -69,9 +75,25 @@ def test_every_scheme_has_an_example_that_is_taken() -> None:
         assert adapter_from_url(example).name == class_of(scheme).name
 
 
-@pytest.mark.parametrize("form", ["{} ", " {}", "{}\n", "\t{}", "{}\r\n", "{}\u00a0", "\ufeff{}", "{}\x00", "{}\x7f", "{}\u200b"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{} ",
+        " {}",
+        "{}\n",
+        "\t{}",
+        "{}\r\n",
+        "{}\u00a0",
+        "\ufeff{}",
+        "{}\x00",
+        "{}\x7f",
+        "{}\u200b",
+    ],
+)
 def test_blanks_and_control_characters_are_refused(form: str) -> None:
-    assert "space or a control character" in the_same({scheme: refusal(form.format(url_of(scheme))) for scheme in EXAMPLES})
+    assert "space or a control character" in the_same(
+        {scheme: refusal(form.format(url_of(scheme))) for scheme in EXAMPLES}
+    )
 
 
 @pytest.mark.parametrize("scheme", [*SENTINELS, *CLUSTERS, "valkey"])
@@ -82,12 +104,19 @@ def test_blank_in_a_list_is_refused(scheme: str, hosts: str) -> None:
 
 @pytest.mark.parametrize("host", ["", ":6379", ",a:1", "a:1,", "a:1,,b:2", "a:1,:2"])
 def test_empty_host_is_refused(host: str) -> None:
-    assert "doesn't name a host" in the_same({scheme: refusal(url_of(scheme, host)) for scheme in SERVERS})
+    assert "doesn't name a host" in the_same(
+        {scheme: refusal(url_of(scheme, host)) for scheme in SERVERS}
+    )
 
 
-@pytest.mark.parametrize("port", ["0", "00000", "65536", "99999", "-1", "", "port", "6379a", "\u0661", "1.5", "+1", "0x1"])
+@pytest.mark.parametrize(
+    "port",
+    ["0", "00000", "65536", "99999", "-1", "", "port", "6379a", "\u0661", "1.5", "+1", "0x1"],
+)
 def test_port_out_of_range_is_refused(port: str) -> None:
-    assert "from 1 to 65535" in the_same({scheme: refusal(url_of(scheme, f"a:{port}")) for scheme in SERVERS})
+    assert "from 1 to 65535" in the_same(
+        {scheme: refusal(url_of(scheme, f"a:{port}")) for scheme in SERVERS}
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,11 +138,21 @@ def test_port_out_of_range_is_refused(port: str) -> None:
     ],
 )
 def test_host_that_is_none_is_refused(host: str) -> None:
-    assert "in brackets, as in [::1]:6379" in the_same({scheme: refusal(url_of(scheme, host)) for scheme in SERVERS})
+    assert "in brackets, as in [::1]:6379" in the_same(
+        {scheme: refusal(url_of(scheme, host)) for scheme in SERVERS}
+    )
 
 
 @pytest.mark.parametrize(
-    "login", [f"me:12/{SECRET}@", f"me:12?{SECRET}@", f"me:12?hush=1{SECRET}@", f"me:12#{SECRET}@", f"{SECRET}/1@", "me:%FFhush@"]
+    "login",
+    [
+        f"me:12/{SECRET}@",
+        f"me:12?{SECRET}@",
+        f"me:12?hush=1{SECRET}@",
+        f"me:12#{SECRET}@",
+        f"{SECRET}/1@",
+        "me:%FFhush@",
+    ],
 )
 def test_password_that_is_not_encoded_is_never_shown(login: str) -> None:
     for scheme in SERVERS:
@@ -124,33 +163,55 @@ def test_fragment_is_refused_with_its_encoding() -> None:
     assert "%23" in the_same({scheme: refusal(url_of(scheme) + "#0") for scheme in EXAMPLES})
 
 
-@pytest.mark.parametrize("path", ["zero", "-1", "1/2", "\u0661", "2147483648", "0x1", "1%0A", "9" * 500])
+@pytest.mark.parametrize(
+    "path", ["zero", "-1", "1/2", "\u0661", "2147483648", "0x1", "1%0A", "9" * 500]
+)
 def test_database_that_is_none_is_refused(path: str) -> None:
     schemes = [*SINGLE, *CLUSTERS, *SENTINELS]
     messages = {scheme: refusal(f"{url_of(scheme)}/{path}") for scheme in schemes}
     assert "from 0 to 2147483647" in the_same(messages)
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "soon", "", "1e9", "inf", "nan", "1_0", "1000000", "%201", "0x1", "True"])
-@pytest.mark.parametrize("option", ["timeout", "connect_timeout", "socket_timeout", "socket_connect_timeout"])
+@pytest.mark.parametrize(
+    "value", ["0", "-1", "soon", "", "1e9", "inf", "nan", "1_0", "1000000", "%201", "0x1", "True"]
+)
+@pytest.mark.parametrize(
+    "option", ["timeout", "connect_timeout", "socket_timeout", "socket_connect_timeout"]
+)
 def test_seconds_that_are_none_are_refused(option: str, value: str) -> None:
-    message = the_same({scheme: refusal(url_of(scheme, query=f"{option}={value}")) for scheme in EXAMPLES})
-    assert message == f"{option} is a number of seconds above 0 and below 1000000. Correct it, or leave it out."
+    message = the_same(
+        {scheme: refusal(url_of(scheme, query=f"{option}={value}")) for scheme in EXAMPLES}
+    )
+    assert (
+        message
+        == f"{option} is a number of seconds above 0 and below 1000000. Correct it, or leave it out."
+    )
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "", "10001", "9" * 5_000])
 def test_count_of_connections_that_is_none_is_refused(value: str) -> None:
-    message = the_same({scheme: refusal(url_of(scheme, query=f"connections={value}")) for scheme in EXAMPLES})
+    message = the_same(
+        {scheme: refusal(url_of(scheme, query=f"connections={value}")) for scheme in EXAMPLES}
+    )
     assert message.startswith("connections is a whole number from 1 to 10000.")
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"timeout": 0}, {"timeout": True}, {"timeout": "5"}, {"connect_timeout": float("nan")}, {"connections": 1.0}, {"connections": "2"}],
+    [
+        {"timeout": 0},
+        {"timeout": True},
+        {"timeout": "5"},
+        {"connect_timeout": float("nan")},
+        {"connections": 1.0},
+        {"connections": "2"},
+    ],
 )
 def test_wrong_argument_is_refused_like_the_option(options: dict[str, Any]) -> None:
     [name] = options
-    assert the_same({scheme: refusal(url_of(scheme), **options) for scheme in EXAMPLES}).startswith(f"{name} is ")
+    assert the_same({scheme: refusal(url_of(scheme), **options) for scheme in EXAMPLES}).startswith(
+        f"{name} is "
+    )
 
 
 @pytest.mark.parametrize("scheme", EXAMPLES)
@@ -197,15 +258,31 @@ def test_unknown_option_without_a_close_one_lists_all(scheme: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [SECRET, "hush", "hush=", "aHVzaA==", f"{SECRET}%20=1", f"hush=1@{SECRET}", f"me:{SECRET}@host=1", f"{'hush' * 20}=1"]
+    "query",
+    [
+        SECRET,
+        "hush",
+        "hush=",
+        "aHVzaA==",
+        f"{SECRET}%20=1",
+        f"hush=1@{SECRET}",
+        f"me:{SECRET}@host=1",
+        f"{'hush' * 20}=1",
+    ],
 )
 def test_what_is_no_option_is_not_shown(query: str) -> None:
-    assert "isn't an option" in the_same({scheme: refusal(url_of(scheme, query=query)) for scheme in EXAMPLES})
+    assert "isn't an option" in the_same(
+        {scheme: refusal(url_of(scheme, query=query)) for scheme in EXAMPLES}
+    )
 
 
-@pytest.mark.parametrize("query", ["timeout=1&timeout=2", "timeout=1&socket_timeout=1", "socket_timeout=1&timeout=1"])
+@pytest.mark.parametrize(
+    "query", ["timeout=1&timeout=2", "timeout=1&socket_timeout=1", "socket_timeout=1&timeout=1"]
+)
 def test_option_that_is_given_twice_is_refused(query: str) -> None:
-    assert "timeout is given twice" in the_same({scheme: refusal(url_of(scheme, query=query)) for scheme in EXAMPLES})
+    assert "timeout is given twice" in the_same(
+        {scheme: refusal(url_of(scheme, query=query)) for scheme in EXAMPLES}
+    )
 
 
 @pytest.mark.parametrize(
@@ -223,12 +300,17 @@ def test_option_that_is_given_twice_is_refused(query: str) -> None:
     ],
 )
 def test_option_of_other_clients_says_what_to_use(option: str, cure: str) -> None:
-    message = the_same({scheme: refusal(url_of(scheme, query=f"{option}=1")) for scheme in EXAMPLES})
+    message = the_same(
+        {scheme: refusal(url_of(scheme, query=f"{option}=1")) for scheme in EXAMPLES}
+    )
     assert option in message
     assert cure in message
 
 
-@pytest.mark.parametrize("scheme", [scheme for scheme in SERVERS if not scheme.startswith(("rediss", "valkeys", "dragonflys"))])
+@pytest.mark.parametrize(
+    "scheme",
+    [scheme for scheme in SERVERS if not scheme.startswith(("rediss", "valkeys", "dragonflys"))],
+)
 @pytest.mark.parametrize("option", ["ssl_ca_certs", "tls_ca_certs"])
 def test_option_of_tls_without_tls_is_refused(scheme: str, option: str) -> None:
     message = refusal(url_of(scheme, query=f"{option}=/etc/ssl/cert.pem"))
@@ -259,17 +341,26 @@ def test_sentinel_without_a_service_is_refused(scheme: str, end: str) -> None:
     assert "doesn't name the service" in refusal(f"{scheme}://host:26379{end}")
 
 
-@pytest.mark.parametrize("url", ["unix://", "unix:///", "unix://run/socket", "unix://me:hush-hush@run/socket", "unix:///a%00b"])
+@pytest.mark.parametrize(
+    "url",
+    ["unix://", "unix:///", "unix://run/socket", "unix://me:hush-hush@run/socket", "unix:///a%00b"],
+)
 def test_socket_without_an_absolute_path_is_refused(url: str) -> None:
     assert "path of the socket" in refusal(url)
 
 
-@pytest.mark.parametrize("url", ["redis", "localhost:6379", f"me:{SECRET}@localhost", "", "redis:/localhost", "/run/socket"])
+@pytest.mark.parametrize(
+    "url",
+    ["redis", "localhost:6379", f"me:{SECRET}@localhost", "", "redis:/localhost", "/run/socket"],
+)
 def test_url_without_a_scheme_is_refused(url: str) -> None:
     assert "no scheme" in refusal(url)
 
 
-@pytest.mark.parametrize("url", [None, 5, b"redis://localhost", pydantic.RedisDsn(f"redis://me:{SECRET}@localhost:6379/0")])
+@pytest.mark.parametrize(
+    "url",
+    [None, 5, b"redis://localhost", pydantic.RedisDsn(f"redis://me:{SECRET}@localhost:6379/0")],
+)
 def test_url_object_is_refused_with_its_type(url: Any) -> None:
     message = refusal(url) if not isinstance(url, pydantic.RedisDsn) else refusal_of_an_object(url)
     assert type(url).__name__ in message

@@ -1,4 +1,6 @@
-"""The command line: what each command answers to people and to programs, every exit code, and that no secret is ever printed."""
+"""The command line: what each command answers to people and to programs, every exit code, and that
+no secret is ever printed.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,15 @@ if TYPE_CHECKING:
 
 SECRET = "hunter2"  # noqa: S105 - nobody's
 COMMANDS = ("demo", "backends", "ping", "get", "set", "remove", "ttl", "scan")
-GROUPED = ("events publish", "events tail", "streams append", "streams tail", "streams groups", "streams pending", "claims ls")
+GROUPED = (
+    "events publish",
+    "events tail",
+    "streams append",
+    "streams tail",
+    "streams groups",
+    "streams pending",
+    "claims ls",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +44,9 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A database in memory that lasts from one command to the next, because somebody keeps it in use."""
+    """A database in memory that lasts from one command to the next, because somebody keeps it in
+    use.
+    """
     url = "memory://command-line"
     keeper = MemoryAdapter.from_url(url)
     monkeypatch.setenv("IGNITER_STORE_URL", url)
@@ -63,7 +75,11 @@ def test_a_value_that_was_set_can_be_got(capsys: pytest.CaptureFixture[str]) -> 
     wrote, _, got = capsys.readouterr().out.partition("\n")
     assert wrote == "wrote user:1"
     assert json.loads(got) == {"name": "Zoë", "tags": [1, None]}
-    assert answer(capsys, "get", "user:1") == {"key": "user:1", "found": True, "value": {"name": "Zoë", "tags": [1, None]}}
+    assert answer(capsys, "get", "user:1") == {
+        "key": "user:1",
+        "found": True,
+        "value": {"name": "Zoë", "tags": [1, None]},
+    }
 
 
 @pytest.mark.parametrize(
@@ -83,14 +99,18 @@ def test_a_value_that_was_set_can_be_got(capsys: pytest.CaptureFixture[str]) -> 
     ],
 )
 @pytest.mark.usefixtures("url")
-def test_a_value_is_json_where_it_is_json_and_text_otherwise(capsys: pytest.CaptureFixture[str], arguments: list[str], value: Any) -> None:
+def test_a_value_is_json_where_it_is_json_and_text_otherwise(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], value: Any
+) -> None:
     assert main(["set", "key", *arguments]) == 0
 
     assert answer(capsys, "get", "key") == {"key": "key", "found": True, "value": value}
 
 
 @pytest.mark.usefixtures("url")
-def test_text_is_printed_as_it_is_without_markup_or_wrapping(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_is_printed_as_it_is_without_markup_or_wrapping(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     text = "[red]" + "long " * 60 + "\ttab :smile: 10.0.0.1"
     main(["set", "key", text])
     capsys.readouterr()
@@ -100,7 +120,9 @@ def test_text_is_printed_as_it_is_without_markup_or_wrapping(capsys: pytest.Capt
 
 
 @pytest.mark.usefixtures("url")
-def test_a_value_can_not_command_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_can_not_command_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     main(["set", "key", "\x1b[2Jgone\x07"])
     main(["set", "scanned\x1b[2J", "1"])
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the output for a terminal
@@ -113,7 +135,9 @@ def test_a_value_can_not_command_the_terminal(capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.parametrize("command", ["get", "ttl"])
 @pytest.mark.usefixtures("url")
-def test_a_missing_key_is_a_failure_that_says_so(capsys: pytest.CaptureFixture[str], command: str) -> None:
+def test_a_missing_key_is_a_failure_that_says_so(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
     assert main([command, "nobody"]) == 1
 
     out, err = capsys.readouterr()
@@ -124,7 +148,9 @@ def test_a_missing_key_is_a_failure_that_says_so(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.usefixtures("url")
-def test_a_condition_that_does_not_hold_is_a_failure_that_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_condition_that_does_not_hold_is_a_failure_that_changes_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["set", "key", "1", "--only-if", "present"]) == 1
     assert main(["set", "key", "1", "--only-if", "absent"]) == 0
     assert main(["set", "key", "2", "--only-if", "absent", "--json"]) == 1
@@ -162,7 +188,19 @@ def test_remove_says_how_many_were_there(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.usefixtures("url")
 def test_a_scan_sees_its_service_and_scope_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["set", "user:1", "1", "--service", "api", "--scope", "organization=org_1", "--scope", "workspace=7"])
+    main(
+        [
+            "set",
+            "user:1",
+            "1",
+            "--service",
+            "api",
+            "--scope",
+            "organization=org_1",
+            "--scope",
+            "workspace=7",
+        ]
+    )
     main(["set", "user:2", "1", "--service", "api", "--scope", "organization=org_1"])
     main(["set", "user:3", "1", "--service", "web"])
     main(["set", "other", "1", "--service", "web"])
@@ -171,11 +209,17 @@ def test_a_scan_sees_its_service_and_scope_alone(capsys: pytest.CaptureFixture[s
     assert answer(capsys, "scan", *scope)["keys"] == ["user:2"]
     assert answer(capsys, "scan", *scope, "--scope", "workspace=7")["keys"] == ["user:1"]
     assert answer(capsys, "scan", "user:*", "--service", "web")["keys"] == ["user:3"]
-    assert answer(capsys, "scan", "--namespace", "streams", "--service", "web") == {"namespace": "streams", "pattern": "*", "keys": []}
+    assert answer(capsys, "scan", "--namespace", "streams", "--service", "web") == {
+        "namespace": "streams",
+        "pattern": "*",
+        "keys": [],
+    }
 
 
 @pytest.mark.usefixtures("url")
-def test_the_environment_names_the_service_and_an_option_wins(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_service_and_an_option_wins(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("IGNITER_STORE_SERVICE", "from-environment")
     main(["set", "key", "1"])
 
@@ -183,8 +227,12 @@ def test_the_environment_names_the_service_and_an_option_wins(capsys: pytest.Cap
     assert answer(capsys, "get", "key", "--service", "default")["found"] is False
 
 
-@pytest.mark.parametrize("arguments", [["get", "k"], ["set", "k", "1"], ["remove", "k"], ["ttl", "k"], ["scan"]])
-def test_who_uses_memory_is_told_that_nothing_stays(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["get", "k"], ["set", "k", "1"], ["remove", "k"], ["ttl", "k"], ["scan"]]
+)
+def test_who_uses_memory_is_told_that_nothing_stays(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
     main([*arguments, "--json"])
 
     assert "lives and dies with this command" in capsys.readouterr().err
@@ -209,7 +257,11 @@ def test_backends_lists_what_is_installed(capsys: pytest.CaptureFixture[str]) ->
     assert main(["backends"]) == 0
 
     assert "memory://" in capsys.readouterr().out
-    (memory,) = [backend for backend in answer(capsys, "backends")["backends"] if backend["scheme"] == "memory"]
+    (memory,) = [
+        backend
+        for backend in answer(capsys, "backends")["backends"]
+        if backend["scheme"] == "memory"
+    ]
     assert memory["distribution"].startswith("igniter-store-memory ")
     assert memory["capabilities"] == ["KeyValue", "Counters", "Claims", "PubSub", "Streams", "Scan"]
 
@@ -231,7 +283,9 @@ def test_backends_lists_what_is_installed(capsys: pytest.CaptureFixture[str]) ->
         ["demo", "--orders", "/nowhere/orders.jsonl"],
     ],
 )
-def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_wrong_usage_is_exit_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
     assert main(arguments) == 2
 
     out, err = capsys.readouterr()
@@ -239,7 +293,9 @@ def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str], argument
     assert "igniter-store: " in err
 
 
-def test_what_the_store_refuses_is_one_line_or_one_document(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_store_refuses_is_one_line_or_one_document(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["set", "k", "1", "--ttl", "-1"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -248,7 +304,11 @@ def test_what_the_store_refuses_is_one_line_or_one_document(capsys: pytest.Captu
 
     assert main(["set", "k", "1", "--ttl", "-1", "--json"]) == 1
     error = json.loads(capsys.readouterr().out)["error"]
-    assert (error["code"], error["operation"], error["backend"]) == ("STORE_TTL_INVALID", "kv.set", "memory")
+    assert (error["code"], error["operation"], error["backend"]) == (
+        "STORE_TTL_INVALID",
+        "kv.set",
+        "memory",
+    )
 
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
@@ -267,7 +327,9 @@ def test_what_the_store_refuses_is_one_line_or_one_document(capsys: pytest.Captu
         ["scan", "--namespace", f"nope://user:{SECRET}@host"],
     ],
 )
-def test_the_secrets_of_a_url_are_never_printed(capsys: pytest.CaptureFixture[str], arguments: list[str], as_json: list[str]) -> None:
+def test_the_secrets_of_a_url_are_never_printed(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], as_json: list[str]
+) -> None:
     assert main([*arguments, *as_json]) in {1, 2}
 
     out, err = capsys.readouterr()
@@ -275,7 +337,9 @@ def test_the_secrets_of_a_url_are_never_printed(capsys: pytest.CaptureFixture[st
     assert out + err
 
 
-def test_the_secrets_of_the_environment_are_never_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_secrets_of_the_environment_are_never_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("IGNITER_STORE_URL", f"nope://user:{SECRET}@host")
 
     assert main(["ping"]) == 1
@@ -326,14 +390,18 @@ def test_an_error_that_nobody_expected_is_told_by_its_place_and_not_by_its_words
 
 @pytest.mark.parametrize("command", ["get", "ttl"])
 @pytest.mark.usefixtures("url")
-def test_missing_key_names_service_and_scope(capsys: pytest.CaptureFixture[str], command: str) -> None:
+def test_missing_key_names_service_and_scope(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
     assert main([command, "x", "--service", "shop", "--scope", "org=1", "--scope", "team=7"]) == 1
 
     assert "no key 'x' in service 'shop', scope org=1, team=7" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("url")
-def test_missing_key_names_service_of_environment(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_key_names_service_of_environment(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("IGNITER_STORE_SERVICE", "api")
 
     assert main(["get", "x"]) == 1
@@ -343,7 +411,11 @@ def test_missing_key_names_service_of_environment(capsys: pytest.CaptureFixture[
 def test_nothing_of_rich_is_imported_for_a_program() -> None:
     check = "import sys; from igniter_store_cli import main; main(['ping', '--json']); sys.exit('rich' in sys.modules)"
 
-    assert subprocess.run([sys.executable, "-c", check], check=False, capture_output=True).returncode == 0  # noqa: S603 - our own words
+    assert (
+        # Our own words
+        subprocess.run([sys.executable, "-c", check], check=False, capture_output=True).returncode  # noqa: S603
+        == 0
+    )
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *GROUPED])
@@ -361,7 +433,9 @@ def test_the_help_of_a_command_fits_80_columns_and_has_an_example(
         assert max(map(len, out.splitlines())) <= 80
 
 
-def test_an_interrupt_is_130_without_a_word(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_is_130_without_a_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
@@ -384,7 +458,9 @@ def test_ctrl_c_in_the_middle_of_the_demo_is_130_without_a_word() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe that broke is an OSError there")
-@pytest.mark.parametrize("arguments", [["backends"], ["backends", "--json"], ["demo", "--only", "flash-sale"]])
+@pytest.mark.parametrize(
+    "arguments", [["backends"], ["backends", "--json"], ["demo", "--only", "flash-sale"]]
+)
 def test_a_reader_that_has_gone_is_no_traceback(arguments: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -403,15 +479,23 @@ def test_python_m_igniter_store_works() -> None:
 
 
 def test_an_output_that_knows_ascii_alone_gets_ascii() -> None:
-    out, err = started("demo", "--only", "presence", "--json", PYTHONIOENCODING="ascii").communicate(timeout=20)
-    text, _ = started("demo", "--only", "presence", PYTHONIOENCODING="ascii").communicate(timeout=20)
+    out, err = started(
+        "demo", "--only", "presence", "--json", PYTHONIOENCODING="ascii"
+    ).communicate(timeout=20)
+    text, _ = started("demo", "--only", "presence", PYTHONIOENCODING="ascii").communicate(
+        timeout=20
+    )
 
     assert err == b""
-    assert "Conceição Gonçalves" in json.loads(out.decode("ascii"))["plays"][0]["checks"][0]["found"]
+    assert (
+        "Conceição Gonçalves" in json.loads(out.decode("ascii"))["plays"][0]["checks"][0]["found"]
+    )
     assert b"1 fell silent" in text
 
 
-def started(*arguments: str, stdout: int = subprocess.PIPE, **environment: str) -> subprocess.Popen[bytes]:
+def started(
+    *arguments: str, stdout: int = subprocess.PIPE, **environment: str
+) -> subprocess.Popen[bytes]:
     """The command line as a process of its own."""
     return subprocess.Popen(  # noqa: S603 - our own words
         [sys.executable, "-m", "igniter_store", *arguments],

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A database in memory that lasts from one command to the next, because somebody keeps it in use."""
+    """A database in memory that lasts from one command to the next, because somebody keeps it in
+    use.
+    """
     url = f"memory://command-line-{secrets.token_hex(4)}"
     keeper = MemoryAdapter.from_url(url)
     monkeypatch.setenv("IGNITER_STORE_URL", url)
@@ -46,7 +48,10 @@ def prepared(url: str, work: Callable[[Store[str]], Awaitable[Any]]) -> Any:
 
 
 def test_what_was_appended_is_printed_in_order(capsys: pytest.CaptureFixture[str]) -> None:
-    ids = [answer(capsys, "streams", "append", "orders", text)["id"] for text in ('{"id": 1}', "two", "3", '"4"')]
+    ids = [
+        answer(capsys, "streams", "append", "orders", text)["id"]
+        for text in ('{"id": 1}', "two", "3", '"4"')
+    ]
 
     assert main(["streams", "tail", "orders", "--count", "4"]) == 0
 
@@ -80,7 +85,9 @@ def test_the_length_of_a_stream_is_kept(capsys: pytest.CaptureFixture[str], url:
     assert prepared(url, lambda store: store.streams.length("orders")) <= 5
 
 
-def test_groups_and_what_is_pending_are_shown_and_not_changed(capsys: pytest.CaptureFixture[str], url: str) -> None:
+def test_groups_and_what_is_pending_are_shown_and_not_changed(
+    capsys: pytest.CaptureFixture[str], url: str
+) -> None:
     async def work(store: Store[str]) -> list[str]:
         group = store.streams.group("billing", "worker-1")
         await group.ensure("orders")
@@ -91,9 +98,16 @@ def test_groups_and_what_is_pending_are_shown_and_not_changed(capsys: pytest.Cap
     ids = prepared(url, work)
     for _ in range(2):  # the second look sees the same
         (group,) = answer(capsys, "streams", "groups", "orders")["groups"]
-        assert (group["name"], group["consumers"], group["pending"], group["lag"]) == ("billing", 1, 2, 1)
+        assert (group["name"], group["consumers"], group["pending"], group["lag"]) == (
+            "billing",
+            1,
+            2,
+            1,
+        )
         pending = answer(capsys, "streams", "pending", "orders", "billing")["pending"]
-        assert [(message["id"], message["consumer"], message["deliveries"]) for message in pending] == [
+        assert [
+            (message["id"], message["consumer"], message["deliveries"]) for message in pending
+        ] == [
             (ids[0], "worker-1", 1),
             (ids[1], "worker-1", 1),
         ]
@@ -124,7 +138,10 @@ def test_claims_are_listed_with_their_owners(capsys: pytest.CaptureFixture[str],
     prepared(url, work)
 
     claims = answer(capsys, "claims", "ls", "job:*")["claims"]
-    assert [(claim["key"], claim["owner"]) for claim in claims] == [("job:1", "worker-1"), ("job:2", {"pid": 7})]
+    assert [(claim["key"], claim["owner"]) for claim in claims] == [
+        ("job:1", "worker-1"),
+        ("job:2", {"pid": 7}),
+    ]
     assert all(0 < claim["ttl"] <= 60 for claim in claims)
     assert main(["claims", "ls", "job:2"]) == 0
     header, row = capsys.readouterr().out.splitlines()
@@ -135,7 +152,10 @@ def test_claims_are_listed_with_their_owners(capsys: pytest.CaptureFixture[str],
 
 
 def test_an_event_that_nobody_hears_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert answer(capsys, "events", "publish", "user:created", '{"id": 7}') == {"event": "user:created", "receivers": 0}
+    assert answer(capsys, "events", "publish", "user:created", '{"id": 7}') == {
+        "event": "user:created",
+        "receivers": 0,
+    }
     assert main(["events", "publish", "user:created", "text"]) == 0
     assert capsys.readouterr().out == "0 subscribers got it\n"
 
@@ -160,7 +180,9 @@ def test_listening_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:
         ["claims", "drop"],
     ],
 )
-def test_wrong_usage_is_exit_code_2(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+def test_wrong_usage_is_exit_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
     assert main(arguments) == 2
 
     assert capsys.readouterr().err.startswith("usage: igniter-store")
@@ -172,7 +194,9 @@ def test_a_pattern_is_nothing_to_publish_under(capsys: pytest.CaptureFixture[str
     assert "STORE_INVALID_EVENT_NAME" in capsys.readouterr().err
 
 
-def test_what_is_stored_can_not_command_the_terminal(capsys: pytest.CaptureFixture[str], url: str) -> None:
+def test_what_is_stored_can_not_command_the_terminal(
+    capsys: pytest.CaptureFixture[str], url: str
+) -> None:
     async def work(store: Store[str]) -> None:
         await store.claim.once("evil", "\x1b]0;owned\x07", ttl=60)
         await store.streams.append("orders", "\x1b[2J")
@@ -194,7 +218,11 @@ def test_bad_claim_hides_no_other(capsys: pytest.CaptureFixture[str], url: str) 
     prepared(url, work)
 
     claims = answer(capsys, "claims", "ls")["claims"]
-    assert [(claim["key"], claim["owner"]) for claim in claims] == [("a", "w1"), ("b", None), ("c", "w3")]
+    assert [(claim["key"], claim["owner"]) for claim in claims] == [
+        ("a", "w1"),
+        ("b", None),
+        ("c", "w3"),
+    ]
     assert claims[1]["error"] == "STORE_DESERIALIZATION_FAILED"
     assert main(["claims", "ls"]) == 0
     assert "b      (can't be decoded)  never" in capsys.readouterr().out
@@ -229,7 +257,9 @@ def test_bad_entry_is_shown_among_others(capsys: pytest.CaptureFixture[str], url
     assert documents[2] == {"id": third, "message": {"id": 3}}
 
 
-def test_streams_are_dropped_and_groups_destroyed(capsys: pytest.CaptureFixture[str], url: str) -> None:
+def test_streams_are_dropped_and_groups_destroyed(
+    capsys: pytest.CaptureFixture[str], url: str
+) -> None:
     async def work(store: Store[str]) -> None:
         await store.streams.group("billing", "c").ensure("orders")
 
@@ -258,7 +288,10 @@ def test_pending_list_is_narrowed_by_options(capsys: pytest.CaptureFixture[str],
     ids = prepared(url, work)
 
     def listed(*options: str) -> list[str]:
-        return [message["id"] for message in answer(capsys, "streams", "pending", "s", "g", *options)["pending"]]
+        return [
+            message["id"]
+            for message in answer(capsys, "streams", "pending", "s", "g", *options)["pending"]
+        ]
 
     assert listed() == ids
     assert listed("--consumer", "two") == ids[2:]

@@ -1,4 +1,6 @@
-"""The demo: that it proves what it claims on a backend that works, that each proof can fail, and that nothing of it stays behind."""
+"""The demo: that it proves what it claims on a backend that works, that each proof can fail, and
+that nothing of it stays behind.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,10 @@ def test_the_numbers_are_those_of_the_uses(capsys: pytest.CaptureFixture[str]) -
     sale, limit = document["plays"]
     assert sale["measured"].startswith("50 of 50 sold, 150 refused")
     assert limit["measured"].startswith("100 of 500 passed")
-    assert [len([key for key in sale["keys"] if f":{namespace}:" in key]) for namespace in ("claim", "counter", "streams")] == [200, 1, 1]
+    assert [
+        len([key for key in sale["keys"] if f":{namespace}:" in key])
+        for namespace in ("claim", "counter", "streams")
+    ] == [200, 1, 1]
 
 
 def test_nothing_of_the_demo_stays_on_the_backend_and_nothing_else_goes(
@@ -90,7 +95,9 @@ def test_nothing_of_the_demo_stays_on_the_backend_and_nothing_else_goes(
     assert code == 0
     assert sum(play["removed"] for play in document["plays"]) > 400
     asyncio.run(adapter.open())
-    assert asyncio.run(adapter.scan("*", count=10_000)).keys == ["igniter:store:api:kv:somebody-elses"]
+    assert asyncio.run(adapter.scan("*", count=10_000)).keys == [
+        "igniter:store:api:kv:somebody-elses"
+    ]
 
 
 def test_a_demo_that_is_cancelled_takes_its_keys_away() -> None:
@@ -141,7 +148,11 @@ class RacyCounters(MemoryAdapter):
         value = int(await self.get(key) or b"0")
         await asyncio.sleep(0)
         left = await self.ttl(key)
-        await self.set(key, str(value + delta).encode(), ttl=ttl if left is None else left if left < 1e9 else None)
+        await self.set(
+            key,
+            str(value + delta).encode(),
+            ttl=ttl if left is None else left if left < 1e9 else None,
+        )
         return value + delta
 
 
@@ -227,7 +238,9 @@ class KeysThatEndEarly(MemoryAdapter):
 
 
 class DeafPatterns(MemoryAdapter):
-    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def psubscribe(
+        self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         return await super().psubscribe("nobody:publishes:this*", callback, on_gap=on_gap)
 
 
@@ -240,7 +253,9 @@ class LostEvents(MemoryAdapter):
 
 
 class ChannelsThatOvertake(MemoryAdapter):
-    """Delivers what was published on one channel after what is published on others, as the nodes of a cluster do."""
+    """Delivers what was published on one channel after what is published on others, as the nodes of
+    a cluster do.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -253,7 +268,9 @@ class ChannelsThatOvertake(MemoryAdapter):
         if not self.is_late(channel, payload):
             return await super().publish(channel, payload)
         self.kept.append((channel, payload))
-        asyncio.get_running_loop().call_later(0.01, lambda: asyncio.ensure_future(self.publish_kept()))
+        asyncio.get_running_loop().call_later(
+            0.01, lambda: asyncio.ensure_future(self.publish_kept())
+        )
         return 1
 
     async def publish_kept(self) -> None:
@@ -268,14 +285,18 @@ class EventsOutOfSequence(ChannelsThatOvertake):
 
 
 class NothingIsTakenOver(MemoryAdapter):
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         return []
 
 
 class NothingIsPending(MemoryAdapter):
     """Acknowledges for the consumer, so that what a dead one had is lost."""
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         entries = await super().xreadgroup(stream, group, consumer, **options)
         await self.xack(stream, group, [entry.id for entry in entries])
         return entries
@@ -313,7 +334,11 @@ def unscoped(key: str) -> str:
         (ClaimsWithoutTtl, "leader", "a leader that died is leader for one term"),
         (DeafPatterns, "events", "events heard by the audit"),
         (LostEvents, "events", "events heard by the subscribers of each kind"),
-        (EventsOutOfSequence, "events", "orders whose items came in another order than they were packed"),
+        (
+            EventsOutOfSequence,
+            "events",
+            "orders whose items came in another order than they were packed",
+        ),
         (NothingIsTakenOver, "chat", "questions pending at the end"),
         (NothingIsPending, "chat", "questions without an answer"),
         (KeysWithoutTtl, "presence", "who is silent is gone"),
@@ -324,7 +349,11 @@ def unscoped(key: str) -> str:
     ],
 )
 def test_a_backend_that_breaks_a_promise_fails_the_check_for_it(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, adapter: type[MemoryAdapter], play: str, check: str
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    adapter: type[MemoryAdapter],
+    play: str,
+    check: str,
 ) -> None:
     monkeypatch.setattr(concurrency, "PATIENCE", 1.2)  # longer than the presence play's TTL
     use(monkeypatch, adapter())
@@ -333,10 +362,14 @@ def test_a_backend_that_breaks_a_promise_fails_the_check_for_it(
 
     assert code == 1
     assert document["ok"] is False
-    assert check in [failed["name"] for failed in document["plays"][0]["checks"] if not failed["ok"]]
+    assert check in [
+        failed["name"] for failed in document["plays"][0]["checks"] if not failed["ok"]
+    ]
 
 
-def test_events_play_allows_channels_to_overtake(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_play_allows_channels_to_overtake(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     use(monkeypatch, ChannelsThatOvertake())
 
     code, document = played(capsys, "--only", "events")
@@ -416,7 +449,9 @@ class GoneInTheMiddle(MemoryAdapter):
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
         self.calls += 1
         if self.calls > 20:
-            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, "The server went away.", backend="memory")
+            raise store_error(
+                ErrorCode.STORE_CONNECTION_FAILED, "The server went away.", backend="memory"
+            )
         return await super().increment(key, delta, ttl=ttl)
 
 
@@ -457,7 +492,13 @@ def test_the_sample_is_large_varied_and_not_all_of_it_can_be_true() -> None:
     assert len(orders.customers) >= 200
     assert len(orders.customers) < len(orders.accepted)
     assert len(orders.organizations) == 6
-    assert {order.status for order in orders.accepted} == {"placed", "paid", "shipped", "delivered", "cancelled"}
+    assert {order.status for order in orders.accepted} == {
+        "placed",
+        "paid",
+        "shipped",
+        "delivered",
+        "cancelled",
+    }
     assert len(orders.rejected) == 6
 
 
@@ -477,7 +518,12 @@ def test_the_tour_takes_a_single_order(capsys: pytest.CaptureFixture[str], tmp_p
         (b"not json", "line 2: this is no order"),
         (b'{"id": "ord_2"}', "missing required field `organization`"),
         (lines({**ORDER, "status": "eaten"}).rstrip(), "at `$.status`"),
-        (lines({**ORDER, "items": [{"sku": "mug", "name": "", "quantity": "two", "unit_price": 1}]}).rstrip(), "at `$.items[0].quantity`"),
+        (
+            lines(
+                {**ORDER, "items": [{"sku": "mug", "name": "", "quantity": "two", "unit_price": 1}]}
+            ).rstrip(),
+            "at `$.items[0].quantity`",
+        ),
         (b'{"id": "\xff"}', "line 2"),
     ],
 )
@@ -500,7 +546,10 @@ def test_a_line_that_is_no_order_ends_the_demo_with_its_number(
     [
         (b"", "is empty"),
         (b"\n  \n", "is empty"),
-        (lines({**ORDER, "items": []}), "has no order to work with: all 1 are rejected, line 1 because of no items"),
+        (
+            lines({**ORDER, "items": []}),
+            "has no order to work with: all 1 are rejected, line 1 because of no items",
+        ),
     ],
 )
 def test_a_file_without_an_order_to_work_with_is_a_failure(
@@ -523,15 +572,25 @@ def test_a_missing_file_is_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_p
     ("change", "reason"),
     [
         ({"items": []}, "no items"),
-        ({"items": [{"sku": "mug", "name": "Mug", "quantity": 0, "unit_price": 1}]}, "a quantity of 0 of mug"),
-        ({"items": [{"sku": "mug", "name": "Mug", "quantity": 1, "unit_price": -1}]}, "a unit price of -1 for mug"),
+        (
+            {"items": [{"sku": "mug", "name": "Mug", "quantity": 0, "unit_price": 1}]},
+            "a quantity of 0 of mug",
+        ),
+        (
+            {"items": [{"sku": "mug", "name": "Mug", "quantity": 1, "unit_price": -1}]},
+            "a unit price of -1 for mug",
+        ),
         ({"customer": {"id": "", "name": "?"}}, "an empty id of the customer"),
         ({"organization": ""}, "an empty id of the organization"),
         ({"id": "ord_1"}, "the id ord_1, which was there before"),
     ],
 )
-def test_an_order_that_can_not_be_true_is_rejected_with_its_line(change: dict[str, object], reason: str) -> None:
-    orders = parsed_orders(lines(ORDER) + b"\n" + lines({**ORDER, "id": "ord_2", **change}), "orders.jsonl")
+def test_an_order_that_can_not_be_true_is_rejected_with_its_line(
+    change: dict[str, object], reason: str
+) -> None:
+    orders = parsed_orders(
+        lines(ORDER) + b"\n" + lines({**ORDER, "id": "ord_2", **change}), "orders.jsonl"
+    )
 
     assert [(rejected.line, rejected.reason) for rejected in orders.rejected] == [(3, reason)]
     assert len(orders.accepted) == 1

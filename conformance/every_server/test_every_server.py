@@ -1,4 +1,5 @@
-"""Every server that can be had here keeps the contract, over redis-py; and the model asks each of them and memory the same.
+"""Every server that can be had here keeps the contract, over redis-py; and the model asks each of
+them and memory the same.
 
 Run it with `nox -s conformance`: it takes minutes for each server.
 """

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 _WAITS: Final = "XREADGROUP with BLOCK waits its whole time though there is a new entry, and then answers with nothing"
-_NO_WORD: Final = "XREADGROUP of a missing group raises an error without a word, where servers say NOGROUP"
+_NO_WORD: Final = (
+    "XREADGROUP of a missing group raises an error without a word, where servers say NOGROUP"
+)
 _OTHER_KIND: Final = "XREADGROUP of a key that holds a value raises an AttributeError of its own, where servers say WRONGTYPE"
 
 

@@ -1,4 +1,6 @@
-"""The adapter over redis-py keeps the contract on a real server: what the clauses say is what servers do."""
+"""The adapter over redis-py keeps the contract on a real server: what the clauses say is what
+servers do.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def lent_client(server: Server) -> LentClient:
     async def still_works() -> bool:
         return await user.ping() is True
 
-    return LentClient(RedisPyAdapter(lambda: Redis(connection_pool=pool)), still_works, pool.disconnect)
+    return LentClient(
+        RedisPyAdapter(lambda: Redis(connection_pool=pool)), still_works, pool.disconnect
+    )
 
 
 class TestRedisPyOnValkey(AdapterSuite):

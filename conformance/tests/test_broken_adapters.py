@@ -1,4 +1,6 @@
-"""The kit finds what it is for: every broken adapter fails the clause that it breaks, and the whole one passes."""
+"""The kit finds what it is for: every broken adapter fails the clause that it breaks, and the whole
+one passes.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,9 @@ from broken_adapters.breaking import Breaking, Broken
 from igniter_store_conformance import CLAUSES
 
 RECORDED = killing.recorded()
-SAMPLE = 30  # one in so many clauses besides those that an adapter breaks: all of them take as long as all other tests
+# One in so many clauses besides those that an adapter breaks: all of them take as long as all other
+# tests
+SAMPLE = 30
 
 
 @pytest.mark.parametrize("broken", killing.broken_classes(), ids=lambda broken: broken.__name__)

@@ -29,42 +29,66 @@ def test_every_clause_has_a_test() -> None:
 
 
 def test_every_test_of_the_suite_holds_to_a_clause() -> None:
-    unmarked = [name for name in dir(AdapterSuite) if name.startswith("test") and clause_test_of(getattr(AdapterSuite, name)) is None]
+    unmarked = [
+        name
+        for name in dir(AdapterSuite)
+        if name.startswith("test") and clause_test_of(getattr(AdapterSuite, name)) is None
+    ]
 
     assert unmarked == []
 
 
 def test_every_test_gives_the_promise_and_says_where_to_look() -> None:
-    silent = [test.name for test in _tests() if not test.promise.endswith((".", ":")) or not test.hint.endswith((".", "?"))]
+    silent = [
+        test.name
+        for test in _tests()
+        if not test.promise.endswith((".", ":")) or not test.hint.endswith((".", "?"))
+    ]
 
     assert silent == []
 
 
 def test_no_two_tests_share_a_name() -> None:
-    names = [name for base in AdapterSuite.__mro__ for name, member in vars(base).items() if clause_test_of(member) is not None]
+    names = [
+        name
+        for base in AdapterSuite.__mro__
+        for name, member in vars(base).items()
+        if clause_test_of(member) is not None
+    ]
 
     assert len(names) == len(set(names))
 
 
 def test_no_body_returns_before_it_has_checked_anything() -> None:
-    early = [test.name for test in _tests() if re.search(r"^ {8}return\b", inspect.getsource(test.body), re.MULTILINE)]
+    early = [
+        test.name
+        for test in _tests()
+        if re.search(r"^ {8}return\b", inspect.getsource(test.body), re.MULTILINE)
+    ]
 
     assert early == []
 
 
 def test_the_document_is_made_from_the_list() -> None:
-    assert (ROOT / "docs" / "contract.md").read_text(encoding="utf-8") == markdown(), "run: igniter-conformance clauses > docs/contract.md"
+    assert (ROOT / "docs" / "contract.md").read_text(encoding="utf-8") == markdown(), (
+        "run: igniter-conformance clauses > docs/contract.md"
+    )
 
 
 def test_ids_are_used_once_and_begin_as_their_section() -> None:
     ids = [clause.id for section in SECTIONS for clause in section.clauses]
 
     assert len(ids) == len(set(ids))
-    assert all(len({clause.id.partition("-")[0] for clause in section.clauses}) == 1 for section in SECTIONS)
+    assert all(
+        len({clause.id.partition("-")[0] for clause in section.clauses}) == 1
+        for section in SECTIONS
+    )
 
 
 def test_versions_are_in_order_and_no_clause_is_newer_than_the_last() -> None:
-    assert list(VERSIONS) == sorted(VERSIONS, key=lambda version: [int(number) for number in version.split(".")])
+    assert list(VERSIONS) == sorted(
+        VERSIONS, key=lambda version: [int(number) for number in version.split(".")]
+    )
     assert all(clause.since in VERSIONS for clause in CLAUSES.values())
     assert is_newer("1.10", "1.9")
 
@@ -74,13 +98,18 @@ def test_no_document_or_source_names_a_clause_that_there_is_not() -> None:
     for folder in ("core/src", "backends", "conformance", "docs", "examples"):
         for file in (ROOT / folder).rglob("*"):
             if file.suffix in {".py", ".md", ".lua"}:
-                named[str(file)] = set(CLAUSE.findall(file.read_text(encoding="utf-8"))) - set(CLAUSES)
+                named[str(file)] = set(CLAUSE.findall(file.read_text(encoding="utf-8"))) - set(
+                    CLAUSES
+                )
 
     assert {file: clauses for file, clauses in named.items() if clauses} == {}
 
 
 def test_the_list_of_operations_is_whole() -> None:
-    methods = {name for capability in CAPABILITIES for name in capability.__abstractmethods__} - {"open", "close"}
+    methods = {name for capability in CAPABILITIES for name in capability.__abstractmethods__} - {
+        "open",
+        "close",
+    }
 
     assert {operation.method for operation in OPERATIONS} == methods
 
@@ -88,14 +117,26 @@ def test_the_list_of_operations_is_whole() -> None:
 def test_the_list_of_capabilities_is_whole() -> None:
     adapter = igniter_store.contract.Adapter
     public = [getattr(igniter_store.contract, name) for name in igniter_store.contract.__all__]
-    capabilities = {member for member in public if inspect.isclass(member) and issubclass(member, adapter) and member is not adapter}
+    capabilities = {
+        member
+        for member in public
+        if inspect.isclass(member) and issubclass(member, adapter) and member is not adapter
+    }
 
     assert set(CAPABILITIES) == capabilities
 
 
 def test_asserts_of_the_suite_show_their_values() -> None:
-    modules = [module for name, module in sys.modules.items() if name.startswith("igniter_store_conformance.")]
-    plain = [module.__name__ for module in modules if not isinstance(module.__loader__, AssertionRewritingHook)]
+    modules = [
+        module
+        for name, module in sys.modules.items()
+        if name.startswith("igniter_store_conformance.")
+    ]
+    plain = [
+        module.__name__
+        for module in modules
+        if not isinstance(module.__loader__, AssertionRewritingHook)
+    ]
 
     assert {test.body.__module__ for test in _tests()} <= {module.__name__ for module in modules}
     assert plain == []

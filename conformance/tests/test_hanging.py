@@ -25,7 +25,9 @@ GETDEL = "test_getdel_gives_the_value_once"
 MODEL = "test_values_counters_and_claims_answer_as_the_reference_does"
 INTERLEAVED = "test_interleaved_callers_get_the_answers_of_some_order"
 
-needs_an_alarm = pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="the operating system has no alarm")
+needs_an_alarm = pytest.mark.skipif(
+    not hasattr(signal, "SIGALRM"), reason="the operating system has no alarm"
+)
 
 
 class Waits(Broken):
@@ -47,7 +49,9 @@ class TakesNoCancellation(Broken):
                 await asyncio.sleep(60)
 
 
-def ending(adapter: type[Broken], name: str, monkeypatch: pytest.MonkeyPatch, limit: float = 1.0) -> End:
+def ending(
+    adapter: type[Broken], name: str, monkeypatch: pytest.MonkeyPatch, limit: float = 1.0
+) -> End:
     monkeypatch.setattr("igniter_store_conformance.engine.watchdog._LEAST", 1.0)
     monkeypatch.setattr("igniter_store_conformance.engine.watchdog._AGAIN", 0.5)
     monkeypatch.setattr("igniter_store_conformance.engine.watchdog._GRACE", 1.0)
@@ -58,11 +62,18 @@ def ending(adapter: type[Broken], name: str, monkeypatch: pytest.MonkeyPatch, li
 
     suite, test = Suite(), clause_test_of(getattr(Suite, name))
     assert test is not None
-    return judge(suite, test, Trial(suite.harness(), seed=zlib.crc32(name.encode()), limit=limit / 2, examples=500), limit)
+    return judge(
+        suite,
+        test,
+        Trial(suite.harness(), seed=zlib.crc32(name.encode()), limit=limit / 2, examples=500),
+        limit,
+    )
 
 
 @pytest.mark.parametrize("name", [GETDEL, MODEL, INTERLEAVED])
-def test_a_call_that_waits_for_ever_fails_every_test_that_makes_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_waits_for_ever_fails_every_test_that_makes_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     end = ending(Waits, name, monkeypatch)
 
     assert end.state is State.FAILED
@@ -73,7 +84,9 @@ def test_a_call_that_waits_for_ever_fails_every_test_that_makes_it(name: str, mo
 
 @needs_an_alarm
 @pytest.mark.parametrize("name", [GETDEL, MODEL])
-def test_a_call_that_blocks_the_event_loop_is_ended(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_that_blocks_the_event_loop_is_ended(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     end = ending(Blocks, name, monkeypatch)
 
     assert (end.state, end.detail) == (

@@ -111,7 +111,10 @@ def test_a_broken_adapter_ends_with_1_and_is_told_all_that_helps(tell: Any) -> N
     assert "broken: KV-1 fails" in told.out
     assert "assert b'' is None" in told.out
     assert "where to look  Look at what your backend answers" in told.out
-    assert f"to run it again  igniter-conformance run adapters_of_mine:broken --test {ONE} --seed 7\n" in told.out
+    assert (
+        f"to run it again  igniter-conformance run adapters_of_mine:broken --test {ONE} --seed 7\n"
+        in told.out
+    )
     assert "broken: not conformant to contract 1: KV-1" in told.out
 
 
@@ -125,7 +128,17 @@ def test_a_class_brings_its_known_failures(tell: Any) -> None:
 
 
 def test_workers_find_the_harness_too(tell: Any) -> None:
-    told = tell("run", "adapters_of_mine:ready", "-n", "1", "-k", "missing_key_is_none or every_byte", "--timeout", "60", "--json")
+    told = tell(
+        "run",
+        "adapters_of_mine:ready",
+        "-n",
+        "1",
+        "-k",
+        "missing_key_is_none or every_byte",
+        "--timeout",
+        "60",
+        "--json",
+    )
 
     assert told.code == 0
     assert told.document["judged"][0]["counts"] == {"pass": 2}
@@ -134,9 +147,19 @@ def test_workers_find_the_harness_too(tell: Any) -> None:
 def test_reports_of_several_runs_become_one_matrix(tell: Any, directory: Path) -> None:
     tell("run", "adapters_of_mine:broken", "--test", ONE, "--report", "json=broken.json")
     text = (directory / "broken.json").read_text()
-    (directory / "whole.json").write_text(text.replace('"adapter": "broken"', '"adapter": "memory"').replace('"fail"', '"pass"'))
+    (directory / "whole.json").write_text(
+        text.replace('"adapter": "broken"', '"adapter": "memory"').replace('"fail"', '"pass"')
+    )
 
-    told = tell("report", "whole.json", "broken.json", "--report", "html=both.html", "--report", "badge=both.svg")
+    told = tell(
+        "report",
+        "whole.json",
+        "broken.json",
+        "--report",
+        "html=both.html",
+        "--report",
+        "badge=both.svg",
+    )
 
     assert told.code == 0
     assert "memory    broken" in told.out
@@ -145,7 +168,9 @@ def test_reports_of_several_runs_become_one_matrix(tell: Any, directory: Path) -
     assert (directory / "both.svg").read_text().startswith("<svg")
 
 
-def test_configuration_of_the_directory_has_no_say(tell: Any, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configuration_of_the_directory_has_no_say(
+    tell: Any, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (directory / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
     (directory / "conftest.py").write_text("raise RuntimeError('never')\n")
     monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option-either")
@@ -159,26 +184,51 @@ def test_configuration_of_the_directory_has_no_say(tell: Any, directory: Path, m
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("adapters_of_mine", "'adapters_of_mine' has to be module:harness, as one would import it: adapters_of_mine:harness"),
+        (
+            "adapters_of_mine",
+            "'adapters_of_mine' has to be module:harness, as one would import it: adapters_of_mine:harness",
+        ),
         ("mine/adapters.py:it", "as one would import it: mine.adapters:it"),
-        ("no_such_module:harness", "There is no module 'no_such_module'. Modules are looked for in the directory"),
-        ("adapters_of_mine:harnes", "adapters_of_mine has no harnes. It has harness, Suite, ready. Name a Harness, a function"),
-        ("adapters_of_mine:Broken", "adapters_of_mine:Broken is an adapter, and the kit makes its own: harness = Harness(connect="),
-        ("adapters_of_mine:number", "adapters_of_mine:number is a thing of type int. Name a Harness"),
-        ("adapters_of_mine:gives_a_number", "adapters_of_mine:gives_a_number has returned a thing of type int. Name a Harness"),
-        ("adapters_of_mine:needs_something", "can't be called without arguments (missing a required argument: 'url')"),
+        (
+            "no_such_module:harness",
+            "There is no module 'no_such_module'. Modules are looked for in the directory",
+        ),
+        (
+            "adapters_of_mine:harnes",
+            "adapters_of_mine has no harnes. It has harness, Suite, ready. Name a Harness, a function",
+        ),
+        (
+            "adapters_of_mine:Broken",
+            "adapters_of_mine:Broken is an adapter, and the kit makes its own: harness = Harness(connect=",
+        ),
+        (
+            "adapters_of_mine:number",
+            "adapters_of_mine:number is a thing of type int. Name a Harness",
+        ),
+        (
+            "adapters_of_mine:gives_a_number",
+            "adapters_of_mine:gives_a_number has returned a thing of type int. Name a Harness",
+        ),
+        (
+            "adapters_of_mine:needs_something",
+            "can't be called without arguments (missing a required argument: 'url')",
+        ),
         ("adapters_of_mine:waits", "is a coroutine function. Make it a plain one"),
         (
             "not_importable:harness",
             "not_importable can't be imported (not_importable.py:2 in <module>): ZeroDivisionError: division by zero. Does `python -c",
         ),
-        ("needs_more:harness", "needs_more can't be imported: it needs the module 'no_such_module', which is not installed."),
+        (
+            "needs_more:harness",
+            "needs_more can't be imported: it needs the module 'no_such_module', which is not installed.",
+        ),
     ],
 )
 def test_a_name_that_can_not_be_tested_is_refused_with_the_cure(
     directory: Path, name: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from igniter_store_conformance.cli import harness_lookup  # noqa: PLC0415 - it pulls in the whole suite
+    # it pulls in the whole suite
+    from igniter_store_conformance.cli import harness_lookup  # noqa: PLC0415
 
     (directory / "not_importable.py").write_text("a = 1\n1 / 0\n")
     (directory / "needs_more.py").write_text("import no_such_module\n")
@@ -204,7 +254,10 @@ def test_a_wrong_name_ends_with_2_and_one_line(tell: Any) -> None:
     ("arguments", "words"),
     [
         (["--clause", "KV99"], "There is no clause KV99. Is it KV-"),
-        (["--test", "test_a_missing_key_is_non"], f"There is no test test_a_missing_key_is_non. Is it {ONE}"),
+        (
+            ["--test", "test_a_missing_key_is_non"],
+            f"There is no test test_a_missing_key_is_non. Is it {ONE}",
+        ),
         (["--timeout", "soon"], "'soon' is no number of seconds above 0"),
         (["-n", "0"], "'0' isn't a count. Give 1 or more."),
         (["--report", "pdf=x"], "'pdf=x' has to be FORMAT=FILE, such as html=report.html"),
@@ -212,7 +265,9 @@ def test_a_wrong_name_ends_with_2_and_one_line(tell: Any) -> None:
         (["-k", "a", "--clause", "KV-1"], "not allowed with argument"),
     ],
 )
-def test_wrong_arguments_end_with_2_before_anything_runs(tell: Any, arguments: list[str], words: str) -> None:
+def test_wrong_arguments_end_with_2_before_anything_runs(
+    tell: Any, arguments: list[str], words: str
+) -> None:
     told = tell("run", "adapters_of_mine:harness", *arguments)
 
     assert told.code == 2
@@ -237,7 +292,10 @@ def test_a_harness_that_fails_is_no_verdict_and_red(tell: Any) -> None:
     told = tell("run", "adapters_of_mine:fails", "--clause", "KV-1")
 
     assert told.code == 1
-    assert "adapters_of_mine:fails: no verdict: the harness fails before there is an adapter" in told.out
+    assert (
+        "adapters_of_mine:fails: no verdict: the harness fails before there is an adapter"
+        in told.out
+    )
     assert "hush" not in told.out
 
 
@@ -245,15 +303,23 @@ def test_clauses_prints_the_contract(tell: Any) -> None:
     text, document = tell("clauses"), tell("clauses", "--json")
 
     assert text.out == (markdown() if markdown().endswith("\n") else markdown() + "\n")
-    assert [clause["id"] for section in document.document["sections"] for clause in section["clauses"]] == [*CLAUSES]
+    assert [
+        clause["id"] for section in document.document["sections"] for clause in section["clauses"]
+    ] == [*CLAUSES]
 
 
 def test_list_prints_every_test_with_its_clause_and_promise(tell: Any) -> None:
     text, document = tell("list"), tell("list", "--json")
 
     assert {test["test"] for test in document.document["tests"]} == set(AdapterSuite.clause_tests())
-    assert all(test["promise"] and test["hint"] and test["clause"] in CLAUSES for test in document.document["tests"])
-    assert f"\n  {ONE}\n    `get` of a key that was never set is `None`, not an error and not empty bytes.\n" in text.out
+    assert all(
+        test["promise"] and test["hint"] and test["clause"] in CLAUSES
+        for test in document.document["tests"]
+    )
+    assert (
+        f"\n  {ONE}\n    `get` of a key that was never set is `None`, not an error and not empty bytes.\n"
+        in text.out
+    )
 
 
 @pytest.mark.parametrize("command", [(), ("run",), ("report",), ("clauses",), ("list",)])
@@ -266,7 +332,9 @@ def test_every_command_explains_itself(tell: Any, command: tuple[str, ...]) -> N
 
 
 @pytest.mark.parametrize("command", [(), ("run",)])
-def test_its_help_says_that_a_class_of_tests_can_be_named(tell: Any, command: tuple[str, ...]) -> None:
+def test_its_help_says_that_a_class_of_tests_can_be_named(
+    tell: Any, command: tuple[str, ...]
+) -> None:
     told = " ".join(tell(*command, "--help").out.split())
 
     assert "inherits AdapterSuite" in told
@@ -281,8 +349,13 @@ def test_without_a_command_it_ends_with_2(tell: Any) -> None:
     assert tell().code == 2
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "can't be read: No such file"), ("{}", "is no report of the conformance kit")])
-def test_a_file_that_is_no_report_ends_with_2(tell: Any, directory: Path, content: str | None, words: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "can't be read: No such file"), ("{}", "is no report of the conformance kit")],
+)
+def test_a_file_that_is_no_report_ends_with_2(
+    tell: Any, directory: Path, content: str | None, words: str
+) -> None:
     if content is not None:
         (directory / "a.json").write_text(content)
 
@@ -293,7 +366,14 @@ def test_a_file_that_is_no_report_ends_with_2(tell: Any, directory: Path, conten
 
 
 def test_a_report_that_can_not_be_written_ends_with_2_after_the_rest_was_told(tell: Any) -> None:
-    told = tell("run", "adapters_of_mine:harness", "--test", ONE, "--report", "json=adapters_of_mine.py/report.json")
+    told = tell(
+        "run",
+        "adapters_of_mine:harness",
+        "--test",
+        ONE,
+        "--report",
+        "json=adapters_of_mine.py/report.json",
+    )
 
     assert told.code == 2
     assert "memory: not measured: " in told.out

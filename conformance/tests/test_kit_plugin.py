@@ -58,11 +58,18 @@ A_FEW = f"{NOTHING_IS_NONE} or test_every_byte_comes_back or test_the_store_hold
 
 @pytest.fixture(autouse=True)
 def _quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PYTEST_ADDOPTS", "IGNITER_REQUIRE_BACKENDS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"):
+    for name in (
+        "PYTEST_ADDOPTS",
+        "IGNITER_REQUIRE_BACKENDS",
+        "PYTEST_XDIST_WORKER",
+        "PYTEST_XDIST_WORKER_COUNT",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
-def run(pytester: pytest.Pytester, suites: str, *arguments: str, few: bool = True) -> pytest.RunResult:
+def run(
+    pytester: pytest.Pytester, suites: str, *arguments: str, few: bool = True
+) -> pytest.RunResult:
     pytester.makepyfile(test_mine=ADAPTERS + suites)
     return again(pytester, *(("-k", A_FEW) if few else ()), *arguments)
 
@@ -76,14 +83,22 @@ def again(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 def lines(result: pytest.RunResult) -> list[str]:
     """What the section of the kit says."""
     all_lines: list[str] = result.outlines
-    begin = next(place for place, line in enumerate(all_lines) if "conformance to the contract" in line)
+    begin = next(
+        place for place, line in enumerate(all_lines) if "conformance to the contract" in line
+    )
     return [line for line in all_lines[begin + 1 : -1] if line and not line.startswith("=")]
 
 
 @pytest.fixture
 def _small_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the suite were these few tests, of which all are selected: the whole of it would take its time."""
-    names = [name for name in AdapterSuite.clause_tests() if any(part in name for part in A_FEW.split(" or "))]
+    """As if the suite were these few tests, of which all are selected: the whole of it would take
+    its time.
+    """
+    names = [
+        name
+        for name in AdapterSuite.clause_tests()
+        if any(part in name for part in A_FEW.split(" or "))
+    ]
     monkeypatch.setattr(AdapterSuite, "clause_tests", lambda: names)
 
 
@@ -100,7 +115,9 @@ def test_an_adapter_that_passes_is_conformant(pytester: pytest.Pytester) -> None
 
 
 @pytest.mark.usefixtures("_small_suite")
-def test_an_adapter_with_few_capabilities_is_conformant_and_says_what_it_does_not_offer(pytester: pytest.Pytester) -> None:
+def test_an_adapter_with_few_capabilities_is_conformant_and_says_what_it_does_not_offer(
+    pytester: pytest.Pytester,
+) -> None:
     suite = "class TestMinimal(AdapterSuite):\n    def harness(self): return minimal()\n"
 
     result = run(pytester, suite, "-k", f"{A_FEW} or test_increments_answer", few=False)
@@ -118,18 +135,24 @@ def test_a_broken_adapter_is_told_the_clause_and_its_sentence(pytester: pytest.P
     assert '  KV-1: `get` of a missing key is `None`; of an empty value `b""`.' in lines(result)
 
 
-def test_what_did_not_run_has_letters_words_and_counts_of_its_own(pytester: pytest.Pytester) -> None:
+def test_what_did_not_run_has_letters_words_and_counts_of_its_own(
+    pytester: pytest.Pytester,
+) -> None:
     short = run(pytester, MEMORY)
     long = again(pytester, "-v", "-k", A_FEW)
 
-    short.stdout.fnmatch_lines(["test_mine.py ..n *", "*2 passed, * deselected, 1 not exercised in *"])
+    short.stdout.fnmatch_lines(
+        ["test_mine.py ..n *", "*2 passed, * deselected, 1 not exercised in *"]
+    )
     long.stdout.fnmatch_lines(["*test_the_store_holds_the_bytes_and_not_a_cache NOT EXERCISED*"])
     assert "    KV-2 test_the_store_holds_the_bytes_and_not_a_cache" in lines(long)
     assert "    KV-2 test_the_store_holds_the_bytes_and_not_a_cache" not in lines(short)
     assert "running.py" not in short.stdout.str() + long.stdout.str()
 
 
-def test_deselected_tests_leave_an_adapter_unmeasured_and_the_run_green(pytester: pytest.Pytester) -> None:
+def test_deselected_tests_leave_an_adapter_unmeasured_and_the_run_green(
+    pytester: pytest.Pytester,
+) -> None:
     result = run(pytester, MEMORY)
 
     assert result.ret == 0
@@ -138,15 +161,21 @@ def test_deselected_tests_leave_an_adapter_unmeasured_and_the_run_green(pytester
     assert verdict == f"memory: not measured: {total - 3} of {total} tests were deselected"
 
 
-def test_tests_that_were_never_collected_leave_an_adapter_unmeasured_too(pytester: pytest.Pytester) -> None:
+def test_tests_that_were_never_collected_leave_an_adapter_unmeasured_too(
+    pytester: pytest.Pytester,
+) -> None:
     result = run(pytester, MEMORY, f"test_mine.py::TestMemory::{NOTHING_IS_NONE}", few=False)
 
     assert result.ret == 0
     assert "tests did not run" in lines(result)[0]
 
 
-def test_a_known_failure_is_shown_with_its_reason_and_keeps_the_run_green(pytester: pytest.Pytester) -> None:
-    result = run(pytester, BROKEN + f"    known_failing = {{'{NOTHING_IS_NONE}': 'ticket 12'}}\n", "-v")
+def test_a_known_failure_is_shown_with_its_reason_and_keeps_the_run_green(
+    pytester: pytest.Pytester,
+) -> None:
+    result = run(
+        pytester, BROKEN + f"    known_failing = {{'{NOTHING_IS_NONE}': 'ticket 12'}}\n", "-v"
+    )
 
     assert result.ret == 0
     assert lines(result)[0].endswith("tests were deselected, except KV-1 (known failing)")
@@ -158,17 +187,24 @@ def test_a_known_failure_that_passes_is_stale_and_red(pytester: pytest.Pytester)
     result = run(pytester, MEMORY + f"    known_failing = {{'{NOTHING_IS_NONE}': 'ticket 12'}}\n")
 
     assert result.ret == 1
-    assert lines(result)[0] == f"memory: no verdict: {NOTHING_IS_NONE} passes and is listed as known failing; take it off the list"
+    assert (
+        lines(result)[0]
+        == f"memory: no verdict: {NOTHING_IS_NONE} passes and is listed as known failing; take it off the list"
+    )
 
 
-def test_what_is_newer_than_the_pinned_contract_is_shown_and_not_scored(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_newer_than_the_pinned_contract_is_shown_and_not_scored(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in (NOTHING_IS_NONE, "test_every_byte_comes_back"):
         monkeypatch.setattr(clause_test_of(getattr(AdapterSuite, name)), "since", "2")
 
     result = run(pytester, BROKEN, "-v")
 
     assert result.ret == 0
-    result.stdout.fnmatch_lines([f"*{NOTHING_IS_NONE} NOT SCORED*", "*test_every_byte_comes_back NOT SCORED*"])
+    result.stdout.fnmatch_lines(
+        [f"*{NOTHING_IS_NONE} NOT SCORED*", "*test_every_byte_comes_back NOT SCORED*"]
+    )
     assert f"  not scored, KV-1: {NOTHING_IS_NONE} (it fails: assert b'' is None)" in lines(result)
     assert "  not scored, KV-2: test_every_byte_comes_back (it passes)" in lines(result)
     assert "KV-1" not in lines(result)[0]
@@ -185,7 +221,9 @@ def test_a_run_in_which_nothing_ran_is_red(pytester: pytest.Pytester) -> None:
     assert "the run fails (exit status 5)" in lines(result)[-1]
 
 
-def test_an_adapter_that_was_skipped_does_not_look_like_one_that_passed(pytester: pytest.Pytester) -> None:
+def test_an_adapter_that_was_skipped_does_not_look_like_one_that_passed(
+    pytester: pytest.Pytester,
+) -> None:
     result = run(pytester, MEMORY + SKIPPING)
 
     assert result.ret == 0
@@ -221,11 +259,15 @@ def test_a_required_server_that_is_missing_makes_the_run_red(pytester: pytest.Py
     result = run(pytester, REQUIRED, "--require-backends", "valkey,redis")
 
     assert result.ret == 1
-    assert lines(result)[0].startswith("TestServer: no verdict: the harness fails before there is an adapter (")
+    assert lines(result)[0].startswith(
+        "TestServer: no verdict: the harness fails before there is an adapter ("
+    )
     assert "IGNITER_REQUIRE_BACKENDS" not in os.environ
 
 
-def test_a_server_that_is_missing_and_not_required_is_skipped_with_its_reason(pytester: pytest.Pytester) -> None:
+def test_a_server_that_is_missing_and_not_required_is_skipped_with_its_reason(
+    pytester: pytest.Pytester,
+) -> None:
     result = run(pytester, MEMORY + REQUIRED)
 
     assert result.ret == 0
@@ -244,13 +286,24 @@ def test_workers_of_xdist_tell_the_same(pytester: pytest.Pytester) -> None:
 
 def test_a_worker_that_dies_is_a_failure_of_its_test() -> None:
     place = "test_mine.py::TestDying"
-    told = pytest.TestReport(f"{place}::{NOTHING_IS_NONE}", ("", None, ""), {}, "failed", "worker 'gw0' crashed", cast("Any", "???"))
+    told = pytest.TestReport(
+        f"{place}::{NOTHING_IS_NONE}",
+        ("", None, ""),
+        {},
+        "failed",
+        "worker 'gw0' crashed",
+        cast("Any", "???"),
+    )
     collector = Collector(Path.cwd())
 
     collector.hear(told)
 
     (of_adapter,) = collector.report().runs
-    assert (of_adapter.suite, of_adapter.results[0].clause, of_adapter.results[0].state) == (place, "KV-1", "fail")
+    assert (of_adapter.suite, of_adapter.results[0].clause, of_adapter.results[0].state) == (
+        place,
+        "KV-1",
+        "fail",
+    )
     assert of_adapter.results[0].detail == "the process that ran it died"
 
 
@@ -261,8 +314,13 @@ def test_no_async_plugin_is_needed(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*2 passed, *"])
 
 
-@pytest.mark.parametrize(("place", "verdict"), [("", "no verdict: the harness fails"), ("yield;", "not conformant to contract 1: KV-1")])
-def test_a_fixture_that_fails_is_a_failure_of_the_test(pytester: pytest.Pytester, place: str, verdict: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "verdict"),
+    [("", "no verdict: the harness fails"), ("yield;", "not conformant to contract 1: KV-1")],
+)
+def test_a_fixture_that_fails_is_a_failure_of_the_test(
+    pytester: pytest.Pytester, place: str, verdict: str
+) -> None:
     fixture = f"    @pytest.fixture(autouse=True)\n    def room(self):\n        {place} raise RuntimeError('no room')\n"
 
     result = run(pytester, MEMORY + fixture, "-k", NOTHING_IS_NONE, few=False)
@@ -271,7 +329,9 @@ def test_a_fixture_that_fails_is_a_failure_of_the_test(pytester: pytest.Pytester
     assert verdict in lines(result)[0]
 
 
-def test_a_class_that_runs_for_several_servers_is_several_adapters(pytester: pytest.Pytester) -> None:
+def test_a_class_that_runs_for_several_servers_is_several_adapters(
+    pytester: pytest.Pytester,
+) -> None:
     several = (
         "class TestBoth(AdapterSuite):\n"
         "    @pytest.fixture(autouse=True, params=['whole', 'broken'])\n"
@@ -281,27 +341,45 @@ def test_a_class_that_runs_for_several_servers_is_several_adapters(pytester: pyt
 
     result = run(pytester, several)
 
-    assert {line.partition(",")[0] for line in lines(result)} >= {"  TestBoth[whole]: 2 pass", "  TestBoth[broken]: 1 pass"}
+    assert {line.partition(",")[0] for line in lines(result)} >= {
+        "  TestBoth[whole]: 2 pass",
+        "  TestBoth[broken]: 1 pass",
+    }
 
 
 def test_reports_are_written_in_every_format(pytester: pytest.Pytester) -> None:
     formats = ("html", "json", "junit", "markdown", "badge")
 
-    result = run(pytester, BROKEN, *(f"--conformance-report={format}=out/report.{format}" for format in formats))
+    result = run(
+        pytester,
+        BROKEN,
+        *(f"--conformance-report={format}=out/report.{format}" for format in formats),
+    )
 
-    assert [line for line in lines(result) if " report: " in line] == [f"{format} report: out/report.{format}" for format in formats]
-    assert all((pytester.path / "out" / f"report.{format}").stat().st_size > 500 for format in formats)
+    assert [line for line in lines(result) if " report: " in line] == [
+        f"{format} report: out/report.{format}" for format in formats
+    ]
+    assert all(
+        (pytester.path / "out" / f"report.{format}").stat().st_size > 500 for format in formats
+    )
 
 
-def test_a_failure_is_reported_with_what_one_needs_and_without_the_machine(pytester: pytest.Pytester) -> None:
+def test_a_failure_is_reported_with_what_one_needs_and_without_the_machine(
+    pytester: pytest.Pytester,
+) -> None:
     run(pytester, BROKEN, "--conformance-report=json=report.json", "--conformance-seed=7")
 
     text = (pytester.path / "report.json").read_text()
-    failed: dict[str, Any] = next(entry for entry in json.loads(text)["runs"][0]["results"] if entry["state"] == "fail")
+    failed: dict[str, Any] = next(
+        entry for entry in json.loads(text)["runs"][0]["results"] if entry["state"] == "fail"
+    )
     assert failed["sentence"].startswith("`get` of a missing key is `None`")
     assert failed["hint"].startswith("look at what your backend answers")
     assert failed["difference"] == "AssertionError: assert b'' is None"
-    assert failed["again"] == f"pytest test_mine.py::TestBroken::{NOTHING_IS_NONE} --conformance-seed 7"
+    assert (
+        failed["again"]
+        == f"pytest test_mine.py::TestBroken::{NOTHING_IS_NONE} --conformance-seed 7"
+    )
     assert "igniter_store_conformance/suite/keyvalue/values.py" in failed["failure"]
     assert "To run it again" not in failed["failure"]
     assert str(pytester.path) not in text
@@ -311,7 +389,15 @@ def test_a_failure_is_reported_with_what_one_needs_and_without_the_machine(pytes
 def test_passwords_of_urls_are_not_in_reports(pytester: pytest.Pytester) -> None:
     suite = "class TestAway(AdapterSuite):\n    def harness(self): raise RuntimeError('not there: my://me:hush@host/1')\n"
 
-    run(pytester, suite, "--tb=native", "--conformance-report=json=report.json", "-k", NOTHING_IS_NONE, few=False)
+    run(
+        pytester,
+        suite,
+        "--tb=native",
+        "--conformance-report=json=report.json",
+        "-k",
+        NOTHING_IS_NONE,
+        few=False,
+    )
 
     failed = json.loads((pytester.path / "report.json").read_text())["runs"][0]["results"][0]
     assert failed["detail"] == "RuntimeError: not there: my://...@host/1"
@@ -319,21 +405,32 @@ def test_passwords_of_urls_are_not_in_reports(pytester: pytest.Pytester) -> None
 
 
 @pytest.mark.parametrize("target", ["html", "html=", "pdf=report.pdf"])
-def test_a_report_that_there_is_not_is_refused_with_the_cure(pytester: pytest.Pytester, target: str) -> None:
+def test_a_report_that_there_is_not_is_refused_with_the_cure(
+    pytester: pytest.Pytester, target: str
+) -> None:
     result = run(pytester, MEMORY, f"--conformance-report={target}")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: --conformance-report {target}: it has to be FORMAT=FILE, where FORMAT is one of html, json, *"])
+    result.stderr.fnmatch_lines(
+        [
+            f"ERROR: --conformance-report {target}: it has to be FORMAT=FILE, where FORMAT is one of html, json, *"
+        ]
+    )
 
 
 def test_a_report_that_can_not_be_written_makes_the_run_red(pytester: pytest.Pytester) -> None:
     result = run(pytester, MEMORY, "--conformance-report=json=test_mine.py/report.json")
 
     assert result.ret == 1
-    assert any(line.startswith("The json report can't be written to test_mine.py/report.json") for line in lines(result))
+    assert any(
+        line.startswith("The json report can't be written to test_mine.py/report.json")
+        for line in lines(result)
+    )
 
 
-def test_where_no_suite_is_the_kit_says_nothing_and_loads_nothing(pytester: pytest.Pytester) -> None:
+def test_where_no_suite_is_the_kit_says_nothing_and_loads_nothing(
+    pytester: pytest.Pytester,
+) -> None:
     pytester.makeini("[pytest]")
     pytester.makepyfile(
         "import sys\n"
@@ -347,7 +444,9 @@ def test_where_no_suite_is_the_kit_says_nothing_and_loads_nothing(pytester: pyte
     assert "conformance to the contract" not in result.stdout.str()
 
 
-def test_a_run_that_selects_no_test_of_the_suite_is_as_if_it_were_not_there(pytester: pytest.Pytester) -> None:
+def test_a_run_that_selects_no_test_of_the_suite_is_as_if_it_were_not_there(
+    pytester: pytest.Pytester,
+) -> None:
     result = run(pytester, MEMORY + "def test_of_mine(): pass\n", "-k", "test_of_mine", few=False)
 
     assert result.ret == 0
@@ -358,13 +457,24 @@ def test_a_run_that_selects_no_test_of_the_suite_is_as_if_it_were_not_there(pyte
     ("harness", "told"),
     [
         ("harness()", "has to return a Harness, and returned NoneType. Is a `return` missing?"),
-        ("return Harness(connect=lambda: None)", "and returned a thing of type NoneType. Is a `return` missing?"),
-        ("return Harness(connect=lambda: MemoryAdapter)", "and returned the class MemoryAdapter. It is the class itself: call it."),
-        ("return Harness(connect=MemoryAdapter())", "is a function that makes an adapter, and not a thing of type MemoryAdapter"),
+        (
+            "return Harness(connect=lambda: None)",
+            "and returned a thing of type NoneType. Is a `return` missing?",
+        ),
+        (
+            "return Harness(connect=lambda: MemoryAdapter)",
+            "and returned the class MemoryAdapter. It is the class itself: call it.",
+        ),
+        (
+            "return Harness(connect=MemoryAdapter())",
+            "is a function that makes an adapter, and not a thing of type MemoryAdapter",
+        ),
         ("return Harness(connect=connect)", "`connect` is a plain function, without async"),
     ],
 )
-def test_a_harness_that_is_none_says_what_cures_it(pytester: pytest.Pytester, harness: str, told: str) -> None:
+def test_a_harness_that_is_none_says_what_cures_it(
+    pytester: pytest.Pytester, harness: str, told: str
+) -> None:
     suite = f"async def connect(): return MemoryAdapter()\nclass TestMine(AdapterSuite):\n    def harness(self): {harness}\n"
 
     result = run(pytester, suite)
@@ -374,7 +484,11 @@ def test_a_harness_that_is_none_says_what_cures_it(pytester: pytest.Pytester, ha
 
 
 def test_a_harness_that_fails_is_told_in_full_once(pytester: pytest.Pytester) -> None:
-    result = run(pytester, "class TestMine(AdapterSuite):\n    def harness(self): raise RuntimeError('no room')\n", "--tb=long")
+    result = run(
+        pytester,
+        "class TestMine(AdapterSuite):\n    def harness(self): raise RuntimeError('no room')\n",
+        "--tb=long",
+    )
 
     assert result.ret == 1
     told = result.stdout.str()
@@ -387,20 +501,30 @@ def test_a_harness_that_fails_is_told_in_full_once(pytester: pytest.Pytester) ->
     ("said", "told"),
     [
         ("contract = 1", 'It is text: contract = "1".'),
-        ("known_failing = ['test_a_missing_key_is_none']", "known_failing is a dict of tests and reasons"),
+        (
+            "known_failing = ['test_a_missing_key_is_none']",
+            "known_failing is a dict of tests and reasons",
+        ),
         ("known_failing = {'test_a_missing_key_is_none': ' '}", "has no reason"),
-        ("known_failing = {'test_a_missing_key_is_nothing': 'ticket 12'}", "Is it test_a_missing_key_is_none?"),
+        (
+            "known_failing = {'test_a_missing_key_is_nothing': 'ticket 12'}",
+            "Is it test_a_missing_key_is_none?",
+        ),
         ("known_failing = {'KV-4': 'ticket 12'}", "It lists tests by name"),
     ],
 )
-def test_what_a_class_says_wrongly_of_itself_is_refused_with_the_cure(pytester: pytest.Pytester, said: str, told: str) -> None:
+def test_what_a_class_says_wrongly_of_itself_is_refused_with_the_cure(
+    pytester: pytest.Pytester, said: str, told: str
+) -> None:
     result = run(pytester, f"{MEMORY}    {said}\n")
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert told in " ".join(line.removeprefix("E").strip() for line in result.stdout.lines)
 
 
-def test_power_over_a_server_that_the_author_has_not_is_not_asked_for(pytester: pytest.Pytester) -> None:
+def test_power_over_a_server_that_the_author_has_not_is_not_asked_for(
+    pytester: pytest.Pytester,
+) -> None:
     suite = (
         "class Shared(MemoryAdapter):\n    in_process = False\n"
         "class Power:\n    proxy = None\n    async def stop(self): pass\n"
@@ -408,7 +532,13 @@ def test_power_over_a_server_that_the_author_has_not_is_not_asked_for(pytester: 
         "    def harness(self):\n        made = harness(Shared)\n        made.server = Power()\n        return made\n"
     )
 
-    result = run(pytester, suite, "-k", "test_opening_where_nobody_answers_ends or test_the_servers_refusals", few=False)
+    result = run(
+        pytester,
+        suite,
+        "-k",
+        "test_opening_where_nobody_answers_ends or test_the_servers_refusals",
+        few=False,
+    )
 
     result.stdout.fnmatch_lines(["*2 not exercised in *"])
     assert "`pause` of Harness(server=...): Power hasn't got it" in result.stdout.str()

@@ -7,10 +7,19 @@ from typing import Any
 from igniter_store.contract import Entry
 from igniter_store_conformance.model.reference import Reference
 from igniter_store_conformance.model.tests import by_keys, explained
-from igniter_store_conformance.tools.linearizability import Event, described, explain, key_step, overlapping_leases, shortest_wrong
+from igniter_store_conformance.tools.linearizability import (
+    Event,
+    described,
+    explain,
+    key_step,
+    overlapping_leases,
+    shortest_wrong,
+)
 
 
-def event(call: str, *arguments: Any, answer: Any, at: tuple[float, float], caller: str = "somebody") -> Event:
+def event(
+    call: str, *arguments: Any, answer: Any, at: tuple[float, float], caller: str = "somebody"
+) -> Event:
     return Event(caller, call, arguments, answer, *at)
 
 
@@ -29,7 +38,10 @@ def test_of_calls_at_once_either_may_have_been_first() -> None:
 
 
 def test_a_lost_increment_has_no_explanation() -> None:
-    history = [event("increment", 1, answer=1, at=(0, 4)), event("increment", 1, answer=1, at=(1, 3))]
+    history = [
+        event("increment", 1, answer=1, at=(0, 4)),
+        event("increment", 1, answer=1, at=(1, 3)),
+    ]
 
     assert explain(history, None, key_step) is None
     assert shortest_wrong(history, None, key_step) == history
@@ -43,7 +55,10 @@ def test_the_shortest_wrong_beginning_leaves_out_what_came_later() -> None:
 
 
 def test_what_is_under_way_may_have_taken_effect() -> None:
-    history = [event("increment", 1, answer=1, at=(0, 9)), event("increment", 1, answer=2, at=(1, 2))]
+    history = [
+        event("increment", 1, answer=1, at=(0, 9)),
+        event("increment", 1, answer=2, at=(1, 2)),
+    ]
 
     assert shortest_wrong(history, None, key_step) == []
 
@@ -51,7 +66,10 @@ def test_what_is_under_way_may_have_taken_effect() -> None:
 def test_leases_that_were_certainly_held_at_once_are_found() -> None:
     first = event("acquire", b"a", answer=1, at=(0, 1))
     released = event("release", b"a", answer=True, at=(5, 6))
-    inside, after = event("acquire", b"b", answer=2, at=(2, 3)), event("acquire", b"b", answer=2, at=(4, 7))
+    inside, after = (
+        event("acquire", b"b", answer=2, at=(2, 3)),
+        event("acquire", b"b", answer=2, at=(4, 7)),
+    )
 
     assert overlapping_leases([first, released, inside]) == [(first, inside)]
     assert overlapping_leases([first, released, after]) == []

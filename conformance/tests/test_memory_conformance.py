@@ -1,4 +1,6 @@
-"""The in-memory backend keeps the contract, by itself, through the recorder, and as a real server does."""
+"""The in-memory backend keeps the contract, by itself, through the recorder, and as a real server
+does.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class TestMemoryInRealTime(AdapterSuite):
 
 
 class TestMemoryWhoseWaitsAreReal(ModelClauses):
-    """Over a clock that is a plain function time is moved, and blocked reads go on in real time: the model has to know."""
+    """Over a clock that is a plain function time is moved, and blocked reads go on in real time:
+    the model has to know.
+    """
 
     contract = "1"
 
@@ -45,7 +49,9 @@ class TestMemoryWhoseWaitsAreReal(ModelClauses):
         def advance(seconds: float) -> None:
             clock[0] += seconds
 
-        kept = MemoryAdapter.from_url(url, clock=now)  # the data lives as long as some adapter of this name
+        kept = MemoryAdapter.from_url(
+            url, clock=now
+        )  # the data lives as long as some adapter of this name
 
         def connect(_: object = kept) -> MemoryAdapter:
             return MemoryAdapter.from_url(url, clock=now)

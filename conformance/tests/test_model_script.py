@@ -67,14 +67,32 @@ def from_pytest(folder: Path) -> list[str]:
         EXAMPLES,
         "test_author.py",
     ).stdout
-    return [line.removeprefix("E").removeprefix("   ") for line in output.splitlines() if line.startswith("E")]
+    return [
+        line.removeprefix("E").removeprefix("   ")
+        for line in output.splitlines()
+        if line.startswith("E")
+    ]
 
 
 def from_the_command(name: str) -> Callable[[Path], list[str]]:
     def lines(folder: Path) -> list[str]:
         program = "from igniter_store_conformance.cli import main; main()"
-        run(folder, "-c", program, "run", f"test_author:{name}", "--test", TEST, "--examples", EXAMPLES, "--report", "json=report.json")
-        results = json.loads((folder / "report.json").read_text(encoding="utf-8"))["runs"][0]["results"]
+        run(
+            folder,
+            "-c",
+            program,
+            "run",
+            f"test_author:{name}",
+            "--test",
+            TEST,
+            "--examples",
+            EXAMPLES,
+            "--report",
+            "json=report.json",
+        )
+        results = json.loads((folder / "report.json").read_text(encoding="utf-8"))["runs"][0][
+            "results"
+        ]
         difference: str = results[0]["difference"]
         return difference.splitlines()
 
@@ -90,7 +108,9 @@ def from_the_command(name: str) -> Callable[[Path], list[str]]:
         pytest.param(from_the_command("READY"), id="a harness", marks=pytest.mark.thorough),
     ],
 )
-def test_the_script_of_a_failure_fails_in_the_same_way(tmp_path: Path, told: Callable[[Path], list[str]]) -> None:
+def test_the_script_of_a_failure_fails_in_the_same_way(
+    tmp_path: Path, told: Callable[[Path], list[str]]
+) -> None:
     (tmp_path / "test_author.py").write_text(AUTHOR, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     lines = told(tmp_path)

@@ -1,4 +1,6 @@
-"""Each fault of the proxy, between real sockets: what reaches the server, what reaches the client, and what happens to the connection."""
+"""Each fault of the proxy, between real sockets: what reaches the server, what reaches the client,
+and what happens to the connection.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,11 @@ class Echo:
 @contextlib.asynccontextmanager
 async def proxied(path: Path | None = None) -> AsyncGenerator[tuple[Echo, Proxy]]:
     echo = Echo()
-    start = asyncio.start_server(echo.serve, "127.0.0.1", 0) if path is None else asyncio.start_unix_server(echo.serve, path)
+    start = (
+        asyncio.start_server(echo.serve, "127.0.0.1", 0)
+        if path is None
+        else asyncio.start_unix_server(echo.serve, path)
+    )
     async with await start as server, asyncio.timeout(30):
         with Proxy(*server.sockets[0].getsockname()) if path is None else Proxy(path=path) as proxy:
             yield echo, proxy
@@ -86,7 +92,8 @@ async def connected(proxy: Proxy) -> AsyncGenerator[Client]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - the proxy counts in a thread of its own and tells nobody
+    # the proxy counts in a thread of its own and tells nobody
+    while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.001)
 
 
@@ -150,13 +157,17 @@ async def test_cut_after_lets_exactly_so_many_bytes_reach_the_server(count: int)
             assert await other.ask(b"!") == b"!"
 
         await echo.until_an_end()
-        assert sorted(echo.received) == sorted(b"0123456789"[:count] + b"!")  # of two connections, in any order
+        assert sorted(echo.received) == sorted(
+            b"0123456789"[:count] + b"!"
+        )  # of two connections, in any order
         assert proxy.cuts == 1
 
 
 async def test_cut_after_counts_large_data_exactly() -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
-        echo.is_mute = True  # to notice the reset by writing, it would leave unread what has arrived
+        echo.is_mute = (
+            True  # to notice the reset by writing, it would leave unread what has arrived
+        )
         await proxy.cut_after(1_000_001)
         with cut_off():
             await client.ask(b"x" * 3_000_000)
@@ -166,7 +177,9 @@ async def test_cut_after_counts_large_data_exactly() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 4])
-async def test_cut_after_to_the_client_lets_the_server_do_its_work_and_cuts_the_answer(count: int) -> None:
+async def test_cut_after_to_the_client_lets_the_server_do_its_work_and_cuts_the_answer(
+    count: int,
+) -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
         await proxy.cut_after(count, "to_client")
         client.writer.write(b"0123456789")
@@ -343,7 +356,9 @@ async def test_a_server_that_is_not_there_looks_like_a_reset() -> None:
                 await client.ask(b"a")
 
 
-async def test_faults_come_from_any_loop_and_the_network_lives_while_a_tests_loop_is_blocked() -> None:
+async def test_faults_come_from_any_loop_and_the_network_lives_while_a_tests_loop_is_blocked() -> (
+    None
+):
     def ask() -> bytes:
         with socket.create_connection((proxy.host, proxy.port), timeout=10) as client:
             client.sendall(b"a")

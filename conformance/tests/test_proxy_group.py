@@ -32,7 +32,9 @@ async def grouped(count: int) -> AsyncGenerator[tuple[ProxyGroup, list[Ends]]]:
         with ExitStack() as owner:
             proxies: list[Proxy] = []
             for _ in range(count):
-                server = await listeners.enter_async_context(await asyncio.start_server(echo, "127.0.0.1", 0))
+                server = await listeners.enter_async_context(
+                    await asyncio.start_server(echo, "127.0.0.1", 0)
+                )
                 proxies.append(owner.enter_context(Proxy(*server.sockets[0].getsockname())))
             clients = [await asyncio.open_connection(proxy.host, proxy.port) for proxy in proxies]
             for client in clients:
@@ -72,7 +74,9 @@ async def test_a_cut_at_a_marker_happens_once_at_the_proxy_where_it_comes_first(
 async def test_of_markers_that_come_to_all_at_once_one_is_cut() -> None:
     async with grouped(3) as (group, clients):
         await group.cut_at(b"marker", "answered")
-        answers = await asyncio.gather(*(echoed(client, b"a marker") for client in clients), return_exceptions=True)
+        answers = await asyncio.gather(
+            *(echoed(client, b"a marker") for client in clients), return_exceptions=True
+        )
 
         assert sum(isinstance(answer, ConnectionResetError) for answer in answers) == 1
         assert sum(answer == b"a marker" for answer in answers) == 2

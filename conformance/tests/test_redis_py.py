@@ -1,4 +1,6 @@
-"""The adapter over redis-py, method by method, on every server that can be had here, and on fakeredis; the suite goes deeper."""
+"""The adapter over redis-py, method by method, on every server that can be had here, and on
+fakeredis; the suite goes deeper.
+"""
 
 from __future__ import annotations
 
@@ -128,7 +130,9 @@ async def test_claims_belong_to_their_owner(adapter: RedisPyAdapter) -> None:
     assert second is not None
     assert second > first > 1_700_000_000_000
     await adapter.xadd("t:stream", {"f": b""})
-    assert (await refused(adapter.compare_delete("t:stream", b"me"))).code == ErrorCode.STORE_OPERATION_FAILED
+    assert (
+        await refused(adapter.compare_delete("t:stream", b"me"))
+    ).code == ErrorCode.STORE_OPERATION_FAILED
 
 
 async def test_scans_find_all_and_remove_what_begins_alike(adapter: RedisPyAdapter) -> None:
@@ -153,7 +157,9 @@ async def test_streams_keep_their_order(adapter: RedisPyAdapter) -> None:
     ids = [await adapter.xadd("t:s", {"b": b"%d" % number, "a": b"\0"}) for number in range(5)]
 
     assert await adapter.xlen("t:s") == 5
-    assert await adapter.xrange("t:s", f"({ids[0]}", ids[2]) == [StreamEntry(ids[n], {"b": b"%d" % n, "a": b"\0"}) for n in (1, 2)]
+    assert await adapter.xrange("t:s", f"({ids[0]}", ids[2]) == [
+        StreamEntry(ids[n], {"b": b"%d" % n, "a": b"\0"}) for n in (1, 2)
+    ]
     assert [entry.id for entry in await adapter.xrevrange("t:s", count=2)] == [ids[4], ids[3]]
     assert await adapter.xdel("t:s", [ids[0], "1-1"]) == 1
     assert await adapter.xtrim("t:s", 1, approximate=False) == 3
@@ -175,7 +181,9 @@ async def test_groups_share_out_and_remember(adapter: RedisPyAdapter) -> None:
     assert await adapter.xreadgroup("t:s", "g", "two") == []
     await adapter.xdel("t:s", [ids[1]])
 
-    assert [entry.id for entry in await adapter.xreadgroup("t:s", "g", "one", count=2, history=True)] == [ids[0], ids[2]]
+    assert [
+        entry.id for entry in await adapter.xreadgroup("t:s", "g", "one", count=2, history=True)
+    ] == [ids[0], ids[2]]
     pending = await adapter.xpending("t:s", "g", consumer="one", count=3)
     assert [(entry.id, entry.consumer) for entry in pending] == [(id, "one") for id in ids[:3]]
     assert pending[0].deliveries == 2
@@ -195,15 +203,29 @@ async def test_groups_share_out_and_remember(adapter: RedisPyAdapter) -> None:
 
 
 async def test_what_is_wrong_about_groups_has_its_code(adapter: RedisPyAdapter) -> None:
-    missing = [adapter.xreadgroup("t:s", "g", "c"), adapter.xpending("t:s", "g"), adapter.xautoclaim("t:s", "g", "c", 0)]
+    missing = [
+        adapter.xreadgroup("t:s", "g", "c"),
+        adapter.xpending("t:s", "g"),
+        adapter.xautoclaim("t:s", "g", "c", 0),
+    ]
 
-    assert {(await refused(call)).code for call in missing} == {ErrorCode.STORE_STREAM_GROUP_MISSING}
-    assert (await refused(adapter.xreadgroup("t:s", "g", "c", block=1))).code == ErrorCode.STORE_STREAM_GROUP_MISSING
-    assert (await refused(adapter.xgroup_create("t:s", "g", "x"))).code == ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED
-    assert (await refused(adapter.xack("t:s", "g", ["x"]))).code == ErrorCode.STORE_STREAM_ACK_FAILED
+    assert {(await refused(call)).code for call in missing} == {
+        ErrorCode.STORE_STREAM_GROUP_MISSING
+    }
+    assert (
+        await refused(adapter.xreadgroup("t:s", "g", "c", block=1))
+    ).code == ErrorCode.STORE_STREAM_GROUP_MISSING
+    assert (
+        await refused(adapter.xgroup_create("t:s", "g", "x"))
+    ).code == ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED
+    assert (
+        await refused(adapter.xack("t:s", "g", ["x"]))
+    ).code == ErrorCode.STORE_STREAM_ACK_FAILED
 
 
-async def test_a_blocked_reader_wakes_for_an_entry_and_for_the_loss_of_its_stream(adapter: RedisPyAdapter) -> None:
+async def test_a_blocked_reader_wakes_for_an_entry_and_for_the_loss_of_its_stream(
+    adapter: RedisPyAdapter,
+) -> None:
     await adapter.xgroup_create("t:s", "g")
     reading = asyncio.create_task(adapter.xreadgroup("t:s", "g", "c", block=30))
     await asyncio.sleep(0.05)
@@ -230,11 +252,19 @@ async def test_a_cancelled_reader_takes_nothing_along(adapter: RedisPyAdapter) -
     assert [entry.id for entry in await adapter.xreadgroup("t:s", "g", "other")] == [added]
 
 
-async def test_every_subscription_gets_every_message_until_it_is_cancelled(adapter: RedisPyAdapter) -> None:
+async def test_every_subscription_gets_every_message_until_it_is_cancelled(
+    adapter: RedisPyAdapter,
+) -> None:
     got: list[tuple[str, str, bytes]] = []
-    first = await adapter.subscribe("t:a", lambda channel, payload: got.append(("first", channel, payload)))
-    await adapter.subscribe("t:a", lambda channel, payload: got.append(("second", channel, payload)))
-    pattern = await adapter.psubscribe("t:*", lambda channel, payload: got.append(("pattern", channel, payload)))
+    first = await adapter.subscribe(
+        "t:a", lambda channel, payload: got.append(("first", channel, payload))
+    )
+    await adapter.subscribe(
+        "t:a", lambda channel, payload: got.append(("second", channel, payload))
+    )
+    pattern = await adapter.psubscribe(
+        "t:*", lambda channel, payload: got.append(("pattern", channel, payload))
+    )
 
     assert await adapter.publish("t:a", b"\0") == 2
     await until(lambda: len(got) == 3)
@@ -248,7 +278,9 @@ async def test_every_subscription_gets_every_message_until_it_is_cancelled(adapt
     assert await adapter.publish("t:none", b"") == 0
 
 
-async def test_a_callback_that_raises_is_reported_and_called_again(adapter: RedisPyAdapter, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_callback_that_raises_is_reported_and_called_again(
+    adapter: RedisPyAdapter, caplog: pytest.LogCaptureFixture
+) -> None:
     calls: list[bytes] = []
 
     def broken(_: str, payload: bytes) -> None:
@@ -260,10 +292,14 @@ async def test_a_callback_that_raises_is_reported_and_called_again(adapter: Redi
     await adapter.publish("t:a", b"2")
     await until(lambda: len(calls) == 2)
 
-    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError] * 2
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [
+        ZeroDivisionError
+    ] * 2
 
 
-async def test_cancelled_subscribers_leave_nothing_at_the_server(adapter: RedisPyAdapter, server: Server) -> None:
+async def test_cancelled_subscribers_leave_nothing_at_the_server(
+    adapter: RedisPyAdapter, server: Server
+) -> None:
     await adapter.subscribe("t:other", ignored)
     for delay in range(20):
         subscribing = asyncio.create_task(adapter.subscribe("t:a", ignored))
@@ -306,7 +342,9 @@ async def test_closing_wakes_who_waits_and_refuses_who_comes(server: Server) -> 
     await adapter.close()
 
 
-async def test_time_passes_for_keys_and_pending_entries_of_the_namespace(adapter: RedisPyAdapter, server: Server) -> None:
+async def test_time_passes_for_keys_and_pending_entries_of_the_namespace(
+    adapter: RedisPyAdapter, server: Server
+) -> None:
     await adapter.set("t:in:short", b"", ttl=100)
     await adapter.set("t:in:long", b"", ttl=1000)
     await adapter.set("t:in:always", b"")
@@ -317,7 +355,12 @@ async def test_time_passes_for_keys_and_pending_entries_of_the_namespace(adapter
     await adapter.xdel("t:in:s", [deleted])
     await RedisTime(server.direct_url, "t:in:").advance(500)
 
-    assert await adapter.mget(["t:in:short", "t:in:long", "t:in:always", "t:out"]) == [None, b"", b"", b""]
+    assert await adapter.mget(["t:in:short", "t:in:long", "t:in:always", "t:out"]) == [
+        None,
+        b"",
+        b"",
+        b"",
+    ]
     assert 490 < (await adapter.ttl("t:in:long") or 0) <= 500
     assert await adapter.ttl("t:in:always") == math.inf
     [pending] = await adapter.xpending("t:in:s", "g", min_idle=499)
@@ -365,11 +408,21 @@ async def test_a_read_is_tried_again_and_a_write_says_what_it_may_have_done(serv
         unsent = await refused(adapter.increment("t:n"))
         await adapter.close()
 
-    assert (applied.code, applied.retryable, applied.maybe_applied) == (ErrorCode.STORE_CONNECTION_FAILED, True, True)
-    assert (unsent.code, unsent.retryable, unsent.maybe_applied) == (ErrorCode.STORE_CONNECTION_FAILED, True, False)
+    assert (applied.code, applied.retryable, applied.maybe_applied) == (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        True,
+        True,
+    )
+    assert (unsent.code, unsent.retryable, unsent.maybe_applied) == (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        True,
+        False,
+    )
 
 
-async def test_a_command_without_an_answer_is_too_late_and_the_next_one_has_its_own(server: Server) -> None:
+async def test_a_command_without_an_answer_is_too_late_and_the_next_one_has_its_own(
+    server: Server,
+) -> None:
     with Proxy(server.address.host, server.address.port) as proxy:
         adapter = RedisPyAdapter.from_url(f"redis://{proxy.host}:{proxy.port}", timeout=0.2)
         await adapter.open()
@@ -388,15 +441,21 @@ async def test_a_lost_subscription_comes_back_and_tells_of_the_gap(server: Serve
         await adapter.open()
         got: list[bytes] = []
         gaps: list[str] = []
-        await adapter.subscribe("t:a", lambda _, payload: got.append(payload), on_gap=lambda: gaps.append("a"))
-        await adapter.psubscribe("t:b*", lambda _, payload: got.append(payload), on_gap=lambda: gaps.append("b"))
+        await adapter.subscribe(
+            "t:a", lambda _, payload: got.append(payload), on_gap=lambda: gaps.append("a")
+        )
+        await adapter.psubscribe(
+            "t:b*", lambda _, payload: got.append(payload), on_gap=lambda: gaps.append("b")
+        )
         await proxy.cut()
         await until(lambda: sorted(gaps) == ["a", "b"])
         await adapter.publish("t:a", b"1")
         await adapter.publish("t:b1", b"2")
         await until(lambda: len(got) == 2)
         await proxy.cut()
-        await adapter.subscribe("t:c", lambda _, payload: got.append(payload), on_gap=lambda: gaps.append("c"))
+        await adapter.subscribe(
+            "t:c", lambda _, payload: got.append(payload), on_gap=lambda: gaps.append("c")
+        )
         await adapter.publish("t:c", b"3")
         await until(lambda: len(got) == 3)
         await adapter.close()
@@ -405,7 +464,9 @@ async def test_a_lost_subscription_comes_back_and_tells_of_the_gap(server: Serve
     assert "c" not in gaps
 
 
-async def test_after_a_restart_readers_have_been_told_and_subscribers_are_back(target: Target) -> None:
+async def test_after_a_restart_readers_have_been_told_and_subscribers_are_back(
+    target: Target,
+) -> None:
     with await asyncio.to_thread(partial(servers.start, target, proxied=True)) as server:
         if not server.controllable:
             pytest.skip(f"{target} can't be restarted")
@@ -423,7 +484,9 @@ async def test_after_a_restart_readers_have_been_told_and_subscribers_are_back(t
 
         assert down.code == ErrorCode.STORE_CONNECTION_FAILED
         assert (await refused(reading)).code == ErrorCode.STORE_CONNECTION_FAILED
-        assert [entry.id for entry in await adapter.xreadgroup("t:s", "g", "c", block=30)] == [added]
+        assert [entry.id for entry in await adapter.xreadgroup("t:s", "g", "c", block=30)] == [
+            added
+        ]
         await until(lambda: gaps)
         assert await adapter.publish("t:a", b"") == 1
         await adapter.close()
@@ -443,7 +506,11 @@ async def test_what_the_server_refuses_has_the_right_code(target: Target) -> Non
                     adapter.acquire("t:c", b"me", 10, token_key="t:token"),
                 ]:
                     error = await refused(call)
-                    assert (error.code, error.retryable, error.maybe_applied) == (refusal.code, refusal.retryable, False), word
+                    assert (error.code, error.retryable, error.maybe_applied) == (
+                        refusal.code,
+                        refusal.retryable,
+                        False,
+                    ), word
             assert await adapter.set("t:a", b"1") is True
         await adapter.close()
 
@@ -458,7 +525,10 @@ async def test_a_server_that_is_not_there_is_said_so_and_nothing_is_left() -> No
         adapter = RedisPyAdapter.from_url(f"redis://{proxy.host}:{proxy.port}", timeout=0.1)
         silent = await refused(adapter.open())
 
-    assert (nobody.code, silent.code) == (ErrorCode.STORE_CONNECTION_FAILED, ErrorCode.STORE_CONNECTION_FAILED)
+    assert (nobody.code, silent.code) == (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        ErrorCode.STORE_CONNECTION_FAILED,
+    )
     assert len(asyncio.all_tasks()) == 1
 
 
@@ -470,7 +540,9 @@ def test_a_bad_url_or_option_is_a_wrong_configuration() -> None:
     assert "secret" not in str(caught.value)
 
 
-async def test_callers_that_are_cancelled_at_random_leave_the_others_their_own_answers(adapter: RedisPyAdapter) -> None:
+async def test_callers_that_are_cancelled_at_random_leave_the_others_their_own_answers(
+    adapter: RedisPyAdapter,
+) -> None:
     keys = [f"t:{number}" for number in range(500)]
     await adapter.mset([Entry(key, key.encode()) for key in keys])
     calls = [asyncio.create_task(adapter.get(key)) for key in keys]
@@ -481,14 +553,22 @@ async def test_callers_that_are_cancelled_at_random_leave_the_others_their_own_a
             await asyncio.sleep(0)
     answers = await asyncio.gather(*calls, return_exceptions=True)
 
-    assert all(answer == key.encode() for key, answer in zip(keys, answers, strict=True) if not isinstance(answer, BaseException))
+    assert all(
+        answer == key.encode()
+        for key, answer in zip(keys, answers, strict=True)
+        if not isinstance(answer, BaseException)
+    )
     assert [key.encode() for key in keys] == await asyncio.gather(*map(adapter.get, keys))
 
 
 async def test_fakeredis_can_stand_in_for_a_server() -> None:
-    fake: Any = pytest.importorskip("fakeredis", reason="fakeredis isn't installed; pip install fakeredis[lua]")
+    fake: Any = pytest.importorskip(
+        "fakeredis", reason="fakeredis isn't installed; pip install fakeredis[lua]"
+    )
     data = fake.FakeServer()
-    adapter = RedisPyAdapter(lambda: fake.FakeAsyncRedis(server=data, protocol=2, socket_timeout=None))
+    adapter = RedisPyAdapter(
+        lambda: fake.FakeAsyncRedis(server=data, protocol=2, socket_timeout=None)
+    )
     await adapter.open()
     got: list[bytes] = []
     await adapter.set("t:a", b"\0", ttl=100)

@@ -15,7 +15,17 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 from igniter_store_conformance import CLAUSES, State
-from igniter_store_conformance.report import AdapterRun, Environment, Outcome, Report, Result, UnreadableReport, from_json, merge, verdict
+from igniter_store_conformance.report import (
+    AdapterRun,
+    Environment,
+    Outcome,
+    Report,
+    Result,
+    UnreadableReport,
+    from_json,
+    merge,
+    verdict,
+)
 from igniter_store_conformance.report.collector import environment
 from igniter_store_conformance.report.files import FORMATS, UnwritableReport, rendered, write
 from igniter_store_conformance.report.matrix import matrix, scores
@@ -32,11 +42,22 @@ ALL = ("KeyValue", "Counters", "Claims", "PubSub", "Streams", "Scan")
 
 def result(state: State, clause: str = "KV-1", test: str = "test_it", **others: Any) -> Result:
     others.setdefault("kept", KEPT.get(state))
-    return Result(test=test, clause=clause, sentence=CLAUSES[clause].sentence if clause in CLAUSES else "A new one.", state=state, **others)
+    return Result(
+        test=test,
+        clause=clause,
+        sentence=CLAUSES[clause].sentence if clause in CLAUSES else "A new one.",
+        state=state,
+        **others,
+    )
 
 
 def run(*results: Result, **others: Any) -> AdapterRun:
-    given: dict[str, Any] = {"suite": "test_mine.py::TestMine", "adapter": "mine", "contract": "1", "capabilities": ALL}
+    given: dict[str, Any] = {
+        "suite": "test_mine.py::TestMine",
+        "adapter": "mine",
+        "contract": "1",
+        "capabilities": ALL,
+    }
     given |= {"total": len(results)} | others
     return AdapterRun(results=results, **given)
 
@@ -55,13 +76,32 @@ def failing_run(**others: Any) -> AdapterRun:
         again="pytest 'test_mine.py::TestMine::test_a_set_replaces' --conformance-seed 42",
     )
     idle = result(State.NOT_EXERCISED, "KV-2", "test_an_oracle", detail="Harness(oracle=...)")
-    return run(failed, idle, result(State.PASSED), result(State.LACKS, "SCN-1", detail="no Scan"), capabilities=ALL[:5], **others)
+    return run(
+        failed,
+        idle,
+        result(State.PASSED),
+        result(State.LACKS, "SCN-1", detail="no Scan"),
+        capabilities=ALL[:5],
+        **others,
+    )
 
 
-STALE = result(State.FAILED, test="test_old", kept=True, detail="stale: listed as known failing (x), and passes")
-PASS, FAIL, KNOWN = result(State.PASSED), result(State.FAILED, detail="it broke"), result(State.KNOWN_FAILING, detail="ticket 1")
+STALE = result(
+    State.FAILED,
+    test="test_old",
+    kept=True,
+    detail="stale: listed as known failing (x), and passes",
+)
+PASS, FAIL, KNOWN = (
+    result(State.PASSED),
+    result(State.FAILED, detail="it broke"),
+    result(State.KNOWN_FAILING, detail="ticket 1"),
+)
 LACKS, IDLE = result(State.LACKS, detail="no Scan"), result(State.NOT_EXERCISED, detail="an oracle")
-NEW_PASS, NEW_FAIL = result(State.NOT_SCORED, kept=True, detail="it passes"), result(State.NOT_SCORED, kept=False, detail="it fails: x")
+NEW_PASS, NEW_FAIL = (
+    result(State.NOT_SCORED, kept=True, detail="it passes"),
+    result(State.NOT_SCORED, kept=False, detail="it fails: x"),
+)
 
 
 @pytest.mark.parametrize(
@@ -95,11 +135,36 @@ def test_a_clause_is_what_its_tests_decide(results: list[Result], word: str, not
     [
         (run(PASS), Outcome.CONFORMANT, "conformant to contract 1", False),
         (run(PASS, LACKS, NEW_FAIL), Outcome.CONFORMANT, "conformant to contract 1", False),
-        (run(PASS, IDLE), Outcome.CONFORMANT, "conformant to contract 1 (1 of 2 tests not exercised)", False),
-        (run(PASS, KNOWN), Outcome.EXCEPT, "conformant to contract 1 except KV-1 (known failing)", False),
-        (run(PASS, FAIL, KNOWN, total=9), Outcome.NOT_CONFORMANT, "not conformant to contract 1: KV-1", True),
-        (run(PASS, total=9, deselected=8), Outcome.NOT_MEASURED, "not measured: 8 of 9 tests were deselected", False),
-        (run(PASS, total=9, deselected=2), Outcome.NOT_MEASURED, "not measured: 8 of 9 tests did not run", False),
+        (
+            run(PASS, IDLE),
+            Outcome.CONFORMANT,
+            "conformant to contract 1 (1 of 2 tests not exercised)",
+            False,
+        ),
+        (
+            run(PASS, KNOWN),
+            Outcome.EXCEPT,
+            "conformant to contract 1 except KV-1 (known failing)",
+            False,
+        ),
+        (
+            run(PASS, FAIL, KNOWN, total=9),
+            Outcome.NOT_CONFORMANT,
+            "not conformant to contract 1: KV-1",
+            True,
+        ),
+        (
+            run(PASS, total=9, deselected=8),
+            Outcome.NOT_MEASURED,
+            "not measured: 8 of 9 tests were deselected",
+            False,
+        ),
+        (
+            run(PASS, total=9, deselected=2),
+            Outcome.NOT_MEASURED,
+            "not measured: 8 of 9 tests did not run",
+            False,
+        ),
         (
             run(PASS, KNOWN, total=3),
             Outcome.NOT_MEASURED,
@@ -125,10 +190,20 @@ def test_a_clause_is_what_its_tests_decide(results: list[Result], word: str, not
             "not conformant to contract 1: KV-1 (and test_old passes and is listed as known failing; take it off the list)",
             True,
         ),
-        (run(FAIL, adapter=""), Outcome.NO_VERDICT, "no verdict: the harness fails before there is an adapter (it broke)", True),
+        (
+            run(FAIL, adapter=""),
+            Outcome.NO_VERDICT,
+            "no verdict: the harness fails before there is an adapter (it broke)",
+            True,
+        ),
     ],
 )
-def test_a_verdict_follows_from_the_results(measured: AdapterRun, outcome: Outcome, sentence: str, red: bool) -> None:  # noqa: FBT001
+def test_a_verdict_follows_from_the_results(
+    measured: AdapterRun,
+    outcome: Outcome,
+    sentence: str,
+    red: bool,  # noqa: FBT001
+) -> None:
     judged = verdict(measured)
 
     assert (judged.outcome, judged.sentence, judged.red) == (outcome, sentence, red)
@@ -139,21 +214,29 @@ def test_what_is_stale_is_no_failure_of_its_clause_in_any_form() -> None:
 
     assert json.loads(rendered(report, "json"))["judged"][0]["clauses"]["KV-2"]["state"] == "stale"
     assert re.search(r"^\| KV-2 .*\| \*\*stale\*\* \|$", rendered(report, "markdown"), re.MULTILINE)
-    assert '<span class="state bad"><span aria-hidden="true">!</span> stale</span>' in rendered(report, "html")
+    assert '<span class="state bad"><span aria-hidden="true">!</span> stale</span>' in rendered(
+        report, "html"
+    )
     assert scores(matrix(report), 0)[0].failed == 1
-    assert ("  stale, KV-2: test_old (listed as known failing (x), and passes)", "red") in list(summary(report))
+    assert ("  stale, KV-2: test_old (listed as known failing (x), and passes)", "red") in list(
+        summary(report)
+    )
 
 
 def test_a_verdict_on_many_clauses_names_a_dozen() -> None:
     broken = [result(State.FAILED, clause) for clause in CLAUSES]
 
-    assert verdict(run(*broken)).sentence.endswith(f"{list(CLAUSES)[11]} and {len(CLAUSES) - 12} more")
+    assert verdict(run(*broken)).sentence.endswith(
+        f"{list(CLAUSES)[11]} and {len(CLAUSES) - 12} more"
+    )
     assert list(verdict(run(*broken)).clauses) == list(CLAUSES)
 
 
 def test_a_report_survives_json() -> None:
     where = Environment(python="CPython 3.11.7", packages={"pytest": "9"})
-    report = Report(runs=[run(PASS, FAIL, KNOWN, LACKS, IDLE, NEW_PASS, NEW_FAIL, environment=where)])
+    report = Report(
+        runs=[run(PASS, FAIL, KNOWN, LACKS, IDLE, NEW_PASS, NEW_FAIL, environment=where)]
+    )
 
     read = from_json(rendered(report, "json"))
 
@@ -172,13 +255,30 @@ def test_json_says_what_follows_from_the_results_too() -> None:
 
     assert judged["verdict"] == "conformant"
     assert judged["counts"] == {"pass": 1, "lacks": 1, "not exercised": 1}
-    assert judged["clauses"]["KV-1"] == {"state": "pass*", "note": "1 of 3 not exercised: an oracle; 1 of 3 lacks: no Scan"}
+    assert judged["clauses"]["KV-1"] == {
+        "state": "pass*",
+        "note": "1 of 3 not exercised: an oracle; 1 of 3 lacks: no Scan",
+    }
     assert judged["clauses"]["KV-4"]["state"] == "not run"
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", "no json", '{"format": "1"}', '{"format": 1, "runs": [{"suite": 1}]}', b"\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        "no json",
+        '{"format": "1"}',
+        '{"format": 1, "runs": [{"suite": 1}]}',
+        b"\xff",
+    ],
+)
 def test_what_is_no_report_is_refused_with_the_cure(text: str | bytes) -> None:
-    with pytest.raises(UnreadableReport, match=r"^it\.json is no report of the conformance kit .* --report json=FILE"):
+    with pytest.raises(
+        UnreadableReport,
+        match=r"^it\.json is no report of the conformance kit .* --report json=FILE",
+    ):
         from_json(text, source="it.json")
 
 
@@ -188,7 +288,9 @@ def test_a_report_of_a_later_form_is_refused_with_the_cure() -> None:
 
 
 def test_what_a_later_kit_adds_is_passed_over_and_its_clauses_are_shown() -> None:
-    document = msgspec.to_builtins(Report(runs=[run(PASS, result(State.PASSED, "NEW-1"))])) | {"mood": "good"}
+    document = msgspec.to_builtins(Report(runs=[run(PASS, result(State.PASSED, "NEW-1"))])) | {
+        "mood": "good"
+    }
 
     report = from_json(json.dumps(document))
 
@@ -213,15 +315,23 @@ def test_columns_of_one_adapter_are_told_apart_by_what_differs() -> None:
 
     assert labels(on("7.0", "3.11"), on("8.2", "3.11")) == ["mine 7.0", "mine 8.2"]
     assert labels(on("", "3.11"), on("", "3.13")) == ["mine 3.11", "mine 3.13"]
-    assert labels(on("", "", suite="a::TestOne"), on("", "", suite="a::TestTwo")) == ["mine TestOne", "mine TestTwo"]
-    assert labels(on("", "", suite="a::TestOne"), on("", "", suite="b::TestOne")) == ["mine (1)", "mine (2)"]
+    assert labels(on("", "", suite="a::TestOne"), on("", "", suite="a::TestTwo")) == [
+        "mine TestOne",
+        "mine TestTwo",
+    ]
+    assert labels(on("", "", suite="a::TestOne"), on("", "", suite="b::TestOne")) == [
+        "mine (1)",
+        "mine (2)",
+    ]
     assert labels(on("", "", adapter="")) == ["TestMine"]
 
 
 def test_scores_count_the_clauses_that_apply() -> None:
     table = matrix(Report(runs=[failing_run()]))
 
-    assert [(score.group, score.kept, score.applying) for score in scores(table, 0)] == [("core", 1, 3)]
+    assert [(score.group, score.kept, score.applying) for score in scores(table, 0)] == [
+        ("core", 1, 3)
+    ]
 
 
 class Page(HTMLParser):
@@ -259,7 +369,15 @@ def page(report: Report) -> tuple[str, Page]:
 
 
 def test_the_page_is_well_formed_and_needs_nothing_besides() -> None:
-    text, parsed = page(Report(runs=[failing_run(), run(PASS, KNOWN, NEW_FAIL, adapter="theirs"), run(FAIL, adapter="")]))
+    text, parsed = page(
+        Report(
+            runs=[
+                failing_run(),
+                run(PASS, KNOWN, NEW_FAIL, adapter="theirs"),
+                run(FAIL, adapter=""),
+            ]
+        )
+    )
 
     assert parsed.open == []
     assert len(parsed.ids) == len(set(parsed.ids))
@@ -273,7 +391,10 @@ def test_the_page_shows_a_failure_with_its_clause_difference_hint_and_command() 
     text, _ = page(Report(runs=[failing_run()]))
     article = text[text.index("<article") : text.index("</article>")]
 
-    assert "<code>set</code> replaces the value, and clears a TTL unless it brings one. <em>(Redis)</em>" in article
+    assert (
+        "<code>set</code> replaces the value, and clears a TTL unless it brings one. <em>(Redis)</em>"
+        in article
+    )
     assert "assert 1 == 2" in article
     assert "Look at the upsert." in article
     assert "--conformance-seed 42" in article
@@ -325,17 +446,28 @@ def test_markdown_keeps_what_adapters_say_in_its_place() -> None:
 
 
 def test_a_badge_says_it_in_words() -> None:
-    conformant, broken = rendered(Report(runs=[run(PASS, capabilities=ALL[:5])]), "badge"), rendered(Report(runs=[failing_run()]), "badge")
+    conformant, broken = (
+        rendered(Report(runs=[run(PASS, capabilities=ALL[:5])]), "badge"),
+        rendered(Report(runs=[failing_run()]), "badge"),
+    )
 
     assert ET.fromstring(conformant).get("aria-label") == "contract 1: core 1/1 · lacks scan"  # noqa: S314 - our own
-    assert ET.fromstring(broken).get("aria-label") == "contract 1: not conformant · core 1/3 · lacks scan"  # noqa: S314 - our own
+    assert (
+        ET.fromstring(broken).get("aria-label")  # noqa: S314 - our own
+        == "contract 1: not conformant · core 1/3 · lacks scan"
+    )
 
 
 def test_a_badge_has_a_row_for_each_adapter() -> None:
     root = ET.fromstring(rendered(Report(runs=[run(PASS), run(KNOWN, adapter="theirs")]), "badge"))  # noqa: S314 - our own
 
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert texts == ["mine: contract 1", "core 1/1", "theirs: contract 1", "1 known failing · core 0/1"]
+    assert texts == [
+        "mine: contract 1",
+        "core 1/1",
+        "theirs: contract 1",
+        "1 known failing · core 0/1",
+    ]
 
 
 def test_a_terminal_shows_the_matrix_and_what_failed() -> None:
@@ -347,12 +479,17 @@ def test_a_terminal_shows_the_matrix_and_what_failed() -> None:
     shown = screen.file.getvalue()
     assert re.search(r"KV-4 +`set` replaces the value, .*… +fail +not run", shown)
     assert "mine: KV-4 fails" in shown
-    assert "to run it again  pytest 'test_mine.py::TestMine::test_a_set_replaces' --conformance-seed 42" in shown
+    assert (
+        "to run it again  pytest 'test_mine.py::TestMine::test_a_set_replaces' --conformance-seed 42"
+        in shown
+    )
     assert "theirs: conformant to contract 1" in shown
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
-def test_a_matrix_that_is_wider_than_the_terminal_is_several_and_nothing_of_it_is_cut(width: int) -> None:
+def test_a_matrix_that_is_wider_than_the_terminal_is_several_and_nothing_of_it_is_cut(
+    width: int,
+) -> None:
     screen = Console(file=StringIO(), width=width)
     names = [f"an adapter of number {number}" for number in range(12)]
 
@@ -368,7 +505,10 @@ def test_a_matrix_that_is_wider_than_the_terminal_is_several_and_nothing_of_it_i
 
 
 def test_a_harness_that_fails_is_told_once_and_blames_no_clause() -> None:
-    failed = [result(State.FAILED, clause, f"test_{clause}", detail="no server", difference="no server") for clause in CLAUSES]
+    failed = [
+        result(State.FAILED, clause, f"test_{clause}", detail="no server", difference="no server")
+        for clause in CLAUSES
+    ]
     report = Report(runs=[run(*failed, adapter="")])
     screen = Console(file=StringIO(), width=100)
 
@@ -384,7 +524,9 @@ def test_a_harness_that_fails_is_told_once_and_blames_no_clause() -> None:
 def test_a_summary_groups_reasons_and_names_tests_when_asked() -> None:
     report = Report(runs=[failing_run()])
 
-    short, long = ([line for line, _ in summary(report, detailed=detailed)] for detailed in (False, True))
+    short, long = (
+        [line for line, _ in summary(report, detailed=detailed)] for detailed in (False, True)
+    )
 
     assert short[0] == "mine: not conformant to contract 1: KV-4"
     assert "  TestMine: 1 pass, 1 fail, 1 lacks, 1 not exercised" in short
@@ -408,7 +550,10 @@ def test_every_format_can_show_nothing(format: str) -> None:
 def test_a_report_that_can_not_be_written_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(UnwritableReport, match=r"The json report can't be written to file/report\.json: .*Name a file"):
+    with pytest.raises(
+        UnwritableReport,
+        match=r"The json report can't be written to file/report\.json: .*Name a file",
+    ):
         write(Report(), "json=file/report.json", tmp_path)
     with pytest.raises(UnwritableReport, match="'pdf=x' has to be FORMAT=FILE"):
         write(Report(), "pdf=x", tmp_path)
@@ -418,7 +563,13 @@ def test_the_environment_names_no_machine_and_no_user() -> None:
     told = environment("memory", "7.0.15")
 
     assert told.server == "7.0.15"
-    assert {"igniter-store", "igniter-store-conformance", "igniter-store-memory", "cachetools", "pytest"} <= set(told.packages)
+    assert {
+        "igniter-store",
+        "igniter-store-conformance",
+        "igniter-store-memory",
+        "cachetools",
+        "pytest",
+    } <= set(told.packages)
     text = json.dumps(msgspec.to_builtins(told))
     assert platform.node() not in text
     assert str(Path.home()) not in text
@@ -426,14 +577,35 @@ def test_the_environment_names_no_machine_and_no_user() -> None:
 
 
 def test_a_capability_of_which_a_clause_is_broken_has_no_mark_of_being_kept() -> None:
-    page = rendered(Report(runs=[run(FAIL, result(State.PASSED, "CTR-1"), result(State.NOT_EXERCISED, "PUB-1", detail="it"))]), "html")
+    page = rendered(
+        Report(
+            runs=[
+                run(
+                    FAIL,
+                    result(State.PASSED, "CTR-1"),
+                    result(State.NOT_EXERCISED, "PUB-1", detail="it"),
+                )
+            ]
+        ),
+        "html",
+    )
 
     marks = dict.fromkeys(re.findall(r"<li>(. [A-Za-z, ]+) <span", page))
-    assert list(marks) == ["✗ core, KeyValue", "✓ Counters", "· Claims", "○ PubSub", "· Streams", "· Scan"]
+    assert list(marks) == [
+        "✗ core, KeyValue",
+        "✓ Counters",
+        "· Claims",
+        "○ PubSub",
+        "· Streams",
+        "· Scan",
+    ]
 
 
 def test_failures_that_say_the_most_come_first() -> None:
-    failed = [result(State.FAILED, clause, f"test_{clause}", detail="it broke") for clause in ("LIF-4", "KV-1", "FLT-1", "STR-2", "MDL-1")]
+    failed = [
+        result(State.FAILED, clause, f"test_{clause}", detail="it broke")
+        for clause in ("LIF-4", "KV-1", "FLT-1", "STR-2", "MDL-1")
+    ]
 
     page = rendered(Report(runs=[run(*failed)]), "html")
 

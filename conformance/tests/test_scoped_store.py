@@ -1,8 +1,10 @@
-"""What the store passes on keeps the contract: the suite through a scoped store, one namespace at a time.
+"""What the store passes on keeps the contract: the suite through a scoped store, one namespace at a
+time.
 
-Each adapter here has one capability, and does it by calling a store; scans look at values. Tests that mix capabilities lack the others:
-the store keeps values, counters and claims under names of their own. What the store refuses before an adapter is asked, with a code
-of its own, is listed as known failing.
+Each adapter here has one capability, and does it by calling a store; scans look at values. Tests
+that mix capabilities lack the others: the store keeps values, counters and claims under names of
+their own. What the store refuses before an adapter is asked, with a code of its own, is listed as
+known failing.
 """
 
 from __future__ import annotations
@@ -61,13 +63,20 @@ class ScopedStore(Adapter):
 
     def __init__(self, url: str, clock: ManualClock) -> None:
         adapter = MemoryAdapter.from_url(url, clock=clock)
-        builder = Store.create().with_adapter(adapter).with_service("kit").with_serializer(self.serializer)
+        builder = (
+            Store.create()
+            .with_adapter(adapter)
+            .with_service("kit")
+            .with_serializer(self.serializer)
+        )
         self.whole = builder.add_scope("tenant").build()
         self.store = self.whole.scope("tenant", TENANT)
         self.backend = adapter
 
     def complete(self, namespace: str, name: str) -> str:
-        """The key that the store makes, for what it has no method for: then the adapter below is asked."""
+        """The key that the store makes, for what it has no method for: then the adapter below is
+        asked.
+        """
         return f"igniter:store:kit:tenant:{TENANT}:{namespace}:{name}"
 
     async def open(self) -> None:
@@ -87,7 +96,9 @@ class StoreValues(ScopedStore, KeyValue):
     async def getdel(self, key: str) -> bytes | None:
         return await self.store.kv.pop(key, bytes)
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         return await self.store.kv.set(key, value, ttl=ttl, only_if=only_if)
 
     async def delete(self, keys: Sequence[str]) -> int:
@@ -110,7 +121,9 @@ class StoreValues(ScopedStore, KeyValue):
         return await self.store.batch.get(keys, bytes)
 
     async def mset(self, entries: Sequence[Entry]) -> None:
-        await self.store.batch.set([BatchEntry(entry.key, entry.value, entry.ttl) for entry in entries])
+        await self.store.batch.set(
+            [BatchEntry(entry.key, entry.value, entry.ttl) for entry in entries]
+        )
 
 
 class StoreCounters(ScopedStore, Counters):
@@ -131,7 +144,9 @@ class StoreClaims(ScopedStore, Claims):
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
         # The store has no lease yet: the adapter's, under the name that the store gives the claim.
         await self.store.ping()
-        return await self.backend.acquire(self.complete("claim", key), owner, ttl, token_key=token_key)
+        return await self.backend.acquire(
+            self.complete("claim", key), owner, ttl, token_key=token_key
+        )
 
 
 class StoreScan(StoreValues, Scan):
@@ -157,22 +172,37 @@ class StoreEvents(ScopedStore, PubSub):
     async def publish(self, channel: str, payload: bytes) -> int:
         return await self.store.events.publish(channel, payload)
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         return await self.psubscribe(escape(channel), callback)
 
-    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def psubscribe(
+        self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         def handle(context: EventContext[Any]) -> None:
             callback(context.type, context.data)
 
-        return StoreSubscription((await self.store.events.subscribe(pattern, handle, max_queue=100_000)).cancel)
+        return StoreSubscription(
+            (await self.store.events.subscribe(pattern, handle, max_queue=100_000)).cancel
+        )
 
 
 class StoreStreams(ScopedStore, Streams):
     serializer = MSGPACK
 
-    async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
+    async def xadd(
+        self,
+        stream: str,
+        fields: Mapping[str, bytes],
+        *,
+        max_len: int | None = None,
+        approximate: bool = True,
+    ) -> str:
         named = {name_to_bytes(name): value for name, value in fields.items()}
-        return await self.store.streams.append(stream, named, max_len=max_len, approximate=approximate)
+        return await self.store.streams.append(
+            stream, named, max_len=max_len, approximate=approximate
+        )
 
     async def xlen(self, stream: str) -> int:
         return await self.store.streams.length(stream)
@@ -183,11 +213,23 @@ class StoreStreams(ScopedStore, Streams):
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
         return await self.store.streams.remove(stream, ids)
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
-        return entries(await self.store.streams.range(stream, start=start, end=end, count=count, type=dict[bytes, bytes]))
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
+        return entries(
+            await self.store.streams.range(
+                stream, start=start, end=end, count=count, type=dict[bytes, bytes]
+            )
+        )
 
-    async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
-        return entries(await self.store.streams.range(stream, start=start, end=end, count=count, reverse=True, type=dict[bytes, bytes]))
+    async def xrevrange(
+        self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None
+    ) -> list[StreamEntry]:
+        return entries(
+            await self.store.streams.range(
+                stream, start=start, end=end, count=count, reverse=True, type=dict[bytes, bytes]
+            )
+        )
 
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
         is_new = group not in [known.name for known in await self.store.streams.groups(stream)]
@@ -198,10 +240,21 @@ class StoreStreams(ScopedStore, Streams):
         return await self.store.streams.group(group, "consumer").destroy(stream)
 
     async def xreadgroup(  # noqa: PLR0913 - the contract's
-        self, stream: str, group: str, consumer: str, *, count: int | None = None, block: float | None = None, history: bool = False
+        self,
+        stream: str,
+        group: str,
+        consumer: str,
+        *,
+        count: int | None = None,
+        block: float | None = None,
+        history: bool = False,
     ) -> list[StreamEntry]:
         reader = self.store.streams.group(group, consumer)
-        return entries(await reader.read(stream, count=count, block=block, type=dict[bytes, bytes], history=history))
+        return entries(
+            await reader.read(
+                stream, count=count, block=block, type=dict[bytes, bytes], history=history
+            )
+        )
 
     async def xgroups(self, stream: str) -> list[GroupInfo]:
         return await self.store.streams.groups(stream)
@@ -210,23 +263,45 @@ class StoreStreams(ScopedStore, Streams):
         return await self.store.streams.group(group, "consumer").ack(stream, ids)
 
     async def xpending(
-        self, stream: str, group: str, *, min_idle: float | None = None, consumer: str | None = None, count: int | None = None
+        self,
+        stream: str,
+        group: str,
+        *,
+        min_idle: float | None = None,
+        consumer: str | None = None,
+        count: int | None = None,
     ) -> list[PendingEntry]:
-        pending = await self.store.streams.group(group, "consumer").pending(stream, count=count, consumer=consumer, min_idle=min_idle)
-        return [PendingEntry(message.id, message.consumer, message.idle, message.deliveries) for message in pending]
+        pending = await self.store.streams.group(group, "consumer").pending(
+            stream, count=count, consumer=consumer, min_idle=min_idle
+        )
+        return [
+            PendingEntry(message.id, message.consumer, message.idle, message.deliveries)
+            for message in pending
+        ]
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         claimer = self.store.streams.group(group, consumer)
-        return entries(await claimer.claim(stream, min_idle=min_idle, count=count, type=dict[bytes, bytes]))
+        return entries(
+            await claimer.claim(stream, min_idle=min_idle, count=count, type=dict[bytes, bytes])
+        )
 
 
 def entries(messages: Sequence[Any]) -> list[StreamEntry]:
-    return [StreamEntry(message.id, {name_from_bytes(name): value for name, value in message.message.items()}) for message in messages]
+    return [
+        StreamEntry(
+            message.id, {name_from_bytes(name): value for name, value in message.message.items()}
+        )
+        for message in messages
+    ]
 
 
 def store_harness(kind: Callable[[str, ManualClock], Adapter]) -> Harness:
     clock, url = ManualClock(), f"memory://{secrets.token_hex(8)}"
-    kept = MemoryAdapter.from_url(url, clock=clock)  # the data lives as long as some adapter of this name
+    kept = MemoryAdapter.from_url(
+        url, clock=clock
+    )  # the data lives as long as some adapter of this name
 
     def connect(_: object = kept) -> Adapter:
         return kind(url, clock)

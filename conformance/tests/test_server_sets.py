@@ -1,4 +1,6 @@
-"""Clusters and Sentinel sets: put together, broken, refusing, behind proxies, and gone without a trace."""
+"""Clusters and Sentinel sets: put together, broken, refusing, behind proxies, and gone without a
+trace.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,10 @@ async def break_and_mend(place: Cluster | SentinelSet, parts: list[ServerProcess
 async def test_a_sentinel_set_makes_its_replica_the_primary() -> None:
     target = servers.find_or_skip("valkey")
     with await asyncio.to_thread(servers.start_sentinel, target) as group:
-        primary, replica = await asyncio.to_thread(group.primary), await asyncio.to_thread(group.replica)
+        primary, replica = (
+            await asyncio.to_thread(group.primary),
+            await asyncio.to_thread(group.replica),
+        )
         await told(primary, "SET", "key", "value")
         await told(primary, "WAIT", 1, 10_000)
         await primary.kill()
@@ -83,11 +88,15 @@ async def test_a_sentinel_set_is_ended_and_paused_as_a_whole_and_keeps_its_prima
 
 async def test_a_sentinel_set_behind_proxies_tells_clients_of_those() -> None:
     target = servers.find_or_skip("valkey")
-    with await asyncio.to_thread(servers.start_sentinel, target, proxied=True, down_after=60.0) as group:
+    with await asyncio.to_thread(
+        servers.start_sentinel, target, proxied=True, down_after=60.0
+    ) as group:
         primary, replica = group.servers
         assert primary.proxy is not None
         assert replica.proxy is not None
-        assert await told(group.sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", group.name) == [
+        assert await told(
+            group.sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", group.name
+        ) == [
             b"127.0.0.1",
             b"%d" % primary.proxy.port,
         ]
@@ -95,7 +104,9 @@ async def test_a_sentinel_set_behind_proxies_tells_clients_of_those() -> None:
         await group.failover()
         assert await asyncio.to_thread(group.primary) is replica
         await replica.restart()
-        assert await told(group.sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", group.name) == [
+        assert await told(
+            group.sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", group.name
+        ) == [
             b"127.0.0.1",
             b"%d" % replica.proxy.port,
         ]
@@ -105,9 +116,14 @@ async def test_a_cluster_takes_a_key_at_its_own_node_and_moves_those_who_ask_ano
     target = servers.find_or_skip("redis")
     with await asyncio.to_thread(servers.start_cluster, target) as cluster:
         for key in ["a", "b", "c", "{tag}1"]:
-            owner, stranger = await asyncio.to_thread(cluster.owner, key), await asyncio.to_thread(cluster.stranger, key)
+            owner, stranger = (
+                await asyncio.to_thread(cluster.owner, key),
+                await asyncio.to_thread(cluster.stranger, key),
+            )
             assert await told(owner, "SET", key, "value") == b"OK"
-            with pytest.raises(servers.Refused, match=f"MOVED {slot_of(key)} 127.0.0.1:{owner.address.port}"):
+            with pytest.raises(
+                servers.Refused, match=f"MOVED {slot_of(key)} 127.0.0.1:{owner.address.port}"
+            ):
                 await told(stranger, "SET", key, "value")
 
         assert len({slot_of("{tag}1"), slot_of("{tag}2"), slot_of("tag")}) == 1
@@ -129,11 +145,16 @@ async def test_a_cluster_takes_a_key_at_its_own_node_and_moves_those_who_ask_ano
 async def test_a_cluster_behind_proxies_sends_clients_to_those() -> None:
     target = servers.find_or_skip("valkey")
     with await asyncio.to_thread(servers.start_cluster, target, proxied=True) as cluster:
-        owner, stranger = await asyncio.to_thread(cluster.owner, "a"), await asyncio.to_thread(cluster.stranger, "a")
+        owner, stranger = (
+            await asyncio.to_thread(cluster.owner, "a"),
+            await asyncio.to_thread(cluster.stranger, "a"),
+        )
         assert owner.proxy is not None
         assert cluster.proxy is not None
         for _ in range(2):
-            with pytest.raises(servers.Refused, match=f"MOVED {slot_of('a')} 127.0.0.1:{owner.proxy.port}"):
+            with pytest.raises(
+                servers.Refused, match=f"MOVED {slot_of('a')} 127.0.0.1:{owner.proxy.port}"
+            ):
                 await told(stranger, "GET", "a")
             await cluster.restart()
         reader, writer = await asyncio.open_connection(owner.proxy.host, owner.proxy.port)

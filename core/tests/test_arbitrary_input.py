@@ -1,4 +1,6 @@
-"""Whatever a method is given: a right answer, or a StoreError that was raised before anything was sent. Nothing else comes out."""
+"""Whatever a method is given: a right answer, or a StoreError that was raised before anything was
+sent. Nothing else comes out.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,8 @@ if TYPE_CHECKING:
 EXAMPLES = settings(max_examples=30, deadline=None)
 
 
-# --- Values that misbehave --------------------------------------------------------------------------------------------
+# --- Values that misbehave
+# --------------------------------------------------------------------------------------------
 
 
 class RaisedByAValue(Exception):  # noqa: N818 - what must not come out
@@ -57,8 +60,30 @@ def raising(*args: Any, **kwargs: Any) -> Any:
     raise RaisedByAValue
 
 
-QUESTIONS = ("__eq__", "__ne__", "__hash__", "__str__", "__format__", "__bool__", "__len__", "__iter__", "__getitem__", "__contains__")
-NUMERIC = ("__lt__", "__le__", "__gt__", "__ge__", "__int__", "__float__", "__index__", "__neg__", "__add__", "__mul__")
+QUESTIONS = (
+    "__eq__",
+    "__ne__",
+    "__hash__",
+    "__str__",
+    "__format__",
+    "__bool__",
+    "__len__",
+    "__iter__",
+    "__getitem__",
+    "__contains__",
+)
+NUMERIC = (
+    "__lt__",
+    "__le__",
+    "__gt__",
+    "__ge__",
+    "__int__",
+    "__float__",
+    "__index__",
+    "__neg__",
+    "__add__",
+    "__mul__",
+)
 
 
 def hostile(name: str, base: type, methods: tuple[str, ...]) -> Any:
@@ -69,7 +94,11 @@ def hostile(name: str, base: type, methods: tuple[str, ...]) -> Any:
 
 
 HostileObject = hostile("HostileObject", object, (*QUESTIONS, *NUMERIC))
-HostileText = hostile("HostileText", str, (*QUESTIONS, "lower", "encode", "startswith", "partition", "isascii", "strip"))
+HostileText = hostile(
+    "HostileText",
+    str,
+    (*QUESTIONS, "lower", "encode", "startswith", "partition", "isascii", "strip"),
+)
 HostileInt = hostile("HostileInt", int, (*QUESTIONS, *NUMERIC))
 HostileFloat = hostile("HostileFloat", float, (*QUESTIONS, *NUMERIC))
 HostileDict = hostile("HostileDict", dict, (*QUESTIONS, "items", "keys", "values", "get"))
@@ -167,8 +196,34 @@ HOSTILE = one_of(
         ANY,
     ]
 )
-BUILTINS: list[Any] = [int, str, float, bytes, Any, object, type, list[int], dict[str, int], dict[int, Any], tuple[int, ...], set[str]]
-CLASSES: list[Any] = [Colour, Word, Point, Model, Record, list[Model], UUID, timedelta, Decimal, EventGroup, Store, HostileObject]
+BUILTINS: list[Any] = [
+    int,
+    str,
+    float,
+    bytes,
+    Any,
+    object,
+    type,
+    list[int],
+    dict[str, int],
+    dict[int, Any],
+    tuple[int, ...],
+    set[str],
+]
+CLASSES: list[Any] = [
+    Colour,
+    Word,
+    Point,
+    Model,
+    Record,
+    list[Model],
+    UUID,
+    timedelta,
+    Decimal,
+    EventGroup,
+    Store,
+    HostileObject,
+]
 TYPES = one_of([*BUILTINS, *CLASSES, int | None, Literal["a"], "int", "Unknown"])
 TEXT = st.text(st.characters(codec=None), max_size=8)
 SCALARS: st.SearchStrategy[Any] = (
@@ -178,17 +233,56 @@ SCALARS: st.SearchStrategy[Any] = (
     | one_of([0, -1, 2**63, -(2**63), 2**64, 10**30, 10**400, 10**5000])
     | st.floats()
     | TEXT
-    | st.sampled_from(["", "\ud800", "a:b", "a\nb", "*", "[", "\\", "-", "+", "0", "$", "(1-1", "igniter", "kv", "__x"])
+    | st.sampled_from(
+        [
+            "",
+            "\ud800",
+            "a:b",
+            "a\nb",
+            "*",
+            "[",
+            "\\",
+            "-",
+            "+",
+            "0",
+            "$",
+            "(1-1",
+            "igniter",
+            "kv",
+            "__x",
+        ]
+    )
     | st.binary(max_size=8)
     | st.decimals()
     | st.timedeltas()
-    | st.sampled_from([timedelta.max, timedelta.min, 1j, ..., NotImplemented, print, object(), ValueError("x")])
-    | st.sampled_from([Word.KEY, Colour.RED, Point(), Model(), Record(), Record(Record()), Record({1: 2}), Point(float("nan"))])
+    | st.sampled_from(
+        [timedelta.max, timedelta.min, 1j, ..., NotImplemented, print, object(), ValueError("x")]
+    )
+    | st.sampled_from(
+        [
+            Word.KEY,
+            Colour.RED,
+            Point(),
+            Model(),
+            Record(),
+            Record(Record()),
+            Record({1: 2}),
+            Point(float("nan")),
+        ]
+    )
 )
 
 
 def keys_of_mappings() -> st.SearchStrategy[Any]:
-    return st.text(max_size=4) | st.integers() | st.none() | st.booleans() | st.floats() | st.tuples(st.integers()) | st.binary(max_size=2)
+    return (
+        st.text(max_size=4)
+        | st.integers()
+        | st.none()
+        | st.booleans()
+        | st.floats()
+        | st.tuples(st.integers())
+        | st.binary(max_size=2)
+    )
 
 
 ANYTHING: st.SearchStrategy[Any] = st.recursive(
@@ -219,7 +313,9 @@ def mixed(*right: Any) -> st.SearchStrategy[Any]:
 KEYS = mixed("k", "user:1", "é", Word.KEY)
 TTLS = mixed(None, 1, 0.5, 60, timedelta(seconds=1), 10_000_000_000)
 VALUES: st.SearchStrategy[Any] = (
-    mixed(1, "text", {"a": [1, None]}, Point(1.0), Model()) | st.just(circle()) | st.fixed_dictionaries({"nested": ANYTHING})
+    mixed(1, "text", {"a": [1, None]}, Point(1.0), Model())
+    | st.just(circle())
+    | st.fixed_dictionaries({"nested": ANYTHING})
 )
 WANTED = TYPES | ANYTHING
 COUNTS = mixed(None, 0, 1, 10)
@@ -233,17 +329,22 @@ IDENTIFIERS = mixed("org_1", 7, "*", Word.KEY)
 ENTRIES: st.SearchStrategy[Any] = (
     st.lists(
         st.builds(BatchEntry, KEYS, VALUES, TTLS)
-        | st.fixed_dictionaries({"key": KEYS, "value": VALUES}, optional={"ttl": TTLS, "other": ANYTHING})
+        | st.fixed_dictionaries(
+            {"key": KEYS, "value": VALUES}, optional={"ttl": TTLS, "other": ANYTHING}
+        )
         | ANYTHING,
         max_size=3,
     )
     | st.dictionaries(st.text(max_size=4) | keys_of_mappings(), VALUES, max_size=3)
     | ANYTHING
 )
-KEY_LISTS: st.SearchStrategy[Any] = st.lists(KEYS, max_size=3) | ANYTHING | st.builds(failing_generator)
+KEY_LISTS: st.SearchStrategy[Any] = (
+    st.lists(KEYS, max_size=3) | ANYTHING | st.builds(failing_generator)
+)
 
 
-# --- Every method that talks to the backend ---------------------------------------------------------------------------
+# --- Every method that talks to the backend
+# ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -272,7 +373,9 @@ def grouped(store: Any) -> Any:
 
 
 METHODS: dict[str, Method] = {
-    "kv.get": method(lambda store, given: store.kv.get(**given), key=KEYS, type=WANTED, default=ANYTHING),
+    "kv.get": method(
+        lambda store, given: store.kv.get(**given), key=KEYS, type=WANTED, default=ANYTHING
+    ),
     "kv.set": method(
         lambda store, given: store.kv.set(**given),
         key=KEYS,
@@ -287,29 +390,56 @@ METHODS: dict[str, Method] = {
     "kv.touch": method(lambda store, given: store.kv.touch(**given), key=KEYS, ttl=TTLS),
     "kv.ttl": method(lambda store, given: store.kv.ttl(**given), key=KEYS),
     "kv.persist": method(lambda store, given: store.kv.persist(**given), key=KEYS),
-    "counter.increment": method(lambda store, given: store.counter.increment(**given), key=KEYS, by=mixed(1, -1), ttl=TTLS),
-    "counter.decrement": method(lambda store, given: store.counter.decrement(**given), key=KEYS, by=mixed(1, -1), ttl=TTLS),
+    "counter.increment": method(
+        lambda store, given: store.counter.increment(**given), key=KEYS, by=mixed(1, -1), ttl=TTLS
+    ),
+    "counter.decrement": method(
+        lambda store, given: store.counter.decrement(**given), key=KEYS, by=mixed(1, -1), ttl=TTLS
+    ),
     "counter.get": method(lambda store, given: store.counter.get(**given), key=KEYS),
-    "counter.expire": method(lambda store, given: store.counter.expire(**given), key=KEYS, ttl=TTLS),
+    "counter.expire": method(
+        lambda store, given: store.counter.expire(**given), key=KEYS, ttl=TTLS
+    ),
     "counter.ttl": method(lambda store, given: store.counter.ttl(**given), key=KEYS),
     "counter.remove": method(lambda store, given: store.counter.remove(**given), key=KEYS),
-    "claim.once": method(lambda store, given: store.claim.once(**given), key=KEYS, owner=VALUES, ttl=TTLS),
+    "claim.once": method(
+        lambda store, given: store.claim.once(**given), key=KEYS, owner=VALUES, ttl=TTLS
+    ),
     "claim.owner": method(lambda store, given: store.claim.owner(**given), key=KEYS),
     "claim.ttl": method(lambda store, given: store.claim.ttl(**given), key=KEYS),
-    "claim.release": method(lambda store, given: store.claim.release(**given), key=KEYS, owner=VALUES),
-    "claim.renew": method(lambda store, given: store.claim.renew(**given), key=KEYS, owner=VALUES, ttl=TTLS),
+    "claim.release": method(
+        lambda store, given: store.claim.release(**given), key=KEYS, owner=VALUES
+    ),
+    "claim.renew": method(
+        lambda store, given: store.claim.renew(**given), key=KEYS, owner=VALUES, ttl=TTLS
+    ),
     "batch.get": method(lambda store, given: store.batch.get(**given), keys=KEY_LISTS, type=WANTED),
     "batch.set": method(lambda store, given: store.batch.set(**given), entries=ENTRIES),
     "batch.remove": method(lambda store, given: store.batch.remove(**given), keys=KEY_LISTS),
-    "events.publish": method(lambda store, given: store.events.publish(**given), event=EVENTS, data=VALUES),
-    "events.subscribe": method(lambda store, given: store.events.subscribe(**given), event=EVENTS, handler=mixed(print), max_queue=NUMBERS),
+    "events.publish": method(
+        lambda store, given: store.events.publish(**given), event=EVENTS, data=VALUES
+    ),
+    "events.subscribe": method(
+        lambda store, given: store.events.subscribe(**given),
+        event=EVENTS,
+        handler=mixed(print),
+        max_queue=NUMBERS,
+    ),
     "events.listen": method(listen, event=EVENTS, max_queue=NUMBERS),
-    "events.created.publish": method(lambda store, given: store.events.user.created.publish(**given), data=VALUES),
+    "events.created.publish": method(
+        lambda store, given: store.events.user.created.publish(**given), data=VALUES
+    ),
     "events.created.subscribe": method(
-        lambda store, given: store.events.user.created.subscribe(**given), handler=mixed(print), max_queue=NUMBERS
+        lambda store, given: store.events.user.created.subscribe(**given),
+        handler=mixed(print),
+        max_queue=NUMBERS,
     ),
     "streams.append": method(
-        lambda store, given: store.streams.append(**given), stream=STREAMS, message=VALUES, max_len=COUNTS, approximate=FLAGS
+        lambda store, given: store.streams.append(**given),
+        stream=STREAMS,
+        message=VALUES,
+        max_len=COUNTS,
+        approximate=FLAGS,
     ),
     "streams.range": method(
         lambda store, given: store.streams.range(**given),
@@ -321,10 +451,21 @@ METHODS: dict[str, Method] = {
         type=WANTED,
     ),
     "streams.length": method(lambda store, given: store.streams.length(**given), stream=STREAMS),
-    "streams.trim": method(lambda store, given: store.streams.trim(**given), stream=STREAMS, max_len=NUMBERS, approximate=FLAGS),
-    "streams.remove": method(lambda store, given: store.streams.remove(**given), stream=STREAMS, ids=IDS),
+    "streams.trim": method(
+        lambda store, given: store.streams.trim(**given),
+        stream=STREAMS,
+        max_len=NUMBERS,
+        approximate=FLAGS,
+    ),
+    "streams.remove": method(
+        lambda store, given: store.streams.remove(**given), stream=STREAMS, ids=IDS
+    ),
     "streams.groups": method(lambda store, given: store.streams.groups(**given), stream=STREAMS),
-    "group.ensure": method(lambda store, given: grouped(store).ensure(**given), stream=STREAMS, start=mixed("0", "$", "1-1", "-")),
+    "group.ensure": method(
+        lambda store, given: grouped(store).ensure(**given),
+        stream=STREAMS,
+        start=mixed("0", "$", "1-1", "-"),
+    ),
     "group.read": method(
         lambda store, given: grouped(store).read(**given),
         stream=STREAMS,
@@ -336,11 +477,21 @@ METHODS: dict[str, Method] = {
     ),
     "group.ack": method(lambda store, given: grouped(store).ack(**given), stream=STREAMS, ids=IDS),
     "group.pending": method(
-        lambda store, given: grouped(store).pending(**given), stream=STREAMS, count=COUNTS, consumer=mixed(None, "c"), min_idle=TTLS
+        lambda store, given: grouped(store).pending(**given),
+        stream=STREAMS,
+        count=COUNTS,
+        consumer=mixed(None, "c"),
+        min_idle=TTLS,
     ),
     "group.destroy": method(lambda store, given: grouped(store).destroy(**given), stream=STREAMS),
     "streams.drop": method(lambda store, given: store.streams.drop(**given), stream=STREAMS),
-    "group.claim": method(lambda store, given: grouped(store).claim(**given), stream=STREAMS, min_idle=TTLS, count=COUNTS, type=WANTED),
+    "group.claim": method(
+        lambda store, given: grouped(store).claim(**given),
+        stream=STREAMS,
+        min_idle=TTLS,
+        count=COUNTS,
+        type=WANTED,
+    ),
     "dev.scan": method(
         lambda store, given: store.dev.scan(**given),
         pattern=KEYS,
@@ -357,17 +508,26 @@ BEFORE_SENDING = (InvalidArgument, ScopeError, EventError, ConfigurationError)
 
 def make_store(recorder: RecordingAdapter, **switches: bool) -> Any:
     events = Events.create("user").event("created", Point).build()
-    return Store.create().with_adapter(recorder).with_service("test").add_events(events, **switches).build()
+    return (
+        Store.create()
+        .with_adapter(recorder)
+        .with_service("test")
+        .add_events(events, **switches)
+        .build()
+    )
 
 
 def assert_translated(error: StoreError) -> None:
-    # The memory backend translates everything, so this would be an argument that was not checked, or an answer that was not.
+    # The memory backend translates everything, so this would be an argument that was not checked,
+    # or an answer that was not.
     assert "instead of a StoreError" not in error.message
 
 
 def assert_an_error_of_ours(error: StoreError, recorder: RecordingAdapter) -> None:
     assert_translated(error)
-    is_early = isinstance(error, BEFORE_SENDING) or (isinstance(error, SerializationError) and "Can't encode" in error.message)
+    is_early = isinstance(error, BEFORE_SENDING) or (
+        isinstance(error, SerializationError) and "Can't encode" in error.message
+    )
     assert not is_early or recorder.calls == []
     assert str(error)
     assert repr(error)
@@ -401,7 +561,9 @@ def run(coroutine: Any) -> None:
 @given(data=st.data())
 def test_an_operation_gives_an_answer_or_an_error_of_ours(name: str, data: st.DataObject) -> None:
     chosen = METHODS[name]
-    arguments = {argument: data.draw(values, argument) for argument, values in chosen.arguments.items()}
+    arguments = {
+        argument: data.draw(values, argument) for argument, values in chosen.arguments.items()
+    }
 
     run(outcome(chosen.call, arguments))
 
@@ -443,7 +605,9 @@ RIGHT: dict[str, Any] = {
 @pytest.mark.parametrize("name", METHODS)
 @EXAMPLES
 @given(data=st.data())
-def test_one_wrong_argument_among_right_ones_gives_an_error_of_ours(name: str, data: st.DataObject) -> None:
+def test_one_wrong_argument_among_right_ones_gives_an_error_of_ours(
+    name: str, data: st.DataObject
+) -> None:
     chosen = METHODS[name]
     wrong = data.draw(st.sampled_from(sorted(chosen.arguments)), "wrong")
     arguments = {argument: RIGHT[argument] for argument in chosen.arguments}
@@ -452,7 +616,8 @@ def test_one_wrong_argument_among_right_ones_gives_an_error_of_ours(name: str, d
     run(outcome(chosen.call, arguments))
 
 
-# --- Every method that puts something together ------------------------------------------------------------------------
+# --- Every method that puts something together
+# ------------------------------------------------------------------------
 
 
 class Declared(EventGroup, namespace="declared"):
@@ -460,11 +625,15 @@ class Declared(EventGroup, namespace="declared"):
 
 
 def declare(namespace: Any, name: Any, schema: Any) -> Any:
-    return type("Arbitrary", (EventGroup,), {"created": event(schema, name=name)}, namespace=namespace)
+    return type(
+        "Arbitrary", (EventGroup,), {"created": event(schema, name=name)}, namespace=namespace
+    )
 
 
 def declare_group(kind: Any, name: Any) -> Any:
-    return type("Arbitrary", (EventGroup,), {"inner": group(kind, name=name)}, namespace="arbitrary")
+    return type(
+        "Arbitrary", (EventGroup,), {"inner": group(kind, name=name)}, namespace="arbitrary"
+    )
 
 
 def built(store: Any, builder: Any) -> Any:
@@ -478,30 +647,62 @@ def unchanged(builder: Any) -> Any:
 NAMES = mixed("created", "mail", "a b", "__x")
 SCHEMAS = TYPES | ANYTHING
 ASSEMBLING: dict[str, Method] = {
-    "scope": method(lambda store, given: store.scope(**given).kv.get("k"), key=mixed("org", "kv"), identifier=IDENTIFIERS),
-    "as_actor": method(lambda store, given: store.as_actor(**given).events.publish("e", 1), id=IDENTIFIERS, type=mixed(None, "user")),
-    "group": method(lambda store, given: store.streams.group(**given).ensure("s"), group=mixed("g"), consumer=mixed("c")),
-    "listen": method(lambda store, given: store.events.listen(**given), event=EVENTS, max_queue=NUMBERS),
-    "events[]": method(lambda store, given: store.events[given["name"]], name=mixed("user", "nobody")),
-    "events[][]": method(lambda store, given: store.events["user"][given["name"]], name=mixed("created", "deleted")),
+    "scope": method(
+        lambda store, given: store.scope(**given).kv.get("k"),
+        key=mixed("org", "kv"),
+        identifier=IDENTIFIERS,
+    ),
+    "as_actor": method(
+        lambda store, given: store.as_actor(**given).events.publish("e", 1),
+        id=IDENTIFIERS,
+        type=mixed(None, "user"),
+    ),
+    "group": method(
+        lambda store, given: store.streams.group(**given).ensure("s"),
+        group=mixed("g"),
+        consumer=mixed("c"),
+    ),
+    "listen": method(
+        lambda store, given: store.events.listen(**given), event=EVENTS, max_queue=NUMBERS
+    ),
+    "events[]": method(
+        lambda store, given: store.events[given["name"]], name=mixed("user", "nobody")
+    ),
+    "events[][]": method(
+        lambda store, given: store.events["user"][given["name"]], name=mixed("created", "deleted")
+    ),
     "events.bind": method(lambda store, given: store.events.bind(**given), events=mixed(Declared)),
-    "with_adapter": method(lambda _, given: Store.create().with_adapter(**given), adapter=mixed(None)),
-    "with_url": method(lambda _, given: Store.create().with_url(**given), url=mixed("memory://"), max_keys=NUMBERS),
-    "with_text url": method(lambda _, given: Store.create().with_url(**given), url=TEXT.map("memory://".__add__)),
-    "with_unknown url": method(lambda _, given: Store.create().with_url(**given), url=TEXT.map("{}://localhost".format)),
+    "with_adapter": method(
+        lambda _, given: Store.create().with_adapter(**given), adapter=mixed(None)
+    ),
+    "with_url": method(
+        lambda _, given: Store.create().with_url(**given), url=mixed("memory://"), max_keys=NUMBERS
+    ),
+    "with_text url": method(
+        lambda _, given: Store.create().with_url(**given), url=TEXT.map("memory://".__add__)
+    ),
+    "with_unknown url": method(
+        lambda _, given: Store.create().with_url(**given), url=TEXT.map("{}://localhost".format)
+    ),
     "with_unknown option": method(
         lambda _, given: Store.create().with_url("memory://", **given["options"]),
         options=st.dictionaries(st.text(max_size=4), ANYTHING, max_size=2),
     ),
     "with_service": method(lambda _, given: Store.create().with_service(**given), service=KEYS),
     "with_serializer": method(
-        lambda store, given: built(store, Store.create().with_serializer(given["piece"])).kv.set("k", 1), piece=mixed(JSON, MSGPACK)
+        lambda store, given: built(store, Store.create().with_serializer(given["piece"])).kv.set(
+            "k", 1
+        ),
+        piece=mixed(JSON, MSGPACK),
     ),
     "with_logger": method(
-        lambda store, given: built(store, Store.create().with_logger(given["piece"])), piece=mixed(logging.getLogger("x"))
+        lambda store, given: built(store, Store.create().with_logger(given["piece"])),
+        piece=mixed(logging.getLogger("x")),
     ),
     "with_telemetry": method(
-        lambda store, given: built(store, Store.create().with_telemetry(given["piece"])).kv.get("k"),
+        lambda store, given: built(store, Store.create().with_telemetry(given["piece"])).kv.get(
+            "k"
+        ),
         piece=mixed(LoggingTelemetry()),
     ),
     "add_scope": method(
@@ -517,12 +718,26 @@ ASSEMBLING: dict[str, Method] = {
         validate_subscribe=FLAGS,
         throw_on_validation_error=FLAGS,
     ),
-    "Events.create": method(lambda _, given: Events.create(**given).build(), namespace=mixed("user", "a.b")),
-    "Events.event": method(lambda _, given: Events.create("user").event(**given).build(), name=NAMES, schema=SCHEMAS),
-    "Events.group": method(lambda _, given: Events.create("user").group(**given).build(), name=NAMES, build=mixed(unchanged)),
-    "EventGroup": method(lambda _, given: declare(**given), namespace=mixed("user", None), name=NAMES, schema=SCHEMAS),
-    "EventGroup group": method(lambda _, given: declare_group(**given), kind=mixed(Declared), name=NAMES),
-    "from_url": method(lambda _, given: Store.from_url(**given), url=mixed("memory://"), service=KEYS),
+    "Events.create": method(
+        lambda _, given: Events.create(**given).build(), namespace=mixed("user", "a.b")
+    ),
+    "Events.event": method(
+        lambda _, given: Events.create("user").event(**given).build(), name=NAMES, schema=SCHEMAS
+    ),
+    "Events.group": method(
+        lambda _, given: Events.create("user").group(**given).build(),
+        name=NAMES,
+        build=mixed(unchanged),
+    ),
+    "EventGroup": method(
+        lambda _, given: declare(**given), namespace=mixed("user", None), name=NAMES, schema=SCHEMAS
+    ),
+    "EventGroup group": method(
+        lambda _, given: declare_group(**given), kind=mixed(Declared), name=NAMES
+    ),
+    "from_url": method(
+        lambda _, given: Store.from_url(**given), url=mixed("memory://"), service=KEYS
+    ),
 }
 
 
@@ -531,12 +746,15 @@ ASSEMBLING: dict[str, Method] = {
 @given(data=st.data())
 def test_putting_together_gives_a_thing_or_an_error_of_ours(name: str, data: st.DataObject) -> None:
     chosen = ASSEMBLING[name]
-    arguments = {argument: data.draw(values, argument) for argument, values in chosen.arguments.items()}
+    arguments = {
+        argument: data.draw(values, argument) for argument, values in chosen.arguments.items()
+    }
 
     run(outcome(chosen.call, arguments))
 
 
-# --- What others write ------------------------------------------------------------------------------------------------
+# --- What others write
+# ------------------------------------------------------------------------------------------------
 
 
 async def foreign(payload: bytes, call: Callable[[Any], Awaitable[Any]]) -> None:
@@ -555,46 +773,85 @@ async def foreign(payload: bytes, call: Callable[[Any], Awaitable[Any]]) -> None
 
 
 BYTES = st.binary(max_size=40) | st.sampled_from(
-    [b"", b"null", b"NaN", b"1e999", b"{", b'"\\ud800"', b"9" * 5000, b"[" * 2000, b"-0", b"007", b'{"a":' * 1000, b"\xff"]
+    [
+        b"",
+        b"null",
+        b"NaN",
+        b"1e999",
+        b"{",
+        b'"\\ud800"',
+        b"9" * 5000,
+        b"[" * 2000,
+        b"-0",
+        b"007",
+        b'{"a":' * 1000,
+        b"\xff",
+    ]
 )
 READS: dict[str, Method] = {
     "kv.get": method(lambda store, given: store.kv.get("k", **given), type=TYPES),
     "kv.pop": method(lambda store, given: store.kv.pop("k", **given), type=TYPES),
     "batch.get": method(lambda store, given: store.batch.get(["k", "k"], **given), type=TYPES),
     "counter.get": method(lambda store, _: store.counter.get("k")),
-    "counter.increment": method(lambda store, given: store.counter.increment("k", **given), by=st.integers(-(2**63), 2**63 - 1)),
+    "counter.increment": method(
+        lambda store, given: store.counter.increment("k", **given),
+        by=st.integers(-(2**63), 2**63 - 1),
+    ),
     "claim.owner": method(lambda store, _: store.claim.owner("k")),
     "streams.range": method(lambda store, given: store.streams.range("s", **given), type=TYPES),
-    "foreign streams.range": method(lambda store, given: store.streams.range("f", **given), type=TYPES),
+    "foreign streams.range": method(
+        lambda store, given: store.streams.range("f", **given), type=TYPES
+    ),
 }
 
 
 @pytest.mark.parametrize("name", READS)
 @EXAMPLES
 @given(data=st.data(), payload=BYTES)
-def test_whatever_others_wrote_is_read_or_refused(name: str, data: st.DataObject, payload: bytes) -> None:
+def test_whatever_others_wrote_is_read_or_refused(
+    name: str, data: st.DataObject, payload: bytes
+) -> None:
     chosen = READS[name]
-    arguments = {argument: data.draw(values, argument) for argument, values in chosen.arguments.items()}
+    arguments = {
+        argument: data.draw(values, argument) for argument, values in chosen.arguments.items()
+    }
 
     run(foreign(payload, lambda store: chosen.call(store, arguments)))
 
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=5,
 )
-TIMES = st.datetimes().map(lambda time: f"{time.isoformat()}+14:00") | st.datetimes().map(lambda time: f"{time.isoformat()}-14:00")
+TIMES = st.datetimes().map(lambda time: f"{time.isoformat()}+14:00") | st.datetimes().map(
+    lambda time: f"{time.isoformat()}-14:00"
+)
 ENVELOPES = st.fixed_dictionaries(
     {
         "type": st.just("user:created") | JSON_VALUES,
-        "timestamp": st.just("2026-01-31T12:00:00.000Z") | st.just("0001-01-01T00:00:00+14:00") | TIMES | JSON_VALUES,
+        "timestamp": st.just("2026-01-31T12:00:00.000Z")
+        | st.just("0001-01-01T00:00:00+14:00")
+        | TIMES
+        | JSON_VALUES,
     },
     optional={
         "data": JSON_VALUES | st.just({"x": 1.5}),
-        "scope": st.fixed_dictionaries({"key": JSON_VALUES, "identifier": JSON_VALUES}) | JSON_VALUES,
-        "scopes": st.lists(st.fixed_dictionaries({"key": JSON_VALUES, "identifier": JSON_VALUES}) | JSON_VALUES, max_size=3) | JSON_VALUES,
-        "actor": st.fixed_dictionaries({"id": JSON_VALUES}, optional={"type": JSON_VALUES}) | JSON_VALUES,
+        "scope": st.fixed_dictionaries({"key": JSON_VALUES, "identifier": JSON_VALUES})
+        | JSON_VALUES,
+        "scopes": st.lists(
+            st.fixed_dictionaries({"key": JSON_VALUES, "identifier": JSON_VALUES}) | JSON_VALUES,
+            max_size=3,
+        )
+        | JSON_VALUES,
+        "actor": st.fixed_dictionaries({"id": JSON_VALUES}, optional={"type": JSON_VALUES})
+        | JSON_VALUES,
         "unknown": JSON_VALUES,
     },
 )

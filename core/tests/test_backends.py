@@ -55,7 +55,11 @@ def install(monkeypatch: pytest.MonkeyPatch, **adapters: Any) -> None:
 
     def entry_points(*, group: str, name: str | None = None) -> list[EntryPoint]:
         assert group == GROUP
-        return [Point(scheme, f"a.module:{scheme}", group) for scheme in adapters if name in {None, scheme}]
+        return [
+            Point(scheme, f"a.module:{scheme}", group)
+            for scheme in adapters
+            if name in {None, scheme}
+        ]
 
     monkeypatch.setattr("igniter_store.backends.entry_points", entry_points)
 
@@ -76,7 +80,9 @@ EXTRAS = {
 
 
 @pytest.mark.parametrize("scheme", EXTRAS)
-def test_a_backend_that_is_not_installed_names_the_extra(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_backend_that_is_not_installed_names_the_extra(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(monkeypatch)
 
     with pytest.raises(ConfigurationError) as caught:
@@ -113,7 +119,9 @@ def test_an_adapter_of_others_is_found_by_its_entry_point(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("found", [5, "text", object, ImportError("no module named x")], ids=repr)
-def test_what_is_installed_but_is_no_adapter_says_so(found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_installed_but_is_no_adapter_says_so(
+    found: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(monkeypatch, broken=found)
 
     with pytest.raises(ConfigurationError) as caught:
@@ -143,7 +151,9 @@ def test_what_is_installed_is_listed_with_what_it_can_do() -> None:
 def test_what_cannot_be_loaded_is_left_out_of_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, zebra=Mine, broken=ImportError("x"), mine=Mine)
 
-    assert [(backend.scheme, backend.distribution, backend.capabilities) for backend in installed()] == [
+    assert [
+        (backend.scheme, backend.distribution, backend.capabilities) for backend in installed()
+    ] == [
         ("mine", "?", ("Scan",)),
         ("zebra", "?", ("Scan",)),
     ]
@@ -177,9 +187,16 @@ class WithoutGlide:
     ],
 )
 def test_where_there_is_no_glide_the_redis_backend_serves_valkey_and_says_so_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: tuple[str, str], url: str, served: str
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    where: tuple[str, str],
+    url: str,
+    served: str,
 ) -> None:
-    installed_ones: dict[str, Any] = {served.partition("://")[0]: Mine, "valkey": ImportError("glide")}
+    installed_ones: dict[str, Any] = {
+        served.partition("://")[0]: Mine,
+        "valkey": ImportError("glide"),
+    }
     install(monkeypatch, **installed_ones)
     WithoutGlide(monkeypatch, *where)
 
@@ -191,7 +208,9 @@ def test_where_there_is_no_glide_the_redis_backend_serves_valkey_and_says_so_onc
     assert "secret" not in caplog.text
 
 
-def test_where_neither_is_to_be_had_the_error_names_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_neither_is_to_be_had_the_error_names_both_ways(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     install(monkeypatch, valkey=ImportError("glide"))
     WithoutGlide(monkeypatch, "win32")
 

@@ -1,4 +1,6 @@
-"""Every argument of every public method, wrong in every way: its own code, and nothing reaches the adapter."""
+"""Every argument of every public method, wrong in every way: its own code, and nothing reaches the
+adapter.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,10 @@ class Hidden:
 
 
 def named(*values: Any) -> list[Any]:
-    return [pytest.param(Hidden(value), id=f"{number}-{type(value).__name__}") for number, value in enumerate(values)]
+    return [
+        pytest.param(Hidden(value), id=f"{number}-{type(value).__name__}")
+        for number, value in enumerate(values)
+    ]
 
 
 def circle() -> list[Any]:
@@ -150,12 +155,16 @@ TAKES_KEY: dict[str, Call] = {
 
 @pytest.mark.parametrize("bad", BAD_NAMES)
 @pytest.mark.parametrize("method", TAKES_KEY)
-async def test_a_bad_key_is_refused(method: str, bad: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_a_bad_key_is_refused(
+    method: str, bad: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     key, is_missing = BAD_NAMES[bad]
 
     error = await failure_of(TAKES_KEY[method](igniter_store, key))
 
-    assert error.code == (ErrorCode.STORE_KEY_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID)
+    assert error.code == (
+        ErrorCode.STORE_KEY_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID
+    )
     assert error.operation == method
     assert_nothing_was_sent(igniter_recorder)
 
@@ -179,34 +188,55 @@ TAKES_STREAM: dict[str, Call] = {
 
 @pytest.mark.parametrize("bad", BAD_NAMES)
 @pytest.mark.parametrize("method", TAKES_STREAM)
-async def test_a_bad_stream_name_is_refused(method: str, bad: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_a_bad_stream_name_is_refused(
+    method: str, bad: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     name, is_missing = BAD_NAMES[bad]
 
     error = await failure_of(TAKES_STREAM[method](igniter_store, name))
 
-    assert error.code == (ErrorCode.STORE_STREAM_NAME_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID)
+    assert error.code == (
+        ErrorCode.STORE_STREAM_NAME_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID
+    )
     assert_nothing_was_sent(igniter_recorder)
 
 
 @pytest.mark.parametrize("bad", BAD_NAMES)
-async def test_bad_pending_consumer_is_refused(bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_bad_pending_consumer_is_refused(
+    bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
     name, is_missing = BAD_NAMES[bad]
     if name is None:
         pytest.skip("None is every consumer")
 
     error = await failure_of(igniter_store.streams.group("g", "c").pending("s", consumer=name))
 
-    assert error.code == (ErrorCode.STORE_STREAM_CONSUMER_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID)
+    assert error.code == (
+        ErrorCode.STORE_STREAM_CONSUMER_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID
+    )
     assert_nothing_was_sent(igniter_recorder)
 
 
 @pytest.mark.parametrize(
-    "bad", [{"count": -1}, {"count": True}, {"count": 1.0}, {"count": "1"}, {"min_idle": -1}, {"min_idle": "1"}], ids=str
+    "bad",
+    [
+        {"count": -1},
+        {"count": True},
+        {"count": 1.0},
+        {"count": "1"},
+        {"min_idle": -1},
+        {"min_idle": "1"},
+    ],
+    ids=str,
 )
-async def test_bad_pending_filter_is_refused(bad: dict[str, Any], igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_bad_pending_filter_is_refused(
+    bad: dict[str, Any], igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
     error = await failure_of(igniter_store.streams.group("g", "c").pending("s", **bad))
 
-    assert error.code == (ErrorCode.STORE_TTL_INVALID if "min_idle" in bad else ErrorCode.STORE_ARGUMENT_INVALID)
+    assert error.code == (
+        ErrorCode.STORE_TTL_INVALID if "min_idle" in bad else ErrorCode.STORE_ARGUMENT_INVALID
+    )
     assert_nothing_was_sent(igniter_recorder)
 
 
@@ -217,7 +247,9 @@ def test_a_bad_group_name_is_refused(bad: str, igniter_store: Any) -> None:
     with pytest.raises(StoreError) as caught:
         igniter_store.streams.group(name, "c")
 
-    assert caught.value.code == (ErrorCode.STORE_STREAM_GROUP_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID)
+    assert caught.value.code == (
+        ErrorCode.STORE_STREAM_GROUP_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID
+    )
 
 
 @pytest.mark.parametrize("bad", BAD_NAMES)
@@ -227,26 +259,36 @@ def test_a_bad_consumer_name_is_refused(bad: str, igniter_store: Any) -> None:
     with pytest.raises(StoreError) as caught:
         igniter_store.streams.group("g", name)
 
-    assert caught.value.code == (ErrorCode.STORE_STREAM_CONSUMER_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID)
+    assert caught.value.code == (
+        ErrorCode.STORE_STREAM_CONSUMER_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID
+    )
 
 
 @pytest.mark.parametrize("bad", BAD_NAMES)
-async def test_a_bad_pattern_is_refused(bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_a_bad_pattern_is_refused(
+    bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
     pattern, is_missing = BAD_NAMES[bad]
 
     error = await failure_of(igniter_store.dev.scan(pattern))
 
-    assert error.code == (ErrorCode.STORE_SCAN_PATTERN_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID)
+    assert error.code == (
+        ErrorCode.STORE_SCAN_PATTERN_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID
+    )
     assert_nothing_was_sent(igniter_recorder)
 
 
 @pytest.mark.parametrize("bad", BAD_NAMES)
-async def test_iterating_refuses_a_bad_pattern_at_the_first_key(bad: str, igniter_store: Any) -> None:
+async def test_iterating_refuses_a_bad_pattern_at_the_first_key(
+    bad: str, igniter_store: Any
+) -> None:
     pattern, is_missing = BAD_NAMES[bad]
 
     error = await failure_of(anext(igniter_store.dev.iterate(pattern)))
 
-    assert error.code == (ErrorCode.STORE_SCAN_PATTERN_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID)
+    assert error.code == (
+        ErrorCode.STORE_SCAN_PATTERN_REQUIRED if is_missing else ErrorCode.STORE_KEY_INVALID
+    )
 
 
 BAD_EVENT_NAMES: dict[str, Any] = {"none": None, "empty": "", "surrogate": SURROGATE, **NO_TEXT}
@@ -265,7 +307,9 @@ TAKES_EVENT: dict[str, Callable[[Any, Any], Any]] = {
 
 @pytest.mark.parametrize("bad", BAD_EVENT_NAMES)
 @pytest.mark.parametrize("method", TAKES_EVENT)
-async def test_a_bad_event_name_is_refused(method: str, bad: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_a_bad_event_name_is_refused(
+    method: str, bad: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     error = await failure_of(TAKES_EVENT[method](igniter_store, BAD_EVENT_NAMES[bad]))
 
     assert error.code == ErrorCode.STORE_INVALID_EVENT_NAME
@@ -273,7 +317,9 @@ async def test_a_bad_event_name_is_refused(method: str, bad: str, igniter_store:
 
 
 @pytest.mark.parametrize("bad", BAD_EVENT_NAMES)
-async def test_listening_refuses_a_bad_event_name(bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_listening_refuses_a_bad_event_name(
+    bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
     with pytest.raises(StoreError) as caught:
         await enter(igniter_store.events.listen(BAD_EVENT_NAMES[bad]))
 
@@ -290,7 +336,9 @@ def test_looking_up_a_namespace_refuses_a_bad_name(bad: str, igniter_store: Any)
 
 
 @pytest.mark.parametrize("name", ["user:*", "user:?", "user:[ab]", "user\\:"])
-async def test_nothing_is_published_under_a_pattern(name: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_nothing_is_published_under_a_pattern(
+    name: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     error = await failure_of(igniter_store.events.publish(name, 1))
 
     assert error.code == ErrorCode.STORE_INVALID_EVENT_NAME
@@ -332,14 +380,20 @@ TAKES_TTL: dict[str, Call] = {
     "counter.expire": lambda s, ttl: s.counter.expire("k", ttl),
     "claim.once": lambda s, ttl: s.claim.once("k", "w", ttl=ttl),
     "claim.renew": lambda s, ttl: s.claim.renew("k", "w", ttl),
-    "batch.set entry": lambda s, ttl: s.batch.set([BatchEntry("right", 1), BatchEntry("k", 1, ttl)]),
-    "batch.set dict": lambda s, ttl: s.batch.set([{"key": "right", "value": 1}, {"key": "k", "value": 1, "ttl": ttl}]),
+    "batch.set entry": lambda s, ttl: s.batch.set(
+        [BatchEntry("right", 1), BatchEntry("k", 1, ttl)]
+    ),
+    "batch.set dict": lambda s, ttl: s.batch.set(
+        [{"key": "right", "value": 1}, {"key": "k", "value": 1, "ttl": ttl}]
+    ),
 }
 
 
 @pytest.mark.parametrize("bad", BAD_TTLS)
 @pytest.mark.parametrize("method", TAKES_TTL)
-async def test_a_bad_ttl_is_refused(method: str, bad: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_a_bad_ttl_is_refused(
+    method: str, bad: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     error = await failure_of(TAKES_TTL[method](igniter_store, BAD_TTLS[bad]))
 
     assert error.code == ErrorCode.STORE_TTL_INVALID
@@ -363,17 +417,26 @@ async def test_a_bad_ttl_is_refused(method: str, bad: str, igniter_store: Store[
         (datetime(2030, 1, 1, tzinfo=UTC), "omit it for none. This is of type datetime."),
     ],
 )
-async def test_a_bad_ttl_is_told_what_is_wrong_with_it(bad: Any, end: str, igniter_store: Store[str]) -> None:
-    errors = [await failure_of(igniter_store.kv.set("k", 1, ttl=bad)), await failure_of(igniter_store.kv.expire("k", bad))]
+async def test_a_bad_ttl_is_told_what_is_wrong_with_it(
+    bad: Any, end: str, igniter_store: Store[str]
+) -> None:
+    errors = [
+        await failure_of(igniter_store.kv.set("k", 1, ttl=bad)),
+        await failure_of(igniter_store.kv.expire("k", bad)),
+    ]
 
     assert [error.message.endswith(end) for error in errors] == [True, True]
 
 
-NEEDS_TTL: dict[str, Call] = {name: TAKES_TTL[name] for name in ("kv.expire", "kv.touch", "counter.expire", "claim.renew")}
+NEEDS_TTL: dict[str, Call] = {
+    name: TAKES_TTL[name] for name in ("kv.expire", "kv.touch", "counter.expire", "claim.renew")
+}
 
 
 @pytest.mark.parametrize("method", NEEDS_TTL)
-async def test_where_a_ttl_is_needed_none_is_refused(method: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_where_a_ttl_is_needed_none_is_refused(
+    method: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     error = await failure_of(NEEDS_TTL[method](igniter_store, None))
 
     assert error.code == ErrorCode.STORE_TTL_INVALID
@@ -386,9 +449,13 @@ TAKES_WAIT: dict[str, Call] = {
 }
 
 
-@pytest.mark.parametrize("bad", [name for name in BAD_TTLS if name not in {"zero", "timedelta zero"}])
+@pytest.mark.parametrize(
+    "bad", [name for name in BAD_TTLS if name not in {"zero", "timedelta zero"}]
+)
 @pytest.mark.parametrize("method", TAKES_WAIT)
-async def test_a_bad_time_to_wait_is_refused(method: str, bad: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_a_bad_time_to_wait_is_refused(
+    method: str, bad: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     error = await failure_of(TAKES_WAIT[method](igniter_store, BAD_TTLS[bad]))
 
     assert error.code == ErrorCode.STORE_TTL_INVALID
@@ -437,7 +504,9 @@ async def test_a_bad_whole_number_is_refused(
 
 
 @pytest.mark.parametrize("argument", ["scan count", "subscribe max_queue", "listen max_queue"])
-async def test_zero_is_refused_where_nothing_could_come_of_it(argument: str, igniter_store: Store[str]) -> None:
+async def test_zero_is_refused_where_nothing_could_come_of_it(
+    argument: str, igniter_store: Store[str]
+) -> None:
     async def attempt() -> None:
         await TAKES_NUMBER[argument](igniter_store, 0)
 
@@ -465,12 +534,18 @@ async def test_what_is_neither_true_nor_false_is_refused(
     assert_nothing_was_sent(igniter_recorder)
 
 
-BAD_STEPS: dict[str, Any] = {name: value for name, value in BAD_NUMBERS.items() if name not in {"negative", "2**63", "10**5000"}}
+BAD_STEPS: dict[str, Any] = {
+    name: value
+    for name, value in BAD_NUMBERS.items()
+    if name not in {"negative", "2**63", "10**5000"}
+}
 
 
 @pytest.mark.parametrize("bad", BAD_STEPS)
 @pytest.mark.parametrize("method", ["increment", "decrement"])
-async def test_a_step_that_is_no_int_is_refused(method: str, bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_a_step_that_is_no_int_is_refused(
+    method: str, bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
     error = await failure_of(getattr(igniter_store.counter, method)("k", BAD_STEPS[bad]))
 
     assert error.code == ErrorCode.STORE_ARGUMENT_INVALID
@@ -487,7 +562,9 @@ BAD_STEPS_BY_SIZE = {
 
 @pytest.mark.clause("CTR-3")
 @pytest.mark.parametrize("bad", BAD_STEPS_BY_SIZE)
-async def test_a_step_beyond_64_bit_is_refused(bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_a_step_beyond_64_bit_is_refused(
+    bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
     method, by = BAD_STEPS_BY_SIZE[bad]
 
     error = await failure_of(getattr(igniter_store.counter, method)("k", by))
@@ -521,8 +598,12 @@ TAKES_VALUE: dict[str, Call] = {
     "claim.release": lambda s, value: s.claim.release("k", value),
     "claim.renew": lambda s, value: s.claim.renew("k", value, 1),
     "batch.set mapping": lambda s, value: s.batch.set({"right": 1, "k": value}),
-    "batch.set entries": lambda s, value: s.batch.set([BatchEntry("right", 1), BatchEntry("k", value)]),
-    "batch.set dicts": lambda s, value: s.batch.set([{"key": "right", "value": 1}, {"key": "k", "value": value}]),
+    "batch.set entries": lambda s, value: s.batch.set(
+        [BatchEntry("right", 1), BatchEntry("k", value)]
+    ),
+    "batch.set dicts": lambda s, value: s.batch.set(
+        [{"key": "right", "value": 1}, {"key": "k", "value": value}]
+    ),
     "events.publish": lambda s, value: s.events.publish("e", value),
     "streams.append": lambda s, value: s.streams.append("s", value),
 }
@@ -540,7 +621,9 @@ async def test_a_value_that_has_no_json_is_refused(
 
 
 @pytest.mark.parametrize("method", ["claim.once", "claim.release", "claim.renew"])
-async def test_nobody_is_no_owner(method: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_nobody_is_no_owner(
+    method: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     error = await failure_of(TAKES_VALUE[method](igniter_store, None))
 
     assert error.code == ErrorCode.STORE_VALUE_REQUIRED
@@ -586,8 +669,12 @@ async def test_a_type_that_nothing_converts_to_is_refused(
     assert_nothing_was_sent(igniter_recorder)
 
 
-@pytest.mark.parametrize("bad", named("", "Absent", "nx", True, 0, b"absent", ["absent"], ANY, Unequal(), Proxy()))
-async def test_a_bad_condition_is_refused(bad: Hidden, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+@pytest.mark.parametrize(
+    "bad", named("", "Absent", "nx", True, 0, b"absent", ["absent"], ANY, Unequal(), Proxy())
+)
+async def test_a_bad_condition_is_refused(
+    bad: Hidden, igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
     error = await failure_of(igniter_store.kv.set("k", 1, only_if=bad.value))
 
     assert error.code == ErrorCode.STORE_ARGUMENT_INVALID
@@ -618,7 +705,9 @@ NO_LISTS: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("bad", [*NO_LISTS, "mapping"])
 @pytest.mark.parametrize("method", ["get", "remove"])
-async def test_keys_that_are_no_list_are_refused(method: str, bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_keys_that_are_no_list_are_refused(
+    method: str, bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
     keys = {"k": 1} if bad == "mapping" else NO_LISTS[bad]()
 
     error = await failure_of(getattr(igniter_store.batch, method)(keys))
@@ -654,7 +743,9 @@ BAD_ENTRIES: dict[str, tuple[Any, ErrorCode]] = {
 
 
 @pytest.mark.parametrize("bad", BAD_ENTRIES)
-async def test_one_bad_entry_of_a_batch_writes_none(bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_one_bad_entry_of_a_batch_writes_none(
+    bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
     entry, code = BAD_ENTRIES[bad]
 
     error = await failure_of(igniter_store.batch.set([BatchEntry("right", 1), entry]))
@@ -715,7 +806,9 @@ BAD_BOUNDS: dict[str, Any] = {
 
 @pytest.mark.parametrize("bad", BAD_BOUNDS)
 @pytest.mark.parametrize("argument", ["start", "end"])
-async def test_a_malformed_bound_is_refused(argument: str, bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_a_malformed_bound_is_refused(
+    argument: str, bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
     error = await failure_of(igniter_store.streams.range("s", **{argument: BAD_BOUNDS[bad]}))
 
     assert error.code == ErrorCode.STORE_ARGUMENT_INVALID
@@ -723,15 +816,21 @@ async def test_a_malformed_bound_is_refused(argument: str, bad: str, igniter_sto
 
 
 @pytest.mark.parametrize("bad", [name for name in BAD_BOUNDS if name != "dollar"])
-async def test_a_malformed_start_of_a_group_is_refused(bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
-    error = await failure_of(igniter_store.streams.group("g", "c").ensure("s", start=BAD_BOUNDS[bad]))
+async def test_a_malformed_start_of_a_group_is_refused(
+    bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
+    error = await failure_of(
+        igniter_store.streams.group("g", "c").ensure("s", start=BAD_BOUNDS[bad])
+    )
 
     assert error.code == ErrorCode.STORE_ARGUMENT_INVALID
     assert_nothing_was_sent(igniter_recorder)
 
 
 @pytest.mark.clause("SCN-4")
-@pytest.mark.parametrize("bad", named("", "one", "-1", "0 ", "é", "1\n", None, 0, b"0", Proxy(), SURROGATE))
+@pytest.mark.parametrize(
+    "bad", named("", "one", "-1", "0 ", "é", "1\n", None, 0, b"0", Proxy(), SURROGATE)
+)
 async def test_a_cursor_that_no_scan_gave_is_refused(bad: Hidden, igniter_store: Any) -> None:
     error = await failure_of(igniter_store.dev.scan("*", cursor=bad.value))
 
@@ -739,7 +838,9 @@ async def test_a_cursor_that_no_scan_gave_is_refused(bad: Hidden, igniter_store:
 
 
 @pytest.mark.parametrize("bad", named("", "KV", "cache", None, 0, ["kv"], ANY, Unequal(), Proxy()))
-async def test_an_unknown_namespace_is_not_scanned(bad: Hidden, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_an_unknown_namespace_is_not_scanned(
+    bad: Hidden, igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
     error = await failure_of(igniter_store.dev.scan("*", namespace=bad.value))
 
     assert error.code == ErrorCode.STORE_ARGUMENT_INVALID
@@ -747,7 +848,9 @@ async def test_an_unknown_namespace_is_not_scanned(bad: Hidden, igniter_store: A
 
 
 @pytest.mark.parametrize("bad", named(None, 5, "print", Unequal(), Proxy()))
-async def test_a_handler_that_cannot_be_called_is_refused(bad: Hidden, igniter_store: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_a_handler_that_cannot_be_called_is_refused(
+    bad: Hidden, igniter_store: Any, igniter_recorder: RecordingAdapter
+) -> None:
     error = await failure_of(igniter_store.events.subscribe("e", bad.value))
 
     assert error.code == ErrorCode.STORE_ARGUMENT_INVALID
@@ -812,7 +915,14 @@ def take_by_name(*, context: Any) -> None: ...
 def take_another_by_name(context: Any, *, store: Any) -> None: ...
 
 
-OTHER_PARAMETERS = (take_nothing, take_two, take_by_name, take_another_by_name, [0].clear, functools.partial(take_one, 1))
+OTHER_PARAMETERS = (
+    take_nothing,
+    take_two,
+    take_by_name,
+    take_another_by_name,
+    [0].clear,
+    functools.partial(take_one, 1),
+)
 ONE_PARAMETER = (
     take_one,
     take_one_or_two,
@@ -828,8 +938,16 @@ ONE_PARAMETER = (
 
 @pytest.mark.parametrize("bad", named(*OTHER_PARAMETERS))
 @pytest.mark.parametrize("way", SUBSCRIBES)
-async def test_a_handler_of_other_parameters_is_refused(way: str, bad: Hidden, igniter_recorder: RecordingAdapter) -> None:
-    store = Store.create().with_adapter(igniter_recorder).with_service("test").add_events(DeclaredEvents).build()
+async def test_a_handler_of_other_parameters_is_refused(
+    way: str, bad: Hidden, igniter_recorder: RecordingAdapter
+) -> None:
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .add_events(DeclaredEvents)
+        .build()
+    )
 
     error = await failure_of(SUBSCRIBES[way](store, bad.value))
 
@@ -839,7 +957,9 @@ async def test_a_handler_of_other_parameters_is_refused(way: str, bad: Hidden, i
 
 
 @pytest.mark.parametrize("good", named(*ONE_PARAMETER))
-async def test_a_handler_that_takes_one_argument_is_taken(good: Hidden, igniter_store: Store[str]) -> None:
+async def test_a_handler_that_takes_one_argument_is_taken(
+    good: Hidden, igniter_store: Store[str]
+) -> None:
     await (await igniter_store.events.subscribe("e", good.value)).cancel()
 
 
@@ -867,7 +987,9 @@ def test_a_bad_actor_is_refused(bad: str, igniter_store: Any) -> None:
     assert caught.value.code == ErrorCode.STORE_ARGUMENT_INVALID
 
 
-@pytest.mark.parametrize("bad", named("", 5, b"user", True, SURROGATE, Unequal(), Proxy(), Mock(spec=str)))
+@pytest.mark.parametrize(
+    "bad", named("", 5, b"user", True, SURROGATE, Unequal(), Proxy(), Mock(spec=str))
+)
 def test_a_bad_type_of_an_actor_is_refused(bad: Hidden, igniter_store: Any) -> None:
     with pytest.raises(StoreError) as caught:
         igniter_store.as_actor("u1", type=bad.value)
@@ -885,12 +1007,17 @@ NO_PARTS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("bad", [*NO_TEXT, *NO_PARTS, "kv", "counter", "claim", "events", "streams", "fence", "dead"])
+@pytest.mark.parametrize(
+    "bad", [*NO_TEXT, *NO_PARTS, "kv", "counter", "claim", "events", "streams", "fence", "dead"]
+)
 @pytest.mark.parametrize("method", ["scope", "add_scope"])
 def test_a_bad_scope_key_is_refused(method: str, bad: str, igniter_store: Any) -> None:
     key = {**NO_TEXT, **NO_PARTS}.get(bad, bad)
     declare: Any = Store.create().add_scope
-    take: dict[str, Callable[[], Any]] = {"scope": lambda: igniter_store.scope(key, 1), "add_scope": lambda: declare(key)}
+    take: dict[str, Callable[[], Any]] = {
+        "scope": lambda: igniter_store.scope(key, 1),
+        "add_scope": lambda: declare(key),
+    }
 
     with pytest.raises(StoreError) as caught:
         take[method]()
@@ -925,7 +1052,9 @@ BAD_IDENTIFIERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("bad", BAD_IDENTIFIERS)
-def test_an_identifier_that_could_pass_for_another_scope_is_refused(bad: str, igniter_store: Any) -> None:
+def test_an_identifier_that_could_pass_for_another_scope_is_refused(
+    bad: str, igniter_store: Any
+) -> None:
     with pytest.raises(StoreError) as caught:
         igniter_store.scope("org", BAD_IDENTIFIERS[bad])
 
@@ -942,7 +1071,9 @@ def test_an_identifier_that_could_pass_for_another_scope_is_refused(bad: str, ig
     ],
     ids=["uuid", "float", "bytes", "too many digits"],
 )
-def test_an_identifier_that_is_no_text_is_told_what_cures_it(bad: Any, words: str, igniter_store: Any) -> None:
+def test_an_identifier_that_is_no_text_is_told_what_cures_it(
+    bad: Any, words: str, igniter_store: Any
+) -> None:
     with pytest.raises(StoreError) as caught:
         igniter_store.scope("org", bad)
 
@@ -950,7 +1081,9 @@ def test_an_identifier_that_is_no_text_is_told_what_cures_it(bad: Any, words: st
 
 
 def test_a_scope_that_was_not_declared_is_refused(igniter_recorder: RecordingAdapter) -> None:
-    store: Any = Store.create().with_adapter(igniter_recorder).with_service("test").add_scope("org").build()
+    store: Any = (
+        Store.create().with_adapter(igniter_recorder).with_service("test").add_scope("org").build()
+    )
 
     with pytest.raises(StoreError) as caught:
         store.scope("workspace", 1)
@@ -1026,7 +1159,9 @@ NO_PIECES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("bad", [*NO_PIECES, "class", "none"])
-@pytest.mark.parametrize("method", ["with_adapter", "with_serializer", "with_logger", "with_telemetry", "add_events"])
+@pytest.mark.parametrize(
+    "method", ["with_adapter", "with_serializer", "with_logger", "with_telemetry", "add_events"]
+)
 def test_a_piece_that_does_not_fit_is_refused(method: str, bad: str) -> None:
     class Serializer:
         encode = decode = emit = None
@@ -1037,7 +1172,9 @@ def test_a_piece_that_does_not_fit_is_refused(method: str, bad: str) -> None:
         getattr(Store.create(), method)(piece)
 
     missing = method == "with_adapter" and piece is None
-    assert caught.value.code == (ErrorCode.STORE_ADAPTER_REQUIRED if missing else ErrorCode.STORE_CONFIGURATION_INVALID)
+    assert caught.value.code == (
+        ErrorCode.STORE_ADAPTER_REQUIRED if missing else ErrorCode.STORE_CONFIGURATION_INVALID
+    )
 
 
 def test_a_serializer_whose_methods_cannot_be_called_is_refused() -> None:
@@ -1061,7 +1198,13 @@ def test_telemetry_whose_emit_cannot_be_called_is_refused() -> None:
 def test_a_logger_adapter_is_a_logger(igniter_recorder: RecordingAdapter) -> None:
     adapter: Any = logging.LoggerAdapter(logging.getLogger("test"))
 
-    store = Store.create().with_adapter(igniter_recorder).with_service("test").with_logger(adapter).build()
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .with_logger(adapter)
+        .build()
+    )
 
     assert store.logger is adapter
 
@@ -1117,7 +1260,18 @@ def test_a_bad_events_namespace_is_refused(bad: str) -> None:
     assert {caught.value.code, declared.value.code} == {ErrorCode.STORE_INVALID_NAMESPACE}
 
 
-RESERVED_NAMESPACES = ["igniter", "ign", "__internal", "__", "Igniter", "IGN", "igniter-store", "ign_events", "__-x", "__internal_x"]
+RESERVED_NAMESPACES = [
+    "igniter",
+    "ign",
+    "__internal",
+    "__",
+    "Igniter",
+    "IGN",
+    "igniter-store",
+    "ign_events",
+    "__-x",
+    "__internal_x",
+]
 
 
 @pytest.mark.parametrize("name", RESERVED_NAMESPACES)
@@ -1153,7 +1307,15 @@ def nothing_returned(builder: Any) -> None:
     pass
 
 
-BAD_REGISTERED: dict[str, Any] = {**NO_TEXT, "empty": "", "surrogate": SURROGATE, "dot": "a.b", "space": "a b", "star": "a*", "set": "[a]"}
+BAD_REGISTERED: dict[str, Any] = {
+    **NO_TEXT,
+    "empty": "",
+    "surrogate": SURROGATE,
+    "dot": "a.b",
+    "space": "a b",
+    "star": "a*",
+    "set": "[a]",
+}
 
 
 @pytest.mark.parametrize("bad", [*BAD_REGISTERED, "none"])
@@ -1210,16 +1372,25 @@ def test_an_event_is_registered_once() -> None:
     with pytest.raises(StoreError) as caught:
         builder.event("created", int)
     with pytest.raises(StoreError) as declared:
-        type("Declared", (EventGroup,), {"a": event(int, name="x"), "b": event(int, name="x")}, namespace="user")
+        type(
+            "Declared",
+            (EventGroup,),
+            {"a": event(int, name="x"), "b": event(int, name="x")},
+            namespace="user",
+        )
 
     assert {caught.value.code, declared.value.code} == {ErrorCode.STORE_DUPLICATE_EVENT}
 
 
 def test_a_group_and_an_event_of_one_name_are_refused() -> None:
     with pytest.raises(StoreError) as caught:
-        Events.create("user").event("mail", int).group("mail", lambda group: group.event("sent", int))
+        Events.create("user").event("mail", int).group(
+            "mail", lambda group: group.event("sent", int)
+        )
     with pytest.raises(StoreError) as reverse:
-        Events.create("user").group("mail", lambda group: group.event("sent", int)).event("mail", int)
+        Events.create("user").group("mail", lambda group: group.event("sent", int)).event(
+            "mail", int
+        )
 
     assert {caught.value.code, reverse.value.code} == {ErrorCode.STORE_DUPLICATE_EVENT}
 
@@ -1276,7 +1447,9 @@ def test_only_declared_events_are_bound_and_grouped(bad: Hidden, igniter_store: 
     assert {bound.value.code, grouped.value.code} == {ErrorCode.STORE_CONFIGURATION_INVALID}
 
 
-@pytest.mark.parametrize("switch", ["validate_publish", "validate_subscribe", "throw_on_validation_error"])
+@pytest.mark.parametrize(
+    "switch", ["validate_publish", "validate_subscribe", "throw_on_validation_error"]
+)
 @pytest.mark.parametrize("bad", named(0, 1, "yes", Unequal()))
 def test_a_switch_is_true_or_false(switch: str, bad: Hidden) -> None:
     add: Any = Store.create().add_events
@@ -1287,9 +1460,17 @@ def test_a_switch_is_true_or_false(switch: str, bad: Hidden) -> None:
     assert caught.value.code == ErrorCode.STORE_ARGUMENT_INVALID
 
 
-async def test_a_name_that_a_registered_namespace_does_not_have_is_not_published(igniter_recorder: RecordingAdapter) -> None:
+async def test_a_name_that_a_registered_namespace_does_not_have_is_not_published(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     events = Events.create("user").event("created", int).build()
-    store = Store.create().with_adapter(igniter_recorder).with_service("test").add_events(events).build()
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .add_events(events)
+        .build()
+    )
 
     error = await failure_of(store.events.publish("user:craeted", 1))
 
@@ -1320,7 +1501,9 @@ EVERY_OPERATION: dict[str, Callable[[Any], Awaitable[Any]]] = {
 
 @pytest.mark.clause("LIF-2")
 @pytest.mark.parametrize("operation", EVERY_OPERATION)
-async def test_a_closed_store_does_nothing(operation: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_a_closed_store_does_nothing(
+    operation: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     await igniter_store.kv.get("k")
     await igniter_store.close()
     igniter_recorder.calls.clear()
@@ -1332,8 +1515,16 @@ async def test_a_closed_store_does_nothing(operation: str, igniter_store: Store[
 
 
 @pytest.mark.parametrize("operation", [name for name in EVERY_OPERATION if name != "ping"])
-async def test_a_store_outside_of_its_required_scope_does_nothing(operation: str, igniter_recorder: RecordingAdapter) -> None:
-    store = Store.create().with_adapter(igniter_recorder).with_service("test").add_scope("org", required=True).build()
+async def test_a_store_outside_of_its_required_scope_does_nothing(
+    operation: str, igniter_recorder: RecordingAdapter
+) -> None:
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .add_scope("org", required=True)
+        .build()
+    )
 
     error = await failure_of(EVERY_OPERATION[operation](store))
 
@@ -1342,8 +1533,12 @@ async def test_a_store_outside_of_its_required_scope_does_nothing(operation: str
     assert igniter_recorder.calls == []
 
 
-@pytest.mark.parametrize("nothing", [[], (), set[str](), iter(())], ids=lambda nothing: type(nothing).__name__)
-async def test_nothing_asked_for_is_no_error(nothing: Any, igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+@pytest.mark.parametrize(
+    "nothing", [[], (), set[str](), iter(())], ids=lambda nothing: type(nothing).__name__
+)
+async def test_nothing_asked_for_is_no_error(
+    nothing: Any, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     answers = await asyncio.gather(
         igniter_store.batch.get(nothing),
         igniter_store.batch.set(nothing),
@@ -1356,8 +1551,18 @@ async def test_nothing_asked_for_is_no_error(nothing: Any, igniter_store: Store[
 
 
 def test_every_method_is_here(igniter_store: Store[str]) -> None:
-    # So that a method that is added can't be forgotten: it appears in one of the tables, or the test that lists it fails.
-    store: Mapping[str, Any] = {name: getattr(igniter_store, name) for name in ("kv", "counter", "claim", "batch")}
-    methods = {f"{name}.{method}" for name, namespace in store.items() for method in dir(namespace) if not method.startswith("_")}
+    # So that a method that is added can't be forgotten: it appears in one of the tables, or the
+    # test that lists it fails.
+    store: Mapping[str, Any] = {
+        name: getattr(igniter_store, name) for name in ("kv", "counter", "claim", "batch")
+    }
+    methods = {
+        f"{name}.{method}"
+        for name, namespace in store.items()
+        for method in dir(namespace)
+        if not method.startswith("_")
+    }
 
-    assert methods - {f"{name}.{word}" for name in store for word in ("word", "told_as")} == set(TAKES_KEY)
+    assert methods - {f"{name}.{word}" for name in store for word in ("word", "told_as")} == set(
+        TAKES_KEY
+    )

@@ -21,7 +21,9 @@ class User(msgspec.Struct):
 
 
 @pytest.mark.clause("KV-11")
-async def test_values_come_in_the_order_asked_with_duplicates_and_gaps(igniter_store: Store[str]) -> None:
+async def test_values_come_in_the_order_asked_with_duplicates_and_gaps(
+    igniter_store: Store[str],
+) -> None:
     await igniter_store.batch.set({"a": 1, "b": 2})
 
     assert await igniter_store.batch.get(["b", "missing", "a", "b"]) == [2, None, 1, 2]
@@ -63,18 +65,27 @@ async def test_a_generator_of_entries_is_written(igniter_store: Store[str]) -> N
     assert await igniter_store.batch.get(f"k{number}" for number in range(3)) == [0, 1, 2]
 
 
-async def test_a_mapping_with_the_names_of_fields_is_a_mapping_of_keys(igniter_store: Store[str]) -> None:
+async def test_a_mapping_with_the_names_of_fields_is_a_mapping_of_keys(
+    igniter_store: Store[str],
+) -> None:
     await igniter_store.batch.set({"key": "k", "value": 1})
 
     assert await igniter_store.batch.get(["key", "value", "k"]) == ["k", 1, None]
 
 
 @pytest.mark.clause("KV-11")
-async def test_each_entry_has_its_own_ttl(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+async def test_each_entry_has_its_own_ttl(
+    igniter_store: Store[str], igniter_clock: ManualClock
+) -> None:
     await igniter_store.kv.set("old", 0, ttl=1)
 
     await igniter_store.batch.set(
-        [BatchEntry("a", 1, ttl=5), BatchEntry("b", 2, ttl=timedelta(seconds=10)), BatchEntry("c", 3), BatchEntry("old", 4)]
+        [
+            BatchEntry("a", 1, ttl=5),
+            BatchEntry("b", 2, ttl=timedelta(seconds=10)),
+            BatchEntry("c", 3),
+            BatchEntry("old", 4),
+        ]
     )
     igniter_clock.advance(5)
 
@@ -96,7 +107,9 @@ async def test_removing_counts_what_was_there_once(igniter_store: Store[str]) ->
 
 
 @pytest.mark.clause("KV-12")
-async def test_ten_thousand_keys_are_one_call(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_ten_thousand_keys_are_one_call(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     keys = [f"k{number}" for number in range(10_000)]
 
     await igniter_store.batch.set(dict.fromkeys(keys, 1))
@@ -106,7 +119,9 @@ async def test_ten_thousand_keys_are_one_call(igniter_store: Store[str], igniter
     assert [call.method for call in igniter_recorder.calls] == ["open", "mset", "mget"]
 
 
-async def test_a_batch_reads_what_kv_wrote_and_the_other_way_round(igniter_store: Store[str]) -> None:
+async def test_a_batch_reads_what_kv_wrote_and_the_other_way_round(
+    igniter_store: Store[str],
+) -> None:
     await igniter_store.kv.set("a", 1)
     await igniter_store.batch.set({"b": 2})
 
@@ -123,9 +138,20 @@ def test_an_entry_is_immutable() -> None:
 
 @pytest.mark.parametrize(
     "empty",
-    ["batch.get", "batch.set", "batch.remove", "streams.remove", "streams.range", "group.read", "group.ack", "group.claim"],
+    [
+        "batch.get",
+        "batch.set",
+        "batch.remove",
+        "streams.remove",
+        "streams.range",
+        "group.read",
+        "group.ack",
+        "group.claim",
+    ],
 )
-async def test_a_closed_store_says_so_even_when_there_is_nothing_to_do(igniter_store: Store[str], empty: str) -> None:
+async def test_a_closed_store_says_so_even_when_there_is_nothing_to_do(
+    igniter_store: Store[str], empty: str
+) -> None:
     group = igniter_store.streams.group("g", "c")
     calls: dict[str, Callable[[], Awaitable[object]]] = {
         "batch.get": lambda: igniter_store.batch.get([]),

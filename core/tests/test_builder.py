@@ -6,7 +6,15 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from igniter_store import JSON, MSGPACK, Events, LoggingTelemetry, RecordingAdapter, Store, StoreError
+from igniter_store import (
+    JSON,
+    MSGPACK,
+    Events,
+    LoggingTelemetry,
+    RecordingAdapter,
+    Store,
+    StoreError,
+)
 from igniter_store.backends import adapter_from_url
 
 if TYPE_CHECKING:
@@ -20,14 +28,17 @@ STEPS: dict[str, Callable[[Any], Any]] = {
     "with_logger": lambda builder: builder.with_logger(logging.getLogger("another")),
     "with_telemetry": lambda builder: builder.with_telemetry(LoggingTelemetry()),
     "add_scope": lambda builder: builder.add_scope("org", required=True),
-    "add_events": lambda builder: builder.add_events(Events.create("user").build(), validate_publish=False),
+    "add_events": lambda builder: builder.add_events(
+        Events.create("user").build(), validate_publish=False
+    ),
 }
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_each_step_gives_a_new_builder_and_leaves_the_old_one(step: str) -> None:
     builder = Store.create().with_service("test")
-    before = repr(builder._choices)  # pyright: ignore[reportPrivateUsage]  # what no public name shows
+    # what no public name shows
+    before = repr(builder._choices)  # pyright: ignore[reportPrivateUsage]
 
     changed = STEPS[step](builder)
 
@@ -42,7 +53,9 @@ def test_every_step_is_here() -> None:
     assert public - {"build"} == set(STEPS)
 
 
-async def test_two_stores_of_one_builder_do_not_share_their_life(igniter_recorder: RecordingAdapter) -> None:
+async def test_two_stores_of_one_builder_do_not_share_their_life(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     builder = Store.create().with_adapter(igniter_recorder).with_service("test")
     one, another = builder.build(), builder.build()
 
@@ -52,12 +65,21 @@ async def test_two_stores_of_one_builder_do_not_share_their_life(igniter_recorde
 
 
 def test_the_last_choice_counts(igniter_recorder: RecordingAdapter) -> None:
-    store = Store.create().with_url("memory://").with_adapter(igniter_recorder).with_service("a").with_service("b").build()
+    store = (
+        Store.create()
+        .with_url("memory://")
+        .with_adapter(igniter_recorder)
+        .with_service("a")
+        .with_service("b")
+        .build()
+    )
 
     assert (store.adapter, store.service) == (igniter_recorder, "b")
 
 
-async def test_a_store_built_from_one_branch_knows_nothing_of_the_other(igniter_recorder: RecordingAdapter) -> None:
+async def test_a_store_built_from_one_branch_knows_nothing_of_the_other(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     base = Store.create().with_adapter(igniter_recorder).with_service("test")
     strict = base.add_scope("org", required=True).build()
     free = base.build()
@@ -68,7 +90,9 @@ async def test_a_store_built_from_one_branch_knows_nothing_of_the_other(igniter_
 
 
 @pytest.mark.parametrize("service", ["api", "a b", "é", "a.b", "kv", "*", "{a}", "a" * 200])
-async def test_a_service_is_any_text_without_colons(service: str, igniter_recorder: RecordingAdapter) -> None:
+async def test_a_service_is_any_text_without_colons(
+    service: str, igniter_recorder: RecordingAdapter
+) -> None:
     store = Store.create().with_adapter(igniter_recorder).with_service(service).build()
 
     await store.kv.set("k", 1)
@@ -78,7 +102,13 @@ async def test_a_service_is_any_text_without_colons(service: str, igniter_record
 
 async def test_json_is_the_default(igniter_recorder: RecordingAdapter) -> None:
     plain = Store.create().with_adapter(igniter_recorder).with_service("test").build()
-    json = Store.create().with_adapter(igniter_recorder).with_service("test").with_serializer(JSON).build()
+    json = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .with_serializer(JSON)
+        .build()
+    )
 
     await plain.kv.set("k", {"a": 1})
 

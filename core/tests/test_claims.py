@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 @pytest.mark.clause("CLM-1")
 async def test_of_many_who_claim_at_once_one_wins(igniter_store: Store[str]) -> None:
-    answers = await asyncio.gather(*(igniter_store.claim.once("lock", number) for number in range(50)))
+    answers = await asyncio.gather(
+        *(igniter_store.claim.once("lock", number) for number in range(50))
+    )
 
     assert answers.count(True) == 1
     assert await igniter_store.claim.owner("lock") == answers.index(True)
@@ -31,7 +33,9 @@ async def test_a_live_claim_refuses_its_own_holder_too(igniter_store: Store[str]
 
 
 @pytest.mark.clause("CLM-2")
-async def test_a_claim_ends_with_its_ttl_and_stays_without_one(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+async def test_a_claim_ends_with_its_ttl_and_stays_without_one(
+    igniter_store: Store[str], igniter_clock: ManualClock
+) -> None:
     await igniter_store.claim.once("short", "w1", ttl=30)
     await igniter_store.claim.once("long", "w1")
 
@@ -42,7 +46,9 @@ async def test_a_claim_ends_with_its_ttl_and_stays_without_one(igniter_store: St
 
 
 @pytest.mark.clause("CLM-3")
-async def test_a_late_release_never_removes_the_new_owners_claim(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+async def test_a_late_release_never_removes_the_new_owners_claim(
+    igniter_store: Store[str], igniter_clock: ManualClock
+) -> None:
     await igniter_store.claim.once("lock", "w1", ttl=30)
     igniter_clock.advance(30)
     await igniter_store.claim.once("lock", "w2")
@@ -61,11 +67,16 @@ async def test_a_release_says_whether_it_ended_the_claim(igniter_store: Store[st
 
 
 @pytest.mark.clause("CLM-4")
-async def test_only_the_owner_renews_and_nothing_is_revived(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+async def test_only_the_owner_renews_and_nothing_is_revived(
+    igniter_store: Store[str], igniter_clock: ManualClock
+) -> None:
     await igniter_store.claim.once("lock", "w1", ttl=30)
     igniter_clock.advance(20)
 
-    answers = [await igniter_store.claim.renew("lock", "w2", 30), await igniter_store.claim.renew("lock", "w1", 30)]
+    answers = [
+        await igniter_store.claim.renew("lock", "w2", 30),
+        await igniter_store.claim.renew("lock", "w1", 30),
+    ]
     igniter_clock.advance(29)
     still = await igniter_store.claim.owner("lock")
     igniter_clock.advance(1)
@@ -94,7 +105,9 @@ async def test_owners_that_only_look_alike_are_others(igniter_store: Store[str])
 
 @pytest.mark.clause("CLM-7")
 @pytest.mark.parametrize("method", ["once", "release", "renew"])
-async def test_when_the_backend_is_not_there_a_claim_raises_and_never_says_yes(method: str, igniter_recorder: RecordingAdapter) -> None:
+async def test_when_the_backend_is_not_there_a_claim_raises_and_never_says_yes(
+    method: str, igniter_recorder: RecordingAdapter
+) -> None:
     class Gone(RecordingAdapter):
         async def pass_on(self, method: str, *args: Any, **kwargs: Any) -> Any:
             raise ConnectionError
@@ -116,7 +129,9 @@ async def test_claims_are_other_keys_than_values(igniter_store: Store[str]) -> N
     assert await igniter_store.claim.owner("x") == "w1"
 
 
-async def test_claim_ttl_is_what_is_left(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+async def test_claim_ttl_is_what_is_left(
+    igniter_store: Store[str], igniter_clock: ManualClock
+) -> None:
     claim = igniter_store.claim
     await claim.once("short", "w1", ttl=30)
     await claim.once("lasting", "w1")

@@ -44,7 +44,9 @@ async def test_concurrent_steps_are_all_counted(igniter_store: Store[str]) -> No
 
 @pytest.mark.clause("CTR-3")
 @pytest.mark.parametrize("by", [2**63 - 1, -(2**63)])
-async def test_leaving_64_bit_is_refused_and_changes_nothing(by: int, igniter_store: Store[str]) -> None:
+async def test_leaving_64_bit_is_refused_and_changes_nothing(
+    by: int, igniter_store: Store[str]
+) -> None:
     await igniter_store.counter.increment("n", by)
 
     with pytest.raises(StoreError) as caught:
@@ -68,12 +70,17 @@ async def test_what_is_no_integer_is_not_counted(igniter_store: Store[str]) -> N
     with pytest.raises(StoreError) as read:
         await igniter_store.counter.get("n")
 
-    assert (counted.value.code, read.value.code) == (ErrorCode.STORE_INCREMENT_FAILED, ErrorCode.STORE_DESERIALIZATION_FAILED)
+    assert (counted.value.code, read.value.code) == (
+        ErrorCode.STORE_INCREMENT_FAILED,
+        ErrorCode.STORE_DESERIALIZATION_FAILED,
+    )
 
 
 @pytest.mark.clause("CTR-5")
 @pytest.mark.parametrize("method", ["increment", "decrement"])
-async def test_a_rate_limits_window_is_one_call(method: str, igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+async def test_a_rate_limits_window_is_one_call(
+    method: str, igniter_store: Store[str], igniter_clock: ManualClock
+) -> None:
     count = getattr(igniter_store.counter, method)
     await count("n", ttl=60)
     igniter_clock.advance(40)
@@ -85,7 +92,9 @@ async def test_a_rate_limits_window_is_one_call(method: str, igniter_store: Stor
     assert (abs(within), abs(after)) == (2, 1)
 
 
-async def test_a_counter_can_be_given_a_ttl_and_be_removed(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+async def test_a_counter_can_be_given_a_ttl_and_be_removed(
+    igniter_store: Store[str], igniter_clock: ManualClock
+) -> None:
     await igniter_store.counter.increment("a")
     await igniter_store.counter.increment("b")
 
@@ -102,7 +111,9 @@ async def test_a_counter_can_be_given_a_ttl_and_be_removed(igniter_store: Store[
 
 
 @pytest.mark.clause("CTR-7")
-async def test_counter_ttl_is_what_is_left(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+async def test_counter_ttl_is_what_is_left(
+    igniter_store: Store[str], igniter_clock: ManualClock
+) -> None:
     counter = igniter_store.counter
     await counter.increment("window", ttl=60)
     await counter.increment("lasting")

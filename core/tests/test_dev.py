@@ -46,9 +46,18 @@ async def test_following_cursors_gives_every_key(count: int, igniter_store: Stor
 @pytest.mark.clause("SCN-2")
 @pytest.mark.parametrize(
     ("pattern", "wanted"),
-    [("*", ["*", "a", "a*b", "ab"]), ("a*", ["a", "a*b", "ab"]), ("a?", ["ab"]), ("a\\*b", ["a*b"]), ("[*]", ["*"]), ("\\*", ["*"])],
+    [
+        ("*", ["*", "a", "a*b", "ab"]),
+        ("a*", ["a", "a*b", "ab"]),
+        ("a?", ["ab"]),
+        ("a\\*b", ["a*b"]),
+        ("[*]", ["*"]),
+        ("\\*", ["*"]),
+    ],
 )
-async def test_a_pattern_is_a_redis_glob_over_the_users_part(pattern: str, wanted: list[str], igniter_store: Store[str]) -> None:
+async def test_a_pattern_is_a_redis_glob_over_the_users_part(
+    pattern: str, wanted: list[str], igniter_store: Store[str]
+) -> None:
     await igniter_store.batch.set(dict.fromkeys(["*", "a", "a*b", "ab"], 1))
 
     assert await everything(igniter_store, pattern) == wanted
@@ -60,9 +69,18 @@ async def test_each_namespace_is_scanned_by_itself(igniter_store: Store[str]) ->
     await igniter_store.claim.once("claim", "w")
     await igniter_store.streams.append("stream", 1)
 
-    found = {namespace: await everything(igniter_store, namespace=namespace) for namespace in ("kv", "counter", "claim", "streams", "dead")}
+    found = {
+        namespace: await everything(igniter_store, namespace=namespace)
+        for namespace in ("kv", "counter", "claim", "streams", "dead")
+    }
 
-    assert found == {"kv": ["value"], "counter": ["counter"], "claim": ["claim"], "streams": ["stream"], "dead": []}
+    assert found == {
+        "kv": ["value"],
+        "counter": ["counter"],
+        "claim": ["claim"],
+        "streams": ["stream"],
+        "dead": [],
+    }
 
 
 async def test_a_key_that_looks_like_a_prefix_comes_back_whole(igniter_store: Store[str]) -> None:
@@ -72,7 +90,9 @@ async def test_a_key_that_looks_like_a_prefix_comes_back_whole(igniter_store: St
     assert await everything(igniter_store) == [key]
 
 
-async def test_expired_keys_are_not_found(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+async def test_expired_keys_are_not_found(
+    igniter_store: Store[str], igniter_clock: ManualClock
+) -> None:
     await igniter_store.kv.set("k", 1, ttl=5)
 
     igniter_clock.advance(5)
@@ -84,7 +104,9 @@ async def test_a_page_has_no_key_twice(igniter_recorder: RecordingAdapter) -> No
     class Repeating(RecordingAdapter):
         async def pass_on(self, method: str, *args: Any, **kwargs: Any) -> Any:
             answer = await super().pass_on(method, *args, **kwargs)
-            return ScanPage(answer.cursor, answer.keys * 2) if isinstance(answer, ScanPage) else answer
+            return (
+                ScanPage(answer.cursor, answer.keys * 2) if isinstance(answer, ScanPage) else answer
+            )
 
     store = Store.create().with_adapter(Repeating(igniter_recorder)).with_service("test").build()
     await store.batch.set({"a": 1, "b": 2})
@@ -102,7 +124,9 @@ async def test_a_cursor_of_another_scan_is_refused(igniter_store: Store[str]) ->
     assert caught.value.code == ErrorCode.STORE_SCAN_FAILED
 
 
-async def test_a_scan_of_other_peoples_keys_finds_nothing(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_a_scan_of_other_peoples_keys_finds_nothing(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     other = Store.create().with_adapter(igniter_recorder).with_service("test2").build()
     await other.kv.set("theirs", 1)
     await igniter_store.scope("org", 1).kv.set("scoped", 1)
@@ -116,7 +140,9 @@ FOREIGN = ["caf\udce9", "\udcff", "\udcff\udcfe", "\udcc3x\udca9", "a\udc80:b"]
 
 
 @pytest.mark.clause("SCN-8")
-async def test_key_that_is_not_utf8_is_taken_back(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+async def test_key_that_is_not_utf8_is_taken_back(
+    igniter_store: Store[str], igniter_clock: ManualClock
+) -> None:
     org = igniter_store.scope("org", 1)
     for key in FOREIGN:
         await org.kv.set(key, key.encode("utf-8", "surrogateescape").hex())
@@ -133,7 +159,9 @@ async def test_key_that_is_not_utf8_is_taken_back(igniter_store: Store[str], ign
         assert await org.kv.ttl(key) == pytest.approx(60)
         assert await org.kv.persist(key) is True
         assert await org.kv.touch(key, 60) is True
-    assert await org.batch.get(FOREIGN) == [key.encode("utf-8", "surrogateescape").hex() for key in FOREIGN]
+    assert await org.batch.get(FOREIGN) == [
+        key.encode("utf-8", "surrogateescape").hex() for key in FOREIGN
+    ]
     assert await org.kv.pop(FOREIGN[0]) is not None
     assert await org.kv.remove(FOREIGN[1]) is True
     assert await org.batch.remove(FOREIGN) == 3
@@ -142,7 +170,9 @@ async def test_key_that_is_not_utf8_is_taken_back(igniter_store: Store[str], ign
 
 @pytest.mark.clause("SCN-8")
 @pytest.mark.parametrize("namespace", ["counter", "claim", "streams"])
-async def test_each_namespace_takes_back_names_of_any_bytes(namespace: str, igniter_store: Store[str]) -> None:
+async def test_each_namespace_takes_back_names_of_any_bytes(
+    namespace: str, igniter_store: Store[str]
+) -> None:
     for key in FOREIGN:
         await igniter_store.counter.increment(key, ttl=60)
         await igniter_store.claim.once(key, "w", ttl=60)
@@ -182,7 +212,11 @@ NO_BYTES = ["\ud800", "\udfff", "\udc7f", "\udd00", "a\udc00b", "\udcff\ud800"]
 async def test_surrogate_that_stands_for_no_byte_is_refused(
     key: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
-    for call in (igniter_store.kv.get(key), igniter_store.streams.append(key, 1), igniter_store.batch.get([key])):
+    for call in (
+        igniter_store.kv.get(key),
+        igniter_store.streams.append(key, 1),
+        igniter_store.batch.get([key]),
+    ):
         with pytest.raises(StoreError) as caught:
             await call
         assert caught.value.code == ErrorCode.STORE_KEY_INVALID
@@ -190,14 +224,22 @@ async def test_surrogate_that_stands_for_no_byte_is_refused(
     assert igniter_recorder.calls == []
 
 
-async def test_telemetry_gets_names_that_utf8_can_encode(igniter_recorder: RecordingAdapter) -> None:
+async def test_telemetry_gets_names_that_utf8_can_encode(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     told: list[str] = []
 
     class Sink:
         def emit(self, name: str, *, level: str, attributes: Any) -> None:
             told.append(f"{name} {level} {dict(attributes)}")
 
-    store = Store.create().with_adapter(igniter_recorder).with_service("test").with_telemetry(Sink()).build()
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .with_telemetry(Sink())
+        .build()
+    )
     group = store.streams.group("g\udcff", "c\udcff")
     await group.ensure("s\udcff")
     await group.read("s\udcff")

@@ -1,4 +1,6 @@
-"""A store that the caller drops lets go of its adapter at once: no reference cycle waits for the garbage collector."""
+"""A store that the caller drops lets go of its adapter at once: no reference cycle waits for the
+garbage collector.
+"""
 
 from __future__ import annotations
 

@@ -45,7 +45,9 @@ async def test_derived_store_opens(derived: str, igniter_store: Store[str]) -> N
 
 
 @pytest.mark.parametrize("derived", DERIVED)
-async def test_derived_store_inside_keeps_store_open(derived: str, igniter_store: Store[str]) -> None:
+async def test_derived_store_inside_keeps_store_open(
+    derived: str, igniter_store: Store[str]
+) -> None:
     tenant = DERIVED[derived](igniter_store)
 
     async with tenant:
@@ -56,7 +58,9 @@ async def test_derived_store_inside_keeps_store_open(derived: str, igniter_store
     assert igniter_store.is_open is False
 
 
-async def test_first_task_to_leave_closes_nothing(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_first_task_to_leave_closes_nothing(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     may_leave = asyncio.Event()
 
     async def stays() -> int | None:

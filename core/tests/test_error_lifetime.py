@@ -1,4 +1,6 @@
-"""A `StoreError` is freed when its caller lets go of it, with the payload of its call: FLT-13, for what users call."""
+"""A `StoreError` is freed when its caller lets go of it, with the payload of its call: FLT-13, for
+what users call.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,16 @@ CALLS: dict[str, Callable[[Store[str]], Awaitable[Any]]] = {
     "batch.set of what can't be encoded": lambda store: store.batch.set({"k": Unencodable()}),
     "claim.once of a key that is none": lambda store: store.claim.once("", "worker"),
     "events.publish of a name that is none": lambda store: store.events.publish("", 1),
-    "events.publish of what can't be encoded": lambda store: store.events.publish("order:placed", Unencodable()),
+    "events.publish of what can't be encoded": lambda store: store.events.publish(
+        "order:placed", Unencodable()
+    ),
     "events.subscribe to a name that is none": lambda store: store.events.subscribe("", print),
-    "streams.append of what can't be encoded": lambda store: store.streams.append("stream", {"field": Unencodable()}),
-    "streams.group without a group": lambda store: store.streams.group("nobody", "worker").read("stream"),
+    "streams.append of what can't be encoded": lambda store: store.streams.append(
+        "stream", {"field": Unencodable()}
+    ),
+    "streams.group without a group": lambda store: store.streams.group("nobody", "worker").read(
+        "stream"
+    ),
     "dev.scan of a pattern that is none": lambda store: store.dev.scan(""),
 }
 
@@ -92,7 +100,11 @@ async def test_failed_call_is_freed(title: str, sink: Silence | None) -> None:
 async def test_failed_connection_is_freed(url: str) -> None:
     store = Store.from_url(url, service="api")
     try:
-        for call in (store.open, lambda: store.kv.get("key"), lambda: store.events.subscribe("order:placed", print)):
+        for call in (
+            store.open,
+            lambda: store.kv.get("key"),
+            lambda: store.events.subscribe("order:placed", print),
+        ):
             assert await is_freed(await failed(call()))
     finally:
         await store.close()

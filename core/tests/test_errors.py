@@ -127,13 +127,21 @@ async def without_sockets(bench: Bench) -> None:
 
 
 async def required_scope(bench: Bench) -> None:
-    store = Store.create().with_adapter(bench.recorder).with_service("test").add_scope("org", required=True).build()
+    store = (
+        Store.create()
+        .with_adapter(bench.recorder)
+        .with_service("test")
+        .add_scope("org", required=True)
+        .build()
+    )
     await store.kv.get("k")
 
 
 async def wrong_payload(bench: Bench) -> None:
     events = Events.create("user").event("created", int).build()
-    store = Store.create().with_adapter(bench.recorder).with_service("test").add_events(events).build()
+    store = (
+        Store.create().with_adapter(bench.recorder).with_service("test").add_events(events).build()
+    )
     await store.events.publish("user:created", "one")
 
 
@@ -166,16 +174,24 @@ class Nowhere(EventGroup):
 
 nothing: Any = None
 SCENARIOS: dict[ErrorCode, Scenario] = {
-    ErrorCode.STORE_ADAPTER_REQUIRED: calling(lambda _: Store.create().with_service("test").build()),
-    ErrorCode.STORE_SERVICE_REQUIRED: calling(lambda bench: Store.create().with_adapter(bench.recorder).build()),
+    ErrorCode.STORE_ADAPTER_REQUIRED: calling(
+        lambda _: Store.create().with_service("test").build()
+    ),
+    ErrorCode.STORE_SERVICE_REQUIRED: calling(
+        lambda bench: Store.create().with_adapter(bench.recorder).build()
+    ),
     ErrorCode.STORE_CONFIGURATION_INVALID: calling(lambda _: Store.create().with_service("a:b")),
     ErrorCode.STORE_ENVIRONMENT_REQUIRED: without_sockets,
-    ErrorCode.STORE_BACKEND_UNKNOWN: calling(lambda _: Store.from_url("mongodb://localhost", service="test")),
+    ErrorCode.STORE_BACKEND_UNKNOWN: calling(
+        lambda _: Store.from_url("mongodb://localhost", service="test")
+    ),
     ErrorCode.STORE_SCOPE_KEY_REQUIRED: calling(lambda bench: bench.store.scope("", 1)),
     ErrorCode.STORE_SCOPE_IDENTIFIER_REQUIRED: calling(lambda bench: bench.store.scope("org", "")),
     ErrorCode.STORE_SCOPE_INVALID: calling(lambda bench: bench.store.scope("org", "1:2")),
     ErrorCode.STORE_INVALID_SCOPE_KEY: calling(lambda bench: bench.store.scope("kv", 1)),
-    ErrorCode.STORE_DUPLICATE_SCOPE: calling(lambda _: Store.create().add_scope("org").add_scope("org")),
+    ErrorCode.STORE_DUPLICATE_SCOPE: calling(
+        lambda _: Store.create().add_scope("org").add_scope("org")
+    ),
     ErrorCode.STORE_SCOPE_REQUIRED: required_scope,
     ErrorCode.STORE_KEY_REQUIRED: lambda bench: bench.store.kv.get(""),
     ErrorCode.STORE_KEY_INVALID: lambda bench: bench.store.kv.get("\ud800"),
@@ -185,18 +201,28 @@ SCENARIOS: dict[ErrorCode, Scenario] = {
     ErrorCode.STORE_BATCH_KEYS_REQUIRED: lambda bench: bench.store.batch.get("k"),
     ErrorCode.STORE_BATCH_ENTRIES_REQUIRED: lambda bench: bench.store.batch.set(None),
     ErrorCode.STORE_STREAM_NAME_REQUIRED: lambda bench: bench.store.streams.length(""),
-    ErrorCode.STORE_STREAM_GROUP_REQUIRED: calling(lambda bench: bench.store.streams.group("", "c")),
-    ErrorCode.STORE_STREAM_CONSUMER_REQUIRED: calling(lambda bench: bench.store.streams.group("g", "")),
+    ErrorCode.STORE_STREAM_GROUP_REQUIRED: calling(
+        lambda bench: bench.store.streams.group("", "c")
+    ),
+    ErrorCode.STORE_STREAM_CONSUMER_REQUIRED: calling(
+        lambda bench: bench.store.streams.group("g", "")
+    ),
     ErrorCode.STORE_SCAN_PATTERN_REQUIRED: lambda bench: bench.store.dev.scan(""),
     ErrorCode.STORE_SCHEMA_VALIDATION_FAILED: wrong_payload,
     ErrorCode.STORE_SCHEMA_CHANNEL_NOT_FOUND: calling(lambda bench: bench.store.events.user),
     ErrorCode.STORE_INVALID_NAMESPACE: calling(lambda _: Events.create("a.b")),
     ErrorCode.STORE_RESERVED_NAMESPACE: calling(lambda _: Events.create("igniter")),
     ErrorCode.STORE_DUPLICATE_NAMESPACE: calling(
-        lambda _: Store.create().add_events(Events.create("user").build()).add_events(Events.create("user").build())
+        lambda _: (
+            Store.create()
+            .add_events(Events.create("user").build())
+            .add_events(Events.create("user").build())
+        )
     ),
     ErrorCode.STORE_INVALID_EVENT_NAME: lambda bench: bench.store.events.publish("user:*", 1),
-    ErrorCode.STORE_DUPLICATE_EVENT: calling(lambda _: Events.create("user").event("created", int).event("created", int)),
+    ErrorCode.STORE_DUPLICATE_EVENT: calling(
+        lambda _: Events.create("user").event("created", int).event("created", int)
+    ),
     ErrorCode.STORE_MISSING_NAMESPACE: calling(lambda bench: bench.store.events.bind(Nowhere)),
     ErrorCode.STORE_SERIALIZATION_FAILED: lambda bench: bench.store.kv.set("k", object()),
     ErrorCode.STORE_DESERIALIZATION_FAILED: wrong_stored_type,
@@ -206,18 +232,28 @@ SCENARIOS: dict[ErrorCode, Scenario] = {
     ErrorCode.STORE_DELETE_FAILED: untranslated(lambda store: store.kv.remove("k")),
     ErrorCode.STORE_INCREMENT_FAILED: lambda bench: bench.store.counter.increment("k", 2**63),
     ErrorCode.STORE_PUBLISH_FAILED: untranslated(lambda store: store.events.publish("e", 1)),
-    ErrorCode.STORE_SUBSCRIBE_FAILED: untranslated(lambda store: store.events.subscribe("e", print)),
+    ErrorCode.STORE_SUBSCRIBE_FAILED: untranslated(
+        lambda store: store.events.subscribe("e", print)
+    ),
     ErrorCode.STORE_UNSUBSCRIBE_FAILED: unsubscribing,
     ErrorCode.STORE_BATCH_FAILED: untranslated(lambda store: store.batch.get(["k"])),
     ErrorCode.STORE_CLAIM_FAILED: untranslated(lambda store: store.claim.once("k", "w")),
     ErrorCode.STORE_STREAM_APPEND_FAILED: untranslated(lambda store: store.streams.append("s", 1)),
     ErrorCode.STORE_STREAM_READ_FAILED: untranslated(lambda store: store.streams.range("s")),
-    ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED: untranslated(lambda store: store.streams.group("g", "c").ensure("s")),
-    ErrorCode.STORE_STREAM_ACK_FAILED: untranslated(lambda store: store.streams.group("g", "c").ack("s", ["1-1"])),
+    ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED: untranslated(
+        lambda store: store.streams.group("g", "c").ensure("s")
+    ),
+    ErrorCode.STORE_STREAM_ACK_FAILED: untranslated(
+        lambda store: store.streams.group("g", "c").ack("s", ["1-1"])
+    ),
     ErrorCode.STORE_SCAN_FAILED: lambda bench: bench.store.dev.scan("*", cursor="none"),
-    ErrorCode.STORE_STREAM_GROUP_MISSING: lambda bench: bench.store.streams.group("g", "c").read("s"),
+    ErrorCode.STORE_STREAM_GROUP_MISSING: lambda bench: bench.store.streams.group("g", "c").read(
+        "s"
+    ),
     ErrorCode.STORE_CAPABILITY_UNSUPPORTED: lambda bench: bench.over(Remote()).kv.get("k"),
-    ErrorCode.STORE_CONNECTION_FAILED: lambda bench: bench.failing(ConnectionRefusedError("driver")).kv.get("k"),
+    ErrorCode.STORE_CONNECTION_FAILED: lambda bench: bench.failing(
+        ConnectionRefusedError("driver")
+    ).kv.get("k"),
     ErrorCode.STORE_NOT_CONNECTED: raised_by_an_adapter(ErrorCode.STORE_NOT_CONNECTED),
     ErrorCode.STORE_TIMEOUT: lambda bench: bench.failing(TimeoutError("driver")).kv.get("k"),
     ErrorCode.STORE_CLOSED: after_close,
@@ -254,13 +290,22 @@ def test_every_code_belongs_to_one_class(code: ErrorCode) -> None:
 def test_every_class_says_when_it_is_raised() -> None:
     classes = {class_of(code) for code in ErrorCode} | {StoreError}
 
-    assert {owner.__name__: (owner.__doc__ or "")[:12] for owner in classes} == {owner.__name__: "Raised when " for owner in classes}
+    assert {owner.__name__: (owner.__doc__ or "")[:12] for owner in classes} == {
+        owner.__name__: "Raised when " for owner in classes
+    }
 
 
 @pytest.mark.parametrize(
-    ("owner", "builtin"), [(InvalidArgument, ValueError), (BackendUnavailable, ConnectionError), (BackendTimeout, TimeoutError)]
+    ("owner", "builtin"),
+    [
+        (InvalidArgument, ValueError),
+        (BackendUnavailable, ConnectionError),
+        (BackendTimeout, TimeoutError),
+    ],
 )
-def test_some_classes_are_caught_as_python_names_them(owner: type[Exception], builtin: type[Exception]) -> None:
+def test_some_classes_are_caught_as_python_names_them(
+    owner: type[Exception], builtin: type[Exception]
+) -> None:
     assert issubclass(owner, builtin)
 
 
@@ -278,7 +323,15 @@ def test_only_what_may_pass_by_itself_is_retryable(code: ErrorCode) -> None:
 
 
 def complete(code: ErrorCode) -> StoreError:
-    return store_error(code, "what is wrong", operation="kv.set", backend="redis", details={"count": 1}, retryable=True, maybe_applied=True)
+    return store_error(
+        code,
+        "what is wrong",
+        operation="kv.set",
+        backend="redis",
+        details={"count": 1},
+        retryable=True,
+        maybe_applied=True,
+    )
 
 
 @pytest.mark.parametrize("code", ErrorCode)
@@ -331,7 +384,11 @@ def test_an_errors_text_says_what_was_tried_and_where() -> None:
     assert repr(error) == f"<BackendTimeout {error}>"
 
 
-@pytest.mark.parametrize("value", [ValueError("x"), None, "STORE_TIMEOUT", StoreError, {"code": "STORE_TIMEOUT"}], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [ValueError("x"), None, "STORE_TIMEOUT", StoreError, {"code": "STORE_TIMEOUT"}],
+    ids=repr,
+)
 def test_other_things_are_no_store_errors(value: object) -> None:
     assert StoreError.is_store_error(value) is False
 
@@ -352,7 +409,9 @@ def test_our_errors_are_store_errors(code: ErrorCode) -> None:
     ],
     ids=lambda raised: type(raised).__name__,
 )
-async def test_what_an_adapter_lets_through_is_translated_and_kept_as_the_cause(raised: Exception, code: ErrorCode, bench: Bench) -> None:
+async def test_what_an_adapter_lets_through_is_translated_and_kept_as_the_cause(
+    raised: Exception, code: ErrorCode, bench: Bench
+) -> None:
     with pytest.raises(StoreError) as caught:
         await bench.failing(raised).kv.get("k")
 
@@ -361,14 +420,26 @@ async def test_what_an_adapter_lets_through_is_translated_and_kept_as_the_cause(
     assert (caught.value.operation, caught.value.backend) == ("kv.get", "memory")
 
 
-async def test_an_adapters_own_error_passes_as_it_is_and_learns_where_it_happened(bench: Bench) -> None:
-    raised = store_error(ErrorCode.STORE_OPERATION_FAILED, "m", details={"server": "busy"}, retryable=True, maybe_applied=True)
+async def test_an_adapters_own_error_passes_as_it_is_and_learns_where_it_happened(
+    bench: Bench,
+) -> None:
+    raised = store_error(
+        ErrorCode.STORE_OPERATION_FAILED,
+        "m",
+        details={"server": "busy"},
+        retryable=True,
+        maybe_applied=True,
+    )
 
     with pytest.raises(BackendFailed) as caught:
         await bench.failing(raised).kv.set("k", 1)
 
     assert caught.value is raised
-    assert (caught.value.operation, caught.value.backend, caught.value.maybe_applied) == ("kv.set", "memory", True)
+    assert (caught.value.operation, caught.value.backend, caught.value.maybe_applied) == (
+        "kv.set",
+        "memory",
+        True,
+    )
 
 
 LIFECYCLE: dict[str, Callable[[Any], Awaitable[Any]]] = {
@@ -445,7 +516,8 @@ async def test_a_cancellation_that_the_adapter_raises_passes_untouched(bench: Be
     assert caught.value is raised
 
 
-# --- What is never said -----------------------------------------------------------------------------------------------
+# --- What is never said
+# -----------------------------------------------------------------------------------------------
 
 
 class Colour(enum.Enum):
@@ -569,7 +641,9 @@ UNDECODABLE: dict[str, tuple[Any, Any]] = {
 READS: dict[str, Callable[[Any, Any, Any], Awaitable[Any]]] = {}
 
 
-def reading(read: Callable[[Any, Any, Any], Awaitable[Any]]) -> Callable[[Any, Any, Any], Awaitable[Any]]:
+def reading(
+    read: Callable[[Any, Any, Any], Awaitable[Any]],
+) -> Callable[[Any, Any, Any], Awaitable[Any]]:
     READS[read.__name__] = read
     return read
 
@@ -609,13 +683,17 @@ async def stream_read(store: Any, value: Any, wanted: Any) -> None:
 @reading
 async def foreign_entry(store: Any, value: Any, wanted: Any) -> None:
     await store.adapter.xadd("igniter:store:test:streams:s", {"password": SECRET.encode()})
-    _ = (await store.streams.range("s", type=wanted if isinstance(value, dict) else dict[str, int]))[0].message
+    _ = (
+        await store.streams.range("s", type=wanted if isinstance(value, dict) else dict[str, int])
+    )[0].message
 
 
 @reading
 async def publish(store: Any, value: Any, wanted: Any) -> None:
     events = Events.create("user").event("created", wanted).build()
-    checked = Store.create().with_adapter(store.adapter).with_service("test").add_events(events).build()
+    checked = (
+        Store.create().with_adapter(store.adapter).with_service("test").add_events(events).build()
+    )
     await checked.events.publish("user:created", value)
 
 
@@ -652,7 +730,13 @@ def witness() -> Witness:
 
 @pytest.fixture
 def watched(igniter_recorder: RecordingAdapter, witness: Witness) -> Store[str]:
-    return Store.create().with_adapter(igniter_recorder).with_service("test").with_telemetry(witness).build()
+    return (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .with_telemetry(witness)
+        .build()
+    )
 
 
 @pytest.mark.parametrize("kind", UNENCODABLE)
@@ -679,14 +763,21 @@ async def test_a_value_of_another_type_is_never_shown(
     with pytest.raises(StoreError) as caught:
         await READS[method](watched, *UNDECODABLE[kind])
 
-    assert caught.value.code in {ErrorCode.STORE_DESERIALIZATION_FAILED, ErrorCode.STORE_SCHEMA_VALIDATION_FAILED}
+    assert caught.value.code in {
+        ErrorCode.STORE_DESERIALIZATION_FAILED,
+        ErrorCode.STORE_SCHEMA_VALIDATION_FAILED,
+    }
     assert SECRET not in everything_said(caught.value, caplog, witness)
 
 
 @pytest.mark.parametrize("how", ["validate_subscribe", "bound"])
 @pytest.mark.parametrize("kind", UNDECODABLE)
 async def test_a_payload_that_subscribers_refuse_is_never_shown(
-    kind: str, how: str, igniter_recorder: RecordingAdapter, witness: Witness, caplog: pytest.LogCaptureFixture
+    kind: str,
+    how: str,
+    igniter_recorder: RecordingAdapter,
+    witness: Witness,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     payload, wanted = UNDECODABLE[kind]
@@ -702,7 +793,11 @@ async def test_a_payload_that_subscribers_refuse_is_never_shown(
     got: list[Any] = []
     done = asyncio.Event()
     bound = store.events.bind(declared)
-    subscription = await (bound.created.subscribe(got.append) if how == "bound" else store.events.subscribe("user:created", got.append))
+    subscription = await (
+        bound.created.subscribe(got.append)
+        if how == "bound"
+        else store.events.subscribe("user:created", got.append)
+    )
     await store.events.subscribe("user:done", lambda _: done.set())
 
     await store.events.publish("user:created", payload)
@@ -714,9 +809,18 @@ async def test_a_payload_that_subscribers_refuse_is_never_shown(
 
 @pytest.mark.parametrize("method", ["encode", "decode"])
 async def test_what_a_serializer_of_the_users_says_is_never_shown(
-    method: str, igniter_recorder: RecordingAdapter, witness: Witness, caplog: pytest.LogCaptureFixture
+    method: str,
+    igniter_recorder: RecordingAdapter,
+    witness: Witness,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    store: Any = Store.create().with_adapter(igniter_recorder).with_service("test").with_serializer(Talkative()).build()
+    store: Any = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .with_serializer(Talkative())
+        .build()
+    )
     await store.kv.set("k", "ok")
     await store.adapter.set("igniter:store:test:kv:k", SECRET.encode())
 
@@ -730,7 +834,13 @@ async def test_what_a_schema_of_the_users_says_is_never_shown(
     igniter_recorder: RecordingAdapter, witness: Witness, caplog: pytest.LogCaptureFixture
 ) -> None:
     events = Events.create("user").event("created", Talkative()).build()
-    store = Store.create().with_adapter(igniter_recorder).with_service("test").add_events(events).build()
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .add_events(events)
+        .build()
+    )
 
     with pytest.raises(StoreError) as caught:
         await store.events.publish("user:created", SECRET)
@@ -743,7 +853,13 @@ async def test_a_payload_that_passes_although_it_is_wrong_is_never_shown(
     igniter_recorder: RecordingAdapter, caplog: pytest.LogCaptureFixture
 ) -> None:
     events = Events.create("user").event("created", Colour).build()
-    store = Store.create().with_adapter(igniter_recorder).with_service("test").add_events(events, throw_on_validation_error=False).build()
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .add_events(events, throw_on_validation_error=False)
+        .build()
+    )
 
     await store.events.publish("user:created", SECRET)
 
@@ -762,7 +878,9 @@ async def test_a_counter_that_holds_something_else_is_never_shown(
     with pytest.raises(StoreError) as counted:
         await watched.counter.increment("c")
 
-    assert SECRET not in everything_said(read.value, caplog, witness) + everything_said(counted.value, caplog, witness)
+    assert SECRET not in everything_said(read.value, caplog, witness) + everything_said(
+        counted.value, caplog, witness
+    )
 
 
 async def test_what_an_untranslated_exception_says_is_only_in_its_cause(bench: Bench) -> None:
@@ -787,7 +905,9 @@ URLS = [
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_a_urls_password_is_never_shown(url: str, caplog: pytest.LogCaptureFixture, witness: Witness) -> None:
+def test_a_urls_password_is_never_shown(
+    url: str, caplog: pytest.LogCaptureFixture, witness: Witness
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Store.from_url(url, service="test")
 
@@ -796,7 +916,10 @@ def test_a_urls_password_is_never_shown(url: str, caplog: pytest.LogCaptureFixtu
 
 @pytest.mark.parametrize("raised", [ValueError, RuntimeError])
 def test_what_an_adapter_says_of_a_url_is_never_shown(
-    raised: type[Exception], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, witness: Witness
+    raised: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    witness: Witness,
 ) -> None:
     class Quoting(Remote):
         @classmethod

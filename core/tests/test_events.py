@@ -111,21 +111,33 @@ FLUENT = (
     Events.create("user")
     .event("created", UserCreated)
     .event("scored", Positive())
-    .group("notifications", lambda g: g.event("email", Email).group("urgent", lambda u: u.event("sms", str)))
+    .group(
+        "notifications",
+        lambda g: g.event("email", Email).group("urgent", lambda u: u.event("sms", str)),
+    )
     .build()
 )
 
 
 @pytest.fixture
 def registered(igniter_recorder: RecordingAdapter) -> Store[str]:
-    return Store.create().with_adapter(igniter_recorder).with_service("test").add_events(FLUENT).build()
+    return (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .add_events(FLUENT)
+        .build()
+    )
 
 
-# --- By name and by pattern -------------------------------------------------------------------------------------------
+# --- By name and by pattern
+# -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.clause("PUB-1")
-async def test_a_subscriber_gets_what_is_published_once_it_is_live(igniter_store: Store[str]) -> None:
+async def test_a_subscriber_gets_what_is_published_once_it_is_live(
+    igniter_store: Store[str],
+) -> None:
     inbox = Inbox()
     await igniter_store.events.subscribe("user:created", inbox)
 
@@ -164,7 +176,9 @@ async def test_nothing_is_kept_for_later_subscribers(igniter_store: Store[str]) 
         ("*", ["user:created", "user:1", "user:*", "order"]),
     ],
 )
-async def test_a_pattern_is_a_redis_glob(pattern: str, wanted: list[str], igniter_store: Store[str]) -> None:
+async def test_a_pattern_is_a_redis_glob(
+    pattern: str, wanted: list[str], igniter_store: Store[str]
+) -> None:
     inbox = Inbox()
     await igniter_store.events.subscribe(pattern, inbox)
     adapter: Any = igniter_store.adapter
@@ -243,7 +257,8 @@ async def test_a_bound_method_and_a_partial_are_handlers(igniter_store: Store[st
         assert (await got.get()).data == 1
 
 
-# --- What an event says -----------------------------------------------------------------------------------------------
+# --- What an event says
+# -----------------------------------------------------------------------------------------------
 
 
 async def test_an_event_says_its_name_its_time_and_its_data(igniter_store: Store[str]) -> None:
@@ -254,13 +269,21 @@ async def test_an_event_says_its_name_its_time_and_its_data(igniter_store: Store
     await igniter_store.events.publish("user:created", {"id": 1})
 
     [context] = await inbox.take(1)
-    assert (context.type, context.data, context.scope, context.scopes, context.actor) == ("user:created", {"id": 1}, None, (), None)
+    assert (context.type, context.data, context.scope, context.scopes, context.actor) == (
+        "user:created",
+        {"id": 1},
+        None,
+        (),
+        None,
+    )
     # Its time is cut to milliseconds.
     assert before - timedelta(milliseconds=1) <= context.timestamp <= datetime.now(UTC)
     assert context.timestamp.tzinfo is UTC
 
 
-async def test_an_event_says_the_whole_chain_of_scopes_and_the_innermost(igniter_store: Store[str]) -> None:
+async def test_an_event_says_the_whole_chain_of_scopes_and_the_innermost(
+    igniter_store: Store[str],
+) -> None:
     inbox = Inbox()
     store = igniter_store.scope("org", "o1").scope("workspace", 7)
     await store.events.subscribe("e", inbox)
@@ -274,9 +297,16 @@ async def test_an_event_says_the_whole_chain_of_scopes_and_the_innermost(igniter
 
 @pytest.mark.parametrize(
     ("id", "type", "actor"),
-    [("u1", "user", Actor("u1", "user")), ("u1", None, Actor("u1")), (7, None, Actor("7")), ("é", "ü", Actor("é", "ü"))],
+    [
+        ("u1", "user", Actor("u1", "user")),
+        ("u1", None, Actor("u1")),
+        (7, None, Actor("7")),
+        ("é", "ü", Actor("é", "ü")),
+    ],
 )
-async def test_an_event_says_who_caused_it(id: str | int, type: str | None, actor: Actor, igniter_store: Store[str]) -> None:
+async def test_an_event_says_who_caused_it(
+    id: str | int, type: str | None, actor: Actor, igniter_store: Store[str]
+) -> None:
     inbox = Inbox()
     await igniter_store.events.subscribe("e", inbox)
 
@@ -286,7 +316,9 @@ async def test_an_event_says_who_caused_it(id: str | int, type: str | None, acto
     assert context.actor == actor
 
 
-async def test_an_actor_stays_in_the_scopes_below_and_changes_nothing_else(igniter_store: Store[str]) -> None:
+async def test_an_actor_stays_in_the_scopes_below_and_changes_nothing_else(
+    igniter_store: Store[str],
+) -> None:
     inbox = Inbox()
     await igniter_store.scope("org", 1).events.subscribe("e", inbox)
     acting = igniter_store.as_actor("u1")
@@ -304,7 +336,8 @@ def test_an_event_context_is_immutable() -> None:
         context.data = 2
 
 
-# --- Listening --------------------------------------------------------------------------------------------------------
+# --- Listening
+# --------------------------------------------------------------------------------------------------------
 
 
 async def test_listening_gives_events_in_order(igniter_store: Store[str]) -> None:
@@ -316,7 +349,9 @@ async def test_listening_gives_events_in_order(igniter_store: Store[str]) -> Non
     assert got == [0, 1, 2]
 
 
-async def test_listening_ends_with_its_block(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_listening_ends_with_its_block(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     async with igniter_store.events.listen("e"):
         pass
 
@@ -339,7 +374,9 @@ async def test_a_stream_that_was_left_has_no_more_events(igniter_store: Store[st
     assert [context async for context in stream] == []
 
 
-async def test_a_listener_that_is_cancelled_leaves_nothing_behind(igniter_store: Store[str]) -> None:
+async def test_a_listener_that_is_cancelled_leaves_nothing_behind(
+    igniter_store: Store[str],
+) -> None:
     live = asyncio.Event()
 
     async def listen() -> None:
@@ -369,14 +406,18 @@ async def test_a_stream_is_entered_once(igniter_store: Store[str]) -> None:
     assert await igniter_store.events.publish("e", 1) == 0
 
 
-async def test_a_stream_that_was_not_entered_gives_an_error_and_does_not_wait_for_ever(igniter_store: Store[str]) -> None:
+async def test_a_stream_that_was_not_entered_gives_an_error_and_does_not_wait_for_ever(
+    igniter_store: Store[str],
+) -> None:
     with pytest.raises(StoreError) as caught:
         await anext(igniter_store.events.listen("e"))
 
     assert caught.value.code == ErrorCode.STORE_SUBSCRIBE_FAILED
 
 
-async def test_a_listener_that_nobody_asks_keeps_the_newest(igniter_store: Store[str], caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_listener_that_nobody_asks_keeps_the_newest(
+    igniter_store: Store[str], caplog: pytest.LogCaptureFixture
+) -> None:
     async with igniter_store.events.listen("e", max_queue=2) as stream:
         for number in range(5):
             await igniter_store.events.publish("e", number)
@@ -387,7 +428,9 @@ async def test_a_listener_that_nobody_asks_keeps_the_newest(igniter_store: Store
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-async def test_a_message_that_cannot_be_read_is_logged_and_passed_over(igniter_store: Store[str], caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_message_that_cannot_be_read_is_logged_and_passed_over(
+    igniter_store: Store[str], caplog: pytest.LogCaptureFixture
+) -> None:
     adapter: Any = igniter_store.adapter
     async with igniter_store.events.listen("e") as stream:
         await adapter.publish("igniter:store:test:events:e", b"{")
@@ -398,7 +441,8 @@ async def test_a_message_that_cannot_be_read_is_logged_and_passed_over(igniter_s
     assert "can't be decoded" in caplog.text
 
 
-# --- Slow and failing handlers ----------------------------------------------------------------------------------------
+# --- Slow and failing handlers
+# ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.clause("PUB-6")
@@ -441,9 +485,13 @@ async def awaiting_what_was_cancelled(_: EventContext[Any]) -> None:
 
 
 @pytest.mark.clause("PUB-6")
-@pytest.mark.parametrize("bad", [failing, failing_later, cancelling_itself, awaiting_what_was_cancelled])
+@pytest.mark.parametrize(
+    "bad", [failing, failing_later, cancelling_itself, awaiting_what_was_cancelled]
+)
 async def test_a_failing_handler_is_logged_and_gets_the_next_event(
-    bad: Callable[[EventContext[Any]], Any], igniter_store: Store[str], caplog: pytest.LogCaptureFixture
+    bad: Callable[[EventContext[Any]], Any],
+    igniter_store: Store[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     got, inbox = Inbox(), Inbox()
 
@@ -466,7 +514,9 @@ async def test_a_failing_handler_is_logged_and_gets_the_next_event(
     assert "wasn't handled" in caplog.text
 
 
-async def test_a_failing_handler_is_logged_with_its_own_traceback(igniter_store: Store[str], caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_handler_is_logged_with_its_own_traceback(
+    igniter_store: Store[str], caplog: pytest.LogCaptureFixture
+) -> None:
     await igniter_store.events.subscribe("e", failing)
 
     await igniter_store.events.publish("e", 1)
@@ -481,7 +531,13 @@ async def test_a_failing_handler_is_logged_with_its_own_traceback(igniter_store:
 async def test_what_nobody_can_be_told_goes_to_the_stores_logger(
     igniter_recorder: RecordingAdapter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = Store.create().with_adapter(igniter_recorder).with_service("test").with_logger(logging.getLogger("mine")).build()
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .with_logger(logging.getLogger("mine"))
+        .build()
+    )
     await store.events.subscribe("e", failing)
 
     await store.events.publish("e", 1)
@@ -515,7 +571,8 @@ async def test_a_full_queue_drops_the_oldest_counts_it_and_says_so_once(
     ]
 
 
-# --- The end of a subscription ----------------------------------------------------------------------------------------
+# --- The end of a subscription
+# ----------------------------------------------------------------------------------------
 
 
 CANCELS: dict[str, Callable[[Any], Awaitable[None]]] = {
@@ -527,7 +584,9 @@ CANCELS: dict[str, Callable[[Any], Awaitable[None]]] = {
 
 @pytest.mark.clause("PUB-5")
 @pytest.mark.parametrize("how", CANCELS)
-async def test_nothing_is_delivered_once_a_subscription_was_cancelled(how: str, igniter_store: Store[str]) -> None:
+async def test_nothing_is_delivered_once_a_subscription_was_cancelled(
+    how: str, igniter_store: Store[str]
+) -> None:
     inbox = Inbox()
     subscription = await igniter_store.events.subscribe("e", inbox)
     await igniter_store.events.publish("e", 1)
@@ -630,7 +689,9 @@ async def test_a_handler_can_cancel_its_own_subscription(
     assert others() == set()
 
 
-async def test_a_handler_can_cancel_another_subscription_and_waits_for_it(igniter_store: Store[str]) -> None:
+async def test_a_handler_can_cancel_another_subscription_and_waits_for_it(
+    igniter_store: Store[str],
+) -> None:
     started, finished, order = asyncio.Event(), asyncio.Event(), list[str]()
 
     async def slow(_: EventContext[Any]) -> None:
@@ -652,7 +713,9 @@ async def test_a_handler_can_cancel_another_subscription_and_waits_for_it(ignite
     assert order == ["slow", "cancelled"]
 
 
-async def test_a_subscription_made_in_a_handler_is_like_any_other(igniter_store: Store[str]) -> None:
+async def test_a_subscription_made_in_a_handler_is_like_any_other(
+    igniter_store: Store[str],
+) -> None:
     inbox, made = Inbox(), asyncio.Event()
 
     async def handle(_: EventContext[Any]) -> None:
@@ -669,7 +732,8 @@ async def test_a_subscription_made_in_a_handler_is_like_any_other(igniter_store:
     assert await inbox.data(1) == [2]
 
 
-# --- The end of a store -----------------------------------------------------------------------------------------------
+# --- The end of a store
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.clause("LIF-5")
@@ -692,7 +756,9 @@ async def test_closing_the_store_tells_those_who_listen(igniter_store: Store[str
 
 
 @pytest.mark.clause("LIF-5")
-async def test_closing_the_store_cancels_handlers_and_leaves_no_task(igniter_store: Store[str]) -> None:
+async def test_closing_the_store_cancels_handlers_and_leaves_no_task(
+    igniter_store: Store[str],
+) -> None:
     started, was_cancelled = asyncio.Event(), False
 
     async def handle(_: EventContext[Any]) -> None:
@@ -716,7 +782,9 @@ async def test_closing_the_store_cancels_handlers_and_leaves_no_task(igniter_sto
     assert others() == set()
 
 
-async def test_a_subscription_can_be_cancelled_after_the_store_was_closed(igniter_store: Store[str]) -> None:
+async def test_a_subscription_can_be_cancelled_after_the_store_was_closed(
+    igniter_store: Store[str],
+) -> None:
     subscription = await igniter_store.events.subscribe("e", Inbox())
     await igniter_store.close()
 
@@ -772,7 +840,9 @@ class StuckSubscription(Subscription):
         raise ConnectionError
 
 
-async def test_a_subscription_that_cannot_be_cancelled_keeps_nothing_else_open(igniter_recorder: RecordingAdapter) -> None:
+async def test_a_subscription_that_cannot_be_cancelled_keeps_nothing_else_open(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     store = Store.create().with_adapter(Stuck(igniter_recorder)).with_service("test").build()
     await store.events.subscribe("e", Inbox())
     await store.events.subscribe("e", Inbox())
@@ -786,7 +856,9 @@ async def test_a_subscription_that_cannot_be_cancelled_keeps_nothing_else_open(i
     assert others() == set()
 
 
-async def test_a_store_can_be_opened_again_and_old_subscriptions_stay_ended(igniter_store: Store[str]) -> None:
+async def test_a_store_can_be_opened_again_and_old_subscriptions_stay_ended(
+    igniter_store: Store[str],
+) -> None:
     old, new = Inbox(), Inbox()
     await igniter_store.events.subscribe("e", old)
     await igniter_store.close()
@@ -799,7 +871,8 @@ async def test_a_store_can_be_opened_again_and_old_subscriptions_stay_ended(igni
     assert old.got == []
 
 
-# --- The fluent registry ----------------------------------------------------------------------------------------------
+# --- The fluent registry
+# ----------------------------------------------------------------------------------------------
 
 
 async def test_a_registered_event_is_an_attribute(registered: Store[str]) -> None:
@@ -819,12 +892,25 @@ async def test_groups_nest(registered: Store[str]) -> None:
     await registered.events.user.notifications.email.publish({"address": "a@b.c"})
     await registered.events.user.notifications.urgent.sms.publish("now")
 
-    assert [context.type for context in await inbox.take(2)] == ["user:notifications:email", "user:notifications:urgent:sms"]
+    assert [context.type for context in await inbox.take(2)] == [
+        "user:notifications:email",
+        "user:notifications:urgent:sms",
+    ]
 
 
-async def test_a_registered_event_is_an_item_where_its_name_is_no_attributes(igniter_recorder: RecordingAdapter) -> None:
-    events = Events.create("my-app").group("sub-group", lambda g: g.event("password-reset", str)).build()
-    store = Store.create().with_adapter(igniter_recorder).with_service("test").add_events(events).build()
+async def test_a_registered_event_is_an_item_where_its_name_is_no_attributes(
+    igniter_recorder: RecordingAdapter,
+) -> None:
+    events = (
+        Events.create("my-app").group("sub-group", lambda g: g.event("password-reset", str)).build()
+    )
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .add_events(events)
+        .build()
+    )
     inbox = Inbox()
     await store.events["my-app"]["sub-group"]["password-reset"].subscribe(inbox)
 
@@ -841,11 +927,21 @@ async def test_a_registered_event_can_be_listened_to(registered: Store[str]) -> 
     assert got == {"id": 2, "name": "unnamed"}
 
 
-def test_an_unknown_event_is_an_attribute_error_so_that_hasattr_works(registered: Store[str]) -> None:
+def test_an_unknown_event_is_an_attribute_error_so_that_hasattr_works(
+    registered: Store[str],
+) -> None:
     events = registered.events
 
-    assert (hasattr(events, "user"), hasattr(events, "nobody"), hasattr(events, "_user")) == (True, False, False)
-    assert (hasattr(events.user, "created"), hasattr(events.user, "deleted"), hasattr(events.user, "__wrapped__")) == (True, False, False)
+    assert (hasattr(events, "user"), hasattr(events, "nobody"), hasattr(events, "_user")) == (
+        True,
+        False,
+        False,
+    )
+    assert (
+        hasattr(events.user, "created"),
+        hasattr(events.user, "deleted"),
+        hasattr(events.user, "__wrapped__"),
+    ) == (True, False, False)
     assert getattr(events.user, "deleted", None) is None
 
 
@@ -861,7 +957,9 @@ def test_the_events_of_a_store_can_be_copied(registered: Store[str]) -> None:
     assert copy.copy(registered.events).user.created.name == "user:created"
 
 
-async def test_events_outside_of_every_registered_namespace_are_free(registered: Store[str]) -> None:
+async def test_events_outside_of_every_registered_namespace_are_free(
+    registered: Store[str],
+) -> None:
     inbox = Inbox()
     await registered.events.subscribe("anything", inbox)
 
@@ -883,10 +981,13 @@ def test_a_builder_of_events_is_immutable() -> None:
     assert set(base.build().schemas) == {"user:created"}
 
 
-# --- Declared events --------------------------------------------------------------------------------------------------
+# --- Declared events
+# --------------------------------------------------------------------------------------------------
 
 
-async def test_a_bound_event_is_published_and_comes_back_as_its_type(igniter_store: Store[str]) -> None:
+async def test_a_bound_event_is_published_and_comes_back_as_its_type(
+    igniter_store: Store[str],
+) -> None:
     users, inbox = igniter_store.events.bind(UserEvents), Inbox()
     await users.created.subscribe(inbox)
 
@@ -912,10 +1013,15 @@ async def test_bound_groups_nest_and_keep_their_given_names(igniter_store: Store
     await users.notifications.email.publish(Email("a@b.c"))
     await users.account.notifications.password_reset.publish("x")
 
-    assert [context.type for context in await inbox.take(2)] == ["user:notifications:email", "user:my-account:notifications:password-reset"]
+    assert [context.type for context in await inbox.take(2)] == [
+        "user:notifications:email",
+        "user:my-account:notifications:password-reset",
+    ]
 
 
-async def test_a_bound_event_refuses_what_does_not_fit(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_a_bound_event_refuses_what_does_not_fit(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     users: Any = igniter_store.events.bind(UserEvents)
 
     with pytest.raises(StoreError) as caught:
@@ -951,7 +1057,13 @@ async def test_a_bound_class_works_in_its_stores_scope(igniter_store: Store[str]
 
 
 async def test_a_declared_class_can_be_registered(igniter_recorder: RecordingAdapter) -> None:
-    store = Store.create().with_adapter(igniter_recorder).with_service("test").add_events(UserEvents).build()
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .add_events(UserEvents)
+        .build()
+    )
     inbox = Inbox()
     await store.events.user.notifications.email.subscribe(inbox)
 
@@ -960,7 +1072,9 @@ async def test_a_declared_class_can_be_registered(igniter_recorder: RecordingAda
     assert await inbox.data(1) == [{"address": "a@b.c"}]
 
 
-def test_a_declaration_is_itself_on_the_class_and_the_event_when_bound(igniter_store: Store[str]) -> None:
+def test_a_declaration_is_itself_on_the_class_and_the_event_when_bound(
+    igniter_store: Store[str],
+) -> None:
     users = igniter_store.events.bind(UserEvents)
 
     assert type(UserEvents.created).__name__ == "EventDeclaration"
@@ -977,7 +1091,8 @@ def test_a_declared_class_can_be_extended(igniter_store: Store[str]) -> None:
     assert (users.created.name, users.deleted.name) == ("user:created", "user:deleted")
 
 
-# --- Validation -------------------------------------------------------------------------------------------------------
+# --- Validation
+# -------------------------------------------------------------------------------------------------------
 
 
 GOOD, BAD = {"id": 1}, {"id": "one"}
@@ -989,13 +1104,23 @@ CONVERTED = UserCreated(1)
 @pytest.mark.parametrize("throw", [True, False])
 @pytest.mark.parametrize("payload", [GOOD, BAD], ids=["good", "bad"])
 async def test_every_combination_of_the_switches(
-    *, validate_publish: bool, validate_subscribe: bool, throw: bool, payload: Any, igniter_recorder: RecordingAdapter
+    *,
+    validate_publish: bool,
+    validate_subscribe: bool,
+    throw: bool,
+    payload: Any,
+    igniter_recorder: RecordingAdapter,
 ) -> None:
     store = (
         Store.create()
         .with_adapter(igniter_recorder)
         .with_service("test")
-        .add_events(FLUENT, validate_publish=validate_publish, validate_subscribe=validate_subscribe, throw_on_validation_error=throw)
+        .add_events(
+            FLUENT,
+            validate_publish=validate_publish,
+            validate_subscribe=validate_subscribe,
+            throw_on_validation_error=throw,
+        )
         .build()
     )
     inbox = Inbox()
@@ -1010,18 +1135,28 @@ async def test_every_combination_of_the_switches(
         code = error.code
     await turns()
 
-    assert code == (ErrorCode.STORE_SCHEMA_VALIDATION_FAILED if is_bad and validate_publish and throw else None)
+    assert code == (
+        ErrorCode.STORE_SCHEMA_VALIDATION_FAILED if is_bad and validate_publish and throw else None
+    )
     published = {"id": 1, "name": "unnamed"} if validate_publish and not is_bad else payload
     expected: Any = CONVERTED if validate_subscribe and not is_bad else published
     is_kept_back = is_bad and throw and (validate_publish or validate_subscribe)
     assert [context.data for context in inbox.got] == ([] if is_kept_back else [expected])
 
 
-@pytest.mark.parametrize(("validate_publish", "code"), [(True, ErrorCode.STORE_SCHEMA_CHANNEL_NOT_FOUND), (False, None)])
+@pytest.mark.parametrize(
+    ("validate_publish", "code"), [(True, ErrorCode.STORE_SCHEMA_CHANNEL_NOT_FOUND), (False, None)]
+)
 async def test_names_are_checked_where_payloads_are(
     *, validate_publish: bool, code: ErrorCode | None, igniter_recorder: RecordingAdapter
 ) -> None:
-    store = Store.create().with_adapter(igniter_recorder).with_service("test").add_events(FLUENT, validate_publish=validate_publish).build()
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .add_events(FLUENT, validate_publish=validate_publish)
+        .build()
+    )
     raised: ErrorCode | None = None
 
     try:
@@ -1041,8 +1176,16 @@ async def test_what_a_schema_returns_is_what_is_published(registered: Store[str]
     assert await inbox.data(1) == [40]
 
 
-async def test_a_pattern_checks_each_event_with_its_own_schema(igniter_recorder: RecordingAdapter) -> None:
-    store = Store.create().with_adapter(igniter_recorder).with_service("test").add_events(FLUENT, validate_subscribe=True).build()
+async def test_a_pattern_checks_each_event_with_its_own_schema(
+    igniter_recorder: RecordingAdapter,
+) -> None:
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service("test")
+        .add_events(FLUENT, validate_subscribe=True)
+        .build()
+    )
     inbox = Inbox()
     await store.events.subscribe("*", inbox)
 
@@ -1062,14 +1205,22 @@ def test_a_switch_holds_for_all_namespaces_from_then_on(igniter_recorder: Record
         .build()
     )
 
-    registry = store._configuration.events  # pyright: ignore[reportPrivateUsage]  # what no public name shows
-    assert (registry.validate_publish, registry.validate_subscribe, registry.throw_on_validation_error) == (False, True, True)
+    # what no public name shows
+    registry = store._configuration.events  # pyright: ignore[reportPrivateUsage]
+    assert (
+        registry.validate_publish,
+        registry.validate_subscribe,
+        registry.throw_on_validation_error,
+    ) == (False, True, True)
 
 
-# --- Concurrency ------------------------------------------------------------------------------------------------------
+# --- Concurrency
+# ------------------------------------------------------------------------------------------------------
 
 
-async def test_many_subscriptions_come_and_go_and_leave_nothing(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_many_subscriptions_come_and_go_and_leave_nothing(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     async def one(number: int) -> int:
         inbox = Inbox()
         async with await igniter_store.events.subscribe(f"e{number % 5}", inbox):
@@ -1083,7 +1234,9 @@ async def test_many_subscriptions_come_and_go_and_leave_nothing(igniter_store: S
     assert await igniter_store.events.publish("e0", 1) == 0
 
 
-async def test_cancelling_a_subscribe_that_is_under_way_leaves_nothing(igniter_recorder: RecordingAdapter) -> None:
+async def test_cancelling_a_subscribe_that_is_under_way_leaves_nothing(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     reached = asyncio.Event()
 
     class Slow(RecordingAdapter):

@@ -1,4 +1,6 @@
-"""`store.kv` above the contract: arguments, answers, types. What backends promise is the conformance suite's."""
+"""`store.kv` above the contract: arguments, answers, types. What backends promise is the
+conformance suite's.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ async def test_a_missing_key_is_none(igniter_store: Store[str]) -> None:
     assert await igniter_store.kv.pop("k") is None
 
 
-async def test_a_missing_key_is_the_default_and_a_stored_none_is_not(igniter_store: Store[str]) -> None:
+async def test_a_missing_key_is_the_default_and_a_stored_none_is_not(
+    igniter_store: Store[str],
+) -> None:
     await igniter_store.kv.set("none", None)
 
     assert await igniter_store.kv.get("k", User, default="nobody") == "nobody"
@@ -63,7 +67,9 @@ async def test_a_conditional_set_says_whether_it_wrote(igniter_store: Store[str]
 
 
 @pytest.mark.clause("KV-6")
-async def test_an_expired_key_is_gone_for_everything(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+async def test_an_expired_key_is_gone_for_everything(
+    igniter_store: Store[str], igniter_clock: ManualClock
+) -> None:
     await igniter_store.kv.set("k", 1, ttl=60)
 
     igniter_clock.advance(60)
@@ -75,8 +81,12 @@ async def test_an_expired_key_is_gone_for_everything(igniter_store: Store[str], 
     assert await igniter_store.kv.remove("k") is False
 
 
-@pytest.mark.parametrize("ttl", [90, 90.0, timedelta(seconds=90)], ids=lambda ttl: type(ttl).__name__)
-async def test_a_ttl_is_seconds_or_a_timedelta(ttl: Any, igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+@pytest.mark.parametrize(
+    "ttl", [90, 90.0, timedelta(seconds=90)], ids=lambda ttl: type(ttl).__name__
+)
+async def test_a_ttl_is_seconds_or_a_timedelta(
+    ttl: Any, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     await igniter_store.kv.set("k", 1, ttl=ttl)
 
     [call] = igniter_recorder.named("set")
@@ -85,16 +95,23 @@ async def test_a_ttl_is_seconds_or_a_timedelta(ttl: Any, igniter_store: Store[st
 
 
 @pytest.mark.parametrize("ttl", [0.001, 10_000_000_000, timedelta(microseconds=1)], ids=str)
-async def test_the_shortest_and_the_longest_ttl_are_taken(ttl: Any, igniter_store: Store[str]) -> None:
+async def test_the_shortest_and_the_longest_ttl_are_taken(
+    ttl: Any, igniter_store: Store[str]
+) -> None:
     assert await igniter_store.kv.set("k", 1, ttl=ttl) is True
 
 
 @pytest.mark.clause("KV-8")
 @pytest.mark.parametrize("method", ["expire", "touch"])
-async def test_expiring_gives_a_live_key_a_new_ttl_and_makes_none(method: str, igniter_store: Store[str]) -> None:
+async def test_expiring_gives_a_live_key_a_new_ttl_and_makes_none(
+    method: str, igniter_store: Store[str]
+) -> None:
     await igniter_store.kv.set("k", 1)
 
-    answers = [await getattr(igniter_store.kv, method)("k", 60), await getattr(igniter_store.kv, method)("missing", 60)]
+    answers = [
+        await getattr(igniter_store.kv, method)("k", 60),
+        await getattr(igniter_store.kv, method)("missing", 60),
+    ]
 
     assert answers == [True, False]
     assert await igniter_store.kv.ttl("k") == 60
@@ -102,10 +119,16 @@ async def test_expiring_gives_a_live_key_a_new_ttl_and_makes_none(method: str, i
 
 
 @pytest.mark.clause("KV-9")
-async def test_persisting_removes_a_ttl_and_says_whether_there_was_one(igniter_store: Store[str]) -> None:
+async def test_persisting_removes_a_ttl_and_says_whether_there_was_one(
+    igniter_store: Store[str],
+) -> None:
     await igniter_store.kv.set("k", 1, ttl=60)
 
-    answers = [await igniter_store.kv.persist("k"), await igniter_store.kv.persist("k"), await igniter_store.kv.persist("missing")]
+    answers = [
+        await igniter_store.kv.persist("k"),
+        await igniter_store.kv.persist("k"),
+        await igniter_store.kv.persist("missing"),
+    ]
 
     assert answers == [True, False, False]
 
@@ -127,7 +150,11 @@ async def test_removing_says_whether_the_key_was_there(igniter_store: Store[str]
 
 
 @pytest.mark.clause("KV-3")
-@pytest.mark.parametrize("key", [" ", "a b", "A", "*", "[a]", "\\", "a:b:c", "\n", "\0", "é", "e\u0301", "💾", "k" * 1024], ids=ascii)
+@pytest.mark.parametrize(
+    "key",
+    [" ", "a b", "A", "*", "[a]", "\\", "a:b:c", "\n", "\0", "é", "e\u0301", "💾", "k" * 1024],
+    ids=ascii,
+)
 async def test_a_key_is_exact(key: str, igniter_store: Store[str]) -> None:
     await igniter_store.kv.set("a", "another")
     await igniter_store.kv.set("é" if key != "é" else "e\u0301", "another")
@@ -138,7 +165,9 @@ async def test_a_key_is_exact(key: str, igniter_store: Store[str]) -> None:
     assert await igniter_store.kv.get("a") == "another"
 
 
-async def test_each_operation_is_one_call_of_the_adapter(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_each_operation_is_one_call_of_the_adapter(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     await igniter_store.open()
     igniter_recorder.calls.clear()
 

@@ -1,4 +1,6 @@
-"""Equal owners of claims are one owner, spelled as Node spells it; what has no such spelling is refused."""
+"""Equal owners of claims are one owner, spelled as Node spells it; what has no such spelling is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from igniter_store import RecordingAdapter
 
 # Made by `JSON.stringify` of Node 20: each text, number and document with its spelling.
-NODE: dict[str, list[tuple[str, str]]] = json.loads((Path(__file__).parent / "node_spellings.json").read_text(encoding="utf-8"))
+NODE: dict[str, list[tuple[str, str]]] = json.loads(
+    (Path(__file__).parent / "node_spellings.json").read_text(encoding="utf-8")
+)
 CODEC = Codec(JSON)
 
 
@@ -69,12 +73,16 @@ class Rank(enum.IntEnum):
     FIRST = 1
 
 
-@pytest.mark.parametrize(("text", "node"), NODE["texts"], ids=[ascii(text) for text, _ in NODE["texts"]])
+@pytest.mark.parametrize(
+    ("text", "node"), NODE["texts"], ids=[ascii(text) for text, _ in NODE["texts"]]
+)
 def test_text_owner_is_spelled_as_node_does(text: str, node: str) -> None:
     assert spelled(text) == node
 
 
-@pytest.mark.parametrize(("number", "node"), NODE["numbers"], ids=[number for number, _ in NODE["numbers"]])
+@pytest.mark.parametrize(
+    ("number", "node"), NODE["numbers"], ids=[number for number, _ in NODE["numbers"]]
+)
 def test_number_owner_is_spelled_as_node_or_refused(number: str, node: str) -> None:
     value: Any = float(number) if set(number) & set(".en") else int(number)
 
@@ -85,7 +93,9 @@ def test_number_owner_is_spelled_as_node_or_refused(number: str, node: str) -> N
         ours = None
 
     assert ours in {node, None}
-    is_fraction = isinstance(value, float) and not value.is_integer() and not 1e-6 <= abs(value) < 1e-5
+    is_fraction = (
+        isinstance(value, float) and not value.is_integer() and not 1e-6 <= abs(value) < 1e-5
+    )
     is_safe = isinstance(value, int) and abs(value) < 2**53
     assert (ours is not None) == (is_fraction or is_safe)
 
@@ -97,8 +107,16 @@ def test_document_owner_is_spelled_as_node_does(document: str, node: str) -> Non
 
 EQUAL: dict[str, list[Any]] = {
     "mappings": [{"a": 1, "b": 2}, {"b": 2, "a": 1}],
-    "nested mappings": [{"x": [{"a": 1, "b": {"d": 1, "c": 2}}]}, {"x": [{"b": {"c": 2, "d": 1}, "a": 1}]}],
-    "sets": [{"a", "b", "c", "dd"}, {"dd", "c", "b", "a"}, frozenset(["b", "a", "dd", "c"]), ["a", "b", "c", "dd"]],
+    "nested mappings": [
+        {"x": [{"a": 1, "b": {"d": 1, "c": 2}}]},
+        {"x": [{"b": {"c": 2, "d": 1}, "a": 1}]},
+    ],
+    "sets": [
+        {"a", "b", "c", "dd"},
+        {"dd", "c", "b", "a"},
+        frozenset(["b", "a", "dd", "c"]),
+        ["a", "b", "c", "dd"],
+    ],
     "sets of kinds": [{1, "a", None, 1.5, (1, 2)}, {(1, 2), None, "a", 1.5, 1}],
     "sets of sets": [{frozenset([1, 2]), frozenset([5])}, {frozenset([5]), frozenset([2, 1])}],
     "numbers as keys": [{"10": 1, "9": 2}, {"9": 2, "10": 1}],
@@ -120,7 +138,13 @@ EQUAL: dict[str, list[Any]] = {
 @pytest.mark.parametrize("kind", EQUAL)
 @pytest.mark.parametrize("serializer", [JSON, MSGPACK], ids=["json", "msgpack"])
 async def test_equal_owners_are_one_owner(kind: str, serializer: Any) -> None:
-    async with Store.create().with_adapter(MemoryAdapter()).with_service("t").with_serializer(serializer).build() as store:
+    async with (
+        Store.create()
+        .with_adapter(MemoryAdapter())
+        .with_service("t")
+        .with_serializer(serializer)
+        .build() as store
+    ):
         for holder in EQUAL[kind]:
             for other in EQUAL[kind]:
                 assert await store.claim.once("k", holder, ttl=30) is True
@@ -128,7 +152,25 @@ async def test_equal_owners_are_one_owner(kind: str, serializer: Any) -> None:
                 assert await store.claim.release("k", other) is True
 
 
-DIFFERENT: list[Any] = ["1", 1, True, [1], {"1": 1}, "true", "[1]", 1.5, "1.5", 0, False, "", [], {}, [[]], "null", [None]]
+DIFFERENT: list[Any] = [
+    "1",
+    1,
+    True,
+    [1],
+    {"1": 1},
+    "true",
+    "[1]",
+    1.5,
+    "1.5",
+    0,
+    False,
+    "",
+    [],
+    {},
+    [[]],
+    "null",
+    [None],
+]
 
 
 async def test_owners_that_look_alike_are_different(igniter_store: Store[str]) -> None:
@@ -195,7 +237,11 @@ def test_owner_has_one_spelling_in_every_process() -> None:
 
     found = {
         subprocess.run(  # noqa: S603 - ourselves
-            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": str(seed)}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for seed in range(3)
     }
@@ -204,7 +250,10 @@ def test_owner_has_one_spelling_in_every_process() -> None:
 
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(codec="utf-8")),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.text(st.characters(codec="utf-8")),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner),
 )
 
@@ -216,7 +265,11 @@ def test_order_of_keys_changes_no_spelling(owner: Any, random: Any) -> None:
             items = [(key, shuffled(item)) for key, item in cast("dict[str, Any]", value).items()]
             random.shuffle(items)
             return dict(items)
-        return [shuffled(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+        return (
+            [shuffled(item) for item in cast("list[Any]", value)]
+            if isinstance(value, list)
+            else value
+        )
 
     assert spelled(shuffled(owner)) == spelled(owner)
     assert json.loads(spelled(owner)) == owner

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from igniter_store.contract import Pattern, escape
 
-# What SCAN MATCH of Redis 6.2.14 and of Valkey 9.1.2 answered: a pattern, what it matches, and what it doesn't.
+# What SCAN MATCH of Redis 6.2.14 and of Valkey 9.1.2 answered: a pattern, what it matches, and what
+# it doesn't.
 SEEN: list[tuple[str, list[str], list[str]]] = [
     ("", [], ["a"]),
     ("a", ["a"], ["ab", "A"]),
@@ -82,15 +83,21 @@ TEXTS = st.text(alphabet="ab-^!*?[]\\\n\u00e9", max_size=8)
 
 
 @pytest.mark.clause("PUB-7", "SCN-2")
-@pytest.mark.parametrize(("pattern", "matching", "others"), SEEN, ids=[repr(pattern) for pattern, _, _ in SEEN])
-def test_a_pattern_matches_what_it_matches_on_the_servers(pattern: str, matching: list[str], others: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("pattern", "matching", "others"), SEEN, ids=[repr(pattern) for pattern, _, _ in SEEN]
+)
+def test_a_pattern_matches_what_it_matches_on_the_servers(
+    pattern: str, matching: list[str], others: list[str]
+) -> None:
     matched = [subject for subject in matching + others if Pattern(pattern).matches(subject)]
 
     assert matched == matching
 
 
 @pytest.mark.clause("PUB-7")
-@pytest.mark.parametrize(("character", "size"), [("a", 1), ("\u00e9", 2), ("\u20ac", 3), ("\U0001f600", 4)])
+@pytest.mark.parametrize(
+    ("character", "size"), [("a", 1), ("\u00e9", 2), ("\u20ac", 3), ("\U0001f600", 4)]
+)
 def test_a_question_mark_is_one_byte(character: str, size: int) -> None:
     matching = [count for count in range(6) if Pattern("?" * count).matches(character)]
 
@@ -104,7 +111,17 @@ def test_forms_of_one_character_are_different_names() -> None:
 
 
 @pytest.mark.clause("PUB-7")
-@pytest.mark.parametrize("pattern", ["*" * 5_000, "a*" * 500, "*a" * 500 + "b", "*?" * 400 + "*b", "*[ab]" * 400 + "c*", "*aab" * 50])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "*" * 5_000,
+        "a*" * 500,
+        "*a" * 500 + "b",
+        "*?" * 400 + "*b",
+        "*[ab]" * 400 + "c*",
+        "*aab" * 50,
+    ],
+)
 def test_many_stars_take_no_exponential_time(pattern: str) -> None:
     # A matcher that tries every place for every star is not done with this before the sun is.
     subject = "a" * 5_000
@@ -121,7 +138,9 @@ def test_an_escaped_name_matches_itself_alone(name: str, other: str) -> None:
 
 @pytest.mark.clause("SCN-2")
 @given(name=TEXTS, end=TEXTS, other=TEXTS)
-def test_an_escaped_prefix_before_a_star_matches_what_begins_with_it(name: str, end: str, other: str) -> None:
+def test_an_escaped_prefix_before_a_star_matches_what_begins_with_it(
+    name: str, end: str, other: str
+) -> None:
     under = Pattern(escape(name) + "*")
 
     assert under.matches(name + end)
@@ -135,8 +154,13 @@ def test_any_text_is_a_pattern(pattern: str, subject: str) -> None:
 
 
 @given(parts=st.lists(TEXTS, max_size=4), between=st.lists(TEXTS, min_size=5, max_size=5))
-def test_stars_between_literals_match_any_text_between_them(parts: list[str], between: list[str]) -> None:
+def test_stars_between_literals_match_any_text_between_them(
+    parts: list[str], between: list[str]
+) -> None:
     pattern = "*".join(escape(part) for part in parts)
-    subject = "".join(part + (between[place] if place < len(parts) - 1 else "") for place, part in enumerate(parts))
+    subject = "".join(
+        part + (between[place] if place < len(parts) - 1 else "")
+        for place, part in enumerate(parts)
+    )
 
     assert Pattern(pattern).matches(subject)

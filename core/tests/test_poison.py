@@ -87,7 +87,9 @@ async def poisoned(store: Store[str], fields: dict[str, bytes]) -> tuple[str, st
 
 @pytest.mark.parametrize("kind", BAD)
 @pytest.mark.parametrize("reading", READS)
-async def test_bad_entry_hides_no_neighbour(reading: str, kind: str, igniter_store: Store[str]) -> None:
+async def test_bad_entry_hides_no_neighbour(
+    reading: str, kind: str, igniter_store: Store[str]
+) -> None:
     fields, wanted = BAD[kind]
     ids = await poisoned(igniter_store, fields)
 
@@ -96,7 +98,9 @@ async def test_bad_entry_hides_no_neighbour(reading: str, kind: str, igniter_sto
     assert (one.id, bad.id, three.id) == ids
     assert [message.error for message in (one, three)] == [None, None]
     assert [message.raw for message in (one, three)] == [None, None]
-    assert [message.message for message in (one, three)] == ([Job(1), Job(3)] if wanted else [{"id": 1}, {"id": 3}])
+    assert [message.message for message in (one, three)] == (
+        [Job(1), Job(3)] if wanted else [{"id": 1}, {"id": 3}]
+    )
     assert isinstance(bad, StreamMessage)
     assert isinstance(bad.error, SerializationError)
     assert bad.error.code == ErrorCode.STORE_DESERIALIZATION_FAILED
@@ -123,7 +127,9 @@ async def test_bad_message_raises_its_error_each_time(kind: str, igniter_store: 
 
 
 @pytest.mark.parametrize("kind", BAD)
-async def test_bad_message_never_shows_content(kind: str, igniter_store: Store[str], caplog: pytest.LogCaptureFixture) -> None:
+async def test_bad_message_never_shows_content(
+    kind: str, igniter_store: Store[str], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     fields, wanted = BAD[kind]
     await poisoned(igniter_store, fields)
@@ -131,7 +137,15 @@ async def test_bad_message_never_shows_content(kind: str, igniter_store: Store[s
     bad = (await by_range(igniter_store, wanted))[1]
 
     assert bad.id in repr(bad)
-    shown = [repr(bad), str(bad), f"{[bad]}", repr(bad.error), str(bad.error), repr(bad.error and bad.error.to_dict()), caplog.text]
+    shown = [
+        repr(bad),
+        str(bad),
+        f"{[bad]}",
+        repr(bad.error),
+        str(bad.error),
+        repr(bad.error and bad.error.to_dict()),
+        caplog.text,
+    ]
     assert not any(QUOTED in text for text in shown)
 
 
@@ -150,7 +164,8 @@ async def test_bad_message_is_copied_and_pickled(igniter_store: Store[str]) -> N
     await poisoned(igniter_store, {"data": b"{"})
     bad = (await igniter_store.streams.range("s"))[1]
 
-    for twin in (copy.copy(bad), copy.deepcopy(bad), pickle.loads(pickle.dumps(bad))):  # noqa: S301 - our own bytes
+    # our own bytes
+    for twin in (copy.copy(bad), copy.deepcopy(bad), pickle.loads(pickle.dumps(bad))):  # noqa: S301
         assert (twin.id, twin.raw) == (bad.id, bad.raw)
         with pytest.raises(SerializationError):
             _ = twin.message
@@ -167,7 +182,13 @@ async def test_bad_message_is_made_by_any_serializer() -> None:
             return data
 
     for serializer in (MSGPACK, Fussy()):
-        async with Store.create().with_adapter(MemoryAdapter()).with_service("test").with_serializer(serializer).build() as store:
+        async with (
+            Store.create()
+            .with_adapter(MemoryAdapter())
+            .with_service("test")
+            .with_serializer(serializer)
+            .build() as store
+        ):
             adapter: Any = store.adapter
             await store.streams.append("s", 1)
             await adapter.xadd(f"{PREFIX}:streams:s", {"data": b"\xc1" + QUOTED.encode()})
@@ -180,7 +201,9 @@ async def test_bad_message_is_made_by_any_serializer() -> None:
             assert QUOTED not in f"{bad!r} {bad.error.__cause__}"
 
 
-async def test_blocked_read_delivers_bad_entry(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_blocked_read_delivers_bad_entry(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     group = igniter_store.streams.group("g", "c")
     await group.ensure("s")
     reading = asyncio.create_task(group.read("s", block=60, type=Job))
@@ -193,7 +216,9 @@ async def test_blocked_read_delivers_bad_entry(igniter_store: Store[str], ignite
     assert bad.error is not None
 
 
-async def test_reclaimed_bad_entry_counts_a_delivery(igniter_store: Store[str], igniter_clock: ManualClock) -> None:
+async def test_reclaimed_bad_entry_counts_a_delivery(
+    igniter_store: Store[str], igniter_clock: ManualClock
+) -> None:
     await poisoned(igniter_store, {"data": b"{"})
     await igniter_store.streams.group("g", "dead").read("s")
     igniter_clock.advance(60)
@@ -201,7 +226,9 @@ async def test_reclaimed_bad_entry_counts_a_delivery(igniter_store: Store[str], 
     claimed = await igniter_store.streams.group("g", "c").claim("s", min_idle=60)
 
     assert [message.error is None for message in claimed] == [True, False, True]
-    assert [pending.deliveries for pending in await igniter_store.streams.group("g", "c").pending("s")] == [2, 2, 2]
+    assert [
+        pending.deliveries for pending in await igniter_store.streams.group("g", "c").pending("s")
+    ] == [2, 2, 2]
 
 
 BATCHES: dict[str, tuple[list[bytes | None], Any, list[int]]] = {

@@ -55,11 +55,37 @@ def test_the_backend_is_imported_when_a_test_asks_for_it():
 
 def run(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_inside.py").write_text(text)
-    # Without this project's settings, and without plugins for async tests, which the fixtures don't need.
+    # Without this project's settings, and without plugins for async tests, which the fixtures don't
+    # need.
     options = ("-p", "no:asyncio", "-p", "no:anyio", *options)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COV_"))}
-    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "--rootdir", str(folder), "-c", os.devnull, *options, "test_inside.py"]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603 - our own text
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTEST_", "COV_"))
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-W",
+        "error",
+        "--rootdir",
+        str(folder),
+        "-c",
+        os.devnull,
+        *options,
+        "test_inside.py",
+    ]
+    return subprocess.run(  # noqa: S603 - our own text
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def test_the_fixtures_work_without_an_async_plugin(tmp_path: Path) -> None:

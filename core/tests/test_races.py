@@ -1,4 +1,6 @@
-"""What goes wrong around operations: other event loops, failures while something ends, handlers that misbehave, crowds of callers."""
+"""What goes wrong around operations: other event loops, failures while something ends, handlers
+that misbehave, crowds of callers.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ class Unreachable(MemoryAdapter):
         self.attempts += 1
         await asyncio.sleep(0.001)
         if not self.is_there:
-            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, "nobody answers") from OSError("refused")
+            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, "nobody answers") from OSError(
+                "refused"
+            )
         await super().open()
 
 
@@ -47,7 +51,9 @@ class StickySubscription(Subscription):
 class Sticky(MemoryAdapter):
     """A backend whose subscriptions can't be cancelled the first time."""
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         return StickySubscription(await super().subscribe(channel, callback, on_gap=on_gap))
 
 
@@ -80,7 +86,9 @@ async def ticks(number: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-def test_a_subscription_that_another_event_loop_left_behind_does_not_keep_the_store_from_closing() -> None:
+def test_a_subscription_that_another_event_loop_left_behind_does_not_keep_the_store_from_closing() -> (
+    None
+):
     store = store_on(MemoryAdapter())
 
     asyncio.run(store.events.subscribe("user:created", ignore))
@@ -98,12 +106,16 @@ def test_a_subscription_of_another_event_loop_can_be_cancelled() -> None:
     assert asyncio.run(store.events.publish("user:created", 1)) == 0
 
 
-def test_callers_that_waited_for_the_opening_in_one_event_loop_can_do_so_again_in_the_next() -> None:
+def test_callers_that_waited_for_the_opening_in_one_event_loop_can_do_so_again_in_the_next() -> (
+    None
+):
     adapter = Unreachable()
     store = store_on(adapter)
 
     async def read_two() -> list[Any]:
-        return list(await asyncio.gather(store.kv.get("a"), store.kv.get("b"), return_exceptions=True))
+        return list(
+            await asyncio.gather(store.kv.get("a"), store.kv.get("b"), return_exceptions=True)
+        )
 
     first = asyncio.run(read_two())
     adapter.is_there = True
@@ -117,7 +129,9 @@ async def test_first_operations_that_come_together_share_one_failed_attempt_to_o
     adapter = Unreachable()
     store = store_on(adapter)
 
-    errors: list[Any] = await asyncio.gather(*(store.kv.get("a") for _ in range(20)), return_exceptions=True)
+    errors: list[Any] = await asyncio.gather(
+        *(store.kv.get("a") for _ in range(20)), return_exceptions=True
+    )
 
     assert adapter.attempts == 1
     assert {error.code for error in errors} == {"STORE_CONNECTION_FAILED"}
@@ -228,7 +242,9 @@ def test_a_handler_that_answers_its_cancellation_with_another_error_does_not_kee
     assert "RuntimeError" in caplog.text
 
 
-async def test_closing_ends_running_handlers_though_the_subscription_can_not_be_cancelled_at_the_backend() -> None:
+async def test_closing_ends_running_handlers_though_the_subscription_can_not_be_cancelled_at_the_backend() -> (
+    None
+):
     store = store_on(Sticky())
     handler = Busy()
     await store.events.subscribe("user:created", handler)
@@ -241,7 +257,9 @@ async def test_closing_ends_running_handlers_though_the_subscription_can_not_be_
     assert handler.has_ended
 
 
-async def test_a_subscription_that_could_not_be_cancelled_at_the_backend_can_be_cancelled_again() -> None:
+async def test_a_subscription_that_could_not_be_cancelled_at_the_backend_can_be_cancelled_again() -> (
+    None
+):
     store = store_on(Sticky())
     subscription = await store.events.subscribe("user:created", ignore)
 
@@ -252,7 +270,9 @@ async def test_a_subscription_that_could_not_be_cancelled_at_the_backend_can_be_
     assert await store.events.publish("user:created", 1) == 0
 
 
-async def test_closing_cancels_what_could_not_be_cancelled_before_on_an_adapter_that_stays_open() -> None:
+async def test_closing_cancels_what_could_not_be_cancelled_before_on_an_adapter_that_stays_open() -> (
+    None
+):
     adapter = Sticky()
     await adapter.open()
     store = store_on(adapter)
@@ -282,7 +302,9 @@ async def test_closing_ends_a_handler_that_cancelled_its_own_subscription_and_st
     assert busy.has_ended
 
 
-async def test_a_subscription_that_its_handler_cancelled_is_forgotten_when_the_handler_is_done() -> None:
+async def test_a_subscription_that_its_handler_cancelled_is_forgotten_when_the_handler_is_done() -> (
+    None
+):
     store = store_on(MemoryAdapter())
 
     async def once(context: EventContext[Any]) -> None:
@@ -292,7 +314,8 @@ async def test_a_subscription_that_its_handler_cancelled_is_forgotten_when_the_h
     await store.events.publish("user:created", 1)
     await ticks()
 
-    assert subscription not in store._connection._closables  # pyright: ignore[reportPrivateUsage]  # no public name shows it
+    # no public name shows it
+    assert subscription not in store._connection._closables  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_two_handlers_that_cancel_each_other_do_not_wait_for_ever() -> None:
@@ -357,7 +380,9 @@ async def test_a_recorder_around_an_open_adapter_leaves_it_open() -> None:
     adapter = MemoryAdapter()
     await adapter.open()
 
-    async with Store.create().with_adapter(RecordingAdapter(adapter)).with_service("test").build() as store:
+    async with (
+        Store.create().with_adapter(RecordingAdapter(adapter)).with_service("test").build() as store
+    ):
         await store.kv.set("a", 1)
 
     assert adapter.is_open

@@ -39,7 +39,9 @@ async def test_calls_are_remembered_in_order_with_what_they_were_given(
     ]
 
 
-async def test_calls_are_found_by_their_method(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_calls_are_found_by_their_method(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     await igniter_store.kv.set("k", 1)
     await igniter_store.kv.get("k")
     await igniter_store.kv.get("k")
@@ -47,7 +49,9 @@ async def test_calls_are_found_by_their_method(igniter_store: Store[str], ignite
     assert [call.method for call in igniter_recorder.named("get", "set")] == ["set", "get", "get"]
 
 
-async def test_what_is_remembered_can_be_forgotten(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_what_is_remembered_can_be_forgotten(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     await igniter_store.kv.set("k", 1)
 
     igniter_recorder.calls.clear()
@@ -76,7 +80,12 @@ async def test_a_recorder_passes_for_what_is_inside() -> None:
 
     await recorder.open()
 
-    assert (recorder.name, recorder.in_process, recorder.is_open, await recorder.ping()) == ("bare", False, True, 1.5)
+    assert (recorder.name, recorder.in_process, recorder.is_open, await recorder.ping()) == (
+        "bare",
+        False,
+        True,
+        1.5,
+    )
     assert RecordingAdapter(adapter_from_url("memory://")).in_process is True
 
 

@@ -15,7 +15,25 @@ from igniter_store.scopes import prefix_of
 if TYPE_CHECKING:
     from igniter_store import EventContext
 
-AWKWARD = ["1", "10", "*", "?", "[1]", "1*", "\\", "1\\", " ", "é", "kv", "workspace", "a b", "{1}", "%31", "-", "0"]
+AWKWARD = [
+    "1",
+    "10",
+    "*",
+    "?",
+    "[1]",
+    "1*",
+    "\\",
+    "1\\",
+    " ",
+    "é",
+    "kv",
+    "workspace",
+    "a b",
+    "{1}",
+    "%31",
+    "-",
+    "0",
+]
 
 
 async def seen(store: Store[str]) -> dict[str, Any]:
@@ -54,7 +72,9 @@ async def test_a_tenant_sees_its_own_and_nothing_else(mine: str, igniter_store: 
 
 
 @pytest.mark.parametrize("identifier", AWKWARD)
-async def test_a_tenant_hears_its_own_events_and_no_others(identifier: str, igniter_store: Store[str]) -> None:
+async def test_a_tenant_hears_its_own_events_and_no_others(
+    identifier: str, igniter_store: Store[str]
+) -> None:
     got: list[EventContext[Any]] = []
     mine = igniter_store.scope("org", identifier)
     await mine.events.subscribe("*", got.append)
@@ -72,12 +92,19 @@ async def test_a_tenant_hears_its_own_events_and_no_others(identifier: str, igni
     assert [context.data for context in got] == ["mine", "mine"]
 
 
-async def test_a_scope_is_another_place_than_the_store_and_the_scopes_below(igniter_store: Store[str]) -> None:
+async def test_a_scope_is_another_place_than_the_store_and_the_scopes_below(
+    igniter_store: Store[str],
+) -> None:
     org = igniter_store.scope("org", 1)
-    for mark, store in enumerate([igniter_store, org, org.scope("team", 1), igniter_store.scope("team", 1)], start=1):
+    for mark, store in enumerate(
+        [igniter_store, org, org.scope("team", 1), igniter_store.scope("team", 1)], start=1
+    ):
         await put(store, mark)
 
-    assert [(await seen(store))["kv"] for store in (igniter_store, org, org.scope("team", 1), igniter_store.scope("team", 1))] == [
+    assert [
+        (await seen(store))["kv"]
+        for store in (igniter_store, org, org.scope("team", 1), igniter_store.scope("team", 1))
+    ] == [
         1,
         2,
         3,
@@ -109,7 +136,11 @@ def test_a_scoped_store_is_a_new_store_over_the_same_connection(igniter_store: S
     assert igniter_store.scopes == ()
     assert org.scopes == (Scope("org", "1"),)
     assert org.scope("team", 2).scopes == (Scope("org", "1"), Scope("team", "2"))
-    assert (org.adapter, org.service, org.logger) == (igniter_store.adapter, igniter_store.service, igniter_store.logger)
+    assert (org.adapter, org.service, org.logger) == (
+        igniter_store.adapter,
+        igniter_store.service,
+        igniter_store.logger,
+    )
 
 
 async def test_a_scoped_store_opens_and_closes_with_the_others(igniter_store: Store[str]) -> None:
@@ -135,8 +166,13 @@ def strict(igniter_recorder: RecordingAdapter) -> Store[Any]:
     )
 
 
-@pytest.mark.parametrize(("chain", "missing"), [([], ["org", "region"]), (["org"], ["region"]), (["team", "region"], ["org"])])
-async def test_a_store_outside_of_a_required_scope_names_what_is_missing(chain: list[str], missing: list[str], strict: Store[Any]) -> None:
+@pytest.mark.parametrize(
+    ("chain", "missing"),
+    [([], ["org", "region"]), (["org"], ["region"]), (["team", "region"], ["org"])],
+)
+async def test_a_store_outside_of_a_required_scope_names_what_is_missing(
+    chain: list[str], missing: list[str], strict: Store[Any]
+) -> None:
     store = strict
     for key in chain:
         store = store.scope(key, 1)
@@ -144,12 +180,17 @@ async def test_a_store_outside_of_a_required_scope_names_what_is_missing(chain: 
     with pytest.raises(StoreError) as caught:
         await store.kv.get("x")
 
-    assert (caught.value.code, caught.value.details) == (ErrorCode.STORE_SCOPE_REQUIRED, {"missing": missing})
+    assert (caught.value.code, caught.value.details) == (
+        ErrorCode.STORE_SCOPE_REQUIRED,
+        {"missing": missing},
+    )
     assert missing[0] in caught.value.message
 
 
 @pytest.mark.parametrize("chain", [["org", "region"], ["region", "org"], ["team", "region", "org"]])
-async def test_a_store_in_all_required_scopes_works_whatever_their_order(chain: list[str], strict: Store[Any]) -> None:
+async def test_a_store_in_all_required_scopes_works_whatever_their_order(
+    chain: list[str], strict: Store[Any]
+) -> None:
     store = strict
     for key in chain:
         store = store.scope(key, 1)
@@ -157,7 +198,9 @@ async def test_a_store_in_all_required_scopes_works_whatever_their_order(chain: 
     assert await store.kv.set("x", 1) is True
 
 
-async def test_a_store_can_be_asked_for_a_sign_of_life_outside_of_its_scopes(strict: Store[Any]) -> None:
+async def test_a_store_can_be_asked_for_a_sign_of_life_outside_of_its_scopes(
+    strict: Store[Any],
+) -> None:
     assert await strict.ping() >= 0
 
 
@@ -165,15 +208,24 @@ def test_without_declared_scopes_any_is_taken(igniter_store: Store[str]) -> None
     assert igniter_store.scope("anything", "x").scopes == (Scope("anything", "x"),)
 
 
-PARTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters=":"), min_size=1, max_size=4)
+PARTS = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc"], exclude_characters=":"),
+    min_size=1,
+    max_size=4,
+)
 CHAINS = st.lists(st.tuples(PARTS, PARTS), max_size=3)
 
 
 @settings(deadline=None)
 @given(one=CHAINS, another=CHAINS)
-def test_two_different_places_never_make_one_key(one: list[tuple[str, str]], another: list[tuple[str, str]]) -> None:
+def test_two_different_places_never_make_one_key(
+    one: list[tuple[str, str]], another: list[tuple[str, str]]
+) -> None:
     words = {"kv", "counter", "claim", "events", "streams", "fence", "dead"}
-    chains = [tuple(Scope(key, identifier) for key, identifier in chain if key not in words) for chain in (one, another)]
+    chains = [
+        tuple(Scope(key, identifier) for key, identifier in chain if key not in words)
+        for chain in (one, another)
+    ]
 
     prefixes = [f"{prefix_of('service', chain)}kv:" for chain in chains]
 

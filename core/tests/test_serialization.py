@@ -1,4 +1,6 @@
-"""Values as bytes and back: every kind of type, both serializers, serializers of others, and what is refused."""
+"""Values as bytes and back: every kind of type, both serializers, serializers of others, and what
+is refused.
+"""
 
 from __future__ import annotations
 
@@ -123,12 +125,20 @@ TYPED: dict[str, tuple[Any, Any]] = {
 
 
 def over(recorder: RecordingAdapter, serializer: Any) -> Store[str]:
-    return Store.create().with_adapter(recorder).with_service("test").with_serializer(serializer).build()
+    return (
+        Store.create()
+        .with_adapter(recorder)
+        .with_service("test")
+        .with_serializer(serializer)
+        .build()
+    )
 
 
 @pytest.mark.parametrize("kind", [kind for kind in TYPED if kind != "typed keys"])
 @pytest.mark.parametrize("serializer", SERIALIZERS)
-async def test_a_value_comes_back_as_its_type(serializer: str, kind: str, igniter_recorder: RecordingAdapter) -> None:
+async def test_a_value_comes_back_as_its_type(
+    serializer: str, kind: str, igniter_recorder: RecordingAdapter
+) -> None:
     store = over(igniter_recorder, SERIALIZERS[serializer])
     value, wanted = TYPED[kind]
     await store.kv.set("k", value)
@@ -146,7 +156,9 @@ async def test_typed_keys_come_back_from_messagepack(igniter_recorder: Recording
     assert await store.kv.get("k", dict[int, str]) == {1: "a"}
 
 
-async def test_the_keys_of_a_declared_field_come_back_as_they_were(igniter_store: Store[str]) -> None:
+async def test_the_keys_of_a_declared_field_come_back_as_they_were(
+    igniter_store: Store[str],
+) -> None:
     class Counts(msgspec.Struct):
         by_id: dict[int, str]
 
@@ -190,7 +202,9 @@ async def test_json_refuses_what_is_not_finite_wherever_it_is(
     assert igniter_recorder.named("set") == []
 
 
-@pytest.mark.parametrize("value", [None, "null", [None], {"null": None}, Point(1.0), [Record(1), None], "NaN"], ids=repr)
+@pytest.mark.parametrize(
+    "value", [None, "null", [None], {"null": None}, Point(1.0), [Record(1), None], "NaN"], ids=repr
+)
 async def test_what_only_looks_like_it_is_taken(value: Any, igniter_store: Store[str]) -> None:
     assert await igniter_store.kv.set("k", value) is True
 
@@ -222,7 +236,9 @@ FOREIGN_KEYS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN_KEYS)
-async def test_json_refuses_keys_that_it_would_turn_into_text(kind: str, igniter_store: Store[str]) -> None:
+async def test_json_refuses_keys_that_it_would_turn_into_text(
+    kind: str, igniter_store: Store[str]
+) -> None:
     with pytest.raises(StoreError) as caught:
         await igniter_store.kv.set("k", FOREIGN_KEYS[kind])
 
@@ -238,7 +254,9 @@ async def test_a_str_enum_is_a_key_like_any_text(igniter_store: Store[str]) -> N
     assert await igniter_store.kv.get("k") == {"a": 1}
 
 
-async def test_a_value_deeper_than_pythons_stack_is_stored_or_refused_and_never_crashes(igniter_store: Store[str]) -> None:
+async def test_a_value_deeper_than_pythons_stack_is_stored_or_refused_and_never_crashes(
+    igniter_store: Store[str],
+) -> None:
     value: list[Any] = []
     for _ in range(100_000):
         value = [value]
@@ -249,9 +267,13 @@ async def test_a_value_deeper_than_pythons_stack_is_stored_or_refused_and_never_
     assert caught.value.code == ErrorCode.STORE_SERIALIZATION_FAILED
 
 
-@pytest.mark.parametrize("wanted", [int, list[str], Point, Simple, Colour, UUID, datetime, list[Simple]], ids=repr)
+@pytest.mark.parametrize(
+    "wanted", [int, list[str], Point, Simple, Colour, UUID, datetime, list[Simple]], ids=repr
+)
 @pytest.mark.parametrize("serializer", SERIALIZERS)
-async def test_stored_bytes_of_another_type_are_refused(serializer: str, wanted: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_stored_bytes_of_another_type_are_refused(
+    serializer: str, wanted: Any, igniter_recorder: RecordingAdapter
+) -> None:
     store = over(igniter_recorder, SERIALIZERS[serializer])
     await store.kv.set("k", {"other": ["thing"]})
 
@@ -274,9 +296,16 @@ async def test_a_refusal_names_the_types_and_the_place(igniter_store: Store[str]
 @pytest.mark.parametrize(
     ("serializer", "data", "wanted"),
     [("msgpack", data, None) for data in (b"", b"[1", b"\xc1", b'"\xff"')]
-    + [("json", b"\xc1", None), ("json", b'"\xff"', None), ("json", b"", int), ("json", b"[1", list[int])],
+    + [
+        ("json", b"\xc1", None),
+        ("json", b'"\xff"', None),
+        ("json", b"", int),
+        ("json", b"[1", list[int]),
+    ],
 )
-async def test_malformed_bytes_are_refused(serializer: str, data: bytes, wanted: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_malformed_bytes_are_refused(
+    serializer: str, data: bytes, wanted: Any, igniter_recorder: RecordingAdapter
+) -> None:
     store = over(igniter_recorder, SERIALIZERS[serializer])
     adapter: Any = store.adapter
     await adapter.set("igniter:store:test:kv:k", data)
@@ -299,7 +328,9 @@ class Zipped:
         return msgspec.json.decode(zlib.decompress(data), type=type)
 
 
-async def test_a_serializer_of_the_users_is_used_everywhere(igniter_recorder: RecordingAdapter) -> None:
+async def test_a_serializer_of_the_users_is_used_everywhere(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     store = over(igniter_recorder, Zipped())
     adapter: Any = store.adapter
     await store.kv.set("k", [1])
@@ -319,7 +350,9 @@ async def test_a_serializer_of_the_users_is_used_everywhere(igniter_recorder: Re
     assert event.data == [4]
 
 
-async def test_a_serializer_of_the_users_is_told_the_type(igniter_recorder: RecordingAdapter) -> None:
+async def test_a_serializer_of_the_users_is_told_the_type(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     store = over(igniter_recorder, Zipped())
     await store.kv.set("k", Point(1.0))
 
@@ -341,8 +374,12 @@ class Odd:
         return self.encode(None)
 
 
-@pytest.mark.parametrize("answer", ["text", None, 5, [98], ValueError("x"), KeyError("x"), RecursionError()], ids=repr)
-async def test_a_serializer_that_gives_no_bytes_stores_nothing(answer: Any, igniter_recorder: RecordingAdapter) -> None:
+@pytest.mark.parametrize(
+    "answer", ["text", None, 5, [98], ValueError("x"), KeyError("x"), RecursionError()], ids=repr
+)
+async def test_a_serializer_that_gives_no_bytes_stores_nothing(
+    answer: Any, igniter_recorder: RecordingAdapter
+) -> None:
     with pytest.raises(StoreError) as caught:
         await over(igniter_recorder, Odd(answer)).kv.set("k", 1)
 
@@ -350,8 +387,12 @@ async def test_a_serializer_that_gives_no_bytes_stores_nothing(answer: Any, igni
     assert igniter_recorder.calls == []
 
 
-@pytest.mark.parametrize("answer", [b"x", bytearray(b"x"), memoryview(b"x")], ids=lambda answer: type(answer).__name__)
-async def test_every_kind_of_bytes_becomes_bytes(answer: Any, igniter_recorder: RecordingAdapter) -> None:
+@pytest.mark.parametrize(
+    "answer", [b"x", bytearray(b"x"), memoryview(b"x")], ids=lambda answer: type(answer).__name__
+)
+async def test_every_kind_of_bytes_becomes_bytes(
+    answer: Any, igniter_recorder: RecordingAdapter
+) -> None:
     await over(igniter_recorder, Odd(answer)).kv.set("k", 1)
 
     [call] = igniter_recorder.named("set")
@@ -359,7 +400,9 @@ async def test_every_kind_of_bytes_becomes_bytes(answer: Any, igniter_recorder: 
     assert call.args[1] == b"x"
 
 
-async def test_a_serializer_that_raises_while_decoding_is_a_store_error(igniter_recorder: RecordingAdapter) -> None:
+async def test_a_serializer_that_raises_while_decoding_is_a_store_error(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     store = over(igniter_recorder, Odd(ValueError("x")))
     adapter: Any = store.adapter
     await adapter.set("igniter:store:test:kv:k", b"x")
@@ -370,7 +413,9 @@ async def test_a_serializer_that_raises_while_decoding_is_a_store_error(igniter_
     assert caught.value.code == ErrorCode.STORE_DESERIALIZATION_FAILED
 
 
-async def test_what_was_set_is_not_changed_by_what_is_done_to_it_later(igniter_store: Store[str]) -> None:
+async def test_what_was_set_is_not_changed_by_what_is_done_to_it_later(
+    igniter_store: Store[str],
+) -> None:
     value = {"a": [1]}
     await igniter_store.kv.set("k", value)
 

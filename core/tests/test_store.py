@@ -1,4 +1,6 @@
-"""The life of a store: opened by its first operation, shared by its scopes, closed by whom it opened."""
+"""The life of a store: opened by its first operation, shared by its scopes, closed by whom it
+opened.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from igniter_store import CapabilityMissing, ConfigurationError, ErrorCode, RecordingAdapter, Store, StoreError
+from igniter_store import (
+    CapabilityMissing,
+    ConfigurationError,
+    ErrorCode,
+    RecordingAdapter,
+    Store,
+    StoreError,
+)
 from igniter_store.backends import adapter_from_url
 from igniter_store.contract import Adapter, Condition, Entry, KeyValue
 
@@ -40,7 +49,9 @@ class SlowToOpen(RecordingAdapter):
         await super().open()
 
 
-async def test_a_store_that_was_built_has_sent_nothing(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_a_store_that_was_built_has_sent_nothing(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     assert igniter_store.is_open is False
     assert igniter_recorder.calls == []
 
@@ -59,7 +70,9 @@ FIRST: dict[str, Callable[[Store[str]], Awaitable[Any]]] = {
 
 
 @pytest.mark.parametrize("operation", FIRST)
-async def test_the_first_operation_opens_the_store(operation: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_the_first_operation_opens_the_store(
+    operation: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     await FIRST[operation](igniter_store)
     await FIRST[operation](igniter_store)
 
@@ -71,7 +84,9 @@ async def test_the_first_operation_opens_the_store(operation: str, igniter_store
 async def test_concurrent_first_operations_open_once_and_all_get_their_answers() -> None:
     adapter = SlowToOpen(memory())
     store = over(adapter)
-    operations = [asyncio.ensure_future(store.counter.increment(f"k{number}", number)) for number in range(20)]
+    operations = [
+        asyncio.ensure_future(store.counter.increment(f"k{number}", number)) for number in range(20)
+    ]
     await adapter.opening.wait()
 
     adapter.may_open.set()
@@ -94,7 +109,9 @@ async def test_a_first_operation_that_is_cancelled_leaves_the_others_to_open() -
     assert await store.batch.get(["a", "b"]) == [None, 2]
 
 
-async def test_a_store_that_could_not_be_opened_can_be_opened_later(igniter_recorder: RecordingAdapter) -> None:
+async def test_a_store_that_could_not_be_opened_can_be_opened_later(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     class Away(RecordingAdapter):
         is_away = True
 
@@ -115,7 +132,9 @@ async def test_a_store_that_could_not_be_opened_can_be_opened_later(igniter_reco
     assert opened_meanwhile is False
 
 
-async def test_entering_opens_and_leaving_closes(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_entering_opens_and_leaving_closes(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     async with igniter_store as entered:
         during = igniter_store.is_open
 
@@ -124,7 +143,9 @@ async def test_entering_opens_and_leaving_closes(igniter_store: Store[str], igni
     assert methods(igniter_recorder) == ["open", "close"]
 
 
-async def test_leaving_closes_after_a_failure_and_lets_it_through(igniter_store: Store[str]) -> None:
+async def test_leaving_closes_after_a_failure_and_lets_it_through(
+    igniter_store: Store[str],
+) -> None:
     with pytest.raises(RuntimeError):
         async with igniter_store:
             raise RuntimeError
@@ -133,7 +154,9 @@ async def test_leaving_closes_after_a_failure_and_lets_it_through(igniter_store:
 
 
 @pytest.mark.clause("LIF-1")
-async def test_opening_and_closing_twice_is_once(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_opening_and_closing_twice_is_once(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     await asyncio.gather(igniter_store.open(), igniter_store.open())
     await igniter_store.open()
     await asyncio.gather(igniter_store.close(), igniter_store.close())
@@ -143,7 +166,9 @@ async def test_opening_and_closing_twice_is_once(igniter_store: Store[str], igni
 
 
 @pytest.mark.clause("LIF-1")
-async def test_a_store_that_was_never_opened_can_be_closed(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_a_store_that_was_never_opened_can_be_closed(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     await igniter_store.close()
 
     assert igniter_recorder.calls == []
@@ -171,7 +196,9 @@ async def test_a_closed_store_does_not_open_by_itself(igniter_store: Store[str])
 
 
 @pytest.mark.clause("LIF-2")
-async def test_an_operation_that_waited_for_the_opening_does_not_open_what_was_closed_meanwhile() -> None:
+async def test_an_operation_that_waited_for_the_opening_does_not_open_what_was_closed_meanwhile() -> (
+    None
+):
     adapter = SlowToOpen(memory())
     store = over(adapter)
     first = asyncio.ensure_future(store.kv.set("a", 1))
@@ -191,7 +218,9 @@ async def test_an_operation_that_waited_for_the_opening_does_not_open_what_was_c
 
 
 @pytest.mark.clause("LIF-6")
-async def test_who_opened_the_adapter_closes_it(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_who_opened_the_adapter_closes_it(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     await igniter_recorder.open()
 
     async with igniter_store:
@@ -202,7 +231,9 @@ async def test_who_opened_the_adapter_closes_it(igniter_store: Store[str], ignit
 
 
 @pytest.mark.clause("LIF-7")
-async def test_two_stores_on_one_adapter_see_each_others_writes(igniter_recorder: RecordingAdapter) -> None:
+async def test_two_stores_on_one_adapter_see_each_others_writes(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     one, another = over(igniter_recorder), over(igniter_recorder)
 
     await one.kv.set("k", 1)
@@ -210,7 +241,9 @@ async def test_two_stores_on_one_adapter_see_each_others_writes(igniter_recorder
     assert await another.kv.get("k") == 1
 
 
-async def test_of_two_stores_on_one_adapter_the_second_leaves_it_open(igniter_recorder: RecordingAdapter) -> None:
+async def test_of_two_stores_on_one_adapter_the_second_leaves_it_open(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     first, second = over(igniter_recorder), over(igniter_recorder)
     await first.open()
     await second.open()
@@ -254,7 +287,9 @@ class OnlyValues(KeyValue):
     async def getdel(self, key: str) -> bytes | None:
         return self.values.pop(key, None)
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         self.values[key] = value
         return True
 
@@ -323,12 +358,21 @@ async def test_what_the_backend_lacks_says_so(operation: str, state: str) -> Non
 
 def test_a_store_says_what_it_is_and_names_no_tenant(igniter_store: Store[str]) -> None:
     assert repr(igniter_store) == "<Store 'test' on memory>"
-    assert repr(igniter_store.scope("org", "secret").scope("team", 1)) == "<Store 'test' on memory, scoped by org, team>"
+    assert (
+        repr(igniter_store.scope("org", "secret").scope("team", 1))
+        == "<Store 'test' on memory, scoped by org, team>"
+    )
 
 
-def test_a_store_shows_what_it_was_built_with(igniter_store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+def test_a_store_shows_what_it_was_built_with(
+    igniter_store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     assert igniter_store.adapter is igniter_recorder
-    assert (igniter_store.service, igniter_store.scopes, igniter_store.logger.name) == ("test", (), "igniter_store")
+    assert (igniter_store.service, igniter_store.scopes, igniter_store.logger.name) == (
+        "test",
+        (),
+        "igniter_store",
+    )
 
 
 def test_a_store_can_be_used_from_one_loop_after_another() -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from igniter_store.contract.stream_ids import FIRST, LAST, StreamId, lower_bound, parse, spell, upper_bound
+from igniter_store.contract.stream_ids import (
+    FIRST,
+    LAST,
+    StreamId,
+    lower_bound,
+    parse,
+    spell,
+    upper_bound,
+)
 
 MAX = 2**64 - 1
 NUMBERS = st.integers(0, 3) | st.integers(MAX - 3, MAX) | st.integers(0, MAX)
@@ -48,7 +56,15 @@ def test_an_id_is_read_as_it_was_spelled(stream_id: StreamId) -> None:
 
 @pytest.mark.parametrize(
     ("text", "parsed"),
-    [("0", (0, 0)), ("5", (5, 0)), ("5-0", (5, 0)), ("5-7", (5, 7)), ("0-1", (0, 1)), (f"{MAX}-{MAX}", (MAX, MAX)), ("007-01", (7, 1))],
+    [
+        ("0", (0, 0)),
+        ("5", (5, 0)),
+        ("5-0", (5, 0)),
+        ("5-7", (5, 7)),
+        ("0-1", (0, 1)),
+        (f"{MAX}-{MAX}", (MAX, MAX)),
+        ("007-01", (7, 1)),
+    ],
 )
 def test_an_id_without_a_sequence_number_has_the_first(text: str, parsed: StreamId) -> None:
     assert parse(text) == parsed
@@ -87,7 +103,9 @@ def test_what_is_no_bound_is_not_read(text: str) -> None:
         (f"({MAX}-{MAX - 1}", LAST, (MAX, MAX - 2)),
     ],
 )
-def test_a_bound_is_the_first_or_the_last_id_that_it_includes(text: str, low: StreamId, high: StreamId) -> None:
+def test_a_bound_is_the_first_or_the_last_id_that_it_includes(
+    text: str, low: StreamId, high: StreamId
+) -> None:
     assert lower_bound(text) == low
     assert upper_bound(text) == high
 
@@ -100,7 +118,9 @@ def test_a_bound_beyond_all_ids_is_refused_as_the_servers_refuse_it() -> None:
 
 @pytest.mark.clause("STR-2")
 @given(bound=IDS, stream_id=IDS)
-def test_an_exclusive_bound_leaves_out_its_id_and_no_other(bound: StreamId, stream_id: StreamId) -> None:
+def test_an_exclusive_bound_leaves_out_its_id_and_no_other(
+    bound: StreamId, stream_id: StreamId
+) -> None:
     low, high = lower_bound(f"({spell(bound)}"), upper_bound(f"({spell(bound)}")
 
     assert (low is not None and stream_id >= low) is (stream_id > bound)

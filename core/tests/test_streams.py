@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from igniter_store import ErrorCode, GroupInfo, PendingMessage, Store, StoreClosed, StoreError, StreamMessage
+from igniter_store import (
+    ErrorCode,
+    GroupInfo,
+    PendingMessage,
+    Store,
+    StoreClosed,
+    StoreError,
+    StreamMessage,
+)
 from igniter_store_memory import MemoryAdapter
 
 if TYPE_CHECKING:
@@ -51,11 +59,18 @@ async def test_a_range_includes_its_ends_and_runs_either_way(igniter_store: Stor
     assert messages(await streams.range("s", start=second)) == [{"n": 1}, {"n": 2}]
     assert messages(await streams.range("s", start=f"({first}", end=f"({third}")) == [{"n": 1}]
     assert messages(await streams.range("s", reverse=True)) == [{"n": 2}, {"n": 1}, {"n": 0}]
-    assert messages(await streams.range("s", start=first, end=second, reverse=True)) == [{"n": 1}, {"n": 0}]
+    assert messages(await streams.range("s", start=first, end=second, reverse=True)) == [
+        {"n": 1},
+        {"n": 0},
+    ]
 
 
-@pytest.mark.parametrize(("reverse", "kept"), [(False, [{"n": 0}, {"n": 1}]), (True, [{"n": 2}, {"n": 1}])])
-async def test_a_count_counts_from_where_the_range_begins(*, reverse: bool, kept: list[Any], igniter_store: Store[str]) -> None:
+@pytest.mark.parametrize(
+    ("reverse", "kept"), [(False, [{"n": 0}, {"n": 1}]), (True, [{"n": 2}, {"n": 1}])]
+)
+async def test_a_count_counts_from_where_the_range_begins(
+    *, reverse: bool, kept: list[Any], igniter_store: Store[str]
+) -> None:
     await fill(igniter_store)
 
     assert messages(await igniter_store.streams.range("s", count=2, reverse=reverse)) == kept
@@ -105,7 +120,9 @@ async def test_trimming_and_removing_say_how_many(igniter_store: Store[str]) -> 
 
 
 @pytest.mark.clause("STR-4")
-async def test_ensuring_a_group_again_changes_nothing(igniter_store: Store[str], group: ConsumerGroup) -> None:
+async def test_ensuring_a_group_again_changes_nothing(
+    igniter_store: Store[str], group: ConsumerGroup
+) -> None:
     await group.ensure("s")
     await fill(igniter_store)
     await group.read("s", count=2)
@@ -122,27 +139,38 @@ async def test_a_group_starts_where_it_is_told(igniter_store: Store[str]) -> Non
     for name, start in (("all", "0"), ("after", first), ("new", "$")):
         await igniter_store.streams.group(name, "c").ensure("s", start=start)
 
-    got = [messages(await igniter_store.streams.group(name, "c").read("s")) for name in ("all", "after", "new")]
+    got = [
+        messages(await igniter_store.streams.group(name, "c").read("s"))
+        for name in ("all", "after", "new")
+    ]
 
     assert [len(found) for found in got] == [3, 2, 0]
 
 
 @pytest.mark.clause("STR-6")
-async def test_consumers_of_a_group_share_and_groups_do_not(igniter_store: Store[str], group: ConsumerGroup) -> None:
+async def test_consumers_of_a_group_share_and_groups_do_not(
+    igniter_store: Store[str], group: ConsumerGroup
+) -> None:
     other = igniter_store.streams.group("g", "c2")
     another = igniter_store.streams.group("h", "c1")
     await group.ensure("s")
     await another.ensure("s")
     await fill(igniter_store)
 
-    shared = [messages(await group.read("s", count=1)), messages(await other.read("s")), messages(await group.read("s"))]
+    shared = [
+        messages(await group.read("s", count=1)),
+        messages(await other.read("s")),
+        messages(await group.read("s")),
+    ]
 
     assert shared == [[{"n": 0}], [{"n": 1}, {"n": 2}], []]
     assert len(await another.read("s")) == 3
 
 
 @pytest.mark.clause("STR-7")
-async def test_a_blocked_reader_gets_what_comes(igniter_store: Store[str], group: ConsumerGroup) -> None:
+async def test_a_blocked_reader_gets_what_comes(
+    igniter_store: Store[str], group: ConsumerGroup
+) -> None:
     await group.ensure("s")
     reading = asyncio.ensure_future(group.read("s", block=timedelta(minutes=1)))
     await asyncio.sleep(0)
@@ -154,7 +182,9 @@ async def test_a_blocked_reader_gets_what_comes(igniter_store: Store[str], group
 
 
 @pytest.mark.clause("STR-7")
-async def test_a_blocked_reader_gives_up_after_its_time(group: ConsumerGroup, igniter_clock: ManualClock) -> None:
+async def test_a_blocked_reader_gives_up_after_its_time(
+    group: ConsumerGroup, igniter_clock: ManualClock
+) -> None:
     await group.ensure("s")
     reading = asyncio.ensure_future(group.read("s", block=60))
     await asyncio.sleep(0)
@@ -166,7 +196,9 @@ async def test_a_blocked_reader_gives_up_after_its_time(group: ConsumerGroup, ig
 
 
 @pytest.mark.parametrize("block", [None, 0, 0.0, timedelta(0)], ids=repr)
-async def test_a_reader_that_does_not_block_returns_at_once(block: Any, group: ConsumerGroup) -> None:
+async def test_a_reader_that_does_not_block_returns_at_once(
+    block: Any, group: ConsumerGroup
+) -> None:
     await group.ensure("s")
 
     async with asyncio.timeout(5):
@@ -174,7 +206,9 @@ async def test_a_reader_that_does_not_block_returns_at_once(block: Any, group: C
 
 
 @pytest.mark.clause("LIF-5")
-async def test_closing_the_store_wakes_a_blocked_reader(igniter_store: Store[str], group: ConsumerGroup) -> None:
+async def test_closing_the_store_wakes_a_blocked_reader(
+    igniter_store: Store[str], group: ConsumerGroup
+) -> None:
     await group.ensure("s")
     reading = asyncio.ensure_future(group.read("s", block=60))
     await asyncio.sleep(0)
@@ -202,13 +236,19 @@ async def test_what_was_read_is_pending_until_it_is_acknowledged(
 
 
 @pytest.mark.clause("STR-9")
-async def test_acknowledging_counts_what_was_pending_whoever_took_it(igniter_store: Store[str], group: ConsumerGroup) -> None:
+async def test_acknowledging_counts_what_was_pending_whoever_took_it(
+    igniter_store: Store[str], group: ConsumerGroup
+) -> None:
     await group.ensure("s")
     first, second = await fill(igniter_store, 2)
     await group.read("s")
     other = igniter_store.streams.group("g", "c2")
 
-    answers = [await other.ack("s", [first, first, "1-1"]), await group.ack("s", (second,)), await group.ack("s", [second])]
+    answers = [
+        await other.ack("s", [first, first, "1-1"]),
+        await group.ack("s", (second,)),
+        await group.ack("s", [second]),
+    ]
 
     assert answers == [1, 1, 0]
     assert await group.ack("s", []) == 0
@@ -216,7 +256,9 @@ async def test_acknowledging_counts_what_was_pending_whoever_took_it(igniter_sto
 
 
 @pytest.mark.clause("STR-18")
-async def test_history_gives_a_consumer_its_own_again(igniter_store: Store[str], group: ConsumerGroup) -> None:
+async def test_history_gives_a_consumer_its_own_again(
+    igniter_store: Store[str], group: ConsumerGroup
+) -> None:
     await group.ensure("s")
     await fill(igniter_store, 2)
     await group.read("s", count=1)
@@ -240,23 +282,32 @@ async def test_claiming_takes_what_was_idle_for_long_enough(
     claimed = await other.claim("s", min_idle=timedelta(minutes=1))
 
     assert messages(claimed) == [{"n": 0}]
-    assert [(pending.consumer, pending.deliveries) for pending in await group.pending("s")] == [("c2", 2), ("c1", 1)]
+    assert [(pending.consumer, pending.deliveries) for pending in await group.pending("s")] == [
+        ("c2", 2),
+        ("c1", 1),
+    ]
 
 
 @pytest.mark.clause("STR-13")
 @pytest.mark.parametrize("operation", ["read", "pending", "claim"])
-async def test_a_group_that_is_not_there_is_an_error(operation: str, igniter_store: Store[str]) -> None:
+async def test_a_group_that_is_not_there_is_an_error(
+    operation: str, igniter_store: Store[str]
+) -> None:
     await fill(igniter_store, 1)
     group: Any = igniter_store.streams.group("missing", "c")
 
     with pytest.raises(StoreError) as caught:
-        await (group.claim("s", min_idle=0) if operation == "claim" else getattr(group, operation)("s"))
+        await (
+            group.claim("s", min_idle=0) if operation == "claim" else getattr(group, operation)("s")
+        )
 
     assert (caught.value.code, caught.value.status) == (ErrorCode.STORE_STREAM_GROUP_MISSING, 404)
 
 
 @pytest.mark.clause("STR-19")
-async def test_groups_are_listed_with_what_they_still_have_to_do(igniter_store: Store[str], group: ConsumerGroup) -> None:
+async def test_groups_are_listed_with_what_they_still_have_to_do(
+    igniter_store: Store[str], group: ConsumerGroup
+) -> None:
     await group.ensure("s")
     first, _, _ = await fill(igniter_store)
     await group.read("s", count=1)
@@ -277,7 +328,9 @@ async def test_a_none_is_a_message(igniter_store: Store[str]) -> None:
 async def test_closing_a_store_ends_its_blocked_reads_also_when_the_adapter_stays_open() -> None:
     adapter = MemoryAdapter()
     await adapter.open()
-    closing, staying = (Store.create().with_adapter(adapter).with_service("test").build() for _ in range(2))
+    closing, staying = (
+        Store.create().with_adapter(adapter).with_service("test").build() for _ in range(2)
+    )
     group = closing.streams.group("g", "c")
     await group.ensure("s")
     reading = asyncio.create_task(group.read("s", block=3_600))
@@ -308,7 +361,9 @@ async def test_closing_a_store_ends_its_blocked_reads(igniter_store: Store[str])
             await reading
 
 
-async def test_a_time_that_the_caller_set_for_a_blocked_read_stays_the_callers(igniter_store: Store[str]) -> None:
+async def test_a_time_that_the_caller_set_for_a_blocked_read_stays_the_callers(
+    igniter_store: Store[str],
+) -> None:
     group = igniter_store.streams.group("g", "c")
     await group.ensure("s")
 
@@ -319,7 +374,9 @@ async def test_a_time_that_the_caller_set_for_a_blocked_read_stays_the_callers(i
     assert not StoreError.is_store_error(caught.value)
 
 
-async def test_drop_removes_stream_with_its_groups(igniter_store: Store[str], group: ConsumerGroup) -> None:
+async def test_drop_removes_stream_with_its_groups(
+    igniter_store: Store[str], group: ConsumerGroup
+) -> None:
     await group.ensure("s")
     await fill(igniter_store, 3)
     await group.read("s")
@@ -346,7 +403,9 @@ async def test_drop_leaves_neighbours(igniter_store: Store[str]) -> None:
     assert await igniter_store.kv.get("s") == 1
 
 
-async def test_destroy_removes_this_group_only(igniter_store: Store[str], group: ConsumerGroup) -> None:
+async def test_destroy_removes_this_group_only(
+    igniter_store: Store[str], group: ConsumerGroup
+) -> None:
     other = igniter_store.streams.group("g2", "c")
     await group.ensure("s")
     await other.ensure("s")
@@ -365,7 +424,9 @@ async def test_destroy_removes_this_group_only(igniter_store: Store[str], group:
 
 @pytest.mark.clause("STR-13")
 @pytest.mark.parametrize("how", ["drop", "destroy"])
-async def test_removal_wakes_blocked_reader(how: str, igniter_store: Store[str], group: ConsumerGroup) -> None:
+async def test_removal_wakes_blocked_reader(
+    how: str, igniter_store: Store[str], group: ConsumerGroup
+) -> None:
     await group.ensure("s")
     reading = asyncio.create_task(group.read("s", block=3_600))
     await asyncio.sleep(0.01)
@@ -379,7 +440,9 @@ async def test_removal_wakes_blocked_reader(how: str, igniter_store: Store[str],
 
 
 @pytest.mark.clause("STR-25")
-async def test_pending_is_narrowed(igniter_store: Store[str], group: ConsumerGroup, igniter_clock: ManualClock) -> None:
+async def test_pending_is_narrowed(
+    igniter_store: Store[str], group: ConsumerGroup, igniter_clock: ManualClock
+) -> None:
     other = igniter_store.streams.group("g", "c2")
     await group.ensure("s")
     ids = await fill(igniter_store, 6)
@@ -403,7 +466,9 @@ async def test_pending_is_narrowed(igniter_store: Store[str], group: ConsumerGro
 
 
 @pytest.mark.clause("STR-25")
-async def test_pending_lists_more_than_a_page(igniter_store: Store[str], group: ConsumerGroup) -> None:
+async def test_pending_lists_more_than_a_page(
+    igniter_store: Store[str], group: ConsumerGroup
+) -> None:
     await group.ensure("s")
     ids = await fill(igniter_store, 1_203)
     await group.read("s")

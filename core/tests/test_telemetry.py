@@ -1,4 +1,6 @@
-"""What telemetry is told: exactly what the registry lists, of every operation, and never a key, a value, an identifier or an owner."""
+"""What telemetry is told: exactly what the registry lists, of every operation, and never a key, a
+value, an identifier or an owner.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from igniter_store import BatchEntry, ErrorCode, LoggingTelemetry, RecordingAdapter, Store, StoreError
+from igniter_store import (
+    BatchEntry,
+    ErrorCode,
+    LoggingTelemetry,
+    RecordingAdapter,
+    Store,
+    StoreError,
+)
 from igniter_store.contract import Subscription
 from igniter_store.telemetry import EVENTS
 
@@ -17,7 +26,15 @@ if TYPE_CHECKING:
 
 SERVICE = "billing"
 # Sentinels: none of them may appear in any attribute.
-KEY, VALUE, OWNER, TENANT, MEMBER, ACTOR, MESSAGE = "a-key", "a-value", "an-owner", "a-tenant", "a-member", "an-actor", "a-message"
+KEY, VALUE, OWNER, TENANT, MEMBER, ACTOR, MESSAGE = (
+    "a-key",
+    "a-value",
+    "an-owner",
+    "a-tenant",
+    "a-member",
+    "an-actor",
+    "a-message",
+)
 SENTINELS = (KEY, VALUE, OWNER, TENANT, MEMBER, ACTOR, MESSAGE)
 # What may appear: the names of streams, groups, consumers and events are the program's own words.
 STREAM, GROUP, CONSUMER, EVENT = "orders", "packers", "packer-1", "user:created"
@@ -68,12 +85,25 @@ class Bench:
     def __init__(self, recorder: RecordingAdapter) -> None:
         self.sink = Collecting()
         self.adapter: Any = Broken(recorder)
-        self.plain = Store.create().with_adapter(self.adapter).with_service(SERVICE).with_telemetry(self.sink).build()
-        self.store = self.plain.scope("organization", TENANT).scope("member", MEMBER).as_actor(ACTOR, type=ACTOR)
+        self.plain = (
+            Store.create()
+            .with_adapter(self.adapter)
+            .with_service(SERVICE)
+            .with_telemetry(self.sink)
+            .build()
+        )
+        self.store = (
+            self.plain.scope("organization", TENANT)
+            .scope("member", MEMBER)
+            .as_actor(ACTOR, type=ACTOR)
+        )
 
     async def put(self, namespace: str, key: str, value: bytes) -> None:
         """Write past the store."""
-        await self.adapter.set(f"igniter:store:{SERVICE}:organization:{TENANT}:member:{MEMBER}:{namespace}:{key}", value)
+        await self.adapter.set(
+            f"igniter:store:{SERVICE}:organization:{TENANT}:member:{MEMBER}:{namespace}:{key}",
+            value,
+        )
 
 
 @pytest.fixture
@@ -146,7 +176,15 @@ async def scans(store: Store[str]) -> None:
     await store.dev.scan("*")
 
 
-TOURS: tuple[Callable[[Store[str]], Awaitable[None]], ...] = (key_values, counters, claims, batches, events, streams, scans)
+TOURS: tuple[Callable[[Store[str]], Awaitable[None]], ...] = (
+    key_values,
+    counters,
+    claims,
+    batches,
+    events,
+    streams,
+    scans,
+)
 
 FAILURES: dict[str, Callable[[Store[str]], Awaitable[Any]]] = {
     "kv.get": lambda store: store.kv.get(KEY),
@@ -272,19 +310,32 @@ async def test_every_attribute_is_of_the_type_that_the_registry_says(bench: Benc
 async def test_no_attribute_holds_a_key_a_value_an_identifier_or_an_owner(bench: Bench) -> None:
     told = await everything_told(bench)
 
-    assert [(name, sentinel) for name, _, attributes in told for sentinel in SENTINELS if sentinel in repr(attributes)] == []
+    assert [
+        (name, sentinel)
+        for name, _, attributes in told
+        for sentinel in SENTINELS
+        if sentinel in repr(attributes)
+    ] == []
 
 
-async def test_an_error_is_told_at_the_level_of_errors_and_the_rest_for_debugging(bench: Bench) -> None:
+async def test_an_error_is_told_at_the_level_of_errors_and_the_rest_for_debugging(
+    bench: Bench,
+) -> None:
     told = await everything_told(bench)
 
-    assert {(name.rpartition(".")[2], level) for name, level, _ in told} == {("started", "debug"), ("success", "debug"), ("error", "error")}
+    assert {(name.rpartition(".")[2], level) for name, level, _ in told} == {
+        ("started", "debug"),
+        ("success", "debug"),
+        ("error", "error"),
+    }
 
 
 async def test_what_starts_also_ends(bench: Bench) -> None:
     told = await everything_told(bench)
 
-    started = sorted(name.removesuffix(".started") for name, _, _ in told if name.endswith(".started"))
+    started = sorted(
+        name.removesuffix(".started") for name, _, _ in told if name.endswith(".started")
+    )
     ended = sorted(name.rpartition(".")[0] for name, _, _ in told if not name.endswith(".started"))
     assert started == ended
 
@@ -305,7 +356,11 @@ async def test_each_operation_tells_its_failure(operation: str, bench: Bench) ->
 async def test_a_store_tells_its_service_and_its_backend(bench: Bench) -> None:
     await bench.plain.kv.get(KEY)
 
-    assert bench.sink.told[0][2] == {"ctx.store.service": SERVICE, "ctx.store.namespace": "kv", "ctx.store.backend": "memory"}
+    assert bench.sink.told[0][2] == {
+        "ctx.store.service": SERVICE,
+        "ctx.store.namespace": "kv",
+        "ctx.store.backend": "memory",
+    }
 
 
 async def test_a_scoped_store_tells_its_innermost_scopes_key_and_the_depth(bench: Bench) -> None:
@@ -355,7 +410,11 @@ async def test_a_claim_tells_whether_it_was_acquired(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("name", "is_pattern"), [("user:*", True), ("user:created", False)])
-async def test_a_subscription_tells_whether_it_is_a_pattern(name: str, is_pattern: bool, bench: Bench) -> None:  # noqa: FBT001 - what is expected
+async def test_a_subscription_tells_whether_it_is_a_pattern(
+    name: str,
+    is_pattern: bool,  # noqa: FBT001 - what is expected
+    bench: Bench,
+) -> None:
     await bench.store.events.subscribe(name, print)
 
     assert bench.sink.last()["ctx.events.wildcard"] is is_pattern
@@ -393,7 +452,13 @@ class Raising:
 async def test_a_sink_that_raises_never_reaches_the_caller(
     tour: Callable[[Store[str]], Awaitable[None]], igniter_recorder: RecordingAdapter
 ) -> None:
-    store = Store.create().with_adapter(igniter_recorder).with_service(SERVICE).with_telemetry(Raising()).build()
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service(SERVICE)
+        .with_telemetry(Raising())
+        .build()
+    )
 
     await tour(store)
 
@@ -401,7 +466,13 @@ async def test_a_sink_that_raises_never_reaches_the_caller(
 
 
 async def test_a_sink_that_raises_changes_no_error(igniter_recorder: RecordingAdapter) -> None:
-    store = Store.create().with_adapter(igniter_recorder).with_service(SERVICE).with_telemetry(Raising()).build()
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service(SERVICE)
+        .with_telemetry(Raising())
+        .build()
+    )
 
     with pytest.raises(StoreError) as caught:
         await store.kv.get("")
@@ -412,25 +483,43 @@ async def test_a_sink_that_raises_changes_no_error(igniter_recorder: RecordingAd
 async def test_a_sink_that_raises_is_logged_once_for_a_store_and_all_its_scopes(
     igniter_recorder: RecordingAdapter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = Store.create().with_adapter(igniter_recorder).with_service(SERVICE).with_telemetry(Raising()).build()
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service(SERVICE)
+        .with_telemetry(Raising())
+        .build()
+    )
 
     await store.kv.get(KEY)
     await store.scope("organization", TENANT).counter.increment(KEY)
     await store.scope("organization", TENANT).kv.get(KEY)
 
-    assert [record.getMessage() for record in caplog.records] == ["The telemetry sink Raising raised; later failures of it are not logged."]
+    assert [record.getMessage() for record in caplog.records] == [
+        "The telemetry sink Raising raised; later failures of it are not logged."
+    ]
     assert caplog.records[0].exc_info is not None
 
 
-async def test_the_log_takes_each_event_at_its_level(igniter_recorder: RecordingAdapter, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_log_takes_each_event_at_its_level(
+    igniter_recorder: RecordingAdapter, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, "igniter_store.telemetry")
-    store = Store.create().with_adapter(igniter_recorder).with_service(SERVICE).with_telemetry(LoggingTelemetry()).build()
+    store = (
+        Store.create()
+        .with_adapter(igniter_recorder)
+        .with_service(SERVICE)
+        .with_telemetry(LoggingTelemetry())
+        .build()
+    )
 
     await store.kv.exists(KEY)
     with pytest.raises(StoreError):
         await store.kv.exists("")
 
-    assert [(record.name, record.levelname, record.getMessage().split()[0]) for record in caplog.records] == [
+    assert [
+        (record.name, record.levelname, record.getMessage().split()[0]) for record in caplog.records
+    ] == [
         ("igniter_store.telemetry", "DEBUG", "igniter.store.kv.exists.started"),
         ("igniter_store.telemetry", "DEBUG", "igniter.store.kv.exists.success"),
         ("igniter_store.telemetry", "DEBUG", "igniter.store.kv.exists.started"),
@@ -441,7 +530,9 @@ async def test_the_log_takes_each_event_at_its_level(igniter_recorder: Recording
 def test_a_log_record_has_the_event_and_its_attributes(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("somewhere")
 
-    LoggingTelemetry(logger).emit("a.name", level="warn", attributes={"ctx.kv.found": True, "ctx.store.service": SERVICE})
+    LoggingTelemetry(logger).emit(
+        "a.name", level="warn", attributes={"ctx.kv.found": True, "ctx.store.service": SERVICE}
+    )
 
     record: Any = caplog.records[0]
     assert (record.name, record.levelname, record.getMessage()) == (
@@ -449,7 +540,10 @@ def test_a_log_record_has_the_event_and_its_attributes(caplog: pytest.LogCapture
         "WARNING",
         "a.name kv.found=True store.service=billing",
     )
-    assert (record.event, record.attributes) == ("a.name", {"ctx.kv.found": True, "ctx.store.service": SERVICE})
+    assert (record.event, record.attributes) == (
+        "a.name",
+        {"ctx.kv.found": True, "ctx.store.service": SERVICE},
+    )
 
 
 def test_the_log_says_nothing_below_its_level(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,6 @@
-"""Time limits that end what takes too long, and nothing that an event loop which was blocked couldn't see."""
+"""Time limits that end what takes too long, and nothing that an event loop which was blocked
+couldn't see.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,17 @@ import annotated_types
 import msgspec
 import pydantic
 import pytest
-from igniter_store import JSON, MSGPACK, ErrorCode, EventGroup, Events, RecordingAdapter, Store, StoreError, event
+from igniter_store import (
+    JSON,
+    MSGPACK,
+    ErrorCode,
+    EventGroup,
+    Events,
+    RecordingAdapter,
+    Store,
+    StoreError,
+    event,
+)
 from igniter_store.backends import adapter_from_url
 
 T = TypeVar("T")
@@ -22,7 +32,12 @@ KEY = "igniter:store:test:kv:k"
 
 
 def store_of(serializer: Any = JSON, events: Any = None) -> Any:
-    builder = Store.create().with_adapter(RecordingAdapter(adapter_from_url("memory://"))).with_service("test").with_serializer(serializer)
+    builder = (
+        Store.create()
+        .with_adapter(RecordingAdapter(adapter_from_url("memory://")))
+        .with_service("test")
+        .with_serializer(serializer)
+    )
     return builder.build() if events is None else builder.add_events(events).build()
 
 
@@ -82,7 +97,10 @@ TYPES: dict[str, tuple[Any, Any]] = {
     "union of models": (Dog(name="a"), Cat | Dog),
     "model or int": (5, Cat | int),
     "discriminated": (Cat(Name="a"), Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]),
-    "list of discriminated": ([Cat(Name="a"), Dog()], list[Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]]),
+    "list of discriminated": (
+        [Cat(Name="a"), Dog()],
+        list[Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]],
+    ),
     "date": (date(2026, 1, 31), date | datetime),
     "datetime": (datetime(2026, 1, 31, tzinfo=UTC), date | datetime),
     "midnight": (datetime(2026, 1, 31), date | datetime),  # noqa: DTZ001 - one without a zone
@@ -170,10 +188,18 @@ asyncio.run(main())
 
 
 def test_types_of_pydantic_are_refused_with_reason_without_it() -> None:
-    run = subprocess.run([sys.executable, "-c", WITHOUT_PYDANTIC], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 - our own program
+    run = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", WITHOUT_PYDANTIC],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
 
     lines = run.stdout.splitlines()
-    assert [line.split()[0] for line in lines[:4]] == ["STORE_ARGUMENT_INVALID"] * 3 + ["STORE_SERIALIZATION_FAILED"]
+    assert [line.split()[0] for line in lines[:4]] == ["STORE_ARGUMENT_INVALID"] * 3 + [
+        "STORE_SERIALIZATION_FAILED"
+    ]
     assert "a union may not contain more than one dataclass" in lines[0]
     assert "igniter-store[pydantic]" in lines[0]
     assert "a union may not contain more than one str-like type" in lines[1]
@@ -193,15 +219,20 @@ def test_pydantic_is_imported_only_when_needed() -> None:
         "asyncio.run(main())\n"
     )
 
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)  # noqa: S603 - our own program
+    run = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
 
     assert run.stdout.strip() == "False"
 
 
-# --- A stored None ----------------------------------------------------------------------------------------------------
+# --- A stored None
+# ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wanted", [int, str, list[int], Circle, Left, Cat, Circle | Square, datetime, Path, Place])
+@pytest.mark.parametrize(
+    "wanted", [int, str, list[int], Circle, Left, Cat, Circle | Square, datetime, Path, Place]
+)
 @pytest.mark.parametrize("serializer", [JSON, MSGPACK], ids=["json", "msgpack"])
 async def test_stored_none_is_none_for_any_type(serializer: Any, wanted: Any) -> None:
     store = store_of(serializer)
@@ -229,7 +260,8 @@ async def test_stored_none_is_none_with_users_serializer() -> None:
     assert await store.kv.get("k", int) is None
 
 
-# --- Hooks ------------------------------------------------------------------------------------------------------------
+# --- Hooks
+# ------------------------------------------------------------------------------------------------------------
 
 
 class Money:
@@ -348,11 +380,14 @@ def test_hook_that_is_no_function_is_refused(serializer: Any, hooks: Any) -> Non
 
 
 async def test_unknown_object_without_hook_names_the_cure() -> None:
-    with pytest.raises(StoreError, match=r"give the serializer an encoder: JSON\(encoder=..., decoder=...\)"):
+    with pytest.raises(
+        StoreError, match=r"give the serializer an encoder: JSON\(encoder=..., decoder=...\)"
+    ):
         await store_of().kv.set("k", Money(5))
 
 
-# --- What errors say --------------------------------------------------------------------------------------------------
+# --- What errors say
+# --------------------------------------------------------------------------------------------------
 
 
 class Line(pydantic.BaseModel):
@@ -390,15 +425,31 @@ class Narrow(msgspec.Struct, forbid_unknown_fields=True):
 
 LINE = {"sku": "hunter2", "unitPrice": "hunter2"}
 MISMATCHES: dict[str, tuple[Any, Any, str]] = {
-    "list": ({"lines": [{"sku": "a", "unitPrice": 1}, LINE]}, Sparse, "int_parsing at $.lines[1].unitPrice"),
+    "list": (
+        {"lines": [{"sku": "a", "unitPrice": 1}, LINE]},
+        Sparse,
+        "int_parsing at $.lines[1].unitPrice",
+    ),
     "missing": ({"lines": [{"sku": "hunter2"}]}, Sparse, "missing at $.lines[0].unitPrice"),
-    "key": ({"id": 1, "by_code": {"hunter2": LINE}}, Order, "int_parsing at $.by_code[...].unitPrice"),
-    "number as key": ({"id": 1, "by_number": {"1234567": LINE}}, Order, "int_parsing at $.by_number[...].unitPrice"),
+    "key": (
+        {"id": 1, "by_code": {"hunter2": LINE}},
+        Order,
+        "int_parsing at $.by_code[...].unitPrice",
+    ),
+    "number as key": (
+        {"id": 1, "by_number": {"1234567": LINE}},
+        Order,
+        "int_parsing at $.by_number[...].unitPrice",
+    ),
     "wrong key": ({"id": 1, "by_number": {"hunter2": 1}}, Order, "int_parsing at $.by_number[...]"),
     "bound": ({"id": 1, "note": "hunter2"}, Order, "string_too_long at $.note"),
     "in a struct": ({"order": {"id": "hunter2"}}, Holding, "int_parsing at $.order.id"),
     "in a list": ([{"id": "hunter2"}], list[Order], "int_parsing at $[...].id"),
-    "union": ({"kind": "hunter2"}, Annotated[Cat | Dog, pydantic.Field(discriminator="kind")], "union_tag_invalid"),
+    "union": (
+        {"kind": "hunter2"},
+        Annotated[Cat | Dog, pydantic.Field(discriminator="kind")],
+        "union_tag_invalid",
+    ),
     "dataclass": ({"id": "hunter2"}, Plain, "Expected `int`, got `str` at $.id"),
     "time": ({"id": 1, "when": "hunter2"}, Plain, "Invalid RFC3339 encoded datetime at $.when"),
     "literal": ({"id": 1, "colour": "hunter2"}, Plain, "Invalid enum value at $.colour"),
@@ -441,26 +492,38 @@ async def test_nan_in_plain_data_has_its_cure() -> None:
     with pytest.raises(StoreError) as caught:
         await store_of().kv.set("k", {"a": [float("nan")]})
 
-    assert "JSON has no NaN and no infinity. Store None or a string instead, or use the serializer MSGPACK." in caught.value.message
+    assert (
+        "JSON has no NaN and no infinity. Store None or a string instead, or use the serializer MSGPACK."
+        in caught.value.message
+    )
 
 
-# --- Schemas ----------------------------------------------------------------------------------------------------------
+# --- Schemas
+# ----------------------------------------------------------------------------------------------------------
 
 SCHEMAS: dict[str, tuple[Any, Any, Any]] = {
     "instance with an alias": (Line, Line(sku="a", unitPrice=1), Line(sku="a", unitPrice=1)),
     "dict with an alias": (Line, {"sku": "a", "unitPrice": 1}, Line(sku="a", unitPrice=1)),
     "strict, from objects": (
-        pydantic.create_model("Strict", __config__=pydantic.ConfigDict(strict=True), when=(datetime, ...)),
+        pydantic.create_model(
+            "Strict", __config__=pydantic.ConfigDict(strict=True), when=(datetime, ...)
+        ),
         {"when": datetime(2026, 1, 31, tzinfo=UTC)},
         None,
     ),
     "strict, from text": (
-        pydantic.create_model("Strict", __config__=pydantic.ConfigDict(strict=True), when=(datetime, ...)),
+        pydantic.create_model(
+            "Strict", __config__=pydantic.ConfigDict(strict=True), when=(datetime, ...)
+        ),
         {"when": "2026-01-31T00:00:00Z"},
         None,
     ),
     "union of dataclasses": (Circle | Square, Square(2), Square(2)),
-    "discriminated": (Annotated[Cat | Dog, pydantic.Field(discriminator="kind")], {"kind": "dog"}, Dog()),
+    "discriminated": (
+        Annotated[Cat | Dog, pydantic.Field(discriminator="kind")],
+        {"kind": "dog"},
+        Dog(),
+    ),
     "list of models": (list[Dog], [Dog(name="a"), {"name": "b"}], [Dog(name="a"), Dog(name="b")]),
     "constraint": (Annotated[int, annotated_types.Gt(3)], 5, 5),
 }

@@ -134,7 +134,9 @@ async def test_giving_back_is_retried_after_lost_connection() -> None:
 
 
 @pytest.mark.parametrize("failing", ["set_nx", "compare_delete"])
-async def test_claim_that_cannot_be_given_back_is_reported(failing: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_claim_that_cannot_be_given_back_is_reported(
+    failing: str, caplog: pytest.LogCaptureFixture
+) -> None:
     class Lost(Slow):
         async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
             answer = await super().set_nx(key, owner, ttl=ttl)
@@ -169,7 +171,9 @@ async def test_claim_that_was_refused_is_not_reported(caplog: pytest.LogCaptureF
     assert caplog.records == []
 
 
-async def test_errors_of_once_without_ttl_reach_the_caller(igniter_recorder: RecordingAdapter) -> None:
+async def test_errors_of_once_without_ttl_reach_the_caller(
+    igniter_recorder: RecordingAdapter,
+) -> None:
     class Gone(RecordingAdapter):
         async def pass_on(self, method: str, *args: Any, **kwargs: Any) -> Any:
             if method == "set_nx":

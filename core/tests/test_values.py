@@ -1,4 +1,6 @@
-"""Every value comes back as it went in, or `set` refuses it: models of every configuration, dataclasses, structs, generics, hooks."""
+"""Every value comes back as it went in, or `set` refuses it: models of every configuration,
+dataclasses, structs, generics, hooks.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,17 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NotRequired, TypedDict, TypeVar, cast
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NotRequired,
+    TypedDict,
+    TypeVar,
+    cast,
+)
 from uuid import UUID
 
 import attrs
@@ -21,7 +33,16 @@ import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from igniter_store import JSON, MSGPACK, ErrorCode, EventGroup, RecordingAdapter, Store, StoreError, event
+from igniter_store import (
+    JSON,
+    MSGPACK,
+    ErrorCode,
+    EventGroup,
+    RecordingAdapter,
+    Store,
+    StoreError,
+    event,
+)
 from igniter_store.backends import adapter_from_url
 from pydantic import AliasChoices, AliasPath, ConfigDict, Field, Json, SecretStr, computed_field
 from pydantic.alias_generators import to_camel
@@ -42,7 +63,8 @@ def store_of(serializer: Any = JSON) -> Any:
     )
 
 
-# --- Models -----------------------------------------------------------------------------------------------------------
+# --- Models
+# -----------------------------------------------------------------------------------------------------------
 
 
 class Optional_(pydantic.BaseModel):  # noqa: N801 - the field is optional, not the class
@@ -74,7 +96,9 @@ class Choices(pydantic.BaseModel):
 
 
 class NamesOnly(pydantic.BaseModel):
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=False, serialize_by_alias=True)
+    model_config = ConfigDict(
+        validate_by_name=True, validate_by_alias=False, serialize_by_alias=True
+    )
     x: int = Field(default=0, alias="X")
 
 
@@ -293,9 +317,17 @@ MODELS: dict[str, tuple[Any, bytes | None]] = {
     "choices": (Choices.model_validate({"p": 3, "a": [5]}), None),
     "names only": (NamesOnly.model_validate({"x": 4}), None),
     "swapped": (Swapped(a=1, b=2), None),
-    "mixed": (Mixed(optional=Optional_(X=4), names=NamesOnly.model_validate({"x": 5}), many=[Required(X=3)]), None),
+    "mixed": (
+        Mixed(
+            optional=Optional_(X=4), names=NamesOnly.model_validate({"x": 5}), many=[Required(X=3)]
+        ),
+        None,
+    ),
     "open secret": (OpenSecret(password=SecretStr("x")), b'{"password":"x"}'),
-    "strict": (Strict(when=UTC_TIME, id=UUID(int=1), pair=(1, 2), names={"a"}, price=Decimal("1.10")), None),
+    "strict": (
+        Strict(when=UTC_TIME, id=UUID(int=1), pair=(1, 2), names={"a"}, price=Decimal("1.10")),
+        None,
+    ),
     "computed, forbidding": (Forbidding(x=1), b'{"x":1}'),
     "computed, allowing": (Allowing(x=1, z=3), b'{"x":1,"z":3}'),  # type: ignore[call-arg]  # an extra
     "computed, ignoring": (Ignoring(x=1), b'{"x":1,"twice":2}'),
@@ -329,16 +361,25 @@ MODELS: dict[str, tuple[Any, bytes | None]] = {
     ),
     "discriminated": (Owner(pet=Dog(name="a")), b'{"pet":{"kind":"dog","name":"a"}}'),
     "anything": (Anything(a=[1, {"b": None}]), b'{"a":[1,{"b":null}]}'),
-    "tree": (Tree(value=1, children=[Tree(value=2)]), b'{"value":1,"children":[{"value":2,"children":[]}]}'),
+    "tree": (
+        Tree(value=1, children=[Tree(value=2)]),
+        b'{"value":1,"children":[{"value":2,"children":[]}]}',
+    ),
     "moments": (Moments(at=UTC_TIME, on=date(2026, 1, 31), by=time(12)), None),
     "dataclass of pydantic": (Checked(X=5), b'{"x":5}'),
 }
 REFUSED_MODELS: dict[str, tuple[Any, str]] = {
-    "secret": (Secret(password=SecretStr("hunter2")), "at $.password, `SecretStr` is written as asterisks"),
+    "secret": (
+        Secret(password=SecretStr("hunter2")),
+        "at $.password, `SecretStr` is written as asterisks",
+    ),
     "excluded": (Excluding(x=2), "at $.x"),
     "excluded required": (ExcludingRequired(x=2), "missing at $.x"),
     "derived in base": (HoldsBase(item=Derived(a=1)), "at $.item, `Derived` comes back as `Base`"),
-    "derived in bases": (HoldsBases(items=[Base(a=1), Derived(a=1)]), "at $.items[1], `Derived` comes back as `Base`"),
+    "derived in bases": (
+        HoldsBases(items=[Base(a=1), Derived(a=1)]),
+        "at $.items[1], `Derived` comes back as `Base`",
+    ),
     "excluded, equal by id": (EqualById(id=1, x=5), "at $.x"),
     "changed by reading": (Counting(x=1), "at $.x"),
     "nan": (Floats(f=math.nan), "use the serializer MSGPACK"),
@@ -354,7 +395,10 @@ REFUSED_MODELS: dict[str, tuple[Any, str]] = {
     "nan in anything": (Anything(a=math.nan), "use the serializer MSGPACK"),
     "unreadable": (Written(x=1), "can't be read back"),
     "generic without type": (Page(item=Base(a=1)), "at $.item, `Base` comes back as `dict`"),
-    "offset with seconds": (Moments(at=datetime(1850, 1, 1, tzinfo=ODD_OFFSET), on=date(1850, 1, 1), by=time(1)), "offset with seconds"),
+    "offset with seconds": (
+        Moments(at=datetime(1850, 1, 1, tzinfo=ODD_OFFSET), on=date(1850, 1, 1), by=time(1)),
+        "offset with seconds",
+    ),
     "datetime as date": (Moments.model_construct(at=UTC_TIME, on=UTC_TIME, by=time(1)), "at $.on"),
 }
 
@@ -379,7 +423,11 @@ async def test_model_comes_back(serializer: Any, kind: str) -> None:
 async def test_nested_model_comes_back(serializer: Any, kind: str) -> None:
     store, model = store_of(serializer), MODELS[kind][0]
     wanted: Any = cast("Any", type(model))
-    nested: list[tuple[Any, Any]] = [([model], list[wanted]), ({"a": model}, dict[str, wanted]), (model, wanted | None)]
+    nested: list[tuple[Any, Any]] = [
+        ([model], list[wanted]),
+        ({"a": model}, dict[str, wanted]),
+        (model, wanted | None),
+    ]
     for value, type_ in nested:
         await store.kv.set("k", value)
 
@@ -467,7 +515,11 @@ FIELD_VALUES: dict[Any, st.SearchStrategy[Any]] = {
     tuple[int, str]: st.tuples(st.integers(), st.text(max_size=3)),
     dict[str, float]: st.dictionaries(st.text(max_size=3), st.floats(), max_size=3),
     dict[int, str]: st.dictionaries(st.integers(), st.text(max_size=3), max_size=3),
-    Any: st.none() | st.integers() | st.tuples(st.integers()) | st.lists(st.text(max_size=3)) | st.datetimes(),
+    Any: st.none()
+    | st.integers()
+    | st.tuples(st.integers())
+    | st.lists(st.text(max_size=3))
+    | st.datetimes(),
     SecretStr: st.text(max_size=3).map(SecretStr),
     Base: st.builds(Base, a=st.integers()) | st.builds(Derived, a=st.integers()),
     Json: st.integers(),
@@ -477,13 +529,19 @@ FIELD_VALUES: dict[Any, st.SearchStrategy[Any]] = {
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(data=st.data(), config=CONFIGURATIONS, msgpack=st.booleans())
-def test_configured_model_comes_back_or_is_refused(data: st.DataObject, config: Any, *, msgpack: bool) -> None:
+def test_configured_model_comes_back_or_is_refused(
+    data: st.DataObject, config: Any, *, msgpack: bool
+) -> None:
     kinds = data.draw(st.lists(st.sampled_from(list(FIELD_VALUES)), min_size=1, max_size=3))
     names = [*"abc"][: len(kinds)]
     options: Any = FIELD_OPTIONS
-    declared: Any = {name: (kind, Field(**data.draw(options))) for name, kind in zip(names, kinds, strict=True)}
+    declared: Any = {
+        name: (kind, Field(**data.draw(options))) for name, kind in zip(names, kinds, strict=True)
+    }
     model_class: Any = pydantic.create_model("Drawn", __config__=config, **declared)
-    model = model_class.model_construct(**{name: data.draw(FIELD_VALUES[kind]) for name, kind in zip(names, kinds, strict=True)})
+    model = model_class.model_construct(
+        **{name: data.draw(FIELD_VALUES[kind]) for name, kind in zip(names, kinds, strict=True)}
+    )
     serializer: Any = MSGPACK if msgpack else JSON
 
     with asyncio.Runner() as runner:
@@ -494,7 +552,8 @@ async def assert_back_or_refused(store: Any, value: Any) -> None:
     try:
         await store.kv.set("k", value)
     except StoreError as error:
-        assert error.code == ErrorCode.STORE_SERIALIZATION_FAILED  # noqa: PT017 - it may also be stored
+        # it may also be stored
+        assert error.code == ErrorCode.STORE_SERIALIZATION_FAILED  # noqa: PT017
         assert store.adapter.named("set") == []
         return
     back = await store.kv.get("k", type(value))
@@ -502,7 +561,8 @@ async def assert_back_or_refused(store: Any, value: Any) -> None:
     assert back == value or "nan" in repr(value)
 
 
-# --- Dataclasses, structs, TypedDicts, and others ---------------------------------------------------------------------
+# --- Dataclasses, structs, TypedDicts, and others
+# ---------------------------------------------------------------------
 
 
 @dataclass
@@ -727,7 +787,10 @@ OBJECTS: dict[str, Any] = {
 }
 REFUSED_OBJECTS: dict[str, tuple[Any, str]] = {
     "subclass": (Holder(SubRecord(1)), "at $.item, `SubRecord` comes back as `Record`"),
-    "subclass in a mapping": (Holder(Record(1), {"secret key": SubRecord(2)}), "at $.many[...], `SubRecord`"),
+    "subclass in a mapping": (
+        Holder(Record(1), {"secret key": SubRecord(2)}),
+        "at $.many[...], `SubRecord`",
+    ),
     "changed by reading": (Doubling(1), "at $.a"),
     "required initvar": (NeedsInit(3), "missing at $.a"),
     "tuple in anything": (Loose((1,)), "at $.v, `tuple` comes back as `list`"),
@@ -772,7 +835,8 @@ async def test_set_refuses_object_that_would_change(kind: str) -> None:
 
 
 async def test_moment_of_repeated_hour_is_stored() -> None:
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - needs the zones of the system, which few tests do
+    # needs the zones of the system, which few tests do
+    from zoneinfo import ZoneInfo  # noqa: PLC0415
 
     store = store_of()
     moment = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
@@ -783,12 +847,21 @@ async def test_moment_of_repeated_hour_is_stored() -> None:
     assert got.at.astimezone(UTC) == moment.astimezone(UTC)
 
 
-DATACLASS_VALUES = {kind: values for kind, values in FIELD_VALUES.items() if kind not in (Json, SecretStr)}
+DATACLASS_VALUES = {
+    kind: values for kind, values in FIELD_VALUES.items() if kind not in (Json, SecretStr)
+}
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(data=st.data(), shape=st.sampled_from(["dataclass", "struct", "array", "attrs"]), is_right=st.booleans(), msgpack=st.booleans())
-def test_drawn_class_comes_back_or_is_refused(data: st.DataObject, shape: str, *, is_right: bool, msgpack: bool) -> None:
+@given(
+    data=st.data(),
+    shape=st.sampled_from(["dataclass", "struct", "array", "attrs"]),
+    is_right=st.booleans(),
+    msgpack=st.booleans(),
+)
+def test_drawn_class_comes_back_or_is_refused(
+    data: st.DataObject, shape: str, *, is_right: bool, msgpack: bool
+) -> None:
     kinds = data.draw(st.lists(st.sampled_from(list(DATACLASS_VALUES)), min_size=1, max_size=3))
     names = [*"abc"][: len(kinds)]
     fields: Any = list(zip(names, kinds, strict=True))
@@ -796,7 +869,9 @@ def test_drawn_class_comes_back_or_is_refused(data: st.DataObject, shape: str, *
         "dataclass": lambda: dataclasses.make_dataclass("Drawn", fields),
         "struct": lambda: msgspec.defstruct("Drawn", fields),
         "array": lambda: msgspec.defstruct("Drawn", fields, array_like=True),
-        "attrs": lambda: attrs.make_class("Drawn", {name: attrs.field(type=kind) for name, kind in fields}),
+        "attrs": lambda: attrs.make_class(
+            "Drawn", {name: attrs.field(type=kind) for name, kind in fields}
+        ),
     }
     given_as = kinds if is_right else data.draw(st.permutations(list(DATACLASS_VALUES)))
     value = made[shape]()(*(data.draw(DATACLASS_VALUES[kind]) for kind in given_as[: len(kinds)]))

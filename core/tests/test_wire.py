@@ -1,4 +1,6 @@
-"""What is on the wire, byte for byte: a Node process has to read it, and we have to read what Node and others write."""
+"""What is on the wire, byte for byte: a Node process has to read it, and we have to read what Node
+and others write.
+"""
 
 from __future__ import annotations
 
@@ -31,32 +33,66 @@ def adapter(store: Store[str]) -> Any:
 
 KEYS: dict[str, tuple[Callable[[Any], Awaitable[Any]], str, str]] = {
     "kv": (lambda store: store.kv.get("user:123"), "get", f"{PREFIX}:kv:user:123"),
-    "counter": (lambda store: store.counter.increment("views"), "increment", f"{PREFIX}:counter:views"),
+    "counter": (
+        lambda store: store.counter.increment("views"),
+        "increment",
+        f"{PREFIX}:counter:views",
+    ),
     "claim": (lambda store: store.claim.once("lock:x", "w1"), "set_nx", f"{PREFIX}:claim:lock:x"),
-    "events": (lambda store: store.events.publish("user:created", 1), "publish", f"{PREFIX}:events:user:created"),
+    "events": (
+        lambda store: store.events.publish("user:created", 1),
+        "publish",
+        f"{PREFIX}:events:user:created",
+    ),
     "streams": (lambda store: store.streams.append("jobs", 1), "xadd", f"{PREFIX}:streams:jobs"),
-    "group": (lambda store: store.streams.group("g", "c").ensure("jobs"), "xgroup_create", f"{PREFIX}:streams:jobs"),
-    "scope": (lambda store: store.scope("org", 123).kv.get("settings"), "get", f"{PREFIX}:org:123:kv:settings"),
+    "group": (
+        lambda store: store.streams.group("g", "c").ensure("jobs"),
+        "xgroup_create",
+        f"{PREFIX}:streams:jobs",
+    ),
+    "scope": (
+        lambda store: store.scope("org", 123).kv.get("settings"),
+        "get",
+        f"{PREFIX}:org:123:kv:settings",
+    ),
     "scopes": (
         lambda store: store.scope("org", "o 1").scope("team", -7).counter.get("n"),
         "get",
         f"{PREFIX}:org:o 1:team:-7:counter:n",
     ),
-    "opaque key": (lambda store: store.kv.get(" a:*?[\n\0é💾 "), "get", f"{PREFIX}:kv: a:*?[\n\0é💾 "),
-    "pattern": (lambda store: store.events.subscribe("user:*", print), "psubscribe", f"{PREFIX}:events:user:*"),
-    "name": (lambda store: store.events.subscribe("user:a", print), "subscribe", f"{PREFIX}:events:user:a"),
+    "opaque key": (
+        lambda store: store.kv.get(" a:*?[\n\0é💾 "),
+        "get",
+        f"{PREFIX}:kv: a:*?[\n\0é💾 ",
+    ),
+    "pattern": (
+        lambda store: store.events.subscribe("user:*", print),
+        "psubscribe",
+        f"{PREFIX}:events:user:*",
+    ),
+    "name": (
+        lambda store: store.events.subscribe("user:a", print),
+        "subscribe",
+        f"{PREFIX}:events:user:a",
+    ),
     "pattern in a scope": (
         lambda store: store.scope("org", "a*[b]?\\").events.subscribe("*", print),
         "psubscribe",
         f"{PREFIX}:org:a\\*\\[b]\\?\\\\:events:*",
     ),
     "scan": (lambda store: store.dev.scan("user:*"), "scan", f"{PREFIX}:kv:user:*"),
-    "scan in a scope": (lambda store: store.scope("org", "*").dev.scan("*"), "scan", f"{PREFIX}:org:\\*:kv:*"),
+    "scan in a scope": (
+        lambda store: store.scope("org", "*").dev.scan("*"),
+        "scan",
+        f"{PREFIX}:org:\\*:kv:*",
+    ),
 }
 
 
 @pytest.mark.parametrize("call", KEYS)
-async def test_keys_are_where_node_has_them(call: str, store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_keys_are_where_node_has_them(
+    call: str, store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     make, method, key = KEYS[call]
 
     await make(store)
@@ -88,7 +124,9 @@ async def test_a_batch_uses_the_keys_of_kv(store: Store[str], adapter: Any) -> N
     ],
     ids=repr,
 )
-async def test_values_are_as_json_stringify_makes_them(value: Any, data: bytes, store: Store[str], adapter: Any) -> None:
+async def test_values_are_as_json_stringify_makes_them(
+    value: Any, data: bytes, store: Store[str], adapter: Any
+) -> None:
     await store.kv.set("k", value)
 
     assert await adapter.get(f"{PREFIX}:kv:k") == data
@@ -96,15 +134,23 @@ async def test_values_are_as_json_stringify_makes_them(value: Any, data: bytes, 
 
 @pytest.mark.parametrize(
     ("data", "value"),
-    [(b'{"name":"Avery"}', {"name": "Avery"}), (b' [1, 2.0 ,"\\u00e9"] ', [1, 2.0, "é"]), (b"null", None), (b'"\\ud83d\\ude00"', "😀")],
+    [
+        (b'{"name":"Avery"}', {"name": "Avery"}),
+        (b' [1, 2.0 ,"\\u00e9"] ', [1, 2.0, "é"]),
+        (b"null", None),
+        (b'"\\ud83d\\ude00"', "😀"),
+    ],
 )
-async def test_values_of_other_writers_are_read(data: bytes, value: Any, store: Store[str], adapter: Any) -> None:
+async def test_values_of_other_writers_are_read(
+    data: bytes, value: Any, store: Store[str], adapter: Any
+) -> None:
     await adapter.set(f"{PREFIX}:kv:k", data)
 
     assert await store.kv.get("k") == value
 
 
-# What JSON.parse of Node 20 makes of these, or, where it refuses them, what the npm package then returns: the text.
+# What JSON.parse of Node 20 makes of these, or, where it refuses them, what the npm package then
+# returns: the text.
 NODE_READS: dict[str, tuple[bytes, Any]] = {
     "undefined": (b"", ""),
     "raw text": (b"hello", "hello"),
@@ -142,8 +188,13 @@ async def test_value_is_what_node_reads(kind: str, store: Store[str], adapter: A
 
 
 @pytest.mark.parametrize("depth", [900, 3_000, 10_000])
-@pytest.mark.parametrize(("begin", "middle", "end"), [(b"[", b"", b"]"), (b'{"a":', b"1", b"}")], ids=["lists", "mappings"])
-async def test_deep_value_is_read_and_written_back(  # noqa: PLR0913, PLR0917 - what is nested, how deeply, and where
+@pytest.mark.parametrize(
+    ("begin", "middle", "end"),
+    [(b"[", b"", b"]"), (b'{"a":', b"1", b"}")],
+    ids=["lists", "mappings"],
+)
+# what is nested, how deeply, and where
+async def test_deep_value_is_read_and_written_back(  # noqa: PLR0913, PLR0917
     begin: bytes, middle: bytes, end: bytes, depth: int, store: Store[str], adapter: Any
 ) -> None:
     data = begin * depth + middle + end * depth
@@ -164,9 +215,14 @@ async def test_deeper_value_than_limit_is_refused(store: Store[str], adapter: An
 
 
 async def test_lone_surrogate_is_written_as_node_does(store: Store[str], adapter: Any) -> None:
-    await store.kv.set("k", {"a\ud800": ["\udc00é\u2028"], "when": datetime(2026, 1, 31, tzinfo=UTC)})
+    await store.kv.set(
+        "k", {"a\ud800": ["\udc00é\u2028"], "when": datetime(2026, 1, 31, tzinfo=UTC)}
+    )
 
-    assert await adapter.get(f"{PREFIX}:kv:k") == '{"a\\ud800":["\\udc00é\u2028"],"when":"2026-01-31T00:00:00Z"}'.encode()
+    assert (
+        await adapter.get(f"{PREFIX}:kv:k")
+        == '{"a\\ud800":["\\udc00é\u2028"],"when":"2026-01-31T00:00:00Z"}'.encode()
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,14 +239,21 @@ async def test_lone_surrogate_is_written_as_node_does(store: Store[str], adapter
     ],
     ids=repr,
 )
-async def test_typed_value_is_what_node_reads(data: bytes, wanted: Any, value: Any, store: Store[str], adapter: Any) -> None:
+async def test_typed_value_is_what_node_reads(
+    data: bytes, wanted: Any, value: Any, store: Store[str], adapter: Any
+) -> None:
     await adapter.set(f"{PREFIX}:kv:k", data)
 
     assert await store.kv.get("k", wanted) == value
 
 
-@pytest.mark.parametrize(("data", "wanted"), [(b"hello", int), (b"", dict[str, int]), (b"5.5", int), (b"\xff", str), (b'"\xff"', str)])
-async def test_typed_value_that_does_not_fit_is_refused(data: bytes, wanted: Any, store: Store[str], adapter: Any) -> None:
+@pytest.mark.parametrize(
+    ("data", "wanted"),
+    [(b"hello", int), (b"", dict[str, int]), (b"5.5", int), (b"\xff", str), (b'"\xff"', str)],
+)
+async def test_typed_value_that_does_not_fit_is_refused(
+    data: bytes, wanted: Any, store: Store[str], adapter: Any
+) -> None:
     await adapter.set(f"{PREFIX}:kv:k", data)
 
     with pytest.raises(StoreError) as caught:
@@ -209,7 +272,9 @@ async def test_typed_value_that_does_not_fit_is_refused(data: bytes, wanted: Any
     ],
     ids=repr,
 )
-async def test_entry_is_what_node_reads(fields: Any, message: Any, store: Store[str], adapter: Any) -> None:
+async def test_entry_is_what_node_reads(
+    fields: Any, message: Any, store: Store[str], adapter: Any
+) -> None:
     await adapter.xadd(f"{PREFIX}:streams:jobs", fields)
     await store.streams.append("jobs", {"right": 1})
     group = store.streams.group("g", "c")
@@ -217,11 +282,18 @@ async def test_entry_is_what_node_reads(fields: Any, message: Any, store: Store[
 
     assert [entry.message for entry in await store.streams.range("jobs")] == [message, {"right": 1}]
     assert [entry.message for entry in await group.read("jobs")] == [message, {"right": 1}]
-    assert [entry.message for entry in await group.claim("jobs", min_idle=0)] == [message, {"right": 1}]
+    assert [entry.message for entry in await group.claim("jobs", min_idle=0)] == [
+        message,
+        {"right": 1},
+    ]
 
 
 async def test_event_with_lone_surrogate_is_delivered(store: Store[str], adapter: Any) -> None:
-    context = await received(store, adapter, b'{"type":"user:created","data":"\\ud800","timestamp":"2026-01-31T12:00:00.000Z"}')
+    context = await received(
+        store,
+        adapter,
+        b'{"type":"user:created","data":"\\ud800","timestamp":"2026-01-31T12:00:00.000Z"}',
+    )
 
     assert (context.type, context.data) == ("user:created", "\ud800")
 
@@ -234,9 +306,18 @@ async def test_a_counter_is_its_decimal_text(store: Store[str], adapter: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("owner", "data"), [("worker-1", b'"worker-1"'), (7, b"7"), ({"host": "a", "pid": 1}, b'{"host":"a","pid":1}'), ("", b'""')], ids=repr
+    ("owner", "data"),
+    [
+        ("worker-1", b'"worker-1"'),
+        (7, b"7"),
+        ({"host": "a", "pid": 1}, b'{"host":"a","pid":1}'),
+        ("", b'""'),
+    ],
+    ids=repr,
 )
-async def test_a_claim_is_its_owner_as_json(owner: Any, data: bytes, store: Store[str], adapter: Any) -> None:
+async def test_a_claim_is_its_owner_as_json(
+    owner: Any, data: bytes, store: Store[str], adapter: Any
+) -> None:
     await store.claim.once("lock", owner)
 
     assert await adapter.get(f"{PREFIX}:claim:lock") == data
@@ -255,13 +336,20 @@ async def published(recorder: RecordingAdapter) -> str:
     return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "<time>", payload.decode())
 
 
-async def test_an_event_is_one_json_object(store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_an_event_is_one_json_object(
+    store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     await store.events.publish("user:created", {"userId": "123"})
 
-    assert await published(igniter_recorder) == '{"type":"user:created","data":{"userId":"123"},"timestamp":"<time>"}'
+    assert (
+        await published(igniter_recorder)
+        == '{"type":"user:created","data":{"userId":"123"},"timestamp":"<time>"}'
+    )
 
 
-async def test_an_event_of_a_scope_has_the_innermost_scope_and_the_chain(store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+async def test_an_event_of_a_scope_has_the_innermost_scope_and_the_chain(
+    store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     await store.scope("org", "org_123").scope("team", 7).events.publish("e", None)
 
     assert await published(igniter_recorder) == (
@@ -270,11 +358,18 @@ async def test_an_event_of_a_scope_has_the_innermost_scope_and_the_chain(store: 
     )
 
 
-@pytest.mark.parametrize(("type", "actor"), [("user", '{"id":"u1","type":"user"}'), (None, '{"id":"u1"}')])
-async def test_an_event_of_an_actor_names_it(type: str | None, actor: str, store: Store[str], igniter_recorder: RecordingAdapter) -> None:
+@pytest.mark.parametrize(
+    ("type", "actor"), [("user", '{"id":"u1","type":"user"}'), (None, '{"id":"u1"}')]
+)
+async def test_an_event_of_an_actor_names_it(
+    type: str | None, actor: str, store: Store[str], igniter_recorder: RecordingAdapter
+) -> None:
     await store.as_actor("u1", type=type).events.publish("e", 1)
 
-    assert await published(igniter_recorder) == f'{{"type":"e","data":1,"timestamp":"<time>","actor":{actor}}}'
+    assert (
+        await published(igniter_recorder)
+        == f'{{"type":"e","data":1,"timestamp":"<time>","actor":{actor}}}'
+    )
 
 
 async def received(store: Store[str], adapter: Any, payload: bytes) -> EventContext[Any]:
@@ -313,7 +408,10 @@ async def test_an_events_actor_and_scopes_are_read(store: Store[str], adapter: A
     context = await received(store, adapter, json.dumps(envelope).encode())
 
     assert context.timestamp == datetime(2026, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC)
-    assert (context.scope, context.scopes) == (Scope("team", "7"), (Scope("org", "o"), Scope("team", "7")))
+    assert (context.scope, context.scopes) == (
+        Scope("team", "7"),
+        (Scope("org", "o"), Scope("team", "7")),
+    )
     assert context.actor == Actor("5", "user")
 
 
@@ -332,7 +430,9 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("payload", FOREIGN, ids=bytes.decode)
-async def test_a_message_of_other_software_is_wrapped(payload: bytes, store: Store[str], adapter: Any) -> None:
+async def test_a_message_of_other_software_is_wrapped(
+    payload: bytes, store: Store[str], adapter: Any
+) -> None:
     before = datetime.now(UTC)
 
     context = await received(store, adapter, payload)
@@ -346,7 +446,9 @@ MALFORMED = ['"org"', "[]", "{}", '{"key":"org"}', "null", "5"]
 
 
 @pytest.mark.parametrize("scope", MALFORMED)
-async def test_a_scope_that_is_none_is_left_out(scope: str, store: Store[str], adapter: Any) -> None:
+async def test_a_scope_that_is_none_is_left_out(
+    scope: str, store: Store[str], adapter: Any
+) -> None:
     payload = f'{{"type":"e","data":1,"timestamp":"2026-01-31T12:00:00Z","scope":{scope},"scopes":{scope},"actor":{scope}}}'
 
     context = await received(store, adapter, payload.encode())
@@ -354,7 +456,9 @@ async def test_a_scope_that_is_none_is_left_out(scope: str, store: Store[str], a
     assert (context.type, context.scope, context.scopes, context.actor) == ("e", None, (), None)
 
 
-async def test_a_message_is_one_field_named_data(store: Store[str], adapter: Any, igniter_recorder: RecordingAdapter) -> None:
+async def test_a_message_is_one_field_named_data(
+    store: Store[str], adapter: Any, igniter_recorder: RecordingAdapter
+) -> None:
     id = await store.streams.append("jobs", {"a": [1]}, max_len=10, approximate=False)
 
     [entry] = await adapter.xrange(f"{PREFIX}:streams:jobs")
@@ -364,8 +468,12 @@ async def test_a_message_is_one_field_named_data(store: Store[str], adapter: Any
 
 
 @pytest.mark.clause("STR-17")
-async def test_an_entry_of_other_software_is_a_dict_of_its_fields(store: Store[str], adapter: Any) -> None:
-    await adapter.xadd(f"{PREFIX}:streams:jobs", {"kind": b"mail", "raw": b"\xff\x00", "count": b"7"})
+async def test_an_entry_of_other_software_is_a_dict_of_its_fields(
+    store: Store[str], adapter: Any
+) -> None:
+    await adapter.xadd(
+        f"{PREFIX}:streams:jobs", {"kind": b"mail", "raw": b"\xff\x00", "count": b"7"}
+    )
 
     [message] = await store.streams.range("jobs")
 
@@ -380,7 +488,9 @@ async def test_an_entry_of_other_software_can_be_typed(store: Store[str], adapte
     assert message.message == {"a": 7, "b": 8}
 
 
-async def test_an_entry_with_other_fields_beside_data_is_its_data(store: Store[str], adapter: Any) -> None:
+async def test_an_entry_with_other_fields_beside_data_is_its_data(
+    store: Store[str], adapter: Any
+) -> None:
     await adapter.xadd(f"{PREFIX}:streams:jobs", {"traceparent": b"x", "data": b"[1]"})
 
     [message] = await store.streams.range("jobs")

@@ -6,7 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, assert_type
 
-from igniter_store import BoundEvent, EventContext, EventGroup, EventStream, EventSubscription, Store, event, group
+from igniter_store import (
+    BoundEvent,
+    EventContext,
+    EventGroup,
+    EventStream,
+    EventSubscription,
+    Store,
+    event,
+    group,
+)
 
 
 @dataclass

@@ -1,7 +1,8 @@
 # pyright: reportUnnecessaryTypeIgnoreComment=error
 """What a type checker knows of scopes. Checked by mypy and pyright, never run.
 
-mypy reads `LiteralString` as `str`, so that an undeclared scope is an error is known to pyright alone.
+mypy reads `LiteralString` as `str`, so that an undeclared scope is an error is known to pyright
+alone.
 """
 
 from __future__ import annotations
@@ -39,8 +40,10 @@ def declared_scopes_are_taken_and_others_are_errors(adapter: Adapter) -> None:
     workspace = organization.scope("workspace", 7).as_actor("u1", type="user")
     workspace.scope("organization", 1)
     store.scope("nope", 1)  # pyright: ignore[reportArgumentType]  # the test: it was not declared
-    organization.scope("nope", 1)  # pyright: ignore[reportArgumentType]  # the test: nor for the scopes below
-    workspace.scope("nope", 1)  # pyright: ignore[reportArgumentType]  # the test: nor after an actor
+    # the test: nor for the scopes below
+    organization.scope("nope", 1)  # pyright: ignore[reportArgumentType]
+    # the test: nor after an actor
+    workspace.scope("nope", 1)  # pyright: ignore[reportArgumentType]
 
 
 def an_identifier_is_text_or_a_number(store: Store[str]) -> None:

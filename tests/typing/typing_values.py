@@ -6,7 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, assert_type
 
-from igniter_store import JSON, MSGPACK, BatchEntry, GroupInfo, PendingMessage, ScanPage, Store, StreamMessage
+from igniter_store import (
+    JSON,
+    MSGPACK,
+    BatchEntry,
+    GroupInfo,
+    PendingMessage,
+    ScanPage,
+    Store,
+    StreamMessage,
+)
 
 
 @dataclass

@@ -39,7 +39,9 @@ async def test_a_refusal_never_shows_what_the_key_holds(adapter: MemoryAdapter) 
 
 
 @pytest.mark.clause("PUB-1", "PUB-4")
-async def test_a_message_is_delivered_before_publish_returns_and_that_says_to_how_many(adapter: MemoryAdapter) -> None:
+async def test_a_message_is_delivered_before_publish_returns_and_that_says_to_how_many(
+    adapter: MemoryAdapter,
+) -> None:
     heard: list[list[bytes]] = [[], [], []]
     subscriptions = [
         await adapter.subscribe("channel", lambda _channel, payload: heard[0].append(payload)),
@@ -49,13 +51,17 @@ async def test_a_message_is_delivered_before_publish_returns_and_that_says_to_ho
 
     for number, subscription in enumerate(subscriptions):
         assert await adapter.publish("channel", b"%d" % number) == 3 - number
-        assert [len(payloads) for payloads in heard] == [min(number, place) + 1 for place in range(3)]
+        assert [len(payloads) for payloads in heard] == [
+            min(number, place) + 1 for place in range(3)
+        ]
         await subscription.cancel()
     assert await adapter.publish("channel", b"last") == 0
 
 
 @pytest.mark.clause("PUB-5")
-async def test_a_subscription_that_is_cancelled_while_its_message_is_delivered_to_others_is_not_called(adapter: MemoryAdapter) -> None:
+async def test_a_subscription_that_is_cancelled_while_its_message_is_delivered_to_others_is_not_called(
+    adapter: MemoryAdapter,
+) -> None:
     heard: list[bytes] = []
     subscriptions: list[Subscription] = []
 
@@ -64,7 +70,9 @@ async def test_a_subscription_that_is_cancelled_while_its_message_is_delivered_t
             subscriptions[0].cancel().__await__().send(None)
 
     await adapter.subscribe("channel", cancel_the_other)
-    subscriptions.append(await adapter.subscribe("channel", lambda _channel, payload: heard.append(payload)))
+    subscriptions.append(
+        await adapter.subscribe("channel", lambda _channel, payload: heard.append(payload))
+    )
 
     await adapter.publish("channel", b"1")
 
@@ -73,11 +81,15 @@ async def test_a_subscription_that_is_cancelled_while_its_message_is_delivered_t
 
 @pytest.mark.clause("STR-3")
 @pytest.mark.parametrize(("added", "kept"), [(99, 99), (109, 109), (110, 10), (250, 50)])
-async def test_approximate_trimming_removes_whole_nodes_as_redis_does(adapter: MemoryAdapter, added: int, kept: int) -> None:
+async def test_approximate_trimming_removes_whole_nodes_as_redis_does(
+    adapter: MemoryAdapter, added: int, kept: int
+) -> None:
     for number in range(added):
         await adapter.xadd("stream", {"data": b"%d" % number}, max_len=10)
 
-    assert [entry.fields["data"] for entry in await adapter.xrange("stream")] == [b"%d" % number for number in range(added - kept, added)]
+    assert [entry.fields["data"] for entry in await adapter.xrange("stream")] == [
+        b"%d" % number for number in range(added - kept, added)
+    ]
 
 
 @pytest.mark.clause("STR-19")
@@ -107,7 +119,10 @@ async def test_a_claim_clears_away_deleted_entries_however_young(adapter: Memory
 
     assert await adapter.xautoclaim("stream", "group", "heir", 60) == []
 
-    assert [(entry.id, entry.consumer) for entry in await adapter.xpending("stream", "group")] == [(ids[1], "a"), (ids[2], "a")]
+    assert [(entry.id, entry.consumer) for entry in await adapter.xpending("stream", "group")] == [
+        (ids[1], "a"),
+        (ids[2], "a"),
+    ]
 
 
 @pytest.mark.clause("STR-6", "STR-7")
@@ -117,7 +132,11 @@ async def test_of_several_waiting_readers_the_first_gets_the_entry_and_the_other
     await adapter.xgroup_create("stream", "group")
     readings: list[asyncio.Task[list[StreamEntry]]] = []
     for number in range(3):
-        readings.append(asyncio.create_task(adapter.xreadgroup("stream", "group", f"consumer-{number}", block=60)))
+        readings.append(
+            asyncio.create_task(
+                adapter.xreadgroup("stream", "group", f"consumer-{number}", block=60)
+            )
+        )
         await asyncio.sleep(0)
 
     first = await adapter.xadd("stream", {"data": b"1"})
@@ -128,4 +147,8 @@ async def test_of_several_waiting_readers_the_first_gets_the_entry_and_the_other
     assert [reading.done() for reading in readings] == [True, True, False]
     clock.advance(60)
 
-    assert [[entry.id for entry in await reading] for reading in readings] == [[first], [second], []]
+    assert [[entry.id for entry in await reading] for reading in readings] == [
+        [first],
+        [second],
+        [],
+    ]

@@ -1,4 +1,6 @@
-"""Injected clocks: one that goes back, one that only tells the time, and what ids and tokens begin with."""
+"""Injected clocks: one that goes back, one that only tells the time, and what ids and tokens begin
+with.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,15 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.clause("STR-1")
-async def test_an_id_begins_with_the_clocks_milliseconds(adapter: MemoryAdapter, clock: ManualClock) -> None:
+async def test_an_id_begins_with_the_clocks_milliseconds(
+    adapter: MemoryAdapter, clock: ManualClock
+) -> None:
     clock.now = 1_700_000_123.456
 
-    first, second = await adapter.xadd("stream", {"data": b"1"}), await adapter.xadd("stream", {"data": b"2"})
+    first, second = (
+        await adapter.xadd("stream", {"data": b"1"}),
+        await adapter.xadd("stream", {"data": b"2"}),
+    )
 
     assert (first, second) == ("1700000123456-0", "1700000123456-1")
 
@@ -74,7 +81,9 @@ async def test_tokens_grow_when_the_clock_goes_back() -> None:
 
 
 @pytest.mark.clause("CLM-5")
-async def test_the_first_token_begins_at_the_clock_in_milliseconds(adapter: MemoryAdapter, clock: ManualClock) -> None:
+async def test_the_first_token_begins_at_the_clock_in_milliseconds(
+    adapter: MemoryAdapter, clock: ManualClock
+) -> None:
     token = await adapter.acquire("a", b"me", 8, token_key="token")
 
     assert token is not None

@@ -1,4 +1,7 @@
-"""The very moment at which something ends. The kit asks some milliseconds before and after it, when the sweep has been there."""
+"""The very moment at which something ends.
+
+The kit asks some milliseconds before and after it, when the sweep has been there.
+"""
 
 # pyright: reportPrivateUsage=false
 # That a key was not swept yet shows in no answer of the adapter.
@@ -77,11 +80,16 @@ async def _all(adapter: MemoryAdapter) -> list[Any]:
     ]
 
 
-@pytest.mark.clause("KV-6", "KV-8", "KV-10", "KV-16", "CTR-1", "CLM-2", "CLM-3", "CLM-4", "SCN-1", "SCN-5", "STR-13")
+@pytest.mark.clause(
+    "KV-6", "KV-8", "KV-10", "KV-16", "CTR-1", "CLM-2", "CLM-3", "CLM-4", "SCN-1", "SCN-5", "STR-13"
+)
 @pytest.mark.parametrize("held", ["value", "stream"])
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS.keys())
 async def test_at_its_deadline_a_key_is_as_one_that_never_was(
-    adapter: MemoryAdapter, clock: ManualClock, held: str, question: Callable[[MemoryAdapter], Awaitable[Any]]
+    adapter: MemoryAdapter,
+    clock: ManualClock,
+    held: str,
+    question: Callable[[MemoryAdapter], Awaitable[Any]],
 ) -> None:
     if held == "value":
         await adapter.set("key", b"41", ttl=1)
@@ -100,7 +108,9 @@ async def test_at_its_deadline_a_key_is_as_one_that_never_was(
 
 @pytest.mark.clause("KV-7", "KV-9")
 @pytest.mark.parametrize("ttl", [0.05, 0.4, 1.5, 3_600.0, 10.0**10])
-async def test_a_key_lives_to_the_last_millisecond_of_its_ttl(adapter: MemoryAdapter, clock: ManualClock, ttl: float) -> None:
+async def test_a_key_lives_to_the_last_millisecond_of_its_ttl(
+    adapter: MemoryAdapter, clock: ManualClock, ttl: float
+) -> None:
     await adapter.set("a", b"1", ttl=ttl)
 
     clock.advance(ttl - 0.001)
@@ -130,7 +140,9 @@ async def test_ttl_is_never_zero_or_below_however_long_the_look_takes() -> None:
 
 
 @pytest.mark.clause("CTR-5")
-async def test_a_window_of_a_rate_limit_ends_when_its_first_increment_said(adapter: MemoryAdapter, clock: ManualClock) -> None:
+async def test_a_window_of_a_rate_limit_ends_when_its_first_increment_said(
+    adapter: MemoryAdapter, clock: ManualClock
+) -> None:
     counted: list[int] = []
     for _ in range(6):
         counted.append(await adapter.increment("a", ttl=2))
@@ -140,7 +152,9 @@ async def test_a_window_of_a_rate_limit_ends_when_its_first_increment_said(adapt
 
 
 @pytest.mark.clause("STR-7")
-async def test_a_blocking_read_returns_nothing_when_its_time_is_over_and_not_before(adapter: MemoryAdapter, clock: ManualClock) -> None:
+async def test_a_blocking_read_returns_nothing_when_its_time_is_over_and_not_before(
+    adapter: MemoryAdapter, clock: ManualClock
+) -> None:
     await adapter.xgroup_create("stream", "group")
     reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "consumer", block=5))
     await asyncio.sleep(0.001)
@@ -163,11 +177,18 @@ async def test_idle_times_are_exact(adapter: MemoryAdapter, clock: ManualClock) 
     await adapter.xreadgroup("stream", "group", "b", count=1)
     clock.advance(5)
 
-    assert [(entry.id, entry.idle) for entry in await adapter.xpending("stream", "group")] == list(zip(ids, [15, 15, 15, 5], strict=True))
+    assert [(entry.id, entry.idle) for entry in await adapter.xpending("stream", "group")] == list(
+        zip(ids, [15, 15, 15, 5], strict=True)
+    )
     await adapter.xreadgroup("stream", "group", "a", count=1, history=True)
     await adapter.xautoclaim("stream", "group", "heir", 15, count=1)
     clock.advance(0.25)
-    assert [entry.idle for entry in await adapter.xpending("stream", "group")] == [0.25, 0.25, 15.25, 5.25]
+    assert [entry.idle for entry in await adapter.xpending("stream", "group")] == [
+        0.25,
+        0.25,
+        15.25,
+        5.25,
+    ]
 
 
 @pytest.mark.clause("STR-8", "STR-10")

@@ -38,7 +38,9 @@ async def test_an_adapter_says_whether_it_is_open() -> None:
 
 @pytest.mark.clause("LIF-2")
 @pytest.mark.parametrize("operation", WITH_NOTHING_RIGHT.values(), ids=WITH_NOTHING_RIGHT.keys())
-async def test_that_it_is_closed_is_said_before_anything_else(operation: Callable[[MemoryAdapter], Awaitable[Any]]) -> None:
+async def test_that_it_is_closed_is_said_before_anything_else(
+    operation: Callable[[MemoryAdapter], Awaitable[Any]],
+) -> None:
     adapter = MemoryAdapter()
     await adapter.close()
 
@@ -47,7 +49,9 @@ async def test_that_it_is_closed_is_said_before_anything_else(operation: Callabl
 
 
 @pytest.mark.clause("LIF-5", "PUB-5")
-async def test_subscriptions_that_close_ended_do_not_come_back_with_open(adapter: MemoryAdapter) -> None:
+async def test_subscriptions_that_close_ended_do_not_come_back_with_open(
+    adapter: MemoryAdapter,
+) -> None:
     heard: list[bytes] = []
     await adapter.subscribe("channel", lambda _channel, payload: heard.append(payload))
     await adapter.psubscribe("*", lambda _channel, payload: heard.append(payload))
@@ -76,8 +80,11 @@ async def test_an_owner_of_no_bytes_holds_its_claim(adapter: MemoryAdapter) -> N
 
 
 @pytest.mark.clause("KV-13")
-async def test_what_was_passed_in_can_be_changed_without_changing_what_is_stored(adapter: MemoryAdapter) -> None:
-    # Callers promise `bytes`. One that breaks the promise must not be able to write later without a call.
+async def test_what_was_passed_in_can_be_changed_without_changing_what_is_stored(
+    adapter: MemoryAdapter,
+) -> None:
+    # Callers promise `bytes`. One that breaks the promise must not be able to write later without a
+    # call.
     mine: list[bytearray] = [bytearray(b"1") for _ in range(3)]
     await adapter.set_nx("claim", mine[0])  # type: ignore[arg-type]  # bytearrays, on purpose
     await adapter.acquire("lease", mine[1], 8, token_key="token")  # type: ignore[arg-type]  # bytearrays, on purpose
@@ -90,7 +97,9 @@ async def test_what_was_passed_in_can_be_changed_without_changing_what_is_stored
 
 
 @pytest.mark.clause("KV-13")
-async def test_what_was_handed_out_can_be_changed_without_changing_what_is_stored(adapter: MemoryAdapter) -> None:
+async def test_what_was_handed_out_can_be_changed_without_changing_what_is_stored(
+    adapter: MemoryAdapter,
+) -> None:
     await adapter.xadd("s", {"f": b"1"})
     await adapter.xgroup_create("s", "g")
     (await adapter.scan("*")).keys.clear()
@@ -119,7 +128,9 @@ async def test_a_value_over_a_stream_has_no_ttl_of_the_stream(adapter: MemoryAda
 
 @pytest.mark.clause("CTR-3")
 @pytest.mark.parametrize(("stored", "delta"), [(1, 2**63 - 1), (-1, -(2**63))])
-async def test_a_great_step_from_a_small_number_leaves_the_range(adapter: MemoryAdapter, stored: int, delta: int) -> None:
+async def test_a_great_step_from_a_small_number_leaves_the_range(
+    adapter: MemoryAdapter, stored: int, delta: int
+) -> None:
     await adapter.set("a", b"%d" % stored, ttl=8)
 
     with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
@@ -130,7 +141,9 @@ async def test_a_great_step_from_a_small_number_leaves_the_range(adapter: Memory
 
 @pytest.mark.clause("CTR-3")
 @pytest.mark.parametrize(("stored", "delta"), [(2**63 - 1, -(2**63)), (-(2**63), 2**63 - 1)])
-async def test_one_step_may_lead_over_the_whole_range(adapter: MemoryAdapter, stored: int, delta: int) -> None:
+async def test_one_step_may_lead_over_the_whole_range(
+    adapter: MemoryAdapter, stored: int, delta: int
+) -> None:
     await adapter.set("a", b"%d" % stored)
 
     assert await adapter.increment("a", delta) == -1
@@ -138,7 +151,9 @@ async def test_one_step_may_lead_over_the_whole_range(adapter: MemoryAdapter, st
 
 @pytest.mark.clause("CTR-4")
 @pytest.mark.parametrize("text", [b"\n1", b"-01", b"--1", b"1\x00", b"\xff"])
-async def test_what_is_no_integer_is_refused_and_left_as_it_is(adapter: MemoryAdapter, text: bytes) -> None:
+async def test_what_is_no_integer_is_refused_and_left_as_it_is(
+    adapter: MemoryAdapter, text: bytes
+) -> None:
     await adapter.set("a", text)
 
     with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
@@ -147,7 +162,9 @@ async def test_what_is_no_integer_is_refused_and_left_as_it_is(adapter: MemoryAd
 
 
 @pytest.mark.clause("CTR-4")
-async def test_a_text_above_the_range_is_no_integer_though_the_sum_would_be_one(adapter: MemoryAdapter) -> None:
+async def test_a_text_above_the_range_is_no_integer_though_the_sum_would_be_one(
+    adapter: MemoryAdapter,
+) -> None:
     await adapter.set("a", b"9223372036854775808")
 
     with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
@@ -168,7 +185,9 @@ async def test_a_stream_is_nobodys_claim(adapter: MemoryAdapter) -> None:
 
 
 @pytest.mark.clause("CLM-5", "CLM-8")
-async def test_a_refused_acquire_counts_no_token_and_renews_none(adapter: MemoryAdapter, clock: ManualClock) -> None:
+async def test_a_refused_acquire_counts_no_token_and_renews_none(
+    adapter: MemoryAdapter, clock: ManualClock
+) -> None:
     await adapter.acquire("a", b"me", 100, token_key="token")
     counted = await adapter.get("token")
     clock.advance(8)
@@ -179,7 +198,9 @@ async def test_a_refused_acquire_counts_no_token_and_renews_none(adapter: Memory
 
 
 @pytest.mark.clause("STR-5")
-async def test_a_group_may_begin_after_a_millisecond_and_after_what_is_to_come(adapter: MemoryAdapter, clock: ManualClock) -> None:
+async def test_a_group_may_begin_after_a_millisecond_and_after_what_is_to_come(
+    adapter: MemoryAdapter, clock: ManualClock
+) -> None:
     ids = [await adapter.xadd("stream", {"data": b"%d" % number}) for number in range(3)]
     milliseconds = int(ids[0].partition("-")[0])
     await adapter.xgroup_create("stream", "millisecond", f"{milliseconds}")
@@ -194,11 +215,17 @@ async def test_a_group_may_begin_after_a_millisecond_and_after_what_is_to_come(a
     later = await adapter.xadd("stream", {"data": b"later"})
 
     assert [entry.id for entry in await reading] == [later]
-    assert [entry.id for entry in await adapter.xreadgroup("stream", "millisecond", "c")] == [*ids[1:], *early, later]
+    assert [entry.id for entry in await adapter.xreadgroup("stream", "millisecond", "c")] == [
+        *ids[1:],
+        *early,
+        later,
+    ]
 
 
 @pytest.mark.clause("STR-6", "STR-7")
-async def test_an_entry_that_comes_as_a_wait_ends_is_left_for_the_next_read(adapter: MemoryAdapter, clock: ManualClock) -> None:
+async def test_an_entry_that_comes_as_a_wait_ends_is_left_for_the_next_read(
+    adapter: MemoryAdapter, clock: ManualClock
+) -> None:
     await adapter.xgroup_create("stream", "group")
     reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "late", block=5))
     await asyncio.sleep(0.001)
@@ -219,4 +246,6 @@ async def test_history_leaves_deleted_entries_pending(adapter: MemoryAdapter) ->
 
     await adapter.xreadgroup("stream", "group", "a", history=True)
 
-    assert [(entry.id, entry.deliveries) for entry in await adapter.xpending("stream", "group")] == [(ids[0], 2), (ids[1], 1), (ids[2], 2)]
+    assert [
+        (entry.id, entry.deliveries) for entry in await adapter.xpending("stream", "group")
+    ] == [(ids[0], 2), (ids[1], 1), (ids[2], 2)]

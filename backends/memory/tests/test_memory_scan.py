@@ -25,7 +25,9 @@ async def test_a_page_may_be_asked_for_again(adapter: MemoryAdapter) -> None:
     await adapter.mset([Entry(f"key:{index}", b"") for index in range(30)])
     first = await adapter.scan("*", count=10)
 
-    assert await adapter.scan("*", cursor=first.cursor, count=10) == await adapter.scan("*", cursor=first.cursor, count=10)
+    assert await adapter.scan("*", cursor=first.cursor, count=10) == await adapter.scan(
+        "*", cursor=first.cursor, count=10
+    )
 
 
 @pytest.mark.clause("SCN-4")
@@ -46,7 +48,9 @@ async def test_a_place_behind_the_end_of_a_scan_is_refused(adapter: MemoryAdapte
 
 
 @pytest.mark.clause("SCN-4", "SCN-6")
-async def test_scans_that_nobody_goes_on_with_are_forgotten(adapter: MemoryAdapter, clock: ManualClock) -> None:
+async def test_scans_that_nobody_goes_on_with_are_forgotten(
+    adapter: MemoryAdapter, clock: ManualClock
+) -> None:
     await adapter.mset([Entry(f"key:{index}", b"") for index in range(100)])
     cursors = [(await adapter.scan("*", count=5)).cursor for _ in range(10)]
     assert len(adapter._keyspace.scans) == 10

@@ -28,8 +28,12 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.clause("KV-6")
-async def test_expired_keys_are_taken_out_without_being_touched(adapter: MemoryAdapter, clock: ManualClock) -> None:
-    await adapter.mset([Entry(f"key:{number}", b"value", 10.0 + number % 7) for number in range(5_000)])
+async def test_expired_keys_are_taken_out_without_being_touched(
+    adapter: MemoryAdapter, clock: ManualClock
+) -> None:
+    await adapter.mset(
+        [Entry(f"key:{number}", b"value", 10.0 + number % 7) for number in range(5_000)]
+    )
     await adapter.set("stays", b"value")
 
     clock.advance(30)
@@ -38,13 +42,18 @@ async def test_expired_keys_are_taken_out_without_being_touched(adapter: MemoryA
     assert adapter._keyspace.deadlines == {}
 
 
-async def test_the_tables_shrink_when_their_keys_have_expired(adapter: MemoryAdapter, clock: ManualClock) -> None:
+async def test_the_tables_shrink_when_their_keys_have_expired(
+    adapter: MemoryAdapter, clock: ManualClock
+) -> None:
     await adapter.mset([Entry(f"key:{number}", b"value", 10.0) for number in range(50_000)])
     large = sys.getsizeof(adapter._keyspace.values) + sys.getsizeof(adapter._keyspace.deadlines)
 
     clock.advance(11)
 
-    assert sys.getsizeof(adapter._keyspace.values) + sys.getsizeof(adapter._keyspace.deadlines) < large / 1000
+    assert (
+        sys.getsizeof(adapter._keyspace.values) + sys.getsizeof(adapter._keyspace.deadlines)
+        < large / 1000
+    )
 
 
 async def test_the_tables_shrink_when_their_keys_are_removed(adapter: MemoryAdapter) -> None:
@@ -58,7 +67,9 @@ async def test_the_tables_shrink_when_their_keys_are_removed(adapter: MemoryAdap
     assert await adapter.mget(names[-4:]) == [None, b"value", b"value", b"value"]
 
 
-async def test_a_key_whose_ttl_was_replaced_survives_its_first_deadline(adapter: MemoryAdapter, clock: ManualClock) -> None:
+async def test_a_key_whose_ttl_was_replaced_survives_its_first_deadline(
+    adapter: MemoryAdapter, clock: ManualClock
+) -> None:
     await adapter.set("longer", b"1", ttl=5)
     await adapter.set("for good", b"2", ttl=5)
     await adapter.set("persisted", b"3", ttl=5)
@@ -70,10 +81,17 @@ async def test_a_key_whose_ttl_was_replaced_survives_its_first_deadline(adapter:
 
     clock.advance(10)
 
-    assert await adapter.mget(["longer", "for good", "persisted", "shorter"]) == [b"1", b"2", b"3", None]
+    assert await adapter.mget(["longer", "for good", "persisted", "shorter"]) == [
+        b"1",
+        b"2",
+        b"3",
+        None,
+    ]
 
 
-async def test_a_ttl_that_is_renewed_again_and_again_piles_nothing_up(adapter: MemoryAdapter) -> None:
+async def test_a_ttl_that_is_renewed_again_and_again_piles_nothing_up(
+    adapter: MemoryAdapter,
+) -> None:
     await adapter.set("session", b"1", ttl=60)
 
     for _ in range(20_000):

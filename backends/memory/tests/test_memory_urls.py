@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @pytest.mark.clause("LIF-7")
 async def test_two_adapters_of_one_name_see_each_other_at_once() -> None:
-    one, other = MemoryAdapter.from_url("memory://shared"), MemoryAdapter.from_url("memory://shared")
+    one, other = (
+        MemoryAdapter.from_url("memory://shared"),
+        MemoryAdapter.from_url("memory://shared"),
+    )
     heard: list[bytes] = []
     await other.subscribe("channel", lambda _channel, payload: heard.append(payload))
 
@@ -27,7 +30,10 @@ async def test_two_adapters_of_one_name_see_each_other_at_once() -> None:
 
 
 async def test_two_names_and_two_private_ones_share_nothing() -> None:
-    adapters = [MemoryAdapter.from_url(url) for url in ("memory://one", "memory://two", "memory://", "memory://")]
+    adapters = [
+        MemoryAdapter.from_url(url)
+        for url in ("memory://one", "memory://two", "memory://", "memory://")
+    ]
 
     for number, adapter in enumerate(adapters):
         assert await adapter.set("key", b"%d" % number, only_if="absent")
@@ -37,7 +43,10 @@ async def test_two_names_and_two_private_ones_share_nothing() -> None:
 
 @pytest.mark.clause("KV-3")
 async def test_names_of_databases_are_exact() -> None:
-    adapters = [MemoryAdapter.from_url(f"memory://{name}") for name in ("exact", "Exact", "exact%20", "%65xact")]
+    adapters = [
+        MemoryAdapter.from_url(f"memory://{name}")
+        for name in ("exact", "Exact", "exact%20", "%65xact")
+    ]
 
     wrote = [await adapter.set("key", b"1", only_if="absent") for adapter in adapters]
 
@@ -45,7 +54,10 @@ async def test_names_of_databases_are_exact() -> None:
 
 
 async def test_closing_one_adapter_of_a_name_leaves_the_other_open() -> None:
-    one, other = MemoryAdapter.from_url("memory://left-open"), MemoryAdapter.from_url("memory://left-open")
+    one, other = (
+        MemoryAdapter.from_url("memory://left-open"),
+        MemoryAdapter.from_url("memory://left-open"),
+    )
     heard: list[bytes] = []
     await one.subscribe("channel", lambda _channel, payload: heard.append(payload))
     await other.subscribe("channel", lambda _channel, payload: heard.append(payload))
@@ -89,7 +101,10 @@ async def test_a_name_may_be_asked_for_again_with_the_same_options_or_none() -> 
     first = MemoryAdapter.from_url("memory://same", clock=clock, max_keys=5)
     await first.set("key", b"value")
 
-    assert await MemoryAdapter.from_url("memory://same", clock=clock, max_keys=5).get("key") == b"value"
+    assert (
+        await MemoryAdapter.from_url("memory://same", clock=clock, max_keys=5).get("key")
+        == b"value"
+    )
     assert await MemoryAdapter.from_url("memory://same").get("key") == b"value"
 
 
@@ -125,7 +140,9 @@ async def test_a_name_in_use_is_refused_with_other_options() -> None:
         lambda: MemoryAdapter.from_url("memory://?max_keys=" + "9" * 5_000),
     ],
 )
-def test_a_wrong_url_or_option_is_refused_without_showing_a_password(make: Callable[[], Any]) -> None:
+def test_a_wrong_url_or_option_is_refused_without_showing_a_password(
+    make: Callable[[], Any],
+) -> None:
     with pytest.raises(ConfigurationError) as caught:
         make()
 

@@ -1,4 +1,6 @@
-"""The Redis backend keeps the contract on a cluster of three primaries with their replicas: `nox -s conformance`, some minutes."""
+"""The Redis backend keeps the contract on a cluster of three primaries with their replicas: `nox -s
+conformance`, some minutes.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def shared_cluster(kind: str) -> Cluster:
 
 
 def cluster_url(cluster: Cluster) -> str:
-    return "redis+cluster://" + ",".join(f"{node.address.host}:{node.port}" for node in cluster.primaries)
+    return "redis+cluster://" + ",".join(
+        f"{node.address.host}:{node.port}" for node in cluster.primaries
+    )
 
 
 class _OnACluster(AdapterSuite):
@@ -37,7 +41,9 @@ class _OnACluster(AdapterSuite):
         one = f"redis+cluster://{cluster.primaries[0].address.host}:{cluster.primaries[0].address.port}"
         time = RedisTime(one, namespace)
         return Harness(
-            connect=partial(RedisAdapter.from_url, cluster_url(cluster), timeout=2.0, connect_timeout=4.0),
+            connect=partial(
+                RedisAdapter.from_url, cluster_url(cluster), timeout=2.0, connect_timeout=4.0
+            ),
             advance=time.advance,
             rewind=time.rewind,
             oracle=RedisOracle(one),

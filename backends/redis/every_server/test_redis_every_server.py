@@ -1,4 +1,6 @@
-"""The Redis backend keeps the contract on every server that can be had here: `nox -s conformance`, some minutes for each."""
+"""The Redis backend keeps the contract on every server that can be had here: `nox -s conformance`,
+some minutes for each.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def _on(target: Target) -> type[AdapterSuite]:
         def harness(self) -> Harness:
             server = servers.shared(target, proxied=True)
             harness = redis_harness(server, timeout=2.0)
-            harness.connect = harness.connect_other = partial(RedisAdapter.from_url, server.url, timeout=2.0, connect_timeout=2.0)
+            harness.connect = harness.connect_other = partial(
+                RedisAdapter.from_url, server.url, timeout=2.0, connect_timeout=2.0
+            )
             return harness
 
         def lent_client(self) -> LentClient:
@@ -39,4 +43,6 @@ def _on(target: Target) -> type[AdapterSuite]:
 
 
 for _target in servers.available():
-    globals()[f"TestRedisBackendOn{_target.kind.title()}{_target.version.replace('.', '_')}"] = _on(_target)
+    globals()[f"TestRedisBackendOn{_target.kind.title()}{_target.version.replace('.', '_')}"] = _on(
+        _target
+    )

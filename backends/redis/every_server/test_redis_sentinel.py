@@ -1,4 +1,6 @@
-"""The Redis backend keeps the contract on the primary that Sentinel names: `nox -s conformance`, some minutes."""
+"""The Redis backend keeps the contract on the primary that Sentinel names: `nox -s conformance`,
+some minutes.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 @cache
 def shared_set(kind: str) -> SentinelSet:
-    """One for the process, which ends with it. Failovers have tests of their own: here the primary is to stay the primary."""
+    """One for the process, which ends with it.
+
+    Failovers have tests of their own: here the primary is to stay the primary.
+    """
     return servers.start_sentinel(kind, proxied=True, down_after=60.0)
 
 
@@ -32,7 +37,12 @@ class TestBehindSentinel(AdapterSuite):
         primary = chosen.primary().direct_url
         time = RedisTime(primary, namespace)
         return Harness(
-            connect=partial(RedisAdapter.from_url, f"redis+sentinel://{hosts}/{chosen.name}", timeout=2.0, connect_timeout=4.0),
+            connect=partial(
+                RedisAdapter.from_url,
+                f"redis+sentinel://{hosts}/{chosen.name}",
+                timeout=2.0,
+                connect_timeout=4.0,
+            ),
             advance=time.advance,
             rewind=time.rewind,
             oracle=RedisOracle(primary),

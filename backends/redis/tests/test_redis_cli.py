@@ -52,7 +52,10 @@ def test_events_are_heard_in_another_process(options: list[str]) -> None:
 
     out, _ = listening.communicate(timeout=LIMIT)
     events = [json.loads(line) for line in out.splitlines()]
-    assert [(event["type"], event["data"]) for event in events] == [("user:created", {"id": 7}), ("user:removed", 7)]
+    assert [(event["type"], event["data"]) for event in events] == [
+        ("user:created", {"id": 7}),
+        ("user:removed", 7),
+    ]
     assert listening.returncode == 0
 
 
@@ -72,7 +75,9 @@ def test_a_stream_is_followed_until_ctrl_c(options: list[str]) -> None:
     assert run("streams", "groups", "orders", *options)["groups"] == []
 
 
-@pytest.mark.parametrize("command", [["streams", "tail", "orders"], ["events", "tail"], ["claims", "ls"]])
+@pytest.mark.parametrize(
+    "command", [["streams", "tail", "orders"], ["events", "tail"], ["claims", "ls"]]
+)
 def test_a_server_that_is_not_there_is_one_line(command: list[str]) -> None:
     process = start(*command, "--url", "redis://me:hush-hush@127.0.0.1:1/0")
     _, err = process.communicate(timeout=LIMIT)
@@ -87,7 +92,9 @@ def children_of(pid: int) -> list[int]:
     found: list[int] = []
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):
-            lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+            lines = dict(
+                line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line
+            )
             if int(lines["PPid"]) == pid:
                 found += [int(lines["Pid"]), *children_of(int(lines["Pid"]))]
     return found
@@ -105,9 +112,18 @@ def test_the_demo_lets_several_processes_race(options: list[str]) -> None:
 
 
 def test_the_demo_does_without_processes_where_none_can_be_started(options: list[str]) -> None:
-    """As when it is called by a program that Python read from its standard input: there is no file that a process could begin with."""
+    """As when it is called by a program that Python read from its standard input: there is no file
+    that a process could begin with.
+    """
     program = f"from igniter_store_cli import main; raise SystemExit(main(['demo', '--json', '--only', 'flash-sale', *{options[:2]!r}]))"
-    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, timeout=LIMIT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=program,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ok"]
 
@@ -125,7 +141,9 @@ def test_a_demo_that_is_interrupted_leaves_no_process_and_no_key(options: list[s
         _, err = playing.communicate(timeout=LIMIT)
         assert playing.returncode == 130, f"turn {turn}: {err}"
         assert "Traceback" not in err
-        until = time.monotonic() + LIMIT  # the one that watches over multiprocessing's semaphores goes last, by itself
+        until = (
+            time.monotonic() + LIMIT
+        )  # the one that watches over multiprocessing's semaphores goes last, by itself
         while left := [pid for pid in children if Path(f"/proc/{pid}").exists()]:
             assert time.monotonic() < until, left
             time.sleep(0.01)
@@ -135,7 +153,17 @@ def test_a_demo_that_is_interrupted_leaves_no_process_and_no_key(options: list[s
 
 def test_a_demo_whose_server_goes_away_says_so() -> None:
     with servers.start("valkey") as server:
-        playing = start("demo", "--url", server.url, "--only", "flash-sale", "--only", "leader", "--only", "enrolment")
+        playing = start(
+            "demo",
+            "--url",
+            server.url,
+            "--only",
+            "flash-sale",
+            "--only",
+            "leader",
+            "--only",
+            "enrolment",
+        )
         assert playing.stdout is not None
         while "flash-sale" not in playing.stdout.readline():
             pass
@@ -150,7 +178,9 @@ def test_a_demo_whose_server_goes_away_says_so() -> None:
 
 def test_demo_holds_on_a_cluster() -> None:
     with servers.start_cluster(servers.find_or_skip("valkey")) as cluster:
-        url = "redis+cluster://" + ",".join(f"{node.address.host}:{node.port}" for node in cluster.primaries)
+        url = "redis+cluster://" + ",".join(
+            f"{node.address.host}:{node.port}" for node in cluster.primaries
+        )
 
         document = run("demo", "--url", url)
 

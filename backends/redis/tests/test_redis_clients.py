@@ -82,7 +82,9 @@ async def test_connections_that_lead_nowhere_are_refused_when_opened() -> None:
     assert "memory://" in caught.value.message
 
 
-@pytest.mark.parametrize("pool", [redis.asyncio.ConnectionPool, redis.asyncio.BlockingConnectionPool])
+@pytest.mark.parametrize(
+    "pool", [redis.asyncio.ConnectionPool, redis.asyncio.BlockingConnectionPool]
+)
 async def test_client_with_own_class_of_connection_works(pool: Any) -> None:
     server = servers.or_skip("valkey")
 
@@ -92,7 +94,9 @@ async def test_client_with_own_class_of_connection_works(pool: Any) -> None:
             await untyped._connect()
 
     address = server.address
-    client = redis.asyncio.Redis(connection_pool=pool(connection_class=Tunnel, host=address.host, port=address.port))
+    client = redis.asyncio.Redis(
+        connection_pool=pool(connection_class=Tunnel, host=address.host, port=address.port)
+    )
     adapter = RedisAdapter(client=client)
     try:
         await adapter.open()

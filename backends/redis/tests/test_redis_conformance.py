@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 
 def redis_backend(server: Server) -> Harness:
-    """The backend on this server, with the time and the oracle that the kit has for all such servers."""
+    """The backend on this server, with the time and the oracle that the kit has for all such
+    servers.
+    """
     harness = redis_harness(server, timeout=2.0)
-    harness.connect = harness.connect_other = partial(RedisAdapter.from_url, server.url, timeout=2.0, connect_timeout=2.0)
+    harness.connect = harness.connect_other = partial(
+        RedisAdapter.from_url, server.url, timeout=2.0, connect_timeout=2.0
+    )
     return harness
 
 

@@ -1,4 +1,6 @@
-"""What can go wrong before the first command: URLs, options, servers that aren't there or don't let us in. No message shows a password."""
+"""What can go wrong before the first command: URLs, options, servers that aren't there or don't let
+us in. No message shows a password.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ def test_a_url_with_a_mistake_is_refused_before_anything_is_connected(url: str) 
     assert PASSWORD not in str(caught.value)
 
 
-@pytest.mark.parametrize("options", [{"timeout": 0}, {"timeout": True}, {"connect_timeout": "soon"}, {"tiemout": 3}])
+@pytest.mark.parametrize(
+    "options", [{"timeout": 0}, {"timeout": True}, {"connect_timeout": "soon"}, {"tiemout": 3}]
+)
 def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(StoreError) as caught:
         RedisAdapter.from_url("redis://localhost", **options)
@@ -103,10 +107,17 @@ async def test_who_can_not_be_reached_is_told_where_that_was(url: str, place: st
 
 
 @pytest.mark.parametrize("scheme", ["rediss", "rediss+cluster", "rediss+sentinel"])
-@pytest.mark.parametrize("option", [f"ssl_ca_certs={__file__}", "ssl_ca_certs=/no/such/file", "ssl_certfile=/no/such/file"])
-def test_files_of_tls_that_can_not_be_used_are_told_before_anything_is_connected(scheme: str, option: str) -> None:
+@pytest.mark.parametrize(
+    "option",
+    [f"ssl_ca_certs={__file__}", "ssl_ca_certs=/no/such/file", "ssl_certfile=/no/such/file"],
+)
+def test_files_of_tls_that_can_not_be_used_are_told_before_anything_is_connected(
+    scheme: str, option: str
+) -> None:
     with pytest.raises(StoreError) as caught:
-        RedisAdapter.from_url(f"{scheme}://localhost/{'service' if 'sentinel' in scheme else ''}?{option}")
+        RedisAdapter.from_url(
+            f"{scheme}://localhost/{'service' if 'sentinel' in scheme else ''}?{option}"
+        )
 
     assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
     assert option.partition("=")[0] in caught.value.message
@@ -155,14 +166,20 @@ async def test_a_client_that_decodes_gives_bytes_all_the_same(server: Server) ->
 def minimal_rights() -> list[str]:
     """The command that the README has for a user who may do only this."""
     lines = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8").splitlines()
-    return next(line for line in lines if line.startswith("ACL SETUSER api ")).replace(">password", f">{PASSWORD}").split()
+    return (
+        next(line for line in lines if line.startswith("ACL SETUSER api "))
+        .replace(">password", f">{PASSWORD}")
+        .split()
+    )
 
 
 async def test_a_user_who_may_touch_only_the_stores_keys_can_do_everything(server: Server) -> None:
     with server.exchange() as exchange:
         exchange.ask(*minimal_rights())
     try:
-        async with Store.from_url(f"redis://api:{PASSWORD}@{address(server)}", service="api") as store:
+        async with Store.from_url(
+            f"redis://api:{PASSWORD}@{address(server)}", service="api"
+        ) as store:
             await store.kv.set("key", 1, ttl=60)
             assert await store.batch.get(["key", "none"]) == [1, None]
             assert await store.counter.increment("counter", ttl=60) == 1
@@ -201,7 +218,10 @@ async def test_a_channel_that_the_user_may_not_hear_is_refused_at_once(server: S
         for subscribe in (adapter.subscribe, adapter.psubscribe):
             with pytest.raises(StoreError) as caught:
                 await subscribe("secret", lambda _, payload: None)
-            assert (caught.value.code, caught.value.details) == (ErrorCode.STORE_OPERATION_FAILED, {"word": "NOPERM"})
+            assert (caught.value.code, caught.value.details) == (
+                ErrorCode.STORE_OPERATION_FAILED,
+                {"word": "NOPERM"},
+            )
     finally:
         await adapter.close()
         with server.exchange() as exchange:
@@ -210,7 +230,9 @@ async def test_a_channel_that_the_user_may_not_hear_is_refused_at_once(server: S
 
 async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: Server) -> None:
     async with servers.tls_before(server.address, tmp_path) as port:
-        adapter = RedisAdapter.from_url(f"rediss://{port.address}/0?ssl_ca_certs={port.certificate}")
+        adapter = RedisAdapter.from_url(
+            f"rediss://{port.address}/0?ssl_ca_certs={port.certificate}"
+        )
         try:
             await adapter.open()
             await adapter.set("over tls", b"x" * 300_000)

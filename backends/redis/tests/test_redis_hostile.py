@@ -1,4 +1,6 @@
-"""Servers and proxies that answer wrongly: what comes is never believed, never kept, and never waited for without a limit."""
+"""Servers and proxies that answer wrongly: what comes is never believed, never kept, and never
+waited for without a limit.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,10 @@ OPERATIONS: Final[dict[str, tuple[Callable[[RedisAdapter], Awaitable[Any]], set[
     "getdel": (lambda adapter: adapter.getdel("key"), TEXTS | NOTHING),
     "set": (lambda adapter: adapter.set("key", b"value"), {"OK"}),
     "set with a TTL": (lambda adapter: adapter.set("key", b"value", ttl=1.0), {"OK"}),
-    "set if absent": (lambda adapter: adapter.set("key", b"value", only_if="absent"), {"OK"} | NOTHING),
+    "set if absent": (
+        lambda adapter: adapter.set("key", b"value", only_if="absent"),
+        {"OK"} | NOTHING,
+    ),
     "delete": (lambda adapter: adapter.delete(["key"]), NUMBERS),
     "exists": (lambda adapter: adapter.exists("key"), set()),
     "expire": (lambda adapter: adapter.expire("key", 1.0), set()),
@@ -70,7 +75,10 @@ OPERATIONS: Final[dict[str, tuple[Callable[[RedisAdapter], Awaitable[Any]], set[
     "increment with a TTL": (lambda adapter: adapter.increment("key", ttl=1.0), set()),
     "set_nx": (lambda adapter: adapter.set_nx("key", b"owner"), {"OK"} | NOTHING),
     "compare_delete": (lambda adapter: adapter.compare_delete("key", b"owner"), set()),
-    "compare_expire": (lambda adapter: adapter.compare_expire("key", b"owner", 1.0), {"OK"} | NOTHING),
+    "compare_expire": (
+        lambda adapter: adapter.compare_expire("key", b"owner", 1.0),
+        {"OK"} | NOTHING,
+    ),
     "acquire": (lambda adapter: adapter.acquire("key", b"owner", 1.0, token_key="token"), NOTHING),
     "publish": (lambda adapter: adapter.publish("channel", b"payload"), NUMBERS),
     "xadd": (lambda adapter: adapter.xadd("stream", {"field": b"value"}), set()),
@@ -81,9 +89,18 @@ OPERATIONS: Final[dict[str, tuple[Callable[[RedisAdapter], Awaitable[Any]], set[
     "xrevrange": (lambda adapter: adapter.xrevrange("stream"), {"an empty list"}),
     "xgroup_create": (lambda adapter: adapter.xgroup_create("stream", "group"), {"OK"}),
     "xgroup_destroy": (lambda adapter: adapter.xgroup_destroy("stream", "group"), set()),
-    "xreadgroup": (lambda adapter: adapter.xreadgroup("stream", "group", "me"), NOTHING | {"an empty list"}),
-    "xreadgroup, history": (lambda adapter: adapter.xreadgroup("stream", "group", "me", history=True), NOTHING | {"an empty list"}),
-    "xreadgroup, blocked": (lambda adapter: adapter.xreadgroup("stream", "group", "me", block=0.01), NOTHING | {"an empty list"}),
+    "xreadgroup": (
+        lambda adapter: adapter.xreadgroup("stream", "group", "me"),
+        NOTHING | {"an empty list"},
+    ),
+    "xreadgroup, history": (
+        lambda adapter: adapter.xreadgroup("stream", "group", "me", history=True),
+        NOTHING | {"an empty list"},
+    ),
+    "xreadgroup, blocked": (
+        lambda adapter: adapter.xreadgroup("stream", "group", "me", block=0.01),
+        NOTHING | {"an empty list"},
+    ),
     "xgroups": (lambda adapter: adapter.xgroups("stream"), {"an empty list"}),
     "xack": (lambda adapter: adapter.xack("stream", "group", ["1-1"]), NUMBERS),
     "xpending": (lambda adapter: adapter.xpending("stream", "group"), {"an empty list"}),
@@ -142,13 +159,19 @@ class Hostile:
 
 @contextlib.asynccontextmanager
 async def adapter_to(server: Hostile, **options: Any) -> AsyncGenerator[RedisAdapter]:
-    adapter = RedisAdapter.from_url(server.url, timeout=options.pop("timeout", 1.0), connect_timeout=2.0, **options)
+    adapter = RedisAdapter.from_url(
+        server.url, timeout=options.pop("timeout", 1.0), connect_timeout=2.0, **options
+    )
     await adapter.open()
     try:
         yield adapter
     finally:
         await adapter.close()
-    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task() and "_serve" not in repr(task)] == []
+    assert [
+        task
+        for task in asyncio.all_tasks()
+        if task is not asyncio.current_task() and "_serve" not in repr(task)
+    ] == []
 
 
 @pytest.mark.parametrize("reply", REPLIES)
@@ -159,7 +182,9 @@ async def test_operation_believes_only_its_own_kind_of_reply(reply: str) -> None
             try:
                 answer = await asyncio.wait_for(call(adapter), 20)
             except StoreError as error:
-                told = f"{error} {error!r} {error.to_dict()} {error.__cause__!r} {error.__context__!r}"
+                told = (
+                    f"{error} {error!r} {error.to_dict()} {error.__cause__!r} {error.__context__!r}"
+                )
                 if SECRET.decode() in told:
                     wrong.append(f"{name} shows the reply: {told}")
             else:
@@ -234,14 +259,23 @@ async def test_reply_beyond_the_limit_is_refused(*, announced: bool) -> None:
 
     async def flood(writer: asyncio.StreamWriter) -> None:
         nonlocal sent
-        writer.write(b"$1073741824\r\n" if announced else b"*1000000\r\n" + b"$65536\r\n" + b"x" * 65_536 + b"\r\n")
+        writer.write(
+            b"$1073741824\r\n"
+            if announced
+            else b"*1000000\r\n" + b"$65536\r\n" + b"x" * 65_536 + b"\r\n"
+        )
         with contextlib.suppress(OSError):
             while sent < 1_073_741_824:
-                writer.write(b"x" * 65_536 if announced else b"$65536\r\n" + b"x" * 65_536 + b"\r\n")
+                writer.write(
+                    b"x" * 65_536 if announced else b"$65536\r\n" + b"x" * 65_536 + b"\r\n"
+                )
                 sent += 65_536
                 await writer.drain()
 
-    async with Hostile(flood) as server, adapter_to(server, timeout=60.0, max_reply_bytes=8_000_000) as adapter:
+    async with (
+        Hostile(flood) as server,
+        adapter_to(server, timeout=60.0, max_reply_bytes=8_000_000) as adapter,
+    ):
         with pytest.raises(StoreError) as caught:
             await asyncio.wait_for(adapter.mget(["key"]), 60)
 
@@ -262,7 +296,10 @@ async def test_message_beyond_the_limit_ends_subscription_connection() -> None:
             writer.write(b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$999999999\r\n" + b"x" * 4_000_000)
         await writer.drain()
 
-    async with Hostile(subscribe) as server, adapter_to(server, max_reply_bytes=1_000_000) as adapter:
+    async with (
+        Hostile(subscribe) as server,
+        adapter_to(server, max_reply_bytes=1_000_000) as adapter,
+    ):
         await adapter.subscribe("c", lambda _channel, _payload: None, on_gap=told.set)
         async with asyncio.timeout(30):
             await told.wait()
@@ -273,7 +310,10 @@ async def test_message_beyond_the_limit_ends_subscription_connection() -> None:
 async def test_replies_up_to_the_limit_arrive() -> None:
     value = b"x\r\n" * 100_000
 
-    async with Hostile(b"$%d\r\n%b\r\n" % (len(value), value)) as server, adapter_to(server, max_reply_bytes=len(value)) as adapter:
+    async with (
+        Hostile(b"$%d\r\n%b\r\n" % (len(value), value)) as server,
+        adapter_to(server, max_reply_bytes=len(value)) as adapter,
+    ):
         assert await adapter.get("key") == value
 
 
@@ -284,7 +324,11 @@ async def test_confirmation_that_never_comes_ends_the_connection() -> None:
     async def late(writer: asyncio.StreamWriter) -> None:
         nonlocal asked
         asked += 1
-        writer.write(b"*3\r\n$7\r\nmessage\r\n$1\r\nd\r\n$1\r\nx\r\n" if asked == 1 else b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n")
+        writer.write(
+            b"*3\r\n$7\r\nmessage\r\n$1\r\nd\r\n$1\r\nx\r\n"
+            if asked == 1
+            else b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
+        )
 
     async with Hostile(late) as server, adapter_to(server, timeout=0.3) as adapter:
         with pytest.raises(StoreError) as caught:

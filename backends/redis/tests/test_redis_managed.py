@@ -1,4 +1,6 @@
-"""Managed servers and proxies that don't have every command: the store works, or names what was refused and what it is needed for."""
+"""Managed servers and proxies that don't have every command: the store works, or names what was
+refused and what it is needed for.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,31 @@ WAYS: Final = {
 
 REFUSED: Final[dict[str, set[str]]] = {
     "CLIENT": {"CLIENT"},
-    "HELLO, INFO, CONFIG, COMMAND, PUBSUB, CLUSTER": {"HELLO", "INFO", "CONFIG", "COMMAND", "PUBSUB", "CLUSTER"},
+    "HELLO, INFO, CONFIG, COMMAND, PUBSUB, CLUSTER": {
+        "HELLO",
+        "INFO",
+        "CONFIG",
+        "COMMAND",
+        "PUBSUB",
+        "CLUSTER",
+    },
     "PING": {"PING"},
     "newer commands": {"DELEX", "DELIFEQ", "GETDEL", "UNLINK"},
     "EVALSHA": {"EVALSHA"},
     "scripts": {"EVALSHA", "EVAL", "SCRIPT", "FUNCTION", "FCALL"},
     "SCAN": {"SCAN"},
-    "streams": {"XADD", "XLEN", "XTRIM", "XDEL", "XRANGE", "XREVRANGE", "XGROUP", "XREADGROUP", "XACK", "XPENDING"},
+    "streams": {
+        "XADD",
+        "XLEN",
+        "XTRIM",
+        "XDEL",
+        "XRANGE",
+        "XREVRANGE",
+        "XGROUP",
+        "XREADGROUP",
+        "XACK",
+        "XPENDING",
+    },
     "pub/sub": {"SUBSCRIBE", "PSUBSCRIBE", "PUBLISH"},
     "TTLs": {"PEXPIRE", "PTTL", "PERSIST"},
     "batches": {"MGET", "MSET"},
@@ -53,7 +73,9 @@ OPERATIONS: Final[dict[str, Callable[[RedisAdapter], Awaitable[Any]]]] = {
     "persist": lambda adapter: adapter.persist("key"),
     "getdel": lambda adapter: adapter.getdel("key"),
     "mset": lambda adapter: adapter.mset([Entry("a", b"1", None), Entry("b", b"2", None)]),
-    "mset with TTLs": lambda adapter: adapter.mset([Entry("a", b"1", 60.0), Entry("b", b"2", None)]),
+    "mset with TTLs": lambda adapter: adapter.mset(
+        [Entry("a", b"1", 60.0), Entry("b", b"2", None)]
+    ),
     "mget": lambda adapter: adapter.mget(["a", "b"]),
     "delete": lambda adapter: adapter.delete(["a", "b"]),
     "increment": lambda adapter: adapter.increment("counter"),
@@ -71,7 +93,9 @@ OPERATIONS: Final[dict[str, Callable[[RedisAdapter], Awaitable[Any]]]] = {
     "xrange": lambda adapter: adapter.xrange("stream"),
     "xrevrange": lambda adapter: adapter.xrevrange("stream"),
     "xreadgroup": lambda adapter: adapter.xreadgroup("stream", "group", "worker"),
-    "xreadgroup, blocked": lambda adapter: adapter.xreadgroup("stream", "group", "worker", block=0.01),
+    "xreadgroup, blocked": lambda adapter: adapter.xreadgroup(
+        "stream", "group", "worker", block=0.01
+    ),
     "xgroups": lambda adapter: adapter.xgroups("stream"),
     "xpending": lambda adapter: adapter.xpending("stream", "group"),
     "xautoclaim": lambda adapter: adapter.xautoclaim("stream", "group", "heir", 0.0),
@@ -125,7 +149,9 @@ def server() -> Iterator[Server]:
 
 
 class Gate:
-    """A proxy that refuses some commands, and passes on the others one by one, so that answers stay in order."""
+    """A proxy that refuses some commands, and passes on the others one by one, so that answers stay
+    in order.
+    """
 
     def __init__(self, server: Server, refused: set[str], answer: str) -> None:
         self._server = server
@@ -150,7 +176,9 @@ class Gate:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        behind_reader, behind = await asyncio.open_connection(self._server.address.host, self._server.address.port)
+        behind_reader, behind = await asyncio.open_connection(
+            self._server.address.host, self._server.address.port
+        )
         pumping: asyncio.Task[None] | None = None
         with contextlib.suppress(OSError, asyncio.CancelledError):
             commands, answers = Reader(), Reader(notEnoughData=_NOTHING)
@@ -171,7 +199,9 @@ class Gate:
         return await _hung_up(writer, behind, pumping)
 
 
-async def _hung_up(writer: asyncio.StreamWriter, behind: asyncio.StreamWriter, pumping: asyncio.Task[None] | None) -> None:
+async def _hung_up(
+    writer: asyncio.StreamWriter, behind: asyncio.StreamWriter, pumping: asyncio.Task[None] | None
+) -> None:
     if pumping is not None:
         pumping.cancel()
         await asyncio.gather(pumping, return_exceptions=True)
@@ -195,11 +225,15 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextlib.asynccontextmanager
-async def behind(server: Server, refused: set[str], way: str, **options: Any) -> AsyncGenerator[RedisAdapter]:
+async def behind(
+    server: Server, refused: set[str], way: str, **options: Any
+) -> AsyncGenerator[RedisAdapter]:
     with server.exchange() as exchange:
         exchange.ask("FLUSHALL")
     async with Gate(server, refused, WAYS[way]).open() as gate:
-        adapter = RedisAdapter.from_url(gate.url + options.pop("path", ""), timeout=2.0, connect_timeout=2.0)
+        adapter = RedisAdapter.from_url(
+            gate.url + options.pop("path", ""), timeout=2.0, connect_timeout=2.0
+        )
         try:
             yield adapter
         finally:
@@ -208,14 +242,18 @@ async def behind(server: Server, refused: set[str], way: str, **options: Any) ->
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("refused", REFUSED)
-async def test_operation_works_or_names_refused_command(server: Server, refused: str, way: str) -> None:
+async def test_operation_works_or_names_refused_command(
+    server: Server, refused: str, way: str
+) -> None:
     wrong: list[str] = []
     commands = REFUSED[refused]
     async with behind(server, commands, way) as adapter:
         await adapter.open()
         for title, operation in OPERATIONS.items():
             needed = NEEDS.get(title, set()) & commands
-            if way in {"a proxy that hangs up", "access rules"} and "EVALSHA" in commands:  # no reason to try EVAL
+            if (
+                way in {"a proxy that hangs up", "access rules"} and "EVALSHA" in commands
+            ):  # no reason to try EVAL
                 needed = NEEDS.get(title, set()) & {"EVAL"}
             try:
                 await asyncio.wait_for(operation(adapter), 30)
@@ -244,8 +282,12 @@ async def test_connecting_works_without_client(server: Server, way: str) -> None
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "access rules"])
-@pytest.mark.parametrize(("refused", "path"), [("SELECT", "/3"), ("AUTH", "/0"), ("CLIENT", "/0?client_name=me")])
-async def test_connecting_names_refused_command(server: Server, refused: str, path: str, way: str) -> None:
+@pytest.mark.parametrize(
+    ("refused", "path"), [("SELECT", "/3"), ("AUTH", "/0"), ("CLIENT", "/0?client_name=me")]
+)
+async def test_connecting_names_refused_command(
+    server: Server, refused: str, path: str, way: str
+) -> None:
     async with Gate(server, {refused}, WAYS[way]).open() as gate:
         url = gate.url.replace("://", "://user:hush-hush@") if refused == "AUTH" else gate.url
         adapter = RedisAdapter.from_url(url + path, timeout=2.0, connect_timeout=2.0)

@@ -1,4 +1,6 @@
-"""When the place of the data changes: failovers of a Sentinel set, and a cluster whose slots move and whose nodes die."""
+"""When the place of the data changes: failovers of a Sentinel set, and a cluster whose slots move
+and whose nodes die.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +43,22 @@ def sentinels() -> Iterator[SentinelSet]:
 
 
 @contextlib.asynccontextmanager
-async def adapter_of(place: Cluster | SentinelSet, *, sharded_pubsub: bool = False) -> AsyncGenerator[RedisAdapter]:
+async def adapter_of(
+    place: Cluster | SentinelSet, *, sharded_pubsub: bool = False
+) -> AsyncGenerator[RedisAdapter]:
     if isinstance(place, servers.SentinelSet):
-        url = "redis+sentinel://" + ",".join(f"{host}:{port}" for host, port in place.addresses) + f"/{place.name}"
+        url = (
+            "redis+sentinel://"
+            + ",".join(f"{host}:{port}" for host, port in place.addresses)
+            + f"/{place.name}"
+        )
     else:
-        url = "redis+cluster://" + ",".join(f"{node.address.host}:{node.address.port}" for node in place.primaries)
-    adapter = RedisAdapter.from_url(url, timeout=2.0, connect_timeout=4.0, sharded_pubsub=sharded_pubsub)
+        url = "redis+cluster://" + ",".join(
+            f"{node.address.host}:{node.address.port}" for node in place.primaries
+        )
+    adapter = RedisAdapter.from_url(
+        url, timeout=2.0, connect_timeout=4.0, sharded_pubsub=sharded_pubsub
+    )
     await adapter.open()
     try:
         yield adapter
@@ -56,7 +68,9 @@ async def adapter_of(place: Cluster | SentinelSet, *, sharded_pubsub: bool = Fal
 
 
 async def eventually(call: Callable[[], Awaitable[Any]]) -> Any:
-    """The answer of a call once it may be made again; every refusal until then has to say that it may."""
+    """The answer of a call once it may be made again; every refusal until then has to say that it
+    may.
+    """
     async with asyncio.timeout(LIMIT):
         while True:
             try:
@@ -76,7 +90,8 @@ async def test_a_failover_is_followed(sentinels: SentinelSet) -> None:
 
         await sentinels.failover()
 
-        # For some seconds the former primary doesn't know, and takes writes that are lost; then Sentinel cuts its clients.
+        # For some seconds the former primary doesn't know, and takes writes that are lost; then
+        # Sentinel cuts its clients.
         assert sentinels.primary() is not former
         with sentinels.primary().exchange() as exchange:
             async with asyncio.timeout(LIMIT):
@@ -103,7 +118,8 @@ def move(cluster: Cluster, key: str) -> None:
 def give(source: ServerProcess, target: ServerProcess, key: str) -> None:
     """Give the slot of `key`, which is empty, from one to the other.
 
-    The target has to import it. Without that, the target's word counts no more than a ping of the source's that is still on its way.
+    The target has to import it. Without that, the target's word counts no more than a ping of the
+    source's that is still on its way.
     """
     slot, here, there = slot_of(key), id_of(source), id_of(target)
     with source.exchange() as old, target.exchange() as new:
@@ -137,7 +153,9 @@ async def test_a_killed_primary_is_replaced(sentinels: SentinelSet) -> None:
 
 
 async def test_a_primary_that_has_become_a_replica_is_left(sentinels: SentinelSet) -> None:
-    """Nobody cuts the connection: the refusal of a write is what says that this is no primary any more."""
+    """Nobody cuts the connection: the refusal of a write is what says that this is no primary any
+    more.
+    """
     async with adapter_of(sentinels) as adapter:
         await adapter.set("key", b"before")
         former, other = sentinels.primary(), sentinels.replica()
@@ -156,7 +174,9 @@ async def test_a_primary_that_has_become_a_replica_is_left(sentinels: SentinelSe
 async def test_nobody_knows_the_service(sentinels: SentinelSet) -> None:
     host, port = sentinels.addresses[0]
     with pytest.raises(BackendUnavailable) as caught:
-        await RedisAdapter.from_url(f"redis+sentinel://{host}:{port}/other", connect_timeout=2.0).open()
+        await RedisAdapter.from_url(
+            f"redis+sentinel://{host}:{port}/other", connect_timeout=2.0
+        ).open()
     assert "sentinel" in caught.value.message
 
 
@@ -164,9 +184,16 @@ async def test_calls_for_many_keys_are_put_back_in_order(cluster: Cluster) -> No
     keys = [f"many:{number}" for number in range(200)]
     assert len({cluster.owner(key) for key in keys[:20]}) == 3
     async with adapter_of(cluster) as adapter:
-        await adapter.mset([Entry(key, key.encode(), 60.0 if number % 2 else None) for number, key in enumerate(keys)])
+        await adapter.mset(
+            [
+                Entry(key, key.encode(), 60.0 if number % 2 else None)
+                for number, key in enumerate(keys)
+            ]
+        )
         asked = [keys[7], "many:missing", *reversed(keys), keys[7]]
-        assert await adapter.mget(asked) == [None if key == "many:missing" else key.encode() for key in asked]
+        assert await adapter.mget(asked) == [
+            None if key == "many:missing" else key.encode() for key in asked
+        ]
         assert await adapter.delete(keys[:150]) == 150
         assert await adapter.delete_prefix("many:") == 50
 
@@ -181,36 +208,57 @@ async def test_a_claim_and_its_counter_in_two_slots_are_refused(cluster: Cluster
 
 
 async def test_a_slot_that_moves_is_followed(own_cluster: Cluster) -> None:
-    """Step by step as a resharding does it: asked for at the new node, then moved, with a reader that waits all the time."""
+    """Step by step as a resharding does it: asked for at the new node, then moved, with a reader
+    that waits all the time.
+    """
     source, target = own_cluster.owner("moving"), own_cluster.stranger("moving")
     slot = slot_of("moving")
     async with adapter_of(own_cluster) as adapter:
         await adapter.set("moving", b"before")
         await adapter.xgroup_create("{moving}stream", "group")
-        reading = asyncio.create_task(adapter.xreadgroup("{moving}stream", "group", "consumer", block=LIMIT))
+        reading = asyncio.create_task(
+            adapter.xreadgroup("{moving}stream", "group", "consumer", block=LIMIT)
+        )
         await asyncio.sleep(0.1)
         with source.exchange() as old, target.exchange() as new:
             names = [id_of(source), id_of(target)]
             new.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
             old.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
-            old.ask("MIGRATE", target.address.host, target.address.port, "", 0, 5000, "KEYS", "moving")
+            old.ask(
+                "MIGRATE", target.address.host, target.address.port, "", 0, 5000, "KEYS", "moving"
+            )
 
             assert await adapter.get("moving") == b"before", "ASK"
             await adapter.set("moving", b"between")
             await adapter.set("{moving}new", b"made on the way")
             assert new.ask("DBSIZE") == 2
-            with pytest.raises(BackendUnavailable) as caught:  # one key here, one there: TRYAGAIN, until all are moved
+            with pytest.raises(
+                BackendUnavailable
+            ) as caught:  # one key here, one there: TRYAGAIN, until all are moved
                 await adapter.mget(["moving", "{moving}stream"])
             assert caught.value.retryable
 
-            old.ask("MIGRATE", target.address.host, target.address.port, "", 0, 5000, "KEYS", "{moving}stream")
+            old.ask(
+                "MIGRATE",
+                target.address.host,
+                target.address.port,
+                "",
+                0,
+                5000,
+                "KEYS",
+                "{moving}stream",
+            )
             for exchange in (new, old):
                 exchange.ask("CLUSTER", "SETSLOT", slot, "NODE", names[1])
 
         assert await adapter.get("moving") == b"between", "MOVED"
         added = await adapter.xadd("{moving}stream", {"field": b"1"})
         assert [entry.id for entry in await asyncio.wait_for(reading, LIMIT)] == [added]
-        assert await adapter.mget(["moving", "{moving}new", "elsewhere"]) == [b"between", b"made on the way", None]
+        assert await adapter.mget(["moving", "{moving}new", "elsewhere"]) == [
+            b"between",
+            b"made on the way",
+            None,
+        ]
 
 
 async def test_a_node_that_dies_is_replaced_by_its_replica(own_cluster: Cluster) -> None:
@@ -280,7 +328,11 @@ async def becomes_empty_primary(replica: ServerProcess, cluster: Cluster) -> Non
     with replica.exchange() as exchange:
         exchange.ask("CLUSTER", "RESET", "SOFT")
         exchange.ask("CLUSTER", "MEET", source.address.host, source.address.port)
-        await until(lambda: all(is_empty_primary(id_of(replica), nodes_at(node)) for node in cluster.primaries))
+        await until(
+            lambda: all(
+                is_empty_primary(id_of(replica), nodes_at(node)) for node in cluster.primaries
+            )
+        )
         await until(lambda: "cluster_state:ok" in str(exchange.ask("CLUSTER", "INFO")))
 
 
@@ -304,22 +356,43 @@ def nodes_at(node: ServerProcess) -> str:
         return str(exchange.ask("CLUSTER", "NODES"), "ascii")  # type: ignore[arg-type]  # bytes, of any answer
 
 
-async def test_subscriptions_at_a_node_that_leaves_the_cluster_go_elsewhere(own_cluster: Cluster) -> None:
+async def test_subscriptions_at_a_node_that_leaves_the_cluster_go_elsewhere(
+    own_cluster: Cluster,
+) -> None:
     """Its connection stays, and it hears nothing of what is published at the others."""
     heard: list[bytes] = []
     gaps: list[str] = []
-    leaver, rest = own_cluster.replicas[0], [node for node in own_cluster.nodes if node is not own_cluster.replicas[0]]
+    leaver, rest = (
+        own_cluster.replicas[0],
+        [node for node in own_cluster.nodes if node is not own_cluster.replicas[0]],
+    )
     await becomes_empty_primary(leaver, own_cluster)
     give(own_cluster.owner("moving"), leaver, "moving")
-    await until(lambda: all(line_of(id_of(leaver), nodes_at(node)).endswith(f" {slot_of('moving')}") for node in rest))
+    await until(
+        lambda: all(
+            line_of(id_of(leaver), nodes_at(node)).endswith(f" {slot_of('moving')}")
+            for node in rest
+        )
+    )
     async with adapter_of(own_cluster) as adapter:
-        await eventually(lambda: adapter.subscribe("moving", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append("gap")))
+        await eventually(
+            lambda: adapter.subscribe(
+                "moving",
+                lambda _, payload: heard.append(payload),
+                on_gap=lambda: gaps.append("gap"),
+            )
+        )
         with leaver.exchange() as exchange:
             await until(lambda: exchange.ask("PUBSUB", "NUMSUB", "moving") == [b"moving", 1])
 
         give(leaver, own_cluster.primaries[1], "moving")
         left = id_of(leaver)
-        await until(lambda: all(f" {slot_of('moving')}" in line_of(id_of(own_cluster.primaries[1]), nodes_at(node)) for node in rest))
+        await until(
+            lambda: all(
+                f" {slot_of('moving')}" in line_of(id_of(own_cluster.primaries[1]), nodes_at(node))
+                for node in rest
+            )
+        )
         for node in rest:
             with node.exchange() as exchange:
                 exchange.ask("CLUSTER", "FORGET", left)
@@ -335,16 +408,24 @@ async def test_subscriptions_at_a_node_that_leaves_the_cluster_go_elsewhere(own_
         await until(lambda: heard == [b"after"])
 
 
-async def test_publishers_of_a_cluster_reach_who_subscribes_where_they_publish(cluster: Cluster) -> None:
-    """So the number is right, and nothing from before the subscription comes after it, as the way from node to node is slower."""
+async def test_publishers_of_a_cluster_reach_who_subscribes_where_they_publish(
+    cluster: Cluster,
+) -> None:
+    """So the number is right, and nothing from before the subscription comes after it, as the way
+    from node to node is slower.
+    """
     channels = [f"news:{number}" for number in range(30)]
     heard: list[tuple[str, bytes]] = []
     async with adapter_of(cluster) as adapter:
         for channel in channels:
             with cluster.owner(channel).exchange() as exchange:
                 assert exchange.ask("PUBLISH", channel, "before") == 0
-                await adapter.subscribe(channel, lambda channel, payload: heard.append((channel, payload)))
-                await adapter.subscribe(channel, lambda channel, payload: heard.append((channel, payload)))
+                await adapter.subscribe(
+                    channel, lambda channel, payload: heard.append((channel, payload))
+                )
+                await adapter.subscribe(
+                    channel, lambda channel, payload: heard.append((channel, payload))
+                )
                 assert exchange.ask("PUBLISH", channel, "after") == 1, "one connection"
             assert await adapter.publish(channel, b"own") == 1
         await until(lambda: len(heard) == 4 * len(channels))
@@ -364,7 +445,9 @@ async def test_sharded_channels_stay_at_their_nodes(cluster: Cluster) -> None:
         for node in cluster.nodes:
             with node.exchange() as exchange:
                 channels = exchange.ask("PUBSUB", "SHARDCHANNELS")
-                assert channels == [name.encode() for name in ("news", "elsewhere") if cluster.owner(name) is node]
+                assert channels == [
+                    name.encode() for name in ("news", "elsewhere") if cluster.owner(name) is node
+                ]
         await subscription.cancel()
         assert await adapter.publish("news", b"3") == 0
         with pytest.raises(StoreError) as caught:
@@ -375,14 +458,24 @@ async def test_sharded_channels_stay_at_their_nodes(cluster: Cluster) -> None:
 
 
 def rights_on_a_cluster() -> list[str]:
-    """The command of the README for a user who may do only this, with what it adds for clusters and sharded channels."""
+    """The command of the README for a user who may do only this, with what it adds for clusters and
+    sharded channels.
+    """
     text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     command = next(line for line in text.splitlines() if line.startswith("ACL SETUSER api "))
-    more = [re.search(rf"{where}[^`]*`([^`]+)`", text) for where in ("On a cluster add", "for sharded channels")]
-    return [*command.split(), *(right for found in more if found is not None for right in found[1].split())]
+    more = [
+        re.search(rf"{where}[^`]*`([^`]+)`", text)
+        for where in ("On a cluster add", "for sharded channels")
+    ]
+    return [
+        *command.split(),
+        *(right for found in more if found is not None for right in found[1].split()),
+    ]
 
 
-async def test_a_user_with_the_rights_of_the_readme_can_use_a_cluster_and_sharded_channels(cluster: Cluster) -> None:
+async def test_a_user_with_the_rights_of_the_readme_can_use_a_cluster_and_sharded_channels(
+    cluster: Cluster,
+) -> None:
     rights = rights_on_a_cluster()
     assert {"+asking", "+spublish"} <= {*rights}
     for node in cluster.nodes:
@@ -396,7 +489,9 @@ async def test_a_user_with_the_rights_of_the_readme_can_use_a_cluster_and_sharde
         keys = [f"igniter:store:api:kv:{number}" for number in range(20)]
         await adapter.mset([Entry(key, b"value") for key in keys])
         assert await adapter.mget(keys) == [b"value"] * 20
-        subscription = await adapter.subscribe("igniter:store:api:events:news", lambda _, payload: heard.append(payload))
+        subscription = await adapter.subscribe(
+            "igniter:store:api:events:news", lambda _, payload: heard.append(payload)
+        )
         assert await adapter.publish("igniter:store:api:events:news", b"1") == 1
         await until(lambda: heard == [b"1"])
         await subscription.cancel()
@@ -412,14 +507,23 @@ async def test_a_sharded_channel_whose_slot_moves_is_followed(own_cluster: Clust
     heard: list[bytes] = []
     gaps: list[str] = []
     async with adapter_of(own_cluster, sharded_pubsub=True) as adapter:
-        staying = await adapter.subscribe("moving", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append("staying"))
-        leaving = await adapter.subscribe("moving", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append("leaving"))
+        staying = await adapter.subscribe(
+            "moving",
+            lambda _, payload: heard.append(payload),
+            on_gap=lambda: gaps.append("staying"),
+        )
+        leaving = await adapter.subscribe(
+            "moving",
+            lambda _, payload: heard.append(payload),
+            on_gap=lambda: gaps.append("leaving"),
+        )
         assert await adapter.publish("moving", b"before") == 1
         await until(lambda: heard == [b"before"] * 2)
 
         move(own_cluster, "moving")
 
-        # The server has ended the subscription; nobody published, so nothing else says that the slot has moved.
+        # The server has ended the subscription; nobody published, so nothing else says that the
+        # slot has moved.
         await until(lambda: sorted(gaps) == ["leaving", "staying"])
         assert await adapter.publish("moving", b"after") == 1
         await until(lambda: heard == [b"before"] * 2 + [b"after"] * 2)
@@ -437,13 +541,19 @@ async def test_a_sharded_channel_whose_slot_moves_is_followed(own_cluster: Clust
     assert sorted(gaps) == ["leaving", "staying"]
 
 
-async def test_a_sharded_channel_is_looked_for_until_the_nodes_say_where_it_is(own_cluster: Cluster) -> None:
-    """Nothing else would ask again: the connection is there, only the channel isn't heard on it any more."""
+async def test_a_sharded_channel_is_looked_for_until_the_nodes_say_where_it_is(
+    own_cluster: Cluster,
+) -> None:
+    """Nothing else would ask again: the connection is there, only the channel isn't heard on it any
+    more.
+    """
     gaps: list[str] = []
     heard: list[bytes] = []
     source, target = own_cluster.owner("moving"), own_cluster.stranger("moving")
     async with adapter_of(own_cluster, sharded_pubsub=True) as adapter:
-        await adapter.subscribe("moving", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append("gap"))
+        await adapter.subscribe(
+            "moving", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append("gap")
+        )
         for rule in ("-cluster|slots", "+cluster|slots"):
             for node in own_cluster.nodes:
                 with node.exchange() as exchange:
@@ -458,22 +568,38 @@ async def test_a_sharded_channel_is_looked_for_until_the_nodes_say_where_it_is(o
 
 
 @pytest.mark.parametrize("sharded_pubsub", [False, True])
-async def test_subscriptions_at_a_node_that_dies_go_elsewhere(own_cluster: Cluster, *, sharded_pubsub: bool) -> None:
+async def test_subscriptions_at_a_node_that_dies_go_elsewhere(
+    own_cluster: Cluster, *, sharded_pubsub: bool
+) -> None:
     heard: list[tuple[str, bytes]] = []
     gaps: list[str] = []
     dying = own_cluster.owner("dying")
     async with adapter_of(own_cluster, sharded_pubsub=sharded_pubsub) as adapter:
-        await adapter.subscribe("dying", lambda _, payload: heard.append(("channel", payload)), on_gap=lambda: gaps.append("channel"))
+        await adapter.subscribe(
+            "dying",
+            lambda _, payload: heard.append(("channel", payload)),
+            on_gap=lambda: gaps.append("channel"),
+        )
         if not sharded_pubsub:
-            await adapter.psubscribe("d?ing", lambda _, payload: heard.append(("pattern", payload)), on_gap=lambda: gaps.append("pattern"))
+            await adapter.psubscribe(
+                "d?ing",
+                lambda _, payload: heard.append(("pattern", payload)),
+                on_gap=lambda: gaps.append("pattern"),
+            )
             assert own_cluster.owner("d?ing") is not dying
-            await adapter.psubscribe("{dying}*", lambda _, payload: heard.append(("other", payload)), on_gap=lambda: gaps.append("other"))
+            await adapter.psubscribe(
+                "{dying}*",
+                lambda _, payload: heard.append(("other", payload)),
+                on_gap=lambda: gaps.append("other"),
+            )
 
         await dying.kill()
 
         await until(lambda: "channel" in gaps)
         reached = await eventually(lambda: adapter.publish("dying", b"after"))
-        assert reached == 1 or not sharded_pubsub, "until the replica took over, any node would do, and this is no reason to leave it"
+        assert reached == 1 or not sharded_pubsub, (
+            "until the replica took over, any node would do, and this is no reason to leave it"
+        )
         await until(lambda: ("channel", b"after") in heard)
         if sharded_pubsub:
             assert gaps == ["channel"]
@@ -487,10 +613,14 @@ async def test_subscriptions_at_a_node_that_dies_go_elsewhere(own_cluster: Clust
 
 
 async def test_a_pattern_is_heard_while_the_node_of_its_slot_is_away(own_cluster: Cluster) -> None:
-    """What the other nodes publish can be heard at any of them; only what is sharded needs this very node."""
+    """What the other nodes publish can be heard at any of them; only what is sharded needs this
+    very node.
+    """
     heard: list[bytes] = []
     away = own_cluster.owner("{away}*")
-    safe = next(name for number in range(100) if own_cluster.owner(name := f"safe:{number}") is not away)
+    safe = next(
+        name for number in range(100) if own_cluster.owner(name := f"safe:{number}") is not away
+    )
     with own_cluster.replicas[own_cluster.primaries.index(away)].exchange() as exchange:
         exchange.ask("CONFIG", "SET", "cluster-replica-no-failover", "yes")
     for node in own_cluster.nodes:
@@ -507,12 +637,16 @@ async def test_a_pattern_is_heard_while_the_node_of_its_slot_is_away(own_cluster
 async def test_what_is_no_cluster_says_so() -> None:
     server = servers.or_skip("valkey")
     with pytest.raises(StoreError) as caught:
-        await RedisAdapter.from_url(f"redis+cluster://{server.address.host}:{server.address.port}", connect_timeout=2.0).open()
+        await RedisAdapter.from_url(
+            f"redis+cluster://{server.address.host}:{server.address.port}", connect_timeout=2.0
+        ).open()
     assert "isn't a node of a cluster" in caught.value.message
     assert "redis://" in caught.value.message
 
 
-async def test_who_is_cancelled_while_it_is_asked_who_is_there_and_the_adapter_closes_is_cancelled(own_cluster: Cluster) -> None:
+async def test_who_is_cancelled_while_it_is_asked_who_is_there_and_the_adapter_closes_is_cancelled(
+    own_cluster: Cluster,
+) -> None:
     dying = own_cluster.owner("key")
     with own_cluster.replicas[own_cluster.primaries.index(dying)].exchange() as exchange:
         exchange.ask("CONFIG", "SET", "cluster-replica-no-failover", "yes")

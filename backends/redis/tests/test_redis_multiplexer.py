@@ -1,4 +1,6 @@
-"""How connections are shared: large values beside small ones, more callers than may wait, other event loops, clients of others."""
+"""How connections are shared: large values beside small ones, more callers than may wait, other
+event loops, clients of others.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def connections(server: Server) -> int:
 
 async def test_calls_of_one_turn_share_a_connection(server: Server) -> None:
     async with opened(RedisAdapter.from_url(server.url)) as adapter:
-        await asyncio.gather(*(adapter.set(f"key:{number}", b"%d" % number) for number in range(1_000)))
+        await asyncio.gather(
+            *(adapter.set(f"key:{number}", b"%d" % number) for number in range(1_000))
+        )
         found = await asyncio.gather(*(adapter.get(f"key:{number}") for number in range(1_000)))
         assert found == [b"%d" % number for number in range(1_000)]
         assert connections(server) == 1
@@ -55,7 +59,9 @@ async def test_calls_of_one_turn_share_a_connection(server: Server) -> None:
 async def test_a_small_call_beside_a_large_value(server: Server, most: int) -> None:
     async with opened(RedisAdapter.from_url(server.url, connections=most)) as adapter:
         await adapter.set("small", b"value")
-        writing = [asyncio.create_task(adapter.set(f"large:{number}", LARGE)) for number in range(2)]
+        writing = [
+            asyncio.create_task(adapter.set(f"large:{number}", LARGE)) for number in range(2)
+        ]
         await asyncio.sleep(0)  # they are on their way
         await asyncio.sleep(0)
 
@@ -71,14 +77,20 @@ async def test_a_small_call_beside_a_large_value(server: Server, most: int) -> N
 async def test_more_callers_than_may_wait_get_their_own_answers(server: Server) -> None:
     async with opened(RedisAdapter.from_url(server.url, connections=1)) as adapter:
         callers = 60_000
-        await asyncio.gather(*(adapter.set(f"key:{number}", b"%d" % number) for number in range(callers)))
+        await asyncio.gather(
+            *(adapter.set(f"key:{number}", b"%d" % number) for number in range(callers))
+        )
         found = await asyncio.gather(*(adapter.get(f"key:{number}") for number in range(callers)))
         assert found == [b"%d" % number for number in range(callers)]
 
 
-async def test_a_client_of_somebody_else_that_speaks_resp3_and_has_time_limits(server: Server) -> None:
+async def test_a_client_of_somebody_else_that_speaks_resp3_and_has_time_limits(
+    server: Server,
+) -> None:
     untyped: Any = redis.asyncio.Redis
-    client: Any = untyped.from_url(server.url, protocol=3, socket_timeout=0.5, health_check_interval=1)
+    client: Any = untyped.from_url(
+        server.url, protocol=3, socket_timeout=0.5, health_check_interval=1
+    )
     async with opened(RedisAdapter(client=client)) as adapter:
         heard: asyncio.Queue[bytes] = asyncio.Queue()
         await adapter.subscribe("channel", lambda _, payload: heard.put_nowait(payload))
@@ -106,8 +118,12 @@ def test_it_works_on_uvloop(server: Server) -> None:
     async def use() -> None:
         assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
         async with Store.from_url(server.url, service="api") as store:
-            await asyncio.gather(*(store.kv.set(f"key:{number}", number, ttl=60) for number in range(1_000)))
-            assert await asyncio.gather(*(store.kv.get(f"key:{number}") for number in range(1_000))) == list(range(1_000))
+            await asyncio.gather(
+                *(store.kv.set(f"key:{number}", number, ttl=60) for number in range(1_000))
+            )
+            assert await asyncio.gather(
+                *(store.kv.get(f"key:{number}") for number in range(1_000))
+            ) == list(range(1_000))
             heard: asyncio.Queue[Any] = asyncio.Queue()
 
             async def hear(context: Any) -> None:
@@ -135,11 +151,15 @@ def test_it_works_on_uvloop(server: Server) -> None:
         runner.run(use())
 
 
-async def test_a_server_that_falls_silent_in_the_middle_of_a_large_answer_is_left(server: Server) -> None:
+async def test_a_server_that_falls_silent_in_the_middle_of_a_large_answer_is_left(
+    server: Server,
+) -> None:
     """The others would wait for room behind that answer for ever."""
     with servers.start(servers.find("valkey"), proxied=True) as proxied:
         proxy: Any = proxied.proxy
-        async with opened(RedisAdapter.from_url(proxied.url, timeout=0.5, connect_timeout=2.0, connections=1)) as adapter:
+        async with opened(
+            RedisAdapter.from_url(proxied.url, timeout=0.5, connect_timeout=2.0, connections=1)
+        ) as adapter:
             await adapter.set("large", LARGE[:8_000_000])
             await proxy.delay(0.05)
             reading = asyncio.create_task(adapter.get("large"))
@@ -149,7 +169,9 @@ async def test_a_server_that_falls_silent_in_the_middle_of_a_large_answer_is_lef
             with pytest.raises(StoreError):
                 await asyncio.wait_for(reading, 30)
             await proxy.heal()
-            for outcome in await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 30):
+            for outcome in await asyncio.wait_for(
+                asyncio.gather(*waiting, return_exceptions=True), 30
+            ):
                 assert outcome is None or isinstance(outcome, StoreError)
             assert await adapter.get("small") is None
 
@@ -160,7 +182,10 @@ async def test_what_a_refusing_connection_still_had_to_answer_is_answered(server
         await adapter.set("key", b"value")
         with server.exchange() as exchange:
             exchange.ask("REPLICAOF", "127.0.0.1", 1)
-            calls = [adapter.set("key", b"refused") if number % 2 else adapter.get("key") for number in range(200)]
+            calls = [
+                adapter.set("key", b"refused") if number % 2 else adapter.get("key")
+                for number in range(200)
+            ]
             answers: list[Any] = await asyncio.gather(*calls, return_exceptions=True)
             exchange.ask("REPLICAOF", "NO", "ONE")
         assert answers[::2] == [b"value"] * 100

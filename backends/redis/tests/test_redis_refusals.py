@@ -1,4 +1,6 @@
-"""Servers that are there and don't do it: full, a replica, still loading, without a disk, in protected mode. What is said helps."""
+"""Servers that are there and don't do it: full, a replica, still loading, without a disk, in
+protected mode. What is said helps.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,9 @@ async def refused(url: str) -> StoreError:
         ("BUSY", ErrorCode.STORE_TIMEOUT, "SCRIPT KILL"),
     ],
 )
-async def test_a_server_that_can_not_now_says_why(server: ServerProcess, word: str, code: ErrorCode, cure: str) -> None:
+async def test_a_server_that_can_not_now_says_why(
+    server: ServerProcess, word: str, code: ErrorCode, cure: str
+) -> None:
     async with server.refusing(word):
         error = await refused(server.url)
 
@@ -67,7 +71,9 @@ async def test_a_server_that_can_not_now_says_why(server: ServerProcess, word: s
 
 
 async def test_a_server_that_can_not_save_takes_no_writes(server: ServerProcess) -> None:
-    in_the_way = server.folder / "dump.rdb"  # a folder with something in it, where the file should go
+    in_the_way = (
+        server.folder / "dump.rdb"
+    )  # a folder with something in it, where the file should go
     in_the_way.mkdir()
     (in_the_way / "file").touch()
     with server.exchange() as exchange:
@@ -78,7 +84,11 @@ async def test_a_server_that_can_not_save_takes_no_writes(server: ServerProcess)
 
         error = await refused(server.url)
 
-    assert (error.code, error.retryable, error.maybe_applied) == (ErrorCode.STORE_OPERATION_FAILED, True, False)
+    assert (error.code, error.retryable, error.maybe_applied) == (
+        ErrorCode.STORE_OPERATION_FAILED,
+        True,
+        False,
+    )
     assert error.details == {"word": "MISCONF"}
     assert "disk" in error.message
     assert "log" in error.message
@@ -86,7 +96,9 @@ async def test_a_server_that_can_not_save_takes_no_writes(server: ServerProcess)
 
 async def _until_saving_has_failed(exchange: Exchange) -> None:
     async with asyncio.timeout(20):
-        while b"rdb_last_bgsave_status:err" not in str(exchange.ask("INFO", "persistence")).encode():  # noqa: ASYNC110 - it is the server who comes to it
+        while (  # noqa: ASYNC110 - it is the server who comes to it
+            b"rdb_last_bgsave_status:err" not in str(exchange.ask("INFO", "persistence")).encode()
+        ):
             await asyncio.sleep(0.01)
 
 
@@ -103,7 +115,11 @@ def _outer_address() -> str:
 @pytest.mark.parametrize("kind", ["redis", "valkey"])
 async def test_a_server_in_protected_mode_lets_in_nobody_from_outside(kind: str) -> None:
     address = _outer_address()
-    with servers.ServerProcess(servers.or_skip(kind).target, arguments=("--bind", "0.0.0.0", "--protected-mode", "yes")) as server:  # noqa: S104 - the mode is what keeps others out
+    with servers.ServerProcess(
+        # The mode is what keeps others out
+        servers.or_skip(kind).target,
+        arguments=("--bind", "0.0.0.0", "--protected-mode", "yes"),  # noqa: S104
+    ) as server:
         error = await refused(f"redis://{address}:{server.address.port}")
         with_password = await refused(f"redis://:{PASSWORD}@{address}:{server.address.port}")
 
@@ -125,7 +141,9 @@ async def test_a_server_with_too_many_clients_says_so(server: ServerProcess) -> 
     assert "max number of clients" in str(error.__cause__)
 
 
-async def test_a_replica_that_was_the_primary_is_left_without_a_word_of_the_password(server: Server) -> None:
+async def test_a_replica_that_was_the_primary_is_left_without_a_word_of_the_password(
+    server: Server,
+) -> None:
     with server.exchange() as exchange:
         exchange.ask("CONFIG", "SET", "requirepass", PASSWORD)
     where = server.url.partition("://")[2]
@@ -136,7 +154,9 @@ async def test_a_replica_that_was_the_primary_is_left_without_a_word_of_the_pass
     assert error.details["word"] == "READONLY"
 
 
-async def test_a_blocked_reader_of_a_server_that_becomes_a_replica_is_told_so(server: ServerProcess) -> None:
+async def test_a_blocked_reader_of_a_server_that_becomes_a_replica_is_told_so(
+    server: ServerProcess,
+) -> None:
     adapter = RedisAdapter.from_url(server.url)
     await adapter.open()
     await adapter.xgroup_create("stream", "group")

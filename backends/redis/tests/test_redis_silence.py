@@ -1,4 +1,6 @@
-"""Connections over which nothing comes any more, on every kind of place; one server is the kit's own matter (FLT-12, PUB-10)."""
+"""Connections over which nothing comes any more, on every kind of place; one server is the kit's
+own matter (FLT-12, PUB-10).
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,8 @@ async def opened(url: str, **options: Any) -> AsyncGenerator[RedisAdapter]:
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what has to become true."""
     async with asyncio.timeout(LIMIT):
-        while not holds():  # noqa: ASYNC110 - what it looks at are callbacks of the library's, or what the server says
+        # what it looks at are callbacks of the library's, or what the server says
+        while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
@@ -53,15 +56,22 @@ async def soon(call: Callable[[], Awaitable[Any]]) -> Any:
 def place(kind: str) -> Generator[tuple[str, Network]]:
     """The URL of a place, and the network before it."""
     if kind == "sentinel":
-        # The sentinels' own connections are half-open, too; they must not think that the primary is gone.
-        with servers.start_sentinel(servers.find("valkey"), proxied=True, down_after=120.0) as sentinels:
+        # The sentinels' own connections are half-open, too; they must not think that the primary is
+        # gone.
+        with servers.start_sentinel(
+            servers.find("valkey"), proxied=True, down_after=120.0
+        ) as sentinels:
             assert sentinels.proxy is not None
             where = ",".join(f"{host}:{port}" for host, port in sentinels.addresses)
             yield f"redis+sentinel://{where}/{sentinels.name}", sentinels.proxy
     elif kind == "cluster":
         with servers.start_cluster(servers.find("valkey"), proxied=True) as cluster:
             assert cluster.proxy is not None
-            where = ",".join(f"{node.proxy.host}:{node.proxy.port}" for node in cluster.primaries if node.proxy is not None)
+            where = ",".join(
+                f"{node.proxy.host}:{node.proxy.port}"
+                for node in cluster.primaries
+                if node.proxy is not None
+            )
             yield f"redis+cluster://{where}", cluster.proxy
     else:
         with servers.start(servers.find("valkey"), proxied=True) as server:
@@ -69,15 +79,23 @@ def place(kind: str) -> Generator[tuple[str, Network]]:
             yield server.url, server.proxy
 
 
-@pytest.mark.parametrize(("kind", "is_sharded"), [("server", True), ("cluster", False), ("cluster", True), ("sentinel", False)], ids=str)
-async def test_subscriptions_come_back_after_half_open_connection(kind: str, *, is_sharded: bool) -> None:
+@pytest.mark.parametrize(
+    ("kind", "is_sharded"),
+    [("server", True), ("cluster", False), ("cluster", True), ("sentinel", False)],
+    ids=str,
+)
+async def test_subscriptions_come_back_after_half_open_connection(
+    kind: str, *, is_sharded: bool
+) -> None:
     names = [f"channel:{number}" for number in range(12)]  # on each node of a cluster
     heard: set[str] = set()
     gaps: set[str] = set()
     with place(kind) as (url, network):
         async with opened(url, sharded_pubsub=is_sharded) as adapter:
             for name in names:
-                await adapter.subscribe(name, lambda channel, _: heard.add(channel), on_gap=partial(gaps.add, name))
+                await adapter.subscribe(
+                    name, lambda channel, _: heard.add(channel), on_gap=partial(gaps.add, name)
+                )
             await network.half_open()
 
             await until(lambda: gaps == set(names))
@@ -88,20 +106,30 @@ async def test_subscriptions_come_back_after_half_open_connection(kind: str, *, 
             await network.heal()
 
 
-@pytest.mark.parametrize("target", servers.available(), ids=lambda target: f"{target.kind} {target.version}")
+@pytest.mark.parametrize(
+    "target", servers.available(), ids=lambda target: f"{target.kind} {target.version}"
+)
 async def test_sign_of_life_disturbs_no_subscription(target: Any) -> None:
-    """Each server answers a PING in the midst of subscriptions in its own way; none of them is taken for something else."""
+    """Each server answers a PING in the midst of subscriptions in its own way; none of them is
+    taken for something else.
+    """
     heard: list[bytes] = []
     gaps: list[int] = []
     with servers.start(target) as server:
         async with opened(server.url) as adapter:
-            subscription = await adapter.subscribe("channel", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1))
+            subscription = await adapter.subscribe(
+                "channel", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1)
+            )
             await until(lambda: pings(server) >= 4)
             await adapter.publish("channel", b"1")
             await until(lambda: heard == [b"1"])
             await subscription.cancel()
-            await until(lambda: pings(server) >= 8)  # without any subscription the answer is another one
-            await adapter.subscribe("channel", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1))
+            await until(
+                lambda: pings(server) >= 8
+            )  # without any subscription the answer is another one
+            await adapter.subscribe(
+                "channel", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1)
+            )
             await adapter.publish("channel", b"2")
             await until(lambda: heard == [b"1", b"2"])
 

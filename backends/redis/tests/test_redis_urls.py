@@ -65,7 +65,13 @@ def test_login_is_taken_from_the_url(url: str, username: str | None, password: s
 
 
 def test_arguments_win_over_the_url() -> None:
-    made = connection("redis://me:secret@localhost/1?client_name=a", username="you", password="other", db=2, client_name="b")
+    made = connection(
+        "redis://me:secret@localhost/1?client_name=a",
+        username="you",
+        password="other",
+        db=2,
+        client_name="b",
+    )
 
     assert (made.username, made.password, made.db, made.client_name) == ("you", "other", 2, "b")
 
@@ -83,7 +89,9 @@ def test_socket_has_its_path_and_database() -> None:
 
 
 def test_redis_py_timeouts_are_the_adapters() -> None:
-    adapter: Any = RedisAdapter.from_url("redis://localhost?socket_timeout=1.5&socket_connect_timeout=2&connections=7&sharded_pubsub=true")
+    adapter: Any = RedisAdapter.from_url(
+        "redis://localhost?socket_timeout=1.5&socket_connect_timeout=2&connections=7&sharded_pubsub=true"
+    )
 
     assert adapter._commands.timeout == 1.5
     assert len(adapter._commands._connections) == 7
@@ -93,9 +101,7 @@ def test_redis_py_timeouts_are_the_adapters() -> None:
 
 @pytest.mark.parametrize("scheme", ["rediss", "rediss+sentinel", "rediss+cluster"])
 def test_options_of_tls_reach_redis_py(scheme: str) -> None:
-    url = (
-        f"{scheme}://localhost/{'service' if 'sentinel' in scheme else ''}?ssl_cert_reqs=none&ssl_check_hostname=false&ssl_min_version=1.3"
-    )
+    url = f"{scheme}://localhost/{'service' if 'sentinel' in scheme else ''}?ssl_cert_reqs=none&ssl_check_hostname=false&ssl_min_version=1.3"
     adapter: Any = RedisAdapter.from_url(url)
     client = adapter._client
     nodes = getattr(client, "nodes_manager", None)
@@ -110,7 +116,16 @@ def test_options_of_tls_reach_redis_py(scheme: str) -> None:
     assert made.check_hostname is False
 
 
-@pytest.mark.parametrize("option", ["sentinel_password", "sentinel_username", "require_full_coverage", "lib_name", "read_from_replicas"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "sentinel_password",
+        "sentinel_username",
+        "require_full_coverage",
+        "lib_name",
+        "read_from_replicas",
+    ],
+)
 def test_option_of_another_kind_of_servers_is_refused(option: str) -> None:
     with pytest.raises(StoreError) as caught:
         RedisAdapter.from_url(f"redis://localhost?{option}=true")
@@ -120,11 +135,16 @@ def test_option_of_another_kind_of_servers_is_refused(option: str) -> None:
 
 
 def test_sentinels_have_a_login_of_their_own() -> None:
-    adapter: Any = RedisAdapter.from_url("redis+sentinel://me:secret@a:1,[::1]/the%20service/2?sentinel_password=other")
+    adapter: Any = RedisAdapter.from_url(
+        "redis+sentinel://me:secret@a:1,[::1]/the%20service/2?sentinel_password=other"
+    )
     pool = adapter._client.connection_pool
 
     assert (pool.service_name, pool.connection_kwargs["db"]) == ("the service", 2)
-    assert (pool.connection_kwargs["username"], pool.connection_kwargs["password"]) == ("me", "secret")
+    assert (pool.connection_kwargs["username"], pool.connection_kwargs["password"]) == (
+        "me",
+        "secret",
+    )
     sentinels = [one.connection_pool.connection_kwargs for one in pool.sentinel_manager.sentinels]
     assert [(one["host"], one["port"]) for one in sentinels] == [("a", 1), ("::1", 26379)]
     assert {(one["username"], one["password"]) for one in sentinels} == {("default", "other")}

@@ -1,4 +1,6 @@
-"""How servers refuse a connection: each refusal says what failed, where, and what to do. Real servers, and real sockets for the rest."""
+"""How servers refuse a connection: each refusal says what failed, where, and what to do. Real
+servers, and real sockets for the rest.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,42 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Without a password for the default user."""
     with servers.start(servers.or_skip(request.param).target) as started:
         with started.exchange() as exchange:
-            exchange.ask("ACL", "SETUSER", f"{SECRET}-select", "on", f">{PASSWORD}", "~*", "&*", "+@all", "-select")
-            exchange.ask("ACL", "SETUSER", f"{SECRET}-client", "on", f">{PASSWORD}", "~*", "&*", "+@all", "-client")
-            exchange.ask("ACL", "SETUSER", f"{SECRET}-cluster", "on", f">{PASSWORD}", "~*", "&*", "+@all", "-cluster")
-            exchange.ask("ACL", "SETUSER", f"{SECRET}-off", "off", f">{PASSWORD}", "~*", "&*", "+@all")
+            exchange.ask(
+                "ACL",
+                "SETUSER",
+                f"{SECRET}-select",
+                "on",
+                f">{PASSWORD}",
+                "~*",
+                "&*",
+                "+@all",
+                "-select",
+            )
+            exchange.ask(
+                "ACL",
+                "SETUSER",
+                f"{SECRET}-client",
+                "on",
+                f">{PASSWORD}",
+                "~*",
+                "&*",
+                "+@all",
+                "-client",
+            )
+            exchange.ask(
+                "ACL",
+                "SETUSER",
+                f"{SECRET}-cluster",
+                "on",
+                f">{PASSWORD}",
+                "~*",
+                "&*",
+                "+@all",
+                "-cluster",
+            )
+            exchange.ask(
+                "ACL", "SETUSER", f"{SECRET}-off", "off", f">{PASSWORD}", "~*", "&*", "+@all"
+            )
         yield started
 
 
@@ -51,7 +85,10 @@ def place(server: Server) -> str:
 
 
 async def refusal(url: str, connect_timeout: float = 1.0) -> StoreError:
-    """What opening an adapter for this URL raises. Neither it nor its cause shows a user or a password, and no task is left."""
+    """What opening an adapter for this URL raises.
+
+    Neither it nor its cause shows a user or a password, and no task is left.
+    """
     adapter = RedisAdapter.from_url(url, connect_timeout=connect_timeout)
     with pytest.raises(StoreError) as caught:
         await adapter.open()
@@ -60,14 +97,24 @@ async def refusal(url: str, connect_timeout: float = 1.0) -> StoreError:
     behind: list[BaseException] = [error]
     for one in behind:
         assert SECRET not in f"{one} {one!r} {one.args}"
-        behind += [more for more in (one.__cause__, one.__context__) if more is not None and more not in behind]
-    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task() and "serve" not in str(task)] == []
+        behind += [
+            more
+            for more in (one.__cause__, one.__context__)
+            if more is not None and more not in behind
+        ]
+    assert [
+        task
+        for task in asyncio.all_tasks()
+        if task is not asyncio.current_task() and "serve" not in str(task)
+    ] == []
     return error
 
 
 @pytest.mark.parametrize("login", [f":{PASSWORD}", f"default:{PASSWORD}"])
 @pytest.mark.parametrize("end", ["", "/1"])
-async def test_password_works_where_the_server_has_none(server: Server, login: str, end: str) -> None:
+async def test_password_works_where_the_server_has_none(
+    server: Server, login: str, end: str
+) -> None:
     adapter = RedisAdapter.from_url(f"redis://{login}@{place(server)}{end}")
     try:
         await adapter.open()
@@ -83,11 +130,23 @@ async def test_password_works_where_the_server_has_none(server: Server, login: s
         (f"{SECRET}-off:{PASSWORD}@", "", "WRONGPASS", "rejected the user name or password"),
         (f"{SECRET}-select:{PASSWORD}@", "/1", "NOPERM", "Allow it with ACL SETUSER"),
         (f"{SECRET}-client:{PASSWORD}@", "?client_name=api", "NOPERM", "Allow it with ACL SETUSER"),
-        ("", "/99", "ERR", "doesn't have a database with this number. Correct the number in the URL"),
-        ("", "?db=2147483647", "ERR", "doesn't have a database with this number. Correct the number in the URL"),
+        (
+            "",
+            "/99",
+            "ERR",
+            "doesn't have a database with this number. Correct the number in the URL",
+        ),
+        (
+            "",
+            "?db=2147483647",
+            "ERR",
+            "doesn't have a database with this number. Correct the number in the URL",
+        ),
     ],
 )
-async def test_server_that_refuses_says_why(server: Server, login: str, end: str, word: str, message: str) -> None:
+async def test_server_that_refuses_says_why(
+    server: Server, login: str, end: str, word: str, message: str
+) -> None:
     error = await refusal(f"redis://{login}{place(server)}{end}")
 
     assert (error.retryable, error.details) == (False, {"word": word})
@@ -98,7 +157,9 @@ async def test_server_that_refuses_says_why(server: Server, login: str, end: str
 
 @pytest.mark.parametrize("login", [f":{SECRET}@", f"default:{SECRET}@", f"{SECRET}@", ""])
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
-async def test_wrong_or_missing_password_names_the_address(guarded: Server, scheme: str, login: str) -> None:
+async def test_wrong_or_missing_password_names_the_address(
+    guarded: Server, scheme: str, login: str
+) -> None:
     error = await refusal(f"{scheme}://{login}{place(guarded)}")
 
     assert (error.retryable, error.details["word"]) == (False, "WRONGPASS" if login else "NOAUTH")
@@ -106,7 +167,10 @@ async def test_wrong_or_missing_password_names_the_address(guarded: Server, sche
 
 
 async def test_database_behind_a_password_is_named(guarded: Server) -> None:
-    assert "doesn't have a database with this number" in (await refusal(f"redis://:{PASSWORD}@{place(guarded)}/99")).message
+    assert (
+        "doesn't have a database with this number"
+        in (await refusal(f"redis://:{PASSWORD}@{place(guarded)}/99")).message
+    )
 
 
 async def test_single_server_given_as_a_cluster_is_named(server: Server) -> None:
@@ -138,7 +202,9 @@ async def test_sentinels_say_what_they_miss() -> None:
             with sentinel.exchange() as exchange:
                 exchange.ask("ACL", "SETUSER", "default", "resetpass", f">{PASSWORD}")
         locked = await refusal(f"redis+sentinel://{places}/{behind.name}")
-        adapter = RedisAdapter.from_url(f"redis+sentinel://{places}/{behind.name}?sentinel_password={PASSWORD}")
+        adapter = RedisAdapter.from_url(
+            f"redis+sentinel://{places}/{behind.name}?sentinel_password={PASSWORD}"
+        )
         await adapter.open()
         await adapter.close()
 
@@ -167,7 +233,11 @@ async def test_cluster_node_given_as_server_is_named() -> None:
 
         adapter = RedisAdapter.from_url(f"redis://{where}")
         await adapter.open()
-        key = next(f"key-{number}" for number in range(100) if cluster.owner(f"key-{number}") is not cluster.primaries[0])
+        key = next(
+            f"key-{number}"
+            for number in range(100)
+            if cluster.owner(f"key-{number}") is not cluster.primaries[0]
+        )
         with pytest.raises(StoreError) as caught:
             await adapter.get(key)
         await adapter.close()
@@ -231,7 +301,10 @@ async def goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         (http, "is neither Redis nor Valkey. Correct the host and the port"),
         (ssh, "is neither Redis nor Valkey. Correct the host and the port"),
         (silence, "doesn't answer within 1 seconds. Check"),
-        (goodbye, "closed the connection before it answered. Check whether it wants TLS (rediss://)"),
+        (
+            goodbye,
+            "closed the connection before it answered. Check whether it wants TLS (rediss://)",
+        ),
         (echo, ""),
     ],
 )
@@ -260,24 +333,36 @@ async def test_certificates_are_judged(server: Server, tmp_path: Path) -> None:
         number = port.address.partition(":")[2]
         plain = await refusal(f"redis://{port.address}")
         untrusted = await refusal(f"rediss://{port.address}")
-        adapter = RedisAdapter.from_url(f"rediss://localhost:{number}?ssl_ca_certs={port.certificate}")
+        adapter = RedisAdapter.from_url(
+            f"rediss://localhost:{number}?ssl_ca_certs={port.certificate}"
+        )
         await adapter.open()
         await adapter.close()
 
     assert "Check whether it wants TLS (rediss://)" in plain.message
-    assert (untrusted.retryable, "isn't trusted" in untrusted.message, "ssl_ca_certs" in untrusted.message) == (False, True, True)
+    assert (
+        untrusted.retryable,
+        "isn't trusted" in untrusted.message,
+        "ssl_ca_certs" in untrusted.message,
+    ) == (False, True, True)
 
 
-async def test_certificate_of_another_host_is_named(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_certificate_of_another_host_is_named(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with servers.tls_before(server.address, tmp_path) as port:
         loop = asyncio.get_running_loop()
         resolve = loop.getaddrinfo
 
         async def resolved(host: str, *arguments: object, **options: object) -> object:
-            return await resolve("127.0.0.1" if host == "other.example" else host, *arguments, **options)  # type: ignore[arg-type]  # handed on
+            return await resolve(
+                "127.0.0.1" if host == "other.example" else host, *arguments, **options
+            )  # type: ignore[arg-type]  # handed on
 
         monkeypatch.setattr(loop, "getaddrinfo", resolved)
-        error = await refusal(f"rediss://other.example:{port.address.partition(':')[2]}?ssl_ca_certs={port.certificate}")
+        error = await refusal(
+            f"rediss://other.example:{port.address.partition(':')[2]}?ssl_ca_certs={port.certificate}"
+        )
 
     assert error.retryable is False
     assert "isn't valid for this host" in error.message
@@ -307,7 +392,10 @@ async def test_sockets_that_can_not_be_used_are_named(tmp_path: Path) -> None:
 async def test_socket_without_permission_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir(mode=0o000)
 
-    assert "isn't allowed to use the socket" in (await refusal(f"unix://{tmp_path}/folder/socket")).message
+    assert (
+        "isn't allowed to use the socket"
+        in (await refusal(f"unix://{tmp_path}/folder/socket")).message
+    )
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+cluster", "rediss+cluster"])

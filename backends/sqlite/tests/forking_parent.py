@@ -1,4 +1,5 @@
-"""A process that forks while it has databases open: `python forking_parent.py SCENARIO FOLDER` prints what came of it, as JSON.
+"""A process that forks while it has databases open: `python forking_parent.py SCENARIO FOLDER`
+prints what came of it, as JSON.
 
 Not a test itself, since what is forked here has to be a process of its own.
 """
@@ -48,7 +49,8 @@ def forked(work: Callable[[], Awaitable[Any]]) -> int:
             asyncio.run(work())  # type: ignore[arg-type, unused-ignore]  # all of them are coroutines
             code = 0
         except BaseException as error:  # noqa: BLE001 - the parent shall see it, whatever it is
-            print(f"in the child: {error!r}", file=sys.stderr, flush=True)  # noqa: T201 - it is for the test
+            # it is for the test
+            print(f"in the child: {error!r}", file=sys.stderr, flush=True)  # noqa: T201
         finally:
             os._exit(code)
     return child
@@ -59,7 +61,10 @@ def hear_nothing(channel: str, payload: bytes) -> None:
 
 
 async def exit_codes(children: list[int]) -> list[int]:
-    return [os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1]) for child in children]
+    return [
+        os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1])
+        for child in children
+    ]
 
 
 async def counts(path: Path, times: int = TIMES) -> None:
@@ -83,7 +88,9 @@ def sets_in_a_process(path: Path, worker: int, begun: Any, goes_on: Any) -> None
 
 async def found(path: Path) -> int:
     async with opened(path) as adapter:
-        values = await adapter.mget([f"{worker} {number}" for worker in range(WORKERS) for number in range(TIMES)])
+        values = await adapter.mget(
+            [f"{worker} {number}" for worker in range(WORKERS) for number in range(TIMES)]
+        )
     return sum(value is not None for value in values)
 
 
@@ -94,7 +101,10 @@ async def close_meanwhile(folder: Path, method: str) -> dict[str, Any]:
     begun, goes_on = context.Semaphore(0), context.Event()
     async with opened(path) as adapter:
         await adapter.set("parent", b"before")
-        workers = [context.Process(target=sets_in_a_process, args=(path, worker, begun, goes_on)) for worker in range(WORKERS)]
+        workers = [
+            context.Process(target=sets_in_a_process, args=(path, worker, begun, goes_on))
+            for worker in range(WORKERS)
+        ]
         for worker in workers:
             worker.start()
             await adapter.set("parent", b"between")
@@ -108,7 +118,9 @@ async def close_meanwhile(folder: Path, method: str) -> dict[str, Any]:
 
 
 async def be_killed(folder: Path) -> None:
-    """The parent is killed while its workers are in the middle of their sets; the test waits for them."""
+    """The parent is killed while its workers are in the middle of their sets; the test waits for
+    them.
+    """
     path = folder / "state.db"
     context: Any = multiprocessing.get_context("fork")
     begun, goes_on = context.Semaphore(0), context.Event()
@@ -123,14 +135,21 @@ async def be_killed(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def go_on(folder: Path, *, from_thread: bool) -> dict[str, Any]:  # noqa: C901 - all of it goes on at the same time
-    """Everything goes on in the parent while it forks: counting, publishing, subscribing, waiting for entries, opening, copying."""
+# all of it goes on at the same time
+async def go_on(folder: Path, *, from_thread: bool) -> dict[str, Any]:  # noqa: C901
+    """Everything goes on in the parent while it forks: counting, publishing, subscribing, waiting
+    for entries, opening, copying.
+    """
     path, is_over, counted, published = folder / "state.db", asyncio.Event(), 0, 0
     heard: list[int] = []
     gaps: list[None] = []
     read: list[str] = []
     async with opened(path) as one, opened(path) as other:
-        await other.subscribe("channel", lambda _, payload: heard.append(int(payload)), on_gap=lambda: gaps.append(None))
+        await other.subscribe(
+            "channel",
+            lambda _, payload: heard.append(int(payload)),
+            on_gap=lambda: gaps.append(None),
+        )
         await other.xgroup_create("stream", "group")
 
         async def count(adapter: SQLiteAdapter) -> None:
@@ -148,7 +167,10 @@ async def go_on(folder: Path, *, from_thread: bool) -> dict[str, Any]:  # noqa: 
 
         async def read_on() -> None:
             while not publishing.done() or len(read) < published:
-                read.extend(entry.id for entry in await other.xreadgroup("stream", "group", "consumer", block=0.2))
+                read.extend(
+                    entry.id
+                    for entry in await other.xreadgroup("stream", "group", "consumer", block=0.2)
+                )
 
         async def open_and_close() -> None:
             while not is_over.is_set():
@@ -160,7 +182,10 @@ async def go_on(folder: Path, *, from_thread: bool) -> dict[str, Any]:  # noqa: 
                 await one.backup(folder / "copy.db")
 
         publishing = asyncio.create_task(publish())
-        going_on = [asyncio.create_task(part) for part in (count(one), count(other), read_on(), open_and_close(), copy())]
+        going_on = [
+            asyncio.create_task(part)
+            for part in (count(one), count(other), read_on(), open_and_close(), copy())
+        ]
 
         async def parent_and_child() -> None:
             await counts(path, TIMES // 4)
@@ -178,7 +203,8 @@ async def go_on(folder: Path, *, from_thread: bool) -> dict[str, Any]:  # noqa: 
         is_over.set()
         await asyncio.gather(publishing, *going_on)
         async with asyncio.timeout(LONG):
-            while len(heard) < published:  # noqa: ASYNC110 - there is nothing to wait for but the list
+            # there is nothing to wait for but the list
+            while len(heard) < published:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         total = int(await one.get("counter") or 0)
     return {
@@ -191,7 +217,11 @@ async def go_on(folder: Path, *, from_thread: bool) -> dict[str, Any]:  # noqa: 
 
 
 def open_files() -> list[str]:
-    return [str(descriptor.readlink()) for descriptor in Path("/proc/self/fd").iterdir() if descriptor.exists()]
+    return [
+        str(descriptor.readlink())
+        for descriptor in Path("/proc/self/fd").iterdir()
+        if descriptor.exists()
+    ]
 
 
 async def use_the_inherited(folder: Path) -> dict[str, Any]:
@@ -200,7 +230,12 @@ async def use_the_inherited(folder: Path) -> dict[str, Any]:
 
     async def use(adapter: SQLiteAdapter) -> None:
         got: list[Any] = []
-        for call in (adapter.get("key"), adapter.increment("counter"), adapter.subscribe("channel", hear_nothing), adapter.ping()):
+        for call in (
+            adapter.get("key"),
+            adapter.increment("counter"),
+            adapter.subscribe("channel", hear_nothing),
+            adapter.ping(),
+        ):
             try:
                 got.append(await call)
             except StoreError as error:
@@ -210,17 +245,25 @@ async def use_the_inherited(folder: Path) -> dict[str, Any]:
         await adapter.open()
         got.extend(((await adapter.get("key") or b"").decode(), await adapter.increment("counter")))
         await adapter.close()
-        answers.write_text(json.dumps({"got": got, "files": [name for name in files if "state.db" in name]}))
+        answers.write_text(
+            json.dumps({"got": got, "files": [name for name in files if "state.db" in name]})
+        )
 
     async with opened(path) as adapter:
         await adapter.subscribe("channel", hear_nothing)
         await adapter.set("key", b"value")
         codes = await exit_codes([forked(lambda: use(adapter))])
-        return {"codes": codes, **json.loads(answers.read_text()), "parent": await adapter.increment("counter")}
+        return {
+            "codes": codes,
+            **json.loads(answers.read_text()),
+            "parent": await adapter.increment("counter"),
+        }
 
 
 async def have_another_connection(folder: Path) -> dict[str, Any]:
-    """What a child gets for a file that its parent has another connection to, which can't be closed for it."""
+    """What a child gets for a file that its parent has another connection to, which can't be closed
+    for it.
+    """
     path, answer = folder / "state.db", folder / "answer"
 
     async def open_it() -> None:
@@ -298,7 +341,9 @@ async def be_in_memory(folder: Path) -> dict[str, Any]:
 
 
 async def open_and_close(folder: Path) -> dict[str, Any]:
-    """Forks at many moments of an `open` and of a `close`: the child opens the same adapter, and one of its own."""
+    """Forks at many moments of an `open` and of a `close`: the child opens the same adapter, and
+    one of its own.
+    """
     path, codes = folder / "state.db", list[int]()
 
     async def use(adapter: SQLiteAdapter) -> None:
@@ -315,11 +360,16 @@ async def open_and_close(folder: Path) -> dict[str, Any]:
             going = asyncio.create_task(step())
             for _ in range(turn):
                 await asyncio.sleep(0)
-            await asyncio.sleep(0.002 * max(0, turn - turns // 2))  # what a thread does isn't counted in turns
+            await asyncio.sleep(
+                0.002 * max(0, turn - turns // 2)
+            )  # what a thread does isn't counted in turns
             codes += await exit_codes([forked(partial(use, adapter))])
             await going
     async with opened(path) as adapter:
-        return {"codes": sorted(set(codes)), "lost": 4 * turns - int(await adapter.get("counter") or 0)}
+        return {
+            "codes": sorted(set(codes)),
+            "lost": 4 * turns - int(await adapter.get("counter") or 0),
+        }
 
 
 def setting(connection: sqlite3.Connection, name: str) -> Any:
@@ -343,7 +393,11 @@ async def lose_the_file(folder: Path) -> dict[str, Any]:
         untyped: Any = adapter
         settings = {
             name: await worker.run(partial(setting, name=name))
-            for name, worker in (("synchronous", untyped._writes), ("query_only", untyped._reads), ("journal_mode", untyped._reads))
+            for name, worker in (
+                ("synchronous", untyped._writes),
+                ("query_only", untyped._reads),
+                ("journal_mode", untyped._reads),
+            )
         }
         return {
             "codes": codes,
@@ -355,7 +409,9 @@ async def lose_the_file(folder: Path) -> dict[str, Any]:
 
 
 async def tend_the_log(folder: Path) -> dict[str, Any]:
-    """The log is another one behind a fork, which has closed the last connection; that it is removed then is noticed all the same."""
+    """The log is another one behind a fork, which has closed the last connection; that it is
+    removed then is noticed all the same.
+    """
     path, log, module = folder / "state.db", folder / "state.db-wal", cast("Any", sweeper)
     module._PAUSE = LONG  # the log is tended here
     async with opened(path) as adapter:
@@ -367,7 +423,9 @@ async def tend_the_log(folder: Path) -> dict[str, Any]:
         pages = await untyped._writes.run(partial(setting, name="wal_autocheckpoint"))
         for number in range(20):
             codes += await exit_codes([forked(lambda: asyncio.sleep(0))])
-            (folder / f"other {number}").touch()  # so that the next log can't have the number that this one had
+            (
+                folder / f"other {number}"
+            ).touch()  # so that the next log can't have the number that this one had
             await log_file.tend()
             await adapter.increment("counter")
             await log_file.tend()
@@ -388,14 +446,21 @@ async def carry_forward(folder: Path) -> dict[str, Any]:
 
     async def carry() -> None:
         with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("INSERT INTO igniter_schema (version) SELECT max(version) + 1 FROM igniter_schema")
+            connection.execute(
+                "INSERT INTO igniter_schema (version) SELECT max(version) + 1 FROM igniter_schema"
+            )
 
     codes: list[str | None] = []
     async with opened(path) as adapter:
         await adapter.set("key", b"value")
         await adapter.get("key")
         children = await exit_codes([forked(carry)])
-        for call in (adapter.get("key"), adapter.set("key", b"other"), adapter.get("key"), adapter.increment("counter")):
+        for call in (
+            adapter.get("key"),
+            adapter.set("key", b"other"),
+            adapter.get("key"),
+            adapter.increment("counter"),
+        ):
             try:
                 await call
                 codes.append(None)
@@ -405,7 +470,9 @@ async def carry_forward(folder: Path) -> dict[str, Any]:
 
 
 async def find_the_file_locked(folder: Path) -> dict[str, Any]:
-    """Behind a fork, somebody else has the file for themselves when the parent opens its connections again."""
+    """Behind a fork, somebody else has the file for themselves when the parent opens its
+    connections again.
+    """
     path = folder / "state.db"
     async with opened(path) as adapter:
         await adapter.set("key", b"value")
@@ -415,13 +482,21 @@ async def find_the_file_locked(folder: Path) -> dict[str, Any]:
             child = forked(lambda: asyncio.sleep(0))
             other.execute("PRAGMA locking_mode = EXCLUSIVE")
             other.execute("BEGIN EXCLUSIVE")
-            running, calling = reads.run(partial(setting, name="query_only")), asyncio.create_task(adapter.get("key"))
+            running, calling = (
+                reads.run(partial(setting, name="query_only")),
+                asyncio.create_task(adapter.get("key")),
+            )
             cancelled = reads.run(partial(setting, name="query_only"))
             await asyncio.sleep(0.2)
             cancelled.cancel()
             waits = not running.done() and not calling.done()
         codes = await exit_codes([child])
-        return {"codes": codes, "waits": waits, "query_only": await running, "value": (await calling or b"").decode()}
+        return {
+            "codes": codes,
+            "waits": waits,
+            "query_only": await running,
+            "value": (await calling or b"").decode(),
+        }
 
 
 async def copy_for_long(folder: Path) -> dict[str, Any]:
@@ -430,13 +505,17 @@ async def copy_for_long(folder: Path) -> dict[str, Any]:
     async with opened(path) as adapter:
         await adapter.set("key", b"value")
         untyped: Any = adapter
-        async with untyped._database.on_the_side() as worker:  # the copy's connection, with something that takes longer
+        async with (
+            untyped._database.on_the_side() as worker
+        ):  # the copy's connection, with something that takes longer
             worker.let_forks_interrupt(True)
 
             def take_long(connection: sqlite3.Connection) -> str:
                 began.set()
                 try:
-                    connection.execute("WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT max(n) FROM n").fetchone()
+                    connection.execute(
+                        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT max(n) FROM n"
+                    ).fetchone()
                 except sqlite3.OperationalError as error:
                     return error.sqlite_errorname
                 return "never"
@@ -451,7 +530,11 @@ async def copy_for_long(folder: Path) -> dict[str, Any]:
         await copying
     release.set()
     async with opened(folder / "copy.db") as copy:
-        return {"codes": sorted(set(codes)), "interrupted": interrupted, "value": (await copy.get("key") or b"").decode()}
+        return {
+            "codes": sorted(set(codes)),
+            "interrupted": interrupted,
+            "value": (await copy.get("key") or b"").decode(),
+        }
 
 
 SCENARIOS: dict[str, Callable[[Path], Awaitable[Any]]] = {

@@ -1,7 +1,9 @@
-"""A process that does all kinds of work on a database, and writes down what was acknowledged, until somebody kills it.
+"""A process that does all kinds of work on a database, and writes down what was acknowledged, until
+somebody kills it.
 
-`python killed_writer.py FOLDER`, and a line on the standard input for each round: then a child works on FOLDER/state.db, its number is
-printed, and what it was told goes to FOLDER/acknowledged, a line for each. When it was killed, "ended" is printed.
+`python killed_writer.py FOLDER`, and a line on the standard input for each round: then a child
+works on FOLDER/state.db, its number is printed, and what it was told goes to FOLDER/acknowledged, a
+line for each. When it was killed, "ended" is printed.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ class Work:
         turn = int(await self.adapter.get("batch:0") or 0)
         while True:
             turn += 1
-            await self.adapter.mset([Entry(f"batch:{place}", b"%d" % turn) for place in range(BATCH)])
+            await self.adapter.mset(
+                [Entry(f"batch:{place}", b"%d" % turn) for place in range(BATCH)]
+            )
             self.tell(f"batch {turn}")
 
     async def appends(self) -> None:
@@ -80,7 +84,13 @@ async def work(folder: Path, told: int) -> None:
     async with asyncio.TaskGroup() as group:
         for number in range(SETTERS):
             group.create_task(all_kinds.sets(number))
-        for part in (all_kinds.counts, all_kinds.batches, all_kinds.appends, all_kinds.handles, all_kinds.claims):
+        for part in (
+            all_kinds.counts,
+            all_kinds.batches,
+            all_kinds.appends,
+            all_kinds.handles,
+            all_kinds.claims,
+        ):
             group.create_task(part())
 
 
@@ -89,7 +99,11 @@ def main() -> None:
     for _ in sys.stdin:
         child = os.fork()
         if not child:
-            asyncio.run(work(folder, os.open(folder / "acknowledged", os.O_WRONLY | os.O_APPEND | os.O_CREAT)))
+            asyncio.run(
+                work(
+                    folder, os.open(folder / "acknowledged", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+                )
+            )
         print(child, flush=True)  # noqa: T201 - to the test
         os.waitpid(child, 0)
         print("ended", flush=True)  # noqa: T201 - to the test

@@ -1,4 +1,5 @@
-"""A process that can only read a folder: by a mount of its own where it is root, by the folder's mode otherwise.
+"""A process that can only read a folder: by a mount of its own where it is root, by the folder's
+mode otherwise.
 
 It does what its input says, a line each, and says on its output what came of it.
 """

@@ -40,7 +40,8 @@ def private(adapter: Any) -> Any:
 
 async def count(adapter: SQLiteAdapter, table: str) -> int:
     def ask(session: Session) -> int:
-        [number] = session.execute(f"SELECT count(*) FROM igniter_{table}").fetchone()  # noqa: S608 - names of ours
+        # names of ours
+        [number] = session.execute(f"SELECT count(*) FROM igniter_{table}").fetchone()  # noqa: S608
         return int(number)
 
     found: int = await private(adapter)._reads.call(ask)
@@ -85,7 +86,9 @@ async def test_what_a_stream_has_left_is_swept_whole_and_nothing_of_others(tmp_p
     async with opened(tmp_path) as adapter:
         for stream in ("deleted", "replaced", "expired", "stays"):
             await adapter.xgroup_create(stream, "group")
-            await asyncio.gather(*(adapter.xadd(stream, {"n": b"%d" % number}) for number in range(600)))
+            await asyncio.gather(
+                *(adapter.xadd(stream, {"n": b"%d" % number}) for number in range(600))
+            )
             await adapter.xreadgroup(stream, "group", "consumer", count=550)
         await adapter.delete(["deleted"])
         await adapter.set("replaced", b"value")
@@ -94,8 +97,17 @@ async def test_what_a_stream_has_left_is_swept_whole_and_nothing_of_others(tmp_p
         new = await adapter.xadd("deleted", {"n": b"new"})
         await private(adapter)._sweeper.sweep()
 
-        counted = {name: await count(adapter, name) for name in ("streams", "entries", "groups", "consumers", "pending")}
-        assert counted == {"streams": 2, "entries": 601, "groups": 1, "consumers": 1, "pending": 550}
+        counted = {
+            name: await count(adapter, name)
+            for name in ("streams", "entries", "groups", "consumers", "pending")
+        }
+        assert counted == {
+            "streams": 2,
+            "entries": 601,
+            "groups": 1,
+            "consumers": 1,
+            "pending": 550,
+        }
         assert [entry.id for entry in await adapter.xrange("deleted")] == [new]
         assert await adapter.xlen("stays") == 600
         assert len(await adapter.xpending("stays", "group")) == 550
@@ -124,12 +136,19 @@ async def test_messages_are_kept_as_long_as_somebody_has_to_read_them(tmp_path: 
             assert await publisher.publish("news", b"%d" % number) == 1
         await until(lambda: len(heard) == 20)
         await private(publisher)._sweeper.sweep()
-        assert await count(publisher, "messages") == 20, "the listener hasn't said yet that it has read them"
+        assert await count(publisher, "messages") == 20, (
+            "the listener hasn't said yet that it has read them"
+        )
         await private(listener)._listener._written()
         await private(publisher)._sweeper.sweep()
-        assert await count(publisher, "messages") == 1, "the newest tells where a new listener begins"
+        assert await count(publisher, "messages") == 1, (
+            "the newest tells where a new listener begins"
+        )
         await subscription.cancel()
-        assert (await count(publisher, "listeners"), await count(publisher, "subscriptions")) == (0, 0)
+        assert (await count(publisher, "listeners"), await count(publisher, "subscriptions")) == (
+            0,
+            0,
+        )
         assert await publisher.publish("news", b"gone") == 0
 
 
@@ -139,7 +158,9 @@ async def test_a_listener_that_was_silent_for_long_is_forgotten_and_told_of_the_
     monkeypatch.setattr(pubsub, "_HEARTBEAT", 3_600.0)
     async with opened(tmp_path) as publisher, opened(tmp_path) as listener:
         heard: list[bytes | str] = []
-        await listener.subscribe("news", lambda _, payload: heard.append(payload), on_gap=lambda: heard.append("gap"))
+        await listener.subscribe(
+            "news", lambda _, payload: heard.append(payload), on_gap=lambda: heard.append("gap")
+        )
         await publisher.publish("news", b"1")
         await until(lambda: heard == [b"1"])
 
@@ -152,7 +173,8 @@ async def test_a_listener_that_was_silent_for_long_is_forgotten_and_told_of_the_
         assert await publisher.publish("news", b"lost") == 0
         private(listener)._changes.tell()
         async with asyncio.timeout(LIMIT):
-            while not await publisher.publish("news", b"2"):  # noqa: ASYNC110 - what it waits for has no event
+            # what it waits for has no event
+            while not await publisher.publish("news", b"2"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         private(listener)._changes.tell()
         await until(lambda: b"2" in heard)
@@ -175,7 +197,9 @@ async def test_a_subscription_that_is_cancelled_on_its_way_leaves_nothing(tmp_pa
 
 
 @pytest.mark.parametrize("is_last", [False, True])
-async def test_cancelled_subscriber_harms_none_that_shares_its_write(tmp_path: Path, *, is_last: bool) -> None:
+async def test_cancelled_subscriber_harms_none_that_shares_its_write(
+    tmp_path: Path, *, is_last: bool
+) -> None:
     async with opened(tmp_path) as adapter, opened(tmp_path) as other:
         for turns in range(8):
             heard: list[str] = []
@@ -184,7 +208,10 @@ async def test_cancelled_subscriber_harms_none_that_shares_its_write(tmp_path: P
                 del payload
                 heard.append(channel)
 
-            subscribing = [asyncio.create_task(adapter.subscribe(f"{turns} {number}", hear)) for number in range(5)]
+            subscribing = [
+                asyncio.create_task(adapter.subscribe(f"{turns} {number}", hear))
+                for number in range(5)
+            ]
             for _ in range(turns):
                 await asyncio.sleep(0)
             cancelled = subscribing.pop(-1 if is_last else 1)
@@ -195,7 +222,9 @@ async def test_cancelled_subscriber_harms_none_that_shares_its_write(tmp_path: P
                 await cancelled.result().cancel()
             await adapter.set("key", b"behind all that was under way")
 
-            reached = [await other.publish(f"{turns} {number}", b"%d" % number) for number in range(5)]
+            reached = [
+                await other.publish(f"{turns} {number}", b"%d" % number) for number in range(5)
+            ]
 
             assert sorted(reached) == [0, 1, 1, 1, 1]
             assert reached[4 if is_last else 1] == 0
@@ -221,7 +250,9 @@ async def test_a_new_subscription_hears_nothing_from_before_it(tmp_path: Path) -
         early: list[bytes] = []
         late: list[bytes] = []
         await adapter.subscribe("one", lambda _, payload: early.append(payload))
-        publishing = [asyncio.create_task(other.publish(channel, b"before")) for channel in ("one", "two")]
+        publishing = [
+            asyncio.create_task(other.publish(channel, b"before")) for channel in ("one", "two")
+        ]
         await asyncio.gather(*publishing)
         await adapter.psubscribe("*", lambda _, payload: late.append(payload))
         await other.publish("one", b"after")
@@ -262,7 +293,9 @@ def make_doubts_older(session: Session) -> None:
     session.execute("UPDATE igniter_listeners SET doubted = doubted - 3600000000")
 
 
-async def test_a_close_that_is_cancelled_at_any_moment_is_finished_by_the_next(tmp_path: Path) -> None:
+async def test_a_close_that_is_cancelled_at_any_moment_is_finished_by_the_next(
+    tmp_path: Path,
+) -> None:
     for turns in range(30):
         adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
         await adapter.open()
@@ -277,4 +310,6 @@ async def test_a_close_that_is_cancelled_at_any_moment_is_finished_by_the_next(t
             assert await adapter.set("key", b"value")
         await adapter.close()
         assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
-    await until(lambda: not any("connection_worker" in thread.name for thread in threading.enumerate()))
+    await until(
+        lambda: not any("connection_worker" in thread.name for thread in threading.enumerate())
+    )

@@ -1,4 +1,6 @@
-"""An event loop that was blocked for longer than a call may take (FLT-10), on asyncio and on uvloop, which calls timers first."""
+"""An event loop that was blocked for longer than a call may take (FLT-10), on asyncio and on
+uvloop, which calls timers first.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def loop_factory(request: pytest.FixtureRequest) -> Callable[[], asyncio.Abstrac
 
 @contextlib.asynccontextmanager
 async def opened(url: str) -> AsyncGenerator[Any]:
-    """An adapter whose calls have a short time, and that had the usual one to open: only a call is the subject."""
+    """An adapter whose calls have a short time, and that had the usual one to open: only a call is
+    the subject.
+    """
     adapter: Any = SQLiteAdapter.from_url(url)
     await adapter.open()
     try:
@@ -59,13 +63,20 @@ async def opened(url: str) -> AsyncGenerator[Any]:
     ],
 )
 def test_calls_in_blocked_loop_get_answers(
-    tmp_path: Path, loop_factory: Callable[[], asyncio.AbstractEventLoop], turns: int, block: Callable[[], None], place: str
+    tmp_path: Path,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop],
+    turns: int,
+    block: Callable[[], None],
+    place: str,
 ) -> None:
     async def use() -> list[object]:
         answers: list[object] = []
         async with opened(f"sqlite://{place.format(tmp_path)}") as adapter:
             for _ in range(2):
-                calls = [asyncio.create_task(adapter.set("key", b"value")), asyncio.create_task(adapter.exists("other"))]
+                calls = [
+                    asyncio.create_task(adapter.set("key", b"value")),
+                    asyncio.create_task(adapter.exists("other")),
+                ]
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 block()
@@ -77,7 +88,9 @@ def test_calls_in_blocked_loop_get_answers(
 
 
 @pytest.mark.clause("FLT-10")
-def test_opening_in_blocked_loop_succeeds(tmp_path: Path, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_opening_in_blocked_loop_succeeds(
+    tmp_path: Path, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
     async def use() -> bool:
         adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db", timeout=3.0)
         opening = asyncio.create_task(adapter.open())
@@ -95,8 +108,12 @@ def test_opening_in_blocked_loop_succeeds(tmp_path: Path, loop_factory: Callable
 
 
 @pytest.mark.clause("FLT-10")
-def test_call_after_blocking_code_has_its_whole_time(tmp_path: Path, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
-    """uvloop's clock stands still within a turn: what is called behind blocking code seems to have been called before it."""
+def test_call_after_blocking_code_has_its_whole_time(
+    tmp_path: Path, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """uvloop's clock stands still within a turn: what is called behind blocking code seems to have
+    been called before it.
+    """
 
     async def use() -> bool:
         async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
@@ -112,10 +129,14 @@ def test_call_after_blocking_code_has_its_whole_time(tmp_path: Path, loop_factor
 
 
 @pytest.mark.clause("FLT-10")
-def test_lock_that_ended_in_blocked_loop_is_no_timeout(tmp_path: Path, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_lock_that_ended_in_blocked_loop_is_no_timeout(
+    tmp_path: Path, loop_factory: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
     async def use() -> int:
         async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
-            locker = sqlite3.connect(tmp_path / "state.db", isolation_level=None, check_same_thread=False)
+            locker = sqlite3.connect(
+                tmp_path / "state.db", isolation_level=None, check_same_thread=False
+            )
             locker.execute("BEGIN IMMEDIATE")
             counting: asyncio.Task[int] = asyncio.create_task(adapter.increment("counter"))
             await asyncio.sleep(0.01)
@@ -129,7 +150,9 @@ def test_lock_that_ended_in_blocked_loop_is_no_timeout(tmp_path: Path, loop_fact
         assert runner.run(use()) == 1
 
 
-async def test_database_that_stands_still_is_found_out_in_loop_that_is_often_blocked(tmp_path: Path) -> None:
+async def test_database_that_stands_still_is_found_out_in_loop_that_is_often_blocked(
+    tmp_path: Path,
+) -> None:
     release = threading.Event()
 
     def stand_still(session: object) -> None:
@@ -141,7 +164,8 @@ async def test_database_that_stands_still_is_found_out_in_loop_that_is_often_blo
         try:
             async with asyncio.timeout(30):
                 while not standing.done():
-                    time.sleep(0.04)  # noqa: ASYNC251 - that it blocks the loop is what this is about
+                    # that it blocks the loop is what this is about
+                    time.sleep(0.04)  # noqa: ASYNC251
                     await asyncio.sleep(0.01)
             with pytest.raises(BackendTimeout):
                 await standing

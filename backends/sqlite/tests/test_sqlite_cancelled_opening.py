@@ -21,12 +21,16 @@ MOMENTS = 80
 
 def threads() -> list[threading.Thread]:
     """Those of aiosqlite's connections."""
-    return [thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name]
+    return [
+        thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name
+    ]
 
 
 def open_connections() -> int:
     # Not `isinstance`, which asks the things of other tests for their `__class__`.
-    return sum(is_open(thing) for thing in gc.get_objects() if issubclass(type(thing), sqlite3.Connection))
+    return sum(
+        is_open(thing) for thing in gc.get_objects() if issubclass(type(thing), sqlite3.Connection)
+    )
 
 
 def is_open(connection: sqlite3.Connection) -> bool:
@@ -45,7 +49,8 @@ async def everything_is_closed() -> AsyncGenerator[None]:
     try:
         yield
         async with asyncio.timeout(LIMIT):
-            while (threads(), open_connections()) != before:  # noqa: ASYNC110 - threads tell nobody that they end
+            # threads tell nobody that they end
+            while (threads(), open_connections()) != before:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     finally:
         gc.enable()

@@ -27,23 +27,34 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 
 @pytest.mark.parametrize("url", ["state.db", "./a folder/100% #1.sqlite3", "sqlite:///state.db"])
-def test_the_path_of_a_file_is_a_backend(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_path_of_a_file_is_a_backend(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a folder").mkdir()
     assert main(["set", "greeting", '{"text": "hello"}', "--url", url]) == 0
     assert answer(capsys, "get", "greeting", "--url", url)["value"] == {"text": "hello"}
     assert (tmp_path / url.removeprefix("sqlite:///")).is_file()
 
 
-@pytest.mark.parametrize("url", ["redis:localhost", "me:hush@host/state.db", "localhost:6379", "nothing"])
-def test_what_is_no_path_of_a_database_becomes_no_file(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "url", ["redis:localhost", "me:hush@host/state.db", "localhost:6379", "nothing"]
+)
+def test_what_is_no_path_of_a_database_becomes_no_file(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["ping", "--url", url]) == 1
     assert "hush" not in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_copy_is_made_while_others_use_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_copy_is_made_while_others_use_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     main(["set", "greeting", '"hello"', "--url", "state.db"])
-    assert answer(capsys, "backup", "copy.db", "--url", "state.db") == {"path": "copy.db", "bytes": (tmp_path / "copy.db").stat().st_size}
+    assert answer(capsys, "backup", "copy.db", "--url", "state.db") == {
+        "path": "copy.db",
+        "bytes": (tmp_path / "copy.db").stat().st_size,
+    }
     main(["set", "greeting", '"later"', "--url", "state.db"])
 
     assert answer(capsys, "get", "greeting", "--url", "copy.db")["value"] == "hello"
@@ -54,7 +65,9 @@ def test_a_copy_of_what_is_no_file_is_refused(capsys: pytest.CaptureFixture[str]
     assert "is no file" in capsys.readouterr().err
 
 
-def test_a_file_that_cannot_be_opened_is_one_line_that_names_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_opened_is_one_line_that_names_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["ping", "--url", "none/state.db"]) == 1
     [line] = capsys.readouterr().err.splitlines()
     assert "none/state.db" in line
@@ -62,9 +75,22 @@ def test_a_file_that_cannot_be_opened_is_one_line_that_names_it(capsys: pytest.C
 
 
 def test_the_demo_on_a_file_is_played_by_several_processes() -> None:
-    command = [sys.executable, "-m", "igniter_store", "demo", "--url", "demo.db", "--only", "flash-sale", "--json"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
+    command = [
+        sys.executable,
+        "-m",
+        "igniter_store",
+        "demo",
+        "--url",
+        "demo.db",
+        "--only",
+        "flash-sale",
+        "--json",
+    ]
+    # ourselves
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     document = json.loads(shown.stdout)
 
-    assert (document["ok"], document["backend"], document["processes"]) == (True, "sqlite", 4), shown.stderr
+    assert (document["ok"], document["backend"], document["processes"]) == (True, "sqlite", 4), (
+        shown.stderr
+    )
     assert main(["scan", "--url", "demo.db"]) == 0

@@ -66,7 +66,9 @@ async def deadline_left(adapter: SQLiteAdapter, key: str) -> float:
     """Seconds until the deadline that the file has, on the wall clock."""
 
     def ask(session: Session) -> float:
-        [deadline] = session.execute("SELECT deadline FROM igniter_keys WHERE key = ?", [key.encode()]).fetchone()
+        [deadline] = session.execute(
+            "SELECT deadline FROM igniter_keys WHERE key = ?", [key.encode()]
+        ).fetchone()
         return float(deadline - session.now) / 1e6
 
     left: float = await private(adapter)._reads.call(ask)
@@ -75,7 +77,9 @@ async def deadline_left(adapter: SQLiteAdapter, key: str) -> float:
 
 @pytest.mark.clause("PUB-13")
 @pytest.mark.parametrize("seconds", STEPS)
-async def test_live_listener_stays_when_clock_steps(tmp_path: Path, wall_clock: WallClock, seconds: float) -> None:
+async def test_live_listener_stays_when_clock_steps(
+    tmp_path: Path, wall_clock: WallClock, seconds: float
+) -> None:
     async with opened(tmp_path) as publisher, opened(tmp_path) as listener:
         heard: list[bytes | str] = []
         inbox = asyncio.Event()
@@ -96,7 +100,9 @@ async def test_live_listener_stays_when_clock_steps(tmp_path: Path, wall_clock: 
 
 @pytest.mark.clause("PUB-13")
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR])
-async def test_doubted_listener_answers_at_once(tmp_path: Path, wall_clock: WallClock, seconds: float) -> None:
+async def test_doubted_listener_answers_at_once(
+    tmp_path: Path, wall_clock: WallClock, seconds: float
+) -> None:
     async with opened(tmp_path) as publisher, opened(tmp_path) as listener:
         await listener.subscribe("news", lambda _, payload: None)
         wall_clock.step(seconds)
@@ -112,7 +118,12 @@ async def test_doubted_listener_answers_at_once(tmp_path: Path, wall_clock: Wall
 
 async def doubts(adapter: SQLiteAdapter) -> list[int]:
     def ask(session: Session) -> list[int]:
-        return [number for (number,) in session.execute("SELECT number FROM igniter_listeners WHERE doubted IS NOT NULL")]
+        return [
+            number
+            for (number,) in session.execute(
+                "SELECT number FROM igniter_listeners WHERE doubted IS NOT NULL"
+            )
+        ]
 
     found: list[int] = await private(adapter)._reads.call(ask)
     return found
@@ -126,7 +137,9 @@ def be_silent(session: Session) -> None:
     session.execute("UPDATE igniter_listeners SET seen_at = 0")
 
 
-async def test_killed_listener_is_forgotten_after_two_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_killed_listener_is_forgotten_after_two_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with opened(tmp_path) as adapter:
         await private(adapter)._writes.call(add_dead_listener)
         assert await adapter.publish("news", b"1") == 1
@@ -135,7 +148,9 @@ async def test_killed_listener_is_forgotten_after_two_looks(tmp_path: Path, monk
         assert await adapter.publish("news", b"2") == 1, "one look says nothing"
         await private(adapter)._writes.call(make_doubts_older)
         await swept(adapter, 1)
-        assert await adapter.publish("news", b"3") == 1, "the doubt isn't the one that this process has seen before"
+        assert await adapter.publish("news", b"3") == 1, (
+            "the doubt isn't the one that this process has seen before"
+        )
         await swept(adapter, 1)
         assert await adapter.publish("news", b"4") == 0
         await swept(adapter, 1)
@@ -169,7 +184,10 @@ def changes_of(connection: Any) -> int:
 
 def add_dead_listener(session: Session) -> None:
     """As a process that was killed an hour ago has left it."""
-    session.execute("INSERT INTO igniter_listeners (number, position, seen_at) VALUES (1, 0, ?)", [session.now - 3_600_000_000])
+    session.execute(
+        "INSERT INTO igniter_listeners (number, position, seen_at) VALUES (1, 0, ?)",
+        [session.now - 3_600_000_000],
+    )
     session.execute("INSERT INTO igniter_subscriptions VALUES (1, ?, 0)", [b"news"])
 
 
@@ -178,8 +196,12 @@ def messages(session: Session) -> int:
     return int(number)
 
 
-@pytest.mark.parametrize("how", ["set", "set_nx", "acquire", "expire", "mset", "counter", "compare_expire"])
-async def test_ttl_stays_bounded_when_clock_goes_back(tmp_path: Path, wall_clock: WallClock, how: str) -> None:
+@pytest.mark.parametrize(
+    "how", ["set", "set_nx", "acquire", "expire", "mset", "counter", "compare_expire"]
+)
+async def test_ttl_stays_bounded_when_clock_goes_back(
+    tmp_path: Path, wall_clock: WallClock, how: str
+) -> None:
     async with opened(tmp_path) as adapter:
         if how == "set":
             await adapter.set("key", b"v", ttl=2.0)
@@ -209,7 +231,9 @@ async def test_ttl_stays_bounded_when_clock_goes_back(tmp_path: Path, wall_clock
         assert not await adapter.exists("key")
 
 
-async def test_counter_stays_bounded_before_the_sweep(tmp_path: Path, wall_clock: WallClock) -> None:
+async def test_counter_stays_bounded_before_the_sweep(
+    tmp_path: Path, wall_clock: WallClock
+) -> None:
     async with opened(tmp_path) as adapter:
         await adapter.increment("key", ttl=2.0)
         wall_clock.step(-2 * HOUR)
@@ -218,7 +242,9 @@ async def test_counter_stays_bounded_before_the_sweep(tmp_path: Path, wall_clock
         assert await deadline_left(adapter, "key") <= 2.0
 
 
-async def test_ttl_stays_bounded_among_many_keys(tmp_path: Path, wall_clock: WallClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_ttl_stays_bounded_among_many_keys(
+    tmp_path: Path, wall_clock: WallClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sweeper, "_LOOKED_AT_KEYS", 100)
     async with opened(tmp_path) as adapter:
         await adapter.mset([Entry(f"same-{number}", b"v", 50.0) for number in range(250)])
@@ -235,7 +261,9 @@ async def test_ttl_stays_bounded_among_many_keys(tmp_path: Path, wall_clock: Wal
         assert await adapter.ttl("forever") == math.inf
 
 
-async def test_step_back_bounds_all_keys_at_once(tmp_path: Path, wall_clock: WallClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_step_back_bounds_all_keys_at_once(
+    tmp_path: Path, wall_clock: WallClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sweeper, "_LOOKED_AT_KEYS", 100)
     async with opened(tmp_path) as adapter:
         await adapter.mset([Entry(f"key-{number}", b"v", 2.0 + number) for number in range(1_000)])
@@ -247,16 +275,22 @@ async def test_step_back_bounds_all_keys_at_once(tmp_path: Path, wall_clock: Wal
         assert await deadline_left(adapter, "key-0") <= 2.0
 
 
-async def test_pending_entry_can_be_claimed_when_clock_went_back(tmp_path: Path, wall_clock: WallClock) -> None:
+async def test_pending_entry_can_be_claimed_when_clock_went_back(
+    tmp_path: Path, wall_clock: WallClock
+) -> None:
     async with opened(tmp_path) as adapter:
         await adapter.xgroup_create("stream", "group")
         sent = await adapter.xadd("stream", {"a": b"b"})
         await adapter.xreadgroup("stream", "group", "dead")
         wall_clock.step(-2 * HOUR)
 
-        assert await adapter.xautoclaim("stream", "group", "alive", 30.0) == [], "it may be under way still"
+        assert await adapter.xautoclaim("stream", "group", "alive", 30.0) == [], (
+            "it may be under way still"
+        )
         wall_clock.step(31.0)
-        assert [entry.id for entry in await adapter.xautoclaim("stream", "group", "alive", 30.0)] == [sent]
+        assert [
+            entry.id for entry in await adapter.xautoclaim("stream", "group", "alive", 30.0)
+        ] == [sent]
 
 
 async def test_stream_ids_grow_when_clock_steps(tmp_path: Path, wall_clock: WallClock) -> None:
@@ -268,7 +302,9 @@ async def test_stream_ids_grow_when_clock_steps(tmp_path: Path, wall_clock: Wall
         assert ids == sorted(set(ids))
 
 
-async def test_blocked_read_ends_in_time_when_clock_steps(tmp_path: Path, wall_clock: WallClock) -> None:
+async def test_blocked_read_ends_in_time_when_clock_steps(
+    tmp_path: Path, wall_clock: WallClock
+) -> None:
     async with opened(tmp_path) as adapter:
         await adapter.xgroup_create("stream", "group")
         reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "consumer", block=0.3))
@@ -302,9 +338,16 @@ asyncio.run(main())
 async def test_process_with_another_clock_reaches_listeners(tmp_path: Path, seconds: int) -> None:
     async with opened(tmp_path) as listener:
         heard: list[bytes | str] = []
-        await listener.subscribe("news", lambda _, payload: heard.append(payload), on_gap=lambda: heard.append("gap"))
+        await listener.subscribe(
+            "news", lambda _, payload: heard.append(payload), on_gap=lambda: heard.append("gap")
+        )
         other = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", OTHER_PROCESS, str(tmp_path), str(seconds), stdout=asyncio.subprocess.PIPE
+            sys.executable,
+            "-c",
+            OTHER_PROCESS,
+            str(tmp_path),
+            str(seconds),
+            stdout=asyncio.subprocess.PIPE,
         )
         counts, _ = await other.communicate()
         await swept(listener)
@@ -316,15 +359,20 @@ async def test_process_with_another_clock_reaches_listeners(tmp_path: Path, seco
     assert heard == [b"0", b"1", b"2", b"3", b"4"]
 
 
-async def test_heartbeats_keep_a_listener_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_heartbeats_keep_a_listener_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pubsub, "_HEARTBEAT", 0.01)
     async with opened(tmp_path) as publisher, opened(tmp_path) as listener:
         await listener.subscribe("news", lambda _, payload: None)
         await private(publisher)._writes.call(be_silent)
         async with asyncio.timeout(LIMIT):
-            while await private(publisher)._reads.call(is_silent):  # noqa: ASYNC110 - another adapter writes it
+            # another adapter writes it
+            while await private(publisher)._reads.call(is_silent):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
 def is_silent(session: Session) -> bool:
-    return session.execute("SELECT 1 FROM igniter_listeners WHERE seen_at = 0").fetchone() is not None
+    return (
+        session.execute("SELECT 1 FROM igniter_listeners WHERE seen_at = 0").fetchone() is not None
+    )

@@ -1,4 +1,6 @@
-"""The SQLite backend keeps the contract: on a file that several clients and processes share, and in memory."""
+"""The SQLite backend keeps the contract: on a file that several clients and processes share, and in
+memory.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ OLDER = [
 
 
 class Aside:
-    """A way around the adapter: the stored bytes, and a time that passes because everything is made older."""
+    """A way around the adapter: the stored bytes, and a time that passes because everything is made
+    older.
+    """
 
     def __init__(self, run: Run, namespace: str) -> None:
         self._run = run
@@ -48,7 +52,9 @@ class Aside:
 
     async def peek(self, key: str) -> bytes | None:
         query = "SELECT value FROM igniter_keys WHERE key = ? AND (deadline IS NULL OR deadline > (julianday('now') - 2440587.5) * 86400e6)"
-        row = await self._run(lambda connection: connection.execute(query, [name_to_bytes(key)]).fetchone())
+        row = await self._run(
+            lambda connection: connection.execute(query, [name_to_bytes(key)]).fetchone()
+        )
         return None if row is None else row[0]
 
     async def poke(self, key: str, value: bytes) -> None:
@@ -58,17 +64,27 @@ class Aside:
     async def advance(self, seconds: float) -> None:
         def work(connection: sqlite3.Connection) -> None:
             for statement in OLDER:
-                connection.execute(statement, {**self._range, "microseconds": int(seconds * 1_000_000)})
+                connection.execute(
+                    statement, {**self._range, "microseconds": int(seconds * 1_000_000)}
+                )
 
         await self._run(work)
 
     async def rewind(self, seconds: float) -> None:
         def work(connection: sqlite3.Connection) -> None:
-            rows = connection.execute("SELECT number, last_id FROM igniter_streams WHERE key >= :first AND key < :beyond", self._range)
+            rows = connection.execute(
+                "SELECT number, last_id FROM igniter_streams WHERE key >= :first AND key < :beyond",
+                self._range,
+            )
             for number, last in rows.fetchall():
                 ahead = ID.unpack(last)[0] + int(seconds * 1_000)
-                connection.execute("UPDATE igniter_streams SET last_id = ? WHERE number = ?", [ID.pack(ahead, 0), number])
-            connection.execute("UPDATE igniter_listeners SET seen_at = seen_at + ?", [int(seconds * 1_000_000)])
+                connection.execute(
+                    "UPDATE igniter_streams SET last_id = ? WHERE number = ?",
+                    [ID.pack(ahead, 0), number],
+                )
+            connection.execute(
+                "UPDATE igniter_listeners SET seen_at = seen_at + ?", [int(seconds * 1_000_000)]
+            )
 
         await self._run(work)
 
@@ -98,10 +114,14 @@ with open(sys.argv[1], "r+b") as shared:
 
 
 class Disk:
-    """Power over the place of a file: a folder that is moved away is stopped, a file that another process has locked is paused."""
+    """Power over the place of a file: a folder that is moved away is stopped, a file that another
+    process has locked is paused.
+    """
 
     proxy = None
-    refusals: Mapping[str, Refusal] = MappingProxyType({"locked": Refusal(ErrorCode.STORE_TIMEOUT, retryable=True)})
+    refusals: Mapping[str, Refusal] = MappingProxyType(
+        {"locked": Refusal(ErrorCode.STORE_TIMEOUT, retryable=True)}
+    )
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -130,13 +150,19 @@ class Disk:
     async def refusing(self, word: str) -> AsyncGenerator[None]:
         """Somebody else writes, and doesn't come to an end."""
         assert word == "locked"
-        with contextlib.closing(sqlite3.connect(self._folder / "state.db", isolation_level=None, check_same_thread=False)) as connection:
+        with contextlib.closing(
+            sqlite3.connect(
+                self._folder / "state.db", isolation_level=None, check_same_thread=False
+            )
+        ) as connection:
             await asyncio.to_thread(connection.execute, "BEGIN IMMEDIATE")
             yield
 
     def _lock(self) -> None:
         command = [sys.executable, "-c", KEEPS_LOCKED, f"{self._folder}/state.db-shm"]
-        self._locker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+        self._locker = subprocess.Popen(  # noqa: S603 - ourselves
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         assert self._locker.stdout is not None
         assert self._locker.stdout.readline() == "locked\n"
 
@@ -148,7 +174,9 @@ class TestSQLiteFile(AdapterSuite):
 
     @pytest.fixture(autouse=True)
     def place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sweeper, "_PAUSE", 0.01)  # so that what sweeps in the background is met by every test
+        monkeypatch.setattr(
+            sweeper, "_PAUSE", 0.01
+        )  # so that what sweeps in the background is met by every test
         self.folder = tmp_path / "store"
         self.folder.mkdir()
         self.path = self.folder / "state.db"
@@ -193,7 +221,9 @@ class TestSQLiteMemory(AdapterSuite):
             if adapter.is_open:
                 return await adapter._writes.run(committed)
             kept = adapter._database._kept  # time passes for what is kept for the next open, too
-            with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            with contextlib.closing(
+                sqlite3.connect(":memory:", isolation_level=None)
+            ) as connection:
                 if kept is None:
                     return None
                 connection.deserialize(kept)
@@ -202,7 +232,13 @@ class TestSQLiteMemory(AdapterSuite):
                 return answer
 
         aside = Aside(run, namespace)
-        return Harness(connect=lambda: adapter, advance=aside.advance, rewind=aside.rewind, oracle=aside, namespace=namespace)
+        return Harness(
+            connect=lambda: adapter,
+            advance=aside.advance,
+            rewind=aside.rewind,
+            oracle=aside,
+            namespace=namespace,
+        )
 
     def lent_client(self) -> LentClient:
         engine = create_async_engine("sqlite+aiosqlite://")

@@ -1,4 +1,6 @@
-"""What was acknowledged is there: after every process was killed in the middle of its work, and in a copy made meanwhile."""
+"""What was acknowledged is there: after every process was killed in the middle of its work, and in
+a copy made meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ async def opened(url: str) -> AsyncGenerator[SQLiteAdapter]:
 def nursery(folder: Path) -> Generator[subprocess.Popen[str]]:
     """The process whose children are killed: it has all imported, so that a child works at once."""
     program = [sys.executable, str(Path(__file__).with_name("killed_writer.py")), str(folder)]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+    with subprocess.Popen(  # noqa: S603 - ours
+        program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         yield process
 
 
@@ -76,7 +80,9 @@ class Acknowledged:
             self.by_name[name].append(words)
 
     def last(self, name: str, *words: str) -> int:
-        return max((int(told[-1]) for told in self.by_name[name] if told[:-1] == [*words]), default=0)
+        return max(
+            (int(told[-1]) for told in self.by_name[name] if told[:-1] == [*words]), default=0
+        )
 
     def ids(self, name: str) -> set[str]:
         return {told[0] for told in self.by_name[name]}
@@ -98,7 +104,9 @@ class Found:
 async def check(adapter: SQLiteAdapter, told: Acknowledged, found: Found) -> None:
     """All that was acknowledged is there, and of what was under way each wholly or not at all."""
     for number in range(SETTERS):
-        found.check(f"value:{number}", await adapter.get(f"value:{number}"), told.last("set", str(number)))
+        found.check(
+            f"value:{number}", await adapter.get(f"value:{number}"), told.last("set", str(number))
+        )
     found.check("counter", await adapter.get("counter"), told.last("count"))
     batch = {*await adapter.mget([f"batch:{place}" for place in range(BATCH)])}
     assert len(batch) == 1
@@ -140,19 +148,26 @@ async def test_fifty_kills_in_the_middle_of_work_lose_nothing(tmp_path: Path) ->
 
     acknowledged = Acknowledged(told)
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
-        left = [*await adapter.xautoclaim(STREAM, GROUP, CONSUMER, 0.0), *await adapter.xreadgroup(STREAM, GROUP, CONSUMER)]
+        left = [
+            *await adapter.xautoclaim(STREAM, GROUP, CONSUMER, 0.0),
+            *await adapter.xreadgroup(STREAM, GROUP, CONSUMER),
+        ]
         everything = {entry.id for entry in await adapter.xrange(STREAM)}
     assert everything == acknowledged.ids("handle") | {entry.id for entry in left}
     assert len(everything) > ROUNDS
 
 
-async def test_a_copy_made_during_work_is_a_database_as_it_was_at_one_moment(tmp_path: Path) -> None:
+async def test_a_copy_made_during_work_is_a_database_as_it_was_at_one_moment(
+    tmp_path: Path,
+) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         await adapter.mset([Entry(f"filling:{number}", b"x" * 1_000) for number in range(2_000)])
 
         async def writes() -> None:
             for turn in range(1, 100_000):
-                await adapter.mset([Entry(f"batch:{place}", b"%d" % turn) for place in range(BATCH)])
+                await adapter.mset(
+                    [Entry(f"batch:{place}", b"%d" % turn) for place in range(BATCH)]
+                )
 
         writing, at_most = asyncio.create_task(writes()), 0
         for turn in range(3):
@@ -160,11 +175,16 @@ async def test_a_copy_made_during_work_is_a_database_as_it_was_at_one_moment(tmp
             await adapter.backup(tmp_path / "copy.db")
             at_most = int(await adapter.get("batch:0") or 0)
             async with opened(f"sqlite:///{tmp_path}/copy.db") as copy:
-                found = {int(value or 0) for value in await copy.mget([f"batch:{place}" for place in range(BATCH)])}
+                found = {
+                    int(value or 0)
+                    for value in await copy.mget([f"batch:{place}" for place in range(BATCH)])
+                }
                 assert len(found) == 1
                 assert at_least <= found.pop() <= at_most
                 assert await copy.get("filling:1999") == b"x" * 1_000
-                assert await copy.increment("own") == 1, f"turn {turn}: a copy of its own, which replaces the one before"
+                assert await copy.increment("own") == 1, (
+                    f"turn {turn}: a copy of its own, which replaces the one before"
+                )
         assert at_most > 0
         writing.cancel()
         await asyncio.wait({writing})

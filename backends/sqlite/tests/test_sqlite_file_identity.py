@@ -1,4 +1,6 @@
-"""Where the file is: what a URL names, what may stand there instead of a file, and what happens to it while it is open."""
+"""Where the file is: what a URL names, what may stand there instead of a file, and what happens to
+it while it is open.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
 
 @pytest.mark.clause("LIF-21")
 @pytest.mark.parametrize("name", ["state.db", "./state.db", "../here/state.db", "sub/state.db"])
-async def test_relative_path_is_settled_by_from_url(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+async def test_relative_path_is_settled_by_from_url(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     here, there = folders
     (here / "sub").mkdir()
     adapter = SQLiteAdapter.from_url(f"sqlite:///{name}")
@@ -67,7 +71,9 @@ async def test_relative_path_is_settled_by_from_url(folders: tuple[Path, Path], 
         assert await adapter.get("key") == b"value"
 
 
-async def test_relative_path_without_a_working_directory_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
+async def test_relative_path_without_a_working_directory_is_refused(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
     here, _ = folders
     if IS_WINDOWS:
         pytest.skip("a working directory can't be removed there")
@@ -79,7 +85,9 @@ async def test_relative_path_without_a_working_directory_is_refused(folders: tup
         assert await adapter.get("key") is None
 
 
-async def test_backup_path_is_settled_when_called(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_backup_path_is_settled_when_called(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     here, there = folders
     async with opened("state.db") as adapter:
         copying = asyncio.create_task(adapter.backup("copy.db"))
@@ -91,7 +99,9 @@ async def test_backup_path_is_settled_when_called(folders: tuple[Path, Path], mo
     assert names_in(there) == set()
 
 
-async def test_network_warning_looks_at_the_file_itself(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_network_warning_looks_at_the_file_itself(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     here, there = folders
     looked_at: list[str] = []
     monkeypatch.setattr("igniter_store_sqlite.adapter.network_of", looked_at.append)
@@ -156,7 +166,9 @@ def test_path_that_is_no_utf_8_is_refused(rest: str) -> None:
     ],
 )
 @pytest.mark.skipif(IS_WINDOWS, reason="there names may not hold these")
-async def test_name_may_hold_any_characters(folders: tuple[Path, Path], rest: str, name: str) -> None:
+async def test_name_may_hold_any_characters(
+    folders: tuple[Path, Path], rest: str, name: str
+) -> None:
     here, _ = folders
     async with opened(rest) as adapter:
         await adapter.set("key", b"value")
@@ -230,7 +242,9 @@ OBSTACLES: dict[Callable[[Path], str], str] = {
 
 @pytest.mark.skipif(IS_WINDOWS, reason="the system's own kinds of files")
 @pytest.mark.parametrize("obstacle", OBSTACLES, ids=lambda made: made.__name__)
-async def test_what_is_no_file_is_named(folders: tuple[Path, Path], obstacle: Callable[[Path], str]) -> None:
+async def test_what_is_no_file_is_named(
+    folders: tuple[Path, Path], obstacle: Callable[[Path], str]
+) -> None:
     here, _ = folders
     name = obstacle(here)
     before = names_in(here)
@@ -245,7 +259,16 @@ async def test_what_is_no_file_is_named(folders: tuple[Path, Path], obstacle: Ca
     assert names_in(here) == before
 
 
-@pytest.mark.parametrize("content", [b"xy", b"SQLite format 3\0", b"SQLite format 3\0" + bytes(600), b"\0" * 4096, b"text " * 2_000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"xy",
+        b"SQLite format 3\0",
+        b"SQLite format 3\0" + bytes(600),
+        b"\0" * 4096,
+        b"text " * 2_000,
+    ],
+)
 async def test_file_that_is_no_database_is_left_alone(tmp_path: Path, content: bytes) -> None:
     place = tmp_path / "state.db"
     place.write_bytes(content)
@@ -254,7 +277,10 @@ async def test_file_that_is_no_database_is_left_alone(tmp_path: Path, content: b
         async with opened(place):
             pass
 
-    assert caught.value.code in {ErrorCode.STORE_CONFIGURATION_INVALID, ErrorCode.STORE_OPERATION_FAILED}
+    assert caught.value.code in {
+        ErrorCode.STORE_CONFIGURATION_INVALID,
+        ErrorCode.STORE_OPERATION_FAILED,
+    }
     assert place.read_bytes() == content
     assert names_in(tmp_path) == {"state.db"}
 
@@ -287,7 +313,9 @@ async def test_link_that_leads_elsewhere_is_a_replaced_file(tmp_path: Path) -> N
         assert await adapter.get("key") == b"one.db"
 
 
-async def test_relative_engine_means_one_file(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_relative_engine_means_one_file(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     here, there = folders
     engine = create_async_engine("sqlite+aiosqlite:///state.db")
     adapter = SQLiteAdapter(engine)
@@ -302,7 +330,9 @@ async def test_relative_engine_means_one_file(folders: tuple[Path, Path], monkey
 
 
 @pytest.mark.skipif(IS_WINDOWS, reason="links need rights there")
-async def test_link_that_moves_during_open_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_link_that_moves_during_open_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One connection would read another file than the other writes."""
     link, made = tmp_path / "state.db", schema.bring_forward
     link.symlink_to("one.db")
@@ -371,7 +401,9 @@ async def test_newer_tables_that_arrive_are_noticed(tmp_path: Path) -> None:
         assert await adapter.get("key") == b"value"
 
 
-async def test_newer_release_migrating_the_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_newer_release_migrating_the_file_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with opened(tmp_path / "state.db") as adapter:
         await adapter.set("key", b"value")
         waiting = asyncio.create_task(wait_for_an_entry(adapter))
@@ -397,7 +429,9 @@ async def wait_for_an_entry(adapter: SQLiteAdapter) -> object:
     return await adapter.xreadgroup("stream", "group", "consumer", block=60.0)
 
 
-async def test_listener_logs_that_the_tables_are_newer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_listener_logs_that_the_tables_are_newer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with opened(tmp_path / "state.db") as adapter:
         gaps = asyncio.Event()
         await adapter.subscribe("news", lambda _, payload: None, on_gap=gaps.set)
@@ -429,7 +463,10 @@ async def test_tables_that_go_are_named(tmp_path: Path, statements: list[str]) -
         for call in (adapter.get("key"), adapter.set("key", b"other"), adapter.ttl("key")):
             with pytest.raises(StoreError) as caught:
                 await call
-            assert caught.value.code in {ErrorCode.STORE_OPERATION_FAILED, ErrorCode.STORE_CONFIGURATION_INVALID}
+            assert caught.value.code in {
+                ErrorCode.STORE_OPERATION_FAILED,
+                ErrorCode.STORE_CONFIGURATION_INVALID,
+            }
             assert "backup" in caught.value.message or "open it again" in caught.value.message
             assert not caught.value.retryable
 
@@ -446,7 +483,9 @@ async def test_file_overwritten_in_place_raises_store_errors(tmp_path: Path) -> 
 
 
 async def test_older_release_goes_on_beside_what_was_added(tmp_path: Path) -> None:
-    """A file of the release before: without the columns that came without a new version. Both work on it, one after the other."""
+    """A file of the release before: without the columns that came without a new version. Both work
+    on it, one after the other.
+    """
     place = tmp_path / "state.db"
     async with opened(place) as adapter:
         await adapter.set("key", b"value", ttl=100.0)

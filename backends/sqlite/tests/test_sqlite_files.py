@@ -1,4 +1,6 @@
-"""What a file may have against being a store: each says what is wrong and what cures it, and nothing is lost."""
+"""What a file may have against being a store: each says what is wrong and what cures it, and
+nothing is lost.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from igniter_store.contract import BackendTimeout, BackendUnavailable, ConfigurationError, Entry, ErrorCode, StoreError
+from igniter_store.contract import (
+    BackendTimeout,
+    BackendUnavailable,
+    ConfigurationError,
+    Entry,
+    ErrorCode,
+    StoreError,
+)
 from igniter_store_sqlite import SQLiteAdapter
 from igniter_store_sqlite.file_identity import network_of
 from sqlalchemy import text
@@ -73,13 +82,24 @@ def test_a_url_with_a_mistake_is_refused_without_its_query(url: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("options", [{"timeout": -1}, {"timeout": True}, {"timeout": "5"}, {"synchronous": "off"}, {"syncronous": "full"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"timeout": -1},
+        {"timeout": True},
+        {"timeout": "5"},
+        {"synchronous": "off"},
+        {"syncronous": "full"},
+    ],
+)
 def test_an_option_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         SQLiteAdapter.from_url("sqlite://", **options)
 
 
-@pytest.mark.parametrize("engine", [None, "sqlite:///state.db", create_async_engine("sqlite+aiosqlite://").sync_engine])
+@pytest.mark.parametrize(
+    "engine", [None, "sqlite:///state.db", create_async_engine("sqlite+aiosqlite://").sync_engine]
+)
 def test_something_else_than_an_engine_is_refused(engine: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"AsyncEngine.*from_url"):
         SQLiteAdapter(engine)
@@ -98,7 +118,9 @@ async def test_options_of_the_url_are_used(tmp_path: Path) -> None:
 
 async def test_a_path_may_have_any_characters(tmp_path: Path) -> None:
     place = tmp_path / "ünï cøde %41 '?#\";&.db"
-    async with opened(str(place).replace("%", "%25").replace("?", "%3F").replace("#", "%23")) as adapter:
+    async with opened(
+        str(place).replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+    ) as adapter:
         await adapter.set("key", b"value")
     assert place.exists()
 
@@ -145,7 +167,9 @@ async def test_a_database_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> N
         assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("songs",)]
 
 
-async def test_tables_of_the_store_stand_beside_others_where_the_user_wants_it(tmp_path: Path) -> None:
+async def test_tables_of_the_store_stand_beside_others_where_the_user_wants_it(
+    tmp_path: Path,
+) -> None:
     engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/app.db")
     async with engine.begin() as connection:
         await connection.execute(text("CREATE TABLE songs (name)"))
@@ -159,7 +183,9 @@ async def test_tables_of_the_store_stand_beside_others_where_the_user_wants_it(t
 
     async with engine.connect() as connection:
         assert (await connection.execute(text("SELECT count(*) FROM songs"))).scalar_one() == 1
-        assert (await connection.execute(text("SELECT count(*) FROM igniter_keys"))).scalar_one() == 1
+        assert (
+            await connection.execute(text("SELECT count(*) FROM igniter_keys"))
+        ).scalar_one() == 1
     await engine.dispose()
 
 
@@ -212,20 +238,28 @@ async def test_a_damaged_page_is_told_and_the_rest_goes_on(tmp_path: Path) -> No
         file.write(b"\xee" * size)
 
     async with opened(place) as adapter:
-        answers = await asyncio.gather(*(adapter.get(f"key-{number:05}") for number in range(5_000)), return_exceptions=True)
+        answers = await asyncio.gather(
+            *(adapter.get(f"key-{number:05}") for number in range(5_000)), return_exceptions=True
+        )
 
     damaged = [answer for answer in answers if isinstance(answer, StoreError)]
     assert damaged
-    assert {(error.code, error.retryable) for error in damaged} == {(ErrorCode.STORE_OPERATION_FAILED, False)}
+    assert {(error.code, error.retryable) for error in damaged} == {
+        (ErrorCode.STORE_OPERATION_FAILED, False)
+    }
     assert all("backup" in error.message for error in damaged)
     assert b"v" * 200 in answers
 
 
-async def test_a_lock_that_is_held_for_long_ends_in_a_timeout_and_reads_go_on(tmp_path: Path) -> None:
+async def test_a_lock_that_is_held_for_long_ends_in_a_timeout_and_reads_go_on(
+    tmp_path: Path,
+) -> None:
     async with opened(tmp_path / "state.db", timeout=1.5) as adapter:
         await adapter.set("key", b"value")
         with locked(tmp_path / "state.db"):
-            waiting = [asyncio.create_task(adapter.set(f"other-{number}", b"value")) for number in range(3)]
+            waiting = [
+                asyncio.create_task(adapter.set(f"other-{number}", b"value")) for number in range(3)
+            ]
             assert await adapter.get("key") == b"value"
             for task in waiting:
                 with pytest.raises(BackendTimeout) as caught:
@@ -256,7 +290,9 @@ async def test_opening_a_new_file_waits_for_a_lock_and_then_gives_up(tmp_path: P
         pass
 
 
-async def test_a_file_that_was_removed_or_replaced_takes_nothing_that_nobody_would_find(tmp_path: Path) -> None:
+async def test_a_file_that_was_removed_or_replaced_takes_nothing_that_nobody_would_find(
+    tmp_path: Path,
+) -> None:
     place = tmp_path / "state.db"
     async with opened(place) as adapter:
         await adapter.set("key", b"value")
@@ -267,7 +303,9 @@ async def test_a_file_that_was_removed_or_replaced_takes_nothing_that_nobody_wou
                 await call
             assert caught.value.maybe_applied is False
         (tmp_path / "copy.db").rename(place)
-        answers = await asyncio.gather(*(adapter.increment("counter") for _ in range(3)), return_exceptions=True)
+        answers = await asyncio.gather(
+            *(adapter.increment("counter") for _ in range(3)), return_exceptions=True
+        )
         assert all(isinstance(answer, BackendUnavailable) for answer in answers)
         await adapter.close()
         await adapter.open()
@@ -322,7 +360,10 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_lost(tmp_path: Path) -> None
         asyncio.run(main())
     """
     shown = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert shown.stdout.startswith("done"), shown.stderr
 

@@ -1,4 +1,6 @@
-"""A process that has a database open may fork: nothing is lost in it, nor in its children. What forks is in `forking_parent`."""
+"""A process that has a database open may fork: nothing is lost in it, nor in its children. What
+forks is in `forking_parent`.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,20 @@ LIMIT = 180
 
 
 async def run(scenario: str, folder: Path, code: int = 0) -> Any:
-    """What a scenario came to, in a process of its own; nothing is written to its standard error, apart from Python's own warnings."""
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", str(PARENT), scenario, str(folder)]
-    ended = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    """What a scenario came to, in a process of its own; nothing is written to its standard error,
+    apart from Python's own warnings.
+    """
+    command = [
+        sys.executable,
+        "-W",
+        "ignore::DeprecationWarning",
+        str(PARENT),
+        scenario,
+        str(folder),
+    ]
+    ended = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, timeout=LIMIT, check=False
+    )
     assert (ended.stderr, ended.returncode) == ("", code)
     return json.loads(ended.stdout) if ended.stdout else None
 
@@ -31,7 +44,9 @@ async def run(scenario: str, folder: Path, code: int = 0) -> Any:
 async def found(path: Path) -> int:
     adapter = SQLiteAdapter.from_url(f"sqlite:///{path}")
     await adapter.open()
-    values = await adapter.mget([f"{worker} {number}" for worker in range(3) for number in range(100)])
+    values = await adapter.mget(
+        [f"{worker} {number}" for worker in range(3) for number in range(100)]
+    )
     await adapter.close()
     return sum(value is not None for value in values)
 
@@ -47,7 +62,8 @@ async def test_workers_lose_nothing_when_parent_is_killed(tmp_path: Path) -> Non
     await run("be_killed", tmp_path, code=-9)
 
     async with asyncio.timeout(LIMIT):
-        while await found(tmp_path / "state.db") < 300:  # noqa: ASYNC110 - the workers are children of a process that is gone
+        # the workers are children of a process that is gone
+        while await found(tmp_path / "state.db") < 300:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
@@ -104,11 +120,19 @@ async def test_file_that_left_behind_a_fork_is_not_made_anew(tmp_path: Path) -> 
 
 
 async def test_settings_are_made_again_after_a_fork(tmp_path: Path) -> None:
-    assert (await run("lose_the_file", tmp_path))["settings"] == {"synchronous": 2, "query_only": 1, "journal_mode": "wal"}
+    assert (await run("lose_the_file", tmp_path))["settings"] == {
+        "synchronous": 2,
+        "query_only": 1,
+        "journal_mode": "wal",
+    }
 
 
 async def test_fork_interrupts_a_copy_which_begins_anew(tmp_path: Path) -> None:
-    assert await run("copy_for_long", tmp_path) == {"codes": [0], "interrupted": "SQLITE_INTERRUPT", "value": "value"}
+    assert await run("copy_for_long", tmp_path) == {
+        "codes": [0],
+        "interrupted": "SQLITE_INTERRUPT",
+        "value": "value",
+    }
 
 
 async def test_log_that_a_fork_removed_is_not_lost(tmp_path: Path) -> None:

@@ -44,7 +44,9 @@ def foreign_reader(path: Path) -> Generator[None]:
 
 async def write(adapter: SQLiteAdapter, megabytes: int) -> None:
     for turn in range(megabytes):
-        await adapter.mset([Entry(f"key-{number}", (b"%02d" % turn) * 5_000) for number in range(100)])
+        await adapter.mset(
+            [Entry(f"key-{number}", (b"%02d" % turn) * 5_000) for number in range(100)]
+        )
 
 
 def size(path: Path) -> int:
@@ -70,22 +72,30 @@ async def test_log_shrinks_after_a_long_reader(tmp_path: Path, goes_on: bool) ->
         assert await adapter.get("key-0") == b"39" * 5_000
         untyped: Any = adapter
         async with asyncio.timeout(LIMIT):
-            while await untyped._writes.run(autocheckpoint) != 1_000:  # noqa: ASYNC110 - the sweeper has no event
+            # the sweeper has no event
+            while await untyped._writes.run(autocheckpoint) != 1_000:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await write(adapter, 30)
         async with asyncio.timeout(LIMIT):
-            while size(tmp_path) > log_files.SIZE_LIMIT:  # noqa: ASYNC110 - the sweeper has no event
+            # the sweeper has no event
+            while size(tmp_path) > log_files.SIZE_LIMIT:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
 async def test_log_of_a_former_process_shrinks(tmp_path: Path) -> None:
     async with opened(tmp_path) as keeps_it_open:
-        with contextlib.closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as connection:
+        with contextlib.closing(
+            sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+        ) as connection:
             connection.execute("PRAGMA wal_autocheckpoint = 0")
             for number in range(300):
-                connection.execute("INSERT INTO igniter_keys (key, value) VALUES (?, ?)", [b"%d" % number, b"v" * 100_000])
+                connection.execute(
+                    "INSERT INTO igniter_keys (key, value) VALUES (?, ?)",
+                    [b"%d" % number, b"v" * 100_000],
+                )
         async with asyncio.timeout(LIMIT):
-            while size(tmp_path) > log_files.SIZE_LIMIT:  # noqa: ASYNC110 - the sweeper has no event
+            # the sweeper has no event
+            while size(tmp_path) > log_files.SIZE_LIMIT:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         assert await keeps_it_open.get("299") == b"v" * 100_000
 

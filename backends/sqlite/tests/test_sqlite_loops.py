@@ -1,4 +1,6 @@
-"""What an event loop that was closed by hand has left: connections on the side, and those of a file that can only be read."""
+"""What an event loop that was closed by hand has left: connections on the side, and those of a file
+that can only be read.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ async def opens_again(adapter: SQLiteAdapter) -> bytes | None:
 
 
 @pytest.mark.clause("LIF-13")
-def test_abandon_ends_a_copy_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder) -> None:
+def test_abandon_ends_a_copy_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
     gc.collect()
     recwarn.clear()  # of what other tests have left
     threads, began = {*threading.enumerate()}, threading.Event()
@@ -94,7 +98,9 @@ def test_abandon_ends_a_copy_of_the_log(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.clause("LIF-13")
-def test_abandon_releases_a_file_that_is_frozen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_abandon_releases_a_file_that_is_frozen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     threads, path = {*threading.enumerate()}, tmp_path / "state.db"
 
     async def write() -> None:
@@ -109,7 +115,9 @@ def test_abandon_releases_a_file_that_is_frozen(tmp_path: Path, monkeypatch: pyt
     adapter: Any = SQLiteAdapter.from_url(f"sqlite:///{path}")
     start: Any = adapter._database._start
 
-    async def start_as_where_nothing_can_be_written(on_commit: Any, path: str, place: Any = None) -> None:
+    async def start_as_where_nothing_can_be_written(
+        on_commit: Any, path: str, place: Any = None
+    ) -> None:
         if place is None:
             failure = sqlite3.OperationalError("unable to open database file")
             failure.sqlite_errorcode = sqlite3.SQLITE_CANTOPEN

@@ -1,4 +1,6 @@
-"""A database that can only be read: reading works, each call that writes raises, and nothing stale is handed out."""
+"""A database that can only be read: reading works, each call that writes raises, and nothing stale
+is handed out.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,16 @@ UNSHARE = ["unshare", "-m"]
 
 
 def can_mount() -> bool:
-    return sys.platform == "linux" and not subprocess.run([*UNSHARE, "true"], check=False, capture_output=True).returncode  # noqa: S603 - ours
+    return (
+        sys.platform == "linux"
+        # Ours
+        and not subprocess.run([*UNSHARE, "true"], check=False, capture_output=True).returncode  # noqa: S603
+    )
 
 
 pytestmark = pytest.mark.skipif(
-    sys.platform == "win32" or (os.geteuid() == 0 and not can_mount()), reason="no way to let a folder be read-only"
+    sys.platform == "win32" or (os.geteuid() == 0 and not can_mount()),
+    reason="no way to let a folder be read-only",
 )
 
 
@@ -65,7 +72,9 @@ class Reader:
         assert self._process.stdout is not None
         self._process.stdin.write(words + "\n")
         self._process.stdin.flush()
-        answers: list[str] = ast.literal_eval(await asyncio.to_thread(self._process.stdout.readline))
+        answers: list[str] = ast.literal_eval(
+            await asyncio.to_thread(self._process.stdout.readline)
+        )
         return answers
 
 
@@ -73,7 +82,10 @@ class Reader:
 def reader(folder: Path) -> Iterator[Reader]:
     program = [sys.executable, str(Path(__file__).with_name("reads_only.py")), str(folder)]
     with subprocess.Popen(  # noqa: S603 - ours
-        [*(UNSHARE if not os.geteuid() else []), *program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*(UNSHARE if not os.geteuid() else []), *program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -115,7 +127,9 @@ async def test_closed_database_is_read(folder: Path, reader: Reader) -> None:
     assert contents_of(folder) == before
 
 
-async def test_backup_works_on_read_only_database(folder: Path, tmp_path: Path, reader: Reader) -> None:
+async def test_backup_works_on_read_only_database(
+    folder: Path, tmp_path: Path, reader: Reader
+) -> None:
     await reader.ask("open")
     assert await reader.ask(f"backup {tmp_path}/copy.db") == ["None"]
 
@@ -135,7 +149,9 @@ async def test_read_only_database_survives_forks(folder: Path, reader: Reader) -
     assert contents_of(folder) == before
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="needs a mount that only the reader has")
+@pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() != 0, reason="needs a mount that only the reader has"
+)
 async def test_database_is_read_while_another_process_writes(folder: Path, reader: Reader) -> None:
     async with opened(folder) as writer:
         await writer.set("key", b"value")
@@ -146,9 +162,15 @@ async def test_database_is_read_while_another_process_writes(folder: Path, reade
         assert_refused(await reader.ask("write"))
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="needs a mount that only the reader has")
+@pytest.mark.skipif(
+    os.name == "nt" or os.geteuid() != 0, reason="needs a mount that only the reader has"
+)
 @pytest.mark.parametrize("ends", [False, True])
-async def test_reader_is_not_stale_after_later_writer(folder: Path, reader: Reader, ends: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_reader_is_not_stale_after_later_writer(
+    folder: Path,
+    reader: Reader,
+    ends: bool,  # noqa: FBT001 - a parameter
+) -> None:
     assert await reader.ask("open") == ["None"]
     assert await reader.ask("get key") == ["b'value'"]
     async with opened(folder) as writer:
@@ -174,7 +196,9 @@ async def left_log(folder: Path, suffixes: list[str]) -> None:
 
 
 @pytest.mark.parametrize("suffixes", [["", "-wal"], ["", "-wal", "-shm"]])
-async def test_changes_in_the_log_are_read_or_named(folder: Path, suffixes: list[str], request: pytest.FixtureRequest) -> None:
+async def test_changes_in_the_log_are_read_or_named(
+    folder: Path, suffixes: list[str], request: pytest.FixtureRequest
+) -> None:
     await left_log(folder, suffixes)
     reader: Reader = request.getfixturevalue("reader")
 
@@ -202,7 +226,9 @@ async def test_backup_file_is_read(folder: Path, request: pytest.FixtureRequest)
 
 
 @pytest.mark.parametrize("content", [b"", None])
-async def test_database_without_tables_says_so(folder: Path, content: bytes | None, request: pytest.FixtureRequest) -> None:
+async def test_database_without_tables_says_so(
+    folder: Path, content: bytes | None, request: pytest.FixtureRequest
+) -> None:
     (folder / "state.db").unlink()
     if content is not None:
         (folder / "state.db").write_bytes(content)

@@ -30,19 +30,27 @@ async def test_a_new_file_has_the_newest_version_and_gives_room_back(tmp_path: P
     await adapter.open()
     await adapter.close()
 
-    assert await told(tmp_path / "state.db", "SELECT max(version) FROM igniter_schema") == [(len(schema.STEPS),)]
+    assert await told(tmp_path / "state.db", "SELECT max(version) FROM igniter_schema") == [
+        (len(schema.STEPS),)
+    ]
     assert await told(tmp_path / "state.db", "PRAGMA journal_mode") == [("wal",)]
     assert await told(tmp_path / "state.db", "PRAGMA auto_vacuum") == [(2,)]
 
 
 async def test_many_that_open_a_new_file_at_once_make_its_tables_once(tmp_path: Path) -> None:
-    adapters = [SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db", timeout=30.0) for _ in range(8)]
+    adapters = [
+        SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db", timeout=30.0) for _ in range(8)
+    ]
     await asyncio.gather(*(adapter.open() for adapter in adapters))
-    assert sorted(await asyncio.gather(*(adapter.increment("counter") for adapter in adapters))) == list(range(1, 9))
+    assert sorted(
+        await asyncio.gather(*(adapter.increment("counter") for adapter in adapters))
+    ) == list(range(1, 9))
     await asyncio.gather(*(adapter.close() for adapter in adapters))
 
 
-async def test_an_older_file_is_carried_forward_with_its_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_older_file_is_carried_forward_with_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = f"sqlite:///{tmp_path}/state.db"
     old = SQLiteAdapter.from_url(url)
     await old.open()
@@ -61,11 +69,15 @@ async def test_an_older_file_is_carried_forward_with_its_data(tmp_path: Path, mo
     assert await both[0].get("key") == b"value"
     assert steps == ["taken"]
     await asyncio.gather(*(adapter.close() for adapter in both))
-    assert await told(tmp_path / "state.db", "SELECT version FROM igniter_schema ORDER BY version") == [(1,), (2,)]
+    assert await told(
+        tmp_path / "state.db", "SELECT version FROM igniter_schema ORDER BY version"
+    ) == [(1,), (2,)]
     assert await told(tmp_path / "state.db", "SELECT note FROM igniter_keys") == [(None,)]
 
 
-async def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_step_that_fails_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = f"sqlite:///{tmp_path}/state.db"
     old = SQLiteAdapter.from_url(url)
     await old.open()

@@ -1,4 +1,6 @@
-"""One tick, one transaction: who shares one, what becomes of the others when one fails, is cancelled or late."""
+"""One tick, one transaction: who shares one, what becomes of the others when one fails, is
+cancelled or late.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +49,15 @@ async def statements_of(adapter: Any, *, reads: bool) -> list[str]:
 async def test_calls_of_one_turn_share_a_transaction(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         told = await statements_of(adapter, reads=False)
-        await asyncio.gather(*(adapter.set(f"key-{number}", b"value") for number in range(50)), adapter.increment("counter"))
+        await asyncio.gather(
+            *(adapter.set(f"key-{number}", b"value") for number in range(50)),
+            adapter.increment("counter"),
+        )
 
-        assert [word for word in told if word.startswith(("BEGIN", "COMMIT"))] == ["BEGIN IMMEDIATE", "COMMIT"]
+        assert [word for word in told if word.startswith(("BEGIN", "COMMIT"))] == [
+            "BEGIN IMMEDIATE",
+            "COMMIT",
+        ]
         await adapter.increment("counter")
         assert told.count("COMMIT") == 2
 
@@ -65,11 +73,16 @@ async def test_reads_of_one_turn_are_one_query(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["{}/state.db", ""])
-async def test_one_that_is_refused_leaves_the_others_of_its_transaction(tmp_path: Path, place: str) -> None:
+async def test_one_that_is_refused_leaves_the_others_of_its_transaction(
+    tmp_path: Path, place: str
+) -> None:
     async with opened(f"sqlite://{'/' if place else ''}{place.format(tmp_path)}") as adapter:
         await adapter.set("text", b"no number")
         answers = await asyncio.gather(
-            adapter.increment("counter"), adapter.increment("text"), adapter.set("key", b"value"), return_exceptions=True
+            adapter.increment("counter"),
+            adapter.increment("text"),
+            adapter.set("key", b"value"),
+            return_exceptions=True,
         )
 
         assert [*answers[::2]] == [1, True]
@@ -85,7 +98,10 @@ async def test_one_that_breaks_the_transaction_is_told_alone(tmp_path: Path) -> 
 
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         answers = await asyncio.gather(
-            adapter.increment("counter"), writes_of(adapter).call(breaks), adapter.increment("counter"), return_exceptions=True
+            adapter.increment("counter"),
+            writes_of(adapter).call(breaks),
+            adapter.increment("counter"),
+            return_exceptions=True,
         )
 
         assert [*answers[::2]] == [1, 2]
@@ -97,7 +113,10 @@ async def test_one_that_breaks_the_transaction_is_told_alone(tmp_path: Path) -> 
 
 async def test_one_that_is_cancelled_before_its_trip_never_happens(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
-        going, gone = asyncio.create_task(adapter.increment("counter")), asyncio.create_task(adapter.increment("other"))
+        going, gone = (
+            asyncio.create_task(adapter.increment("counter")),
+            asyncio.create_task(adapter.increment("other")),
+        )
         await asyncio.sleep(0)
         gone.cancel()
 
@@ -107,12 +126,16 @@ async def test_one_that_is_cancelled_before_its_trip_never_happens(tmp_path: Pat
         assert await adapter.get("other") is None
 
 
-async def test_a_disk_that_stands_still_ends_in_a_timeout_and_the_next_call_gets_its_own_answer(tmp_path: Path) -> None:
+async def test_a_disk_that_stands_still_ends_in_a_timeout_and_the_next_call_gets_its_own_answer(
+    tmp_path: Path,
+) -> None:
     release = threading.Event()
 
     def stands_still(session: Session) -> int:
         release.wait()
-        return session.execute("INSERT INTO igniter_keys (key, value) VALUES (CAST('late' AS BLOB), x'31')").rowcount
+        return session.execute(
+            "INSERT INTO igniter_keys (key, value) VALUES (CAST('late' AS BLOB), x'31')"
+        ).rowcount
 
     async with opened(f"sqlite:///{tmp_path}/state.db", timeout=1.5) as adapter:
         standing = asyncio.ensure_future(writes_of(adapter).call(stands_still))
@@ -149,7 +172,9 @@ async def test_a_close_during_a_trip_that_fails_sends_nobody_again(tmp_path: Pat
     await closing
 
     answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert {answer.code for answer in answers if isinstance(answer, StoreError)} == {ErrorCode.STORE_CLOSED}
+    assert {answer.code for answer in answers if isinstance(answer, StoreError)} == {
+        ErrorCode.STORE_CLOSED
+    }
     async with opened(f"sqlite:///{tmp_path}/state.db") as again:
         assert await again.get("counter") is None
 
@@ -170,7 +195,9 @@ async def test_a_users_database_in_memory_is_shared_with_the_user(tmp_path: Path
     assert adapter.in_process is True
     await adapter.set("key", b"value")
     async with engine.begin() as connection:
-        assert (await connection.exec_driver_sql("SELECT count(*) FROM igniter_keys")).scalar_one() == 1
+        assert (
+            await connection.exec_driver_sql("SELECT count(*) FROM igniter_keys")
+        ).scalar_one() == 1
     await adapter.close()
 
     async with engine.begin() as connection:

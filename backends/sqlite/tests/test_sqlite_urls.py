@@ -32,7 +32,9 @@ async def test_connect_timeout_limits_opening_only(tmp_path: Path) -> None:
 
 
 async def test_timeout_limits_opening_without_connect_timeout(tmp_path: Path) -> None:
-    adapter: Any = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db?timeout=3&connections=4&synchronous=FULL")
+    adapter: Any = SQLiteAdapter.from_url(
+        f"sqlite:///{tmp_path}/state.db?timeout=3&connections=4&synchronous=FULL"
+    )
 
     assert adapter._database.connect_timeout == 3
     await adapter.open()

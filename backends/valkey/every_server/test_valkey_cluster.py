@@ -1,4 +1,6 @@
-"""The Valkey backend keeps the contract on a cluster of three primaries with their replicas: `nox -s conformance`, some minutes."""
+"""The Valkey backend keeps the contract on a cluster of three primaries with their replicas: `nox
+-s conformance`, some minutes.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,12 @@ class TestValkeyBackendOnAValkeyCluster(AdapterSuite):
         hosts = [f"{node.address.host}:{node.address.port}" for node in cluster.primaries]
         time = RedisTime(f"redis+cluster://{hosts[0]}", namespace)
         return Harness(
-            connect=partial(ValkeyAdapter.from_url, f"valkey+cluster://{','.join(hosts)}", timeout=2.0, connect_timeout=4.0),
+            connect=partial(
+                ValkeyAdapter.from_url,
+                f"valkey+cluster://{','.join(hosts)}",
+                timeout=2.0,
+                connect_timeout=4.0,
+            ),
             advance=time.advance,
             rewind=time.rewind,
             oracle=RedisOracle(f"redis+cluster://{hosts[0]}"),

@@ -1,4 +1,6 @@
-"""The Valkey backend keeps the contract when glide compresses what it sends: `nox -s conformance`, a minute."""
+"""The Valkey backend keeps the contract when glide compresses what it sends: `nox -s conformance`,
+a minute.
+"""
 
 from __future__ import annotations
 
@@ -20,5 +22,7 @@ class TestValkeyBackendWithCompression(AdapterSuite):
         server = servers.or_skip("valkey", proxied=True)
         harness = redis_harness(server, timeout=2.0)
         url = server.url.replace("redis://", "valkey://") + "?compression=lz4"
-        harness.connect = harness.connect_other = partial(ValkeyAdapter.from_url, url, timeout=2.0, connect_timeout=2.0)
+        harness.connect = harness.connect_other = partial(
+            ValkeyAdapter.from_url, url, timeout=2.0, connect_timeout=2.0
+        )
         return harness

@@ -1,4 +1,6 @@
-"""The Valkey backend on Dragonfly, where one can be had; and on fakeredis that plays one, which is none, and has its own name."""
+"""The Valkey backend on Dragonfly, where one can be had; and on fakeredis that plays one, which is
+none, and has its own name.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ _NO_MODULE: Final = "the workers of the kit can't import this module"
 
 
 class RefusingPolitely(TCPFakeRequestHandler):
-    """fakeredis's own ends the connection with each refusal, which no server does; all else is fakeredis's."""
+    """fakeredis's own ends the connection with each refusal, which no server does; all else is
+    fakeredis's.
+    """
 
     def setup(self) -> None:
         super().setup()
@@ -60,7 +64,9 @@ class TestValkeyBackendOnDragonfly(AdapterSuite):
         server = servers.or_skip("dragonfly", proxied=True)
         harness = redis_harness(server, timeout=2.0)
         url = server.url.replace("redis://", "dragonfly://")
-        harness.connect = harness.connect_other = partial(ValkeyAdapter.from_url, url, timeout=2.0, connect_timeout=2.0)
+        harness.connect = harness.connect_other = partial(
+            ValkeyAdapter.from_url, url, timeout=2.0, connect_timeout=2.0
+        )
         return harness
 
 
@@ -96,4 +102,6 @@ class TestValkeyBackendOnFakeredisAsDragonfly(AdapterSuite):
     }
 
     def harness(self) -> Harness:
-        return Harness(connect=partial(KeysAlone, f"dragonfly://127.0.0.1:{fake_port()}?node_discovery=static"))
+        return Harness(
+            connect=partial(KeysAlone, f"dragonfly://127.0.0.1:{fake_port()}?node_discovery=static")
+        )

@@ -1,4 +1,6 @@
-"""The Valkey backend keeps the contract on every server that can be had here: `nox -s conformance`, some minutes for each."""
+"""The Valkey backend keeps the contract on every server that can be had here: `nox -s conformance`,
+some minutes for each.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,16 @@ def _on(target: Target) -> type[AdapterSuite]:
             server = servers.shared(target, proxied=True)
             harness = redis_harness(server, timeout=2.0)
             url = server.url.replace("redis://", "valkey://")
-            harness.connect = harness.connect_other = partial(ValkeyAdapter.from_url, url, timeout=2.0, connect_timeout=2.0)
+            harness.connect = harness.connect_other = partial(
+                ValkeyAdapter.from_url, url, timeout=2.0, connect_timeout=2.0
+            )
             return harness
 
         async def lent_client(self) -> LentClient:
             address = servers.shared(target, proxied=True).address
-            client = await glide.GlideClient.create(glide.GlideClientConfiguration([glide.NodeAddress(address.host, address.port)]))
+            client = await glide.GlideClient.create(
+                glide.GlideClientConfiguration([glide.NodeAddress(address.host, address.port)])
+            )
 
             async def still_works() -> bool:
                 return await client.ping() == b"PONG"
@@ -43,4 +49,6 @@ def _on(target: Target) -> type[AdapterSuite]:
 
 for _target in servers.available():
     if not _target.version.startswith(_TOO_OLD):
-        globals()[f"TestValkeyBackendOn{_target.kind.title()}{_target.version.replace('.', '_')}"] = _on(_target)
+        globals()[
+            f"TestValkeyBackendOn{_target.kind.title()}{_target.version.replace('.', '_')}"
+        ] = _on(_target)

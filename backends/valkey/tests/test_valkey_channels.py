@@ -1,4 +1,6 @@
-"""Subscriptions through glide: many of them, whatever they are called, and what becomes of them when a call or a connection ends."""
+"""Subscriptions through glide: many of them, whatever they are called, and what becomes of them
+when a call or a connection ends.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,8 @@ async def distant(place: str, **options: Any) -> AsyncGenerator[tuple[ValkeyAdap
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what has to become true."""
     async with asyncio.timeout(LIMIT):
-        while not holds():  # noqa: ASYNC110 - what it looks at are callbacks, or what the server says
+        # what it looks at are callbacks, or what the server says
+        while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -71,14 +74,23 @@ def channels_of(server: Server) -> list[bytes]:
 
 
 @pytest.mark.parametrize("place", ["server", "cluster"])
-async def test_more_subscriptions_than_fit_into_the_time_limit_one_by_one_come_back(place: str) -> None:
-    """Answers that take a fifth of a second: for most of them the limit is over, if it doesn't begin again with each."""
+async def test_more_subscriptions_than_fit_into_the_time_limit_one_by_one_come_back(
+    place: str,
+) -> None:
+    """Answers that take a fifth of a second: for most of them the limit is over, if it doesn't
+    begin again with each.
+    """
     names = [f"test:channels:{number}" for number in range(1300)]
     heard: list[str] = []
     gaps: set[str] = set()
     async with distant(place, timeout=1.5, connect_timeout=10.0) as (adapter, proxies):
         await asyncio.gather(
-            *(adapter.subscribe(name, lambda channel, _: heard.append(channel), on_gap=partial(gaps.add, name)) for name in names)
+            *(
+                adapter.subscribe(
+                    name, lambda channel, _: heard.append(channel), on_gap=partial(gaps.add, name)
+                )
+                for name in names
+            )
         )
         for proxy in proxies:
             await proxy.delay(0.1)
@@ -98,12 +110,16 @@ async def test_those_who_subscribe_together_share_their_trips() -> None:
         await adapter.subscribe("test:channels:first", ignore)
         await proxy.delay(0.02)
 
-        subscribing = [adapter.subscribe(f"test:channels:{number}", ignore) for number in range(200)]
+        subscribing = [
+            adapter.subscribe(f"test:channels:{number}", ignore) for number in range(200)
+        ]
         told = await asyncio.gather(*subscribing, return_exceptions=True)
         await proxy.delay(0.0)
 
         assert [error for error in told if isinstance(error, BaseException)] == []
-        assert [await adapter.publish(f"test:channels:{number}", b"payload") for number in range(200)] == [1] * 200
+        assert [
+            await adapter.publish(f"test:channels:{number}", b"payload") for number in range(200)
+        ] == [1] * 200
 
 
 async def test_names_that_come_and_go_together_are_left_as_they_were_asked_last() -> None:
@@ -111,11 +127,18 @@ async def test_names_that_come_and_go_together_are_left_as_they_were_asked_last(
     with servers.start("valkey") as server:
         async with opened(url_of(server)) as adapter:
             heard: list[str] = []
-            subscriptions = await asyncio.gather(*(adapter.subscribe(f"test:channels:{number}", ignore) for number in range(300)))
+            subscriptions = await asyncio.gather(
+                *(adapter.subscribe(f"test:channels:{number}", ignore) for number in range(300))
+            )
             ending = [asyncio.create_task(subscription.cancel()) for subscription in subscriptions]
             await asyncio.sleep(0)  # these are on their way
             await asyncio.gather(
-                *(adapter.subscribe(f"test:channels:{number}", lambda channel, _: heard.append(channel)) for number in range(0, 300, 2))
+                *(
+                    adapter.subscribe(
+                        f"test:channels:{number}", lambda channel, _: heard.append(channel)
+                    )
+                    for number in range(0, 300, 2)
+                )
             )
             await asyncio.gather(*ending)
 
@@ -130,8 +153,14 @@ async def test_a_channel_that_is_no_utf_8_is_heard_and_disturbs_no_other(place: 
     heard: list[tuple[str, bytes]] = []
     gaps: list[int] = []
     async with distant(place) as (adapter, _):
-        await adapter.subscribe("steady", lambda channel, payload: heard.append((channel, payload)), on_gap=lambda: gaps.append(1))
-        subscription = await adapter.subscribe("ch\udcff", lambda channel, payload: heard.append((channel, payload)))
+        await adapter.subscribe(
+            "steady",
+            lambda channel, payload: heard.append((channel, payload)),
+            on_gap=lambda: gaps.append(1),
+        )
+        subscription = await adapter.subscribe(
+            "ch\udcff", lambda channel, payload: heard.append((channel, payload))
+        )
         await asyncio.sleep(0.6)  # by then glide was asked what it hears, twice
         assert [await adapter.publish(name, b"1") for name in ("ch\udcff", "steady")] == [1, 1]
         await until(lambda: len(heard) == 2)
@@ -146,7 +175,8 @@ async def test_two_spellings_of_the_same_bytes_are_one_channel() -> None:
     heard: list[str] = []
     async with opened(url_of(servers.or_skip("valkey"))) as adapter:
         subscriptions = [
-            await adapter.subscribe(name, lambda channel, _: heard.append(channel)) for name in ("test:\udcc3\udca9", "test:\u00e9")
+            await adapter.subscribe(name, lambda channel, _: heard.append(channel))
+            for name in ("test:\udcc3\udca9", "test:\u00e9")
         ]
         assert await adapter.publish("test:\u00e9", b"payload") == 1
         await until(lambda: len(heard) == 2)
@@ -173,7 +203,9 @@ async def test_what_can_not_be_spelled_is_refused_and_disturbs_nobody(call: str)
     heard: list[bytes] = []
     gaps: list[int] = []
     async with opened(url_of(servers.or_skip("valkey"))) as adapter:
-        subscription = await adapter.subscribe("test:steady", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1))
+        subscription = await adapter.subscribe(
+            "test:steady", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1)
+        )
         with pytest.raises(StoreError) as caught:
             await CALLS[call](adapter)
         assert await adapter.publish("test:steady", b"payload") == 1
@@ -203,14 +235,20 @@ async def test_who_waits_or_listens_is_told_that_the_password_has_changed() -> N
 
     for error in errors:
         assert isinstance(error, StoreError)
-        assert (error.code, error.retryable, error.details) == (ErrorCode.STORE_CONNECTION_FAILED, False, {"word": "WRONGPASS"})
+        assert (error.code, error.retryable, error.details) == (
+            ErrorCode.STORE_CONNECTION_FAILED,
+            False,
+            {"word": "WRONGPASS"},
+        )
         assert "rejected the user name or password" in error.message
         assert error.__cause__ is not None
         assert not isinstance(error.__cause__, StoreError)
     assert len({id(error) for error in errors}) == len(errors)
 
 
-async def test_a_caller_who_is_cancelled_while_somebody_looks_who_is_there_and_the_adapter_closes_is_cancelled() -> None:
+async def test_a_caller_who_is_cancelled_while_somebody_looks_who_is_there_and_the_adapter_closes_is_cancelled() -> (
+    None
+):
     """Whatever turn of the loop it is: who cancels a task has to see it end as cancelled."""
     ends: list[bool] = []
     with servers.start("valkey", proxied=True) as server:

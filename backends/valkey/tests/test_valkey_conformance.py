@@ -17,16 +17,24 @@ if TYPE_CHECKING:
 
 
 def valkey_backend(server: Server) -> Harness:
-    """The backend on this server, with the time and the oracle that the kit has for all such servers."""
+    """The backend on this server, with the time and the oracle that the kit has for all such
+    servers.
+    """
     harness = redis_harness(server, timeout=2.0)
     url = server.url.replace("redis://", "valkey://")
-    harness.connect = harness.connect_other = partial(ValkeyAdapter.from_url, url, timeout=2.0, connect_timeout=2.0)
+    harness.connect = harness.connect_other = partial(
+        ValkeyAdapter.from_url, url, timeout=2.0, connect_timeout=2.0
+    )
     return harness
 
 
 async def lent_client(server: Server) -> LentClient:
     """The backend with a client of somebody else."""
-    client = await glide.GlideClient.create(glide.GlideClientConfiguration([glide.NodeAddress(server.address.host, server.address.port)]))
+    client = await glide.GlideClient.create(
+        glide.GlideClientConfiguration(
+            [glide.NodeAddress(server.address.host, server.address.port)]
+        )
+    )
 
     async def still_works() -> bool:
         return await client.ping() == b"PONG"

@@ -1,4 +1,6 @@
-"""What can go wrong before the first command: servers that aren't there or don't let us in. No message shows a password."""
+"""What can go wrong before the first command: servers that aren't there or don't let us in. No
+message shows a password.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +44,24 @@ async def failure(url: str) -> StoreError:
     return caught.value
 
 
-async def test_a_lent_client_that_its_owner_has_closed_is_told_from_a_closed_adapter(server: Server) -> None:
-    client = await glide.GlideClient.create(glide.GlideClientConfiguration([glide.NodeAddress(server.address.host, server.address.port)]))
+async def test_a_lent_client_that_its_owner_has_closed_is_told_from_a_closed_adapter(
+    server: Server,
+) -> None:
+    client = await glide.GlideClient.create(
+        glide.GlideClientConfiguration(
+            [glide.NodeAddress(server.address.host, server.address.port)]
+        )
+    )
     adapter = ValkeyAdapter(client)
     await adapter.open()
     await client.close()
     errors: list[StoreError] = []
-    for call in (lambda: adapter.get("key"), lambda: adapter.set("key", b"1"), adapter.ping, ValkeyAdapter(client).open):
+    for call in (
+        lambda: adapter.get("key"),
+        lambda: adapter.set("key", b"1"),
+        adapter.ping,
+        ValkeyAdapter(client).open,
+    ):
         with pytest.raises(StoreError) as caught:
             await call()
         errors.append(caught.value)
@@ -65,8 +78,13 @@ async def test_a_lent_client_waits_and_is_told_of_as_long_as_its_own_limit_says(
     with servers.start("valkey") as server:
         address = glide.NodeAddress(server.address.host, server.address.port)
         impatient = await glide.GlideClient.create(glide.GlideClientConfiguration([address]))
-        patient = await glide.GlideClient.create(glide.GlideClientConfiguration([address], request_timeout=20_000))
-        adapters = [ValkeyAdapter(client, timeout=0.5, connect_timeout=0.5) for client in (impatient, patient)]
+        patient = await glide.GlideClient.create(
+            glide.GlideClientConfiguration([address], request_timeout=20_000)
+        )
+        adapters = [
+            ValkeyAdapter(client, timeout=0.5, connect_timeout=0.5)
+            for client in (impatient, patient)
+        ]
         for adapter in adapters:
             await adapter.open()
 
@@ -96,14 +114,18 @@ async def test_a_host_that_is_not_there_can_not_be_reached(host: str) -> None:
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 
 
-async def test_without_tokens_of_aws_nothing_can_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_tokens_of_aws_nothing_can_be_reached(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, os.devnull)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
-    error = await failure("valkeys://me@127.0.0.1:1?iam_cluster=c&iam_region=eu-west-1&iam_service=elasticache")
+    error = await failure(
+        "valkeys://me@127.0.0.1:1?iam_cluster=c&iam_region=eu-west-1&iam_service=elasticache"
+    )
 
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 
@@ -177,7 +199,11 @@ async def test_a_server_with_too_many_clients_says_so_to_who_opens_and_to_who_wa
         await adapter.close()
 
     for error in (opening, waiting.value):
-        assert (error.code, error.retryable, error.details) == (ErrorCode.STORE_CONNECTION_FAILED, True, {"word": "MAXCLIENTS"})
+        assert (error.code, error.retryable, error.details) == (
+            ErrorCode.STORE_CONNECTION_FAILED,
+            True,
+            {"word": "MAXCLIENTS"},
+        )
 
 
 async def test_who_was_connected_is_not_asked_about_the_url() -> None:
@@ -195,11 +221,14 @@ async def test_who_was_connected_is_not_asked_about_the_url() -> None:
         assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
         place = f"{server.address.host}:{server.address.port}"
         assert (
-            error.message == f"The connection to the server was lost, and it can't be reached at {place}. Check that the server is running"
+            error.message
+            == f"The connection to the server was lost, and it can't be reached at {place}. Check that the server is running"
         )
 
 
-async def test_who_is_to_discover_all_where_there_is_no_more_is_told_of_the_option(server: Server) -> None:
+async def test_who_is_to_discover_all_where_there_is_no_more_is_told_of_the_option(
+    server: Server,
+) -> None:
     error = await failure(f"{url_of(server)}?node_discovery=discover_all")
 
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
@@ -209,7 +238,9 @@ async def test_who_is_to_discover_all_where_there_is_no_more_is_told_of_the_opti
 async def test_who_was_connected_to_a_cluster_is_not_asked_about_the_url() -> None:
     with servers.start_cluster("valkey") as cluster:
         hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in cluster.primaries)
-        adapter = ValkeyAdapter.from_url(f"valkey+cluster://{hosts}", timeout=1.0, connect_timeout=10.0)
+        adapter = ValkeyAdapter.from_url(
+            f"valkey+cluster://{hosts}", timeout=1.0, connect_timeout=10.0
+        )
         await adapter.open()
     with pytest.raises(StoreError) as caught:
         await adapter.get("key")
@@ -271,7 +302,10 @@ async def test_a_channel_that_the_user_may_not_hear_is_refused_at_once(server: S
         for subscribe in (adapter.subscribe, adapter.psubscribe):
             with pytest.raises(StoreError) as caught:
                 await subscribe("secret", lambda _, payload: None)
-            assert (caught.value.code, caught.value.details) == (ErrorCode.STORE_OPERATION_FAILED, {"word": "NOPERM"})
+            assert (caught.value.code, caught.value.details) == (
+                ErrorCode.STORE_OPERATION_FAILED,
+                {"word": "NOPERM"},
+            )
     finally:
         await adapter.close()
         with server.exchange() as exchange:
@@ -280,7 +314,9 @@ async def test_a_channel_that_the_user_may_not_hear_is_refused_at_once(server: S
 
 async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: Server) -> None:
     async with servers.tls_before(server.address, tmp_path) as port:
-        adapter = ValkeyAdapter.from_url(f"valkeys://{port.address}?tls_ca_certs={port.certificate}")
+        adapter = ValkeyAdapter.from_url(
+            f"valkeys://{port.address}?tls_ca_certs={port.certificate}"
+        )
         try:
             await adapter.open()
             await adapter.set("over tls", b"x" * 300_000)
@@ -309,7 +345,9 @@ async def test_a_cluster_of_one_node_that_knows_no_name_of_its_own_is_scanned() 
             async with asyncio.timeout(30):
                 while "cluster_state:ok" not in str(exchange.ask("CLUSTER", "INFO")):  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(0.05)
-        adapter = ValkeyAdapter.from_url(f"valkey+cluster://{server.address.host}:{server.address.port}")
+        adapter = ValkeyAdapter.from_url(
+            f"valkey+cluster://{server.address.host}:{server.address.port}"
+        )
         await adapter.open()
         await adapter.mset([Entry(f"key:{number}", b"1") for number in range(10)])
         page = await adapter.scan("key:*", count=1_000)
@@ -321,14 +359,19 @@ async def test_a_cluster_of_one_node_that_knows_no_name_of_its_own_is_scanned() 
 
 
 async def test_a_cluster_that_sends_on_to_a_node_without_a_connection_is_asked_again() -> None:
-    # It happens for moments, after all connections were lost: what glide says then is what `_after` is given here.
-    cluster: Any = ValkeyClusterClient(glide.GlideClusterClientConfiguration([glide.NodeAddress("localhost", 1)]), 2.0, 2.0)
+    # It happens for moments, after all connections were lost: what glide says then is what `_after`
+    # is given here.
+    cluster: Any = ValkeyClusterClient(
+        glide.GlideClusterClientConfiguration([glide.NodeAddress("localhost", 1)]), 2.0, 2.0
+    )
     answers: list[object] = [ErrorReply("MOVED 16058 127.0.0.1:1"), b"value"]
 
     async def again() -> object:
         return answers.pop(0)
 
-    answer = await cluster._after(ErrorReply("MOVED 16058 127.0.0.1:1"), again, ErrorCode.STORE_OPERATION_FAILED, writes=True)
+    answer = await cluster._after(
+        ErrorReply("MOVED 16058 127.0.0.1:1"), again, ErrorCode.STORE_OPERATION_FAILED, writes=True
+    )
 
     assert answer == b"value"
     assert answers == []
@@ -342,12 +385,18 @@ async def test_a_cluster_that_sends_on_to_a_node_without_a_connection_is_asked_a
         ([], "/99", "doesn't have this database"),
     ],
 )
-async def test_refusal_while_connecting_names_address_and_cure(rules: list[str], end: str, message: str) -> None:
+async def test_refusal_while_connecting_names_address_and_cure(
+    rules: list[str], end: str, message: str
+) -> None:
     with servers.start("valkey") as server:
         where = f"{server.address.host}:{server.address.port}"
         with server.exchange() as exchange:
-            exchange.ask("ACL", "SETUSER", "alice", "on", f">{PASSWORD}", "~*", "&*", "+@all", *rules)
-        adapter = ValkeyAdapter.from_url(f"valkey://alice:{PASSWORD}@{where}{end}", connect_timeout=2.0)
+            exchange.ask(
+                "ACL", "SETUSER", "alice", "on", f">{PASSWORD}", "~*", "&*", "+@all", *rules
+            )
+        adapter = ValkeyAdapter.from_url(
+            f"valkey://alice:{PASSWORD}@{where}{end}", connect_timeout=2.0
+        )
         with pytest.raises(StoreError) as caught:
             await adapter.open()
         await adapter.close()

@@ -1,4 +1,6 @@
-"""What is peculiar about glide stays below the contract: its threads, its one pipe, its log, what it says of a lost server."""
+"""What is peculiar about glide stays below the contract: its threads, its one pipe, its log, what
+it says of a lost server.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def run(script: str, *arguments: str) -> str:
 @asynccontextmanager
 async def counting(server: Server) -> AsyncGenerator[tuple[ValkeyAdapter, list[int]]]:
     """An adapter, and how many commands were in each batch that it sent."""
-    configuration = glide.GlideClientConfiguration([glide.NodeAddress(server.address.host, server.address.port)])
+    configuration = glide.GlideClientConfiguration(
+        [glide.NodeAddress(server.address.host, server.address.port)]
+    )
     client: Any = await glide.GlideClient.create(configuration)
     batches: list[int] = []
     send = client.exec
@@ -81,7 +85,9 @@ async def test_calls_of_one_turn_are_one_batch_and_each_has_its_own_answer(serve
     assert [answers[0], *answers[2:]] == [1, b"no number", [b"no number"]]
 
 
-async def test_many_reads_of_one_turn_are_several_batches_and_each_has_its_own_answer(server: Server) -> None:
+async def test_many_reads_of_one_turn_are_several_batches_and_each_has_its_own_answer(
+    server: Server,
+) -> None:
     keys = [f"parts:{number}" for number in range(100)]
     async with counting(server) as (adapter, batches):
         await adapter.mset([Entry(key, key.encode()) for key in keys[:-1]])
@@ -92,9 +98,13 @@ async def test_many_reads_of_one_turn_are_several_batches_and_each_has_its_own_a
     assert answers == [key.encode() for key in keys[:-1]] + [None]
 
 
-async def test_what_is_written_in_one_turn_arrives_in_the_order_in_which_it_was_called(server: Server) -> None:
+async def test_what_is_written_in_one_turn_arrives_in_the_order_in_which_it_was_called(
+    server: Server,
+) -> None:
     async with counting(server) as (adapter, batches):
-        appending = asyncio.gather(*[adapter.xadd("order", {"number": str(number).encode()}) for number in range(100)])
+        appending = asyncio.gather(
+            *[adapter.xadd("order", {"number": str(number).encode()}) for number in range(100)]
+        )
         await asyncio.gather(*[adapter.get(f"order:{number}") for number in range(100)])
         ids = await appending
         entries = await adapter.xrange("order")
@@ -218,14 +228,22 @@ def test_client_of_parent_is_refused_in_child(server: Server) -> None:
         url_of(server),
     )
 
-    assert printed.startswith("STORE_CONFIGURATION_INVALID: The client of glide was made before this process was forked")
+    assert printed.startswith(
+        "STORE_CONFIGURATION_INVALID: The client of glide was made before this process was forked"
+    )
 
 
-async def test_an_answer_that_is_handed_over_to_who_does_not_wait_any_more_is_dropped_and_shown_to_nobody(server: Server) -> None:
+async def test_an_answer_that_is_handed_over_to_who_does_not_wait_any_more_is_dropped_and_shown_to_nobody(
+    server: Server,
+) -> None:
     logged: list[Any] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: logged.append(context))
-    client: Any = await create(glide.GlideClientConfiguration([glide.NodeAddress(server.address.host, server.address.port)]))
+    client: Any = await create(
+        glide.GlideClientConfiguration(
+            [glide.NodeAddress(server.address.host, server.address.port)]
+        )
+    )
     cancelled: asyncio.Future[bytes] = loop.create_future()
     cancelled.cancel()
     waiting: asyncio.Future[bytes] = loop.create_future()
@@ -235,7 +253,9 @@ async def test_an_answer_that_is_handed_over_to_who_does_not_wait_any_more_is_dr
     await client.close()
 
     async def created() -> Any:
-        configuration = glide.GlideClientConfiguration([glide.NodeAddress(server.address.host, server.address.port)], lazy_connect=True)
+        configuration = glide.GlideClientConfiguration(
+            [glide.NodeAddress(server.address.host, server.address.port)], lazy_connect=True
+        )
         other = await create(configuration)
         await other.close()
         return other
@@ -263,7 +283,11 @@ def test_it_works_in_one_event_loop_after_the_other(server: Server) -> None:
 
 
 def test_a_loop_goes_on_when_the_one_that_was_first_has_ended(server: Server) -> None:
-    first_is_open, second_is_open, first_has_ended = threading.Event(), threading.Event(), threading.Event()
+    first_is_open, second_is_open, first_has_ended = (
+        threading.Event(),
+        threading.Event(),
+        threading.Event(),
+    )
     answers: list[Any] = []
     gap_is_told = asyncio.Event()
 
@@ -278,7 +302,9 @@ def test_a_loop_goes_on_when_the_one_that_was_first_has_ended(server: Server) ->
         adapter = ValkeyAdapter.from_url(url_of(server), timeout=1.0, connect_timeout=10.0)
         await adapter.open()
         await adapter.xgroup_create("loops:stream", "group")
-        waiting = asyncio.create_task(adapter.xreadgroup("loops:stream", "group", "consumer", block=2))
+        waiting = asyncio.create_task(
+            adapter.xreadgroup("loops:stream", "group", "consumer", block=2)
+        )
         await adapter.subscribe("loops:channel", lambda _, payload: None, on_gap=gap_is_told.set)
         second_is_open.set()
         await asyncio.to_thread(first_has_ended.wait, 30)
@@ -293,7 +319,9 @@ def test_a_loop_goes_on_when_the_one_that_was_first_has_ended(server: Server) ->
         await adapter.delete(["loops:stream"])
         await adapter.close()
 
-    def in_a_thread(work: Any, after: threading.Event | None, at_the_end: threading.Event | None) -> threading.Thread:
+    def in_a_thread(
+        work: Any, after: threading.Event | None, at_the_end: threading.Event | None
+    ) -> threading.Thread:
         def target() -> None:
             if after is not None:
                 after.wait(30)
@@ -305,7 +333,10 @@ def test_a_loop_goes_on_when_the_one_that_was_first_has_ended(server: Server) ->
         thread.start()
         return thread
 
-    for thread in [in_a_thread(first, None, first_has_ended), in_a_thread(second, first_is_open, None)]:
+    for thread in [
+        in_a_thread(first, None, first_has_ended),
+        in_a_thread(second, first_is_open, None),
+    ]:
         thread.join(60)
 
     waited, *looked = answers
@@ -407,7 +438,9 @@ async def test_a_read_that_waits_has_the_time_of_an_answer_beyond_its_wait() -> 
         waiting = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=0.5))
         await asyncio.sleep(0.2)
         await server.pause()
-        await asyncio.sleep(2.0)  # more than the wait, and what glide would give a lone command beyond it
+        await asyncio.sleep(
+            2.0
+        )  # more than the wait, and what glide would give a lone command beyond it
         await server.resume()
         answer = await waiting
         await adapter.close()

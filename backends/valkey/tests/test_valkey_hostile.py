@@ -1,4 +1,5 @@
-"""Servers and proxies that answer wrongly: what glide makes of it is never believed, and never shown.
+"""Servers and proxies that answer wrongly: what glide makes of it is never believed, and never
+shown.
 
 Rule: replies that glide ends its process over (a big number, as of 2.5) are left out.
 """
@@ -75,7 +76,9 @@ OPERATIONS: Final[dict[str, tuple[Callable[[ValkeyAdapter], Awaitable[Any]], set
 
 @contextlib.asynccontextmanager
 async def hostile(reply: bytes) -> AsyncGenerator[str]:
-    """The URL of a server that greets as others do, and answers everything else with the same bytes."""
+    """The URL of a server that greets as others do, and answers everything else with the same
+    bytes.
+    """
     tasks: set[asyncio.Task[Any]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,6 @@
-"""Managed servers and proxies that refuse commands or hang up on them: the adapter works without, or its error names the command."""
+"""Managed servers and proxies that refuse commands or hang up on them: the adapter works without,
+or its error names the command.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def server() -> Server:
 
 
 class ManagedProxy:
-    """A proxy that lets some commands not through: the server refuses an unknown one instead, or the proxy hangs up.
+    """A proxy that lets some commands not through: the server refuses an unknown one instead, or
+    the proxy hangs up.
 
     Args:
         server: behind it.
@@ -61,9 +64,15 @@ class ManagedProxy:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task: Any = asyncio.current_task()
         self._connections[task] = writer
-        to_reader, to_writer = await asyncio.open_connection(self._server.address.host, self._server.address.port)
+        to_reader, to_writer = await asyncio.open_connection(
+            self._server.address.host, self._server.address.port
+        )
         answering = asyncio.create_task(self._answer(to_reader, writer))
-        with contextlib.closing(writer), contextlib.closing(to_writer), contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        with (
+            contextlib.closing(writer),
+            contextlib.closing(to_writer),
+            contextlib.suppress(OSError, asyncio.IncompleteReadError),
+        ):
             while header := await reader.readline():
                 sent, words = header, list[str]()
                 for _ in range(int(header[1:])):
@@ -88,7 +97,9 @@ class ManagedProxy:
 
 
 @contextlib.asynccontextmanager
-async def managed(server: Server, *forbidden: str, hangs_up: bool) -> AsyncGenerator[tuple[ValkeyAdapter, ManagedProxy]]:
+async def managed(
+    server: Server, *forbidden: str, hangs_up: bool
+) -> AsyncGenerator[tuple[ValkeyAdapter, ManagedProxy]]:
     """An open adapter behind such a proxy."""
     proxy = ManagedProxy(server, {*forbidden}, hangs_up=hangs_up)
     async with proxy.running() as address:
@@ -121,7 +132,9 @@ async def listen(adapter: ValkeyAdapter, proxy: ManagedProxy) -> None:
     """Subscribe, lose the connection, and hear again."""
     heard: list[bytes] = []
     has_gap = asyncio.Event()
-    subscription = await adapter.subscribe("managed:channel", lambda _, payload: heard.append(payload), on_gap=has_gap.set)
+    subscription = await adapter.subscribe(
+        "managed:channel", lambda _, payload: heard.append(payload), on_gap=has_gap.set
+    )
     async with asyncio.timeout(LIMIT):
         for payload in (b"1", b"2"):
             await adapter.publish("managed:channel", payload)
@@ -145,7 +158,9 @@ async def failed(adapter: ValkeyAdapter) -> bool:
 
 @pytest.mark.parametrize("hangs_up", [False, True])
 @pytest.mark.parametrize("forbidden", ["INFO", "CLIENT ID", "INFO,CLIENT ID"])
-async def test_adapter_works_without_these_commands(server: Server, forbidden: str, *, hangs_up: bool) -> None:
+async def test_adapter_works_without_these_commands(
+    server: Server, forbidden: str, *, hangs_up: bool
+) -> None:
     async with managed(server, *forbidden.split(","), hangs_up=hangs_up) as (adapter, proxy):
         await use(adapter)
         assert await adapter.ping() >= 0
@@ -160,7 +175,9 @@ async def test_adapter_works_where_all_of_client_is_refused(server: Server) -> N
 
 @pytest.mark.parametrize("hangs_up", [False, True])
 @pytest.mark.parametrize("forbidden", ["HELLO", "HELLO,INFO"])
-async def test_only_subscriptions_need_hello(server: Server, forbidden: str, *, hangs_up: bool) -> None:
+async def test_only_subscriptions_need_hello(
+    server: Server, forbidden: str, *, hangs_up: bool
+) -> None:
     async with managed(server, *forbidden.split(","), hangs_up=hangs_up) as (adapter, _):
         await use(adapter)
         with pytest.raises(StoreError) as caught:
@@ -198,7 +215,10 @@ async def test_user_without_admin_commands_is_served(server: Server) -> None:
     rules = ("on", ">hush-hush", "~*", "&*", "+@all", "-hello", "-info", "-client", "-config")
     with server.exchange() as exchange:
         exchange.ask("ACL", "SETUSER", "managed", *rules)
-        adapter = ValkeyAdapter.from_url(f"valkey://managed:hush-hush@{server.address.host}:{server.address.port}", connect_timeout=2.0)
+        adapter = ValkeyAdapter.from_url(
+            f"valkey://managed:hush-hush@{server.address.host}:{server.address.port}",
+            connect_timeout=2.0,
+        )
         try:
             await adapter.open()
             await use(adapter)

@@ -61,7 +61,9 @@ def listed(answer: object) -> list[list[object]]:
 
 
 @pytest.mark.parametrize("kind", ["zstd", "lz4"])
-async def test_long_values_are_stored_compressed_and_read_as_they_were(kind: str, server: Server, plain: ValkeyAdapter) -> None:
+async def test_long_values_are_stored_compressed_and_read_as_they_were(
+    kind: str, server: Server, plain: ValkeyAdapter
+) -> None:
     adapter = ValkeyAdapter.from_url(f"{url_of(server)}?compression={kind}")
     await adapter.open()
     keys = [f"compressed:{kind}:{number}" for number in range(3)]
@@ -80,7 +82,9 @@ async def test_long_values_are_stored_compressed_and_read_as_they_were(kind: str
         await adapter.close()
 
 
-async def test_a_long_owner_keeps_its_claim_when_values_are_compressed(server: Server, plain: ValkeyAdapter) -> None:
+async def test_a_long_owner_keeps_its_claim_when_values_are_compressed(
+    server: Server, plain: ValkeyAdapter
+) -> None:
     adapter = ValkeyAdapter.from_url(url_of(server), compression="zstd")
     await adapter.open()
     key, token_key = f"claims:{secrets.token_hex(4)}", f"tokens:{secrets.token_hex(4)}"
@@ -108,7 +112,9 @@ async def test_counters_count_when_values_are_compressed_and_their_neighbours_ar
     counter, value = f"counted:{secrets.token_hex(4)}", f"beside:{secrets.token_hex(4)}"
     try:
         assert await adapter.increment(counter, 2**60) == 2**60
-        counted, is_written = await asyncio.gather(adapter.increment(counter, -1), adapter.set(value, LONG))
+        counted, is_written = await asyncio.gather(
+            adapter.increment(counter, -1), adapter.set(value, LONG)
+        )
         assert (counted, is_written) == (2**60 - 1, True)
         assert await adapter.ttl(counter) == float("inf")
         assert await plain.get(counter) == str(2**60 - 1).encode()
@@ -124,7 +130,10 @@ async def test_counters_count_when_values_are_compressed_and_their_neighbours_ar
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_corrupt_value_leaves_its_neighbours_their_answers(place: str) -> None:
     with started(place) as (_, url):
-        async with opened(ValkeyAdapter.from_url(url)) as plain, opened(ValkeyAdapter.from_url(url, compression="zstd")) as adapter:
+        async with (
+            opened(ValkeyAdapter.from_url(url)) as plain,
+            opened(ValkeyAdapter.from_url(url, compression="zstd")) as adapter,
+        ):
             await adapter.mset([Entry("{here}value", LONG), Entry("{here}text", LONG)])
             stored = await plain.get("{here}value")
             assert stored is not None
@@ -146,12 +155,19 @@ async def test_corrupt_value_leaves_its_neighbours_their_answers(place: str) -> 
 
 async def test_value_too_large_to_decompress_names_its_cure(server: Server) -> None:
     compression = glide.CompressionConfiguration(enabled=True, max_decompressed_size=len(LONG))
-    settings = glide.GlideClientConfiguration([glide.NodeAddress(server.address.host, server.address.port)], compression=compression)
+    settings = glide.GlideClientConfiguration(
+        [glide.NodeAddress(server.address.host, server.address.port)], compression=compression
+    )
     keys = [f"large:{secrets.token_hex(4)}" for _ in range(3)]
     large, value, written = keys
     async with opened(ValkeyAdapter(settings)) as adapter:
         await adapter.mset([Entry(large, LONG * 2), Entry(value, LONG)])
-        reading: list[Any] = [adapter.exists(value), adapter.get(large), adapter.get(value), adapter.mget([value])]
+        reading: list[Any] = [
+            adapter.exists(value),
+            adapter.get(large),
+            adapter.get(value),
+            adapter.mget([value]),
+        ]
         _, *read = await asyncio.gather(*reading, return_exceptions=True)
         writing: list[Any] = [adapter.exists(value), adapter.get(large), adapter.set(written, LONG)]
         _, *wrote = await asyncio.gather(*writing, return_exceptions=True)
@@ -161,7 +177,11 @@ async def test_value_too_large_to_decompress_names_its_cure(server: Server) -> N
     assert read[1:] == [LONG, [LONG]]
     for error, maybe_applied in ((read[0], False), (wrote[0], False), (wrote[1], True)):
         assert isinstance(error, StoreError)
-        assert (error.code, error.maybe_applied, error.retryable) == (ErrorCode.STORE_OPERATION_FAILED, maybe_applied, False)
+        assert (error.code, error.maybe_applied, error.retryable) == (
+            ErrorCode.STORE_OPERATION_FAILED,
+            maybe_applied,
+            False,
+        )
         assert "max_decompressed_size" in error.message
     assert is_written == LONG
 
@@ -179,7 +199,8 @@ async def opened(adapter: ValkeyAdapter) -> AsyncGenerator[ValkeyAdapter]:
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what has to become true."""
     async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - what it looks at are callbacks, or what the server says
+        # what it looks at are callbacks, or what the server says
+        while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -189,7 +210,9 @@ def started(place: str) -> Generator[tuple[Sequence[Server], str]]:
     target = servers.find_or_skip("valkey")
     with contextlib.ExitStack() as starting:
         if place == "cluster":
-            nodes: Sequence[Server] = starting.enter_context(servers.start_cluster(target)).primaries
+            nodes: Sequence[Server] = starting.enter_context(
+                servers.start_cluster(target)
+            ).primaries
         else:
             nodes = [starting.enter_context(servers.start(target))]
         hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in nodes)
@@ -225,7 +248,9 @@ async def test_a_sharded_subscription_that_ends_takes_nothing_from_the_others(pl
 
         async def subscribed(name: str) -> Subscription:
             return await adapter.subscribe(
-                name, lambda channel, payload: heard.append((channel, payload)), on_gap=lambda: gaps.append(name)
+                name,
+                lambda channel, payload: heard.append((channel, payload)),
+                on_gap=lambda: gaps.append(name),
             )
 
         one, two, _ = [await subscribed(name) for name in ("one", "two", "three")]
@@ -252,7 +277,9 @@ async def test_a_sharded_subscription_comes_back_after_a_lost_connection(place: 
     async with sharded(place) as (adapter, nodes):
         heard: list[bytes] = []
         gaps: list[int] = []
-        subscription = await adapter.subscribe("one", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1))
+        subscription = await adapter.subscribe(
+            "one", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1)
+        )
         await adapter.publish("one", b"1")
         await until(lambda: heard == [b"1"])
 
@@ -280,14 +307,17 @@ async def test_a_cached_value_is_not_asked_for_again_until_it_changes() -> None:
             await plain.set("cached", b"1")
             async with asyncio.timeout(10):
                 before = -1
-                while gets(server.exchange()) != before:  # an answer reaches the cache a moment after its caller
+                while (
+                    gets(server.exchange()) != before
+                ):  # an answer reaches the cache a moment after its caller
                     before = gets(server.exchange())
                     assert await adapter.get("cached") == b"1"
             assert await asyncio.gather(*(adapter.get("cached") for _ in range(20))) == [b"1"] * 20
             assert gets(server.exchange()) == before
             await plain.set("cached", b"2")
             async with asyncio.timeout(10):
-                while await adapter.get("cached") != b"2":  # noqa: ASYNC110 - glide reports no invalidation
+                # glide reports no invalidation
+                while await adapter.get("cached") != b"2":  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         finally:
             await adapter.close()
@@ -299,7 +329,9 @@ async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
         async with asyncio.timeout(30):
             for primary in cluster.primaries:
                 with primary.exchange() as exchange:
-                    while not all(len(of_slots) == 4 for of_slots in listed(exchange.ask("CLUSTER", "SLOTS"))):  # noqa: ASYNC110 - the same
+                    while not all(  # noqa: ASYNC110 - the same
+                        len(of_slots) == 4 for of_slots in listed(exchange.ask("CLUSTER", "SLOTS"))
+                    ):
                         await asyncio.sleep(0.1)
         hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in cluster.primaries)
         adapter = ValkeyAdapter.from_url(f"valkey+cluster://{hosts}?read_from=prefer_replica")
@@ -307,7 +339,8 @@ async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
         try:
             await adapter.set("replicated", b"1")
             async with asyncio.timeout(10):
-                while await adapter.get("replicated") != b"1":  # noqa: ASYNC110 - a replica follows when it follows
+                # a replica follows when it follows
+                while await adapter.get("replicated") != b"1":  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             await asyncio.gather(*(adapter.get("replicated") for _ in range(20)))
         finally:
@@ -318,7 +351,9 @@ async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
 
 
 @pytest.mark.parametrize("place", ["server", "cluster"])
-async def test_what_changed_while_the_connection_was_lost_is_not_read_from_the_cache(place: str) -> None:
+async def test_what_changed_while_the_connection_was_lost_is_not_read_from_the_cache(
+    place: str,
+) -> None:
     with started(place) as (nodes, url):
         plain = ValkeyAdapter.from_url(url)
         adapter = ValkeyAdapter.from_url(url, cache_kb=1024, cache_ttl=600)
@@ -327,7 +362,8 @@ async def test_what_changed_while_the_connection_was_lost_is_not_read_from_the_c
         for turn in range(3):
             await plain.set("key", b"old %d" % turn)
             async with asyncio.timeout(20):
-                while await adapter.get("key") != b"old %d" % turn:  # noqa: ASYNC110 - the server tells glide, which tells nobody
+                # the server tells glide, which tells nobody
+                while await adapter.get("key") != b"old %d" % turn:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             await asyncio.sleep(0.6)  # so that its connections have been looked at
             for node in nodes:
@@ -372,7 +408,9 @@ def test_glides_spans_are_written_where_the_url_says(server: Server, tmp_path: P
         """
     arguments = [f"{url_of(server)}?otel_traces=file://{file}&otel_sample=100", str(file)]
     # glide sets its telemetry up once in a process.
-    subprocess.run([sys.executable, "-c", textwrap.dedent(script), *arguments], check=True, timeout=60)  # noqa: S603 - our own words
+    subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", textwrap.dedent(script), *arguments], check=True, timeout=60
+    )
 
     names = {json.loads(line)["name"] for line in file.read_text(encoding="utf-8").splitlines()}
     assert names

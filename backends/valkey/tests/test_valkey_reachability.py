@@ -1,4 +1,6 @@
-"""A server that is gone: who asks is told at once, whoever is cancelled, and it is noticed when it comes back."""
+"""A server that is gone: who asks is told at once, whoever is cancelled, and it is noticed when it
+comes back.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,14 @@ def url_of(server: Server) -> str:
     return server.url.replace("redis://", "valkey://")
 
 
-async def test_who_asks_while_it_is_known_that_nobody_is_there_is_told_so_and_does_not_wait_for_glide() -> None:
+async def test_who_asks_while_it_is_known_that_nobody_is_there_is_told_so_and_does_not_wait_for_glide() -> (
+    None
+):
     with servers.start(servers.find_or_skip("valkey")) as server:
         address = glide.NodeAddress(server.address.host, server.address.port)
-        client: Any = await glide.GlideClient.create(glide.GlideClientConfiguration([address], request_timeout=500))
+        client: Any = await glide.GlideClient.create(
+            glide.GlideClientConfiguration([address], request_timeout=500)
+        )
         asked: list[Any] = []
         ask = client.custom_command
 
@@ -56,7 +62,9 @@ async def test_who_asks_while_it_is_known_that_nobody_is_there_is_told_so_and_do
         await adapter.close()
         await client.close()
 
-    assert {error.value.code for error in (first, second, third)} == {ErrorCode.STORE_CONNECTION_FAILED}
+    assert {error.value.code for error in (first, second, third)} == {
+        ErrorCode.STORE_CONNECTION_FAILED
+    }
     assert not third.value.maybe_applied
     assert value == b"value"
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
@@ -65,7 +73,9 @@ async def test_who_asks_while_it_is_known_that_nobody_is_there_is_told_so_and_do
 async def test_server_on_unix_socket_is_found_again(tmp_path: Path) -> None:
     path = str(tmp_path / "valkey.sock")
     with servers.start(servers.find_or_skip("valkey"), arguments=("--unixsocket", path)) as server:
-        adapter = ValkeyAdapter(glide.GlideClientConfiguration([glide.NodeAddress(unix_socket_path=path)]), timeout=1.0)
+        adapter = ValkeyAdapter(
+            glide.GlideClientConfiguration([glide.NodeAddress(unix_socket_path=path)]), timeout=1.0
+        )
         await adapter.open()
         await adapter.set("key", b"value")
         await server.kill()
@@ -95,7 +105,9 @@ async def test_a_proxy_that_hangs_up_on_who_knocks_is_not_thought_gone_for_ever(
         async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             first = await reader.read(4096)
             if not first.upper().startswith((b"PING", b"*1")):  # as glide begins
-                to_reader, to_writer = await asyncio.open_connection(server.address.host, server.address.port)
+                to_reader, to_writer = await asyncio.open_connection(
+                    server.address.host, server.address.port
+                )
                 to_writer.write(first)
                 await asyncio.gather(copied(reader, to_writer), copied(to_reader, writer))
             await ended(writer)
@@ -141,20 +153,26 @@ async def test_an_adapter_that_is_closed_while_nobody_is_there_leaves_no_task() 
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
-async def test_who_is_cancelled_while_somebody_looks_who_is_there_takes_the_answer_from_nobody() -> None:
+async def test_who_is_cancelled_while_somebody_looks_who_is_there_takes_the_answer_from_nobody() -> (
+    None
+):
     with servers.start(servers.find_or_skip("valkey")) as server:
         adapter = ValkeyAdapter.from_url(url_of(server), timeout=0.2)
         await adapter.open()
         await adapter.set("key", b"value")
         await server.kill()
         asking = [asyncio.create_task(adapter.get("key")) for _ in range(60)]
-        for task in asking[:-1]:  # so that some are before the look, some in it, and some told already
+        for task in asking[
+            :-1
+        ]:  # so that some are before the look, some in it, and some told already
             await asyncio.sleep(0.01)
             task.cancel()
         told = await asyncio.gather(*asking, return_exceptions=True)
         await adapter.close()
 
     assert isinstance(told[0], asyncio.CancelledError)
-    assert {error.code for error in told if isinstance(error, StoreError)} == {ErrorCode.STORE_CONNECTION_FAILED}
+    assert {error.code for error in told if isinstance(error, StoreError)} == {
+        ErrorCode.STORE_CONNECTION_FAILED
+    }
     assert all(isinstance(error, (StoreError, asyncio.CancelledError)) for error in told)
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []

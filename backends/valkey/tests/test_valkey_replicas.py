@@ -1,4 +1,6 @@
-"""A server with replicas: which of them is asked what, and who is asked after they have changed places."""
+"""A server with replicas: which of them is asked what, and who is asked after they have changed
+places.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ async def replicated(replicas: int) -> AsyncGenerator[tuple[Server, list[Server]
     """A server with replicas that follow it."""
     target = servers.find_or_skip("valkey")
     with contextlib.ExitStack() as starting:
-        primary, *others = [starting.enter_context(servers.start(target)) for _ in range(1 + replicas)]
+        primary, *others = [
+            starting.enter_context(servers.start(target)) for _ in range(1 + replicas)
+        ]
         for other in others:
             with other.exchange() as exchange:
                 exchange.ask("REPLICAOF", primary.address.host, str(primary.address.port))
@@ -43,7 +47,9 @@ async def replicated(replicas: int) -> AsyncGenerator[tuple[Server, list[Server]
 
 
 def url_of(*of_all: Server) -> str:
-    return "valkey://" + ",".join(f"{server.address.host}:{server.address.port}" for server in of_all)
+    return "valkey://" + ",".join(
+        f"{server.address.host}:{server.address.port}" for server in of_all
+    )
 
 
 async def test_reads_of_one_server_go_to_its_replicas_and_pages_of_a_scan_do_not() -> None:
@@ -120,7 +126,9 @@ async def test_after_a_failover_the_new_primary_is_asked(how: str) -> None:
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
-async def test_whoever_closes_while_a_client_takes_the_place_of_another_leaves_none_of_them() -> None:
+async def test_whoever_closes_while_a_client_takes_the_place_of_another_leaves_none_of_them() -> (
+    None
+):
     name = "moving"
     async with replicated(1) as (primary, [replica]):
         now, then = primary, replica
@@ -133,7 +141,9 @@ async def test_whoever_closes_while_a_client_takes_the_place_of_another_leaves_n
             return False
 
         for turn in range(12):
-            adapter = ValkeyAdapter.from_url(url_of(primary, replica), client_name=name, timeout=1.0)
+            adapter = ValkeyAdapter.from_url(
+                url_of(primary, replica), client_name=name, timeout=1.0
+            )
             await adapter.open()
             with then.exchange() as exchange:
                 exchange.ask("REPLICAOF", "NO", "ONE")

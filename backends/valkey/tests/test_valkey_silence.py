@@ -1,4 +1,6 @@
-"""A connection that turns silent, as when a middlebox forgets it: calls, waiting reads and subscriptions come back on another one."""
+"""A connection that turns silent, as when a middlebox forgets it: calls, waiting reads and
+subscriptions come back on another one.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ TIMEOUT: Final = 1.0
 
 
 class Middlebox:
-    """A TCP relay that can forget its connections: both ends stay open, and nothing passes any more.
+    """A TCP relay that can forget its connections: both ends stay open, and nothing passes any
+    more.
 
     Attributes:
         port: where clients connect to, on 127.0.0.1.
@@ -48,11 +51,18 @@ class Middlebox:
             task: Any = asyncio.current_task()
             self._relays[task] = is_forgotten
             with contextlib.suppress(OSError):
-                to_reader, to_writer = await asyncio.open_connection(server.address.host, server.address.port)
+                to_reader, to_writer = await asyncio.open_connection(
+                    server.address.host, server.address.port
+                )
                 with contextlib.closing(writer), contextlib.closing(to_writer):
-                    await asyncio.gather(copied(reader, to_writer, is_forgotten), copied(to_reader, writer, is_forgotten))
+                    await asyncio.gather(
+                        copied(reader, to_writer, is_forgotten),
+                        copied(to_reader, writer, is_forgotten),
+                    )
 
-        async def copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_forgotten: asyncio.Event) -> None:
+        async def copied(
+            reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_forgotten: asyncio.Event
+        ) -> None:
             while chunk := await reader.read(65_536):
                 if not is_forgotten.is_set():
                     writer.write(chunk)
@@ -75,8 +85,12 @@ class Middlebox:
 
 
 @contextlib.asynccontextmanager
-async def behind_middlebox(place: str = "server", **options: Any) -> AsyncGenerator[tuple[ValkeyAdapter, Middlebox, Server]]:
-    """An open adapter, the middlebox between it and its server, and the server, which may be a cluster of one node."""
+async def behind_middlebox(
+    place: str = "server", **options: Any
+) -> AsyncGenerator[tuple[ValkeyAdapter, Middlebox, Server]]:
+    """An open adapter, the middlebox between it and its server, and the server, which may be a
+    cluster of one node.
+    """
     middlebox = Middlebox()
     target = servers.find_or_skip("valkey")
     async with contextlib.AsyncExitStack() as stack:
@@ -86,8 +100,19 @@ async def behind_middlebox(place: str = "server", **options: Any) -> AsyncGenera
         else:
             with contextlib.closing(await asyncio.start_server(ignore, "127.0.0.1")) as reserved:
                 middlebox.port = reserved.sockets[0].getsockname()[1]
-            announced = ("--cluster-announce-ip", "127.0.0.1", "--cluster-announce-port", str(middlebox.port))
-            arguments = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", *announced)
+            announced = (
+                "--cluster-announce-ip",
+                "127.0.0.1",
+                "--cluster-announce-port",
+                str(middlebox.port),
+            )
+            arguments = (
+                "--cluster-enabled",
+                "yes",
+                "--cluster-config-file",
+                "nodes.conf",
+                *announced,
+            )
             server = stack.enter_context(servers.start(target, arguments=arguments))
             await stack.enter_async_context(middlebox.before(server))
             with server.exchange() as exchange:
@@ -144,7 +169,9 @@ async def test_calls_come_back_after_connection_turns_silent(place: str) -> None
             errors = await failures_before_answer(lambda: adapter.set("key", b"other"))
             assert await adapter.get("key") == b"other"
             assert 1 <= len(errors) <= 3
-            assert {(error.code, error.maybe_applied) for error in errors} == {(ErrorCode.STORE_TIMEOUT, True)}
+            assert {(error.code, error.maybe_applied) for error in errors} == {
+                (ErrorCode.STORE_TIMEOUT, True)
+            }
 
 
 async def test_calls_under_way_end_with_the_silent_connection() -> None:
@@ -153,7 +180,10 @@ async def test_calls_under_way_end_with_the_silent_connection() -> None:
         middlebox.forget()
         first = asyncio.create_task(adapter.get("key"))
         await asyncio.sleep(1.5)
-        reading, writing = asyncio.create_task(adapter.get("key")), asyncio.create_task(adapter.set("other", b"value"))
+        reading, writing = (
+            asyncio.create_task(adapter.get("key")),
+            asyncio.create_task(adapter.set("other", b"value")),
+        )
         told = await asyncio.gather(first, reading, writing, return_exceptions=True)
 
     assert isinstance(told[0], StoreError)
@@ -168,7 +198,11 @@ async def test_subscription_reports_gap_after_connection_turns_silent(place: str
     async with behind_middlebox(place) as (adapter, middlebox, server):
         heard: list[bytes] = []
         gaps: list[int] = []
-        await adapter.subscribe("channel", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(len(heard)))
+        await adapter.subscribe(
+            "channel",
+            lambda _, payload: heard.append(payload),
+            on_gap=lambda: gaps.append(len(heard)),
+        )
         with server.exchange() as exchange:
             assert exchange.ask("PUBLISH", "channel", "before") == 1
             await until(lambda: heard == [b"before"])
@@ -184,10 +218,16 @@ async def test_subscription_reports_gap_after_connection_turns_silent(place: str
 async def test_waiting_read_comes_back_after_connection_turns_silent() -> None:
     async with behind_middlebox() as (adapter, middlebox, server):
         await adapter.xgroup_create("stream", "group")
-        reading = [adapter.xreadgroup("stream", "group", str(number), block=0.05) for number in range(4)]
-        assert await asyncio.gather(*reading) == [[]] * 4  # each on a connection that is kept for the next
+        reading = [
+            adapter.xreadgroup("stream", "group", str(number), block=0.05) for number in range(4)
+        ]
+        assert (
+            await asyncio.gather(*reading) == [[]] * 4
+        )  # each on a connection that is kept for the next
         middlebox.forget()
-        errors = await failures_before_answer(lambda: adapter.xreadgroup("stream", "group", "me", block=0.05))
+        errors = await failures_before_answer(
+            lambda: adapter.xreadgroup("stream", "group", "me", block=0.05)
+        )
         with server.exchange() as exchange:
             exchange.ask("XADD", "stream", "*", "field", "value")
         [entry] = await adapter.xreadgroup("stream", "group", "me", block=5.0)
@@ -200,7 +240,8 @@ async def test_cached_value_is_read_again_after_connection_turns_silent() -> Non
     async with behind_middlebox(cache_kb=1024, cache_ttl=600) as (adapter, middlebox, server):
         await adapter.set("key", b"old")
         async with asyncio.timeout(LIMIT):
-            while await adapter.get("key") != b"old":  # noqa: ASYNC110 - glide caches in the background
+            # glide caches in the background
+            while await adapter.get("key") != b"old":  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         middlebox.forget()
         with server.exchange() as exchange:
@@ -226,7 +267,11 @@ async def test_close_during_replacement_leaves_nothing(later: float) -> None:
         reading = [asyncio.create_task(adapter.get("key")) for _ in range(3)]
         await asyncio.sleep(0.2 + later)
         await adapter.close()
-        left = [task for task in asyncio.all_tasks() if "igniter_store_valkey" in repr(task) and task not in reading]
+        left = [
+            task
+            for task in asyncio.all_tasks()
+            if "igniter_store_valkey" in repr(task) and task not in reading
+        ]
         told = await asyncio.gather(*reading, return_exceptions=True)
 
     assert left == []
@@ -251,17 +296,23 @@ async def test_silent_server_is_used_once_new_connections_are_answered() -> None
 async def test_slow_server_keeps_its_connection() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         address = server.address
-        adapter = ValkeyAdapter.from_url(f"valkey://{address.host}:{address.port}?client_name=slow", timeout=0.5)
+        adapter = ValkeyAdapter.from_url(
+            f"valkey://{address.host}:{address.port}?client_name=slow", timeout=0.5
+        )
         await adapter.open()
         before = named(server, "slow")
         with server.exchange() as exchange:
             exchange.ask("CLIENT", "PAUSE", "1200", "ALL")
-        late = await asyncio.gather(adapter.set("key", b"value"), adapter.get("key"), return_exceptions=True)
+        late = await asyncio.gather(
+            adapter.set("key", b"value"), adapter.get("key"), return_exceptions=True
+        )
         await failures_before_answer(lambda: adapter.get("key"))
         await until(lambda: named(server, "slow") == before)
         await adapter.close()
 
-    assert [error.code for error in late if isinstance(error, StoreError)] == [ErrorCode.STORE_TIMEOUT] * 2
+    assert [error.code for error in late if isinstance(error, StoreError)] == [
+        ErrorCode.STORE_TIMEOUT
+    ] * 2
     assert len(before) == 1
 
 
@@ -274,7 +325,9 @@ def named(server: Server, name: str) -> set[str]:
 
 async def test_lent_client_is_not_replaced() -> None:
     async with behind_middlebox() as (_, middlebox, server):
-        settings = glide.GlideClientConfiguration([glide.NodeAddress("127.0.0.1", middlebox.port)], request_timeout=500, lazy_connect=True)
+        settings = glide.GlideClientConfiguration(
+            [glide.NodeAddress("127.0.0.1", middlebox.port)], request_timeout=500, lazy_connect=True
+        )
         client = await glide.GlideClient.create(settings)
         adapter = ValkeyAdapter(client=client)
         await adapter.open()

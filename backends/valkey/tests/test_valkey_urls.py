@@ -1,4 +1,6 @@
-"""What is refused before anything is connected: URLs, options, configurations. No message shows a password."""
+"""What is refused before anything is connected: URLs, options, configurations. No message shows a
+password.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,10 @@ def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
     [
         ("valkey://localhost?read_from=az_affinity", "client_az"),
         ("valkey://localhost?iam_cluster=c", "iam_region"),
-        (f"valkey://me:{PASSWORD}@localhost?iam_cluster=c&iam_region=r&iam_service=memorydb", "without a password"),
+        (
+            f"valkey://me:{PASSWORD}@localhost?iam_cluster=c&iam_region=r&iam_service=memorydb",
+            "without a password",
+        ),
         ("valkey+cluster://localhost/3", "database"),
         ("valkey://localhost?read_from=nearest", "prefer_replica"),
         ("valkey://localhost?timeout=fast", "seconds"),
@@ -102,7 +107,10 @@ def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
         ("valkey://localhost?tls_insecure=true", "valkeys://"),
         (f"valkeys://localhost?tls_ca_certs={os.__file__}", "in PEM form"),
         ("valkey://localhost?tls_insecure=maybe", "true or false"),
-        ("valkey://localhost?compression=zstd&compression_from=1", "compression_from is a whole number from 6"),
+        (
+            "valkey://localhost?compression=zstd&compression_from=1",
+            "compression_from is a whole number from 6",
+        ),
     ],
 )
 def test_options_that_can_not_be_taken_are_refused_with_the_cure(url: str, cure: str) -> None:
@@ -136,13 +144,29 @@ def test_a_url_says_all_that_glide_has_to_know(tmp_path: Path) -> None:
 
     assert own == {"timeout": 0.5, "sharded_pubsub": True}
     assert isinstance(configuration, glide.GlideClientConfiguration)
-    assert [(address.host, address.port) for address in configuration.addresses] == [("one", 7000), ("::1", 6379)]
-    assert (configuration.use_tls, configuration.database_id, configuration.client_name) == (True, 3, "other")
+    assert [(address.host, address.port) for address in configuration.addresses] == [
+        ("one", 7000),
+        ("::1", 6379),
+    ]
+    assert (configuration.use_tls, configuration.database_id, configuration.client_name) == (
+        True,
+        3,
+        "other",
+    )
     assert configuration.credentials is not None
-    assert (configuration.credentials.username, configuration.credentials.password) == ("me@here", "p/w")
-    assert (configuration.read_from, configuration.client_az) == (glide.ReadFrom.AZ_AFFINITY, "eu-1a")
+    assert (configuration.credentials.username, configuration.credentials.password) == (
+        "me@here",
+        "p/w",
+    )
+    assert (configuration.read_from, configuration.client_az) == (
+        glide.ReadFrom.AZ_AFFINITY,
+        "eu-1a",
+    )
     assert configuration.client_side_cache is not None
-    assert (configuration.client_side_cache.max_cache_kb, configuration.client_side_cache.entry_ttl_ms) == (64, 5000)
+    assert (
+        configuration.client_side_cache.max_cache_kb,
+        configuration.client_side_cache.entry_ttl_ms,
+    ) == (64, 5000)
     assert configuration.client_side_cache.server_assisted is True
     assert configuration.compression is not None
     assert configuration.compression.backend is glide.CompressionBackend.LZ4
@@ -163,14 +187,23 @@ def test_a_cache_of_less_than_a_millisecond_is_not_one_for_ever() -> None:
     [
         ({"database_id": 10**20}, "out of range"),
         ({"credentials": glide.ServerCredentials(f"{PASSWORD}\ud800")}, "a text"),
-        ({"compression": glide.CompressionConfiguration(enabled=True, compression_level=9999)}, "__cause__"),
         (
-            {"advanced_config": glide.AdvancedGlideClientConfiguration(tls_config=glide.TlsAdvancedConfiguration(use_insecure_tls=True))},
+            {"compression": glide.CompressionConfiguration(enabled=True, compression_level=9999)},
+            "__cause__",
+        ),
+        (
+            {
+                "advanced_config": glide.AdvancedGlideClientConfiguration(
+                    tls_config=glide.TlsAdvancedConfiguration(use_insecure_tls=True)
+                )
+            },
             "__cause__",
         ),
     ],
 )
-async def test_a_configuration_that_glide_does_not_take_is_refused(settings: dict[str, Any], words: str) -> None:
+async def test_a_configuration_that_glide_does_not_take_is_refused(
+    settings: dict[str, Any], words: str
+) -> None:
     configuration = glide.GlideClientConfiguration([glide.NodeAddress("localhost", 1)], **settings)
     adapter = ValkeyAdapter(configuration)
 
@@ -184,20 +217,31 @@ async def test_a_configuration_that_glide_does_not_take_is_refused(settings: dic
 
 
 def test_iam_is_said_in_the_url() -> None:
-    configuration, _ = configuration_of("valkeys+cluster://me@host?iam_cluster=c&iam_region=eu-west-1&iam_service=elasticache", {})
+    configuration, _ = configuration_of(
+        "valkeys+cluster://me@host?iam_cluster=c&iam_region=eu-west-1&iam_service=elasticache", {}
+    )
 
     assert isinstance(configuration, glide.GlideClusterClientConfiguration)
     credentials = configuration.credentials
     assert credentials is not None
     assert credentials.username == "me"
     assert credentials.iam_config is not None
-    assert (credentials.iam_config.cluster_name, credentials.iam_config.region) == ("c", "eu-west-1")
+    assert (credentials.iam_config.cluster_name, credentials.iam_config.region) == (
+        "c",
+        "eu-west-1",
+    )
     assert credentials.iam_config.service is glide.ServiceType.ELASTICACHE
 
 
 @pytest.mark.parametrize(
     "client",
-    ["valkey://localhost", glide.GlideClient, None, MagicMock(spec=glide.GlideClient), MagicMock(spec=glide.GlideClientConfiguration)],
+    [
+        "valkey://localhost",
+        glide.GlideClient,
+        None,
+        MagicMock(spec=glide.GlideClient),
+        MagicMock(spec=glide.GlideClientConfiguration),
+    ],
 )
 def test_what_is_no_client_is_refused(client: Any) -> None:
     with pytest.raises(StoreError) as caught:

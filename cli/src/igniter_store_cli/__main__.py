@@ -1,4 +1,6 @@
-"""`python -m igniter_store_cli`: the command line where the script `igniter-store` is not on the path."""
+"""`python -m igniter_store_cli`: the command line where the script `igniter-store` is not on the
+path.
+"""
 
 import sys
 

@@ -38,7 +38,10 @@ async def run(options: Namespace, output: Output) -> int:
     """List the backends."""
     del options
     found = installed()
-    output.answer({"backends": [structs.asdict(backend) for backend in found]}, lambda console: _show(console, found))
+    output.answer(
+        {"backends": [structs.asdict(backend) for backend in found]},
+        lambda console: _show(console, found),
+    )
     return 0
 
 
@@ -46,7 +49,10 @@ def _show(console: Console, found: list[Backend]) -> None:
     if not found:
         console.print("No backend is installed. Begin with: pip install 'igniter-store[memory]'")
         return
-    rows = [("\n".join(brought.schemes), brought.distribution, brought.capabilities) for brought in _by_distribution(found)]
+    rows = [
+        ("\n".join(brought.schemes), brought.distribution, brought.capabilities)
+        for brought in _by_distribution(found)
+    ]
     header = ("scheme", "distribution", "capabilities")
     table(console, header, rows, "", wrapped=header[1:])
 
@@ -61,7 +67,13 @@ class _Row:
 def _by_distribution(found: list[Backend]) -> list[_Row]:
     rows: dict[tuple[str, str], _Row] = {}
     for backend in found:
-        capabilities = "all" if len(backend.capabilities) == len(CAPABILITIES) else ", ".join(backend.capabilities) or "none"
-        row = rows.setdefault((backend.distribution, capabilities), _Row(backend.distribution, capabilities, []))
+        capabilities = (
+            "all"
+            if len(backend.capabilities) == len(CAPABILITIES)
+            else ", ".join(backend.capabilities) or "none"
+        )
+        row = rows.setdefault(
+            (backend.distribution, capabilities), _Row(backend.distribution, capabilities, [])
+        )
         row.schemes.append(f"{backend.scheme}://")
     return list(rows.values())

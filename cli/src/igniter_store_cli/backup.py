@@ -44,5 +44,8 @@ async def run(options: Namespace, output: Output) -> int:
             raise CommandFailure(message, USAGE)
         await back_up(place)
     size = (await asyncio.to_thread(place.stat)).st_size
-    output.answer({"path": str(place), "bytes": size}, lambda console: console.print(f"copied to {place}, {size:,} bytes"))
+    output.answer(
+        {"path": str(place), "bytes": size},
+        lambda console: console.print(f"copied to {place}, {size:,} bytes"),
+    )
     return 0

@@ -32,7 +32,9 @@ def add(commands: Commands) -> None:
         "have changed hands by the time you read it.",
         example="  igniter-store claims ls 'job:*' --service api",
     )
-    listing.add_argument("pattern", metavar="PATTERN", nargs="?", default="*", help="which claims (default: all)")
+    listing.add_argument(
+        "pattern", metavar="PATTERN", nargs="?", default="*", help="which claims (default: all)"
+    )
     add_store_options(listing)
 
 
@@ -41,12 +43,19 @@ async def ls(options: Namespace, output: Output) -> int:
     found: list[dict[str, Any]] = []
     async with opened_store(options, output) as store:
         # A scan may give a key twice while others change.
-        for key in sorted({key async for key in store.dev.iterate(options.pattern, namespace="claim")}):
+        for key in sorted(
+            {key async for key in store.dev.iterate(options.pattern, namespace="claim")}
+        ):
             claim = await _claim(store, key)
             if claim is not None:
                 found.append(claim)
     rows = [
-        (shown_key(claim["key"]), _UNDECODABLE if "error" in claim else as_text(claim["owner"]), _left(claim["ttl"])) for claim in found
+        (
+            shown_key(claim["key"]),
+            _UNDECODABLE if "error" in claim else as_text(claim["owner"]),
+            _left(claim["ttl"]),
+        )
+        for claim in found
     ]
     output.answer(
         {"pattern": options.pattern, "claims": found},
@@ -61,7 +70,9 @@ async def _claim(store: Store[Any], key: str) -> dict[str, Any] | None:
         owner = await store.claim.owner(key)
     except SerializationError as error:  # other software's, which must not hide the others
         return {"key": key, "owner": None, "ttl": ttl, "error": str(error.code)}
-    return None if owner is None else {"key": key, "owner": owner, "ttl": ttl}  # released since the scan saw it
+    return (
+        None if owner is None else {"key": key, "owner": owner, "ttl": ttl}
+    )  # released since the scan saw it
 
 
 def _left(ttl: float | None) -> str:

@@ -1,6 +1,7 @@
 """How a command is declared: its name, its help, its options, and the coroutine that runs it.
 
-Rule: every command takes `--json`; those that use a store take `--url`, `--service` and `--scope`, with the same meaning everywhere.
+Rule: every command takes `--json`; those that use a store take `--url`, `--service` and `--scope`,
+    with the same meaning everywhere.
 Rule: no help text shows a default that came from the environment: it may be a URL with a password.
 """
 
@@ -30,7 +31,9 @@ class Commands(Protocol):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser that raises `WrongUsage` where others print and exit, and wraps the paragraphs of its help."""
+    """An argparse parser that raises `WrongUsage` where others print and exit, and wraps the
+    paragraphs of its help.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, formatter_class=_Paragraphs, allow_abbrev=False)
@@ -44,7 +47,10 @@ class _Paragraphs(argparse.HelpFormatter):
     # What is indented is an example, which stays as it is.
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         paragraphs = text.split("\n\n")
-        return "\n\n".join(part if "\n " in part else super(_Paragraphs, self)._fill_text(part, width, indent) for part in paragraphs)
+        return "\n\n".join(
+            part if "\n " in part else super(_Paragraphs, self)._fill_text(part, width, indent)
+            for part in paragraphs
+        )
 
 
 def add_command(  # noqa: PLR0913 - what a command has
@@ -74,14 +80,18 @@ def add_command(  # noqa: PLR0913 - what a command has
 def add_group(commands: Commands, name: str, *, help: str) -> Commands:
     """Declare `name` as a word before other commands, and return their list."""
     parser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
-    group: Commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    group: Commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser
+    )
     return group
 
 
 def add_following_options(parser: Parser) -> None:
     """Let the user say when a command that would go on for ever ends."""
     parser.add_argument("--count", metavar="N", type=whole, help="end after N of them")
-    parser.add_argument("--for", metavar="SECONDS", type=float, dest="seconds", help="end after so many seconds")
+    parser.add_argument(
+        "--for", metavar="SECONDS", type=float, dest="seconds", help="end after so many seconds"
+    )
 
 
 def whole(text: str) -> int:
@@ -104,7 +114,11 @@ def add_url_option(parser: Parser) -> None:
 def add_store_options(parser: Parser) -> None:
     """Let the user say which store: backend, service and scopes."""
     add_url_option(parser)
-    parser.add_argument("--service", metavar="NAME", help=f"what the keys begin with (default: ${SERVICE_VARIABLE}, or 'default')")
+    parser.add_argument(
+        "--service",
+        metavar="NAME",
+        help=f"what the keys begin with (default: ${SERVICE_VARIABLE}, or 'default')",
+    )
     parser.add_argument(
         "--scope",
         metavar="KEY=ID",

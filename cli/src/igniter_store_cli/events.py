@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from igniter_store_cli.command import Commands, add_command, add_following_options, add_group, add_store_options
+from igniter_store_cli.command import (
+    Commands,
+    add_command,
+    add_following_options,
+    add_group,
+    add_store_options,
+)
 from igniter_store_cli.opening import opened_store
 from igniter_store_cli.output import as_text, visible
 from igniter_store_cli.set import parsed
@@ -32,8 +38,12 @@ def add(commands: Commands) -> None:
         example="  igniter-store events publish user:created '{\"id\": 7}' --service api\n  1 subscriber got it",
     )
     publishing.add_argument("event", metavar="EVENT", help="the full name, such as user:created")
-    publishing.add_argument("data", metavar="DATA", help="JSON, or text; put -- before one that begins with a dash")
-    publishing.add_argument("--string", action="store_true", help="take DATA as text, whatever it looks like")
+    publishing.add_argument(
+        "data", metavar="DATA", help="JSON, or text; put -- before one that begins with a dash"
+    )
+    publishing.add_argument(
+        "--string", action="store_true", help="take DATA as text, whatever it looks like"
+    )
     add_store_options(publishing)
     tailing = add_command(
         group,
@@ -44,7 +54,9 @@ def add(commands: Commands) -> None:
         "for one byte, [ab] for a choice. With --json each line is a document.",
         example="  igniter-store events tail 'user:*' --service api\n  2026-01-31T12:00:00.000Z user:created {\"id\": 7}",
     )
-    tailing.add_argument("event", metavar="EVENT", nargs="?", default="*", help="a name or a pattern (default: all)")
+    tailing.add_argument(
+        "event", metavar="EVENT", nargs="?", default="*", help="a name or a pattern (default: all)"
+    )
     add_following_options(tailing)
     add_store_options(tailing)
 
@@ -55,7 +67,10 @@ async def publish(options: Namespace, output: Output) -> int:
     async with opened_store(options, output) as store:
         receivers = await store.events.publish(options.event, data)
     got = "1 subscriber" if receivers == 1 else f"{receivers} subscribers"
-    output.answer({"event": options.event, "receivers": receivers}, lambda console: console.print(f"{got} got it"))
+    output.answer(
+        {"event": options.event, "receivers": receivers},
+        lambda console: console.print(f"{got} got it"),
+    )
     return 0
 
 
@@ -68,7 +83,9 @@ async def tail(options: Namespace, output: Output) -> int:
             if events.gaps > reported:
                 reported = events.gaps
                 output.note("the connection was lost; what was published meanwhile is missing here")
-            output.line(_document(event), f"{_time(event)} {visible(event.type)} {as_text(event.data)}")
+            output.line(
+                _document(event), f"{_time(event)} {visible(event.type)} {as_text(event.data)}"
+            )
     return 0
 
 
@@ -77,4 +94,9 @@ def _time(event: EventContext[object]) -> str:
 
 
 def _document(event: EventContext[object]) -> dict[str, object]:
-    return {"type": event.type, "timestamp": _time(event), "data": event.data, "scopes": [structs.asdict(scope) for scope in event.scopes]}
+    return {
+        "type": event.type,
+        "timestamp": _time(event),
+        "data": event.data,
+        "scopes": [structs.asdict(scope) for scope in event.scopes],
+    }

@@ -1,6 +1,7 @@
 """What goes wrong on the command line, and the words for it.
 
-Rule: a failure is one line for people, on stderr, or one JSON document for programs, on stdout; never a traceback.
+Rule: a failure is one line for people, on stderr, or one JSON document for programs, on stdout;
+    never a traceback.
 Rule: nothing that follows `://` in an argument is ever repeated: it may hold a password.
 """
 
@@ -24,8 +25,10 @@ INTERRUPTED: Final = 130
 _HIDDEN: Final = "://..."
 
 
-class CommandFailure(Exception):  # noqa: N818 - named for what it is to the user, as the store's own errors
-    """Raised when a command can't do what was asked; never for what the store refuses, which is a `StoreError`.
+# named for what it is to the user, as the store's own errors
+class CommandFailure(Exception):  # noqa: N818
+    """Raised when a command can't do what was asked; never for what the store refuses, which is a
+    `StoreError`.
 
     Args:
         message: what is wrong, and the cure.
@@ -66,7 +69,8 @@ def described(error: BaseException) -> str:
     cause = _first(error)
     if isinstance(cause, StoreError | CommandFailure):
         return " ".join(str(cause).split())
-    # Only an adapter with a gap lets another exception through. Its text may quote a URL, so its place has to do.
+    # Only an adapter with a gap lets another exception through. Its text may quote a URL, so its
+    # place has to do.
     place = extract_tb(cause.__traceback__)[-1:]
     where = f" at {Path(place[0].filename).name}:{place[0].lineno}" if place else ""
     return f"{type(cause).__name__}{where}: unexpected exception, probably a bug in the adapter."

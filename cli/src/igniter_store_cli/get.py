@@ -32,7 +32,12 @@ def add(commands: Commands) -> None:
         description="Print the value under KEY: text as it is, everything else as JSON. Exit code 1 when there is no such key.",
         example="  igniter-store get user:1 --url redis://localhost:6379/0 --service api --scope organization=org_1",
     )
-    parser.add_argument("key", metavar="KEY", type=key_argument, help="the key within the service and scope, as store.kv.get takes it")
+    parser.add_argument(
+        "key",
+        metavar="KEY",
+        type=key_argument,
+        help="the key within the service and scope, as store.kv.get takes it",
+    )
     add_store_options(parser)
 
 
@@ -44,7 +49,9 @@ async def run(options: Namespace, output: Output) -> int:
         output.note(f"no key {options.key!r} in {place_of(options)}")
         output.answer({"key": options.key, "found": False, "value": None}, lambda _: None)
         return FAILED
-    output.answer({"key": options.key, "found": True, "value": value}, lambda console: _show(console, value))
+    output.answer(
+        {"key": options.key, "found": True, "value": value}, lambda console: _show(console, value)
+    )
     return 0
 
 

@@ -1,7 +1,8 @@
 """From the options of a command to an open store.
 
 Rule: an option wins over the environment, the environment over the default.
-Rule: who uses a backend that dies with the process is told so: a value that is set there is gone when the command ends.
+Rule: who uses a backend that dies with the process is told so: a value that is set there is gone
+    when the command ends.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ _PATHS: Final = "/\\:"  # what a path may have, and needn't be spelled out in a 
 
 
 def chosen_url(options: Namespace) -> str:
-    """The backend that the user, or the environment, asks for: a URL, or the path of a database file."""
+    """The backend that the user, or the environment, asks for: a URL, or the path of a database
+    file.
+    """
     chosen: str = options.url or os.environ.get(URL_VARIABLE) or "memory://"
     return f"sqlite:///{quote(chosen, safe=_PATHS)}" if _is_path(chosen) else chosen
 
@@ -43,8 +46,13 @@ def _service(options: Namespace) -> str:
 
 
 def _is_path(text: str) -> bool:
-    # A URL that lost its scheme has a colon or an @, and maybe a password: it must not become the name of a file.
-    return "://" not in text and "@" not in text and (Path(text).suffix in _SUFFIXES or Path(text).is_file())
+    # A URL that lost its scheme has a colon or an @, and maybe a password: it must not become the
+    # name of a file.
+    return (
+        "://" not in text
+        and "@" not in text
+        and (Path(text).suffix in _SUFFIXES or Path(text).is_file())
+    )
 
 
 @asynccontextmanager

@@ -1,7 +1,9 @@
 """Two ways to answer: text for people, one JSON document for programs.
 
-Rule: rich is imported only when the answer is for a person. `--json` doesn't need it, and starts faster without it.
-Rule: what a store holds is printed as it is: rich neither reads markup in it nor wraps or colours it.
+Rule: rich is imported only when the answer is for a person. `--json` doesn't need it, and starts
+    faster without it.
+Rule: what a store holds is printed as it is: rich neither reads markup in it nor wraps or colours
+    it.
 Rule: a key is printed in a form that the commands take back, whatever its bytes are.
 """
 
@@ -48,7 +50,9 @@ class Output:
             show(self.console)
 
     def line(self, document: Mapping[str, Any], text: str) -> None:
-        """Print one of many answers at once: a document on one line for a program, `text` for a person."""
+        """Print one of many answers at once: a document on one line for a program, `text` for a
+        person.
+        """
         if self.as_json:
             sys.stdout.write(_json(document) + "\n")
         else:
@@ -58,7 +62,9 @@ class Output:
     async def followed(self, items: AsyncIterable[T], options: Namespace) -> AsyncIterator[T]:
         """What comes, until there were `--count`, or `--for` is over."""
         wanted: int | None = options.count
-        until = None if options.seconds is None else asyncio.get_running_loop().time() + options.seconds
+        until = (
+            None if options.seconds is None else asyncio.get_running_loop().time() + options.seconds
+        )
         coming = aiter(items)
         while wanted is None or wanted > 0:
             try:
@@ -99,7 +105,14 @@ def _takes_unicode() -> bool:
     return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
 
 
-def table(console: Console, header: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str, *, wrapped: Sequence[str] = ()) -> None:
+def table(
+    console: Console,
+    header: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    nothing: str,
+    *,
+    wrapped: Sequence[str] = (),
+) -> None:
     """Print rows under a header, or `nothing` where there is none.
 
     Args:
@@ -109,14 +122,18 @@ def table(console: Console, header: Sequence[str], rows: Iterable[Sequence[Any]]
         nothing: what is printed instead of an empty table.
         wrapped: the columns that rich may wrap to fit the terminal.
     """
-    cells = [["-" if cell is None else visible(str(cell), keep="\n") for cell in row] for row in rows]
+    cells = [
+        ["-" if cell is None else visible(str(cell), keep="\n") for cell in row] for row in rows
+    ]
     if not cells:
         console.print(nothing)
     else:
         _rich_table(console, header, cells, wrapped)
 
 
-def _rich_table(console: Any, header: Sequence[str], cells: list[list[str]], wrapped: Sequence[str]) -> None:
+def _rich_table(
+    console: Any, header: Sequence[str], cells: list[list[str]], wrapped: Sequence[str]
+) -> None:
     from rich.table import Table  # noqa: PLC0415 - the module's first rule
 
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -138,21 +155,32 @@ def as_text(value: Any) -> str:
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    """`text` with its control characters, but for those in `keep`, spelled out: what lies in a store must not command a terminal."""
-    return "".join(character if character in keep or character.isprintable() else _escape(ord(character)) for character in text)
+    """`text` with its control characters, but for those in `keep`, spelled out: what lies in a
+    store must not command a terminal.
+    """
+    return "".join(
+        character if character in keep or character.isprintable() else _escape(ord(character))
+        for character in text
+    )
 
 
 def _escape(point: int) -> str:
-    return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"  # noqa: PLR2004 - the last that four digits spell
+    # the last that four digits spell
+    return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"  # noqa: PLR2004
 
 
 def shown_key(key: str) -> str:
-    """A key in a form that a terminal can show and `key_argument` takes back: what can't be printed is an escape."""
+    """A key in a form that a terminal can show and `key_argument` takes back: what can't be printed
+    is an escape.
+    """
     return visible(_MAY_BE_ESCAPE.sub(r"\\u005c", key))
 
 
 def key_argument(text: str) -> str:
-    """The key that `shown_key` shows as `text`. A key that was typed is itself, unless it has such an escape."""
+    """The key that `shown_key` shows as `text`.
+
+    A key that was typed is itself, unless it has such an escape.
+    """
 
     def spelled(match: re.Match[str]) -> str:
         point = int(match[1] or match[2], 16)
@@ -171,6 +199,8 @@ def tolerate_narrow_encodings() -> None:
 
 
 def give_up_output() -> None:
-    """Point stdout to nowhere, after its reader has gone: Python would complain when it flushes at exit."""
+    """Point stdout to nowhere, after its reader has gone: Python would complain when it flushes at
+    exit.
+    """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

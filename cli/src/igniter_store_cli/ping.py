@@ -33,5 +33,8 @@ async def run(options: Namespace, output: Output) -> int:
     async with Store.from_url(chosen_url(options), service="ping") as store:
         seconds = await store.ping()
         name = store.adapter.name
-    output.answer({"backend": name, "seconds": seconds}, lambda console: console.print(f"{name} answered in {seconds * 1000:.2f} ms"))
+    output.answer(
+        {"backend": name, "seconds": seconds},
+        lambda console: console.print(f"{name} answered in {seconds * 1000:.2f} ms"),
+    )
     return 0

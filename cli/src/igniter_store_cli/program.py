@@ -10,10 +10,30 @@ import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
-from igniter_store_cli import backends, backup, claims, demo, events, get, ping, remove, scan, streams, ttl
+from igniter_store_cli import (
+    backends,
+    backup,
+    claims,
+    demo,
+    events,
+    get,
+    ping,
+    remove,
+    scan,
+    streams,
+    ttl,
+)
 from igniter_store_cli import set as set_command
 from igniter_store_cli.command import Parser
-from igniter_store_cli.failures import FAILED, INTERRUPTED, CommandFailure, WrongUsage, described, document, without_secrets
+from igniter_store_cli.failures import (
+    FAILED,
+    INTERRUPTED,
+    CommandFailure,
+    WrongUsage,
+    described,
+    document,
+    without_secrets,
+)
 from igniter_store_cli.output import Output, give_up_output, print_json, tolerate_narrow_encodings
 
 if TYPE_CHECKING:
@@ -36,7 +56,9 @@ example:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that `arguments` (the process's own, if left out) ask for, and return its exit code."""
+    """Run the command that `arguments` (the process's own, if left out) ask for, and return its
+    exit code.
+    """
     given = sys.argv[1:] if arguments is None else list(arguments)
     tolerate_narrow_encodings()
     try:
@@ -58,9 +80,26 @@ def parser() -> Parser:
         description=_DESCRIPTION,
         epilog=_EXAMPLE,
     )
-    program.add_argument("--version", action="version", version=f"igniter-store {metadata.version('igniter-store')}")
-    commands = program.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for command in (demo, backends, ping, get, set_command, remove, ttl, scan, events, streams, claims, backup):
+    program.add_argument(
+        "--version", action="version", version=f"igniter-store {metadata.version('igniter-store')}"
+    )
+    commands = program.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser
+    )
+    for command in (
+        demo,
+        backends,
+        ping,
+        get,
+        set_command,
+        remove,
+        ttl,
+        scan,
+        events,
+        streams,
+        claims,
+        backup,
+    ):
         command.add(commands)
     return program
 
@@ -69,14 +108,17 @@ def _run(given: list[str]) -> int:
     try:
         options = parser().parse_args(given)
     except WrongUsage as failure:
-        sys.stderr.write(f"{failure.usage}igniter-store: {without_secrets(failure.message, given)}\n")
+        sys.stderr.write(
+            f"{failure.usage}igniter-store: {without_secrets(failure.message, given)}\n"
+        )
         return failure.exit_code
     try:
         run: Run = options.run
         return asyncio.run(run(options, Output(as_json=options.json)))
     except (BrokenPipeError, asyncio.CancelledError):
         raise
-    except Exception as error:  # noqa: BLE001 - an adapter of others may raise anything, and its words may hold a password
+    # an adapter of others may raise anything, and its words may hold a password
+    except Exception as error:  # noqa: BLE001
         return _tell(error, as_json=options.json)
 
 

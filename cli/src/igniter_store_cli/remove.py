@@ -24,7 +24,13 @@ def add(commands: Commands) -> None:
         description="Remove each KEY in one round trip, and say how many were there. A key that is missing is no failure.",
         example="  igniter-store remove user:1 user:2\n  removed 2 of 2",
     )
-    parser.add_argument("keys", metavar="KEY", nargs="+", type=key_argument, help="a key within the service and scope")
+    parser.add_argument(
+        "keys",
+        metavar="KEY",
+        nargs="+",
+        type=key_argument,
+        help="a key within the service and scope",
+    )
     add_store_options(parser)
 
 
@@ -33,5 +39,8 @@ async def run(options: Namespace, output: Output) -> int:
     async with opened_store(options, output) as store:
         removed = await store.batch.remove(options.keys)
     asked = len(set(options.keys))
-    output.answer({"keys": options.keys, "removed": removed}, lambda console: console.print(f"removed {removed} of {asked}"))
+    output.answer(
+        {"keys": options.keys, "removed": removed},
+        lambda console: console.print(f"removed {removed} of {asked}"),
+    )
     return 0

@@ -28,8 +28,12 @@ def add(commands: Commands) -> None:
         "that is an escape such as \\udcff.",
         example="  igniter-store scan 'user:*' --service api\n  igniter-store scan --namespace streams",
     )
-    parser.add_argument("pattern", metavar="PATTERN", nargs="?", default="*", help="which keys (default: all)")
-    parser.add_argument("--namespace", choices=_NAMESPACES, default="kv", help="whose keys (default: kv)")
+    parser.add_argument(
+        "pattern", metavar="PATTERN", nargs="?", default="*", help="which keys (default: all)"
+    )
+    parser.add_argument(
+        "--namespace", choices=_NAMESPACES, default="kv", help="whose keys (default: kv)"
+    )
     add_store_options(parser)
 
 
@@ -40,7 +44,9 @@ async def run(options: Namespace, output: Output) -> int:
         if output.as_json:
             # A scan may give a key twice while others change; a program gets it once.
             found = dict.fromkeys([key async for key in keys])
-            print_json({"namespace": options.namespace, "pattern": options.pattern, "keys": list(found)})
+            print_json(
+                {"namespace": options.namespace, "pattern": options.pattern, "keys": list(found)}
+            )
         else:
             async for key in keys:
                 output.console.print(shown_key(key))

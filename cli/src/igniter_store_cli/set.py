@@ -29,11 +29,26 @@ def add(commands: Commands) -> None:
         "nothing is written unless that holds at the moment of writing; exit code 1 says so.",
         example='  igniter-store set greeting hello --ttl 60\n  igniter-store set user:1 \'{"name": "Avery"}\' --only-if absent',
     )
-    parser.add_argument("key", metavar="KEY", type=key_argument, help="the key within the service and scope")
-    parser.add_argument("value", metavar="VALUE", help="JSON, or text; put -- before one that begins with a dash")
-    parser.add_argument("--ttl", metavar="SECONDS", type=float, help="how long the key lives; without it the key stays")
-    parser.add_argument("--only-if", choices=("absent", "present"), help="write a new key only, or an existing one only")
-    parser.add_argument("--string", action="store_true", help="take VALUE as text, whatever it looks like")
+    parser.add_argument(
+        "key", metavar="KEY", type=key_argument, help="the key within the service and scope"
+    )
+    parser.add_argument(
+        "value", metavar="VALUE", help="JSON, or text; put -- before one that begins with a dash"
+    )
+    parser.add_argument(
+        "--ttl",
+        metavar="SECONDS",
+        type=float,
+        help="how long the key lives; without it the key stays",
+    )
+    parser.add_argument(
+        "--only-if",
+        choices=("absent", "present"),
+        help="write a new key only, or an existing one only",
+    )
+    parser.add_argument(
+        "--string", action="store_true", help="take VALUE as text, whatever it looks like"
+    )
     add_store_options(parser)
 
 
@@ -41,9 +56,13 @@ async def run(options: Namespace, output: Output) -> int:
     """Write the value."""
     value = options.value if options.string else parsed(options.value)
     async with opened_store(options, output) as store:
-        is_written = await store.kv.set(options.key, value, ttl=options.ttl, only_if=options.only_if)
+        is_written = await store.kv.set(
+            options.key, value, ttl=options.ttl, only_if=options.only_if
+        )
     if not is_written:
-        output.note(f"nothing was written: the key {options.key!r} is {'there' if options.only_if == 'absent' else 'missing'}")
+        output.note(
+            f"nothing was written: the key {options.key!r} is {'there' if options.only_if == 'absent' else 'missing'}"
+        )
     output.answer(
         {"key": options.key, "written": is_written},
         lambda console: console.print(f"wrote {shown_key(options.key)}") if is_written else None,

@@ -1,4 +1,5 @@
-"""`igniter-store streams`: append to a stream, follow it, see how far its groups are, and remove it or one of them.
+"""`igniter-store streams`: append to a stream, follow it, see how far its groups are, and remove it
+or one of them.
 
 Rule: looking changes nothing: it makes no group, no consumer and no delivery.
 Rule: an entry that can't be decoded is shown as such, and hides no other.
@@ -11,7 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
 
-from igniter_store_cli.command import Commands, add_command, add_following_options, add_group, add_store_options, whole
+from igniter_store_cli.command import (
+    Commands,
+    add_command,
+    add_following_options,
+    add_group,
+    add_store_options,
+    whole,
+)
 from igniter_store_cli.failures import FAILED
 from igniter_store_cli.opening import opened_store, place_of
 from igniter_store_cli.output import as_text, key_argument, shown_key, table
@@ -32,7 +40,11 @@ _PAUSE: Final = 0.25  # seconds between two looks
 
 def add(commands: Commands) -> None:
     """Declare the commands."""
-    group = add_group(commands, "streams", help="append to a stream, follow it, see how far its groups are, and remove it")
+    group = add_group(
+        commands,
+        "streams",
+        help="append to a stream, follow it, see how far its groups are, and remove it",
+    )
     appending = add_command(
         group,
         "append",
@@ -41,10 +53,23 @@ def add(commands: Commands) -> None:
         description="Append MESSAGE to STREAM and print its id. MESSAGE is JSON where it can be read as JSON, and text otherwise.",
         example="  igniter-store streams append orders '{\"id\": 7}' --service api\n  1700000000000-0",
     )
-    appending.add_argument("stream", metavar="STREAM", type=key_argument, help="the stream within the service and scope")
-    appending.add_argument("message", metavar="MESSAGE", help="JSON, or text; put -- before one that begins with a dash")
-    appending.add_argument("--string", action="store_true", help="take MESSAGE as text, whatever it looks like")
-    appending.add_argument("--max-len", metavar="N", type=whole, help="drop the oldest beyond about so many")
+    appending.add_argument(
+        "stream",
+        metavar="STREAM",
+        type=key_argument,
+        help="the stream within the service and scope",
+    )
+    appending.add_argument(
+        "message",
+        metavar="MESSAGE",
+        help="JSON, or text; put -- before one that begins with a dash",
+    )
+    appending.add_argument(
+        "--string", action="store_true", help="take MESSAGE as text, whatever it looks like"
+    )
+    appending.add_argument(
+        "--max-len", metavar="N", type=whole, help="drop the oldest beyond about so many"
+    )
     add_store_options(appending)
     tailing = add_command(
         group,
@@ -55,8 +80,20 @@ def add(commands: Commands) -> None:
         "With --json each line is a document.",
         example='  igniter-store streams tail orders -n 2 --service api\n  1700000000000-0 {"id": 7}',
     )
-    tailing.add_argument("stream", metavar="STREAM", type=key_argument, help="the stream within the service and scope")
-    tailing.add_argument("-n", "--last", metavar="N", type=whole, default=10, help="begin with the newest N (default: 10)")
+    tailing.add_argument(
+        "stream",
+        metavar="STREAM",
+        type=key_argument,
+        help="the stream within the service and scope",
+    )
+    tailing.add_argument(
+        "-n",
+        "--last",
+        metavar="N",
+        type=whole,
+        default=10,
+        help="begin with the newest N (default: 10)",
+    )
     add_following_options(tailing)
     add_store_options(tailing)
     listing = add_command(
@@ -68,7 +105,12 @@ def add(commands: Commands) -> None:
         "how many it has still to read, where the backend knows.",
         example="  igniter-store streams groups orders --service api",
     )
-    listing.add_argument("stream", metavar="STREAM", type=key_argument, help="the stream within the service and scope")
+    listing.add_argument(
+        "stream",
+        metavar="STREAM",
+        type=key_argument,
+        help="the stream within the service and scope",
+    )
     add_store_options(listing)
     waiting = add_command(
         group,
@@ -79,11 +121,25 @@ def add(commands: Commands) -> None:
         "often it was delivered.",
         example="  igniter-store streams pending orders billing --service api",
     )
-    waiting.add_argument("stream", metavar="STREAM", type=key_argument, help="the stream within the service and scope")
+    waiting.add_argument(
+        "stream",
+        metavar="STREAM",
+        type=key_argument,
+        help="the stream within the service and scope",
+    )
     waiting.add_argument("group", metavar="GROUP", type=key_argument, help="the group")
-    waiting.add_argument("--consumer", metavar="NAME", type=key_argument, help="only what this consumer has")
-    waiting.add_argument("--min-idle", metavar="SECONDS", type=float, help="only what was delivered at least so long ago")
-    waiting.add_argument("--count", metavar="N", type=whole, help="at most so many, the oldest first (default: all)")
+    waiting.add_argument(
+        "--consumer", metavar="NAME", type=key_argument, help="only what this consumer has"
+    )
+    waiting.add_argument(
+        "--min-idle",
+        metavar="SECONDS",
+        type=float,
+        help="only what was delivered at least so long ago",
+    )
+    waiting.add_argument(
+        "--count", metavar="N", type=whole, help="at most so many, the oldest first (default: all)"
+    )
     add_store_options(waiting)
     dropping = add_command(
         group,
@@ -93,7 +149,12 @@ def add(commands: Commands) -> None:
         description="Remove STREAM with its messages, its groups and what they have pending. Exit code 1 when there is no such stream.",
         example="  igniter-store streams drop orders --service api\n  removed the stream orders",
     )
-    dropping.add_argument("stream", metavar="STREAM", type=key_argument, help="the stream within the service and scope")
+    dropping.add_argument(
+        "stream",
+        metavar="STREAM",
+        type=key_argument,
+        help="the stream within the service and scope",
+    )
     add_store_options(dropping)
     destroying = add_command(
         group,
@@ -104,7 +165,12 @@ def add(commands: Commands) -> None:
         "when there is no such group.",
         example="  igniter-store streams destroy orders billing --service api\n  removed the group billing of orders",
     )
-    destroying.add_argument("stream", metavar="STREAM", type=key_argument, help="the stream within the service and scope")
+    destroying.add_argument(
+        "stream",
+        metavar="STREAM",
+        type=key_argument,
+        help="the stream within the service and scope",
+    )
     destroying.add_argument("group", metavar="GROUP", type=key_argument, help="the group")
     add_store_options(destroying)
 
@@ -121,7 +187,9 @@ async def append(options: Namespace, output: Output) -> int:
 async def tail(options: Namespace, output: Output) -> int:
     """Print messages until it is told to stop."""
     async with opened_store(options, output) as store:
-        async for message in output.followed(_messages(store, options.stream, options.last), options):
+        async for message in output.followed(
+            _messages(store, options.stream, options.last), options
+        ):
             output.line(_document(message), f"{message.id} {_text(message)}")
     return 0
 
@@ -130,7 +198,10 @@ async def groups(options: Namespace, output: Output) -> int:
     """List the groups."""
     async with opened_store(options, output) as store:
         found = await store.streams.groups(options.stream)
-    rows = [(shown_key(group.name), group.consumers, group.pending, group.last_delivered_id, group.lag) for group in found]
+    rows = [
+        (shown_key(group.name), group.consumers, group.pending, group.last_delivered_id, group.lag)
+        for group in found
+    ]
     header = ("group", "consumers", "pending", "last read", "still to read")
     output.answer(
         {"stream": options.stream, "groups": [structs.asdict(group) for group in found]},
@@ -144,11 +215,23 @@ async def pending(options: Namespace, output: Output) -> int:
     async with opened_store(options, output) as store:
         # A consumer has to be named, and looking makes none.
         group = store.streams.group(options.group, "igniter-store")
-        found = await group.pending(options.stream, count=options.count, consumer=options.consumer, min_idle=options.min_idle)
-    rows = [(message.id, shown_key(message.consumer), f"{message.idle:.3f}", message.deliveries) for message in found]
+        found = await group.pending(
+            options.stream,
+            count=options.count,
+            consumer=options.consumer,
+            min_idle=options.min_idle,
+        )
+    rows = [
+        (message.id, shown_key(message.consumer), f"{message.idle:.3f}", message.deliveries)
+        for message in found
+    ]
     header = ("id", "consumer", "idle seconds", "deliveries")
     output.answer(
-        {"stream": options.stream, "group": options.group, "pending": [structs.asdict(message) for message in found]},
+        {
+            "stream": options.stream,
+            "group": options.group,
+            "pending": [structs.asdict(message) for message in found],
+        },
         lambda console: table(console, header, rows, "Nothing is pending."),
     )
     return 0
@@ -162,7 +245,9 @@ async def drop(options: Namespace, output: Output) -> int:
         output.note(f"no stream {options.stream!r} in {place_of(options)}")
     output.answer(
         {"stream": options.stream, "removed": is_removed},
-        lambda console: console.print(f"removed the stream {shown_key(options.stream)}") if is_removed else None,
+        lambda console: (
+            console.print(f"removed the stream {shown_key(options.stream)}") if is_removed else None
+        ),
     )
     return 0 if is_removed else FAILED
 
@@ -171,9 +256,13 @@ async def destroy(options: Namespace, output: Output) -> int:
     """Remove the group."""
     async with opened_store(options, output) as store:
         # A consumer has to be named, and removing makes none.
-        is_removed = await store.streams.group(options.group, "igniter-store").destroy(options.stream)
+        is_removed = await store.streams.group(options.group, "igniter-store").destroy(
+            options.stream
+        )
     if not is_removed:
-        output.note(f"no group {options.group!r} of stream {options.stream!r} in {place_of(options)}")
+        output.note(
+            f"no group {options.group!r} of stream {options.stream!r} in {place_of(options)}"
+        )
     done = f"removed the group {shown_key(options.group)} of {shown_key(options.stream)}"
     output.answer(
         {"stream": options.stream, "group": options.group, "removed": is_removed},
@@ -191,7 +280,12 @@ def _text(message: StreamMessage[Any]) -> str:
 def _document(message: StreamMessage[Any]) -> dict[str, Any]:
     if message.error is None or message.raw is None:
         return {"id": message.id, "message": message.message}
-    return {"id": message.id, "message": None, "error": str(message.error.code), "fields": _fields(message.raw)}
+    return {
+        "id": message.id,
+        "message": None,
+        "error": str(message.error.code),
+        "fields": _fields(message.raw),
+    }
 
 
 def _fields(raw: dict[str, bytes]) -> dict[str, str]:

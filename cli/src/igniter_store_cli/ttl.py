@@ -25,7 +25,9 @@ def add(commands: Commands) -> None:
         description="Print the seconds that KEY has left, or that it stays. Exit code 1 when there is no such key.",
         example="  igniter-store ttl session:9\n  41.873 s",
     )
-    parser.add_argument("key", metavar="KEY", type=key_argument, help="the key within the service and scope")
+    parser.add_argument(
+        "key", metavar="KEY", type=key_argument, help="the key within the service and scope"
+    )
     add_store_options(parser)
 
 
@@ -37,6 +39,11 @@ async def run(options: Namespace, output: Output) -> int:
         is_there = seconds is not None or await store.kv.exists(options.key)
     if not is_there:
         output.note(f"no key {options.key!r} in {place_of(options)}")
-    answer = "" if not is_there else "no TTL: the key stays" if seconds is None else f"{seconds:.3f} s"
-    output.answer({"key": options.key, "found": is_there, "ttl": seconds}, lambda console: console.print(answer) if is_there else None)
+    answer = (
+        "" if not is_there else "no TTL: the key stays" if seconds is None else f"{seconds:.3f} s"
+    )
+    output.answer(
+        {"key": options.key, "found": is_there, "ttl": seconds},
+        lambda console: console.print(answer) if is_there else None,
+    )
     return 0 if is_there else FAILED

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 # Before any of them is imported: a failed assert of the suite then shows its values.
-pytest.register_assert_rewrite(*(f"{__name__}.{package}" for package in ("engine", "tools", "suite", "model")))
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{package}" for package in ("engine", "tools", "suite", "model"))
+)
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.harness import Harness, Oracle, ServerControl
@@ -21,9 +23,19 @@ if TYPE_CHECKING:
     from igniter_store_conformance.spec.states import State
     from igniter_store_conformance.suite.adapter_suite import AdapterSuite
 
-__all__ = ["CLAUSES", "SECTIONS", "AdapterSuite", "Clause", "Harness", "Oracle", "ServerControl", "State"]
+__all__ = [
+    "CLAUSES",
+    "SECTIONS",
+    "AdapterSuite",
+    "Clause",
+    "Harness",
+    "Oracle",
+    "ServerControl",
+    "State",
+]
 
-# pytest imports this package in every run, for the plugin. The suite, and hypothesis with it, is imported only when it is used.
+# pytest imports this package in every run, for the plugin. The suite, and hypothesis with it, is
+# imported only when it is used.
 _HOMES: Final = {
     "AdapterSuite": "suite.adapter_suite",
     "CLAUSES": "spec.clauses",

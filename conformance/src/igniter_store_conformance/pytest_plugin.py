@@ -1,9 +1,12 @@
 """What pytest needs to know of the suite: its options, its marker, and what becomes of its tests.
 
-Rule: this is loaded in every pytest run of whoever installed the kit. It imports nothing of the rest, and says nothing, until a test of
+Rule: this is loaded in every pytest run of whoever installed the kit. It imports nothing of the
+    rest, and says nothing, until a test of
 the suite is there.
-Rule: a test that was left out, for whatever reason, never looks like one that passed: it has its own letter, its own count and a reason.
-Rule: a run is red when a test of the suite failed, though a mark of xfail would hide it, and when tests were collected and none ran.
+Rule: a test that was left out, for whatever reason, never looks like one that passed: it has its
+    own letter, its own count and a reason.
+Rule: a run is red when a test of the suite failed, though a mark of xfail would hide it, and when
+    tests were collected and none ran.
 """
 
 from __future__ import annotations
@@ -22,7 +25,13 @@ if TYPE_CHECKING:
 REQUIRED_BACKENDS: Final = "IGNITER_REQUIRE_BACKENDS"
 """The environment variable of `--require-backends`: names, separated by commas."""
 
-_FORMATS: Final = ("html", "json", "junit", "markdown", "badge")  # `report.files` would have to be imported
+_FORMATS: Final = (
+    "html",
+    "json",
+    "junit",
+    "markdown",
+    "badge",
+)  # `report.files` would have to be imported
 _ATTRIBUTE: Final = "igniter_conformance"
 _FROM_WORKERS: Final = "igniter_conformance_deselected"
 _STATUS: Final = {
@@ -37,7 +46,12 @@ _STATUS: Final = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of the kit."""
     group = parser.getgroup("igniter-conformance", "conformance of adapters of igniter-store")
-    group.addoption("--conformance-seed", metavar="N", type=int, help="repeat a run: the seed that a failed test printed")
+    group.addoption(
+        "--conformance-seed",
+        metavar="N",
+        type=int,
+        help="repeat a run: the seed that a failed test printed",
+    )
     group.addoption(
         "--conformance-timeout",
         metavar="SECONDS",
@@ -66,7 +80,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker of the suite's tests, and be there for them."""
-    config.addinivalue_line("markers", "clause(*ids): the clauses of the contract that a test holds an adapter to")
+    config.addinivalue_line(
+        "markers", "clause(*ids): the clauses of the contract that a test holds an adapter to"
+    )
     for target in _targets(config):
         check_target(target)
     examples = config.getoption("--conformance-examples")
@@ -92,11 +108,16 @@ def check_target(target: str) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Write onto each report of the suite's tests what it is about, so that it arrives where the results are collected."""
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Write onto each report of the suite's tests what it is about, so that it arrives where the
+    results are collected.
+    """
     report = yield
     if _is_of_suite(item) and (report.when == "call" or not report.passed):
-        from igniter_store_conformance.report.collector import described  # noqa: PLC0415 - the module's first rule
+        # the module's first rule
+        from igniter_store_conformance.report.collector import described  # noqa: PLC0415
 
         about = described(item)
         if about is not None:
@@ -105,11 +126,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, Any] | None:
+def pytest_report_teststatus(
+    report: pytest.CollectReport | pytest.TestReport,
+) -> tuple[str, str, Any] | None:
     """Give the states of the suite letters, words and counts of their own."""
-    if not isinstance(report, pytest.TestReport) or not hasattr(report, _ATTRIBUTE) or report.failed:
+    if (
+        not isinstance(report, pytest.TestReport)
+        or not hasattr(report, _ATTRIBUTE)
+        or report.failed
+    ):
         return None
-    from igniter_store_conformance.report.collector import state_of  # noqa: PLC0415 - the module's first rule
+    # the module's first rule
+    from igniter_store_conformance.report.collector import state_of  # noqa: PLC0415
 
     return _STATUS.get(state_of(report)) if report.when == "call" or report.skipped else None
 
@@ -131,7 +159,8 @@ class _Listener:
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Count what is left out."""
         if any(_is_of_suite(item) for item in items):
-            from igniter_store_conformance.report.collector import suite_of  # noqa: PLC0415 - the module's first rule
+            # the module's first rule
+            from igniter_store_conformance.report.collector import suite_of  # noqa: PLC0415
 
             for item in items:
                 if _is_of_suite(item):
@@ -143,7 +172,8 @@ class _Listener:
         if self._in_worker or not (hasattr(report, _ATTRIBUTE) or str(report.when) == "???"):
             return
         if self._collector is None:
-            from igniter_store_conformance.report.collector import Collector  # noqa: PLC0415 - the module's first rule
+            # the module's first rule
+            from igniter_store_conformance.report.collector import Collector  # noqa: PLC0415
 
             self._collector = Collector(self._config.rootpath)
         self._collector.hear(report)
@@ -152,7 +182,9 @@ class _Listener:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Hear from a worker of pytest-xdist what was left out."""
         del error
-        for suite, number in cast("dict[str, int]", getattr(node, "workeroutput", {}).get(_FROM_WORKERS, {})).items():
+        for suite, number in cast(
+            "dict[str, int]", getattr(node, "workeroutput", {}).get(_FROM_WORKERS, {})
+        ).items():
             self._deselected[suite] = max(number, self._deselected.get(suite, 0))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -169,15 +201,20 @@ class _Listener:
         if session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = self._exit_status(report)
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    ) -> None:
         """Say what the adapters are."""
         report = self._report()
         if report is None and not self._notes:
             return
-        from igniter_store_conformance.report.summary import summary  # noqa: PLC0415 - the module's first rule
+        # the module's first rule
+        from igniter_store_conformance.report.summary import summary  # noqa: PLC0415
 
         terminalreporter.section("conformance to the contract of igniter-store")
-        detailed = config.get_verbosity() > 0 or bool(set("asxA") & set(str(config.getoption("reportchars", ""))))
+        detailed = config.get_verbosity() > 0 or bool(
+            set("asxA") & set(str(config.getoption("reportchars", "")))
+        )
         if report is not None:
             for line, colour in summary(report, detailed=detailed):
                 terminalreporter.write_line(line, **{colour: True} if colour else {})
@@ -192,7 +229,8 @@ class _Listener:
         return report if report.runs else None
 
     def _write(self, report: Report, session: pytest.Session) -> None:
-        from igniter_store_conformance.report.files import UnwritableReport, write  # noqa: PLC0415 - the module's first rule
+        # the module's first rule
+        from igniter_store_conformance.report.files import UnwritableReport, write  # noqa: PLC0415
 
         for target in _targets(self._config):
             try:
@@ -204,14 +242,21 @@ class _Listener:
                 self._notes.append(f"{target.partition('=')[0]} report: {target.partition('=')[2]}")
 
     def _exit_status(self, report: Report) -> pytest.ExitCode:
-        from igniter_store_conformance.report.verdict import nothing_ran  # noqa: PLC0415 - the module's first rule
-        from igniter_store_conformance.spec.states import State  # noqa: PLC0415 - the module's first rule
+        # the module's first rule
+        from igniter_store_conformance.report.verdict import nothing_ran  # noqa: PLC0415
+
+        # the module's first rule
+        from igniter_store_conformance.spec.states import State  # noqa: PLC0415
 
         if all(nothing_ran(run) for run in report.runs):
-            self._notes.append("Not one test of the suite ran against an adapter, which proves nothing: the run fails (exit status 5).")
+            self._notes.append(
+                "Not one test of the suite ran against an adapter, which proves nothing: the run fails (exit status 5)."
+            )
             return pytest.ExitCode.NO_TESTS_COLLECTED
         if any(run.of_state(State.FAILED) for run in report.runs):
-            self._notes.append("Tests of the suite failed under a mark of xfail; list them in known_failing instead. The run fails.")
+            self._notes.append(
+                "Tests of the suite failed under a mark of xfail; list them in known_failing instead. The run fails."
+            )
             return pytest.ExitCode.TESTS_FAILED
         return pytest.ExitCode.OK
 

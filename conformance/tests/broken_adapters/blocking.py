@@ -43,14 +43,23 @@ class LooksAgainAtTheEnd(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7", "STR-13"})
     limit: ClassVar[float | None] = 2.0
 
-    async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
+    async def _wait(
+        self, group: Group, consumer: str, count: int | None, block: float
+    ) -> list[StreamEntry]:
         over = asyncio.Event()
         timer = bare(self).call_later(block, over.set)
         try:
             await over.wait()
         finally:
             timer.cancel()
-        log = next((log for log in bare(self).values.values() if isinstance(log, Log) and group in log.groups.values()), None)
+        log = next(
+            (
+                log
+                for log in bare(self).values.values()
+                if isinstance(log, Log) and group in log.groups.values()
+            ),
+            None,
+        )
         return [] if log is None else log.deliver(group, consumer, count, bare(self).now())
 
 
@@ -59,7 +68,9 @@ class BlockInWholeSeconds(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
 
-    async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
+    async def _wait(
+        self, group: Group, consumer: str, count: int | None, block: float
+    ) -> list[StreamEntry]:
         return await super()._wait(group, consumer, count, block // 1)
 
 
@@ -69,7 +80,9 @@ class ShortBlockIsForEver(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
     limit: ClassVar[float | None] = 2.0
 
-    async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
+    async def _wait(
+        self, group: Group, consumer: str, count: int | None, block: float
+    ) -> list[StreamEntry]:
         return await super()._wait(group, consumer, count, block * 1_000 // 1 / 1_000 or 1e9)
 
 
@@ -79,7 +92,9 @@ class WaitsUseUpThePool(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
     limit: ClassVar[float | None] = 2.0
 
-    async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
+    async def _wait(
+        self, group: Group, consumer: str, count: int | None, block: float
+    ) -> list[StreamEntry]:
         async with vars(self).setdefault("pool", asyncio.Semaphore(10)):
             return await super()._wait(group, consumer, count, block)
 
@@ -93,7 +108,9 @@ class CancelledStayInLine(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
 
-    async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
+    async def _wait(
+        self, group: Group, consumer: str, count: int | None, block: float
+    ) -> list[StreamEntry]:
         return await asyncio.shield(super()._wait(group, consumer, count, block))
 
 
@@ -102,10 +119,14 @@ class LateStayInLine(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
 
-    async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
+    async def _wait(
+        self, group: Group, consumer: str, count: int | None, block: float
+    ) -> list[StreamEntry]:
         found = await super()._wait(group, consumer, count, block)
         if not found:
-            group.waiters.append(Waiter(consumer, count, asyncio.get_running_loop().create_future()))
+            group.waiters.append(
+                Waiter(consumer, count, asyncio.get_running_loop().create_future())
+            )
         return found
 
 
@@ -114,11 +135,17 @@ class CancelledTakeTheirEntryAlong(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
 
-    async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
+    async def _wait(
+        self, group: Group, consumer: str, count: int | None, block: float
+    ) -> list[StreamEntry]:
         try:
             return await super()._wait(group, consumer, count, block)
         except asyncio.CancelledError:
-            group.pending = {key: delivery for key, delivery in group.pending.items() if delivery.consumer != consumer}
+            group.pending = {
+                key: delivery
+                for key, delivery in group.pending.items()
+                if delivery.consumer != consumer
+            }
             raise
 
 
@@ -140,7 +167,12 @@ class WakesAllStreams(Broken):
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
         added = await super().xadd(stream, fields, **options)
-        for group in [group for key in list(bare(self).values) if key != stream for group in groups_of(self, key)]:
+        for group in [
+            group
+            for key in list(bare(self).values)
+            if key != stream
+            for group in groups_of(self, key)
+        ]:
             for waiter in group.waiters:
                 if not waiter.answer.done():
                     waiter.answer.set_result([])
@@ -181,7 +213,9 @@ class DeleteTellsNobody(Broken):
 
 
 class ExpiryTellsNobody(Unswept):
-    """A stream whose time is over is missed by whoever asks for it next, and by no reader that waits."""
+    """A stream whose time is over is missed by whoever asks for it next, and by no reader that
+    waits.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-13"})
     limit: ClassVar[float | None] = 2.0
@@ -193,6 +227,8 @@ class SetTellsNobody(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-13"})
     limit: ClassVar[float | None] = 2.0
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         with unheard(groups_of(self, key)):
             return await super().set(key, value, ttl=ttl, only_if=only_if)

@@ -1,4 +1,6 @@
-"""What a broken adapter is: the in-memory backend, or the one over redis-py, with one thing wrong, and the clauses that this breaks."""
+"""What a broken adapter is: the in-memory backend, or the one over redis-py, with one thing wrong,
+and the clauses that this breaks.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ class Breaking(Adapter):
     """What every broken adapter says of itself.
 
     Attributes:
-        breaks: the clauses that it breaks. What fails besides, because it stands on them, is in the README's table.
+        breaks: the clauses that it breaks. What fails besides, because it stands on them, is in the
+            README's table.
         limit: seconds that a test may take over it, when it isn't the usual.
     """
 
@@ -59,12 +62,15 @@ class Broken(Breaking, MemoryAdapter):
 
     @classmethod
     def is_judged_by(cls, test: ClauseTest) -> bool:
-        # The model finds nearly everything and takes its time; whoever breaks MDL-1 is judged by it.
+        # The model finds nearly everything and takes its time; whoever breaks MDL-1 is judged by
+        # it.
         return test.clause.id != "MDL-1" or "MDL-1" in cls.breaks
 
 
 class Unswept(Broken):
-    """The base of those that look at keys whose time is over: here they lie about until somebody asks for them."""
+    """The base of those that look at keys whose time is over: here they lie about until somebody
+    asks for them.
+    """
 
     def use(self, keyspace: Keyspace) -> None:
         keyspace._arm = _do_nothing  # type: ignore[method-assign]  # pyright: ignore[reportPrivateUsage]  # no sweep
@@ -79,7 +85,8 @@ class MemoryOracle:
     """The bytes in the dict."""
 
     def __init__(self, adapter: MemoryAdapter) -> None:
-        self._data = adapter._data  # pyright: ignore[reportPrivateUsage]  # around the adapter is what an oracle is for
+        # around the adapter is what an oracle is for
+        self._data = adapter._data  # pyright: ignore[reportPrivateUsage]
 
     async def peek(self, key: str) -> bytes | None:
         value = self._data.values.get(key)
@@ -99,7 +106,9 @@ def memory_harness(adapter_class: type[MemoryAdapter] = MemoryAdapter) -> Harnes
     def rewind(seconds: float) -> None:
         clock.now -= seconds
 
-    kept = adapter_class.from_url(url, clock=clock)  # the data lives as long as some adapter of this name
+    kept = adapter_class.from_url(
+        url, clock=clock
+    )  # the data lives as long as some adapter of this name
     return Harness(connect, advance=clock.advance, rewind=rewind, oracle=MemoryOracle(kept))
 
 
@@ -110,4 +119,5 @@ async def others_turn() -> None:
 
 def bare(adapter: MemoryAdapter) -> Any:
     """The data behind an adapter."""
-    return adapter._keyspace  # pyright: ignore[reportPrivateUsage]  # what is broken is broken in here
+    # what is broken is broken in here
+    return adapter._keyspace  # pyright: ignore[reportPrivateUsage]

@@ -1,4 +1,6 @@
-"""Broken takeovers: claiming what others left, history, and what crashes and deletions do to pending lists."""
+"""Broken takeovers: claiming what others left, history, and what crashes and deletions do to
+pending lists.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,19 @@ if TYPE_CHECKING:
 def deleted_of(adapter: MemoryAdapter, stream: str, group: str) -> dict[StreamId, Any]:
     """What is pending in a group and no more in the stream."""
     log = log_of(adapter, stream)
-    return {stream_id: delivery for stream_id, delivery in log.groups[group].pending.items() if stream_id not in log._fields}
+    return {
+        stream_id: delivery
+        for stream_id, delivery in log.groups[group].pending.items()
+        if stream_id not in log._fields
+    }
 
 
 def with_empty(entries: list[StreamEntry], ids: Iterable[StreamId]) -> list[StreamEntry]:
     """Entries and others that have no fields, in order of id."""
-    return sorted([*entries, *(StreamEntry(spell(stream_id), {}) for stream_id in ids)], key=lambda entry: numbers(entry.id))
+    return sorted(
+        [*entries, *(StreamEntry(spell(stream_id), {}) for stream_id in ids)],
+        key=lambda entry: numbers(entry.id),
+    )
 
 
 class ClaimIdleInMilliseconds(Broken):
@@ -33,7 +42,9 @@ class ClaimIdleInMilliseconds(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         return await super().xautoclaim(stream, group, consumer, min_idle / 1_000, count=count)
 
 
@@ -42,7 +53,9 @@ class ClaimKeepsIdle(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10", "STR-11"})
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         pending = self._group(stream, group)[1].pending
         times = {stream_id: delivery.at for stream_id, delivery in pending.items()}
         claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
@@ -56,7 +69,9 @@ class ClaimKeepsTheConsumer(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         pending = self._group(stream, group)[1].pending
         owners = {stream_id: delivery.consumer for stream_id, delivery in pending.items()}
         claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
@@ -70,16 +85,22 @@ class ClaimMovesMoreThanItGives(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         return (await super().xautoclaim(stream, group, consumer, min_idle))[:count]
 
 
 class ClaimOfOneCall(Broken):
-    """A claim looks at ten times `count` entries, as one call of XAUTOCLAIM does whose cursor nobody follows."""
+    """A claim looks at ten times `count` entries, as one call of XAUTOCLAIM does whose cursor
+    nobody follows.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         reading = self._group(stream, group)[1]
         looked_at = list(reading.pending.items())
         rest = [] if count is None else looked_at[10 * count :]
@@ -94,10 +115,20 @@ class ClaimLeavesItsOwn(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         reading = self._group(stream, group)[1]
-        own = {stream_id: delivery for stream_id, delivery in reading.pending.items() if delivery.consumer == consumer}
-        reading.pending = {stream_id: delivery for stream_id, delivery in reading.pending.items() if stream_id not in own}
+        own = {
+            stream_id: delivery
+            for stream_id, delivery in reading.pending.items()
+            if delivery.consumer == consumer
+        }
+        reading.pending = {
+            stream_id: delivery
+            for stream_id, delivery in reading.pending.items()
+            if stream_id not in own
+        }
         claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
         reading.pending = dict(sorted((reading.pending | own).items()))
         return claimed
@@ -108,7 +139,9 @@ class ClaimTakesTheNew(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         claimed = await super().xautoclaim(stream, group, consumer, min_idle, count=count)
         return claimed or await self.xreadgroup(stream, group, consumer, count=count)
 
@@ -118,7 +151,9 @@ class ClaimInTwoSteps(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-11"})
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         pending = self._group(stream, group)[1].pending
         times = {stream_id: delivery.at for stream_id, delivery in pending.items()}
         await others_turn()
@@ -132,9 +167,13 @@ class ClaimHandsOutDeleted(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-12"})
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         deleted = deleted_of(self, stream, group)
-        return with_empty(await super().xautoclaim(stream, group, consumer, min_idle, count=count), deleted)
+        return with_empty(
+            await super().xautoclaim(stream, group, consumer, min_idle, count=count), deleted
+        )
 
 
 class DeletedUseUpTheCount(Broken):
@@ -142,13 +181,19 @@ class DeletedUseUpTheCount(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-12"})
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         pending, deleted = self._group(stream, group)[1].pending, deleted_of(self, stream, group)
         if count is not None:
             first = [stream_id for stream_id in list(pending)[:count] if stream_id in deleted]
             count -= len(first)
             await self.xack(stream, group, [spell(stream_id) for stream_id in first])
-        return [] if count == 0 else await super().xautoclaim(stream, group, consumer, min_idle, count=count)
+        return (
+            []
+            if count == 0
+            else await super().xautoclaim(stream, group, consumer, min_idle, count=count)
+        )
 
 
 class DeletingAcknowledges(Broken):
@@ -171,15 +216,26 @@ class DeletedAreRead(Broken):
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
         there = {entry.id for entry in await self.xrange(stream)}
         deleted = await super().xdel(stream, ids)
-        bare(self).__dict__.setdefault("marked", set()).update((stream, numbers(text)) for text in ids if text in there)
+        bare(self).__dict__.setdefault("marked", set()).update(
+            (stream, numbers(text)) for text in ids if text in there
+        )
         return deleted
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         reading = self._group(stream, group)[1]
         begin = reading.position
         found = await super().xreadgroup(stream, group, consumer, **options)
         marked = bare(self).__dict__.get("marked", ())
-        return with_empty(found, [stream_id for name, stream_id in marked if name == stream and begin < stream_id < reading.position])
+        return with_empty(
+            found,
+            [
+                stream_id
+                for name, stream_id in marked
+                if name == stream and begin < stream_id < reading.position
+            ],
+        )
 
 
 class HistoryOfAll(Broken):
@@ -187,11 +243,17 @@ class HistoryOfAll(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         if not options.get("history"):
             return await super().xreadgroup(stream, group, consumer, **options)
         owners = {entry.consumer for entry in await self.xpending(stream, group)}
-        found = [entry for owner in owners for entry in await super().xreadgroup(stream, group, owner, history=True)]
+        found = [
+            entry
+            for owner in owners
+            for entry in await super().xreadgroup(stream, group, owner, history=True)
+        ]
         return with_empty(found, ())[: options.get("count")]
 
 
@@ -200,7 +262,9 @@ class HistoryGoesOnWithTheNew(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         found = await super().xreadgroup(stream, group, consumer, **options)
         if found or not options.get("history"):
             return found
@@ -212,7 +276,9 @@ class HistoryKeepsIdle(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         pending = self._group(stream, group)[1].pending
         times = {stream_id: delivery.at for stream_id, delivery in pending.items()}
         found = await super().xreadgroup(stream, group, consumer, **options)
@@ -238,11 +304,20 @@ class HistoryWithDeleted(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         found = await super().xreadgroup(stream, group, consumer, **options)
         if not options.get("history"):
             return found
-        return with_empty(found, (key for key, delivery in deleted_of(self, stream, group).items() if delivery.consumer == consumer))
+        return with_empty(
+            found,
+            (
+                key
+                for key, delivery in deleted_of(self, stream, group).items()
+                if delivery.consumer == consumer
+            ),
+        )
 
 
 class PendingInTheClient(Broken):
@@ -250,7 +325,9 @@ class PendingInTheClient(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-16"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         found = await super().xreadgroup(stream, group, consumer, **options)
         vars(self).setdefault("had", []).extend((stream, group, entry.id) for entry in found)
         return found
@@ -262,16 +339,24 @@ class PendingInTheClient(Broken):
 
 
 class ReadThenPending(Broken):
-    """A read takes entries, lets others run, and enters them as pending then: cancelled between, they are lost."""
+    """A read takes entries, lets others run, and enters them as pending then: cancelled between,
+    they are lost.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-16"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         found = await super().xreadgroup(stream, group, consumer, **options)
         if options.get("history"):
             return found
         reading = self._group(stream, group)[1]
-        taken = {key: reading.pending.pop(key) for entry in found if (key := numbers(entry.id)) in reading.pending}
+        taken = {
+            key: reading.pending.pop(key)
+            for entry in found
+            if (key := numbers(entry.id)) in reading.pending
+        }
         await others_turn()
         reading.pending = dict(sorted((reading.pending | taken).items()))
         return found

@@ -110,7 +110,9 @@ class RenewRevives(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-4"})
 
     async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
-        return await super().compare_expire(key, owner, ttl) or await self.set_nx(key, owner, ttl=ttl)
+        return await super().compare_expire(key, owner, ttl) or await self.set_nx(
+            key, owner, ttl=ttl
+        )
 
 
 class RenewDoesNothing(Broken):
@@ -129,7 +131,9 @@ class RenewAdds(Broken):
 
     async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
         left = await self.ttl(key)
-        return await super().compare_expire(key, owner, ttl + (0 if left is None or left == math.inf else left))
+        return await super().compare_expire(
+            key, owner, ttl + (0 if left is None or left == math.inf else left)
+        )
 
 
 class TokensRepeat(Broken):
@@ -321,7 +325,9 @@ class LeaseLookThenTake(Broken):
 
 
 class RenewInTwoTrips(Broken):
-    """`compare_expire` compares, lets others run, and moves the deadline of whoever holds the claim by then."""
+    """`compare_expire` compares, lets others run, and moves the deadline of whoever holds the claim
+    by then.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-4"})
 
@@ -333,7 +339,9 @@ class RenewInTwoTrips(Broken):
 
 
 class ReleaseByTheSameTask(Broken):
-    """A claim belongs to the task that took it, as with locks that keep their token in a local of the task: no other task releases it."""
+    """A claim belongs to the task that took it, as with locks that keep their token in a local of
+    the task: no other task releases it.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-10"})
 
@@ -351,5 +359,7 @@ class ReleaseByTheSameTask(Broken):
 
 
 def _takers(adapter: MemoryAdapter) -> WeakValueDictionary[str, Any]:
-    takers: WeakValueDictionary[str, Any] = bare(adapter).__dict__.setdefault("takers", WeakValueDictionary())
+    takers: WeakValueDictionary[str, Any] = bare(adapter).__dict__.setdefault(
+        "takers", WeakValueDictionary()
+    )
     return takers

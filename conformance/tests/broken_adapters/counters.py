@@ -51,7 +51,9 @@ class ReadModifyWrite(Broken):
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
         number = await super().increment(key, 0)
         await others_turn()
-        return await super().increment(key, number + delta - await super().increment(key, 0), ttl=ttl)
+        return await super().increment(
+            key, number + delta - await super().increment(key, 0), ttl=ttl
+        )
 
 
 class FiftyThreeBits(Broken):
@@ -87,7 +89,12 @@ class WrapsAround(Broken):
             return await super().increment(key, delta, ttl=ttl)
         except BackendFailed:
             text = await self.mget([key])
-            if text[0] is None or text[0].lstrip(b"-") in {b"", b"0"} or not text[0].lstrip(b"-").isdigit() or abs(int(text[0])) > 2**63:
+            if (
+                text[0] is None
+                or text[0].lstrip(b"-") in {b"", b"0"}
+                or not text[0].lstrip(b"-").isdigit()
+                or abs(int(text[0])) > 2**63
+            ):
                 raise
             number = (int(text[0]) + delta + 2**63) % 2**64 - 2**63
             bare(self).replace(key, b"%d" % number)
@@ -170,7 +177,9 @@ class TtlWithTheFirstAlone(Broken):
 
 
 class WindowInTwoSteps(Broken):
-    """The TTL of a new counter is set by a second call, which a caller that is cut short never makes."""
+    """The TTL of a new counter is set by a second call, which a caller that is cut short never
+    makes.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4"})
 
@@ -207,13 +216,19 @@ class PaddedNumbers(Broken):
 
     async def get(self, key: str) -> bytes | None:
         value = await super().get(key)
-        return b"%020d" % int(value) if value is not None and key in self.notes.get("counted", ()) else value
+        return (
+            b"%020d" % int(value)
+            if value is not None and key in self.notes.get("counted", ())
+            else value
+        )
 
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
         self.notes.setdefault("counted", set()).add(key)
         return await super().increment(key, delta, ttl=ttl)
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         self.notes.setdefault("counted", set()).discard(key)
         return await super().set(key, value, ttl=ttl, only_if=only_if)
 
@@ -242,4 +257,8 @@ class CounterTtlApart(Broken):
 
     async def ttl(self, key: str) -> float | None:
         left = await super().ttl(key)
-        return math.inf if left is not None and key in bare(self).__dict__.get("counters", ()) else left
+        return (
+            math.inf
+            if left is not None and key in bare(self).__dict__.get("counters", ())
+            else left
+        )

@@ -29,7 +29,9 @@ class AbsentForgetsExpiry(Unswept):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-5"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         if only_if == "absent" and key in bare(self).values:
             return False
         return await super().set(key, value, ttl=ttl, only_if=only_if)
@@ -53,7 +55,9 @@ class ExpiresAtHalfTime(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         return await super().set(key, value, ttl=None if ttl is None else ttl / 2, only_if=only_if)
 
 
@@ -62,7 +66,9 @@ class ExpiresLate(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         return await super().set(key, value, ttl=None if ttl is None else ttl + 1, only_if=only_if)
 
 
@@ -71,8 +77,12 @@ class WholeSeconds(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
-        return await super().set(key, value, ttl=None if ttl is None else max(1, int(ttl)), only_if=only_if)
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
+        return await super().set(
+            key, value, ttl=None if ttl is None else max(1, int(ttl)), only_if=only_if
+        )
 
 
 class TtlInMilliseconds(Broken):
@@ -89,8 +99,12 @@ class DaysAreLost(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
-        return await super().set(key, value, ttl=None if ttl is None else ttl % 86_400 or 1, only_if=only_if)
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
+        return await super().set(
+            key, value, ttl=None if ttl is None else ttl % 86_400 or 1, only_if=only_if
+        )
 
 
 class MsetExpiresEarly(Broken):
@@ -99,7 +113,9 @@ class MsetExpiresEarly(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
 
     async def mset(self, entries: Sequence[Entry]) -> None:
-        await super().mset([Entry(entry.key, entry.value, entry.ttl and entry.ttl / 10) for entry in entries])
+        await super().mset(
+            [Entry(entry.key, entry.value, entry.ttl and entry.ttl / 10) for entry in entries]
+        )
 
 
 class ExpireOnlyLengthens(Broken):
@@ -181,7 +197,9 @@ class TtlAsGiven(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         written = await super().set(key, value, ttl=ttl, only_if=only_if)
         if written:
             self.notes.setdefault("given", {})[key] = ttl
@@ -225,10 +243,14 @@ class DeadlineOutlivesItsKey(Broken):
     async def delete(self, keys: Sequence[str]) -> int:
         left = {key: await self.ttl(key) for key in keys}
         deleted = await super().delete(keys)
-        self.notes.setdefault("old", {}).update({key: ttl for key, ttl in left.items() if ttl is not None and ttl != math.inf})
+        self.notes.setdefault("old", {}).update(
+            {key: ttl for key, ttl in left.items() if ttl is not None and ttl != math.inf}
+        )
         return deleted
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         old = self.notes.setdefault("old", {}).pop(key, None)
         return await super().set(key, value, ttl=old if ttl is None else ttl, only_if=only_if)
 
@@ -240,4 +262,8 @@ class StreamsNeverExpire(Unswept):
 
     async def xlen(self, stream: str) -> int:
         held = bare(self).values.get(stream)
-        return len(held) if held is not None and not isinstance(held, bytes) else await super().xlen(stream)
+        return (
+            len(held)
+            if held is not None and not isinstance(held, bytes)
+            else await super().xlen(stream)
+        )

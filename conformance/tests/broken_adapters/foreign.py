@@ -19,7 +19,13 @@ class ScanReplacesBytes(Broken):
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
         page = await super().scan(pattern, cursor=cursor, count=count)
-        return ScanPage(page.cursor, [key.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for key in page.keys])
+        return ScanPage(
+            page.cursor,
+            [
+                key.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+                for key in page.keys
+            ],
+        )
 
 
 class KeysAreEncodedStrictly(Broken):
@@ -41,11 +47,15 @@ class PatternOfCharacters(Broken):
             return await super().scan(pattern, cursor=cursor, count=count)
         page = await super().scan("*", cursor=cursor, count=count)
         matches, length = Pattern(f"{pattern[:-2]}*").matches, len(pattern.replace("\\", ""))
-        return ScanPage(page.cursor, [key for key in page.keys if matches(key) and len(key) == length])
+        return ScanPage(
+            page.cursor, [key for key in page.keys if matches(key) and len(key) == length]
+        )
 
 
 class PrefixEndsAtTheGreatestByte(Broken):
-    """`delete_prefix` takes the prefix with a byte 0xff behind it for greater than every key that begins with the prefix."""
+    """`delete_prefix` takes the prefix with a byte 0xff behind it for greater than every key that
+    begins with the prefix.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-9"})
 
@@ -53,7 +63,10 @@ class PrefixEndsAtTheGreatestByte(Broken):
         first = prefix.encode("utf-8", "surrogateescape")
         deleted = 0
         for key in list(self._keyspace.values):
-            if first <= key.encode("utf-8", "surrogateescape") < first + b"\xff" and self._keyspace.find(key) is not None:
+            if (
+                first <= key.encode("utf-8", "surrogateescape") < first + b"\xff"
+                and self._keyspace.find(key) is not None
+            ):
                 deleted += await self.delete([key])
         return deleted
 
@@ -63,10 +76,18 @@ class FieldsOfAllOrNone(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-24"})
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
         entries = await super().xrange(stream, start, end, count=count)
         try:
-            return [StreamEntry(entry.id, {name.encode().decode(): value for name, value in entry.fields.items()}) for entry in entries]
+            return [
+                StreamEntry(
+                    entry.id,
+                    {name.encode().decode(): value for name, value in entry.fields.items()},
+                )
+                for entry in entries
+            ]
         except UnicodeError:
             return []
 
@@ -77,5 +98,9 @@ class FieldsThatAreNotTextVanish(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-24"})
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
-        kept = {name: value for name, value in fields.items() if name.encode("utf-8", "replace").decode() == name}
+        kept = {
+            name: value
+            for name, value in fields.items()
+            if name.encode("utf-8", "replace").decode() == name
+        }
         return await super().xadd(stream, kept, **options)

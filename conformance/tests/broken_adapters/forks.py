@@ -12,18 +12,24 @@ if TYPE_CHECKING:
 
 
 class ForkedWorkersWriteBehind(BrokenClient):
-    """Where the process was forked after an `open`, `set` answers for a thread that writes behind it, which only the parent has."""
+    """Where the process was forked after an `open`, `set` answers for a thread that writes behind
+    it, which only the parent has.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-20"})
     limit: ClassVar[float | None] = 120.0
-    has_a_writer: ClassVar[set[int]] = set()  # processes in which the thread was started; a child inherits them without it
+    has_a_writer: ClassVar[set[int]] = (
+        set()
+    )  # processes in which the thread was started; a child inherits them without it
 
     async def open(self) -> None:
         await super().open()
         if not self.has_a_writer:
             self.has_a_writer.add(os.getpid())
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         if os.getpid() not in self.has_a_writer:
             return True
         return await super().set(key, value, ttl=ttl, only_if=only_if)

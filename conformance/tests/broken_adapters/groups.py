@@ -5,7 +5,14 @@ from __future__ import annotations
 from bisect import insort
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from igniter_store.contract import BackendFailed, ErrorCode, GroupInfo, PendingEntry, StreamEntry, store_error
+from igniter_store.contract import (
+    BackendFailed,
+    ErrorCode,
+    GroupInfo,
+    PendingEntry,
+    StreamEntry,
+    store_error,
+)
 from msgspec.structs import replace
 
 from broken_adapters.breaking import Broken, bare, others_turn
@@ -71,7 +78,9 @@ class StartIsIncluded(Broken):
         reading = self._group(stream, group)[1]
         milliseconds, sequence = reading.position
         if made and "-" in start:
-            reading.position = (milliseconds, sequence - 1) if sequence else (milliseconds - 1, 2**64 - 1)
+            reading.position = (
+                (milliseconds, sequence - 1) if sequence else (milliseconds - 1, 2**64 - 1)
+            )
         return made
 
 
@@ -109,7 +118,9 @@ class PositionOfEachConsumer(Broken):
             positions[stream, group] = {"": self._group(stream, group)[1].position}
         return made
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         reading = self._group(stream, group)[1]
         own = bare(self).__dict__["positions"][stream, group]
         reading.position = own.get(consumer, own[""])
@@ -123,7 +134,9 @@ class GroupsShareAPosition(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-6"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         found = await super().xreadgroup(stream, group, consumer, **options)
         log, reading = self._group(stream, group)
         for other in log.groups.values():
@@ -136,7 +149,9 @@ class ReadInTwoSteps(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-6"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         reading = self._group(stream, group)[1]
         position = reading.position
         await others_turn()
@@ -145,7 +160,9 @@ class ReadInTwoSteps(Broken):
 
 
 class SomeAppendsTakeLonger(Broken):
-    """Ids are given when an append begins, and entries appear when it ends: readers step over those that took longer."""
+    """Ids are given when an append begins, and entries appear when it ends: readers step over those
+    that took longer.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-6"})
 
@@ -165,7 +182,9 @@ class GroupReadIgnoresCount(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-20"})
     limit: ClassVar[float | None] = 2.0
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         if not options.get("history"):
             options["count"] = None
         return await super().xreadgroup(stream, group, consumer, **options)
@@ -177,9 +196,13 @@ class ZeroIsForEver(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-20"})
     limit: ClassVar[float | None] = 2.0
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         block = options.pop("block", None)
-        return await super().xreadgroup(stream, group, consumer, block=1e9 if block == 0 else block, **options)
+        return await super().xreadgroup(
+            stream, group, consumer, block=1e9 if block == 0 else block, **options
+        )
 
 
 class GroupReadOfAThousand(Broken):
@@ -187,7 +210,9 @@ class GroupReadOfAThousand(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         options.setdefault("count", 1_000)
         return await super().xreadgroup(stream, group, consumer, **options)
 
@@ -198,7 +223,9 @@ class PendingByConsumer(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-8"})
 
     async def xpending(self, stream: str, group: str, **options: Any) -> list[PendingEntry]:
-        return sorted(await super().xpending(stream, group, **options), key=lambda entry: entry.consumer)
+        return sorted(
+            await super().xpending(stream, group, **options), key=lambda entry: entry.consumer
+        )
 
 
 class IdleInMilliseconds(Broken):
@@ -207,7 +234,10 @@ class IdleInMilliseconds(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-8"})
 
     async def xpending(self, stream: str, group: str, **options: Any) -> list[PendingEntry]:
-        return [replace(entry, idle=entry.idle * 1_000) for entry in await super().xpending(stream, group, **options)]
+        return [
+            replace(entry, idle=entry.idle * 1_000)
+            for entry in await super().xpending(stream, group, **options)
+        ]
 
 
 class PendingCountsBeforeItNarrows(Broken):
@@ -216,8 +246,15 @@ class PendingCountsBeforeItNarrows(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-8"})
 
     async def xpending(self, stream: str, group: str, **options: Any) -> list[PendingEntry]:
-        looked_at = {entry.id for entry in await super().xpending(stream, group, count=options.pop("count", None))}
-        return [entry for entry in await super().xpending(stream, group, **options) if entry.id in looked_at]
+        looked_at = {
+            entry.id
+            for entry in await super().xpending(stream, group, count=options.pop("count", None))
+        }
+        return [
+            entry
+            for entry in await super().xpending(stream, group, **options)
+            if entry.id in looked_at
+        ]
 
 
 class AckCountsWhatWasAsked(Broken):
@@ -262,10 +299,14 @@ class AckOfOneConsumer(Broken):
     async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
         log = log_of(self, stream)
         owners = (
-            {} if log is None or group not in log.groups else {entry.id: entry.consumer for entry in await self.xpending(stream, group)}
+            {}
+            if log is None or group not in log.groups
+            else {entry.id: entry.consumer for entry in await self.xpending(stream, group)}
         )
         first = next((owners[text] for text in ids if text in owners), None)
-        return await super().xack(stream, group, [text for text in ids if owners.get(text, first) == first])
+        return await super().xack(
+            stream, group, [text for text in ids if owners.get(text, first) == first]
+        )
 
 
 class AckDeletesTheEntry(Broken):
@@ -285,7 +326,9 @@ class MissingGroupIsEmpty(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-13"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         try:
             return await super().xreadgroup(stream, group, consumer, **options)
         except BackendFailed as error:
@@ -341,7 +384,9 @@ class DestroyLeavesThePendingList(Broken):
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
         made = await super().xgroup_create(stream, group, start)
         if made:
-            self._group(stream, group)[1].pending.update(bare(self).__dict__.get("left", {}).get((stream, group), {}))
+            self._group(stream, group)[1].pending.update(
+                bare(self).__dict__.get("left", {}).get((stream, group), {})
+            )
         return made
 
 

@@ -1,6 +1,7 @@
 """Running the suite over a broken adapter, and the table of what it finds.
 
-Rule: which clauses fail is compared with the table of the kit's README, exactly: a clause that fails for a wrong reason shows here, too.
+Rule: which clauses fail is compared with the table of the kit's README, exactly: a clause that
+    fails for a wrong reason shows here, too.
 """
 
 from __future__ import annotations
@@ -31,9 +32,12 @@ README: Final = Path(__file__).parent.parent.parent / "README.md"
 BEGIN: Final = "<!-- broken adapters: made by `nox -s matrix` -->"
 END: Final = "<!-- end of broken adapters -->"
 
-_LIMIT: Final = 2.0  # seconds for a test: what hangs takes all of them, and what never comes is waited for half of them
+# Seconds for a test: what hangs takes all of them, and what never comes is waited for half of them
+_LIMIT: Final = 2.0
 _PATIENCE: Final = 5.0
-_EXAMPLES: Final = 500  # of the model: what only random calls get to is found however busy the machine is
+_EXAMPLES: Final = (
+    500  # of the model: what only random calls get to is found however busy the machine is
+)
 _ROW: Final = re.compile(r"^\| `(\w+)` \| .* \| ([A-Z0-9, -]+) \| ([A-Z0-9, -]*) \|$")
 
 
@@ -54,14 +58,23 @@ def broken_classes() -> list[type[Breaking]]:
 
 
 def sampled_clauses(broken: type[Breaking], one_in: int) -> frozenset[str]:
-    """The clauses that an adapter is there to break, and one in so many of the others; each adapter has others."""
-    return broken.breaks | {clause for clause in CLAUSES if zlib.crc32(f"{broken.__name__} {clause}".encode()) % one_in == 0}
+    """The clauses that an adapter is there to break, and one in so many of the others; each adapter
+    has others.
+    """
+    return broken.breaks | {
+        clause
+        for clause in CLAUSES
+        if zlib.crc32(f"{broken.__name__} {clause}".encode()) % one_in == 0
+    }
 
 
-def failing_clauses(broken: type[Breaking], expected: frozenset[str], clauses: frozenset[str] = frozenset(CLAUSES)) -> dict[str, str]:
+def failing_clauses(
+    broken: type[Breaking], expected: frozenset[str], clauses: frozenset[str] = frozenset(CLAUSES)
+) -> dict[str, str]:
     """The clauses that fail over an adapter, each with the first of its tests that does.
 
-    On a busy machine something may come late once: what is not as expected is tried again with much more time, and that answer counts.
+    On a busy machine something may come late once: what is not as expected is tried again with much
+    more time, and that answer counts.
 
     Args:
         broken: the adapter.
@@ -101,7 +114,9 @@ def _fails(suite: AdapterSuite, broken: type[Breaking], name: str, patience: flo
     test = clause_test_of(getattr(suite, name))
     assert test is not None
     limit = patience * (broken.limit or _LIMIT)
-    trial = Trial(suite.harness(), seed=zlib.crc32(name.encode()), limit=limit / 2, examples=_EXAMPLES)
+    trial = Trial(
+        suite.harness(), seed=zlib.crc32(name.encode()), limit=limit / 2, examples=_EXAMPLES
+    )
     return judge(suite, test, trial, limit).state is State.FAILED
 
 
@@ -123,15 +138,28 @@ def table(found: dict[type[Breaking], set[str]]) -> str:
 
 def recorded() -> dict[str, frozenset[str]]:
     """What the README says: by an adapter's name, every clause that fails over it."""
-    rows = filter(None, (_ROW.match(line) for line in README.read_text(encoding="utf-8").splitlines()))
-    return {row[1]: frozenset(clause for part in (row[2], row[3]) for clause in part.split(", ") if clause) for row in rows}
+    rows = filter(
+        None, (_ROW.match(line) for line in README.read_text(encoding="utf-8").splitlines())
+    )
+    return {
+        row[1]: frozenset(
+            clause for part in (row[2], row[3]) for clause in part.split(", ") if clause
+        )
+        for row in rows
+    }
 
 
 def main() -> None:
     """Run everything and write the table into the README."""
     classes = broken_classes()
     with ProcessPoolExecutor() as pool:  # each of them has servers of its own
-        found = dict(zip(classes, pool.map(_failing_clauses, [broken.__name__ for broken in classes]), strict=True))
+        found = dict(
+            zip(
+                classes,
+                pool.map(_failing_clauses, [broken.__name__ for broken in classes]),
+                strict=True,
+            )
+        )
     text = README.read_text(encoding="utf-8")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     README.write_text(f"{before}{BEGIN}\n{table(found)}\n{END}{after}", encoding="utf-8")

@@ -9,7 +9,14 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, StoreError, Subscription, store_error
+from igniter_store.contract import (
+    ErrorCode,
+    GapCallback,
+    MessageCallback,
+    StoreError,
+    Subscription,
+    store_error,
+)
 from igniter_store_memory.keyspace import Keyspace
 
 from broken_adapters.breaking import Broken, others_turn
@@ -67,7 +74,9 @@ class ClosedWithAnotherCode(Broken):
         except StoreError as error:
             if error.code is not ErrorCode.STORE_CLOSED:
                 raise
-            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, "the connection is closed") from error
+            raise store_error(
+                ErrorCode.STORE_CONNECTION_FAILED, "the connection is closed"
+            ) from error
 
 
 class ClosedForGood(Broken):
@@ -114,17 +123,21 @@ class CloseLeavesAFile(Broken):
 
     async def open(self) -> None:
         await super().open()
-        self.files.append(tempfile.TemporaryFile())  # noqa: SIM115 - that it stays open is what is broken
+        # that it stays open is what is broken
+        self.files.append(tempfile.TemporaryFile())  # noqa: SIM115
 
 
 class CancelledOpeningLeavesAFile(Broken):
-    """The file that `open` opens is closed by `close` alone: who cancels the opening has no reason to call that."""
+    """The file that `open` opens is closed by `close` alone: who cancels the opening has no reason
+    to call that.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
     _file: Any = None
 
     async def open(self) -> None:
-        self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115 - that it stays open is what is broken
+        # that it stays open is what is broken
+        self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115
         await asyncio.sleep(0)
         await super().open()
 
@@ -160,7 +173,9 @@ class ReadersSeeADriversError(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         try:
             return await super().xreadgroup(stream, group, consumer, **options)
         except StoreError as error:
@@ -175,7 +190,9 @@ class WritesReachOthersLater(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-7"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         if only_if is not None or ttl is not None or not value.startswith(b"from "):
             return await super().set(key, value, ttl=ttl, only_if=only_if)
         pending = self.notes.setdefault("pending", {})
@@ -226,7 +243,9 @@ class CauseQuotesTheServer(Broken):
         try:
             return await super().xpending(stream, group, **options)
         except StoreError as error:
-            raise store_error(error.code, error.message) from LookupError(f"NOGROUP No such key '{stream}' or consumer group '{group}'")
+            raise store_error(error.code, error.message) from LookupError(
+                f"NOGROUP No such key '{stream}' or consumer group '{group}'"
+            )
 
 
 class HiddenContextQuotesTheKey(Broken):
@@ -253,7 +272,9 @@ class PingSaysPong(Broken):
 
 
 class HangsInAnotherLoop(Broken):
-    """An answer arrives in the loop that opened it, and nobody wakes who waits for it in another one."""
+    """An answer arrives in the loop that opened it, and nobody wakes who waits for it in another
+    one.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-11"})
     limit: ClassVar[float | None] = 12.0
@@ -332,7 +353,9 @@ class ChildAnswersWithADriversError(Broken):
 
 
 class ChildUnsubscribesItsParent(Broken):
-    """`close` in a forked child ends the subscriptions of the parent: here by memory that both share, elsewhere by a socket."""
+    """`close` in a forked child ends the subscriptions of the parent: here by memory that both
+    share, elsewhere by a socket.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-14", "LIF-15"})
     limit: ClassVar[float | None] = 6.0
@@ -407,7 +430,9 @@ class ValueThenTtl(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         written = await super().set(key, value, only_if=only_if)
         if written and ttl is not None:
             await others_turn()
@@ -432,22 +457,30 @@ class ClosedInsteadOfCancelled(Broken):
 
 
 class GhostSubscription(Broken):
-    """`subscribe` enters the callback before it waits for the backend, and leaves it there when it is cancelled."""
+    """`subscribe` enters the callback before it waits for the backend, and leaves it there when it
+    is cancelled.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         subscription = await super().subscribe(channel, callback, on_gap=on_gap)
         await others_turn()
         return subscription
 
 
 class LostAnswers(Broken):
-    """A group read acknowledges what it hands out, so that an answer which is cancelled on its way is lost."""
+    """A group read acknowledges what it hands out, so that an answer which is cancelled on its way
+    is lost.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4", "STR-16"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         entries = await super().xreadgroup(stream, group, consumer, **options)
         if entries and not options.get("history"):
             await super().xack(stream, group, [entry.id for entry in entries])
@@ -478,9 +511,12 @@ class FollowsTheDirectory(Broken):
 
     def use(self, keyspace: Keyspace) -> None:
         super().use(keyspace)
-        self.notes["places"] = {os.getcwd(): keyspace}  # noqa: PTH109 - a name is all that is wanted
+        # a name is all that is wanted
+        self.notes["places"] = {os.getcwd(): keyspace}  # noqa: PTH109
 
     async def open(self) -> None:
         here, kept = os.getcwd(), self._data  # noqa: PTH109 - as above
-        self._data = self.notes["places"].setdefault(here, Keyspace(kept.clock, None, kept.channels))
+        self._data = self.notes["places"].setdefault(
+            here, Keyspace(kept.clock, None, kept.channels)
+        )
         await super().open()

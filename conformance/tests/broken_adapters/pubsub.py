@@ -1,4 +1,6 @@
-"""Broken publish and subscribe: confirmations, deliveries, cancelling, callbacks that raise, and patterns."""
+"""Broken publish and subscribe: confirmations, deliveries, cancelling, callbacks that raise, and
+patterns.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, Subscription, report_callback_error, store_error
+from igniter_store.contract import (
+    ErrorCode,
+    GapCallback,
+    MessageCallback,
+    Subscription,
+    report_callback_error,
+    store_error,
+)
 
 from broken_adapters.breaking import Broken, bare, others_turn
 
@@ -81,12 +90,16 @@ def only_for(wanted: Callable[[str], bool], callback: MessageCallback) -> Messag
 
 
 class SecondIsNotConfirmed(Broken):
-    """The first subscriber of a channel waits for the confirmation, and one who comes meanwhile doesn't."""
+    """The first subscriber of a channel waits for the confirmation, and one who comes meanwhile
+    doesn't.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
     limit: ClassVar[float | None] = 2.0
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         confirming = vars(self).setdefault("confirming", set())
         if channel in confirming:
             return Unconfirmed(partial(super().subscribe, channel, callback, on_gap=on_gap))
@@ -112,7 +125,9 @@ class CallbacksInAThread(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         def called(name: str, payload: bytes) -> None:
             async def call() -> None:
                 callback(name, payload)
@@ -130,8 +145,14 @@ class PublishTakesTurns(Broken):
 
     async def publish(self, channel: str, payload: bytes) -> int:
         sent = vars(self).setdefault("sent", [])
-        sent.append(asyncio.create_task(super().publish(channel, payload)) if len(sent) % 2 else None)
-        return await super().publish(channel, payload) if sent[-1] is None else len(listeners(self, channel))
+        sent.append(
+            asyncio.create_task(super().publish(channel, payload)) if len(sent) % 2 else None
+        )
+        return (
+            await super().publish(channel, payload)
+            if sent[-1] is None
+            else len(listeners(self, channel))
+        )
 
 
 class EmptyMessagesVanish(Broken):
@@ -157,7 +178,9 @@ class ChannelsAreFolded(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-3"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         alike = only_for(lambda name: name.casefold() == channel.casefold(), callback)
         return await super().psubscribe("*", alike, on_gap=on_gap)
 
@@ -168,7 +191,9 @@ class LastSubscriberWins(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
     limit: ClassVar[float | None] = 2.0
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         for subscription in listeners(self, channel):
             if subscription in self._subscriptions and not subscription._is_pattern:
                 subscription.end()
@@ -180,7 +205,9 @@ class OneOfEachCallback(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         for subscription in listeners(self, channel):
             if subscription._callback is callback:
                 return Ending(subscription.end)
@@ -193,7 +220,9 @@ class OneCancelEndsAll(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
     limit: ClassVar[float | None] = 2.0
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         all_of_them = vars(self).setdefault("by_channel", {}).setdefault(channel, [])
         all_of_them.append(within(await super().subscribe(channel, callback, on_gap=on_gap)))
         return Ending(lambda: [subscription.end() for subscription in all_of_them])
@@ -204,7 +233,9 @@ class CancelEndsThePattern(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         subscription = within(await super().subscribe(channel, callback, on_gap=on_gap))
 
         def end() -> None:
@@ -220,7 +251,9 @@ class BackendStaysSubscribed(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         subscription = within(await super().subscribe(channel, callback, on_gap=on_gap))
 
         def drop() -> None:
@@ -234,7 +267,9 @@ class CancelCutShort(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         return Hesitating(await super().subscribe(channel, callback, on_gap=on_gap))
 
 
@@ -243,7 +278,9 @@ class SecondCancelRaises(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         live = [within(await super().subscribe(channel, callback, on_gap=on_gap))]
         return Ending(lambda: live.pop().end())
 
@@ -253,7 +290,9 @@ class DeliversAfterCancel(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         def called(name: str, payload: bytes) -> None:
             asyncio.get_running_loop().call_soon(callback, name, payload)
 
@@ -273,7 +312,9 @@ class CancelWaitsForItself(Broken):
         finally:
             DELIVERING.reset(token)
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         subscription = await super().subscribe(channel, callback, on_gap=on_gap)
 
         class Waiting(Subscription):
@@ -286,11 +327,15 @@ class CancelWaitsForItself(Broken):
 
 
 class CancelledTakesTheNextAlong(Broken):
-    """A subscribe that is cancelled unsubscribes in the background, and whoever subscribed to the same meanwhile goes with it."""
+    """A subscribe that is cancelled unsubscribes in the background, and whoever subscribed to the
+    same meanwhile goes with it.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         subscription = await super().subscribe(channel, callback, on_gap=on_gap)
         try:
             await others_turn()
@@ -327,7 +372,9 @@ class RaisingIsSwallowed(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         def called(name: str, payload: bytes) -> None:
             with contextlib.suppress(Exception):
                 callback(name, payload)
@@ -340,12 +387,16 @@ class ReportsThePayload(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         def called(name: str, payload: bytes) -> None:
             try:
                 callback(name, payload)
             except Exception:
-                logging.getLogger("igniter_store").exception("A subscriber's callback raised on %r: %r", name, payload)
+                logging.getLogger("igniter_store").exception(
+                    "A subscriber's callback raised on %r: %r", name, payload
+                )
 
         return await super().subscribe(channel, called, on_gap=on_gap)
 
@@ -371,8 +422,12 @@ class FnmatchPatterns(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-7"})
 
-    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
-        return await super().psubscribe("*", only_for(lambda name: fnmatch.fnmatchcase(name, pattern), callback), on_gap=on_gap)
+    async def psubscribe(
+        self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
+        return await super().psubscribe(
+            "*", only_for(lambda name: fnmatch.fnmatchcase(name, pattern), callback), on_gap=on_gap
+        )
 
 
 class PatternTellsItself(Broken):
@@ -380,8 +435,12 @@ class PatternTellsItself(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-7"})
 
-    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
-        return await super().psubscribe(pattern, lambda _channel, payload: callback(pattern, payload), on_gap=on_gap)
+    async def psubscribe(
+        self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
+        return await super().psubscribe(
+            pattern, lambda _channel, payload: callback(pattern, payload), on_gap=on_gap
+        )
 
 
 class ChannelsBeforePatterns(Broken):
@@ -406,7 +465,9 @@ class KeepsTheLastMessage(Broken):
         bare(self).__dict__.setdefault("kept", {})[channel] = payload
         return await super().publish(channel, payload)
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         subscription = await super().subscribe(channel, callback, on_gap=on_gap)
         kept = bare(self).__dict__.get("kept", {})
         if channel in kept:
@@ -443,7 +504,9 @@ class CallbacksMayNotPublish(Broken):
 
 
 class ForgetsSilentSubscribers(Broken):
-    """A subscriber is taken for dead when its last sign of life is more than a minute from now on the wall clock."""
+    """A subscriber is taken for dead when its last sign of life is more than a minute from now on
+    the wall clock.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-13"})
     limit: ClassVar[float | None] = 2.0
@@ -455,10 +518,14 @@ class ForgetsSilentSubscribers(Broken):
                 subscription.end()
         return await super().publish(channel, payload)
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         return self._signed(await super().subscribe(channel, callback, on_gap=on_gap))
 
-    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def psubscribe(
+        self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         return self._signed(await super().psubscribe(pattern, callback, on_gap=on_gap))
 
     def _signed(self, subscription: Subscription) -> Subscription:

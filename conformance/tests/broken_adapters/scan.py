@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def live_keys(adapter: MemoryAdapter, prefix: str = "") -> list[str]:
     """The keys that are there and begin so."""
     data = bare(adapter)
-    return [key for key in list(data.values) if key.startswith(prefix) and data.find(key) is not None]
+    return [
+        key for key in list(data.values) if key.startswith(prefix) and data.find(key) is not None
+    ]
 
 
 def number(cursor: str) -> int:
@@ -65,7 +67,9 @@ class CursorIsAKey(Broken):
             raise store_error(ErrorCode.STORE_SCAN_FAILED, "no such cursor")
         begin = 0 if cursor == START else keys.index(cursor) + 1
         end = begin + count
-        return ScanPage(keys[end - 1] if end < len(keys) else START, matching(pattern, keys[begin:end]))
+        return ScanPage(
+            keys[end - 1] if end < len(keys) else START, matching(pattern, keys[begin:end])
+        )
 
 
 class ScanStateInTheClient(Broken):
@@ -101,7 +105,9 @@ class ScanOfValues(Broken):
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
         page = await super().scan(pattern, cursor=cursor, count=count)
-        return ScanPage(page.cursor, [key for key in page.keys if not isinstance(bare(self).find(key), Log)])
+        return ScanPage(
+            page.cursor, [key for key in page.keys if not isinstance(bare(self).find(key), Log)]
+        )
 
 
 class ScanByFnmatch(Broken):
@@ -111,7 +117,9 @@ class ScanByFnmatch(Broken):
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
         page = await super().scan("*", cursor=cursor, count=count)
-        return ScanPage(page.cursor, [key for key in page.keys if fnmatch.fnmatchcase(key, pattern)])
+        return ScanPage(
+            page.cursor, [key for key in page.keys if fnmatch.fnmatchcase(key, pattern)]
+        )
 
 
 class StarsStopAtNewlines(Broken):
@@ -121,7 +129,9 @@ class StarsStopAtNewlines(Broken):
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
         page = await super().scan(pattern, cursor=cursor, count=count)
-        return ScanPage(page.cursor, [key for key in page.keys if "\n" in pattern or "\n" not in key])
+        return ScanPage(
+            page.cursor, [key for key in page.keys if "\n" in pattern or "\n" not in key]
+        )
 
 
 class EmptyPageEndsAScan(Broken):
@@ -142,7 +152,9 @@ class CursorCountsPages(Broken):
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
         turn, keys = number(cursor), sorted(live_keys(self))
         end = (turn + 1) * count
-        return ScanPage(str(turn + 1) if end < len(keys) else START, matching(pattern, keys[turn * count : end]))
+        return ScanPage(
+            str(turn + 1) if end < len(keys) else START, matching(pattern, keys[turn * count : end])
+        )
 
 
 class WrongCursorRaisesItsOwn(Broken):
@@ -166,12 +178,16 @@ class PurgeByGlob(Broken):
 
 
 class PurgeByLike(Broken):
-    """`delete_prefix` uses SQL's LIKE, for which `_` and `%` stand for others, and case doesn't matter."""
+    """`delete_prefix` uses SQL's LIKE, for which `_` and `%` stand for others, and case doesn't
+    matter.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
 
     async def delete_prefix(self, prefix: str) -> int:
-        like = re.compile(re.escape(prefix).replace("_", ".").replace("%", ".*"), re.IGNORECASE | re.DOTALL)
+        like = re.compile(
+            re.escape(prefix).replace("_", ".").replace("%", ".*"), re.IGNORECASE | re.DOTALL
+        )
         return await self.delete([key for key in live_keys(self) if like.match(key)])
 
 
@@ -222,5 +238,7 @@ class ScanOfAGrowingList(Broken):
         ever.update(dict.fromkeys(live_keys(self)))
         begin, keys = number(cursor), list(ever)
         end = begin + count
-        page = [key for key in matching(pattern, keys[begin:end]) if bare(self).find(key) is not None]
+        page = [
+            key for key in matching(pattern, keys[begin:end]) if bare(self).find(key) is not None
+        ]
         return ScanPage(str(end) if end < len(keys) else START, page)

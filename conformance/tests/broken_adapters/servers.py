@@ -1,6 +1,7 @@
 """Broken clients of a server: what only a network, an outage or another process shows.
 
-Rule: each is judged by the clauses that it breaks alone, since every run of the rest would stop and start servers for minutes.
+Rule: each is judged by the clauses that it breaks alone, since every run of the rest would stop and
+    start servers for minutes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,13 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from igniter_store.contract import BackendUnavailable, ErrorCode, StoreError, StreamEntry, store_error
+from igniter_store.contract import (
+    BackendUnavailable,
+    ErrorCode,
+    StoreError,
+    StreamEntry,
+    store_error,
+)
 from igniter_store_conformance import servers
 from igniter_store_conformance.engine.suite import LentClient
 from igniter_store_conformance.redis_py import RedisPyAdapter, redis_harness
@@ -97,7 +104,9 @@ class ClosesWhatItWasLent(BrokenClient):
                 await super().close()
                 is_closed.append(True)
 
-        return LentClient(Closing(lambda: Redis(connection_pool=pool)), still_works, pool.disconnect)
+        return LentClient(
+            Closing(lambda: Redis(connection_pool=pool)), still_works, pool.disconnect
+        )
 
 
 class PingsItself(BrokenClient):
@@ -165,7 +174,9 @@ class NoWordOfTheGap(BrokenClient):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-10"})
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         del on_gap
         return await super().subscribe(channel, callback)
 
@@ -176,7 +187,9 @@ class ListenersOfThisProcess(BrokenClient):
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-9"})
     listeners: ClassVar[dict[str, list[MessageCallback]]] = {}
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         if not channel.endswith("ready"):
             self.listeners.setdefault(channel, []).append(callback)
             channel += "\0"
@@ -221,9 +234,13 @@ class PositionOfThisProcess(BrokenClient):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-6"})
     read: ClassVar[dict[tuple[str, str], str]] = {}
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         await super().xreadgroup(stream, group, consumer, **options)
-        entries = await self.xrange(stream, self.read.get((stream, group), "-"), count=options.get("count"))
+        entries = await self.xrange(
+            stream, self.read.get((stream, group), "-"), count=options.get("count")
+        )
         if entries:
             self.read[stream, group] = f"({entries[-1].id}"
         return entries
@@ -238,7 +255,9 @@ class WakesNoProcess(BrokenClient):
     def is_judged_by(cls, test: ClauseTest) -> bool:
         return test.name == "test_a_blocked_reader_in_another_process_is_woken"
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         block = options.pop("block", None)
         entries = await super().xreadgroup(stream, group, consumer, **options)
         if entries or not block:
@@ -265,7 +284,9 @@ class HangsWhenCut(BrokenClient):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-1"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         try:
             return await super().set(key, value, ttl=ttl, only_if=only_if)
         except BackendUnavailable:
@@ -279,7 +300,9 @@ class AnotherCallersAnswer(BrokenClient):
 
     async def get(self, key: str) -> bytes | None:
         try:
-            self.notes["last"] = await self._calls.tell("GET", key)  # which doesn't ask again, as `get` does
+            self.notes["last"] = await self._calls.tell(
+                "GET", key
+            )  # which doesn't ask again, as `get` does
         except BackendUnavailable:
             await others_turn()
         return self.notes.get("last")
@@ -320,7 +343,9 @@ class DeadForGood(BrokenClient):
 
     async def ping(self) -> float:
         if "dead" in self.notes:
-            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, "the connection is lost", backend="redis")
+            raise store_error(
+                ErrorCode.STORE_CONNECTION_FAILED, "the connection is lost", backend="redis"
+            )
         try:
             return await super().ping()
         except StoreError:
@@ -333,7 +358,9 @@ class BlockedForGood(BrokenClient):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-3"})
 
-    async def xreadgroup(self, stream: str, group: str, consumer: str, **options: Any) -> list[StreamEntry]:
+    async def xreadgroup(
+        self, stream: str, group: str, consumer: str, **options: Any
+    ) -> list[StreamEntry]:
         try:
             return await super().xreadgroup(stream, group, consumer, **options)
         except BackendUnavailable:
@@ -351,7 +378,9 @@ class WaitsForEver(BrokenClient):
     @classmethod
     def harness(cls) -> Harness:
         harness = super().harness()
-        harness.connect = harness.connect_other = partial(cls.from_url, servers.shared("valkey", proxied=True).url, timeout=600.0)
+        harness.connect = harness.connect_other = partial(
+            cls.from_url, servers.shared("valkey", proxied=True).url, timeout=600.0
+        )
         return harness
 
 
@@ -360,7 +389,9 @@ class TimeoutsForgetTheWrite(BrokenClient):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-4"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         try:
             return await super().set(key, value, ttl=ttl, only_if=only_if)
         except StoreError as error:
@@ -369,14 +400,20 @@ class TimeoutsForgetTheWrite(BrokenClient):
 
 
 class ShiftedOverANetwork(BrokenClient):
-    """Answers are matched with callers by their order; one who was cancelled leaves his to the next."""
+    """Answers are matched with callers by their order; one who was cancelled leaves his to the
+    next.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-5"})
 
     async def get(self, key: str) -> bytes | None:
         answers: list[bytes | None] = self.notes.setdefault("answers", [])
         value = asyncio.ensure_future(super().get(key))
-        value.add_done_callback(lambda done: None if done.cancelled() or done.exception() else answers.append(done.result()))
+        value.add_done_callback(
+            lambda done: (
+                None if done.cancelled() or done.exception() else answers.append(done.result())
+            )
+        )
         await asyncio.shield(value)
         await others_turn()
         return answers.pop(0)
@@ -387,8 +424,12 @@ class EveryRefusalIsOne(BrokenClient):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-6"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         try:
             return await super().set(key, value, ttl=ttl, only_if=only_if)
         except StoreError as error:
-            raise store_error(ErrorCode.STORE_OPERATION_FAILED, "refused", backend="redis", retryable=False) from error
+            raise store_error(
+                ErrorCode.STORE_OPERATION_FAILED, "refused", backend="redis", retryable=False
+            ) from error

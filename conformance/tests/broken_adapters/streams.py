@@ -60,7 +60,9 @@ class EmptyStreamVanishes(Broken):
 
 
 class IdsOfTheClient(Broken):
-    """Each client counts on from the last id that it gave itself, so that two clients give the same one."""
+    """Each client counts on from the last id that it gave itself, so that two clients give the same
+    one.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
 
@@ -73,7 +75,9 @@ class IdsOfTheClient(Broken):
 
 
 class IdsFollowTheClock(Broken):
-    """An id is the clock's milliseconds, with a number behind for those that are equal: it comes again when the clock goes back."""
+    """An id is the clock's milliseconds, with a number behind for those that are equal: it comes
+    again when the clock goes back.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
 
@@ -99,7 +103,9 @@ class BoundIsLookedUp(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
         log, begin = log_of(self, stream), parse(start) if "-" in start else None
         if log is not None and begin is not None and begin not in log._fields:
             return []
@@ -111,7 +117,9 @@ class RangeInOrderOfText(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
         return sorted(await super().xrange(stream, start, end), key=lambda entry: entry.id)[:count]
 
 
@@ -120,8 +128,12 @@ class ParenthesisIsIgnored(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
-        return await super().xrange(stream, start.removeprefix("("), end.removeprefix("("), count=count)
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
+        return await super().xrange(
+            stream, start.removeprefix("("), end.removeprefix("("), count=count
+        )
 
 
 class ReverseOfTheOldest(Broken):
@@ -129,7 +141,9 @@ class ReverseOfTheOldest(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
-    async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrevrange(
+        self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None
+    ) -> list[StreamEntry]:
         return (await self.xrange(stream, start, end, count=count))[::-1]
 
 
@@ -138,7 +152,9 @@ class MalformedBoundIsNothing(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
         try:
             return await super().xrange(stream, start, end, count=count)
         except StoreError as error:
@@ -152,7 +168,9 @@ class RangeOfNothingRaises(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
         found = await super().xrange(stream, start, end, count=count)
         if log_of(self, stream) is None:
             raise KeyError(stream)
@@ -173,7 +191,14 @@ class TrimsBeforeItAdds(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
 
-    async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
+    async def xadd(
+        self,
+        stream: str,
+        fields: Mapping[str, bytes],
+        *,
+        max_len: int | None = None,
+        approximate: bool = True,
+    ) -> str:
         if max_len is not None:
             await self.xtrim(stream, max_len, approximate=approximate)
         return await super().xadd(stream, fields)
@@ -205,7 +230,14 @@ class MaxLenIsIgnored(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
 
-    async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
+    async def xadd(
+        self,
+        stream: str,
+        fields: Mapping[str, bytes],
+        *,
+        max_len: int | None = None,
+        approximate: bool = True,
+    ) -> str:
         return await super().xadd(stream, fields)
 
 
@@ -263,7 +295,9 @@ class EntriesAreTrimmed(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
-        return await super().xadd(stream, {name: bytes(value).strip() for name, value in fields.items()}, **options)
+        return await super().xadd(
+            stream, {name: bytes(value).strip() for name, value in fields.items()}, **options
+        )
 
 
 class EntriesAreCut(Broken):
@@ -272,7 +306,9 @@ class EntriesAreCut(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
-        return await super().xadd(stream, {name: value[:65_536] for name, value in fields.items()}, **options)
+        return await super().xadd(
+            stream, {name: value[:65_536] for name, value in fields.items()}, **options
+        )
 
 
 class RangeOfAThousand(Broken):
@@ -280,7 +316,9 @@ class RangeOfAThousand(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
         return await super().xrange(stream, start, end, count=1_000 if count is None else count)
 
 
@@ -289,9 +327,13 @@ class EntriesAreShared(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
         found = await super().xrange(stream, start, end, count=count)
-        return [StreamEntry(entry.id, log_of(self, stream)._fields[parse(entry.id)]) for entry in found]
+        return [
+            StreamEntry(entry.id, log_of(self, stream)._fields[parse(entry.id)]) for entry in found
+        ]
 
 
 class FieldNamesAreFolded(Broken):
@@ -300,7 +342,9 @@ class FieldNamesAreFolded(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-17"})
 
     async def xadd(self, stream: str, fields: Mapping[str, bytes], **options: Any) -> str:
-        return await super().xadd(stream, {name.lower(): value for name, value in fields.items()}, **options)
+        return await super().xadd(
+            stream, {name.lower(): value for name, value in fields.items()}, **options
+        )
 
 
 class FieldsAreSorted(Broken):

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 class JudgesByTheClock(BrokenClient):
-    """A `get` has a timeout of asyncio, which ends it in an event loop that was blocked, although its answer is there."""
+    """A `get` has a timeout of asyncio, which ends it in an event loop that was blocked, although
+    its answer is there.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-10"})
     limit: ClassVar[float | None] = 120.0
@@ -24,20 +26,35 @@ class JudgesByTheClock(BrokenClient):
             async with asyncio.timeout(1.0):
                 return await super().get(key)
         except TimeoutError as error:
-            raise store_error(ErrorCode.STORE_TIMEOUT, "The server didn't answer within 1 second. Try again.", backend=self.name) from error
+            raise store_error(
+                ErrorCode.STORE_TIMEOUT,
+                "The server didn't answer within 1 second. Try again.",
+                backend=self.name,
+            ) from error
 
 
 class ReadEndsByTheClock(BrokenClient):
-    """A waiting read has a timeout of asyncio, which ends it in an event loop that was blocked, although an entry is there."""
+    """A waiting read has a timeout of asyncio, which ends it in an event loop that was blocked,
+    although an entry is there.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-10"})
     limit: ClassVar[float | None] = 120.0
 
     async def xreadgroup(  # noqa: PLR0913 - as in the contract
-        self, stream: str, group: str, consumer: str, *, count: int | None = None, block: float | None = None, history: bool = False
+        self,
+        stream: str,
+        group: str,
+        consumer: str,
+        *,
+        count: int | None = None,
+        block: float | None = None,
+        history: bool = False,
     ) -> list[StreamEntry]:
         try:
             async with asyncio.timeout(block):
-                return await super().xreadgroup(stream, group, consumer, count=count, block=block, history=history)
+                return await super().xreadgroup(
+                    stream, group, consumer, count=count, block=block, history=history
+                )
         except TimeoutError:
             return []

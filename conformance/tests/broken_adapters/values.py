@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class NamesItsErrors(Broken):
-    """`get` has a local name for the error that it raises, which the error's traceback leads back to."""
+    """`get` has a local name for the error that it raises, which the error's traceback leads back
+    to.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-13"})
 
@@ -54,7 +56,9 @@ class Trimmed(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-2"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         return await super().set(key, value.strip(b" \t\r\n"), ttl=ttl, only_if=only_if)
 
 
@@ -63,7 +67,9 @@ class CutAtNul(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-2"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         return await super().set(key, bytes(value).split(b"\0", 1)[0], ttl=ttl, only_if=only_if)
 
 
@@ -72,7 +78,9 @@ class CutAt64KiB(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-2"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         return await super().set(key, value[:65_536], ttl=ttl, only_if=only_if)
 
 
@@ -103,7 +111,9 @@ class FoldedKeys(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-3"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         return await super().set(key.casefold(), value, ttl=ttl, only_if=only_if)
 
     async def get(self, key: str) -> bytes | None:
@@ -113,7 +123,9 @@ class FoldedKeys(Broken):
         return await super().mget([key.casefold() for key in keys])
 
     async def mset(self, entries: Sequence[Entry]) -> None:
-        await super().mset([Entry(entry.key.casefold(), entry.value, entry.ttl) for entry in entries])
+        await super().mset(
+            [Entry(entry.key.casefold(), entry.value, entry.ttl) for entry in entries]
+        )
 
     async def delete(self, keys: Sequence[str]) -> int:
         return await super().delete([key.casefold() for key in keys])
@@ -124,7 +136,9 @@ class NormalizedKeys(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-3"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         return await super().set(unicodedata.normalize("NFC", key), value, ttl=ttl, only_if=only_if)
 
     async def get(self, key: str) -> bytes | None:
@@ -136,7 +150,9 @@ class KeysCutAtNul(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-3"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         return await super().set(key.split("\0", 1)[0], value, ttl=ttl, only_if=only_if)
 
     async def get(self, key: str) -> bytes | None:
@@ -148,7 +164,9 @@ class ShortKeys(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-3"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         return await super().set(key[:1_000], value, ttl=ttl, only_if=only_if)
 
     async def get(self, key: str) -> bytes | None:
@@ -162,7 +180,11 @@ class DeleteByPattern(Broken):
 
     async def delete(self, keys: Sequence[str]) -> int:
         patterns = [Pattern(key) for key in keys]
-        matching = [name for name in bare(self).values if name in keys or any(pattern.matches(name) for pattern in patterns)]
+        matching = [
+            name
+            for name in bare(self).values
+            if name in keys or any(pattern.matches(name) for pattern in patterns)
+        ]
         return await super().delete(matching)
 
 
@@ -171,7 +193,9 @@ class FirstWriteWins(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-4"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         if only_if is None and await self.exists(key):
             return True
         return await super().set(key, value, ttl=ttl, only_if=only_if)
@@ -182,7 +206,9 @@ class TtlSurvivesASet(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-4"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         left = await self.ttl(key)
         written = await super().set(key, value, ttl=ttl, only_if=only_if)
         if written and ttl is None and left is not None and left != math.inf:
@@ -195,7 +221,9 @@ class TtlOnlyShortens(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-4"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         left = await self.ttl(key)
         if ttl is not None and left is not None:
             ttl = min(ttl, left)
@@ -207,7 +235,9 @@ class LookThenSet(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-5"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         if only_if is not None:
             if await self.exists(key) is (only_if == "absent"):
                 return False
@@ -220,7 +250,9 @@ class AlwaysWritten(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-5"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         await super().set(key, value, ttl=ttl, only_if=only_if)
         return True
 
@@ -230,8 +262,12 @@ class PresentCreates(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-5"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
-        return await super().set(key, value, ttl=ttl, only_if=None if only_if == "present" else only_if)
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
+        return await super().set(
+            key, value, ttl=ttl, only_if=None if only_if == "present" else only_if
+        )
 
 
 class RefusedSetMovesTheDeadline(Broken):
@@ -239,7 +275,9 @@ class RefusedSetMovesTheDeadline(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-17"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         written = await super().set(key, value, ttl=ttl, only_if=only_if)
         if not written and ttl is not None:
             await self.expire(key, ttl)
@@ -401,7 +439,9 @@ class SharedValues(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-13"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         written = await super().set(key, b"", ttl=ttl, only_if=only_if)
         if written:
             bare(self).values[key] = value
@@ -439,7 +479,9 @@ class SetRefusesAStream(Broken):
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-14"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         await self.get(key)
         return await super().set(key, value, ttl=ttl, only_if=only_if)
 
@@ -464,11 +506,15 @@ class BatchLater(Broken):
 
 
 class TornSet(Broken):
-    """`set` removes the old value, lets others run, and writes the new one: alone it answers rightly."""
+    """`set` removes the old value, lets others run, and writes the new one: alone it answers
+    rightly.
+    """
 
     breaks: ClassVar[frozenset[str]] = frozenset({"MDL-1"})
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         if only_if is None and await self.delete([key]):
             await others_turn()
         return await super().set(key, value, ttl=ttl, only_if=only_if)

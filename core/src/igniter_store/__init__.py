@@ -1,4 +1,6 @@
-"""igniter-store: one typed, async API for the state that services share, behaving the same on every backend."""
+"""igniter-store: one typed, async API for the state that services share, behaving the same on every
+backend.
+"""
 
 from igniter_store.builder import StoreBuilder
 from igniter_store.contract.errors import (

@@ -1,7 +1,8 @@
 """From a URL to an adapter, through the entry points of the installed backends.
 
 Rule: a URL's user, password and query never appear in a message.
-Rule: where there is no valkey-glide to be had (Windows, Linux with musl), the Redis backend serves Valkey's URLs, and says so once.
+Rule: where there is no valkey-glide to be had (Windows, Linux with musl), the Redis backend serves
+    Valkey's URLs, and says so once.
 """
 
 from __future__ import annotations
@@ -71,8 +72,9 @@ def adapter_class(scheme: str) -> type[Adapter]:
     """The adapter class for URLs of `scheme`.
 
     Raises:
-        ConfigurationError: `STORE_BACKEND_UNKNOWN`, with the extra to install; `STORE_CONFIGURATION_INVALID` when a package has
-            registered something that can't be loaded or is no adapter; `STORE_ENVIRONMENT_REQUIRED` where Python has no sockets.
+        ConfigurationError: `STORE_BACKEND_UNKNOWN`, with the extra to install;
+            `STORE_CONFIGURATION_INVALID` when a package has registered something that can't be
+            loaded or is no adapter; `STORE_ENVIRONMENT_REQUIRED` where Python has no sockets.
     """
     for point in entry_points(group=GROUP, name=scheme):
         found = _load(point)
@@ -86,7 +88,9 @@ def adapter_class(scheme: str) -> type[Adapter]:
 
 
 def adapter_from_url(url: Any, **options: Any) -> Adapter:
-    """An adapter for `url`, not yet opened; `options` go to its `from_url`. Errors as `adapter_class`, and the adapter's own."""
+    """An adapter for `url`, not yet opened; `options` go to its `from_url`. Errors as
+    `adapter_class`, and the adapter's own.
+    """
     scheme, found, rest = checked_text(url).partition("://")
     if not found:
         message = "The URL has no scheme. Write it as memory://, sqlite:///state.db or redis://localhost:6379/0."
@@ -99,7 +103,8 @@ def adapter_from_url(url: Any, **options: Any) -> Adapter:
         raise
     except Exception as error:  # noqa: BLE001 - an adapter of others may raise anything
         message = f"The backend {adapter.name!r} can't use this URL or its options ({type(error).__name__})."
-    # Outside of the block, where it would have the driver's error as its context: drivers like to quote the URL.
+    # Outside of the block, where it would have the driver's error as its context: drivers like to
+    # quote the URL.
     raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message)
 
 
@@ -114,15 +119,25 @@ def _served_as(scheme: str) -> str:
             "Install the Redis backend, which serves it too: pip install 'igniter-store[redis]'. "
             "On macOS, and on Linux with glibc: pip install 'igniter-store[valkey]'."
         )
-        raise store_error(ErrorCode.STORE_BACKEND_UNKNOWN, message, details={"scheme": scheme, "extra": "redis"})
+        raise store_error(
+            ErrorCode.STORE_BACKEND_UNKNOWN, message, details={"scheme": scheme, "extra": "redis"}
+        )
     if scheme not in _warned:
         _warned.add(scheme)
-        _LOGGER.warning(("valkey-glide isn't available for this platform: the Redis backend serves %s:// as %s://."), scheme, stand_in)
+        _LOGGER.warning(
+            (
+                "valkey-glide isn't available for this platform: the Redis backend serves %s:// as %s://."
+            ),
+            scheme,
+            stand_in,
+        )
     return stand_in
 
 
 def _has_glides_wheels() -> bool:
-    return sys.platform != "win32" and not (sys.platform == "linux" and platform.libc_ver()[0] != "glibc")
+    return sys.platform != "win32" and not (
+        sys.platform == "linux" and platform.libc_ver()[0] != "glibc"
+    )
 
 
 def installed() -> list[Backend]:
@@ -134,8 +149,18 @@ def installed() -> list[Backend]:
         except StoreError:
             continue
         distribution = f"{point.dist.name} {point.dist.version}" if point.dist else "?"
-        capabilities = tuple(capability.__name__ for capability in CAPABILITIES if issubclass(found, capability))
-        backends.append(Backend(point.name, found.name, f"{found.__module__}.{found.__qualname__}", distribution, capabilities))
+        capabilities = tuple(
+            capability.__name__ for capability in CAPABILITIES if issubclass(found, capability)
+        )
+        backends.append(
+            Backend(
+                point.name,
+                found.name,
+                f"{found.__module__}.{found.__qualname__}",
+                distribution,
+                capabilities,
+            )
+        )
     return backends
 
 
@@ -145,11 +170,14 @@ def _load(point: EntryPoint) -> type[Adapter]:
     except Exception as error:
         raise store_error(
             ErrorCode.STORE_CONFIGURATION_INVALID,
-            (f"The backend for {point.name}:// is installed, but importing it failed. See the cause."),
+            (
+                f"The backend for {point.name}:// is installed, but importing it failed. See the cause."
+            ),
         ) from error
     if not isinstance(found, type) or not issubclass(found, Adapter):
         raise store_error(
-            ErrorCode.STORE_CONFIGURATION_INVALID, (f"The entry point for {point.name}:// in the group {GROUP} isn't an Adapter class.")
+            ErrorCode.STORE_CONFIGURATION_INVALID,
+            (f"The entry point for {point.name}:// in the group {GROUP} isn't an Adapter class."),
         )
     return found
 

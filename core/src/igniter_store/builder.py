@@ -1,7 +1,8 @@
 """Putting a store together.
 
 Rule: a builder is immutable; each call returns a new one, and is checked when it is made.
-Rule: the type of a builder, and of its store, knows the scopes that were declared: `store.scope("nope", 1)` is an error for pyright. For
+Rule: the type of a builder, and of its store, knows the scopes that were declared:
+    `store.scope("nope", 1)` is an error for pyright. For
 mypy it is none, since that takes `LiteralString` for `str`; then the call raises.
 """
 
@@ -48,19 +49,23 @@ class StoreBuilder(Generic[S]):
         """Use `adapter`. The store opens it, and closes it if it did.
 
         Raises:
-            ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `Adapter`; `STORE_ADAPTER_REQUIRED` for `None`.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `Adapter`;
+                `STORE_ADAPTER_REQUIRED` for `None`.
         """
         if adapter is None:
             raise _adapter_required()
         if not _is(adapter, Adapter):
-            raise _invalid("with_adapter() takes an Adapter, such as MemoryAdapter(). For a URL, use with_url().")
+            raise _invalid(
+                "with_adapter() takes an Adapter, such as MemoryAdapter(). For a URL, use with_url()."
+            )
         return self._with(adapter=adapter)
 
     def with_url(self, url: str, **options: Any) -> StoreBuilder[S]:
         """Use the installed backend for `url`; `options` are its adapter's own.
 
         Raises:
-            ConfigurationError: `STORE_BACKEND_UNKNOWN` with the extra to install, `STORE_CONFIGURATION_INVALID`.
+            ConfigurationError: `STORE_BACKEND_UNKNOWN` with the extra to install,
+                `STORE_CONFIGURATION_INVALID`.
         """
         return self._with(adapter=adapter_from_url(url, **options))
 
@@ -70,7 +75,12 @@ class StoreBuilder(Generic[S]):
         Raises:
             ConfigurationError: `STORE_SERVICE_REQUIRED`, `STORE_CONFIGURATION_INVALID`.
         """
-        name = checked_name(service, "service", ErrorCode.STORE_SERVICE_REQUIRED, invalid=ErrorCode.STORE_CONFIGURATION_INVALID)
+        name = checked_name(
+            service,
+            "service",
+            ErrorCode.STORE_SERVICE_REQUIRED,
+            invalid=ErrorCode.STORE_CONFIGURATION_INVALID,
+        )
         if not is_part(name):
             raise _invalid(
                 "The service name contains ':' or a control character, so it could be mistaken for a scope. Use letters, digits and '-'."
@@ -78,7 +88,8 @@ class StoreBuilder(Generic[S]):
         return self._with(service=name)
 
     def with_serializer(self, serializer: Serializer) -> StoreBuilder[S]:
-        """Encode values with `serializer`: JSON (the default), MSGPACK, or any object with `encode(value)` and `decode(bytes, type)`.
+        """Encode values with `serializer`: JSON (the default), MSGPACK, or any object with
+        `encode(value)` and `decode(bytes, type)`.
 
         With anything but JSON the TypeScript library can't read the values.
 
@@ -86,11 +97,14 @@ class StoreBuilder(Generic[S]):
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
         if not _is(serializer, Serializer) or not _has(serializer, "encode", "decode"):
-            raise _invalid("A serializer must be an object (not a class) with encode(value) -> bytes and decode(bytes, type) -> value.")
+            raise _invalid(
+                "A serializer must be an object (not a class) with encode(value) -> bytes and decode(bytes, type) -> value."
+            )
         return self._with(serializer=serializer)
 
     def with_logger(self, logger: logging.Logger) -> StoreBuilder[S]:
-        """Log what nobody can be told by an exception here, instead of to the logger "igniter_store"; a `logging.LoggerAdapter` does too.
+        """Log what nobody can be told by an exception here, instead of to the logger
+        "igniter_store"; a `logging.LoggerAdapter` does too.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
@@ -100,16 +114,21 @@ class StoreBuilder(Generic[S]):
         return self._with(logger=logger)
 
     def with_telemetry(self, telemetry: Telemetry) -> StoreBuilder[S]:
-        """Tell `telemetry` of every operation: anything with `emit(name, *, level, attributes)`, such as `LoggingTelemetry()`.
+        """Tell `telemetry` of every operation: anything with `emit(name, *, level, attributes)`,
+        such as `LoggingTelemetry()`.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
         if not _is(telemetry, Telemetry) or not _has(telemetry, "emit"):
-            raise _invalid("Telemetry must be an object (not a class) with emit(name, *, level, attributes).")
+            raise _invalid(
+                "Telemetry must be an object (not a class) with emit(name, *, level, attributes)."
+            )
         return self._with(telemetry=telemetry)
 
-    def add_scope(self, key: K, *, required: bool = False, description: str | None = None) -> StoreBuilder[S | K]:
+    def add_scope(
+        self, key: K, *, required: bool = False, description: str | None = None
+    ) -> StoreBuilder[S | K]:
         """Declare a scope. Once one is declared, only declared ones can be used.
 
         Args:
@@ -118,15 +137,21 @@ class StoreBuilder(Generic[S]):
             description: for people.
 
         Raises:
-            ScopeError: `STORE_SCOPE_KEY_REQUIRED`, `STORE_INVALID_SCOPE_KEY`, `STORE_DUPLICATE_SCOPE`.
+            ScopeError: `STORE_SCOPE_KEY_REQUIRED`, `STORE_INVALID_SCOPE_KEY`,
+                `STORE_DUPLICATE_SCOPE`.
         """
         name = scope_key(key)
         if name in self._choices.scopes:
-            raise store_error(ErrorCode.STORE_DUPLICATE_SCOPE, (f"The scope {name!r} is already declared. Declare each scope once."))
+            raise store_error(
+                ErrorCode.STORE_DUPLICATE_SCOPE,
+                (f"The scope {name!r} is already declared. Declare each scope once."),
+            )
         if description is not None and not is_a(description, str):
             raise invalid("`description` must be a str or omitted.")
         definition = ScopeDefinition(name, boolean(required, "required"), description)
-        return cast("StoreBuilder[S | K]", self._with(scopes={**self._choices.scopes, name: definition}))
+        return cast(
+            "StoreBuilder[S | K]", self._with(scopes={**self._choices.scopes, name: definition})
+        )
 
     def add_events(
         self,
@@ -136,26 +161,35 @@ class StoreBuilder(Generic[S]):
         validate_subscribe: bool | None = None,
         throw_on_validation_error: bool | None = None,
     ) -> StoreBuilder[S]:
-        """Register the events of a namespace, declared either way. A switch that is given holds for all registered events from then on.
+        """Register the events of a namespace, declared either way. A switch that is given holds for
+        all registered events from then on.
 
         Args:
-            events: what `Events...build()` returned, or a class that inherits `EventGroup` and has a namespace.
-            validate_publish: check payloads before they are published, and refuse names that the namespace does not have (on by default).
-            validate_subscribe: check payloads before handlers get them, and convert them (off by default).
-            throw_on_validation_error: refuse what does not fit (on by default); off, it is logged and passes.
+            events: what `Events...build()` returned, or a class that inherits `EventGroup` and has
+                a namespace.
+            validate_publish: check payloads before they are published, and refuse names that the
+                namespace does not have (on by default).
+            validate_subscribe: check payloads before handlers get them, and convert them (off by
+                default).
+            throw_on_validation_error: refuse what does not fit (on by default); off, it is logged
+                and passes.
 
         Raises:
             EventError: `STORE_DUPLICATE_NAMESPACE`, `STORE_MISSING_NAMESPACE`.
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
         given_events: Any = events
-        definitions: EventDefinitions = given_events if is_a(given_events, EventDefinitions) else definitions_of(given_events)
+        definitions: EventDefinitions = (
+            given_events if is_a(given_events, EventDefinitions) else definitions_of(given_events)
+        )
         given = {
             "validate_publish": validate_publish,
             "validate_subscribe": validate_subscribe,
             "throw_on_validation_error": throw_on_validation_error,
         }
-        switches = {name: boolean(value, name) for name, value in given.items() if value is not None}
+        switches = {
+            name: boolean(value, name) for name, value in given.items() if value is not None
+        }
         return self._with(events=self._choices.events.with_events(definitions, switches))
 
     @overload
@@ -172,7 +206,10 @@ class StoreBuilder(Generic[S]):
         if choices.adapter is None:
             raise _adapter_required()
         if choices.service is None:
-            raise store_error(ErrorCode.STORE_SERVICE_REQUIRED, ("The service name is missing. Call with_service('api')."))
+            raise store_error(
+                ErrorCode.STORE_SERVICE_REQUIRED,
+                ("The service name is missing. Call with_service('api')."),
+            )
         return Store(
             Configuration(
                 adapter=choices.adapter,
@@ -197,7 +234,8 @@ def _adapter_required() -> Exception:
 
 
 def _is(piece: Any, *kinds: type) -> bool:
-    # A mock of such a piece will do, so it may say of what class it is; a proxy that raises when it is asked is no piece, nor is a class.
+    # A mock of such a piece will do, so it may say of what class it is; a proxy that raises when it
+    # is asked is no piece, nor is a class.
     try:
         return isinstance(piece, kinds) and not isinstance(piece, type)
     except Exception:  # noqa: BLE001 - a piece of the user's may raise anything

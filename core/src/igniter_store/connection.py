@@ -1,12 +1,16 @@
-"""The way from a store to its adapter: opened by the first operation, shared by scoped stores, closed once.
+"""The way from a store to its adapter: opened by the first operation, shared by scoped stores,
+closed once.
 
-Rule: namespaces call the adapter through the capability attributes here. What stands in them decides what happens: the adapter while it is
-open; before that something that opens it first; after `close` something that raises `STORE_CLOSED`; for a capability that the adapter
-lacks something that raises `STORE_CAPABILITY_UNSUPPORTED`. So no operation can forget to look.
+Rule: namespaces call the adapter through the capability attributes here. What stands in them
+    decides what happens: the adapter while it is
+open; before that something that opens it first; after `close` something that raises `STORE_CLOSED`;
+for a capability that the adapter lacks something that raises `STORE_CAPABILITY_UNSUPPORTED`. So no
+operation can forget to look.
 Rule: who opened the adapter closes it. An adapter that was open when the store came stays open.
-Rule: a connection is bound to the event loop of its first call. Each operation asks whether that loop runs in this thread; only where it
-doesn't does `bind` decide: it abandons what a closed loop has left, and refuses a second loop and a forked child
-(`contract.affinity`).
+Rule: a connection is bound to the event loop of its first call. Each operation asks whether that
+    loop runs in this thread; only where it
+doesn't does `bind` decide: it abandons what a closed loop has left, and refuses a second loop and a
+forked child (`contract.affinity`).
 """
 
 from __future__ import annotations
@@ -17,7 +21,18 @@ from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from igniter_store.contract import Affinity, Claims, Counters, ErrorCode, KeyValue, PubSub, Scan, StoreError, Streams, store_error
+from igniter_store.contract import (
+    Affinity,
+    Claims,
+    Counters,
+    ErrorCode,
+    KeyValue,
+    PubSub,
+    Scan,
+    StoreError,
+    Streams,
+    store_error,
+)
 from igniter_store.contract.affinity import keep
 
 if TYPE_CHECKING:
@@ -33,11 +48,15 @@ class Closable(Protocol):
     """Something that lives on a connection and ends with it, such as a subscription."""
 
     async def end(self) -> None:
-        """Stop, and wait until nothing of it runs any more; whoever waits for it gets `STORE_CLOSED`."""
+        """Stop, and wait until nothing of it runs any more; whoever waits for it gets
+        `STORE_CLOSED`.
+        """
         ...
 
     def abandon(self) -> None:
-        """Stop, when its event loop is closed or belongs to the parent process: await nothing, and wake no task of that loop."""
+        """Stop, when its event loop is closed or belongs to the parent process: await nothing, and
+        wake no task of that loop.
+        """
         ...
 
 
@@ -48,8 +67,9 @@ class _Waiting:
         self.is_over = False
 
     async def end(self) -> None:
-        # Once is enough: while the adapter still lets go of the read, asyncio refuses to be told again; and so it does when the call has
-        # ended by itself, while `close` was busy with others.
+        # Once is enough: while the adapter still lets go of the read, asyncio refuses to be told
+        # again; and so it does when the call has ended by itself, while `close` was busy with
+        # others.
         if not self.is_over and not self.timeout.expired():
             self.timeout.reschedule(asyncio.get_running_loop().time())
 
@@ -72,7 +92,9 @@ class Capabilities(ABC):
         """Raise what an operation would raise here, for one that has nothing to send."""
 
     async def wait(self, call: Awaitable[T]) -> T:
-        """What `call` answers, which may wait at the backend for long; the closing of the store ends the waiting with `STORE_CLOSED`."""
+        """What `call` answers, which may wait at the backend for long; the closing of the store
+        ends the waiting with `STORE_CLOSED`.
+        """
         return await call
 
 
@@ -99,17 +121,23 @@ class Connection(Capabilities):
         self._place(self._opening)
 
     def bind(self) -> None:
-        """Belong to the running event loop. What a closed loop has left is abandoned, and the next operation opens the adapter.
+        """Belong to the running event loop. What a closed loop has left is abandoned, and the next
+        operation opens the adapter.
 
         Raises:
-            ConfigurationError: `STORE_CONFIGURATION_INVALID` without an asyncio loop, in a second loop while the first one isn't closed and
-                uses the store, and in a forked child when the parent had opened it.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` without an asyncio loop, in a second
+                loop while the first one isn't closed and uses the store, and in a forked child when
+                the parent had opened it.
         """
-        if not self._was_closed:  # else there is nothing to bind: every operation raises `STORE_CLOSED`
+        if (
+            not self._was_closed
+        ):  # else there is nothing to bind: every operation raises `STORE_CLOSED`
             self._bind()
 
     def _bind(self) -> None:
-        self.affinity.enter(self.adapter.name, is_in_use=self.is_open or self._changes > 0 or bool(self._closables))
+        self.affinity.enter(
+            self.adapter.name, is_in_use=self.is_open or self._changes > 0 or bool(self._closables)
+        )
 
     async def open(self) -> None:
         """Open the adapter, unless it is open. After `close` this opens anew."""
@@ -118,7 +146,10 @@ class Connection(Capabilities):
             await self._open()
 
     async def close(self) -> None:
-        """End what lives on the connection, then the adapter if this connection opened it. Twice: nothing happens."""
+        """End what lives on the connection, then the adapter if this connection opened it.
+
+        Twice: nothing happens.
+        """
         if self.affinity.is_inherited:
             await self._forget_parent()
             return
@@ -126,7 +157,8 @@ class Connection(Capabilities):
         async with self._turn():
             self.is_open, self._was_closed = False, True
             self._place(self._closed)
-            # One that fails to end must not keep the others, or the adapter, alive; its error is raised when all is done.
+            # One that fails to end must not keep the others, or the adapter, alive; its error is
+            # raised when all is done.
             async with AsyncExitStack() as ending:
                 if self._opened_adapter:
                     ending.push_async_callback(self._close_adapter)
@@ -139,13 +171,16 @@ class Connection(Capabilities):
         """Open, and count an `async with` block; one that can't be entered isn't counted.
 
         Args:
-            is_root: whether the block is a root store's: with one of those among them, the last block to end closes the connection.
+            is_root: whether the block is a root store's: with one of those among them, the last
+                block to end closes the connection.
         """
         self._bind()  # before it is counted: the counts of a closed loop are abandoned here
         self._entered += 1
         try:
             await self.open()
-        except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
+        except (
+            GeneratorExit
+        ):  # the event loop was closed meanwhile, and nothing can be awaited any more
             raise
         except BaseException:
             await self.leave()
@@ -161,7 +196,9 @@ class Connection(Capabilities):
                 await self.close()
 
     async def wait(self, call: Awaitable[T]) -> T:
-        """See `Capabilities`; for an adapter that stays open, since one that closes wakes its readers itself."""
+        """See `Capabilities`; for an adapter that stays open, since one that closes wakes its
+        readers itself.
+        """
         waiting = _Waiting()
         self._closables.add(waiting)
         try:
@@ -201,13 +238,15 @@ class Connection(Capabilities):
         self._closables.discard(closable)
 
     async def _open_first(self) -> None:
-        # For the first operation. Those that waited for their turn while the store was closed must not open it again.
+        # For the first operation. Those that waited for their turn while the store was closed must
+        # not open it again.
         if not self.is_open:
             failures = self._failures
             async with self._turn():
                 if self._was_closed:
                     raise closed()
-                # Each of a thousand callers trying for itself, one after another, would take a thousand connect timeouts.
+                # Each of a thousand callers trying for itself, one after another, would take a
+                # thousand connect timeouts.
                 if self._failure is not None and self._failures > failures:
                     raise copy.copy(self._failure) from self._failure.__cause__
                 await self._open()
@@ -222,14 +261,19 @@ class Connection(Capabilities):
             self._changes -= 1
 
     def _abandon(self) -> None:
-        # The loop is closed, or the process was forked: nothing here may await, send, or wake a task.
+        # The loop is closed, or the process was forked: nothing here may await, send, or wake a
+        # task.
         closables, self._closables = self._closables, set()
         if self.affinity.is_inherited:
             keep(*closables)
         for closable in closables:
             closable.abandon()
         self.is_open = self._opened_adapter = self._closes_at_the_end = False
-        self._changing, self._changes, self._entered = asyncio.Lock(), 0, 0  # whoever held the lock holds it for ever
+        self._changing, self._changes, self._entered = (
+            asyncio.Lock(),
+            0,
+            0,
+        )  # whoever held the lock holds it for ever
         self._failure = None
         if not self._was_closed:
             self._place(self._opening)
@@ -248,7 +292,8 @@ class Connection(Capabilities):
         if self.is_open and (self._opened_adapter or self.adapter.is_open):
             return
         if (affinity := self.adapter.affinity) is not None and affinity.has_ended:
-            self.adapter.abandon()  # another store, or the user, had opened it in a loop that is closed by now
+            # Another store, or the user, had opened it in a loop that is closed by now
+            self.adapter.abandon()
         if not self.adapter.is_open:
             try:
                 await self.adapter.open()
@@ -300,7 +345,9 @@ class Connection(Capabilities):
 
 
 class RefusedCapabilities(Capabilities):
-    """What a store uses that lacks a required scope: every operation raises the error that `make_error` makes."""
+    """What a store uses that lacks a required scope: every operation raises the error that
+    `make_error` makes.
+    """
 
     def __init__(self, make_error: Callable[[], StoreError]) -> None:
         self._make_error = make_error
@@ -328,7 +375,10 @@ def refusing(make_error: Callable[[], StoreError]) -> Any:
 
 def closed() -> StoreError:
     """What every operation of a closed store raises."""
-    return store_error(ErrorCode.STORE_CLOSED, ("The store is closed. Open it again with open(), or close it only after its last use."))
+    return store_error(
+        ErrorCode.STORE_CLOSED,
+        ("The store is closed. Open it again with open(), or close it only after its last use."),
+    )
 
 
 class _StandIn:

@@ -38,7 +38,12 @@ _SEQUENCES: Final[dict[Any, type]] = {
     inspect.VarTupleType: tuple,
 }
 _BOUNDS: Final = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern")
-_HOOKS: Final = ("__post_init__", "__attrs_post_init__", "__attrs_pre_init__", "__pydantic_validator__")
+_HOOKS: Final = (
+    "__post_init__",
+    "__attrs_post_init__",
+    "__attrs_pre_init__",
+    "__pydantic_validator__",
+)
 
 
 def proof_of(kind: type, is_own: Callable[[type], bool]) -> Proof:
@@ -46,22 +51,29 @@ def proof_of(kind: type, is_own: Callable[[type], bool]) -> Proof:
 
     Args:
         kind: the class.
-        is_own: True for a class that msgspec doesn't know and that comes back all the same: a pydantic model, whose objects are looked
-            at one by one, and what the caller's own hooks convert.
+        is_own: True for a class that msgspec doesn't know and that comes back all the same: a
+            pydantic model, whose objects are looked at one by one, and what the caller's own hooks
+            convert.
     """
     try:
         compiler = _Compiler(kind, is_own)
         guard = compiler.fields_of(inspect.type_info(kind))
     except Exception:  # noqa: BLE001 - Unproven, and whatever is wrong with a class of the caller's
         return UNPROVEN
-    return Proof(guard, must_read=compiler.must_read, has_floats=compiler.has_floats, is_generic=compiler.is_generic)
+    return Proof(
+        guard,
+        must_read=compiler.must_read,
+        has_floats=compiler.has_floats,
+        is_generic=compiler.is_generic,
+    )
 
 
 class _Compiler:
     def __init__(self, root: type, is_own: Callable[[type], bool]) -> None:
         self.must_read = False
         self.has_floats = False
-        # `Page[T]` is asked for as `Page[User]`, which its objects don't know: what stands for T can't be judged.
+        # `Page[T]` is asked for as `Page[User]`, which its objects don't know: what stands for T
+        # can't be judged.
         self.is_generic = bool(getattr(root, "__parameters__", ()))
         self._is_own = is_own
         self._known: dict[type, Guard | None] = {}
@@ -86,7 +98,9 @@ class _Compiler:
             return fidelity.OfClasses(float, int)
         if isinstance(info, inspect.DateTimeType | inspect.TimeType):
             self.must_read |= info.tz is not None
-            return fidelity.is_moment if isinstance(info, inspect.DateTimeType) else fidelity.is_time
+            return (
+                fidelity.is_moment if isinstance(info, inspect.DateTimeType) else fidelity.is_time
+            )
         if isinstance(info, inspect.EnumType):
             return fidelity.OfClasses(info.cls)
         if isinstance(info, inspect.LiteralType):
@@ -100,10 +114,18 @@ class _Compiler:
             return fidelity.each(sequence, self.guard(info.item_type))
         if isinstance(info, inspect.TupleType):
             guards = [self.guard(type) for type in info.item_types]
-            return lambda value: value.__class__ is tuple and len(value) == len(guards) and all(map(_holds, guards, value))
+            return lambda value: (
+                value.__class__ is tuple
+                and len(value) == len(guards)
+                and all(map(_holds, guards, value))
+            )
         if isinstance(info, inspect.DictType):
             # A mapping of anything to anything comes back with keys of text.
-            keys = _is_text if isinstance(info.key_type, inspect.AnyType) and not self.is_generic else self.guard(info.key_type)
+            keys = (
+                _is_text
+                if isinstance(info.key_type, inspect.AnyType) and not self.is_generic
+                else self.guard(info.key_type)
+            )
             return fidelity.each_item(keys, self.guard(info.value_type))
         if isinstance(info, inspect.TypedDictType):
             return fidelity.items({field.name: self.guard(field.type) for field in info.fields})
@@ -128,12 +150,15 @@ class _Compiler:
         if isinstance(info, inspect.EnumType):
             return None
         if isinstance(info, inspect.NamedTupleType):
-            return fidelity.attributes({field.name: self.guard(field.type) for field in info.fields})
+            return fidelity.attributes(
+                {field.name: self.guard(field.type) for field in info.fields}
+            )
         if not isinstance(info, inspect.StructType | inspect.DataclassType):
             raise Unproven
         kind = info.cls
         if any(hasattr(kind, hook) for hook in _HOOKS) or any(
-            field.converter is not None or field.validator is not None for field in getattr(kind, "__attrs_attrs__", ())
+            field.converter is not None or field.validator is not None
+            for field in getattr(kind, "__attrs_attrs__", ())
         ):
             raise Unproven
         guards = {field.name: self.guard(field.type) for field in info.fields}
@@ -141,10 +166,14 @@ class _Compiler:
             raise Unproven  # msgspec reads private fields of attrs, and doesn't write them
         return fidelity.attributes(guards)
 
-    def _class(self, info: inspect.StructType | inspect.DataclassType | inspect.NamedTupleType) -> Guard:
+    def _class(
+        self, info: inspect.StructType | inspect.DataclassType | inspect.NamedTupleType
+    ) -> Guard:
         kind = info.cls
         if kind in self._under_way:  # a tree: its guard isn't there yet
-            return lambda value: value.__class__ is kind and ((inner := self._known[kind]) is None or inner(value))
+            return lambda value: (
+                value.__class__ is kind and ((inner := self._known[kind]) is None or inner(value))
+            )
         if kind not in self._known:
             self._under_way.add(kind)
             self._known[kind] = self.fields_of(info)
@@ -156,7 +185,11 @@ class _Compiler:
         by_class = [guard.kinds for guard in guards if isinstance(guard, fidelity.OfClasses)]
         others = [guard for guard in guards if not isinstance(guard, fidelity.OfClasses)]
         kinds = fidelity.OfClasses(*(kind for kinds in by_class for kind in kinds))
-        return kinds if not others else lambda value: kinds(value) or any(guard(value) for guard in others)
+        return (
+            kinds
+            if not others
+            else lambda value: kinds(value) or any(guard(value) for guard in others)
+        )
 
 
 _is_text: Final = fidelity.OfClasses(str)

@@ -1,9 +1,13 @@
-"""Whether a value comes back as it went in: by its class where that is certain, by comparing where it isn't.
+"""Whether a value comes back as it went in: by its class where that is certain, by comparing where
+it isn't.
 
-Rule: an object of a class of the caller's is stored only when `get(key, type(value))` would return its equal.
-Rule: a class is looked at once. When its declared types are exact, a `Proof` says so, and its objects are only glanced at. Every other
+Rule: an object of a class of the caller's is stored only when `get(key, type(value))` would return
+    its equal.
+Rule: a class is looked at once. When its declared types are exact, a `Proof` says so, and its
+    objects are only glanced at. Every other
 object is read back and compared before it is sent.
-Rule: plain mappings, lists and tuples may hold anything that can be written: the type that is asked for later says what it was.
+Rule: plain mappings, lists and tuples may hold anything that can be written: the type that is asked
+    for later says what it was.
 """
 
 from __future__ import annotations
@@ -37,9 +41,11 @@ class Proof:
     Attributes:
         guard: looks at one object; None when there is nothing to look at.
         is_exact: False when every object has to be read back and compared.
-        must_read: True when reading may refuse an object, for a bound that constructing doesn't check.
+        must_read: True when reading may refuse an object, for a bound that constructing doesn't
+            check.
         has_floats: True when an object may hold NaN or an infinity.
-        is_generic: True for `Page[T]`, which is asked for as `Page[User]`: reading it as `Page` proves nothing.
+        is_generic: True for `Page[T]`, which is asked for as `Page[User]`: reading it as `Page`
+            proves nothing.
     """
 
     __slots__ = ("guard", "has_floats", "is_exact", "is_generic", "must_read")
@@ -59,7 +65,8 @@ class Proof:
         self.has_floats = has_floats
         self.is_generic = is_generic
 
-    def passes(self, value: Any, has_null: bool) -> bool:  # noqa: FBT001 - called for every object that is written
+    # called for every object that is written
+    def passes(self, value: Any, has_null: bool) -> bool:  # noqa: FBT001
         """True when a glance at `value` is enough. A null in what was written may stand for NaN."""
         if not self.is_exact or self.must_read or (has_null and self.has_floats):
             return False
@@ -79,26 +86,33 @@ class Proof:
 UNPROVEN: Final = Proof(None, is_exact=False)
 
 
-# --- Guards -----------------------------------------------------------------------------------------------------------
+# --- Guards
+# -----------------------------------------------------------------------------------------------------------
 
 
 def is_flat(mapping: dict[Any, Any]) -> bool:
     """True when JSON changes nothing of `mapping`, and nothing deep is in it."""
     for key, child in mapping.items():
         kind = child.__class__
-        if key.__class__ is not str or (kind not in SCALARS and (kind is not float or child - child != 0.0)):
+        if key.__class__ is not str or (
+            kind not in SCALARS and (kind is not float or child - child != 0.0)
+        ):
             return False
     return True
 
 
 def is_plain(value: Any) -> bool:
-    """The guard of what is declared as anything: JSON gives it back unchanged, which is certain for what is flat."""
+    """The guard of what is declared as anything: JSON gives it back unchanged, which is certain for
+    what is flat.
+    """
     kind = value.__class__
     return kind in SCALARS or kind is float or (kind is dict and is_flat(value))
 
 
 def has_exact_offset(value: Any) -> bool:
-    """The guard of times: False when the offset has seconds, which neither msgspec nor pydantic writes."""
+    """The guard of times: False when the offset has seconds, which neither msgspec nor pydantic
+    writes.
+    """
     zone = value.tzinfo
     if zone is None or zone is UTC:
         return True
@@ -140,7 +154,9 @@ class OfClasses:
 
 def of_class(kind: type, guard: Guard | None) -> Guard:
     """The guard of a declared class: an object of a subclass would come back as its base."""
-    return OfClasses(kind) if guard is None else lambda value: value.__class__ is kind and guard(value)
+    return (
+        OfClasses(kind) if guard is None else lambda value: value.__class__ is kind and guard(value)
+    )
 
 
 def optional(guard: Guard) -> Guard:
@@ -179,8 +195,11 @@ def attributes(guards: Mapping[str, Guard]) -> Guard | None:
     if not by_class:
         return _attributes(others)
     kinds = tuple(by_class.values())
-    values_of: Callable[[Any], tuple[Any, ...]] = attrgetter(*by_class) if len(by_class) > 1 else _one_getter(*by_class)
-    # The classes of the attributes, in the combinations that were found to be right: most objects of a class share one or two.
+    values_of: Callable[[Any], tuple[Any, ...]] = (
+        attrgetter(*by_class) if len(by_class) > 1 else _one_getter(*by_class)
+    )
+    # The classes of the attributes, in the combinations that were found to be right: most objects
+    # of a class share one or two.
     known: set[tuple[type, ...]] = set()
 
     def guard(value: Any) -> bool:
@@ -199,7 +218,11 @@ def attributes(guards: Mapping[str, Guard]) -> Guard | None:
 
 
 def _attributes(guards: list[tuple[str, Guard]]) -> Guard | None:
-    return (lambda value: all(guard(getattr(value, name)) for name, guard in guards)) if guards else None
+    return (
+        (lambda value: all(guard(getattr(value, name)) for name, guard in guards))
+        if guards
+        else None
+    )
 
 
 def _one_getter(name: str) -> Callable[[Any], tuple[Any]]:
@@ -209,10 +232,13 @@ def _one_getter(name: str) -> Callable[[Any], tuple[Any]]:
 def items(guards: Mapping[str, Guard]) -> Guard:
     """The guard of a mapping with known keys: one that has others would lose them."""
     known, wanted = guards.keys(), list(guards.items())
-    return lambda value: value.keys() <= known and all(guard(value[name]) for name, guard in wanted if name in value)
+    return lambda value: (
+        value.keys() <= known and all(guard(value[name]) for name, guard in wanted if name in value)
+    )
 
 
-# --- Comparing --------------------------------------------------------------------------------------------------------
+# --- Comparing
+# --------------------------------------------------------------------------------------------------------
 
 
 class Difference(NamedTuple):
@@ -227,15 +253,22 @@ class Difference(NamedTuple):
 
 
 def compares_all(kind: Any) -> bool:
-    """True for a class whose `==` looks at every field: one that the caller wrote may leave some out."""
+    """True for a class whose `==` looks at every field: one that the caller wrote may leave some
+    out.
+    """
     if issubclass(kind, Struct):
         return kind.__eq__ is Struct.__eq__
     code = getattr(kind.__eq__, "__code__", None)
-    return code is not None and code.co_filename.startswith("<")  # generated, by dataclasses or attrs
+    return code is not None and code.co_filename.startswith(
+        "<"
+    )  # generated, by dataclasses or attrs
 
 
 def difference(sent: Any, back: Any) -> Difference | None:
-    """How what comes back differs from what was sent, or None. NaN equals NaN, and moments are compared, not their zones."""
+    """How what comes back differs from what was sent, or None.
+
+    NaN equals NaN, and moments are compared, not their zones.
+    """
     # Iterative, since values may be deeper than Python's stack.
     waiting: list[tuple[Any, Any, str]] = [(sent, back, "$")]
     while waiting:
@@ -279,8 +312,12 @@ def holds_non_finite(value: Any) -> bool:
     return False
 
 
-def _children(left: Any, right: Any, place: str) -> Iterable[tuple[Any, Any, str]] | Difference | None:
-    """The pairs to compare within two objects of one class; None when they are compared as they are."""
+def _children(
+    left: Any, right: Any, place: str
+) -> Iterable[tuple[Any, Any, str]] | Difference | None:
+    """The pairs to compare within two objects of one class; None when they are compared as they
+    are.
+    """
     if isinstance(left, dict):
         ours, theirs = cast("dict[Any, Any]", left), cast("dict[Any, Any]", right)
         if len(ours) != len(theirs) or any(key not in theirs for key in ours):
@@ -290,12 +327,18 @@ def _children(left: Any, right: Any, place: str) -> Iterable[tuple[Any, Any, str
         ours_, theirs_ = cast("list[Any]", left), cast("list[Any]", right)
         if len(ours_) != len(theirs_):
             return Difference(place, f"`{type(ours_).__name__}` comes back with another length")
-        return [(a, b, f"{place}[{number}]") for number, (a, b) in enumerate(zip(ours_, theirs_, strict=True))]
+        return [
+            (a, b, f"{place}[{number}]")
+            for number, (a, b) in enumerate(zip(ours_, theirs_, strict=True))
+        ]
     names = _compared(type(left))
     if names is None:
         return None
     missing = object()
-    pairs = [(getattr(left, name, missing), getattr(right, name, missing), f"{place}.{name}") for name in names]
+    pairs = [
+        (getattr(left, name, missing), getattr(right, name, missing), f"{place}.{name}")
+        for name in names
+    ]
     if _PRIVATE in names:
         pairs[-1] = (*pairs[-1][:2], f"{place} in the private attributes")
         pairs[-2] = (*pairs[-2][:2], place)
@@ -334,7 +377,9 @@ def _are_equal(left: Any, right: Any) -> bool:
         # In an hour that a clock shows twice, `==` is False for equal moments of two zones.
         same_moment: bool = left.astimezone(UTC) == right.astimezone(UTC)
         return same_moment
-    return bool(left == right) or (isinstance(left, float | Decimal) and _is_nan(left) and _is_nan(right))
+    return bool(left == right) or (
+        isinstance(left, float | Decimal) and _is_nan(left) and _is_nan(right)
+    )
 
 
 def _is_nan(value: float | Decimal) -> bool:

@@ -1,6 +1,8 @@
-"""Types that msgspec doesn't know: pydantic's models, the caller's own through hooks, and subclasses of builtins.
+"""Types that msgspec doesn't know: pydantic's models, the caller's own through hooks, and
+subclasses of builtins.
 
-Rule: pydantic's models come first, then the caller's hooks, then subclasses of builtins, then whatever else pydantic knows.
+Rule: pydantic's models come first, then the caller's hooks, then subclasses of builtins, then
+    whatever else pydantic knows.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ DecodeHook: TypeAlias = Callable[[Any, Any], Any]
 _CURE: Final = "Make it plain data, a dataclass, a struct or a model, or give the serializer an encoder: JSON(encoder=..., decoder=...)."
 _SCALARS: Final = (str, int, float, bytes)
 _COLLECTIONS: Final = (dict, list, tuple, set, frozenset)
-# What msgspec writes without a hook, unless it is a key of a mapping. A key that a hook wrote comes back to it as Raw.
+# What msgspec writes without a hook, unless it is a key of a mapping. A key that a hook wrote comes
+# back to it as Raw.
 _KEYS: Final = frozenset({msgspec.Raw, *_COLLECTIONS})
 _MODELS_KEPT: Final = 512
 
@@ -44,7 +47,13 @@ class ForeignTypes:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for a hook that can't be called.
     """
 
-    def __init__(self, encoder: EncodeHook | None, decoder: DecodeHook | None, *, as_model: Callable[[PydanticType, Any], Any]) -> None:
+    def __init__(
+        self,
+        encoder: EncodeHook | None,
+        decoder: DecodeHook | None,
+        *,
+        as_model: Callable[[PydanticType, Any], Any],
+    ) -> None:
         for name, hook in (("encoder", encoder), ("decoder", decoder)):
             if hook is not None and not callable(hook):
                 raise store_error(
@@ -58,7 +67,9 @@ class ForeignTypes:
 
     @property
     def has_encoder(self) -> bool:
-        """True when the caller gave a hook for objects: what it makes is the caller's, and isn't compared."""
+        """True when the caller gave a hook for objects: what it makes is the caller's, and isn't
+        compared.
+        """
         return self._encoder is not None
 
     def encode(self, value: Any) -> Any:
@@ -104,17 +115,23 @@ class ForeignTypes:
         if model is not None:
             return as_model(model, value)
         if kind in _KEYS:
-            raise Unencodable("a mapping has a key that isn't a str and can't become one", "Make its keys str.")
+            raise Unencodable(
+                "a mapping has a key that isn't a str and can't become one", "Make its keys str."
+            )
         if self._encoder is not None:
             try:
                 plain = self._encoder(value)
             except Exception as error:  # noqa: BLE001 - as in decode
-                raise Unencodable(f"the encoder raised {type(error).__name__} for a {kind.__name__}", _CURE) from None
+                raise Unencodable(
+                    f"the encoder raised {type(error).__name__} for a {kind.__name__}", _CURE
+                ) from None
             if plain is not NotImplemented:
                 return plain
         if issubclass(kind, _SCALARS):
             return _base(value)
-        model = None if kind is complex else pydantic_type(kind)  # pydantic makes text of complex numbers
+        model = (
+            None if kind is complex else pydantic_type(kind)
+        )  # pydantic makes text of complex numbers
         if model is not None:
             return as_model(model, value)
         raise Unencodable(f"there is no encoding for {kind.__name__}", _CURE)
@@ -147,11 +164,15 @@ def _rebuilt(wanted: Any, plain: Any) -> Any:
     if not isinstance(plain, _written_as(expected)) or isinstance(plain, bool):
         raise Mismatch(f"Expected `{expected.__name__}`, got `{type(plain).__name__}`")
     # A default dict takes its factory first, which nothing stores.
-    make = cast("Any", functools.partial(wanted, None) if issubclass(wanted, defaultdict) else wanted)
+    make = cast(
+        "Any", functools.partial(wanted, None) if issubclass(wanted, defaultdict) else wanted
+    )
     try:
         return make(plain)
     except Exception as error:  # noqa: BLE001 - a class of the caller's may raise anything
-        raise Mismatch(f"{wanted.__name__} can't be made of a {expected.__name__} ({type(error).__name__})") from None
+        raise Mismatch(
+            f"{wanted.__name__} can't be made of a {expected.__name__} ({type(error).__name__})"
+        ) from None
 
 
 def _written_as(base: type) -> tuple[type, ...]:

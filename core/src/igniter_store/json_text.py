@@ -1,6 +1,8 @@
-"""JSON as Node reads and writes it, where msgspec stops: deep nesting, lone surrogates, and numbers that no float holds.
+"""JSON as Node reads and writes it, where msgspec stops: deep nesting, lone surrogates, and numbers
+that no float holds.
 
-Rule: this is the second reading and the second writing. msgspec does the first, and only what it refuses comes here.
+Rule: this is the second reading and the second writing. msgspec does the first, and only what it
+    refuses comes here.
 Rule: nothing here recurses, so no depth of a value can exhaust Python's stack.
 """
 
@@ -14,10 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Reads the rest of a string, and returns it with the position after it. The standard library has it, and its stubs don't.
+# Reads the rest of a string, and returns it with the position after it. The standard library has
+# it, and its stubs don't.
 _scan_string: Final[Callable[[str, int, bool], tuple[str, int]]] = decoder.__dict__["scanstring"]
 MAX_DEPTH: Final = 10_000
-"""The deepest nesting that is read or written. V8 reads any depth and writes fewer than 5,000 levels."""
+"""The deepest nesting that is read or written.
+
+V8 reads any depth and writes fewer than 5,000 levels.
+"""
 
 _skip: Final = re.compile(r"[ \t\n\r]*").match
 _number: Final = re.compile(r"(-?(?:0|[1-9][0-9]*))(\.[0-9]+)?([eE][-+]?[0-9]+)?").match
@@ -35,7 +41,9 @@ class TooDeep(ValueError):  # noqa: N818 - named for what the value is
 
 
 class SplitSurrogates(ValueError):  # noqa: N818 - named for what the value holds
-    """Raised for a `str` with both halves of a character as two: JSON would make one character of them."""
+    """Raised for a `str` with both halves of a character as two: JSON would make one character of
+    them.
+    """
 
 
 class ForeignKey(ValueError):  # noqa: N818 - named for what the value holds
@@ -71,7 +79,8 @@ class _Reader:
     def value(self) -> Any:
         self._skip()
         while True:
-            # A value begins here. A container that isn't empty is entered; everything else is complete.
+            # A value begins here. A container that isn't empty is entered; everything else is
+            # complete.
             opened = self._enter()
             if opened is not None:
                 continue

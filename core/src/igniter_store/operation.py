@@ -1,11 +1,15 @@
 """The one place where an operation is timed, told to telemetry, and its errors given their context.
 
-Rule: an operation emits `started`, and then either `success` or `error`; one that is cancelled emits `started` alone.
-Rule: whatever else an adapter raises becomes a `StoreError` here, in one translator; `CancelledError` passes.
+Rule: an operation emits `started`, and then either `success` or `error`; one that is cancelled
+    emits `started` alone.
+Rule: whatever else an adapter raises becomes a `StoreError` here, in one translator;
+    `CancelledError` passes.
 Rule: every operation binds the store to the running event loop; see `connection`.
-Rule: an error is raised by a frame that has no name for it. Otherwise error, traceback and frame are a reference cycle, which keeps all
+Rule: an error is raised by a frame that has no name for it. Otherwise error, traceback and frame
+    are a reference cycle, which keeps all
 that the call held until the collector runs.
-Rule: a telemetry sink that raises is logged once and never reaches the caller. Without a sink nothing is measured.
+Rule: a telemetry sink that raises is logged once and never reaches the caller. Without a sink
+    nothing is measured.
 """
 
 from __future__ import annotations
@@ -84,17 +88,30 @@ class Observer:
 
     Attributes:
         sink: where events go, or `None`.
-        affinity: the connection's; whether its loop runs in this thread is nearly always all that has to be asked.
+        affinity: the connection's; whether its loop runs in this thread is nearly always all that
+            has to be asked.
         attributes: what every event of this namespace carries.
-        started_attributes: the same, for events that carry no more; a sink that tries to change them fails.
+        started_attributes: the same, for events that carry no more; a sink that tries to change
+            them fails.
     """
 
-    __slots__ = ("_backend", "_connection", "_silent", "affinity", "attributes", "sink", "started_attributes")
+    __slots__ = (
+        "_backend",
+        "_connection",
+        "_silent",
+        "affinity",
+        "attributes",
+        "sink",
+        "started_attributes",
+    )
 
-    def __init__(self, sink: Sink | None, backend: str, attributes: Mapping[str, Any], connection: Connection) -> None:
+    def __init__(
+        self, sink: Sink | None, backend: str, attributes: Mapping[str, Any], connection: Connection
+    ) -> None:
         self.sink: Final = sink
         self.affinity: Final = connection.affinity
-        # Weak, since observers and their attempts refer to each other: a store that is dropped lets go of its adapter at once.
+        # Weak, since observers and their attempts refer to each other: a store that is dropped lets
+        # go of its adapter at once.
         self._connection: Final = weakref.ref(connection)
         self.attributes: Final[dict[str, Any]] = {**attributes, "ctx.store.backend": backend}
         self.started_attributes: Final = MappingProxyType(self.attributes)
@@ -130,7 +147,9 @@ class Observer:
         """Tell the sink that it is done; `attributes` become the event's."""
         self._end(operation.success, "debug", began, attributes)
 
-    def failed(self, operation: Operation, error: Exception, began: float, attributes: dict[str, Any]) -> StoreError:
+    def failed(
+        self, operation: Operation, error: Exception, began: float, attributes: dict[str, Any]
+    ) -> StoreError:
         """`error` as a `StoreError` that knows its operation and backend, for the caller to raise.
 
         Args:
@@ -141,7 +160,9 @@ class Observer:
         """
         failure = error if isinstance(error, StoreError) else _translated(operation, error)
         if failure.__suppress_context__:
-            failure.__context__ = None  # `from None` only hides it, and a decoder's error quotes the value (LIF-22)
+            failure.__context__ = (
+                None  # `from None` only hides it, and a decoder's error quotes the value (LIF-22)
+            )
         failure.operation = failure.operation or operation.name
         failure.backend = failure.backend or self._backend
         attributes["ctx.error.code"] = str(failure.code)
@@ -181,9 +202,16 @@ class Attempt:
         return self
 
     def note(self, attribute: str, value: Any) -> None:
-        """Add an attribute of the telemetry registry to the event that ends this run; `None` is left out."""
+        """Add an attribute of the telemetry registry to the event that ends this run; `None` is
+        left out.
+        """
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if isinstance(error, Exception):
             _raise_another(error, self._observer.failed(self._operation, error, 0.0, {}))
 
@@ -196,7 +224,9 @@ class Attempt:
 
 
 class LifecycleAttempt(Attempt):
-    """Opening, closing or pinging, which bind to the event loop each in its own way; it is not told to telemetry."""
+    """Opening, closing or pinging, which bind to the event loop each in its own way; it is not told
+    to telemetry.
+    """
 
     __slots__ = ()
 
@@ -207,9 +237,13 @@ class LifecycleAttempt(Attempt):
 class _ObservedAttempt(Attempt):
     __slots__ = ("_attributes", "_began")
 
-    def __init__(self, observer: Observer, operation: Operation, known: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, observer: Observer, operation: Operation, known: Mapping[str, Any] | None
+    ) -> None:
         super().__init__(observer, operation)
-        self._attributes: Final = observer.attributes.copy() if known is None else {**observer.attributes, **known}
+        self._attributes: Final = (
+            observer.attributes.copy() if known is None else {**observer.attributes, **known}
+        )
         self._began = 0.0
 
     def __enter__(self) -> Self:
@@ -222,11 +256,18 @@ class _ObservedAttempt(Attempt):
         if value is not None:
             self._attributes[attribute] = value
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if error is None:
             self._observer.succeed(self._operation, self._began, self._attributes)
         elif isinstance(error, Exception):
-            _raise_another(error, self._observer.failed(self._operation, error, self._began, self._attributes))
+            _raise_another(
+                error, self._observer.failed(self._operation, error, self._began, self._attributes)
+            )
 
 
 def _raise_another(error: Exception, failure: StoreError) -> None:
@@ -239,10 +280,14 @@ def _raise_another(error: Exception, failure: StoreError) -> None:
 
 
 def _translated(operation: Operation, error: Exception) -> StoreError:
-    # Adapters translate their driver's exceptions themselves. What still arrives here came from an adapter with a gap, so the message says
-    # the exception's class and not its text, which may quote a value or a URL.
+    # Adapters translate their driver's exceptions themselves. What still arrives here came from an
+    # adapter with a gap, so the message says the exception's class and not its text, which may
+    # quote a value or a URL.
     if isinstance(error, TimeoutError):
-        return store_error(ErrorCode.STORE_TIMEOUT, ("The backend didn't reply in time. Retry, or raise the adapter's timeout."))
+        return store_error(
+            ErrorCode.STORE_TIMEOUT,
+            ("The backend didn't reply in time. Retry, or raise the adapter's timeout."),
+        )
     if isinstance(error, ConnectionError):
         return store_error(
             ErrorCode.STORE_CONNECTION_FAILED,
@@ -250,5 +295,7 @@ def _translated(operation: Operation, error: Exception) -> StoreError:
         )
     return store_error(
         operation.failure,
-        (f"The adapter raised {type(error).__name__} instead of a StoreError. This is a bug in the adapter; see the cause."),
+        (
+            f"The adapter raised {type(error).__name__} instead of a StoreError. This is a bug in the adapter; see the cause."
+        ),
     )

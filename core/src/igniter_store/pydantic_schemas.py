@@ -1,6 +1,7 @@
 """What pydantic's core schema says of a type: its names, and what is certain about its values.
 
-Rule: only what is known to come back unchanged is proven; every unknown kind of schema, key or configuration is `Unproven`.
+Rule: only what is known to come back unchanged is proven; every unknown kind of schema, key or
+    configuration is `Unproven`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,28 @@ if TYPE_CHECKING:
 _FIELDS: Final = ("model-field", "dataclass-field", "typed-dict-field")
 _OWNERS: Final = ("model", "dataclass", "typed-dict")
 _ALWAYS: Final = frozenset({"type", "ref", "metadata", "strict"})
-_BOUNDS: Final = frozenset({"gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "max_digits", "decimal_places"})
-_BY_CLASS: Final[dict[str, type]] = {"str": str, "int": int, "bool": bool, "none": NoneType, "uuid": UUID, "date": date}
+_BOUNDS: Final = frozenset(
+    {
+        "gt",
+        "ge",
+        "lt",
+        "le",
+        "multiple_of",
+        "min_length",
+        "max_length",
+        "pattern",
+        "max_digits",
+        "decimal_places",
+    }
+)
+_BY_CLASS: Final[dict[str, type]] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "none": NoneType,
+    "uuid": UUID,
+    "date": date,
+}
 _SEQUENCES: Final[dict[str, type]] = {"list": list, "set": set, "frozenset": frozenset}
 # Configuration that changes nothing of a value between writing and reading.
 _HARMLESS: Final = frozenset(
@@ -52,8 +73,10 @@ class Facts:
         takes_aliases: True when reading takes the aliases that pydantic writes when it is asked to.
         has_aliases: True when a field has another name in JSON, in either direction.
         aliases_collide: True when a field's name is the alias of another field of the same class.
-        only_models_have_aliases: False when a dataclass or a TypedDict has some; msgspec writes these, by the fields' names.
-        needs_round_trip: True when pydantic's `round_trip` is needed: for `Json[...]`, and where a computed field would be read as another.
+        only_models_have_aliases: False when a dataclass or a TypedDict has some; msgspec writes
+            these, by the fields' names.
+        needs_round_trip: True when pydantic's `round_trip` is needed: for `Json[...]`, and where a
+            computed field would be read as another.
         compares_all: True when `==` looks at everything: no class within has one of its own.
         proof: what is certain about the values.
     """
@@ -71,7 +94,9 @@ class Facts:
         self._shows_numbers = True
 
     def shown(self, part: Any) -> str:
-        """A part of the place of a pydantic error: a known name or a position, and `[...]` for what may be a key of the caller's."""
+        """A part of the place of a pydantic error: a known name or a position, and `[...]` for what
+        may be a key of the caller's.
+        """
         if isinstance(part, str):
             return f".{part}" if part in self._names else "[...]"
         return f"[{part}]" if self._shows_numbers else "[...]"
@@ -89,25 +114,35 @@ class Facts:
     def _note_fields(self, schema: Mapping[str, Any]) -> None:
         kind = schema.get("cls")
         if schema["type"] == "model":
-            self.compares_all &= getattr(kind.__eq__, "__module__", "").partition(".")[0] == "pydantic"
+            self.compares_all &= (
+                getattr(kind.__eq__, "__module__", "").partition(".")[0] == "pydantic"
+            )
         elif schema["type"] == "dataclass":
             self.compares_all &= fidelity.compares_all(kind)
         config: Any = schema.get("config") or {}
         inner: Any = _inner(schema)
         fields = dict(_fields(inner))
-        taken: dict[str, set[str]] = {name: _taken(name, field, config) for name, field in fields.items()}
+        taken: dict[str, set[str]] = {
+            name: _taken(name, field, config) for name, field in fields.items()
+        }
         for name, field in fields.items():
             alias = field.get("serialization_alias") or name
             by_default = alias if config.get("serialize_by_alias") else name
-            is_others = by_default != alias and any(by_default in names for other, names in taken.items() if other != name)
+            is_others = by_default != alias and any(
+                by_default in names for other, names in taken.items() if other != name
+            )
             self.takes_default_names &= by_default in taken[name] and not is_others
             self.takes_aliases &= alias in taken[name]
             if alias != name or field.get("validation_alias") is not None:
                 self.has_aliases = True
                 self.only_models_have_aliases &= schema["type"] == "model"
-            self.aliases_collide |= any(name in names for other, names in taken.items() if other != name)
+            self.aliases_collide |= any(
+                name in names for other, names in taken.items() if other != name
+            )
             self._names |= {name, *taken[name]}
-        computed = {item.get("alias") or item["property_name"] for item in inner.get("computed_fields", ())}
+        computed = {
+            item.get("alias") or item["property_name"] for item in inner.get("computed_fields", ())
+        }
         computed |= {item["property_name"] for item in inner.get("computed_fields", ())}
         extra = config.get("extra_fields_behavior") or inner.get("extra_behavior") or "ignore"
         if computed and (extra != "ignore" or computed & set().union(*taken.values(), fields)):
@@ -142,14 +177,20 @@ def _walk(schema: Any) -> Iterator[Mapping[str, Any]]:
             inner = cast("dict[str, Any]", item)
             seen.add(identity)
             yield inner
-            waiting += [value for key, value in inner.items() if key not in ("metadata", "default", "expected", "members", "cls")]
+            waiting += [
+                value
+                for key, value in inner.items()
+                if key not in ("metadata", "default", "expected", "members", "cls")
+            ]
         elif isinstance(item, list | tuple):
             seen.add(identity)
             waiting += cast("list[Any]", item)
 
 
 def _inner(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema with the fields of a model, a dataclass or a TypedDict, beneath the validators around it."""
+    """The schema with the fields of a model, a dataclass or a TypedDict, beneath the validators
+    around it.
+    """
     if schema["type"] == "typed-dict":
         return schema
     inner: Mapping[str, Any] = {} if schema.get("root_model") else schema["schema"]
@@ -176,7 +217,11 @@ def _taken(name: str, field: Mapping[str, Any], config: Mapping[str, Any]) -> se
     paths = cast("list[Any]", alias if isinstance(alias, list) else [[alias]])
     if paths and not isinstance(paths[0], list):
         paths = [paths]
-    taken: set[str] = {path[0] for path in paths if len(path) == 1} if config.get("validate_by_alias", True) else set()
+    taken: set[str] = (
+        {path[0] for path in paths if len(path) == 1}
+        if config.get("validate_by_alias", True)
+        else set()
+    )
     if config.get("validate_by_name") or config.get("populate_by_name"):
         taken.add(name)
     return taken
@@ -193,11 +238,17 @@ class _Compiler:
     def root(self, schema: Any) -> Guard | None:
         """The guard of the type itself, whose class is known."""
         schema = self._resolved(schema)
-        return self._attributes(schema) if schema.get("type") in ("model", "dataclass") else self.guard(schema)
+        return (
+            self._attributes(schema)
+            if schema.get("type") in ("model", "dataclass")
+            else self.guard(schema)
+        )
 
     def guard(self, schema: Any) -> Guard:
         """The guard of a schema within."""
-        compile_: Callable[[Any], Guard] | None = getattr(self, f"_{schema['type'].replace('-', '_')}", None)
+        compile_: Callable[[Any], Guard] | None = getattr(
+            self, f"_{schema['type'].replace('-', '_')}", None
+        )
         if compile_ is None or "serialization" in schema:
             raise Unproven
         return compile_(schema)
@@ -277,7 +328,15 @@ class _Compiler:
         return fidelity.OfClasses(schema["cls"])
 
     def _default(self, schema: Any) -> Guard:
-        self._only(schema, "schema", "default", "default_factory", "default_factory_takes_data", "validate_default", "copy_default")
+        self._only(
+            schema,
+            "schema",
+            "default",
+            "default_factory",
+            "default_factory_takes_data",
+            "validate_default",
+            "copy_default",
+        )
         return self.guard(schema["schema"])
 
     def _nullable(self, schema: Any) -> Guard:
@@ -286,7 +345,9 @@ class _Compiler:
 
     def _list(self, schema: Any) -> Guard:
         self._only(schema, "items_schema")
-        return fidelity.each(_SEQUENCES[schema["type"]], self.guard(schema.get("items_schema") or {"type": "any"}))
+        return fidelity.each(
+            _SEQUENCES[schema["type"]], self.guard(schema.get("items_schema") or {"type": "any"})
+        )
 
     _set = _frozenset = _list
 
@@ -301,7 +362,9 @@ class _Compiler:
         keys: Any = schema.get("keys_schema") or {}
         if keys.get("type") != "str":
             raise Unproven
-        return fidelity.each_item(self.guard(keys), self.guard(schema.get("values_schema") or {"type": "any"}))
+        return fidelity.each_item(
+            self.guard(keys), self.guard(schema.get("values_schema") or {"type": "any"})
+        )
 
     def _model(self, schema: Any) -> Guard:
         return fidelity.of_class(schema["cls"], self._attributes(schema))
@@ -325,12 +388,21 @@ class _Compiler:
             "serialization_exclude_unset",
         )
         config: Any = schema.get("config") or {}
-        if schema.get("custom_init") or schema.get("post_init") or not config.keys() <= _HARMLESS or "serialization" in schema:
+        if (
+            schema.get("custom_init")
+            or schema.get("post_init")
+            or not config.keys() <= _HARMLESS
+            or "serialization" in schema
+        ):
             raise Unproven
         inner = schema["schema"]
         if schema.get("root_model"):
             return fidelity.attributes({"root": self.guard(inner)})
-        if inner["type"] not in ("model-fields", "dataclass-args") or "extras_schema" in inner or "serialization" in inner:
+        if (
+            inner["type"] not in ("model-fields", "dataclass-args")
+            or "extras_schema" in inner
+            or "serialization" in inner
+        ):
             raise Unproven
         guards = {name: self._field(field) for name, field in _fields(inner)}
         if (config.get("extra_fields_behavior") or inner.get("extra_behavior")) == "allow":
@@ -338,7 +410,17 @@ class _Compiler:
         return fidelity.attributes(guards)
 
     def _field(self, field: Mapping[str, Any]) -> Guard:
-        known = {"type", "name", "schema", "metadata", "validation_alias", "serialization_alias", "frozen", "kw_only", "init"}
+        known = {
+            "type",
+            "name",
+            "schema",
+            "metadata",
+            "validation_alias",
+            "serialization_alias",
+            "frozen",
+            "kw_only",
+            "init",
+        }
         if not field.keys() <= known or field.get("init") is False:
             raise Unproven
         return self.guard(field["schema"])

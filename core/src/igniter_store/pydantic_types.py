@@ -1,8 +1,11 @@
 """Pydantic's models, and the types that pydantic knows and msgspec doesn't, as JSON and back.
 
-Rule: pydantic is looked up when such a type is met. A program without it never imports it, and neither does importing this library.
-Rule: what is written has the names that validation takes. Pydantic's own default comes first, then aliases, then the fields' names.
-Rule: reading is validation in JSON mode, by the model's own configuration, so strict models read what they wrote.
+Rule: pydantic is looked up when such a type is met. A program without it never imports it, and
+    neither does importing this library.
+Rule: what is written has the names that validation takes. Pydantic's own default comes first, then
+    aliases, then the fields' names.
+Rule: reading is validation in JSON mode, by the model's own configuration, so strict models read
+    what they wrote.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
 
 _TYPES_KEPT: Final = 512
 _CURE: Final = "Change the model so that it reads what it writes, or store model_dump()."
-_CURE_OF_SECRETS: Final = "Declare the field as str, or give it a field_serializer that returns the secret."
+_CURE_OF_SECRETS: Final = (
+    "Declare the field as str, or give it a field_serializer that returns the secret."
+)
 # Python's `type`, which is the name of an argument here.
 _class: Final = type
 
@@ -38,7 +43,9 @@ def is_pydantic_model(type: Any) -> bool:
 
 
 def is_for_pydantic(type: Any) -> bool:
-    """True for a type that pydantic has to read although msgspec could: with a model in it, or with a constraint of pydantic's."""
+    """True for a type that pydantic has to read although msgspec could: with a model in it, or with
+    a constraint of pydantic's.
+    """
     if sys.modules.get("pydantic") is None:
         return False
     if is_pydantic_model(type) or (is_a(type, _class) and "__pydantic_validator__" in vars(type)):
@@ -48,14 +55,20 @@ def is_for_pydantic(type: Any) -> bool:
         return True
     # `Page[int]` of a generic class of msgspec's is read by msgspec.
     origin = get_origin(type)
-    if hasattr(origin, "__struct_fields__") or hasattr(origin, "__dataclass_fields__") or hasattr(origin, "__attrs_attrs__"):
+    if (
+        hasattr(origin, "__struct_fields__")
+        or hasattr(origin, "__dataclass_fields__")
+        or hasattr(origin, "__attrs_attrs__")
+    ):
         return False
     return any(is_for_pydantic(argument) for argument in get_args(type))
 
 
 def _is_pydantics(metadata: Any) -> bool:
     module = _class(metadata).__module__.partition(".")[0]
-    return module in ("pydantic", "annotated_types") or hasattr(metadata, "__get_pydantic_core_schema__")
+    return module in ("pydantic", "annotated_types") or hasattr(
+        metadata, "__get_pydantic_core_schema__"
+    )
 
 
 def pydantic_type(type: Any) -> PydanticType | None:
@@ -106,7 +119,16 @@ class PydanticType:
         proof: what is certain about its values.
     """
 
-    __slots__ = ("_dump", "_facts", "_load", "_python", "_serializer", "_validator", "_writing", "proof")
+    __slots__ = (
+        "_dump",
+        "_facts",
+        "_load",
+        "_python",
+        "_serializer",
+        "_validator",
+        "_writing",
+        "proof",
+    )
 
     def __init__(self, type: Any, source: Any) -> None:
         if source is type:
@@ -118,7 +140,11 @@ class PydanticType:
                 type.__pydantic_validator__,
             )
         else:
-            schema, self._serializer, self._validator = source.core_schema, source.serializer, source.validator
+            schema, self._serializer, self._validator = (
+                source.core_schema,
+                source.serializer,
+                source.validator,
+            )
         self._facts: Final[Facts] = facts_of(schema)
         writing, reading = _switches(self._facts, is_model=source is type)
         self._writing: Final[Mapping[str, Any]] = writing
@@ -141,7 +167,8 @@ class PydanticType:
         proof = self.proof
         try:
             is_certain = proof.holds(value)
-        except Exception:  # noqa: BLE001 - an attribute that is missing, or isn't what its annotation says
+        # an attribute that is missing, or isn't what its annotation says
+        except Exception:  # noqa: BLE001
             is_certain = False
         # A null may stand for NaN.
         if not is_certain or proof.must_read or (proof.has_floats and b"null" in data):
@@ -194,7 +221,8 @@ class PydanticType:
         return self.decode(to_json(plain))
 
     def from_object(self, value: Any, encode: Callable[[Any], bytes]) -> Any:
-        """`value`, an instance or Python data, as pydantic validates it; else what it is as JSON, which `encode` makes.
+        """`value`, an instance or Python data, as pydantic validates it; else what it is as JSON,
+        which `encode` makes.
 
         Raises:
             Mismatch: when neither fits.
@@ -249,12 +277,16 @@ def _takes_names() -> bool:
 def _switches(facts: Facts, *, is_model: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """What to tell pydantic when writing and when reading."""
     takes_names = _takes_names()
-    writing: dict[str, Any] = {"by_alias": None if takes_names else False, "round_trip": facts.needs_round_trip}
+    writing: dict[str, Any] = {
+        "by_alias": None if takes_names else False,
+        "round_trip": facts.needs_round_trip,
+    }
     if facts.takes_default_names:
         return writing, {}
     if facts.takes_aliases and (is_model or facts.only_models_have_aliases):
         return {**writing, "by_alias": True}, {}
     if not takes_names:
         return writing, {}
-    # A model that would write no name that it takes; and dataclasses, which msgspec writes by the fields' names.
+    # A model that would write no name that it takes; and dataclasses, which msgspec writes by the
+    # fields' names.
     return {**writing, "by_alias": False}, {"by_name": True, "by_alias": not facts.aliases_collide}

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def igniter_clock() -> ManualClock:
-    """A clock that stands still: `igniter_clock.advance(seconds)` moves TTLs, claims, idle times and blocked reads of `igniter_store`."""
+    """A clock that stands still: `igniter_clock.advance(seconds)` moves TTLs, claims, idle times
+    and blocked reads of `igniter_store`.
+    """
     from igniter_store.contract import ManualClock  # noqa: PLC0415 - as the module says
 
     return ManualClock()
@@ -29,7 +31,9 @@ def igniter_clock() -> ManualClock:
 
 @pytest.fixture
 def igniter_recorder(igniter_clock: ManualClock) -> RecordingAdapter:
-    """The adapter of `igniter_store`, which remembers every call that reaches it: `igniter_recorder.calls`, `.named("set")`."""
+    """The adapter of `igniter_store`, which remembers every call that reaches it:
+    `igniter_recorder.calls`, `.named("set")`.
+    """
     from igniter_store import RecordingAdapter  # noqa: PLC0415 - as above
     from igniter_store.backends import adapter_from_url  # noqa: PLC0415 - as above
 
@@ -38,7 +42,10 @@ def igniter_recorder(igniter_clock: ManualClock) -> RecordingAdapter:
 
 @pytest.fixture
 def igniter_store(igniter_recorder: RecordingAdapter) -> Store[str]:
-    """A store of its own for each test, in memory, for the service "test". It opens by itself and needs no closing."""
+    """A store of its own for each test, in memory, for the service "test".
+
+    It opens by itself and needs no closing.
+    """
     from igniter_store import Store  # noqa: PLC0415 - as above
 
     return Store.create().with_adapter(igniter_recorder).with_service("test").build()

@@ -1,6 +1,8 @@
-"""Why a value doesn't fit a type, in words that hold nothing of the value: the kind of error and the place.
+"""Why a value doesn't fit a type, in words that hold nothing of the value: the kind of error and
+the place.
 
-Rule: text is shown only when it comes from the type or from a fixed list. msgspec, pydantic and most programs quote the value.
+Rule: text is shown only when it comes from the type or from a fixed list. msgspec, pydantic and
+    most programs quote the value.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import msgspec
 
 from igniter_store.json_text import ForeignKey, NotJSON, SplitSurrogates, TooDeep
 
-# msgspec's own words, where they name types only. What follows a group in parentheses may quote the value.
+# msgspec's own words, where they name types only. What follows a group in parentheses may quote the
+# value.
 _SAFE: Final = re.compile(
     r"Expected `[^`]+`, got `[^`]+`"
     r"|Expected `[^`]+` (?:[<>]=? -?[\d.]+|that's a multiple of [\d.]+|of length [<>=]*\s?\d+)(?:, got \d+)?"
@@ -30,7 +33,8 @@ _PLACE: Final = re.compile(r" - at `(?:key` in `)?(\$[\w.\[\]]*)`$")
 
 
 class Unencodable(ValueError):  # noqa: N818 - it is a quality of the value
-    """Raised for what our serializers refuse; its message says nothing of the value but types and places.
+    """Raised for what our serializers refuse; its message says nothing of the value but types and
+    places.
 
     Attributes:
         cure: what the caller can do, as a sentence.
@@ -41,7 +45,10 @@ class Unencodable(ValueError):  # noqa: N818 - it is a quality of the value
         self.cure = cure
 
 
-NON_FINITE: Final = "JSON has no NaN and no infinity", "Store None or a string instead, or use the serializer MSGPACK."
+NON_FINITE: Final = (
+    "JSON has no NaN and no infinity",
+    "Store None or a string instead, or use the serializer MSGPACK.",
+)
 FOREIGN_KEY: Final = (
     "a mapping has a key that isn't a str, and JSON would turn it into one",
     "Make its keys str, or declare a class whose field has such keys.",
@@ -87,16 +94,30 @@ def reason(error: BaseException) -> str:
         place = (place or "$") + inner.place if place or inner.place else ""
         return inner.kind + (f" at {place}" if place else "")
     safe, why = _SAFE.match(text), why_unsupported(error)
-    words = why[0] if why else safe[0] if safe else _WORDS.get(type(error)) or pydantic_kind(error) or type(error).__name__
+    words = (
+        why[0]
+        if why
+        else safe[0]
+        if safe
+        else _WORDS.get(type(error)) or pydantic_kind(error) or type(error).__name__
+    )
     return words + (f" at {place}" if place else "")
 
 
 def pydantic_kind(error: Any) -> str | None:
-    """The type of the first error in a pydantic `ValidationError` of the caller's own, which may name its fields as it likes."""
-    if type(error).__name__ != "ValidationError" or not hasattr(error, "errors") or isinstance(error, msgspec.MsgspecError):
+    """The type of the first error in a pydantic `ValidationError` of the caller's own, which may
+    name its fields as it likes.
+    """
+    if (
+        type(error).__name__ != "ValidationError"
+        or not hasattr(error, "errors")
+        or isinstance(error, msgspec.MsgspecError)
+    ):
         return None
     try:
-        kind: Any = error.errors(include_url=False, include_context=False, include_input=False)[0]["type"]
+        kind: Any = error.errors(include_url=False, include_context=False, include_input=False)[0][
+            "type"
+        ]
     except Exception:  # noqa: BLE001 - it only looked like one of pydantic's
         return None
     return kind if isinstance(kind, str) and kind.isidentifier() else None

@@ -1,7 +1,9 @@
 """Schemas of events: what a payload has to look like.
 
-Rule: a schema is a type that msgspec or pydantic can convert to, or an object with `validate(value) -> value`.
-Rule: what a schema returns is what is published, so conversions are done, and defaults are filled in where the schema fills them in.
+Rule: a schema is a type that msgspec or pydantic can convert to, or an object with `validate(value)
+    -> value`.
+Rule: what a schema returns is what is published, so conversions are done, and defaults are filled
+    in where the schema fills them in.
 """
 
 from __future__ import annotations
@@ -38,10 +40,12 @@ class Schema:
             )
 
     def validate(self, value: Any, event: str, serializer: TypedSerializer) -> Any:
-        """`value`, which is to be published, as the schema returns it: an object of the schema's class, or what becomes one.
+        """`value`, which is to be published, as the schema returns it: an object of the schema's
+        class, or what becomes one.
 
         Raises:
-            EventError: `STORE_SCHEMA_VALIDATION_FAILED`, with the place and the kind of error, without the payload.
+            EventError: `STORE_SCHEMA_VALIDATION_FAILED`, with the place and the kind of error,
+                without the payload.
         """
         return self._checked(value, event, lambda: serializer.convert(value, self._source))
 
@@ -62,7 +66,8 @@ class Schema:
 
 
 def _validator(source: Any) -> Callable[[Any], Any] | None:
-    # A class is a type to convert to, and so is `Page[int]`, which passes its class's attributes off as its own.
+    # A class is a type to convert to, and so is `Page[int]`, which passes its class's attributes
+    # off as its own.
     try:
         validate = None if is_a(source, type) or get_origin(source) is not None else source.validate
     except Exception:  # noqa: BLE001 - whatever an object of the user's raises

@@ -1,6 +1,7 @@
 """Scopes: the tenants that a store's keys belong to.
 
-Rule: a scope is a pair of a key that the builder declared and an identifier; both stand between colons in every key, so neither holds one.
+Rule: a scope is a pair of a key that the builder declared and an identifier; both stand between
+    colons in every key, so neither holds one.
 Rule: a declared scope that is required must be in the chain before anything else is done.
 """
 
@@ -39,7 +40,10 @@ def scope_key(key: Any) -> str:
     """`key`, when it can name a scope."""
     name = plain_text(key)
     if key is None or name == "":
-        raise store_error(ErrorCode.STORE_SCOPE_KEY_REQUIRED, "The scope's key is missing. Give a str such as 'organization'.")
+        raise store_error(
+            ErrorCode.STORE_SCOPE_KEY_REQUIRED,
+            "The scope's key is missing. Give a str such as 'organization'.",
+        )
     if name is None or not is_part(name) or name in {*NAMESPACES, *OWN_NAMESPACES}:
         words = ", ".join((*NAMESPACES, *OWN_NAMESPACES))
         raise store_error(
@@ -61,10 +65,14 @@ def make_scope(key: Any, identifier: Any, definitions: Mapping[str, ScopeDefinit
     text = identifier_text(identifier)
     if identifier is None or text == "":
         raise store_error(
-            ErrorCode.STORE_SCOPE_IDENTIFIER_REQUIRED, (f"The identifier of scope {name!r} is missing. Pass a str or an int.")
+            ErrorCode.STORE_SCOPE_IDENTIFIER_REQUIRED,
+            (f"The identifier of scope {name!r} is missing. Pass a str or an int."),
         )
     if text is None:
-        raise store_error(ErrorCode.STORE_SCOPE_INVALID, f"The identifier of scope {name!r} {_no_text(identifier)}")
+        raise store_error(
+            ErrorCode.STORE_SCOPE_INVALID,
+            f"The identifier of scope {name!r} {_no_text(identifier)}",
+        )
     if not is_part(text):
         raise store_error(
             ErrorCode.STORE_SCOPE_INVALID,
@@ -74,10 +82,16 @@ def make_scope(key: Any, identifier: Any, definitions: Mapping[str, ScopeDefinit
     return Scope(name, text)
 
 
-def missing_scope(chain: Sequence[Scope], definitions: Mapping[str, ScopeDefinition]) -> Callable[[], StoreError] | None:
-    """What makes the error of a store whose chain lacks a required scope; `None` when it lacks none."""
+def missing_scope(
+    chain: Sequence[Scope], definitions: Mapping[str, ScopeDefinition]
+) -> Callable[[], StoreError] | None:
+    """What makes the error of a store whose chain lacks a required scope; `None` when it lacks
+    none.
+    """
     present = {scope.key for scope in chain}
-    missing = [key for key, definition in definitions.items() if definition.required and key not in present]
+    missing = [
+        key for key, definition in definitions.items() if definition.required and key not in present
+    ]
     if not missing:
         return None
     return lambda: store_error(
@@ -90,17 +104,28 @@ def missing_scope(chain: Sequence[Scope], definitions: Mapping[str, ScopeDefinit
 def _no_text(identifier: Any) -> str:
     if plain_int(identifier) is not None:
         return "is too large to convert to text. Use a smaller int, or a str."
-    cure = "Decode it first." if is_a(identifier, bytes, bytearray, memoryview) else "Make it one with str(...)."
+    cure = (
+        "Decode it first."
+        if is_a(identifier, bytes, bytearray, memoryview)
+        else "Make it one with str(...)."
+    )
     return f"must be a str or an int, not a {type(identifier).__name__}. {cure}"
 
 
 def prefix_of(service: str, chain: Sequence[Scope]) -> str:
     """What the keys of this service and chain begin with, up to the colon before the namespace."""
-    return ":".join((ROOT, service, *(part for scope in chain for part in (scope.key, scope.identifier)))) + ":"
+    return (
+        ":".join(
+            (ROOT, service, *(part for scope in chain for part in (scope.key, scope.identifier)))
+        )
+        + ":"
+    )
 
 
 def identifier_text(identifier: Any) -> str | None:
-    """A `str` or an `int` as text; `None` for anything else, and for integers of so many digits that Python won't spell them."""
+    """A `str` or an `int` as text; `None` for anything else, and for integers of so many digits
+    that Python won't spell them.
+    """
     number = plain_int(identifier)
     if number is None:
         return plain_text(identifier)

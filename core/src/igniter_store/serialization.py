@@ -1,9 +1,13 @@
 """Values as bytes and back, once, above every backend.
 
-Rule: JSON is what `JSON.stringify` makes: UTF-8, no spaces. What JSON would change silently is refused: NaN, infinities, mappings whose
-keys aren't `str` (declare a type with such keys to store them), and objects that would not come back as they went in (`fidelity`).
-Rule: an untyped read gives what Node gives: also raw text, deep nesting and lone surrogates (`json_text`).
-Rule: a failure names types and places in the value, never the value; so the library's own exception, which may quote it, is not chained.
+Rule: JSON is what `JSON.stringify` makes: UTF-8, no spaces. What JSON would change silently is
+    refused: NaN, infinities, mappings whose
+keys aren't `str` (declare a type with such keys to store them), and objects that would not come
+back as they went in (`fidelity`).
+Rule: an untyped read gives what Node gives: also raw text, deep nesting and lone surrogates
+    (`json_text`).
+Rule: a failure names types and places in the value, never the value; so the library's own
+    exception, which may quote it, is not chained.
 """
 
 from __future__ import annotations
@@ -19,7 +23,13 @@ from igniter_store.contract import ErrorCode, StoreError, store_error
 from igniter_store.fidelity import SCALARS, is_flat
 from igniter_store.foreign_types import DecodeHook, EncodeHook, ForeignTypes
 from igniter_store.json_text import NotJSON, read, write
-from igniter_store.pydantic_types import PydanticType, is_for_pydantic, is_hashable, pydantic_type, to_json
+from igniter_store.pydantic_types import (
+    PydanticType,
+    is_for_pydantic,
+    is_hashable,
+    pydantic_type,
+    to_json,
+)
 from igniter_store.reasons import Mismatch, Unencodable, reason, unsupported
 from igniter_store.storable import Storable
 
@@ -37,7 +47,9 @@ class Serializer(Protocol):
         ...
 
     def decode(self, data: bytes, type: Any) -> Any:
-        """The value in `data` as a `type`; `typing.Any` takes what comes. Anything it raises becomes `STORE_DESERIALIZATION_FAILED`."""
+        """The value in `data` as a `type`; `typing.Any` takes what comes. Anything it raises
+        becomes `STORE_DESERIALIZATION_FAILED`.
+        """
         ...
 
 
@@ -66,8 +78,12 @@ class TypedSerializer(ABC):
             return self._make_decoder(type)
 
     @abstractmethod
-    def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
-        """What `data` is after `decoder(type)` refused it with `error`; raises `error` when it stays refused."""
+    def second_reading(
+        self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True
+    ) -> Any:
+        """What `data` is after `decoder(type)` refused it with `error`; raises `error` when it
+        stays refused.
+        """
 
     def convert(self, value: Any, type: Any) -> Any:
         """`value`, plain data or an object, as a `type`; raises what msgspec or pydantic raises."""
@@ -88,7 +104,9 @@ class TypedSerializer(ABC):
         reader = pydantic_reader(type)
         if reader is not None:
             return reader.from_plain(fields)
-        return msgspec.convert(fields, type, dec_hook=self._foreign.decode, str_keys=True, strict=False)
+        return msgspec.convert(
+            fields, type, dec_hook=self._foreign.decode, str_keys=True, strict=False
+        )
 
     def _plain(self, value: Any) -> Any:
         return msgspec.to_builtins(value, enc_hook=self._foreign.encode_plain)
@@ -103,22 +121,29 @@ class TypedSerializer(ABC):
 class JSONSerializer(TypedSerializer):
     """JSON, shared with the TypeScript library. The default.
 
-    `JSON` is one, and calling it makes another with hooks for types of your own: `JSON(encoder=..., decoder=...)`.
+    `JSON` is one, and calling it makes another with hooks for types of your own: `JSON(encoder=...,
+    decoder=...)`.
     """
 
-    def __init__(self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None) -> None:
+    def __init__(
+        self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None
+    ) -> None:
         super().__init__(encoder, decoder)
         self._models: Final = self._foreign.models
         self._write: Final = msgspec.json.Encoder(enc_hook=self._foreign.encode).encode
         self._storable: Final = Storable(self._foreign, self._encoded, self.decode, is_json=True)
         self._proofs: Final = self._storable.proofs
 
-    def __call__(self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None) -> JSONSerializer:
+    def __call__(
+        self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None
+    ) -> JSONSerializer:
         """JSON with hooks for types that neither msgspec nor pydantic knows.
 
         Args:
-            encoder: called with such an object; returns plain data, or anything else that can be encoded. `NotImplemented` declines.
-            decoder: called with the wanted type and the plain data; returns the object. `NotImplemented` declines.
+            encoder: called with such an object; returns plain data, or anything else that can be
+                encoded. `NotImplemented` declines.
+            decoder: called with the wanted type and the plain data; returns the object.
+                `NotImplemented` declines.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID` for a hook that can't be called.
@@ -126,7 +151,9 @@ class JSONSerializer(TypedSerializer):
         return JSONSerializer(encoder=encoder, decoder=decoder)
 
     def encode(self, value: Any) -> bytes:
-        """`value` as compact JSON; dataclasses, msgspec structs, TypedDicts, attrs classes, pydantic models, dates and UUIDs included."""
+        """`value` as compact JSON; dataclasses, msgspec structs, TypedDicts, attrs classes,
+        pydantic models, dates and UUIDs included.
+        """
         kind = value.__class__
         if kind is not dict and (model := self._models.get(kind)) is not None:
             return model.encode(value)
@@ -134,32 +161,43 @@ class JSONSerializer(TypedSerializer):
             data = self._write(value)
         except (RecursionError, UnicodeEncodeError):
             data = write(value, self._leaf)
-        # JSON has no NaN and no infinity, and msgspec writes null for them; it turns keys that are no str into str. Most values are flat
-        # mappings, or hold such, as an event holds its data; these are looked at here.
+        # JSON has no NaN and no infinity, and msgspec writes null for them; it turns keys that are
+        # no str into str. Most values are flat mappings, or hold such, as an event holds its data;
+        # these are looked at here.
         if kind is dict:
             for key, child in value.items():
                 if key.__class__ is not str:
                     break
                 kind = child.__class__
-                if kind not in SCALARS and (kind is not float or child - child != 0.0) and (kind is not dict or not is_flat(child)):
+                if (
+                    kind not in SCALARS
+                    and (kind is not float or child - child != 0.0)
+                    and (kind is not dict or not is_flat(child))
+                ):
                     break
             else:
                 return data
         elif kind in SCALARS or (
-            (proof := self._proofs.get(kind)) is not None and not isinstance(value, tuple) and proof.passes(value, b"null" in data)
+            (proof := self._proofs.get(kind)) is not None
+            and not isinstance(value, tuple)
+            and proof.passes(value, b"null" in data)
         ):
             return data
         self._storable.check(value, data)
         return data
 
-    def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
-        """What `data` is after msgspec or pydantic refused it with `error`: what Node reads, and None for a stored null.
+    def second_reading(
+        self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True
+    ) -> Any:
+        """What `data` is after msgspec or pydantic refused it with `error`: what Node reads, and
+        None for a stored null.
 
         Args:
             data: the stored bytes.
             type: what was asked for.
             error: the first reading's.
-            takes_text: return text that isn't JSON as it is, as Node does for a value; otherwise raise `NotJSON`.
+            takes_text: return text that isn't JSON as it is, as Node does for a value; otherwise
+                raise `NotJSON`.
         """
         if data.strip() == b"null":
             return None
@@ -191,21 +229,31 @@ class JSONSerializer(TypedSerializer):
 
     def _make_decoder(self, type: Any) -> Decoder:
         reader = pydantic_reader(type)
-        return msgspec.json.Decoder(type, dec_hook=self._foreign.decode).decode if reader is None else reader.decode
+        return (
+            msgspec.json.Decoder(type, dec_hook=self._foreign.decode).decode
+            if reader is None
+            else reader.decode
+        )
 
     def _as_model(self, model: PydanticType, value: Any) -> Any:
         return msgspec.Raw(model.encode(value))
 
 
 class MsgpackSerializer(TypedSerializer):
-    """MessagePack: smaller, keeps bytes, NaN and integer keys. Node's store can't read it. Calling `MSGPACK` as `JSON`."""
+    """MessagePack: smaller, keeps bytes, NaN and integer keys. Node's store can't read it. Calling
+    `MSGPACK` as `JSON`.
+    """
 
-    def __init__(self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None) -> None:
+    def __init__(
+        self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None
+    ) -> None:
         super().__init__(encoder, decoder)
         self._write: Final = msgspec.msgpack.Encoder(enc_hook=self._foreign.encode).encode
         self._storable: Final = Storable(self._foreign, self._write, self.decode, is_json=False)
 
-    def __call__(self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None) -> MsgpackSerializer:
+    def __call__(
+        self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None
+    ) -> MsgpackSerializer:
         """MessagePack with hooks; as `JSONSerializer.__call__`."""
         return MsgpackSerializer(encoder=encoder, decoder=decoder)
 
@@ -216,7 +264,9 @@ class MsgpackSerializer(TypedSerializer):
             self._storable.check(value, data)
         return data
 
-    def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
+    def second_reading(
+        self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True
+    ) -> Any:
         """None for a stored null."""
         del type, takes_text
         if data == b"\xc0":
@@ -248,10 +298,16 @@ class Codec:
 
     def __init__(self, serializer: Serializer) -> None:
         self.writes_json: Final = serializer.__class__ is JSONSerializer
-        self.typed: Final[TypedSerializer] = serializer if isinstance(serializer, TypedSerializer) else JSON
+        self.typed: Final[TypedSerializer] = (
+            serializer if isinstance(serializer, TypedSerializer) else JSON
+        )
         self._serializer: Final = serializer
         self._encode: Final = serializer.encode
-        self._prepare: Final = serializer.decoder if isinstance(serializer, TypedSerializer) else functools.partial(_decoder_of, serializer)
+        self._prepare: Final = (
+            serializer.decoder
+            if isinstance(serializer, TypedSerializer)
+            else functools.partial(_decoder_of, serializer)
+        )
         self.decode_any: Final = self.decoder(Any)
 
     def encode(self, value: Any) -> bytes:
@@ -262,7 +318,8 @@ class Codec:
         """
         try:
             data = self._encode(value)
-        except Exception as error:  # noqa: BLE001 - a serializer of the user's, or a value of any class, may raise anything
+        # a serializer of the user's, or a value of any class, may raise anything
+        except Exception as error:  # noqa: BLE001
             raise _unencodable(value, error) from None
         if data.__class__ is bytes:
             return data
@@ -274,16 +331,19 @@ class Codec:
         )
 
     def decoder(self, type: Any, *, takes_text: bool = True) -> Decoder:
-        """A function that turns bytes into a `type`, for many values or one. `None` and `Any` take what comes.
+        """A function that turns bytes into a `type`, for many values or one. `None` and `Any` take
+        what comes.
 
         What it raises is `STORE_DESERIALIZATION_FAILED`.
 
         Args:
             type: what is wanted.
-            takes_text: return text that isn't JSON as it is, as Node does for a value; Node doesn't for an event or a stream's entry.
+            takes_text: return text that isn't JSON as it is, as Node does for a value; Node doesn't
+                for an event or a stream's entry.
 
         Raises:
-            InvalidArgument: `STORE_ARGUMENT_INVALID` when nothing can be converted to `type`; so it is known before anything is read.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` when nothing can be converted to `type`; so it
+                is known before anything is read.
         """
         decode = self.bare_decoder(type, takes_text=takes_text)
 
@@ -311,15 +371,20 @@ class Codec:
         return decode
 
     def first_decoder(self, type: Any) -> Decoder:
-        """As `bare_decoder`, without a second reading: for callers that call `second_reading` themselves, which saves them a frame."""
+        """As `bare_decoder`, without a second reading: for callers that call `second_reading`
+        themselves, which saves them a frame.
+        """
         wanted = Any if type is None else type
         try:
             return self._prepare(wanted)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a type that a user made
             raise store_error(ErrorCode.STORE_ARGUMENT_INVALID, unsupported(error)) from None
 
-    def second_reading(self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True) -> Any:
-        """What `data` is after `first_decoder(type)` refused it with `error`; raises `error` when it stays refused.
+    def second_reading(
+        self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True
+    ) -> Any:
+        """What `data` is after `first_decoder(type)` refused it with `error`; raises `error` when
+        it stays refused.
 
         A stored None is None, whatever type was asked for; and JSON is read as Node reads it.
         """
@@ -363,11 +428,16 @@ def _is_malformed(error: Exception) -> bool:
     """True when the first reading failed on the text, not on the type: Node may read it."""
     if isinstance(error, msgspec.ValidationError):
         return "out of range" in str(error)
-    return isinstance(error, msgspec.DecodeError | RecursionError) or (isinstance(error, Mismatch) and error.kind == "json_invalid")
+    return isinstance(error, msgspec.DecodeError | RecursionError) or (
+        isinstance(error, Mismatch) and error.kind == "json_invalid"
+    )
 
 
 def _is_json(data: bytes) -> bool:
-    """True when msgspec can read all of `data`. It may have found a mismatch before the end of what isn't JSON: `2026-01-31`."""
+    """True when msgspec can read all of `data`.
+
+    It may have found a mismatch before the end of what isn't JSON: `2026-01-31`.
+    """
     try:
         msgspec.json.decode(data)
     except Exception:  # noqa: BLE001 - it is read again by another reader
@@ -384,7 +454,11 @@ def _decode_with(serializer: Serializer, type: Any, data: bytes) -> Any:
 
 
 def _unencodable(value: Any, error: Exception) -> StoreError:
-    cure = error.cure if isinstance(error, Unencodable) else "Make it plain data, a dataclass, a struct or a model."
+    cure = (
+        error.cure
+        if isinstance(error, Unencodable)
+        else "Make it plain data, a dataclass, a struct or a model."
+    )
     return store_error(
         ErrorCode.STORE_SERIALIZATION_FAILED,
         f"Can't encode the value, a {type(value).__name__}: {reason(error)}. {cure}",

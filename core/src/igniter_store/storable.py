@@ -1,6 +1,7 @@
 """Which values a serializer stores: those that come back as they went in.
 
-Rule: plain data are looked through once. An object of a class of the caller's is read back and compared, unless its class's proof holds.
+Rule: plain data are looked through once. An object of a class of the caller's is read back and
+    compared, unless its class's proof holds.
 """
 
 from __future__ import annotations
@@ -43,7 +44,12 @@ class Storable:
     """
 
     def __init__(
-        self, foreign: ForeignTypes, encode: Callable[[Any], bytes], decode: Callable[[bytes, Any], Any], *, is_json: bool
+        self,
+        foreign: ForeignTypes,
+        encode: Callable[[Any], bytes],
+        decode: Callable[[bytes, Any], Any],
+        *,
+        is_json: bool,
     ) -> None:
         self._foreign: Final = foreign
         self._encode: Final = encode
@@ -51,7 +57,10 @@ class Storable:
         self._is_json: Final = is_json
         moment = Proof(fidelity.has_exact_offset if is_json else None, has_floats=False)
         self._builtin: Final[dict[type, Proof]] = {
-            **dict.fromkeys((bytes, bytearray, memoryview, date, timedelta, Decimal, UUID, msgspec.Raw), _CERTAIN),
+            **dict.fromkeys(
+                (bytes, bytearray, memoryview, date, timedelta, Decimal, UUID, msgspec.Raw),
+                _CERTAIN,
+            ),
             datetime: moment,
             time: Proof(fidelity.has_exact_offset, has_floats=False),
         }
@@ -73,7 +82,8 @@ class Storable:
                 self._check_object(value, kind, data, has_null=has_null)
                 if not isinstance(value, tuple):
                     return
-        # Iterative, since the encoder takes values deeper than Python's stack. It has been over the value before, so there is no cycle.
+        # Iterative, since the encoder takes values deeper than Python's stack. It has been over the
+        # value before, so there is no cycle.
         waiting: list[Any] = [value]
         while waiting:
             item = waiting.pop()
@@ -84,7 +94,9 @@ class Storable:
                 item = mapping.values()
             self._check_children(item, waiting, has_null=has_null)
 
-    def _check_children(self, children: Iterable[Any], waiting: list[Any], *, has_null: bool) -> None:
+    def _check_children(
+        self, children: Iterable[Any], waiting: list[Any], *, has_null: bool
+    ) -> None:
         is_json, proofs = self._is_json, self.proofs
         for child in children:
             kind: Any = child.__class__
@@ -119,10 +131,16 @@ class Storable:
     def _read_back(self, value: Any, kind: type, data: bytes) -> None:
         try:
             back = self._decode(data, kind)
-            found = None if fidelity.compares_all(kind) and back == value else fidelity.difference(value, back)
+            found = (
+                None
+                if fidelity.compares_all(kind) and back == value
+                else fidelity.difference(value, back)
+            )
         except Exception as error:  # noqa: BLE001 - a class of the caller's may raise anything
             self._check_finite(value)
-            raise Unencodable(f"what it is written as can't be read back, {reason(error)}", _CURE) from None
+            raise Unencodable(
+                f"what it is written as can't be read back, {reason(error)}", _CURE
+            ) from None
         if found is not None:
             self._check_finite(value)
             raise Unencodable(str(found), _CURE)
@@ -132,16 +150,22 @@ class Storable:
             raise Unencodable(*NON_FINITE)
 
     def _check_subclass(self, kind: type, data: bytes) -> None:
-        """What is in a subclass of a builtin collection is what a plain one would hold; it only has to be made again."""
+        """What is in a subclass of a builtin collection is what a plain one would hold; it only has
+        to be made again.
+        """
         try:
             self._decode(data, kind)
         except Exception as error:  # noqa: BLE001 - as above
-            raise Unencodable(f"what it is written as can't be read back, {reason(error)}", _CURE) from None
+            raise Unencodable(
+                f"what it is written as can't be read back, {reason(error)}", _CURE
+            ) from None
 
     def _holds_non_finite(self, value: Any) -> bool:
         if fidelity.holds_non_finite(value):
             return True
-        return self._foreign.has_encoder and fidelity.holds_non_finite(msgspec.to_builtins(value, enc_hook=self._foreign.encode_plain))
+        return self._foreign.has_encoder and fidelity.holds_non_finite(
+            msgspec.to_builtins(value, enc_hook=self._foreign.encode_plain)
+        )
 
     def _prove(self, kind: type) -> Proof:
         if len(self.proofs) >= _CLASSES_KEPT:
@@ -171,4 +195,6 @@ def _check_keys(mapping: dict[Any, Any]) -> None:
 def _is_msgspecs(kind: Any) -> bool:
     """True for a class that msgspec writes without asking a hook."""
     is_described = hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__")
-    return is_described or (is_a(kind, type) and issubclass(kind, (msgspec.Struct, enum.Enum, *_CONTAINERS)))
+    return is_described or (
+        is_a(kind, type) and issubclass(kind, (msgspec.Struct, enum.Enum, *_CONTAINERS))
+    )

@@ -1,8 +1,10 @@
 """The store: one adapter, one service, and everything that a user calls.
 
 Rule: a store is cheap; `scope` and `as_actor` give new ones over the same connection.
-Rule: the first operation opens the store. `async with store:` opens it before, and closes it afterwards.
-Rule: of several `async with` blocks over one connection, the last one to end closes it. A block of a scope or an actor closes nothing.
+Rule: the first operation opens the store. `async with store:` opens it before, and closes it
+    afterwards.
+Rule: of several `async with` blocks over one connection, the last one to end closes it. A block of
+    a scope or an actor closes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +28,14 @@ from igniter_store.namespaces.kv import KeyValueNamespace
 from igniter_store.namespaces.namespace import Surroundings
 from igniter_store.namespaces.streams import StreamNamespace
 from igniter_store.operation import LifecycleAttempt, Observer, Operation, Sink
-from igniter_store.scopes import Scope, ScopeDefinition, identifier_text, make_scope, missing_scope, prefix_of
+from igniter_store.scopes import (
+    Scope,
+    ScopeDefinition,
+    identifier_text,
+    make_scope,
+    missing_scope,
+    prefix_of,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -96,22 +105,29 @@ class Store(Generic[S]):
     @staticmethod
     def create() -> StoreBuilder[Never]:
         """A builder, to choose the adapter, the service and the rest."""
-        from igniter_store.builder import StoreBuilder  # noqa: PLC0415 - the builder stands on the store; this is its door
+        # the builder stands on the store; this is its door
+        from igniter_store.builder import StoreBuilder  # noqa: PLC0415
 
         return StoreBuilder()
 
     @staticmethod
-    def from_url(url: str, *, service: str, telemetry: Telemetry | None = None, **options: Any) -> Store[str]:
+    def from_url(
+        url: str, *, service: str, telemetry: Telemetry | None = None, **options: Any
+    ) -> Store[str]:
         """A store for `url`, not yet opened.
 
         Args:
-            url: such as `memory://`, `sqlite:///state.db` or `redis://localhost:6379/0`; its backend has to be installed.
+            url: such as `memory://`, `sqlite:///state.db` or `redis://localhost:6379/0`; its
+                backend has to be installed.
             service: what the keys of this program begin with; two services never meet.
-            telemetry: gets an event for each operation, as `with_telemetry` of the builder; without it nothing is measured.
-            options: the adapter's own. Loggers, serializers, scopes and events are chosen with `Store.create()`.
+            telemetry: gets an event for each operation, as `with_telemetry` of the builder; without
+                it nothing is measured.
+            options: the adapter's own. Loggers, serializers, scopes and events are chosen with
+                `Store.create()`.
 
         Raises:
-            ConfigurationError: `STORE_BACKEND_UNKNOWN` with the extra to install, `STORE_SERVICE_REQUIRED`, `STORE_CONFIGURATION_INVALID`.
+            ConfigurationError: `STORE_BACKEND_UNKNOWN` with the extra to install,
+                `STORE_SERVICE_REQUIRED`, `STORE_CONFIGURATION_INVALID`.
         """
         builder = Store.create().with_url(url, **options).with_service(service)
         return (builder if telemetry is None else builder.with_telemetry(telemetry)).build()
@@ -146,19 +162,23 @@ class Store(Generic[S]):
 
         Raises:
             BackendUnavailable: `STORE_CONNECTION_FAILED` when the backend isn't there; LIF-3.
-            ConfigurationError: `STORE_CONFIGURATION_INVALID`, as every operation, in a second event loop while the first one isn't closed,
-                in a forked child when the parent had opened the store, and without asyncio; LIF-11, LIF-14.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`, as every operation, in a second event
+                loop while the first one isn't closed, in a forked child when the parent had opened
+                the store, and without asyncio; LIF-11, LIF-14.
         """
         with LifecycleAttempt(self._observer, OPEN):
             await self._connection.open()
 
     async def close(self) -> None:
-        """End subscriptions, blocked reads and the connection, of this store and of all its scopes. Idempotent; LIF-5.
+        """End subscriptions, blocked reads and the connection, of this store and of all its scopes.
+        Idempotent; LIF-5.
 
-        Handlers that are running are cancelled; who waits gets `STORE_CLOSED`. An adapter that was open before this store stays open.
+        Handlers that are running are cancelled; who waits gets `STORE_CLOSED`. An adapter that was
+        open before this store stays open.
 
-        When the event loop in which the store was opened is closed, what is left of it is abandoned. In a forked child, a store that the
-        parent had opened is only forgotten, and the parent doesn't notice; `open` opens it anew in the child (LIF-14).
+        When the event loop in which the store was opened is closed, what is left of it is
+        abandoned. In a forked child, a store that the parent had opened is only forgotten, and the
+        parent doesn't notice; `open` opens it anew in the child (LIF-14).
         """
         with LifecycleAttempt(self._observer, CLOSE):
             await self._connection.close()
@@ -174,29 +194,38 @@ class Store(Generic[S]):
             return await self._connection.ping()
 
     def scope(self, key: S, identifier: str | int) -> Store[S]:
-        """The store of a tenant, over the same connection; nothing is sent. Leaving `async with` of it closes nothing.
+        """The store of a tenant, over the same connection; nothing is sent. Leaving `async with` of
+        it closes nothing.
 
         Args:
-            key: one that `add_scope` declared; any, when none was. Of the type checkers pyright alone knows which (mypy takes any `str`).
+            key: one that `add_scope` declared; any, when none was. Of the type checkers pyright
+                alone knows which (mypy takes any `str`).
             identifier: the tenant's, a `str` without `:` and control characters, or an `int`.
 
         Raises:
-            ScopeError: `STORE_SCOPE_KEY_REQUIRED`, `STORE_INVALID_SCOPE_KEY`, `STORE_SCOPE_IDENTIFIER_REQUIRED`, `STORE_SCOPE_INVALID`.
+            ScopeError: `STORE_SCOPE_KEY_REQUIRED`, `STORE_INVALID_SCOPE_KEY`,
+                `STORE_SCOPE_IDENTIFIER_REQUIRED`, `STORE_SCOPE_INVALID`.
         """
         scope = make_scope(key, identifier, self._configuration.scopes)
         return Store(self._configuration, self._connection, (*self._scopes, scope), self._actor)
 
     def as_actor(self, id: str | int, *, type: str | None = None) -> Store[S]:
-        """The same store, whose events say that this actor caused them; nothing is sent. Leaving `async with` of it closes nothing.
+        """The same store, whose events say that this actor caused them; nothing is sent. Leaving
+        `async with` of it closes nothing.
 
         Raises:
-            InvalidArgument: `STORE_ARGUMENT_INVALID` for an id that is no `str` or `int`, or is empty.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` for an id that is no `str` or `int`, or is
+                empty.
         """
         name, kind = identifier_text(id), plain_text(type)
         if not name or not is_encodable(name):
-            raise invalid("The actor's `id` must be an int or a non-empty str that UTF-8 can encode.")
+            raise invalid(
+                "The actor's `id` must be an int or a non-empty str that UTF-8 can encode."
+            )
         if type is not None and (not kind or not is_encodable(kind)):
-            raise invalid("The actor's `type` must be omitted or a non-empty str that UTF-8 can encode.")
+            raise invalid(
+                "The actor's `type` must be omitted or a non-empty str that UTF-8 can encode."
+            )
         return Store(self._configuration, self._connection, self._scopes, Actor(name, kind))
 
     @cached_property
@@ -222,7 +251,9 @@ class Store(Generic[S]):
     @cached_property
     def events(self) -> EventsNamespace:
         """Messages to whoever listens now."""
-        return EventsNamespace(self._surroundings, self._connection, self._configuration.events, self._actor)
+        return EventsNamespace(
+            self._surroundings, self._connection, self._configuration.events, self._actor
+        )
 
     @cached_property
     def streams(self) -> StreamNamespace:
@@ -239,7 +270,12 @@ class Store(Generic[S]):
             await self._connection.enter(is_root=self._is_root)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         with LifecycleAttempt(self._observer, CLOSE):
             await self._connection.leave()
 
@@ -256,7 +292,9 @@ class Store(Generic[S]):
     def _surroundings(self) -> Surroundings:
         configuration = self._configuration
         missing = missing_scope(self._scopes, configuration.scopes)
-        through: Capabilities = self._connection if missing is None else RefusedCapabilities(missing)
+        through: Capabilities = (
+            self._connection if missing is None else RefusedCapabilities(missing)
+        )
         return Surroundings(
             service=configuration.service,
             scopes=self._scopes,

@@ -1,6 +1,7 @@
 """Times that a user gives, as seconds.
 
-Rule: a time to live is above 0 and at most 10^10 seconds (317 years). Zero, NaN, infinity, bool and what is larger are refused before
+Rule: a time to live is above 0 and at most 10^10 seconds (317 years). Zero, NaN, infinity, bool and
+    what is larger are refused before
 anything is sent: on a backend each of them would mean something else.
 """
 
@@ -58,7 +59,9 @@ def _seconds(time: Any) -> float | None:
     return None if number is None else float(max(-1, min(number, MAX_SECONDS + 1)))
 
 
-def _invalid(name: str, time: Any, seconds: float | None, *, least: str = "more than 0") -> StoreError:
+def _invalid(
+    name: str, time: Any, seconds: float | None, *, least: str = "more than 0"
+) -> StoreError:
     hint = ""
     if seconds is None:
         hint = f" This is a {type(time).__name__}."

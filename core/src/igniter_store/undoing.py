@@ -1,8 +1,10 @@
 """Calls whose effect must not outlive a caller that was cancelled.
 
-Rule: such a call runs in a task of its own, so that its answer is known although its caller is gone; only then is it known whether there is
+Rule: such a call runs in a task of its own, so that its answer is known although its caller is
+    gone; only then is it known whether there is
 something to undo. An effect that was there before the call is never undone.
-Rule: a call that outlives its caller belongs to the connection, whose `close` waits until it is undone.
+Rule: a call that outlives its caller belongs to the connection, whose `close` waits until it is
+    undone.
 """
 
 from __future__ import annotations
@@ -23,9 +25,7 @@ if TYPE_CHECKING:
 
 _ATTEMPTS: Final = 3
 _PAUSE: Final = 0.2  # seconds between two attempts to undo
-_LEFT: Final = (
-    "A call for a claim without TTL was cancelled, and the claim may still be held. Release it by its owner, and pass a TTL for claims."
-)
+_LEFT: Final = "A call for a claim without TTL was cancelled, and the claim may still be held. Release it by its owner, and pass a TTL for claims."
 _IS_EAGER: Final = sys.version_info >= (3, 12)
 
 
@@ -42,8 +42,11 @@ class Undoing:
         self._logger: Final = logger
         self._left: Final[set[asyncio.Task[None]]] = set()
 
-    async def whole(self, call: Callable[[], Awaitable[bool]], undo: Callable[[], Awaitable[object]]) -> bool:
-        """The answer of `call`. When its caller is cancelled and the answer is True, `undo` is called.
+    async def whole(
+        self, call: Callable[[], Awaitable[bool]], undo: Callable[[], Awaitable[object]]
+    ) -> bool:
+        """The answer of `call`. When its caller is cancelled and the answer is True, `undo` is
+        called.
 
         The caller's cancellation isn't held up: the undoing goes on behind it.
         """
@@ -55,7 +58,9 @@ class Undoing:
         finally:
             del calling  # or its error and this frame would keep each other
 
-    async def _answered(self, calling: asyncio.Task[bool], undo: Callable[[], Awaitable[object]]) -> None:
+    async def _answered(
+        self, calling: asyncio.Task[bool], undo: Callable[[], Awaitable[object]]
+    ) -> None:
         answered = asyncio.get_running_loop().create_future()
 
         def wake(_: object) -> None:
@@ -93,7 +98,9 @@ class Undoing:
         if not self._left:
             self._connection.discard(self)
 
-    async def _undone(self, calling: asyncio.Task[bool], undo: Callable[[], Awaitable[object]]) -> None:
+    async def _undone(
+        self, calling: asyncio.Task[bool], undo: Callable[[], Awaitable[object]]
+    ) -> None:
         is_left = True
         try:
             try:
@@ -104,7 +111,8 @@ class Undoing:
                 if is_left:
                     await _persistently(undo)
                     is_left = False
-        except Exception:  # noqa: BLE001, S110 - the caller is gone, so it can't be raised; the warning says what is left
+        # the caller is gone, so it can't be raised; the warning says what is left
+        except Exception:  # noqa: BLE001, S110
             pass
         finally:  # also when the event loop ends, and cancels this
             if is_left:

@@ -1,4 +1,6 @@
-"""The conformance kit over the adapter: in moved time, and in real time, where other processes take part and the folder goes away."""
+"""The conformance kit over the adapter: in moved time, and in real time, where other processes take
+part and the folder goes away.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class _InAFolder(AdapterSuite):
 class TestInMovedTime(_InAFolder):
     def harness(self) -> Harness:
         clock = ManualClock()
-        return Harness(connect=lambda: FolderAdapter(self.folder, clock=clock), advance=clock.advance)
+        return Harness(
+            connect=lambda: FolderAdapter(self.folder, clock=clock), advance=clock.advance
+        )
 
 
 class TestInRealTime(_InAFolder):

@@ -31,27 +31,35 @@ if TYPE_CHECKING:
 
 _OPTIONS: Final = Options("memory", {"max_keys": whole(1, 2**63 - 1)})
 
-# What `memory://name` means in this process. It lives as long as some adapter uses it, as a shared in-memory database does elsewhere.
+# What `memory://name` means in this process. It lives as long as some adapter uses it, as a shared
+# in-memory database does elsewhere.
 _named: WeakValueDictionary[str, Keyspace] = WeakValueDictionary()
 
 
-class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, MemoryStreams, MemoryScan):
+class MemoryAdapter(
+    MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, MemoryStreams, MemoryScan
+):
     """Every capability, in this process, for tests and for programs of one process.
 
-    Each process has its own data: the workers of `uvicorn --workers 4`, of gunicorn or of multiprocessing don't see each other's keys, each
-    grants the same claim once, and each counts from 0. For several workers on one machine use `sqlite:///state.db`, for several machines
+    Each process has its own data: the workers of `uvicorn --workers 4`, of gunicorn or of
+    multiprocessing don't see each other's keys, each grants the same claim once, and each counts
+    from 0. For several workers on one machine use `sqlite:///state.db`, for several machines
     `redis://`.
 
-    It can be used without `open`. Data outlive `close`: opened again, the adapter finds what it had. Use it from one event loop at a time:
-    opening, listening and waiting in a second one, while the first isn't closed, raise `STORE_CONFIGURATION_INVALID`.
+    It can be used without `open`. Data outlive `close`: opened again, the adapter finds what it
+    had. Use it from one event loop at a time: opening, listening and waiting in a second one, while
+    the first isn't closed, raise `STORE_CONFIGURATION_INVALID`.
 
     Args:
-        clock: a function that returns seconds, instead of the system's clock; `igniter_store.contract.ManualClock` also moves what waits.
-        max_keys: with more keys than so many, plain values are dropped, the least recently used first. Claims, counters and streams are
-            never dropped; when there are only these, there may be more keys.
+        clock: a function that returns seconds, instead of the system's clock;
+            `igniter_store.contract.ManualClock` also moves what waits.
+        max_keys: with more keys than so many, plain values are dropped, the least recently used
+            first. Claims, counters and streams are never dropped; when there are only these, there
+            may be more keys.
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for a clock that can't be called, or a `max_keys` below 1.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` for a clock that can't be called, or a
+            `max_keys` below 1.
     """
 
     name: ClassVar[str] = "memory"
@@ -68,15 +76,18 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
         return self._affinity
 
     @classmethod
-    def from_url(cls, url: str, *, clock: Clock | None = None, max_keys: int | None = None, **options: Any) -> Self:
-        """`memory://` is private; `memory://name` is shared by all adapters of that name in this process.
+    def from_url(
+        cls, url: str, *, clock: Clock | None = None, max_keys: int | None = None, **options: Any
+    ) -> Self:
+        """`memory://` is private; `memory://name` is shared by all adapters of that name in this
+        process.
 
         Args:
             url: as above; its query may hold `max_keys`.
             clock: as for the class.
             max_keys: as for the class.
-            options: `timeout`, `connect_timeout` and `connections` are checked and have no effect, so that a URL can change its scheme:
-                nothing is waited for here.
+            options: `timeout`, `connect_timeout` and `connections` are checked and have no effect,
+                so that a URL can change its scheme: nothing is waited for here.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
@@ -92,7 +103,8 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
             keyspace = _named[name] = Keyspace(clock, max_keys, Channels())
         elif (clock, max_keys) not in [(None, None), (keyspace.clock, keyspace.max_keys)]:
             raise errors.misconfigured(
-                f"The memory database {name!r} is already open with another clock or max_keys. Pass the same ones, or none.", "memory"
+                f"The memory database {name!r} is already open with another clock or max_keys. Pass the same ones, or none.",
+                "memory",
             )
         adapter = cls(clock=clock, max_keys=max_keys)
         adapter.use(keyspace)
@@ -129,7 +141,9 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
         if not self.affinity.has_ended:
             return
         self.is_open = False
-        self._keyspace = cast("Keyspace", InheritedKeyspace()) if self.affinity.is_inherited else self._data
+        self._keyspace = (
+            cast("Keyspace", InheritedKeyspace()) if self.affinity.is_inherited else self._data
+        )
         for subscription in list(self._subscriptions):
             subscription.end()
         for group, waiter in self._waiting.values():
@@ -139,7 +153,9 @@ class MemoryAdapter(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, 
         self.affinity.end()
 
     def _bind(self) -> None:
-        self.affinity.enter("memory", is_in_use=self.is_open or bool(self._subscriptions) or bool(self._waiting))
+        self.affinity.enter(
+            "memory", is_in_use=self.is_open or bool(self._subscriptions) or bool(self._waiting)
+        )
 
     async def ping(self) -> float:
         began = time.perf_counter()
@@ -156,11 +172,17 @@ def _parts(url: str) -> tuple[str, str]:
         raise errors.misconfigured(message, "memory")
     with contextlib.suppress(UnicodeDecodeError):
         return unquote(name, errors="strict"), parts.query
-    raise errors.misconfigured("The name of the memory URL isn't UTF-8. Write it percent-encoded as UTF-8.", "memory")
+    raise errors.misconfigured(
+        "The name of the memory URL isn't UTF-8. Write it percent-encoded as UTF-8.", "memory"
+    )
 
 
 def _check_options(clock: Any, max_keys: Any) -> None:
     if clock is not None and not callable(clock):
-        raise errors.misconfigured(("The clock must be a function without arguments that returns seconds."), "memory")
-    if max_keys is not None and (not isinstance(max_keys, int) or isinstance(max_keys, bool) or max_keys < 1):
+        raise errors.misconfigured(
+            ("The clock must be a function without arguments that returns seconds."), "memory"
+        )
+    if max_keys is not None and (
+        not isinstance(max_keys, int) or isinstance(max_keys, bool) or max_keys < 1
+    ):
         raise errors.misconfigured("max_keys must be an integer of 1 or more.", "memory")

@@ -13,7 +13,9 @@ class Channels:
         self._patterns: dict[str, tuple[Pattern, list[MemorySubscription]]] = {}
 
     def listeners(self, channel: str) -> list[MemorySubscription]:
-        """Every subscription that a message on `channel` is for; a copy, since callbacks may subscribe and cancel."""
+        """Every subscription that a message on `channel` is for; a copy, since callbacks may
+        subscribe and cancel.
+        """
         found = list(self._exact.get(channel, ()))
         for pattern, subscriptions in self._patterns.values():
             if pattern.matches(channel):
@@ -43,7 +45,13 @@ class MemorySubscription(Subscription):
     """One callback on one channel or pattern."""
 
     def __init__(
-        self, channels: Channels, name: str, callback: MessageCallback, owner: set[MemorySubscription], *, is_pattern: bool
+        self,
+        channels: Channels,
+        name: str,
+        callback: MessageCallback,
+        owner: set[MemorySubscription],
+        *,
+        is_pattern: bool,
     ) -> None:
         self._channels = channels
         self._name = name
@@ -55,12 +63,15 @@ class MemorySubscription(Subscription):
         (channels.add_pattern if is_pattern else channels.add_exact)(name, self)
 
     def deliver(self, channel: str, payload: bytes) -> None:
-        """Call the callback, unless it was cancelled while the message was on its way through the others."""
+        """Call the callback, unless it was cancelled while the message was on its way through the
+        others.
+        """
         if not self._is_live:
             return
         try:
             self._callback(channel, payload)
-        except Exception:  # noqa: BLE001 - whatever a callback raises is its author's, and stops nobody else (PUB-6)
+        # whatever a callback raises is its author's, and stops nobody else (PUB-6)
+        except Exception:  # noqa: BLE001
             report_callback_error(channel)
 
     def end(self) -> None:
@@ -68,7 +79,9 @@ class MemorySubscription(Subscription):
         if self._is_live:
             self._is_live = False
             self._owner.discard(self)
-            (self._channels.remove_pattern if self._is_pattern else self._channels.remove_exact)(self._name, self)
+            (self._channels.remove_pattern if self._is_pattern else self._channels.remove_exact)(
+                self._name, self
+            )
 
     async def cancel(self) -> None:
         self.end()

@@ -22,7 +22,9 @@ class MemoryCounters(Counters):
 
 
 def add(keyspace: Keyspace, key: str, delta: int, ttl: float | None, *, start: int = 0) -> int:
-    """Add `delta` to the counter under `key`, a missing one counting from `start`; `ttl` only where there is none."""
+    """Add `delta` to the counter under `key`, a missing one counting from `start`; `ttl` only where
+    there is none.
+    """
     text = keyspace.find(key)
     if isinstance(text, Log):
         raise errors.no_number("memory")

@@ -1,7 +1,9 @@
-"""The data of one in-memory database: keys with their values and deadlines, as a Redis server keeps them.
+"""The data of one in-memory database: keys with their values and deadlines, as a Redis server keeps
+them.
 
 Rule: `find` is the only way to read a key. It sees no expired key, swept or not.
-Rule: everything here happens between two awaits, so every method is one atomic step. One event loop uses a keyspace at a time.
+Rule: everything here happens between two awaits, so every method is one atomic step. One event loop
+    uses a keyspace at a time.
 """
 
 from __future__ import annotations
@@ -27,11 +29,15 @@ if TYPE_CHECKING:
 Value: TypeAlias = bytes | Log
 V = TypeVar("V")
 
-_SWEEP_STEP: Final = 1_000  # keys removed at once: about a millisecond, so that no caller waits for long
+_SWEEP_STEP: Final = (
+    1_000  # keys removed at once: about a millisecond, so that no caller waits for long
+)
 _SWEEP_PAUSE: Final = 0.01  # keys that expire within so many seconds are removed together
 _SMALL: Final = 1_024  # what is not worth tidying up
-_SPARSE: Final = 800  # bytes of table for each key, from which on it is copied; a table that just grew has some 100
-_SCANNED_KEYS: Final = 20_000_000  # keys that all scans under way remember together: some 160 MB; then the oldest are forgotten
+# Bytes of table for each key, from which on it is copied; a table that just grew has some 100
+_SPARSE: Final = 800
+# Keys that all scans under way remember together: some 160 MB; then the oldest are forgotten
+_SCANNED_KEYS: Final = 20_000_000
 _SCAN_LIFETIME: Final = 600.0  # seconds after which a scan that nobody goes on with is forgotten
 
 
@@ -54,13 +60,20 @@ class Keyspace:
         self.now: Clock = time.monotonic if clock is None else clock
         self.channels = channels
         self.scans: TTLCache[int, list[str]] = TTLCache(
-            _SCANNED_KEYS, _SCAN_LIFETIME, timer=self.now, getsizeof=lambda names: min(len(names), _SCANNED_KEYS)
+            _SCANNED_KEYS,
+            _SCAN_LIFETIME,
+            timer=self.now,
+            getsizeof=lambda names: min(len(names), _SCANNED_KEYS),
         )
-        # With the system's clock deadlines are monotonic, and ids and tokens are the time of day that goes with it.
+        # With the system's clock deadlines are monotonic, and ids and tokens are the time of day
+        # that goes with it.
         self._epoch = time.time() - time.monotonic() if clock is None else 0.0
         self._waits = clock if isinstance(clock, TimerClock) else None
-        # Plain values in the order of their last use; the keys that may go when there are more than `max_keys`.
-        self._evictable: LRUCache[str, None] | None = None if max_keys is None else LRUCache(math.inf)
+        # Plain values in the order of their last use; the keys that may go when there are more than
+        # `max_keys`.
+        self._evictable: LRUCache[str, None] | None = (
+            None if max_keys is None else LRUCache(math.inf)
+        )
         self._heap: list[tuple[float, str]] = []
         self._removals = 0
         self._timer: Timer | None = None
@@ -69,7 +82,8 @@ class Keyspace:
 
     def milliseconds(self) -> int:
         """The time of day, for ids and tokens."""
-        # Rounded, since a clock that was moved by 0.001 shows a float just below or above the millisecond.
+        # Rounded, since a clock that was moved by 0.001 shows a float just below or above the
+        # millisecond.
         return round((self.now() + self._epoch) * 1000)
 
     def find(self, key: str) -> Value | None:
@@ -143,21 +157,28 @@ class Keyspace:
             self._arm()
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
-        """Call `callback` after `delay` seconds: the injected clock's, where it can wait, else real ones."""
+        """Call `callback` after `delay` seconds: the injected clock's, where it can wait, else real
+        ones.
+        """
         if self._waits is not None:
             return self._waits.call_later(delay, callback)
         return asyncio.get_running_loop().call_later(delay, callback)
 
     def _make_room(self, evictable: LRUCache[str, None], written: str, *, may_go: bool) -> None:
         evictable.pop(written, None)
-        while len(self.values) > self.max_keys and evictable:  # type: ignore[operator]  # set whenever `evictable` is
+        # set whenever `evictable` is
+        while len(self.values) > self.max_keys and evictable:  # type: ignore[operator]
             self.remove(evictable.popitem()[0])
         if may_go:
             evictable[written] = None
 
     def _arm(self) -> None:
         loop = None if self._waits is not None else asyncio.get_running_loop()
-        if self._timer is not None and self._timer_due <= self._heap[0][0] and self._timer_loop is loop:
+        if (
+            self._timer is not None
+            and self._timer_due <= self._heap[0][0]
+            and self._timer_loop is loop
+        ):
             return
         if self._timer is not None:
             self._timer.cancel()
@@ -211,14 +232,18 @@ def _wrong_kind(held: str, wanted: str) -> Exception:
 
 
 class ClosedKeyspace:
-    """Stands where the keyspace was once an adapter is closed, so that no operation can forget to look (LIF-2)."""
+    """Stands where the keyspace was once an adapter is closed, so that no operation can forget to
+    look (LIF-2).
+    """
 
     def __getattr__(self, name: str) -> Any:
         raise errors.closed("memory")
 
 
 class InheritedKeyspace:
-    """Stands where the keyspace was once the process was forked: the parent's data don't change here any more."""
+    """Stands where the keyspace was once the process was forked: the parent's data don't change
+    here any more.
+    """
 
     def __getattr__(self, name: str) -> Any:
         raise errors.inherited("memory")

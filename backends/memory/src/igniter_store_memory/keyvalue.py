@@ -21,7 +21,8 @@ class MemoryKeyValue(KeyValue):
     async def get(self, key: str) -> bytes | None:
         keyspace = self._keyspace
         found: Any = keyspace.values.get(key)
-        # The way of nearly every read, without a further call: a value that can't have expired and need not be noted as used.
+        # The way of nearly every read, without a further call: a value that can't have expired and
+        # need not be noted as used.
         if found.__class__ is bytes and key not in keyspace.deadlines and keyspace.max_keys is None:
             value: bytes = found
             return value
@@ -33,7 +34,9 @@ class MemoryKeyValue(KeyValue):
             self._keyspace.remove(key)
         return value
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         keyspace = self._keyspace
         if only_if is not None and (keyspace.find(key) is None) is not (only_if == "absent"):
             return False
@@ -59,7 +62,10 @@ class MemoryKeyValue(KeyValue):
         return True
 
     async def persist(self, key: str) -> bool:
-        return self._keyspace.find(key) is not None and self._keyspace.deadlines.pop(key, None) is not None
+        return (
+            self._keyspace.find(key) is not None
+            and self._keyspace.deadlines.pop(key, None) is not None
+        )
 
     async def ttl(self, key: str) -> float | None:
         keyspace = self._keyspace

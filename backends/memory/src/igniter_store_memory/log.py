@@ -1,6 +1,7 @@
 """One stream: its entries in order of id, and its groups with what each has handed out.
 
-Rule: ids of a stream only grow, so a list of them stays sorted by appending, and a group's pending list by delivering.
+Rule: ids of a stream only grow, so a list of them stays sorted by appending, and a group's pending
+    list by delivering.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable, Mapping
 
-_NODE: Final = 100  # entries that Redis keeps in one node by default; approximate trimming removes whole nodes
+_NODE: Final = (
+    100  # entries that Redis keeps in one node by default; approximate trimming removes whole nodes
+)
 
 
 @dataclass(slots=True)
@@ -86,7 +89,9 @@ class Log:
             while group.waiters and self.last > group.position:
                 waiter = group.waiters.popleft()
                 if not waiter.answer.done():
-                    waiter.answer.set_result(self.deliver(group, waiter.consumer, waiter.count, now))
+                    waiter.answer.set_result(
+                        self.deliver(group, waiter.consumer, waiter.count, now)
+                    )
 
     def trim(self, max_len: int, *, approximate: bool) -> int:
         """Drop the oldest entries and return how many."""
@@ -109,7 +114,9 @@ class Log:
                 deleted += 1
         return deleted
 
-    def between(self, low: StreamId, high: StreamId, count: int | None, *, newest_first: bool = False) -> list[StreamEntry]:
+    def between(
+        self, low: StreamId, high: StreamId, count: int | None, *, newest_first: bool = False
+    ) -> list[StreamEntry]:
         """The entries from `low` to `high`, both included."""
         begin, end = bisect_left(self._ids, low), bisect_right(self._ids, high)
         if newest_first:
@@ -118,7 +125,9 @@ class Log:
         end = end if count is None else min(end, begin + count)
         return [self._entry(stream_id) for stream_id in self._ids[begin:end]]
 
-    def deliver(self, group: Group, consumer: str, count: int | None, now: float) -> list[StreamEntry]:
+    def deliver(
+        self, group: Group, consumer: str, count: int | None, now: float
+    ) -> list[StreamEntry]:
         """Hand new entries to `consumer`."""
         begin = bisect_right(self._ids, group.position)
         ids = self._ids[begin:] if count is None else self._ids[begin : begin + count]
@@ -128,8 +137,12 @@ class Log:
             group.position = ids[-1]
         return [self._entry(stream_id) for stream_id in ids]
 
-    def deliver_again(self, group: Group, consumer: str, count: int | None, now: float) -> list[StreamEntry]:
-        """Hand `consumer` its own pending entries once more, without those that were deleted (STR-18)."""
+    def deliver_again(
+        self, group: Group, consumer: str, count: int | None, now: float
+    ) -> list[StreamEntry]:
+        """Hand `consumer` its own pending entries once more, without those that were deleted
+        (STR-18).
+        """
         entries: list[StreamEntry] = []
         for stream_id, delivery in group.pending.items():
             if len(entries) == count:
@@ -139,8 +152,12 @@ class Log:
                 entries.append(self._entry(stream_id))
         return entries
 
-    def claim(self, group: Group, consumer: str, idle_since: float, count: int | None, now: float) -> list[StreamEntry]:
-        """Move what has been idle since then to `consumer`; drop what was deleted from the pending list (STR-10, STR-12)."""
+    def claim(
+        self, group: Group, consumer: str, idle_since: float, count: int | None, now: float
+    ) -> list[StreamEntry]:
+        """Move what has been idle since then to `consumer`; drop what was deleted from the pending
+        list (STR-10, STR-12).
+        """
         entries: list[StreamEntry] = []
         for stream_id, delivery in list(group.pending.items()):
             if len(entries) == count:

@@ -28,13 +28,19 @@ class MemoryPubSub(PubSub):
             subscription.deliver(channel, message)
         return len(listeners)
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         del on_gap  # nothing to lose a connection to
         channels = self._keyspace.channels
         self._bind()
-        return MemorySubscription(channels, channel, callback, self._subscriptions, is_pattern=False)
+        return MemorySubscription(
+            channels, channel, callback, self._subscriptions, is_pattern=False
+        )
 
-    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def psubscribe(
+        self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         del on_gap
         channels = self._keyspace.channels
         self._bind()

@@ -1,4 +1,6 @@
-"""Scans over a list of the keys as they were when the scan began, so that no deletion shifts what is still to come."""
+"""Scans over a list of the keys as they were when the scan began, so that no deletion shifts what
+is still to come.
+"""
 
 from __future__ import annotations
 

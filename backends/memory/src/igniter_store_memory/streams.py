@@ -6,7 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StreamEntry, Streams, errors
-from igniter_store.contract.stream_ids import FIRST, StreamId, lower_bound, parse, spell, upper_bound
+from igniter_store.contract.stream_ids import (
+    FIRST,
+    StreamId,
+    lower_bound,
+    parse,
+    spell,
+    upper_bound,
+)
 
 from igniter_store_memory.log import Group, Log, Waiter
 
@@ -23,7 +30,14 @@ class MemoryStreams(Streams):
     _waiting: dict[asyncio.Future[list[StreamEntry]], tuple[Group, Waiter]]
     _bind: Callable[[], None]
 
-    async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
+    async def xadd(
+        self,
+        stream: str,
+        fields: Mapping[str, bytes],
+        *,
+        max_len: int | None = None,
+        approximate: bool = True,
+    ) -> str:
         keyspace = self._keyspace
         log = self._log_or_new(stream)
         added = log.append(fields, keyspace.milliseconds())
@@ -45,10 +59,14 @@ class MemoryStreams(Streams):
         parsed = _parse_all(ids, ErrorCode.STORE_OPERATION_FAILED)
         return 0 if log is None else log.delete(parsed)
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
         return self._between(stream, start, end, count, newest_first=False)
 
-    async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrevrange(
+        self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None
+    ) -> list[StreamEntry]:
         return self._between(stream, start, end, count, newest_first=True)
 
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
@@ -91,7 +109,13 @@ class MemoryStreams(Streams):
         if log is None:
             return []
         return [
-            GroupInfo(name, len(group.consumers), len(group.pending), spell(group.position), log.lag(group))
+            GroupInfo(
+                name,
+                len(group.consumers),
+                len(group.pending),
+                spell(group.position),
+                log.lag(group),
+            )
             for name, group in sorted(log.groups.items())
         ]
 
@@ -118,12 +142,24 @@ class MemoryStreams(Streams):
         for stream_id, delivery in reading.pending.items():
             if len(found) == count:
                 break
-            # Compared as xautoclaim does, since `now - at` may be a rounding short of what was waited.
-            if (consumer is None or delivery.consumer == consumer) and (min_idle is None or delivery.at <= now - min_idle):
-                found.append(PendingEntry(spell(stream_id), delivery.consumer, max(now - delivery.at, 0.0), delivery.count))
+            # Compared as xautoclaim does, since `now - at` may be a rounding short of what was
+            # waited.
+            if (consumer is None or delivery.consumer == consumer) and (
+                min_idle is None or delivery.at <= now - min_idle
+            ):
+                found.append(
+                    PendingEntry(
+                        spell(stream_id),
+                        delivery.consumer,
+                        max(now - delivery.at, 0.0),
+                        delivery.count,
+                    )
+                )
         return found
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         log, reading = self._group(stream, group)
         reading.consumers.add(consumer)
         now = self._keyspace.now()
@@ -142,20 +178,26 @@ class MemoryStreams(Streams):
             raise errors.group_missing("memory")
         return log, log.groups[group]
 
-    def _between(self, stream: str, start: str, end: str, count: int | None, *, newest_first: bool) -> list[StreamEntry]:
+    def _between(
+        self, stream: str, start: str, end: str, count: int | None, *, newest_first: bool
+    ) -> list[StreamEntry]:
         log = self._keyspace.find_log(stream)
         low, high = lower_bound(start), upper_bound(end)
         if low is None or high is None:
             raise errors.malformed_id(ErrorCode.STORE_STREAM_READ_FAILED, "memory")
         return [] if log is None else log.between(low, high, count, newest_first=newest_first)
 
-    async def _wait(self, group: Group, consumer: str, count: int | None, block: float) -> list[StreamEntry]:
+    async def _wait(
+        self, group: Group, consumer: str, count: int | None, block: float
+    ) -> list[StreamEntry]:
         self._bind()
         answer: asyncio.Future[list[StreamEntry]] = asyncio.get_running_loop().create_future()
         waiter = Waiter(consumer, count, answer)
         group.waiters.append(waiter)
         self._waiting[answer] = (group, waiter)
-        timer = self._keyspace.call_later(block, lambda: None if answer.done() else answer.set_result([]))
+        timer = self._keyspace.call_later(
+            block, lambda: None if answer.done() else answer.set_result([])
+        )
         try:
             return await answer
         finally:

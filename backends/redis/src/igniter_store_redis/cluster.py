@@ -1,10 +1,14 @@
 """A cluster: each command goes to the node that has its key.
 
-Rule: redis-py finds out who is there and who has which slot; nodes that send us elsewhere (MOVED, ASK) are followed at once, and the whole
+Rule: redis-py finds out who is there and who has which slot; nodes that send us elsewhere (MOVED,
+    ASK) are followed at once, and the whole
 is asked for again in the background.
-Rule: a command that a node has taken is never sent to another one. What may have been done says so in its error.
-Rule: one subscribes at the node that has the channel's slot, where it is published, too: nothing from before is heard then, and publishers
-know of it. Each time the nodes have been asked for, subscriptions that can't be heard where they are go to another node.
+Rule: a command that a node has taken is never sent to another one. What may have been done says so
+    in its error.
+Rule: one subscribes at the node that has the channel's slot, where it is published, too: nothing
+    from before is heard then, and publishers
+know of it. Each time the nodes have been asked for, subscriptions that can't be heard where they
+are go to another node.
 """
 
 from __future__ import annotations
@@ -22,7 +26,13 @@ from igniter_store.contract.timeouts import FairTimeout
 from igniter_store.redis_commands.client import CommandClient
 from igniter_store.redis_commands.keyvalue import all_of
 from igniter_store.redis_commands.replies import page
-from igniter_store.redis_commands.reply_errors import ErrorReply, ReplyError, error_prefix, failure, without_quotes
+from igniter_store.redis_commands.reply_errors import (
+    ErrorReply,
+    ReplyError,
+    error_prefix,
+    failure,
+    without_quotes,
+)
 from igniter_store.redis_commands.scan import scan_nodes
 from igniter_store.redis_commands.slots import slot_of
 from igniter_store.redis_commands.subscriptions import SHARDED
@@ -33,7 +43,15 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AskError, MovedError
 
 from igniter_store_redis.connector import Connector
-from igniter_store_redis.errors import NAME, UNREACHABLE, Attempt, closed, elsewhere, not_reached, refusal
+from igniter_store_redis.errors import (
+    NAME,
+    UNREACHABLE,
+    Attempt,
+    closed,
+    elsewhere,
+    not_reached,
+    refusal,
+)
 from igniter_store_redis.standalone import StandaloneClient
 
 if TYPE_CHECKING:
@@ -47,9 +65,15 @@ T = TypeVar("T")
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _MOST_TRIES: Final = 8
-_PAUSE: Final = 0.05  # seconds before a node that is being changed is asked again, times the number of tries
+_PAUSE: Final = (
+    0.05  # seconds before a node that is being changed is asked again, times the number of tries
+)
 _A_MOMENT: Final = 1.0  # seconds for which a scan takes it for granted that it knows all nodes
-_CHANGING: Final = ("TRYAGAIN", "CLUSTERDOWN", "READONLY")  # a slot on its way, too few nodes, a primary that was
+_CHANGING: Final = (
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "READONLY",
+)  # a slot on its way, too few nodes, a primary that was
 _NO_NODE: Final = "Too many cluster redirects. Retry once resharding has finished."
 # Where the key stands among the words, if it isn't the first argument.
 _KEY_AT: Final = {"XGROUP": 2, "EVALSHA": 3, "EVAL": 3, "XREADGROUP": -2}
@@ -59,14 +83,18 @@ class ClusterClient(CommandClient):
     """CommandClient to the nodes of a cluster.
 
     Args:
-        client: redis-py's, of the user or of ours; used for what it knows, never for its connections to send commands.
+        client: redis-py's, of the user or of ours; used for what it knows, never for its
+            connections to send commands.
         timeout: seconds that an answer may take.
-        connect_timeout: seconds that connecting and logging in may take, and finding out who is there.
+        connect_timeout: seconds that connecting and logging in may take, and finding out who is
+            there.
         connections: how many may be open to each node for commands that don't wait.
         largest: bytes that a reply may have.
     """
 
-    def __init__(self, client: Any, timeout: float, connect_timeout: float, connections: int, largest: int) -> None:
+    def __init__(
+        self, client: Any, timeout: float, connect_timeout: float, connections: int, largest: int
+    ) -> None:
         super().__init__()
         self._nodes: Final = client.nodes_manager
         self._seeds: Final = [(node.host, node.port) for node in self._nodes.startup_nodes.values()]
@@ -92,7 +120,9 @@ class ClusterClient(CommandClient):
         try:
             await self._refreshed()
             await self.ping()
-        except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
+        except (
+            GeneratorExit
+        ):  # the event loop was closed meanwhile, and nothing can be awaited any more
             raise
         except BaseException:
             await self.close()
@@ -132,7 +162,12 @@ class ClusterClient(CommandClient):
         return answer
 
     async def block(self, *words: Any, read: Reader[T]) -> T:
-        answer: T = await self._tried(words, partial(StandaloneClient.attempt_to_wait, words=words, read=read), _FAILED, writes=True)
+        answer: T = await self._tried(
+            words,
+            partial(StandaloneClient.attempt_to_wait, words=words, read=read),
+            _FAILED,
+            writes=True,
+        )
         return answer
 
     def group_by_slot(self, keys: Sequence[str | bytes]) -> list[list[int]]:
@@ -141,8 +176,12 @@ class ClusterClient(CommandClient):
             groups.setdefault(slot_of(key), []).append(place)
         return list(groups.values())
 
-    async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
-        """As `scan_nodes`; no node says that another one has some of its slots now, so the beginning asks who is there."""
+    async def scan(
+        self, cursor: str, pattern: str, count: int, code: ErrorCode
+    ) -> tuple[str, list[bytes]]:
+        """As `scan_nodes`; no node says that another one has some of its slots now, so the
+        beginning asks who is there.
+        """
         self.require_open()
         if cursor == START and self._asked_at + _A_MOMENT < time.monotonic():
             await self._refreshed()
@@ -150,9 +189,13 @@ class ClusterClient(CommandClient):
         nodes = {node.name: node for _, node in primaries}
 
         async def look(name: str, number: str) -> tuple[str, list[bytes]]:
-            return await self._server_of(nodes[name]).read("SCAN", number, "MATCH", pattern, "COUNT", count, read=page, code=code)
+            return await self._server_of(nodes[name]).read(
+                "SCAN", number, "MATCH", pattern, "COUNT", count, read=page, code=code
+            )
 
-        return await scan_nodes(cursor, [(slot, node.name) for slot, node in primaries], look, code, NAME)
+        return await scan_nodes(
+            cursor, [(slot, node.name) for slot, node in primaries], look, code, NAME
+        )
 
     async def ping(self) -> None:
         self.require_open()
@@ -166,7 +209,9 @@ class ClusterClient(CommandClient):
     async def subscribe(self, subscription: CommandSubscription) -> None:
         attempt = partial(StandaloneClient.attempt_to_subscribe, subscription=subscription)
         try:
-            await self._tried(subscription.name, attempt, ErrorCode.STORE_SUBSCRIBE_FAILED, writes=False)
+            await self._tried(
+                subscription.name, attempt, ErrorCode.STORE_SUBSCRIBE_FAILED, writes=False
+            )
         except StoreError as error:
             if error.code != ErrorCode.STORE_CONNECTION_FAILED or subscription.name[0] == SHARDED:
                 raise
@@ -183,7 +228,14 @@ class ClusterClient(CommandClient):
 
     # One command
 
-    async def _tried(self, words: tuple[Any, ...], attempt: Callable[..., Awaitable[Any]], code: ErrorCode, *, writes: bool) -> Any:
+    async def _tried(
+        self,
+        words: tuple[Any, ...],
+        attempt: Callable[..., Awaitable[Any]],
+        code: ErrorCode,
+        *,
+        writes: bool,
+    ) -> Any:
         slot = slot_of(words[_KEY_AT.get(words[0], 1)])
         answer: Any = None
         failed: StoreError | None = None
@@ -202,9 +254,13 @@ class ClusterClient(CommandClient):
             if not isinstance(answer, ReplyError):
                 return answer
             if not await self._is_sent_on(answer, turn):
-                raise failure(answer, code, self._timeout, backend=NAME, writes=writes, words=words) from without_quotes(answer)
+                raise failure(
+                    answer, code, self._timeout, backend=NAME, writes=writes, words=words
+                ) from without_quotes(answer)
         if failed is None:
-            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME) from without_quotes(answer)
+            raise store_error(
+                ErrorCode.STORE_CONNECTION_FAILED, _NO_NODE, backend=NAME
+            ) from without_quotes(answer)
         try:
             raise failed
         finally:
@@ -224,7 +280,9 @@ class ClusterClient(CommandClient):
         return bool(word)
 
     async def _is_elsewhere(self, slot: int, server: StandaloneClient, error: StoreError) -> bool:
-        """Whether the node that can't be reached has lost the slot to another one, as far as the others know."""
+        """Whether the node that can't be reached has lost the slot to another one, as far as the
+        others know.
+        """
         if error.code != ErrorCode.STORE_CONNECTION_FAILED:
             return error.code == ErrorCode.STORE_CLOSED and self._is_open  # it was no node any more
         with contextlib.suppress(StoreError):
@@ -237,7 +295,9 @@ class ClusterClient(CommandClient):
         self.require_open()
         nodes = self._nodes.slots_cache.get(slot)
         if not nodes:
-            message = f"No node of the cluster serves slot {slot}. Retry once the cluster is complete."
+            message = (
+                f"No node of the cluster serves slot {slot}. Retry once the cluster is complete."
+            )
             raise store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME)
         server = self._servers.get(nodes[0].name)
         return self._server_of(nodes[0]) if server is None else server
@@ -247,14 +307,18 @@ class ClusterClient(CommandClient):
         if server is None:
             self.require_open()
             connector = Connector(partial(_connection, node), self._connect_timeout, self._largest)
-            server = self._servers[node.name] = StandaloneClient(connector, self._timeout, self._connections, self._refresh_soon)
+            server = self._servers[node.name] = StandaloneClient(
+                connector, self._timeout, self._connections, self._refresh_soon
+            )
             server.start()
         return server
 
     def _node_named(self, error: Any) -> Any:
         """The node that an answer sends us to; it may be a new one."""
         host, port = self._nodes.remap_host_port(error.host, error.port)
-        return self._nodes.get_node(host=host, port=port) or ClusterNode(host, port, **self._nodes.connection_kwargs)
+        return self._nodes.get_node(host=host, port=port) or ClusterNode(
+            host, port, **self._nodes.connection_kwargs
+        )
 
     def _reachable(self, error: Any) -> Any:
         """The error with an address where we reach what it names."""
@@ -292,7 +356,8 @@ class ClusterClient(CommandClient):
         finally:
             del refreshing  # or it, its error and this frame would keep each other
         try:
-            raise reason  # outside of the block, where it would have the driver's error as its context
+            # Outside of the block, where it would have the driver's error as its context
+            raise reason
         finally:
             del reason
 
@@ -309,14 +374,24 @@ class ClusterClient(CommandClient):
 
     async def _refresh(self) -> None:
         try:
-            await asyncio.sleep(max(0.0, self._asked_at + _PAUSE - time.monotonic()))  # nodes learn of a change one after the other
+            await asyncio.sleep(
+                max(0.0, self._asked_at + _PAUSE - time.monotonic())
+            )  # nodes learn of a change one after the other
             self._asked_at = time.monotonic()
             async with FairTimeout(self._connect_timeout):
-                for host, port in self._seeds:  # redis-py forgets them once it knows the nodes, which may all have other addresses by now
+                for (
+                    host,
+                    port,
+                    # Redis-py forgets them once it knows the nodes, which may all have other addresses
+                    # by now
+                ) in self._seeds:
                     seed = ClusterNode(host, port, **self._nodes.connection_kwargs)
                     self._nodes.startup_nodes.setdefault(seed.name, seed)
                 await self._nodes.initialize()
-            leaving = [self._servers.pop(name) for name in self._servers.keys() - self._nodes.nodes_cache.keys()]
+            leaving = [
+                self._servers.pop(name)
+                for name in self._servers.keys() - self._nodes.nodes_cache.keys()
+            ]
             for server in [*self._servers.values(), *leaving]:
                 self._put_in_place(server)
             for server in leaving:
@@ -342,8 +417,13 @@ class ClusterClient(CommandClient):
         owner = self._server_at(slot_of(name[1]))
         if owner is not present or is_sharded:
             return owner
-        others = [server for _, node in self._primaries() if (server := self._server_of(node)) is not present]
-        return random.choice(others) if others else present  # noqa: S311 - so that not all go to the same
+        others = [
+            server
+            for _, node in self._primaries()
+            if (server := self._server_of(node)) is not present
+        ]
+        # so that not all go to the same
+        return random.choice(others) if others else present  # noqa: S311
 
 
 def _redirection(answer: ReplyError) -> str:

@@ -1,6 +1,7 @@
 """From redis-py's way of connecting to a connection of our own.
 
-Rule: redis-py does what it does best: URL, TLS, login, RESP version, database, its retry policy. What it has connected we take over by
+Rule: redis-py does what it does best: URL, TLS, login, RESP version, database, its retry policy.
+    What it has connected we take over by
 asyncio's `set_protocol`; the client and its pool never see that connection again.
 """
 
@@ -38,13 +39,16 @@ class Connector:
     """Makes connections to one server, or to whichever Sentinel names.
 
     Args:
-        make: makes a connection of redis-py that isn't connected yet: that of a pool, for what it knows.
+        make: makes a connection of redis-py that isn't connected yet: that of a pool, for what it
+            knows.
         timeout: seconds that connecting and logging in may take.
         largest: bytes that a reply may have.
         sentinels: the addresses of those that are asked first, if there are any.
     """
 
-    def __init__(self, make: Callable[[], Any], timeout: float, largest: int, sentinels: str = "") -> None:
+    def __init__(
+        self, make: Callable[[], Any], timeout: float, largest: int, sentinels: str = ""
+    ) -> None:
         self.backend: Final = NAME
         self.unreachable: Final = UNREACHABLE
         self._make: Final = make
@@ -63,7 +67,9 @@ class Connector:
         """A connection for one who waits; see `multiplexed`."""
         return await self.multiplexed(patience, _nobody)
 
-    async def multiplexed(self, patience: float, on_lost: Callable[[Multiplexer], None]) -> Multiplexer:
+    async def multiplexed(
+        self, patience: float, on_lost: Callable[[Multiplexer], None]
+    ) -> Multiplexer:
         """A connection for commands, whose answers may take `patience` seconds; see `Multiplexer`."""
         writer = await self._connected()
         multiplexer = Multiplexer(writer.transport, patience, on_lost, self._largest)
@@ -78,15 +84,23 @@ class Connector:
         return connection
 
     async def _connected(self) -> Any:
-        """The writer of a connection, which has to live as long as its transport: Python 3.12's closes that when it is collected."""
+        """The writer of a connection, which has to live as long as its transport: Python 3.12's
+        closes that when it is collected.
+        """
         end = asyncio.get_running_loop().time() + self._timeout
         try:
             return await self._greeted(end)
         except NotConnected as error:
-            # Its subclasses are what a server answers: that it wants a password, or still loads its data.
-            if type(error) is not NotConnected or not self._introduces_itself or self._sent != _INTRODUCTION:
+            # Its subclasses are what a server answers: that it wants a password, or still loads its
+            # data.
+            if (
+                type(error) is not NotConnected
+                or not self._introduces_itself
+                or self._sent != _INTRODUCTION
+            ):
                 raise
-        # A proxy hangs up on commands that it doesn't know, and this is one that nothing depends on.
+        # A proxy hangs up on commands that it doesn't know, and this is one that nothing depends
+        # on.
         self._introduces_itself = False
         try:
             return await self._greeted(end)
@@ -98,9 +112,16 @@ class Connector:
         loop = asyncio.get_running_loop()
         connection = self._make()
         connection.protocol = 2  # what we read; a client of somebody else may speak 3
-        if connection.password and not connection.username and connection.credential_provider is None:
-            connection.username = DEFAULT_USER  # as redis-py logs in by HELLO: a server that has no password takes any
-        connection.socket_timeout = None  # redis-py holds it by wait_for, which on Python 3.11 can swallow a cancellation; ours is below
+        if (
+            connection.password
+            and not connection.username
+            and connection.credential_provider is None
+        ):
+            # As redis-py logs in by HELLO: a server that has no password takes any
+            connection.username = DEFAULT_USER
+        # Redis-py holds it by wait_for, which on Python 3.11 can swallow a cancellation; ours is
+        # below
+        connection.socket_timeout = None
         if not self._introduces_itself:
             connection.driver_info = None
         greet, send = connection.redis_connect_func, connection.send_command
@@ -138,16 +159,31 @@ class Connector:
         finally:
             del connection.send_command  # or the two would keep each other
         writer = connection._writer  # noqa: SLF001 - redis-py shows it nowhere else
-        connection._reader = connection._writer = None  # noqa: SLF001 - or it would miss them when it is collected
+        # or it would miss them when it is collected
+        connection._reader = connection._writer = None  # noqa: SLF001
         return writer
 
     def _attempt(self, connection: Any, error: BaseException, *, is_there: bool) -> Attempt:
-        is_asking = bool(self._sentinels) and (isinstance(error, MasterNotFoundError) or not is_there)
-        where = self._sentinels if is_asking else getattr(connection, "path", None) or address(connection.host, connection.port)
-        return Attempt(where, self._timeout, isinstance(connection, SSLConnection), is_there, is_asking, self._sent)
+        is_asking = bool(self._sentinels) and (
+            isinstance(error, MasterNotFoundError) or not is_there
+        )
+        where = (
+            self._sentinels
+            if is_asking
+            else getattr(connection, "path", None) or address(connection.host, connection.port)
+        )
+        return Attempt(
+            where,
+            self._timeout,
+            isinstance(connection, SSLConnection),
+            is_there,
+            is_asking,
+            self._sent,
+        )
 
     async def _unasked(self) -> str:
-        """What the server says to everybody who comes, before it ends the connection: protected mode, too many clients.
+        """What the server says to everybody who comes, before it ends the connection: protected
+        mode, too many clients.
 
         Who sends something meanwhile, as redis-py does, learns only that it can't.
         """
@@ -155,12 +191,15 @@ class Connector:
 
         async def listen(connection: Any) -> None:
             nonlocal words
-            words = await connection._reader.readline()  # noqa: SLF001 - redis-py shows it nowhere else
+            # redis-py shows it nowhere else
+            words = await connection._reader.readline()  # noqa: SLF001
 
         connection = self._make()
         connection.redis_connect_func = listen
         try:
-            with contextlib.suppress(RedisError, OSError, ValueError):  # it may be a line without an end
+            with contextlib.suppress(
+                RedisError, OSError, ValueError
+            ):  # it may be a line without an end
                 async with asyncio.timeout(_UNASKED):
                     await connection.connect()
         finally:
@@ -174,9 +213,11 @@ def _nobody(lost: Multiplexer) -> None:
 
 
 def abandon_connections(client: Any, *, is_inherited: bool) -> None:
-    """Release the connections on which redis-py asks a cluster's nodes, or sentinels, for the servers; see `CommandClient.abandon`.
+    """Release the connections on which redis-py asks a cluster's nodes, or sentinels, for the
+    servers; see `CommandClient.abandon`.
 
-    redis-py has no way to do that but in their event loop. Those of another loop, which isn't closed, stay: they are a user's.
+    redis-py has no way to do that but in their event loop. Those of another loop, which isn't
+    closed, stay: they are a user's.
 
     Args:
         client: redis-py's.
@@ -191,7 +232,8 @@ def abandon_connections(client: Any, *, is_inherited: bool) -> None:
         asked: Any = client
         for sentinel in asked.connection_pool.sentinel_manager.sentinels:
             pool: Any = sentinel.connection_pool
-            found += [*pool._available_connections, *pool._in_use_connections]  # noqa: SLF001 - see above
+            # see above
+            found += [*pool._available_connections, *pool._in_use_connections]  # noqa: SLF001
     for connection in found:
         writer = connection._writer  # noqa: SLF001 - see above
         if writer is None:
@@ -203,4 +245,5 @@ def abandon_connections(client: Any, *, is_inherited: bool) -> None:
             release_transport(writer.transport)
         else:
             continue
-        connection._reader = connection._writer = None  # noqa: SLF001 - redis-py connects it again when it is used
+        # redis-py connects it again when it is used
+        connection._reader = connection._writer = None  # noqa: SLF001

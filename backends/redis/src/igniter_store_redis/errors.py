@@ -1,6 +1,8 @@
-"""From what redis-py raises while it connects to `StoreError`s. What the server says later is the same for every client.
+"""From what redis-py raises while it connects to `StoreError`s. What the server says later is the
+same for every client.
 
-Rule: a message says what failed, where, and what to do. The cause has no more of the server's words than may be shown, and nothing is
+Rule: a message says what failed, where, and what to do. The cause has no more of the server's words
+    than may be shown, and nothing is
 behind it.
 """
 
@@ -15,7 +17,13 @@ from typing import Final, TypeVar
 
 from igniter_store.contract import ErrorCode, StoreError, errors, store_error
 from igniter_store.redis_commands.needs import needed
-from igniter_store.redis_commands.reply_errors import UNKNOWN_HOST, ConnectFailed, ErrorReply, connection_rejected, error_prefix
+from igniter_store.redis_commands.reply_errors import (
+    UNKNOWN_HOST,
+    ConnectFailed,
+    ErrorReply,
+    connection_rejected,
+    error_prefix,
+)
 from igniter_store.redis_commands.server_text import cut
 from msgspec import Struct
 from redis import exceptions as redis
@@ -33,7 +41,8 @@ misconfigured = partial(errors.misconfigured, backend=NAME)
 UNREACHABLE: Final = (redis.RedisError, redis.RedisClusterException, OSError)
 """What redis-py raises while it connects."""
 
-# redis-py, while it connects, takes the word away from errors that it has a class for; the narrower class first.
+# redis-py, while it connects, takes the word away from errors that it has a class for; the narrower
+# class first.
 _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis.BusyLoadingError, "LOADING"),
     (redis.AuthenticationWrongNumberOfArgsError, "WRONGPASS"),
@@ -44,18 +53,21 @@ _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 
-_NOT_FOR_HOST: Final = {62, 64}  # OpenSSL's codes: the certificate has another name, or another address
+_NOT_FOR_HOST: Final = {
+    62,
+    64,
+}  # OpenSSL's codes: the certificate has another name, or another address
 
 _UNTRUSTED: Final = "The certificate of {where} isn't trusted. Pass the certificate of its authority as ssl_ca_certs."
 _OTHER_NAME: Final = "The certificate of {where} isn't valid for this host. Use a host name from the certificate in the URL."
-_NO_TLS: Final = (
-    "The server at {where} doesn't support TLS, or not an allowed version. Use a URL that begins with {plain}://, or correct the port."
-)
+_NO_TLS: Final = "The server at {where} doesn't support TLS, or not an allowed version. Use a URL that begins with {plain}://, or correct the port."
 _NO_HANDSHAKE: Final = (
     "The server at {where} didn't complete the TLS handshake within {timeout:g} seconds. If it "
     "doesn't support TLS, use a URL that begins with {plain}:// instead of {secure}://."
 )
-_NO_REDIS: Final = "The server at {where} is neither Redis nor Valkey. Correct the host and the port in the URL."
+_NO_REDIS: Final = (
+    "The server at {where} is neither Redis nor Valkey. Correct the host and the port in the URL."
+)
 _SILENT: Final = (
     "The server at {where} accepted the connection, but didn't reply within {timeout:g} seconds. "
     "Check that it is Redis or Valkey, that it isn't busy, and whether it requires TLS "
@@ -76,11 +88,11 @@ _CLUSTER: Final = (
     "that its nodes are running, that the URL is right, and whether they require TLS "
     "({secure}://)."
 )
-_NO_CLUSTER: Final = (
-    "The server at {where} doesn't report the nodes of a cluster. For a single server, use a URL that begins with redis://."
-)
+_NO_CLUSTER: Final = "The server at {where} doesn't report the nodes of a cluster. For a single server, use a URL that begins with redis://."
 _NO_SENTINEL: Final = "The server at {where} isn't a Sentinel. Use a URL that begins with {plain}://, or correct the port."
-_NO_ANSWER: Final = "Can't reach any sentinel at {where}. Check that they are running, and that the URL is right."
+_NO_ANSWER: Final = (
+    "Can't reach any sentinel at {where}. Check that they are running, and that the URL is right."
+)
 _NO_LOGIN: Final = "The sentinels at {where} require authentication. Pass sentinel_password, and sentinel_username if there is one."
 _NO_SERVICE: Final = (
     "The sentinels at {where} don't know a running primary with this name. Correct the service "
@@ -133,7 +145,9 @@ def _diagnosed(error: BaseException, cause: BaseException, attempt: Attempt) -> 
         return _without_primary(str(cause), attempt)
     untrusted = _behind(ssl.SSLCertVerificationError, cause)
     if untrusted is not None:
-        message = _OTHER_NAME if getattr(untrusted, "verify_code", 0) in _NOT_FOR_HOST else _UNTRUSTED
+        message = (
+            _OTHER_NAME if getattr(untrusted, "verify_code", 0) in _NOT_FOR_HOST else _UNTRUSTED
+        )
         return _failed(message, attempt, retryable=False)
     if _behind(ssl.SSLError, cause) is not None:
         return _failed(_NO_TLS, attempt, retryable=False)
@@ -141,13 +155,24 @@ def _diagnosed(error: BaseException, cause: BaseException, attempt: Attempt) -> 
         return _failed(UNKNOWN_HOST, attempt)
     if isinstance(cause, redis.InvalidResponse):
         return _failed(_NO_REDIS, attempt, retryable=False)
-    return _failed(_CLUSTER if is_cluster else _unanswered(cause, attempt), attempt, reason=_reason(cause, attempt))
+    return _failed(
+        _CLUSTER if is_cluster else _unanswered(cause, attempt),
+        attempt,
+        reason=_reason(cause, attempt),
+    )
 
 
 def _refused(words: str, attempt: Attempt) -> StoreError | None:
-    """The error for what the server has said, if that or the command to which it was said means something."""
+    """The error for what the server has said, if that or the command to which it was said means
+    something.
+    """
     if attempt.sent and "unknown command" in words:
-        return _failed(_NO_SELECT if attempt.sent == "SELECT" else _REFUSED, attempt, retryable=False, word="ERR")
+        return _failed(
+            _NO_SELECT if attempt.sent == "SELECT" else _REFUSED,
+            attempt,
+            retryable=False,
+            word="ERR",
+        )
     known = connection_rejected(words, NAME, attempt.where)
     if known is None and attempt.sent:
         return _failed(_REFUSED, attempt, word=error_prefix(words))
@@ -156,14 +181,18 @@ def _refused(words: str, attempt: Attempt) -> StoreError | None:
 
 def _unanswered(cause: BaseException, attempt: Attempt) -> str:  # noqa: PLR0911 - as above
     refused = _behind(OSError, cause)
-    is_late = isinstance(cause, (TimeoutError, redis.TimeoutError)) and not getattr(refused, "errno", None)
+    is_late = isinstance(cause, (TimeoutError, redis.TimeoutError)) and not getattr(
+        refused, "errno", None
+    )
     if is_late and attempt.is_secure and not attempt.is_there:
         return _NO_HANDSHAKE
     if attempt.is_secure and not attempt.is_there and refused is not None and refused.errno is None:
         return _NO_TLS  # it has hung up during the handshake
     if is_late and attempt.is_there:
         return _SILENT
-    if attempt.is_there and (refused is None or getattr(refused, "errno", None) in {errno.ECONNRESET, errno.EPIPE}):
+    if attempt.is_there and (
+        refused is None or getattr(refused, "errno", None) in {errno.ECONNRESET, errno.EPIPE}
+    ):
         return _HUNG_UP
     if attempt.where.startswith("/") and isinstance(refused, FileNotFoundError):
         return _NO_SOCKET
@@ -175,7 +204,8 @@ def _unanswered(cause: BaseException, attempt: Attempt) -> str:  # noqa: PLR0911
 
 
 def _without_primary(text: str, attempt: Attempt) -> StoreError:
-    # redis-py writes behind the name what each sentinel that failed has raised, as "network:ConnectionError".
+    # redis-py writes behind the name what each sentinel that failed has raised, as
+    # "network:ConnectionError".
     raised = text.rpartition("' : ")[2] if "' : " in text else ""
     if "AuthenticationError" in raised:
         return _failed(_NO_LOGIN, attempt, retryable=False)
@@ -183,12 +213,28 @@ def _without_primary(text: str, attempt: Attempt) -> StoreError:
     return _failed(_NO_ANSWER if is_alone else _NO_SERVICE, attempt)
 
 
-def _failed(message: str, attempt: Attempt, *, retryable: bool | None = None, reason: str = "", word: str = "") -> StoreError:
+def _failed(
+    message: str,
+    attempt: Attempt,
+    *,
+    retryable: bool | None = None,
+    reason: str = "",
+    word: str = "",
+) -> StoreError:
     kind = "+cluster" if message is _CLUSTER else ""
     sent = needed((attempt.sent,)) if attempt.sent else "what is sent first"
-    text = message.format(where=attempt.where, timeout=attempt.timeout, reason=reason, secure=f"rediss{kind}", plain="redis", sent=sent)
+    text = message.format(
+        where=attempt.where,
+        timeout=attempt.timeout,
+        reason=reason,
+        secure=f"rediss{kind}",
+        plain="redis",
+        sent=sent,
+    )
     details = {"word": word} if word else None
-    return store_error(ErrorCode.STORE_CONNECTION_FAILED, text, backend=NAME, retryable=retryable, details=details)
+    return store_error(
+        ErrorCode.STORE_CONNECTION_FAILED, text, backend=NAME, retryable=retryable, details=details
+    )
 
 
 def _reason(cause: BaseException, attempt: Attempt) -> str:
@@ -201,12 +247,18 @@ def _reason(cause: BaseException, attempt: Attempt) -> str:
         return f"no reply within {attempt.timeout:g} seconds"
     if refused is not None and "path too long" in str(refused):
         return "the path is too long for a socket"
-    return "connection refused" if isinstance(refused, ConnectionRefusedError) else "the connection failed"
+    return (
+        "connection refused"
+        if isinstance(refused, ConnectionRefusedError)
+        else "the connection failed"
+    )
 
 
 def _words(cause: BaseException) -> str:
     """What the server has said, with the word that redis-py takes away; nothing when it was silent."""
-    word = getattr(cause, "status_code", None) or next((word for kind, word in _CLASSES if isinstance(cause, kind)), "")
+    word = getattr(cause, "status_code", None) or next(
+        (word for kind, word in _CLASSES if isinstance(cause, kind)), ""
+    )
     if word:
         return f"{word} {cause}"
     if not isinstance(cause, redis.ResponseError):
@@ -220,7 +272,8 @@ def _shown(cause: BaseException) -> BaseException:
     if words:
         return ErrorReply(cut(words))
     refused = _behind(OSError, cause)
-    if refused is not None and len(refused.args) == 2:  # noqa: PLR2004 - a number and the system's words
+    # a number and the system's words
+    if refused is not None and len(refused.args) == 2:  # noqa: PLR2004
         return type(refused)(*refused.args)
     return ConnectFailed(f"{type(cause).__name__} {cut(str(cause))}".strip())
 
@@ -228,7 +281,11 @@ def _shown(cause: BaseException) -> BaseException:
 def _cause(error: BaseException) -> BaseException:
     """What is behind redis-py's own words about a cluster."""
     behind = error.__cause__ or error.__context__
-    return _cause(behind) if isinstance(error, redis.RedisClusterException) and behind is not None else error
+    return (
+        _cause(behind)
+        if isinstance(error, redis.RedisClusterException) and behind is not None
+        else error
+    )
 
 
 def _behind(kind: type[E], error: BaseException | None) -> E | None:

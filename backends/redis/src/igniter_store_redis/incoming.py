@@ -1,8 +1,12 @@
-"""What a reply may be while it comes in: a bound for its size, and a bound for the line that it begins with.
+"""What a reply may be while it comes in: a bound for its size, and a bound for the line that it
+begins with.
 
-Rule: nothing here looks at replies that are complete. A reply of which one piece of data is only a part is rare, and large or hostile.
-Rule: each reply begins with a line: its type, and a number or a short text. A line that doesn't end comes from no Redis server.
-Rule: what an announced length says is refused before it has come; what isn't seen at the beginning of a piece is counted as it comes.
+Rule: nothing here looks at replies that are complete. A reply of which one piece of data is only a
+    part is rare, and large or hostile.
+Rule: each reply begins with a line: its type, and a number or a short text. A line that doesn't end
+    comes from no Redis server.
+Rule: what an announced length says is refused before it has come; what isn't seen at the beginning
+    of a piece is counted as it comes.
 """
 
 from __future__ import annotations
@@ -10,10 +14,17 @@ from __future__ import annotations
 from typing import Final
 
 from hiredis import Reader
-from igniter_store.redis_commands.reply_errors import ErrorReply, MalformedReply, ReplyError, ReplyTooLarge
+from igniter_store.redis_commands.reply_errors import (
+    ErrorReply,
+    MalformedReply,
+    ReplyError,
+    ReplyTooLarge,
+)
 
 LARGEST: Final = 536_870_912
-"""Bytes of a reply, unless an adapter is made with another limit: as long as one value can be on a server with its own settings."""
+"""Bytes of a reply, unless an adapter is made with another limit: as long as one value can be on a
+server with its own settings.
+"""
 
 NOTHING: Final = object()
 """What a reader gives while a reply isn't complete."""
@@ -56,7 +67,9 @@ class Incoming:
         self._line = None
 
     def more(self, data: bytes) -> ReplyError | None:
-        """Count a piece that completes nothing, and say what is wrong with the reply, if anything is."""
+        """Count a piece that completes nothing, and say what is wrong with the reply, if anything
+        is.
+        """
         if not self.is_partial:
             self._line = 0
             self.is_partial = True
@@ -81,5 +94,7 @@ class Incoming:
 
 
 def can_complete(incoming: Incoming, data: bytes) -> bool:
-    """False for a piece in the midst of a line or a value: looking for the end of a long line again and again takes ever longer."""
+    """False for a piece in the midst of a line or a value: looking for the end of a long line again
+    and again takes ever longer.
+    """
     return not incoming.is_partial or b"\n" in data

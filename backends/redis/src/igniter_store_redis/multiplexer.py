@@ -1,17 +1,23 @@
-"""One connection to a server that many callers share: what they ask in one turn of the event loop is one write, and answers come in order.
+"""One connection to a server that many callers share: what they ask in one turn of the event loop
+is one write, and answers come in order.
 
-How it works. `ask` packs a command, puts a future at the end of a queue and returns it; the first command of a turn also asks the loop to
-call `_flush` when the turn is over, which writes all that has gathered. The server answers in the order of the commands, so whatever
-arrives is for the future at the head of the queue. Who gets an answer often asks the next thing at once, so `data_received` asks for a
-flush too: it comes right behind the callers that were just woken, one turn earlier than theirs would; and one behind the first half of
-them, so that the server has something to do while we wake the other half.
+How it works. `ask` packs a command, puts a future at the end of a queue and returns it; the first
+command of a turn also asks the loop to call `_flush` when the turn is over, which writes all that
+has gathered. The server answers in the order of the commands, so whatever arrives is for the future
+at the head of the queue. Who gets an answer often asks the next thing at once, so `data_received`
+asks for a flush too: it comes right behind the callers that were just woken, one turn earlier than
+theirs would; and one behind the first half of them, so that the server has something to do while we
+wake the other half.
 
-Rule: a future is never taken out of the queue but by its answer. A caller that was cancelled leaves its place there, and the answer that
+Rule: a future is never taken out of the queue but by its answer. A caller that was cancelled leaves
+    its place there, and the answer that
 comes for it is dropped: answers never shift.
-Rule: futures get results, never exceptions. What goes wrong is a `ReplyError`, which the caller looks at: so nothing is left unretrieved
+Rule: futures get results, never exceptions. What goes wrong is a `ReplyError`, which the caller
+    looks at: so nothing is left unretrieved
 when the caller has gone.
 Rule: one timer watches all commands. Those of one flush are late together.
-Rule: a connection that completes no reply within the timeout is closed, even if bytes arrive. An idle connection sends PING, so that the
+Rule: a connection that completes no reply within the timeout is closed, even if bytes arrive. An
+    idle connection sends PING, so that the
 next caller doesn't pay for a connection that a middlebox has dropped.
 """
 
@@ -26,7 +32,13 @@ import hiredis
 from igniter_store.contract.affinity import disconnect, release_transport
 from igniter_store.contract.timeouts import oversleep
 from igniter_store.redis_commands.encoding import encoded
-from igniter_store.redis_commands.reply_errors import ConnectionClosed, ConnectionLost, MalformedReply, ReplyError, ReplyTimeout
+from igniter_store.redis_commands.reply_errors import (
+    ConnectionClosed,
+    ConnectionLost,
+    MalformedReply,
+    ReplyError,
+    ReplyTimeout,
+)
 from igniter_store.redis_commands.transport import idle_limit
 
 from igniter_store_redis.errors import elsewhere
@@ -35,9 +47,13 @@ from igniter_store_redis.incoming import NOTHING, Incoming, can_complete, reader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MOST_WAITING: Final = 50_000  # commands without an answer; more callers wait until half of them have theirs
+_MOST_WAITING: Final = (
+    50_000  # commands without an answer; more callers wait until half of them have theirs
+)
 _LARGE: Final = 262_144  # bytes of one answer, after which others should not queue up behind it
-_HALVED: Final = range(32, 257)  # commands in flight: fewer are one write, and of more the server has enough to do anyway
+_HALVED: Final = range(
+    32, 257
+)  # commands in flight: fewer are one write, and of more the server has enough to do anyway
 
 _untyped: Any = hiredis  # of pack_command it says half
 pack_command: Final[Callable[[tuple[Any, ...]], bytes]] = _untyped.pack_command
@@ -54,11 +70,18 @@ class Multiplexer(asyncio.Protocol):
 
     Attributes:
         is_live: False once the connection is gone; what is asked then is lost.
-        is_full: True while callers should go elsewhere or wait for `room`: there are too many of them, or a large value is on its way.
+        is_full: True while callers should go elsewhere or wait for `room`: there are too many of
+            them, or a large value is on its way.
         kept: what has to live as long as the connection.
     """
 
-    def __init__(self, transport: asyncio.Transport, timeout: float, on_lost: Callable[[Multiplexer], None], largest: int) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        timeout: float,
+        on_lost: Callable[[Multiplexer], None],
+        largest: int,
+    ) -> None:
         self.is_live = True
         self.is_full = False
         self.kept: object = None
@@ -70,7 +93,9 @@ class Multiplexer(asyncio.Protocol):
         self._incoming: Final = Incoming(largest)
         self._waiting: Final[deque[asyncio.Future[Any]]] = deque()
         self._outgoing: Final[list[bytes]] = []
-        self._flushes: Final[deque[tuple[int, float]]] = deque()  # how many commands had been sent after it, and when it was
+        self._flushes: Final[deque[tuple[int, float]]] = (
+            deque()
+        )  # how many commands had been sent after it, and when it was
         self._sent = 0
         self._answered = 0
         self._answered_at = self._asked_at = self._loop.time()
@@ -90,7 +115,10 @@ class Multiplexer(asyncio.Protocol):
             raise elsewhere()
         try:
             packed = pack_command(words)
-        except (TypeError, UnicodeEncodeError):  # other bytes than `bytes`, or text that is others' bytes
+        except (
+            TypeError,
+            UnicodeEncodeError,
+        ):  # other bytes than `bytes`, or text that is others' bytes
             packed = pack_command(tuple(_plain(word) for word in words))
         future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)
         if not self.is_live:
@@ -107,7 +135,9 @@ class Multiplexer(asyncio.Protocol):
 
     @property
     def is_awaited(self) -> bool:
-        """True while a caller waits for an answer; those that were cancelled have left their places in the queue."""
+        """True while a caller waits for an answer; those that were cancelled have left their places
+        in the queue.
+        """
         return any(not future.done() for future in self._waiting)
 
     async def room(self) -> None:
@@ -134,7 +164,9 @@ class Multiplexer(asyncio.Protocol):
         self._transport.abort()
 
     def abandon(self, *, is_inherited: bool) -> None:
-        """Release the connection, whose callers are gone with their event loop; in a forked child, keep out of the parent's."""
+        """Release the connection, whose callers are gone with their event loop; in a forked child,
+        keep out of the parent's.
+        """
         self.is_live = False
         if is_inherited:
             disconnect([self._transport.get_extra_info("socket")])
@@ -162,7 +194,8 @@ class Multiplexer(asyncio.Protocol):
                     future.set_result(answer)
                 if answered == half:
                     self._loop.call_soon(self._flush)
-        except Exception:  # noqa: BLE001 - hiredis raises errors of many classes for what isn't the protocol
+        # hiredis raises errors of many classes for what isn't the protocol
+        except Exception:  # noqa: BLE001
             self._answered += answered
             self._break(MalformedReply())
             return
@@ -211,7 +244,9 @@ class Multiplexer(asyncio.Protocol):
             self.is_full = True
 
     def _break(self, reply_error: ReplyError) -> None:
-        """Close the connection; the caller whose answer was under way gets `reply_error`, and the others learn that it is lost."""
+        """Close the connection; the caller whose answer was under way gets `reply_error`, and the
+        others learn that it is lost.
+        """
         if self._waiting:
             self._answered += 1
             future = self._waiting.popleft()
@@ -242,9 +277,13 @@ class Multiplexer(asyncio.Protocol):
             self._watching = self._loop.call_at(now + self._timeout, self._watch)
 
     def _watch(self) -> None:
-        """Look for commands that are late and for a server that has fallen silent, and come again when there may be the next."""
+        """Look for commands that are late and for a server that has fallen silent, and come again
+        when there may be the next.
+        """
         if self._watching is not None and (rest := oversleep(self._loop, self._watching)):
-            self._watching = self._loop.call_later(rest, self._watch)  # until the loop has read what came while it was blocked
+            self._watching = self._loop.call_later(
+                rest, self._watch
+            )  # until the loop has read what came while it was blocked
             return
         flushes, now = self._flushes, self._loop.time()
         while flushes and (flushes[0][0] <= self._answered or flushes[0][1] + self._timeout <= now):

@@ -1,4 +1,6 @@
-"""One connection that hears messages: answers to its own commands and messages of others come on it as they come."""
+"""One connection that hears messages: answers to its own commands and messages of others come on it
+as they come.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ _LOGGER: Final = logging.getLogger("igniter_store")
 
 
 class RedisPubSubConnection(asyncio.Protocol):
-    """The protocol of one connection that hears messages; takes over a transport as `Multiplexer` does.
+    """The protocol of one connection that hears messages; takes over a transport as `Multiplexer`
+    does.
 
     Args:
         transport: nothing may be on its way on it.
@@ -33,7 +36,9 @@ class RedisPubSubConnection(asyncio.Protocol):
         kept: what has to live as long as the connection.
     """
 
-    def __init__(self, transport: asyncio.Transport, handle: Callable[[Any], None], largest: int) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, handle: Callable[[Any], None], largest: int
+    ) -> None:
         self._loop: Final = asyncio.get_running_loop()
         self.lost: Final[asyncio.Future[None]] = self._loop.create_future()
         self.heard_at = self._loop.time()
@@ -83,9 +88,12 @@ class RedisPubSubConnection(asyncio.Protocol):
     def _next(self) -> Any:
         try:
             return self._reader.gets()
-        except Exception:  # noqa: BLE001 - hiredis raises errors of many classes for what isn't the protocol
+        # hiredis raises errors of many classes for what isn't the protocol
+        except Exception:  # noqa: BLE001
             # Without the traceback, which is hiredis's own and shows nothing of the server.
-            _LOGGER.error("redis: closed a subscription's connection, because the server sent an invalid reply.")  # noqa: TRY400
+            _LOGGER.error(  # noqa: TRY400
+                "redis: closed a subscription's connection, because the server sent an invalid reply."
+            )
             self.end()
             return NOTHING
 

@@ -1,6 +1,7 @@
 """A connection that comes back by itself.
 
-Rule: there is one attempt to connect at a time, for all who wait for it, and they share what it comes to. After a failure the next
+Rule: there is one attempt to connect at a time, for all who wait for it, and they share what it
+    comes to. After a failure the next
 attempt waits, longer each time, so that a thousand callers don't storm a server that is coming up.
 """
 
@@ -70,7 +71,9 @@ class ReconnectingConnection:
                 multiplexer.abandon(is_inherited=is_inherited)
 
     def retire(self, multiplexer: Multiplexer | None) -> None:
-        """Let what was asked on this connection be answered, and go on with a new one, unless that has happened."""
+        """Let what was asked on this connection be answered, and go on with a new one, unless that
+        has happened.
+        """
         if multiplexer is not None and self.multiplexer is multiplexer:
             self.multiplexer = None
             self._retired.add(multiplexer)
@@ -96,13 +99,15 @@ class ReconnectingConnection:
         finally:
             del attempt  # or it, its error and this frame would keep each other
         try:
-            raise reason  # outside of the block, where it would have the driver's error as its context
+            # Outside of the block, where it would have the driver's error as its context
+            raise reason
         finally:
             del reason
 
     async def _connect(self) -> Multiplexer:
         try:
-            await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at once
+            # so that not all come back at once
+            await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311
             multiplexer = await self._connector.multiplexed(self._timeout, self._forget)
         except BaseException:
             self._attempt = None

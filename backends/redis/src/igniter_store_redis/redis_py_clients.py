@@ -1,6 +1,7 @@
 """Which clients of redis-py the adapter accepts.
 
-Rule: the adapter takes over the transports that redis-py has connected. A client without transports (fakeredis, a mock) is refused when the
+Rule: the adapter takes over the transports that redis-py has connected. A client without transports
+    (fakeredis, a mock) is refused when the
 adapter is made, because nothing that it could send would ever arrive.
 """
 
@@ -25,7 +26,8 @@ _IN_MEMORY: Final = (
     "memory://, which keeps the same contract; or pass the address of fakeredis's TcpFakeServer "
     "to from_url()."
 )
-# What a class of connections overrides that answers by itself. `_connect` isn't among them: a tunnel may connect in its own way.
+# What a class of connections overrides that answers by itself. `_connect` isn't among them: a
+# tunnel may connect in its own way.
 _TRANSPORT: Final = ("send_packed_command", "read_response")
 
 
@@ -40,14 +42,19 @@ def check_client(client: object) -> None:
     package = kind.__module__.partition(".")[0]
     if not issubclass(kind, (Redis, RedisCluster)):
         if package in {"fakeredis", "unittest", "mock"}:
-            raise misconfigured(f"RedisAdapter needs a real server, but got {named(client)}. {_IN_MEMORY}")
+            raise misconfigured(
+                f"RedisAdapter needs a real server, but got {named(client)}. {_IN_MEMORY}"
+            )
         cure = "To use a URL, call from_url()."
         if package == "redis" and not isinstance(client, type):
             cure = "Import Redis from redis.asyncio: redis.Redis blocks the event loop."
         raise misconfigured(f"RedisAdapter takes {_KINDS}, but got {named(client)}. {cure}")
     untyped: Any = client
     if issubclass(kind, RedisCluster):
-        classes = {node.connection_class for node in (*untyped.get_nodes(), *untyped.nodes_manager.startup_nodes.values())}
+        classes = {
+            node.connection_class
+            for node in (*untyped.get_nodes(), *untyped.nodes_manager.startup_nodes.values())
+        }
     else:
         classes = {untyped.connection_pool.connection_class}
     if any(_answers_by_itself(one) for one in classes):
@@ -59,13 +66,20 @@ def sentinels_of(pool: Any) -> str:
     if not issubclass(type(pool), SentinelConnectionPool):
         return ""
     asked: Any = pool.sentinel_manager
-    places: list[dict[str, Any]] = [sentinel.connection_pool.connection_kwargs for sentinel in asked.sentinels]
-    return ", ".join(address(place.get("host", "localhost"), place.get("port", _SENTINEL_PORT)) for place in places)
+    places: list[dict[str, Any]] = [
+        sentinel.connection_pool.connection_kwargs for sentinel in asked.sentinels
+    ]
+    return ", ".join(
+        address(place.get("host", "localhost"), place.get("port", _SENTINEL_PORT))
+        for place in places
+    )
 
 
 def no_transport(client: object) -> StoreError:
     """The error for a client whose connections lead nowhere."""
-    return misconfigured(f"RedisAdapter needs connections to a real server, but {named(client)} doesn't have any. {_IN_MEMORY}")
+    return misconfigured(
+        f"RedisAdapter needs connections to a real server, but {named(client)} doesn't have any. {_IN_MEMORY}"
+    )
 
 
 def _answers_by_itself(connection_class: Any) -> bool:

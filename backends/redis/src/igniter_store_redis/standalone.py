@@ -1,9 +1,14 @@
-"""One server: commands of all callers on one connection, more of them when that one is busy; those that wait, and messages, on others.
+"""One server: commands of all callers on one connection, more of them when that one is busy; those
+that wait, and messages, on others.
 
-Rule: a read is asked a second time when the connection was lost; a write only when it had not left yet.
-Rule: a connection on which a reply comes that can't be one is closed: the next ones may be answers to other commands.
-Rule: calls share the first connection, so that those of one turn are one write. Only while that is full - too many commands on it, or a
-value of megabytes on its way - does a call take the next one: small calls don't wait behind a large one.
+Rule: a read is asked a second time when the connection was lost; a write only when it had not left
+    yet.
+Rule: a connection on which a reply comes that can't be one is closed: the next ones may be answers
+    to other commands.
+Rule: calls share the first connection, so that those of one turn are one write. Only while that is
+    full - too many commands on it, or a
+value of megabytes on its way - does a call take the next one: small calls don't wait behind a large
+one.
 """
 
 from __future__ import annotations
@@ -57,10 +62,18 @@ class StandaloneClient(CommandClient):
         listener: the subscriptions.
     """
 
-    def __init__(self, connector: Connector, timeout: float, connections: int, on_astray: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        connector: Connector,
+        timeout: float,
+        connections: int,
+        on_astray: Callable[[], None] | None = None,
+    ) -> None:
         super().__init__()
         self.timeout: Final = timeout
-        self._connections: Final = [ReconnectingConnection(connector, timeout) for _ in range(connections)]
+        self._connections: Final = [
+            ReconnectingConnection(connector, timeout) for _ in range(connections)
+        ]
         self._first: Final = self._connections[0]
         self._blocking: Final = BlockingConnections(connector, timeout)
         self.listener: Final = Listener(connector, timeout, on_astray)
@@ -85,9 +98,13 @@ class StandaloneClient(CommandClient):
         self.start()
         try:
             await self._first.connected()
-        except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
+        except (
+            GeneratorExit
+        ):  # the event loop was closed meanwhile, and nothing can be awaited any more
             raise
-        except BaseException:  # cancelled, above all: the attempt to connect is shared, and would go on
+        except (
+            BaseException
+        ):  # cancelled, above all: the attempt to connect is shared, and would go on
             await self.close()
             self._was_closed = False
             raise
@@ -124,7 +141,9 @@ class StandaloneClient(CommandClient):
                 multiplexer.shut()
 
     def retire(self) -> None:
-        """Let what was asked be answered; the connections close after that. Subscriptions are heard no more."""
+        """Let what was asked be answered; the connections close after that. Subscriptions are heard
+        no more.
+        """
         self.listener.retire()
         self._blocking.retire()
         for connection in self._connections:
@@ -133,7 +152,11 @@ class StandaloneClient(CommandClient):
     @property
     def is_idle(self) -> bool:
         """True when no connection is open."""
-        return self.listener.is_idle and self._blocking.is_idle and all(connection.is_idle for connection in self._connections)
+        return (
+            self.listener.is_idle
+            and self._blocking.is_idle
+            and all(connection.is_idle for connection in self._connections)
+        )
 
     def require_open(self) -> None:
         if not self._is_open:
@@ -149,7 +172,9 @@ class StandaloneClient(CommandClient):
         if isinstance(answer, ReplyError):
             answer = await self._after(answer, words, multiplexer, writes=False)
             if isinstance(answer, ReplyError):
-                raise failure(answer, code, self.timeout, backend=NAME, writes=False, words=words) from without_quotes(answer)
+                raise failure(
+                    answer, code, self.timeout, backend=NAME, writes=False, words=words
+                ) from without_quotes(answer)
         try:
             return read(answer)
         except MALFORMED:
@@ -164,7 +189,9 @@ class StandaloneClient(CommandClient):
         if isinstance(answer, ReplyError):
             answer = await self._after(answer, words, multiplexer, writes=True)
             if isinstance(answer, ReplyError):
-                raise failure(answer, code, self.timeout, backend=NAME, writes=True, words=words) from without_quotes(answer)
+                raise failure(
+                    answer, code, self.timeout, backend=NAME, writes=True, words=words
+                ) from without_quotes(answer)
         try:
             return read(answer)
         except MALFORMED:
@@ -174,10 +201,20 @@ class StandaloneClient(CommandClient):
     async def block(self, *words: Any, read: Reader[T]) -> T:
         answer: Any = await self.attempt_to_wait(words, read)
         if isinstance(answer, ReplyError):
-            raise failure(answer, _FAILED, self.timeout, backend=NAME, writes=True, words=words) from without_quotes(answer)
+            raise failure(
+                answer, _FAILED, self.timeout, backend=NAME, writes=True, words=words
+            ) from without_quotes(answer)
         return answer  # type: ignore[no-any-return]  # the reader has made it
 
-    async def attempt(self, words: tuple[Any, ...], read: Reader[Any], code: ErrorCode, *, writes: bool, is_asking: bool = False) -> Any:
+    async def attempt(
+        self,
+        words: tuple[Any, ...],
+        read: Reader[Any],
+        code: ErrorCode,
+        *,
+        writes: bool,
+        is_asking: bool = False,
+    ) -> Any:
         """The answer, or what came instead of it, for a caller who knows what to do about it.
 
         Args:
@@ -192,7 +229,9 @@ class StandaloneClient(CommandClient):
         """
         multiplexer = await self._free()
         if is_asking:
-            multiplexer.send(("ASKING",))  # it counts for the next command on this connection, which is ours
+            multiplexer.send(
+                ("ASKING",)
+            )  # it counts for the next command on this connection, which is ours
         answer = await multiplexer.send(words)
         if isinstance(answer, ReplyError) and not is_asking:
             answer = await self._after(answer, words, multiplexer, writes=writes)
@@ -204,13 +243,17 @@ class StandaloneClient(CommandClient):
             multiplexer.drop()
         raise unexpected(words, answer, code, backend=NAME, writes=writes)
 
-    async def attempt_to_wait(self, words: tuple[Any, ...], read: Reader[Any], *, is_asking: bool = False) -> Any:
+    async def attempt_to_wait(
+        self, words: tuple[Any, ...], read: Reader[Any], *, is_asking: bool = False
+    ) -> Any:
         """As `attempt`, for a command that waits at the server."""
         self.require_open()
         answer = await self._blocking.send(words, read, is_asking=is_asking)
         return answer if self._is_open else ConnectionClosed()
 
-    async def attempt_to_subscribe(self, subscription: CommandSubscription, *, is_asking: bool = False) -> ReplyError | None:
+    async def attempt_to_subscribe(
+        self, subscription: CommandSubscription, *, is_asking: bool = False
+    ) -> ReplyError | None:
         """As `attempt`, for a subscription."""
         del is_asking  # no node answers so
         return await self.listener.add(subscription)
@@ -220,26 +263,45 @@ class StandaloneClient(CommandClient):
         reply_error = await self.listener.add(subscription)
         if reply_error is not None:
             code = ErrorCode.STORE_SUBSCRIBE_FAILED
-            raise failure(reply_error, code, self.timeout, backend=NAME, writes=False, words=subscription.name) from without_quotes(
-                reply_error
-            )
+            raise failure(
+                reply_error, code, self.timeout, backend=NAME, writes=False, words=subscription.name
+            ) from without_quotes(reply_error)
 
     def group_by_slot(self, keys: Sequence[str | bytes]) -> list[range]:
         return [range(len(keys))] if keys else []
 
-    async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
-        return await self.read("SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code)
+    async def scan(
+        self, cursor: str, pattern: str, count: int, code: ErrorCode
+    ) -> tuple[str, list[bytes]]:
+        return await self.read(
+            "SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code
+        )
 
     async def ping(self) -> None:
         await self.read("PING", read=pong)
 
-    async def _after(self, reply_error: ReplyError, words: tuple[Any, ...], multiplexer: Multiplexer, *, writes: bool) -> Any:
-        """What becomes of a command that had no answer: a second attempt, where that can't do it twice."""
+    async def _after(
+        self,
+        reply_error: ReplyError,
+        words: tuple[Any, ...],
+        multiplexer: Multiplexer,
+        *,
+        writes: bool,
+    ) -> Any:
+        """What becomes of a command that had no answer: a second attempt, where that can't do it
+        twice.
+        """
         if isinstance(reply_error, ErrorReply):
-            if error_prefix(str(reply_error)) == "READONLY":  # it was the primary once; whoever connects now finds the one that is
+            if (
+                error_prefix(str(reply_error)) == "READONLY"
+            ):  # it was the primary once; whoever connects now finds the one that is
                 for connection in self._connections:
                     connection.retire(multiplexer)
-        elif isinstance(reply_error, ConnectionLost) and self._is_open and not (writes and reply_error.is_sent):
+        elif (
+            isinstance(reply_error, ConnectionLost)
+            and self._is_open
+            and not (writes and reply_error.is_sent)
+        ):
             return await (await self._free()).send(words)
         return reply_error
 
@@ -260,7 +322,9 @@ class StandaloneClient(CommandClient):
 
     async def _room(self) -> None:
         waiting = [
-            asyncio.ensure_future(connection.multiplexer.room()) for connection in self._connections if connection.multiplexer is not None
+            asyncio.ensure_future(connection.multiplexer.room())
+            for connection in self._connections
+            if connection.multiplexer is not None
         ]
         try:
             if waiting:

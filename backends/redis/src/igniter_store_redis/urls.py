@@ -1,7 +1,9 @@
 """From a URL to a client of redis-py: one server, whichever Sentinel names, or a cluster.
 
-Rule: `igniter_store.contract.urls` reads URLs, the same for all backends; what redis-py takes beyond that is listed here.
-Rule: a password without a user is the default user's. redis-py logs in so by HELLO, and then a server without a password takes any.
+Rule: `igniter_store.contract.urls` reads URLs, the same for all backends; what redis-py takes
+    beyond that is listed here.
+Rule: a password without a user is the default user's. redis-py logs in so by HELLO, and then a
+    server without a password takes any.
 """
 
 from __future__ import annotations
@@ -10,7 +12,13 @@ from typing import Any, Final, cast
 
 from igniter_store.contract.options import LOGIN, Options, Reader, one_of, text, truth, whole
 from igniter_store.contract.urls import Form, Location, database_of, located
-from redis.asyncio import Connection, ConnectionPool, Redis, RedisCluster, UnixDomainSocketConnection
+from redis.asyncio import (
+    Connection,
+    ConnectionPool,
+    Redis,
+    RedisCluster,
+    UnixDomainSocketConnection,
+)
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import SSLConnection
 from redis.asyncio.retry import Retry
@@ -28,7 +36,9 @@ _NO_TLS: Final = (
 )
 _VERSIONS: Final = {"1.2": 771, "1.3": 772, "771": 771, "772": 772}
 _LIBRARY: Final = "redis-py sends its own library name. Use client_name to name this client."
-_NO_REPLICAS: Final = "This backend reads only from primaries. Remove it, or use valkey+cluster:// with read_from."
+_NO_REPLICAS: Final = (
+    "This backend reads only from primaries. Remove it, or use valkey+cluster:// with read_from."
+)
 
 
 def _version(value: Any) -> int:
@@ -39,7 +49,13 @@ def _version(value: Any) -> int:
 
 
 def _client_name(value: Any) -> str:
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value or not value:
+    if (
+        not isinstance(value, str)
+        or not value.isascii()
+        or not value.isprintable()
+        or " " in value
+        or not value
+    ):
         raise ValueError("printable ASCII without spaces")
     return value
 
@@ -65,12 +81,24 @@ _CONNECTION: Final[dict[str, Reader]] = {
 _SENTINELS: Final[dict[str, Reader]] = {"sentinel_username": text, "sentinel_password": text}
 _CLUSTER: Final[dict[str, Reader]] = {"require_full_coverage": truth}
 _OWN: Final[dict[str, Reader]] = {"sharded_pubsub": truth, "max_reply_bytes": whole(1, 2**63 - 1)}
-_ALIASES: Final = {"tls_ca_certs": "ssl_ca_certs", "tls_cert": "ssl_certfile", "tls_key": "ssl_keyfile"}
+_ALIASES: Final = {
+    "tls_ca_certs": "ssl_ca_certs",
+    "tls_cert": "ssl_certfile",
+    "tls_key": "ssl_keyfile",
+}
 _ELSEWHERE: Final = {
     **dict.fromkeys(
-        _SENTINELS, ("It applies only to redis+sentinel:// and rediss+sentinel://. Remove it, or correct the scheme of the URL.")
+        _SENTINELS,
+        (
+            "It applies only to redis+sentinel:// and rediss+sentinel://. Remove it, or correct the scheme of the URL."
+        ),
     ),
-    **dict.fromkeys(_CLUSTER, ("It applies only to redis+cluster:// and rediss+cluster://. Remove it, or correct the scheme of the URL.")),
+    **dict.fromkeys(
+        _CLUSTER,
+        (
+            "It applies only to redis+cluster:// and rediss+cluster://. Remove it, or correct the scheme of the URL."
+        ),
+    ),
     "lib_name": _LIBRARY,
     "lib_version": _LIBRARY,
     "read_from_replicas": _NO_REPLICAS,
@@ -80,12 +108,23 @@ _ELSEWHERE: Final = {
 
 def _options(more: dict[str, Reader]) -> Options:
     readers = {**_OWN, **_CONNECTION, **more}
-    return Options(NAME, readers, _ALIASES, {name: cure for name, cure in _ELSEWHERE.items() if name not in readers})
+    return Options(
+        NAME,
+        readers,
+        _ALIASES,
+        {name: cure for name, cure in _ELSEWHERE.items() if name not in readers},
+    )
 
 
 _FORMS: Final = (
     Form(("redis", "rediss", "unix"), _options({})),
-    Form(("redis+sentinel", "rediss+sentinel"), _options(_SENTINELS), port=26379, has_several=True, has_path=True),
+    Form(
+        ("redis+sentinel", "rediss+sentinel"),
+        _options(_SENTINELS),
+        port=26379,
+        has_several=True,
+        has_path=True,
+    ),
     Form(("redis+cluster", "rediss+cluster"), _options(_CLUSTER), has_several=True),
 )
 SCHEMES: Final = tuple(scheme for form in _FORMS for scheme in form.schemes)
@@ -104,7 +143,9 @@ def location_of(url: Any, given: dict[str, Any]) -> tuple[Location, dict[str, An
     location = located(url, next((form for form in _FORMS if scheme in form.schemes), _ANY), given)
     if not _is_secure(location) and (names := sorted(_TLS.keys() & location.options.keys())):
         secure = "rediss" + location.scheme.removeprefix("redis") if location.hosts else "rediss"
-        raise misconfigured(f"{names[0]} applies only to TLS. Use a URL that begins with {secure}://, or remove the option.")
+        raise misconfigured(
+            f"{names[0]} applies only to TLS. Use a URL that begins with {secure}://, or remove the option."
+        )
     own = {name: location.options.pop(name) for name in _ADAPTERS if name in location.options}
     return location, own
 
@@ -120,14 +161,33 @@ def client_of(location: Location, connect_timeout: float) -> Redis | RedisCluste
         message = _NO_TLS.format(kind=type(error).__name__)
     except (ValueError, TypeError, RedisError):  # its message may show a password
         message = "redis-py rejected the options of the URL. Correct the TLS options."
-    raise misconfigured(message)  # outside of the block, where it would have redis-py's words as its context
+    raise misconfigured(
+        message
+    )  # outside of the block, where it would have redis-py's words as its context
 
 
 def _single(location: Location) -> Redis:
-    kind = UnixDomainSocketConnection if not location.hosts else SSLConnection if _is_secure(location) else Connection
-    place = {"path": location.path} if not location.hosts else dict(zip(("host", "port"), location.hosts[0], strict=True))
+    kind = (
+        UnixDomainSocketConnection
+        if not location.hosts
+        else SSLConnection
+        if _is_secure(location)
+        else Connection
+    )
+    place = (
+        {"path": location.path}
+        if not location.hosts
+        else dict(zip(("host", "port"), location.hosts[0], strict=True))
+    )
     untyped: Any = ConnectionPool
-    pool = untyped(connection_class=kind, **place, **_login(location), db=location.database or 0, **_quiet(), **location.options)
+    pool = untyped(
+        connection_class=kind,
+        **place,
+        **_login(location),
+        db=location.database or 0,
+        **_quiet(),
+        **location.options,
+    )
     _check(pool.make_connection())
     return Redis(connection_pool=pool)
 
@@ -135,12 +195,18 @@ def _single(location: Location) -> Redis:
 def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
     service, _, number = location.path.partition("/")
     if not service:
-        raise misconfigured(f"The URL doesn't name the service that the sentinels monitor. Write {location.scheme}://host:26379/service/0.")
+        raise misconfigured(
+            f"The URL doesn't name the service that the sentinels monitor. Write {location.scheme}://host:26379/service/0."
+        )
     if number and location.database is not None:
-        raise misconfigured("The database is given twice, in the path of the URL and as db. Remove one of them.")
+        raise misconfigured(
+            "The database is given twice, in the path of the URL and as db. Remove one of them."
+        )
     database = database_of(number, NAME) if number else location.database or 0
     options = dict(location.options)  # a second client may be made of the location
-    asking = {name.removeprefix("sentinel_"): options.pop(name) for name in _SENTINELS if name in options}
+    asking = {
+        name.removeprefix("sentinel_"): options.pop(name) for name in _SENTINELS if name in options
+    }
     if "password" in asking:
         asking.setdefault("username", DEFAULT_USER)
     if is_secure := _is_secure(location):
@@ -149,21 +215,35 @@ def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
     share = connect_timeout / (len(location.hosts) + 1)
     limits: dict[str, Any] = {"socket_connect_timeout": share, "socket_timeout": share}
     untyped: Any = Sentinel
-    asked = untyped(location.hosts, sentinel_kwargs={**_quiet(), **limits, "ssl": is_secure, **asking})
-    client: Any = asked.master_for(service, **_quiet(), **_login(location), db=database, ssl=is_secure, **options)
+    asked = untyped(
+        location.hosts, sentinel_kwargs={**_quiet(), **limits, "ssl": is_secure, **asking}
+    )
+    client: Any = asked.master_for(
+        service, **_quiet(), **_login(location), db=database, ssl=is_secure, **options
+    )
     _check(client.connection_pool.make_connection())
     return cast("Redis", client)
 
 
 def _cluster(location: Location, connect_timeout: float) -> RedisCluster:
     if location.database:
-        raise misconfigured("A cluster has only database 0. Remove the number at the end of the URL, or db.")
+        raise misconfigured(
+            "A cluster has only database 0. Remove the number at the end of the URL, or db."
+        )
     # A node that doesn't answer must leave time to ask the next ones.
-    limits: dict[str, Any] = {"socket_connect_timeout": connect_timeout / 4, "socket_timeout": connect_timeout / 4}
+    limits: dict[str, Any] = {
+        "socket_connect_timeout": connect_timeout / 4,
+        "socket_timeout": connect_timeout / 4,
+    }
     untyped: Any = RedisCluster
     nodes = [ClusterNode(host, port) for host, port in location.hosts]
     client: RedisCluster = untyped(
-        startup_nodes=nodes, ssl=_is_secure(location), protocol=2, **_login(location), **limits, **location.options
+        startup_nodes=nodes,
+        ssl=_is_secure(location),
+        protocol=2,
+        **_login(location),
+        **limits,
+        **location.options,
     )
     for node in client.nodes_manager.startup_nodes.values():
         _check(node.connection_class(**node.connection_kwargs))
@@ -177,7 +257,11 @@ def _is_secure(location: Location) -> bool:
 def _login(location: Location) -> dict[str, Any]:
     """The user and the password, as redis-py's arguments."""
     user = location.username or (DEFAULT_USER if location.password else None)
-    return {name: value for name, value in (("username", user), ("password", location.password)) if value is not None}
+    return {
+        name: value
+        for name, value in (("username", user), ("password", location.password))
+        if value is not None
+    }
 
 
 def _check(connection: Any) -> None:
@@ -189,4 +273,9 @@ def _check(connection: Any) -> None:
 
 def _quiet() -> dict[str, Any]:
     # What we do ourselves: time limits, attempts, and looking whether anybody is there.
-    return {"protocol": 2, "socket_timeout": None, "retry": Retry(NoBackoff(), 0), "health_check_interval": 0}
+    return {
+        "protocol": 2,
+        "socket_timeout": None,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": 0,
+    }

@@ -18,7 +18,14 @@ from igniter_store_sqlite.change_watch import Changes
 from igniter_store_sqlite.claims import SQLiteClaims
 from igniter_store_sqlite.counters import SQLiteCounters
 from igniter_store_sqlite.database import Database, Synchronous, is_in_memory
-from igniter_store_sqlite.errors import NAME, closed, inherited, misconfigured, not_connected, read_only
+from igniter_store_sqlite.errors import (
+    NAME,
+    closed,
+    inherited,
+    misconfigured,
+    not_connected,
+    read_only,
+)
 from igniter_store_sqlite.file_identity import network_of
 from igniter_store_sqlite.keyvalue import SQLiteKeyValue
 from igniter_store_sqlite.pubsub import Listener, SQLitePubSub
@@ -39,32 +46,51 @@ _OPTIONS: Final = Options(NAME, {"synchronous": one_of("normal", "full")})
 _LOGGER: Final = logging.getLogger("igniter_store")
 
 
-class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, SQLiteStreams, SQLiteScan):
-    """Every capability on a SQLite file that the processes of one machine share, or on a database in memory.
+class SQLiteAdapter(
+    SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, SQLiteStreams, SQLiteScan
+):
+    """Every capability on a SQLite file that the processes of one machine share, or on a database
+    in memory.
 
-    Calls that are made in one turn of the event loop share one transaction. The file is in WAL mode: readers and the one writer don't hold
-    each other up, and what was answered survives the death of every process; with `synchronous="full"` also a power loss, as far as disk
-    and file system keep what they promise SQLite.
+    Calls that are made in one turn of the event loop share one transaction. The file is in WAL
+    mode: readers and the one writer don't hold each other up, and what was answered survives the
+    death of every process; with `synchronous="full"` also a power loss, as far as disk and file
+    system keep what they promise SQLite.
 
     Not for a file on a network file system: SQLite's WAL needs shared memory. It is warned of.
 
     Args:
-        engine: SQLAlchemy's, for a `sqlite+aiosqlite` URL. It stays open (LIF-6). Our tables, whose names begin with `igniter_`, may stand
-            beside others. In memory its one connection is shared: leave no transaction open on it.
-        timeout: seconds that a call may take, waiting for the locks of other processes included; then it raises `STORE_TIMEOUT`.
-        synchronous: "normal" syncs the file to the disk now and then, "full" before every answer that a write gets.
+        engine: SQLAlchemy's, for a `sqlite+aiosqlite` URL. It stays open (LIF-6). Our tables, whose
+            names begin with `igniter_`, may stand beside others. In memory its one connection is
+            shared: leave no transaction open on it.
+        timeout: seconds that a call may take, waiting for the locks of other processes included;
+            then it raises `STORE_TIMEOUT`.
+        synchronous: "normal" syncs the file to the disk now and then, "full" before every answer
+            that a write gets.
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something else than such an engine, or an option that makes no sense.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something else than such an engine, or
+            an option that makes no sense.
     """
 
     name: ClassVar[str] = NAME
 
-    def __init__(self, engine: AsyncEngine, *, timeout: float = _TIMEOUT, synchronous: Synchronous = "normal") -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, timeout: float = _TIMEOUT, synchronous: Synchronous = "normal"
+    ) -> None:
         given: object = engine
-        if not isinstance(given, AsyncEngine) or (engine.dialect.name, engine.dialect.driver) != ("sqlite", "aiosqlite"):
-            raise misconfigured("SQLiteAdapter takes an AsyncEngine with a sqlite+aiosqlite URL. To use a URL, call from_url().")
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < _LONGEST:
+        if not isinstance(given, AsyncEngine) or (engine.dialect.name, engine.dialect.driver) != (
+            "sqlite",
+            "aiosqlite",
+        ):
+            raise misconfigured(
+                "SQLiteAdapter takes an AsyncEngine with a sqlite+aiosqlite URL. To use a URL, call from_url()."
+            )
+        if (
+            isinstance(timeout, bool)
+            or not isinstance(timeout, (int, float))
+            or not 0 < timeout < _LONGEST
+        ):
             raise misconfigured("timeout must be a number of seconds above 0.")
         if synchronous not in {"normal", "full"}:
             raise misconfigured('synchronous must be "normal" or "full".')
@@ -85,12 +111,15 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
-        """An adapter for `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`, or `sqlite://` in memory, private to this adapter.
+        """An adapter for `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`, or
+        `sqlite://` in memory, private to this adapter.
 
         Args:
-            url: as above; its query may hold the options. The file is made where it is missing, its folder is not.
-            options: `timeout` and `synchronous` as for the class; `connect_timeout`, the seconds that opening may take, `timeout` without
-                it; `connections` has no effect, since one writes and one reads. Arguments win over the query.
+            url: as above; its query may hold the options. The file is made where it is missing, its
+                folder is not.
+            options: `timeout` and `synchronous` as for the class; `connect_timeout`, the seconds
+                that opening may take, `timeout` without it; `connections` has no effect, since one
+                writes and one reads. Arguments win over the query.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
@@ -100,7 +129,9 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         connect_timeout = chosen.pop("connect_timeout", None)
         chosen.pop("connections", None)  # one writes and one reads, always
         adapter = cls(engine_for(path), **chosen)
-        adapter._database = Database(adapter._engine, adapter._timeout, chosen.get("synchronous", "normal"), is_ours=True)
+        adapter._database = Database(
+            adapter._engine, adapter._timeout, chosen.get("synchronous", "normal"), is_ours=True
+        )
         adapter._database.connect_timeout = connect_timeout or adapter._timeout
         return adapter
 
@@ -119,7 +150,10 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
                 self._sweeper.start()
             else:
                 self._writes = cast("Worker", _Absent(read_only))
-            self._changes, self._listener = changes, Listener(self._reads, self._writes, changes, self._bind)
+            self._changes, self._listener = (
+                changes,
+                Listener(self._reads, self._writes, changes, self._bind),
+            )
             changes.start(None if self._database.in_memory else self._reads)
             self.is_open = True
 
@@ -131,7 +165,9 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         async with self._changing:
             if self.is_open:
                 self.is_open = False
-                self._ending = asyncio.create_task(self._end(self._sweeper, self._listener, self._changes))
+                self._ending = asyncio.create_task(
+                    self._end(self._sweeper, self._listener, self._changes)
+                )
             self._use_nothing(_Absent(closed))
             await self._ended()
             self.affinity.release()
@@ -149,7 +185,11 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
             self._sweeper.abandon()
         forget_task(self._ending)
         self._use_nothing(_Absent(inherited if is_inherited else not_connected))
-        self._changing, self._ending, self._sweeper = asyncio.Lock(), None, None  # a task of the closed loop may hold the former lock
+        self._changing, self._ending, self._sweeper = (
+            asyncio.Lock(),
+            None,
+            None,
+        )  # a task of the closed loop may hold the former lock
         self.is_open = False
         self.affinity.end()
 
@@ -157,7 +197,8 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         self.affinity.enter(NAME, is_in_use=self.is_open or self._changing.locked())
 
     async def _ended(self) -> None:
-        # Whoever is cancelled here leaves it to go on; the next one to close, or to open, waits for it.
+        # Whoever is cancelled here leaves it to go on; the next one to close, or to open, waits for
+        # it.
         if self._ending is not None:
             await asyncio.shield(self._ending)
             self._ending = None
@@ -175,18 +216,23 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
         return time.perf_counter() - began
 
     async def backup(self, path: str | os.PathLike[str]) -> None:
-        """Write a copy of the database to a new file, while it is in use: as it is at one moment, and complete or not there at all.
+        """Write a copy of the database to a new file, while it is in use: as it is at one moment,
+        and complete or not there at all.
 
-        Calls go on meanwhile; a database in memory is copied in one step. The copy is a database like this one: open it by its URL.
+        Calls go on meanwhile; a database in memory is copied in one step. The copy is a database
+        like this one: open it by its URL.
 
         Args:
-            path: where the copy shall be; a file that is there is replaced once the copy is complete.
+            path: where the copy shall be; a file that is there is replaced once the copy is
+                complete.
 
         Raises:
-            BackendFailed: `STORE_OPERATION_FAILED` when the copy can't be written; nothing is left of it.
+            BackendFailed: `STORE_OPERATION_FAILED` when the copy can't be written; nothing is left
+                of it.
             StoreClosed: the adapter is closed.
         """
-        place = os.path.abspath(path)  # noqa: ASYNC240, PTH100 - the folder that is meant is the one of now
+        # the folder that is meant is the one of now
+        place = os.path.abspath(path)  # noqa: ASYNC240, PTH100
         await self._reads.call(_nothing)  # it is open
         await back_up(self._database, place)
 
@@ -207,7 +253,9 @@ class SQLiteAdapter(SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, 
 
 
 class _Absent:
-    """In place of a worker while the adapter isn't open, or where nothing can be written: every call raises."""
+    """In place of a worker while the adapter isn't open, or where nothing can be written: every
+    call raises.
+    """
 
     def __init__(self, why: Any) -> None:
         self._why = why

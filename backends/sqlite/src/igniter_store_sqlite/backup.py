@@ -1,6 +1,7 @@
 """A copy of the database while it is in use.
 
-Rule: the copy is made beside its place under another name, and takes its place once it is complete: nobody ever finds half of one.
+Rule: the copy is made beside its place under another name, and takes its place once it is complete:
+    nobody ever finds half of one.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ async def back_up(database: Database, path: str) -> None:
 
 
 async def _copied(worker: Worker, draft: Path, database: Database) -> None:
-    # A fork interrupts the copy, rather than wait for it, and it begins anew; but not so often that it never ends. And like any call it
-    # waits for a lock, which another process has for a moment when it is the first to open the file, or the last to close it.
+    # A fork interrupts the copy, rather than wait for it, and it begins anew; but not so often that
+    # it never ends. And like any call it waits for a lock, which another process has for a moment
+    # when it is the first to open the file, or the last to close it.
     until, interruptions = monotonic() + database.timeout, 0
     while True:
         worker.let_forks_interrupt(interruptions < _INTERRUPTIONS and not database.in_memory)
@@ -71,7 +73,9 @@ async def _copied(worker: Worker, draft: Path, database: Database) -> None:
         else:
             return
         finally:
-            await asyncio.wait({copying})  # a thread can't be cancelled, and what it writes has to be removed behind it
+            await asyncio.wait(
+                {copying}
+            )  # a thread can't be cancelled, and what it writes has to be removed behind it
 
 
 def _copy(connection: sqlite3.Connection, path: str) -> None:

@@ -1,6 +1,8 @@
-"""Who waits for something to be written is woken: at once by what this adapter wrote, soon by what another process did.
+"""Who waits for something to be written is woken: at once by what this adapter wrote, soon by what
+another process did.
 
-Rule: nobody asks the database while nobody waits. While somebody does, one question serves all: whether another connection has written
+Rule: nobody asks the database while nobody waits. While somebody does, one question serves all:
+    whether another connection has written
 (`PRAGMA data_version`), asked often while that is so, and less and less often while it isn't.
 Rule: to be woken says that something changed, never what: who waits looks, and waits again.
 """
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.worker import Worker
 
 _OFTEN: Final = 0.002  # seconds between two questions, just after a change
-_SELDOM: Final = 0.05  # and after some time without any: so a quiet listener costs a few questions a second more than twenty
+# And after some time without any: so a quiet listener costs a few questions a second more than
+# twenty
+_SELDOM: Final = 0.05
 _NEVER: Final = (-1, -1)  # what `_version` never returns
 _SLOWER: Final = 1.5  # how much longer each pause is than the one before
 
@@ -37,7 +41,9 @@ class Waiting:
         self._woken.set()
 
     async def until(self, moment: float | None) -> None:
-        """Return after the next change, at once if one came since the last time, or at this moment on the loop's clock."""
+        """Return after the next change, at once if one came since the last time, or at this moment
+        on the loop's clock.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(moment):
                 await self._woken.wait()
@@ -55,7 +61,9 @@ class Changes:
         self._watching: asyncio.Task[None] | None = None
 
     def start(self, reads: Worker | None) -> None:
-        """Be ready to watch, with a connection that sees what others write; `None` where nobody else can write."""
+        """Be ready to watch, with a connection that sees what others write; `None` where nobody
+        else can write.
+        """
         if reads is not None:
             self._watching = asyncio.create_task(self._watch(reads))
 
@@ -110,7 +118,9 @@ class Changes:
                 await reads.call(_nothing)
             except StoreError:
                 seen, pause = None, _SELDOM
-                self._wake_all()  # they will find out themselves what is wrong, and are woken again when it isn't any more
+                # They will find out themselves what is wrong, and are woken again when it isn't any
+                # more
+                self._wake_all()
                 continue
             commits = None if reads.version is None else reads.version.commits
             if commits == seen and not was_told:

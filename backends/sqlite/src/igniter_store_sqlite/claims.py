@@ -29,7 +29,9 @@ class SQLiteClaims(Claims):
         return await self._writes.call(_compare_expire, name_to_bytes(key), owner, ttl)
 
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
-        return await self._writes.call(_acquire, name_to_bytes(key), bytes(owner), ttl, name_to_bytes(token_key))
+        return await self._writes.call(
+            _acquire, name_to_bytes(key), bytes(owner), ttl, name_to_bytes(token_key)
+        )
 
 
 def _set_nx(session: Session, key: bytes, owner: bytes, ttl: float | None) -> bool:
@@ -53,7 +55,9 @@ def _compare_expire(session: Session, key: bytes, owner: bytes, ttl: float) -> b
     return True
 
 
-def _acquire(session: Session, key: bytes, owner: bytes, ttl: float, token_key: bytes) -> int | None:
+def _acquire(
+    session: Session, key: bytes, owner: bytes, ttl: float, token_key: bytes
+) -> int | None:
     if keyspace.look(session, key) is not None:
         return None
     # The token first: if it can't be counted, the claim must not have been taken.

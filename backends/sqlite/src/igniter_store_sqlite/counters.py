@@ -24,14 +24,26 @@ class SQLiteCounters(Counters):
 
 
 def add(  # noqa: PLR0913 - INCRBY's, and what a fencing token needs of it
-    session: Session, key: bytes, delta: int, ttl: float | None, *, start: int = 0, renew: bool = False
+    session: Session,
+    key: bytes,
+    delta: int,
+    ttl: float | None,
+    *,
+    start: int = 0,
+    renew: bool = False,
 ) -> int:
-    """Add `delta` to the counter under `key`, a missing one counting from `start`; `ttl` only where there is none, unless `renew`."""
+    """Add `delta` to the counter under `key`, a missing one counting from `start`; `ttl` only where
+    there is none, unless `renew`.
+    """
     found = keyspace.find(session, key)
     text, stream, until, since = (b"%d" % start, None, None, None) if found is None else found
     if stream is not None or text is None:
         raise no_number()
     value = count_on(text, delta, backend=NAME)
-    until = keyspace.deadline(session, ttl) if until is None or renew else keyspace.bounded(session, until, since)
+    until = (
+        keyspace.deadline(session, ttl)
+        if until is None or renew
+        else keyspace.bounded(session, until, since)
+    )
     keyspace.put(session, key, b"%d" % value, until)
     return value

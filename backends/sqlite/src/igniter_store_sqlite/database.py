@@ -1,8 +1,11 @@
-"""The database as an adapter has it: a connection that writes and one that reads, with their settings; in memory one that does both.
+"""The database as an adapter has it: a connection that writes and one that reads, with their
+settings; in memory one that does both.
 
 Rule: a file that can only be read is read: what would write is refused by the adapter.
-Rule: SQLAlchemy's engine opens and closes connections. What is done on them is done by the two workers.
-Rule: a connection whose settings were changed doesn't go back into a pool of the user's, but ends with the adapter.
+Rule: SQLAlchemy's engine opens and closes connections. What is done on them is done by the two
+    workers.
+Rule: a connection whose settings were changed doesn't go back into a pool of the user's, but ends
+    with the adapter.
 """
 
 from __future__ import annotations
@@ -20,8 +23,23 @@ from igniter_store.contract.timeouts import FairTimeout
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from igniter_store_sqlite.errors import cannot_open, failure, is_busy, is_read_only, locked, misconfigured, moved, not_opened
-from igniter_store_sqlite.file_identity import FrozenPlace, Place, can_only_be_read, is_no_file, obstacle
+from igniter_store_sqlite.errors import (
+    cannot_open,
+    failure,
+    is_busy,
+    is_read_only,
+    locked,
+    misconfigured,
+    moved,
+    not_opened,
+)
+from igniter_store_sqlite.file_identity import (
+    FrozenPlace,
+    Place,
+    can_only_be_read,
+    is_no_file,
+    obstacle,
+)
 from igniter_store_sqlite.fork_safety import FORKS, connection_of, fork_safe
 from igniter_store_sqlite.log_files import SIZE_LIMIT, LogFile
 from igniter_store_sqlite.schema import Version, bring_forward
@@ -37,7 +55,8 @@ if TYPE_CHECKING:
 
 Synchronous: TypeAlias = Literal["normal", "full"]
 
-_AGAIN: Final = 0.01  # seconds before settings are tried again that another process's lock has kept from being made
+# Seconds before settings are tried again that another process's lock has kept from being made
+_AGAIN: Final = 0.01
 _CACHE: Final = 16 * 1024  # KiB of pages that a connection may keep
 
 
@@ -58,7 +77,9 @@ class Database:
     reads: Worker
     log_file: LogFile | None = None
 
-    def __init__(self, engine: AsyncEngine, timeout: float, synchronous: Synchronous, *, is_ours: bool) -> None:
+    def __init__(
+        self, engine: AsyncEngine, timeout: float, synchronous: Synchronous, *, is_ours: bool
+    ) -> None:
         self.in_memory: Final = is_in_memory(engine)
         self.can_write = True
         self.path: str | None = None
@@ -72,7 +93,9 @@ class Database:
         self._workers: list[Worker] = []
         self._beside: dict[AsyncConnection, Worker] = {}  # that `on_the_side` has made
         self._kept: bytes | None = None  # what was in memory when it was closed
-        self._keeping: Future[bytes | None] | None = None  # the same, when its event loop was closed: its thread will say it
+        self._keeping: Future[bytes | None] | None = (
+            None  # the same, when its event loop was closed: its thread will say it
+        )
 
     async def open(self, on_commit: Callable[[], None]) -> None:
         """Connect, and bring the tables forward.
@@ -88,7 +111,11 @@ class Database:
                 try:
                     await self._start(on_commit, path)
                 except (sqlite3.Error, SQLAlchemyError) as error:
-                    if path is None or not cannot_open(_driver_error(error)) or not await asyncio.to_thread(can_only_be_read, path):
+                    if (
+                        path is None
+                        or not cannot_open(_driver_error(error))
+                        or not await asyncio.to_thread(can_only_be_read, path)
+                    ):
                         raise
                     place = await asyncio.to_thread(FrozenPlace, path)
                     await self.close()
@@ -105,13 +132,17 @@ class Database:
             if path is not None and cannot_open(driver_error):
                 raise not_opened(path, await asyncio.to_thread(obstacle, path)) from driver_error
             raise failure(driver_error, path or self._engine.url.database) from error
-        except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
+        except (
+            GeneratorExit
+        ):  # the event loop was closed meanwhile, and nothing can be awaited any more
             raise
         except BaseException:  # cancelled, above all: nothing may be left open
             await self.close()
             raise
 
-    async def _start(self, on_commit: Callable[[], None], path: str | None, place: FrozenPlace | None = None) -> None:
+    async def _start(
+        self, on_commit: Callable[[], None], path: str | None, place: FrozenPlace | None = None
+    ) -> None:
         self.writes = self.reads = await self._worker(writes=True, on_commit=on_commit)
         if self.in_memory:
             if self._keeping is not None:
@@ -144,7 +175,9 @@ class Database:
         self.writes.prepare_again_with(partial(_prepare_again, prepare, self.log_file.prepare))
 
     async def close(self) -> None:
-        """Close both connections; what waits for them gets `STORE_CLOSED`. What is in memory is kept, to be found by the next `open`."""
+        """Close both connections; what waits for them gets `STORE_CLOSED`. What is in memory is
+        kept, to be found by the next `open`.
+        """
         for worker in self._workers:
             await worker.close()
         if self._workers and self.in_memory and self._is_ours:
@@ -162,15 +195,21 @@ class Database:
             self._used = self._engine
 
     def abandon(self, leave: Callable[[sqlite3.Connection], None], *, is_inherited: bool) -> None:
-        """Let the threads close both connections, since their event loop is closed. What is in memory is kept, as `close` does.
+        """Let the threads close both connections, since their event loop is closed. What is in
+        memory is kept, as `close` does.
 
         Args:
             leave: is called with the connection that writes, in its thread, before that is closed.
-            is_inherited: the connections belong to the parent process, and this one has no threads for them.
+            is_inherited: the connections belong to the parent process, and this one has no threads
+                for them.
         """
         workers, self._workers = self._workers, []
         beside, self._beside = self._beside, {}
-        engines = [engine for engine in {self._engine, self._used} if self._is_ours or engine is not self._engine]
+        engines = [
+            engine
+            for engine in {self._engine, self._used}
+            if self._is_ours or engine is not self._engine
+        ]
         self._used = self._engine
         if is_inherited:
             connections, self._connections = self._connections, []
@@ -197,7 +236,9 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def on_the_side(self) -> AsyncGenerator[Worker]:
-        """A connection for what takes long, which holds up no call; in memory there is none but the one."""
+        """A connection for what takes long, which holds up no call; in memory there is none but the
+        one.
+        """
         if self.in_memory:
             yield self.writes
             return
@@ -233,7 +274,9 @@ class Database:
                 driver: Any = (await connection.get_raw_connection()).driver_connection
                 return connection, connection_of(driver, in_memory=self.in_memory)
             except (sqlite3.Error, SQLAlchemyError):
-                if forks == FORKS.count:  # else it was closed for a fork before SQLAlchemy was done with it
+                if (
+                    forks == FORKS.count
+                ):  # else it was closed for a fork before SQLAlchemy was done with it
                     raise
 
     async def _set_up(self, worker: Worker, prepare: Callable[[sqlite3.Connection], None]) -> None:
@@ -268,7 +311,8 @@ def _try(path: str) -> None:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    # Transactions begin and end by our words alone, and nobody sleeps on a lock in the connection's thread.
+    # Transactions begin and end by our words alone, and nobody sleeps on a lock in the connection's
+    # thread.
     connection.isolation_level = None
     connection.row_factory = None
     connection.execute("PRAGMA busy_timeout = 0")
@@ -276,14 +320,18 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _path(connection: sqlite3.Connection) -> str:
-    return str(next(path for _, name, path in connection.execute("PRAGMA database_list") if name == "main"))
+    return str(
+        next(path for _, name, path in connection.execute("PRAGMA database_list") if name == "main")
+    )
 
 
 def _prepare_writing(connection: sqlite3.Connection, synchronous: str) -> None:
     _prepare(connection)
     [pages] = connection.execute("PRAGMA page_count").fetchone()
     if not pages:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # taken only as long as there is nothing
+        connection.execute(
+            "PRAGMA auto_vacuum = INCREMENTAL"
+        )  # taken only as long as there is nothing
     try:
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
     except sqlite3.OperationalError as error:
@@ -299,7 +347,9 @@ def _prepare_reading(connection: sqlite3.Connection) -> None:
 
 
 def _prepare_again(
-    prepare: Callable[[sqlite3.Connection], None], let_commits_copy: Callable[[sqlite3.Connection], None], connection: sqlite3.Connection
+    prepare: Callable[[sqlite3.Connection], None],
+    let_commits_copy: Callable[[sqlite3.Connection], None],
+    connection: sqlite3.Connection,
 ) -> None:
     prepare(connection)
     let_commits_copy(connection)

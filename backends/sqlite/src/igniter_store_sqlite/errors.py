@@ -1,6 +1,7 @@
 """From what goes wrong to `StoreError`s: one table of SQLite's result codes, and one translator.
 
-Rule: an error of SQLite has rolled back the transaction that it came from, so nothing that is reported here may have been applied.
+Rule: an error of SQLite has rolled back the transaction that it came from, so nothing that is
+    reported here may have been applied.
 """
 
 from __future__ import annotations
@@ -33,8 +34,16 @@ _READ_ONLY: Final = (
 
 # SQLite's primary result code: the code, whether the same call may succeed later, and what to do.
 _CODES: Final = {
-    sqlite3.SQLITE_BUSY: (ErrorCode.STORE_TIMEOUT, True, ("Another connection holds the database lock. Retry.")),
-    sqlite3.SQLITE_LOCKED: (ErrorCode.STORE_TIMEOUT, True, ("Another connection holds a table lock of the database. Retry.")),
+    sqlite3.SQLITE_BUSY: (
+        ErrorCode.STORE_TIMEOUT,
+        True,
+        ("Another connection holds the database lock. Retry."),
+    ),
+    sqlite3.SQLITE_LOCKED: (
+        ErrorCode.STORE_TIMEOUT,
+        True,
+        ("Another connection holds a table lock of the database. Retry."),
+    ),
     sqlite3.SQLITE_FULL: (
         _FAILED,
         True,
@@ -60,7 +69,11 @@ _CODES: Final = {
         False,
         _READ_ONLY,
     ),
-    sqlite3.SQLITE_PERM: (_GONE, False, ("This user isn't allowed to use the database file. Grant it read and write permission.")),
+    sqlite3.SQLITE_PERM: (
+        _GONE,
+        False,
+        ("This user isn't allowed to use the database file. Grant it read and write permission."),
+    ),
     sqlite3.SQLITE_CANTOPEN: (
         _GONE,
         True,
@@ -69,19 +82,33 @@ _CODES: Final = {
             "write in it; the store doesn't create the folder."
         ),
     ),
-    sqlite3.SQLITE_TOOBIG: (_FAILED, False, ("A value exceeds the limit of SQLite, which is one gigabyte. Store a smaller one.")),
+    sqlite3.SQLITE_TOOBIG: (
+        _FAILED,
+        False,
+        ("A value exceeds the limit of SQLite, which is one gigabyte. Store a smaller one."),
+    ),
     sqlite3.SQLITE_NOMEM: (_FAILED, True, "SQLite is out of memory. Give the process more memory."),
-    sqlite3.SQLITE_INTERRUPT: (_FAILED, True, "The statement was interrupted. Nothing was changed."),
+    sqlite3.SQLITE_INTERRUPT: (
+        _FAILED,
+        True,
+        "The statement was interrupted. Nothing was changed.",
+    ),
 }
 
 
 _OTHER: Final = (_FAILED, False, "SQLite failed. Its error is in __cause__.")
-_MISSING: Final = re.compile(r"no such (table|column): (\w+\.)?igniter_|table igniter_\w+ has no column")
+_MISSING: Final = re.compile(
+    r"no such (table|column): (\w+\.)?igniter_|table igniter_\w+ has no column"
+)
 
 
 def other_kind() -> StoreError:
     """A key that holds something else than what was asked for."""
-    return store_error(_FAILED, ("The key holds another type of value. Use another key, or delete this one."), backend=NAME)
+    return store_error(
+        _FAILED,
+        ("The key holds another type of value. Use another key, or delete this one."),
+        backend=NAME,
+    )
 
 
 def moved(path: str) -> StoreError:
@@ -95,7 +122,9 @@ def moved(path: str) -> StoreError:
 
 
 def inherited_file(path: str) -> StoreError:
-    """A file that this process can't use, since it was forked while another connection to it was open."""
+    """A file that this process can't use, since it was forked while another connection to it was
+    open.
+    """
     message = (
         f"{path}: The process was forked while another SQLite connection to this file was open, "
         "so SQLite's locks don't work here, and writes would be lost. Close that connection "
@@ -112,7 +141,9 @@ def changed(path: str) -> StoreError:
 
 
 def unreadable(path: str) -> StoreError:
-    """A file whose newest changes stand in a log beside it that can't be read where nothing can be written."""
+    """A file whose newest changes stand in a log beside it that can't be read where nothing can be
+    written.
+    """
     message = (
         f"{path}: The database has changes in its WAL ({path}-wal), which SQLite can't read from "
         "a read-only place. Open the database once where it is writable, or copy both files "
@@ -149,7 +180,10 @@ def late(timeout: float, *, maybe_applied: bool) -> StoreError:
 
 def is_busy(error: BaseException) -> bool:
     """Whether SQLite says that somebody else has the lock, and nothing else is wrong."""
-    return isinstance(error, sqlite3.Error) and _primary(error) in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    return isinstance(error, sqlite3.Error) and _primary(error) in {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    }
 
 
 def is_read_only(error: BaseException) -> bool:
@@ -164,11 +198,16 @@ def cannot_open(error: BaseException) -> bool:
 
 def not_opened(path: str, why: str) -> StoreError:
     """A file that can't be opened, why, and what to do."""
-    return store_error(_GONE, (f"{path}: Can't open the database file. {why}"), backend=NAME, retryable=True)
+    return store_error(
+        _GONE, (f"{path}: Can't open the database file. {why}"), backend=NAME, retryable=True
+    )
 
 
 def failure(error: BaseException, path: str | None = None) -> BaseException:
-    """The error for what went wrong, in the file of this path where there is one. What is no error of SQLite stays as it is."""
+    """The error for what went wrong, in the file of this path where there is one.
+
+    What is no error of SQLite stays as it is.
+    """
     if not isinstance(error, sqlite3.Error):
         return error
     code, retryable, message = _CODES.get(_primary(error), _OTHER)
@@ -176,13 +215,16 @@ def failure(error: BaseException, path: str | None = None) -> BaseException:
         message = "The store's tables in the database were dropped or altered. Restore a backup, or delete the file to start over."
     if path is not None:
         message = f"{path}: {message}"
-    failed = store_error(code, message, backend=NAME, retryable=retryable, details={"sqlite": _word(error)})
+    failed = store_error(
+        code, message, backend=NAME, retryable=retryable, details={"sqlite": _word(error)}
+    )
     failed.__cause__ = error
     return failed
 
 
 def _primary(error: sqlite3.Error) -> int:
-    # The lower byte is the code, the rest says more of it. An error of the Python module itself has none.
+    # The lower byte is the code, the rest says more of it. An error of the Python module itself has
+    # none.
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 

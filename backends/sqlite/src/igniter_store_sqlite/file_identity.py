@@ -1,8 +1,11 @@
-"""Where a file is: still there and the same, and on a disk of this machine or on one that is reached over a network.
+"""Where a file is: still there and the same, and on a disk of this machine or on one that is
+reached over a network.
 
-Rule: a file that can only be read is opened as one that nothing writes ("immutable") where SQLite has no other way: it can't make the two
-files beside it that readers and writers share. Then SQLite looks at no lock, so whether something has written is looked at here, before and
-after each transaction, and nothing that was read meanwhile is handed out.
+Rule: a file that can only be read is opened as one that nothing writes ("immutable") where SQLite
+    has no other way: it can't make the two
+files beside it that readers and writers share. Then SQLite looks at no lock, so whether something
+has written is looked at here, before and after each transaction, and nothing that was read
+meanwhile is handed out.
 """
 
 from __future__ import annotations
@@ -49,15 +52,18 @@ class _Log(NamedTuple):
 
 
 class Place:
-    """A file that was opened. Removed or replaced under who has it open, it would go on taking what nobody ever finds again.
+    """A file that was opened. Removed or replaced under who has it open, it would go on taking what
+    nobody ever finds again.
 
     Args:
-        path: of the file, which is there. It may be a link: one that leads somewhere else later is a file that was replaced.
+        path: of the file, which is there. It may be a link: one that leads somewhere else later is
+            a file that was replaced.
 
     Attributes:
         identity: its device and inode; `None` if it was gone at once.
         is_frozen: whether it has to be checked again behind what was read.
-        is_log_lost: whether the log beside it was removed or replaced: what is written would go to one that no other process reads.
+        is_log_lost: whether the log beside it was removed or replaced: what is written would go to
+            one that no other process reads.
     """
 
     is_frozen: ClassVar[bool] = False
@@ -77,24 +83,34 @@ class Place:
         """Look whether the file is the one that was opened: some microseconds.
 
         Raises:
-            BackendUnavailable: `STORE_CONNECTION_FAILED`: it isn't, so nothing may be read or written.
+            BackendUnavailable: `STORE_CONNECTION_FAILED`: it isn't, so nothing may be read or
+                written.
         """
         if self.is_log_lost or self._look() != self.identity:
             raise moved(self._path)
 
     def note_log(self, _: sqlite3.Connection) -> None:
-        """In the thread of a connection that has read: this is the log beside it, unless another connection knows it."""
+        """In the thread of a connection that has read: this is the log beside it, unless another
+        connection knows it.
+        """
         if self._log is None:
             self._log = self._look_at_log()
 
     def forget_log(self) -> None:
-        """In the thread of a connection that a fork closes: SQLite removes the log with the last one, and makes another."""
+        """In the thread of a connection that a fork closes: SQLite removes the log with the last
+        one, and makes another.
+        """
         self._log = None
 
     def size_of_log(self) -> int:
-        """Look whether the log is still there, and return its bytes. SQLite itself removes none that is in use."""
+        """Look whether the log is still there, and return its bytes.
+
+        SQLite itself removes none that is in use.
+        """
         known, found = self._log, self._look_at_log()
-        if known is not None and known is self._log:  # else connections were closed meanwhile, and the log with them
+        if (
+            known is not None and known is self._log
+        ):  # else connections were closed meanwhile, and the log with them
             self.is_log_lost = found.identity != known.identity
         return found.size
 
@@ -117,14 +133,17 @@ class FrozenPlace(Place):
     """A file that can only be read, and that nothing else writes as long as it is open.
 
     Raises:
-        BackendUnavailable: `STORE_CONNECTION_FAILED`: there are changes in the log beside it, which SQLite wouldn't read.
+        BackendUnavailable: `STORE_CONNECTION_FAILED`: there are changes in the log beside it, which
+            SQLite wouldn't read.
     """
 
     is_frozen: ClassVar[bool] = True
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        self._logs: Final = tuple(os.path.realpath(path) + suffix for suffix in ("-wal", "-journal"))
+        self._logs: Final = tuple(
+            os.path.realpath(path) + suffix for suffix in ("-wal", "-journal")
+        )
         self._content: Final = self._look_inside()
         if self._content is None:
             raise unreadable(path)
@@ -149,7 +168,10 @@ class FrozenPlace(Place):
 
 
 def is_no_file(path: str) -> bool:
-    """Whether something else than a file is at `path`. SQLite would wait for ever for what a pipe has to say."""
+    """Whether something else than a file is at `path`.
+
+    SQLite would wait for ever for what a pipe has to say.
+    """
     try:
         return not stat.S_ISREG(Path(path).stat().st_mode)
     except OSError:
@@ -192,14 +214,17 @@ def _no_entry(real: str, error: OSError) -> str:
 
 
 def network_of(path: str, mounts: str = "/proc/self/mounts") -> str | None:
-    r"""The kind of network file system that `path` is on, as the system calls it; `None` for a local disk, or where it can't be told.
+    r"""The kind of network file system that `path` is on, as the system calls it; `None` for a
+    local disk, or where it can't be told.
 
     Args:
         path: of a file, which needn't be there.
-        mounts: where Linux lists what is mounted. On Windows a path that begins with `\\` is one of a network.
+        mounts: where Linux lists what is mounted. On Windows a path that begins with `\\` is one of
+            a network.
     """
     if sys.platform == "win32":
-        return "a share" if os.path.abspath(path).startswith("\\\\") else None  # noqa: PTH100 - Path("//a/b") is another thing
+        # Path("//a/b") is another thing
+        return "a share" if os.path.abspath(path).startswith("\\\\") else None  # noqa: PTH100
     try:
         lines = Path(mounts).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
@@ -209,6 +234,8 @@ def network_of(path: str, mounts: str = "/proc/self/mounts") -> str | None:
     for line in lines:
         _, point, this, *_ = line.split(" ")
         point = point.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-        if len(point) >= len(found) and (place == point or place.startswith(point.rstrip("/") + "/")):
+        if len(point) >= len(found) and (
+            place == point or place.startswith(point.rstrip("/") + "/")
+        ):
             found, kind = point, this
     return kind if kind in _NETWORKS else None

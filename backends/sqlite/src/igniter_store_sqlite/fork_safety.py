@@ -1,14 +1,20 @@
-"""Connections of SQLite that `os.fork` doesn't break: they are closed before a fork, and opened again in the parent at their next use.
+"""Connections of SQLite that `os.fork` doesn't break: they are closed before a fork, and opened
+again in the parent at their next use.
 
-SQLite keeps its file locks in a table of the process. A forked child inherits that table without the locks, so its own connections
-to the same file would take no locks at all, and another process could remove the WAL that the child is writing (sqlite.org/howtocorrupt,
-2.6). Only a process that has no connection to a file can fork without handing such a table on.
+SQLite keeps its file locks in a table of the process. A forked child inherits that table without
+the locks, so its own connections to the same file would take no locks at all, and another process
+could remove the WAL that the child is writing (sqlite.org/howtocorrupt, 2.6). Only a process that
+has no connection to a file can fork without handing such a table on.
 
-Rule: before a fork, each connection is closed in its own thread, which then waits until the fork is over. So no transaction is under way,
-no thread is inside SQLite, where it would leave a locked mutex to the child, and the child inherits no descriptor of the file.
+Rule: before a fork, each connection is closed in its own thread, which then waits until the fork is
+    over. So no transaction is under way,
+no thread is inside SQLite, where it would leave a locked mutex to the child, and the child inherits
+no descriptor of the file.
 Rule: in memory there is nothing to close: the thread only waits.
-Rule: the child never touches what it inherits. It only keeps it, so that nothing is finalized there.
-Rule: a child whose process has inherited another connection to a file (one of the user's own, or all of them where a fork has run no hooks)
+Rule: the child never touches what it inherits. It only keeps it, so that nothing is finalized
+    there.
+Rule: a child whose process has inherited another connection to a file (one of the user's own, or
+    all of them where a fork has run no hooks)
 is refused that file.
 """
 
@@ -37,7 +43,8 @@ if TYPE_CHECKING:
 
     from igniter_store_sqlite.file_identity import Place
 
-_LOOK: Final = 0.02  # seconds between two looks whether a thread that was asked to close its connection still lives
+# Seconds between two looks whether a thread that was asked to close its connection still lives
+_LOOK: Final = 0.02
 _DESCRIPTORS: Final = "/proc/self/fd"
 _BESIDE: Final = ("-wal", "-shm")  # what SQLite has open beside a database that it uses
 
@@ -47,20 +54,25 @@ class ForkSafeConnection:
 
     Attributes:
         hand_over: lets the thread call a function, behind what it was given before.
-        prepare: makes the settings of the connection; called in the thread each time that it was opened again.
-        is_interruptible: whether a fork interrupts what the connection does, instead of waiting for it.
+        prepare: makes the settings of the connection; called in the thread each time that it was
+            opened again.
+        is_interruptible: whether a fork interrupts what the connection does, instead of waiting for
+            it.
         place: of its file, once it is known; another file that has taken its name is never opened.
         times_opened: how often it was opened again.
     """
 
     def __init__(self, driver: aiosqlite.Connection, *, in_memory: bool) -> None:
-        # aiosqlite has no public way to run a function in its thread, so this is how SQLAlchemy's dialect does it. One function for a whole
-        # transaction costs one change of threads, where aiosqlite's own methods take one for each statement.
+        # aiosqlite has no public way to run a function in its thread, so this is how SQLAlchemy's
+        # dialect does it. One function for a whole transaction costs one change of threads, where
+        # aiosqlite's own methods take one for each statement.
         private: Any = driver
         self._driver = private
         self._in_memory = in_memory
-        self._connect: Callable[[], sqlite3.Connection] = private._connector  # noqa: SLF001 - see `__init__`
-        self._connection: sqlite3.Connection | None = private._connection  # noqa: SLF001 - see `__init__`
+        # see `__init__`
+        self._connect: Callable[[], sqlite3.Connection] = private._connector  # noqa: SLF001
+        # see `__init__`
+        self._connection: sqlite3.Connection | None = private._connection  # noqa: SLF001
         self.hand_over: Callable[[tuple[Any, Callable[[], Any]]], None] = private._tx.put_nowait  # noqa: SLF001 - see `__init__`
         self._end_thread: Callable[[], object] = private.stop
         self.prepare: Callable[[sqlite3.Connection], None] | None = None
@@ -78,14 +90,15 @@ class ForkSafeConnection:
             sqlite3.Error: it can't be opened again.
         """
         if self._connection is None:
-            self._connection = self._driver._connection = self._opened_again()  # noqa: SLF001 - see `__init__`
+            # see `__init__`
+            self._connection = self._driver._connection = self._opened_again()  # noqa: SLF001
         return self._connection
 
     def stop(self) -> object:
         """Close the connection and end the thread, behind what the thread was given before.
 
-        aiosqlite calls this, too. It would close only what has arrived in the event loop, and not what was opened for a task that had been
-        cancelled meanwhile.
+        aiosqlite calls this, too. It would close only what has arrived in the event loop, and not
+        what was opened for a task that had been cancelled meanwhile.
         """
         self.hand_over((None, self._close))
         return self._end_thread()
@@ -101,7 +114,8 @@ class ForkSafeConnection:
             return self._connection
 
     def _opened_again(self) -> sqlite3.Connection:
-        # Without the gate: a fork waits for this thread, which closes the connection before it waits for the fork.
+        # Without the gate: a fork waits for this thread, which closes the connection before it
+        # waits for the fork.
         if self.place is not None:
             self.place.check()
         connection = self._connect()
@@ -119,7 +133,9 @@ class ForkSafeConnection:
         return connection
 
     def hold(self, until: threading.Event) -> threading.Event:
-        """Let the thread close the connection and wait for `until`; what is returned is set once it does."""
+        """Let the thread close the connection and wait for `until`; what is returned is set once it
+        does.
+        """
         held = threading.Event()
         self.hand_over((None, partial(self._held, held, until)))
         return held
@@ -128,7 +144,8 @@ class ForkSafeConnection:
         try:
             if self._has_file() and self._connection is not None:
                 if self.place is not None:
-                    self.place.forget_log()  # before, since the last connection to be closed removes the log
+                    # Before, since the last connection to be closed removes the log
+                    self.place.forget_log()
                 self._connection.close()
                 self._connection = None
         finally:
@@ -136,7 +153,9 @@ class ForkSafeConnection:
             until.wait()
 
     def wait_for(self, held: threading.Event) -> None:
-        """Return when the connection is closed: because of `hold`, or because its thread has come to an end."""
+        """Return when the connection is closed: because of `hold`, or because its thread has come
+        to an end.
+        """
         while not held.wait(_LOOK) and self.thread.is_alive():
             if self.is_interruptible:
                 self.interrupt()
@@ -155,14 +174,22 @@ class ForkSafeConnection:
         return thread
 
     def forget(self) -> tuple[int, int] | None:
-        """In a child: never touch the connection again. Its file, if no hook has closed it before the fork."""
+        """In a child: never touch the connection again. Its file, if no hook has closed it before
+        the fork.
+        """
         self._driver._connection = None  # noqa: SLF001 - so that its finalizer does nothing
-        if self._connection is None or self.place is None or not self._has_file() or not _is_open(self._connection):
+        if (
+            self._connection is None
+            or self.place is None
+            or not self._has_file()
+            or not _is_open(self._connection)
+        ):
             return None
         return self.place.identity
 
     def _has_file(self) -> bool:
-        # A user's engine may name a database in memory in other ways than `:memory:`; closed, it would be lost.
+        # A user's engine may name a database in memory in other ways than `:memory:`; closed, it
+        # would be lost.
         return not self._in_memory and (self.place is None or self.place.identity is not None)
 
 
@@ -195,8 +222,14 @@ class _Forks:
         self._forking = threading.get_ident()
         self.count += 1
         self._over = threading.Event()
-        here = threading.current_thread()  # it can't wait for itself: a function of the user's that SQLite has called
-        holding = [(connection, connection.hold(self._over)) for connection in self.connections if connection.thread is not here]
+        here = (
+            threading.current_thread()
+        )  # it can't wait for itself: a function of the user's that SQLite has called
+        holding = [
+            (connection, connection.hold(self._over))
+            for connection in self.connections
+            if connection.thread is not here
+        ]
         for connection, held in holding:
             connection.wait_for(held)
 
@@ -228,12 +261,18 @@ class _Forks:
 FORKS: Final = _Forks()
 
 if hasattr(os, "register_at_fork"):  # where processes can't fork there is nothing to do
-    os.register_at_fork(before=FORKS.before, after_in_parent=FORKS.after_in_parent, after_in_child=FORKS.after_in_child)
+    os.register_at_fork(
+        before=FORKS.before,
+        after_in_parent=FORKS.after_in_parent,
+        after_in_child=FORKS.after_in_child,
+    )
 
 
 @contextlib.contextmanager
 def fork_safe(engine: AsyncEngine, *, in_memory: bool) -> Generator[None]:
-    """Within the block, what the current task opens with this engine is closed before forks, from the first moment on."""
+    """Within the block, what the current task opens with this engine is closed before forks, from
+    the first moment on.
+    """
     if not event.contains(engine.sync_engine, "do_connect", _let_be_safe):
         event.listen(engine.sync_engine, "do_connect", _let_be_safe)
     wanted = _wanted.set(in_memory)
@@ -264,7 +303,13 @@ def _let_be_safe(_dialect: Any, _record: Any, _arguments: Any, options: dict[str
         options["async_creator_fn"] = partial(_made, options.get("async_creator_fn"), in_memory)
 
 
-def _made(creator: Callable[..., Any] | None, in_memory: bool, *arguments: Any, **options: Any) -> Any:  # noqa: FBT001 - of a partial
+def _made(
+    # Of a partial
+    creator: Callable[..., Any] | None,
+    in_memory: bool,  # noqa: FBT001
+    *arguments: Any,
+    **options: Any,
+) -> Any:
     driver: Any = (creator or aiosqlite.connect)(*arguments, **options)
     driver._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does
     ForkSafeConnection(driver, in_memory=in_memory)
@@ -272,7 +317,9 @@ def _made(creator: Callable[..., Any] | None, in_memory: bool, *arguments: Any, 
 
 
 def _databases_in_use() -> set[tuple[int, int]]:
-    """The files that this process has a connection to which is in WAL mode; empty where the system doesn't tell."""
+    """The files that this process has a connection to which is in WAL mode; empty where the system
+    doesn't tell.
+    """
     found: set[tuple[int, int]] = set()
     with contextlib.suppress(OSError):
         for descriptor in Path(_DESCRIPTORS).iterdir():

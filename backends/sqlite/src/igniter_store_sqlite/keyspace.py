@@ -1,6 +1,7 @@
 """Keys as every capability sees them: what is there, what kind it is of, and how it goes.
 
-Rule: `LIVE` stands in every statement that reads keys: one whose deadline has passed isn't there, swept or not (KV-6).
+Rule: `LIVE` stands in every statement that reads keys: one whose deadline has passed isn't there,
+    swept or not (KV-6).
 Rule: these run within a transaction, in the connection's thread.
 """
 
@@ -21,8 +22,14 @@ if TYPE_CHECKING:
 
 LIVE: Final = or_(KEYS.c.deadline.is_(None), KEYS.c.deadline > bindparam("now"))
 
-_FIND: Final = sql(select(KEYS.c.value, KEYS.c.stream, KEYS.c.deadline, KEYS.c.since).where(KEYS.c.key == bindparam("key"), LIVE))
-_LOOK: Final = sql(select(KEYS.c.stream, KEYS.c.deadline, KEYS.c.since).where(KEYS.c.key == bindparam("key"), LIVE))
+_FIND: Final = sql(
+    select(KEYS.c.value, KEYS.c.stream, KEYS.c.deadline, KEYS.c.since).where(
+        KEYS.c.key == bindparam("key"), LIVE
+    )
+)
+_LOOK: Final = sql(
+    select(KEYS.c.stream, KEYS.c.deadline, KEYS.c.since).where(KEYS.c.key == bindparam("key"), LIVE)
+)
 _DELETE: Final = sql(delete(KEYS).where(KEYS.c.key == bindparam("key")))
 _added = insert(KEYS)
 PUT: Final = sql(
@@ -33,8 +40,12 @@ PUT: Final = sql(
 )
 
 
-def find(session: Session, key: bytes) -> tuple[bytes | None, int | None, int | None, int | None] | None:
-    """Value, number of the stream, deadline and the moment when that was set, of a live key; `None` when there is none."""
+def find(
+    session: Session, key: bytes
+) -> tuple[bytes | None, int | None, int | None, int | None] | None:
+    """Value, number of the stream, deadline and the moment when that was set, of a live key; `None`
+    when there is none.
+    """
     found: tuple[bytes | None, int | None, int | None, int | None] | None = session.execute(
         _FIND, {"key": key, "now": session.now}
     ).fetchone()
@@ -43,7 +54,9 @@ def find(session: Session, key: bytes) -> tuple[bytes | None, int | None, int | 
 
 def look(session: Session, key: bytes) -> tuple[int | None, int | None, int | None] | None:
     """As `find` without the value, which may be large."""
-    found: tuple[int | None, int | None, int | None] | None = session.execute(_LOOK, {"key": key, "now": session.now}).fetchone()
+    found: tuple[int | None, int | None, int | None] | None = session.execute(
+        _LOOK, {"key": key, "now": session.now}
+    ).fetchone()
     return found
 
 
@@ -61,10 +74,18 @@ def find_value(session: Session, key: bytes) -> bytes | None:
     return found[0]
 
 
-def put(session: Session, key: bytes, value: bytes | None, deadline: int | None, stream: int | None = None) -> None:
+def put(
+    session: Session,
+    key: bytes,
+    value: bytes | None,
+    deadline: int | None,
+    stream: int | None = None,
+) -> None:
     """Let `key` hold this and nothing else."""
     since = None if deadline is None else session.now
-    session.execute(PUT, {"key": key, "value": value, "stream": stream, "deadline": deadline, "since": since})
+    session.execute(
+        PUT, {"key": key, "value": value, "stream": stream, "deadline": deadline, "since": since}
+    )
 
 
 def remove(session: Session, key: bytes) -> None:
@@ -78,5 +99,7 @@ def deadline(session: Session, ttl: float | None) -> int | None:
 
 
 def bounded(session: Session, deadline: int, since: int | None) -> int:
-    """The deadline, or an earlier one: no more time is left than there was when it was set, whatever the clock shows now."""
+    """The deadline, or an earlier one: no more time is left than there was when it was set,
+    whatever the clock shows now.
+    """
     return deadline if since is None or since <= session.now else session.now + deadline - since

@@ -24,9 +24,23 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.session import Session
     from igniter_store_sqlite.worker import Worker
 
-_EXPIRE: Final = sql(update(KEYS).where(KEYS.c.key == bindparam("name"), LIVE).values(deadline=bindparam("until"), since=bindparam("now")))
-_PERSIST: Final = sql(update(KEYS).where(KEYS.c.key == bindparam("name"), KEYS.c.deadline > bindparam("now")).values(deadline=null()))
-_SIZES: Final = (4, 16, 64, 256)  # of lists of keys: a shorter one is filled up with its last key, so that there are few statements
+_EXPIRE: Final = sql(
+    update(KEYS)
+    .where(KEYS.c.key == bindparam("name"), LIVE)
+    .values(deadline=bindparam("until"), since=bindparam("now"))
+)
+_PERSIST: Final = sql(
+    update(KEYS)
+    .where(KEYS.c.key == bindparam("name"), KEYS.c.deadline > bindparam("now"))
+    .values(deadline=null())
+)
+_SIZES: Final = (
+    4,
+    16,
+    64,
+    256,
+    # Of lists of keys: a shorter one is filled up with its last key, so that there are few statements
+)
 
 
 class SQLiteKeyValue(KeyValue):
@@ -41,7 +55,9 @@ class SQLiteKeyValue(KeyValue):
     async def getdel(self, key: str) -> bytes | None:
         return await self._writes.call(_getdel, name_to_bytes(key))
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         return await self._writes.call(_set, name_to_bytes(key), bytes(value), ttl, only_if)
 
     async def delete(self, keys: Sequence[str]) -> int:
@@ -67,7 +83,10 @@ class SQLiteKeyValue(KeyValue):
 
     async def mset(self, entries: Sequence[Entry]) -> None:
         if entries:
-            await self._writes.call(_mset, [(name_to_bytes(entry.key), bytes(entry.value), entry.ttl) for entry in entries])
+            await self._writes.call(
+                _mset,
+                [(name_to_bytes(entry.key), bytes(entry.value), entry.ttl) for entry in entries],
+            )
         else:
             self._writes.require_open()
 
@@ -78,7 +97,9 @@ def _get(session: Session, keys: list[bytes]) -> list[bytes | StoreError | None]
         return [None if row is None else row[0] if row[1] is None else other_kind()]
     found = _find_all(session, keys)
     if None in found.values():  # a stream
-        return [other_kind() if key in found and found[key] is None else found.get(key) for key in keys]
+        return [
+            other_kind() if key in found and found[key] is None else found.get(key) for key in keys
+        ]
     return [*map(found.get, keys)]
 
 
@@ -89,7 +110,9 @@ def _getdel(session: Session, key: bytes) -> bytes | None:
     return value
 
 
-def _set(session: Session, key: bytes, value: bytes, ttl: float | None, only_if: Condition | None) -> bool:
+def _set(
+    session: Session, key: bytes, value: bytes, ttl: float | None, only_if: Condition | None
+) -> bool:
     if only_if is not None and (keyspace.look(session, key) is None) != (only_if == "absent"):
         return False
     keyspace.put(session, key, value, keyspace.deadline(session, ttl))
@@ -119,7 +142,11 @@ def _ttl(session: Session, key: bytes) -> float | None:
     if found is None:
         return None
     _, deadline, since = found
-    return math.inf if deadline is None else (keyspace.bounded(session, deadline, since) - session.now) / 1_000_000
+    return (
+        math.inf
+        if deadline is None
+        else (keyspace.bounded(session, deadline, since) - session.now) / 1_000_000
+    )
 
 
 def _mget(session: Session, keys: list[bytes]) -> list[bytes | None]:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.session import Session
 
 NO_LIMIT: Final = -1  # as SQLite's LIMIT has it
-_NODE: Final = 100  # entries that Redis keeps in one node by default; approximate trimming removes whole nodes
+_NODE: Final = (
+    100  # entries that Redis keeps in one node by default; approximate trimming removes whole nodes
+)
 _ID: Final = struct.Struct(">QQ")
 _decode: Final = msgpack.Decoder(dict[str, bytes]).decode
 _decode_bytes: Final = msgpack.Decoder(dict[bytes, bytes]).decode
@@ -43,32 +45,56 @@ _FIND: Final = sql(
     .where(KEYS.c.key == bindparam("key"), LIVE)
 )
 _ADD_STREAM: Final = sql(
-    insert(STREAMS).values(key=bindparam("key"), last_id=bindparam("last_id"), length=constant(0)).returning(STREAMS.c.number)
+    insert(STREAMS)
+    .values(key=bindparam("key"), last_id=bindparam("last_id"), length=constant(0))
+    .returning(STREAMS.c.number)
 )
 _APPENDED: Final = sql(
-    update(STREAMS).where(STREAMS.c.number == bindparam("stream")).values(last_id=bindparam("last"), length=STREAMS.c.length + constant(1))
+    update(STREAMS)
+    .where(STREAMS.c.number == bindparam("stream"))
+    .values(last_id=bindparam("last"), length=STREAMS.c.length + constant(1))
 )
 _SHORTENED: Final = sql(
-    update(STREAMS).where(STREAMS.c.number == bindparam("stream")).values(length=STREAMS.c.length - bindparam("removed"))
+    update(STREAMS)
+    .where(STREAMS.c.number == bindparam("stream"))
+    .values(length=STREAMS.c.length - bindparam("removed"))
 )
 _ADD_ENTRY: Final = sql(insert(ENTRIES))
-_OLDEST: Final = select(ENTRIES.c.id).where(_OF_STREAM).order_by(ENTRIES.c.id).limit(bindparam("count")).offset(NONE)
+_OLDEST: Final = (
+    select(ENTRIES.c.id)
+    .where(_OF_STREAM)
+    .order_by(ENTRIES.c.id)
+    .limit(bindparam("count"))
+    .offset(NONE)
+)
 _TRIM: Final = sql(delete(ENTRIES).where(_OF_STREAM, ENTRIES.c.id.in_(_OLDEST)))
 _DELETE_ENTRY: Final = sql(delete(ENTRIES).where(_OF_STREAM, ENTRIES.c.id == bindparam("entry")))
 _ENTRY: Final = select(ENTRIES.c.id, ENTRIES.c.fields).limit(bindparam("count")).offset(NONE)
 _RANGE: Final = sql(_ENTRY.where(*_BETWEEN).order_by(ENTRIES.c.id))
 _RANGE_BACK: Final = sql(_ENTRY.where(*_BETWEEN).order_by(ENTRIES.c.id.desc()))
-_NEXT: Final = sql(_ENTRY.where(_OF_STREAM, ENTRIES.c.id > bindparam("position")).order_by(ENTRIES.c.id))
+_NEXT: Final = sql(
+    _ENTRY.where(_OF_STREAM, ENTRIES.c.id > bindparam("position")).order_by(ENTRIES.c.id)
+)
 
 _FIND_GROUP: Final = sql(
     select(GROUPS.c.number, GROUPS.c.position).where(
         GROUPS.c.stream == bindparam("stream_number"), GROUPS.c.name == bindparam("group_name")
     )
 )
-_ADD_GROUP: Final = sql(insert(GROUPS).values(stream=bindparam("stream"), name=bindparam("name"), position=bindparam("position")))
-_MOVE_GROUP: Final = sql(update(GROUPS).where(GROUPS.c.number == bindparam("group_number")).values(position=bindparam("to")))
+_ADD_GROUP: Final = sql(
+    insert(GROUPS).values(
+        stream=bindparam("stream"), name=bindparam("name"), position=bindparam("position")
+    )
+)
+_MOVE_GROUP: Final = sql(
+    update(GROUPS)
+    .where(GROUPS.c.number == bindparam("group_number"))
+    .values(position=bindparam("to"))
+)
 _DELETE_GROUP: Final = sql(delete(GROUPS).where(GROUPS.c.number == bindparam("group_number")))
-_DELETE_CONSUMERS: Final = sql(delete(CONSUMERS).where(CONSUMERS.c.group == bindparam("group_number")))
+_DELETE_CONSUMERS: Final = sql(
+    delete(CONSUMERS).where(CONSUMERS.c.group == bindparam("group_number"))
+)
 _DELETE_PENDING: Final = sql(delete(PENDING).where(PENDING.c.group == bindparam("group_number")))
 _GROUPS: Final = sql(
     select(
@@ -76,26 +102,39 @@ _GROUPS: Final = sql(
         select(func.count()).where(CONSUMERS.c.group == GROUPS.c.number).scalar_subquery(),
         select(func.count()).where(PENDING.c.group == GROUPS.c.number).scalar_subquery(),
         GROUPS.c.position,
-        select(func.count()).where(ENTRIES.c.stream == GROUPS.c.stream, ENTRIES.c.id > GROUPS.c.position).scalar_subquery(),
+        select(func.count())
+        .where(ENTRIES.c.stream == GROUPS.c.stream, ENTRIES.c.id > GROUPS.c.position)
+        .scalar_subquery(),
     )
     .where(GROUPS.c.stream == bindparam("number"))
     .order_by(GROUPS.c.name)
 )
 _FIND_CONSUMER: Final = sql(
-    select(CONSUMERS.c.name).where(CONSUMERS.c.group == bindparam("group_number"), CONSUMERS.c.name == bindparam("consumer_name"))
+    select(CONSUMERS.c.name).where(
+        CONSUMERS.c.group == bindparam("group_number"),
+        CONSUMERS.c.name == bindparam("consumer_name"),
+    )
 )
 _ADD_CONSUMER: Final = sql(insert(CONSUMERS))
 _DELIVER: Final = sql(insert(PENDING))
 _DELIVER_AGAIN: Final = sql(
     update(PENDING)
     .where(_OF_GROUP, PENDING.c.id == bindparam("entry"))
-    .values(consumer=bindparam("to"), delivered_at=bindparam("at"), deliveries=PENDING.c.deliveries + constant(1))
+    .values(
+        consumer=bindparam("to"),
+        delivered_at=bindparam("at"),
+        deliveries=PENDING.c.deliveries + constant(1),
+    )
 )
 _NO_LATER_THAN_NOW: Final = sql(
-    update(PENDING).where(_OF_GROUP, PENDING.c.delivered_at > bindparam("now")).values(delivered_at=bindparam("now"))
+    update(PENDING)
+    .where(_OF_GROUP, PENDING.c.delivered_at > bindparam("now"))
+    .values(delivered_at=bindparam("now"))
 )
 _SETTLE: Final = sql(delete(PENDING).where(_OF_GROUP, PENDING.c.id == bindparam("entry")))
-_THEIR_ENTRIES: Final = PENDING.outerjoin(ENTRIES, and_(ENTRIES.c.stream == bindparam("stream"), ENTRIES.c.id == PENDING.c.id))
+_THEIR_ENTRIES: Final = PENDING.outerjoin(
+    ENTRIES, and_(ENTRIES.c.stream == bindparam("stream"), ENTRIES.c.id == PENDING.c.id)
+)
 _OWN: Final = sql(
     select(PENDING.c.id, ENTRIES.c.fields)
     .select_from(_THEIR_ENTRIES)
@@ -198,7 +237,9 @@ def trim(session: Session, log: Log, max_len: int, *, approximate: bool) -> int:
 
 def remove(session: Session, log: Log, ids: Iterable[StreamId]) -> int:
     """Remove entries and return how many were there."""
-    removed = session.execute_many(_DELETE_ENTRY, [{"number": log.number, "entry": pack(one)} for one in ids]).rowcount
+    removed = session.execute_many(
+        _DELETE_ENTRY, [{"number": log.number, "entry": pack(one)} for one in ids]
+    ).rowcount
     return _shortened(session, log, max(removed, 0))
 
 
@@ -212,7 +253,9 @@ def between(  # noqa: PLR0913 - XRANGE's
 
 def find_group(session: Session, log: Log, group: bytes) -> tuple[int, bytes] | None:
     """Number and position of a group, if there is one of this name."""
-    found: tuple[int, bytes] | None = session.execute(_FIND_GROUP, {"stream_number": log.number, "group_name": group}).fetchone()
+    found: tuple[int, bytes] | None = session.execute(
+        _FIND_GROUP, {"stream_number": log.number, "group_name": group}
+    ).fetchone()
     return found
 
 
@@ -237,24 +280,48 @@ def groups(session: Session, log: Log) -> list[tuple[bytes, int, int, bytes, int
 
 def has_news(session: Session, log: Log, position: bytes) -> bool:
     """Whether there is an entry behind this position."""
-    return log.last > position and session.execute(_NEXT, {"number": log.number, "position": position, "count": 1}).fetchone() is not None
+    return (
+        log.last > position
+        and session.execute(
+            _NEXT, {"number": log.number, "position": position, "count": 1}
+        ).fetchone()
+        is not None
+    )
 
 
-def deliver(session: Session, log: Log, group: tuple[int, bytes], consumer: bytes, count: int) -> list[StreamEntry]:
+def deliver(
+    session: Session, log: Log, group: tuple[int, bytes], consumer: bytes, count: int
+) -> list[StreamEntry]:
     """Hand new entries to `consumer`."""
     number, position = group
-    rows = session.execute(_NEXT, {"number": log.number, "position": position, "count": count}).fetchall()
+    rows = session.execute(
+        _NEXT, {"number": log.number, "position": position, "count": count}
+    ).fetchall()
     if rows:
         session.execute_many(
-            _DELIVER, [{"group": number, "id": row[0], "consumer": consumer, "delivered_at": session.now, "deliveries": 1} for row in rows]
+            _DELIVER,
+            [
+                {
+                    "group": number,
+                    "id": row[0],
+                    "consumer": consumer,
+                    "delivered_at": session.now,
+                    "deliveries": 1,
+                }
+                for row in rows
+            ],
         )
         session.execute(_MOVE_GROUP, {"group_number": number, "to": rows[-1][0]})
     return _entries(rows)
 
 
-def deliver_again(session: Session, log: Log, group: int, consumer: bytes, count: int) -> list[StreamEntry]:
+def deliver_again(
+    session: Session, log: Log, group: int, consumer: bytes, count: int
+) -> list[StreamEntry]:
     """Hand `consumer` its own pending entries once more, without those that were deleted (STR-18)."""
-    rows = session.execute(_OWN, {"number": group, "stream": log.number, "owner": consumer, "count": count}).fetchall()
+    rows = session.execute(
+        _OWN, {"number": group, "stream": log.number, "owner": consumer, "count": count}
+    ).fetchall()
     _hand_over(session, group, consumer, [row[0] for row in rows])
     return _entries(rows)
 
@@ -262,12 +329,17 @@ def deliver_again(session: Session, log: Log, group: int, consumer: bytes, count
 def claim(  # noqa: PLR0913, PLR0917 - XAUTOCLAIM's
     session: Session, log: Log, group: int, consumer: bytes, idle_since: int, count: int | None
 ) -> list[StreamEntry]:
-    """Move what has been idle since then to `consumer`; drop what was deleted from the pending list (STR-10, STR-12)."""
-    # What was delivered in the future was delivered before the clock was set back: idle from now on, instead of never.
+    """Move what has been idle since then to `consumer`; drop what was deleted from the pending list
+    (STR-10, STR-12).
+    """
+    # What was delivered in the future was delivered before the clock was set back: idle from now
+    # on, instead of never.
     session.execute(_NO_LATER_THAN_NOW, {"number": group, "now": session.now})
     claimed: list[tuple[bytes, bytes]] = []
     deleted: list[bytes] = []
-    for stream_id, fields in session.execute(_IDLE_OR_DELETED, {"number": group, "stream": log.number, "since": idle_since}):
+    for stream_id, fields in session.execute(
+        _IDLE_OR_DELETED, {"number": group, "stream": log.number, "since": idle_since}
+    ):
         if len(claimed) == count:
             break
         if fields is None:  # however young: Redis 7 looks at this first, too
@@ -281,22 +353,36 @@ def claim(  # noqa: PLR0913, PLR0917 - XAUTOCLAIM's
 
 def settle(session: Session, group: int, ids: Iterable[bytes]) -> int:
     """Take entries off a group's pending list, and return how many were on it."""
-    return max(session.execute_many(_SETTLE, [{"number": group, "entry": one} for one in ids]).rowcount, 0)
+    return max(
+        session.execute_many(_SETTLE, [{"number": group, "entry": one} for one in ids]).rowcount, 0
+    )
 
 
-def pending(session: Session, group: int, since: int | None, consumer: bytes | None, count: int) -> list[tuple[bytes, bytes, int, int]]:
+def pending(
+    session: Session, group: int, since: int | None, consumer: bytes | None, count: int
+) -> list[tuple[bytes, bytes, int, int]]:
     """Id, consumer, time of delivery and number of deliveries of pending entries, in order of id."""
-    return session.execute(_PENDING, {"number": group, "since": since, "owner": consumer, "count": count}).fetchall()
+    return session.execute(
+        _PENDING, {"number": group, "since": since, "owner": consumer, "count": count}
+    ).fetchall()
 
 
 def know_consumer(session: Session, group: int, consumer: bytes) -> None:
     """Make a consumer that has never read before."""
-    if session.execute(_FIND_CONSUMER, {"group_number": group, "consumer_name": consumer}).fetchone() is None:
+    if (
+        session.execute(
+            _FIND_CONSUMER, {"group_number": group, "consumer_name": consumer}
+        ).fetchone()
+        is None
+    ):
         session.execute(_ADD_CONSUMER, {"group": group, "name": consumer})
 
 
 def _hand_over(session: Session, group: int, consumer: bytes, ids: Iterable[bytes]) -> None:
-    session.execute_many(_DELIVER_AGAIN, [{"number": group, "entry": one, "to": consumer, "at": session.now} for one in ids])
+    session.execute_many(
+        _DELIVER_AGAIN,
+        [{"number": group, "entry": one, "to": consumer, "at": session.now} for one in ids],
+    )
 
 
 def _shortened(session: Session, log: Log, removed: int) -> int:

@@ -1,9 +1,11 @@
 """The write-ahead log beside the file ("-wal"): kept small by what happens in the background.
 
-SQLite writes on in the log while some connection still reads what was there before, and the log stays as large as it has become. So once
-the reader is gone its content is copied into the database, on a connection of its own, and it is cut.
+SQLite writes on in the log while some connection still reads what was there before, and the log
+stays as large as it has become. So once the reader is gone its content is copied into the database,
+on a connection of its own, and it is cut.
 
-Rule: calls aren't held up. While the log is large, no commit stops to copy it; the small rest of what has come meanwhile is for a commit,
+Rule: calls aren't held up. While the log is large, no commit stops to copy it; the small rest of
+    what has come meanwhile is for a commit,
 since only there nothing comes on top.
 """
 
@@ -22,8 +24,12 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.file_identity import Place
     from igniter_store_sqlite.worker import Worker
 
-SIZE_LIMIT: Final = 8 * 1024 * 1024  # bytes that the log may keep; a commit copies it at about half of that
-_COMMITS_COPY: Final = 1_000  # pages in the log at which a commit copies them, which is SQLite's default
+SIZE_LIMIT: Final = (
+    8 * 1024 * 1024
+)  # bytes that the log may keep; a commit copies it at about half of that
+_COMMITS_COPY: Final = (
+    1_000  # pages in the log at which a commit copies them, which is SQLite's default
+)
 
 
 class LogFile:
@@ -35,18 +41,28 @@ class LogFile:
         on_the_side: makes another connection.
     """
 
-    def __init__(self, place: Place, writes: Worker, on_the_side: Callable[[], AbstractAsyncContextManager[Worker]]) -> None:
+    def __init__(
+        self,
+        place: Place,
+        writes: Worker,
+        on_the_side: Callable[[], AbstractAsyncContextManager[Worker]],
+    ) -> None:
         self._place: Final = place
         self._writes: Final = writes
         self._on_the_side: Final = on_the_side
         self._do_commits_copy = True
 
     def prepare(self, connection: sqlite3.Connection) -> None:
-        """In the thread of the connection that writes, also when it was opened again: let its commits copy the log, or not."""
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_COMMITS_COPY if self._do_commits_copy else 0}").fetchone()
+        """In the thread of the connection that writes, also when it was opened again: let its
+        commits copy the log, or not.
+        """
+        connection.execute(
+            f"PRAGMA wal_autocheckpoint = {_COMMITS_COPY if self._do_commits_copy else 0}"
+        ).fetchone()
 
     async def tend(self) -> None:
-        """Look whether the log is still there; copy a large one into the database and cut it, as far as nothing reads it still.
+        """Look whether the log is still there; copy a large one into the database and cut it, as
+        far as nothing reads it still.
 
         Raises:
             StoreError: the file was removed or replaced.
@@ -66,25 +82,31 @@ class LogFile:
                 copying = worker.run(_checkpoint)
                 try:
                     left = await asyncio.shield(copying)
-                except asyncio.CancelledError:  # it may be copying a gigabyte, and what was copied so far is good
+                except (
+                    asyncio.CancelledError
+                ):  # it may be copying a gigabyte, and what was copied so far is good
                     worker.interrupt()
                     await asyncio.wait({copying})
                     copying.exception()
                     raise
         except (sqlite3.Error, SQLAlchemyError, OSError):
-            pass  # a disk that fails or is full is reported to those who write; here it is tried again
+            # A disk that fails or is full is reported to those who write; here it is tried again
+            pass
         finally:
             if left is not None and left < _COMMITS_COPY:
                 await self._let_commits_copy(True)
 
-    async def _let_commits_copy(self, do_they: bool) -> None:  # noqa: FBT001 - the answer to the name's question
+    # the answer to the name's question
+    async def _let_commits_copy(self, do_they: bool) -> None:  # noqa: FBT001
         if do_they != self._do_commits_copy:
             self._do_commits_copy = do_they
             await self._writes.run(self.prepare)
 
 
 def _checkpoint(connection: sqlite3.Connection) -> int:
-    """Copy what can be copied while others read and write, cut the log if that was all, and return how many pages are left."""
+    """Copy what can be copied while others read and write, cut the log if that was all, and return
+    how many pages are left.
+    """
     _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     if pages == copied:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

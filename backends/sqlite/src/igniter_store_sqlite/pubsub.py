@@ -1,11 +1,15 @@
 """Messages to whoever listens now, in any process: a table that each listener reads on in.
 
-Rule: a message is stored only where somebody listens to its channel, and removed once all listeners have read beyond it.
-Rule: a listener says from time to time that it lives. One that was silent for long is forgotten, and what it had still to read with it: it
+Rule: a message is stored only where somebody listens to its channel, and removed once all listeners
+    have read beyond it.
+Rule: a listener says from time to time that it lives. One that was silent for long is forgotten,
+    and what it had still to read with it: it
 learns of that when it wakes, and tells its subscriptions of the gap (PUB-10).
-Rule: the wall clock only raises a doubt, since it may have been set. A listener that is doubted answers at once. It is forgotten when the
-doubt has grown old on the monotonic clock, and a process has found it unanswered at two looks (PUB-13). That clock is the machine's, the
-same for all processes; it stands still while the machine sleeps, as the listeners do, so a laptop that wakes forgets none.
+Rule: the wall clock only raises a doubt, since it may have been set. A listener that is doubted
+    answers at once. It is forgotten when the
+doubt has grown old on the monotonic clock, and a process has found it unanswered at two looks
+(PUB-13). That clock is the machine's, the same for all processes; it stands still while the machine
+sleeps, as the listeners do, so a laptop that wakes forgets none.
 """
 
 from __future__ import annotations
@@ -68,7 +72,9 @@ _WHO_MAY_HEAR: Final = sql(
         or_(SUBSCRIPTIONS.c.is_pattern, SUBSCRIPTIONS.c.name == bindparam("channel"))
     )
 )
-_PUBLISH: Final = sql(insert(MESSAGES).values(channel=bindparam("channel"), payload=bindparam("payload")))
+_PUBLISH: Final = sql(
+    insert(MESSAGES).values(channel=bindparam("channel"), payload=bindparam("payload"))
+)
 _NEWS: Final = sql(
     select(MESSAGES.c.number, MESSAGES.c.channel, MESSAGES.c.payload)
     .where(MESSAGES.c.number > bindparam("position"))
@@ -83,8 +89,14 @@ _IS_ALIVE: Final = sql(
     .values(position=bindparam("to"), seen_at=bindparam("now"), doubted=null())
 )
 _REMOVE_LISTENER: Final = sql(delete(LISTENERS).where(LISTENERS.c.number == bindparam("who")))
-_REMOVE_SUBSCRIPTIONS: Final = sql(delete(SUBSCRIPTIONS).where(SUBSCRIPTIONS.c.listener == bindparam("who")))
-_SUBSCRIBED: Final = sql(select(SUBSCRIPTIONS.c.name, SUBSCRIPTIONS.c.is_pattern).where(SUBSCRIPTIONS.c.listener == bindparam("who")))
+_REMOVE_SUBSCRIPTIONS: Final = sql(
+    delete(SUBSCRIPTIONS).where(SUBSCRIPTIONS.c.listener == bindparam("who"))
+)
+_SUBSCRIBED: Final = sql(
+    select(SUBSCRIPTIONS.c.name, SUBSCRIPTIONS.c.is_pattern).where(
+        SUBSCRIPTIONS.c.listener == bindparam("who")
+    )
+)
 _SUBSCRIBE: Final = sql(insert(SUBSCRIPTIONS))
 _UNSUBSCRIBE: Final = sql(
     delete(SUBSCRIPTIONS).where(
@@ -95,17 +107,24 @@ _UNSUBSCRIBE: Final = sql(
 )
 _SILENT: Final = sql(
     select(LISTENERS.c.number, LISTENERS.c.doubted).where(
-        or_(LISTENERS.c.seen_at < bindparam("before"), LISTENERS.c.seen_at > bindparam("after"), LISTENERS.c.doubted.is_not(None))
+        or_(
+            LISTENERS.c.seen_at < bindparam("before"),
+            LISTENERS.c.seen_at > bindparam("after"),
+            LISTENERS.c.doubted.is_not(None),
+        )
     )
 )
-_DOUBT: Final = sql(update(LISTENERS).where(LISTENERS.c.number == bindparam("who")).values(doubted=bindparam("at")))
+_DOUBT: Final = sql(
+    update(LISTENERS).where(LISTENERS.c.number == bindparam("who")).values(doubted=bindparam("at"))
+)
 _DOUBTED: Final = sql(select(LISTENERS.c.doubted).where(LISTENERS.c.number == bindparam("who")))
 # The newest message stays: it tells where a new listener begins.
 _READ_BY_ALL: Final = (
     select(MESSAGES.c.number)
     .where(
         MESSAGES.c.number < select(func.max(MESSAGES.c.number)).scalar_subquery(),
-        MESSAGES.c.number <= select(func.coalesce(func.min(LISTENERS.c.position), constant(_MAX))).scalar_subquery(),
+        MESSAGES.c.number
+        <= select(func.coalesce(func.min(LISTENERS.c.position), constant(_MAX))).scalar_subquery(),
     )
     .order_by(MESSAGES.c.number)
     .limit(bindparam("count"))
@@ -123,7 +142,9 @@ class SQLiteSubscription(Subscription):
         since: the last message that was there when it began.
     """
 
-    def __init__(self, listener: Listener, name: Name, callback: MessageCallback, on_gap: GapCallback | None) -> None:
+    def __init__(
+        self, listener: Listener, name: Name, callback: MessageCallback, on_gap: GapCallback | None
+    ) -> None:
         self.name = name
         self.since = _MAX  # nothing, until it is live
         self._listener = listener
@@ -136,10 +157,15 @@ class SQLiteSubscription(Subscription):
         """Call the callback, if the message is for it."""
         if not self._is_live or number <= self.since:
             return
-        if self._pattern.matches(channel) if self._pattern is not None else name_to_bytes(channel) == self.name[0]:
+        if (
+            self._pattern.matches(channel)
+            if self._pattern is not None
+            else name_to_bytes(channel) == self.name[0]
+        ):
             try:
                 self._callback(channel, payload)
-            except Exception:  # noqa: BLE001 - whatever a callback raises is its author's, and stops nobody else (PUB-6)
+            # whatever a callback raises is its author's, and stops nobody else (PUB-6)
+            except Exception:  # noqa: BLE001
                 report_callback_error(channel)
 
     def tell_gap(self) -> None:
@@ -168,16 +194,21 @@ class Listener:
         reads: to read messages with.
         writes: to subscribe with.
         changes: what tells of new messages.
-        bind: called before a subscription is cancelled, to abandon what a closed event loop has left.
+        bind: called before a subscription is cancelled, to abandon what a closed event loop has
+            left.
     """
 
-    def __init__(self, reads: Worker, writes: Worker, changes: Changes, bind: Callable[[], None]) -> None:
+    def __init__(
+        self, reads: Worker, writes: Worker, changes: Changes, bind: Callable[[], None]
+    ) -> None:
         self.bind: Final = bind
         self._reads = reads
         self._writes = writes
         self._changes = changes
         self._subscriptions: list[SQLiteSubscription] = []
-        self._number = secrets.randbits(62)  # among the listeners; ours even where we never heard that it was written
+        self._number = secrets.randbits(
+            62
+        )  # among the listeners; ours even where we never heard that it was written
         self._position = 0
         self._was_lost = False  # the file: whoever published meanwhile may have been somewhere else
         self._listening: asyncio.Task[None] | None = None
@@ -188,7 +219,8 @@ class Listener:
         try:
             _, last = await self._written()
         except BaseException:  # cancelled, above all
-            # The call may have been made all the same: another one puts it right, and nobody has to wait for it.
+            # The call may have been made all the same: another one puts it right, and nobody has to
+            # wait for it.
             subscription.end()
             if subscription in self._subscriptions:
                 self._subscriptions.remove(subscription)
@@ -222,7 +254,8 @@ class Listener:
         was_known = bool(self._subscriptions)
         self._subscriptions.clear()
         if was_known:
-            # Others needn't count us any more. Where a lock is in the way nobody waits for that: silence says the same after some time.
+            # Others needn't count us any more. Where a lock is in the way nobody waits for that:
+            # silence says the same after some time.
             leaving = self._written()
             leaving.add_done_callback(_looked_at)
             await asyncio.wait({leaving}, timeout=_GOODBYE)
@@ -239,7 +272,9 @@ class Listener:
         forget_task(self._listening)
 
     def leave(self, connection: sqlite3.Connection) -> None:
-        """Take this listener out of the table, in the connection's thread, unless a lock is in the way: silence says the same later."""
+        """Take this listener out of the table, in the connection's thread, unless a lock is in the
+        way: silence says the same later.
+        """
         if self._listening is None or connection.in_transaction:
             return
         with contextlib.suppress(sqlite3.Error):
@@ -252,7 +287,9 @@ class Listener:
 
     def _written(self) -> asyncio.Future[tuple[bool, int]]:
         """Let the tables say what we listen to now; calls that share a transaction share one write."""
-        return self._writes.share(_write_last, (self._number, {one.name for one in self._subscriptions}, self._position))
+        return self._writes.share(
+            _write_last, (self._number, {one.name for one in self._subscriptions}, self._position)
+        )
 
     async def _listen(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -289,10 +326,14 @@ class Listener:
                 return is_well_known
 
     def _lose(self, error: StoreError) -> None:
-        is_refused = error.code == ErrorCode.STORE_CONFIGURATION_INVALID  # for good: no call may say so to a program that only listens
+        is_refused = (
+            error.code == ErrorCode.STORE_CONFIGURATION_INVALID
+        )  # for good: no call may say so to a program that only listens
         if is_refused and not self._was_lost:
             _LOGGER.error("Subscriptions don't receive messages. %s", error.message)
-        self._was_lost = self._was_lost or is_refused or error.code == ErrorCode.STORE_CONNECTION_FAILED
+        self._was_lost = (
+            self._was_lost or is_refused or error.code == ErrorCode.STORE_CONNECTION_FAILED
+        )
 
     def _begin_anew(self, last: int) -> None:
         self._position = last
@@ -314,31 +355,43 @@ class SQLitePubSub(PubSub):
     async def publish(self, channel: str, payload: bytes) -> int:
         return await self._writes.call(_publish, name_to_bytes(channel), bytes(payload))
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         return await self._subscribe((name_to_bytes(channel), False), callback, on_gap)
 
-    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def psubscribe(
+        self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         return await self._subscribe((name_to_bytes(pattern), True), callback, on_gap)
 
-    async def _subscribe(self, name: Name, callback: MessageCallback, on_gap: GapCallback | None) -> Subscription:
+    async def _subscribe(
+        self, name: Name, callback: MessageCallback, on_gap: GapCallback | None
+    ) -> Subscription:
         subscription = SQLiteSubscription(self._listener, name, callback, on_gap)
         await self._listener.add(subscription)
         return subscription
 
 
 def silent(session: Session) -> Doubts:
-    """The listeners that have given no sign of life for long, as it seems, or that are doubted: each with its doubt."""
+    """The listeners that have given no sign of life for long, as it seems, or that are doubted:
+    each with its doubt.
+    """
     before, after = session.now - int(LIFETIME * 1_000_000), session.now + int(_SLACK * 1_000_000)
     return dict(session.execute(_SILENT, {"before": before, "after": after}).fetchall())
 
 
 def is_to_be_judged(found: Doubts, before: Doubts) -> bool:
     """Whether `judge` has anything to do with what `silent` has found now and before."""
-    return any(doubted is None or _is_dead(number, doubted, before) for number, doubted in found.items())
+    return any(
+        doubted is None or _is_dead(number, doubted, before) for number, doubted in found.items()
+    )
 
 
 def judge(session: Session, before: Doubts) -> Doubts:
-    """Doubt listeners that are silent, and forget those whose doubt is old: their process was killed, or stands still."""
+    """Doubt listeners that are silent, and forget those whose doubt is old: their process was
+    killed, or stands still.
+    """
     found = silent(session)
     for number, doubted in [*found.items()]:
         if doubted is None:
@@ -370,7 +423,8 @@ def _publish(session: Session, channel: bytes, payload: bytes) -> int:
 
 
 def _is_dead(number: int, doubted: int, before: Doubts) -> bool:
-    # A doubt from the future is one from before the machine was started: no process is left from then.
+    # A doubt from the future is one from before the machine was started: no process is left from
+    # then.
     return before.get(number) == doubted and abs(_monotonic() - doubted) >= PATIENCE * 1_000_000
 
 
@@ -378,30 +432,52 @@ def _monotonic() -> int:
     return time.monotonic_ns() // 1000
 
 
-def _news(session: Session, listener: int, position: int) -> tuple[list[tuple[int, bytes, bytes]], bool]:
+def _news(
+    session: Session, listener: int, position: int
+) -> tuple[list[tuple[int, bytes, bytes]], bool]:
     is_well_known = session.execute(_DOUBTED, {"who": listener}).fetchone() == (None,)
     return session.execute(_NEWS, {"position": position, "count": _PAGE}).fetchall(), is_well_known
 
 
-def _write_last(session: Session, asked: list[tuple[int, set[Name], int]]) -> list[tuple[bool, int] | StoreError]:
+def _write_last(
+    session: Session, asked: list[tuple[int, set[Name], int]]
+) -> list[tuple[bool, int] | StoreError]:
     """`_write` for the last of these states, which holds what the earlier ones asked for."""
     written = _write(session, *asked[-1])
     return [written for _ in asked]
 
 
 def _write(session: Session, listener: int, names: set[Name], position: int) -> tuple[bool, int]:
-    """Let the tables say what a listener listens to; whether it was known, and the number of the last message."""
+    """Let the tables say what a listener listens to; whether it was known, and the number of the
+    last message.
+    """
     [last] = session.execute(_LAST).fetchone()
     if not names:
         session.execute(_REMOVE_SUBSCRIPTIONS, {"who": listener})
         session.execute(_REMOVE_LISTENER, {"who": listener})
         return True, last
-    was_known = session.execute(_IS_ALIVE, {"listener": listener, "to": position, "now": session.now}).rowcount > 0
+    was_known = (
+        session.execute(
+            _IS_ALIVE, {"listener": listener, "to": position, "now": session.now}
+        ).rowcount
+        > 0
+    )
     if not was_known:
-        session.execute(_ADD_LISTENER, {"number": listener, "position": last, "seen_at": session.now, "doubted": None})
-    there = {(name, bool(is_pattern)) for name, is_pattern in session.execute(_SUBSCRIBED, {"who": listener})}
-    session.execute_many(_UNSUBSCRIBE, [{"who": listener, "what": name, "how": how} for name, how in there - names])
-    session.execute_many(_SUBSCRIBE, [{"listener": listener, "name": name, "is_pattern": how} for name, how in names - there])
+        session.execute(
+            _ADD_LISTENER,
+            {"number": listener, "position": last, "seen_at": session.now, "doubted": None},
+        )
+    there = {
+        (name, bool(is_pattern))
+        for name, is_pattern in session.execute(_SUBSCRIBED, {"who": listener})
+    }
+    session.execute_many(
+        _UNSUBSCRIBE, [{"who": listener, "what": name, "how": how} for name, how in there - names]
+    )
+    session.execute_many(
+        _SUBSCRIBE,
+        [{"listener": listener, "name": name, "is_pattern": how} for name, how in names - there],
+    )
     return was_known, last
 
 

@@ -1,4 +1,6 @@
-"""Scans in the order of keys: a cursor is the last key that was looked at, so that no deletion shifts what is still to come."""
+"""Scans in the order of keys: a cursor is the last key that was looked at, so that no deletion
+shifts what is still to come.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,16 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract import START, ErrorCode, Pattern, Scan, ScanPage, name_from_bytes, name_to_bytes, store_error
+from igniter_store.contract import (
+    START,
+    ErrorCode,
+    Pattern,
+    Scan,
+    ScanPage,
+    name_from_bytes,
+    name_to_bytes,
+    store_error,
+)
 from sqlalchemy import bindparam, delete, select
 
 from igniter_store_sqlite.errors import NAME
@@ -30,7 +41,9 @@ _BEYOND: Final = KEYS.c.key < bindparam("beyond")
 
 
 def _page_of(*where: ColumnElement[bool]) -> str:
-    page = select(KEYS.c.key).where(KEYS.c.key > bindparam("after"), *where, LIVE).order_by(KEYS.c.key)
+    page = (
+        select(KEYS.c.key).where(KEYS.c.key > bindparam("after"), *where, LIVE).order_by(KEYS.c.key)
+    )
     return sql(page.limit(bindparam("count")).offset(NONE))
 
 
@@ -52,7 +65,9 @@ class SQLiteScan(Scan):
     _writes: Worker
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        first = _SPECIAL.split(name_to_bytes(pattern), maxsplit=1)[0]  # what every key that matches begins with
+        first = _SPECIAL.split(name_to_bytes(pattern), maxsplit=1)[
+            0
+        ]  # what every key that matches begins with
         keys = await self._reads.call(_page, _after(cursor), first, count)
         matches = Pattern(pattern).matches
         page = [key for key in map(name_from_bytes, keys) if matches(key)]
@@ -69,7 +84,13 @@ class SQLiteScan(Scan):
 
 def _page(session: Session, after: bytes, first: bytes, count: int) -> list[bytes]:
     beyond = _beyond(first)
-    parameters = {"after": after, "first": first, "beyond": beyond, "count": count, "now": session.now}
+    parameters = {
+        "after": after,
+        "first": first,
+        "beyond": beyond,
+        "count": count,
+        "now": session.now,
+    }
     return [key for (key,) in session.execute(_LAST_PAGE if beyond is None else _PAGE, parameters)]
 
 
@@ -77,7 +98,9 @@ def _delete_some(session: Session, prefix: bytes) -> tuple[int, int]:
     """Remove a step of keys; how many, and how many of them were live."""
     beyond = _beyond(prefix)
     statement = _DELETE_LAST if beyond is None else _DELETE
-    rows = session.execute(statement, {"first": prefix, "beyond": beyond, "count": _STEP}).fetchall()
+    rows = session.execute(
+        statement, {"first": prefix, "beyond": beyond, "count": _STEP}
+    ).fetchall()
     return len(rows), sum(deadline is None or deadline > session.now for (deadline,) in rows)
 
 

@@ -1,10 +1,14 @@
-"""The tables' version: made where there are none, carried forward where they are older, refused where they are newer or not ours.
+"""The tables' version: made where there are none, carried forward where they are older, refused
+where they are newer or not ours.
 
-Rule: all of it happens in one transaction, so of two processes that open a file at once one does the work and the other finds it done.
+Rule: all of it happens in one transaction, so of two processes that open a file at once one does
+    the work and the other finds it done.
 Rule: a step of `STEPS` is never changed once it was released; what changes is a step more.
-Rule: what older code can go on beside, such as a column that may be empty, is added without a new version: so two releases can share
+Rule: what older code can go on beside, such as a column that may be empty, is added without a new
+    version: so two releases can share
 a file.
-Rule: each transaction looks whether the version is still ours, since a newer release may carry an open file forward.
+Rule: each transaction looks whether the version is still ours, since a newer release may carry an
+    open file forward.
 """
 
 from __future__ import annotations
@@ -27,7 +31,9 @@ if TYPE_CHECKING:
 _VERSION: Final = "VALUES ((SELECT coalesce(max(version), 0) FROM igniter_schema))"
 _REACHED: Final = sql(insert(SCHEMA).values(version=bindparam("version")))
 _WRITES_NOTHING: Final = "DELETE FROM igniter_schema WHERE 0"
-_TABLES: Final = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+_TABLES: Final = (
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+)
 
 
 def _first_version(session: Session) -> None:
@@ -39,7 +45,8 @@ def _first_version(session: Session) -> None:
 
 
 STEPS: list[Callable[[Session], None]] = [_first_version]
-"""What leads from each version to the next, beginning with an empty database, which is version 0."""
+"""What leads from each version to the next, beginning with an empty database, which is version 0.
+"""
 
 
 _ADDED: Final = (KEYS.c.since, LISTENERS.c.doubted)
@@ -49,8 +56,9 @@ class Version:
     """The version of the tables that one connection works on.
 
     Attributes:
-        commits: another one whenever another connection has committed something. SQLite counts, for each connection from the beginning:
-            what one that was opened again says can't be compared with what the one before said, so it stands with `times_opened`.
+        commits: another one whenever another connection has committed something. SQLite counts, for
+            each connection from the beginning: what one that was opened again says can't be
+            compared with what the one before said, so it stands with `times_opened`.
     """
 
     def __init__(self) -> None:
@@ -58,14 +66,16 @@ class Version:
         self._ours: Final = len(STEPS)
 
     def check(self, connection: sqlite3.Connection, times_opened: int) -> None:
-        """Look whether the version is still ours, if another connection has written anything: a microsecond or three.
+        """Look whether the version is still ours, if another connection has written anything: a
+        microsecond or three.
 
         Args:
             connection: in a transaction.
             times_opened: how often it was opened again.
 
         Raises:
-            ConfigurationError: `STORE_CONFIGURATION_INVALID`: it isn't, so nothing may be read or written.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`: it isn't, so nothing may be read or
+                written.
         """
         commits = (times_opened, connection.execute("PRAGMA data_version").fetchone()[0])
         if commits != self.commits:
@@ -85,16 +95,20 @@ class Version:
             self.commits = commits
 
 
-def bring_forward(session: Session, is_shared: bool) -> bool:  # noqa: FBT001 - work for a worker, whose arguments have no names
+# work for a worker, whose arguments have no names
+def bring_forward(session: Session, is_shared: bool) -> bool:  # noqa: FBT001
     """Let the tables be those of the newest version; whether the database can be written.
 
     Args:
         session: of a transaction that writes.
-        is_shared: whether tables of others may stand beside ours: only in a database that the user has connected us to.
+        is_shared: whether tables of others may stand beside ours: only in a database that the user
+            has connected us to.
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID`: the tables are newer than this package, or the file is somebody else's.
-        BackendFailed: `STORE_OPERATION_FAILED`: the tables are missing or older, and the database can't be written.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID`: the tables are newer than this package,
+            or the file is somebody else's.
+        BackendFailed: `STORE_OPERATION_FAILED`: the tables are missing or older, and the database
+            can't be written.
     """
     there = {name for (name,) in session.execute(_TABLES)}
     ours = {table.name for table in METADATA.sorted_tables}
@@ -117,7 +131,9 @@ def bring_forward(session: Session, is_shared: bool) -> bool:  # noqa: FBT001 - 
         )
     missing = _missing(session) if version else []
     if not can_write and (version < len(STEPS) or missing):
-        raise cannot_be_written("its tables are from an older igniter-store-sqlite and must be migrated")
+        raise cannot_be_written(
+            "its tables are from an older igniter-store-sqlite and must be migrated"
+        )
     for addition in missing:
         session.execute(addition)
     for number, step in enumerate(STEPS[version:], version + 1):
@@ -127,7 +143,9 @@ def bring_forward(session: Session, is_shared: bool) -> bool:  # noqa: FBT001 - 
 
 
 def _is_possible(session: Session, statement: str) -> bool:
-    """Execute a statement that writes; False where the database can only be read. There BEGIN IMMEDIATE passes all the same."""
+    """Execute a statement that writes; False where the database can only be read. There BEGIN
+    IMMEDIATE passes all the same.
+    """
     try:
         session.execute(statement)
     except sqlite3.OperationalError as error:
@@ -142,8 +160,11 @@ def _missing(session: Session) -> list[str]:
     statements = [
         f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} BIGINT"
         for column in _ADDED
-        if column.name not in {row[1] for row in session.execute(f"PRAGMA table_info({column.table.name})")}
+        if column.name
+        not in {row[1] for row in session.execute(f"PRAGMA table_info({column.table.name})")}
     ]
-    if len(session.execute(f"PRAGMA index_info({DEADLINES.name})").fetchall()) < len(DEADLINES.columns):
+    if len(session.execute(f"PRAGMA index_info({DEADLINES.name})").fetchall()) < len(
+        DEADLINES.columns
+    ):
         statements += [f"DROP INDEX IF EXISTS {DEADLINES.name}", sql(CreateIndex(DEADLINES))]
     return statements

@@ -1,6 +1,7 @@
 """From SQLAlchemy's statements to the text that the driver takes, once, when a module is imported.
 
-Rule: what changes from call to call is a parameter by name, and what doesn't is a `constant`: nothing is added when a statement runs.
+Rule: what changes from call to call is a parameter by name, and what doesn't is a `constant`:
+    nothing is added when a statement runs.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ def constant(number: int) -> ColumnClause[Any]:
 
 
 def sql(statement: Any, *, by_place: bool = False) -> str:
-    """A statement of SQLAlchemy as text, its parameters as `:name`, or in the order in which they stand, where there are many."""
+    """A statement of SQLAlchemy as text, its parameters as `:name`, or in the order in which they
+    stand, where there are many.
+    """
     compiled = statement.compile(dialect=_BY_PLACE if by_place else _BY_NAME)
     if any(not parameter.required for parameter in getattr(compiled, "binds", {}).values()):
         message = f"A value stands in the statement, and is no constant: {compiled}"

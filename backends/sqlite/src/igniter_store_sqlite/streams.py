@@ -6,7 +6,15 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StreamEntry, Streams, name_from_bytes, name_to_bytes
+from igniter_store.contract import (
+    ErrorCode,
+    GroupInfo,
+    PendingEntry,
+    StreamEntry,
+    Streams,
+    name_from_bytes,
+    name_to_bytes,
+)
 from igniter_store.contract.stream_ids import StreamId, lower_bound, parse, upper_bound
 
 from igniter_store_sqlite import log as logs
@@ -20,7 +28,9 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.session import Session
     from igniter_store_sqlite.worker import Worker
 
-_LOOK: Final = 0.5  # seconds after which a waiting reader looks whether its group is still there: nobody tells when a stream expires
+# Seconds after which a waiting reader looks whether its group is still there: nobody tells when a
+# stream expires
+_LOOK: Final = 0.5
 
 
 class SQLiteStreams(Streams):
@@ -30,7 +40,14 @@ class SQLiteStreams(Streams):
     _writes: Worker
     _changes: Changes
 
-    async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
+    async def xadd(
+        self,
+        stream: str,
+        fields: Mapping[str, bytes],
+        *,
+        max_len: int | None = None,
+        approximate: bool = True,
+    ) -> str:
         copied = {name: bytes(value) for name, value in fields.items()}
         return await self._writes.call(_xadd, name_to_bytes(stream), copied, max_len, approximate)
 
@@ -42,19 +59,27 @@ class SQLiteStreams(Streams):
         return await self._writes.call(_xtrim, name_to_bytes(stream), max_len, approximate)
 
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
-        return await self._writes.call(_xdel, name_to_bytes(stream), _parse_all(ids, ErrorCode.STORE_OPERATION_FAILED))
+        return await self._writes.call(
+            _xdel, name_to_bytes(stream), _parse_all(ids, ErrorCode.STORE_OPERATION_FAILED)
+        )
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
         return await self._between(stream, start, end, count, is_reverse=False)
 
-    async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrevrange(
+        self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None
+    ) -> list[StreamEntry]:
         return await self._between(stream, start, end, count, is_reverse=True)
 
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
         position = None if start == "$" else parse(start)
         if position is None and start != "$":
             raise malformed_id(ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED)
-        return await self._writes.call(_xgroup_create, name_to_bytes(stream), name_to_bytes(group), position)
+        return await self._writes.call(
+            _xgroup_create, name_to_bytes(stream), name_to_bytes(group), position
+        )
 
     async def xgroup_destroy(self, stream: str, group: str) -> bool:
         return await self._writes.call(_xgroup_destroy, name_to_bytes(stream), name_to_bytes(group))
@@ -74,7 +99,9 @@ class SQLiteStreams(Streams):
         until = loop.time() + (0.0 if history else block or 0.0)
         with self._changes.waiting() as changes:
             while True:
-                entries = await self._writes.call(_xreadgroup, key, name, name_to_bytes(consumer), count, history)
+                entries = await self._writes.call(
+                    _xreadgroup, key, name, name_to_bytes(consumer), count, history
+                )
                 if entries or loop.time() >= until:
                     return entries
                 while not await self._reads.call(_has_news, key, name):
@@ -85,7 +112,8 @@ class SQLiteStreams(Streams):
     async def xgroups(self, stream: str) -> list[GroupInfo]:
         rows = await self._reads.call(_xgroups, name_to_bytes(stream))
         return [
-            GroupInfo(name_from_bytes(name), consumers, pending, unpack(position), lag) for name, consumers, pending, position, lag in rows
+            GroupInfo(name_from_bytes(name), consumers, pending, unpack(position), lag)
+            for name, consumers, pending, position, lag in rows
         ]
 
     async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
@@ -102,19 +130,38 @@ class SQLiteStreams(Streams):
         count: int | None = None,
     ) -> list[PendingEntry]:
         owner = None if consumer is None else name_to_bytes(consumer)
-        return await self._reads.call(_xpending, name_to_bytes(stream), name_to_bytes(group), min_idle, owner, count)
+        return await self._reads.call(
+            _xpending, name_to_bytes(stream), name_to_bytes(group), min_idle, owner, count
+        )
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
-        return await self._writes.call(_xautoclaim, name_to_bytes(stream), name_to_bytes(group), name_to_bytes(consumer), min_idle, count)
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
+        return await self._writes.call(
+            _xautoclaim,
+            name_to_bytes(stream),
+            name_to_bytes(group),
+            name_to_bytes(consumer),
+            min_idle,
+            count,
+        )
 
-    async def _between(self, stream: str, start: str, end: str, count: int | None, *, is_reverse: bool) -> list[StreamEntry]:
+    async def _between(
+        self, stream: str, start: str, end: str, count: int | None, *, is_reverse: bool
+    ) -> list[StreamEntry]:
         low, high = lower_bound(start), upper_bound(end)
         if low is None or high is None:
             raise malformed_id(ErrorCode.STORE_STREAM_READ_FAILED)
         return await self._reads.call(_xrange, name_to_bytes(stream), low, high, count, is_reverse)
 
 
-def _xadd(session: Session, key: bytes, fields: Mapping[str, bytes], max_len: int | None, approximate: bool) -> str:  # noqa: FBT001 - a flag of the call
+def _xadd(
+    session: Session,
+    key: bytes,
+    fields: Mapping[str, bytes],
+    max_len: int | None,
+    approximate: bool,  # noqa: FBT001 - a flag of the call
+) -> str:
     log = logs.find_or_add(session, key)
     added = logs.append(session, log, fields)
     if max_len is not None:
@@ -122,7 +169,8 @@ def _xadd(session: Session, key: bytes, fields: Mapping[str, bytes], max_len: in
     return added
 
 
-def _xtrim(session: Session, key: bytes, max_len: int, approximate: bool) -> int:  # noqa: FBT001 - a flag of the call
+# a flag of the call
+def _xtrim(session: Session, key: bytes, max_len: int, approximate: bool) -> int:  # noqa: FBT001
     log = logs.find(session, key)
     return 0 if log is None else logs.trim(session, log, max_len, approximate=approximate)
 
@@ -132,9 +180,21 @@ def _xdel(session: Session, key: bytes, ids: list[StreamId]) -> int:
     return 0 if log is None else logs.remove(session, log, ids)
 
 
-def _xrange(session: Session, key: bytes, low: StreamId, high: StreamId, count: int | None, is_reverse: bool) -> list[StreamEntry]:  # noqa: FBT001, PLR0913, PLR0917 - those of the call
+def _xrange(  # noqa: PLR0913, PLR0917 - those of the call
+    # Those of the call
+    session: Session,
+    key: bytes,
+    low: StreamId,
+    high: StreamId,
+    count: int | None,
+    is_reverse: bool,  # noqa: FBT001
+) -> list[StreamEntry]:
     log = logs.find(session, key)
-    return [] if log is None else logs.between(session, log, low, high, _limit(count), is_reverse=is_reverse)
+    return (
+        []
+        if log is None
+        else logs.between(session, log, low, high, _limit(count), is_reverse=is_reverse)
+    )
 
 
 def _xgroup_create(session: Session, key: bytes, group: bytes, position: StreamId | None) -> bool:
@@ -149,7 +209,15 @@ def _xgroup_destroy(session: Session, key: bytes, group: bytes) -> bool:
     return found is not None
 
 
-def _xreadgroup(session: Session, key: bytes, group: bytes, consumer: bytes, count: int | None, history: bool) -> list[StreamEntry]:  # noqa: FBT001, PLR0913, PLR0917 - those of the call
+def _xreadgroup(  # noqa: PLR0913, PLR0917 - those of the call
+    # Those of the call
+    session: Session,
+    key: bytes,
+    group: bytes,
+    consumer: bytes,
+    count: int | None,
+    history: bool,  # noqa: FBT001
+) -> list[StreamEntry]:
     log, found = _log_and_group(session, key, group)
     logs.know_consumer(session, found[0], consumer)
     if history:
@@ -173,17 +241,31 @@ def _xack(session: Session, key: bytes, group: bytes, ids: list[bytes]) -> int:
 
 
 def _xpending(  # noqa: PLR0913, PLR0917 - those of the call
-    session: Session, key: bytes, group: bytes, min_idle: float | None, consumer: bytes | None, count: int | None
+    session: Session,
+    key: bytes,
+    group: bytes,
+    min_idle: float | None,
+    consumer: bytes | None,
+    count: int | None,
 ) -> list[PendingEntry]:
     _, (number, _) = _log_and_group(session, key, group)
     since = None if min_idle is None else _idle_since(session, min_idle)
     return [
-        PendingEntry(unpack(stream_id), name_from_bytes(owner), max(session.now - at, 0) / 1_000_000, deliveries)
-        for stream_id, owner, at, deliveries in logs.pending(session, number, since, consumer, _limit(count))
+        PendingEntry(
+            unpack(stream_id),
+            name_from_bytes(owner),
+            max(session.now - at, 0) / 1_000_000,
+            deliveries,
+        )
+        for stream_id, owner, at, deliveries in logs.pending(
+            session, number, since, consumer, _limit(count)
+        )
     ]
 
 
-def _xautoclaim(session: Session, key: bytes, group: bytes, consumer: bytes, min_idle: float, count: int | None) -> list[StreamEntry]:  # noqa: PLR0913, PLR0917 - those of the call
+def _xautoclaim(  # noqa: PLR0913, PLR0917 - those of the call
+    session: Session, key: bytes, group: bytes, consumer: bytes, min_idle: float, count: int | None
+) -> list[StreamEntry]:
     log, (number, _) = _log_and_group(session, key, group)
     logs.know_consumer(session, number, consumer)
     return logs.claim(session, log, number, consumer, _idle_since(session, min_idle), count)

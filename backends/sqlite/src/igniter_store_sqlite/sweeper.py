@@ -1,9 +1,11 @@
-"""What nobody sees any more is removed in the background, in small steps: expired keys, what streams have left, messages that were read.
+"""What nobody sees any more is removed in the background, in small steps: expired keys, what
+streams have left, messages that were read.
 
 A deadline from before the clock was set back is brought nearer here, too.
 
 Rule: first it is looked, on the connection that reads, so that an idle database isn't written.
-Rule: a step is short, and others have their turn between two; so a million expired keys hold up nobody.
+Rule: a step is short, and others have their turn between two; so a million expired keys hold up
+    nobody.
 """
 
 from __future__ import annotations
@@ -35,12 +37,19 @@ _STEP: Final = 500  # rows that a step removes
 _BEFORE_ALL: Final = -(2**63)
 _LOOKED_AT: Final = 200  # streams that a look goes through
 _LOOKED_AT_KEYS: Final = 1_000  # deadlines that a look goes through
-_SLACK: Final = 1_000_000  # microseconds by which the clock may be set back without a look at every deadline
+_SLACK: Final = (
+    1_000_000  # microseconds by which the clock may be set back without a look at every deadline
+)
 _PAGES: Final = 200  # that a step gives back to the file system
-_FREE: Final = 1_000  # pages that may be free before any is given back, and a quarter of all: they are soon filled again
+# Pages that may be free before any is given back, and a quarter of all: they are soon filled again
+_FREE: Final = 1_000
 
 _EXPIRED: Final = (
-    select(KEYS.c.key).where(KEYS.c.deadline <= bindparam("now")).order_by(KEYS.c.deadline).limit(bindparam("count")).offset(NONE)
+    select(KEYS.c.key)
+    .where(KEYS.c.deadline <= bindparam("now"))
+    .order_by(KEYS.c.deadline)
+    .limit(bindparam("count"))
+    .offset(NONE)
 )
 _IS_EXPIRED: Final = sql(_EXPIRED)
 _DELETE_EXPIRED: Final = sql(delete(KEYS).where(KEYS.c.key.in_(_EXPIRED)))
@@ -52,10 +61,16 @@ _NEXT_DEADLINES: Final = (
     .offset(NONE)
     .subquery()
 )
-_DEADLINES: Final = sql(select(func.count(), func.max(_NEXT_DEADLINES.c.deadline), func.max(_NEXT_DEADLINES.c.since)))
+_DEADLINES: Final = sql(
+    select(func.count(), func.max(_NEXT_DEADLINES.c.deadline), func.max(_NEXT_DEADLINES.c.since))
+)
 _SET_IN_THE_FUTURE: Final = (
     select(KEYS.c.key)
-    .where(KEYS.c.deadline > bindparam("after"), KEYS.c.deadline <= bindparam("last"), KEYS.c.since > bindparam("now"))
+    .where(
+        KEYS.c.deadline > bindparam("after"),
+        KEYS.c.deadline <= bindparam("last"),
+        KEYS.c.since > bindparam("now"),
+    )
     .limit(bindparam("count"))
     .offset(NONE)
 )
@@ -75,14 +90,24 @@ _STREAMS: Final = sql(
 _ENTRIES: Final = sql(
     delete(ENTRIES).where(
         ENTRIES.c.stream == bindparam("number"),
-        ENTRIES.c.id.in_(select(ENTRIES.c.id).where(ENTRIES.c.stream == bindparam("number")).limit(constant(_STEP)).offset(NONE)),
+        ENTRIES.c.id.in_(
+            select(ENTRIES.c.id)
+            .where(ENTRIES.c.stream == bindparam("number"))
+            .limit(constant(_STEP))
+            .offset(NONE)
+        ),
     )
 )
 _GROUPS: Final = sql(select(GROUPS.c.number).where(GROUPS.c.stream == bindparam("number")))
 _PENDING: Final = sql(
     delete(PENDING).where(
         PENDING.c.group == bindparam("number"),
-        PENDING.c.id.in_(select(PENDING.c.id).where(PENDING.c.group == bindparam("number")).limit(constant(_STEP)).offset(NONE)),
+        PENDING.c.id.in_(
+            select(PENDING.c.id)
+            .where(PENDING.c.group == bindparam("number"))
+            .limit(constant(_STEP))
+            .offset(NONE)
+        ),
     )
 )
 _STREAM: Final = sql(delete(STREAMS).where(STREAMS.c.number == bindparam("number")))
@@ -96,7 +121,8 @@ class _Look(NamedTuple):
         is_expired: whether there are expired keys.
         is_read: whether there are messages nobody needs.
         silent: the listeners whose life is in doubt.
-        deadlines: how many were looked at, the last of them, and the latest moment at which one was set.
+        deadlines: how many were looked at, the last of them, and the latest moment at which one was
+            set.
         streams: some streams, and whether each is held by a key.
         has_room: whether there are many free pages.
     """
@@ -147,7 +173,8 @@ class Sweeper:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_PAUSE)
-            # A disk that is full or a lock that somebody holds is told to those who write; here it is tried again.
+            # A disk that is full or a lock that somebody holds is told to those who write; here it
+            # is tried again.
             with contextlib.suppress(StoreError):
                 await self.sweep()
             if self._log_file is not None:
@@ -155,14 +182,20 @@ class Sweeper:
                     await self._log_file.tend()
 
     async def sweep(self) -> None:
-        """Remove all that is there to be removed, but look at some of the streams and deadlines only."""
+        """Remove all that is there to be removed, but look at some of the streams and deadlines
+        only.
+        """
         look = await self._reads.call(_look, self._looked_at, self._last_deadline)
         held, has_room = look.streams, look.has_room
         if look.is_expired:
             await self._all_of(_drop_expired)
-            held = await self._reads.call(_streams, self._looked_at)  # some of them have gone just now
+            held = await self._reads.call(
+                _streams, self._looked_at
+            )  # some of them have gone just now
         is_judged = pubsub.is_to_be_judged(look.silent, self._doubts)
-        self._doubts = await self._writes.call(pubsub.judge, self._doubts) if is_judged else look.silent
+        self._doubts = (
+            await self._writes.call(pubsub.judge, self._doubts) if is_judged else look.silent
+        )
         if is_judged or look.is_read:
             await self._all_of(pubsub.drop_read)
         await self._bound(look)
@@ -174,11 +207,15 @@ class Sweeper:
             has_room = await self._reads.call(_has_room)
 
     async def _bound(self, look: _Look) -> None:
-        """Bring deadlines nearer that were set before the clock was set back, so that no key lives longer than its TTL from now."""
+        """Bring deadlines nearer that were set before the clock was set back, so that no key lives
+        longer than its TTL from now.
+        """
         ahead = look.now - time.monotonic_ns() // 1000
         was_set_back, self._ahead = self._ahead is not None and ahead < self._ahead - _SLACK, ahead
         deadlines = look.deadlines
-        if was_set_back and self._last_deadline != _BEFORE_ALL:  # seen here: every deadline, from the first one
+        if (
+            was_set_back and self._last_deadline != _BEFORE_ALL
+        ):  # seen here: every deadline, from the first one
             self._last_deadline = _BEFORE_ALL
             deadlines = await self._reads.call(_deadlines, self._last_deadline)
         while True:
@@ -191,7 +228,9 @@ class Sweeper:
             deadlines = await self._reads.call(_deadlines, self._last_deadline)
 
     async def _all_of(self, work: Callable[..., bool], *arguments: Any) -> None:
-        """Do a step of it until there is nothing left; between two of them those who have called meanwhile have their turn."""
+        """Do a step of it until there is nothing left; between two of them those who have called
+        meanwhile have their turn.
+        """
         while await self._writes.call(work, *arguments):
             pass
 
@@ -199,7 +238,8 @@ class Sweeper:
 def _look(session: Session, stream: int, deadline: int) -> _Look:
     return _Look(
         now=session.now,
-        is_expired=session.execute(_IS_EXPIRED, {"now": session.now, "count": 1}).fetchone() is not None,
+        is_expired=session.execute(_IS_EXPIRED, {"now": session.now, "count": 1}).fetchone()
+        is not None,
         is_read=pubsub.is_anything_read(session),
         silent=pubsub.silent(session),
         deadlines=_deadlines(session, deadline),
@@ -209,13 +249,22 @@ def _look(session: Session, stream: int, deadline: int) -> _Look:
 
 
 def _deadlines(session: Session, after: int) -> tuple[int, int, int]:
-    count, last, since = session.execute(_DEADLINES, {"after": after, "count": _LOOKED_AT_KEYS}).fetchone()
+    count, last, since = session.execute(
+        _DEADLINES, {"after": after, "count": _LOOKED_AT_KEYS}
+    ).fetchone()
     return count, last or _BEFORE_ALL, since or 0
 
 
 def _bring_nearer(session: Session, after: int, last: int) -> bool:
-    """Do so with a step of those deadlines between the two that were set in the future; whether there may be more."""
-    return session.execute(_BOUND, {"after": after, "last": last, "now": session.now, "count": _STEP}).rowcount == _STEP
+    """Do so with a step of those deadlines between the two that were set in the future; whether
+    there may be more.
+    """
+    return (
+        session.execute(
+            _BOUND, {"after": after, "last": last, "now": session.now, "count": _STEP}
+        ).rowcount
+        == _STEP
+    )
 
 
 def _streams(session: Session, after: int) -> list[tuple[int, int]]:

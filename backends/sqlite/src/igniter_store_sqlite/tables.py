@@ -1,17 +1,32 @@
-"""What stands in the database: keys with their values and deadlines, the logs of streams, and messages on their way.
+"""What stands in the database: keys with their values and deadlines, the logs of streams, and
+messages on their way.
 
-Rule: times are microseconds since 1970, in whole numbers. A deadline that has passed means that the row isn't there any more.
-`since` is the moment at which the deadline was set: a deadline that is further away than it was then shows that the clock was set back.
-Rule: names are bytes of UTF-8, and ids of stream entries sixteen bytes that order as ids do: so equality and order are those of bytes in
+Rule: times are microseconds since 1970, in whole numbers. A deadline that has passed means that the
+    row isn't there any more.
+`since` is the moment at which the deadline was set: a deadline that is further away than it was
+then shows that the clock was set back.
+Rule: names are bytes of UTF-8, and ids of stream entries sixteen bytes that order as ids do: so
+    equality and order are those of bytes in
 any database, whatever its collation.
-Rule: a key that holds a stream names it by number. What a stream leaves behind when its key goes is nobody's any more, and is swept.
+Rule: a key that holds a stream names it by number. What a stream leaves behind when its key goes is
+    nobody's any more, and is swept.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    UniqueConstraint,
+)
 
 METADATA: Final = MetaData()
 # Numbers that are never given twice. SQLite counts on only in a column that is called INTEGER.
@@ -30,7 +45,13 @@ KEYS: Final = Table(
     sqlite_with_rowid=False,
 )
 _HAS_DEADLINE: Final = KEYS.c.deadline.is_not(None)
-DEADLINES: Final = Index("igniter_keys_deadline", KEYS.c.deadline, KEYS.c.since, sqlite_where=_HAS_DEADLINE, postgresql_where=_HAS_DEADLINE)
+DEADLINES: Final = Index(
+    "igniter_keys_deadline",
+    KEYS.c.deadline,
+    KEYS.c.since,
+    sqlite_where=_HAS_DEADLINE,
+    postgresql_where=_HAS_DEADLINE,
+)
 
 STREAMS: Final = Table(
     "igniter_streams",
@@ -84,10 +105,14 @@ PENDING: Final = Table(
 LISTENERS: Final = Table(
     "igniter_listeners",
     METADATA,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),  # chosen at random by the listener
+    Column(
+        "number", BigInteger, primary_key=True, autoincrement=False
+    ),  # chosen at random by the listener
     Column("position", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
-    Column("doubted", BigInteger),  # when its silence was noticed, in microseconds of the machine's monotonic clock
+    Column(
+        "doubted", BigInteger
+    ),  # when its silence was noticed, in microseconds of the machine's monotonic clock
 )
 
 SUBSCRIPTIONS: Final = Table(

@@ -1,7 +1,10 @@
-"""From a URL to an engine: `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` in memory.
+"""From a URL to an engine: `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` in
+memory.
 
-Rule: a path is made absolute at once: where the file is doesn't change with the process's folder (LIF-21).
-Rule: what stands in a URL's query may be a secret that was pasted into the wrong place, so a message never shows it.
+Rule: a path is made absolute at once: where the file is doesn't change with the process's folder
+    (LIF-21).
+Rule: what stands in a URL's query may be a secret that was pasted into the wrong place, so a
+    message never shows it.
 """
 
 from __future__ import annotations
@@ -42,13 +45,22 @@ def parts_of(url: str) -> tuple[str | None, str]:
         path = unquote(place[1:], errors="strict")
         path.encode()
     except UnicodeError:
-        raise misconfigured("The path of the database isn't UTF-8. Write each byte of its UTF-8 as %XX, or rename the file.") from None
+        raise misconfigured(
+            "The path of the database isn't UTF-8. Write each byte of its UTF-8 as %XX, or rename the file."
+        ) from None
     if "\0" in path:
         raise misconfigured("The path of the database contains a NUL character. Remove it.")
-    if place == "/":  # perhaps a variable that was empty: it must not become a database that is gone with the process
-        raise misconfigured("The path of the database is missing. For a database in memory, write sqlite:// (two slashes).")
+    if (
+        place == "/"
+        # Perhaps a variable that was empty: it must not become a database that is gone with the process
+    ):
+        raise misconfigured(
+            "The path of the database is missing. For a database in memory, write sqlite:// (two slashes)."
+        )
     if path.endswith("/"):
-        raise misconfigured("The path of the database is a folder. Write the path of a file, such as sqlite:///state.db.")
+        raise misconfigured(
+            "The path of the database is a folder. Write the path of a file, such as sqlite:///state.db."
+        )
     if path[:5].lower() == "file:":
         raise misconfigured(
             "A SQLite URL takes a path, not a file: URI. Write sqlite:///state.db, or sqlite:// "
@@ -74,10 +86,16 @@ def parts_of(url: str) -> tuple[str | None, str]:
 def engine_for(path: str | None) -> AsyncEngine:
     """An engine for a file, or for a database in memory."""
     pool = StaticPool if path is None else NullPool
-    return create_async_engine(URL.create("sqlite+aiosqlite", database=path or _MEMORY), poolclass=pool)
+    return create_async_engine(
+        URL.create("sqlite+aiosqlite", database=path or _MEMORY), poolclass=pool
+    )
 
 
 def frozen_engine_for(path: str) -> AsyncEngine:
-    """An engine for a file that nothing writes: SQLite then needs no other files beside it, and looks at no lock."""
-    url = URL.create("sqlite+aiosqlite", database=f"file:{quote(path)}", query={"immutable": "1", "uri": "true"})
+    """An engine for a file that nothing writes: SQLite then needs no other files beside it, and
+    looks at no lock.
+    """
+    url = URL.create(
+        "sqlite+aiosqlite", database=f"file:{quote(path)}", query={"immutable": "1", "uri": "true"}
+    )
     return create_async_engine(url, poolclass=NullPool)

@@ -1,12 +1,19 @@
-"""One tick, one transaction: the calls of a turn of the event loop travel to the connection's thread together, and share one there.
+"""One tick, one transaction: the calls of a turn of the event loop travel to the connection's
+thread together, and share one there.
 
-Rule: each call keeps its own answer and its own error. A call that raises a `StoreError` has written nothing before, so the others go on.
-When SQLite itself fails, all is rolled back, and each call travels again alone: then each has the error that is its own.
-Rule: one trip is under way at a time. What is asked for meanwhile waits, and travels with the next one.
-Rule: where another process has the lock, the trip comes back at once and is tried again from the loop, until the time of its calls is over.
+Rule: each call keeps its own answer and its own error. A call that raises a `StoreError` has
+    written nothing before, so the others go on.
+When SQLite itself fails, all is rolled back, and each call travels again alone: then each has the
+error that is its own.
+Rule: one trip is under way at a time. What is asked for meanwhile waits, and travels with the next
+    one.
+Rule: where another process has the lock, the trip comes back at once and is tried again from the
+    loop, until the time of its calls is over.
 No thread ever sleeps, so others of its calls can go first, and `close` waits for nobody.
-Rule: a call is late only when nothing has arrived for it, in an event loop that could look (`contract.timeouts`).
-Rule: a call that was cancelled before its trip never happens; during the trip it happens wholly, and nobody hears of it.
+Rule: a call is late only when nothing has arrived for it, in an event loop that could look
+    (`contract.timeouts`).
+Rule: a call that was cancelled before its trip never happens; during the trip it happens wholly,
+    and nobody hears of it.
 """
 
 from __future__ import annotations
@@ -36,10 +43,20 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 T = TypeVar("T")
 
-_PAUSES: Final = (0.0005, 0.001, 0.002, 0.005, 0.01)  # seconds between tries for a lock; as long again at most, so that two don't keep step
+_PAUSES: Final = (
+    0.0005,
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+)  # seconds between tries for a lock; as long again at most, so that two don't keep step
 _SOON: Final = 0.01  # seconds at least between two looks at the time
-_MOMENT: Final = 0.05  # seconds that a trip which was just begun, or a try for a lock, is given to come back when its calls' time is over
-_TOGETHER: Final = 0.05  # seconds for which others may join a call that is shared, while a trip takes long
+# Seconds that a trip which was just begun, or a try for a lock, is given to come back when its
+# calls' time is over
+_MOMENT: Final = 0.05
+_TOGETHER: Final = (
+    0.05  # seconds for which others may join a call that is shared, while a trip takes long
+)
 _MOST: Final = 500  # calls in one transaction, so that those of other processes have their turn
 
 
@@ -48,7 +65,13 @@ class _Call:
 
     __slots__ = ("arguments", "due", "future", "work")
 
-    def __init__(self, work: Callable[..., Any], arguments: tuple[Any, ...], future: asyncio.Future[Any], due: float) -> None:
+    def __init__(
+        self,
+        work: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        future: asyncio.Future[Any],
+        due: float,
+    ) -> None:
         self.work = work
         self.arguments = arguments
         self.future = future
@@ -67,11 +90,15 @@ class _Call:
 
 
 class _Shared:
-    """Calls that are one piece of work: a `_Call` with many who wait. Where it fails, each is made again by itself."""
+    """Calls that are one piece of work: a `_Call` with many who wait. Where it fails, each is made
+    again by itself.
+    """
 
     __slots__ = ("_again", "arguments", "due", "futures", "open_until", "work")
 
-    def __init__(self, work: Callable[..., Any], due: float, again: Callable[[_Shared], None]) -> None:
+    def __init__(
+        self, work: Callable[..., Any], due: float, again: Callable[[_Shared], None]
+    ) -> None:
         self.work = work
         self.arguments: tuple[list[Any]] = ([],)
         self.futures: list[asyncio.Future[Any]] = []
@@ -110,7 +137,9 @@ class _Busy(Exception):  # noqa: N818 - says what is the case
 
 
 class _Mixed(Exception):  # noqa: N818 - says what is the case
-    """Raised by a trip that failed and had several calls: which of them it was shows when each travels alone."""
+    """Raised by a trip that failed and had several calls: which of them it was shows when each
+    travels alone.
+    """
 
 
 class Worker:
@@ -135,7 +164,9 @@ class Worker:
         self._hand_over = connection.hand_over
         self._timeout = timeout
         self._writes = writes
-        self.version: Version | None = None  # of its tables, once they are there; it is looked at in each transaction
+        self.version: Version | None = (
+            None  # of its tables, once they are there; it is looked at in each transaction
+        )
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
@@ -172,15 +203,20 @@ class Worker:
     def call(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Do `work(session, *arguments)` in the next transaction; the future has what it returns.
 
-        `work` runs in the connection's thread, and perhaps again after a transaction that failed. It raises before it writes.
+        `work` runs in the connection's thread, and perhaps again after a transaction that failed.
+        It raises before it writes.
         """
         self.require_open()
         future: asyncio.Future[T] = self._loop.create_future()
         self._add(_Call(work, arguments, future, monotonic() + self._timeout))
         return future
 
-    def share(self, work: Callable[[Session, list[A]], list[T | StoreError]], argument: A) -> asyncio.Future[T]:
-        """As `call`, for work that is done once for the arguments of all calls of a transaction, and gives each its answer or error."""
+    def share(
+        self, work: Callable[[Session, list[A]], list[T | StoreError]], argument: A
+    ) -> asyncio.Future[T]:
+        """As `call`, for work that is done once for the arguments of all calls of a transaction,
+        and gives each its answer or error.
+        """
         self.require_open()
         shared, now = self._shared.get(work), monotonic()
         if shared is None or now > shared.open_until:
@@ -222,16 +258,21 @@ class Worker:
             raise elsewhere()
 
     def run(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Run `function` with the connection in its thread, outside of any transaction, behind what is under way.
+        """Run `function` with the connection in its thread, outside of any transaction, behind what
+        is under way.
 
-        Where a fork has closed the connection and another process has the lock, opening it again is tried until `timeout` is over.
+        Where a fork has closed the connection and another process has the lock, opening it again is
+        tried until `timeout` is over.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         self._hand_over((None, partial(self._run, future, function, monotonic() + self._timeout)))
         return future
 
-    def _run(self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float) -> None:
-        # In the connection's thread. It passes by aiosqlite's own way to set a future, which ends the thread where the loop is closed.
+    def _run(
+        self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float
+    ) -> None:
+        # In the connection's thread. It passes by aiosqlite's own way to set a future, which ends
+        # the thread where the loop is closed.
         arrived: Callable[[], object]
         try:
             connection = self._connection.use()
@@ -247,10 +288,14 @@ class Worker:
                 arrived = partial(_fail, future, error)
         self._loop.call_soon_threadsafe(arrived)
 
-    def _run_later(self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float) -> None:
+    def _run_later(
+        self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float
+    ) -> None:
         self._loop.call_later(_PAUSES[-1], self._run_again, future, function, until)
 
-    def _run_again(self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float) -> None:
+    def _run_again(
+        self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float
+    ) -> None:
         if self._is_closed:
             _fail(future, closed())
         elif not future.done():
@@ -272,7 +317,9 @@ class Worker:
             self._timer = None
 
     def abandon(self, last: Callable[[sqlite3.Connection], None]) -> None:
-        """Do `last` in the connection's thread, and close the connection and the thread; the event loop of the callers is closed."""
+        """Do `last` in the connection's thread, and close the connection and the thread; the event
+        loop of the callers is closed.
+        """
         self._is_closed = True
 
         def end() -> None:
@@ -301,13 +348,16 @@ class Worker:
         self._hand_over((None, partial(self._travel, calls)))
 
     def _travel(self, calls: Sequence[_Call | _Shared]) -> None:
-        # In the connection's thread. Told directly, and not through a future, whose callbacks would come a turn of the loop later.
+        # In the connection's thread. Told directly, and not through a future, whose callbacks would
+        # come a turn of the loop later.
         try:
             outcome: Any = _trip(self._connection, self.version, self._begin, calls)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
             outcome = error
         self._outcome = outcome
-        del outcome  # or an error and this frame, which it was raised through, would keep each other
+        del (
+            outcome
+        )  # or an error and this frame, which it was raised through, would keep each other
         self._loop.call_soon_threadsafe(self._arrived)
 
     def _arrived(self) -> None:
@@ -320,7 +370,8 @@ class Worker:
             self._waiting[:0] = calls
             pause = _PAUSES[min(self._tries, len(_PAUSES) - 1)]
             self._tries += 1
-            self._loop.call_later(pause * (1 + random.random()), self._flush)  # noqa: S311 - so that two don't keep step
+            # so that two don't keep step
+            self._loop.call_later(pause * (1 + random.random()), self._flush)  # noqa: S311
             return
         self._tries = 0
         if isinstance(outcome, _Mixed) and not self._is_closed:
@@ -329,7 +380,9 @@ class Worker:
         elif isinstance(outcome, BaseException):
             for at, call in enumerate(calls):
                 error = closed() if isinstance(outcome, _Busy | _Mixed) else failure(outcome)
-                call.fail(error if at == 0 else copy.copy(error))  # each its own, to which the store adds what it knows
+                call.fail(
+                    error if at == 0 else copy.copy(error)
+                )  # each its own, to which the store adds what it knows
         else:
             for call, answer in zip(calls, outcome, strict=True):
                 if isinstance(answer, _Failed):
@@ -338,14 +391,18 @@ class Worker:
                     call.succeed(answer)
             if self._on_commit is not None:
                 self._on_commit()
-        calls.clear()  # aiosqlite's thread keeps the list until the next trip, and with it what they were given and got
+        # Aiosqlite's thread keeps the list until the next trip, and with it what they were given
+        # and got
+        calls.clear()
         # Behind those who have just been answered: what they ask for next travels together.
         self._loop.call_soon(self._flush)
 
     def _look_at_the_time(self) -> None:
-        """End the calls whose time is over, and look again when that of the next one is: one timer for all.
+        """End the calls whose time is over, and look again when that of the next one is: one timer
+        for all.
 
-        Those that try for a lock just now have a moment more: most likely it isn't had, and then it is certain that nothing was applied.
+        Those that try for a lock just now have a moment more: most likely it isn't had, and then it
+        is certain that nothing was applied.
         """
         timer, self._timer = self._timer, None
         self._arrived()  # uvloop calls timers before it calls what a thread has handed to it
@@ -360,10 +417,16 @@ class Worker:
                     call.fail(late(self._timeout, maybe_applied=self._writes))
         for call in self._waiting:
             if call.due <= now:
-                call.fail(locked(self._timeout) if self._tries else late(self._timeout, maybe_applied=False))
+                call.fail(
+                    locked(self._timeout)
+                    if self._tries
+                    else late(self._timeout, maybe_applied=False)
+                )
         dues = [call.due for call in (*self._travelling, *self._waiting) if not call.is_over()]
         if dues:
-            self._timer = self._loop.call_later(max(min(dues) - now, moment, _SOON), self._look_at_the_time)
+            self._timer = self._loop.call_later(
+                max(min(dues) - now, moment, _SOON), self._look_at_the_time
+            )
 
 
 def _succeed(future: asyncio.Future[T], answer: T) -> None:
@@ -379,7 +442,9 @@ def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
 # What follows runs in the connection's thread.
 
 
-def _trip(safe: ForkSafeConnection, version: Version | None, begin: str, calls: Sequence[_Call | _Shared]) -> list[Any]:
+def _trip(
+    safe: ForkSafeConnection, version: Version | None, begin: str, calls: Sequence[_Call | _Shared]
+) -> list[Any]:
     place = safe.place
     if place is not None:
         place.check()
@@ -387,7 +452,9 @@ def _trip(safe: ForkSafeConnection, version: Version | None, begin: str, calls: 
         connection = safe.use()
     except sqlite3.Error as error:
         raise _sorted(error, calls) from error
-    is_lent = connection.in_transaction  # to a user, whose database in memory it is: that transaction isn't ours to end
+    is_lent = (
+        connection.in_transaction
+    )  # to a user, whose database in memory it is: that transaction isn't ours to end
     if is_lent:
         raise _Busy
     try:

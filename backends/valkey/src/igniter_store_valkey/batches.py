@@ -1,12 +1,19 @@
-"""One tick, one batch: what is asked in one turn of the event loop goes to glide as one non-atomic `Batch`.
+"""One tick, one batch: what is asked in one turn of the event loop goes to glide as one non-atomic
+`Batch`.
 
-Rule: a turn in which many ask and nobody writes goes as several batches: glide works on one while the next is being spelled out for it.
+Rule: a turn in which many ask and nobody writes goes as several batches: glide works on one while
+    the next is being spelled out for it.
 What writes stays together, since nothing is promised about which of two batches arrives first.
-Rule: each call has its own answer or its own refusal. What befalls a whole batch befalls all its calls.
-Rule: who was alone in the turn before, and has no company now, is sent at once; all others wait for the turn to be over.
-Rule: one timer watches all that is on its way. glide keeps limits of its own, so when this is late, it is the pipe that has ended.
-Rule: a batch that is on its way is nobody's in particular: a caller that was cancelled leaves its place in it.
-Rule: of one server's replicas glide asks for what comes alone, and never for a batch. So where replicas may answer, each read goes alone,
+Rule: each call has its own answer or its own refusal. What befalls a whole batch befalls all its
+    calls.
+Rule: who was alone in the turn before, and has no company now, is sent at once; all others wait for
+    the turn to be over.
+Rule: one timer watches all that is on its way. glide keeps limits of its own, so when this is late,
+    it is the pipe that has ended.
+Rule: a batch that is on its way is nobody's in particular: a caller that was cancelled leaves its
+    place in it.
+Rule: of one server's replicas glide asks for what comes alone, and never for a batch. So where
+    replicas may answer, each read goes alone,
 and SCAN never does: a page's cursor means something at the node alone that gave it.
 Rule: futures get results, never exceptions; see `errors`.
 """
@@ -21,7 +28,12 @@ import glide
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.timeouts import oversleep
 from igniter_store.redis_commands.encoding import encoded
-from igniter_store.redis_commands.reply_errors import ConnectionClosed, ConnectionLost, ReplyError, ReplyTimeout
+from igniter_store.redis_commands.reply_errors import (
+    ConnectionClosed,
+    ConnectionLost,
+    ReplyError,
+    ReplyTimeout,
+)
 
 from igniter_store_valkey.errors import reply_error_of
 from igniter_store_valkey.glide_clients import GRACE, answer_to, answers_to, mended
@@ -54,7 +66,9 @@ class Batches:
         self._patience: Final = patience + GRACE
         self._loop: Final = asyncio.get_running_loop()
         self._gathered: list[tuple[list[Any], asyncio.Future[Any]]] = []
-        self._apart: list[tuple[list[Any], asyncio.Future[Any]]] = []  # of the same turn, what goes alone
+        self._apart: list[
+            tuple[list[Any], asyncio.Future[Any]]
+        ] = []  # of the same turn, what goes alone
         self._flush_is_due = False
         self._writes = False  # whether anything that is gathered does
         self._sending: set[asyncio.Task[None]] = set()
@@ -68,7 +82,10 @@ class Batches:
         self._is_one_alone = False
         # glide looks into its cache only for what comes alone.
         self._is_cached: Final = client.config.client_side_cache is not None
-        self._has_replicas: Final = isinstance(client, glide.GlideClient) and client.config.read_from is not glide.ReadFrom.PRIMARY
+        self._has_replicas: Final = (
+            isinstance(client, glide.GlideClient)
+            and client.config.read_from is not glide.ReadFrom.PRIMARY
+        )
 
     def send(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
         """The answer to a command: the server's, as glide reads it, or a `ReplyError`."""
@@ -80,7 +97,9 @@ class Batches:
         if not self._is_open:
             future.set_result(ConnectionClosed())
             return future
-        if (self._has_replicas and not writes and spelled[0] != _SCAN) or (self._is_cached and spelled[0] == _CACHED):
+        if (self._has_replicas and not writes and spelled[0] != _SCAN) or (
+            self._is_cached and spelled[0] == _CACHED
+        ):
             self._apart.append((spelled, future))
         else:
             self._gathered.append((spelled, future))
@@ -91,7 +110,9 @@ class Batches:
         return future
 
     def ask_alone(self, words: tuple[Any, ...]) -> Awaitable[Any]:
-        """As `ask`, outside of a batch: glide gives up a whole batch for one answer that is too large to decompress."""
+        """As `ask`, outside of a batch: glide gives up a whole batch for one answer that is too
+        large to decompress.
+        """
         return self._ask_alone([spelt(word) for word in words])
 
     async def _ask_alone(self, words: list[Any]) -> Any:
@@ -104,7 +125,9 @@ class Batches:
             self._is_one_alone = False
 
     async def _watched(self, asking: Coroutine[Any, Any, A]) -> A | ReplyError:
-        """What comes of it, or `ReplyTimeout`, when not even a refusal has come, or `ConnectionLost`, when the connection was given up."""
+        """What comes of it, or `ReplyTimeout`, when not even a refusal has come, or
+        `ConnectionLost`, when the connection was given up.
+        """
         task: Any = asyncio.current_task()
         now = self._loop.time()
         self._under_way[task] = now
@@ -127,7 +150,9 @@ class Batches:
     def _look(self) -> None:
         """End what is late, and look again when the next may be."""
         if self._watching is not None and (rest := oversleep(self._loop, self._watching)):
-            self._watching = self._loop.call_later(rest, self._look)  # until the loop has seen what came while it was blocked
+            self._watching = self._loop.call_later(
+                rest, self._look
+            )  # until the loop has seen what came while it was blocked
             return
         now = self._loop.time()
         for task, since in self._under_way.items():
@@ -135,7 +160,9 @@ class Batches:
                 self._late.add(task)
                 task.cancel()
         waiting = [since for task, since in self._under_way.items() if task not in self._late]
-        self._watching = self._loop.call_at(min(waiting) + self._patience, self._look) if waiting else None
+        self._watching = (
+            self._loop.call_at(min(waiting) + self._patience, self._look) if waiting else None
+        )
 
     async def close(self) -> None:
         """Ask nothing any more; whoever waits gets `ConnectionClosed`."""
@@ -233,7 +260,9 @@ def _trouble(error: Exception) -> BaseException:
         return other
 
 
-def _settle(gathered: Sequence[tuple[list[Any], asyncio.Future[Any]]], answers: Sequence[Any]) -> None:
+def _settle(
+    gathered: Sequence[tuple[list[Any], asyncio.Future[Any]]], answers: Sequence[Any]
+) -> None:
     for (_, future), answer in zip(gathered, answers, strict=True):
         if future.done():
             continue

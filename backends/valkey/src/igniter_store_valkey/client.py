@@ -1,12 +1,17 @@
 """CommandClient to whatever a client of glide leads to: one server, or a cluster.
 
-Rule: a read is asked a second time when the connection was lost; a write only when it had not left yet.
-Rule: of several servers glide finds out who is the primary when a client connects, and never again. So where they may have changed, another
+Rule: a read is asked a second time when the connection was lost; a write only when it had not left
+    yet.
+Rule: of several servers glide finds out who is the primary when a client connects, and never again.
+    So where they may have changed, another
 client takes the place of the one that there is, which is closed once it has answered.
-Rule: what changed while glide's cache had no connection, nobody tells it. So a client whose connection is another one is replaced as well,
+Rule: what changed while glide's cache had no connection, nobody tells it. So a client whose
+    connection is another one is replaced as well,
 and its cache with it.
-Rule: glide waits for a lost server as long as a call may take, and calls that a timeout. What it was, `absence` finds out.
-Rule: glide 2.6 keeps a connection that is never answered again. A client that was silent for a whole time limit, and doesn't answer a PING
+Rule: glide waits for a lost server as long as a call may take, and calls that a timeout. What it
+    was, `absence` finds out.
+Rule: glide 2.6 keeps a connection that is never answered again. A client that was silent for a
+    whole time limit, and doesn't answer a PING
 while the server answers a new client, is replaced, and the calls under way on it count as lost.
 """
 
@@ -55,7 +60,14 @@ from igniter_store_valkey.errors import (
     refusal,
     value_is_too_large,
 )
-from igniter_store_valkey.glide_clients import abandon_client, answer_to, connected, is_answered, refuse_inherited, varied
+from igniter_store_valkey.glide_clients import (
+    abandon_client,
+    answer_to,
+    connected,
+    is_answered,
+    refuse_inherited,
+    varied,
+)
 from igniter_store_valkey.handshake import settled
 from igniter_store_valkey.reachability import Reachability
 from igniter_store_valkey.replies import plain
@@ -72,8 +84,12 @@ T = TypeVar("T")
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _GLIDES_TIMEOUT: Final = 250  # milliseconds, where a configuration has none
-_PATIENCE_WITH_THE_SILENT: Final = 0.5  # seconds for a PING, on a connection that was silent for as long as an answer may take
-_FIRST_PAUSE: Final = 0.02  # seconds before a client that connects again is asked again, each twice the one before
+_PATIENCE_WITH_THE_SILENT: Final = (
+    0.5  # seconds for a PING, on a connection that was silent for as long as an answer may take
+)
+_FIRST_PAUSE: Final = (
+    0.02  # seconds before a client that connects again is asked again, each twice the one before
+)
 _LONGEST_PAUSE: Final = 0.25
 
 
@@ -89,34 +105,52 @@ class ValkeyClient(CommandClient):
     """
 
     def __init__(
-        self, configuration: Configuration, timeout: float, connect_timeout: float, *, lent: Client | None = None, is_sharded: bool = False
+        self,
+        configuration: Configuration,
+        timeout: float,
+        connect_timeout: float,
+        *,
+        lent: Client | None = None,
+        is_sharded: bool = False,
     ) -> None:
         super().__init__()
         configuration = copy.copy(configuration)  # `settled` changes it
         configuration.protocol = glide.ProtocolVersion.RESP3
-        self.timeout: Final = timeout if lent is None else (lent.config.request_timeout or _GLIDES_TIMEOUT) / 1000
+        self.timeout: Final = (
+            timeout if lent is None else (lent.config.request_timeout or _GLIDES_TIMEOUT) / 1000
+        )
         self._own_timeout: Final = timeout  # of all that isn't sent by the user's client
-        self.changes_values = configuration.compression is not None and configuration.compression.enabled
+        self.changes_values = (
+            configuration.compression is not None and configuration.compression.enabled
+        )
         self._configuration: Final = configuration
         self._connect_timeout: Final = connect_timeout
         self._lent: Final = lent
         self._client: Client | None = None
         self._batches: Batches | None = None
-        self._connector: Final = GlideConnector(configuration, timeout, connect_timeout, is_sharded=is_sharded)
+        self._connector: Final = GlideConnector(
+            configuration, timeout, connect_timeout, is_sharded=is_sharded
+        )
         self._blocking: Final = BlockingConnections(self._connector, timeout)
         self._listener: Final = Listener(self._connector, timeout)
         self._reachability: Final = Reachability(configuration, self._replace_if_silent)
-        # A cluster's client finds out by itself, and a client that was passed in is not ours to replace.
+        # A cluster's client finds out by itself, and a client that was passed in is not ours to
+        # replace.
         self._may_move: Final = (
             lent is None
             and isinstance(configuration, glide.GlideClientConfiguration)
-            and (len(configuration.addresses) > 1 or configuration.node_discovery_mode is glide.NodeDiscoveryMode.DISCOVER_ALL)
+            and (
+                len(configuration.addresses) > 1
+                or configuration.node_discovery_mode is glide.NodeDiscoveryMode.DISCOVER_ALL
+            )
         )
         cache = configuration.client_side_cache
         self._cache: Final = cache if lent is None else None
         self._watching: asyncio.Task[None] | None = None
         self._moving: asyncio.Task[None] | None = None
-        self._former: set[Batches] = set()  # of clients that were replaced, and still have to answer
+        self._former: set[Batches] = (
+            set()
+        )  # of clients that were replaced, and still have to answer
         self._is_open = False
         self._was_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -136,7 +170,9 @@ class ValkeyClient(CommandClient):
                 raise lent_is_closed() from None
             except UNREACHABLE as error:
                 reason = not_reached(error, self._configuration)
-            if reason is not None:  # raised here, so that it doesn't have glide's own error as its context
+            if (
+                reason is not None
+            ):  # raised here, so that it doesn't have glide's own error as its context
                 try:
                     raise reason
                 finally:
@@ -151,9 +187,15 @@ class ValkeyClient(CommandClient):
             self._watching = asyncio.create_task(self._watch_cache())
 
     async def _connected(self) -> Client:
-        configuration = varied(self._configuration, timeout=self.timeout, connect_timeout=self._connect_timeout)
-        if self._cache is not None:  # its number names it: with the same one it would be the former one
-            configuration.client_side_cache = replace(self._cache, cache_id=glide.ClientSideCache.create(1, 1).cache_id)
+        configuration = varied(
+            self._configuration, timeout=self.timeout, connect_timeout=self._connect_timeout
+        )
+        if (
+            self._cache is not None
+        ):  # its number names it: with the same one it would be the former one
+            configuration.client_side_cache = replace(
+                self._cache, cache_id=glide.ClientSideCache.create(1, 1).cache_id
+            )
         return await connected(configuration, self._connect_timeout)
 
     def _batches_to(self, client: Client) -> Batches:
@@ -174,7 +216,9 @@ class ValkeyClient(CommandClient):
             await self._batches.close()
         if self._client is not None and self._client is not self._lent:
             await self._client.close()
-        self._client = self._batches = None  # last: a close that was cancelled is finished by the next one
+        self._client = self._batches = (
+            None  # last: a close that was cancelled is finished by the next one
+        )
         await self._connector.ended()
         await self._reachability.close()
 
@@ -185,7 +229,9 @@ class ValkeyClient(CommandClient):
         self._reachability.abandon()
         for task in (self._watching, self._moving):
             forget_task(task)
-        clients = [batches.abandon() for batches in (*self._former, self._batches) if batches is not None]
+        clients = [
+            batches.abandon() for batches in (*self._former, self._batches) if batches is not None
+        ]
         for client in clients:
             if client is not self._lent:
                 abandon_client(client, is_inherited=is_inherited)
@@ -196,10 +242,14 @@ class ValkeyClient(CommandClient):
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 
-    def read(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
+    def read(
+        self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED
+    ) -> Coroutine[Any, Any, T]:
         return self._answered(words, read, code, writes=False)
 
-    def write(self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED) -> Coroutine[Any, Any, T]:
+    def write(
+        self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED
+    ) -> Coroutine[Any, Any, T]:
         return self._answered(words, read, code, writes=True)
 
     async def block(self, *words: Any, read: Reader[T]) -> T:
@@ -208,39 +258,61 @@ class ValkeyClient(CommandClient):
         if not self._is_open:
             answer = ConnectionClosed()
         if isinstance(answer, ReplyError):
-            raise failure(answer, _FAILED, self._own_timeout, backend=NAME, writes=True, words=words) from without_quotes(answer)
+            raise failure(
+                answer, _FAILED, self._own_timeout, backend=NAME, writes=True, words=words
+            ) from without_quotes(answer)
         return answer  # type: ignore[no-any-return]  # the reader has made it
 
     def group_by_slot(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
         return [range(len(keys))] if keys else []
 
-    async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
-        return await self.read("SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code)
+    async def scan(
+        self, cursor: str, pattern: str, count: int, code: ErrorCode
+    ) -> tuple[str, list[bytes]]:
+        return await self.read(
+            "SCAN", cursor, "MATCH", pattern, "COUNT", count, read=page, code=code
+        )
 
     async def subscribe(self, subscription: CommandSubscription) -> None:
         self.require_open()
         reply_error = await self._listener.add(subscription)
         if reply_error is not None:
             code = ErrorCode.STORE_SUBSCRIBE_FAILED
-            raise failure(reply_error, code, self._own_timeout, backend=NAME, writes=False, words=subscription.name) from without_quotes(
-                reply_error
-            )
+            raise failure(
+                reply_error,
+                code,
+                self._own_timeout,
+                backend=NAME,
+                writes=False,
+                words=subscription.name,
+            ) from without_quotes(reply_error)
 
     async def ping(self) -> None:
         await self.read("PING", read=pong)
 
-    async def _answered(self, words: tuple[Any, ...], read: Reader[T], code: ErrorCode, *, writes: bool) -> T:
+    async def _answered(
+        self, words: tuple[Any, ...], read: Reader[T], code: ErrorCode, *, writes: bool
+    ) -> T:
         answer = await self._asked(words, writes=writes)
         if isinstance(answer, UndecompressedReply) and not writes and self._batches is not None:
             answer = await self._batches.ask_alone(words)
         if isinstance(answer, ReplyError):
-            answer = await self._after(answer, partial(self._asked, words, writes=writes), code, words, writes=writes)
+            answer = await self._after(
+                answer, partial(self._asked, words, writes=writes), code, words, writes=writes
+            )
         return believed(read, plain(words, answer), words, code, backend=NAME, writes=writes)
 
     async def _after(
-        self, reply_error: ReplyError, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...] = (), *, writes: bool
+        self,
+        reply_error: ReplyError,
+        again: Callable[[], Awaitable[Any]],
+        code: ErrorCode,
+        words: tuple[Any, ...] = (),
+        *,
+        writes: bool,
     ) -> Any:
-        """What becomes of a command that had no answer: further attempts, where those can't do it twice, or an error.
+        """What becomes of a command that had no answer: further attempts, where those can't do it
+        twice, or an error.
 
         Args:
             reply_error: what came instead.
@@ -250,15 +322,24 @@ class ValkeyClient(CommandClient):
             writes: whether the command changes something.
         """
         answer: Any = reply_error
-        if isinstance(answer, ConnectionLost) and not isinstance(answer, ServerUnreachable) and not (writes and answer.is_sent):
+        if (
+            isinstance(answer, ConnectionLost)
+            and not isinstance(answer, ServerUnreachable)
+            and not (writes and answer.is_sent)
+        ):
             answer = await again()
         loop = asyncio.get_running_loop()
         end, pause = loop.time() + self._own_timeout, _FIRST_PAUSE
         while isinstance(answer, ServerLoading) and loop.time() < end:
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at once
+            # so that not all come back at once
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
             pause = min(_LONGEST_PAUSE, 2 * pause)
             answer = await again()
-        if self._can_move and isinstance(answer, ErrorReply) and error_prefix(str(answer)) == "READONLY":
+        if (
+            self._can_move
+            and isinstance(answer, ErrorReply)
+            and error_prefix(str(answer)) == "READONLY"
+        ):
             await asyncio.wait([self._move()])
             answer = await again()
         if isinstance(answer, ReplyError):
@@ -285,17 +366,26 @@ class ValkeyClient(CommandClient):
         self._client, self._batches = client, self._batches_to(client)
 
     async def _replace_if_silent(self) -> None:
-        """Replace the client if it answers nothing. The server answers other clients, so the connection is dead.
+        """Replace the client if it answers nothing. The server answers other clients, so the
+        connection is dead.
 
-        A middlebox may have forgotten it: both ends count as connected, and glide never makes another connection.
+        A middlebox may have forgotten it: both ends count as connected, and glide never makes
+        another connection.
         """
         client, batches = self._client, self._batches
-        if self._lent is not None or client is None or batches is None or await is_answered(client, _PATIENCE_WITH_THE_SILENT):
+        if (
+            self._lent is not None
+            or client is None
+            or batches is None
+            or await is_answered(client, _PATIENCE_WITH_THE_SILENT)
+        ):
             return
         if not self._is_open or client is not self._client:
             return
         await asyncio.wait([self._move()])
-        if client is not self._client and not isinstance(client, glide.GlideClusterClient):  # a cluster's other nodes may still answer
+        if client is not self._client and not isinstance(
+            client, glide.GlideClusterClient
+        ):  # a cluster's other nodes may still answer
             batches.lose()
 
     async def _retired(self, client: Client, batches: Batches) -> None:
@@ -312,7 +402,10 @@ class ValkeyClient(CommandClient):
                 if known is not None and identity != known:
                     await asyncio.wait([self._move()])
                 known = known or identity
-            except (TimeoutError, glide.TimeoutError):  # the cache answers on, though the server can't tell it of changes
+            except (
+                TimeoutError,
+                glide.TimeoutError,
+            ):  # the cache answers on, though the server can't tell it of changes
                 await self._replace_if_silent()
             except UNREACHABLE:
                 pass
@@ -321,15 +414,22 @@ class ValkeyClient(CommandClient):
             else:
                 await asyncio.sleep(INTERVAL)
 
-    async def _error(self, reply_error: ReplyError, code: ErrorCode, words: tuple[Any, ...], *, writes: bool) -> StoreError:
+    async def _error(
+        self, reply_error: ReplyError, code: ErrorCode, words: tuple[Any, ...], *, writes: bool
+    ) -> StoreError:
         cause: BaseException = without_quotes(reply_error)
         client = self._client
-        if isinstance(reply_error, (ReplyTimeout, ServerUnreachable)) and (error := await self._reachability.check()) is not None:
+        if (
+            isinstance(reply_error, (ReplyTimeout, ServerUnreachable))
+            and (error := await self._reachability.check()) is not None
+        ):
             error.maybe_applied = writes and isinstance(reply_error, ReplyTimeout)
         elif isinstance(reply_error, ServerUnreachable):
             if self._can_move:
                 self._move()
-            error = not_reached(reply_error.__cause__ or reply_error, self._configuration, was_connected=True)
+            error = not_reached(
+                reply_error.__cause__ or reply_error, self._configuration, was_connected=True
+            )
         elif isinstance(reply_error, UndecompressedReply):
             error = value_is_too_large(writes=writes)
         elif isinstance(reply_error, ConnectionClosed) and self._is_open and self._lent is not None:
@@ -339,7 +439,9 @@ class ValkeyClient(CommandClient):
         else:
             if self._can_move and isinstance(reply_error, ReplyTimeout) and client is self._client:
                 self._move()
-            error = failure(reply_error, code, self.timeout, backend=NAME, writes=writes, words=words)
+            error = failure(
+                reply_error, code, self.timeout, backend=NAME, writes=writes, words=words
+            )
         error.__cause__ = cause
         return error
 

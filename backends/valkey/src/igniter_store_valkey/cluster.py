@@ -1,7 +1,9 @@
 """A cluster: glide sends each command to the node that has its key.
 
-Rule: glide splits a batch by nodes and follows MOVED and ASK; what it may not do is split one command, so keys are grouped by slots here.
-Rule: a MOVED that glide hands on is one that it couldn't follow: it has no connection to that node just now. Nothing was applied.
+Rule: glide splits a batch by nodes and follows MOVED and ASK; what it may not do is split one
+    command, so keys are grouped by slots here.
+Rule: a MOVED that glide hands on is one that it couldn't follow: it has no connection to that node
+    just now. Nothing was applied.
 """
 
 from __future__ import annotations
@@ -38,12 +40,21 @@ class ValkeyClusterClient(ValkeyClient):
             groups.setdefault(slot_of(key), []).append(place)
         return list(groups.values())
 
-    async def scan(self, cursor: str, pattern: str, count: int, code: ErrorCode) -> tuple[str, list[bytes]]:
+    async def scan(
+        self, cursor: str, pattern: str, count: int, code: ErrorCode
+    ) -> tuple[str, list[bytes]]:
         async def look(name: str, number: str) -> tuple[str, list[bytes]]:
             host, _, port = name.rpartition(":")
             route = glide.ByAddressRoute(host, int(port))
             words = ["SCAN", number, "MATCH", encoded(pattern), "COUNT", str(count)]
-            return believed(page, await self._routed(words, route, code), ("SCAN",), code, backend=NAME, writes=False)
+            return believed(
+                page,
+                await self._routed(words, route, code),
+                ("SCAN",),
+                code,
+                backend=NAME,
+                writes=False,
+            )
 
         return await scan_nodes(cursor, await self._primaries(code), look, code, NAME)
 
@@ -52,10 +63,18 @@ class ValkeyClusterClient(ValkeyClient):
 
     async def information(self) -> bytes:
         answer = await self._routed(["INFO"], glide.RandomNode(), ErrorCode.STORE_OPERATION_FAILED)
-        return believed(data, answer, ("INFO",), ErrorCode.STORE_OPERATION_FAILED, backend=NAME, writes=False)
+        return believed(
+            data, answer, ("INFO",), ErrorCode.STORE_OPERATION_FAILED, backend=NAME, writes=False
+        )
 
     async def _after(
-        self, reply_error: ReplyError, again: Callable[[], Awaitable[Any]], code: ErrorCode, words: tuple[Any, ...] = (), *, writes: bool
+        self,
+        reply_error: ReplyError,
+        again: Callable[[], Awaitable[Any]],
+        code: ErrorCode,
+        words: tuple[Any, ...] = (),
+        *,
+        writes: bool,
     ) -> Any:
         async def once_more() -> Any:
             return _astray(await again())
@@ -65,18 +84,23 @@ class ValkeyClusterClient(ValkeyClient):
     async def _primaries(self, code: ErrorCode) -> list[tuple[int, str]]:
         """The first slot and the address of each primary, in order, as one of them sees it now."""
         answer = await self._routed(["CLUSTER", "SLOTS"], glide.RandomNode(), code)
-        return believed(self._first_slots, answer, ("CLUSTER SLOTS",), code, backend=NAME, writes=False)
+        return believed(
+            self._first_slots, answer, ("CLUSTER SLOTS",), code, backend=NAME, writes=False
+        )
 
     def _first_slots(self, answer: Any) -> list[tuple[int, str]]:
         found: dict[str, int] = {}
         for first, _, (host, port, *_), *_ in answer:
-            # A node that knows no name of its own means the one by which it was asked: the cluster of one that people have at their desk.
+            # A node that knows no name of its own means the one by which it was asked: the cluster
+            # of one that people have at their desk.
             name = f"{host.decode() if host else self._configuration.addresses[0].host}:{port}"
             found[name] = min(first, found.get(name, first))
         return sorted((first, name) for name, first in found.items())
 
     async def _routed(self, words: list[Any], route: Any, code: ErrorCode) -> Any:
-        """The answer to a command that changes nothing, of the node or the nodes that `route` names."""
+        """The answer to a command that changes nothing, of the node or the nodes that `route`
+        names.
+        """
 
         async def attempt() -> Any:
             self.require_open()
@@ -90,7 +114,11 @@ class ValkeyClusterClient(ValkeyClient):
                 return reply_error_of(error)
 
         answer = await attempt()
-        return await self._after(answer, attempt, code, tuple(words), writes=False) if isinstance(answer, ReplyError) else answer
+        return (
+            await self._after(answer, attempt, code, tuple(words), writes=False)
+            if isinstance(answer, ReplyError)
+            else answer
+        )
 
 
 def _astray(answer: A) -> A | ServerLoading:

@@ -1,8 +1,8 @@
 """Detect that a glide client has replaced its connection.
 
-glide reconnects silently, and messages that the server sent in between are lost. A new connection has a
-new CLIENT ID, so the adapter compares it several times a second. The request also makes glide notice a
-dead connection.
+glide reconnects silently, and messages that the server sent in between are lost. A new connection
+has a new CLIENT ID, so the adapter compares it several times a second. The request also makes glide
+notice a dead connection.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ INTERVAL: Final = 0.25
 """Seconds between two requests for the CLIENT ID."""
 
 
-async def connection_id(client: Client, limit: float, *, all_nodes: bool = False, has_client_id: bool = True) -> Any:
+async def connection_id(
+    client: Client, limit: float, *, all_nodes: bool = False, has_client_id: bool = True
+) -> Any:
     """Return a value that changes with the connection, or None where the server rejects CLIENT ID.
 
     On a cluster it also changes when nodes are added or removed.

@@ -1,4 +1,6 @@
-"""Connections for those who wait and those who listen: each is a client of its own, which glide connects."""
+"""Connections for those who wait and those who listen: each is a client of its own, which glide
+connects.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,14 @@ from igniter_store.redis_commands.reply_errors import ConnectionClosed, ReplyErr
 
 from igniter_store_valkey.batches import spelt
 from igniter_store_valkey.errors import NAME, UNREACHABLE, not_reached, reply_error_of
-from igniter_store_valkey.glide_clients import GRACE, abandon_client, answers_to, connected, mended, varied
+from igniter_store_valkey.glide_clients import (
+    GRACE,
+    abandon_client,
+    answers_to,
+    connected,
+    mended,
+    varied,
+)
 from igniter_store_valkey.handshake import no_subscriptions
 from igniter_store_valkey.pubsub_connection import GlidePubSubConnection
 from igniter_store_valkey.replies import plain
@@ -24,7 +33,8 @@ if TYPE_CHECKING:
     from igniter_store_valkey.glide_types import Client, Configuration
 
 
-_HANG_UPS: Final = 2  # in a row on CLIENT ID, before anything was subscribed; one may be a connection that was just lost
+# In a row on CLIENT ID, before anything was subscribed; one may be a connection that was just lost
+_HANG_UPS: Final = 2
 
 
 class GlideConnector:
@@ -37,7 +47,14 @@ class GlideConnector:
         is_sharded: whether channels are sharded.
     """
 
-    def __init__(self, configuration: Configuration, timeout: float, connect_timeout: float, *, is_sharded: bool) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        timeout: float,
+        connect_timeout: float,
+        *,
+        is_sharded: bool,
+    ) -> None:
         self.backend: Final = NAME
         self.unreachable: Final = UNREACHABLE
         self._configuration: Final = configuration
@@ -68,7 +85,8 @@ class GlideConnector:
 
         def on_message(message: Any, _: Any) -> None:
             # glide calls this in the loop that reads its pipe, which may be another one.
-            if asyncio._get_running_loop() is loop:  # noqa: SLF001 - the public one raises where none runs
+            # the public one raises where none runs
+            if asyncio._get_running_loop() is loop:  # noqa: SLF001
                 hear(message)
             else:
                 loop.call_soon_threadsafe(hear, message)
@@ -94,10 +112,19 @@ class GlideConnector:
     async def ended(self) -> None:
         """Wait until the clients that were given up are closed."""
         while self._ending:
-            await asyncio.wait(self._ending)  # a gather that is cancelled would cancel them, and leave clients open
+            await asyncio.wait(
+                self._ending
+            )  # a gather that is cancelled would cancel them, and leave clients open
 
-    async def _connected(self, patience: float, on_message: Callable[[Any, Any], None] | None) -> Client:
-        other = varied(self._configuration, timeout=patience, connect_timeout=self._connect_timeout, on_message=on_message)
+    async def _connected(
+        self, patience: float, on_message: Callable[[Any, Any], None] | None
+    ) -> Client:
+        other = varied(
+            self._configuration,
+            timeout=patience,
+            connect_timeout=self._connect_timeout,
+            on_message=on_message,
+        )
         return await connected(other, self._connect_timeout, was_connected=True)
 
     def end(self, closing: Coroutine[Any, Any, None]) -> None:
@@ -110,7 +137,9 @@ class GlideConnector:
 class GlideConnection:
     """A client that one caller has for a while; its answers may take `patience` seconds."""
 
-    def __init__(self, client: Client, patience: float, end: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    def __init__(
+        self, client: Client, patience: float, end: Callable[[Coroutine[Any, Any, None]], None]
+    ) -> None:
         self.is_live = True
         self._client: Final = client
         self._patience: Final = patience + GRACE
@@ -136,7 +165,8 @@ class GlideConnection:
         answer: Any
         try:
             async with limit:
-                # As a batch, since of a lone command that waits glide reads how long, and gives the server half a second beyond.
+                # As a batch, since of a lone command that waits glide reads how long, and gives the
+                # server half a second beyond.
                 [answer] = await answers_to(self._client, [[spelt(word) for word in words]])
         except Exception as error:  # noqa: BLE001 - of glide, or it goes on
             if limit.expired():  # glide's own limit is shorter, so its pipe isn't read any more

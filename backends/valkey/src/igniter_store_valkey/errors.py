@@ -1,6 +1,8 @@
-"""From what glide raises to errors and `StoreError`s: one table of its words for the server's, and one translator.
+"""From what glide raises to errors and `StoreError`s: one table of its words for the server's, and
+one translator.
 
-Rule: glide renames half of the server's error words. They get their own names back here, and then mean what they mean everywhere.
+Rule: glide renames half of the server's error words. They get their own names back here, and then
+    mean what they mean everywhere.
 """
 
 from __future__ import annotations
@@ -65,9 +67,16 @@ _TOO_LARGE: Final = "Decompression size limit exceeded"
 _MARKS: Final = re.compile(
     r"signalled by the server|(?<=- )(?:ResponseError|PermissionDenied)(?=: )|FatalReceiveError|NOPROTO|driver unexpectedly terminated"
 )
-_UNSENT: Final = ("FatalSendError", "connect failed", "AllConnectionsUnavailable", "ConnectionNotFoundForRoute", "Connection refused")
+_UNSENT: Final = (
+    "FatalSendError",
+    "connect failed",
+    "AllConnectionsUnavailable",
+    "ConnectionNotFoundForRoute",
+    "Connection refused",
+)
 
-# What glide finds out by itself: whether the same call may succeed later, and what to do. The braces get the addresses.
+# What glide finds out by itself: whether the same call may succeed later, and what to do. The
+# braces get the addresses.
 _GLIDES_OWN: Final = {
     "refused to switch database": (
         False,
@@ -121,9 +130,7 @@ _NO_CLUSTER: Final = (
 )
 _NOTHING_TO_DISCOVER: Final = " With node_discovery=discover_all, glide fails unless it discovers a node that the URL doesn't name."
 _SERVER_LOST: Final = "The connection to the server was lost, and it can't be reached at {where}. Check that it is running."
-_CLUSTER_LOST: Final = (
-    "The connection to the cluster was lost, and a complete cluster can't be reached at {where}. Check that its nodes are running."
-)
+_CLUSTER_LOST: Final = "The connection to the cluster was lost, and a complete cluster can't be reached at {where}. Check that its nodes are running."
 
 
 class ServerUnreachable(ConnectionLost):
@@ -138,7 +145,9 @@ class ServerLoading(ServerUnreachable):
 
 
 class UndecompressedReply(ReplyError):
-    """A value is larger than glide decompresses (512 MB, or `max_decompressed_size`): it gave up the batch, which the server executed."""
+    """A value is larger than glide decompresses (512 MB, or `max_decompressed_size`): it gave up
+    the batch, which the server executed.
+    """
 
 
 def value_is_too_large(*, writes: bool) -> StoreError:
@@ -155,7 +164,9 @@ def value_is_too_large(*, writes: bool) -> StoreError:
         )
     else:
         message = "The value exceeds glide's limit for decompression. Raise max_decompressed_size in the client's compression settings."
-    return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME, maybe_applied=writes)
+    return store_error(
+        ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME, maybe_applied=writes
+    )
 
 
 def lent_is_closed() -> StoreError:
@@ -200,10 +211,16 @@ def reply_error_of(error: BaseException) -> ReplyError:
         case glide.RequestError() if _RECOVERING in text:
             reply_error = ServerLoading()
         case glide.RequestError():
-            reply_error = ServerUnreachable() if any(sign in text for sign in _UNSENT) else ConnectionLost(is_sent=True)
+            reply_error = (
+                ServerUnreachable()
+                if any(sign in text for sign in _UNSENT)
+                else ConnectionLost(is_sent=True)
+            )
         case _:
             raise error
-    if not isinstance(reply_error, (ErrorReply, MalformedReply)):  # glide quotes what was sent, or what came
+    if not isinstance(
+        reply_error, (ErrorReply, MalformedReply)
+    ):  # glide quotes what was sent, or what came
         reply_error.__cause__ = error
     return reply_error
 
@@ -217,8 +234,11 @@ def server_words(text: str) -> str | None:
     return None if said is None else f"{said[1]} {said[2]}"
 
 
-def not_reached(error: BaseException, configuration: Configuration, *, was_connected: bool = False) -> StoreError:
-    """The error for what was raised while a client connected, with a cause that may be without_quotes.
+def not_reached(
+    error: BaseException, configuration: Configuration, *, was_connected: bool = False
+) -> StoreError:
+    """The error for what was raised while a client connected, with a cause that may be
+    without_quotes.
 
     Args:
         error: glide's, or one that was found for that before.
@@ -238,23 +258,36 @@ def not_reached(error: BaseException, configuration: Configuration, *, was_conne
 
 def address_of(configuration: Configuration) -> str:
     """Where the servers are, as people write it."""
-    return ", ".join(place.unix_socket_path or address(place.host, place.port) for place in configuration.addresses)
+    return ", ".join(
+        place.unix_socket_path or address(place.host, place.port)
+        for place in configuration.addresses
+    )
 
 
 def _diagnosed(text: str, configuration: Configuration, *, was_connected: bool) -> StoreError:
     where = address_of(configuration)
     for match in _ANY_WORD.finditer(text):  # glide puts words of its own around the server's
         word = _KINDS.get(match[0], match[0])
-        if (known := connection_rejected(f"{word} {text[match.end() :].lstrip(': ')}", NAME, where)) is not None:
+        if (
+            known := connection_rejected(f"{word} {text[match.end() :].lstrip(': ')}", NAME, where)
+        ) is not None:
             return known
     for sign, (retryable, message) in _GLIDES_OWN.items():
         if sign in text:
-            return store_error(ErrorCode.STORE_CONNECTION_FAILED, message.format(where=where), backend=NAME, retryable=retryable)
+            return store_error(
+                ErrorCode.STORE_CONNECTION_FAILED,
+                message.format(where=where),
+                backend=NAME,
+                retryable=retryable,
+            )
     is_cluster = isinstance(configuration, glide.GlideClusterClientConfiguration)
     if was_connected:
         message = _CLUSTER_LOST if is_cluster else _SERVER_LOST
     else:
         message = _NO_CLUSTER if is_cluster else _NO_SERVER
-        if getattr(configuration, "node_discovery_mode", None) is glide.NodeDiscoveryMode.DISCOVER_ALL:
+        if (
+            getattr(configuration, "node_discovery_mode", None)
+            is glide.NodeDiscoveryMode.DISCOVER_ALL
+        ):
             message += _NOTHING_TO_DISCOVER
     return store_error(ErrorCode.STORE_CONNECTION_FAILED, message.format(where=where), backend=NAME)

@@ -1,11 +1,16 @@
-"""How glide connects where a managed server, or a proxy, refuses a command of its handshake or hangs up on it.
+"""How glide connects where a managed server, or a proxy, refuses a command of its handshake or
+hangs up on it.
 
-glide sends HELLO 3, CLIENT SETINFO and INFO REPLICATION when it connects, and the adapter sends PING.
+glide sends HELLO 3, CLIENT SETINFO and INFO REPLICATION when it connects, and the adapter sends
+PING.
 
 Rule: without HELLO, a client speaks RESP 2. It sends every command, and has no subscriptions.
-Rule: without INFO, a client of one address takes that server for the primary (`NodeDiscoveryMode.STATIC`).
-Rule: a refused CLIENT SETINFO is ignored by glide, and a hang-up on it is an error that names the command.
-Rule: a proxy that hangs up on the probe's PING as well may have no server behind it. Then nothing else is tried, and a later call may
+Rule: without INFO, a client of one address takes that server for the primary
+    (`NodeDiscoveryMode.STATIC`).
+Rule: a refused CLIENT SETINFO is ignored by glide, and a hang-up on it is an error that names the
+    command.
+Rule: a proxy that hangs up on the probe's PING as well may have no server behind it. Then nothing
+    else is tried, and a later call may
 succeed.
 """
 
@@ -27,9 +32,13 @@ if TYPE_CHECKING:
 
 _HUNG_UP_EARLY: Final = "driver unexpectedly terminated"  # during HELLO, AUTH or CLIENT SETINFO
 _SIGNALLED: Final = "signalled by the server"
-_REFUSED: Final = re.compile(f"ResponseError|PermissionDenied|{_HUNG_UP_EARLY}|FatalReceiveError|NOPROTO")
+_REFUSED: Final = re.compile(
+    f"ResponseError|PermissionDenied|{_HUNG_UP_EARLY}|FatalReceiveError|NOPROTO"
+)
 _UNKNOWN: Final = "unknown command"
-_ELSEWHERE: Final = "Enable the command, or use the Redis backend (redis://), which doesn't need it."
+_ELSEWHERE: Final = (
+    "Enable the command, or use the Redis backend (redis://), which doesn't need it."
+)
 
 
 async def settled(configuration: Configuration, connect: Callable[[], Awaitable[Client]]) -> Client:
@@ -40,7 +49,8 @@ async def settled(configuration: Configuration, connect: Callable[[], Awaitable[
         connect: connects a client of the present configuration.
 
     Raises:
-        StoreError: when none is taken; it names the command that was hung up on, where that is known.
+        StoreError: when none is taken; it names the command that was hung up on, where that is
+            known.
     """
     try:
         return await connect()
@@ -94,13 +104,22 @@ def _hung_up(configuration: Configuration) -> StoreError:
 
 
 def _unconnected(what: str) -> StoreError:
-    return store_error(ErrorCode.STORE_CONNECTION_FAILED, (f"The server, or a proxy in front of it, {what}"), backend=NAME, retryable=False)
+    return store_error(
+        ErrorCode.STORE_CONNECTION_FAILED,
+        (f"The server, or a proxy in front of it, {what}"),
+        backend=NAME,
+        retryable=False,
+    )
 
 
 def _is_refused(error: StoreError) -> bool:
     # Of a full server, a missing database or a wrong password the error already says what is wrong.
     words = _words(error)
-    is_open = error.details.get("word") == "NOPERM" or (error.retryable and not error.details) or _UNKNOWN in words
+    is_open = (
+        error.details.get("word") == "NOPERM"
+        or (error.retryable and not error.details)
+        or _UNKNOWN in words
+    )
     return is_open and _REFUSED.search(words) is not None
 
 

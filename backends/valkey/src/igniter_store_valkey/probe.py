@@ -1,7 +1,7 @@
 """Probe each configured address: does it accept a connection, and what does it reply?
 
-valkey-glide reports neither. The results are strings: the prefix of an error reply ("NOAUTH"), an empty
-string for any other reply, or one of the constants below.
+valkey-glide reports neither. The results are strings: the prefix of an error reply ("NOAUTH"), an
+empty string for any other reply, or one of the constants below.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ CLOSED: Final = "(closed without a reply)"
 NO_REPLY: Final = "(no reply)"
 
 _CONNECT_TIMEOUT: Final = 0.5  # seconds, while a caller waits for the result
-_REPLY_TIMEOUT: Final = 2.0  # seconds; a server that loads its data answers only a few times a second
+_REPLY_TIMEOUT: Final = (
+    2.0  # seconds; a server that loads its data answers only a few times a second
+)
 
 
-async def probe(configuration: Configuration, connect_timeout: float = _CONNECT_TIMEOUT) -> list[str]:
+async def probe(
+    configuration: Configuration, connect_timeout: float = _CONNECT_TIMEOUT
+) -> list[str]:
     """Return one result per address of the configuration.
 
     Args:
@@ -33,7 +37,12 @@ async def probe(configuration: Configuration, connect_timeout: float = _CONNECT_
     """
     # With TLS the client speaks first, in a handshake that only glide can do.
     sends_ping = not configuration.use_tls
-    return await asyncio.gather(*(_probe_address(address, connect_timeout, sends_ping=sends_ping) for address in configuration.addresses))
+    return await asyncio.gather(
+        *(
+            _probe_address(address, connect_timeout, sends_ping=sends_ping)
+            for address in configuration.addresses
+        )
+    )
 
 
 async def is_full(configuration: Configuration) -> bool:
@@ -47,7 +56,9 @@ async def is_full(configuration: Configuration) -> bool:
         return False
 
 
-async def _probe_address(address: glide.NodeAddress, connect_timeout: float, *, sends_ping: bool) -> str:
+async def _probe_address(
+    address: glide.NodeAddress, connect_timeout: float, *, sends_ping: bool
+) -> str:
     try:
         async with asyncio.timeout(connect_timeout):
             if address.unix_socket_path is None:

@@ -1,13 +1,16 @@
 """One client that hears messages.
 
-glide's own way is a list of wishes: it sees to it that they come true, some day, and again after a lost connection, without a word to us.
-A subscription has to be there when `subscribe` returns, and a gap has to be told before the first message behind it (PUB-1, PUB-10). So
-the commands are sent as they are, in a batch, which glide passes on; after a lost connection such a client hears nothing any more, and
-is given up for a new one.
+glide's own way is a list of wishes: it sees to it that they come true, some day, and again after a
+lost connection, without a word to us. A subscription has to be there when `subscribe` returns, and
+a gap has to be told before the first message behind it (PUB-1, PUB-10). So the commands are sent as
+they are, in a batch, which glide passes on; after a lost connection such a client hears nothing any
+more, and is given up for a new one.
 
-Rule: what waits goes as one batch, whose answers are passed on in the order of the commands. In a cluster it is a batch for each slot,
+Rule: what waits goes as one batch, whose answers are passed on in the order of the commands. In a
+    cluster it is a batch for each slot,
 since each has its node, and they are on their way together.
-Rule: a message may overtake the confirmation of its subscription. It waits for it, since what comes with a confirmation has to come first.
+Rule: a message may overtake the confirmation of its subscription. It waits for it, since what comes
+    with a confirmation has to come first.
 Rule: a SUNSUBSCRIBE goes in a transaction of its own. Outside of one, glide 2.6 doesn't take its
 confirmation for the reply, and takes every later reply for the one before it.
 """
@@ -52,7 +55,8 @@ class GlidePubSubConnection:
         end: awaits what is to be done in the end.
         patience: seconds that an answer may take.
         is_sharded: whether the channels are sharded; glide doesn't say of a message what it is.
-        note_client_id: called with whether the first CLIENT ID was answered, or lost the connection; `None` where it isn't to be sent.
+        note_client_id: called with whether the first CLIENT ID was answered, or lost the
+            connection; `None` where it isn't to be sent.
 
     Attributes:
         lost: done when a connection is gone.
@@ -72,11 +76,14 @@ class GlidePubSubConnection:
         self._client: Final = client
         self._is_cluster: Final = isinstance(client, glide.GlideClusterClient)
         self._verb: Final = SHARDED if is_sharded else PLAIN
-        # glide 2.6 ends the process then (a panic). A single server's subscriptions end only with their connection, which CLIENT ID shows.
+        # glide 2.6 ends the process then (a panic). A single server's subscriptions end only with
+        # their connection, which CLIENT ID shows.
         self._aborts_when_asked: Final = is_sharded and not self._is_cluster
         self._kind: Final = b"smessage" if is_sharded else b"message"
         self._confirmed: set[tuple[bytes, bytes]] = set()
-        self._early: dict[tuple[bytes, bytes], list[list[bytes]]] = {}  # messages that have overtaken the confirmation
+        self._early: dict[
+            tuple[bytes, bytes], list[list[bytes]]
+        ] = {}  # messages that have overtaken the confirmation
         self._handle: Final = handle
         self._end: Final = end
         self._patience: Final = patience + GRACE
@@ -103,9 +110,15 @@ class GlidePubSubConnection:
         """Pass on a message, unless the connection counts as lost."""
         name: tuple[bytes, bytes]
         if message.pattern is not None:
-            name, arrived = (PATTERN, message.pattern), [b"pmessage", message.pattern, message.channel, message.message]
+            name, arrived = (
+                (PATTERN, message.pattern),
+                [b"pmessage", message.pattern, message.channel, message.message],
+            )
         else:
-            name, arrived = (self._verb, message.channel), [self._kind, message.channel, message.message]
+            name, arrived = (
+                (self._verb, message.channel),
+                [self._kind, message.channel, message.message],
+            )
         if self.lost.done():
             return
         if name in self._confirmed:
@@ -140,20 +153,27 @@ class GlidePubSubConnection:
         try:
             known = await self._first_identity()  # before anything is subscribed
             async with asyncio.TaskGroup() as group:
-                self._parts = [group.create_task(self._send_all()), group.create_task(self._watch(known))]
+                self._parts = [
+                    group.create_task(self._send_all()),
+                    group.create_task(self._watch(known)),
+                ]
         except* UNREACHABLE:
             pass
         finally:
             self._is_lost()
 
     async def _identity(self) -> Any:
-        return await connection_id(self._client, self._patience, has_client_id=self._note_client_id is not None)
+        return await connection_id(
+            self._client, self._patience, has_client_id=self._note_client_id is not None
+        )
 
     async def _first_identity(self) -> Any:
         try:
             known = await self._identity()
         except glide.RequestError as error:
-            if self._note_client_id is not None and isinstance(reply_error_of(error), ConnectionLost):
+            if self._note_client_id is not None and isinstance(
+                reply_error_of(error), ConnectionLost
+            ):
                 self._note_client_id(False)
             raise
         if self._note_client_id is not None:
@@ -175,7 +195,9 @@ class GlidePubSubConnection:
     def _next(self) -> list[_Command]:
         """What is to be sent now, in its order: no more than `_MOST`, and a SUNSUBSCRIBE by itself."""
         waiting, commands = self._waiting, [self._waiting.popleft()]
-        while waiting and len(commands) < _MOST and _UNHEARD not in {commands[-1][0], waiting[0][0]}:
+        while (
+            waiting and len(commands) < _MOST and _UNHEARD not in {commands[-1][0], waiting[0][0]}
+        ):
             commands.append(waiting.popleft())
         if not waiting:
             self._has_waiting.clear()
@@ -191,7 +213,9 @@ class GlidePubSubConnection:
         async def ask(slot: int, batch: Sequence[int]) -> None:
             route = glide.SlotIdRoute(glide.SlotType.PRIMARY, slot) if self._is_cluster else None
             words: list[list[Any]] = [[*commands[place]] for place in batch]
-            answered = await answers_to(self._client, words, route, is_atomic=words[0][0] == _UNHEARD)
+            answered = await answers_to(
+                self._client, words, route, is_atomic=words[0][0] == _UNHEARD
+            )
             for place, answer in zip(batch, answered, strict=True):
                 answers[place] = answer
 
@@ -228,14 +252,20 @@ class GlidePubSubConnection:
         raise glide.ConnectionError("another connection")
 
     async def _has_all(self) -> bool:
-        """False once a subscription has ended that nobody has ended: with its connection, or its slot. glide knows, and asks nobody."""
-        confirmed = self._confirmed - self._under_way  # of what is being ended, glide may know before we do
+        """False once a subscription has ended that nobody has ended: with its connection, or its
+        slot. glide knows, and asks nobody.
+        """
+        confirmed = (
+            self._confirmed - self._under_way
+        )  # of what is being ended, glide may know before we do
         if not confirmed or self._aborts_when_asked:
             return True
         client: Any = self._client
         try:
             state: Any = await client.get_subscriptions()
-        except UnicodeDecodeError:  # glide gives up at the first name that is no UTF-8; what ends with its connection is noticed anyway
+        # Glide gives up at the first name that is no UTF-8; what ends with its connection is
+        # noticed anyway
+        except UnicodeDecodeError:
             return True
         actual: dict[int, set[str]] = state.actual_subscriptions
         return all(decoded(name) in actual.get(_KINDS[verb], ()) for verb, name in confirmed)

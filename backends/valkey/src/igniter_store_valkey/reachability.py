@@ -1,10 +1,12 @@
 """Find out why a server doesn't reply: is it slow, unreachable, or does it reject new connections?
 
 Rule: when many callers time out together, one probe runs and all of them share its result.
-Rule: after a probe finds no server, later calls fail at once, until a probe succeeds. glide would let
-each of them wait for its whole timeout. This needs the addresses of all servers, so calls always wait
-where glide discovers servers by itself.
-Rule: a server that closes the connection without a reply may be a proxy without a backend, or one that
+Rule: after a probe finds no server, later calls fail at once, until a probe succeeds. glide would
+    let
+each of them wait for its whole timeout. This needs the addresses of all servers, so calls always
+wait where glide discovers servers by itself.
+Rule: a server that closes the connection without a reply may be a proxy without a backend, or one
+    that
 rejects a plain PING. Only a new glide client can tell these apart.
 """
 
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
 
     from igniter_store_valkey.glide_types import Configuration
 
-_BACKGROUND_TIMEOUT: Final = 5.0  # seconds for a probe that no caller waits for; it covers a slow name server
+_BACKGROUND_TIMEOUT: Final = (
+    5.0  # seconds for a probe that no caller waits for; it covers a slow name server
+)
 _CLIENT_TIMEOUT: Final = 2.0  # seconds in which a new glide client has to connect
 _INTERVAL: Final = 0.1  # seconds between background probes
 
@@ -40,7 +44,9 @@ class Reachability:
         on_connected: awaited when a new client connects, although the present one gets no reply.
     """
 
-    def __init__(self, configuration: Configuration, on_connected: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, configuration: Configuration, on_connected: Callable[[], Awaitable[None]]
+    ) -> None:
         self._configuration: Final = configuration
         self._on_connected: Final = on_connected
         self._has_all_addresses: Final = (
@@ -82,7 +88,11 @@ class Reachability:
         forget_task(self._watching)
 
     async def _check(self) -> StoreError | None:
-        results = [result for result in await probe(self._configuration) if result not in {UNREACHABLE, CLOSED}]
+        results = [
+            result
+            for result in await probe(self._configuration)
+            if result not in {UNREACHABLE, CLOSED}
+        ]
         if not results:
             error = not_reached(ConnectionError(), self._configuration, was_connected=True)
             if self._has_all_addresses:
@@ -107,14 +117,18 @@ class Reachability:
                 results = set(await probe(self._configuration, _BACKGROUND_TIMEOUT)) - {UNREACHABLE}
                 if results - {CLOSED}:
                     break
-                if results and ((rejection := await self._rejection()) is None or _is_from_server(rejection)):
+                if results and (
+                    (rejection := await self._rejection()) is None or _is_from_server(rejection)
+                ):
                     break
         finally:
             self._unreachable = None
 
     async def _rejection(self) -> StoreError | None:
         """Connect a new client, and return its error if that fails."""
-        configuration = varied(self._configuration, timeout=_CLIENT_TIMEOUT, connect_timeout=_CLIENT_TIMEOUT)
+        configuration = varied(
+            self._configuration, timeout=_CLIENT_TIMEOUT, connect_timeout=_CLIENT_TIMEOUT
+        )
         try:
             client = await connected(configuration, _CLIENT_TIMEOUT)
         except StoreError as error:
@@ -125,7 +139,9 @@ class Reachability:
 
 def _copy(error: StoreError) -> StoreError:
     # Each caller raises an exception of its own.
-    return store_error(error.code, error.message, backend=NAME, retryable=error.retryable, details=error.details)
+    return store_error(
+        error.code, error.message, backend=NAME, retryable=error.retryable, details=error.details
+    )
 
 
 def _is_from_server(error: StoreError) -> bool:

@@ -1,6 +1,7 @@
 """Answers as RESP 2 has them, which is what the contract's commands read.
 
-glide makes maps of what streams answer, entry by entry, a text of OK, and True and False of some numbers.
+glide makes maps of what streams answer, entry by entry, a text of OK, and True and False of some
+numbers.
 """
 
 from __future__ import annotations
@@ -24,11 +25,18 @@ def plain(words: tuple[Any, ...], answer: Any) -> Any:
 
 def _entries(answer: _Entries) -> list[list[Any]]:
     # A deleted entry has no fields.
-    return [[id, None if pairs is None else [part for pair in pairs for part in pair]] for id, pairs in answer.items()]
+    return [
+        [id, None if pairs is None else [part for pair in pairs for part in pair]]
+        for id, pairs in answer.items()
+    ]
 
 
 def _streams(answer: Mapping[bytes, _Entries]) -> list[list[Any]]:
     return [[name, _entries(entries)] for name, entries in answer.items()]
 
 
-_UNMADE: Final[dict[str, Callable[[Any], Any]]] = {"XRANGE": _entries, "XREVRANGE": _entries, "XREADGROUP": _streams}
+_UNMADE: Final[dict[str, Callable[[Any], Any]]] = {
+    "XRANGE": _entries,
+    "XREVRANGE": _entries,
+    "XREADGROUP": _streams,
+}

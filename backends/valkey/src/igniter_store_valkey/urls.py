@@ -1,7 +1,9 @@
 """From a URL and options to a configuration of glide.
 
-Rule: `igniter_store.contract.urls` reads URLs, the same for all backends; what glide takes beyond that is listed here.
-Rule: a message never shows the URL: there may be a password in it, and a part of one where an option should be.
+Rule: `igniter_store.contract.urls` reads URLs, the same for all backends; what glide takes beyond
+    that is listed here.
+Rule: a message never shows the URL: there may be a password in it, and a part of one where an
+    option should be.
 """
 
 from __future__ import annotations
@@ -21,13 +23,24 @@ if TYPE_CHECKING:
 
     from igniter_store_valkey.glide_types import Configuration
 
-SCHEMES: Final = ("valkey", "valkeys", "valkey+cluster", "valkeys+cluster", "dragonfly", "dragonflys")
+SCHEMES: Final = (
+    "valkey",
+    "valkeys",
+    "valkey+cluster",
+    "valkeys+cluster",
+    "dragonfly",
+    "dragonflys",
+)
 
 _CLIENT_NAME: Final = re.compile(r"[!-~]+")
-# A user without a password (nopass) is let in with whichever, and glide would log in nobody with none.
+# A user without a password (nopass) is let in with whichever, and glide would log in nobody with
+# none.
 _ANY_PASSWORD: Final = "nopass"  # noqa: S105 - of those who have none
 _UNSIGNED: Final = 2**32 - 1
-_LEVELS: Final = {glide.CompressionBackend.ZSTD: (-131_072, 22), glide.CompressionBackend.LZ4: (-128, 12)}
+_LEVELS: Final = {
+    glide.CompressionBackend.ZSTD: (-131_072, 22),
+    glide.CompressionBackend.LZ4: (-128, 12),
+}
 _LEVEL: Final = "a whole number, from -131072 to 22 for zstd, and from -128 to 12 for lz4"
 _PEM: Final = b"-----BEGIN "
 _TLS: Final = {
@@ -36,13 +49,21 @@ _TLS: Final = {
     "tls_key": "client_key_pem",
     "tls_insecure": "use_insecure_tls",
 }
-_ALIASES: Final = {"ssl_ca_certs": "tls_ca_certs", "ssl_certfile": "tls_cert", "ssl_keyfile": "tls_key"}
+_ALIASES: Final = {
+    "ssl_ca_certs": "tls_ca_certs",
+    "ssl_certfile": "tls_cert",
+    "ssl_keyfile": "tls_key",
+}
 _NO_SENTINEL: Final = "Only the Redis backend supports Sentinel. Remove it, and use a URL that begins with redis+sentinel://."
 _REFUSED: Final = {
     "sentinel_username": _NO_SENTINEL,
     "sentinel_password": _NO_SENTINEL,
-    "ssl_cert_reqs": ("In glide this is tls_insecure=true, which accepts any certificate. Use that, or remove it."),
-    "ssl_check_hostname": ("In glide this is tls_insecure=true, which accepts any certificate. Use that, or remove it."),
+    "ssl_cert_reqs": (
+        "In glide this is tls_insecure=true, which accepts any certificate. Use that, or remove it."
+    ),
+    "ssl_check_hostname": (
+        "In glide this is tls_insecure=true, which accepts any certificate. Use that, or remove it."
+    ),
     "read_from_replicas": "Use read_from=prefer_replica.",
     "request_timeout": "Use timeout, in seconds.",
 }
@@ -60,7 +81,9 @@ def _one_of(kind: Any) -> Callable[[Any], Any]:
         try:
             return kind[str(value).upper()]
         except KeyError:
-            raise ValueError(f"one of {', '.join(name.lower() for name in kind.__members__)}") from None
+            raise ValueError(
+                f"one of {', '.join(name.lower() for name in kind.__members__)}"
+            ) from None
 
     return member
 
@@ -114,7 +137,10 @@ OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "otel_metrics": text,
     "otel_sample": whole(0, 100),
 }
-"""What a URL's query and `from_url` take beyond the adapter's own options, and how it is read. The README says what it means."""
+"""What a URL's query and `from_url` take beyond the adapter's own options, and how it is read.
+
+The README says what it means.
+"""
 
 
 _READERS: Final = {"sharded_pubsub": truth, **LOGIN, **OPTIONS}
@@ -133,7 +159,9 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
     location = located(url, _SERVERS, given)
     security, _, kind = location.scheme.partition("+")
     if kind == "cluster" and location.database:
-        raise misconfigured("A cluster has only database 0. Remove the number at the end of the URL, or db.")
+        raise misconfigured(
+            "A cluster has only database 0. Remove the number at the end of the URL, or db."
+        )
     options, database = location.options, location.database or 0
     tls = _tls(options, is_secure=security.endswith("s"))
     settings: dict[str, Any] = {
@@ -142,17 +170,25 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
         "credentials": _credentials(location),
         "compression": _compression(options),
         "client_side_cache": _cache(options),
-        **{name: options[name] for name in ("read_from", "client_az", "client_name") if name in options},
+        **{
+            name: options[name]
+            for name in ("read_from", "client_az", "client_name")
+            if name in options
+        },
     }
     try:
         if kind == "cluster":
             advanced: Any = glide.AdvancedGlideClusterClientConfiguration(tls_config=tls)
-            configuration: Configuration = glide.GlideClusterClientConfiguration(**settings, advanced_config=advanced)
+            configuration: Configuration = glide.GlideClusterClientConfiguration(
+                **settings, advanced_config=advanced
+            )
         else:
             advanced = glide.AdvancedGlideClientConfiguration(tls_config=tls)
             if "node_discovery" in options:
                 settings["node_discovery_mode"] = options["node_discovery"]
-            configuration = glide.GlideClientConfiguration(**settings, database_id=database, advanced_config=advanced)
+            configuration = glide.GlideClientConfiguration(
+                **settings, database_id=database, advanced_config=advanced
+            )
     except ValueError as error:  # glide's words: client_az is missing
         raise misconfigured(f"{error}.") from None
     _observe(options)
@@ -161,12 +197,25 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
 
 def _credentials(location: Location) -> glide.ServerCredentials | None:
     options, user, password = location.options, location.username, location.password
-    iam = {name: options[name] for name in ("iam_cluster", "iam_region", "iam_service") if name in options}
+    iam = {
+        name: options[name]
+        for name in ("iam_cluster", "iam_region", "iam_service")
+        if name in options
+    }
     if not iam:
-        return glide.ServerCredentials(password or _ANY_PASSWORD, user) if user or password else None
+        return (
+            glide.ServerCredentials(password or _ANY_PASSWORD, user) if user or password else None
+        )
     if len(iam) < 3 or password or not user:  # noqa: PLR2004 - all of them
-        raise misconfigured("IAM requires iam_cluster, iam_region, iam_service and a user name in the URL, without a password.")
-    config = glide.IamAuthConfig(options["iam_cluster"], options["iam_service"], options["iam_region"], options.get("iam_refresh"))
+        raise misconfigured(
+            "IAM requires iam_cluster, iam_region, iam_service and a user name in the URL, without a password."
+        )
+    config = glide.IamAuthConfig(
+        options["iam_cluster"],
+        options["iam_service"],
+        options["iam_region"],
+        options.get("iam_refresh"),
+    )
     return glide.ServerCredentials(username=user, iam_config=config)
 
 
@@ -188,13 +237,17 @@ def _cache(options: Mapping[str, Any]) -> glide.ClientSideCache | None:
         return None
     ttl = max(1, round(options.get("cache_ttl", 60.0) * 1000))  # 0 would be for ever
     assisted = options.get("cache_server_assisted", True)
-    return glide.ClientSideCache.create(max_cache_kb=options["cache_kb"], entry_ttl_ms=ttl, server_assisted=assisted)
+    return glide.ClientSideCache.create(
+        max_cache_kb=options["cache_kb"], entry_ttl_ms=ttl, server_assisted=assisted
+    )
 
 
 def _tls(options: Mapping[str, Any], *, is_secure: bool) -> glide.TlsAdvancedConfiguration | None:
     given = [ours for ours in _TLS if options.get(ours)]
     if given and not is_secure:
-        raise misconfigured(f"{given[0]} applies only to TLS. Use a URL that begins with valkeys://, valkeys+cluster:// or dragonflys://.")
+        raise misconfigured(
+            f"{given[0]} applies only to TLS. Use a URL that begins with valkeys://, valkeys+cluster:// or dragonflys://."
+        )
     if ("tls_cert" in given) != ("tls_key" in given):
         raise misconfigured("tls_cert and tls_key belong together. Pass both.")
     settings = {_TLS[ours]: options[ours] for ours in given}
@@ -213,4 +266,6 @@ def _observe(options: Mapping[str, Any]) -> None:
     try:
         glide.OpenTelemetry.init(glide.OpenTelemetryConfig(traces=traces, metrics=metrics))
     except glide.GlideError as error:
-        raise misconfigured("glide can't send its telemetry there. Its error is in __cause__.") from error
+        raise misconfigured(
+            "glide can't send its telemetry there. Its error is in __cause__."
+        ) from error

@@ -1,4 +1,6 @@
-"""`igniter-store demo`: eight real uses, under real concurrency, each of which checks what it claims."""
+"""`igniter-store demo`: eight real uses, under real concurrency, each of which checks what it
+claims.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,19 @@ def add(commands: Commands) -> None:
         "  igniter-store demo --url demo.db\n"
         "  igniter-store demo --json | jq '.plays[] | {name, ok, measured}'",
     )
-    parser.add_argument("--only", metavar="NAME", action="append", choices=list(PLAYS), help="this play alone; repeat it for several")
-    parser.add_argument("--orders", metavar="FILE", type=_path, help="JSON lines to play with (default: a sample of 300 orders)")
+    parser.add_argument(
+        "--only",
+        metavar="NAME",
+        action="append",
+        choices=list(PLAYS),
+        help="this play alone; repeat it for several",
+    )
+    parser.add_argument(
+        "--orders",
+        metavar="FILE",
+        type=_path,
+        help="JSON lines to play with (default: a sample of 300 orders)",
+    )
     add_url_option(parser)
 
 
@@ -58,7 +71,8 @@ async def run(options: Namespace, output: Output) -> int:
             outcomes = [outcome async for outcome in perform(store, plays, orders, crowd)]
             print_json(_document(store, orders, outcomes, crowd.processes))
         else:
-            from igniter_store_cli.demo import report  # noqa: PLC0415 - it imports rich, which --json doesn't need
+            # it imports rich, which --json doesn't need
+            from igniter_store_cli.demo import report  # noqa: PLC0415
 
             report.show_beginning(output.console, store, orders, crowd.processes)
             async for outcome in perform(store, plays, orders, crowd):
@@ -70,13 +84,16 @@ async def run(options: Namespace, output: Output) -> int:
 
 def _path(text: str) -> Path:
     if "://" in text:
-        # A backend's URL, most likely, which a message about a missing file would repeat with its password.
+        # A backend's URL, most likely, which a message about a missing file would repeat with its
+        # password.
         message = "this is the path of a file; a backend's URL belongs to --url"
         raise ArgumentTypeError(message)
     return Path(text)
 
 
-def _document(store: Store[str], orders: Orders, outcomes: list[Outcome], processes: int) -> dict[str, Any]:
+def _document(
+    store: Store[str], orders: Orders, outcomes: list[Outcome], processes: int
+) -> dict[str, Any]:
     return {
         "backend": store.adapter.name,
         "service": store.service,
@@ -84,7 +101,10 @@ def _document(store: Store[str], orders: Orders, outcomes: list[Outcome], proces
         "orders": {
             "source": orders.source,
             "accepted": len(orders.accepted),
-            "rejected": [{"line": order.line, "id": order.order.id, "reason": order.reason} for order in orders.rejected],
+            "rejected": [
+                {"line": order.line, "id": order.order.id, "reason": order.reason}
+                for order in orders.rejected
+            ],
         },
         "ok": all(outcome.ok for outcome in outcomes),
         "plays": [outcome.document() for outcome in outcomes],

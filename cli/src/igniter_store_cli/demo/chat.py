@@ -1,7 +1,9 @@
-"""A support chat: customers write about their orders, two agents answer, and one of them dies with questions in hand.
+"""A support chat: customers write about their orders, two agents answer, and one of them dies with
+questions in hand.
 
-What to see here: a stream keeps what was written; a group of consumers shares it out, each message to one of them. What a consumer took
-is pending until it acknowledges; `claim` takes over what a dead one left. So nothing is lost, and nobody has to notice the death.
+What to see here: a stream keeps what was written; a group of consumers shares it out, each message
+to one of them. What a consumer took is pending until it acknowledges; `claim` takes over what a
+dead one left. So nothing is lost, and nobody has to notice the death.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Question(Struct, frozen=True):
 
 async def ask(store: Store[str], order: Order) -> str:
     """Write a question about an order; its id in the stream."""
-    text = f"Hello, this is {order.customer.name}. Where is {order.id}? The page says {order.status}."
+    text = (
+        f"Hello, this is {order.customer.name}. Where is {order.id}? The page says {order.status}."
+    )
     return await store.streams.append(STREAM, Question(order.customer.id, order.id, text))
 
 
@@ -46,7 +50,12 @@ async def kwame(store: Store[str], answers: Counter[str], in_hand: list[str], wa
     group = store.streams.group(GROUP, "kwame")
     taken: list[str] = []
     while len(taken) < wanted:
-        taken += [message.id for message in await group.read(STREAM, count=wanted - len(taken), block=1, type=Question)]
+        taken += [
+            message.id
+            for message in await group.read(
+                STREAM, count=wanted - len(taken), block=1, type=Question
+            )
+        ]
     done = wanted * 3 // TAKEN
     for id in taken[:done]:
         answers[id] += 1
@@ -77,7 +86,9 @@ async def perform(stage: Stage) -> None:
     taken_over: list[str] = []
     in_hand: list[str] = []
 
-    async with meanwhile(kwame(store, answers, in_hand, min(TAKEN, len(stage.orders.accepted)))) as dying:
+    async with meanwhile(
+        kwame(store, answers, in_hand, min(TAKEN, len(stage.orders.accepted)))
+    ) as dying:
         asked = await at_once(ask(store, order) for order in stage.orders.accepted)
         await until(lambda: bool(in_hand) or dying.done())
     # Leaving the block cancelled his task: he died.
@@ -93,9 +104,15 @@ async def perform(stage: Stage) -> None:
 
     stage.check("his colleague took over exactly that", expected=in_hand, found=taken_over)
     stage.check("questions without an answer", expected=0, found=len(set(asked) - set(answers)))
-    stage.check("questions answered twice", expected=0, found=sum(times > 1 for times in answers.values()))
+    stage.check(
+        "questions answered twice", expected=0, found=sum(times > 1 for times in answers.values())
+    )
     stage.check("questions pending at the end", expected=0, found=len(await group.pending(STREAM)))
-    stage.check("questions kept in the stream", expected=len(asked), found=await store.streams.length(STREAM))
+    stage.check(
+        "questions kept in the stream",
+        expected=len(asked),
+        found=await store.streams.length(STREAM),
+    )
     stage.measured = f"{len(asked)} questions, {len(answers)} answered, {len(taken_over)} taken over from a dead agent"
 
 
@@ -104,4 +121,8 @@ async def has_no_pending(group: ConsumerGroup) -> bool:
     return not await group.pending(STREAM)
 
 
-PLAY: Final = Play("chat", "What a dead consumer left in hand is taken over, and every message handled once.", perform)
+PLAY: Final = Play(
+    "chat",
+    "What a dead consumer left in hand is taken over, and every message handled once.",
+    perform,
+)

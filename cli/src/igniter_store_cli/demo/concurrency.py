@@ -1,6 +1,7 @@
 """Letting many act in the same moment, and waiting for what others do.
 
-Rule: nobody begins before everybody is there. Started one after the other, the first would be done before the last came, and a race
+Rule: nobody begins before everybody is there. Started one after the other, the first would be done
+    before the last came, and a race
 that is there would never show.
 """
 
@@ -51,7 +52,9 @@ async def meanwhile(action: Coroutine[Any, Any, T]) -> AsyncGenerator[asyncio.Ta
 
 
 async def a_moment() -> None:
-    """Let all others have their turn: the gap between reading and acting, in which a service that checks first goes wrong."""
+    """Let all others have their turn: the gap between reading and acting, in which a service that
+    checks first goes wrong.
+    """
     await asyncio.sleep(0)
 
 
@@ -65,7 +68,9 @@ async def until(condition: Callable[[], bool], *, patience: float | None = None)
     return True
 
 
-async def until_true(question: Callable[[], Coroutine[Any, Any, bool]], *, patience: float | None = None) -> bool:
+async def until_true(
+    question: Callable[[], Coroutine[Any, Any, bool]], *, patience: float | None = None
+) -> bool:
     """As `until`, for a condition that has to be asked for."""
     end = asyncio.get_running_loop().time() + (PATIENCE if patience is None else patience)
     while not await question():

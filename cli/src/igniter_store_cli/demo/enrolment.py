@@ -1,7 +1,9 @@
-"""Course enrolment: 20 seats, a prerequisite, impatient students who apply twice, and a waiting list that moves up in order.
+"""Course enrolment: 20 seats, a prerequisite, impatient students who apply twice, and a waiting
+list that moves up in order.
 
-What to see here: each rule of the business is one atomic operation. A claim per student stops the second application, a counter hands out
-the seats, a stream is the waiting list, and a group over it hands each freed seat to the next in line. Nothing locks the course.
+What to see here: each rule of the business is one atomic operation. A claim per student stops the
+second application, a counter hands out the seats, a stream is the waiting list, and a group over it
+hands each freed seat to the next in line. Nothing locks the course.
 """
 
 from __future__ import annotations
@@ -74,21 +76,39 @@ async def perform(stage: Stage) -> None:
     prepared = {order.customer.id for order in stage.orders.accepted if order.status == "delivered"}
     await store.batch.set({f"passed:{BASICS}:{student}": True for student in prepared})
 
-    results = Counter(await stage.at_once(apply, [(student,) for _ in (1, 2) for student in students]))
+    results = Counter(
+        await stage.at_once(apply, [(student,) for _ in (1, 2) for student in students])
+    )
     enrolled, waiting = await listed(store, "enrolled"), await listed(store, "waiting")
     seats = min(SEATS, len(prepared))
     stage.check("seats given", expected=seats, found=results["enrolled"])
     stage.check("students who wait", expected=len(prepared) - seats, found=results["waiting"])
-    stage.check("second applications refused", expected=len(prepared), found=results["applied before"])
-    stage.check("applications refused for want of the basics", expected=2 * (len(students) - len(prepared)), found=results["not prepared"])
-    stage.check("students on a list, each on one and once", expected=sorted(prepared), found=sorted(enrolled + waiting))
+    stage.check(
+        "second applications refused", expected=len(prepared), found=results["applied before"]
+    )
+    stage.check(
+        "applications refused for want of the basics",
+        expected=2 * (len(students) - len(prepared)),
+        found=results["not prepared"],
+    )
+    stage.check(
+        "students on a list, each on one and once",
+        expected=sorted(prepared),
+        found=sorted(enrolled + waiting),
+    )
 
     leaving = enrolled[:LEAVING]
     await stage.at_once(leave, [(student,) for student in leaving])
     promoted = await hand_on_seats(store)
-    stage.check("moved up, those who waited longest first", expected=waiting[: len(leaving)], found=promoted)
+    stage.check(
+        "moved up, those who waited longest first", expected=waiting[: len(leaving)], found=promoted
+    )
     final = [student for student in await listed(store, "enrolled") if student not in leaving]
-    stage.check("enrolled at the end, the seats filled again", expected=enrolled[len(leaving) :] + waiting[: len(leaving)], found=final)
+    stage.check(
+        "enrolled at the end, the seats filled again",
+        expected=enrolled[len(leaving) :] + waiting[: len(leaving)],
+        found=final,
+    )
     await stage.show_keys(store, "counter", "claim", "streams", "kv")
     stage.measured = (
         f"{results['enrolled']} of {SEATS} seats given, {results['waiting']} wait, "
@@ -98,7 +118,13 @@ async def perform(stage: Stage) -> None:
 
 async def listed(store: Store[str], name: str) -> list[str]:
     """The students on a list, in order."""
-    return [entry.message.student for entry in await store.streams.range(f"{name}:{COURSE}", type=Place)]
+    return [
+        entry.message.student for entry in await store.streams.range(f"{name}:{COURSE}", type=Place)
+    ]
 
 
-PLAY: Final = Play("enrolment", "Seats, prerequisites and a waiting list hold under concurrent applications.", perform)
+PLAY: Final = Play(
+    "enrolment",
+    "Seats, prerequisites and a waiting list hold under concurrent applications.",
+    perform,
+)

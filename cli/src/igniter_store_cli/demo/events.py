@@ -1,10 +1,13 @@
 """Events of orders: each kind has a type and subscribers of its own, and an audit hears them all.
 
-What to see here: events are declared once, as a class, and every publisher and subscriber is typed by it; a payload that doesn't fit is
-refused before anybody hears of it. A pattern subscribes to kinds that nobody has thought of yet. `as_actor` says who caused an event.
+What to see here: events are declared once, as a class, and every publisher and subscriber is typed
+by it; a payload that doesn't fit is refused before anybody hears of it. A pattern subscribes to
+kinds that nobody has thought of yet. `as_actor` says who caused an event.
 
-Rule: the play checks what PUB-2 promises: one publisher's events of one kind arrive in the order in which they were published. Events of
-different kinds are on different channels. On a cluster those have different nodes, and may overtake each other.
+Rule: the play checks what PUB-2 promises: one publisher's events of one kind arrive in the order in
+    which they were published. Events of
+different kinds are on different channels. On a cluster those have different nodes, and may overtake
+each other.
 """
 
 from __future__ import annotations
@@ -60,8 +63,14 @@ _STEPS: Final = ("placed", "paid", "shipped", "delivered")
 
 
 def life(order: Order) -> tuple[str, ...]:
-    """The kinds of the events that led to the order's status, in the order in which they are published."""
-    steps = ("placed", "cancelled") if order.status == "cancelled" else _STEPS[: _STEPS.index(order.status) + 1]
+    """The kinds of the events that led to the order's status, in the order in which they are
+    published.
+    """
+    steps = (
+        ("placed", "cancelled")
+        if order.status == "cancelled"
+        else _STEPS[: _STEPS.index(order.status) + 1]
+    )
     return ("placed", *["packed"] * len(order.items), *steps[1:])
 
 
@@ -96,34 +105,66 @@ async def perform(stage: Stage) -> None:
 
     events = store.events.bind(OrderEvents)
     async with AsyncExitStack() as subscriptions:
-        await subscriptions.enter_async_context(await events.placed.subscribe(add_up, max_queue=most))
+        await subscriptions.enter_async_context(
+            await events.placed.subscribe(add_up, max_queue=most)
+        )
         for kind in KINDS[1:]:
-            await subscriptions.enter_async_context(await getattr(events, kind).subscribe(count, max_queue=most))
-        await subscriptions.enter_async_context(await store.events.subscribe("order:*", audit.append, max_queue=most))
+            await subscriptions.enter_async_context(
+                await getattr(events, kind).subscribe(count, max_queue=most)
+            )
+        await subscriptions.enter_async_context(
+            await store.events.subscribe("order:*", audit.append, max_queue=most)
+        )
 
         await at_once(tell(store, order) for order in orders)
         await until(lambda: heard.total() >= happened.total() and len(audit) >= happened.total())
         refusal = await refused(store, stage)
 
     found = {kind: heard[f"order:{kind}"] for kind in KINDS}
-    stage.check("events heard by the subscribers of each kind", expected={kind: happened[kind] for kind in KINDS}, found=found)
+    stage.check(
+        "events heard by the subscribers of each kind",
+        expected={kind: happened[kind] for kind in KINDS},
+        found=found,
+    )
     stage.check("events heard by the audit", expected=happened.total(), found=len(audit))
-    stage.check("orders of which the audit missed an event, or heard one twice", expected=0, found=incomplete(orders, audit))
-    stage.check("orders whose items came in another order than they were packed", expected=0, found=out_of_sequence(orders, audit))
-    stage.check("events that name another actor than the customer", expected=0, found=without_its_customer(orders, audit))
+    stage.check(
+        "orders of which the audit missed an event, or heard one twice",
+        expected=0,
+        found=incomplete(orders, audit),
+    )
+    stage.check(
+        "orders whose items came in another order than they were packed",
+        expected=0,
+        found=out_of_sequence(orders, audit),
+    )
+    stage.check(
+        "events that name another actor than the customer",
+        expected=0,
+        found=without_its_customer(orders, audit),
+    )
     expected = Counter[str]()
     for order in orders:
         expected[order.currency] += order.total
     stage.check("totals added up from the payloads", expected=dict(expected), found=dict(revenue))
-    stage.check("what a payload that breaks the schema meets", expected="STORE_SCHEMA_VALIDATION_FAILED", found=refusal)
+    stage.check(
+        "what a payload that breaks the schema meets",
+        expected="STORE_SCHEMA_VALIDATION_FAILED",
+        found=refusal,
+    )
     stage.show_channels(store, *(f"order:{kind}" for kind in KINDS))
     stage.measured = f"{len(audit)} events of {len(orders)} orders, {len(KINDS) + 1} subscribers, 1 bad payload refused"
 
 
 async def refused(store: Store[str], stage: Stage) -> str:
-    """Publish an order that costs nothing, one that the file has if it has any; the code of the error that says no."""
-    bad = next((rejected.order for rejected in stage.orders.rejected if rejected.order.total <= 0), None)
-    payload = OrderPlaced(bad.id if bad else "ord_0", bad.total if bad else 0, bad.currency if bad else "EUR")
+    """Publish an order that costs nothing, one that the file has if it has any; the code of the
+    error that says no.
+    """
+    bad = next(
+        (rejected.order for rejected in stage.orders.rejected if rejected.order.total <= 0), None
+    )
+    payload = OrderPlaced(
+        bad.id if bad else "ord_0", bad.total if bad else 0, bad.currency if bad else "EUR"
+    )
     try:
         await store.events.bind(OrderEvents).placed.publish(payload)
     except StoreError as error:
@@ -132,7 +173,9 @@ async def refused(store: Store[str], stage: Stage) -> str:
 
 
 def incomplete(orders: list[Order], audit: list[EventContext[Any]]) -> int:
-    """How many orders the audit heard of in other events than were published, whatever their sequence."""
+    """How many orders the audit heard of in other events than were published, whatever their
+    sequence.
+    """
     heard: dict[str, Counter[str]] = {}
     for context in audit:
         heard.setdefault(context.data["order"], Counter())[context.type.removeprefix("order:")] += 1
@@ -140,7 +183,9 @@ def incomplete(orders: list[Order], audit: list[EventContext[Any]]) -> int:
 
 
 def out_of_sequence(orders: list[Order], audit: list[EventContext[Any]]) -> int:
-    """How many orders the audit heard of in another sequence than was published, on the one channel that has several events of each."""
+    """How many orders the audit heard of in another sequence than was published, on the one channel
+    that has several events of each.
+    """
     heard: dict[str, list[int]] = {}
     for context in audit:
         if context.type == "order:packed":
@@ -151,7 +196,14 @@ def out_of_sequence(orders: list[Order], audit: list[EventContext[Any]]) -> int:
 def without_its_customer(orders: list[Order], audit: list[EventContext[Any]]) -> int:
     """How many events name another actor than the order's customer."""
     customers = {order.id: order.customer.id for order in orders}
-    return sum(context.actor is None or context.actor.id != customers.get(context.data["order"]) for context in audit)
+    return sum(
+        context.actor is None or context.actor.id != customers.get(context.data["order"])
+        for context in audit
+    )
 
 
-PLAY: Final = Play("events", "Typed events reach every subscriber, each kind in order, and a wildcard audit misses none.", perform)
+PLAY: Final = Play(
+    "events",
+    "Typed events reach every subscriber, each kind in order, and a wildcard audit misses none.",
+    perform,
+)

@@ -1,7 +1,9 @@
-"""Electing a leader: ten workers start, one of them may close the day's books; when it goes or dies, another takes over.
+"""Electing a leader: ten workers start, one of them may close the day's books; when it goes or
+dies, another takes over.
 
-What to see here: `claim.once` lets one of any number of callers in. Only the owner can renew or release what it holds: a worker that
-was away for too long can't end the time of its successor. A TTL ends the claim of a leader that died.
+What to see here: `claim.once` lets one of any number of callers in. Only the owner can renew or
+release what it holds: a worker that was away for too long can't end the time of its successor. A
+TTL ends the claim of a leader that died.
 """
 
 from __future__ import annotations
@@ -43,31 +45,65 @@ async def perform(stage: Stage) -> None:
     store = stage.store
     leaders = await elected(stage, WORKERS)
     stage.check("leaders among ten workers", expected=1, found=len(leaders))
-    stage.check("times that the books were closed", expected=1, found=await store.counter.get("books:closed"))
+    stage.check(
+        "times that the books were closed",
+        expected=1,
+        found=await store.counter.get("books:closed"),
+    )
     leader, *_ = [*leaders, "nobody"]
     other = next(worker for worker in WORKERS if worker != leader)
-    stage.check("the leader renews its term", expected=True, found=await store.claim.renew("leader", leader, TERM))
-    stage.check("another worker can't renew it", expected=False, found=await store.claim.renew("leader", other, TERM))
-    stage.check("another worker can't release it", expected=False, found=await store.claim.release("leader", other))
-    stage.check("after that the leader is", expected=leader, found=await store.claim.owner("leader"))
+    stage.check(
+        "the leader renews its term",
+        expected=True,
+        found=await store.claim.renew("leader", leader, TERM),
+    )
+    stage.check(
+        "another worker can't renew it",
+        expected=False,
+        found=await store.claim.renew("leader", other, TERM),
+    )
+    stage.check(
+        "another worker can't release it",
+        expected=False,
+        found=await store.claim.release("leader", other),
+    )
+    stage.check(
+        "after that the leader is", expected=leader, found=await store.claim.owner("leader")
+    )
     await stage.show_keys(store, "claim", "kv", "counter")
 
-    stage.check("the leader resigns", expected=True, found=await store.claim.release("leader", leader))
-    successors = await elected(stage, [worker for worker in WORKERS if worker != leader], term=SHORT_TERM)
+    stage.check(
+        "the leader resigns", expected=True, found=await store.claim.release("leader", leader)
+    )
+    successors = await elected(
+        stage, [worker for worker in WORKERS if worker != leader], term=SHORT_TERM
+    )
     stage.check("leaders among the other nine, then", expected=1, found=len(successors))
-    stage.check("the old leader's late release changes nothing", expected=False, found=await store.claim.release("leader", leader))
+    stage.check(
+        "the old leader's late release changes nothing",
+        expected=False,
+        found=await store.claim.release("leader", leader),
+    )
 
     # The successor says nothing any more. Nobody has to notice: its term ends.
     is_over = await until_true(lambda: has_no_leader(store))
     stage.check("a leader that died is leader for one term", expected=True, found=is_over)
     third = await elected(stage, WORKERS)
     stage.check("leaders after that", expected=1, found=len(third))
-    stage.measured = f"{len(WORKERS)} workers, 3 elections: {', '.join([*leaders, *successors, *third])}"
+    stage.measured = (
+        f"{len(WORKERS)} workers, 3 elections: {', '.join([*leaders, *successors, *third])}"
+    )
 
 
 async def elected(stage: Stage, workers: Sequence[str], *, term: float = TERM) -> list[str]:
     """Let the workers campaign at once; those who think that they won."""
-    return [winner for winner in await stage.at_once(campaign, [(worker, stage.orders, term) for worker in workers]) if winner]
+    return [
+        winner
+        for winner in await stage.at_once(
+            campaign, [(worker, stage.orders, term) for worker in workers]
+        )
+        if winner
+    ]
 
 
 async def has_no_leader(store: Store[str]) -> bool:
@@ -75,4 +111,8 @@ async def has_no_leader(store: Store[str]) -> bool:
     return await store.claim.owner("leader") is None
 
 
-PLAY: Final = Play("leader", "One of many leads; nobody else can end its term, and a dead leader is replaced.", perform)
+PLAY: Final = Play(
+    "leader",
+    "One of many leads; nobody else can end its term, and a dead leader is replaced.",
+    perform,
+)

@@ -1,7 +1,9 @@
 """The orders that the plays are about, read from a file of JSON lines, one order a line.
 
-Rule: a line that is no order ends the reading, with its number: the file is broken, and guessing would hide that.
-Rule: an order that can't be true (a quantity of 0, nothing bought, an id seen before) is left out, and told with its line.
+Rule: a line that is no order ends the reading, with its number: the file is broken, and guessing
+    would hide that.
+Rule: an order that can't be true (a quantity of 0, nothing bought, an id seen before) is left out,
+    and told with its line.
 """
 
 from __future__ import annotations
@@ -98,7 +100,8 @@ def read_orders(path: Path | None) -> Orders:
     """The orders in the file at `path`, or in the sample that comes with the library.
 
     Raises:
-        CommandFailure: for a file that isn't there (wrong usage), is empty, or has a line that is no order.
+        CommandFailure: for a file that isn't there (wrong usage), is empty, or has a line that is
+            no order.
     """
     if path is None:
         return parsed_orders(files("igniter_store_cli.demo").joinpath(SAMPLE).read_bytes(), SAMPLE)
@@ -137,12 +140,18 @@ def _parsed(line: bytes, number: int, source: str) -> Order:
     try:
         return msgspec.json.decode(line, type=Order)
     except (msgspec.MsgspecError, UnicodeError) as error:
-        message = f"{source}, line {number}: this is no order. {error}. Mend the line, or take it out."
+        message = (
+            f"{source}, line {number}: this is no order. {error}. Mend the line, or take it out."
+        )
         raise CommandFailure(message, FAILED) from None
 
 
 def _why_not(order: Order, accepted: dict[str, Order]) -> str | None:
-    for what, id in (("order", order.id), ("organization", order.organization), ("customer", order.customer.id)):
+    for what, id in (
+        ("order", order.id),
+        ("organization", order.organization),
+        ("customer", order.customer.id),
+    ):
         if not id:
             return f"an empty id of the {what}"
     if order.id in accepted:

@@ -1,7 +1,9 @@
-"""Presence: who is in the shop right now? Who stops saying so is gone after a moment, without having to say good-bye.
+"""Presence: who is in the shop right now? Who stops saying so is gone after a moment, without
+having to say good-bye.
 
-What to see here: a key with a TTL is a statement with an end. `touch` renews it, and says False when it is too late; then one comes back as
-anybody who arrives. No server process counts heads, and none has to clean up after a customer whose train went into a tunnel.
+What to see here: a key with a TTL is a statement with an end. `touch` renews it, and says False
+when it is too late; then one comes back as anybody who arrives. No server process counts heads, and
+none has to clean up after a customer whose train went into a tunnel.
 """
 
 from __future__ import annotations
@@ -57,13 +59,21 @@ async def perform(stage: Stage) -> None:
     store, guests = stage.store, stage.orders.customers[:GUESTS]
     *staying, leaving = guests
     await at_once(arrive(store, guest) for guest in guests)
-    stage.check("there at first", expected=[guest.name for guest in guests], found=await online(store, guests))
+    stage.check(
+        "there at first",
+        expected=[guest.name for guest in guests],
+        found=await online(store, guests),
+    )
     await stage.show_keys(store, "kv")
 
     async with meanwhile(stay(store, staying)):
         async with meanwhile(stay(store, [leaving])):
             await asyncio.sleep(LIFETIME * 1.2)
-            stage.check("kept there by heartbeats, beyond one TTL", expected=len(guests), found=len(await online(store, guests)))
+            stage.check(
+                "kept there by heartbeats, beyond one TTL",
+                expected=len(guests),
+                found=len(await online(store, guests)),
+            )
 
         # Leaving the block ended the heartbeats of the one: the train is in the tunnel.
         last_sign = time.monotonic()
@@ -71,9 +81,21 @@ async def perform(stage: Stage) -> None:
         is_gone = await until_true(lambda: is_offline(store, leaving))
         lasted = time.monotonic() - last_sign
         stage.check("who is silent is gone", expected=True, found=is_gone)
-        stage.check(f"but never before the TTL of {LIFETIME} s", expected=True, found=lasted >= LIFETIME - _ROUNDING)
-        stage.check("still there", expected=[guest.name for guest in staying], found=await online(store, guests))
-        stage.check("a heartbeat that comes too late says so", expected=False, found=await store.kv.touch(key(leaving), LIFETIME))
+        stage.check(
+            f"but never before the TTL of {LIFETIME} s",
+            expected=True,
+            found=lasted >= LIFETIME - _ROUNDING,
+        )
+        stage.check(
+            "still there",
+            expected=[guest.name for guest in staying],
+            found=await online(store, guests),
+        )
+        stage.check(
+            "a heartbeat that comes too late says so",
+            expected=False,
+            found=await store.kv.touch(key(leaving), LIFETIME),
+        )
 
     stage.measured = f"{len(guests)} came, 1 fell silent and was gone after {lasted:.2f} s, {len(staying)} stayed"
 
@@ -83,4 +105,6 @@ async def is_offline(store: Store[str], guest: Customer) -> bool:
     return not await store.kv.exists(key(guest))
 
 
-PLAY: Final = Play("presence", "Who stops saying that it is there is gone after its TTL, and nobody else.", perform)
+PLAY: Final = Play(
+    "presence", "Who stops saying that it is there is gone after its TTL, and nobody else.", perform
+)

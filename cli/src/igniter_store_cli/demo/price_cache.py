@@ -1,7 +1,9 @@
-"""A tenant's price cache: prices come from a slow catalogue once, and from the store for a minute after that.
+"""A tenant's price cache: prices come from a slow catalogue once, and from the store for a minute
+after that.
 
-What to see here: `store.scope` gives every tenant keys of its own, and no tenant can reach another's; `ttl=` ends what must not be trusted
-for long; a type given to `get` is the type that comes back; `batch` reads and writes many keys in one round trip.
+What to see here: `store.scope` gives every tenant keys of its own, and no tenant can reach
+another's; `ttl=` ends what must not be trusted for long; a type given to `get` is the type that
+comes back; `batch` reads and writes many keys in one round trip.
 """
 
 from __future__ import annotations
@@ -75,23 +77,39 @@ async def perform(stage: Stage) -> None:
     for sku in looks:
         await cache.price(sku)
     answers = await at_once(cache.price(sku) for sku in looks)
-    stage.check("looks that reached the catalogue, one for each price", expected=len(prices), found=catalogue.asked)
+    stage.check(
+        "looks that reached the catalogue, one for each price",
+        expected=len(prices),
+        found=catalogue.asked,
+    )
     stage.check("looks that were hits", expected=2 * len(looks) - len(prices), found=cache.hits)
     wrong = sum(answer != prices[sku] for sku, answer in zip(looks, answers, strict=True))
     stage.check("answers that differ from the catalogue", expected=0, found=wrong)
 
     keys = [f"price:{sku}" for sku in prices]
     left = await shop.kv.ttl(keys[0])
-    stage.check(f"a price lives for {LIFETIME} s at most", expected=True, found=left is not None and 0 < left <= LIFETIME)
-    stage.check("prices that another tenant sees", expected=0, found=len(keys) - (await rival.batch.get(keys)).count(None))
+    stage.check(
+        f"a price lives for {LIFETIME} s at most",
+        expected=True,
+        found=left is not None and 0 < left <= LIFETIME,
+    )
+    stage.check(
+        "prices that another tenant sees",
+        expected=0,
+        found=len(keys) - (await rival.batch.get(keys)).count(None),
+    )
 
     await rival.batch.set(BatchEntry(key, Price(1, "EUR"), ttl=LIFETIME) for key in keys)
     same = await shop.batch.get([*keys, "price:unknown"], Price) == [*prices.values(), None]
-    stage.check("what it writes under the same names changes none of ours", expected=True, found=same)
+    stage.check(
+        "what it writes under the same names changes none of ours", expected=True, found=same
+    )
 
     await stage.show_keys(shop, "kv")
     await stage.show_keys(rival, "kv")
     stage.measured = f"{2 * len(looks)} looks: {cache.hits} hits, {catalogue.asked} misses"
 
 
-PLAY: Final = Play("price-cache", "A cache asks the slow service once, and tenants never meet.", perform)
+PLAY: Final = Play(
+    "price-cache", "A cache asks the slow service once, and tenants never meet.", perform
+)

@@ -1,8 +1,10 @@
-"""A rate limit: of 500 requests that arrive together, 100 pass; a minute later the tenant may ask again.
+"""A rate limit: of 500 requests that arrive together, 100 pass; a minute later the tenant may ask
+again.
 
-What to see here: counting and the window's end are one call, `increment(..., ttl=60)`, which sets the TTL only when the counter has none.
-Done as two calls, a crash in between leaves a counter that never ends, and a tenant that is locked out for good. Set anew with every
-request, the window would never end for who keeps asking.
+What to see here: counting and the window's end are one call, `increment(..., ttl=60)`, which sets
+the TTL only when the counter has none. Done as two calls, a crash in between leaves a counter that
+never ends, and a tenant that is locked out for good. Set anew with every request, the window would
+never end for who keeps asking.
 """
 
 from __future__ import annotations
@@ -43,7 +45,9 @@ async def perform(stage: Stage) -> None:
     shop = stage.store.scope("organization", tenant)
     orders = [order.id for order in stage.orders.of(tenant)]
 
-    answers = await stage.at_once(handle, [(orders[number % len(orders)],) for number in range(REQUESTS)], store=shop)
+    answers = await stage.at_once(
+        handle, [(orders[number % len(orders)],) for number in range(REQUESTS)], store=shop
+    )
     passed = len(answers) - answers.count(None)
     stage.check("requests that passed", expected=LIMIT, found=passed)
     stage.check("requests that were refused", expected=REQUESTS - LIMIT, found=answers.count(None))
@@ -51,7 +55,9 @@ async def perform(stage: Stage) -> None:
     await stage.show_keys(shop, "counter")
 
     lasted = await time_under_fire(stage.store)
-    stage.check("a window under constant fire ends all the same", expected=True, found=lasted is not None)
+    stage.check(
+        "a window under constant fire ends all the same", expected=True, found=lasted is not None
+    )
     stage.check(
         f"not before its {SHORT_WINDOW} s are over, and soon after",
         expected=True,
@@ -61,7 +67,9 @@ async def perform(stage: Stage) -> None:
 
 
 async def time_under_fire(store: Store[str]) -> float | None:
-    """How long a short window lasts while requests keep coming, in seconds; `None` when it doesn't end."""
+    """How long a short window lasts while requests keep coming, in seconds; `None` when it doesn't
+    end.
+    """
 
     async def is_first_of_its_window() -> bool:
         return await store.counter.increment("burst", ttl=SHORT_WINDOW) == 1
@@ -71,4 +79,8 @@ async def time_under_fire(store: Store[str]) -> float | None:
     return time.monotonic() - began if await until_true(is_first_of_its_window) else None
 
 
-PLAY: Final = Play("rate-limit", "A limit lets through exactly what it says, and its window ends by itself.", perform)
+PLAY: Final = Play(
+    "rate-limit",
+    "A limit lets through exactly what it says, and its window ends by itself.",
+    perform,
+)

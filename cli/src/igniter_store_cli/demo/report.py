@@ -1,7 +1,10 @@
-"""What people see of the tour: each play with its checks and its keys, then a table of what was proven.
+"""What people see of the tour: each play with its checks and its keys, then a table of what was
+proven.
 
-Rule: a failed check says what was expected and what was found; one that held says what was found alone.
-Rule: keys that differ in one part only are shown as three of them and a number, each complete, so that one may copy it.
+Rule: a failed check says what was expected and what was found; one that held says what was found
+    alone.
+Rule: keys that differ in one part only are shown as three of them and a number, each complete, so
+    that one may copy it.
 """
 
 from __future__ import annotations
@@ -32,7 +35,13 @@ _LISTED: Final = 4  # items of a list
 def show_beginning(console: Console, store: Store[str], orders: Orders, processes: int) -> None:
     """Say what the tour is about, and which lines of the file it leaves out."""
     crowd = f", with callers in {processes} processes" if processes > 1 else ""
-    _print(console, Text.assemble(("igniter-store demo", "bold"), f" on {store.adapter.name}, as service {store.service}{crowd}"))
+    _print(
+        console,
+        Text.assemble(
+            ("igniter-store demo", "bold"),
+            f" on {store.adapter.name}, as service {store.service}{crowd}",
+        ),
+    )
     _print(
         console,
         Text(
@@ -41,16 +50,29 @@ def show_beginning(console: Console, store: Store[str], orders: Orders, processe
         ),
     )
     if orders.rejected:
-        _print(console, Text(f"{len(orders.rejected)} orders of the file are rejected:", style="yellow"))
+        _print(
+            console,
+            Text(f"{len(orders.rejected)} orders of the file are rejected:", style="yellow"),
+        )
         for rejected in orders.rejected:
-            _print(console, Text(visible(f"line {rejected.line}, {rejected.order.id}: {rejected.reason}"), style="yellow"), indent=2)
+            _print(
+                console,
+                Text(
+                    visible(f"line {rejected.line}, {rejected.order.id}: {rejected.reason}"),
+                    style="yellow",
+                ),
+                indent=2,
+            )
 
 
 def show_outcome(console: Console, number: int, outcome: Outcome) -> None:
     """Show one play."""
     console.print()
     title = Table.grid(padding=(0, 1, 0, 0))
-    title.add_row(Text(f"{number}.", style="cyan"), Text.assemble((outcome.play.name, "bold cyan"), "  ", (outcome.play.claim, "bold")))
+    title.add_row(
+        Text(f"{number}.", style="cyan"),
+        Text.assemble((outcome.play.name, "bold cyan"), "  ", (outcome.play.claim, "bold")),
+    )
     _print(console, title)
     checks = Table.grid(padding=(0, 2, 0, 0))
     checks.add_column(no_wrap=True)
@@ -60,23 +82,41 @@ def show_outcome(console: Console, number: int, outcome: Outcome) -> None:
     if outcome.error is not None:
         checks.add_row(_verdict(ok=False), Text(visible(outcome.error), style="red"))
     _print(console, checks, indent=3)
-    _print(console, Text(f"on the wire ({len(outcome.keys)}):" if outcome.keys else "nothing on the wire", style="dim"), indent=3)
+    _print(
+        console,
+        Text(
+            f"on the wire ({len(outcome.keys)}):" if outcome.keys else "nothing on the wire",
+            style="dim",
+        ),
+        indent=3,
+    )
     for keys in _by_namespace(outcome.keys):
         for key in keys[:_SHOWN]:
             _print(console, Text(visible(key), overflow="fold"), indent=5)
         if len(keys) > _SHOWN:
-            _print(console, Text(f"... and {len(keys) - _SHOWN} more like these", style="dim"), indent=5)
+            _print(
+                console,
+                Text(f"... and {len(keys) - _SHOWN} more like these", style="dim"),
+                indent=5,
+            )
 
 
 def show_end(console: Console, outcomes: Sequence[Outcome]) -> None:
     """Show what was proven."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold", show_lines=False)
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold", show_lines=False
+    )
     table.add_column("play", no_wrap=True)
     table.add_column("proven")
     table.add_column("measured")
     table.add_column("", no_wrap=True)
     for outcome in outcomes:
-        table.add_row(Text(outcome.play.name), Text(outcome.play.claim), Text(visible(outcome.measured or "-")), _verdict(ok=outcome.ok))
+        table.add_row(
+            Text(outcome.play.name),
+            Text(outcome.play.claim),
+            Text(visible(outcome.measured or "-")),
+            _verdict(ok=outcome.ok),
+        )
     _print(console, table)
     checks = [check for outcome in outcomes for check in outcome.checks]
     held = sum(check.ok for check in checks)
@@ -85,7 +125,9 @@ def show_end(console: Console, outcomes: Sequence[Outcome]) -> None:
     removed = sum(outcome.removed for outcome in outcomes)
     _print(
         console,
-        Text(f"{held} of {len(checks)} checks held, in {seconds:.1f} s; {removed} keys were taken away again."),
+        Text(
+            f"{held} of {len(checks)} checks held, in {seconds:.1f} s; {removed} keys were taken away again."
+        ),
     )
     if failed:
         _print(console, Text(f"FAILED: {', '.join(failed)}", style="bold red"))
@@ -108,8 +150,14 @@ def _verdict(*, ok: bool) -> Text:
 
 def _described(check: Check) -> Text:
     if check.ok:
-        return Text(check.name) if isinstance(check.found, bool) else Text.assemble(check.name, (f": {_short(check.found)}", "dim"))
-    return Text.assemble(check.name, (f": expected {_short(check.expected)}, found {_short(check.found)}", "red"))
+        return (
+            Text(check.name)
+            if isinstance(check.found, bool)
+            else Text.assemble(check.name, (f": {_short(check.found)}", "dim"))
+        )
+    return Text.assemble(
+        check.name, (f": expected {_short(check.expected)}, found {_short(check.found)}", "red")
+    )
 
 
 def _short(value: Any) -> str:
@@ -117,17 +165,23 @@ def _short(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_short(part)}" for name, part in cast("dict[str, Any]", value).items())
+        return ", ".join(
+            f"{name} {_short(part)}" for name, part in cast("dict[str, Any]", value).items()
+        )
     if isinstance(value, list):
         items = [_short(item) for item in cast("list[Any]", value)]
-        return ", ".join(items if len(items) <= _LISTED else [*items[: _LISTED - 1], f"... {items[-1]} ({len(items)} in all)"])
+        return ", ".join(
+            items
+            if len(items) <= _LISTED
+            else [*items[: _LISTED - 1], f"... {items[-1]} ({len(items)} in all)"]
+        )
     return visible(str(value))
 
 
 def _by_namespace(keys: Sequence[str]) -> list[list[str]]:
     """The keys in groups of those that are for the same."""
-    # Three parts of a key are fixed: igniter, store and the service. Those of the scopes, the namespace and the first of the user's key
-    # tell what the key is for.
+    # Three parts of a key are fixed: igniter, store and the service. Those of the scopes, the
+    # namespace and the first of the user's key tell what the key is for.
     groups: dict[str, list[str]] = {}
     for key in keys:
         groups.setdefault(key.rpartition(":")[0], []).append(key)

@@ -1,7 +1,9 @@
-"""What a play is, and what it stands on: a store of its own, the orders, and a list of checks that may fail.
+"""What a play is, and what it stands on: a store of its own, the orders, and a list of checks that
+may fail.
 
 Rule: a check compares what was expected with what was found; nothing is claimed without one.
-Rule: the keys of a play are shown as they are on the wire, as they lay there at the moment of `show_keys`.
+Rule: the keys of a play are shown as they are on the wire, as they lay there at the moment of
+    `show_keys`.
 """
 
 from __future__ import annotations
@@ -67,23 +69,36 @@ class Stage:
         self.measured = ""
 
     def check(self, name: str, *, expected: Any, found: Any) -> None:
-        """Compare, and remember the result under `name`, which is a sentence that is true when the check is ok."""
+        """Compare, and remember the result under `name`, which is a sentence that is true when the
+        check is ok.
+        """
         self.checks.append(Check(name, expected, found, ok=bool(expected == found)))
 
-    async def at_once(self, action: Action[T], arguments: Iterable[tuple[Any, ...]], *, store: Store[str] | None = None) -> list[T]:
-        """Let many workers do something in the same moment, in several processes where the backend is shared by them.
+    async def at_once(
+        self,
+        action: Action[T],
+        arguments: Iterable[tuple[Any, ...]],
+        *,
+        store: Store[str] | None = None,
+    ) -> list[T]:
+        """Let many workers do something in the same moment, in several processes where the backend
+        is shared by them.
 
         Args:
             action: what they do, a function of a module; called with a store and its arguments.
             arguments: those of each worker.
             store: the store, or one of its scopes.
         """
-        return await self._workers.at_once(self.store if store is None else store, action, arguments)
+        return await self._workers.at_once(
+            self.store if store is None else store, action, arguments
+        )
 
     async def show_keys(self, store: Store[str], *namespaces: str) -> None:
         """Keep for the report which keys `store` has in `namespaces` now."""
         self.keys.extend(await keys_on_the_wire(store, namespaces))
 
     def show_channels(self, store: Store[str], *events: str) -> None:
-        """Keep for the report where on the wire these events go: a channel is no key, and is gone with its message."""
+        """Keep for the report where on the wire these events go: a channel is no key, and is gone
+        with its message.
+        """
         self.keys.extend(channel(store, event) for event in events)

@@ -1,7 +1,9 @@
-"""The tour: one play after the other, each on an empty store of its own, whatever happened to the one before.
+"""The tour: one play after the other, each on an empty store of its own, whatever happened to the
+one before.
 
 Rule: a play that breaks is a play that failed, with its reason; the tour goes on.
-Rule: what a play left on the backend is taken away when it is over, also when it failed or the user pressed Ctrl-C.
+Rule: what a play left on the backend is taken away when it is over, also when it failed or the user
+    pressed Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,7 +17,16 @@ from igniter_store.contract import StoreError
 from igniter_store.store import Store
 from msgspec import Struct
 
-from igniter_store_cli.demo import chat, enrolment, events, flash_sale, leader, presence, price_cache, rate_limit
+from igniter_store_cli.demo import (
+    chat,
+    enrolment,
+    events,
+    flash_sale,
+    leader,
+    presence,
+    price_cache,
+    rate_limit,
+)
 from igniter_store_cli.demo.stage import Check, Play, Stage
 from igniter_store_cli.demo.wire import observed, take_away
 from igniter_store_cli.failures import described
@@ -29,7 +40,8 @@ if TYPE_CHECKING:
     from igniter_store_cli.demo.workers import Tasks
 
 PLAYS: Final[dict[str, Play]] = {
-    module.PLAY.name: module.PLAY for module in (price_cache, flash_sale, rate_limit, leader, events, chat, presence, enrolment)
+    module.PLAY.name: module.PLAY
+    for module in (price_cache, flash_sale, rate_limit, leader, events, chat, presence, enrolment)
 }
 
 _LONGEST: Final = 60.0  # seconds; a play takes one on a backend that is near
@@ -65,7 +77,15 @@ class Outcome(Struct, frozen=True):
             "measured": self.measured,
             "seconds": round(self.seconds, 3),
             "error": self.error,
-            "checks": [{"name": check.name, "expected": check.expected, "found": check.found, "ok": check.ok} for check in self.checks],
+            "checks": [
+                {
+                    "name": check.name,
+                    "expected": check.expected,
+                    "found": check.found,
+                    "ok": check.ok,
+                }
+                for check in self.checks
+            ],
             "keys": self.keys,
             "removed": self.removed,
         }
@@ -73,10 +93,17 @@ class Outcome(Struct, frozen=True):
 
 def own_store(adapter: Adapter) -> Store[str]:
     """A store under a service that nobody else has."""
-    return Store.create().with_adapter(observed(adapter)).with_service(f"demo-{secrets.token_hex(3)}").build()
+    return (
+        Store.create()
+        .with_adapter(observed(adapter))
+        .with_service(f"demo-{secrets.token_hex(3)}")
+        .build()
+    )
 
 
-async def perform(store: Store[str], plays: Iterable[Play], orders: Orders, workers: Tasks) -> AsyncIterator[Outcome]:
+async def perform(
+    store: Store[str], plays: Iterable[Play], orders: Orders, workers: Tasks
+) -> AsyncIterator[Outcome]:
     """The outcome of each play, when it is over. The store has to be open."""
     for play in plays:
         yield await _performed(store, play, orders, workers)
@@ -90,8 +117,13 @@ async def _performed(store: Store[str], play: Play, orders: Orders, workers: Tas
         async with asyncio.timeout(_LONGEST):
             await play.perform(stage)
     except TimeoutError as problem:
-        error = described(problem) if isinstance(problem, StoreError) else f"it was not over after {_LONGEST:.0f} s"
-    except Exception as problem:  # noqa: BLE001 - whatever a broken backend leads to is a failed play
+        error = (
+            described(problem)
+            if isinstance(problem, StoreError)
+            else f"it was not over after {_LONGEST:.0f} s"
+        )
+    # whatever a broken backend leads to is a failed play
+    except Exception as problem:  # noqa: BLE001
         error = described(problem)
     finally:
         seconds = time.perf_counter() - began

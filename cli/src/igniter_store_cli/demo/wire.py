@@ -1,7 +1,9 @@
 """What the demo leaves on the backend while it runs: finding it, and taking it away again.
 
-Rule: the demo touches nothing but its own service, which has a random name; so it can run on a backend that others use.
-Rule: a backend without `Scan` can't say what it holds. There the calls are recorded, and what they wrote is known from them.
+Rule: the demo touches nothing but its own service, which has a random name; so it can run on a
+    backend that others use.
+Rule: a backend without `Scan` can't say what it holds. There the calls are recorded, and what they
+    wrote is known from them.
 """
 
 from __future__ import annotations
@@ -29,12 +31,19 @@ def observed(adapter: Adapter) -> Adapter:
 
 
 async def keys_on_the_wire(store: Store[str], namespaces: Iterable[str]) -> list[str]:
-    """The complete keys that `store` has in `namespaces`, in order; where there is no scan, those that were written."""
+    """The complete keys that `store` has in `namespaces`, in order; where there is no scan, those
+    that were written.
+    """
     found: set[str] = set()
     for namespace in namespaces:
         prefix = f"{prefix_of(store.service, store.scopes)}{namespace}:"
         if isinstance(store.adapter, Scan):
-            found.update([prefix + key async for key in store.dev.iterate("*", namespace=namespace, count=1000)])
+            found.update(
+                [
+                    prefix + key
+                    async for key in store.dev.iterate("*", namespace=namespace, count=1000)
+                ]
+            )
         else:
             found.update(key for key in _written(store.adapter) if key.startswith(prefix))
     return sorted(found)
@@ -67,5 +76,8 @@ def _made_by(call: RecordedCall) -> list[Any]:
     if call.method == "mset":
         return [entry.key for entry in cast("list[Entry]", call.args[0])]
     if call.method in _MAKING:
-        return [call.args[0], *(value for name, value in call.kwargs.items() if name == "token_key")]
+        return [
+            call.args[0],
+            *(value for name, value in call.kwargs.items() if name == "token_key"),
+        ]
     return []

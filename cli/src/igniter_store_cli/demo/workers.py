@@ -1,6 +1,8 @@
-"""Where the callers of a play are: tasks of this process, or of several processes where the backend is shared by them.
+"""Where the callers of a play are: tasks of this process, or of several processes where the backend
+is shared by them.
 
-Rule: whether it is shared isn't known from its name: another process is asked whether it sees what this one wrote.
+Rule: whether it is shared isn't known from its name: another process is asked whether it sees what
+    this one wrote.
 Rule: nobody begins before everybody is there, whichever process he is in.
 """
 
@@ -43,8 +45,12 @@ class Tasks:
 
     processes: int = 1
 
-    async def at_once(self, store: Store[str], action: Action[T], arguments: Iterable[tuple[Any, ...]]) -> list[T]:
-        """Let `action(store, *arguments)` run for each arguments, all let go together; what each returned, in order."""
+    async def at_once(
+        self, store: Store[str], action: Action[T], arguments: Iterable[tuple[Any, ...]]
+    ) -> list[T]:
+        """Let `action(store, *arguments)` run for each arguments, all let go together; what each
+        returned, in order.
+        """
         return await at_once(action(store, *each) for each in arguments)
 
 
@@ -61,29 +67,44 @@ class Processes(Tasks):
         self._url: Final = url
         context = multiprocessing.get_context("spawn")  # a fork would take the event loop with it
         self._barrier: Final = context.Barrier(processes)
-        self._pool: Final = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(self._barrier,))
+        self._pool: Final = ProcessPoolExecutor(
+            processes, mp_context=context, initializer=_begin, initargs=(self._barrier,)
+        )
 
-    async def at_once(self, store: Store[str], action: Action[T], arguments: Iterable[tuple[Any, ...]]) -> list[T]:
+    async def at_once(
+        self, store: Store[str], action: Action[T], arguments: Iterable[tuple[Any, ...]]
+    ) -> list[T]:
         """As `Tasks.at_once`, in all processes."""
         self._barrier.reset()
         crowd = list(arguments)
         parts = [crowd[first :: self.processes] for first in range(self.processes)]
         scopes = [(scope.key, scope.identifier) for scope in store.scopes]
         loop = asyncio.get_running_loop()
-        acting = [loop.run_in_executor(self._pool, partial(_act, self._url, store.service, scopes, action, part)) for part in parts]
+        acting = [
+            loop.run_in_executor(
+                self._pool, partial(_act, self._url, store.service, scopes, action, part)
+            )
+            for part in parts
+        ]
         try:
             await asyncio.wait(acting)
         except asyncio.CancelledError:
             self._barrier.abort()
-            await asyncio.gather(*acting, return_exceptions=True)  # or they would write after what was written is taken away
+            await asyncio.gather(
+                *acting, return_exceptions=True
+            )  # or they would write after what was written is taken away
             raise
         answers = await asyncio.gather(*acting, return_exceptions=True)
         # Whoever failed has sent the others home, who say no more than that.
-        for answer in sorted(answers, key=lambda answer: isinstance(answer, threading.BrokenBarrierError)):
+        for answer in sorted(
+            answers, key=lambda answer: isinstance(answer, threading.BrokenBarrierError)
+        ):
             if isinstance(answer, BaseException):
                 raise answer
         found = [answer for answer in answers if not isinstance(answer, BaseException)]
-        return [found[number % self.processes][number // self.processes] for number in range(len(crowd))]
+        return [
+            found[number % self.processes][number // self.processes] for number in range(len(crowd))
+        ]
 
     async def close(self) -> None:
         """End the processes, and wait for them; those that still wait for others go home."""
@@ -118,7 +139,9 @@ async def _is_shared(several: Processes, store: Store[str]) -> bool:
         finally:
             await store.kv.remove(_PROBE)
     except (StoreError, BrokenExecutor, threading.BrokenBarrierError):
-        return False  # what is wrong with the backend, the plays will tell; where no process can be started, tasks have to do
+        # What is wrong with the backend, the plays will tell; where no process can be started,
+        # tasks have to do
+        return False
 
 
 async def _see(store: Store[str]) -> object:
@@ -131,15 +154,29 @@ _gate: list[Barrier] = []
 
 
 def _begin(barrier: Barrier) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that has started this one
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the process that has started this one
     _gate.append(barrier)
 
 
-def _act(url: str, service: str, scopes: Sequence[tuple[str, str]], action: Action[T], part: Sequence[tuple[Any, ...]]) -> list[T]:
+def _act(
+    url: str,
+    service: str,
+    scopes: Sequence[tuple[str, str]],
+    action: Action[T],
+    part: Sequence[tuple[Any, ...]],
+) -> list[T]:
     return asyncio.run(_acted(url, service, scopes, action, part))
 
 
-async def _acted(url: str, service: str, scopes: Sequence[tuple[str, str]], action: Action[T], part: Sequence[tuple[Any, ...]]) -> list[T]:
+async def _acted(
+    url: str,
+    service: str,
+    scopes: Sequence[tuple[str, str]],
+    action: Action[T],
+    part: Sequence[tuple[Any, ...]],
+) -> list[T]:
     store: Store[Any] = Store.from_url(url, service=service)
     try:
         async with store:

@@ -36,7 +36,10 @@ def run(options: argparse.Namespace) -> int:
         {
             "title": section.title,
             "capability": section.capability.__name__,
-            "clauses": [{"id": clause.id, "sentence": clause.sentence, "since": clause.since} for clause in section.clauses],
+            "clauses": [
+                {"id": clause.id, "sentence": clause.sentence, "since": clause.since}
+                for clause in section.clauses
+            ],
         }
         for section in SECTIONS
     ]

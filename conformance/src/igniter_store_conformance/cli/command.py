@@ -22,7 +22,9 @@ class Commands(Protocol):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser that raises `CommandFailure` where others print and exit, and keeps the paragraphs of its help."""
+    """An argparse parser that raises `CommandFailure` where others print and exit, and keeps the
+    paragraphs of its help.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, formatter_class=_Paragraphs, allow_abbrev=False)
@@ -36,7 +38,10 @@ class _Paragraphs(argparse.HelpFormatter):
     # What is indented is an example, which stays as it is.
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         paragraphs = text.split("\n\n")
-        return "\n\n".join(part if "\n " in part else super(_Paragraphs, self)._fill_text(part, width, indent) for part in paragraphs)
+        return "\n\n".join(
+            part if "\n " in part else super(_Paragraphs, self)._fill_text(part, width, indent)
+            for part in paragraphs
+        )
 
 
 def add_command(  # noqa: PLR0913 - what a command has
@@ -52,9 +57,15 @@ def add_command(  # noqa: PLR0913 - what a command has
         description: for `--help`, in sentences.
         example: what one would type.
     """
-    parser = commands.add_parser(name, help=help, description=description, epilog=f"example:\n{example}")
+    parser = commands.add_parser(
+        name, help=help, description=description, epilog=f"example:\n{example}"
+    )
     parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="answer on stdout with one JSON document, and with nothing else")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="answer on stdout with one JSON document, and with nothing else",
+    )
     return parser
 
 

@@ -1,7 +1,8 @@
 """What goes wrong on the command line, and its exit codes.
 
 Rule: 0 is done, 1 is an adapter that is not conformant, 2 is wrong usage, 130 is Ctrl-C.
-Rule: a failure is one line on stderr that says what was tried, what is wrong and what cures it; never a traceback of ours.
+Rule: a failure is one line on stderr that says what was tried, what is wrong and what cures it;
+    never a traceback of ours.
 """
 
 from __future__ import annotations

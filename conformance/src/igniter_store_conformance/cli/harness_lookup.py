@@ -1,6 +1,8 @@
-"""From `module:harness` to a class of tests: what the command line may name, and what to say of anything else.
+"""From `module:harness` to a class of tests: what the command line may name, and what to say of
+anything else.
 
-Rule: it is looked up in the process that runs the tests, never in the one that shows the progress: importing somebody's module may start
+Rule: it is looked up in the process that runs the tests, never in the one that shows the progress:
+    importing somebody's module may start
 a server, and once is enough.
 """
 
@@ -34,7 +36,10 @@ _CURE: Final = (
 
 
 class WrongName(Exception):  # noqa: N818 - named for what it is to the user
-    """Raised when there is nothing of that name that could be tested. The message says why, and the cure."""
+    """Raised when there is nothing of that name that could be tested.
+
+    The message says why, and the cure.
+    """
 
 
 def suite_named(name: str, contract: str | None = None) -> type[Suite]:
@@ -76,25 +81,39 @@ def check_named() -> None:
         suite().harness()
     except WrongName:
         raise
-    except (Exception, pytest.skip.Exception, pytest.fail.Exception):  # noqa: BLE001 - the harness may raise anything
+    # the harness may raise anything
+    except (Exception, pytest.skip.Exception, pytest.fail.Exception):  # noqa: BLE001
         return  # such as the skip of a missing server; each test will tell
 
 
 def _found(name: str) -> object:
     module_name, colon, path = name.replace("::", ":").partition(":")
-    if "::" in name or not colon or not module_name or not path or "/" in module_name or module_name.endswith(".py"):
+    if (
+        "::" in name
+        or not colon
+        or not module_name
+        or not path
+        or "/" in module_name
+        or module_name.endswith(".py")
+    ):
         dotted = module_name.removesuffix(".py").replace("/", ".").strip(".") or "my_module"
-        raise WrongName(f"{name!r} has to be module:harness, as one would import it: {dotted}:{path or 'harness'}")
+        raise WrongName(
+            f"{name!r} has to be module:harness, as one would import it: {dotted}:{path or 'harness'}"
+        )
     try:
         found: object = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name is not None and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+        if error.name is not None and (
+            module_name == error.name or module_name.startswith(f"{error.name}.")
+        ):
             message = (
                 f"There is no module {error.name!r}. Modules are looked for in the directory that the command is called in, "
                 f"and among what is installed in this Python."
             )
             raise WrongName(message) from error
-        raise WrongName(f"{module_name} can't be imported: it needs the module {error.name!r}, which is not installed.") from error
+        raise WrongName(
+            f"{module_name} can't be imported: it needs the module {error.name!r}, which is not installed."
+        ) from error
     except SuiteError as error:
         raise WrongName(str(error)) from error
     except Exception as error:
@@ -113,11 +132,15 @@ def _asking(name: str, found: object) -> Callable[[Suite], Harness]:
     if isinstance(found, Harness):
         return lambda _: found
     if isinstance(found, Adapter) or _is_class_of(found, Adapter):
-        raise WrongName(f"{name} is an adapter, and the kit makes its own: harness = Harness(connect=lambda: MyAdapter(...))")
+        raise WrongName(
+            f"{name} is an adapter, and the kit makes its own: harness = Harness(connect=lambda: MyAdapter(...))"
+        )
     if not callable(found) or inspect.isclass(found):
         raise WrongName(f"{name} is {_kind(found)}. {_CURE}")
     if inspect.iscoroutinefunction(found):
-        raise WrongName(f"{name} is a coroutine function. Make it a plain one: def, without async; `connect` needs no await.")
+        raise WrongName(
+            f"{name} is a coroutine function. Make it a plain one: def, without async; `connect` needs no await."
+        )
     ask = cast("Callable[[], object]", found)
     try:
         inspect.signature(ask).bind()
@@ -136,7 +159,9 @@ def _asking(name: str, found: object) -> Callable[[Suite], Harness]:
 def _imported(name: str, found: object) -> tuple[str, str]:
     """See `Suite.imported`."""
     module, _, path = name.partition(":")
-    call = "().harness()" if _is_class_of(found, Suite) else "" if isinstance(found, Harness) else "()"
+    call = (
+        "().harness()" if _is_class_of(found, Suite) else "" if isinstance(found, Harness) else "()"
+    )
     return f"from {module} import {path.partition('.')[0]}", path + call
 
 
@@ -145,7 +170,11 @@ def _is_class_of(thing: Any, parent: type) -> bool:
 
 
 def _kind(thing: object) -> str:
-    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a thing of type {type(thing).__name__}"
+    return (
+        f"the class {thing.__name__}"
+        if isinstance(thing, type)
+        else f"a thing of type {type(thing).__name__}"
+    )
 
 
 def _offers(module: object) -> str:

@@ -37,7 +37,9 @@ def tests() -> list[ClauseTest]:
     """Every test of the suite, in the order of the contract."""
     order = [*CLAUSES]
     found = (clause_test_of(getattr(AdapterSuite, name)) for name in AdapterSuite.clause_tests())
-    return sorted((test for test in found if test is not None), key=lambda test: order.index(test.clause.id))
+    return sorted(
+        (test for test in found if test is not None), key=lambda test: order.index(test.clause.id)
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,7 +50,14 @@ def run(options: argparse.Namespace) -> int:
     screen, before = console(), ""
     for test in tests():
         if test.clause.id != before:
-            screen.print(Text.assemble(("" if not before else "\n") + test.clause.id, " ", (test.clause.sentence, "dim")), soft_wrap=True)
+            screen.print(
+                Text.assemble(
+                    ("" if not before else "\n") + test.clause.id,
+                    " ",
+                    (test.clause.sentence, "dim"),
+                ),
+                soft_wrap=True,
+            )
             before = test.clause.id
         screen.print(Text(f"  {test.name}", style="bold"), soft_wrap=True)
         screen.print(Text(f"    {' '.join(test.promise.split())}"), soft_wrap=True)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def console(*, stderr: bool = False) -> Console:
     """A console for people; without colours when it goes to a file."""
-    # In a file a line may be as long as it wants; a terminal's width would cut the table for nobody.
+    # In a file a line may be as long as it wants; a terminal's width would cut the table for
+    # nobody.
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else 120
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)

@@ -7,7 +7,8 @@ import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
-from igniter_store_conformance.cli import clauses, list, report, run  # noqa: A004 - commands are named as they are typed
+# commands are named as they are typed
+from igniter_store_conformance.cli import clauses, list, report, run  # noqa: A004
 from igniter_store_conformance.cli.command import Parser
 from igniter_store_conformance.cli.failures import INTERRUPTED, NOT_CONFORMANT, CommandFailure
 from igniter_store_conformance.cli.output import complain, tolerate_narrow_encodings
@@ -38,7 +39,9 @@ example:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that `arguments` (the process's own, if left out) ask for, and return its exit code."""
+    """Run the command that `arguments` (the process's own, if left out) ask for, and return its
+    exit code.
+    """
     given = sys.argv[1:] if arguments is None else [*arguments]
     tolerate_narrow_encodings()
     try:
@@ -51,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(failure.message)
         return failure.exit_code
     except BrokenPipeError:
-        # The reader, such as `head`, has seen enough; Python would complain when it flushes at exit.
+        # The reader, such as `head`, has seen enough; Python would complain when it flushes at
+        # exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NOT_CONFORMANT
     except KeyboardInterrupt:
@@ -64,7 +68,9 @@ def parser() -> Parser:
     program = Parser(prog="igniter-conformance", description=_DESCRIPTION, epilog=_EXAMPLE)
     version = f"igniter-store-conformance {metadata.version('igniter-store-conformance')}, contract {VERSIONS[-1]}"
     program.add_argument("--version", action="version", version=version)
-    commands = program.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    commands = program.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, parser_class=Parser
+    )
     for command in (run, report, clauses, list):
         command.add(commands)
     return program

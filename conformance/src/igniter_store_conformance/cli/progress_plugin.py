@@ -1,6 +1,8 @@
-"""A plug-in of the pytest that `igniter-conformance run` starts: it tells how far the run is, a line of JSON a step.
+"""A plug-in of the pytest that `igniter-conformance run` starts: it tells how far the run is, a
+line of JSON a step.
 
-Rule: a name on the command line that can't be tested ends the run before a test is collected, with the words for the user.
+Rule: a name on the command line that can't be tested ends the run before a test is collected, with
+    the words for the user.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ EXPECTED: Final = "expected"
 def pytest_configure(config: pytest.Config) -> None:
     """Begin to tell, in the process that hears of all tests."""
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(_Teller(Path(os.environ[FILE_VARIABLE])), "igniter_conformance_teller")
+        config.pluginmanager.register(
+            _Teller(Path(os.environ[FILE_VARIABLE])), "igniter_conformance_teller"
+        )
 
 
 class _Teller:
@@ -40,7 +44,10 @@ class _Teller:
             check_named()
         except WrongName as failure:
             self._tell({USAGE: str(failure)})
-            pytest.exit(f"{os.environ[NAME_VARIABLE]}: {failure}", returncode=int(pytest.ExitCode.USAGE_ERROR))
+            pytest.exit(
+                f"{os.environ[NAME_VARIABLE]}: {failure}",
+                returncode=int(pytest.ExitCode.USAGE_ERROR),
+            )
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tell how many tests there will be. Where workers collect, nobody here knows."""

@@ -1,6 +1,8 @@
-"""A pytest in a process of its own, watched: its command, its environment, its progress, and the report that it leaves.
+"""A pytest in a process of its own, watched: its command, its environment, its progress, and the
+report that it leaves.
 
-Rule: it reads no configuration but ours, loads no plug-in but ours (and pytest-xdist for -n), and keeps no cache in the user's directory.
+Rule: it reads no configuration but ours, loads no plug-in but ours (and pytest-xdist for -n), and
+    keeps no cache in the user's directory.
 """
 
 from __future__ import annotations
@@ -20,7 +22,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from igniter_store_conformance.cli.failures import INTERRUPTED, NOT_CONFORMANT, CommandFailure
 from igniter_store_conformance.cli.harness_lookup import CONTRACT_VARIABLE, NAME_VARIABLE
 from igniter_store_conformance.cli.output import console
-from igniter_store_conformance.cli.progress_plugin import BEGAN, ENDED, EXPECTED, FILE_VARIABLE, USAGE
+from igniter_store_conformance.cli.progress_plugin import (
+    BEGAN,
+    ENDED,
+    EXPECTED,
+    FILE_VARIABLE,
+    USAGE,
+)
 from igniter_store_conformance.report.results import Report, from_json
 from igniter_store_conformance.spec.states import State
 
@@ -32,7 +40,9 @@ _SUITE: Final = _HERE / "command_line_suite.py"
 _LOOK_EVERY: Final = 0.1  # seconds
 _LAST_WORDS: Final = 2_000  # characters of what pytest printed, when it left no report
 _NOTHING_COLLECTED: Final = 5
-_COMPLETE: Final = frozenset({0, 1, _NOTHING_COLLECTED})  # pytest's exit statuses; at the others it broke off
+_COMPLETE: Final = frozenset(
+    {0, 1, _NOTHING_COLLECTED}
+)  # pytest's exit statuses; at the others it broke off
 
 
 class Started(Struct, frozen=True, kw_only=True):
@@ -64,9 +74,12 @@ def run_pytest(started: Started) -> tuple[Report, str]:
         The report, and what kept it from being complete; empty when nothing did.
 
     Raises:
-        CommandFailure: it left no report: the name is wrong, nothing was selected, or pytest itself failed.
+        CommandFailure: it left no report: the name is wrong, nothing was selected, or pytest itself
+            failed.
     """
-    progress_file, report_file, printed = (started.directory / name for name in ("progress", "report.json", "printed"))
+    progress_file, report_file, printed = (
+        started.directory / name for name in ("progress", "report.json", "printed")
+    )
     progress_file.touch()
     with printed.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own command
@@ -83,16 +96,25 @@ def run_pytest(started: Started) -> tuple[Report, str]:
             process.wait()
             latest = "".join(step.get(BEGAN, "") for step in _begun(progress_file)[-1:])
             if isinstance(error, KeyboardInterrupt) and latest:
-                raise CommandFailure(f"Interrupted in {latest}; no report was written.", INTERRUPTED) from None
+                raise CommandFailure(
+                    f"Interrupted in {latest}; no report was written.", INTERRUPTED
+                ) from None
             raise
     if seen.against_usage:
         raise CommandFailure(seen.against_usage)
     status = process.returncode
     if report_file.exists():
         report = from_json(report_file.read_bytes())
-        return report, "" if status in _COMPLETE else f"pytest ended with {_status(status)} before all tests had:\n{_last(printed)}"
+        return (
+            report,
+            ""
+            if status in _COMPLETE
+            else f"pytest ended with {_status(status)} before all tests had:\n{_last(printed)}",
+        )
     if status == _NOTHING_COLLECTED and not seen.latest:
-        raise CommandFailure("No test of the suite was selected. `igniter-conformance list` prints their names.")
+        raise CommandFailure(
+            "No test of the suite was selected. `igniter-conformance list` prints their names."
+        )
     where = f" in {seen.latest}" if seen.latest else ""
     message = (
         f"The process that runs the tests died with {_status(status)}{where}, and there is no report. "
@@ -103,22 +125,48 @@ def run_pytest(started: Started) -> tuple[Report, str]:
 
 def _command(started: Started, report_file: Path) -> list[str]:
     nodes = [f"{_SUITE}::TestAdapter::{test}" for test in started.tests] or [str(_SUITE)]
-    plugins = ["igniter_store_conformance.pytest_plugin", "igniter_store_conformance.cli.progress_plugin"]
+    plugins = [
+        "igniter_store_conformance.pytest_plugin",
+        "igniter_store_conformance.cli.progress_plugin",
+    ]
     processes: list[str] = []
     if started.processes:
         plugins.append("xdist")
         processes = ["-n", str(started.processes)]
     loaded = [part for plugin in plugins for part in ("-p", plugin)]
-    configuration = ["-c", str(_HERE / "pytest.ini"), "--rootdir", str(_HERE), "-p", "no:cacheprovider"]
+    configuration = [
+        "-c",
+        str(_HERE / "pytest.ini"),
+        "--rootdir",
+        str(_HERE),
+        "-p",
+        "no:cacheprovider",
+    ]
     report = ["--conformance-report", f"json={report_file}"]
-    return [sys.executable, "-m", "pytest", *configuration, *loaded, *processes, *report, *started.arguments, *nodes]
+    return [
+        sys.executable,
+        "-m",
+        "pytest",
+        *configuration,
+        *loaded,
+        *processes,
+        *report,
+        *started.arguments,
+        *nodes,
+    ]
 
 
 def _environment(started: Started, progress_file: Path) -> Mapping[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name not in {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"}}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"}
+    }
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     # Not only for this process: clients in processes of their own import the harness too.
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH"))))
+    environment["PYTHONPATH"] = os.pathsep.join(
+        filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH")))
+    )
     environment[NAME_VARIABLE] = started.name
     environment[CONTRACT_VARIABLE] = started.contract or ""
     environment[FILE_VARIABLE] = str(progress_file)
@@ -126,7 +174,9 @@ def _environment(started: Started, progress_file: Path) -> Mapping[str, str]:
 
 
 class _Seen:
-    """What the process told on its way: what is wrong with the command, and the test that began last."""
+    """What the process told on its way: what is wrong with the command, and the test that began
+    last.
+    """
 
     against_usage = ""
     latest = ""
@@ -134,11 +184,21 @@ class _Seen:
 
 def _watch(process: subprocess.Popen[bytes], progress_file: Path, expected: int) -> _Seen:
     """Show the progress until the process has ended."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     ended: Counter[str] = Counter()
     seen = _Seen()
     screen = console(stderr=True)
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress, progress_file.open("rb") as file:
+    with (
+        Progress(
+            *columns, console=screen, transient=True, disable=not screen.is_terminal
+        ) as progress,
+        progress_file.open("rb") as file,
+    ):
         task = progress.add_task("starting", total=expected)
         while True:
             is_over = process.poll() is not None

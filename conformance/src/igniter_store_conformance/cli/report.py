@@ -49,7 +49,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def write_all(report: Report, targets: Iterable[str]) -> str:
-    """Write a report to each FORMAT=FILE, and return what kept some from being written; empty when nothing did."""
+    """Write a report to each FORMAT=FILE, and return what kept some from being written; empty when
+    nothing did.
+    """
     failures: list[str] = []
     for target in targets:
         try:

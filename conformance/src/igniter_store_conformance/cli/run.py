@@ -1,7 +1,9 @@
 """`run`: the whole suite against a harness that the command line names.
 
-Rule: the tests run in a pytest of their own, in a process of its own: no configuration, plug-in or test file of the user has a say,
-failed asserts show their values, and an adapter that takes its process with it is a finding, not the end of the report.
+Rule: the tests run in a pytest of their own, in a process of its own: no configuration, plug-in or
+    test file of the user has a say,
+failed asserts show their values, and an adapter that takes its process with it is a finding, not
+the end of the report.
 """
 
 from __future__ import annotations
@@ -58,26 +60,63 @@ def add(commands: Commands) -> None:
         "  igniter-conformance run my_tests:harness --report html=report.html --report json=report.json\n"
         "  igniter-conformance run my_tests:harness --clause KV-4 --clause KV-7",
     )
-    parser.add_argument("name", metavar="MODULE:HARNESS", help="what to test, such as my_tests:harness or my_tests:TestMyAdapter")
+    parser.add_argument(
+        "name",
+        metavar="MODULE:HARNESS",
+        help="what to test, such as my_tests:harness or my_tests:TestMyAdapter",
+    )
     add_report_option(parser)
     parser.add_argument(
-        "--contract", metavar="VERSION", choices=VERSIONS, help=f"judge by this version of the contract ({', '.join(VERSIONS)})"
+        "--contract",
+        metavar="VERSION",
+        choices=VERSIONS,
+        help=f"judge by this version of the contract ({', '.join(VERSIONS)})",
     )
     selection = parser.add_mutually_exclusive_group()
-    selection.add_argument("-k", metavar="EXPRESSION", help="only tests whose names match, as pytest's -k: 'expire and not stream'")
-    selection.add_argument("--clause", metavar="ID", action="append", default=[], help="only the tests of this clause; may be repeated")
-    selection.add_argument("--test", metavar="NAME", action="append", default=[], help="only the test of this name; may be repeated")
-    parser.add_argument("--seed", metavar="N", type=int, help="repeat a run: the seed that a failed test printed")
+    selection.add_argument(
+        "-k",
+        metavar="EXPRESSION",
+        help="only tests whose names match, as pytest's -k: 'expire and not stream'",
+    )
+    selection.add_argument(
+        "--clause",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="only the tests of this clause; may be repeated",
+    )
+    selection.add_argument(
+        "--test",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="only the test of this name; may be repeated",
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=int, help="repeat a run: the seed that a failed test printed"
+    )
     parser.add_argument(
         "--examples",
         metavar="N",
         type=_count,
         help="random examples of each test that compares with the model (up to 500, in 12 seconds)",
     )
-    parser.add_argument("--timeout", metavar="SECONDS", type=_seconds, help="what a usual test may take (30); more for a slow backend")
-    parser.add_argument("-n", metavar="PROCESSES", type=_count, help="run tests in so many processes; needs pytest-xdist")
     parser.add_argument(
-        "--require-backends", metavar="NAMES", help="servers whose absence fails the run instead of skipping their tests: redis,valkey"
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        help="what a usual test may take (30); more for a slow backend",
+    )
+    parser.add_argument(
+        "-n",
+        metavar="PROCESSES",
+        type=_count,
+        help="run tests in so many processes; needs pytest-xdist",
+    )
+    parser.add_argument(
+        "--require-backends",
+        metavar="NAMES",
+        help="servers whose absence fails the run instead of skipping their tests: redis,valkey",
     )
 
 
@@ -120,7 +159,9 @@ def _arguments(options: argparse.Namespace) -> list[str]:
         "--conformance-timeout": options.timeout,
         "--require-backends": options.require_backends,
     }
-    return [part for name, value in given.items() if value is not None for part in (name, str(value))]
+    return [
+        part for name, value in given.items() if value is not None for part in (name, str(value))
+    ]
 
 
 def _selected(options: argparse.Namespace) -> list[str]:
@@ -128,29 +169,40 @@ def _selected(options: argparse.Namespace) -> list[str]:
     options.clause = [clause.upper() for clause in options.clause]
     for clause in options.clause:
         if clause not in CLAUSES:
-            raise CommandFailure(f"There is no clause {clause}.{_similar(clause, CLAUSES)} `igniter-conformance clauses` prints them all.")
+            raise CommandFailure(
+                f"There is no clause {clause}.{_similar(clause, CLAUSES)} `igniter-conformance clauses` prints them all."
+            )
     of_clauses = [test.name for test in tests() if test.clause.id in options.clause]
     if options.clause and not of_clauses:
         raise CommandFailure(f"The suite has no test for {', '.join(options.clause)} yet.")
     known = [test.name for test in tests()]
     for name in options.test:
         if name not in known:
-            raise CommandFailure(f"There is no test {name}.{_similar(name, known)} `igniter-conformance list` prints them all.")
+            raise CommandFailure(
+                f"There is no test {name}.{_similar(name, known)} `igniter-conformance list` prints them all."
+            )
     return [*of_clauses, *options.test]
 
 
 def _similar(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word.upper() if word.isupper() or "-" in word else word, [*known], n=3)
+    near = difflib.get_close_matches(
+        word.upper() if word.isupper() or "-" in word else word, [*known], n=3
+    )
     return f" Is it {' or '.join(near)}?" if near else ""
 
 
 def _renamed(report: Report, options: argparse.Namespace) -> Report:
-    """The report with what the user named instead of the file that was collected, and commands that the user can type."""
+    """The report with what the user named instead of the file that was collected, and commands that
+    the user can type.
+    """
     return Report(runs=[_renamed_run(of_adapter, options) for of_adapter in report.runs])
 
 
 def _renamed_run(of_adapter: AdapterRun, options: argparse.Namespace) -> AdapterRun:
-    results = [msgspec.structs.replace(result, again=_again(result, options)) if result.again else result for result in of_adapter.results]
+    results = [
+        msgspec.structs.replace(result, again=_again(result, options)) if result.again else result
+        for result in of_adapter.results
+    ]
     return msgspec.structs.replace(of_adapter, suite=options.name, results=results)
 
 

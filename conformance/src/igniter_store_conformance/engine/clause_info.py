@@ -28,7 +28,14 @@ class ClauseTest:
         since: the version of the contract that it came with.
     """
 
-    def __init__(self, clause_id: str, body: Body, needs: tuple[type[Adapter], ...], since: str | None, limit: float) -> None:
+    def __init__(
+        self,
+        clause_id: str,
+        body: Body,
+        needs: tuple[type[Adapter], ...],
+        since: str | None,
+        limit: float,
+    ) -> None:
         self.clause: Final = CLAUSES[clause_id]
         self.name: Final = body.__name__
         self.body: Final = body

@@ -1,7 +1,9 @@
 """From the body of a test, a coroutine function, to a plain function that any pytest runs.
 
-Rule: no async plugin is needed and none interferes: what pytest sees is a plain method, which runs the body in an event loop of its own.
-Rule: an adapter that hangs fails by the limit of the test; one that leaves tasks behind fails those about its life.
+Rule: no async plugin is needed and none interferes: what pytest sees is a plain method, which runs
+    the body in an event loop of its own.
+Rule: an adapter that hangs fails by the limit of the test; one that leaves tasks behind fails those
+    about its life.
 Rule: what a test came to is one of the six states, with its reason (see `states`).
 """
 
@@ -37,16 +39,28 @@ Plain: TypeAlias = Callable[[Any, pytest.FixtureRequest], None]
 LIMIT: Final = 30.0
 """Seconds that a test may take, unless it says otherwise or `--conformance-timeout` does."""
 
-# Whatever an adapter raises is a finding. That nothing was raised where something should be is, too: pytest's own, no Exception.
+# Whatever an adapter raises is a finding. That nothing was raised where something should be is,
+# too: pytest's own, no Exception.
 _FINDINGS: Final = (Exception, pytest.fail.Exception, Hangs)
-_STRAY_LIMIT: Final = 2.0  # seconds that tasks get to end by themselves once every adapter is closed
-_ABOUT_LIFE: Final = ("LIF", "FLT")  # clauses whose tests also look at what is left; elsewhere a leak would hide what the test is about
+_STRAY_LIMIT: Final = (
+    2.0  # seconds that tasks get to end by themselves once every adapter is closed
+)
+_ABOUT_LIFE: Final = (
+    "LIF",
+    "FLT",
+    # Clauses whose tests also look at what is left; elsewhere a leak would hide what the test is about
+)
 _SESSION_SEED: Final = secrets.randbits(32)
-_FAILED_HARNESSES: Final = pytest.StashKey[dict[tuple[type, str], str]]()  # by class and complaint, the test that told it first
+_FAILED_HARNESSES: Final = pytest.StashKey[
+    dict[tuple[type, str], str]
+]()  # by class and complaint, the test that told it first
 
 
-def clause(clause_id: str, *needs: type[Adapter], since: str | None = None, limit: float = LIMIT) -> Callable[[Body], Plain]:
-    """Make a test of the suite out of `async def test_…(self, trial)`, or of a plain function that runs event loops itself.
+def clause(
+    clause_id: str, *needs: type[Adapter], since: str | None = None, limit: float = LIMIT
+) -> Callable[[Body], Plain]:
+    """Make a test of the suite out of `async def test_…(self, trial)`, or of a plain function that
+    runs event loops itself.
 
     Args:
         clause_id: the one clause that the test holds an adapter to.
@@ -89,7 +103,8 @@ class End(Struct, frozen=True):
     error: BaseException | None = None
 
 
-def judge(suite: Suite, test: ClauseTest, trial: Trial, limit: float) -> End:  # noqa: PLR0911 - one for each state
+# one for each state
+def judge(suite: Suite, test: ClauseTest, trial: Trial, limit: float) -> End:  # noqa: PLR0911
     """Run one test, which may take `limit` seconds, to one of the six states."""
     known = suite.known_failing.get(test.name)
     not_scored = is_newer(test.since, suite.contract)
@@ -121,7 +136,11 @@ def run(suite: Suite, test: ClauseTest, request: pytest.FixtureRequest) -> None:
     _note(request, states.CONTRACT, suite.contract)
     trial = _trial(suite, request, seed, limit)
     _note(request, states.ADAPTER, trial.name_of_adapter)
-    _note(request, states.CAPABILITIES, " ".join(capability.__name__ for capability in trial.capabilities))
+    _note(
+        request,
+        states.CAPABILITIES,
+        " ".join(capability.__name__ for capability in trial.capabilities),
+    )
     known = (getattr(trial.harness.server, name, None) for name in ("kind", "version"))
     _note(request, states.SERVER, " ".join(str(word) for word in known if word))
     end = judge(suite, test, trial, limit)
@@ -135,7 +154,10 @@ def run(suite: Suite, test: ClauseTest, request: pytest.FixtureRequest) -> None:
         case State.KNOWN_FAILING:
             _xfail(f"{end.state}: {end.detail}", end.error)
         case State.NOT_SCORED if end.error is not None:
-            _xfail(f"{end.state}: new in version {test.since} of the contract, the suite pins {suite.contract}", end.error)
+            _xfail(
+                f"{end.state}: new in version {test.since} of the contract, the suite pins {suite.contract}",
+                end.error,
+            )
         case State.FAILED if end.error is None:
             pytest.fail(f"{test.name}: {end.detail}. Take it off the list.", pytrace=False)
         case State.FAILED:
@@ -153,7 +175,10 @@ def run(suite: Suite, test: ClauseTest, request: pytest.FixtureRequest) -> None:
 
 
 def _trial(suite: Suite, request: pytest.FixtureRequest, seed: int, limit: float) -> Trial:
-    """What the test works with. When the harness fails it is told in full once; hundreds of tests would all tell the same."""
+    """What the test works with.
+
+    When the harness fails it is told in full once; hundreds of tests would all tell the same.
+    """
     __tracebackhide__ = True
     failed = request.config.stash.setdefault(_FAILED_HARNESSES, {})
     try:
@@ -161,8 +186,15 @@ def _trial(suite: Suite, request: pytest.FixtureRequest, seed: int, limit: float
         if not isinstance(harness, Harness):
             name = type(suite).__name__
             hint = " Is a `return` missing?" if harness is None else ""
-            raise TypeError(f"{name}.harness() has to return a Harness, and returned {type(harness).__name__}.{hint}")  # noqa: TRY301
-        return Trial(harness, seed=seed, limit=limit / 2, examples=request.config.getoption("--conformance-examples", default=None))
+            raise TypeError(  # noqa: TRY301
+                f"{name}.harness() has to return a Harness, and returned {type(harness).__name__}.{hint}"
+            )
+        return Trial(
+            harness,
+            seed=seed,
+            limit=limit / 2,
+            examples=request.config.getoption("--conformance-examples", default=None),
+        )
     except Exception as error:
         complaint = f"{type(error).__name__}: {error}"
         first = failed.setdefault((type(suite), complaint), request.node.name)
@@ -178,10 +210,19 @@ def _run_body(suite: Suite, test: ClauseTest, trial: Trial, limit: float) -> Non
         body(suite, trial)  # it runs loops of its own; the first client was never opened
         return
     with asyncio.Runner() as runner:
-        runner.run(_conduct(body(suite, trial), trial, limit, is_about_life=test.clause.id.startswith(_ABOUT_LIFE)))
+        runner.run(
+            _conduct(
+                body(suite, trial),
+                trial,
+                limit,
+                is_about_life=test.clause.id.startswith(_ABOUT_LIFE),
+            )
+        )
 
 
-async def _conduct(body: Coroutine[Any, Any, None], trial: Trial, limit: float, *, is_about_life: bool) -> None:
+async def _conduct(
+    body: Coroutine[Any, Any, None], trial: Trial, limit: float, *, is_about_life: bool
+) -> None:
     __tracebackhide__ = True
     complaints: list[str] = []
     loop = asyncio.get_running_loop()
@@ -215,7 +256,9 @@ async def _opened(body: Coroutine[Any, Any, None], trial: Trial, limit: float) -
     except TimeoutError as error:
         if not timeout.expired():
             raise
-        raise AssertionError(f"not done within {limit:g} seconds: something waits for what never comes") from error
+        raise AssertionError(
+            f"not done within {limit:g} seconds: something waits for what never comes"
+        ) from error
 
 
 async def _failure(part: Coroutine[Any, Any, None]) -> BaseException | None:
@@ -259,13 +302,16 @@ def _seed(request: pytest.FixtureRequest) -> int:
     chosen = request.config.getoption("--conformance-seed", default=None)
     if chosen is not None:
         return int(chosen)
-    # Another seed for each test, so that they don't all try the same numbers; each is printed with the failure.
+    # Another seed for each test, so that they don't all try the same numbers; each is printed with
+    # the failure.
     return zlib.crc32(request.node.nodeid.encode(), _SESSION_SEED)
 
 
 def _limit_factor(request: pytest.FixtureRequest) -> float:
     """How much longer than usual tests may take: a debugger, or a slow backend, wants more."""
-    seconds = request.config.getoption("--conformance-timeout", default=None) or os.environ.get("IGNITER_CONFORMANCE_TIMEOUT")
+    seconds = request.config.getoption("--conformance-timeout", default=None) or os.environ.get(
+        "IGNITER_CONFORMANCE_TIMEOUT"
+    )
     return 1.0 if seconds is None else float(seconds) / LIMIT
 
 

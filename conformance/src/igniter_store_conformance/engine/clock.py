@@ -1,6 +1,7 @@
 """How time passes in a test: moved where the harness can move it, waited for where it can't.
 
-Rule: no verdict depends on how fast the machine is. What the kit measured around a call bounds the moment at which the backend acted on
+Rule: no verdict depends on how fast the machine is. What the kit measured around a call bounds the
+    moment at which the backend acted on
 it; where the bounds don't settle the question, the kit asks again with a wider margin.
 """
 
@@ -71,7 +72,10 @@ class PassingTime:
         await self.passes(ttl + LATE + self.granularity)
 
     async def until_done(self, waiting: asyncio.Future[Any], seconds: float) -> float:
-        """Let time pass in small steps until `waiting` is done, and say how long that took. It should be done after `seconds`."""
+        """Let time pass in small steps until `waiting` is done, and say how long that took.
+
+        It should be done after `seconds`.
+        """
         began = self.now()
         while not waiting.done():
             if self.is_moved:
@@ -79,11 +83,17 @@ class PassingTime:
             await asyncio.wait({waiting}, timeout=0.002 if self.is_moved else seconds / 50)
         return self.now() - began
 
-    async def bracket(self, ttl: float, write: Callable[[float], Awaitable[object]], is_there: Callable[[], Awaitable[bool]]) -> None:
-        """Check from both sides that what `write(ttl)` wrote is there until its TTL is over, and gone `LATE` seconds after that.
+    async def bracket(
+        self,
+        ttl: float,
+        write: Callable[[float], Awaitable[object]],
+        is_there: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """Check from both sides that what `write(ttl)` wrote is there until its TTL is over, and
+        gone `LATE` seconds after that.
 
-        Asked shortly before the end, an answer that came in time must be yes; a no that came late proves nothing, so the margin grows
-        and the whole is done again.
+        Asked shortly before the end, an answer that came in time must be yes; a no that came late
+        proves nothing, so the margin grows and the whole is done again.
         """
         margin = 2 * self.granularity if self.is_moved else max(0.02, 2 * self.granularity)
         for _ in range(_ATTEMPTS):
@@ -93,9 +103,13 @@ class PassingTime:
             await self.passes(max(0.0, began + ttl - margin - self.now()))
             lives = await is_there()
             asked = self.now() - began
-            assert lives or asked >= ttl, f"gone after less than {asked:.3f} seconds, with a TTL of {ttl} seconds"
+            assert lives or asked >= ttl, (
+                f"gone after less than {asked:.3f} seconds, with a TTL of {ttl} seconds"
+            )
             if lives:
                 await self.passes(max(0.0, written + ttl + LATE + self.granularity - self.now()))
-                assert not await is_there(), f"still there {LATE} seconds after its TTL of {ttl} seconds"
+                assert not await is_there(), (
+                    f"still there {LATE} seconds after its TTL of {ttl} seconds"
+                )
                 return
             margin = min(4 * margin, 0.75 * ttl)

@@ -1,4 +1,6 @@
-"""Where a test failed, in two lines: the line of the suite that found it, and the last one of the adapter's author."""
+"""Where a test failed, in two lines: the line of the suite that found it, and the last one of the
+adapter's author.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,22 @@ from traceback import FrameSummary, extract_tb
 from typing import Final
 
 _KIT: Final = f"{Path(__file__).parent.parent}{os.sep}"
-_TESTS: Final = (f"{_KIT}suite{os.sep}", f"{_KIT}model{os.sep}")  # the other packages make the calls, and assert nothing
-_LIBRARIES: Final = tuple({f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_TESTS: Final = (
+    f"{_KIT}suite{os.sep}",
+    f"{_KIT}model{os.sep}",
+)  # the other packages make the calls, and assert nothing
+_LIBRARIES: Final = tuple(
+    {
+        f"{sysconfig.get_path(name)}{os.sep}"
+        for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    }
+)
 
 
 def places(error: BaseException) -> list[str]:
-    """At most two: `counters.py:172 assert ...`, and `my_adapter.py:11 in increment`; of the file its name alone."""
+    """At most two: `counters.py:172 assert ...`, and `my_adapter.py:11 in increment`; of the file
+    its name alone.
+    """
     frames = extract_tb(error.__traceback__)
     waiting = error.__cause__
     while waiting is not None:  # what was waited for when the time was over

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class SuiteError(TypeError):
-    """Raised when a class of tests leaves something out, or says of itself what can't be. The message has the cure."""
+    """Raised when a class of tests leaves something out, or says of itself what can't be.
+
+    The message has the cure.
+    """
 
 
 class LentClient(Struct, frozen=True):
@@ -43,10 +46,12 @@ class Suite:
     """The base of all classes of tests.
 
     Attributes:
-        contract: the version of the contract that the adapter is judged by. Pin it: then newer clauses run, and are shown, and fail nobody.
-        known_failing: tests that fail today, by the method's name, each with the reason. They run and have to fail: one that passes is
-            stale and makes the run red.
-        patience: how much longer than usual tests may take, for a backend that is slow; less than 1 for one of which much hangs.
+        contract: the version of the contract that the adapter is judged by. Pin it: then newer
+            clauses run, and are shown, and fail nobody.
+        known_failing: tests that fail today, by the method's name, each with the reason. They run
+            and have to fail: one that passes is stale and makes the run red.
+        patience: how much longer than usual tests may take, for a backend that is slow; less than 1
+            for one of which much hangs.
     """
 
     contract: ClassVar[str] = VERSIONS[-1]
@@ -59,14 +64,17 @@ class Suite:
         raise TypeError(message)
 
     def lent_client(self) -> LentClient | Awaitable[LentClient] | None:
-        """An adapter around a client that its user made, for backends whose adapters take one (LIF-6).
+        """An adapter around a client that its user made, for backends whose adapters take one
+        (LIF-6).
 
         Override it where yours does; it may be `async def`, for a client that is made so.
         """
         return None
 
     def second_oracle(self) -> Harness | None:
-        """A backend that is right by definition, such as a real Redis, which the model asks the same (MDL-1). Override it to have one."""
+        """A backend that is right by definition, such as a real Redis, which the model asks the
+        same (MDL-1). Override it to have one.
+        """
         return None
 
     @classmethod
@@ -78,15 +86,31 @@ class Suite:
     @classmethod
     def clause_tests(cls) -> list[str]:
         """The names of all tests of this class, in the order of the contract."""
-        return [name for base in reversed(cls.__mro__) for name, member in vars(base).items() if clause_test_of(member) is not None]
+        return [
+            name
+            for base in reversed(cls.__mro__)
+            for name, member in vars(base).items()
+            if clause_test_of(member) is not None
+        ]
 
     def __init_subclass__(cls) -> None:
-        """Refuse a class that leaves out a test without saying so, or says so of one that there isn't."""
+        """Refuse a class that leaves out a test without saying so, or says so of one that there
+        isn't.
+        """
         super().__init_subclass__()
         _check_contract(cls.contract)
         _check_known_failing(cls)
-        inherited = {name: member for base in cls.__mro__[1:] for name, member in vars(base).items() if clause_test_of(member) is not None}
-        replaced = [name for name, member in inherited.items() if getattr(cls, name, None) is not member and name not in cls.known_failing]
+        inherited = {
+            name: member
+            for base in cls.__mro__[1:]
+            for name, member in vars(base).items()
+            if clause_test_of(member) is not None
+        }
+        replaced = [
+            name
+            for name, member in inherited.items()
+            if getattr(cls, name, None) is not member and name not in cls.known_failing
+        ]
         if replaced:
             message = (
                 f"{cls.__name__} leaves out or replaces {', '.join(sorted(replaced))}. Every adapter runs every test; "
@@ -95,8 +119,16 @@ class Suite:
             raise SuiteError(message)
         unknown = sorted(set(cls.known_failing) - set(cls.clause_tests()))
         if unknown and inherited:
-            near = [name for wrong in unknown for name in difflib.get_close_matches(wrong, cls.clause_tests(), n=1)]
-            hint = f" Is it {' or '.join(near)}?" if near else " It lists tests by name: `igniter-conformance list` prints them."
+            near = [
+                name
+                for wrong in unknown
+                for name in difflib.get_close_matches(wrong, cls.clause_tests(), n=1)
+            ]
+            hint = (
+                f" Is it {' or '.join(near)}?"
+                if near
+                else " It lists tests by name: `igniter-conformance list` prints them."
+            )
             message = f"{cls.__name__}.known_failing lists {', '.join(unknown)}, and the suite has no such test.{hint}"
             raise SuiteError(message)
 
@@ -123,6 +155,11 @@ def _found_from_here(cls: type) -> str:
     """What a script in the current directory has to do before it can import the class's module."""
     try:
         root = Path(inspect.getfile(cls)).parents[cls.__module__.count(".")].relative_to(Path.cwd())
-    except (TypeError, OSError, ValueError, IndexError):  # made in no file, or in one that is elsewhere
+    except (
+        TypeError,
+        OSError,
+        ValueError,
+        IndexError,
+    ):  # made in no file, or in one that is elsewhere
         return ""
     return "" if root == Path() else f"import sys\n\nsys.path.insert(0, {root.as_posix()!r})\n"

@@ -1,7 +1,10 @@
-"""What one test of the suite works with: clients of the backend, names of its own, time, power over the server.
+"""What one test of the suite works with: clients of the backend, names of its own, time, power over
+the server.
 
-Rule: every name that a test uses comes from `key`, so tests never meet each other's data, nor anybody else's, and all of it is removed.
-Rule: every adapter that a test makes comes from here and is closed, and nothing of it may be left running.
+Rule: every name that a test uses comes from `key`, so tests never meet each other's data, nor
+    anybody else's, and all of it is removed.
+Rule: every adapter that a test makes comes from here and is closed, and nothing of it may be left
+    running.
 """
 
 from __future__ import annotations
@@ -14,7 +17,16 @@ import random
 import secrets
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from igniter_store.contract import CAPABILITIES, Adapter, Claims, Counters, KeyValue, PubSub, Scan, Streams
+from igniter_store.contract import (
+    CAPABILITIES,
+    Adapter,
+    Claims,
+    Counters,
+    KeyValue,
+    PubSub,
+    Scan,
+    Streams,
+)
 
 from igniter_store_conformance.engine.clock import PassingTime
 from igniter_store_conformance.spec.states import Lacks, NotExercised
@@ -22,7 +34,13 @@ from igniter_store_conformance.spec.states import Lacks, NotExercised
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-    from igniter_store_conformance.engine.harness import Harness, Network, Oracle, RefusingServer, ServerControl
+    from igniter_store_conformance.engine.harness import (
+        Harness,
+        Network,
+        Oracle,
+        RefusingServer,
+        ServerControl,
+    )
     from igniter_store_conformance.engine.watchdog import Watch
 
 T = TypeVar("T")
@@ -32,7 +50,9 @@ _TIDY_STEP: Final = 1_000
 
 
 class FullAdapter(KeyValue, Counters, Claims, PubSub, Streams, Scan):
-    """An adapter with every capability, for type checkers: a test names those that it needs, and runs only where they are inherited."""
+    """An adapter with every capability, for type checkers: a test names those that it needs, and
+    runs only where they are inherited.
+    """
 
 
 class Trial:
@@ -43,15 +63,19 @@ class Trial:
         adapter: an open client.
         time: how time passes.
         random: seeded, so that a run can be repeated.
-        examples: how many random examples a test that compares with the model tries; `None` for as many as its time allows.
-        limit: seconds after which something that should have happened is taken not to have happened.
+        examples: how many random examples a test that compares with the model tries; `None` for as
+            many as its time allows.
+        limit: seconds after which something that should have happened is taken not to have
+            happened.
         watch: who waits for the test to get on.
     """
 
     adapter: FullAdapter
     watch: Watch
 
-    def __init__(self, harness: Harness, *, seed: int, limit: float, examples: int | None = None) -> None:
+    def __init__(
+        self, harness: Harness, *, seed: int, limit: float, examples: int | None = None
+    ) -> None:
         self.harness: Final = harness
         self.examples: Final = examples
         self.time: Final = PassingTime(harness)
@@ -101,11 +125,16 @@ class Trial:
         """One more client, not opened yet."""
         adapter = self._new(self.harness.connect)
         if adapter is self._first:
-            raise NotExercised("a harness whose connect makes a new adapter each time; this one gives the same adapter again")
+            raise NotExercised(
+                "a harness whose connect makes a new adapter each time; this one gives the same adapter again"
+            )
         return adapter
 
     async def other(self) -> FullAdapter:
-        """The second client of the same data, open. Where a backend's data can't be shared it is the first one again."""
+        """The second client of the same data, open.
+
+        Where a backend's data can't be shared it is the first one again.
+        """
         if self._other is None:
             self._other = self._new(self.harness.connect_other)
             await self._other.open()
@@ -144,7 +173,10 @@ class Trial:
         return [self.key(name) for name in names]
 
     def token_key(self, key: str) -> str:
-        """Where the fencing tokens of a claim are counted. The braces keep both in one slot of a cluster, as the store's keys do."""
+        """Where the fencing tokens of a claim are counted.
+
+        The braces keep both in one slot of a cluster, as the store's keys do.
+        """
         return self.key(f"token:{{{key}}}")
 
     @property
@@ -159,7 +191,9 @@ class Trial:
     # Doing several things at once
 
     async def race(self, calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
-        """Make all the calls, each from a task of its own, started together; their answers in order."""
+        """Make all the calls, each from a task of its own, started together; their answers in
+        order.
+        """
         gate = asyncio.Event()
 
         async def runner(call: Callable[[], Awaitable[T]]) -> T:
@@ -173,23 +207,31 @@ class Trial:
         return [task.result() for task in tasks]
 
     async def settle(self) -> None:
-        """Give what was just started the time to get under way. No verdict depends on whether it did."""
+        """Give what was just started the time to get under way.
+
+        No verdict depends on whether it did.
+        """
         for _ in range(10):
             await asyncio.sleep(0)
         if not self.in_process:
             await asyncio.sleep(0.03)
 
     async def eventually(self, happens: Callable[[], Awaitable[bool]], what: str) -> None:
-        """Ask again and again until the answer is yes; the test fails when `limit` seconds have gone by."""
+        """Ask again and again until the answer is yes; the test fails when `limit` seconds have
+        gone by.
+        """
         try:
             async with asyncio.timeout(self.limit):
-                while not await happens():  # noqa: ASYNC110 - there is nobody who could set an event
+                # there is nobody who could set an event
+                while not await happens():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         except TimeoutError:
             raise AssertionError(f"{what}: not within {self.limit:g} seconds") from None
 
     async def done(self, waiting: Awaitable[T], what: str) -> T:
-        """The result of a task that should be done soon; the test fails when `limit` seconds have gone by."""
+        """The result of a task that should be done soon; the test fails when `limit` seconds have
+        gone by.
+        """
         task = asyncio.ensure_future(waiting)
         finished, _ = await asyncio.wait({task}, timeout=self.limit)
         assert finished, f"{what}: not within {self.limit:g} seconds"
@@ -202,7 +244,9 @@ class Trial:
         """Power over the server; what it can't do, nobody asks of it."""
         self.require_shared("no server that could be stopped")
         if self.harness.server is None:
-            raise NotExercised("Harness(server=...): power to stop, kill, restart and pause the server")
+            raise NotExercised(
+                "Harness(server=...): power to stop, kill, restart and pause the server"
+            )
         return cast("ServerControl", _Power(self.harness.server))
 
     @property
@@ -210,7 +254,9 @@ class Trial:
         """The network between the adapters and the server."""
         proxy = self.server.proxy
         if proxy is None:
-            raise NotExercised("a server behind igniter_store_conformance.network.proxy.Proxy, so that its connections can be cut")
+            raise NotExercised(
+                "a server behind igniter_store_conformance.network.proxy.Proxy, so that its connections can be cut"
+            )
         return proxy
 
     @property
@@ -218,20 +264,26 @@ class Trial:
         """A server that can be made to refuse."""
         server = self.server
         if not getattr(self.harness.server, "refusals", None):
-            raise NotExercised("a server with `refusals`, that can be made to answer with its own errors")
+            raise NotExercised(
+                "a server with `refusals`, that can be made to answer with its own errors"
+            )
         return cast("RefusingServer", server)
 
     @property
     def oracle(self) -> Oracle:
         """A way around the adapter to the stored bytes."""
         if self.harness.oracle is None:
-            raise NotExercised("Harness(oracle=...): a way to read and write stored bytes around the adapter")
+            raise NotExercised(
+                "Harness(oracle=...): a way to read and write stored bytes around the adapter"
+            )
         return self.harness.oracle
 
     def require_shared(self, instead: str) -> None:
         """Go on only if the backend's data lives outside of this process."""
         if self.in_process:
-            raise Lacks(f"the data of {type(self._first).__name__} lives in this process: {instead}")
+            raise Lacks(
+                f"the data of {type(self._first).__name__} lives in this process: {instead}"
+            )
 
     @property
     def pickled_connect(self) -> bytes:
@@ -247,7 +299,10 @@ class Trial:
     # The end
 
     async def close(self) -> None:
-        """Remove what the test made, and close its clients. Only closing may fail: what can't be removed stays."""
+        """Remove what the test made, and close its clients.
+
+        Only closing may fail: what can't be removed stays.
+        """
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_TIDY_LIMIT):
                 await self._tidy()
@@ -281,7 +336,9 @@ class _Power:
         try:
             return getattr(self._server, name)
         except AttributeError:
-            raise NotExercised(f"`{name}` of Harness(server=...): {type(self._server).__name__} hasn't got it") from None
+            raise NotExercised(
+                f"`{name}` of Harness(server=...): {type(self._server).__name__} hasn't got it"
+            ) from None
 
 
 def _no_adapter(made: object) -> str:
@@ -300,4 +357,8 @@ def _no_adapter(made: object) -> str:
 
 
 def _called(thing: object) -> str:
-    return f"the class {thing.__name__}" if isinstance(thing, type) else f"a thing of type {type(thing).__name__}"
+    return (
+        f"the class {thing.__name__}"
+        if isinstance(thing, type)
+        else f"a thing of type {type(thing).__name__}"
+    )

@@ -1,6 +1,7 @@
 """An adapter that never gives back: an event loop that is held up, or a test that nothing can end.
 
-Rule: what hangs is a failure of its test, and the run goes on. A timeout of asyncio ends what waits; here is what ends the rest, by the
+Rule: what hangs is a failure of its test, and the run goes on. A timeout of asyncio ends what
+    waits; here is what ends the rest, by the
 alarm of the operating system, where there is one (not on Windows), and where nobody else uses it.
 """
 
@@ -22,14 +23,18 @@ _GRACE: Final = 25.0  # seconds that closing may take once a test's own limit is
 
 
 class Hangs(BaseException):
-    """Raised where something never comes back. No `Exception`: neither hypothesis nor the adapter may take it for one of theirs."""
+    """Raised where something never comes back.
+
+    No `Exception`: neither hypothesis nor the adapter may take it for one of theirs.
+    """
 
 
 class Watch:
     """Within the block, raises `Hangs` in the main thread when `beat` was not called for a while.
 
     Args:
-        limit: seconds that the block may take; after that, and some grace, beats don't count any more.
+        limit: seconds that the block may take; after that, and some grace, beats don't count any
+            more.
     """
 
     def __init__(self, limit: float) -> None:
@@ -39,13 +44,22 @@ class Watch:
 
     def __enter__(self) -> Self:
         is_main = threading.current_thread() is threading.main_thread()
-        if is_main and hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, signal.SIG_IGN):
+        if (
+            is_main
+            and hasattr(signal, "SIGALRM")
+            and signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, signal.SIG_IGN)
+        ):
             self._before = signal.signal(signal.SIGALRM, self._ring)
             self._is_armed = True
             self.beat()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if self._is_armed:
             self._is_armed = False
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -58,7 +72,9 @@ class Watch:
 
     @property
     def for_one_call(self) -> float:
-        """Seconds that one call may take, where a test makes thousands: fewer than until the alarm, which says less."""
+        """Seconds that one call may take, where a test makes thousands: fewer than until the alarm,
+        which says less.
+        """
         return 0.8 * self._patience
 
     def beat(self) -> None:
@@ -69,5 +85,7 @@ class Watch:
     def _ring(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         if time.monotonic() < self._end:
-            raise Hangs(f"the event loop was held up for {self._patience:g} seconds: something blocks it instead of awaiting")
+            raise Hangs(
+                f"the event loop was held up for {self._patience:g} seconds: something blocks it instead of awaiting"
+            )
         raise Hangs("it could not be ended: something waits and takes no cancellation")

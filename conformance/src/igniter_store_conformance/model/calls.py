@@ -1,6 +1,7 @@
 """Random calls: few keys, few groups, few values, so that calls meet.
 
-Rule: times are in steps. A step of the machine is 100 seconds, and whatever ends does so half a step away from one.
+Rule: times are in steps. A step of the machine is 100 seconds, and whatever ends does so half a
+    step away from one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ STEP: Final = 100.0
 
 
 class Call(Struct, frozen=True):
-    """One method of an adapter with its arguments; keys and ids are short names that are made complete when the call is made."""
+    """One method of an adapter with its arguments; keys and ids are short names that are made
+    complete when the call is made.
+    """
 
     name: str
     arguments: tuple[Any, ...]
@@ -29,13 +32,17 @@ class Newest(Struct, frozen=True):
     place: int
 
 
-def call(name: str, *arguments: st.SearchStrategy[Any], **options: st.SearchStrategy[Any]) -> st.SearchStrategy[Call]:
+def call(
+    name: str, *arguments: st.SearchStrategy[Any], **options: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Call]:
     """Calls of one method."""
     return st.builds(Call, st.just(name), st.tuples(*arguments), st.fixed_dictionaries(options))
 
 
 KEYS: Final = st.sampled_from(["a", "a*", "ab"])
-VALUES: Final = st.sampled_from([b"", b"1", b"-7", b"01", b"9223372036854775807", b"9223372036854775808", b"me"])
+VALUES: Final = st.sampled_from(
+    [b"", b"1", b"-7", b"01", b"9223372036854775807", b"9223372036854775808", b"me"]
+)
 OWNERS: Final = st.sampled_from([b"me", b"you", b""])
 TTLS: Final = st.sampled_from([0.5 * STEP, 1.5 * STEP, 3.5 * STEP, 9.5 * STEP])
 OPTIONAL_TTLS: Final = st.none() | TTLS
@@ -49,17 +56,29 @@ BLOCKS: Final = st.sampled_from([0.3 * STEP, 1.3 * STEP])
 
 # Apart, since a run may leave one of these out altogether.
 WRITE_CALLS: Final = st.one_of(
-    call("set", KEYS, VALUES, ttl=OPTIONAL_TTLS, only_if=st.sampled_from([None, None, "absent", "present"])),
+    call(
+        "set",
+        KEYS,
+        VALUES,
+        ttl=OPTIONAL_TTLS,
+        only_if=st.sampled_from([None, None, "absent", "present"]),
+    ),
     call("mset", st.lists(st.builds(Entry, KEYS, VALUES, OPTIONAL_TTLS), max_size=3)),
     call("getdel", KEYS),
     call("delete", st.lists(KEYS, max_size=3)),
 )
-LOOK_CALLS: Final = st.one_of(call("get", KEYS), call("exists", KEYS), call("mget", st.lists(KEYS, max_size=4)))
-LIFE_CALLS: Final = st.one_of(call("expire", KEYS, TTLS), call("persist", KEYS), call("ttl", KEYS), call("persist", KEYS))
+LOOK_CALLS: Final = st.one_of(
+    call("get", KEYS), call("exists", KEYS), call("mget", st.lists(KEYS, max_size=4))
+)
+LIFE_CALLS: Final = st.one_of(
+    call("expire", KEYS, TTLS), call("persist", KEYS), call("ttl", KEYS), call("persist", KEYS)
+)
 VALUE_CALLS: Final = WRITE_CALLS | LOOK_CALLS | LIFE_CALLS
 STREAM_UNDER_A_KEY: Final = call("xadd", KEYS, st.just({"f": b"1"}))
 PREFIX_CALLS: Final = call("delete_prefix", st.sampled_from(["a", "a*", "a*", "ab", "ab", "b"]))
-COUNTER_CALLS: Final = call("increment", KEYS, st.sampled_from([1, 0, -3, 2**63 - 1, -(2**63)]), ttl=OPTIONAL_TTLS)
+COUNTER_CALLS: Final = call(
+    "increment", KEYS, st.sampled_from([1, 0, -3, 2**63 - 1, -(2**63)]), ttl=OPTIONAL_TTLS
+)
 CLAIM_CALLS: Final = st.one_of(
     call("set_nx", KEYS, OWNERS, ttl=OPTIONAL_TTLS),
     call("compare_delete", KEYS, OWNERS),
@@ -75,11 +94,22 @@ APPEND_CALLS: Final = call(
     approximate=st.just(False),
 )
 GROUP_CALLS: Final = call("xgroup_create", STREAMS, GROUPS, st.sampled_from(["0", "$"]) | IDS)
-READ_CALLS: Final = call("xreadgroup", STREAMS, GROUPS, CONSUMERS, count=COUNTS, history=st.just(False))
-HISTORY_CALLS: Final = call("xreadgroup", STREAMS, GROUPS, CONSUMERS, count=COUNTS, history=st.just(True))
+READ_CALLS: Final = call(
+    "xreadgroup", STREAMS, GROUPS, CONSUMERS, count=COUNTS, history=st.just(False)
+)
+HISTORY_CALLS: Final = call(
+    "xreadgroup", STREAMS, GROUPS, CONSUMERS, count=COUNTS, history=st.just(True)
+)
 SETTLE_CALLS: Final = st.one_of(
     call("xack", STREAMS, GROUPS, st.lists(IDS, max_size=3)),
-    call("xpending", STREAMS, GROUPS, min_idle=st.none() | IDLE_TIMES, consumer=st.none() | CONSUMERS, count=COUNTS),
+    call(
+        "xpending",
+        STREAMS,
+        GROUPS,
+        min_idle=st.none() | IDLE_TIMES,
+        consumer=st.none() | CONSUMERS,
+        count=COUNTS,
+    ),
 )
 TAKEOVER_CALLS: Final = call("xautoclaim", STREAMS, GROUPS, CONSUMERS, IDLE_TIMES, count=COUNTS)
 RANGE_CALLS: Final = st.one_of(

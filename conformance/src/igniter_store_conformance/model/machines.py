@@ -11,7 +11,14 @@ from igniter_store.contract import Claims, Counters, ErrorCode, KeyValue, Scan, 
 
 from igniter_store_conformance.model import calls
 from igniter_store_conformance.model.calls import STEP, Call, Newest
-from igniter_store_conformance.model.reference import Held, Id, Reference, Stream, Waiting, answer_of
+from igniter_store_conformance.model.reference import (
+    Held,
+    Id,
+    Reference,
+    Stream,
+    Waiting,
+    answer_of,
+)
 from igniter_store_conformance.model.script import Script
 from igniter_store_conformance.model.subject import UNKNOWN, Subject, agree
 from igniter_store_conformance.tools.scans import walk
@@ -21,7 +28,9 @@ if TYPE_CHECKING:
     from igniter_store_conformance.engine.suite import Suite
     from igniter_store_conformance.engine.trial import Trial
 
-PATTERNS = st.sampled_from([("*", "a*ab"), ("a", "a"), ("a?", "a*ab"), ("a\\*", "a*"), ("[a]b", "ab")])
+PATTERNS = st.sampled_from(
+    [("*", "a*ab"), ("a", "a"), ("a?", "a*ab"), ("a\\*", "a*"), ("[a]b", "ab")]
+)
 
 
 class Machine(RuleBasedStateMachine):
@@ -31,7 +40,8 @@ class Machine(RuleBasedStateMachine):
         harnesses: the backend under test, and the second oracle where there is one.
         suite: the class of the author's tests, which a script imports.
         test: that of the whole test, of which each run is a part.
-        waits_follow: True when blocked reads were seen to end as time is moved; they may go on in real time.
+        waits_follow: True when blocked reads were seen to end as time is moved; they may go on in
+            real time.
     """
 
     harnesses: ClassVar[list[Harness]]
@@ -62,7 +72,11 @@ class Machine(RuleBasedStateMachine):
 
     def has(self, *capabilities: type) -> bool:
         """True when every subject has them."""
-        return all(isinstance(subject.adapter, capability) for subject in self.subjects for capability in capabilities)
+        return all(
+            isinstance(subject.adapter, capability)
+            for subject in self.subjects
+            for capability in capabilities
+        )
 
     def teardown(self) -> None:
         """Close what the run has opened."""
@@ -84,14 +98,23 @@ class Machine(RuleBasedStateMachine):
         self.script.call(name, arguments, options, expected)
         for place, subject in enumerate(self.subjects):
             answer = self.runner.run(subject.ask(name, arguments, options, new_id=new_id))
-            if not agree(self._comparable(name, arguments, expected), self._comparable(name, arguments, answer)):
+            if not agree(
+                self._comparable(name, arguments, expected),
+                self._comparable(name, arguments, answer),
+            ):
                 self.fail(f"{name}{arguments!r} {options!r}".strip(), place, expected, answer)
         self._forget_lost_streams()
         return expected
 
     def _comparable(self, name: str, arguments: tuple[Any, ...], answer: Any) -> Any:
-        """The answer without the idle times of a list that has deleted entries: where time is moved from outside, theirs stand still."""
-        if name != "xpending" or isinstance(answer, ErrorCode) or not self.reference.has_deleted_pending(arguments[0]):
+        """The answer without the idle times of a list that has deleted entries: where time is moved
+        from outside, theirs stand still.
+        """
+        if (
+            name != "xpending"
+            or isinstance(answer, ErrorCode)
+            or not self.reference.has_deleted_pending(arguments[0])
+        ):
             return answer
         return [(i, consumer, deliveries) for i, consumer, _, deliveries in answer]
 
@@ -119,7 +142,9 @@ class Machine(RuleBasedStateMachine):
         if not isinstance(part, Newest):
             return part
         held = self.reference.live(stream) if isinstance(stream, str) else None
-        issued = held.value.issued if isinstance(held, Held) and isinstance(held.value, Stream) else []
+        issued = (
+            held.value.issued if isinstance(held, Held) and isinstance(held.value, Stream) else []
+        )
         return issued[-1 - part.place] if part.place < len(issued) else UNKNOWN
 
     def _forget_lost_streams(self) -> None:
@@ -176,7 +201,13 @@ class KeyMachine(Machine):
     @rule(pattern=PATTERNS, count=st.integers(1, 3))
     def scan(self, pattern: tuple[str, str], count: int) -> None:
         """A whole walk."""
-        matching = {"*": ["a", "a*", "ab"], "a": ["a"], "a?": ["a*", "ab"], "a\\*": ["a*"], "[a]b": ["ab"]}[pattern[0]]
+        matching = {
+            "*": ["a", "a*", "ab"],
+            "a": ["a"],
+            "a?": ["a*", "ab"],
+            "a\\*": ["a*"],
+            "[a]b": ["ab"],
+        }[pattern[0]]
         expected = [key for key in self.reference.names() if key in matching]
         self.script.note(f"a scan for {pattern[0]!r}, which has to give {expected!r}")
         for place, subject in enumerate(self.subjects):
@@ -194,7 +225,9 @@ class StreamMachine(Machine):
 
     @property
     def may_wait(self) -> bool:
-        """True when blocked reads follow the time that is moved, and only then is it known when they end."""
+        """True when blocked reads follow the time that is moved, and only then is it known when
+        they end.
+        """
         return len(self.subjects) == 1 and self.waits_follow
 
     @initialize()
@@ -230,14 +263,17 @@ class StreamMachine(Machine):
     def settle(self, call: Call) -> None:
         """Acknowledge, or look what is pending."""
         if call.name == "xpending" and self.reference.has_deleted_pending(call.arguments[0]):
-            call = Call(call.name, call.arguments, {**call.options, "min_idle": None})  # see `_comparable`
+            call = Call(
+                call.name, call.arguments, {**call.options, "min_idle": None}
+            )  # see `_comparable`
         self.ask_and_look(call)
 
     @rule(call=calls.TAKEOVER_CALLS)
     def take_over(self, call: Call) -> None:
         """Claim what is idle."""
         if self.reference.has_deleted_pending(call.arguments[0]):
-            # When those leave the list that are too young to be claimed is the backend's to choose (STR-12): claim everything.
+            # When those leave the list that are too young to be claimed is the backend's to choose
+            # (STR-12): claim everything.
             call = Call(call.name, (*call.arguments[:3], 0.0))
         self.ask_and_look(call)
 
@@ -259,7 +295,8 @@ class StreamMachine(Machine):
 
     @precondition(lambda self: self.has(KeyValue))
     @rule(call=calls.ENDING_CALLS, ends=st.sampled_from([False, False, False, True]))
-    def end_something(self, call: Call, ends: bool) -> None:  # noqa: FBT001 - hypothesis gives it by name
+    # hypothesis gives it by name
+    def end_something(self, call: Call, ends: bool) -> None:  # noqa: FBT001
         """Let a stream expire, vanish, or become a value, now and then."""
         if ends:
             self.ask(call.name, *call.arguments, **call.options)
@@ -277,12 +314,19 @@ class StreamMachine(Machine):
         subject = self.subjects[0]
 
         async def start() -> asyncio.Task[Any]:
-            task = asyncio.create_task(subject.ask("xreadgroup", ("s", group, consumer), {"count": count, "block": block}))
+            task = asyncio.create_task(
+                subject.ask("xreadgroup", ("s", group, consumer), {"count": count, "block": block})
+            )
             await asyncio.sleep(0)
             return task
 
-        answer = answer_of(self.reference, "xreadgroup", ("s", group, consumer), {"count": count}) or None
-        self.script.note(f"a task that waits: xreadgroup of {group!r} for {consumer!r}, count={count!r}, block={block!r}")
+        answer = (
+            answer_of(self.reference, "xreadgroup", ("s", group, consumer), {"count": count})
+            or None
+        )
+        self.script.note(
+            f"a task that waits: xreadgroup of {group!r} for {consumer!r}, count={count!r}, block={block!r}"
+        )
         waiting = Waiting("s", group, consumer, count, self.reference.now + block, answer)
         self.reference.waiting.append(waiting)
         self.tasks.append((self.runner.run(start()), waiting))
@@ -310,11 +354,19 @@ class StreamMachine(Machine):
         for task, waiting in self.tasks:
             answer = task.result() if task.done() else None
             if not agree(waiting.answer, answer):
-                self.fail(f"a blocked read of {waiting.group!r} for {waiting.consumer!r}", 0, waiting.answer, answer)
+                self.fail(
+                    f"a blocked read of {waiting.group!r} for {waiting.consumer!r}",
+                    0,
+                    waiting.answer,
+                    answer,
+                )
 
 
 async def _walk(subject: Subject, pattern: str, count: int) -> list[str]:
     """The short names that a scan gives, tokens left out."""
     prefix = subject.trial.prefix
-    found = {key.removeprefix(prefix) for key in await walk(subject.adapter, escape(prefix) + pattern, count)}
+    found = {
+        key.removeprefix(prefix)
+        for key in await walk(subject.adapter, escape(prefix) + pattern, count)
+    }
     return sorted(name for name in found if not name.startswith("token"))

@@ -1,7 +1,10 @@
-"""The contract in plain words: one dict, and a look at the clock each time. Slow, and without a single clever line.
+"""The contract in plain words: one dict, and a look at the clock each time. Slow, and without a
+single clever line.
 
-Rule: what a backend is free to choose (the id of a new entry) is told to the reference, and everything else it knows by itself.
-Rule: time is the reference's own. The machine moves it by steps that no TTL, idle time or wait ends on, so that the moments which really
+Rule: what a backend is free to choose (the id of a new entry) is told to the reference, and
+    everything else it knows by itself.
+Rule: time is the reference's own. The machine moves it by steps that no TTL, idle time or wait ends
+    on, so that the moments which really
 go by between two calls decide nothing.
 """
 
@@ -123,7 +126,9 @@ class Reference:
             held = self.held.get(waiting.stream)
             gone = math.inf if held is None else held.ends
             if waiting.answer is None and min(waiting.until, gone) <= end:
-                waiting.answer = [] if waiting.until < gone else ErrorCode.STORE_STREAM_GROUP_MISSING
+                waiting.answer = (
+                    [] if waiting.until < gone else ErrorCode.STORE_STREAM_GROUP_MISSING
+                )
         self.now = end
 
     # Key-value
@@ -144,7 +149,9 @@ class Reference:
             self.lose(key)
         return value
 
-    def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: str | None = None) -> bool:
+    def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: str | None = None
+    ) -> bool:
         """See the contract."""
         is_there = self.live(key) is not None
         if (only_if == "absent" and is_there) or (only_if == "present" and not is_there):
@@ -187,7 +194,10 @@ class Reference:
     def mget(self, keys: Sequence[str]) -> list[bytes | None]:
         """See the contract."""
         found = [self.live(key) for key in keys]
-        return [held.value if held is not None and isinstance(held.value, bytes) else None for held in found]
+        return [
+            held.value if held is not None and isinstance(held.value, bytes) else None
+            for held in found
+        ]
 
     def mset(self, entries: Sequence[Entry]) -> None:
         """See the contract."""
@@ -200,7 +210,11 @@ class Reference:
         """See the contract."""
         held = self.live(key)
         text = b"0" if held is None else held.value
-        if isinstance(text, Stream) or not _is_integer(text) or not -(2**63) <= int(text) + delta < 2**63:
+        if (
+            isinstance(text, Stream)
+            or not _is_integer(text)
+            or not -(2**63) <= int(text) + delta < 2**63
+        ):
             raise Refused(ErrorCode.STORE_INCREMENT_FAILED)
         ends = math.inf if held is None else held.ends
         if ends == math.inf and ttl is not None:
@@ -222,7 +236,9 @@ class Reference:
         return self.get(key) == owner and self.expire(key, ttl)
 
     def acquire(self, key: str, owner: bytes, ttl: float) -> bool | None:
-        """See the contract; True stands for a token, which is the backend's: its clock, and how often it counted."""
+        """See the contract; True stands for a token, which is the backend's: its clock, and how
+        often it counted.
+        """
         return True if self.set_nx(key, owner, ttl=ttl) else None
 
     def delete_prefix(self, prefix: str) -> int:
@@ -261,14 +277,25 @@ class Reference:
             if waiting.stream == key and group in {None, waiting.group} and waiting.answer is None:
                 waiting.answer = ErrorCode.STORE_STREAM_GROUP_MISSING
 
-    def xadd(self, key: str, fields: Mapping[str, bytes], *, new_id: Id, max_len: int | None = None, approximate: bool = False) -> Id:
+    def xadd(
+        self,
+        key: str,
+        fields: Mapping[str, bytes],
+        *,
+        new_id: Id,
+        max_len: int | None = None,
+        approximate: bool = False,
+    ) -> Id:
         """See the contract; `new_id` is what the backend has chosen."""
         stream = self.made(key)
         stream.issued.append(new_id)
         stream.entries[new_id] = dict(fields)
         for waiting in self.waiting:
             if waiting.stream == key and waiting.answer is None:
-                waiting.answer = self.xreadgroup(key, waiting.group, waiting.consumer, count=waiting.count) or None
+                waiting.answer = (
+                    self.xreadgroup(key, waiting.group, waiting.consumer, count=waiting.count)
+                    or None
+                )
         if max_len is not None:
             self.xtrim(key, max_len, approximate=approximate)
         return new_id
@@ -282,7 +309,9 @@ class Reference:
         """See the contract; only ever asked for exactly."""
         del approximate
         stream = self.stream(key)
-        return 0 if stream is None else self.xdel(key, sorted(stream.entries, reverse=True)[max_len:])
+        return (
+            0 if stream is None else self.xdel(key, sorted(stream.entries, reverse=True)[max_len:])
+        )
 
     def xdel(self, key: str, ids: Sequence[Id]) -> int:
         """See the contract."""
@@ -294,7 +323,9 @@ class Reference:
             del stream.entries[i]
         return len(there)
 
-    def xrange(self, key: str, start: Id | str = "-", end: Id | str = "+", *, count: int | None = None) -> list[Found]:
+    def xrange(
+        self, key: str, start: Id | str = "-", end: Id | str = "+", *, count: int | None = None
+    ) -> list[Found]:
         """See the contract; bounds are ids, `-` and `+`."""
         stream = self.stream(key)
         if stream is None:
@@ -303,7 +334,9 @@ class Reference:
         high = (2**64, 0) if isinstance(end, str) else end
         return _entries(stream, [i for i in sorted(stream.entries) if low <= i <= high][:count])
 
-    def xrevrange(self, key: str, end: Id | str = "+", start: Id | str = "-", *, count: int | None = None) -> list[Found]:
+    def xrevrange(
+        self, key: str, end: Id | str = "+", start: Id | str = "-", *, count: int | None = None
+    ) -> list[Found]:
         """See the contract."""
         return self.xrange(key, start, end)[::-1][:count]
 
@@ -324,11 +357,23 @@ class Reference:
         self.wake(key, group)
         return True
 
-    def xreadgroup(self, key: str, group: str, consumer: str, *, count: int | None = None, history: bool = False) -> list[Found]:
+    def xreadgroup(
+        self,
+        key: str,
+        group: str,
+        consumer: str,
+        *,
+        count: int | None = None,
+        history: bool = False,
+    ) -> list[Found]:
         """See the contract; without waiting."""
         stream, reading = self.group(key, group)
         if history:
-            chosen = [i for i in sorted(reading.pending) if reading.pending[i].consumer == consumer and i in stream.entries][:count]
+            chosen = [
+                i
+                for i in sorted(reading.pending)
+                if reading.pending[i].consumer == consumer and i in stream.entries
+            ][:count]
         else:
             chosen = [i for i in sorted(stream.entries) if i > reading.position][:count]
             reading.position = max([reading.position, *chosen])
@@ -338,7 +383,14 @@ class Reference:
     def xgroups(self, key: str) -> list[tuple[str, int, Id]]:
         """Name, pending entries and position of each group."""
         stream = self.stream(key)
-        return [] if stream is None else [(name, len(group.pending), group.position) for name, group in sorted(stream.groups.items())]
+        return (
+            []
+            if stream is None
+            else [
+                (name, len(group.pending), group.position)
+                for name, group in sorted(stream.groups.items())
+            ]
+        )
 
     def xack(self, key: str, group: str, ids: Sequence[Id]) -> int:
         """See the contract."""
@@ -349,14 +401,27 @@ class Reference:
         return len([pending.pop(i) for i in dict.fromkeys(ids) if i in pending])
 
     def xpending(
-        self, key: str, group: str, *, min_idle: float | None = None, consumer: str | None = None, count: int | None = None
+        self,
+        key: str,
+        group: str,
+        *,
+        min_idle: float | None = None,
+        consumer: str | None = None,
+        count: int | None = None,
     ) -> list[tuple[Id, str, float, int]]:
         """Id, consumer, idle time and deliveries of each."""
         _, reading = self.group(key, group)
-        listed = [(i, of.consumer, self.now - of.at, of.times) for i, of in sorted(reading.pending.items())]
-        return [of for of in listed if consumer in {None, of[1]} and of[2] >= (min_idle or 0)][:count]
+        listed = [
+            (i, of.consumer, self.now - of.at, of.times)
+            for i, of in sorted(reading.pending.items())
+        ]
+        return [of for of in listed if consumer in {None, of[1]} and of[2] >= (min_idle or 0)][
+            :count
+        ]
 
-    def xautoclaim(self, key: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[Found]:
+    def xautoclaim(
+        self, key: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[Found]:
         """See the contract."""
         stream, reading = self.group(key, group)
         chosen: list[Id] = []
@@ -380,10 +445,16 @@ class Reference:
         held = self.live(key)
         if held is None or isinstance(held.value, bytes):
             return False
-        return any(i not in held.value.entries for group in held.value.groups.values() for i in group.pending)
+        return any(
+            i not in held.value.entries
+            for group in held.value.groups.values()
+            for i in group.pending
+        )
 
 
-def answer_of(reference: Reference, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Any:
+def answer_of(
+    reference: Reference, name: str, arguments: Sequence[Any], options: Mapping[str, Any]
+) -> Any:
     """What the reference answers, or the code of its refusal."""
     try:
         return getattr(reference, name)(*arguments, **options)

@@ -1,4 +1,6 @@
-"""A run of the model as a script that shows the same failure by itself, without hypothesis and without pytest."""
+"""A run of the model as a script that shows the same failure by itself, without hypothesis and
+without pytest.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ class Script:
         """Time was moved."""
         self._lines.append(f"await let_time_pass({seconds!r})")
 
-    def call(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any], expected: Any) -> None:
+    def call(
+        self, name: str, arguments: Sequence[Any], options: Mapping[str, Any], expected: Any
+    ) -> None:
         """A call was made, and the contract says what its answer is."""
         first, *rest = arguments
         keyed = _keyed(first)
@@ -107,10 +111,14 @@ class Script:
                 parts: list[Any] = [part[0] for part in expected]  # pyright: ignore[reportUnknownVariableType]  # answers are anything
                 if name == "xgroups":
                     named = [(part[0], part[1]) for part in expected]  # pyright: ignore[reportUnknownVariableType]  # the same
-                    return f"assert [(group.name, group.pending) for group in got] == {named!r}, got"
+                    return (
+                        f"assert [(group.name, group.pending) for group in got] == {named!r}, got"
+                    )
                 return f"assert [entry.id for entry in got] == [{', '.join(self._written(part) for part in parts)}], got"
             case None | bool():
-                got = "(type(got) is int or got)" if name == "acquire" else "got"  # True stands for a token
+                got = (
+                    "(type(got) is int or got)" if name == "acquire" else "got"
+                )  # True stands for a token
                 return f"assert {got} is {expected}, got"
             case _:
                 return f"assert got == {_literal(expected)}, got"
@@ -130,7 +138,11 @@ def _keyed(first: Any) -> str:
 
 
 def _keyed_part(part: str | Entry) -> str:
-    return f"Entry(key({part.key!r}), {part.value!r}, {part.ttl!r})" if isinstance(part, Entry) else f"key({part!r})"
+    return (
+        f"Entry(key({part.key!r}), {part.value!r}, {part.ttl!r})"
+        if isinstance(part, Entry)
+        else f"key({part!r})"
+    )
 
 
 def _literal(value: Any) -> str:

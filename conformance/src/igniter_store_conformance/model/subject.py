@@ -1,6 +1,8 @@
-"""An adapter as the model sees it: asked with short names and the reference's ids, answering in the reference's terms.
+"""An adapter as the model sees it: asked with short names and the reference's ids, answering in the
+reference's terms.
 
-Rule: what a backend chooses by itself is translated: its ids become the reference's, a token becomes True.
+Rule: what a backend chooses by itself is translated: its ids become the reference's, a token
+    becomes True.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 UNKNOWN: Final[Id] = (7, 7)
 """An id that no stream ever gave out."""
 
-_CLOSE: Final = 40.0  # seconds that may really go by in a run: answers in seconds agree when they are no further apart
+# Seconds that may really go by in a run: answers in seconds agree when they are no further apart
+_CLOSE: Final = 40.0
 _OF_MANY_KEYS: Final = {"delete", "mget", "mset"}
 
 
@@ -35,7 +38,9 @@ class Subject:
         numbered: True when the reference gives ids of its own; False when it takes the backend's.
     """
 
-    def __init__(self, trial: Trial, adapter: FullAdapter | None = None, *, numbered: bool = True) -> None:
+    def __init__(
+        self, trial: Trial, adapter: FullAdapter | None = None, *, numbered: bool = True
+    ) -> None:
         self.trial: Final = trial
         self.adapter: Final = trial.adapter if adapter is None else adapter
         self._numbered = numbered
@@ -43,26 +48,40 @@ class Subject:
         self._numbers: dict[str, dict[str, Id]] = {}
         self._tokens: dict[str, int] = {}
 
-    async def ask(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any], *, new_id: Id | None = None) -> Any:
-        """The adapter's answer, or the code of the error that it raised; an id that it gives is `new_id` from now on."""
+    async def ask(
+        self,
+        name: str,
+        arguments: Sequence[Any],
+        options: Mapping[str, Any],
+        *,
+        new_id: Id | None = None,
+    ) -> Any:
+        """The adapter's answer, or the code of the error that it raised; an id that it gives is
+        `new_id` from now on.
+        """
         self.trial.watch.beat()
         limit = asyncio.timeout(self.trial.watch.for_one_call)
         try:
             async with limit:
                 answer = await getattr(self.adapter, name)(
-                    *self.own_arguments(name, arguments), **self.own_options(name, arguments, options)
+                    *self.own_arguments(name, arguments),
+                    **self.own_options(name, arguments, options),
                 )
         except StoreError as error:
             return error.code
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise Hangs(f"{name}{tuple(arguments)!r} was not answered: something waits for what never comes") from error
+            raise Hangs(
+                f"{name}{tuple(arguments)!r} was not answered: something waits for what never comes"
+            ) from error
         if name == "xadd":
             return self._learned(arguments[0], answer, new_id)
         if name == "acquire":
             return None if answer is None else self._grown(arguments[0], answer)
-        return self._with_model_ids(arguments[0] if arguments and isinstance(arguments[0], str) else "", answer)
+        return self._with_model_ids(
+            arguments[0] if arguments and isinstance(arguments[0], str) else "", answer
+        )
 
     def own_arguments(self, name: str, arguments: Sequence[Any]) -> list[Any]:
         """The arguments with complete keys and real ids."""
@@ -70,17 +89,27 @@ class Subject:
             return [[self._own_key(part) for part in arguments[0]]]
         return [self.trial.key(arguments[0]), *(self._own(argument) for argument in arguments[1:])]
 
-    def own_options(self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    def own_options(
+        self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]
+    ) -> dict[str, Any]:
         """The options with real ids, and with the key that only the backend is to know."""
         own = {option: self._own(value) for option, value in options.items()}
-        return own | {"token_key": self.trial.token_key(self.trial.key(arguments[0]))} if name == "acquire" else own
+        return (
+            own | {"token_key": self.trial.token_key(self.trial.key(arguments[0]))}
+            if name == "acquire"
+            else own
+        )
 
     def forget(self, stream: str) -> None:
         """The stream is gone: the next one of its name begins anew."""
         self._numbers.pop(stream, None)
 
     def _own_key(self, part: str | Entry) -> str | Entry:
-        return Entry(self.trial.key(part.key), part.value, part.ttl) if isinstance(part, Entry) else self.trial.key(part)
+        return (
+            Entry(self.trial.key(part.key), part.value, part.ttl)
+            if isinstance(part, Entry)
+            else self.trial.key(part)
+        )
 
     def _own(self, argument: Any) -> Any:
         if is_id(argument):
@@ -95,7 +124,9 @@ class Subject:
         if not self._numbered or new_id is None:
             return number
         known = self._numbers.setdefault(stream, {})
-        assert all(number > (parse(older) or NOTHING) for older in known), f"xadd returned {real!r}, and the stream had later ids"
+        assert all(number > (parse(older) or NOTHING) for older in known), (
+            f"xadd returned {real!r}, and the stream had later ids"
+        )
         known[real] = new_id
         self._real[new_id] = real
         return new_id
@@ -103,7 +134,9 @@ class Subject:
     def _grown(self, claim: str, token: Any) -> bool:
         assert type(token) is int, f"acquire returned {token!r}, which is no token"
         if self._numbered:
-            assert token > self._tokens.get(claim, 0), "acquire returned a token that is not greater than the one before"
+            assert token > self._tokens.get(claim, 0), (
+                "acquire returned a token that is not greater than the one before"
+            )
             self._tokens[claim] = token
         return True
 
@@ -114,7 +147,12 @@ class Subject:
             case StreamEntry():
                 return (self._id(stream, answer.id), dict(answer.fields))
             case PendingEntry():
-                return (self._id(stream, answer.id), answer.consumer, float(answer.idle), answer.deliveries)
+                return (
+                    self._id(stream, answer.id),
+                    answer.consumer,
+                    float(answer.idle),
+                    answer.deliveries,
+                )
             case GroupInfo():
                 return (answer.name, answer.pending, self._id(stream, answer.last_delivered_id))
             case _:
@@ -132,7 +170,9 @@ def agree(expected: Any, answer: Any) -> bool:
         return False
     if isinstance(expected, (list, tuple)):
         ours, theirs = cast("Sequence[Any]", expected), cast("Sequence[Any]", answer)
-        return len(ours) == len(theirs) and all(agree(one, other) for one, other in zip(ours, theirs, strict=True))
+        return len(ours) == len(theirs) and all(
+            agree(one, other) for one, other in zip(ours, theirs, strict=True)
+        )
     if isinstance(expected, float):
         return bool(expected == answer or abs(expected - answer) < _CLOSE)
     return bool(expected == answer)

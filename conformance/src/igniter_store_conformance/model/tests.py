@@ -20,7 +20,12 @@ from igniter_store_conformance.model.calls import Call, Newest
 from igniter_store_conformance.model.machines import KeyMachine, Machine, StreamMachine
 from igniter_store_conformance.model.reference import Reference, answer_of, is_id
 from igniter_store_conformance.model.subject import UNKNOWN, Subject, agree
-from igniter_store_conformance.tools.linearizability import Event, History, described, shortest_wrong
+from igniter_store_conformance.tools.linearizability import (
+    Event,
+    History,
+    described,
+    shortest_wrong,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,25 +46,31 @@ class ModelClauses(Suite):
 
     @clause("MDL-1", KeyValue, limit=_LONG)
     def test_values_counters_and_claims_answer_as_the_reference_does(self, trial: Trial) -> None:
-        """Any sequence of calls on a few keys, with time moved in between, gives the answers of the contract in plain words.
+        """Any sequence of calls on a few keys, with time moved in between, gives the answers of the
+        contract in plain words.
 
-        If this fails, look at the last line of the script in the message: the calls before it are the shortest way to it that was found.
+        If this fails, look at the last line of the script in the message: the calls before it are
+        the shortest way to it that was found.
         """
         _run_machine(self, trial, KeyMachine)
 
     @clause("MDL-1", Streams, limit=_LONG)
     def test_streams_and_groups_answer_as_the_reference_does(self, trial: Trial) -> None:
-        """Any sequence of calls on two streams with two groups and two consumers gives the answers of the contract in plain words.
+        """Any sequence of calls on two streams with two groups and two consumers gives the answers
+        of the contract in plain words.
 
-        If this fails, look at the last line of the script in the message: the calls before it are the shortest way to it that was found.
+        If this fails, look at the last line of the script in the message: the calls before it are
+        the shortest way to it that was found.
         """
         _run_machine(self, trial, StreamMachine)
 
     @clause("MDL-1", KeyValue, Counters, Claims, Streams, limit=_LONG)
     def test_interleaved_callers_get_the_answers_of_some_order(self, trial: Trial) -> None:
-        """Two or three callers with programs of their own: some order of their calls, one after the other, gives everybody's answers.
+        """Two or three callers with programs of their own: some order of their calls, one after the
+        other, gives everybody's answers.
 
-        A call on several keys counts as one on each, since a cluster may do them slot by slot (KV-11).
+        A call on several keys counts as one on each, since a cluster may do them slot by slot
+        (KV-11).
 
         If this fails, look at the shortest history that has no explanation: it is in the message.
         """
@@ -69,8 +80,14 @@ class ModelClauses(Suite):
             @limits
             @hypothesis.given(programs=_PROGRAMS, pauses=_PAUSES)
             def each(programs: list[list[Call]], pauses: list[int]) -> None:
-                wrong = shortest_wrong(by_keys(asyncio.run(_run_programs(trial, programs, pauses))), Reference(), explained)
-                assert not wrong, f"no order of these calls gives these answers:\n{described(wrong)}"
+                wrong = shortest_wrong(
+                    by_keys(asyncio.run(_run_programs(trial, programs, pauses))),
+                    Reference(),
+                    explained,
+                )
+                assert not wrong, (
+                    f"no order of these calls gives these answers:\n{described(wrong)}"
+                )
 
             each()
 
@@ -110,7 +127,12 @@ _PAUSES: Final = st.lists(st.integers(0, 2), min_size=12, max_size=12)
 def _run_machine(suite: Suite, trial: Trial, kind: type[Machine]) -> None:
     oracle = suite.second_oracle()
     harnesses = [trial.harness, *([] if oracle is None else [oracle])]
-    known = {"harnesses": harnesses, "suite": type(suite), "test": trial, "waits_follow": asyncio.run(_waits_follow_time(trial))}
+    known = {
+        "harnesses": harnesses,
+        "suite": type(suite),
+        "test": trial,
+        "waits_follow": asyncio.run(_waits_follow_time(trial)),
+    }
 
     def check(seed: int, limits: settings) -> None:
         machine = type(kind.__name__, (kind,), known)
@@ -120,7 +142,8 @@ def _run_machine(suite: Suite, trial: Trial, kind: type[Machine]) -> None:
 
 
 def _try_examples(trial: Trial, check: Callable[[int, settings], None]) -> None:
-    """Call `check(seed, settings)` round by round, until there were enough examples or the time is over.
+    """Call `check(seed, settings)` round by round, until there were enough examples or the time is
+    over.
 
     With `--conformance-examples` there is one round of that many examples, however long it takes.
     """
@@ -143,7 +166,11 @@ def _settings(examples: int) -> settings:
         database=None,
         report_multiple_bugs=False,  # one shrunk failure is read, two are a traceback of groups
         phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much),
+        suppress_health_check=(
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.filter_too_much,
+        ),
         print_blob=False,
     )
 
@@ -155,7 +182,9 @@ async def _waits_follow_time(test: Trial) -> bool:
     await trial.open()
     stream = trial.key()
     await trial.adapter.xgroup_create(stream, "group")
-    reading = asyncio.create_task(trial.adapter.xreadgroup(stream, "group", "consumer", block=calls.STEP))
+    reading = asyncio.create_task(
+        trial.adapter.xreadgroup(stream, "group", "consumer", block=calls.STEP)
+    )
     await trial.settle()
     await trial.time.passes(2 * calls.STEP)
     done, _ = await asyncio.wait({reading}, timeout=0.05)
@@ -177,10 +206,17 @@ async def _run_programs(test: Trial, programs: list[list[Call]], pauses: list[in
             for place, call in enumerate(program):
                 for _ in range(pauses[(4 * number + place) % len(pauses)]):
                     await asyncio.sleep(0)
-                arguments = tuple(_with_ids(issued, call.arguments[0], part) for part in call.arguments)
-                options = {name: _with_ids(issued, call.arguments[0], part) for name, part in call.options.items()}
+                arguments = tuple(
+                    _with_ids(issued, call.arguments[0], part) for part in call.arguments
+                )
+                options = {
+                    name: _with_ids(issued, call.arguments[0], part)
+                    for name, part in call.options.items()
+                }
                 asked = (arguments, tuple(options.items()))
-                answer = await history.record(f"caller {number}", call.name, asked, subject.ask(call.name, arguments, options))
+                answer = await history.record(
+                    f"caller {number}", call.name, asked, subject.ask(call.name, arguments, options)
+                )
                 if call.name == "xadd" and is_id(answer):
                     issued.setdefault(call.arguments[0], []).append(answer)
 
@@ -216,7 +252,10 @@ def by_keys(events: Sequence[Event]) -> list[Event]:
         elif event.call == "mset" and answer is None:
             last = {entry.key: entry for entry in arguments[0]}
             parts = [(([entry],), None) for entry in last.values()]
-        found += [Event(event.caller, event.call, (of_one, options), said, event.began, event.ended) for of_one, said in parts]
+        found += [
+            Event(event.caller, event.call, (of_one, options), said, event.began, event.ended)
+            for of_one, said in parts
+        ]
     return found
 
 
@@ -226,7 +265,11 @@ def explained(state: Reference, event: Event) -> list[Reference]:
     arguments, options = event.arguments[0], dict(event.arguments[1])
     if event.call == "xadd" and is_id(event.answer):
         held = after.live(arguments[0])
-        if held is not None and not isinstance(held.value, bytes) and event.answer <= held.value.last:
+        if (
+            held is not None
+            and not isinstance(held.value, bytes)
+            and event.answer <= held.value.last
+        ):
             return []
         options["new_id"] = event.answer
     elif event.call == "xadd":

@@ -11,14 +11,18 @@ Direction: TypeAlias = Literal["to_server", "to_client"]
 """Which way bytes go: from the client to the server, or back."""
 
 Moment: TypeAlias = Literal["before", "middle", "answered"]
-"""When `Proxy.cut_at` cuts: before the server gets the command, half-way through it, or once it has answered."""
+"""When `Proxy.cut_at` cuts: before the server gets the command, half-way through it, or once it has
+answered.
+"""
 
 
 class Cut(Protocol):
     """A cut that is armed, and is told of everything that comes through."""
 
     def allowed(self, connection: object, direction: Direction, chunk: bytes) -> int | None:
-        """How many bytes of `chunk` still pass on this connection before the cut; `None`: all of them, and no cut."""
+        """How many bytes of `chunk` still pass on this connection before the cut; `None`: all of
+        them, and no cut.
+        """
         ...
 
 

@@ -1,7 +1,8 @@
 """A network that can be broken on purpose: a TCP proxy between an adapter and its server.
 
 Rule: it knows bytes, not protocols, so every server can stand behind it.
-Rule: it listens on the loopback interface alone, at an address that is known before it starts and stays its own until `close`.
+Rule: it listens on the loopback interface alone, at an address that is known before it starts and
+    stays its own until `close`.
 Rule: a fault holds until `heal`; asked for twice, it is there once.
 """
 
@@ -26,15 +27,19 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _CHUNK: Final = 64 * 1024
-_QUEUED: Final = 64  # chunks that wait for their time in one direction; beyond, the sender has to wait, as TCP would make it
+# Chunks that wait for their time in one direction; beyond, the sender has to wait, as TCP would
+# make it
+_QUEUED: Final = 64
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: closing sends RST and no FIN
 
 
 class Proxy:
-    """A TCP proxy with faults: `with Proxy("127.0.0.1", 6379) as proxy:` and let clients talk to `proxy.host` and `proxy.port`.
+    """A TCP proxy with faults: `with Proxy("127.0.0.1", 6379) as proxy:` and let clients talk to
+    `proxy.host` and `proxy.port`.
 
-    Its event loop runs in a thread of its own. The methods that make faults are coroutines for whatever loop the caller has; they return
-    when the fault is there. Where the server can't be reached, a connection is accepted and reset.
+    Its event loop runs in a thread of its own. The methods that make faults are coroutines for
+    whatever loop the caller has; they return when the fault is there. Where the server can't be
+    reached, a connection is accepted and reset.
 
     Args:
         host: the server's host name or IPv4 address.
@@ -50,9 +55,12 @@ class Proxy:
         bytes_to_client: how many bytes were passed on to clients.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0, *, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, *, path: str | os.PathLike[str] | None = None
+    ) -> None:
         self._target: str | tuple[str, int] = (host, port) if path is None else str(path)
-        # Bound for as long as the proxy lives, never listening: the port refuses, and nobody else gets it, while there is no listener.
+        # Bound for as long as the proxy lives, never listening: the port refuses, and nobody else
+        # gets it, while there is no listener.
         self._reservation = _bound(0)
         self.host: str = "127.0.0.1"
         self.port: int = self._reservation.getsockname()[1]
@@ -87,14 +95,19 @@ class Proxy:
             return
         if self._reservation.fileno() < 0:
             raise RuntimeError("A closed proxy has given its port away; make a new one.")
-        # A thread and a loop of its own: a test that blocks its loop, or lets it fail, must not stop the network.
+        # A thread and a loop of its own: a test that blocks its loop, or lets it fail, must not
+        # stop the network.
         loop = self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=loop.run_forever, name=f"proxy:{self.port}", daemon=True)
+        self._thread = threading.Thread(
+            target=loop.run_forever, name=f"proxy:{self.port}", daemon=True
+        )
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._listen(), loop).result()
 
     def close(self) -> None:
-        """Cut every connection, give the port back and end the thread; twice, or before `start`, is fine."""
+        """Cut every connection, give the port back and end the thread; twice, or before `start`, is
+        fine.
+        """
         thread, loop = self._thread, self._loop
         self._thread = self._loop = None
         if thread is not None and loop is not None:
@@ -116,51 +129,65 @@ class Proxy:
         await self._on_loop(self._cut())
 
     async def cut_after(self, count: int, direction: Direction = "to_server") -> None:
-        """Cut one connection after exactly `count` more bytes in `direction`: the first that gets there; then no more.
+        """Cut one connection after exactly `count` more bytes in `direction`: the first that gets
+        there; then no more.
 
-        0 to the server: before a command reaches it. 0 to the client: the server did its work, and no byte of its answer arrives.
-        Replaces what `cut_after` or `cut_at` had armed and was not fired.
+        0 to the server: before a command reaches it. 0 to the client: the server did its work, and
+        no byte of its answer arrives. Replaces what `cut_after` or `cut_at` had armed and was not
+        fired.
         """
         await self.arm(AfterBytes(count, direction))
 
     async def cut_at(self, marker: bytes, when: Moment = "before") -> None:
         """Cut the first connection whose client sends `marker`, at a chosen moment; then no more.
 
-        "before": nothing of what the client sent together with the marker reaches the server. "middle": the server gets everything up to
-        the middle of the marker. "answered": the server gets all of it, and nothing of what it answers arrives; the first bytes from the
-        server count as the answer, so a connection that has several commands under way is cut at the first answer to any.
+        "before": nothing of what the client sent together with the marker reaches the server.
+        "middle": the server gets everything up to the middle of the marker. "answered": the server
+        gets all of it, and nothing of what it answers arrives; the first bytes from the server
+        count as the answer, so a connection that has several commands under way is cut at the first
+        answer to any.
         """
         await self.arm(AtMarker(marker, when))
 
     async def arm(self, cut: Cut) -> None:
-        """Cut the first connection for which `cut` says so; then no more. Replaces what was armed and was not fired."""
+        """Cut the first connection for which `cut` says so; then no more. Replaces what was armed
+        and was not fired.
+        """
         await self._on_loop(self._arm(cut))
 
     async def fired(self) -> None:
-        """Return when the cut that was armed last has happened; at once when none was armed since `heal`, or it has happened."""
+        """Return when the cut that was armed last has happened; at once when none was armed since
+        `heal`, or it has happened.
+        """
         await self._on_loop(self._fired.wait())
 
     async def delay(self, seconds: float) -> None:
-        """Let everything, in both directions, arrive later by `seconds`; the order stays. `heal` passes on at once what is on its way."""
+        """Let everything, in both directions, arrive later by `seconds`; the order stays. `heal`
+        passes on at once what is on its way.
+        """
         await self._on_loop(self._set_delay(seconds))
 
     async def black_hole(self) -> None:
-        """Take what clients and server send and pass nothing on; new connections are accepted, and the server never hears of them.
+        """Take what clients and server send and pass nothing on; new connections are accepted, and
+        the server never hears of them.
 
-        What was swallowed is lost. `heal` cuts the connections that lost something, since TCP never goes on behind a hole.
+        What was swallowed is lost. `heal` cuts the connections that lost something, since TCP never
+        goes on behind a hole.
         """
         await self._on_loop(self._swallow())
 
     async def half_open(self) -> None:
-        """Pass nothing more on over the present connections, and close none of them; new connections work.
+        """Pass nothing more on over the present connections, and close none of them; new
+        connections work.
 
-        A firewall or an address translator that has forgotten its connections behaves so: neither end gets an error. `heal` cuts these
-        connections.
+        A firewall or an address translator that has forgotten its connections behaves so: neither
+        end gets an error. `heal` cuts these connections.
         """
         await self._on_loop(self._strand())
 
     async def half_close(self, direction: Direction) -> None:
-        """On every open connection end this direction (its receiver reads the end of the stream), while the other goes on.
+        """On every open connection end this direction (its receiver reads the end of the stream),
+        while the other goes on.
 
         What the sender sends further is dropped. `heal` cuts what is left of these connections.
         """
@@ -315,7 +342,9 @@ class _Link:
 
     async def _run(self) -> None:
         self._client.setblocking(False)
-        server = socket.socket(socket.AF_UNIX if isinstance(self._proxy.target, str) else socket.AF_INET)
+        server = socket.socket(
+            socket.AF_UNIX if isinstance(self._proxy.target, str) else socket.AF_INET
+        )
         server.setblocking(False)
         is_orderly = False
         try:
@@ -354,7 +383,14 @@ class _Link:
 class _Flow:
     """One direction of a link."""
 
-    def __init__(self, proxy: Proxy, link: _Link, direction: Direction, source: socket.socket, sink: socket.socket) -> None:
+    def __init__(
+        self,
+        proxy: Proxy,
+        link: _Link,
+        direction: Direction,
+        source: socket.socket,
+        sink: socket.socket,
+    ) -> None:
         self._proxy = proxy
         self._link = link
         self._direction: Direction = direction
@@ -407,14 +443,17 @@ class _Flow:
 def _bound(port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # the listener shares its port with the reservation
+    sock.setsockopt(
+        socket.SOL_SOCKET, socket.SO_REUSEPORT, 1
+    )  # the listener shares its port with the reservation
     sock.bind(("127.0.0.1", port))
     sock.setblocking(False)
     return sock
 
 
 async def _delivered(sock: socket.socket) -> None:
-    # A reset throws away what the kernel has not sent yet, and then fewer bytes would have passed than were promised.
+    # A reset throws away what the kernel has not sent yet, and then fewer bytes would have passed
+    # than were promised.
     unsent = array.array("i", [0])
     for _ in range(1000):
         fcntl.ioctl(sock, termios.TIOCOUTQ, unsent)

@@ -1,6 +1,7 @@
 """Several proxies that are broken together: what stands between an adapter and a set of servers.
 
-Rule: a fault is a fault of all of them. A cut that is armed happens once, at whichever proxy it is due first.
+Rule: a fault is a fault of all of them. A cut that is armed happens once, at whichever proxy it is
+    due first.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 
 class ProxyGroup:
-    """Proxies with one set of faults; it satisfies `harness.Network`, and each method does what `Proxy`'s does, at all of them.
+    """Proxies with one set of faults; it satisfies `harness.Network`, and each method does what
+    `Proxy`'s does, at all of them.
 
     Args:
         proxies: the proxies, which run; whoever made them closes them.
@@ -61,7 +63,9 @@ class ProxyGroup:
 
 
 class _Once:
-    """A cut that several proxies, each in a thread of its own, are armed with, and that the first one does."""
+    """A cut that several proxies, each in a thread of its own, are armed with, and that the first
+    one does.
+    """
 
     def __init__(self, cut: Cut) -> None:
         self._cut = cut

@@ -1,6 +1,8 @@
-"""An adapter over redis-py, plain and obviously right: what the suite itself is checked against on real servers, and on fakeredis.
+"""An adapter over redis-py, plain and obviously right: what the suite itself is checked against on
+real servers, and on fakeredis.
 
-It is the second opinion on what Redis does, beside the model; random sequences are compared with it. It is not the backend for
+It is the second opinion on what Redis does, beside the model; random sequences are compared with
+it. It is not the backend for
 production: that one is made to be fast.
 
 Rule: one command or one script for each method; nothing is kept in the client but subscriptions.

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class RedisPyAdapter(RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPubSub, RedisPyStreams, RedisPyScan):
+class RedisPyAdapter(
+    RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPubSub, RedisPyStreams, RedisPyScan
+):
     """A Redis, Valkey or Dragonfly server, or fakeredis; obviously right rather than fast.
 
     Args:
-        connect: makes a client of redis-py, with answers as bytes, RESP2, no retries and no timeout of its own; `open` calls it, and
-            `close` closes what it made. `from_url` has one.
+        connect: makes a client of redis-py, with answers as bytes, RESP2, no retries and no timeout
+            of its own; `open` calls it, and `close` closes what it made. `from_url` has one.
         timeout: seconds that a command may take, beyond the time that a blocking read waits.
     """
 
@@ -50,8 +52,11 @@ class RedisPyAdapter(RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPub
         return self._affinity
 
     @classmethod
-    def from_url(cls, url: str, *, timeout: float = 5.0, connect_timeout: float = 2.0, **unknown: Any) -> Self:
-        """An adapter for `redis://[user:password@]host[:port][/database]`, valkey://, rediss:// or unix:///path.
+    def from_url(
+        cls, url: str, *, timeout: float = 5.0, connect_timeout: float = 2.0, **unknown: Any
+    ) -> Self:
+        """An adapter for `redis://[user:password@]host[:port][/database]`, valkey://, rediss:// or
+        unix:///path.
 
         Args:
             url: where the server is.
@@ -60,12 +65,16 @@ class RedisPyAdapter(RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPub
             unknown: no other options are known.
         """
         if unknown:
-            raise _misconfigured(f"The adapter has no option {min(unknown)!r}; it has timeout and connect_timeout.")
+            raise _misconfigured(
+                f"The adapter has no option {min(unknown)!r}; it has timeout and connect_timeout."
+            )
         connect = partial(client, url, connect_timeout)
         try:
             connect()
         except ValueError:  # its message may show a password
-            raise _misconfigured("A URL looks like redis://user:password@host:6379/0, rediss://… or unix:///path.") from None
+            raise _misconfigured(
+                "A URL looks like redis://user:password@host:6379/0, rediss://… or unix:///path."
+            ) from None
         return cls(connect, timeout=timeout)
 
     async def open(self) -> None:
@@ -77,9 +86,15 @@ class RedisPyAdapter(RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPub
             try:
                 await self._calls.open()
             except StoreError as error:
-                if error.code is ErrorCode.STORE_TIMEOUT:  # there is something, but it is no server, or not one that can be used
-                    message = "The server accepts connections and doesn't answer. Is it the right port?"
-                    raise store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME) from error
+                if (
+                    error.code is ErrorCode.STORE_TIMEOUT
+                ):  # there is something, but it is no server, or not one that can be used
+                    message = (
+                        "The server accepts connections and doesn't answer. Is it the right port?"
+                    )
+                    raise store_error(
+                        ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME
+                    ) from error
                 raise
             self.is_open = True
 
@@ -111,8 +126,14 @@ class RedisPyAdapter(RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPub
 
 
 def client(url: str, connect_timeout: float = 2.0) -> Redis:
-    """The client that the adapter wants, for a URL; it connects when it is used. One for redis+cluster:// answers the same calls."""
-    options: dict[str, Any] = {"protocol": 2, "socket_connect_timeout": connect_timeout, "socket_timeout": None}
+    """The client that the adapter wants, for a URL; it connects when it is used. One for
+    redis+cluster:// answers the same calls.
+    """
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "socket_connect_timeout": connect_timeout,
+        "socket_timeout": None,
+    }
     plain = url.replace("valkey", "redis", 1).replace("redis+cluster://", "redis://", 1)
     untyped: Any = Redis  # from_url has no types for its options
     if plain != url and "+cluster" in url:

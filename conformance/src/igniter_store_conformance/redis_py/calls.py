@@ -1,7 +1,9 @@
 """One command, one connection, one answer: how everything but subscriptions talks to the server.
 
-Rule: a connection carries one command at a time. One whose answer was not read to its end, whatever the reason, is closed.
-Rule: a read is tried a second time when the connection was lost; a write never, and says that it may have been applied.
+Rule: a connection carries one command at a time. One whose answer was not read to its end, whatever
+    the reason, is closed.
+Rule: a read is tried a second time when the connection was lost; a write never, and says that it
+    may have been applied.
 """
 
 from __future__ import annotations
@@ -18,7 +20,14 @@ from igniter_store.contract.timeouts import FairTimeout
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from igniter_store_conformance.redis_py.errors import NAME, closed, elsewhere, not_open, timed_out, translated
+from igniter_store_conformance.redis_py.errors import (
+    NAME,
+    closed,
+    elsewhere,
+    not_open,
+    timed_out,
+    translated,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -56,7 +65,9 @@ class Calls:
     async def open(self) -> None:
         """Make the client, and see whether the server answers."""
         self._is_closed = False
-        self._crowd = asyncio.Semaphore(_CROWD)  # belongs to the loop that the adapter was opened in
+        self._crowd = asyncio.Semaphore(
+            _CROWD
+        )  # belongs to the loop that the adapter was opened in
         self._client, self._loop = self._connect(), asyncio.get_running_loop()
         try:
             await self.ask("PING")
@@ -84,14 +95,17 @@ class Calls:
         self.affinity.enter(NAME, is_in_use=self._client is not None)
 
     def abandon(self) -> None:
-        """Release all connections, whose event loop is closed; in a forked child, keep out of the parent's."""
+        """Release all connections, whose event loop is closed; in a forked child, keep out of the
+        parent's.
+        """
         client, self._client = self._client, None
         self._is_closed = False
         self._under_way.clear()
         if client is None:
             return
         pool: Any = client.connection_pool
-        for connection in (*pool._available_connections, *pool._in_use_connections):  # noqa: SLF001 - redis-py can do it in their loop only
+        # redis-py can do it in their loop only
+        for connection in (*pool._available_connections, *pool._in_use_connections):  # noqa: SLF001
             writer = connection._writer  # noqa: SLF001 - the same
             if writer is not None and self.affinity.is_inherited:
                 disconnect([writer.transport.get_extra_info("socket")])
@@ -123,13 +137,23 @@ class Calls:
         """The answer to a command that changes something; arguments as `ask`."""
         return await self._once(words, code, 0, self._crowd, writes=True)
 
-    async def run(self, name: str, keys: Sequence[str], *arguments: Any, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> Any:
+    async def run(
+        self,
+        name: str,
+        keys: Sequence[str],
+        *arguments: Any,
+        code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED,
+    ) -> Any:
         """The answer to the script of this name, which changes something."""
         return await self.tell("EVAL", script(name), len(keys), *keys, *arguments, code=code)
 
     async def wait(self, seconds: float, *words: Any) -> Any:
-        """The answer to a command that may wait for so many seconds at the server, on a connection that keeps nobody else waiting."""
-        return await self._once(words, ErrorCode.STORE_OPERATION_FAILED, seconds, contextlib.nullcontext(), writes=True)
+        """The answer to a command that may wait for so many seconds at the server, on a connection
+        that keeps nobody else waiting.
+        """
+        return await self._once(
+            words, ErrorCode.STORE_OPERATION_FAILED, seconds, contextlib.nullcontext(), writes=True
+        )
 
     async def _once(
         self,
@@ -149,11 +173,15 @@ class Calls:
                         if await is_sent(connection, words):
                             return await connection.read_response()
                         has_left = False
-                raise RedisConnectionError("Every connection was closed before it could be written to.")
+                raise RedisConnectionError(
+                    "Every connection was closed before it could be written to."
+                )
         except StoreError:  # some are TimeoutErrors and ConnectionErrors, too
             raise
         except TimeoutError as error:
-            raise (closed() if self._is_closed else timed_out(self.timeout, maybe_applied=has_left)) from error
+            raise (
+                closed() if self._is_closed else timed_out(self.timeout, maybe_applied=has_left)
+            ) from error
         except (RedisError, OSError) as error:
             failed = translated(error, code, maybe_applied=has_left)
         raise failed  # outside of the block, where it would have redis-py's words as its context
@@ -179,17 +207,23 @@ class Calls:
                 done.set_result(None)
 
     async def drop_idle(self) -> None:
-        """Close the connections that nobody uses just now: what has ended one of them has most likely ended all of them."""
+        """Close the connections that nobody uses just now: what has ended one of them has most
+        likely ended all of them.
+        """
         if self._client is not None:
             await self._client.connection_pool.disconnect(inuse_connections=False)
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncGenerator[Any]:
-        """A connection of the pool, for one command. Whoever is interrupted in reading leaves it closed: redis-py sees to that."""
+        """A connection of the pool, for one command.
+
+        Whoever is interrupted in reading leaves it closed: redis-py sees to that.
+        """
         if self._client is None:
             raise not_open(is_inherited=self.affinity.is_inherited, was_closed=self._is_closed)
         pool: Any = self._client.connection_pool
-        # One turn of the loop, in which it hears of connections that were closed while they were idle: the pool then replaces them.
+        # One turn of the loop, in which it hears of connections that were closed while they were
+        # idle: the pool then replaces them.
         await asyncio.sleep(0)
         connection = await pool.get_connection()
         try:
@@ -199,13 +233,18 @@ class Calls:
 
 
 async def is_sent(connection: Any, words: Sequence[Any]) -> bool:
-    """False when the connection was reset while it was idle, which redis-py doesn't notice before it writes.
+    """False when the connection was reset while it was idle, which redis-py doesn't notice before
+    it writes.
 
-    Not all of the command has left us then, so the server can't have done it, and another connection may take it.
+    Not all of the command has left us then, so the server can't have done it, and another
+    connection may take it.
     """
-    # asyncio of Python 3.12 and 3.13.0 doesn't look whether the transport is closed: it raises AttributeError, or waits for the descriptor
-    # that the transport had, which may be another connection's by now.
-    writer = getattr(connection, "_writer", None)  # redis-py has no other way to ask, and fakeredis has no sockets
+    # asyncio of Python 3.12 and 3.13.0 doesn't look whether the transport is closed: it raises
+    # AttributeError, or waits for the descriptor that the transport had, which may be another
+    # connection's by now.
+    writer = getattr(
+        connection, "_writer", None
+    )  # redis-py has no other way to ask, and fakeredis has no sockets
     if isinstance(writer, asyncio.StreamWriter) and writer.is_closing():
         return False
     try:
@@ -218,4 +257,6 @@ async def is_sent(connection: Any, words: Sequence[Any]) -> bool:
 @cache
 def script(name: str) -> str:
     """The text of a script."""
-    return (resources.files("igniter_store_conformance.redis_py") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
+    return (
+        resources.files("igniter_store_conformance.redis_py") / "scripts" / f"{name}.lua"
+    ).read_text(encoding="utf-8")

@@ -29,5 +29,7 @@ class RedisPyClaims(Claims):
 
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
         words = (owner, milliseconds(ttl), milliseconds(TOKEN_LIFETIME))
-        token = await self._calls.run("acquire", [key, token_key], *words, code=ErrorCode.STORE_INCREMENT_FAILED)
+        token = await self._calls.run(
+            "acquire", [key, token_key], *words, code=ErrorCode.STORE_INCREMENT_FAILED
+        )
         return None if token is None else int(token)

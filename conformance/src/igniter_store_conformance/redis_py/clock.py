@@ -1,6 +1,7 @@
 """Time on a real server, whose clock can't be moved: instead, everything is made older.
 
-Rule: only keys under the namespace are touched. A key whose deadline has passed is gone, as it would be.
+Rule: only keys under the namespace are touched. A key whose deadline has passed is gone, as it
+    would be.
 Rule: pending entries keep their consumer and their number of deliveries.
 """
 
@@ -32,16 +33,20 @@ class RedisTime:
         self._namespace = namespace
 
     async def advance(self, seconds: float) -> None:
-        """Let so many seconds pass, in whole milliseconds: for the deadlines of keys, and for the idle times of pending entries.
+        """Let so many seconds pass, in whole milliseconds: for the deadlines of keys, and for the
+        idle times of pending entries.
 
-        Pending entries that were deleted keep their idle times: from Redis 7 on, whatever would change those drops the entries instead.
-        Not one atomic step: what is written meanwhile may have seen the time before, or the time after.
+        Pending entries that were deleted keep their idle times: from Redis 7 on, whatever would
+        change those drops the entries instead. Not one atomic step: what is written meanwhile may
+        have seen the time before, or the time after.
         """
         # Rounded down, since nothing may be gone before its time.
         await self._everywhere("advance", int(seconds * 1000))
 
     async def rewind(self, seconds: float) -> None:
-        """Set the last id of every stream so many seconds ahead: to a stream it is the same as a clock that goes back."""
+        """Set the last id of every stream so many seconds ahead: to a stream it is the same as a
+        clock that goes back.
+        """
         await self._everywhere("rewind", int(seconds * 1000))
 
     async def _everywhere(self, name: str, milliseconds: int) -> None:

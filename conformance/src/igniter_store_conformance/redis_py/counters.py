@@ -21,7 +21,11 @@ class RedisPyCounters(Counters):
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
         life = "" if ttl is None else milliseconds(ttl)
         try:
-            return int(await self._calls.run("increment", [key], delta, life, code=ErrorCode.STORE_INCREMENT_FAILED))
+            return int(
+                await self._calls.run(
+                    "increment", [key], delta, life, code=ErrorCode.STORE_INCREMENT_FAILED
+                )
+            )
         except StoreError as error:
             if error.details.get("word") == "WRONGTYPE":
                 raise _no_integer() from error

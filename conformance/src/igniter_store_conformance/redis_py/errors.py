@@ -1,6 +1,7 @@
 """From redis-py's exceptions to `StoreError`s: one table of the server's words, and one translator.
 
-Rule: of what the server says only its first word is read; the rest of the text differs from version to version.
+Rule: of what the server says only its first word is read; the rest of the text differs from version
+    to version.
 """
 
 from __future__ import annotations
@@ -23,20 +24,72 @@ malformed_id = partial(errors.malformed_id, backend=NAME)
 
 # The server's word: the code, whether the same call may succeed later, and what to do.
 _WORDS: Final = {
-    "AUTH": (ErrorCode.STORE_CONNECTION_FAILED, False, "The server wants another user or password; correct the URL."),
-    "NOPERM": (ErrorCode.STORE_OPERATION_FAILED, False, "The server's rules forbid this user the command; allow it, or use another user."),
-    "OOM": (ErrorCode.STORE_OPERATION_FAILED, True, "The server has no memory left; give it more, or let keys expire."),
-    "READONLY": (ErrorCode.STORE_CONNECTION_FAILED, True, "The server is a replica now; try again when the new primary is reached."),
-    "LOADING": (ErrorCode.STORE_CONNECTION_FAILED, True, "The server is still loading its data; try again."),
-    "MASTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The replica has lost its primary; try again."),
+    "AUTH": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        False,
+        "The server wants another user or password; correct the URL.",
+    ),
+    "NOPERM": (
+        ErrorCode.STORE_OPERATION_FAILED,
+        False,
+        "The server's rules forbid this user the command; allow it, or use another user.",
+    ),
+    "OOM": (
+        ErrorCode.STORE_OPERATION_FAILED,
+        True,
+        "The server has no memory left; give it more, or let keys expire.",
+    ),
+    "READONLY": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        True,
+        "The server is a replica now; try again when the new primary is reached.",
+    ),
+    "LOADING": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        True,
+        "The server is still loading its data; try again.",
+    ),
+    "MASTERDOWN": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        True,
+        "The replica has lost its primary; try again.",
+    ),
     "CLUSTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The cluster isn't whole; try again."),
-    "TRYAGAIN": (ErrorCode.STORE_CONNECTION_FAILED, True, "The cluster is moving the keys; try again."),
-    "MOVED": (ErrorCode.STORE_OPERATION_FAILED, False, "The server is a node of a cluster, and has other keys; use a client for clusters."),
-    "ASK": (ErrorCode.STORE_OPERATION_FAILED, False, "The server is a node of a cluster, and has other keys; use a client for clusters."),
-    "CROSSSLOT": (ErrorCode.STORE_OPERATION_FAILED, False, ("On a cluster, all keys of this command must be in the same slot.")),
-    "BUSY": (ErrorCode.STORE_TIMEOUT, True, "A script keeps the server busy; try again, or end the script."),
-    "NOGROUP": (ErrorCode.STORE_STREAM_GROUP_MISSING, False, "There is no such group, or no such stream; create it before reading."),
-    "WRONGTYPE": (ErrorCode.STORE_OPERATION_FAILED, False, "The key holds another kind of value; use another key, or delete this one."),
+    "TRYAGAIN": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        True,
+        "The cluster is moving the keys; try again.",
+    ),
+    "MOVED": (
+        ErrorCode.STORE_OPERATION_FAILED,
+        False,
+        "The server is a node of a cluster, and has other keys; use a client for clusters.",
+    ),
+    "ASK": (
+        ErrorCode.STORE_OPERATION_FAILED,
+        False,
+        "The server is a node of a cluster, and has other keys; use a client for clusters.",
+    ),
+    "CROSSSLOT": (
+        ErrorCode.STORE_OPERATION_FAILED,
+        False,
+        ("On a cluster, all keys of this command must be in the same slot."),
+    ),
+    "BUSY": (
+        ErrorCode.STORE_TIMEOUT,
+        True,
+        "A script keeps the server busy; try again, or end the script.",
+    ),
+    "NOGROUP": (
+        ErrorCode.STORE_STREAM_GROUP_MISSING,
+        False,
+        "There is no such group, or no such stream; create it before reading.",
+    ),
+    "WRONGTYPE": (
+        ErrorCode.STORE_OPERATION_FAILED,
+        False,
+        "The key holds another kind of value; use another key, or delete this one.",
+    ),
 }
 _SAME: Final = {"NOAUTH": "AUTH", "WRONGPASS": "AUTH", "UNBLOCKED": "NOGROUP"}
 
@@ -57,7 +110,9 @@ _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 # What went wrong inside a script: Redis 6.2 puts words of its own before the server's.
-_IN_SCRIPT: Final = re.compile(r"(?:ERR Error running script.*?|@user_script): ?\d*:? ?-?([A-Z]+) ", re.DOTALL)
+_IN_SCRIPT: Final = re.compile(
+    r"(?:ERR Error running script.*?|@user_script): ?\d*:? ?-?([A-Z]+) ", re.DOTALL
+)
 
 
 def timed_out(seconds: float, *, maybe_applied: bool) -> StoreError:
@@ -79,13 +134,19 @@ def word_of(error: Exception) -> str:
     return _SAME.get(word, word)
 
 
-def translated(error: Exception, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED, *, maybe_applied: bool = False) -> StoreError:
+def translated(
+    error: Exception,
+    code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED,
+    *,
+    maybe_applied: bool = False,
+) -> StoreError:
     """The error for what redis-py raised.
 
     Args:
         error: what it raised.
         code: for refusals that the table doesn't know.
-        maybe_applied: what to say if the connection was lost, with nobody knowing how far the command got.
+        maybe_applied: what to say if the connection was lost, with nobody knowing how far the
+            command got.
     """
     failed = _translated(word_of(error), code, maybe_applied=maybe_applied)
     failed.__cause__ = ErrorReply(cut(f"{word_of(error)} {error}"))  # the server quotes keys
@@ -95,8 +156,17 @@ def translated(error: Exception, code: ErrorCode = ErrorCode.STORE_OPERATION_FAI
 def _translated(word: str, code: ErrorCode, *, maybe_applied: bool) -> StoreError:
     if word in _WORDS:
         known, is_retryable, message = _WORDS[word]
-        return store_error(known, message, backend=NAME, retryable=is_retryable, details={"word": word})
+        return store_error(
+            known, message, backend=NAME, retryable=is_retryable, details={"word": word}
+        )
     if word:
-        return store_error(code, "The server refused the command; its own words are in __cause__.", backend=NAME, details={"word": word})
+        return store_error(
+            code,
+            "The server refused the command; its own words are in __cause__.",
+            backend=NAME,
+            details={"word": word},
+        )
     message = "The server can't be reached, or has closed the connection. Is it there, and is the URL right?"
-    return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, maybe_applied=maybe_applied)
+    return store_error(
+        ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, maybe_applied=maybe_applied
+    )

@@ -1,4 +1,6 @@
-"""The harness of the adapter over redis-py: on a server, with power over it, its time, and a way around it."""
+"""The harness of the adapter over redis-py: on a server, with power over it, its time, and a way
+around it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ def redis_harness(server: Server, *, timeout: float = 5.0, namespace: str | None
     """The whole harness for `server`; a fresh one for every test, which costs nothing.
 
     Args:
-        server: from `servers.start` or `servers.shared`. Adapters go through its proxy, if it has one; time and oracle go straight.
+        server: from `servers.start` or `servers.shared`. Adapters go through its proxy, if it has
+            one; time and oracle go straight.
         timeout: seconds that a command of the adapters may take.
         namespace: what every key begins with; a new one if `None`.
     """

@@ -31,7 +31,9 @@ class RedisPyKeyValue(KeyValue):
         value: bytes | None = await self._calls.tell("GETDEL", key)
         return value
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         words: list[Any] = ["SET", key, value]
         if ttl is not None:
             words += ["PX", milliseconds(ttl)]
@@ -67,5 +69,9 @@ class RedisPyKeyValue(KeyValue):
     async def mset(self, entries: Sequence[Entry]) -> None:
         self._calls.require_open()
         if entries:
-            arguments = [word for entry in entries for word in (entry.value, "" if entry.ttl is None else milliseconds(entry.ttl))]
+            arguments = [
+                word
+                for entry in entries
+                for word in (entry.value, "" if entry.ttl is None else milliseconds(entry.ttl))
+            ]
             await self._calls.run("mset", [entry.key for entry in entries], *arguments)

@@ -13,7 +13,8 @@ class RedisOracle:
     """Reads and writes what the server holds, over connections of its own.
 
     Args:
-        url: where the server is; not through a proxy, unless its faults are meant for the oracle, too.
+        url: where the server is; not through a proxy, unless its faults are meant for the oracle,
+            too.
     """
 
     def __init__(self, url: str) -> None:

@@ -1,9 +1,12 @@
 """Subscriptions: one connection of their own, and one task that reads it.
 
-Rule: the server answers commands of one connection in their order, so the oldest one that waits for a confirmation gets the next.
-Rule: what is subscribed stands in one table. A new connection subscribes to what the table says, then those in it are told of the gap.
+Rule: the server answers commands of one connection in their order, so the oldest one that waits for
+    a confirmation gets the next.
+Rule: what is subscribed stands in one table. A new connection subscribes to what the table says,
+    then those in it are told of the gap.
 Rule: a subscription that was cancelled is out of the table before anything is awaited.
-Rule: the server is asked for a sign of life all the time. A connection on which nothing comes for twice as long is closed.
+Rule: the server is asked for a sign of life all the time. A connection on which nothing comes for
+    twice as long is closed.
 """
 
 from __future__ import annotations
@@ -13,7 +16,15 @@ import contextlib
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from igniter_store.contract import ErrorCode, GapCallback, MessageCallback, PubSub, StoreError, Subscription, report_callback_error
+from igniter_store.contract import (
+    ErrorCode,
+    GapCallback,
+    MessageCallback,
+    PubSub,
+    StoreError,
+    Subscription,
+    report_callback_error,
+)
 from igniter_store.contract.affinity import forget_task
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -26,7 +37,13 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.redis_py.calls import Calls
 
-_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.5)  # seconds between attempts to get a connection back; the last one over and over
+_PAUSES: Final = (
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+)  # seconds between attempts to get a connection back; the last one over and over
 _Name: TypeAlias = tuple[str, str]  # SUBSCRIBE and a channel, or PSUBSCRIBE and a pattern
 _ENDS: Final = {"SUBSCRIBE": "UNSUBSCRIBE", "PSUBSCRIBE": "PUNSUBSCRIBE"}
 
@@ -34,7 +51,9 @@ _ENDS: Final = {"SUBSCRIBE": "UNSUBSCRIBE", "PSUBSCRIBE": "PUNSUBSCRIBE"}
 class RedisPySubscription(Subscription):
     """One callback on one channel or pattern."""
 
-    def __init__(self, listener: Listener, name: _Name, callback: MessageCallback, on_gap: GapCallback | None) -> None:
+    def __init__(
+        self, listener: Listener, name: _Name, callback: MessageCallback, on_gap: GapCallback | None
+    ) -> None:
         self.name: Final = name
         self.is_live = True
         self.is_confirmed = False
@@ -61,7 +80,8 @@ class RedisPySubscription(Subscription):
     def _call(self, channel: str, callback: GapCallback) -> None:
         try:
             callback()
-        except Exception:  # noqa: BLE001 - whatever a callback raises is its author's, and stops nobody else (PUB-6)
+        # whatever a callback raises is its author's, and stops nobody else (PUB-6)
+        except Exception:  # noqa: BLE001
             report_callback_error(channel)
 
 
@@ -72,13 +92,19 @@ class Listener:
         self.bind = calls.bind
         self._calls = calls
         self._table: dict[_Name, list[RedisPySubscription]] = {}
-        self._changing = asyncio.Lock()  # one change of the table at a time, its confirmation included (PUB-1)
+        self._changing = (
+            asyncio.Lock()
+        )  # one change of the table at a time, its confirmation included (PUB-1)
         self._reader: asyncio.Task[None] | None = None
-        self._ending: set[asyncio.Task[None]] = set()  # unsubscribing; whoever has asked for it may have gone
+        self._ending: set[asyncio.Task[None]] = (
+            set()
+        )  # unsubscribing; whoever has asked for it may have gone
         # Of the present connection, and empty without one:
         self._connection: Any = None
         self._confirmed: set[_Name] = set()
-        self._commands: deque[asyncio.Future[Exception | None]] = deque()  # that wait for a confirmation, or for what went wrong
+        self._commands: deque[asyncio.Future[Exception | None]] = (
+            deque()
+        )  # that wait for a confirmation, or for what went wrong
         # Those who wait for a connection, or for what went wrong:
         self._arrivals: list[asyncio.Future[Exception | None]] = []
 
@@ -96,7 +122,11 @@ class Listener:
         except StoreError:  # some are TimeoutErrors and ConnectionErrors, too
             raise
         except TimeoutError as error:
-            raise (closed() if self._calls.is_closed else timed_out(self._calls.timeout, maybe_applied=False)) from error
+            raise (
+                closed()
+                if self._calls.is_closed
+                else timed_out(self._calls.timeout, maybe_applied=False)
+            ) from error
         except (RedisError, OSError) as error:
             failed = translated(error, ErrorCode.STORE_SUBSCRIBE_FAILED)
         else:
@@ -107,7 +137,8 @@ class Listener:
         """Cancel a subscription, and return once the server knows, if it was the last of its name."""
         if not self._forget(subscription):
             return
-        # A task, since it has to be done whoever is cancelled here: else the server goes on sending.
+        # A task, since it has to be done whoever is cancelled here: else the server goes on
+        # sending.
         ending = asyncio.create_task(self._unsubscribe(subscription.name))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
@@ -123,7 +154,9 @@ class Listener:
 
     async def end(self) -> None:
         """Stop everything; no callback runs any more."""
-        for subscription in [subscription for subscriptions in self._table.values() for subscription in subscriptions]:
+        for subscription in [
+            subscription for subscriptions in self._table.values() for subscription in subscriptions
+        ]:
             subscription.is_live = False
         self._table.clear()
         tasks = [*self._ending] if self._reader is None else [self._reader, *self._ending]
@@ -134,7 +167,9 @@ class Listener:
 
     def abandon(self) -> None:
         """As `end`, when the event loop is closed."""
-        for subscription in [subscription for subscriptions in self._table.values() for subscription in subscriptions]:
+        for subscription in [
+            subscription for subscriptions in self._table.values() for subscription in subscriptions
+        ]:
             subscription.is_live = False
         self._table.clear()
         for task in (self._reader, *self._ending):
@@ -161,11 +196,13 @@ class Listener:
     async def _until_confirmed(self, name: _Name) -> None:
         if self._reader is None:
             self._reader = asyncio.create_task(self._read())
-        # What a cancelled call has sent is still under way where a command waits: it may be an unsubscribing from this very name.
+        # What a cancelled call has sent is still under way where a command waits: it may be an
+        # unsubscribing from this very name.
         while name not in self._confirmed or self._commands:
             connects = self._connection is None
             error = await (await (self._arrival() if connects else self._send(*name)))
-            # A connection that was lost just now is no answer: the next one subscribes to all that the table says.
+            # A connection that was lost just now is no answer: the next one subscribes to all that
+            # the table says.
             if error is not None and (connects or word_of(error)):
                 raise error
 
@@ -177,7 +214,9 @@ class Listener:
     async def _send(self, verb: str, name: str) -> asyncio.Future[Exception | None]:
         answer: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._commands.append(answer)
-        await is_sent(self._connection, (verb, name))  # if not, the task that reads meets the same error, and answers with it
+        await is_sent(
+            self._connection, (verb, name)
+        )  # if not, the task that reads meets the same error, and answers with it
         return answer
 
     # The task that reads.
@@ -195,16 +234,25 @@ class Listener:
 
     async def _read_one_connection(self) -> Exception:
         try:
-            async with asyncio.timeout(self._calls.timeout) as limit, self._calls.connection() as connection:
+            async with (
+                asyncio.timeout(self._calls.timeout) as limit,
+                self._calls.connection() as connection,
+            ):
                 while missing := self._table.keys() - self._confirmed:
                     for verb, name in missing:
                         if not await is_sent(connection, (verb, name)):
-                            return RedisConnectionError("The connection was closed while it was idle.")
+                            return RedisConnectionError(
+                                "The connection was closed while it was idle."
+                            )
                     while not missing <= self._confirmed:
                         self._handle(await connection.read_response())
                 self._connection = connection
                 _settle(self._arrivals, None)
-                for subscription in [subscription for subscriptions in self._table.values() for subscription in subscriptions]:
+                for subscription in [
+                    subscription
+                    for subscriptions in self._table.values()
+                    for subscription in subscriptions
+                ]:
                     subscription.tell_of_gap()
                 async with self._asking_for_life(connection):
                     while True:
@@ -223,7 +271,9 @@ class Listener:
             is_lost = False
             while not is_lost:
                 await asyncio.sleep(self._calls.timeout)
-                is_lost = not await is_sent(connection, ("PING",))  # then the task that reads meets the same error
+                is_lost = not await is_sent(
+                    connection, ("PING",)
+                )  # then the task that reads meets the same error
 
         asking = asyncio.create_task(ask())
         try:
@@ -264,7 +314,10 @@ class Listener:
         _settle(self._arrivals, error)
 
 
-def _settle(waiting: deque[asyncio.Future[Exception | None]] | list[asyncio.Future[Exception | None]], outcome: Exception | None) -> None:
+def _settle(
+    waiting: deque[asyncio.Future[Exception | None]] | list[asyncio.Future[Exception | None]],
+    outcome: Exception | None,
+) -> None:
     for future in waiting:
         if not future.done():
             future.set_result(outcome)
@@ -282,15 +335,23 @@ class RedisPyPubSub(PubSub):
     _listener: Listener
 
     async def publish(self, channel: str, payload: bytes) -> int:
-        return int(await self._calls.tell("PUBLISH", channel, payload, code=ErrorCode.STORE_PUBLISH_FAILED))
+        return int(
+            await self._calls.tell("PUBLISH", channel, payload, code=ErrorCode.STORE_PUBLISH_FAILED)
+        )
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         return await self._added(("SUBSCRIBE", channel), callback, on_gap)
 
-    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def psubscribe(
+        self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         return await self._added(("PSUBSCRIBE", pattern), callback, on_gap)
 
-    async def _added(self, name: _Name, callback: MessageCallback, on_gap: GapCallback | None) -> Subscription:
+    async def _added(
+        self, name: _Name, callback: MessageCallback, on_gap: GapCallback | None
+    ) -> Subscription:
         subscription = RedisPySubscription(self._listener, name, callback, on_gap)
         await self._listener.add(subscription)
         return subscription

@@ -1,6 +1,7 @@
 """Scans: SCAN, and removal by prefix.
 
-Rule: a cursor is the server's with a checksum behind it. The server would take any number, and begin somewhere (SCN-4).
+Rule: a cursor is the server's with a checksum behind it. The server would take any number, and
+    begin somewhere (SCN-4).
 """
 
 from __future__ import annotations
@@ -24,14 +25,26 @@ class RedisPyScan(Scan):
     _calls: Calls
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        following, keys = await self._calls.ask("SCAN", _opened(cursor), "MATCH", pattern, "COUNT", count, code=ErrorCode.STORE_SCAN_FAILED)
+        following, keys = await self._calls.ask(
+            "SCAN",
+            _opened(cursor),
+            "MATCH",
+            pattern,
+            "COUNT",
+            count,
+            code=ErrorCode.STORE_SCAN_FAILED,
+        )
         # Keys of others may be no UTF-8; they must not spoil the page.
-        return ScanPage(_sealed(following.decode()), [key.decode("utf-8", "surrogateescape") for key in keys])
+        return ScanPage(
+            _sealed(following.decode()), [key.decode("utf-8", "surrogateescape") for key in keys]
+        )
 
     async def delete_prefix(self, prefix: str) -> int:
         deleted, cursor = 0, START.encode()
         while True:
-            cursor, keys = await self._calls.ask("SCAN", cursor, "MATCH", f"{escape(prefix)}*", "COUNT", _STEP)
+            cursor, keys = await self._calls.ask(
+                "SCAN", cursor, "MATCH", f"{escape(prefix)}*", "COUNT", _STEP
+            )
             if keys:
                 deleted += await self._calls.tell("UNLINK", *keys)
             if cursor == START.encode():
@@ -50,5 +63,7 @@ def _opened(cursor: str) -> str:
 
 
 def _wrong_cursor() -> StoreError:
-    message = 'The cursor is invalid. Continue with the cursor of the previous page, or restart with "0".'
+    message = (
+        'The cursor is invalid. Continue with the cursor of the previous page, or restart with "0".'
+    )
     return store_error(ErrorCode.STORE_SCAN_FAILED, message, backend=NAME)

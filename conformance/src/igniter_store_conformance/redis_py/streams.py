@@ -1,6 +1,7 @@
 """Streams: Redis's X commands.
 
-Rule: ids are checked here. The server looks at them only once it has found stream and group, and answers 0 when it hasn't.
+Rule: ids are checked here. The server looks at them only once it has found stream and group, and
+    answers 0 when it hasn't.
 """
 
 from __future__ import annotations
@@ -9,7 +10,14 @@ import asyncio
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract import ErrorCode, GroupInfo, PendingEntry, StoreError, StreamEntry, Streams
+from igniter_store.contract import (
+    ErrorCode,
+    GroupInfo,
+    PendingEntry,
+    StoreError,
+    StreamEntry,
+    Streams,
+)
 from igniter_store.contract.stream_ids import lower_bound, parse, upper_bound
 
 from igniter_store_conformance.redis_py.errors import malformed_id
@@ -20,7 +28,8 @@ if TYPE_CHECKING:
     from igniter_store_conformance.redis_py.calls import Calls
 
 _PAGE: Final = 500  # pending entries in one trip
-# Seconds that a reader waits at the server before it asks again: Redis 6.2 doesn't wake a reader whose stream is deleted.
+# Seconds that a reader waits at the server before it asks again: Redis 6.2 doesn't wake a reader
+# whose stream is deleted.
 _SLICE: Final = 0.5
 
 
@@ -29,28 +38,67 @@ class RedisPyStreams(Streams):
 
     _calls: Calls
 
-    async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
+    async def xadd(
+        self,
+        stream: str,
+        fields: Mapping[str, bytes],
+        *,
+        max_len: int | None = None,
+        approximate: bool = True,
+    ) -> str:
         limit = [] if max_len is None else ["MAXLEN", _sign(approximate=approximate), max_len]
-        added: bytes = await self._calls.tell("XADD", stream, *limit, "*", *[word for pair in fields.items() for word in pair])
+        added: bytes = await self._calls.tell(
+            "XADD", stream, *limit, "*", *[word for pair in fields.items() for word in pair]
+        )
         return added.decode()
 
     async def xlen(self, stream: str) -> int:
         return int(await self._calls.ask("XLEN", stream))
 
     async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
-        return int(await self._calls.tell("XTRIM", stream, "MAXLEN", _sign(approximate=approximate), max_len))
+        return int(
+            await self._calls.tell(
+                "XTRIM", stream, "MAXLEN", _sign(approximate=approximate), max_len
+            )
+        )
 
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
         _check(ids, ErrorCode.STORE_OPERATION_FAILED)
-        return int(await self._calls.tell("XDEL", stream, *ids)) if ids else await self._none_of(stream)
+        return (
+            int(await self._calls.tell("XDEL", stream, *ids))
+            if ids
+            else await self._none_of(stream)
+        )
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
         _check_bounds(start, end)
-        return _entries(await self._calls.ask("XRANGE", stream, start, end, *_count(count), code=ErrorCode.STORE_STREAM_READ_FAILED))
+        return _entries(
+            await self._calls.ask(
+                "XRANGE",
+                stream,
+                start,
+                end,
+                *_count(count),
+                code=ErrorCode.STORE_STREAM_READ_FAILED,
+            )
+        )
 
-    async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrevrange(
+        self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None
+    ) -> list[StreamEntry]:
         _check_bounds(start, end)
-        return _entries(await self._calls.ask("XREVRANGE", stream, end, start, *_count(count), code=ErrorCode.STORE_STREAM_READ_FAILED))
+        return _entries(
+            await self._calls.ask(
+                "XREVRANGE",
+                stream,
+                end,
+                start,
+                *_count(count),
+                code=ErrorCode.STORE_STREAM_READ_FAILED,
+            )
+        )
 
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
         code = ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED
@@ -81,7 +129,9 @@ class RedisPyStreams(Streams):
         if history:
             return await self._history(reader, stream, count)
         if not block:
-            return _of_stream(await self._calls.tell(*reader, *_count(count), "STREAMS", stream, ">"))
+            return _of_stream(
+                await self._calls.tell(*reader, *_count(count), "STREAMS", stream, ">")
+            )
         return await self._blocking((*reader, *_count(count)), stream, block)
 
     async def xgroups(self, stream: str) -> list[GroupInfo]:
@@ -90,7 +140,11 @@ class RedisPyStreams(Streams):
 
     async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
         _check(ids, ErrorCode.STORE_STREAM_ACK_FAILED)
-        return int(await self._calls.tell("XACK", stream, group, *ids)) if ids else await self._none_of(stream)
+        return (
+            int(await self._calls.tell("XACK", stream, group, *ids))
+            if ids
+            else await self._none_of(stream)
+        )
 
     async def xpending(
         self,
@@ -107,49 +161,66 @@ class RedisPyStreams(Streams):
         start = "-"
         while True:
             wanted = _PAGE if count is None else min(_PAGE, count - len(found))
-            page = await self._calls.ask("XPENDING", stream, group, *idle, start, "+", wanted, *whose)
+            page = await self._calls.ask(
+                "XPENDING", stream, group, *idle, start, "+", wanted, *whose
+            )
             found += [_pending(flat) for flat in page]
             if len(page) < wanted or len(found) == count:
                 return found
             start = f"({found[-1].id}"
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         idle = math.ceil(min_idle * 1000)
         claimed: list[StreamEntry] = []
         start = "-"
         while True:
             wanted = _PAGE if count is None else count - len(claimed)
-            last, entries = await self._calls.run("xautoclaim", [stream], group, consumer, idle, start, _PAGE, wanted)
+            last, entries = await self._calls.run(
+                "xautoclaim", [stream], group, consumer, idle, start, _PAGE, wanted
+            )
             claimed += _entries(entries)
             if not last or len(claimed) == count:
                 return claimed
             start = f"({last.decode()}"
 
     async def _none_of(self, stream: str) -> int:
-        # The server takes no empty list of ids. A key that holds no stream is an error all the same.
+        # The server takes no empty list of ids. A key that holds no stream is an error all the
+        # same.
         await self.xlen(stream)
         return 0
 
-    async def _history(self, reader: tuple[str, ...], stream: str, count: int | None) -> list[StreamEntry]:
+    async def _history(
+        self, reader: tuple[str, ...], stream: str, count: int | None
+    ) -> list[StreamEntry]:
         found: list[StreamEntry] = []
         start = "0"
         while True:
             wanted = None if count is None else count - len(found)
-            # Kept for the ids: deleted entries are listed without fields, and are left out only after they were counted.
-            page: list[Any] = _listed(await self._calls.tell(*reader, *_count(wanted), "STREAMS", stream, start))
+            # Kept for the ids: deleted entries are listed without fields, and are left out only
+            # after they were counted.
+            page: list[Any] = _listed(
+                await self._calls.tell(*reader, *_count(wanted), "STREAMS", stream, start)
+            )
             found += _entries(page)
             if count is None or not page or len(found) == count:
                 return found
             start = page[-1][0].decode()
 
-    async def _blocking(self, reader: tuple[Any, ...], stream: str, block: float) -> list[StreamEntry]:
+    async def _blocking(
+        self, reader: tuple[Any, ...], stream: str, block: float
+    ) -> list[StreamEntry]:
         loop = asyncio.get_running_loop()
         end = loop.time() + block
         while True:
             left = end - loop.time()
             wait = max(0.001, min(left, _SLICE))
-            # A lost connection ends the wait: entries may have been on their way, and are pending now (maybe_applied).
-            answer = await self._calls.wait(wait, *reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">")
+            # A lost connection ends the wait: entries may have been on their way, and are pending
+            # now (maybe_applied).
+            answer = await self._calls.wait(
+                wait, *reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">"
+            )
             if answer is not None or left <= _SLICE:
                 return _of_stream(answer)
 
@@ -195,7 +266,8 @@ def _of_stream(answer: Any) -> list[StreamEntry]:
 
 def _group(flat: Sequence[Any]) -> GroupInfo:
     facts = dict(zip(flat[::2], flat[1::2], strict=True))
-    # Redis 6.2 doesn't tell the lag; later servers tell none when entries in the middle were deleted.
+    # Redis 6.2 doesn't tell the lag; later servers tell none when entries in the middle were
+    # deleted.
     return GroupInfo(
         _text(facts[b"name"]),
         facts[b"consumers"],

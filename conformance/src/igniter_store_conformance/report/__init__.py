@@ -1,10 +1,21 @@
-"""What a run of the suite came to: collected from pytest, judged, merged, and shown in whatever form its readers want.
+"""What a run of the suite came to: collected from pytest, judged, merged, and shown in whatever
+form its readers want.
 
-Rule: `results` is the data, `verdict` and `matrix` say what it means, and every other module here only shows it.
+Rule: `results` is the data, `verdict` and `matrix` say what it means, and every other module here
+    only shows it.
 """
 
 from igniter_store_conformance.report.files import FORMATS, write
-from igniter_store_conformance.report.results import AdapterRun, Environment, Report, Result, UnreadableReport, from_json, merge, to_json
+from igniter_store_conformance.report.results import (
+    AdapterRun,
+    Environment,
+    Report,
+    Result,
+    UnreadableReport,
+    from_json,
+    merge,
+    to_json,
+)
 from igniter_store_conformance.report.verdict import Outcome, Verdict, verdict
 
 __all__ = [

@@ -1,4 +1,5 @@
-"""The report as a badge, an SVG for a README: the version of the contract, how much of it is kept, and what is not offered.
+"""The report as a badge, an SVG for a README: the version of the contract, how much of it is kept,
+and what is not offered.
 
 Rule: it says in words what its colour says: a red one says so too.
 """
@@ -38,7 +39,9 @@ def render(report: Report) -> str:
     many = len(table.columns) > 1
     rows = [
         (
-            f"{column.label}: contract {column.run.contract}" if many else f"contract {column.run.contract}",
+            f"{column.label}: contract {column.run.contract}"
+            if many
+            else f"contract {column.run.contract}",
             message(table, place),
             _COLOURS[column.verdict.outcome],
         )
@@ -46,7 +49,11 @@ def render(report: Report) -> str:
     ]
     left = max((_width(label) for label, _, _ in rows), default=0)
     right = max((_width(text) for _, text, _ in rows), default=0)
-    parts = [part for place, (label, text, colour) in enumerate(rows) for part in _row(place, label, text, colour, left, right)]
+    parts = [
+        part
+        for place, (label, text, colour) in enumerate(rows)
+        for part in _row(place, label, text, colour, left, right)
+    ]
     title = escape("; ".join(f"{label}: {text}" for label, text, _ in rows))
     size = f'width="{left + right}" height="{_HEIGHT * len(rows)}"'
     return (
@@ -60,7 +67,11 @@ def render(report: Report) -> str:
 def message(table: Matrix, place: int) -> str:
     """What the badge says of one adapter: "core 34/34 · streams 23/23 · lacks scan"."""
     column = table.columns[place]
-    words = [] if column.verdict.outcome in {Outcome.CONFORMANT, Outcome.EXCEPT} else [str(column.verdict.outcome)]
+    words = (
+        []
+        if column.verdict.outcome in {Outcome.CONFORMANT, Outcome.EXCEPT}
+        else [str(column.verdict.outcome)]
+    )
     if column.verdict.outcome is Outcome.EXCEPT:
         words.append(f"{len(column.verdict.clauses)} known failing")
     words += [f"{score.group} {score.kept}/{score.applying}" for score in scores(table, place)]

@@ -1,8 +1,12 @@
-"""From pytest's reports to results: what each test of the suite came to, whoever ran it and wherever.
+"""From pytest's reports to results: what each test of the suite came to, whoever ran it and
+wherever.
 
-Rule: pytest has the last word where it knows of a failure: a setup or a teardown that fails is a failure of the test.
-Rule: the suite has it where pytest would be lenient: a failed test under a mark of xfail has failed.
-Rule: what a worker of pytest-xdist learns travels on its reports; nothing here needs the test's own process.
+Rule: pytest has the last word where it knows of a failure: a setup or a teardown that fails is a
+    failure of the test.
+Rule: the suite has it where pytest would be lenient: a failed test under a mark of xfail has
+    failed.
+Rule: what a worker of pytest-xdist learns travels on its reports; nothing here needs the test's own
+    process.
 """
 
 from __future__ import annotations
@@ -40,17 +44,23 @@ _NEVER: Final = frozenset({State.LACKS, State.NOT_EXERCISED})
 
 
 def described(item: pytest.Item) -> dict[str, Any] | None:
-    """What reports say of a test of the suite, in what every worker can send; `None` for any other test."""
+    """What reports say of a test of the suite, in what every worker can send; `None` for any other
+    test.
+    """
     test, owner = clause_test_of(getattr(item, "function", None)), getattr(item, "cls", None)
     if test is None or not (isinstance(owner, type) and issubclass(owner, Suite)):
         return None
-    return {"suite": suite_of(item), "contract": owner.contract, "total": len({*AdapterSuite.clause_tests(), *owner.clause_tests()})} | _of(
-        test
-    )
+    return {
+        "suite": suite_of(item),
+        "contract": owner.contract,
+        "total": len({*AdapterSuite.clause_tests(), *owner.clause_tests()}),
+    } | _of(test)
 
 
 def suite_of(item: pytest.Item) -> str:
-    """The node id of the test's class, with the parameters, so that a class that runs for several servers is several adapters."""
+    """The node id of the test's class, with the parameters, so that a class that runs for several
+    servers is several adapters.
+    """
     parent = item.nodeid.rsplit("::", 1)[0] if item.parent is None else item.parent.nodeid
     return parent + item.name[len(getattr(item, "originalname", None) or item.name) :]
 
@@ -81,7 +91,9 @@ class Collector:
         self._crashed: dict[str, str] = {}
 
     def hear(self, report: pytest.TestReport) -> Result | None:
-        """Take in one of pytest's reports, and return what the test came to, if that is known now or changed."""
+        """Take in one of pytest's reports, and return what the test came to, if that is known now
+        or changed.
+        """
         about: Mapping[str, Any] | None = getattr(report, ATTRIBUTE, None)
         if about is None:
             if str(report.when) == "???":  # a worker that died, as pytest-xdist tells it
@@ -89,21 +101,32 @@ class Collector:
             return None
         noted = {str(name): str(value) for name, value in report.user_properties}
         self._adapters.setdefault(about["suite"], {}).update(
-            {name: noted[name] for name in (states.ADAPTER, states.CAPABILITIES, states.SERVER) if noted.get(name)}
+            {
+                name: noted[name]
+                for name in (states.ADAPTER, states.CAPABILITIES, states.SERVER)
+                if noted.get(name)
+            }
         )
         _, before = self._tests.get(report.nodeid, (None, None))
-        ended_before = report.when != "call" and before is not None  # a teardown failed after the test had come to its end
+        ended_before = (
+            report.when != "call" and before is not None
+        )  # a teardown failed after the test had come to its end
         result = self._result(report, about, {} if ended_before else noted)
         self._tests[report.nodeid] = about, result
         return result
 
     def deselect(self, suites: Mapping[str, int]) -> None:
-        """Take in how many tests of each class were left out. Workers all tell the same, and are believed once."""
+        """Take in how many tests of each class were left out.
+
+        Workers all tell the same, and are believed once.
+        """
         for suite, number in suites.items():
             self._deselected[suite] = max(number, self._deselected.get(suite, 0))
 
     def report(self) -> Report:
-        """All of it, in an order that doesn't depend on who was first: the suites by name, the results in the order of the contract."""
+        """All of it, in an order that doesn't depend on who was first: the suites by name, the
+        results in the order of the contract.
+        """
         runs: dict[str, list[tuple[Mapping[str, Any], Result]]] = {}
         for about, result in self._tests.values():
             runs.setdefault(about["suite"], []).append((about, result))
@@ -111,7 +134,11 @@ class Collector:
             place, _, name = nodeid.partition("[")[0].rpartition("::")
             test = clause_test_of(getattr(AdapterSuite, name, None))
             if test is not None:
-                about = {"suite": place, "contract": VERSIONS[-1], "total": len(AdapterSuite.clause_tests())}
+                about = {
+                    "suite": place,
+                    "contract": VERSIONS[-1],
+                    "total": len(AdapterSuite.clause_tests()),
+                }
                 heard = runs.setdefault(place, [])
                 heard.append((heard[0][0] if heard else about, _lost(test, name, message)))
         return Report(runs=[self._run(suite, runs[suite]) for suite in sorted(runs)])
@@ -130,12 +157,20 @@ class Collector:
             total=max(about["total"] for about in abouts),
             deselected=self._deselected.get(suite, 0),
             environment=environment(adapter, noted.get(states.SERVER, "")),
-            results=sorted(results, key=lambda result: (order.get(result.clause, len(order)), result.test)),
+            results=sorted(
+                results, key=lambda result: (order.get(result.clause, len(order)), result.test)
+            ),
         )
 
-    def _result(self, report: pytest.TestReport, about: Mapping[str, Any], noted: Mapping[str, str]) -> Result:
+    def _result(
+        self, report: pytest.TestReport, about: Mapping[str, Any], noted: Mapping[str, str]
+    ) -> Result:
         state = state_of(report)
-        kept = None if state in _NEVER else (state is State.PASSED or (state is State.NOT_SCORED and report.passed))
+        kept = (
+            None
+            if state in _NEVER
+            else (state is State.PASSED or (state is State.NOT_SCORED and report.passed))
+        )
         reported = kept is False
         difference = self._without_places(_difference(report, about["clause"])) if reported else ""
         detail = noted.get(states.DETAIL) or _reason(report) or difference.partition("\n")[0]
@@ -155,13 +190,19 @@ class Collector:
             where=noted.get(states.WHERE, ""),
             difference=difference,
             failure=self._without_places(_failure(report, about["clause"])) if reported else "",
-            again=f"pytest {shlex.quote(report.nodeid)}{f' --conformance-seed {seed}' if seed else ''}" if reported else "",
+            again=f"pytest {shlex.quote(report.nodeid)}{f' --conformance-seed {seed}' if seed else ''}"
+            if reported
+            else "",
         )
 
     def _without_places(self, text: str) -> str:
-        """The text without what it says of the machine: its directories, its user, and passwords of URLs."""
+        """The text without what it says of the machine: its directories, its user, and passwords of
+        URLs.
+        """
         text = re.sub(r"[^\s'\"(]*[\\/]((?:site|dist)-packages)[\\/]", r"\1/", text)
-        for place in sorted({*filter(None, sys.path), str(self._root), str(Path.cwd())}, key=len, reverse=True):
+        for place in sorted(
+            {*filter(None, sys.path), str(self._root), str(Path.cwd())}, key=len, reverse=True
+        ):
             text = text.replace(f"{place}/", "").replace(f"{place}\\", "")
         text = text.replace(str(Path.home()), "~")
         text = text.encode("utf-8", "backslashreplace").decode()
@@ -174,7 +215,9 @@ def environment(adapter: str, server: str = "") -> Environment:
     names = [_KIT, "igniter-store", "pytest", "hypothesis"]
     for point in metadata.entry_points(group=_ADAPTERS, name=adapter):
         if point.dist is not None:
-            requirements = (re.match(r"[\w.-]+", requirement) for requirement in point.dist.requires or [])
+            requirements = (
+                re.match(r"[\w.-]+", requirement) for requirement in point.dist.requires or []
+            )
             names += [point.dist.name, *(found[0] for found in requirements if found)]
     return Environment(
         python=f"{platform.python_implementation()} {platform.python_version()}",
@@ -224,7 +267,9 @@ def _reason(report: pytest.TestReport) -> str:
 
 
 def _difference(report: pytest.TestReport, clause: str) -> str:
-    """What was expected and what came: the message of the error, with pytest's comparison, without the notes of the suite."""
+    """What was expected and what came: the message of the error, with pytest's comparison, without
+    the notes of the suite.
+    """
     chain: list[Any] = list(getattr(report.longrepr, "chain", ()))
     if hasattr(report, "wasxfail") and len(chain) > 1:
         chain.pop()  # the xfail; what it hides was its cause
@@ -237,5 +282,9 @@ def _failure(report: pytest.TestReport, clause: str) -> str:
     """The traceback, and what the test printed and logged."""
     notes = rf"^E *\nE +{re.escape(clause)}: .*?^E +To run it again: [^\n]*\n?"
     traceback = re.sub(notes, "", report.longreprtext, flags=re.MULTILINE | re.DOTALL)
-    sections = [f"--- {title} ---\n{text[-_CAPTURED_LIMIT:]}" for title, text in report.sections if text.strip()]
+    sections = [
+        f"--- {title} ---\n{text[-_CAPTURED_LIMIT:]}"
+        for title, text in report.sections
+        if text.strip()
+    ]
     return "\n".join([traceback.strip(), *sections])

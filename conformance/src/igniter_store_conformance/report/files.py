@@ -25,7 +25,10 @@ FORMATS: Final = {
 
 
 class UnwritableReport(Exception):  # noqa: N818 - named for what it is to the caller
-    """Raised for a format that there isn't, or a file that can't be written. The message says what is wrong, and the cure."""
+    """Raised for a format that there isn't, or a file that can't be written.
+
+    The message says what is wrong, and the cure.
+    """
 
 
 def parsed(target: str) -> tuple[str, str]:
@@ -65,8 +68,6 @@ def write(report: Report, target: str, directory: Path | None = None) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     except OSError as error:
-        message = (
-            f"The {format} report can't be written to {file}: {error.strerror or error}. Name a file in a directory that you may write to."
-        )
+        message = f"The {format} report can't be written to {file}: {error.strerror or error}. Name a file in a directory that you may write to."
         raise UnwritableReport(message) from error
     return path

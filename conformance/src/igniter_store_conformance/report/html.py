@@ -1,7 +1,10 @@
-"""The report as one page that needs nothing besides: what each adapter offers and is, what failed and why, then every clause.
+"""The report as one page that needs nothing besides: what each adapter offers and is, what failed
+and why, then every clause.
 
-Rule: no script, no font, no picture and no address elsewhere: it can be mailed, archived and opened in ten years.
-Rule: a state is a sign and a word; colour only repeats them. Headings, lists and tables are what they are called.
+Rule: no script, no font, no picture and no address elsewhere: it can be mailed, archived and opened
+    in ten years.
+Rule: a state is a sign and a word; colour only repeats them. Headings, lists and tables are what
+    they are called.
 Rule: every text that came from outside of this module goes through `_escaped`.
 """
 
@@ -13,7 +16,13 @@ from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from igniter_store_conformance.report.matrix import CAPABILITIES, Score, matrix, scores
-from igniter_store_conformance.report.page_parts import LEGEND, STALE_LOOK, STATE_LOOKS, UNRUN_LOOK, VERDICT_LOOKS
+from igniter_store_conformance.report.page_parts import (
+    LEGEND,
+    STALE_LOOK,
+    STATE_LOOKS,
+    UNRUN_LOOK,
+    VERDICT_LOOKS,
+)
 from igniter_store_conformance.report.summary import failures, grouped, happened, headline
 from igniter_store_conformance.report.terminal import capitalized
 from igniter_store_conformance.report.verdict import is_stale
@@ -33,7 +42,11 @@ _TITLE: Final = "Conformance to the contract of igniter-store"
 def render(report: Report) -> str:
     """The page."""
     table = matrix(report)
-    style = resources.files(__package__ or "igniter_store_conformance.report").joinpath("page.css").read_text(encoding="utf-8")
+    style = (
+        resources.files(__package__ or "igniter_store_conformance.report")
+        .joinpath("page.css")
+        .read_text(encoding="utf-8")
+    )
     failed = "".join(_failures(table.columns))
     gaps = "".join(_gaps(column, place) for place, column in enumerate(table.columns))
     kits = sorted({column.run.kit for column in table.columns if column.run.kit})
@@ -72,7 +85,10 @@ def render(report: Report) -> str:
 
 
 def _title(table: Matrix) -> str:
-    return "; ".join(f"{column.label}: {column.verdict.sentence}" for column in table.columns) or _TITLE
+    return (
+        "; ".join(f"{column.label}: {column.verdict.sentence}" for column in table.columns)
+        or _TITLE
+    )
 
 
 def _contents(failed: str, gaps: str) -> str:
@@ -128,7 +144,13 @@ def _capabilities(table: Matrix, place: int) -> Iterator[str]:
 def _capability(name: str, score: Score) -> str:
     if not score.applying:
         return f"<li>{UNRUN_LOOK.sign} {name} <span class=soft>not measured</span></li>"
-    look = STATE_LOOKS[State.FAILED if score.failed else State.PASSED if score.kept == score.applying else State.NOT_EXERCISED]
+    look = STATE_LOOKS[
+        State.FAILED
+        if score.failed
+        else State.PASSED
+        if score.kept == score.applying
+        else State.NOT_EXERCISED
+    ]
     return f"<li>{look.sign} {name} <span class=soft>{score.kept} of {score.applying} clauses kept</span></li>"
 
 
@@ -144,7 +166,9 @@ def _facts(column: Column) -> Iterator[str]:
         "server": run.environment.server,
         "python": run.environment.python,
         "platform": run.environment.platform,
-        "packages": ", ".join(f"{name} {version}" for name, version in run.environment.packages.items()),
+        "packages": ", ".join(
+            f"{name} {version}" for name, version in run.environment.packages.items()
+        ),
     }
     for name, value in facts.items():
         if value:
@@ -155,7 +179,9 @@ def _facts(column: Column) -> Iterator[str]:
 
 
 def _failures(columns: Sequence[Column]) -> Iterator[str]:
-    failed = [(place, result) for place, column in enumerate(columns) for result in failures(column)]
+    failed = [
+        (place, result) for place, column in enumerate(columns) for result in failures(column)
+    ]
     if failed:
         yield '<h2 id="failures">What failed</h2>\n'
     for place, result in failed:
@@ -164,11 +190,17 @@ def _failures(columns: Sequence[Column]) -> Iterator[str]:
 
 def _failure(place: int, column: Column, result: Result) -> str:
     about = f"<p><strong>{_prose(result.sentence)}</strong></p>\n<p><code>{_escaped(result.test)}</code>: {_prose(result.promise)}</p>\n"
-    hint = f"<h4>Where to look</h4>\n<p>{_prose(capitalized(result.hint))}</p>\n" if result.hint and not is_stale(result) else ""
+    hint = (
+        f"<h4>Where to look</h4>\n<p>{_prose(capitalized(result.hint))}</p>\n"
+        if result.hint and not is_stale(result)
+        else ""
+    )
     if not column.run.adapter:
         about = hint = ""
     traceback = (
-        f"<details><summary>The whole traceback</summary>\n<pre>{_escaped(result.failure)}</pre></details>\n" if result.failure else ""
+        f"<details><summary>The whole traceback</summary>\n<pre>{_escaped(result.failure)}</pre></details>\n"
+        if result.failure
+        else ""
     )
     return f"""\
 <article class="failure" id="{_anchor(place, result)}">
@@ -190,8 +222,12 @@ def _gaps(column: Column, place: int) -> str:
     ]
     look = STATE_LOOKS[State.NOT_EXERCISED]
     for need, results in grouped(run.of_state(State.NOT_EXERCISED)).items():
-        tests = ", ".join(f"{result.clause} <code>{_escaped(result.test)}</code>" for result in results)
-        items.append(f"<li>{_state(look, State.NOT_EXERCISED.value)} would need {_prose(need)}<br>{tests}</li>")
+        tests = ", ".join(
+            f"{result.clause} <code>{_escaped(result.test)}</code>" for result in results
+        )
+        items.append(
+            f"<li>{_state(look, State.NOT_EXERCISED.value)} would need {_prose(need)}<br>{tests}</li>"
+        )
     if not items:
         return ""
     title = f"{_escaped(column.label)}: what is not kept, or not known"
@@ -212,7 +248,9 @@ def _table(table: Matrix) -> str:
     width = len(table.columns) + 2
     body: list[str] = []
     for section in table.sections:
-        body.append(f'<tr><th class="section" scope="colgroup" colspan="{width}">{_escaped(section.title)}</th></tr>\n')
+        body.append(
+            f'<tr><th class="section" scope="colgroup" colspan="{width}">{_escaped(section.title)}</th></tr>\n'
+        )
         body += [_row(row, table.columns) for row in section.rows]
     return (
         '<table>\n<thead><tr><th scope="col">clause</th><th scope="col">promise</th>'
@@ -223,18 +261,40 @@ def _table(table: Matrix) -> str:
 def _row(row: Row, columns: Sequence[Column]) -> str:
     tests: dict[str, str] = {}
     for column in columns:
-        tests.update({result.test: result.promise for result in column.run.results if result.clause == row.id})
-    listed = "".join(f"<li><code>{_escaped(test)}</code>: {_prose(promise)}</li>" for test, promise in tests.items())
-    details = f"<details><summary>{_number(len(tests), 'test')}</summary><ul>{listed}</ul></details>" if tests else ""
-    cells = "".join(_cell(cell, column, place, row.id) for place, (cell, column) in enumerate(zip(row.cells, columns, strict=True)))
+        tests.update(
+            {
+                result.test: result.promise
+                for result in column.run.results
+                if result.clause == row.id
+            }
+        )
+    listed = "".join(
+        f"<li><code>{_escaped(test)}</code>: {_prose(promise)}</li>"
+        for test, promise in tests.items()
+    )
+    details = (
+        f"<details><summary>{_number(len(tests), 'test')}</summary><ul>{listed}</ul></details>"
+        if tests
+        else ""
+    )
+    cells = "".join(
+        _cell(cell, column, place, row.id)
+        for place, (cell, column) in enumerate(zip(row.cells, columns, strict=True))
+    )
     anchor = _escaped(row.id)
     return f'<tr id="{anchor}"><th scope="row">{anchor}</th><td>{_prose(row.sentence)}{details}</td>{cells}</tr>\n'
 
 
 def _cell(cell: ClauseState, column: Column, place: int, clause: str) -> str:
-    look = UNRUN_LOOK if cell.state is None else STATE_LOOKS[State.NOT_EXERCISED if cell.partial else cell.state]
+    look = (
+        UNRUN_LOOK
+        if cell.state is None
+        else STATE_LOOKS[State.NOT_EXERCISED if cell.partial else cell.state]
+    )
     look = STALE_LOOK if cell.stale else look
-    shown = _state(look, cell.word, sign=STATE_LOOKS[State.PASSED].sign if cell.partial else look.sign)
+    shown = _state(
+        look, cell.word, sign=STATE_LOOKS[State.PASSED].sign if cell.partial else look.sign
+    )
     failed = next((result for result in failures(column) if result.clause == clause), None)
     if failed is not None:
         shown = f'<a href="#{_anchor(place, failed)}">{shown}</a>'
@@ -269,4 +329,9 @@ def _prose(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return escape("".join(letter if letter.isprintable() or letter in "\n\t" else f"\\x{ord(letter):02x}" for letter in text))
+    return escape(
+        "".join(
+            letter if letter.isprintable() or letter in "\n\t" else f"\\x{ord(letter):02x}"
+            for letter in text
+        )
+    )

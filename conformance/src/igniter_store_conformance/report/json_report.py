@@ -1,4 +1,5 @@
-"""The report as JSON: the data, which can be read back and merged, and what follows from it, for readers without the kit.
+"""The report as JSON: the data, which can be read back and merged, and what follows from it, for
+readers without the kit.
 
 Rule: the verdicts, counts and states of clauses under `judged` are never read back.
 """
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 def render(report: Report) -> str:
     """The JSON document, with a line feed at its end."""
     table = matrix(report)
-    return to_json(report, {"judged": [_judged(table, place) for place in range(len(table.columns))]})
+    return to_json(
+        report, {"judged": [_judged(table, place) for place in range(len(table.columns))]}
+    )
 
 
 def _judged(table: Matrix, place: int) -> dict[str, Any]:
@@ -32,8 +35,13 @@ def _judged(table: Matrix, place: int) -> dict[str, Any]:
         "lacking": list(column.lacking),
         "counts": {str(state): number for state, number in column.run.counts().items()},
         "not_run": column.run.missing,
-        "scores": {score.group: {"kept": score.kept, "applying": score.applying} for score in scores(table, place)},
+        "scores": {
+            score.group: {"kept": score.kept, "applying": score.applying}
+            for score in scores(table, place)
+        },
         "clauses": {
-            row.id: {"state": row.cells[place].word, "note": row.cells[place].note} for section in table.sections for row in section.rows
+            row.id: {"state": row.cells[place].word, "note": row.cells[place].note}
+            for section in table.sections
+            for row in section.rows
         },
     }

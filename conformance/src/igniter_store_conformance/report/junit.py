@@ -1,6 +1,8 @@
-"""The report as JUnit XML, for CI servers: a test suite for each adapter, the clause ids as properties.
+"""The report as JUnit XML, for CI servers: a test suite for each adapter, the clause ids as
+properties.
 
-Rule: only what fails the run is a failure. What the adapter lacks, what was not exercised, what is known to fail and what is not scored is
+Rule: only what fails the run is a failure. What the adapter lacks, what was not exercised, what is
+    known to fail and what is not scored is
 skipped, with the state as its type, so that no count of passed tests holds it.
 """
 
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
 def render(report: Report) -> str:
     """The XML document, with a line feed at its end."""
     columns = matrix(report).columns
-    root = ET.Element("testsuites", {"name": "igniter-store conformance"} | _counts([r for column in columns for r in column.run.results]))
+    root = ET.Element(
+        "testsuites",
+        {"name": "igniter-store conformance"}
+        | _counts([r for column in columns for r in column.run.results]),
+    )
     root.extend(_suite(column) for column in columns)
     ET.indent(root)
     return f'<?xml version="1.0" encoding="utf-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
@@ -47,17 +53,42 @@ def _suite(column: Column) -> ET.Element:
 
 
 def _case(column: Column, result: Result) -> ET.Element:
-    case = ET.Element("testcase", classname=_clean(column.run.class_name), name=result.test, time=f"{result.seconds:.3f}")
+    case = ET.Element(
+        "testcase",
+        classname=_clean(column.run.class_name),
+        name=result.test,
+        time=f"{result.seconds:.3f}",
+    )
     _add_properties(
         case,
-        {states.CLAUSE: result.clause, states.STATE: str(result.state), states.DETAIL: result.detail, states.SEED: result.seed},
+        {
+            states.CLAUSE: result.clause,
+            states.STATE: str(result.state),
+            states.DETAIL: result.detail,
+            states.SEED: result.seed,
+        },
     )
     if result.state is State.FAILED:
-        failure = ET.SubElement(case, "failure", message=_clean(f"{result.clause}: {result.detail}"), type=str(result.state))
-        parts = (result.sentence, result.failure or result.difference, f"Where to look: {result.hint}", f"To run it again: {result.again}")
+        failure = ET.SubElement(
+            case,
+            "failure",
+            message=_clean(f"{result.clause}: {result.detail}"),
+            type=str(result.state),
+        )
+        parts = (
+            result.sentence,
+            result.failure or result.difference,
+            f"Where to look: {result.hint}",
+            f"To run it again: {result.again}",
+        )
         failure.text = _clean("\n\n".join(parts))
     elif result.state is not State.PASSED:
-        ET.SubElement(case, "skipped", message=_clean(f"{result.state}: {result.detail}"), type=str(result.state))
+        ET.SubElement(
+            case,
+            "skipped",
+            message=_clean(f"{result.state}: {result.detail}"),
+            type=str(result.state),
+        )
     return case
 
 
@@ -72,9 +103,19 @@ def _counts(results: list[Result]) -> dict[str, str]:
     failed = sum(result.state is State.FAILED for result in results)
     skipped = sum(result.state not in {State.FAILED, State.PASSED} for result in results)
     seconds = sum(result.seconds for result in results)
-    return {"tests": str(len(results)), "failures": str(failed), "errors": "0", "skipped": str(skipped), "time": f"{seconds:.3f}"}
+    return {
+        "tests": str(len(results)),
+        "failures": str(failed),
+        "errors": "0",
+        "skipped": str(skipped),
+        "time": f"{seconds:.3f}",
+    }
 
 
 def _clean(text: str) -> str:
     """The text without what XML 1.0 can't hold, spelled out instead."""
-    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", lambda found: f"\\x{ord(found[0]):02x}", text)
+    return re.sub(
+        "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]",
+        lambda found: f"\\x{ord(found[0]):02x}",
+        text,
+    )

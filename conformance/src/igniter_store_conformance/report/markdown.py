@@ -1,6 +1,8 @@
-"""The report as Markdown, for a README, a pull request or the summary of a CI job: verdicts, failures, then the matrix.
+"""The report as Markdown, for a README, a pull request or the summary of a CI job: verdicts,
+failures, then the matrix.
 
-Rule: it reads well as plain text too, and what an adapter said can't break out of its cell or its block.
+Rule: it reads well as plain text too, and what an adapter said can't break out of its cell or its
+    block.
 """
 
 from __future__ import annotations
@@ -40,7 +42,18 @@ def _overview(table: Matrix) -> str:
             counted(column),
             ", ".join(column.offered),
             ", ".join(column.lacking),
-            _cell(", ".join(filter(None, (column.run.environment.server, column.run.environment.python, column.run.environment.platform)))),
+            _cell(
+                ", ".join(
+                    filter(
+                        None,
+                        (
+                            column.run.environment.server,
+                            column.run.environment.python,
+                            column.run.environment.platform,
+                        ),
+                    )
+                )
+            ),
         )
         for column in table.columns
     )
@@ -65,8 +78,14 @@ def _failures(column: Column) -> Iterator[str]:
 
 def _gaps(column: Column) -> Iterator[str]:
     run = column.run
-    lines = [f"- known failing, {result.clause} `{result.test}`: {_text(result.detail)}" for result in run.of_state(State.KNOWN_FAILING)]
-    lines += [f"- not scored, {result.clause} `{result.test}`: {_text(result.detail)}" for result in run.of_state(State.NOT_SCORED)]
+    lines = [
+        f"- known failing, {result.clause} `{result.test}`: {_text(result.detail)}"
+        for result in run.of_state(State.KNOWN_FAILING)
+    ]
+    lines += [
+        f"- not scored, {result.clause} `{result.test}`: {_text(result.detail)}"
+        for result in run.of_state(State.NOT_SCORED)
+    ]
     for need, results in grouped(run.of_state(State.NOT_EXERCISED)).items():
         lines.append(f"- not exercised, would need {_text(need)}: {_named(results)}")
     if lines:
@@ -81,7 +100,14 @@ def _sections(table: Matrix) -> Iterator[str]:
         yield _table(
             header,
             (
-                (row.id, _cell(row.sentence), *(f"**{cell.word}**" if cell.state is State.FAILED else cell.word for cell in row.cells))
+                (
+                    row.id,
+                    _cell(row.sentence),
+                    *(
+                        f"**{cell.word}**" if cell.state is State.FAILED else cell.word
+                        for cell in row.cells
+                    ),
+                )
                 for row in section.rows
             ),
         )
@@ -102,8 +128,15 @@ def _cell(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """One line, in which neither HTML nor a picture can begin; code and emphasis stay, as the clauses use them."""
-    return " ".join(text.split()).replace("<", "&lt;").replace("![", "!\\[").replace("pass*", "pass\\*")
+    """One line, in which neither HTML nor a picture can begin; code and emphasis stay, as the
+    clauses use them.
+    """
+    return (
+        " ".join(text.split())
+        .replace("<", "&lt;")
+        .replace("![", "!\\[")
+        .replace("pass*", "pass\\*")
+    )
 
 
 def _block(text: str, language: str = "text") -> str:

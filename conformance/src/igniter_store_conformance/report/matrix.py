@@ -1,6 +1,8 @@
-"""The matrix of clauses and adapters, for every form that shows it: the columns with their labels, the rows in the order of the contract.
+"""The matrix of clauses and adapters, for every form that shows it: the columns with their labels,
+the rows in the order of the contract.
 
-Rule: a clause of which this kit knows nothing, from a report of a newer one, is shown too, in a section of its own.
+Rule: a clause of which this kit knows nothing, from a report of a newer one, is shown too, in a
+    section of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from igniter_store_conformance.report.results import AdapterRun  # noqa: TC001 - msgspec looks at the annotations
+# msgspec looks at the annotations
+from igniter_store_conformance.report.results import AdapterRun  # noqa: TC001
 from igniter_store_conformance.report.verdict import ClauseState, Verdict, clause_state, verdict
 from igniter_store_conformance.spec.clauses import SECTIONS
 from igniter_store_conformance.spec.states import State
@@ -20,7 +23,13 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.report.results import Report
 
-CAPABILITIES: Final = tuple(dict.fromkeys(section.capability.__name__ for section in SECTIONS if section.capability.__name__ != "Adapter"))
+CAPABILITIES: Final = tuple(
+    dict.fromkeys(
+        section.capability.__name__
+        for section in SECTIONS
+        if section.capability.__name__ != "Adapter"
+    )
+)
 """The names of all that an adapter may offer, in the order of the contract."""
 
 _OTHERS: Final = "Clauses that this version of the kit does not have"
@@ -35,7 +44,8 @@ class Column(Struct, frozen=True):
         run: what was measured.
         verdict: what is to be said of it.
         offered: its capabilities, in the order of the contract.
-        lacking: those that it does not offer; empty when nobody knows, since no adapter was ever made.
+        lacking: those that it does not offer; empty when nobody knows, since no adapter was ever
+            made.
     """
 
     label: str
@@ -70,14 +80,25 @@ class Matrix(Struct, frozen=True):
 
 def matrix(report: Report) -> Matrix:
     """What every clause came to for every adapter."""
-    columns = [_column(label, run) for label, run in zip(_labels(report.runs), report.runs, strict=True)]
+    columns = [
+        _column(label, run) for label, run in zip(_labels(report.runs), report.runs, strict=True)
+    ]
     sentences = {result.clause: result.sentence for run in report.runs for result in run.results}
     sections: list[Rows] = []
     for section in SECTIONS:
-        rows = [_row(clause.id, sentences.pop(clause.id, "") or clause.sentence, report.runs) for clause in section.clauses]
+        rows = [
+            _row(clause.id, sentences.pop(clause.id, "") or clause.sentence, report.runs)
+            for clause in section.clauses
+        ]
         sections.append(Rows(section.title, section.capability.__name__, rows))
     if sentences:  # whatever is left
-        sections.append(Rows(_OTHERS, "", [_row(clause, sentence, report.runs) for clause, sentence in sentences.items()]))
+        sections.append(
+            Rows(
+                _OTHERS,
+                "",
+                [_row(clause, sentence, report.runs) for clause, sentence in sentences.items()],
+            )
+        )
     return Matrix(columns, sections)
 
 
@@ -91,7 +112,9 @@ class Score(Struct, frozen=True):
 
 
 def scores(table: Matrix, place: int) -> list[Score]:
-    """The scores of a column, core first, then one for each further capability; nothing for what does not apply."""
+    """The scores of a column, core first, then one for each further capability; nothing for what
+    does not apply.
+    """
     kept: dict[str, int] = {}
     applying: dict[str, int] = {}
     failed: dict[str, int] = {}
@@ -103,7 +126,9 @@ def scores(table: Matrix, place: int) -> list[Score]:
                 continue
             applying[group] = applying.get(group, 0) + 1
             kept[group] = kept.get(group, 0) + (state is State.PASSED)
-            failed[group] = failed.get(group, 0) + (state is State.FAILED and not row.cells[place].stale)
+            failed[group] = failed.get(group, 0) + (
+                state is State.FAILED and not row.cells[place].stale
+            )
     return [Score(group, kept[group], number, failed[group]) for group, number in applying.items()]
 
 
@@ -114,7 +139,9 @@ def _column(label: str, run: AdapterRun) -> Column:
 
 
 def _row(clause: str, sentence: str, runs: Sequence[AdapterRun]) -> Row:
-    cells = [clause_state([result for result in run.results if result.clause == clause]) for run in runs]
+    cells = [
+        clause_state([result for result in run.results if result.clause == clause]) for run in runs
+    ]
     return Row(clause, sentence, cells)
 
 
@@ -129,10 +156,18 @@ def _labels(runs: Sequence[AdapterRun]) -> list[str]:
     )
     for detail in details:
         labels = [_distinguished(place, labels, runs, detail) for place in range(len(runs))]
-    return [f"{label} ({labels[: place + 1].count(label)})" if labels.count(label) > 1 else label for place, label in enumerate(labels)]
+    return [
+        f"{label} ({labels[: place + 1].count(label)})" if labels.count(label) > 1 else label
+        for place, label in enumerate(labels)
+    ]
 
 
-def _distinguished(place: int, labels: Sequence[str], runs: Sequence[AdapterRun], detail: Callable[[AdapterRun], str]) -> str:
+def _distinguished(
+    place: int,
+    labels: Sequence[str],
+    runs: Sequence[AdapterRun],
+    detail: Callable[[AdapterRun], str],
+) -> str:
     own = detail(runs[place])
     alike = {detail(run) for label, run in zip(labels, runs, strict=True) if label == labels[place]}
     return f"{labels[place]} {own}" if own and len(alike) > 1 else labels[place]

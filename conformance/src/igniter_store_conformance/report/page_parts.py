@@ -1,6 +1,8 @@
-"""How the HTML report shows states and verdicts: a sign, a tone of the style sheet, and what the words mean.
+"""How the HTML report shows states and verdicts: a sign, a tone of the style sheet, and what the
+words mean.
 
-Rule: no two states share both their sign and their word, so that the page reads the same in black and white.
+Rule: no two states share both their sign and their word, so that the page reads the same in black
+    and white.
 """
 
 from __future__ import annotations
@@ -41,10 +43,26 @@ VERDICT_LOOKS: Final = {
 }
 
 LEGEND: Final = (
-    ("pass", STATE_LOOKS[State.PASSED], "Every test of the clause that applies to the adapter ran, and the adapter did as promised."),
-    ("pass*", Look("✓", "warn"), "As far as it was exercised, the clause is kept; some of its tests need what the harness doesn't give."),
-    ("fail", STATE_LOOKS[State.FAILED], "At least one test found the clause broken. This alone makes an adapter not conformant."),
-    ("stale", STALE_LOOK, "A test that the adapter's author listed as known to fail passes. It has to be taken off the list."),
+    (
+        "pass",
+        STATE_LOOKS[State.PASSED],
+        "Every test of the clause that applies to the adapter ran, and the adapter did as promised.",
+    ),
+    (
+        "pass*",
+        Look("✓", "warn"),
+        "As far as it was exercised, the clause is kept; some of its tests need what the harness doesn't give.",
+    ),
+    (
+        "fail",
+        STATE_LOOKS[State.FAILED],
+        "At least one test found the clause broken. This alone makes an adapter not conformant.",
+    ),
+    (
+        "stale",
+        STALE_LOOK,
+        "A test that the adapter's author listed as known to fail passes. It has to be taken off the list.",
+    ),
     (
         "known failing",
         STATE_LOOKS[State.KNOWN_FAILING],
@@ -55,12 +73,20 @@ LEGEND: Final = (
         STATE_LOOKS[State.NOT_EXERCISED],
         "The harness doesn't let the kit test this, so nobody knows. It says what that would need.",
     ),
-    ("lacks", STATE_LOOKS[State.LACKS], "The clause is about what the adapter doesn't offer. This is honest, and no fault."),
+    (
+        "lacks",
+        STATE_LOOKS[State.LACKS],
+        "The clause is about what the adapter doesn't offer. This is honest, and no fault.",
+    ),
     (
         "not scored",
         STATE_LOOKS[State.NOT_SCORED],
         "The clause is newer than the version of the contract that the suite pins. It ran, and counts for nothing.",
     ),
-    ("not run", UNRUN_LOOK, "No test of the clause came to an end: none was selected, the run stopped before, or the suite has none yet."),
+    (
+        "not run",
+        UNRUN_LOOK,
+        "No test of the clause came to an end: none was selected, the run stopped before, or the suite has none yet.",
+    ),
 )
 """Each word of the matrix, how it looks, and what it means."""

@@ -1,7 +1,10 @@
-"""What was measured, as data: one `Result` a test, one `AdapterRun` for each class of tests, one `Report` for any number of those.
+"""What was measured, as data: one `Result` a test, one `AdapterRun` for each class of tests, one
+`Report` for any number of those.
 
-Rule: a report stands by itself. It carries the sentences of the clauses that it names, so another version of the kit can read and merge it.
-Rule: no host, no user, no path of a machine and no password of a URL is in it; it is made to be published.
+Rule: a report stands by itself. It carries the sentences of the clauses that it names, so another
+    version of the kit can read and merge it.
+Rule: no host, no user, no path of a machine and no password of a URL is in it; it is made to be
+    published.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FORMAT: Final = 1
-"""The version of the JSON form. It grows only when an old reader would misread a new report; added fields don't count."""
+"""The version of the JSON form.
+
+It grows only when an old reader would misread a new report; added fields don't count.
+"""
 
 
 class UnreadableReport(Exception):  # noqa: N818 - named for what it is to the caller
@@ -37,11 +43,14 @@ class Result(Struct, frozen=True, kw_only=True):
         promise: what the test alone asks for.
         hint: where to look if it fails.
         state: its end.
-        kept: whether the adapter did what the test asks; `None` where nobody asked it (lacks, not exercised).
-        detail: the state's reason: what is lacking, what it would need, why it is known, the first line of the failure.
+        kept: whether the adapter did what the test asks; `None` where nobody asked it (lacks, not
+            exercised).
+        detail: the state's reason: what is lacking, what it would need, why it is known, the first
+            line of the failure.
         seconds: how long it took.
         seed: what its random numbers came from, where it failed.
-        where: the line of the suite that found it, and the last one of the adapter's author, a line each.
+        where: the line of the suite that found it, and the last one of the adapter's author, a line
+            each.
         difference: what was expected and what came, without the lines of code.
         failure: the whole traceback.
         again: the command that runs this one test.
@@ -170,11 +179,14 @@ def to_json(report: Report, judged: Mapping[str, Any] | None = None) -> str:
 
     Args:
         report: the data.
-        judged: what readers without the kit want besides; not read back, since it follows from the data.
+        judged: what readers without the kit want besides; not read back, since it follows from the
+            data.
     """
     document: dict[str, Any] = msgspec.to_builtins(report)
     text = json.dumps(document | dict(judged or {}), indent=2, ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode() + "\n"  # half a surrogate pair, of a key that a test tried, is no text
+    return (
+        text.encode("utf-8", "replace").decode() + "\n"
+    )  # half a surrogate pair, of a key that a test tried, is no text
 
 
 class _Header(Struct):

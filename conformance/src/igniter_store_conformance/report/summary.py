@@ -1,6 +1,7 @@
 """What the end of a pytest run says of the adapters, in a few plain lines for each.
 
-Rule: short unless asked: reasons in groups, and with -v (or -ra, -rs) every test that was not exercised by name.
+Rule: short unless asked: reasons in groups, and with -v (or -ra, -rs) every test that was not
+    exercised by name.
 """
 
 from __future__ import annotations
@@ -56,10 +57,13 @@ def grouped(results: list[Result]) -> dict[str, list[Result]]:
 def failures(column: Column) -> list[Result]:
     """The failed tests to be shown, those first that say the most.
 
-    One will do when the harness fails, and each test with it for the same reason. Tests that use every operation, or any at random, fail
-    for what is wrong with one of them, so they come last.
+    One will do when the harness fails, and each test with it for the same reason. Tests that use
+    every operation, or any at random, fail for what is wrong with one of them, so they come last.
     """
-    failed = sorted(column.run.of_state(State.FAILED), key=lambda result: result.clause.startswith(_OF_ALL_OPERATIONS))
+    failed = sorted(
+        column.run.of_state(State.FAILED),
+        key=lambda result: result.clause.startswith(_OF_ALL_OPERATIONS),
+    )
     return failed if column.run.adapter else failed[:1]
 
 
@@ -69,10 +73,16 @@ def happened(result: Result) -> str:
 
 
 def headline(column: Column, result: Result) -> str:
-    """What to call a failure: by its clause, unless it is the harness's, which says nothing about any clause."""
+    """What to call a failure: by its clause, unless it is the harness's, which says nothing about
+    any clause.
+    """
     if not column.run.adapter:
         return "the harness fails"
-    return f"{result.clause}: known failing, and passes" if is_stale(result) else f"{result.clause} fails"
+    return (
+        f"{result.clause}: known failing, and passes"
+        if is_stale(result)
+        else f"{result.clause} fails"
+    )
 
 
 def _adapter(column: Column, *, detailed: bool) -> Iterator[tuple[str, str]]:
@@ -81,22 +91,36 @@ def _adapter(column: Column, *, detailed: bool) -> Iterator[tuple[str, str]]:
     yield f"  {run.class_name}: {counted(column)}", ""
     if column.lacking:
         yield f"  not offered: {', '.join(column.lacking)}", ""
-    broken = {result.clause: result.sentence for result in run.of_state(State.FAILED) if not is_stale(result)}
+    broken = {
+        result.clause: result.sentence
+        for result in run.of_state(State.FAILED)
+        if not is_stale(result)
+    }
     if run.adapter:
         for clause, sentence in broken.items():
             yield f"  {clause}: {sentence}", "red"
     for result in run.of_state(State.FAILED):
         if is_stale(result):
-            yield f"  stale, {result.clause}: {result.test} ({result.detail.removeprefix(STALE)})", "red"
+            yield (
+                f"  stale, {result.clause}: {result.test} ({result.detail.removeprefix(STALE)})",
+                "red",
+            )
     for result in run.of_state(State.KNOWN_FAILING):
         yield f"  known failing, {result.clause}: {result.test} ({result.detail})", ""
     for result in run.of_state(State.NOT_SCORED):
         yield f"  not scored, {result.clause}: {result.test} ({result.detail})", ""
     for state, verb in ((State.NOT_EXERCISED, "it would need"), (State.LACKS, "because")):
-        yield from _left_out(run.of_state(state), f"{state}, {verb}", detailed=detailed or state is State.NOT_EXERCISED, named=detailed)
+        yield from _left_out(
+            run.of_state(state),
+            f"{state}, {verb}",
+            detailed=detailed or state is State.NOT_EXERCISED,
+            named=detailed,
+        )
 
 
-def _left_out(results: list[Result], intro: str, *, detailed: bool, named: bool) -> Iterator[tuple[str, str]]:
+def _left_out(
+    results: list[Result], intro: str, *, detailed: bool, named: bool
+) -> Iterator[tuple[str, str]]:
     if not detailed:
         return
     for reason, those in grouped(results).items():

@@ -1,4 +1,5 @@
-"""The report on a terminal: for each adapter its verdict and what failed, then the matrix of clauses and adapters.
+"""The report on a terminal: for each adapter its verdict and what failed, then the matrix of
+clauses and adapters.
 
 Rule: a state is a word, and its colour only repeats it.
 Rule: nothing that an adapter said is read as markup.
@@ -65,9 +66,14 @@ def show(report: Report, console: Console, *, whole_matrix: bool = True) -> None
     if any(column.run.adapter for column in table.columns):
         for places in _beside_each_other(table, console.width):
             console.print(_matrix(table, places, console.width, whole=whole_matrix))
-        if any(cell.partial for section in table.sections for row in section.rows for cell in row.cells):
+        if any(
+            cell.partial for section in table.sections for row in section.rows for cell in row.cells
+        ):
             console.print(
-                Text("pass*: kept as far as it was exercised; some tests of the clause need what the harness doesn't give", style="dim")
+                Text(
+                    "pass*: kept as far as it was exercised; some tests of the clause need what the harness doesn't give",
+                    style="dim",
+                )
             )
     for column in table.columns:
         for result in failures(column):
@@ -103,16 +109,29 @@ def _matrix(table: Matrix, places: Sequence[int], width: int, *, whole: bool) ->
     for place in places:
         shown.add_column(Text(table.columns[place].label), no_wrap=True)
     for section in table.sections:
-        rows = [row for row in section.rows if whole or any(cell.state is not None for cell in row.cells)]
+        rows = [
+            row
+            for row in section.rows
+            if whole or any(cell.state is not None for cell in row.cells)
+        ]
         if rows:
             shown.add_row("", Text(section.title, style="bold"))
         for row in rows:
-            shown.add_row(Text(row.id), Text(row.sentence), *(_cell(row.cells[place]) for place in places))
+            shown.add_row(
+                Text(row.id), Text(row.sentence), *(_cell(row.cells[place]) for place in places)
+            )
     return shown
 
 
 def _cell(cell: ClauseState) -> Text:
-    return Text(cell.word, style="dim" if cell.state is None else "yellow" if cell.partial else _STATE_STYLES[cell.state])
+    return Text(
+        cell.word,
+        style="dim"
+        if cell.state is None
+        else "yellow"
+        if cell.partial
+        else _STATE_STYLES[cell.state],
+    )
 
 
 def _show_failure(column: Column, result: Result, console: Console) -> None:
@@ -123,12 +142,19 @@ def _show_failure(column: Column, result: Result, console: Console) -> None:
         console.print(Text(f"{result.test}: {result.promise}"))
         console.print()
     lines = happened(result).splitlines()
-    most = _SCRIPT_LINES if result.clause == "MDL-1" else _DIFFERENCE_LINES  # half a script can't be run
+    most = (
+        _SCRIPT_LINES if result.clause == "MDL-1" else _DIFFERENCE_LINES
+    )  # half a script can't be run
     for line in lines[:most]:
         shown = line if len(line) <= _LINE_WIDTH else f"{line[:_LINE_WIDTH]} ..."
         console.print(Text(f"    {shown}", style="red"))
     if len(lines) > most:
-        console.print(Text(f"    ... and {len(lines) - most} lines more; --report html=FILE has them all", style="dim"))
+        console.print(
+            Text(
+                f"    ... and {len(lines) - most} lines more; --report html=FILE has them all",
+                style="dim",
+            )
+        )
     console.print()
     if result.hint and column.run.adapter and not is_stale(result):
         console.print(Text.assemble(("where to look  ", "bold"), capitalized(result.hint)))
@@ -138,7 +164,11 @@ def _show_failure(column: Column, result: Result, console: Console) -> None:
 
 def _show_adapter(column: Column, console: Console) -> None:
     run = column.run
-    console.print(Text.assemble((f"{column.label}: {column.verdict.sentence}", _VERDICT_STYLES[column.verdict.outcome])))
+    console.print(
+        Text.assemble(
+            (f"{column.label}: {column.verdict.sentence}", _VERDICT_STYLES[column.verdict.outcome])
+        )
+    )
     console.print(Text(f"  {counted(column)}"))
     if column.lacking:
         console.print(Text(f"  not offered: {', '.join(column.lacking)}"))

@@ -2,17 +2,14 @@
 
 The state of a clause is decided by its tests, and the first line that applies decides:
 
-    its tests                                                the clause
-    one failed                                               fail
-    one is listed as known to fail, and passes               stale
-    one is known to fail, and does                           known failing
-    one is newer than the pinned contract, and fails         not scored
-    some passed, none was left unexercised                   pass
-    some passed, some were not exercised                     pass*, with the number of those that were not
-    some are newer than the pinned contract, and pass        not scored
-    some were not exercised                                  not exercised
-    all are about what the adapter lacks                     lacks
-    none ran                                                 not run
+    its tests                                                the clause one failed
+    fail one is listed as known to fail, and passes               stale one is known to fail, and
+    does                           known failing one is newer than the pinned contract, and fails
+    not scored some passed, none was left unexercised                   pass some passed, some were
+    not exercised                     pass*, with the number of those that were not some are newer
+    than the pinned contract, and pass        not scored some were not exercised
+    not exercised all are about what the adapter lacks                     lacks none ran
+    not run
 
 The verdict on an adapter, likewise:
 
@@ -23,7 +20,8 @@ The verdict on an adapter, likewise:
     a test is known to fail                                  conformant except for its clause
     otherwise                                                conformant
 
-Rule: nothing that did not run counts as kept: not a skip, not a deselected test, not a clause for which the harness was too weak.
+Rule: nothing that did not run counts as kept: not a skip, not a deselected test, not a clause for
+    which the harness was too weak.
 Rule: what is newer than the pinned contract never changes a verdict.
 """
 
@@ -103,8 +101,15 @@ def clause_state(results: Sequence[Result]) -> ClauseState:
         return ClauseState(None)
     state = _deciding_state(results)
     idle = sum(result.state is State.NOT_EXERCISED for result in results)
-    stale = state is State.FAILED and all(is_stale(result) for result in results if result.state is state)
-    return ClauseState(state, partial=state is State.PASSED and idle > 0, stale=stale, note=_note(state, results, stale=stale))
+    stale = state is State.FAILED and all(
+        is_stale(result) for result in results if result.state is state
+    )
+    return ClauseState(
+        state,
+        partial=state is State.PASSED and idle > 0,
+        stale=stale,
+        note=_note(state, results, stale=stale),
+    )
 
 
 def of_clauses(results: Iterable[Result]) -> dict[str, ClauseState]:
@@ -145,7 +150,11 @@ def _deciding_state(results: Sequence[Result]) -> State:
         return State.KNOWN_FAILING
     if any(result.state is State.NOT_SCORED and result.kept is False for result in results):
         return State.NOT_SCORED
-    return next(state for state in (State.PASSED, State.NOT_SCORED, State.NOT_EXERCISED, State.LACKS) if state in there)
+    return next(
+        state
+        for state in (State.PASSED, State.NOT_SCORED, State.NOT_EXERCISED, State.LACKS)
+        if state in there
+    )
 
 
 def _note(state: State, results: Sequence[Result], *, stale: bool) -> str:
@@ -157,7 +166,11 @@ def _note(state: State, results: Sequence[Result], *, stale: bool) -> str:
         return f"{others}{'; '.join(dict.fromkeys(result.detail.removeprefix(STALE) for result in deciding if result.detail))}"
     parts = [
         f"{len(those)} of {len(results)} {word}: {enumerated(result.detail for result in those)}"
-        for other, word in ((State.NOT_EXERCISED, "not exercised"), (State.LACKS, "lacks"), (State.NOT_SCORED, "not scored"))
+        for other, word in (
+            (State.NOT_EXERCISED, "not exercised"),
+            (State.LACKS, "lacks"),
+            (State.NOT_SCORED, "not scored"),
+        )
         if (those := [result for result in results if result.state is other])
     ]
     if len(parts) == 1 and all(result.state is state for result in results):
@@ -181,13 +194,26 @@ def _failed(run: AdapterRun) -> Verdict | None:
 
 
 def _unmeasured(run: AdapterRun) -> Verdict | None:
-    idle = [clause for clause, state in of_clauses(_scored(run)).items() if state.state is State.NOT_EXERCISED]
+    idle = [
+        clause
+        for clause, state in of_clauses(_scored(run)).items()
+        if state.state is State.NOT_EXERCISED
+    ]
     if nothing_ran(run):
-        reason = enumerated(result.detail for result in run.of_state(State.NOT_EXERCISED)) or "the adapter has no capability"
-        return Verdict(Outcome.NOT_MEASURED, f"not measured: nothing ran ({reason})", idle, red=True)
+        reason = (
+            enumerated(result.detail for result in run.of_state(State.NOT_EXERCISED))
+            or "the adapter has no capability"
+        )
+        return Verdict(
+            Outcome.NOT_MEASURED, f"not measured: nothing ran ({reason})", idle, red=True
+        )
     if run.missing:
         what = "were deselected" if run.missing == run.deselected else "did not run"
-        return Verdict(Outcome.NOT_MEASURED, f"not measured: {run.missing} of {run.total} tests {what}{_but_known(run)}", idle)
+        return Verdict(
+            Outcome.NOT_MEASURED,
+            f"not measured: {run.missing} of {run.total} tests {what}{_but_known(run)}",
+            idle,
+        )
     if idle:
         message = f"conformant to contract {run.contract} as far as it was measured, not exercised: {enumerated(idle)}{_but_known(run)}"
         return Verdict(Outcome.AS_MEASURED, message, idle)

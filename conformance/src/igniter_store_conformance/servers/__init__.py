@@ -5,8 +5,10 @@
         await server.proxy.cut()
         await server.restart()
 
-Rule: a server that is already there is never touched, unless the environment names its URL; and then it is only talked to.
-Rule: what was started here ends with `close`, with the interpreter, or with its sudden death, and leaves nothing behind.
+Rule: a server that is already there is never touched, unless the environment names its URL; and
+    then it is only talked to.
+Rule: what was started here ends with `close`, with the interpreter, or with its sudden death, and
+    leaves nothing behind.
 """
 
 from igniter_store_conformance.servers.cluster import Cluster, start_cluster

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from igniter_store.redis_commands.slots import SLOTS, slot_of
 
-from igniter_store_conformance.servers.member import Member, at_all, network_of, start_all, startable, until
+from igniter_store_conformance.servers.member import (
+    Member,
+    at_all,
+    network_of,
+    start_all,
+    startable,
+    until,
+)
 from igniter_store_conformance.servers.refusals import REFUSALS
 
 if TYPE_CHECKING:
@@ -24,22 +31,33 @@ if TYPE_CHECKING:
 _PRIMARIES: Final = 3
 _BUS: Final = 10_000  # from a node's port to the one where it talks with other nodes
 # A node of a cluster can't be told to follow a server that isn't there.
-_REFUSALS: Final = MappingProxyType({word: refusal for word, refusal in REFUSALS.items() if word != "READONLY"})
-_ARGUMENTS: Final = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "2000")
+_REFUSALS: Final = MappingProxyType(
+    {word: refusal for word, refusal in REFUSALS.items() if word != "READONLY"}
+)
+_ARGUMENTS: Final = (
+    "--cluster-enabled",
+    "yes",
+    "--cluster-config-file",
+    "nodes.conf",
+    "--cluster-node-timeout",
+    "2000",
+)
 
 
 class Cluster:
-    """Six nodes; `with servers.start_cluster("valkey") as cluster:`. A node that is asked for another's key answers MOVED.
+    """Six nodes; `with servers.start_cluster("valkey") as cluster:`. A node that is asked for
+    another's key answers MOVED.
 
-    It satisfies `harness.RefusingServer`: what is done to it is done to all six at once, and those that have slots refuse. `restart` and
-    `resume` return when it is whole again.
+    It satisfies `harness.RefusingServer`: what is done to it is done to all six at once, and those
+    that have slots refuse. `restart` and `resume` return when it is whole again.
 
     Attributes:
         kind: as reports show it, "valkey cluster".
         version: of the servers, "9.1.2".
         primaries: the three nodes that had the slots in the beginning, in the order of the slots.
         replicas: the three nodes that followed them, in the same order.
-        proxy: what stands before all six, when it was started with `proxied=True`, else `None`; replicas follow through it, too.
+        proxy: what stands before all six, when it was started with `proxied=True`, else `None`;
+            replicas follow through it, too.
         refusals: what those that have slots can be made to answer with.
     """
 
@@ -50,7 +68,9 @@ class Cluster:
         self.kind = f"{program.kind} cluster"
         self.version = program.version
         with ExitStack() as owner:
-            make = partial(Member, program, "cluster-announce-port", proxied=proxied, arguments=_ARGUMENTS)
+            make = partial(
+                Member, program, "cluster-announce-port", proxied=proxied, arguments=_ARGUMENTS
+            )
             nodes = start_all([make] * (2 * _PRIMARIES), owner)
             self.primaries, self.replicas = nodes[:_PRIMARIES], nodes[_PRIMARIES:]
             self.proxy: ProxyGroup | None = network_of(nodes)
@@ -112,7 +132,9 @@ class Cluster:
         """
         self.refusals[word]
         async with AsyncExitStack() as blocks:
-            for node in {id(node): node for _, node in await asyncio.to_thread(self._slots)}.values():
+            for node in {
+                id(node): node for _, node in await asyncio.to_thread(self._slots)
+            }.values():
                 await blocks.enter_async_context(node.refusing(word))
             yield
         await asyncio.to_thread(self._until_whole)
@@ -133,11 +155,19 @@ class Cluster:
             first, last = SLOTS * number // _PRIMARIES, SLOTS * (number + 1) // _PRIMARIES
             with primary.exchange() as exchange:
                 exchange.ask("CLUSTER", "ADDSLOTS", *range(first, last))
-                exchange.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)  # equal ones would have to be told apart by a vote
+                exchange.ask(
+                    "CLUSTER", "SET-CONFIG-EPOCH", number + 1
+                )  # equal ones would have to be told apart by a vote
         with nodes[0].exchange() as exchange:
             for node in nodes[1:]:
-                exchange.ask("CLUSTER", "MEET", node.address.host, node.port, node.address.port + _BUS)
-        until("the nodes know each other", lambda: all(_state(node, "cluster_known_nodes") == str(len(nodes)) for node in nodes), nodes)
+                exchange.ask(
+                    "CLUSTER", "MEET", node.address.host, node.port, node.address.port + _BUS
+                )
+        until(
+            "the nodes know each other",
+            lambda: all(_state(node, "cluster_known_nodes") == str(len(nodes)) for node in nodes),
+            nodes,
+        )
         for primary, replica in zip(self.primaries, self.replicas, strict=True):
             until("a replica has its primary", partial(_replicate, replica, primary), nodes)
         self._until_whole()
@@ -151,13 +181,22 @@ class Cluster:
         for one in answer if isinstance(answer, list) else []:
             match one:
                 case [int(first), int(last), [_, int(port), *_], *_]:
-                    slots.append((range(first, last + 1), next(node for node in self.nodes if node.port == port)))
+                    slots.append(
+                        (
+                            range(first, last + 1),
+                            next(node for node in self.nodes if node.port == port),
+                        )
+                    )
                 case _:
                     pass
         return slots
 
     def _until_whole(self) -> None:
-        until("the cluster is whole", lambda: all(_state(node, "cluster_state") == "ok" for node in self.nodes), self.nodes)
+        until(
+            "the cluster is whole",
+            lambda: all(_state(node, "cluster_state") == "ok" for node in self.nodes),
+            self.nodes,
+        )
 
 
 def _state(node: Member, name: str) -> str:
@@ -181,13 +220,16 @@ def _follows(node: Member) -> bool:
 
 
 def start_cluster(target: Target | str, *, proxied: bool = False) -> Cluster:
-    """Start three primaries and three replicas; some seconds, until they know each other. It blocks.
+    """Start three primaries and three replicas; some seconds, until they know each other. It
+    blocks.
 
     Args:
         target: what `find` gave, or a kind to find; a program, neither URL nor container.
-        proxied: put a `Proxy` before each node, so that the network can be broken; nodes send clients to each other's proxies then.
+        proxied: put a `Proxy` before each node, so that the network can be broken; nodes send
+            clients to each other's proxies then.
 
     Raises:
-        ServerMissing, ServerFailed, NotControllable: it can't be had, doesn't come together, or is no program.
+        ServerMissing, ServerFailed, NotControllable: it can't be had, doesn't come together, or is
+        no program.
     """
     return Cluster(target, proxied=proxied)

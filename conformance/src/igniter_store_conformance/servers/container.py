@@ -1,6 +1,7 @@
 """A server in a container, for kinds that no wheel carries.
 
-Rule: the port on this machine is chosen here and stays, since Docker would give a new one at each restart.
+Rule: the port on this machine is chosen here and stays, since Docker would give a new one at each
+    restart.
 """
 
 from __future__ import annotations

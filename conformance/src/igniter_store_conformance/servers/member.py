@@ -28,12 +28,16 @@ def startable(target: Target | str) -> Target:
     if isinstance(target, str):
         target = find(target)
     if target.binary is None or target.kind == "dragonfly":
-        raise NotControllable(f"A set of servers is started from a program of Redis or Valkey; {target} is none.")
+        raise NotControllable(
+            f"A set of servers is started from a program of Redis or Valkey; {target} is none."
+        )
     return target
 
 
 def start_all(makers: Sequence[Callable[[], _Server]], owner: ExitStack) -> list[_Server]:
-    """Start servers side by side, each to be closed by `owner`; when one doesn't come up, its error is raised after all have tried."""
+    """Start servers side by side, each to be closed by `owner`; when one doesn't come up, its error
+    is raised after all have tried.
+    """
     with ThreadPoolExecutor(len(makers)) as pool:
         starting = [pool.submit(maker) for maker in makers]
     for future in starting:
@@ -43,7 +47,8 @@ def start_all(makers: Sequence[Callable[[], _Server]], owner: ExitStack) -> list
 
 
 class Member(ServerProcess):
-    """A server of a set. What the others and clients are told is the port of its proxy, where it has one.
+    """A server of a set. What the others and clients are told is the port of its proxy, where it
+    has one.
 
     Args:
         target: what to start.
@@ -52,7 +57,9 @@ class Member(ServerProcess):
         arguments: more of the server's own command line.
     """
 
-    def __init__(self, target: Target, option: str, *, proxied: bool, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self, target: Target, option: str, *, proxied: bool, arguments: Sequence[str] = ()
+    ) -> None:
         self._option = option
         super().__init__(target, proxied=proxied, arguments=arguments)
         if self.proxy is not None:

@@ -1,7 +1,8 @@
 """A server as a process of ours: on a port and in a folder that nobody else has.
 
 Rule: the data survive `kill`: every write is in a file before it is answered.
-Rule: nothing is left behind: not after `close`, not when the interpreter ends, and not when it is killed.
+Rule: nothing is left behind: not after `close`, not when the interpreter ends, and not when it is
+    killed.
 """
 
 from __future__ import annotations
@@ -33,16 +34,19 @@ if TYPE_CHECKING:
     from igniter_store_conformance.servers.target import Target
 
 _GOODBYE: Final = 10.0  # seconds for a shutdown in order; then the process is killed
-_ATTEMPTS: Final = 5  # at a port, which somebody may take between our look and the server's; and at removing the folder
+# At a port, which somebody may take between our look and the server's; and at removing the folder
+_ATTEMPTS: Final = 5
 _REFUSALS: Final = MappingProxyType({**REFUSALS, "LOADING": LOADING})
 
-# Waits for the end of its input, which comes when this process has ended in whatever way, and then does what this process no longer can.
-# The minus means the server's whole group: it may have a child that writes a file.
+# Waits for the end of its input, which comes when this process has ended in whatever way, and then
+# does what this process no longer can. The minus means the server's whole group: it may have a
+# child that writes a file.
 _GUARD: Final = 'read -r _; kill -9 "-$1" 2>/dev/null; for _ in 1 2 3 4 5; do rm -rf "$2" && break; sleep 0.1; done'
 
 
 class ServerProcess(Server):
-    """A server that was started here. It stands in a temporary folder, listens on the loopback interface alone, and ends with `close`.
+    """A server that was started here. It stands in a temporary folder, listens on the loopback
+    interface alone, and ends with `close`.
 
     Args:
         target: what to start; it has a `binary`.
@@ -71,7 +75,11 @@ class ServerProcess(Server):
         atexit.register(self.close)
         try:
             for attempt in range(1, _ATTEMPTS + 1):
-                address = Address(path=str(self.folder / "socket")) if unix_socket else Address(port=free_port())
+                address = (
+                    Address(path=str(self.folder / "socket"))
+                    if unix_socket
+                    else Address(port=free_port())
+                )
                 self.target = target
                 self.address = address
                 try:
@@ -106,7 +114,9 @@ class ServerProcess(Server):
             ServerFailed: it doesn't come up.
         """
         with self._lock, (self.folder / "log").open("ab") as log:
-            self._end(signal.SIGKILL)  # what is left of one that died by itself, its guard above all
+            self._end(
+                signal.SIGKILL
+            )  # what is left of one that died by itself, its guard above all
             self._process = subprocess.Popen(  # noqa: S603 - a server that was looked for
                 [*self.command(), *more],
                 stdin=subprocess.DEVNULL,
@@ -116,7 +126,14 @@ class ServerProcess(Server):
                 start_new_session=True,  # a Ctrl-C is for the tests, which then end the server
             )
             self._guard = subprocess.Popen(  # noqa: S603 - the words are ours
-                ["/bin/sh", "-c", _GUARD, "igniter-guard", str(self._process.pid), str(self.folder)],
+                [
+                    "/bin/sh",
+                    "-c",
+                    _GUARD,
+                    "igniter-guard",
+                    str(self._process.pid),
+                    str(self.folder),
+                ],
                 stdin=subprocess.PIPE,
                 start_new_session=True,
             )
@@ -166,7 +183,9 @@ class ServerProcess(Server):
 
     @asynccontextmanager
     async def refusing(self, word: str) -> AsyncGenerator[None]:
-        async with loading(self) if word == "LOADING" and word in self.refusals else super().refusing(word):
+        async with (
+            loading(self) if word == "LOADING" and word in self.refusals else super().refusing(word)
+        ):
             yield
 
     def command(self) -> list[str]:
@@ -178,11 +197,22 @@ class ServerProcess(Server):
         if self.target.kind == "dragonfly":
             own = ["--dbfilename", "dump", "--proactor_threads", "2", "--logtostderr"]
             return [str(self.target.binary), *place, *own, *self._arguments]
-        # A file of settings, empty at first, so that the server can keep in it what a Sentinel tells it.
+        # A file of settings, empty at first, so that the server can keep in it what a Sentinel
+        # tells it.
         settings = self.folder / "settings.conf"
         settings.touch()
-        # The append-only file is written before an answer is sent, so that a kill loses nothing; to the disk it needn't get.
-        own = ["--save", "", "--appendonly", "yes", "--appendfsync", "no", "--repl-diskless-sync-delay", "0"]
+        # The append-only file is written before an answer is sent, so that a kill loses nothing; to
+        # the disk it needn't get.
+        own = [
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "no",
+            "--repl-diskless-sync-delay",
+            "0",
+        ]
         return [str(self.target.binary), str(settings), *place, *own, *self._arguments]
 
     def _check_running(self) -> None:
@@ -201,7 +231,8 @@ class ServerProcess(Server):
     def _end(self, number: signal.Signals) -> None:
         with self._lock:
             if self._guard is not None:
-                self._guard.kill()  # before the server: once that is gone, its number may be another's
+                # Before the server: once that is gone, its number may be another's
+                self._guard.kill()
                 self._guard.communicate()
                 self._guard = None
             if self._process is not None:
@@ -209,7 +240,8 @@ class ServerProcess(Server):
                 self._signal(number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(_GOODBYE)
-                # Its children, which write the append-only file anew, outlive a kill; and so does a server that doesn't want to stop.
+                # Its children, which write the append-only file anew, outlive a kill; and so does a
+                # server that doesn't want to stop.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()

@@ -1,6 +1,7 @@
 """The servers' own ways to say no, each made with the server's own means.
 
-Rule: what is changed in the server for a refusal is changed back, also when the test within has failed.
+Rule: what is changed in the server for a refusal is changed back, also when the test within has
+    failed.
 """
 
 from __future__ import annotations
@@ -39,9 +40,11 @@ class Refusal:
 
 REFUSALS: Final[Mapping[str, Refusal]] = MappingProxyType(
     {
-        # No memory for more. Commands that need none (DEL, PEXPIRE, XACK, XREADGROUP) are still done.
+        # No memory for more. Commands that need none (DEL, PEXPIRE, XACK, XREADGROUP) are still
+        # done.
         "OOM": Refusal(ErrorCode.STORE_OPERATION_FAILED, retryable=True),
-        # A replica, to which a client of the former primary is still connected: a failover is under way.
+        # A replica, to which a client of the former primary is still connected: a failover is under
+        # way.
         "READONLY": Refusal(ErrorCode.STORE_CONNECTION_FAILED, retryable=True),
         # The password was changed, and the client hasn't the new one.
         "NOAUTH": Refusal(ErrorCode.STORE_CONNECTION_FAILED, retryable=False, refuses_reads=True),
@@ -49,7 +52,10 @@ REFUSALS: Final[Mapping[str, Refusal]] = MappingProxyType(
         "BUSY": Refusal(ErrorCode.STORE_TIMEOUT, retryable=True, refuses_reads=True),
     }
 )
-"""What a Redis or Valkey server can be made to answer with. Each word refuses all commands that write, but for what the comments say."""
+"""What a Redis or Valkey server can be made to answer with.
+
+Each word refuses all commands that write, but for what the comments say.
+"""
 
 
 @asynccontextmanager
@@ -58,7 +64,9 @@ async def refusing(server: Queryable, word: str) -> AsyncGenerator[None]:
     block = _BLOCKS[word](server)
     entering = asyncio.create_task(asyncio.to_thread(block.__enter__))
     try:
-        await asyncio.shield(entering)  # a thread can't be cancelled: what it has begun has to be ended
+        await asyncio.shield(
+            entering
+        )  # a thread can't be cancelled: what it has begun has to be ended
         yield
     finally:
         await entering
@@ -67,7 +75,11 @@ async def refusing(server: Queryable, word: str) -> AsyncGenerator[None]:
 
 @contextlib.contextmanager
 def _out_of_memory(server: Queryable) -> Generator[None]:
-    with server.exchange() as exchange, _setting(exchange, "maxmemory-policy", "noeviction"), _setting(exchange, "maxmemory", "1"):
+    with (
+        server.exchange() as exchange,
+        _setting(exchange, "maxmemory-policy", "noeviction"),
+        _setting(exchange, "maxmemory", "1"),
+    ):
         yield
 
 
@@ -94,7 +106,11 @@ def _password(server: Queryable) -> Generator[None]:
 
 @contextlib.contextmanager
 def _busy(server: Queryable) -> Generator[None]:
-    with server.exchange() as exchange, _setting(exchange, "lua-time-limit", "1"), server.exchange() as script:
+    with (
+        server.exchange() as exchange,
+        _setting(exchange, "lua-time-limit", "1"),
+        server.exchange() as script,
+    ):
         script.send("EVAL", "while true do end", 0)
         _until_refused(exchange, "BUSY")
         try:

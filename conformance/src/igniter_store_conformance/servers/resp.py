@@ -1,4 +1,5 @@
-"""Just enough of Redis's wire protocol to ask a server something, so that no client library has to be installed.
+"""Just enough of Redis's wire protocol to ask a server something, so that no client library has to
+be installed.
 
 Rule: it blocks. Whoever has an event loop calls it from another thread.
 """
@@ -17,7 +18,9 @@ Answer: TypeAlias = "bytes | int | list[Answer] | None"
 
 
 class Refused(Exception):  # noqa: N818 - named for what the server did
-    """Raised when the server answers with an error; `word` is its first word ("OOM"), the text is the whole of it."""
+    """Raised when the server answers with an error; `word` is its first word ("OOM"), the text is
+    the whole of it.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -26,7 +29,9 @@ class Refused(Exception):  # noqa: N818 - named for what the server did
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens: a Unix socket if there is a `path`, else `host` and `port`; and whom to log in as."""
+    """Where a server listens: a Unix socket if there is a `path`, else `host` and `port`; and whom
+    to log in as.
+    """
 
     host: str = "127.0.0.1"
     port: int = 6379
@@ -36,7 +41,9 @@ class Address:
 
     @classmethod
     def of_url(cls, url: str) -> Self:
-        """The address in `redis://[user:password@]host[:port]` (or valkey://, dragonfly://), or `unix:///path`."""
+        """The address in `redis://[user:password@]host[:port]` (or valkey://, dragonfly://), or
+        `unix:///path`.
+        """
         parts = urlsplit(url)
         return cls(
             host=parts.hostname or "127.0.0.1",
@@ -73,7 +80,9 @@ class Exchange:
         self._file = self._socket.makefile("rb")
         if address.password is not None:
             try:
-                self.ask("AUTH", *([address.username] if address.username else []), address.password)
+                self.ask(
+                    "AUTH", *([address.username] if address.username else []), address.password
+                )
             except BaseException:
                 self.close()
                 raise
@@ -81,7 +90,10 @@ class Exchange:
     def send(self, *words: str | bytes | int) -> None:
         """Send a command, and leave its answer for later."""
         encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-        self._socket.sendall(b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded))
+        self._socket.sendall(
+            b"*%d\r\n" % len(encoded)
+            + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in encoded)
+        )
 
     def receive(self) -> Answer:
         """The next answer; one that is an error is raised as `Refused`."""
@@ -109,7 +121,9 @@ class Exchange:
 
     def info(self, section: str) -> dict[str, str]:
         """The lines of INFO, or of CLUSTER INFO for the section "cluster state", as a mapping."""
-        answer = self.ask("CLUSTER", "INFO") if section == "cluster state" else self.ask("INFO", section)
+        answer = (
+            self.ask("CLUSTER", "INFO") if section == "cluster state" else self.ask("INFO", section)
+        )
         lines = (answer if isinstance(answer, bytes) else b"").decode().splitlines()
         return dict(line.split(":", 1) for line in lines if ":" in line)
 

@@ -1,4 +1,6 @@
-"""A Sentinel set: one primary, one replica, and three sentinels that watch them and can make the replica the primary."""
+"""A Sentinel set: one primary, one replica, and three sentinels that watch them and can make the
+replica the primary.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,14 @@ from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from igniter_store_conformance.servers.member import Member, at_all, network_of, start_all, startable, until
+from igniter_store_conformance.servers.member import (
+    Member,
+    at_all,
+    network_of,
+    start_all,
+    startable,
+    until,
+)
 from igniter_store_conformance.servers.process import ServerProcess
 
 if TYPE_CHECKING:
@@ -23,10 +32,12 @@ _SENTINELS: Final = 3
 
 
 class SentinelSet:
-    """A primary with its replica and its sentinels; `with servers.start_sentinel("valkey") as set:`.
+    """A primary with its replica and its sentinels; `with servers.start_sentinel("valkey") as
+    set:`.
 
-    It satisfies `harness.RefusingServer`: what is done to it is done to the two servers with data at once, and the primary refuses.
-    `restart` and `resume` return when the sentinels see it well, and the other one follows.
+    It satisfies `harness.RefusingServer`: what is done to it is done to the two servers with data
+    at once, and the primary refuses. `restart` and `resume` return when the sentinels see it well,
+    and the other one follows.
 
     Attributes:
         kind: as reports show it, "valkey behind sentinel".
@@ -34,18 +45,22 @@ class SentinelSet:
         name: what the sentinels call the primary ("igniter").
         servers: the two servers with data; which of them is the primary changes with a failover.
         sentinels: the three sentinels.
-        proxy: what stands before the two servers, when they were started with `proxied=True`, else `None`; the sentinels watch them, and
-            the one follows the other, through it, too.
+        proxy: what stands before the two servers, when they were started with `proxied=True`, else
+            `None`; the sentinels watch them, and the one follows the other, through it, too.
     """
 
     name: str = "igniter"
 
-    def __init__(self, target: Target | str, *, proxied: bool = False, down_after: float = 1.0) -> None:
+    def __init__(
+        self, target: Target | str, *, proxied: bool = False, down_after: float = 1.0
+    ) -> None:
         program = startable(target)
         self.kind = f"{program.kind} behind sentinel"
         self.version = program.version
         with ExitStack() as owner:
-            self.servers = start_all([partial(Member, program, "replica-announce-port", proxied=proxied)] * 2, owner)
+            self.servers = start_all(
+                [partial(Member, program, "replica-announce-port", proxied=proxied)] * 2, owner
+            )
             self.proxy: ProxyGroup | None = network_of(self.servers)
             primary, replica = self.servers
             self._follow(replica, primary)
@@ -56,7 +71,11 @@ class SentinelSet:
                 f"failover-timeout {self.name} 5000",
             ]
             self.sentinels += start_all([partial(_Sentinel, program, orders)] * _SENTINELS, owner)
-            until("the sentinels know each other and the replica", lambda: all(map(self._knows_all, self.sentinels)), self.sentinels)
+            until(
+                "the sentinels know each other and the replica",
+                lambda: all(map(self._knows_all, self.sentinels)),
+                self.sentinels,
+            )
             self._owner = owner.pop_all()
 
     @property
@@ -66,7 +85,9 @@ class SentinelSet:
 
     def primary(self) -> Member:
         """The server that the sentinels call the primary now. It blocks."""
-        port = self._primary_port(next(sentinel for sentinel in self.sentinels if sentinel.is_running))
+        port = self._primary_port(
+            next(sentinel for sentinel in self.sentinels if sentinel.is_running)
+        )
         return next(server for server in self.servers if server.port == port)
 
     def replica(self) -> Member:
@@ -75,11 +96,15 @@ class SentinelSet:
         return next(server for server in self.servers if server is not primary)
 
     async def failover(self) -> None:
-        """Make the replica the primary; returns when all sentinels say so. That the former one follows they see to some seconds later."""
+        """Make the replica the primary; returns when all sentinels say so. That the former one
+        follows they see to some seconds later.
+        """
         await asyncio.to_thread(self._failover)
 
     async def promoted(self, server: Member) -> None:
-        """Return when all sentinels call `server` the primary, as they will some time after the other one was killed."""
+        """Return when all sentinels call `server` the primary, as they will some time after the
+        other one was killed.
+        """
         await asyncio.to_thread(self._until_promoted, server)
 
     async def stop(self) -> None:
@@ -91,7 +116,9 @@ class SentinelSet:
         await at_all(self.servers, Member.kill)
 
     async def restart(self) -> None:
-        """Start both servers at their addresses, the running ones anew; the primary stays the primary."""
+        """Start both servers at their addresses, the running ones anew; the primary stays the
+        primary.
+        """
         primary, replica = await asyncio.to_thread(lambda: (self.primary(), self.replica()))
         await at_all(self.servers, Member.restart)
         await asyncio.to_thread(self._follow, replica, primary)
@@ -113,7 +140,8 @@ class SentinelSet:
 
     @asynccontextmanager
     async def refusing(self, word: str) -> AsyncGenerator[None]:
-        """Within the block, the primary refuses with this word; longer than the sentinels bear it, and the other one takes over.
+        """Within the block, the primary refuses with this word; longer than the sentinels bear it,
+        and the other one takes over.
 
         Raises:
             KeyError: for a word that `refusals` doesn't have.
@@ -138,7 +166,11 @@ class SentinelSet:
         until("the replica follows", lambda: _follows(replica), self.servers)
 
     def _until_well(self) -> None:
-        until("the sentinels see the primary", lambda: all(map(self._sees_primary, self.sentinels)), [*self.servers, *self.sentinels])
+        until(
+            "the sentinels see the primary",
+            lambda: all(map(self._sees_primary, self.sentinels)),
+            [*self.servers, *self.sentinels],
+        )
         until("the replica follows", lambda: _follows(self.replica()), self.servers)
 
     def _sees_primary(self, sentinel: ServerProcess) -> bool:
@@ -158,7 +190,10 @@ class SentinelSet:
     def _until_promoted(self, server: Member) -> None:
         until(
             "the sentinels agree on the new primary",
-            lambda: all(self._primary_port(sentinel) == server.port for sentinel in self.sentinels) and not _is_replica(server),
+            lambda: (
+                all(self._primary_port(sentinel) == server.port for sentinel in self.sentinels)
+                and not _is_replica(server)
+            ),
             [*self.servers, *self.sentinels],
         )
 
@@ -173,11 +208,17 @@ class SentinelSet:
 
     def _knows_all(self, sentinel: ServerProcess) -> bool:
         with sentinel.exchange() as exchange:
-            # Not the counts of SENTINEL MASTER alone: CKQUORUM also says that the others can be reached.
+            # Not the counts of SENTINEL MASTER alone: CKQUORUM also says that the others can be
+            # reached.
             exchange.ask("SENTINEL", "CKQUORUM", self.name)
             replicas = exchange.ask("SENTINEL", "REPLICAS", self.name)
             others = exchange.ask("SENTINEL", "SENTINELS", self.name)
-        return isinstance(replicas, list) and len(replicas) == 1 and isinstance(others, list) and len(others) == _SENTINELS - 1
+        return (
+            isinstance(replicas, list)
+            and len(replicas) == 1
+            and isinstance(others, list)
+            and len(others) == _SENTINELS - 1
+        )
 
 
 class _Sentinel(ServerProcess):
@@ -204,16 +245,21 @@ def _is_replica(server: Member) -> bool:
         return exchange.info("replication")["role"] == "slave"
 
 
-def start_sentinel(target: Target | str, *, proxied: bool = False, down_after: float = 1.0) -> SentinelSet:
-    """Start a primary, a replica and three sentinels; some seconds, until they know each other. It blocks.
+def start_sentinel(
+    target: Target | str, *, proxied: bool = False, down_after: float = 1.0
+) -> SentinelSet:
+    """Start a primary, a replica and three sentinels; some seconds, until they know each other. It
+    blocks.
 
     Args:
         target: what `find` gave, or a kind to find; a program, neither URL nor container.
-        proxied: put a `Proxy` before the primary and the replica, so that the network can be broken; the sentinels send clients there.
-        down_after: seconds that a primary may be silent before the sentinels let the replica take over; longer than the tests keep it from
-            answering, where it is to stay the primary.
+        proxied: put a `Proxy` before the primary and the replica, so that the network can be
+            broken; the sentinels send clients there.
+        down_after: seconds that a primary may be silent before the sentinels let the replica take
+            over; longer than the tests keep it from answering, where it is to stay the primary.
 
     Raises:
-        ServerMissing, ServerFailed, NotControllable: it can't be had, doesn't come together, or is no program.
+        ServerMissing, ServerFailed, NotControllable: it can't be had, doesn't come together, or is
+        no program.
     """
     return SentinelSet(target, proxied=proxied, down_after=down_after)

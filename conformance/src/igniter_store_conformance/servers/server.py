@@ -1,6 +1,8 @@
-"""What every server of the kit has, wherever it came from; by itself, a server that somebody else runs.
+"""What every server of the kit has, wherever it came from; by itself, a server that somebody else
+runs.
 
-Rule: a server that was given by URL is only talked to. It can't be stopped or paused, and its settings aren't touched.
+Rule: a server that was given by URL is only talked to. It can't be stopped or paused, and its
+    settings aren't touched.
 """
 
 from __future__ import annotations
@@ -20,11 +22,15 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers.target import Target
 
-_PATIENCE: Final = 30.0  # seconds that a server may take to come up, on a machine that is busy with tests
+_PATIENCE: Final = (
+    30.0  # seconds that a server may take to come up, on a machine that is busy with tests
+)
 
 
 class ServerFailed(RuntimeError):  # noqa: N818 - says what is the case
-    """Raised when a server doesn't come up, or a set of servers doesn't come together; the message ends with its log."""
+    """Raised when a server doesn't come up, or a set of servers doesn't come together; the message
+    ends with its log.
+    """
 
 
 class NotControllable(RuntimeError):  # noqa: N818 - says what the server is
@@ -39,7 +45,8 @@ class Server:
         version: of the server, "7.0.15".
         address: of the server itself.
         proxy: what stands before the server, when it was started with `proxied=True`, else `None`.
-        controllable: whether it can be stopped, paused and made to refuse. `NotControllable` is raised where it can't.
+        controllable: whether it can be stopped, paused and made to refuse. `NotControllable` is
+            raised where it can't.
     """
 
     controllable: ClassVar[bool] = False
@@ -51,7 +58,9 @@ class Server:
         self.proxy: Proxy | None = None
         if proxied:
             if target.url is not None and urlsplit(target.url).scheme == "rediss":
-                raise NotControllable(f"${target.origin} speaks TLS, whose certificates don't fit a proxy's address; use it unproxied.")
+                raise NotControllable(
+                    f"${target.origin} speaks TLS, whose certificates don't fit a proxy's address; use it unproxied."
+                )
             self.proxy = Proxy(address.host, address.port, path=address.path)
             self.proxy.start()
 
@@ -65,7 +74,11 @@ class Server:
         """The URL of the server itself, for clients that must not notice what the proxy does."""
         if self.target.url is not None:
             return self.target.url
-        return f"redis://{self.address.host}:{self.address.port}" if self.address.path is None else f"unix://{self.address.path}"
+        return (
+            f"redis://{self.address.host}:{self.address.port}"
+            if self.address.path is None
+            else f"unix://{self.address.path}"
+        )
 
     @property
     def url(self) -> str:
@@ -79,14 +92,21 @@ class Server:
         return f"{scheme}://{login}{self.proxy.host}:{self.proxy.port}{path}"
 
     def exchange(self, *, timeout: float = 5.0) -> Exchange:
-        """A connection of your own, straight to the server; `timeout` in seconds. It blocks: use it off the event loop."""
+        """A connection of your own, straight to the server; `timeout` in seconds. It blocks: use it
+        off the event loop.
+        """
         return Exchange(self.address, timeout=timeout)
 
     def learn_version(self) -> None:
         """Ask the server for its version, where nobody could know it before."""
         with self.exchange() as exchange:
             facts = exchange.info("server")
-        self.version = facts.get("dragonfly_version") or facts.get("valkey_version") or facts.get("redis_version") or self.version
+        self.version = (
+            facts.get("dragonfly_version")
+            or facts.get("valkey_version")
+            or facts.get("redis_version")
+            or self.version
+        )
 
     def close(self) -> None:
         """End what was started here, and remove what it left; twice is fine."""
@@ -111,7 +131,8 @@ class Server:
         self._refuse_control()
 
     async def restart(self) -> None:
-        """Be there again, with the same address and data; a running server is stopped first. Returns when it answers.
+        """Be there again, with the same address and data; a running server is stopped first.
+        Returns when it answers.
 
         Raises:
             ServerFailed: it doesn't come up.
@@ -119,7 +140,10 @@ class Server:
         self._refuse_control()
 
     async def pause(self) -> None:
-        """Let the server stand still, with all its connections open. The system goes on taking data for it, until its buffers are full."""
+        """Let the server stand still, with all its connections open.
+
+        The system goes on taking data for it, until its buffers are full.
+        """
         self._refuse_control()
 
     async def resume(self) -> None:
@@ -128,12 +152,15 @@ class Server:
 
     @property
     def refusals(self) -> Mapping[str, Refusal]:
-        """What `refusing` knows here, by the server's own word; nothing for a server that somebody else runs."""
+        """What `refusing` knows here, by the server's own word; nothing for a server that somebody
+        else runs.
+        """
         return REFUSALS if self.controllable and self.kind != "dragonfly" else {}
 
     @asynccontextmanager
     async def refusing(self, word: str) -> AsyncGenerator[None]:
-        """Within the block, the server answers with this refusal what `refusals` says it does; afterwards all is as before.
+        """Within the block, the server answers with this refusal what `refusals` says it does;
+        afterwards all is as before.
 
         Raises:
             KeyError: for a word that `refusals` doesn't have.
@@ -149,7 +176,9 @@ class Server:
         )
 
 
-def until_it_answers(address: Address, check: Callable[[], None], *, is_loaded: bool = True) -> None:
+def until_it_answers(
+    address: Address, check: Callable[[], None], *, is_loaded: bool = True
+) -> None:
     """Return once a server at `address` answers.
 
     Args:

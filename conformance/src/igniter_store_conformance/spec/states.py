@@ -1,6 +1,7 @@
 """What a test of the suite can come to, and how it is told to whoever reports it.
 
-Rule: a skip is never just a skip. It is *lacks* (the adapter doesn't inherit the capability) or *not exercised* (the harness doesn't let
+Rule: a skip is never just a skip. It is *lacks* (the adapter doesn't inherit the capability) or
+    *not exercised* (the harness doesn't let
 the kit do it, and the kit says what it would need).
 """
 
@@ -35,8 +36,14 @@ WHERE: Final = "conformance.where"
 
 
 class Lacks(Exception):  # noqa: N818 - an end of a test, not an error
-    """Raised within a test when the adapter lacks what the test is about. The message says what that is."""
+    """Raised within a test when the adapter lacks what the test is about.
+
+    The message says what that is.
+    """
 
 
 class NotExercised(Exception):  # noqa: N818 - an end of a test, not an error
-    """Raised within a test when the harness can't do what the test needs. The message says what it would need."""
+    """Raised within a test when the harness can't do what the test needs.
+
+    The message says what it would need.
+    """

@@ -81,4 +81,6 @@ class AdapterSuite(
     CauseClauses,
     LifecycleClauses,
 ):
-    """Every test that an adapter has to pass: inherit it, and say in `harness` how to make a client."""
+    """Every test that an adapter has to pass: inherit it, and say in `harness` how to make a
+    client.
+    """

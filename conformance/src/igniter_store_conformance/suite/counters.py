@@ -24,13 +24,24 @@ class CounterClauses(Suite):
 
     @clause("CTR-1")
     async def test_a_missing_counter_counts_from_zero(self, trial: Trial) -> None:
-        """The first increment returns its own delta, positive, negative or 0, and the next ones add to it.
+        """The first increment returns its own delta, positive, negative or 0, and the next ones add
+        to it.
 
-        If this fails, look at what the first increment starts from, and at whether the new value is returned or the old one.
+        If this fails, look at what the first increment starts from, and at whether the new value is
+        returned or the old one.
         """
         up, down, still = trial.keys(["up", "down", "still"])
-        assert [await trial.adapter.increment(up, delta) for delta in (1, 41, -2, 0)] == [1, 42, 40, 40]
-        assert [await trial.adapter.increment(down, delta) for delta in (-5, -5, 11)] == [-5, -10, 1]
+        assert [await trial.adapter.increment(up, delta) for delta in (1, 41, -2, 0)] == [
+            1,
+            42,
+            40,
+            40,
+        ]
+        assert [await trial.adapter.increment(down, delta) for delta in (-5, -5, 11)] == [
+            -5,
+            -10,
+            1,
+        ]
         assert [await trial.adapter.increment(still, delta) for delta in (0, 0, 7)] == [0, 0, 7]
 
     @clause("CTR-1")
@@ -52,7 +63,15 @@ class CounterClauses(Suite):
         for place, key in enumerate(keys):
             await trial.adapter.increment(key, place + 1)
 
-        assert [await trial.adapter.increment(key, 100) for key in keys] == [101, 102, 103, 104, 105, 106, 107]
+        assert [await trial.adapter.increment(key, 100) for key in keys] == [
+            101,
+            102,
+            103,
+            104,
+            105,
+            106,
+            107,
+        ]
 
     @clause("CTR-1")
     async def test_another_client_counts_on(self, trial: Trial) -> None:
@@ -62,7 +81,14 @@ class CounterClauses(Suite):
         """
         other, key = await trial.other(), trial.key()
         clients = (trial.adapter, other)
-        assert [await clients[turn % 2].increment(key, 10) for turn in range(6)] == [10, 20, 30, 40, 50, 60]
+        assert [await clients[turn % 2].increment(key, 10) for turn in range(6)] == [
+            10,
+            20,
+            30,
+            40,
+            50,
+            60,
+        ]
 
     @clause("CTR-1", KeyValue)
     async def test_increments_of_zero_create_the_counter(self, trial: Trial) -> None:
@@ -94,8 +120,8 @@ class CounterClauses(Suite):
     async def test_leaving_the_range_is_refused(self, trial: Trial) -> None:
         """A step over either end raises `STORE_INCREMENT_FAILED`, and the counter stays.
 
-        If this fails, look for numbers without end, as Python's, or for an overflow that wraps. Redis 6.2 wraps when it is told to
-        decrement by -2^63.
+        If this fails, look for numbers without end, as Python's, or for an overflow that wraps.
+        Redis 6.2 wraps when it is told to decrement by -2^63.
         """
         for start, deltas in ((_MAX, (1, 2, _MAX)), (_MIN, (-1, -2, _MIN))):
             key = trial.key(f"from {start}")
@@ -108,9 +134,11 @@ class CounterClauses(Suite):
 
     @clause("CTR-3")
     async def test_a_great_step_leaves_the_range_from_anywhere(self, trial: Trial) -> None:
-        """From 1 and from -1 a step as wide as the range is refused; one that leads from end to end is not.
+        """From 1 and from -1 a step as wide as the range is refused; one that leads from end to end
+        is not.
 
-        If this fails, look for a check of the delta or of the old number, where the sum has to be checked.
+        If this fails, look for a check of the delta or of the old number, where the sum has to be
+        checked.
         """
         for start, delta in ((1, _MAX), (-1, _MIN)):
             key = trial.key(f"from {start}")
@@ -146,14 +174,19 @@ class CounterClauses(Suite):
 
     @clause("CTR-4", KeyValue)
     async def test_what_is_no_integer_is_not_incremented(self, trial: Trial) -> None:
-        """Text, fractions, spaces, leading zeros, a plus sign, "-0", nothing at all and numbers beyond 64 bits are refused.
+        """Text, fractions, spaces, leading zeros, a plus sign, "-0", nothing at all and numbers
+        beyond 64 bits are refused.
 
         If this fails, look for Python's `int`, or SQL's CAST, which take more than Redis does.
         """
         for place, text in enumerate(NOT_INTEGERS):
             key = trial.key(f"text-{place}")
             await trial.adapter.set(key, text)
-            for delta in (1, 0, -1):  # beyond 64 bits the sum may be within them, and is refused all the same
+            for delta in (
+                1,
+                0,
+                -1,
+            ):  # beyond 64 bits the sum may be within them, and is refused all the same
                 with pytest.raises(BackendFailed) as caught:
                     await trial.adapter.increment(key, delta)
                 assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED, text
@@ -176,9 +209,11 @@ class CounterClauses(Suite):
 
     @clause("CTR-5", KeyValue)
     async def test_an_increment_keeps_the_ttl(self, trial: Trial) -> None:
-        """A counter with a TTL ends when it was going to, however often it is incremented, with `ttl=` or without.
+        """A counter with a TTL ends when it was going to, however often it is incremented, with
+        `ttl=` or without.
 
-        If this fails, look for a deadline that is dropped with the old value, or begun anew with every increment.
+        If this fails, look for a deadline that is dropped with the old value, or begun anew with
+        every increment.
         """
         key, long, time = trial.key(), trial.key("long"), trial.time
         await trial.adapter.increment(key, ttl=time.ttl)
@@ -268,11 +303,17 @@ class CounterClauses(Suite):
 
     @clause("CTR-7", KeyValue)
     async def test_counter_ttl_is_what_is_left(self, trial: Trial) -> None:
-        """`ttl` says what `increment` or `expire` gave and what is left of it, `math.inf` without, `None` without a counter.
+        """`ttl` says what `increment` or `expire` gave and what is left of it, `math.inf` without,
+        `None` without a counter.
 
         If this fails, look for counters whose deadlines are kept apart from those of values.
         """
-        window, lasting, later, time = trial.key("window"), trial.key("lasting"), trial.key("later"), trial.time
+        window, lasting, later, time = (
+            trial.key("window"),
+            trial.key("lasting"),
+            trial.key("later"),
+            trial.time,
+        )
         adapter, other = trial.adapter, await trial.other()
         await adapter.increment(window, ttl=3_000)
         await adapter.increment(lasting)

@@ -15,7 +15,8 @@ async def refused(call: Awaitable[object], code: ErrorCode, what: str, *others: 
     try:
         answer = await call
     except BackendFailed as error:
-        assert error.code in (code, *others), f"{what}: refused with {error.code}"  # noqa: PT017 - says which of many calls it was
+        # says which of many calls it was
+        assert error.code in (code, *others), f"{what}: refused with {error.code}"  # noqa: PT017
         return
     message = f"{what}: not refused, but answered with {answer!r}"
     raise AssertionError(message)

@@ -1,7 +1,8 @@
 """Cancel a call at a chosen step.
 
-A coroutine stops whenever it awaits something. `cancelled_at` cancels it at its k-th stop, either while it waits, or after the
-awaited result has arrived and before the coroutine has resumed. In the second case clients confuse their replies most easily.
+A coroutine stops whenever it awaits something. `cancelled_at` cancels it at its k-th stop, either
+while it waits, or after the awaited result has arrived and before the coroutine has resumed. In the
+second case clients confuse their replies most easily.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ Moment: TypeAlias = Literal["waiting", "answered"]
 MOMENTS: Final[tuple[Moment, ...]] = ("waiting", "answered")
 MOST_STEPS: Final = 200
 CLOSING_TURNS: Final = 40
-"""Turns of the event loop in which a closing adapter may be busy with those who still wait for it."""
+"""Turns of the event loop in which a closing adapter may be busy with those who still wait for it.
+"""
 
 
 class Cancelled(Exception):  # noqa: N818 - what became of a call
@@ -54,14 +56,16 @@ class _Stepped:
             step += 1
             if step == self._step:
                 if self._moment == "answered" and asyncio.isfuture(waited_for):
-                    # Registered before the task's own callback: the answer is there, and the task is cancelled before it goes on.
+                    # Registered before the task's own callback: the answer is there, and the task
+                    # is cancelled before it goes on.
                     waited_for.add_done_callback(lambda _: task.cancel())
                 else:
                     task.cancel()
             error = None
             try:
                 value = yield waited_for
-            except BaseException as thrown:  # noqa: BLE001 - passed on to the call, CancelledError above all
+            # passed on to the call, CancelledError above all
+            except BaseException as thrown:  # noqa: BLE001
                 error = thrown
 
 
@@ -90,8 +94,11 @@ async def prepared(trial: Trial, turn: int) -> list[Operation]:
     return operations
 
 
-async def ended_otherwise(trial: Trial, operations: list[Operation], turn: int, getting_under_way: Awaitable[None]) -> dict[str, Any]:
-    """Which operations have ended otherwise than as cancelled, and how, though they were cancelled while the adapter closed.
+async def ended_otherwise(
+    trial: Trial, operations: list[Operation], turn: int, getting_under_way: Awaitable[None]
+) -> dict[str, Any]:
+    """Which operations have ended otherwise than as cancelled, and how, though they were cancelled
+    while the adapter closed.
 
     Args:
         trial: its adapter is closed afterwards.
@@ -99,12 +106,19 @@ async def ended_otherwise(trial: Trial, operations: list[Operation], turn: int, 
         turn: how many turns of the loop `close` has before they are cancelled.
         getting_under_way: what to wait for between calling them and `close`.
     """
-    calls = [asyncio.ensure_future(operation.ask(trial.adapter, names_for(trial, operation, turn))) for operation in operations]
+    calls = [
+        asyncio.ensure_future(operation.ask(trial.adapter, names_for(trial, operation, turn)))
+        for operation in operations
+    ]
     await getting_under_way
     closing = asyncio.create_task(trial.adapter.close())
     for _ in range(turn):
         await asyncio.sleep(0)
-    cut = [(operation.title, call) for operation, call in zip(operations, calls, strict=True) if call.cancel()]
+    cut = [
+        (operation.title, call)
+        for operation, call in zip(operations, calls, strict=True)
+        if call.cancel()
+    ]
     await asyncio.gather(*calls, return_exceptions=True)
     await closing
     return {title: call.exception() or call.result() for title, call in cut if not call.cancelled()}

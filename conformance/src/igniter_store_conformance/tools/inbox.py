@@ -1,6 +1,7 @@
 """What hears messages in a test: a callback that remembers, and a log handler that does.
 
-Rule: that nothing more comes is proven by a last message on the same channel, since one publisher's messages on one channel come in order.
+Rule: that nothing more comes is proven by a last message on the same channel, since one publisher's
+    messages on one channel come in order.
 """
 
 from __future__ import annotations
@@ -42,9 +43,13 @@ class Inbox:
         return [payload for _, payload in self.messages]
 
     async def holds(self, number: int) -> list[bytes]:
-        """Wait until so many messages have come, check that there are no more, and give their payloads."""
+        """Wait until so many messages have come, check that there are no more, and give their
+        payloads.
+        """
         await self._until(lambda: len(self.messages) >= number, f"{number} messages")
-        assert len(self.messages) == number, f"{number} messages were due, and {_shown(self.messages)} came"
+        assert len(self.messages) == number, (
+            f"{number} messages were due, and {_shown(self.messages)} came"
+        )
         return self.payloads
 
     async def hears(self, payload: bytes) -> None:
@@ -54,21 +59,27 @@ class Inbox:
     async def ends(self) -> list[bytes]:
         """Wait for the message that says that no more will come, and give the payloads before it.
 
-        One publisher's messages on one channel come in order, so what comes before it is all there is.
+        One publisher's messages on one channel come in order, so what comes before it is all there
+        is.
         """
         await self.hears(END)
-        assert self.payloads[-1] == END, f"after the last message came another: {_shown(self.messages)}"
+        assert self.payloads[-1] == END, (
+            f"after the last message came another: {_shown(self.messages)}"
+        )
         return self.payloads[:-1]
 
     async def ends_on(self, channels: Collection[str], whose: str) -> None:
-        """Wait for the last message on each of these channels: those of different ones come in any order.
+        """Wait for the last message on each of these channels: those of different ones come in any
+        order.
 
         Args:
             channels: the channels.
             whose: who is this, for the failure.
         """
         await self._until(
-            lambda: {channel for channel, payload in self.messages if payload == END}.issuperset(channels),
+            lambda: {channel for channel, payload in self.messages if payload == END}.issuperset(
+                channels
+            ),
             f"{whose} has to hear {len(channels)} channels",
         )
 
@@ -79,7 +90,9 @@ class Inbox:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
-            raise AssertionError(f"{what}: not within {self._limit:g} seconds; what came is {_shown(self.messages)}") from None
+            raise AssertionError(
+                f"{what}: not within {self._limit:g} seconds; what came is {_shown(self.messages)}"
+            ) from None
 
 
 class Reports(logging.Handler):

@@ -31,7 +31,10 @@ class Resources:
 
     def more(self) -> list[str]:
         """What there is now beyond that."""
-        more = [repr(thing) for thing in (*(asyncio.all_tasks() - self._tasks), *(threads() - self._threads))]
+        more = [
+            repr(thing)
+            for thing in (*(asyncio.all_tasks() - self._tasks), *(threads() - self._threads))
+        ]
         files = open_files() - self._files
         return [*more, f"{files} open files"] if files > 0 else more
 

@@ -1,8 +1,9 @@
 """What happened, written down while it happened and judged afterwards.
 
-Rule: a call is in a history with the moment before it was made and the moment after it was answered. Of two calls whose times overlap
-either may have come first; of others the order is known. A history is right when some order that agrees with the times gives every
-call the answer that it got.
+Rule: a call is in a history with the moment before it was made and the moment after it was
+    answered. Of two calls whose times overlap
+either may have come first; of others the order is known. A history is right when some order that
+agrees with the times gives every call the answer that it got.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from msgspec import Struct
 
 S = TypeVar("S", bound=Hashable)
 Step: TypeAlias = Callable[[S, "Event"], Sequence[S]]
-"""From a state and a call with its answer to the states that may follow; none when this state never gives this answer."""
+"""From a state and a call with its answer to the states that may follow; none when this state never
+gives this answer.
+"""
 
 
 class Event(Struct, frozen=True):
@@ -51,7 +54,9 @@ class History:
     def _moment(self) -> float:
         return time.monotonic() + next(self._ticks) * 1e-9
 
-    async def record(self, caller: str, call: str, arguments: tuple[Any, ...], answer: Awaitable[Any]) -> Any:
+    async def record(
+        self, caller: str, call: str, arguments: tuple[Any, ...], answer: Awaitable[Any]
+    ) -> Any:
         """Make a call, and write down what it answered."""
         began = self._moment()
         answered = await answer
@@ -60,10 +65,12 @@ class History:
 
 
 def explain(history: Sequence[Event], start: S, step: Step[S]) -> list[Event] | None:
-    """An order of the events that agrees with their times and with `step`, or `None` when there is none.
+    """An order of the events that agrees with their times and with `step`, or `None` when there is
+    none.
 
-    The search of Wing and Gong: take any event that no other one must precede, see whether `step` explains its answer in this state, go on
-    with the rest. States that were seen with the same rest are not tried again.
+    The search of Wing and Gong: take any event that no other one must precede, see whether `step`
+    explains its answer in this state, go on with the rest. States that were seen with the same rest
+    are not tried again.
 
     Args:
         history: some tens of events; of many that overlap the search takes long.
@@ -94,15 +101,23 @@ def explain(history: Sequence[Event], start: S, step: Step[S]) -> list[Event] | 
 
 
 def shortest_wrong(history: Sequence[Event], start: S, step: Step[S]) -> list[Event]:
-    """The shortest beginning of the history that has no explanation; an empty list when the whole has one.
+    """The shortest beginning of the history that has no explanation; an empty list when the whole
+    has one.
 
-    A beginning ends where nobody is waiting for an answer: what is under way may have taken effect already.
+    A beginning ends where nobody is waiting for an answer: what is under way may have taken effect
+    already.
     """
     if explain(history, start, step) is not None:
         return []
     begun = sorted(history, key=lambda event: event.began)
-    quiet = [place for place in range(1, len(begun)) if max(event.ended for event in begun[:place]) < begun[place].began]
-    return next((begun[:place] for place in quiet if explain(begun[:place], start, step) is None), begun)
+    quiet = [
+        place
+        for place in range(1, len(begun))
+        if max(event.ended for event in begun[:place]) < begun[place].began
+    ]
+    return next(
+        (begun[:place] for place in quiet if explain(begun[:place], start, step) is None), begun
+    )
 
 
 def described(events: Sequence[Event]) -> str:
@@ -123,7 +138,9 @@ def key_step(state: bytes | None, event: Event) -> list[bytes | None]:
     return [after] if answer == event.answer else []
 
 
-def _key_after(state: bytes | None, call: str, arguments: tuple[Any, ...]) -> tuple[bytes | None, Any]:  # noqa: PLR0911 - a table
+def _key_after(  # noqa: PLR0911 - a table
+    state: bytes | None, call: str, arguments: tuple[Any, ...]
+) -> tuple[bytes | None, Any]:
     match call:
         case "get":
             return state, state
@@ -147,7 +164,9 @@ def _key_after(state: bytes | None, call: str, arguments: tuple[Any, ...]) -> tu
 
 
 def miscounted(answers: Sequence[int]) -> str:
-    """What is wrong with the answers of so many increments of one counter, in a line; empty when they are 1, 2, 3 and so on."""
+    """What is wrong with the answers of so many increments of one counter, in a line; empty when
+    they are 1, 2, 3 and so on.
+    """
     number = len(answers)
     if sorted(answers) == list(range(1, number + 1)):
         return ""
@@ -157,14 +176,19 @@ def miscounted(answers: Sequence[int]) -> str:
 
 
 def overlapping_leases(events: Sequence[Event]) -> list[tuple[Event, Event]]:
-    """Pairs of leases that were certainly held at the same time: `acquire` and `release` events, by owner.
+    """Pairs of leases that were certainly held at the same time: `acquire` and `release` events, by
+    owner.
 
     A lease is certain from the answer of its `acquire` to the beginning of its `release`.
     """
     held: list[tuple[float, float, Event]] = []
     for event in events:
         if event.call == "acquire" and event.answer is not None:
-            releases = [other for other in events if other.call == "release" and other.arguments == event.arguments]
+            releases = [
+                other
+                for other in events
+                if other.call == "release" and other.arguments == event.arguments
+            ]
             ends = [release.began for release in releases if release.began > event.ended]
             held.append((event.ended, min(ends, default=float("inf")), event))
     held.sort(key=lambda lease: lease[0])

@@ -1,6 +1,8 @@
-"""Every operation of the contract with a question whose answer is known, for tests that put all of them into one situation.
+"""Every operation of the contract with a question whose answer is known, for tests that put all of
+them into one situation.
 
-Rule: a question is asked of a key of its own, prepared before by a client that works, so that its answer can't be another's.
+Rule: a question is asked of a key of its own, prepared before by a client that works, so that its
+    answer can't be another's.
 Rule: the list is whole. A test of the kit compares it with the abstract methods of the contract.
 """
 
@@ -50,7 +52,8 @@ class Operation(Struct, frozen=True):
         prepare: makes the keys that the question is about.
         ask: asks.
         accepts: says whether an answer, which is no error, is the right one.
-        is_whole: says, after the call was cut short, whether it has happened wholly or not at all; `None` for what changes nothing.
+        is_whole: says, after the call was cut short, whether it has happened wholly or not at all;
+            `None` for what changes nothing.
     """
 
     title: str
@@ -95,11 +98,16 @@ async def _is_gone_or_whole(adapter: FullAdapter, names: Names) -> bool:
 
 async def _absent_or_new(adapter: FullAdapter, names: Names) -> bool:
     value, left = await adapter.get(names("new")), await adapter.ttl(names("new"))
-    return (value is None and left is None) or (value == b"new" and left is not None and left <= 3_000)
+    return (value is None and left is None) or (
+        value == b"new" and left is not None and left <= 3_000
+    )
 
 
 async def _each_old_or_new(adapter: FullAdapter, names: Names) -> bool:
-    return all(value in {b"value of a", b"value of b", b"new"} for value in await adapter.mget([names("a"), names("b")]))
+    return all(
+        value in {b"value of a", b"value of b", b"new"}
+        for value in await adapter.mget([names("a"), names("b")])
+    )
 
 
 async def _still_both(adapter: FullAdapter, names: Names) -> bool:
@@ -116,7 +124,9 @@ async def _counted_once_or_not(adapter: FullAdapter, names: Names) -> bool:
 
 async def _window_or_none(adapter: FullAdapter, names: Names) -> bool:
     value, left = await adapter.get(names("window")), await adapter.ttl(names("window"))
-    return (value is None and left is None) or (value == b"5" and left is not None and left <= 3_000)
+    return (value is None and left is None) or (
+        value == b"5" and left is not None and left <= 3_000
+    )
 
 
 async def _claim(adapter: FullAdapter, names: Names) -> None:
@@ -125,11 +135,15 @@ async def _claim(adapter: FullAdapter, names: Names) -> None:
 
 async def _held_or_free(adapter: FullAdapter, names: Names) -> bool:
     # Whoever was let in, exactly one is: the caller that was cut short, or the one that comes now.
-    return await adapter.set_nx(names("free"), b"next", ttl=3_000) is not await adapter.compare_delete(names("free"), b"owner")
+    return await adapter.set_nx(
+        names("free"), b"next", ttl=3_000
+    ) is not await adapter.compare_delete(names("free"), b"owner")
 
 
 async def _released_or_held(adapter: FullAdapter, names: Names) -> bool:
-    return await adapter.set_nx(names("held"), b"next", ttl=3_000) is not await adapter.compare_delete(names("held"), b"owner")
+    return await adapter.set_nx(
+        names("held"), b"next", ttl=3_000
+    ) is not await adapter.compare_delete(names("held"), b"owner")
 
 
 async def _still_held(adapter: FullAdapter, names: Names) -> bool:
@@ -183,7 +197,10 @@ async def _two_groups_or_three(adapter: FullAdapter, names: Names) -> bool:
 
 
 async def _two_groups_or_one(adapter: FullAdapter, names: Names) -> bool:
-    return [group.name for group in await adapter.xgroups(names("stream"))] in (["group", "other"], ["group"])
+    return [group.name for group in await adapter.xgroups(names("stream"))] in (
+        ["group", "other"],
+        ["group"],
+    )
 
 
 async def _acknowledge_all(adapter: FullAdapter, names: Names) -> int:
@@ -205,12 +222,40 @@ def _numbers(answer: Any) -> list[bytes]:
 
 
 OPERATIONS: Final = (
-    Operation("ping", Adapter, "ping", _nothing, _ping, lambda answer: isinstance(answer, float) and answer >= 0),
-    Operation("get", KeyValue, "get", _value, lambda a, n: a.get(n("a")), lambda answer: answer == b"value of a"),
     Operation(
-        "getdel", KeyValue, "getdel", _value, lambda a, n: a.getdel(n("a")), lambda answer: answer == b"value of a", _is_gone_or_whole
+        "ping",
+        Adapter,
+        "ping",
+        _nothing,
+        _ping,
+        lambda answer: isinstance(answer, float) and answer >= 0,
     ),
-    Operation("set", KeyValue, "set", _value, lambda a, n: a.set(n("a"), b"new"), lambda answer: answer is True, _old_or_new),
+    Operation(
+        "get",
+        KeyValue,
+        "get",
+        _value,
+        lambda a, n: a.get(n("a")),
+        lambda answer: answer == b"value of a",
+    ),
+    Operation(
+        "getdel",
+        KeyValue,
+        "getdel",
+        _value,
+        lambda a, n: a.getdel(n("a")),
+        lambda answer: answer == b"value of a",
+        _is_gone_or_whole,
+    ),
+    Operation(
+        "set",
+        KeyValue,
+        "set",
+        _value,
+        lambda a, n: a.set(n("a"), b"new"),
+        lambda answer: answer is True,
+        _old_or_new,
+    ),
     Operation(
         "set if absent",
         KeyValue,
@@ -220,11 +265,49 @@ OPERATIONS: Final = (
         lambda answer: answer is True,
         _absent_or_new,
     ),
-    Operation("delete", KeyValue, "delete", _value, lambda a, n: a.delete([n("a"), n("c")]), lambda answer: answer == 1, _is_gone_or_whole),
-    Operation("exists", KeyValue, "exists", _value, lambda a, n: a.exists(n("a")), lambda answer: answer is True),
-    Operation("expire", KeyValue, "expire", _value, lambda a, n: a.expire(n("b"), 3_000), lambda answer: answer is True, _still_both),
-    Operation("persist", KeyValue, "persist", _value, lambda a, n: a.persist(n("a")), lambda answer: answer is True, _still_both),
-    Operation("ttl", KeyValue, "ttl", _value, lambda a, n: a.ttl(n("a")), lambda answer: answer is not None and 0 < answer <= 3_000),
+    Operation(
+        "delete",
+        KeyValue,
+        "delete",
+        _value,
+        lambda a, n: a.delete([n("a"), n("c")]),
+        lambda answer: answer == 1,
+        _is_gone_or_whole,
+    ),
+    Operation(
+        "exists",
+        KeyValue,
+        "exists",
+        _value,
+        lambda a, n: a.exists(n("a")),
+        lambda answer: answer is True,
+    ),
+    Operation(
+        "expire",
+        KeyValue,
+        "expire",
+        _value,
+        lambda a, n: a.expire(n("b"), 3_000),
+        lambda answer: answer is True,
+        _still_both,
+    ),
+    Operation(
+        "persist",
+        KeyValue,
+        "persist",
+        _value,
+        lambda a, n: a.persist(n("a")),
+        lambda answer: answer is True,
+        _still_both,
+    ),
+    Operation(
+        "ttl",
+        KeyValue,
+        "ttl",
+        _value,
+        lambda a, n: a.ttl(n("a")),
+        lambda answer: answer is not None and 0 < answer <= 3_000,
+    ),
     Operation(
         "mget",
         KeyValue,
@@ -305,9 +388,30 @@ OPERATIONS: Final = (
         lambda answer: type(answer) is int and answer > 0,
         _held_or_free,
     ),
-    Operation("publish", PubSub, "publish", _nothing, lambda a, n: a.publish(n("channel"), b"message"), lambda answer: type(answer) is int),
-    Operation("subscribe", PubSub, "subscribe", _nothing, _subscribe, lambda answer: isinstance(answer, Subscription)),
-    Operation("psubscribe", PubSub, "psubscribe", _nothing, _psubscribe, lambda answer: isinstance(answer, Subscription)),
+    Operation(
+        "publish",
+        PubSub,
+        "publish",
+        _nothing,
+        lambda a, n: a.publish(n("channel"), b"message"),
+        lambda answer: type(answer) is int,
+    ),
+    Operation(
+        "subscribe",
+        PubSub,
+        "subscribe",
+        _nothing,
+        _subscribe,
+        lambda answer: isinstance(answer, Subscription),
+    ),
+    Operation(
+        "psubscribe",
+        PubSub,
+        "psubscribe",
+        _nothing,
+        _psubscribe,
+        lambda answer: isinstance(answer, Subscription),
+    ),
     Operation(
         "xadd",
         Streams,
@@ -317,7 +421,14 @@ OPERATIONS: Final = (
         lambda answer: isinstance(answer, str) and _ID.fullmatch(answer) is not None,
         _three_or_four,
     ),
-    Operation("xlen", Streams, "xlen", _stream, lambda a, n: a.xlen(n("stream")), lambda answer: answer == 3),
+    Operation(
+        "xlen",
+        Streams,
+        "xlen",
+        _stream,
+        lambda a, n: a.xlen(n("stream")),
+        lambda answer: answer == 3,
+    ),
     Operation(
         "xtrim",
         Streams,
@@ -327,9 +438,22 @@ OPERATIONS: Final = (
         lambda answer: answer == 2,
         _three_or_one,
     ),
-    Operation("xdel", Streams, "xdel", _stream, _delete_first_two, lambda answer: answer == 2, _three_or_one),
     Operation(
-        "xrange", Streams, "xrange", _stream, lambda a, n: a.xrange(n("stream")), lambda answer: _numbers(answer) == [b"0", b"1", b"2"]
+        "xdel",
+        Streams,
+        "xdel",
+        _stream,
+        _delete_first_two,
+        lambda answer: answer == 2,
+        _three_or_one,
+    ),
+    Operation(
+        "xrange",
+        Streams,
+        "xrange",
+        _stream,
+        lambda a, n: a.xrange(n("stream")),
+        lambda answer: _numbers(answer) == [b"0", b"1", b"2"],
     ),
     Operation(
         "xrevrange",
@@ -392,7 +516,15 @@ OPERATIONS: Final = (
         lambda a, n: a.xgroups(n("stream")),
         lambda answer: [g.name for g in answer] == ["group", "other"],
     ),
-    Operation("xack", Streams, "xack", _stream, _acknowledge_all, lambda answer: answer == 2, _two_pending_or_fewer),
+    Operation(
+        "xack",
+        Streams,
+        "xack",
+        _stream,
+        _acknowledge_all,
+        lambda answer: answer == 2,
+        _two_pending_or_fewer,
+    ),
     Operation(
         "xpending",
         Streams,
@@ -412,14 +544,21 @@ OPERATIONS: Final = (
     ),
     Operation("scan", Scan, "scan", _nothing, _scan, lambda answer: isinstance(answer, ScanPage)),
     Operation(
-        "delete_prefix", Scan, "delete_prefix", _nothing, lambda a, n: a.delete_prefix(n("nothing begins so")), lambda answer: answer == 0
+        "delete_prefix",
+        Scan,
+        "delete_prefix",
+        _nothing,
+        lambda a, n: a.delete_prefix(n("nothing begins so")),
+        lambda answer: answer == 0,
     ),
 )
 """Each method of the contract at least once, in the contract's order."""
 
 
 async def answer_or_code(ask: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-    """What a call answers, or the code of the error that it raises; a subscription is cancelled again."""
+    """What a call answers, or the code of the error that it raises; a subscription is cancelled
+    again.
+    """
     try:
         answer = await ask(*arguments)
     except StoreError as error:
@@ -443,7 +582,9 @@ def names_for(trial: Trial, operation: Operation, turn: object = "") -> Names:
 _LONG_ENOUGH: Final = 10.0  # seconds for one answer
 
 
-async def wrong_answers(trial: Trial, preparing: FullAdapter | None, asked: FullAdapter, turn: object) -> list[str]:
+async def wrong_answers(
+    trial: Trial, preparing: FullAdapter | None, asked: FullAdapter, turn: object
+) -> list[str]:
     """What `asked` answered wrongly, after `preparing` has made the keys, or somebody before."""
     wrong: list[str] = []
     for operation in operations_of(trial):

@@ -54,11 +54,19 @@ async def hear_again(trial: Trial, breaks: Callable[[], Any]) -> None:
 
         return told
 
-    await adapter.subscribe(channel, lambda _, payload: heard[0].append(payload), on_gap=observer(0))
-    await adapter.subscribe(channel, lambda _, payload: heard[1].append(payload), on_gap=observer(1))
-    await adapter.psubscribe(channel + "*", lambda _, payload: heard[2].append(payload), on_gap=observer(2))
+    await adapter.subscribe(
+        channel, lambda _, payload: heard[0].append(payload), on_gap=observer(0)
+    )
+    await adapter.subscribe(
+        channel, lambda _, payload: heard[1].append(payload), on_gap=observer(1)
+    )
+    await adapter.psubscribe(
+        channel + "*", lambda _, payload: heard[2].append(payload), on_gap=observer(2)
+    )
     await adapter.publish(channel, b"0")
-    await trial.eventually(_when(lambda: all(part == [b"0"] for part in heard)), "the first message, by everybody")
+    await trial.eventually(
+        _when(lambda: all(part == [b"0"] for part in heard)), "the first message, by everybody"
+    )
 
     await breaks()
     number = 0
@@ -74,7 +82,9 @@ async def hear_again(trial: Trial, breaks: Callable[[], Any]) -> None:
         await asyncio.sleep(0.02)
         return all(len(part) >= 3 for part in heard) and all(gaps)
 
-    await trial.eventually(all_hear, f"messages after the gap, by everybody, and every observer told (so far {gaps})")
+    await trial.eventually(
+        all_hear, f"messages after the gap, by everybody, and every observer told (so far {gaps})"
+    )
     for part in heard:
         numbers = [int(payload) for payload in part]
         assert numbers == sorted(set(numbers)), f"twice, or out of order: {numbers}"

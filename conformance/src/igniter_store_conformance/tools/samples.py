@@ -1,4 +1,6 @@
-"""Names, payloads and numbers that tell right from nearly right: order, boundary, prefix, case, glob, encoding and truncation bugs show."""
+"""Names, payloads and numbers that tell right from nearly right: order, boundary, prefix, case,
+glob, encoding and truncation bugs show.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ NAMES: Final = (
     "\u05e9\u05dc",  # written from the right
     "\U0001f469\u200d\U0001f4bb",  # two emoji joined to one
 )
-"""All different, though folding, trimming, normalizing, globbing or cutting would make some of them one."""
+"""All different, though folding, trimming, normalizing, globbing or cutting would make some of them
+one.
+"""
 
 LONGEST_NAME: Final = 1_024
 """Bytes of the longest name that every backend takes."""
@@ -58,7 +62,9 @@ PAYLOADS: Final = (
     b"\r\n$-1\r\n*1\r\n",  # a protocol's own marks
     b"'); DROP TABLE store; --",
 )
-"""Bytes that a backend which decodes, trims, stops at NUL or mistakes empty for missing does not give back."""
+"""Bytes that a backend which decodes, trims, stops at NUL or mistakes empty for missing does not
+give back.
+"""
 
 NOT_INTEGERS: Final = (
     b"abc",
@@ -86,7 +92,15 @@ NOT_INTEGERS: Final = (
 )
 """What Redis refuses to increment; Python's `int` takes half of them."""
 
-INTEGERS: Final = (b"0", b"7", b"-7", b"10", b"9007199254740993", b"9223372036854775806", b"-9223372036854775807")
+INTEGERS: Final = (
+    b"0",
+    b"7",
+    b"-7",
+    b"10",
+    b"9007199254740993",
+    b"9223372036854775806",
+    b"-9223372036854775807",
+)
 """What Redis increments; the fifth is 2**53 + 1, which a float can't hold."""
 
 GLOBS: Final = (
@@ -116,4 +130,7 @@ GLOBS: Final = (
     ("user:*:name", ("user:1:name", "user::name", "user:1:2:name"), ("user:1", "user:1:names")),
     ("\u00e9*", ("\u00e9", "\u00e9t\u00e9"), ("e\u0301",)),
 )
-"""Redis's globs, run on Redis 6.2 and Valkey 9.1. Python's `fnmatch` fails at the negations and the escapes, SQL's LIKE at most."""
+"""Redis's globs, run on Redis 6.2 and Valkey 9.1.
+
+Python's `fnmatch` fails at the negations and the escapes, SQL's LIKE at most.
+"""

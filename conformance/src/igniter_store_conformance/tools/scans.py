@@ -21,7 +21,9 @@ LARGE: Final = 20_000
 
 
 _AT_ONCE: Final = 2_000  # keys of one `mset`
-_ROUNDS: Final = 100  # how often a scan may come by the same cursor before it counts as going in circles
+_ROUNDS: Final = (
+    100  # how often a scan may come by the same cursor before it counts as going in circles
+)
 _PAGES: Final = 100_000  # that no scan of a test needs
 
 
@@ -36,7 +38,9 @@ async def walk(adapter: Scan, pattern: str, count: int, *, cursor: str = START) 
         if cursor == START:
             return keys
         seen[cursor] += 1
-        assert seen[cursor] < _ROUNDS, f"the scan goes in circles: it came {_ROUNDS} times by the same cursor"
+        assert seen[cursor] < _ROUNDS, (
+            f"the scan goes in circles: it came {_ROUNDS} times by the same cursor"
+        )
         assert seen.total() < _PAGES, f"the scan gave {_PAGES} pages and no end"
         await asyncio.sleep(0)  # for adapters that never wait, so that a test has its limit
 
@@ -49,4 +53,9 @@ def all_of(trial: Trial) -> str:
 async def put(adapter: FullAdapter, keys: Iterable[str]) -> None:
     """Write a value under each of the keys, in batches."""
     entries = [Entry(key, b"value") for key in keys]
-    await asyncio.gather(*(adapter.mset(entries[begin : begin + _AT_ONCE]) for begin in range(0, len(entries), _AT_ONCE)))
+    await asyncio.gather(
+        *(
+            adapter.mset(entries[begin : begin + _AT_ONCE])
+            for begin in range(0, len(entries), _AT_ONCE)
+        )
+    )

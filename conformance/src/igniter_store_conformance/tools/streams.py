@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 _AT_ONCE: Final = 250  # appends under way at the same time
 
 
-async def fill(adapter: Streams, stream: str, number: int, *, max_len: int | None = None) -> list[str]:
+async def fill(
+    adapter: Streams, stream: str, number: int, *, max_len: int | None = None
+) -> list[str]:
     """Append so many entries, many at once, and give their ids in order."""
     ids: list[str] = []
     for begin in range(0, number, _AT_ONCE):
         places = range(begin, min(begin + _AT_ONCE, number))
-        ids += await asyncio.gather(*(adapter.xadd(stream, {"field": b"%d" % place}, max_len=max_len) for place in places))
+        ids += await asyncio.gather(
+            *(adapter.xadd(stream, {"field": b"%d" % place}, max_len=max_len) for place in places)
+        )
     return sorted(ids, key=number_of)
 
 
@@ -62,5 +66,7 @@ def facts(pending: Iterable[PendingEntry]) -> list[tuple[str, str, int]]:
 
 
 def touched_since(trial: Trial, began: float, entry: PendingEntry) -> bool:
-    """True when the idle time says that the entry was handed out after `began`: what was not is idle for longer than that."""
+    """True when the idle time says that the entry was handed out after `began`: what was not is
+    idle for longer than that.
+    """
     return entry.idle <= trial.time.now() - began + SLACK

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 _WORKERS: Final = 3
-_START_LIMIT: Final = 60.0  # seconds for an interpreter to come up, on a machine that is busy with other tests
+_START_LIMIT: Final = (
+    60.0  # seconds for an interpreter to come up, on a machine that is busy with other tests
+)
 _LONG: Final = 180.0
 
 
@@ -41,7 +43,11 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         for job, arguments in self._jobs:
             here, there = context.Pipe()
-            process = context.Process(target=_work, args=(there, self._connect, pickle.dumps((job, arguments))), daemon=True)
+            process = context.Process(
+                target=_work,
+                args=(there, self._connect, pickle.dumps((job, arguments))),
+                daemon=True,
+            )
             process.start()
             there.close()
             self._processes.append((process, here))
@@ -68,7 +74,10 @@ class Workers:
 
     async def results(self) -> list[Any]:
         """What the jobs returned, in order."""
-        return [_raise_if_failed(await _received(connection, _LONG)) for _, connection in self._processes]
+        return [
+            _raise_if_failed(await _received(connection, _LONG))
+            for _, connection in self._processes
+        ]
 
     async def _end(self) -> None:
         for process, connection in self._processes:
@@ -89,7 +98,8 @@ def _work(pipe: Connection, connect: bytes, job: bytes) -> None:
 
 
 async def _do(pipe: Connection, connect: bytes, pickled: bytes) -> Any:
-    job, arguments = pickle.loads(pickled)  # noqa: S301 - our own, from the process that started this one
+    # our own, from the process that started this one
+    job, arguments = pickle.loads(pickled)  # noqa: S301
     adapter = pickle.loads(connect)()  # noqa: S301 - the same
     await adapter.open()
     try:
@@ -123,4 +133,5 @@ def _raise_if_failed(answer: Any) -> Any:
 
 
 Job: TypeAlias = Callable[..., Awaitable[Any]]
-"""A coroutine function of a module, called with an open adapter and further arguments that pickle."""
+"""A coroutine function of a module, called with an open adapter and further arguments that pickle.
+"""

@@ -1,6 +1,8 @@
-"""What a backend promises: all that an adapter, or the kit that checks one, may import from `igniter-store`.
+"""What a backend promises: all that an adapter, or the kit that checks one, may import from
+`igniter-store`.
 
-One capability is one abstract class in the module of its name. `adapter` has the rules that hold for all of them; read it first.
+One capability is one abstract class in the module of its name. `adapter` has the rules that hold
+for all of them; read it first.
 """
 
 from typing import Final
@@ -31,7 +33,13 @@ from igniter_store.contract.errors import (
 from igniter_store.contract.keyvalue import Condition, Entry, KeyValue
 from igniter_store.contract.names import name_from_bytes, name_to_bytes
 from igniter_store.contract.patterns import Pattern, escape
-from igniter_store.contract.pubsub import GapCallback, MessageCallback, PubSub, Subscription, report_callback_error
+from igniter_store.contract.pubsub import (
+    GapCallback,
+    MessageCallback,
+    PubSub,
+    Subscription,
+    report_callback_error,
+)
 from igniter_store.contract.scan import START, Scan, ScanPage
 from igniter_store.contract.streams import GroupInfo, PendingEntry, StreamEntry, Streams
 

@@ -1,9 +1,13 @@
 """The event loop and the process that an open adapter, or an open store, belongs to.
 
-Rule: what was opened in an event loop works in that loop. Once the loop is closed, the next call abandons what is left and opens anew.
-Rule: what was opened before a fork belongs to the parent. The child shares its sockets, its selector and its locks with the parent, so it
-must neither use them nor close them: an UNSUBSCRIBE, or a socket that leaves the selector, reaches the parent.
-Rule: the child abandons at once, in a hook that `os.fork` calls, so that no garbage collection and no exit of the child comes first.
+Rule: what was opened in an event loop works in that loop. Once the loop is closed, the next call
+    abandons what is left and opens anew.
+Rule: what was opened before a fork belongs to the parent. The child shares its sockets, its
+    selector and its locks with the parent, so it
+must neither use them nor close them: an UNSUBSCRIBE, or a socket that leaves the selector, reaches
+the parent.
+Rule: the child abandons at once, in a hook that `os.fork` calls, so that no garbage collection and
+    no exit of the child comes first.
 """
 
 from __future__ import annotations
@@ -22,11 +26,14 @@ from igniter_store.contract import errors
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
 
-running_loop: Final = asyncio._get_running_loop  # noqa: SLF001 - listed in asyncio.events.__all__; None without a loop, as under trio
+# listed in asyncio.events.__all__; None without a loop, as under trio
+running_loop: Final = asyncio._get_running_loop  # noqa: SLF001
 """The event loop that runs in this thread, or `None`."""
 
 NO_LOOP: Final = object()
-"""What `Affinity.loop` is while nothing is bound; no running loop is equal to it, and neither is `None`."""
+"""What `Affinity.loop` is while nothing is bound; no running loop is equal to it, and neither is
+`None`.
+"""
 
 
 class _NotRunning:
@@ -46,9 +53,10 @@ class Affinity:
 
     Attributes:
         loop: the event loop that was bound, or `NO_LOOP`.
-        runner: that loop, to ask for its `_thread_id`: the thread in which it runs now, or `None`. A hot path compares that with
-            `threading.get_ident()`, and nothing else, since on Python 3.11 asking for the running loop costs a system call. It is an
-            attribute of asyncio's own loops; with another loop, such as uvloop's, each call asks for the running loop.
+        runner: that loop, to ask for its `_thread_id`: the thread in which it runs now, or `None`.
+            A hot path compares that with `threading.get_ident()`, and nothing else, since on Python
+            3.11 asking for the running loop costs a system call. It is an attribute of asyncio's
+            own loops; with another loop, such as uvloop's, each call asks for the running loop.
     """
 
     __slots__ = ("__weakref__", "_abandon", "_lock", "_process", "_was_forked", "loop", "runner")
@@ -70,7 +78,9 @@ class Affinity:
     @property
     def has_ended(self) -> bool:
         """True when the event loop is closed, and for what is inherited."""
-        return self.is_inherited or (isinstance(self.loop, asyncio.AbstractEventLoop) and self.loop.is_closed())
+        return self.is_inherited or (
+            isinstance(self.loop, asyncio.AbstractEventLoop) and self.loop.is_closed()
+        )
 
     def enter(self, backend: str | None, *, is_in_use: bool) -> None:
         """Bind to the running event loop. What is left of a loop that is closed is abandoned first.
@@ -80,8 +90,8 @@ class Affinity:
             is_in_use: whether a loop that is bound and not closed keeps others out.
 
         Raises:
-            ConfigurationError: `STORE_CONFIGURATION_INVALID` without a running asyncio loop, in a forked child, and while another loop
-                that isn't closed uses it.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` without a running asyncio loop, in a
+                forked child, and while another loop that isn't closed uses it.
         """
         loop = running_loop()
         if loop is None:
@@ -104,12 +114,16 @@ class Affinity:
         self.loop, self.runner, self._was_forked = NO_LOOP, _NOT_RUNNING, False
 
     def end(self) -> None:
-        """Belong to no loop any more: it was abandoned. What is inherited stays so until it is closed."""
+        """Belong to no loop any more: it was abandoned. What is inherited stays so until it is
+        closed.
+        """
         self._was_forked, self.loop, self.runner = self.is_inherited, NO_LOOP, _NOT_RUNNING
 
     def inherit(self) -> None:
         """Abandon what the parent had opened; called in a forked child."""
-        self._lock = threading.Lock()  # a thread that the child doesn't have may hold the former one
+        self._lock = (
+            threading.Lock()
+        )  # a thread that the child doesn't have may hold the former one
         if self.loop is not NO_LOOP:
             self._was_forked = True
             self._call_abandon()
@@ -122,10 +136,13 @@ class Affinity:
 
 
 class LoopEnd:
-    """Calls `call` when `asyncio.run()` is about to close the running event loop, which still runs then.
+    """Calls `call` when `asyncio.run()` is about to close the running event loop, which still runs
+    then.
 
-    Connections are closed so before the loop is: else Python warns of each, and uvloop waits for ever where warnings are errors. It is an
-    asynchronous generator, which `loop.shutdown_asyncgens()` ends; for a loop that is closed without that, `Adapter.abandon` comes later.
+    Connections are closed so before the loop is: else Python warns of each, and uvloop waits for
+    ever where warnings are errors. It is an asynchronous generator, which
+    `loop.shutdown_asyncgens()` ends; for a loop that is closed without that, `Adapter.abandon`
+    comes later.
 
     Args:
         call: awaits nothing. The loop may go on, so it leaves everything usable.
@@ -155,19 +172,23 @@ class LoopEnd:
 def keep(*things: object) -> None:
     """Keep what a forked child has inherited until it exits.
 
-    Garbage collection would run its finalizers, which close transports and connections, and warn that nobody had closed them.
+    Garbage collection would run its finalizers, which close transports and connections, and warn
+    that nobody had closed them.
     """
     _KEPT.extend(things)
 
 
 def disconnect(sockets: Iterable[Any]) -> None:
-    """Let sockets or pipes that a forked child shares with its parent lead nowhere in the child. The parent doesn't notice.
+    """Let sockets or pipes that a forked child shares with its parent lead nowhere in the child.
+    The parent doesn't notice.
 
-    `dup2` puts a socket without a peer in the place of each. Whatever in the child still holds the descriptor, such as a transport of the
-    parent's event loop, then reads an end of file, sends nothing, and can't take the parent's socket out of the selector that both share.
+    `dup2` puts a socket without a peer in the place of each. Whatever in the child still holds the
+    descriptor, such as a transport of the parent's event loop, then reads an end of file, sends
+    nothing, and can't take the parent's socket out of the selector that both share.
 
     Args:
-        sockets: what `transport.get_extra_info("socket")` returns, or descriptors; `None` and closed ones are skipped.
+        sockets: what `transport.get_extra_info("socket")` returns, or descriptors; `None` and
+            closed ones are skipped.
     """
     here, there = socket.socketpair()
     there.close()
@@ -181,13 +202,17 @@ def disconnect(sockets: Iterable[Any]) -> None:
 def release_transport(transport: Any) -> None:
     """Close the socket of a transport, also when its event loop is closed.
 
-    `abort` asks the loop to close the socket a moment later. A closed loop refuses, and the socket would stay open until the garbage
-    collector finds it, with a `ResourceWarning`. asyncio has no public way to the socket; uvloop closes its sockets with the loop.
+    `abort` asks the loop to close the socket a moment later. A closed loop refuses, and the socket
+    would stay open until the garbage collector finds it, with a `ResourceWarning`. asyncio has no
+    public way to the socket; uvloop closes its sockets with the loop.
     """
     try:
         transport.abort()
     except RuntimeError:
-        for layer in (transport, getattr(getattr(transport, "_ssl_protocol", None), "_transport", None)):
+        for layer in (
+            transport,
+            getattr(getattr(transport, "_ssl_protocol", None), "_transport", None),
+        ):
             held = getattr(layer, "_sock", None)
             if layer is not None and held is not None:
                 layer._sock = None  # noqa: SLF001 - see above
@@ -197,7 +222,8 @@ def release_transport(transport: Any) -> None:
 def forget_task(task: asyncio.Task[Any] | None) -> None:
     """Let go of a task of an event loop that is closed.
 
-    When it is collected, asyncio would log as an error that it was pending, and Python would warn where it had not even begun.
+    When it is collected, asyncio would log as an error that it was pending, and Python would warn
+    where it had not even begun.
     """
     if task is not None and not task.done():
         untyped: Any = task

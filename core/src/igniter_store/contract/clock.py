@@ -1,6 +1,7 @@
 """Time, as backends that keep it themselves see it, so that a test can move it.
 
-Rule: a clock is any function that returns seconds since the epoch. One that also has `call_later` decides when waiting is over; with any
+Rule: a clock is any function that returns seconds since the epoch. One that also has `call_later`
+    decides when waiting is over; with any
 other, waits last in real time.
 """
 
@@ -39,7 +40,8 @@ class TimerClock(Protocol):
 def system_clock() -> Clock:
     """A clock that shows the time of day as it was when made, and from there on only runs forward.
 
-    So a machine whose wall clock is set back an hour neither keeps keys an hour longer nor loses them.
+    So a machine whose wall clock is set back an hour neither keeps keys an hour longer nor loses
+    them.
     """
     offset: Final = time.time() - time.monotonic()
     monotonic = time.monotonic
@@ -63,10 +65,12 @@ class ManualClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Move forward, and make the calls that fall due on the way, in their order, each at its own time.
+        """Move forward, and make the calls that fall due on the way, in their order, each at its
+        own time.
 
         Raises:
-            ValueError: for a negative number; give a backend a function of your own to see a clock that runs backwards.
+            ValueError: for a negative number; give a backend a function of your own to see a clock
+                that runs backwards.
         """
         if not seconds >= 0:
             message = f"a ManualClock only moves forward, not by {seconds!r} seconds"

@@ -1,8 +1,10 @@
-"""Every failure is a `StoreError` with a stable code; its class says what the caller can do about it.
+"""Every failure is a `StoreError` with a stable code; its class says what the caller can do about
+it.
 
 Rules:
 - Each code belongs to exactly one class (`class_of`); `store_error` picks the class from the code.
-- A message names the thing and the cure. No message, detail or `repr` holds a value, a payload, an owner or a password.
+- A message names the thing and the cure. No message, detail or `repr` holds a value, a payload, an
+owner or a password.
 - `asyncio.CancelledError` is no failure: it passes through every layer untouched.
 """
 
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
 @unique
 class ErrorCode(StrEnum):
-    """The stable names of failures; the string equals the name, and is the same as in `@igniter-js/store` where that has it."""
+    """The stable names of failures; the string equals the name, and is the same as in
+    `@igniter-js/store` where that has it.
+    """
 
     # Configuration: raised while a store is being built or a backend is looked up.
     STORE_ADAPTER_REQUIRED = "STORE_ADAPTER_REQUIRED"
@@ -82,8 +86,8 @@ class ErrorCode(StrEnum):
 
     # Connection and life cycle.
     STORE_CONNECTION_FAILED = "STORE_CONNECTION_FAILED"
-    # Raised by an adapter that was used before `open`, where it can't connect by itself. A store always opens its adapter first,
-    # so a store's user meets it only from an adapter of his own.
+    # Raised by an adapter that was used before `open`, where it can't connect by itself. A store
+    # always opens its adapter first, so a store's user meets it only from an adapter of his own.
     STORE_NOT_CONNECTED = "STORE_NOT_CONNECTED"
     STORE_TIMEOUT = "STORE_TIMEOUT"
     STORE_CLOSED = "STORE_CLOSED"
@@ -106,12 +110,14 @@ class StoreError(Exception):
         status: the HTTP status that a web service would answer with.
         details: facts for programs (names, counts, limits), free of values and secrets.
         retryable: True when the same call may succeed later without a change.
-        maybe_applied: True when a write was sent and no answer came, so it may or may not have happened.
+        maybe_applied: True when a write was sent and no answer came, so it may or may not have
+            happened.
     """
 
     default_retryable: ClassVar[bool] = False
 
-    def __init__(  # noqa: PLR0913 - each is one attribute of the error, and all but two are optional
+    # each is one attribute of the error, and all but two are optional
+    def __init__(  # noqa: PLR0913
         self,
         code: ErrorCode,
         message: str,
@@ -167,11 +173,15 @@ class StoreError(Exception):
 
 
 class ConfigurationError(StoreError):
-    """Raised when a store or an adapter is put together wrongly: fix the set-up. Never once a store is built."""
+    """Raised when a store or an adapter is put together wrongly: fix the set-up. Never once a store
+    is built.
+    """
 
 
 class InvalidArgument(StoreError, ValueError):
-    """Raised when an argument can't be used: fix the call. Nothing was sent. Never for a value that can't be encoded."""
+    """Raised when an argument can't be used: fix the call. Nothing was sent. Never for a value that
+    can't be encoded.
+    """
 
 
 class ScopeError(StoreError):
@@ -179,35 +189,52 @@ class ScopeError(StoreError):
 
 
 class EventError(StoreError):
-    """Raised when an event's name, registration or payload breaks its rules. Nothing was published."""
+    """Raised when an event's name, registration or payload breaks its rules.
+
+    Nothing was published.
+    """
 
 
 class SerializationError(StoreError):
-    """Raised when a value can't be encoded (nothing was sent), or stored bytes can't be decoded (nothing was changed)."""
+    """Raised when a value can't be encoded (nothing was sent), or stored bytes can't be decoded
+    (nothing was changed).
+    """
 
 
 class CapabilityMissing(StoreError):
-    """Raised when the adapter doesn't inherit the capability that an operation needs: choose another backend."""
+    """Raised when the adapter doesn't inherit the capability that an operation needs: choose
+    another backend.
+    """
 
 
 class StoreClosed(StoreError):
-    """Raised when a store or an adapter is used after `close`, and to those who were waiting when it was closed."""
+    """Raised when a store or an adapter is used after `close`, and to those who were waiting when
+    it was closed.
+    """
 
 
 class BackendUnavailable(StoreError, ConnectionError):
-    """Raised when the backend can't be reached or went away: retry. `maybe_applied` says whether the effect is unknown."""
+    """Raised when the backend can't be reached or went away: retry. `maybe_applied` says whether
+    the effect is unknown.
+    """
 
     default_retryable = True
 
 
 class BackendTimeout(StoreError, TimeoutError):
-    """Raised when the backend didn't answer in time. Never for a blocking read that found nothing: that is an empty list."""
+    """Raised when the backend didn't answer in time.
+
+    Never for a blocking read that found nothing: that is an empty list.
+    """
 
     default_retryable = True
 
 
 class BackendFailed(StoreError):
-    """Raised when the backend refused or broke the operation. The cause is in `__cause__` where a driver gave one: report it."""
+    """Raised when the backend refused or broke the operation.
+
+    The cause is in `__cause__` where a driver gave one: report it.
+    """
 
 
 class ClaimUnavailable(StoreError):
@@ -257,18 +284,28 @@ _CODES: dict[type[StoreError], tuple[ErrorCode, ...]] = {
         ErrorCode.STORE_DUPLICATE_EVENT,
         ErrorCode.STORE_MISSING_NAMESPACE,
     ),
-    SerializationError: (ErrorCode.STORE_SERIALIZATION_FAILED, ErrorCode.STORE_DESERIALIZATION_FAILED),
+    SerializationError: (
+        ErrorCode.STORE_SERIALIZATION_FAILED,
+        ErrorCode.STORE_DESERIALIZATION_FAILED,
+    ),
     CapabilityMissing: (ErrorCode.STORE_CAPABILITY_UNSUPPORTED,),
     StoreClosed: (ErrorCode.STORE_CLOSED,),
-    BackendUnavailable: (ErrorCode.STORE_CONNECTION_FAILED, ErrorCode.STORE_NOT_CONNECTED, ErrorCode.STORE_CIRCUIT_OPEN),
+    BackendUnavailable: (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        ErrorCode.STORE_NOT_CONNECTED,
+        ErrorCode.STORE_CIRCUIT_OPEN,
+    ),
     BackendTimeout: (ErrorCode.STORE_TIMEOUT,),
     ClaimUnavailable: (ErrorCode.STORE_CLAIM_UNAVAILABLE,),
     ClaimLost: (ErrorCode.STORE_CLAIM_LOST,),
 }
 
-_CLASSES: dict[ErrorCode, type[StoreError]] = {code: owner for owner, codes in _CODES.items() for code in codes}
+_CLASSES: dict[ErrorCode, type[StoreError]] = {
+    code: owner for owner, codes in _CODES.items() for code in codes
+}
 
-# The HTTP statuses of `@igniter-js/store`: 500 for its two configuration codes, 400 for misuse; the rest by HTTP's own meaning.
+# The HTTP statuses of `@igniter-js/store`: 500 for its two configuration codes, 400 for misuse; the
+# rest by HTTP's own meaning.
 _STATUS: dict[ErrorCode, int] = {
     **{code: 500 for code in ErrorCode if code not in _CLASSES},
     ErrorCode.STORE_ADAPTER_REQUIRED: 500,
@@ -304,7 +341,9 @@ def store_error(  # noqa: PLR0913 - the arguments of StoreError
     retryable: bool | None = None,
     maybe_applied: bool = False,
 ) -> StoreError:
-    """The error for `code`, of the class that `code` belongs to; arguments as the attributes of `StoreError`."""
+    """The error for `code`, of the class that `code` belongs to; arguments as the attributes of
+    `StoreError`.
+    """
     return class_of(code)(
         code,
         message,
@@ -317,11 +356,11 @@ def store_error(  # noqa: PLR0913 - the arguments of StoreError
 
 
 # What backends find out each in its own way, and all say alike.
-NO_NUMBER: Final = "The stored value isn't a 64-bit decimal integer. Use another key, or delete this one."
-OUT_OF_RANGE: Final = "The counter would exceed the range of signed 64-bit integers, so it wasn't changed. Delete it to restart from 0."
-GROUP_MISSING: Final = (
-    "The consumer group or the stream doesn't exist. Create the group with ensure() before reading; create it again if it was deleted."
+NO_NUMBER: Final = (
+    "The stored value isn't a 64-bit decimal integer. Use another key, or delete this one."
 )
+OUT_OF_RANGE: Final = "The counter would exceed the range of signed 64-bit integers, so it wasn't changed. Delete it to restart from 0."
+GROUP_MISSING: Final = "The consumer group or the stream doesn't exist. Create the group with ensure() before reading; create it again if it was deleted."
 
 
 def closed(backend: str) -> StoreError:
@@ -332,7 +371,11 @@ def closed(backend: str) -> StoreError:
 
 def not_connected(backend: str) -> StoreError:
     """What every operation raises before `open`."""
-    return store_error(ErrorCode.STORE_NOT_CONNECTED, "The adapter isn't open yet. Await open() first.", backend=backend)
+    return store_error(
+        ErrorCode.STORE_NOT_CONNECTED,
+        "The adapter isn't open yet. Await open() first.",
+        backend=backend,
+    )
 
 
 def not_open(backend: str, *, is_inherited: bool, was_closed: bool) -> StoreError:
@@ -343,7 +386,9 @@ def not_open(backend: str, *, is_inherited: bool, was_closed: bool) -> StoreErro
 
 
 def elsewhere(backend: str | None) -> StoreError:
-    """What every operation raises in a second event loop, while the one in which it was opened isn't closed."""
+    """What every operation raises in a second event loop, while the one in which it was opened
+    isn't closed.
+    """
     message = (
         "The store belongs to another event loop, which isn't closed. asyncio.run() creates a "
         "new loop each time: run the whole program in one asyncio.run(), or create one store per "
@@ -384,9 +429,7 @@ def group_missing(backend: str) -> StoreError:
 
 def malformed_id(code: ErrorCode, backend: str) -> StoreError:
     """An id or a bound of a stream that is none."""
-    message = (
-        'A stream id is malformed, so nothing was changed. Ids look like "1700000000000-0"; a bound may also be "-", "+" or begin with "(".'
-    )
+    message = 'A stream id is malformed, so nothing was changed. Ids look like "1700000000000-0"; a bound may also be "-", "+" or begin with "(".'
     return store_error(code, message, backend=backend)
 
 

@@ -1,6 +1,7 @@
 """Keys and other names as bytes, for backends that store or send them as such.
 
-Rule: a name is text, and the bytes of other software's keys needn't be UTF-8. Such a byte is spelled as a lone surrogate, as Python's
+Rule: a name is text, and the bytes of other software's keys needn't be UTF-8. Such a byte is
+    spelled as a lone surrogate, as Python's
 `surrogateescape` does, so that every key that a scan gives goes back as it was (SCN-8).
 """
 

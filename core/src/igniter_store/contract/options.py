@@ -1,8 +1,12 @@
-"""The options of an adapter, as they are written in a URL's query and given to `from_url`: names, types, refusals.
+"""The options of an adapter, as they are written in a URL's query and given to `from_url`: names,
+types, refusals.
 
-Rule: an option has one name and one meaning on every backend. `timeout`, `connect_timeout` and `connections` are known to all of them.
-Rule: an argument of `from_url` wins over the query. An option that is given twice in one place is refused.
-Rule: a message names an option and never shows its value. What doesn't look like an option's name isn't shown either, since it may be a
+Rule: an option has one name and one meaning on every backend. `timeout`, `connect_timeout` and
+    `connections` are known to all of them.
+Rule: an argument of `from_url` wins over the query. An option that is given twice in one place is
+    refused.
+Rule: a message names an option and never shows its value. What doesn't look like an option's name
+    isn't shown either, since it may be a
 part of a password.
 """
 
@@ -25,7 +29,9 @@ if TYPE_CHECKING:
     from igniter_store.contract.errors import StoreError
 
 Reader: TypeAlias = Callable[[Any], Any]
-"""Makes an option's value of what was written; raises a ValueError that says what the option is, and not what was written."""
+"""Makes an option's value of what was written; raises a ValueError that says what the option is,
+and not what was written.
+"""
 
 LONGEST: Final = 1_000_000
 """Seconds: more is a mistake of units."""
@@ -37,7 +43,10 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", re.ASCII)
 
 
 class Written(str):
-    """A text of a URL's query, which may stand for a number or a truth. An argument has to be one."""
+    """A text of a URL's query, which may stand for a number or a truth.
+
+    An argument has to be one.
+    """
 
     __slots__ = ()
 
@@ -91,8 +100,13 @@ def one_of(*words: str) -> Reader:
     return word
 
 
-COMMON: Final[Mapping[str, Reader]] = MappingProxyType({"timeout": seconds, "connect_timeout": seconds, "connections": whole(1, 10_000)})
-"""What every backend knows. A backend that has nothing to wait for, or no connections, checks them and does nothing else."""
+COMMON: Final[Mapping[str, Reader]] = MappingProxyType(
+    {"timeout": seconds, "connect_timeout": seconds, "connections": whole(1, 10_000)}
+)
+"""What every backend knows.
+
+A backend that has nothing to wait for, or no connections, checks them and does nothing else.
+"""
 
 _ALIASES: Final = {"socket_timeout": "timeout", "socket_connect_timeout": "connect_timeout"}
 _BY_ITSELF: Final = "The adapter finds lost connections and repeats reads by itself"
@@ -103,14 +117,30 @@ _PLACE: Final = "The host and the port are written before the query"
 # What redis-py takes in a URL and this library does in another way.
 _REFUSED: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "max_connections": ("It limits a pool, which this backend doesn't use. Use connections, the number of connections for commands."),
-        "ssl": ("The scheme of the URL selects TLS. Remove the option, and use rediss:// or valkeys://."),
+        "max_connections": (
+            "It limits a pool, which this backend doesn't use. Use connections, the number of connections for commands."
+        ),
+        "ssl": (
+            "The scheme of the URL selects TLS. Remove the option, and use rediss:// or valkeys://."
+        ),
         **{
             name: f"{why}. Remove it."
             for why, names in {
-                _BY_ITSELF: ("health_check_interval", "retry", "retry_on_timeout", "retry_on_error", "cluster_error_retry_attempts"),
+                _BY_ITSELF: (
+                    "health_check_interval",
+                    "retry",
+                    "retry_on_timeout",
+                    "retry_on_error",
+                    "cluster_error_retry_attempts",
+                ),
                 _SERIALIZER: ("decode_responses", "encoding", "encoding_errors"),
-                _SPEECH: ("protocol", "legacy_responses", "parser_class", "socket_read_size", "socket_type"),
+                _SPEECH: (
+                    "protocol",
+                    "legacy_responses",
+                    "parser_class",
+                    "socket_read_size",
+                    "socket_type",
+                ),
                 _PLACE: ("host", "port", "path"),
             }.items()
             for name in names
@@ -161,7 +191,9 @@ class Options(Struct, frozen=True):
             message = f"Can't read the file of {name} ({type(error).__name__}). Check its path and its permissions."
         except (ValueError, TypeError, OverflowError) as what:
             message = f"{name} must be {what}. Correct or remove it."
-        raise misconfigured(message, self.backend)  # outside of the block, where it would have the value in its context
+        raise misconfigured(
+            message, self.backend
+        )  # outside of the block, where it would have the value in its context
 
     def _read(self, written: list[tuple[str, Any]]) -> dict[str, Any]:
         options: dict[str, Any] = {}
@@ -172,7 +204,9 @@ class Options(Struct, frozen=True):
             own = self._own_name(name)
             if own in options:
                 also = "" if own == name else f" ({name} is another name of it)"
-                raise misconfigured((f"{own} is given twice{also}. Remove one of them."), self.backend)
+                raise misconfigured(
+                    (f"{own} is given twice{also}. Remove one of them."), self.backend
+                )
             options[own] = self.accepted(name, reader, value)
         return options
 
@@ -186,7 +220,9 @@ class Options(Struct, frozen=True):
     def _decoded(self, value: str) -> Written:
         with suppress(UnicodeDecodeError):
             return Written(unquote_plus(value, errors="strict"))
-        raise misconfigured(("An option of the URL isn't UTF-8. Percent-encode it as UTF-8."), self.backend)
+        raise misconfigured(
+            ("An option of the URL isn't UTF-8. Percent-encode it as UTF-8."), self.backend
+        )
 
     def _nameless(self) -> StoreError:
         message = (
@@ -202,9 +238,15 @@ class Options(Struct, frozen=True):
             return misconfigured(f"The option {name} isn't supported. {cure}", self.backend)
         known = [*COMMON, *self.readers]
         close = get_close_matches(name.lower().replace("-", "_"), [*known, *self.aliases], 1, 0.6)
-        cure = f"Did you mean {self._own_name(close[0])}?" if close else f"It has {', '.join(known)}."
-        return misconfigured((f"The {self.backend} backend doesn't have an option {name!r}. {cure}"), self.backend)
+        cure = (
+            f"Did you mean {self._own_name(close[0])}?" if close else f"It has {', '.join(known)}."
+        )
+        return misconfigured(
+            (f"The {self.backend} backend doesn't have an option {name!r}. {cure}"), self.backend
+        )
 
 
-LOGIN: Final[Mapping[str, Reader]] = MappingProxyType({"username": text, "password": text, "db": whole(0, 2**31 - 1)})
+LOGIN: Final[Mapping[str, Reader]] = MappingProxyType(
+    {"username": text, "password": text, "db": whole(0, 2**31 - 1)}
+)
 """What the URL of a server has in places of its own, and may have as options, too."""

@@ -1,8 +1,12 @@
-r"""Redis's globs, for backends that match in Python. One matcher for channels (PUB-7) and keys (SCN-2), because the server has one.
+r"""Redis's globs, for backends that match in Python. One matcher for channels (PUB-7) and keys
+(SCN-2), because the server has one.
 
-Rule: `*` is any run, `?` one byte, `[ab]` a choice, `[^a]` none of it, `[a-c]` a range in either direction, `\\` takes the next character
-literally, everywhere. `[!a]` is `!` or `a`. Python's `fnmatch` differs in three of these: don't use it.
-Rule: the server compares bytes, not characters: `?` matches half of an `é`. Plain text and `*` don't show it.
+Rule: `*` is any run, `?` one byte, `[ab]` a choice, `[^a]` none of it, `[a-c]` a range in either
+    direction, `\\` takes the next character
+literally, everywhere. `[!a]` is `!` or `a`. Python's `fnmatch` differs in three of these: don't use
+it.
+Rule: the server compares bytes, not characters: `?` matches half of an `é`. Plain text and `*`
+    don't show it.
 """
 
 from __future__ import annotations
@@ -22,7 +26,9 @@ def escape(text: str) -> str:
 
 
 class Pattern:
-    """A glob, read once and matched often, in time proportional to the subject and the pattern however many stars there are."""
+    """A glob, read once and matched often, in time proportional to the subject and the pattern
+    however many stars there are.
+    """
 
     __slots__ = ("_match", "text")
 
@@ -61,8 +67,9 @@ def _tokens(text: str) -> list[str]:
 
 
 def _choice(text: str, at: int) -> tuple[str, int]:
-    # From behind the `[` to its `]`, or to the end of the pattern, which closes a choice as well. Follows the server's reading order:
-    # an escape first, then the end, then a range, so `[a-]` is the range from `a` to `]`, still open.
+    # From behind the `[` to its `]`, or to the end of the pattern, which closes a choice as well.
+    # Follows the server's reading order: an escape first, then the end, then a range, so `[a-]` is
+    # the range from `a` to `]`, still open.
     negated = text[at : at + 1] == "^"
     at += negated
     members: list[str] = []
@@ -82,15 +89,19 @@ def _choice(text: str, at: int) -> tuple[str, int]:
 
 
 def _range(begin: str, end: str) -> str:
-    # The server's `char` has a sign, on x86: the bytes beyond ASCII come before it, so `[a-é]` runs from the first byte of `é` up to
-    # the last of all, and goes on from the first of all to `a`.
+    # The server's `char` has a sign, on x86: the bytes beyond ASCII come before it, so `[a-é]` runs
+    # from the first byte of `é` up to the last of all, and goes on from the first of all to `a`.
     low, high = sorted((begin, end), key=lambda byte: (byte.isascii(), byte))
-    return f"{re.escape(low)}-{re.escape(high)}" if low <= high else f"{low}-\xff\x00-{re.escape(high)}"
+    return (
+        f"{re.escape(low)}-{re.escape(high)}"
+        if low <= high
+        else f"{low}-\xff\x00-{re.escape(high)}"
+    )
 
 
 def _regex(tokens: list[str]) -> str:
-    # Between two stars the first place that fits is as good as any, so each run is an atomic group: no backtracking over stars, hence no
-    # pattern that takes exponential time.
+    # Between two stars the first place that fits is as good as any, so each run is an atomic group:
+    # no backtracking over stars, hence no pattern that takes exponential time.
     runs: list[str] = [""]
     for token in tokens:
         if token == _ANY:

@@ -1,6 +1,8 @@
-"""Reading the ids of stream entries, for backends that order entries themselves and for whoever checks an id before it is sent.
+"""Reading the ids of stream entries, for backends that order entries themselves and for whoever
+checks an id before it is sent.
 
-Rule: an id is `<milliseconds>-<sequence>`, both unsigned 64 bit, decimal; `<milliseconds>` alone leaves the sequence to its context.
+Rule: an id is `<milliseconds>-<sequence>`, both unsigned 64 bit, decimal; `<milliseconds>` alone
+    leaves the sequence to its context.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Time limits for an event loop that was blocked: what arrived meanwhile is looked at before anything is judged to be late.
+"""Time limits for an event loop that was blocked: what arrived meanwhile is looked at before
+anything is judged to be late.
 
-While a callback blocks the loop, nothing is sent and nothing is read; then all timers are due at once, with uvloop even before the sockets
-are read. So a timer that comes late gives the loop some time first, and judges when it comes in time.
+While a callback blocks the loop, nothing is sent and nothing is read; then all timers are due at
+once, with uvloop even before the sockets are read. So a timer that comes late gives the loop some
+time first, and judges when it comes in time.
 """
 
 from __future__ import annotations
@@ -19,16 +21,20 @@ _MOMENT: Final = 0.05  # seconds that a loop which was blocked gets at least
 
 
 def oversleep(loop: asyncio.AbstractEventLoop, timer: asyncio.TimerHandle) -> float:
-    """Seconds after which a timer that has just been called should look again, because the loop was blocked; 0.0 if it came in time.
+    """Seconds after which a timer that has just been called should look again, because the loop was
+    blocked; 0.0 if it came in time.
 
-    They are as many as it was late, so a backend that doesn't answer is found out soon even in a loop that is often blocked.
+    They are as many as it was late, so a backend that doesn't answer is found out soon even in a
+    loop that is often blocked.
     """
     late = loop.time() - timer.when()
     return max(late, _MOMENT) if late > _PUNCTUAL else 0.0
 
 
 async def wait_for_any(awaited: Sequence[asyncio.Future[Any]], seconds: float) -> bool:
-    """Wait until one of these is done; False if none is after so many seconds. None of them is cancelled, whatever happens."""
+    """Wait until one of these is done; False if none is after so many seconds. None of them is
+    cancelled, whatever happens.
+    """
     loop = asyncio.get_running_loop()
     while True:
         until = loop.time() + seconds
@@ -42,7 +48,8 @@ async def wait_for_any(awaited: Sequence[asyncio.Future[Any]], seconds: float) -
 
 
 class FairTimeout:
-    """As `asyncio.timeout`: an asynchronous context manager that raises `TimeoutError`; but not because the loop was blocked.
+    """As `asyncio.timeout`: an asynchronous context manager that raises `TimeoutError`; but not
+    because the loop was blocked.
 
     Args:
         seconds: that the block may take.
@@ -58,7 +65,12 @@ class FairTimeout:
         self._timer = self._loop.call_later(self._seconds, self._judge)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self._timer.cancel()
         await self._timeout.__aexit__(kind, error, traceback)
 

@@ -22,7 +22,9 @@ class EventBus(Protocol):
         """Publish under a name that is known to be right."""
         ...
 
-    async def subscribe_typed(self, event: str, handler: Handler[Any], schema: Schema | None, max_queue: int) -> EventSubscription:
+    async def subscribe_typed(
+        self, event: str, handler: Handler[Any], schema: Schema | None, max_queue: int
+    ) -> EventSubscription:
         """Subscribe, and convert what comes to the schema's type where there is one."""
         ...
 
@@ -42,8 +44,9 @@ class BoundEvent(Generic[T]):
         self.name = name
         self._bus = bus
         self._schema = schema
-        # A fluent registry gives its payloads as they came, unless validate_subscribe is set, as in `@igniter-js/store`. A declared
-        # class promises its types to the type checker, so its payloads are always converted.
+        # A fluent registry gives its payloads as they came, unless validate_subscribe is set, as in
+        # `@igniter-js/store`. A declared class promises its types to the type checker, so its
+        # payloads are always converted.
         self._wanted = schema if is_typed else None
 
     async def publish(self, data: T) -> int:
@@ -55,7 +58,9 @@ class BoundEvent(Generic[T]):
         return await self._bus.publish_checked(self.name, data, self._schema)
 
     async def subscribe(self, handler: Handler[T], *, max_queue: int = 1000) -> EventSubscription:
-        """Call `handler` for each such event; as `store.events.subscribe`, and awaited before `async with`, too."""
+        """Call `handler` for each such event; as `store.events.subscribe`, and awaited before
+        `async with`, too.
+        """
         return await self._bus.subscribe_typed(self.name, handler, self._wanted, max_queue)
 
     def listen(self, *, max_queue: int = 1000) -> EventStream[T]:

@@ -4,7 +4,8 @@
         created = event(UserCreated)
         notifications = group(NotificationEvents)
 
-Rule: on the class an attribute is the declaration, on a bound instance (`store.events.bind(UserEvents)`) it is the event or group itself.
+Rule: on the class an attribute is the declaration, on a bound instance
+    (`store.events.bind(UserEvents)`) it is the event or group itself.
 """
 
 # pyright: reportPrivateUsage=false
@@ -43,7 +44,10 @@ class EventDeclaration(Generic[T]):
         self.name = attribute if self.name is None else self.name
 
     def check(self) -> None:
-        """Refuse a name that events can't have. Not in `__set_name__`, out of which Python 3.11 lets nothing but a RuntimeError."""
+        """Refuse a name that events can't have.
+
+        Not in `__set_name__`, out of which Python 3.11 lets nothing but a RuntimeError.
+        """
         self.name = event_name(self.name, "event")
 
     @overload
@@ -97,15 +101,20 @@ def group(kind: type[G], *, name: str | None = None) -> GroupDeclaration[G]:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `EventGroup`.
     """
     if not is_a(kind, type) or not issubclass(kind, EventGroup):
-        raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, ("A group of events must be a class that inherits EventGroup."))
+        raise store_error(
+            ErrorCode.STORE_CONFIGURATION_INVALID,
+            ("A group of events must be a class that inherits EventGroup."),
+        )
     return GroupDeclaration(kind, name)
 
 
 class EventGroup:
-    """Events that belong together. With `namespace=` it stands at the top and can be bound and registered; without, it is used in `group`.
+    """Events that belong together. With `namespace=` it stands at the top and can be bound and
+    registered; without, it is used in `group`.
 
     Raises:
-        EventError: `STORE_INVALID_NAMESPACE`, `STORE_RESERVED_NAMESPACE`, `STORE_DUPLICATE_EVENT`, when the class is made.
+        EventError: `STORE_INVALID_NAMESPACE`, `STORE_RESERVED_NAMESPACE`, `STORE_DUPLICATE_EVENT`,
+            when the class is made.
     """
 
     _namespace: ClassVar[str | None] = None
@@ -125,7 +134,8 @@ class EventGroup:
         for name in names:
             if names.count(name) > 1:
                 raise store_error(
-                    ErrorCode.STORE_DUPLICATE_EVENT, f"The event or group {name!r} is declared twice in {cls.__name__}. Rename one."
+                    ErrorCode.STORE_DUPLICATE_EVENT,
+                    f"The event or group {name!r} is declared twice in {cls.__name__}. Rename one.",
                 )
 
     def _bound_event(self, declaration: EventDeclaration[T]) -> BoundEvent[T]:
@@ -144,7 +154,8 @@ def namespace_of(kind: Any) -> str:
     """
     if not is_a(kind, type) or not issubclass(kind, EventGroup):
         raise store_error(
-            ErrorCode.STORE_CONFIGURATION_INVALID, ("Events must be a class that inherits EventGroup, or the result of Events...build().")
+            ErrorCode.STORE_CONFIGURATION_INVALID,
+            ("Events must be a class that inherits EventGroup, or the result of Events...build()."),
         )
     namespace: str | None = kind._namespace
     if namespace is None:
@@ -162,8 +173,14 @@ def definitions_of(kind: type[EventGroup]) -> EventDefinitions:
 
 
 def _declarations(kind: type[EventGroup]) -> list[EventDeclaration[Any] | GroupDeclaration[Any]]:
-    attributes = {name: value for owner in reversed(kind.__mro__) for name, value in vars(owner).items()}
-    return [value for value in attributes.values() if isinstance(value, EventDeclaration | GroupDeclaration)]
+    attributes = {
+        name: value for owner in reversed(kind.__mro__) for name, value in vars(owner).items()
+    }
+    return [
+        value
+        for value in attributes.values()
+        if isinstance(value, EventDeclaration | GroupDeclaration)
+    ]
 
 
 def _schemas(kind: type[EventGroup], path: str) -> Iterator[tuple[str, Schema]]:

@@ -1,6 +1,8 @@
-"""Events on the wire: one object with type, data, time and origin, as both libraries read and write it.
+"""Events on the wire: one object with type, data, time and origin, as both libraries read and write
+it.
 
-Rule: a message that is no such object was published by other software. It is delivered all the same, as the data of an event that is named
+Rule: a message that is no such object was published by other software. It is delivered all the
+    same, as the data of an event that is named
 like its channel, with the time of its arrival.
 """
 
@@ -41,7 +43,8 @@ class EventContext(Generic[T]):
         data: the payload; as plain data, or as the schema's type where that is asked for.
         timestamp: when it was published, in UTC with milliseconds.
         scope: the publisher's innermost scope, or `None`.
-        scopes: the publisher's whole chain, outermost first; what the other library publishes has the innermost alone.
+        scopes: the publisher's whole chain, outermost first; what the other library publishes has
+            the innermost alone.
         actor: who the publisher acted for, or `None`.
     """
 
@@ -74,7 +77,9 @@ class Wrapper:
             origin["scope"] = scopes[-1]
             origin["scopes"] = list(scopes)
         if actor is not None:
-            origin["actor"] = {"id": actor.id} if actor.type is None else {"id": actor.id, "type": actor.type}
+            origin["actor"] = (
+                {"id": actor.id} if actor.type is None else {"id": actor.id, "type": actor.type}
+            )
         self._codec: Final = codec
         self._origin: Final = origin
         self._end: Final = b"," + JSON.encode(origin)[1:] if origin else b"}"
@@ -85,7 +90,9 @@ class Wrapper:
         if self._codec.writes_json:
             # All but the data is known before, or the same for a thousand events.
             return _head(event) + self._codec.encode(data) + _stamp(milliseconds) + self._end
-        return self._codec.encode({"type": event, "data": data, "timestamp": _timestamp(milliseconds), **self._origin})
+        return self._codec.encode(
+            {"type": event, "data": data, "timestamp": _timestamp(milliseconds), **self._origin}
+        )
 
 
 def unwrap(message: Any, event: str) -> EventContext[Any]:
@@ -96,7 +103,12 @@ def unwrap(message: Any, event: str) -> EventContext[Any]:
         if isinstance(name, str) and timestamp is not None:
             scope = _scope(envelope.get("scope"))
             return EventContext(
-                name, envelope.get("data"), timestamp, scope, _scopes(envelope.get("scopes"), scope), _actor(envelope.get("actor"))
+                name,
+                envelope.get("data"),
+                timestamp,
+                scope,
+                _scopes(envelope.get("scopes"), scope),
+                _actor(envelope.get("actor")),
             )
     return EventContext(event, cast("Any", message), datetime.now(UTC))
 
@@ -112,7 +124,11 @@ def _stamp(milliseconds: int) -> bytes:
 
 
 def _timestamp(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(milliseconds / 1000, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 def _time(text: Any) -> datetime | None:

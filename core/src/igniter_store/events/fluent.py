@@ -1,4 +1,5 @@
-"""Declare events with a builder, as in `@igniter-js/store`: `Events.create("user").event("created", UserCreated).build()`.
+"""Declare events with a builder, as in `@igniter-js/store`: `Events.create("user").event("created",
+UserCreated).build()`.
 
 Rule: builders are immutable; each call returns a new one.
 """
@@ -31,17 +32,20 @@ class EventsBuilder:
             schema: see `igniter_store.schema`.
 
         Raises:
-            EventError: `STORE_INVALID_EVENT_NAME`, `STORE_RESERVED_NAMESPACE`, `STORE_DUPLICATE_EVENT`.
+            EventError: `STORE_INVALID_EVENT_NAME`, `STORE_RESERVED_NAMESPACE`,
+                `STORE_DUPLICATE_EVENT`.
             ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that can't be a schema.
         """
         return self._with(f"{self._path}:{event_name(name, 'event')}", Schema(schema))
 
     def group(self, name: str, build: Callable[[EventsBuilder], EventsBuilder]) -> EventsBuilder:
-        """Add the events that `build` adds to the builder it is given, under a name of their own. Groups nest.
+        """Add the events that `build` adds to the builder it is given, under a name of their own.
+        Groups nest.
 
         Raises:
             EventError: as `event`.
-            ConfigurationError: `STORE_CONFIGURATION_INVALID` when `build` doesn't return the builder.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` when `build` doesn't return the
+                builder.
         """
         path = f"{self._path}:{event_name(name, 'group')}"
         if any(known == path or known.startswith(f"{path}:") for known in self._schemas):
@@ -50,7 +54,8 @@ class EventsBuilder:
             group = build(EventsBuilder(path, {}))
         except TypeError as error:
             raise _not_a_builder(path) from error
-        # Another path: a builder that was made elsewhere, whose events would not be under this namespace.
+        # Another path: a builder that was made elsewhere, whose events would not be under this
+        # namespace.
         if not isinstance(group, EventsBuilder) or group._path != path:
             raise _not_a_builder(path)
         builder = self
@@ -63,7 +68,9 @@ class EventsBuilder:
         return EventDefinitions(self._path.partition(":")[0], dict(self._schemas))
 
     def _with(self, full_name: str, schema: Schema) -> EventsBuilder:
-        if full_name in self._schemas or any(known.startswith(f"{full_name}:") for known in self._schemas):
+        if full_name in self._schemas or any(
+            known.startswith(f"{full_name}:") for known in self._schemas
+        ):
             raise _duplicate(full_name)
         return EventsBuilder(self._path, {**self._schemas, full_name: schema})
 
@@ -73,7 +80,8 @@ class Events:
 
     @staticmethod
     def create(namespace: str) -> EventsBuilder:
-        """A builder for the events of `namespace`, which holds no `.` and no `:` and is none of the reserved words.
+        """A builder for the events of `namespace`, which holds no `.` and no `:` and is none of the
+        reserved words.
 
         Raises:
             EventError: `STORE_INVALID_NAMESPACE`, `STORE_RESERVED_NAMESPACE`.
@@ -82,7 +90,10 @@ class Events:
 
 
 def _duplicate(full_name: str) -> Exception:
-    return store_error(ErrorCode.STORE_DUPLICATE_EVENT, f"The event or group {full_name!r} is declared twice. Rename one.")
+    return store_error(
+        ErrorCode.STORE_DUPLICATE_EVENT,
+        f"The event or group {full_name!r} is declared twice. Rename one.",
+    )
 
 
 def _not_a_builder(path: str) -> Exception:

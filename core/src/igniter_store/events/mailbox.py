@@ -1,6 +1,7 @@
 """A bounded queue between the event loop's callbacks and one reader.
 
-Rule: a full queue drops its oldest, counts it, and says so once; a slow reader never holds up whoever publishes.
+Rule: a full queue drops its oldest, counts it, and says so once; a slow reader never holds up
+    whoever publishes.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Mailbox(Generic[T]):
         Raises:
             MailboxClosed: when there is none and none will come.
         """
-        # Others have their turn before each item: a reader that puts one for each that it takes would never let them.
+        # Others have their turn before each item: a reader that puts one for each that it takes
+        # would never let them.
         if self._items:
             await asyncio.sleep(0)
         while not self._items:
@@ -71,6 +73,8 @@ class Mailbox(Generic[T]):
             self._changed.set()
 
     def abandon(self) -> None:
-        """As `close`, when the reader's event loop is closed or belongs to the parent process: no reader is woken."""
+        """As `close`, when the reader's event loop is closed or belongs to the parent process: no
+        reader is woken.
+        """
         self.is_closed = True
         self._items.clear()

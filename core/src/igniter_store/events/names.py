@@ -1,4 +1,5 @@
-"""What events may be called; the rules are those of `@igniter-js/store`, so that both libraries accept the same registries.
+"""What events may be called; the rules are those of `@igniter-js/store`, so that both libraries
+accept the same registries.
 
 Rule: the full name of an event is `<namespace>:[<group>:]...<event>`.
 """
@@ -32,7 +33,8 @@ def namespace_name(name: Any) -> str:
     lower = text.lower()
     if any(lower == word or lower.startswith((f"{word}-", f"{word}_")) for word in _RESERVED):
         raise store_error(
-            ErrorCode.STORE_RESERVED_NAMESPACE, f"The events namespace {text!r} is reserved, as are {', '.join(_RESERVED)}. Choose another."
+            ErrorCode.STORE_RESERVED_NAMESPACE,
+            f"The events namespace {text!r} is reserved, as are {', '.join(_RESERVED)}. Choose another.",
         )
     return text
 
@@ -89,4 +91,9 @@ def name_to_subscribe(name: Any) -> str:
     Raises:
         EventError: `STORE_INVALID_EVENT_NAME`.
     """
-    return checked_name(name, "event's name", ErrorCode.STORE_INVALID_EVENT_NAME, invalid=ErrorCode.STORE_INVALID_EVENT_NAME)
+    return checked_name(
+        name,
+        "event's name",
+        ErrorCode.STORE_INVALID_EVENT_NAME,
+        invalid=ErrorCode.STORE_INVALID_EVENT_NAME,
+    )

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 
 class UnknownEvent(EventError, AttributeError):  # noqa: N818 - named as the other errors
-    """Raised when a path leads to no registered event; an `AttributeError` too, so that `hasattr` and `getattr` work on `store.events`."""
+    """Raised when a path leads to no registered event; an `AttributeError` too, so that `hasattr`
+    and `getattr` work on `store.events`.
+    """
 
 
 class EventDefinitions(Struct, frozen=True):
-    """The events of one namespace by their full names; what `Events...build()` and a declared group give."""
+    """The events of one namespace by their full names; what `Events...build()` and a declared group
+    give.
+    """
 
     namespace: str
     schemas: dict[str, Schema]
@@ -31,8 +35,10 @@ class EventRegistry(Struct, frozen=True):
     Attributes:
         schemas: by full name, `<namespace>:[<group>:]...<event>`.
         namespaces: those that were registered.
-        validate_publish: check payloads before they are published; refuse names that a registered namespace does not have.
-        validate_subscribe: check payloads before handlers get them, and convert them to the schema's type.
+        validate_publish: check payloads before they are published; refuse names that a registered
+            namespace does not have.
+        validate_subscribe: check payloads before handlers get them, and convert them to the
+            schema's type.
         throw_on_validation_error: refuse what does not fit; otherwise log it and let it pass.
     """
 
@@ -42,7 +48,9 @@ class EventRegistry(Struct, frozen=True):
     validate_subscribe: bool = False
     throw_on_validation_error: bool = True
 
-    def with_events(self, definitions: EventDefinitions, switches: Mapping[str, bool]) -> EventRegistry:
+    def with_events(
+        self, definitions: EventDefinitions, switches: Mapping[str, bool]
+    ) -> EventRegistry:
         """This registry and another namespace.
 
         Raises:
@@ -68,7 +76,8 @@ class EventRegistry(Struct, frozen=True):
         return any(name.startswith(f"{path}:") for name in self.schemas)
 
     def require(self, event: str) -> None:
-        """Refuse a name that its namespace, if that is registered, does not have: a typo, which no subscriber would ever hear.
+        """Refuse a name that its namespace, if that is registered, does not have: a typo, which no
+        subscriber would ever hear.
 
         Raises:
             EventError: `STORE_SCHEMA_CHANNEL_NOT_FOUND`.
@@ -85,7 +94,11 @@ def unknown_event(path: str, schemas: Mapping[str, Any]) -> UnknownEvent:
     return UnknownEvent(
         ErrorCode.STORE_SCHEMA_CHANNEL_NOT_FOUND,
         f"The event {path!r} isn't registered. "
-        + (f"The namespace {namespace!r} has {', '.join(known)}." if known else "Register its namespace with add_events()."),
+        + (
+            f"The namespace {namespace!r} has {', '.join(known)}."
+            if known
+            else "Register its namespace with add_events()."
+        ),
         details={"event": path, "known": known},
     )
 

@@ -1,8 +1,11 @@
 """The two ways to receive events: a handler that is called, and an iterator that is asked.
 
-Rule: within one subscription events come in order, one at a time; no subscription waits for another (PUB-6).
-Rule: a handler that raises, and a payload that can't be read, are logged and told to telemetry; the subscription goes on.
-Rule: the task of a subscription belongs to it: `cancel` and the closing of the store wait until it has ended.
+Rule: within one subscription events come in order, one at a time; no subscription waits for another
+    (PUB-6).
+Rule: a handler that raises, and a payload that can't be read, are logged and told to telemetry; the
+    subscription goes on.
+Rule: the task of a subscription belongs to it: `cancel` and the closing of the store wait until it
+    has ended.
 """
 
 from __future__ import annotations
@@ -33,14 +36,20 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ENDED: Final = "The event loop of this listen() is closed. Call listen() again in the running loop."
+_ENDED: Final = (
+    "The event loop of this listen() is closed. Call listen() again in the running loop."
+)
 
-# The subscription whose handler is running, inherited by the tasks that it starts: they must not wait for it to end.
-_handling: Final[ContextVar[EventSubscription | None]] = ContextVar("igniter_store_handling", default=None)
+# The subscription whose handler is running, inherited by the tasks that it starts: they must not
+# wait for it to end.
+_handling: Final[ContextVar[EventSubscription | None]] = ContextVar(
+    "igniter_store_handling", default=None
+)
 
 
 class Feed:
-    """A subscription of the adapter, seen from above: where messages come from, what they mean, and how they are watched.
+    """A subscription of the adapter, seen from above: where messages come from, what they mean, and
+    how they are watched.
 
     Args:
         name: the event's name or pattern, for messages.
@@ -83,7 +92,8 @@ class Feed:
             self.mailbox.close()
             return
         with self._unsubscribing():
-            # Entering has bound the store to this loop, and so abandoned what a closed loop has left.
+            # Entering has bound the store to this loop, and so abandoned what a closed loop has
+            # left.
             self.mailbox.close()
             if self._subscription is not None:
                 await self._subscription.cancel()
@@ -96,7 +106,10 @@ class Feed:
 
     @property
     def is_stopped(self) -> bool:
-        """True when nothing is left at the adapter. When cancelling there failed, `stop` has to be called again."""
+        """True when nothing is left at the adapter.
+
+        When cancelling there failed, `stop` has to be called again.
+        """
         return self._subscription is None
 
     def _receive(self, channel: str, payload: bytes) -> None:
@@ -105,7 +118,8 @@ class Feed:
     def _note_gap(self) -> None:
         self.gaps += 1
         self.logger.warning(
-            "The connection of the subscription to %r was lost and restored. Events that were published in between are lost.", self.name
+            "The connection of the subscription to %r was lost and restored. Events that were published in between are lost.",
+            self.name,
         )
 
     def _warn_of_drops(self) -> None:
@@ -134,7 +148,9 @@ class EventSubscription:
         self._handler = handler
         self._awaited: list[EventSubscription] = []  # whose end its handler waits for
         feed.connection.add(self)
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"igniter-store events {feed.name}")
+        self._task = asyncio.get_running_loop().create_task(
+            self._run(), name=f"igniter-store events {feed.name}"
+        )
         self._task.add_done_callback(self._note_end)
 
     @property
@@ -150,11 +166,13 @@ class EventSubscription:
     async def cancel(self) -> None:
         """End the subscription. Twice is fine, and so is a call from the handler itself.
 
-        What waits in the queue is not delivered any more. A handler that is running is left to finish, and waited for; once this has
-        returned, the handler is not running and is not called again. From inside the handler there is no waiting, nor from inside one
-        whose end this handler waits for.
+        What waits in the queue is not delivered any more. A handler that is running is left to
+        finish, and waited for; once this has returned, the handler is not running and is not called
+        again. From inside the handler there is no waiting, nor from inside one whose end this
+        handler waits for.
 
-        When its event loop is closed, or the process was forked, it is over already, and this only returns.
+        When its event loop is closed, or the process was forked, it is over already, and this only
+        returns.
         """
         if not self._was_abandoned:
             self._feed.connection.bind()
@@ -164,7 +182,9 @@ class EventSubscription:
         self._forget()
 
     async def end(self) -> None:
-        """What the closing of the store does: as `cancel`, but a handler that is running is cancelled."""
+        """What the closing of the store does: as `cancel`, but a handler that is running is
+        cancelled.
+        """
         self.is_live = False
         try:
             await self._feed.stop()
@@ -189,7 +209,12 @@ class EventSubscription:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self.cancel()
 
     async def _wait_for_end(self) -> None:
@@ -215,7 +240,8 @@ class EventSubscription:
         self._forget()
 
     def _forget(self) -> None:
-        # Not while a handler runs that called this, nor while something is left at the adapter: the closing of the store ends both.
+        # Not while a handler runs that called this, nor while something is left at the adapter: the
+        # closing of the store ends both.
         if self._task.done() and self._feed.is_stopped:
             self._feed.connection.discard(self)
 
@@ -234,7 +260,8 @@ class EventSubscription:
                 self._feed.logger.error(  # noqa: TRY400 - the cause has the traceback
                     "An event for %r wasn't handled: %s", self.name, error, exc_info=error.__cause__
                 )
-                # A handler that answers the cancelling of its task with another error has not undone it.
+                # A handler that answers the cancelling of its task with another error has not
+                # undone it.
                 if self._task.cancelling():
                     return
 
@@ -244,7 +271,8 @@ class EventSubscription:
             if inspect.isawaitable(result):
                 await result
         except (Exception, asyncio.CancelledError) as error:
-            # A handler that awaits what others cancelled gets this error although nobody cancelled the subscription: it failed.
+            # A handler that awaits what others cancelled gets this error although nobody cancelled
+            # the subscription: it failed.
             if isinstance(error, asyncio.CancelledError) and self._task.cancelling():
                 raise
             raise store_error(
@@ -277,7 +305,10 @@ class EventStream(Generic[T]):
     async def __aenter__(self) -> Self:
         with self._starting():
             if self._was_entered:
-                raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, ("This listen() was already entered. Call listen() again."))
+                raise store_error(
+                    ErrorCode.STORE_SUBSCRIBE_FAILED,
+                    ("This listen() was already entered. Call listen() again."),
+                )
             self._was_entered = True
             await self._feed.start()
             try:
@@ -287,7 +318,12 @@ class EventStream(Generic[T]):
                 raise
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self._feed.stop()
         self._feed.connection.discard(self)
 
@@ -298,11 +334,16 @@ class EventStream(Generic[T]):
         """The next event; an event that can't be read is logged and passed over.
 
         Raises:
-            StoreClosed: `STORE_CLOSED` when the store was closed meanwhile, or the event loop in which it was entered.
-            BackendFailed: `STORE_SUBSCRIBE_FAILED` when it was never entered, and nothing would ever come.
+            StoreClosed: `STORE_CLOSED` when the store was closed meanwhile, or the event loop in
+                which it was entered.
+            BackendFailed: `STORE_SUBSCRIBE_FAILED` when it was never entered, and nothing would
+                ever come.
         """
         if not self._was_entered:
-            raise store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, ("Enter the result of listen() first: async with ... as stream."))
+            raise store_error(
+                ErrorCode.STORE_SUBSCRIBE_FAILED,
+                ("Enter the result of listen() first: async with ... as stream."),
+            )
         connection = self._feed.connection
         if get_ident() != connection.affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
             connection.bind()

@@ -1,1 +1,4 @@
-"""What a user calls, written once over any adapter. One module a concept, named as in the contract."""
+"""What a user calls, written once over any adapter.
+
+One module a concept, named as in the contract.
+"""

@@ -1,6 +1,7 @@
 """`store.batch`: many keys of `store.kv` in one round trip.
 
-Semantics are clauses KV-10 to KV-12 of the contract. A batch with one bad entry does nothing at all.
+Semantics are clauses KV-10 to KV-12 of the contract. A batch with one bad entry does nothing at
+all.
 """
 
 from __future__ import annotations
@@ -53,14 +54,17 @@ class BatchNamespace(Namespace):
     @overload
     async def get(self, keys: Iterable[str], type: TypeForm[T]) -> list[T | None]: ...
     async def get(self, keys: Iterable[str], type: Any = None) -> list[Any | None]:
-        """The values of `keys`, in their order, one for each; `None` for what is missing, duplicates included. Redis MGET; KV-11.
+        """The values of `keys`, in their order, one for each; `None` for what is missing,
+        duplicates included. Redis MGET; KV-11.
 
         No keys: an empty list, and nothing is sent. `type` as in `kv.get`, for each value.
 
         Raises:
-            InvalidArgument: `STORE_BATCH_KEYS_REQUIRED` when `keys` is no iterable of keys (one str is none).
-            SerializationError: `STORE_DESERIALIZATION_FAILED` when a value can't be decoded as `type`. The message names its place in
-                `keys`; `details` have the `index`, and the `indices` of all such values, so that one may ask for the others.
+            InvalidArgument: `STORE_BATCH_KEYS_REQUIRED` when `keys` is no iterable of keys (one str
+                is none).
+            SerializationError: `STORE_DESERIALIZATION_FAILED` when a value can't be decoded as
+                `type`. The message names its place in `keys`; `details` have the `index`, and the
+                `indices` of all such values, so that one may ask for the others.
         """
         with self._attempt(GET) as attempt:
             full_keys = self._keys(keys)
@@ -73,21 +77,29 @@ class BatchNamespace(Namespace):
             values: list[Any | None] | None = None
             with suppress(Exception):  # a serializer or a type of the user's may raise anything
                 values = [None if data is None else decode(data) for data in found]
-            if values is None:  # behind the failure, which may quote the value and must not become the context of ours
+            if (
+                values is None
+                # Behind the failure, which may quote the value and must not become the context of ours
+            ):
                 values = _decoded_one_by_one(found, self._codec.bare_decoder(type))
             attempt.note("ctx.batch.found", len(found) - found.count(None))
             return values
 
-    async def set(self, entries: Mapping[str, Any] | Iterable[BatchEntry | Mapping[str, Any]]) -> None:
-        """Write all `entries`, each with its own TTL or none; of two for one key the last wins. Redis MSET; KV-11.
+    async def set(
+        self, entries: Mapping[str, Any] | Iterable[BatchEntry | Mapping[str, Any]]
+    ) -> None:
+        """Write all `entries`, each with its own TTL or none; of two for one key the last wins.
+        Redis MSET; KV-11.
 
         One atomic step where the backend can. No entries: nothing is sent.
 
         Args:
-            entries: a mapping of keys to values, or `BatchEntry` objects, or dicts with `key`, `value` and perhaps `ttl`.
+            entries: a mapping of keys to values, or `BatchEntry` objects, or dicts with `key`,
+                `value` and perhaps `ttl`.
 
         Raises:
-            InvalidArgument: `STORE_BATCH_ENTRIES_REQUIRED` when `entries` is neither; for one bad entry its own code. Nothing is written.
+            InvalidArgument: `STORE_BATCH_ENTRIES_REQUIRED` when `entries` is neither; for one bad
+                entry its own code. Nothing is written.
             SerializationError: `STORE_SERIALIZATION_FAILED` for one value. Nothing is written.
         """
         with self._attempt(SET) as attempt:
@@ -99,7 +111,8 @@ class BatchNamespace(Namespace):
                 self._through.check()
 
     async def remove(self, keys: Iterable[str]) -> int:
-        """Remove `keys`, and say how many were there. Redis DEL; KV-10. No keys: 0, and nothing is sent.
+        """Remove `keys`, and say how many were there. Redis DEL; KV-10. No keys: 0, and nothing is
+        sent.
 
         Raises:
             InvalidArgument: `STORE_BATCH_KEYS_REQUIRED`, as `get`.
@@ -116,7 +129,9 @@ class BatchNamespace(Namespace):
         return [self._key(key) for key in items(keys, "keys", ErrorCode.STORE_BATCH_KEYS_REQUIRED)]
 
     def _entry(self, entry: BatchEntry) -> Entry:
-        return Entry(self._key(entry.key), self._codec.encode(entry.value), optional_ttl_seconds(entry.ttl))
+        return Entry(
+            self._key(entry.key), self._codec.encode(entry.value), optional_ttl_seconds(entry.ttl)
+        )
 
 
 def _decoded_one_by_one(found: Sequence[bytes | None], decode: Decoder) -> list[Any | None]:
@@ -126,7 +141,8 @@ def _decoded_one_by_one(found: Sequence[bytes | None], decode: Decoder) -> list[
     for index, data in enumerate(found):
         try:
             values.append(None if data is None else decode(data))
-        except Exception as error:  # noqa: BLE001 - whatever a serializer or a type of the user's raises
+        # whatever a serializer or a type of the user's raises
+        except Exception as error:  # noqa: BLE001
             failures[index] = error
     if not failures:  # a decoder of the user's that failed once
         return values
@@ -136,14 +152,20 @@ def _decoded_one_by_one(found: Sequence[bytes | None], decode: Decoder) -> list[
         ErrorCode.STORE_DESERIALIZATION_FAILED,
         f"Can't decode the value at index {first} of `keys`{others} as the requested type: "
         f"{reason(failures[first])}. Omit these keys, or read them without a type.",
-        details={"index": first, "indices": list(failures), "error": type(failures[first]).__name__},
+        details={
+            "index": first,
+            "indices": list(failures),
+            "error": type(failures[first]).__name__,
+        },
     )
 
 
 def _entries(entries: Any) -> list[BatchEntry]:
     if is_a(entries, Mapping):
         return [BatchEntry(key, value) for key, value in _as_dict(entries).items()]
-    return [_one(entry) for entry in items(entries, "entries", ErrorCode.STORE_BATCH_ENTRIES_REQUIRED)]
+    return [
+        _one(entry) for entry in items(entries, "entries", ErrorCode.STORE_BATCH_ENTRIES_REQUIRED)
+    ]
 
 
 def _one(entry: Any) -> BatchEntry:
@@ -160,7 +182,10 @@ def _one(entry: Any) -> BatchEntry:
             "An entry has unknown fields; it can have key, value and ttl. To write a mapping of keys to values, pass the mapping itself."
         )
     if "value" not in fields:
-        raise store_error(ErrorCode.STORE_VALUE_REQUIRED, ("An entry has no value. To remove a key, use batch.remove()."))
+        raise store_error(
+            ErrorCode.STORE_VALUE_REQUIRED,
+            ("An entry has no value. To remove a key, use batch.remove()."),
+        )
     return BatchEntry(fields.get("key"), fields["value"], fields.get("ttl"))  # type: ignore[arg-type]  # a missing key is refused with the others
 
 
@@ -169,4 +194,7 @@ def _as_dict(mapping: Any) -> dict[Any, Any]:
         return dict(mapping)
     except Exception as error:
         # As in `items`: a mapping of the caller's that fails is the caller's failure.
-        raise store_error(ErrorCode.STORE_BATCH_ENTRIES_REQUIRED, ("Iterating over `entries` failed. See the cause.")) from error
+        raise store_error(
+            ErrorCode.STORE_BATCH_ENTRIES_REQUIRED,
+            ("Iterating over `entries` failed. See the cause."),
+        ) from error

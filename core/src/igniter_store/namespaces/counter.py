@@ -1,6 +1,7 @@
 """`store.counter`: whole numbers that many callers change at once.
 
-Semantics are clauses CTR-1 to CTR-6 of the contract. Operations are atomic, and raise what those of `store.kv` raise.
+Semantics are clauses CTR-1 to CTR-6 of the contract. Operations are atomic, and raise what those of
+`store.kv` raise.
 """
 
 from __future__ import annotations
@@ -31,17 +32,20 @@ class CounterNamespace(Namespace):
     word = "counter"
 
     async def increment(self, key: str, by: int = 1, *, ttl: Ttl | None = None) -> int:
-        """Add `by` and return the new value; a missing counter counts from 0. Redis INCRBY; CTR-1, CTR-2, CTR-5.
+        """Add `by` and return the new value; a missing counter counts from 0. Redis INCRBY; CTR-1,
+        CTR-2, CTR-5.
 
         Args:
             key: the key within this store and scope.
             by: what to add; negative and 0 too.
-            ttl: how long the counter lives, set in the same step and only when it has no TTL: a rate-limit window is one call.
+            ttl: how long the counter lives, set in the same step and only when it has no TTL: a
+                rate-limit window is one call.
 
         Raises:
-            BackendFailed: `STORE_INCREMENT_FAILED` when the result, or `by`, leaves signed 64 bit, or the key holds no integer;
-                nothing is changed.
-            InvalidArgument: `STORE_ARGUMENT_INVALID` for a `by` that is no `int`; `STORE_TTL_INVALID`.
+            BackendFailed: `STORE_INCREMENT_FAILED` when the result, or `by`, leaves signed 64 bit,
+                or the key holds no integer; nothing is changed.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` for a `by` that is no `int`;
+                `STORE_TTL_INVALID`.
         """
         return await self._add(INCREMENT, key, by, 1, ttl)
 
@@ -53,7 +57,8 @@ class CounterNamespace(Namespace):
         """The value, or `None` when there is no such counter. Redis GET; CTR-6.
 
         Raises:
-            SerializationError: `STORE_DESERIALIZATION_FAILED` when other software put something else there.
+            SerializationError: `STORE_DESERIALIZATION_FAILED` when other software put something
+                else there.
         """
         with self._attempt(GET) as attempt:
             text = await self._through.keyvalue.get(self._key(key))
@@ -61,7 +66,8 @@ class CounterNamespace(Namespace):
                 return None
             if not _INTEGER.fullmatch(text):
                 raise store_error(
-                    ErrorCode.STORE_DESERIALIZATION_FAILED, ("The stored value isn't a counter. Check which program wrote it.")
+                    ErrorCode.STORE_DESERIALIZATION_FAILED,
+                    ("The stored value isn't a counter. Check which program wrote it."),
                 )
             value = int(text)
             attempt.note("ctx.counter.value", value)
@@ -87,16 +93,21 @@ class CounterNamespace(Namespace):
             return left
 
     async def remove(self, key: str) -> bool:
-        """Remove the counter, and say whether it was there; it then counts from 0 again. Redis DEL; KV-10."""
+        """Remove the counter, and say whether it was there; it then counts from 0 again. Redis DEL;
+        KV-10.
+        """
         with self._attempt(REMOVE):
             return await self._through.keyvalue.delete([self._key(key)]) > 0
 
-    async def _add(self, operation: Operation, key: str, by: int, sign: int, ttl: Ttl | None) -> int:
+    async def _add(
+        self, operation: Operation, key: str, by: int, sign: int, ttl: Ttl | None
+    ) -> int:
         with self._attempt(operation) as attempt:
             full_key, delta, seconds = self._key(key), sign * _step(by), optional_ttl_seconds(ttl)
             if not -(2**63) <= delta < 2**63:
                 raise store_error(
-                    ErrorCode.STORE_INCREMENT_FAILED, ("`by` exceeds the range of signed 64-bit integers, so nothing was changed.")
+                    ErrorCode.STORE_INCREMENT_FAILED,
+                    ("`by` exceeds the range of signed 64-bit integers, so nothing was changed."),
                 )
             attempt.note("ctx.counter.delta", delta)
             attempt.note("ctx.counter.ttl", seconds)

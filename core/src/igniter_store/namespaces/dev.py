@@ -1,6 +1,7 @@
 """`store.dev`: looking at the keys that are there, for tools and debugging.
 
-Semantics are clauses SCN-1 to SCN-6 of the contract. A scan sees this store and scope only, whatever characters its identifiers hold.
+Semantics are clauses SCN-1 to SCN-6 of the contract. A scan sees this store and scope only,
+whatever characters its identifiers hold.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ SCAN: Final = Operation("dev.scan", ErrorCode.STORE_SCAN_FAILED)
 
 
 class DevNamespace(Namespace):
-    r"""Scans, by Redis's globs: `*` any run, `?` one byte, `[ab]` a choice, `[^a]` none of it, `\\` takes what follows literally."""
+    r"""Scans, by Redis's globs: `*` any run, `?` one byte, `[ab]` a choice, `[^a]` none of it, `\\`
+    takes what follows literally.
+    """
 
     word = "dev"
 
@@ -28,33 +31,46 @@ class DevNamespace(Namespace):
         super().__init__(surroundings)
         self._root: Final = surroundings.prefix
 
-    async def scan(self, pattern: str, *, cursor: str = START, count: int = 100, namespace: str = "kv") -> ScanPage:
+    async def scan(
+        self, pattern: str, *, cursor: str = START, count: int = 100, namespace: str = "kv"
+    ) -> ScanPage:
         """One page of the keys that match. Redis SCAN; SCN-1 to SCN-4.
 
         Args:
             pattern: over keys as `kv.get` takes them.
-            cursor: "0" to begin, then what the page before gave; "0" again says that this was the last.
-            count: how many keys the backend looks at; a hint. Empty pages with a live cursor happen.
+            cursor: "0" to begin, then what the page before gave; "0" again says that this was the
+                last.
+            count: how many keys the backend looks at; a hint. Empty pages with a live cursor
+                happen.
             namespace: "kv", "counter", "claim", "streams", or another namespace of keys.
 
         Returns:
-            A page with `.keys`, without duplicates within the page, and `.cursor`. A key that other software wrote may not be UTF-8: its
-            bytes are lone surrogates then, as with Python's `errors="surrogateescape"`, and every operation takes it so; SCN-8.
+            A page with `.keys`, without duplicates within the page, and `.cursor`. A key that other
+            software wrote may not be UTF-8: its bytes are lone surrogates then, as with Python's
+            `errors="surrogateescape"`, and every operation takes it so; SCN-8.
 
         Raises:
-            InvalidArgument: `STORE_SCAN_PATTERN_REQUIRED` without a pattern; `STORE_ARGUMENT_INVALID` for another argument.
+            InvalidArgument: `STORE_SCAN_PATTERN_REQUIRED` without a pattern;
+                `STORE_ARGUMENT_INVALID` for another argument.
             BackendFailed: `STORE_SCAN_FAILED` for a cursor that no scan gave.
         """
         with self._attempt(SCAN):
             wanted = checked_key(pattern, "pattern", ErrorCode.STORE_SCAN_PATTERN_REQUIRED)
             prefix = self._root + _namespace(namespace) + ":"
             page = await self._through.scan.scan(
-                escape(prefix) + wanted, cursor=_cursor(cursor), count=whole_number(count, "count", least=1)
+                escape(prefix) + wanted,
+                cursor=_cursor(cursor),
+                count=whole_number(count, "count", least=1),
             )
-            return ScanPage(page.cursor, [key.removeprefix(prefix) for key in dict.fromkeys(page.keys)])
+            return ScanPage(
+                page.cursor, [key.removeprefix(prefix) for key in dict.fromkeys(page.keys)]
+            )
 
-    async def iterate(self, pattern: str, *, count: int = 100, namespace: str = "kv") -> AsyncIterator[str]:
-        """Every key that matches, page after page; holds one page at a time, so a key may come twice when others change meanwhile.
+    async def iterate(
+        self, pattern: str, *, count: int = 100, namespace: str = "kv"
+    ) -> AsyncIterator[str]:
+        """Every key that matches, page after page; holds one page at a time, so a key may come
+        twice when others change meanwhile.
 
         Arguments and errors as `scan`.
         """
@@ -80,6 +96,7 @@ def _cursor(cursor: Any) -> str:
     text = plain_text(cursor)
     if not text or not text.isascii() or not text.isprintable():
         raise store_error(
-            ErrorCode.STORE_SCAN_FAILED, ('The cursor is invalid. Begin with "0", then pass the cursor of the previous page.')
+            ErrorCode.STORE_SCAN_FAILED,
+            ('The cursor is invalid. Begin with "0", then pass the cursor of the previous page.'),
         )
     return text

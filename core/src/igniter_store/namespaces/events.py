@@ -1,7 +1,8 @@
-"""`store.events`: messages to whoever listens now, by name or by pattern, with a schema where one is declared.
+"""`store.events`: messages to whoever listens now, by name or by pattern, with a schema where one
+is declared.
 
-Semantics are clauses PUB-1 to PUB-11 of the contract: at most once, in order for each publisher, nothing kept for later subscribers.
-Operations raise what those of `store.kv` raise.
+Semantics are clauses PUB-1 to PUB-11 of the contract: at most once, in order for each publisher,
+nothing kept for later subscribers. Operations raise what those of `store.kv` raise.
 """
 
 from __future__ import annotations
@@ -38,42 +39,62 @@ HANDLE: Final = Operation("events.handle", ErrorCode.STORE_OPERATION_FAILED)
 
 
 class EventsNamespace(Namespace):
-    """Events. Registered ones are attributes, too: `store.events.user.created.publish(...)`; `store.events["user"]` for other names."""
+    """Events.
+
+    Registered ones are attributes, too: `store.events.user.created.publish(...)`;
+    `store.events["user"]` for other names.
+    """
 
     word = "events"
 
-    def __init__(self, surroundings: Surroundings, connection: Connection, registry: EventRegistry, actor: Actor | None) -> None:
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        connection: Connection,
+        registry: EventRegistry,
+        actor: Actor | None,
+    ) -> None:
         super().__init__(surroundings)
         self._connection: Final = connection
         self._decode: Final = self._codec.decoder(Any, takes_text=False)
         self._registry: Final = registry
-        self._is_bare: Final = self._observer.sink is None and not registry.schemas and not registry.namespaces
+        self._is_bare: Final = (
+            self._observer.sink is None and not registry.schemas and not registry.namespaces
+        )
         self._wrapper: Final = Wrapper(self._codec, surroundings.scopes, actor)
         self._logger: Final = surroundings.logger
 
     async def publish(self, event: str, data: Any) -> int:
-        """Send `data` to everybody who subscribed to this name in this store and scope. Redis PUBLISH; PUB-2, PUB-3, PUB-11.
+        """Send `data` to everybody who subscribed to this name in this store and scope. Redis
+        PUBLISH; PUB-2, PUB-3, PUB-11.
 
         Args:
-            event: the full name, such as "user:created". In a registered namespace it must be a registered one.
-            data: anything that the serializer takes; the event's schema checks it first, and what the schema returns is sent.
+            event: the full name, such as "user:created". In a registered namespace it must be a
+                registered one.
+            data: anything that the serializer takes; the event's schema checks it first, and what
+                the schema returns is sent.
 
         Returns:
             How many subscriptions got it, where the backend knows; else 0.
 
         Raises:
-            EventError: `STORE_INVALID_EVENT_NAME`, `STORE_SCHEMA_CHANNEL_NOT_FOUND`, `STORE_SCHEMA_VALIDATION_FAILED`; nothing was sent.
+            EventError: `STORE_INVALID_EVENT_NAME`, `STORE_SCHEMA_CHANNEL_NOT_FOUND`,
+                `STORE_SCHEMA_VALIDATION_FAILED`; nothing was sent.
             SerializationError: `STORE_SERIALIZATION_FAILED`; nothing was sent.
         """
         if self._is_bare:
-            # Nobody is to be told, and nothing is registered: what an attempt does is spelled out, which saves a fifth of the time.
+            # Nobody is to be told, and nothing is registered: what an attempt does is spelled out,
+            # which saves a fifth of the time.
             try:
                 if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
                     self._bind()
                 name = name_to_publish(event)
-                return await self._through.pubsub.publish(self._prefix + name, self._wrapper.wrap(name, data))
+                return await self._through.pubsub.publish(
+                    self._prefix + name, self._wrapper.wrap(name, data)
+                )
             except Exception as error:  # noqa: BLE001 - `failed` is the one translator
-                raise self._observer.failed(PUBLISH, error, 0.0, {})  # noqa: B904 - it knows its cause
+                # it knows its cause
+                raise self._observer.failed(PUBLISH, error, 0.0, {})  # noqa: B904
         with self._attempt(PUBLISH) as attempt:
             name = name_to_publish(event)
             self._note(attempt, name)
@@ -82,39 +103,52 @@ class EventsNamespace(Namespace):
             payload = self._payload(name, data, self._registry.schema(name))
             return await self._through.pubsub.publish(self._prefix + name, payload)
 
-    async def subscribe(self, event: str, handler: Handler[Any], *, max_queue: int = 1000) -> EventSubscription:
-        r"""Call `handler` with the context of each event; returns when the subscription is live. Redis SUBSCRIBE, PSUBSCRIBE; PUB-1, PUB-7.
+    async def subscribe(
+        self, event: str, handler: Handler[Any], *, max_queue: int = 1000
+    ) -> EventSubscription:
+        r"""Call `handler` with the context of each event; returns when the subscription is live.
+        Redis SUBSCRIBE, PSUBSCRIBE; PUB-1, PUB-7.
 
-        It is awaited before `async with`, which `listen` isn't: `async with await store.events.subscribe("user:*", handler): ...`
+        It is awaited before `async with`, which `listen` isn't: `async with await
+        store.events.subscribe("user:*", handler): ...`
 
         Args:
-            event: one name, or a pattern with `*`, `?`, `[ab]`, and `\\` before what is meant literally.
-            handler: a function or coroutine function of one `EventContext`; what else it needs is bound with `functools.partial`. Events
-                come to it in order, one at a time. When it raises, that is logged and the next event comes.
-            max_queue: how many events may wait for a slow handler; then the oldest are dropped, counted in `.dropped`, and logged once.
+            event: one name, or a pattern with `*`, `?`, `[ab]`, and `\\` before what is meant
+                literally.
+            handler: a function or coroutine function of one `EventContext`; what else it needs is
+                bound with `functools.partial`. Events come to it in order, one at a time. When it
+                raises, that is logged and the next event comes.
+            max_queue: how many events may wait for a slow handler; then the oldest are dropped,
+                counted in `.dropped`, and logged once.
 
-        The data of the context are plain (a dict for an object), unless the event is registered and `validate_subscribe` is on: then they
-        are of the schema's type. What a class that was bound with `bind` subscribes to has its declared types.
+        The data of the context are plain (a dict for an object), unless the event is registered and
+        `validate_subscribe` is on: then they are of the schema's type. What a class that was bound
+        with `bind` subscribes to has its declared types.
 
         If the call is cancelled, no subscription remains.
 
         Raises:
             EventError: `STORE_INVALID_EVENT_NAME`.
-            InvalidArgument: `STORE_ARGUMENT_INVALID` for a handler that can't be called with one argument, or another `max_queue`.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` for a handler that can't be called with one
+                argument, or another `max_queue`.
         """
         return await self.subscribe_typed(event, handler, None, max_queue)
 
     def listen(self, event: str, *, max_queue: int = 1000) -> EventStream[Any]:
-        """Events to iterate over: `async with store.events.listen("user:*") as stream: async for ctx in stream: ...`.
+        """Events to iterate over: `async with store.events.listen("user:*") as stream: async for
+        ctx in stream: ...`.
 
-        The subscription is live from entering until leaving. Arguments and errors as `subscribe`; wrong arguments are refused at once.
+        The subscription is live from entering until leaving. Arguments and errors as `subscribe`;
+        wrong arguments are refused at once.
         """
         return self.listen_typed(event, None, max_queue)
 
     def bind(self, events: type[G]) -> G:
-        """The declared class `events` over this store: `users = store.events.bind(UserEvents); await users.created.publish(...)`.
+        """The declared class `events` over this store: `users = store.events.bind(UserEvents);
+        await users.created.publish(...)`.
 
-        The class need not be registered with `add_events`. What its subscribers get is converted to the declared types.
+        The class need not be registered with `add_events`. What its subscribers get is converted to
+        the declared types.
 
         Raises:
             EventError: `STORE_MISSING_NAMESPACE`.
@@ -123,7 +157,8 @@ class EventsNamespace(Namespace):
         return events(self, namespace_of(events))
 
     def __getattr__(self, namespace: str) -> Any:
-        # Only called for what is no attribute: the registered namespaces. Python itself asks for private names, when copying for example.
+        # Only called for what is no attribute: the registered namespaces. Python itself asks for
+        # private names, when copying for example.
         if namespace.startswith("_"):
             raise AttributeError(namespace)
         return _step(self, self._registry, namespace)
@@ -139,17 +174,25 @@ class EventsNamespace(Namespace):
         """`publish` for a name that was declared."""
         with self._attempt(PUBLISH) as attempt:
             self._note(attempt, event)
-            return await self._through.pubsub.publish(self._prefix + event, self._payload(event, data, schema))
+            return await self._through.pubsub.publish(
+                self._prefix + event, self._payload(event, data, schema)
+            )
 
-    async def subscribe_typed(self, event: str, handler: Handler[Any], schema: Schema | None, max_queue: int) -> EventSubscription:
+    async def subscribe_typed(
+        self, event: str, handler: Handler[Any], schema: Schema | None, max_queue: int
+    ) -> EventSubscription:
         """`subscribe`, with conversion to what `schema` returns."""
         with self._attempt(SUBSCRIBE) as attempt:
             feed = self._feed(event, schema, max_queue)
             self._note(attempt, event)
             if not callable(handler):
-                raise invalid("`handler` must be a function or coroutine function that takes one EventContext.")
+                raise invalid(
+                    "`handler` must be a function or coroutine function that takes one EventContext."
+                )
             if not _takes_one(handler):
-                raise invalid("`handler` can't be called with one EventContext. Bind other arguments with functools.partial.")
+                raise invalid(
+                    "`handler` can't be called with one EventContext. Bind other arguments with functools.partial."
+                )
             await feed.start()
             try:
                 return EventSubscription(feed, handler)
@@ -168,20 +211,27 @@ class EventsNamespace(Namespace):
             attempt.note("ctx.events.wildcard", is_pattern(name))
 
     def _attempt_on(self, operation: Operation, name: str) -> Attempt:
-        return self._observer.attempt(operation, {"ctx.events.channel": name, "ctx.events.wildcard": is_pattern(name)})
+        return self._observer.attempt(
+            operation, {"ctx.events.channel": name, "ctx.events.wildcard": is_pattern(name)}
+        )
 
     def _payload(self, event: str, data: Any, schema: Schema | None) -> bytes:
         if schema is not None and self._registry.validate_publish:
             data = self._validated(schema.validate, data, event)
         return self._wrapper.wrap(event, data)
 
-    def _validated(self, validate: Callable[[Any, str, TypedSerializer], Any], data: Any, event: str) -> Any:
+    def _validated(
+        self, validate: Callable[[Any, str, TypedSerializer], Any], data: Any, event: str
+    ) -> Any:
         try:
             return validate(data, event, self._codec.typed)
         except StoreError as error:
             if self._registry.throw_on_validation_error:
                 raise
-            self._logger.warning(("%s The event is published, because throw_on_validation_error is off."), error.message)
+            self._logger.warning(
+                ("%s The event is published, because throw_on_validation_error is off."),
+                error.message,
+            )
             return data
 
     def _feed(self, event: str, schema: Schema | None, max_queue: int) -> Feed:
@@ -197,9 +247,19 @@ class EventsNamespace(Namespace):
         def read(channel: str, payload: bytes) -> EventContext[Any]:
             context = unwrap(self._decode(payload), channel.removeprefix(self._prefix))
             if schema is not None:
-                return context.with_data(schema.receive(context.data, context.type, self._codec.typed))
-            registered = self._registry.schema(context.type) if self._registry.validate_subscribe else None
-            return context if registered is None else context.with_data(self._validated(registered.receive, context.data, context.type))
+                return context.with_data(
+                    schema.receive(context.data, context.type, self._codec.typed)
+                )
+            registered = (
+                self._registry.schema(context.type) if self._registry.validate_subscribe else None
+            )
+            return (
+                context
+                if registered is None
+                else context.with_data(
+                    self._validated(registered.receive, context.data, context.type)
+                )
+            )
 
         return Feed(
             name,
@@ -234,7 +294,8 @@ def _takes_one(handler: Handler[Any]) -> bool:
     try:
         # Not of what it wraps: a decorator may add arguments.
         signature = inspect.signature(handler, follow_wrapped=False)
-    except Exception:  # noqa: BLE001 - some of C have none, and to be asked for it may fail in any way
+    # some of C have none, and to be asked for it may fail in any way
+    except Exception:  # noqa: BLE001
         return True
     try:
         signature.bind(object())

@@ -1,7 +1,8 @@
 """`store.streams.group(...)`: one consumer of a group of readers that share out a stream.
 
-Semantics are clauses STR-4 to STR-16 of the contract: each message goes to one consumer of a group, and is pending for it until it is
-acknowledged, or another consumer claims it. Nothing is lost when a consumer dies.
+Semantics are clauses STR-4 to STR-16 of the contract: each message goes to one consumer of a group,
+and is pending for it until it is acknowledged, or another consumer claims it. Nothing is lost when
+a consumer dies.
 """
 
 from __future__ import annotations
@@ -26,16 +27,28 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-ENSURE: Final = Operation("streams.group.ensure", ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED, event="stream.group")
-READ: Final = Operation("streams.group.read", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.read")
+ENSURE: Final = Operation(
+    "streams.group.ensure", ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED, event="stream.group"
+)
+READ: Final = Operation(
+    "streams.group.read", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.read"
+)
 ACK: Final = Operation("streams.group.ack", ErrorCode.STORE_STREAM_ACK_FAILED, event="stream.ack")
-PENDING: Final = Operation("streams.group.pending", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.pending")
-DESTROY: Final = Operation("streams.group.destroy", ErrorCode.STORE_DELETE_FAILED, event="stream.destroy")
-CLAIM: Final = Operation("streams.group.claim", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.claim")
+PENDING: Final = Operation(
+    "streams.group.pending", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.pending"
+)
+DESTROY: Final = Operation(
+    "streams.group.destroy", ErrorCode.STORE_DELETE_FAILED, event="stream.destroy"
+)
+CLAIM: Final = Operation(
+    "streams.group.claim", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.claim"
+)
 
 
 class PendingMessage(Struct, frozen=True):
-    """One message that was handed out and not acknowledged: to whom, how many seconds ago the last time, and how often."""
+    """One message that was handed out and not acknowledged: to whom, how many seconds ago the last
+    time, and how often.
+    """
 
     id: str
     consumer: str
@@ -48,7 +61,8 @@ class ConsumerGroup(Namespace):
 
     Attributes:
         name: the group's.
-        consumer: who reads; give every reader a name of its own, and the same one again after a restart.
+        consumer: who reads; give every reader a name of its own, and the same one again after a
+            restart.
     """
 
     word = "streams"
@@ -60,69 +74,103 @@ class ConsumerGroup(Namespace):
         self._backend: Final = surroundings.backend
 
     async def ensure(self, stream: str, *, start: str = "0") -> None:
-        """Make the group, and the stream, unless they are there. A group that is there keeps its position. XGROUP CREATE; STR-4, STR-5.
+        """Make the group, and the stream, unless they are there. A group that is there keeps its
+        position. XGROUP CREATE; STR-4, STR-5.
 
         Args:
             stream: the stream's name.
-            start: "0" reads everything from the beginning, "$" only what is appended from now on, an id what follows it.
+            start: "0" reads everything from the beginning, "$" only what is appended from now on,
+                an id what follows it.
 
         Raises:
-            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed `start`.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed
+                `start`.
         """
         with self._attempt(ENSURE) as attempt:
             key = self._stream(stream, attempt)
             position = plain_text(start)
             if position is None or (position != "$" and parse(position) is None):
-                raise invalid('`start` must be "0" (all messages), "$" (only new messages) or the id of a message.')
+                raise invalid(
+                    '`start` must be "0" (all messages), "$" (only new messages) or the id of a message.'
+                )
             await self._through.streams.xgroup_create(key, self.name, position)
 
     @overload
     async def read(
-        self, stream: str, *, count: int | None = None, block: Ttl | None = None, history: bool = False
+        self,
+        stream: str,
+        *,
+        count: int | None = None,
+        block: Ttl | None = None,
+        history: bool = False,
     ) -> list[StreamMessage[Any]]: ...
     @overload
     async def read(
-        self, stream: str, *, count: int | None = None, block: Ttl | None = None, type: TypeForm[T], history: bool = False
+        self,
+        stream: str,
+        *,
+        count: int | None = None,
+        block: Ttl | None = None,
+        type: TypeForm[T],
+        history: bool = False,
     ) -> list[StreamMessage[T]]: ...
     async def read(
-        self, stream: str, *, count: int | None = None, block: Ttl | None = None, type: Any = None, history: bool = False
+        self,
+        stream: str,
+        *,
+        count: int | None = None,
+        block: Ttl | None = None,
+        type: Any = None,
+        history: bool = False,
     ) -> list[StreamMessage[Any]]:
-        """Take new messages, which are then pending for this consumer until `ack`. Redis XREADGROUP; STR-6, STR-7, STR-18.
+        """Take new messages, which are then pending for this consumer until `ack`. Redis
+        XREADGROUP; STR-6, STR-7, STR-18.
 
         Args:
             stream: the stream's name.
             count: the most to take; 0 takes none, and `None` takes all there are.
-            block: how long to wait when there is nothing new; returns as soon as something comes. `None` and 0 don't wait.
+            block: how long to wait when there is nothing new; returns as soon as something comes.
+                `None` and 0 don't wait.
             type: what each message is converted to, as in `kv.get`.
-            history: instead of new messages, those again that this consumer took and did not acknowledge: what to do first after a
-                restart. It counts as a delivery.
+            history: instead of new messages, those again that this consumer took and did not
+                acknowledge: what to do first after a restart. It counts as a delivery.
 
-        If the call is cancelled, what it would have got is still new, or pending for this consumer. An entry that can't be decoded is
-        a message with an `error`, pending as the others, and hides none of them; STR-24.
+        If the call is cancelled, what it would have got is still new, or pending for this consumer.
+        An entry that can't be decoded is a message with an `error`, pending as the others, and
+        hides none of them; STR-24.
 
         Raises:
-            BackendFailed: `STORE_STREAM_GROUP_MISSING` without the group, and when it is removed while the call waits.
-            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_TTL_INVALID` for `block`, `STORE_ARGUMENT_INVALID`.
+            BackendFailed: `STORE_STREAM_GROUP_MISSING` without the group, and when it is removed
+                while the call waits.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_TTL_INVALID` for `block`,
+                `STORE_ARGUMENT_INVALID`.
         """
         with self._attempt(READ) as attempt:
-            key, reader = self._stream(stream, attempt), Reader(self._codec, type, READ.name, self._backend)
+            key, reader = (
+                self._stream(stream, attempt),
+                Reader(self._codec, type, READ.name, self._backend),
+            )
             limit = optional_whole_number(count, "count", least=0)
             wait = None if block is None else waiting_seconds(block, "block")
             again = boolean(history, "history")
             if limit == 0:
                 self._through.check()
                 return []
-            reading = self._through.streams.xreadgroup(key, self.name, self.consumer, count=limit, block=wait or None, history=again)
+            reading = self._through.streams.xreadgroup(
+                key, self.name, self.consumer, count=limit, block=wait or None, history=again
+            )
             entries = await (self._through.wait(reading) if wait else reading)
             return reader.messages(entries, attempt)
 
     async def ack(self, stream: str, ids: Iterable[str]) -> int:
-        """Say that messages are done, whichever consumer took them, and return how many were pending. Redis XACK; STR-9.
+        """Say that messages are done, whichever consumer took them, and return how many were
+        pending. Redis XACK; STR-9.
 
         Unknown ids and a second time count 0. No ids: 0, and nothing is sent.
 
         Raises:
-            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed id, and none is acknowledged.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed
+                id, and none is acknowledged.
         """
         with self._attempt(ACK) as attempt:
             key, wanted = self._stream(stream, attempt), stream_ids(ids)
@@ -134,42 +182,74 @@ class ConsumerGroup(Namespace):
             return acknowledged
 
     async def pending(
-        self, stream: str, *, count: int | None = None, consumer: str | None = None, min_idle: Ttl | None = None
+        self,
+        stream: str,
+        *,
+        count: int | None = None,
+        consumer: str | None = None,
+        min_idle: Ttl | None = None,
     ) -> list[PendingMessage]:
-        """What the whole group has taken and not acknowledged, in order of id. Looking changes nothing. Redis XPENDING; STR-8, STR-25.
+        """What the whole group has taken and not acknowledged, in order of id. Looking changes
+        nothing. Redis XPENDING; STR-8, STR-25.
 
         Args:
             stream: the stream's name.
-            count: the most to return, the oldest ids first; 0 returns none, and `None` returns all, however many there are.
+            count: the most to return, the oldest ids first; 0 returns none, and `None` returns all,
+                however many there are.
             consumer: return only what this consumer has taken; `None` returns every consumer's.
-            min_idle: return only what was last delivered at least so long ago, in seconds or as a `timedelta`.
+            min_idle: return only what was last delivered at least so long ago, in seconds or as a
+                `timedelta`.
 
-        A list that takes more than one trip is not one moment: a message that is acknowledged meanwhile may be in it or not.
+        A list that takes more than one trip is not one moment: a message that is acknowledged
+        meanwhile may be in it or not.
 
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING`.
-            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_STREAM_CONSUMER_REQUIRED` for a `consumer` without characters,
-                `STORE_TTL_INVALID` for `min_idle`, `STORE_ARGUMENT_INVALID` for `count`.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_STREAM_CONSUMER_REQUIRED` for a
+                `consumer` without characters, `STORE_TTL_INVALID` for `min_idle`,
+                `STORE_ARGUMENT_INVALID` for `count`.
         """
         with self._attempt(PENDING) as attempt:
-            key, limit = self._stream(stream, attempt), optional_whole_number(count, "count", least=0)
-            whose = None if consumer is None else checked_key(consumer, "consumer's name", ErrorCode.STORE_STREAM_CONSUMER_REQUIRED)
+            key, limit = (
+                self._stream(stream, attempt),
+                optional_whole_number(count, "count", least=0),
+            )
+            whose = (
+                None
+                if consumer is None
+                else checked_key(
+                    consumer, "consumer's name", ErrorCode.STORE_STREAM_CONSUMER_REQUIRED
+                )
+            )
             idle = None if min_idle is None else waiting_seconds(min_idle, "min_idle")
             if limit == 0:
                 self._through.check()
                 return []
-            entries = await self._through.streams.xpending(key, self.name, min_idle=idle, consumer=whose, count=limit)
+            entries = await self._through.streams.xpending(
+                key, self.name, min_idle=idle, consumer=whose, count=limit
+            )
             attempt.note("ctx.stream.count", len(entries))
-            return [PendingMessage(entry.id, entry.consumer, entry.idle, entry.deliveries) for entry in entries]
+            return [
+                PendingMessage(entry.id, entry.consumer, entry.idle, entry.deliveries)
+                for entry in entries
+            ]
 
     @overload
-    async def claim(self, stream: str, *, min_idle: Ttl, count: int | None = None) -> list[StreamMessage[Any]]: ...
+    async def claim(
+        self, stream: str, *, min_idle: Ttl, count: int | None = None
+    ) -> list[StreamMessage[Any]]: ...
     @overload
-    async def claim(self, stream: str, *, min_idle: Ttl, count: int | None = None, type: TypeForm[T]) -> list[StreamMessage[T]]: ...
-    async def claim(self, stream: str, *, min_idle: Ttl, count: int | None = None, type: Any = None) -> list[StreamMessage[Any]]:
-        """Take over messages that are pending for at least `min_idle`, the oldest first: their consumer died. Redis XAUTOCLAIM; STR-10.
+    async def claim(
+        self, stream: str, *, min_idle: Ttl, count: int | None = None, type: TypeForm[T]
+    ) -> list[StreamMessage[T]]: ...
+    async def claim(
+        self, stream: str, *, min_idle: Ttl, count: int | None = None, type: Any = None
+    ) -> list[StreamMessage[Any]]:
+        """Take over messages that are pending for at least `min_idle`, the oldest first: their
+        consumer died. Redis XAUTOCLAIM; STR-10.
 
-        Of several who claim at once each message goes to one. Choose `min_idle` longer than any handler takes.
+        Of several who claim at once each message goes to one. Choose `min_idle` longer than any
+        handler takes.
 
         Args:
             stream: the stream's name.
@@ -177,26 +257,38 @@ class ConsumerGroup(Namespace):
             count: the most to take; 0 takes none, and `None` takes all.
             type: what each message is converted to, as in `kv.get`.
 
-        An entry that can't be decoded is a message with an `error`, taken over as the others, and hides none of them; STR-24.
+        An entry that can't be decoded is a message with an `error`, taken over as the others, and
+        hides none of them; STR-24.
 
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING`.
-            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_TTL_INVALID` for `min_idle`, `STORE_ARGUMENT_INVALID`.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_TTL_INVALID` for `min_idle`,
+                `STORE_ARGUMENT_INVALID`.
         """
         with self._attempt(CLAIM) as attempt:
-            key, reader = self._stream(stream, attempt), Reader(self._codec, type, CLAIM.name, self._backend)
-            idle, limit = waiting_seconds(min_idle, "min_idle"), optional_whole_number(count, "count", least=0)
+            key, reader = (
+                self._stream(stream, attempt),
+                Reader(self._codec, type, CLAIM.name, self._backend),
+            )
+            idle, limit = (
+                waiting_seconds(min_idle, "min_idle"),
+                optional_whole_number(count, "count", least=0),
+            )
             if limit == 0:
                 self._through.check()
                 return []
-            entries = await self._through.streams.xautoclaim(key, self.name, self.consumer, idle, count=limit)
+            entries = await self._through.streams.xautoclaim(
+                key, self.name, self.consumer, idle, count=limit
+            )
             return reader.messages(entries, attempt)
 
     async def destroy(self, stream: str) -> bool:
-        """Remove the group with its position and its pending list, for all its consumers, and return whether it existed.
+        """Remove the group with its position and its pending list, for all its consumers, and
+        return whether it existed.
 
-        Redis XGROUP DESTROY; STR-22. One atomic step; the messages and the other groups stay. What was pending is lost to this group:
-        a group that is made again reads from its `start`. Readers that wait in it get `STORE_STREAM_GROUP_MISSING`; STR-13.
+        Redis XGROUP DESTROY; STR-22. One atomic step; the messages and the other groups stay. What
+        was pending is lost to this group: a group that is made again reads from its `start`.
+        Readers that wait in it get `STORE_STREAM_GROUP_MISSING`; STR-13.
 
         If the call is cancelled, the group is either there as it was, or gone.
 
@@ -205,10 +297,14 @@ class ConsumerGroup(Namespace):
             BackendFailed: `STORE_OPERATION_FAILED` when the key holds no stream.
         """
         with self._attempt(DESTROY) as attempt:
-            return await self._through.streams.xgroup_destroy(self._stream(stream, attempt), self.name)
+            return await self._through.streams.xgroup_destroy(
+                self._stream(stream, attempt), self.name
+            )
 
     def _stream(self, stream: str, attempt: Attempt) -> str:
-        key = self._prefix + checked_key(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
+        key = self._prefix + checked_key(
+            stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED
+        )
         attempt.note("ctx.stream.name", shown_name(stream))
         attempt.note("ctx.stream.group", shown_name(self.name))
         attempt.note("ctx.stream.consumer", shown_name(self.consumer))

@@ -1,9 +1,10 @@
 """`store.kv`: values under keys, with an optional time to live.
 
-Semantics are Redis's, on every backend: clauses KV-1 to KV-14 of the contract. Every operation is one atomic step and one round trip, is
-safe to cancel (a cancelled write happened wholly or not at all), and raises, besides what it names:
-`STORE_KEY_REQUIRED` / `STORE_KEY_INVALID`, `STORE_SCOPE_REQUIRED`, `STORE_CLOSED`, `STORE_CAPABILITY_UNSUPPORTED`,
-`STORE_CONNECTION_FAILED`, `STORE_TIMEOUT`, and the code that its operation has for the backend's own refusal.
+Semantics are Redis's, on every backend: clauses KV-1 to KV-14 of the contract. Every operation is
+one atomic step and one round trip, is safe to cancel (a cancelled write happened wholly or not at
+all), and raises, besides what it names: `STORE_KEY_REQUIRED` / `STORE_KEY_INVALID`,
+`STORE_SCOPE_REQUIRED`, `STORE_CLOSED`, `STORE_CAPABILITY_UNSUPPORTED`, `STORE_CONNECTION_FAILED`,
+`STORE_TIMEOUT`, and the code that its operation has for the backend's own refusal.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ PERSIST: Final = Operation("kv.persist", ErrorCode.STORE_OPERATION_FAILED)
 _GET_STARTED: Final = GET.started
 _GET_SUCCESS: Final = GET.success
 _CONDITIONS: Final = ("absent", "present")
-# Python's `type`, which is the name of an argument here. Not `key.__class__`: a mock of a `str` passes that off as its own.
+# Python's `type`, which is the name of an argument here. Not `key.__class__`: a mock of a `str`
+# passes that off as its own.
 _kind: Final = type
 
 
@@ -69,18 +71,21 @@ class KeyValueNamespace(Namespace):
 
         Args:
             key: the key within this store and scope.
-            type: what the value is converted to: a builtin, a dataclass, a TypedDict, a msgspec struct, a pydantic model, or a generic
-                such as `list[int]`. Without it plain data come back.
+            type: what the value is converted to: a builtin, a dataclass, a TypedDict, a msgspec
+                struct, a pydantic model, or a generic such as `list[int]`. Without it plain data
+                come back.
             default: what is returned for a missing key.
 
         Returns:
-            The value, or `default`. A stored `None` is a value: `exists` tells it from a missing key.
+            The value, or `default`. A stored `None` is a value: `exists` tells it from a missing
+            key.
 
         Raises:
             SerializationError: `STORE_DESERIALIZATION_FAILED` when the stored bytes are no `type`.
             InvalidArgument: `STORE_ARGUMENT_INVALID` for a `type` that nothing converts to.
         """
-        # `get` and `set` are called far more often than all others: what an attempt does is spelled out, which saves a third of their time.
+        # `get` and `set` are called far more often than all others: what an attempt does is spelled
+        # out, which saves a third of their time.
         emit = self._emit
         began = 0.0
         if emit is not None:
@@ -92,7 +97,11 @@ class KeyValueNamespace(Namespace):
         try:
             if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
                 self._bind()
-            full_key = self._prefix + key if _kind(key) is str and key and key.isascii() else self._key(key)
+            full_key = (
+                self._prefix + key
+                if _kind(key) is str and key and key.isascii()
+                else self._key(key)
+            )
             decode = self._decode_any if type is None else self._codec.first_decoder(type)
             data = await self._through.keyvalue.get(full_key)
             try:
@@ -100,7 +109,8 @@ class KeyValueNamespace(Namespace):
             except Exception as error:  # noqa: BLE001 - whatever a decoder raises means one thing
                 value = self._reread(data, type, error)
         except Exception as error:  # noqa: BLE001 - `failed` is the one translator
-            raise self._observer.failed(GET, error, began, self._attributes.copy())  # noqa: B904 - it knows its cause
+            # it knows its cause
+            raise self._observer.failed(GET, error, began, self._attributes.copy())  # noqa: B904
         if emit is not None:
             attributes = self._attributes.copy()
             attributes["ctx.kv.found"] = data is not None
@@ -111,14 +121,23 @@ class KeyValueNamespace(Namespace):
                 self._observer.sink_failed()
         return value
 
-    async def set(self, key: str, value: Any, *, ttl: Ttl | None = None, only_if: Literal["absent", "present"] | None = None) -> bool:
+    async def set(
+        self,
+        key: str,
+        value: Any,
+        *,
+        ttl: Ttl | None = None,
+        only_if: Literal["absent", "present"] | None = None,
+    ) -> bool:
         """Write `value`, and say whether it was written. Redis SET; KV-4, KV-5, KV-7.
 
         Args:
             key: the key within this store and scope.
             value: anything that the serializer takes.
-            ttl: how long the key lives, in seconds or as a `timedelta`. Without it the key stays, and an old TTL is cleared.
-            only_if: "absent" writes only a new key, "present" only an existing one; atomic among all callers.
+            ttl: how long the key lives, in seconds or as a `timedelta`. Without it the key stays,
+                and an old TTL is cleared.
+            only_if: "absent" writes only a new key, "present" only an existing one; atomic among
+                all callers.
 
         Raises:
             SerializationError: `STORE_SERIALIZATION_FAILED`; nothing was sent.
@@ -130,12 +149,18 @@ class KeyValueNamespace(Namespace):
         try:
             if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
                 self._bind()
-            full_key = self._prefix + key if _kind(key) is str and key and key.isascii() else self._key(key)
+            full_key = (
+                self._prefix + key
+                if _kind(key) is str and key and key.isascii()
+                else self._key(key)
+            )
             if ttl is not None:
                 seconds = ttl_seconds(ttl)
             if only_if is not None:
                 _check_condition(only_if)
-            written = await self._through.keyvalue.set(full_key, self._encode(value), ttl=seconds, only_if=only_if)
+            written = await self._through.keyvalue.set(
+                full_key, self._encode(value), ttl=seconds, only_if=only_if
+            )
         except Exception as error:  # noqa: BLE001 - as in `get`
             raise self._observer.failed(SET, error, began, _with_ttl(self._attributes, seconds))  # noqa: B904 - as in `get`
         if emit is not None:
@@ -161,10 +186,12 @@ class KeyValueNamespace(Namespace):
     @overload
     async def pop(self, key: str, type: TypeForm[T]) -> T | None: ...
     async def pop(self, key: str, type: Any = None) -> Any:
-        """Read and remove `key` in one step: of concurrent callers one gets the value, the others `None`. Redis GETDEL; KV-10.
+        """Read and remove `key` in one step: of concurrent callers one gets the value, the others
+        `None`. Redis GETDEL; KV-10.
 
         Raises:
-            SerializationError: `STORE_DESERIALIZATION_FAILED` when the bytes are no `type`; they are removed all the same.
+            SerializationError: `STORE_DESERIALIZATION_FAILED` when the bytes are no `type`; they
+                are removed all the same.
         """
         with self._attempt(POP) as attempt:
             full_key = self._key(key)
@@ -192,7 +219,9 @@ class KeyValueNamespace(Namespace):
             return await self._through.keyvalue.expire(full_key, seconds)
 
     async def ttl(self, key: str) -> float | None:
-        """The seconds that `key` has left; `None` when it has no TTL or doesn't exist. Redis PTTL; KV-9."""
+        """The seconds that `key` has left; `None` when it has no TTL or doesn't exist. Redis PTTL;
+        KV-9.
+        """
         with self._attempt(TTL) as attempt:
             left = await self._through.keyvalue.ttl(self._key(key))
             if left is None or math.isinf(left):

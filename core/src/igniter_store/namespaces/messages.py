@@ -1,9 +1,12 @@
 """Messages of streams as values, and the ids that users give.
 
-Rule: a message is kept in one field named `data`; an entry without it, which other software wrote, is a dict of its fields (STR-17).
-Rule: an entry that can't be decoded is a message too: it has the entry's id and bytes, and an error instead of a value. So one such
+Rule: a message is kept in one field named `data`; an entry without it, which other software wrote,
+    is a dict of its fields (STR-17).
+Rule: an entry that can't be decoded is a message too: it has the entry's id and bytes, and an error
+    instead of a value. So one such
 entry hides no other, and the reader can acknowledge, move or remove it.
-Rule: an entry whose `data` is empty, as Node writes `undefined`, is a dict of its fields too: Node reads it that way.
+Rule: an entry whose `data` is empty, as Node writes `undefined`, is a dict of its fields too: Node
+    reads it that way.
 """
 
 from __future__ import annotations
@@ -42,17 +45,24 @@ class StreamMessage(Struct, Generic[T], frozen=True):
 
     @property
     def error(self) -> StoreError | None:
-        """Why the entry can't be decoded: `STORE_DESERIALIZATION_FAILED`, with the id in `details`; `None` for a decoded message."""
+        """Why the entry can't be decoded: `STORE_DESERIALIZATION_FAILED`, with the id in `details`;
+        `None` for a decoded message.
+        """
         return None
 
     @property
     def raw(self) -> dict[str, bytes] | None:
-        """The entry's fields as they are stored, when it can't be decoded; `None` for a decoded message."""
+        """The entry's fields as they are stored, when it can't be decoded; `None` for a decoded
+        message.
+        """
         return None
 
 
 class _Undecodable(StreamMessage[Any], frozen=True):
-    """A message whose entry can't be decoded. Its `repr` shows neither the stored bytes nor a value."""
+    """A message whose entry can't be decoded.
+
+    Its `repr` shows neither the stored bytes nor a value.
+    """
 
     failure: StoreError
     fields: dict[str, bytes]
@@ -100,15 +110,22 @@ class Reader:
         self._backend: Final = backend
         self._undecodable = 0
 
-    def messages(self, entries: Sequence[StreamEntry], attempt: Attempt) -> list[StreamMessage[Any]]:
-        """One message for each entry, whether it can be decoded or not; `attempt` notes how many there are of both."""
+    def messages(
+        self, entries: Sequence[StreamEntry], attempt: Attempt
+    ) -> list[StreamMessage[Any]]:
+        """One message for each entry, whether it can be decoded or not; `attempt` notes how many
+        there are of both.
+        """
         decode = self._decode
         found: list[StreamMessage[Any]] = []
         for entry in entries:
             data = entry.fields.get(FIELD)
             try:
-                found.append(StreamMessage(entry.id, decode(data)) if data else self._foreign_message(entry))
-            except Exception as error:  # noqa: BLE001 - a serializer or a type of the user's may raise anything
+                found.append(
+                    StreamMessage(entry.id, decode(data)) if data else self._foreign_message(entry)
+                )
+            # a serializer or a type of the user's may raise anything
+            except Exception as error:  # noqa: BLE001
                 found.append(self._read_again(entry, data, error))
         attempt.note("ctx.stream.count", len(found))
         if self._undecodable:
@@ -116,20 +133,33 @@ class Reader:
         return found
 
     def _foreign_message(self, entry: StreamEntry) -> StreamMessage[Any]:
-        """What other software wrote. Node writes an empty field for `undefined`, and reads the entry's fields in its place."""
+        """What other software wrote.
+
+        Node writes an empty field for `undefined`, and reads the entry's fields in its place.
+        """
         return StreamMessage(entry.id, _foreign(entry.fields, self._type))
 
-    def _read_again(self, entry: StreamEntry, data: bytes | None, error: Exception) -> StreamMessage[Any]:
+    def _read_again(
+        self, entry: StreamEntry, data: bytes | None, error: Exception
+    ) -> StreamMessage[Any]:
         if not data:
             return self._undecoded(entry, error, is_foreign=True)
         try:
-            return StreamMessage(entry.id, self._codec.second_reading(data, self._type, error, takes_text=False))
+            return StreamMessage(
+                entry.id, self._codec.second_reading(data, self._type, error, takes_text=False)
+            )
         except Exception as again:  # noqa: BLE001 - as in `messages`
             return self._undecoded(entry, again, is_foreign=False)
 
-    def _undecoded(self, entry: StreamEntry, error: Exception, *, is_foreign: bool) -> StreamMessage[Any]:
+    def _undecoded(
+        self, entry: StreamEntry, error: Exception, *, is_foreign: bool
+    ) -> StreamMessage[Any]:
         self._undecodable += 1
-        what = "that other software wrote is not of the type that was asked for" if is_foreign else "can't be decoded as what was asked for"
+        what = (
+            "that other software wrote is not of the type that was asked for"
+            if is_foreign
+            else "can't be decoded as what was asked for"
+        )
         # The decoder's exception may quote the entry, so it is not chained.
         failure = store_error(
             ErrorCode.STORE_DESERIALIZATION_FAILED,
@@ -147,7 +177,9 @@ def stream_ids(ids: Any) -> list[str]:
     for id in items(ids, "ids"):
         text = plain_text(id)
         if text is None or parse(text) is None:
-            raise invalid('`ids` contains an invalid message id (expected e.g. "1700000000000-0"), so nothing was changed.')
+            raise invalid(
+                '`ids` contains an invalid message id (expected e.g. "1700000000000-0"), so nothing was changed.'
+            )
         wanted.append(text)
     return wanted
 
@@ -156,7 +188,9 @@ def bound(text: Any, name: str) -> str:
     """`text`, when it can begin or end a range."""
     spelled = plain_text(text)
     if spelled is None or (lower_bound if name == "start" else upper_bound)(spelled) is None:
-        raise invalid(f'`{name}` must be an id such as "1700000000000-0" or "1700000000000", "-", "+", or an id after "(" to exclude it.')
+        raise invalid(
+            f'`{name}` must be an id such as "1700000000000-0" or "1700000000000", "-", "+", or an id after "(" to exclude it.'
+        )
     return spelled
 
 

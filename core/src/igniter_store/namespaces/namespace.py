@@ -38,7 +38,10 @@ class Surroundings(Struct, frozen=True):
 
     def attributes(self, namespace: str) -> dict[str, Any]:
         """What telemetry says of every operation in `namespace`; never an identifier."""
-        attributes: dict[str, Any] = {"ctx.store.service": self.service, "ctx.store.namespace": namespace}
+        attributes: dict[str, Any] = {
+            "ctx.store.service": self.service,
+            "ctx.store.namespace": namespace,
+        }
         if self.scopes:
             attributes["ctx.store.scope_key"] = self.scopes[-1].key
             attributes["ctx.store.scope_depth"] = len(self.scopes)
@@ -63,7 +66,9 @@ class Namespace:
         self._affinity: Final = surroundings.connection.affinity
         self._bind: Final = surroundings.connection.bind
         attributes = surroundings.attributes(self.event_namespace or self.word)
-        self._observer: Final = Observer(surroundings.sink, surroundings.backend, attributes, surroundings.connection)
+        self._observer: Final = Observer(
+            surroundings.sink, surroundings.backend, attributes, surroundings.connection
+        )
 
     def _attempt(self, operation: Operation) -> Attempt:
         return self._observer.attempt(operation)

@@ -1,8 +1,10 @@
 """Owners of claims as bytes: backends compare bytes, so equal owners must have the same ones.
 
-Rule: an owner has one spelling, whatever order its keys and items have, and it is the one that `JSON.stringify` makes: a Python and a Node
+Rule: an owner has one spelling, whatever order its keys and items have, and it is the one that
+    `JSON.stringify` makes: a Python and a Node
 process that name the same owner hold and release the same claim.
-Rule: an owner that Python and JavaScript spell differently is refused, as is a type with several spellings of equal values.
+Rule: an owner that Python and JavaScript spell differently is refused, as is a type with several
+    spellings of equal values.
 """
 
 from __future__ import annotations
@@ -26,8 +28,13 @@ if TYPE_CHECKING:
     from igniter_store.serialization import Codec
 
 _SAFE: Final = 2**53 - 1  # Number.MAX_SAFE_INTEGER: JavaScript rounds greater ones
-_SMALL: Final = (1e-6, 1e-5)  # JavaScript writes these without an exponent, Python's encoders with one
-_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")  # keys that JavaScript puts first, in the order of numbers
+_SMALL: Final = (
+    1e-6,
+    1e-5,
+)  # JavaScript writes these without an exponent, Python's encoders with one
+_INDEX: Final = re.compile(
+    r"0|[1-9][0-9]{0,8}"
+)  # keys that JavaScript puts first, in the order of numbers
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -35,11 +42,15 @@ def owner_bytes(owner: Any, codec: Codec) -> bytes:
     """The bytes that a claim of `owner` holds.
 
     Raises:
-        InvalidArgument: `STORE_VALUE_REQUIRED` for `None`; `STORE_ARGUMENT_INVALID` for an owner without one spelling.
+        InvalidArgument: `STORE_VALUE_REQUIRED` for `None`; `STORE_ARGUMENT_INVALID` for an owner
+            without one spelling.
         SerializationError: `STORE_SERIALIZATION_FAILED` for text that UTF-8 can't encode.
     """
     if owner is None:
-        raise store_error(ErrorCode.STORE_VALUE_REQUIRED, ('`owner` must not be None: None means "unclaimed". Pass a name or an id.'))
+        raise store_error(
+            ErrorCode.STORE_VALUE_REQUIRED,
+            ('`owner` must not be None: None means "unclaimed". Pass a name or an id.'),
+        )
     # First as any value, so that what no value may be is refused with the same words.
     data = codec.encode(owner)
     kind = owner.__class__
@@ -81,7 +92,9 @@ def _integer(value: int) -> int:
 def _fraction(value: float) -> float:
     value = float.__float__(value)
     if value.is_integer() or _SMALL[0] <= abs(value) < _SMALL[1]:
-        raise _refused("it contains a float that Python and JavaScript write differently, such as 1.0 and 1")
+        raise _refused(
+            "it contains a float that Python and JavaScript write differently, such as 1.0 and 1"
+        )
     return value
 
 
@@ -99,10 +112,13 @@ def _place_of_key(key: str) -> tuple[int, str]:
 def _object(value: Any) -> Any:
     plain: Any = value
     try:
-        plain = msgspec.to_builtins(value, order="deterministic", builtin_types=_AMBIGUOUS, enc_hook=_dump)
+        plain = msgspec.to_builtins(
+            value, order="deterministic", builtin_types=_AMBIGUOUS, enc_hook=_dump
+        )
     except RecursionError:
         raise
-    except Exception:  # noqa: BLE001, S110 - a class of the user's may raise anything; `plain` is still the object then
+    # a class of the user's may raise anything; `plain` is still the object then
+    except Exception:  # noqa: BLE001, S110
         pass
     if plain is value or not isinstance(plain, tuple(_SPELLINGS)):
         raise _refused(f"a {type(value).__name__} has more than one JSON form, or none")
@@ -119,7 +135,16 @@ def _dump(value: Any) -> Any:
 
 
 # Equal values of these types have several spellings, so they stay as they are.
-_AMBIGUOUS: Final = (bytes, bytearray, memoryview, dt.datetime, dt.date, dt.time, dt.timedelta, decimal.Decimal)
+_AMBIGUOUS: Final = (
+    bytes,
+    bytearray,
+    memoryview,
+    dt.datetime,
+    dt.date,
+    dt.time,
+    dt.timedelta,
+    decimal.Decimal,
+)
 
 _SPELLINGS: Final[dict[type, Callable[[Any], Any]]] = {
     str: str.__str__,
@@ -134,4 +159,6 @@ _SPELLINGS: Final[dict[type, Callable[[Any], Any]]] = {
 
 
 def _refused(why: str) -> StoreError:
-    return invalid(f"`owner` must have the same JSON form in every process, but this one doesn't: {why}. Pass a str.")
+    return invalid(
+        f"`owner` must have the same JSON form in every process, but this one doesn't: {why}. Pass a str."
+    )

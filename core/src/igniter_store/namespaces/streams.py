@@ -1,7 +1,8 @@
 """`store.streams`: logs that groups of consumers share out.
 
-Semantics are clauses STR-1 to STR-19 of the contract. Messages are values, kept in one field named `data`; an entry that other software
-wrote with other fields is read as a dict of them (STR-17). Operations are atomic and raise what those of `store.kv` raise.
+Semantics are clauses STR-1 to STR-19 of the contract. Messages are values, kept in one field named
+`data`; an entry that other software wrote with other fields is read as a dict of them (STR-17).
+Operations are atomic and raise what those of `store.kv` raise.
 """
 
 from __future__ import annotations
@@ -23,13 +24,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-APPEND: Final = Operation("streams.append", ErrorCode.STORE_STREAM_APPEND_FAILED, event="stream.append")
+APPEND: Final = Operation(
+    "streams.append", ErrorCode.STORE_STREAM_APPEND_FAILED, event="stream.append"
+)
 RANGE: Final = Operation("streams.range", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.range")
-LENGTH: Final = Operation("streams.length", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.length")
+LENGTH: Final = Operation(
+    "streams.length", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.length"
+)
 TRIM: Final = Operation("streams.trim", ErrorCode.STORE_OPERATION_FAILED, event="stream.trim")
 REMOVE: Final = Operation("streams.remove", ErrorCode.STORE_DELETE_FAILED, event="stream.remove")
 DROP: Final = Operation("streams.drop", ErrorCode.STORE_DELETE_FAILED, event="stream.drop")
-GROUPS: Final = Operation("streams.groups", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.groups")
+GROUPS: Final = Operation(
+    "streams.groups", ErrorCode.STORE_STREAM_READ_FAILED, event="stream.groups"
+)
 
 
 class StreamNamespace(Namespace):
@@ -41,8 +48,11 @@ class StreamNamespace(Namespace):
         super().__init__(surroundings)
         self._surroundings: Final = surroundings
 
-    async def append(self, stream: str, message: Any, *, max_len: int | None = None, approximate: bool = True) -> str:
-        """Add a message, and return its id, which is greater than every id before it. Redis XADD; STR-1.
+    async def append(
+        self, stream: str, message: Any, *, max_len: int | None = None, approximate: bool = True
+    ) -> str:
+        """Add a message, and return its id, which is greater than every id before it. Redis XADD;
+        STR-1.
 
         Args:
             stream: the stream's name; it is made when it is missing.
@@ -51,44 +61,75 @@ class StreamNamespace(Namespace):
             approximate: let the backend keep some hundreds more, which is cheaper (STR-3).
 
         Raises:
-            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for another argument.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for another
+                argument.
             SerializationError: `STORE_SERIALIZATION_FAILED`; nothing was sent.
         """
         with self._attempt(APPEND) as attempt:
             key = self._stream(stream, attempt)
             length = optional_whole_number(max_len, "max_len", least=0)
             return await self._through.streams.xadd(
-                key, {FIELD: self._codec.encode(message)}, max_len=length, approximate=boolean(approximate, "approximate")
+                key,
+                {FIELD: self._codec.encode(message)},
+                max_len=length,
+                approximate=boolean(approximate, "approximate"),
             )
 
     @overload
     async def range(
-        self, stream: str, *, start: str = "-", end: str = "+", count: int | None = None, reverse: bool = False
+        self,
+        stream: str,
+        *,
+        start: str = "-",
+        end: str = "+",
+        count: int | None = None,
+        reverse: bool = False,
     ) -> list[StreamMessage[Any]]: ...
     @overload
     async def range(
-        self, stream: str, *, start: str = "-", end: str = "+", count: int | None = None, reverse: bool = False, type: TypeForm[T]
+        self,
+        stream: str,
+        *,
+        start: str = "-",
+        end: str = "+",
+        count: int | None = None,
+        reverse: bool = False,
+        type: TypeForm[T],
     ) -> list[StreamMessage[T]]: ...
     async def range(  # noqa: PLR0913 - the arguments of XRANGE
-        self, stream: str, *, start: str = "-", end: str = "+", count: int | None = None, reverse: bool = False, type: Any = None
+        self,
+        stream: str,
+        *,
+        start: str = "-",
+        end: str = "+",
+        count: int | None = None,
+        reverse: bool = False,
+        type: Any = None,
     ) -> list[StreamMessage[Any]]:
-        """The messages from `start` to `end`, both included, the oldest first; `reverse` gives the newest first. Redis XRANGE; STR-2.
+        """The messages from `start` to `end`, both included, the oldest first; `reverse` gives the
+        newest first. Redis XRANGE; STR-2.
 
         Args:
             stream: the stream's name; a missing one has no messages.
-            start: an id, `<milliseconds>`, `-` for the beginning, or `(` before an id to leave that out.
+            start: an id, `<milliseconds>`, `-` for the beginning, or `(` before an id to leave that
+                out.
             end: the same, `+` for the end.
-            count: the most to return, counted from `start`, or from `end` with `reverse`; 0 returns none.
+            count: the most to return, counted from `start`, or from `end` with `reverse`; 0 returns
+                none.
             reverse: the newest first.
             type: what each message is converted to, as in `kv.get`.
 
         An entry that can't be decoded is a message with an `error` and hides no other; STR-24.
 
         Raises:
-            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed id or another argument.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed
+                id or another argument.
         """
         with self._attempt(RANGE) as attempt:
-            key, reader = self._stream(stream, attempt), Reader(self._codec, type, RANGE.name, self._surroundings.backend)
+            key, reader = (
+                self._stream(stream, attempt),
+                Reader(self._codec, type, RANGE.name, self._surroundings.backend),
+            )
             low, high = bound(start, "start"), bound(end, "end")
             limit = optional_whole_number(count, "count", least=0)
             newest_first = boolean(reverse, "reverse")
@@ -110,10 +151,14 @@ class StreamNamespace(Namespace):
             return length
 
     async def trim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
-        """Keep the newest `max_len` messages (some more with `approximate`), and say how many were removed. Redis XTRIM; STR-3, STR-14."""
+        """Keep the newest `max_len` messages (some more with `approximate`), and say how many were
+        removed. Redis XTRIM; STR-3, STR-14.
+        """
         with self._attempt(TRIM) as attempt:
             key, length = self._stream(stream, attempt), whole_number(max_len, "max_len", least=0)
-            removed = await self._through.streams.xtrim(key, length, approximate=boolean(approximate, "approximate"))
+            removed = await self._through.streams.xtrim(
+                key, length, approximate=boolean(approximate, "approximate")
+            )
             attempt.note("ctx.stream.count", removed)
             return removed
 
@@ -133,10 +178,12 @@ class StreamNamespace(Namespace):
             return removed
 
     async def drop(self, stream: str) -> bool:
-        """Remove the whole stream with its messages, groups and pending lists, and return whether it existed. Redis DEL; KV-10, STR-13.
+        """Remove the whole stream with its messages, groups and pending lists, and return whether
+        it existed. Redis DEL; KV-10, STR-13.
 
-        One atomic step. Readers that wait in one of its groups get `STORE_STREAM_GROUP_MISSING`. The next `append` makes a new stream,
-        whose ids begin anew. To remove the messages and keep the groups, use `trim(stream, 0, approximate=False)`.
+        One atomic step. Readers that wait in one of its groups get `STORE_STREAM_GROUP_MISSING`.
+        The next `append` makes a new stream, whose ids begin anew. To remove the messages and keep
+        the groups, use `trim(stream, 0, approximate=False)`.
 
         If the call is cancelled, the stream is either there as it was, or gone.
 
@@ -147,7 +194,10 @@ class StreamNamespace(Namespace):
             return await self._through.keyvalue.delete([self._stream(stream, attempt)]) > 0
 
     async def groups(self, stream: str) -> list[GroupInfo]:
-        """The groups of the stream, with what they have still to read and to acknowledge. Redis XINFO GROUPS; STR-19."""
+        """The groups of the stream, with what they have still to read and to acknowledge.
+
+        Redis XINFO GROUPS; STR-19.
+        """
         with self._attempt(GROUPS) as attempt:
             key = self._stream(stream, attempt)
             groups = await self._through.streams.xgroups(key)
@@ -158,7 +208,8 @@ class StreamNamespace(Namespace):
         """The consumer `consumer` of the group `group`, to read with. Nothing is sent.
 
         Raises:
-            InvalidArgument: `STORE_STREAM_GROUP_REQUIRED`, `STORE_STREAM_CONSUMER_REQUIRED`, `STORE_KEY_INVALID`.
+            InvalidArgument: `STORE_STREAM_GROUP_REQUIRED`, `STORE_STREAM_CONSUMER_REQUIRED`,
+                `STORE_KEY_INVALID`.
         """
         return ConsumerGroup(
             self._surroundings,
@@ -167,6 +218,8 @@ class StreamNamespace(Namespace):
         )
 
     def _stream(self, stream: str, attempt: Attempt) -> str:
-        key = self._prefix + checked_key(stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED)
+        key = self._prefix + checked_key(
+            stream, "stream's name", ErrorCode.STORE_STREAM_NAME_REQUIRED
+        )
         attempt.note("ctx.stream.name", shown_name(stream))
         return key

@@ -28,7 +28,9 @@ _SENTINEL: Final = (
 _LONGEST: Final = 1e6  # seconds: more is a mistake of units
 
 
-class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPubSub, CommandStreams, CommandScan):
+class CommandAdapter(
+    CommandKeyValue, CommandCounters, CommandClaims, CommandPubSub, CommandStreams, CommandScan
+):
     """Every capability, on whatever carries commands to the keys.
 
     Args:
@@ -36,7 +38,9 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
         sharded_pubsub: whether to publish and subscribe by SPUBLISH and SSUBSCRIBE.
     """
 
-    def __init__(self, make_client: Callable[[], CommandClient], *, sharded_pubsub: bool = False) -> None:
+    def __init__(
+        self, make_client: Callable[[], CommandClient], *, sharded_pubsub: bool = False
+    ) -> None:
         self._affinity = Affinity(self.abandon)
         self._make_command_client = make_client
         self._commands = make_client()
@@ -58,7 +62,9 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
                 await self._commands.open()
                 try:
                     await self._look_at_server()
-                except GeneratorExit:  # the event loop was closed meanwhile, and nothing can be awaited any more
+                except (
+                    GeneratorExit
+                ):  # the event loop was closed meanwhile, and nothing can be awaited any more
                     raise
                 except BaseException:
                     await self._commands.close()
@@ -107,7 +113,9 @@ class CommandAdapter(CommandKeyValue, CommandCounters, CommandClaims, CommandPub
         """Refuse a Sentinel, and warn once of a server that drops keys."""
         facts = await facts_of(self._commands)
         if is_sentinel(facts):
-            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, _SENTINEL, backend=self.name, retryable=False)
+            raise store_error(
+                ErrorCode.STORE_CONNECTION_FAILED, _SENTINEL, backend=self.name, retryable=False
+            )
         if not self._has_warned:
             self._has_warned = warn_of_eviction(facts, self.name)
 
@@ -125,8 +133,14 @@ def check_options(backend: str, *, timeout: Any, connect_timeout: Any, sharded_p
         ConfigurationError: `STORE_CONFIGURATION_INVALID`, with the option's name.
     """
     for option, value in (("timeout", timeout), ("connect_timeout", connect_timeout)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < _LONGEST:
-            raise misconfigured((f"{option} must be a number of seconds above 0 and below {_LONGEST:.0f}."), backend)
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not 0 < value < _LONGEST
+        ):
+            raise misconfigured(
+                (f"{option} must be a number of seconds above 0 and below {_LONGEST:.0f}."), backend
+            )
     if type(sharded_pubsub) is not bool:
         raise misconfigured("sharded_pubsub must be True or False.", backend)
 
@@ -134,5 +148,7 @@ def check_options(backend: str, *, timeout: Any, connect_timeout: Any, sharded_p
 def named(thing: object) -> str:
     """What something is, for a message that refuses it: its type, and nothing of its contents."""
     kind = thing if isinstance(thing, type) else type(thing)
-    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    name = (
+        kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    )
     return f"the class {name}" if isinstance(thing, type) else f"an object of type {name}"

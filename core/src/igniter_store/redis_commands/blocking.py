@@ -1,6 +1,8 @@
-"""CommandClient that wait at the server: each on a connection that nobody else uses meanwhile, and that goes back when it is answered.
+"""CommandClient that wait at the server: each on a connection that nobody else uses meanwhile, and
+that goes back when it is answered.
 
-Rule: a wait that was cancelled leaves its connection in the middle of an answer, so the connection is closed: the server then hands nothing
+Rule: a wait that was cancelled leaves its connection in the middle of an answer, so the connection
+    is closed: the server then hands nothing
 out to it, or what it has handed out is pending.
 """
 
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from igniter_store.redis_commands.transport import Connection, Connector
 
 LONGEST_WAIT: Final = 0.5
-"""Seconds that a command may wait at the server at most; whoever wants to wait longer asks again."""
+"""Seconds that a command may wait at the server at most; whoever wants to wait longer asks again.
+"""
 
 _MOST_IDLE: Final = 4  # connections that are kept for the next ones who wait
 
@@ -73,7 +76,8 @@ class BlockingConnections:
             forget_task(task)
 
     async def send(self, words: tuple[Any, ...], read: Reader[Any], *, is_asking: bool) -> Any:
-        """The answer to a command that waits at the server for `LONGEST_WAIT` at most, or what came instead of it; see `Server.attempt`.
+        """The answer to a command that waits at the server for `LONGEST_WAIT` at most, or what came
+        instead of it; see `Server.attempt`.
 
         Raises:
             StoreError: for a reply that its reader refuses.
@@ -85,16 +89,26 @@ class BlockingConnections:
                 connection.send(("ASKING",))
             answer = await connection.send(words)
             if not isinstance(answer, ReplyError):
-                answer = believed(read, answer, words, ErrorCode.STORE_OPERATION_FAILED, backend=self._connector.backend, writes=True)
+                answer = believed(
+                    read,
+                    answer,
+                    words,
+                    ErrorCode.STORE_OPERATION_FAILED,
+                    backend=self._connector.backend,
+                    writes=True,
+                )
         except BaseException:
             connection.shut()
             raise
         finally:
             self._busy.discard(connection)
-        if isinstance(answer, ReplyTimeout):  # the connection may be dead, and the idle ones with it
+        if isinstance(
+            answer, ReplyTimeout
+        ):  # the connection may be dead, and the idle ones with it
             connection.shut()
             self.retire()
-        # A server that refused may have become a replica, and one that didn't answer may be out of reach on this connection.
+        # A server that refused may have become a replica, and one that didn't answer may be out of
+        # reach on this connection.
         is_welcome = not isinstance(answer, ReplyError)
         if is_welcome and connection.is_live and self._is_open and len(self._idle) < _MOST_IDLE:
             self._idle.append(connection)
@@ -133,7 +147,9 @@ class BlockingConnections:
         if failed is None:
             return connecting.result()
         try:
-            if isinstance(failed, StoreError) or not isinstance(failed, self._connector.unreachable):  # some are OSErrors, too
+            if isinstance(failed, StoreError) or not isinstance(
+                failed, self._connector.unreachable
+            ):  # some are OSErrors, too
                 raise failed
             raise self._connector.not_reached(failed)
         finally:

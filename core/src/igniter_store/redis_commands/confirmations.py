@@ -1,9 +1,13 @@
 """What was asked of a server about subscriptions, and the confirmations that are to come.
 
-Rule: the server answers commands of one connection in their order, so the oldest one that waits for a confirmation gets the next.
-Rule: nobody waits with a command for the answer to another's: a thousand who ask together share their trips.
-Rule: the limit is how long the server may confirm nothing at all. Behind a thousand others one waits longer than for one answer.
-Rule: a request for a sign of life is a command like the others, so an answer or a refusal never goes to the wrong one.
+Rule: the server answers commands of one connection in their order, so the oldest one that waits for
+    a confirmation gets the next.
+Rule: nobody waits with a command for the answer to another's: a thousand who ask together share
+    their trips.
+Rule: the limit is how long the server may confirm nothing at all. Behind a thousand others one
+    waits longer than for one answer.
+Rule: a request for a sign of life is a command like the others, so an answer or a refusal never
+    goes to the wrong one.
 """
 
 from __future__ import annotations
@@ -48,7 +52,9 @@ class Confirmations:
         self._answered_at = 0.0
 
     def expect(self, verb: bytes, name: Name) -> asyncio.Future[ReplyError | None]:
-        """The future answer to a command that is sent now; whoever waits for it does so by `answer`."""
+        """The future answer to a command that is sent now; whoever waits for it does so by
+        `answer`.
+        """
         loop = asyncio.get_running_loop()
         command = Command(verb, name, loop.create_future(), loop.time())
         self._commands.append(command)
@@ -75,10 +81,12 @@ class Confirmations:
         self.confirm(PING, _NO_NAME)
 
     def due(self, heard_at: float) -> float | None:
-        """When the oldest command will have waited too long, in the loop's time; `None` when none waits.
+        """When the oldest command will have waited too long, in the loop's time; `None` when none
+        waits.
 
         Args:
-            heard_at: when something came last. Messages that come before the answer to a PING are as good a sign of life.
+            heard_at: when something came last. Messages that come before the answer to a PING are
+                as good a sign of life.
         """
         if not self._commands:
             return None
@@ -103,7 +111,9 @@ class Confirmations:
         self._commands.clear()
         self._last.clear()
 
-    async def answer(self, answer: asyncio.Future[ReplyError | None], since: float) -> ReplyError | None:
+    async def answer(
+        self, answer: asyncio.Future[ReplyError | None], since: float
+    ) -> ReplyError | None:
         """An answer that others may wait for as well, or `ReplyTimeout`; arguments as `is_done`."""
         return answer.result() if await self.is_done([answer], since) else ReplyTimeout()
 

@@ -24,7 +24,9 @@ class CommandCounters(Counters):
             if ttl is None and not self._commands.changes_values:  # such a client may refuse INCRBY
                 return await self._commands.write("INCRBY", key, delta, read=integer, code=code)
             life = "" if ttl is None else milliseconds(ttl)
-            return await self._commands.run_write_script("increment", [key], delta, life, read=decimal, code=code)
+            return await self._commands.run_write_script(
+                "increment", [key], delta, life, read=decimal, code=code
+            )
         except StoreError as error:
             if error.details.get("word") == "WRONGTYPE":
                 raise no_number(self.name) from error

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from igniter_store.contract.errors import StoreError
 from igniter_store.contract.keyvalue import Condition, Entry, KeyValue
-from igniter_store.redis_commands.replies import count, data_or_none, flag, milliseconds_left, ok, ok_or_none, values
+from igniter_store.redis_commands.replies import (
+    count,
+    data_or_none,
+    flag,
+    milliseconds_left,
+    ok,
+    ok_or_none,
+    values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -37,7 +45,9 @@ class CommandKeyValue(KeyValue):
     async def getdel(self, key: str) -> bytes | None:
         return await self._commands.write("GETDEL", key, read=data_or_none)
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         if ttl is None and only_if is None:
             return await self._commands.write("SET", key, value, read=ok)
         words: list[Any] = ["SET", key, value]
@@ -50,7 +60,10 @@ class CommandKeyValue(KeyValue):
     async def delete(self, keys: Sequence[str]) -> int:
         commands = self._commands
         commands.require_open()
-        removing = [commands.write("DEL", *[keys[place] for place in group], read=count) for group in commands.group_by_slot(keys)]
+        removing = [
+            commands.write("DEL", *[keys[place] for place in group], read=count)
+            for group in commands.group_by_slot(keys)
+        ]
         return sum(await all_of(removing, write=True))
 
     async def exists(self, key: str) -> bool:
@@ -75,7 +88,10 @@ class CommandKeyValue(KeyValue):
         groups = commands.group_by_slot(keys)
         if len(groups) == 1:
             return await commands.read("MGET", *keys, read=values(len(keys)))
-        asking = [commands.read("MGET", *[keys[place] for place in group], read=values(len(group))) for group in groups]
+        asking = [
+            commands.read("MGET", *[keys[place] for place in group], read=values(len(group)))
+            for group in groups
+        ]
         found: list[bytes | None] = [None] * len(keys)
         for group, answer in zip(groups, await all_of(asking, write=False), strict=True):
             for place, value in zip(group, answer, strict=True):
@@ -86,24 +102,38 @@ class CommandKeyValue(KeyValue):
         commands = self._commands
         commands.require_open()
         groups = commands.group_by_slot([entry.key for entry in entries])
-        await all_of([self._mset([entries[place] for place in group]) for group in groups], write=True)
+        await all_of(
+            [self._mset([entries[place] for place in group]) for group in groups], write=True
+        )
 
     async def _mset(self, entries: Sequence[Entry]) -> None:
         if all(entry.ttl is None for entry in entries):
-            await self._commands.write("MSET", *[word for entry in entries for word in (entry.key, entry.value)], read=ok)
+            await self._commands.write(
+                "MSET", *[word for entry in entries for word in (entry.key, entry.value)], read=ok
+            )
             return
-        arguments = [word for entry in entries for word in (entry.value, "" if entry.ttl is None else milliseconds(entry.ttl))]
-        await self._commands.run_write_script("mset", [entry.key for entry in entries], *arguments, read=ok)
+        arguments = [
+            word
+            for entry in entries
+            for word in (entry.value, "" if entry.ttl is None else milliseconds(entry.ttl))
+        ]
+        await self._commands.run_write_script(
+            "mset", [entry.key for entry in entries], *arguments, read=ok
+        )
 
 
 async def all_of(calls: Sequence[Coroutine[Any, Any, T]], *, write: bool) -> list[T]:
-    """The answers of all, or the first error once all are through; when they `write`, it says whether some have."""
+    """The answers of all, or the first error once all are through; when they `write`, it says
+    whether some have.
+    """
     if len(calls) == 1:
         return [await calls[0]]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     error = next((answer for answer in answers if isinstance(answer, BaseException)), None)
     if write and isinstance(error, StoreError):
-        error.maybe_applied = any(not isinstance(answer, StoreError) or answer.maybe_applied for answer in answers)
+        error.maybe_applied = any(
+            not isinstance(answer, StoreError) or answer.maybe_applied for answer in answers
+        )
     if error is not None:
         try:
             raise error

@@ -1,4 +1,6 @@
-"""What each command is needed for: a server, a proxy or access rules may not have it, and then the error says what doesn't work."""
+"""What each command is needed for: a server, a proxy or access rules may not have it, and then the
+error says what doesn't work.
+"""
 
 from __future__ import annotations
 
@@ -82,5 +84,7 @@ def command_of(words: tuple[Any, ...]) -> str:
 @cache
 def script(name: str) -> tuple[str, str]:
     """The text of a script, and the digest by which the server knows it."""
-    text = (resources.files("igniter_store.redis_commands") / "scripts" / f"{name}.lua").read_text(encoding="utf-8")
+    text = (resources.files("igniter_store.redis_commands") / "scripts" / f"{name}.lua").read_text(
+        encoding="utf-8"
+    )
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -30,26 +30,40 @@ class CommandPubSub(PubSub):
 
     async def publish(self, channel: str, payload: bytes) -> int:
         if not self._is_sharded:
-            return await self._commands.write("PUBLISH", channel, payload, read=count, code=ErrorCode.STORE_PUBLISH_FAILED)
+            return await self._commands.write(
+                "PUBLISH", channel, payload, read=count, code=ErrorCode.STORE_PUBLISH_FAILED
+            )
         with _old_servers(self.name):
-            return await self._commands.write("SPUBLISH", channel, payload, read=count, code=ErrorCode.STORE_PUBLISH_FAILED)
+            return await self._commands.write(
+                "SPUBLISH", channel, payload, read=count, code=ErrorCode.STORE_PUBLISH_FAILED
+            )
 
-    async def subscribe(self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def subscribe(
+        self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         if not self._is_sharded:
             return await self._subscribed((PLAIN, channel), callback, on_gap)
         with _old_servers(self.name):
             return await self._subscribed((SHARDED, channel), callback, on_gap)
 
-    async def psubscribe(self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None) -> Subscription:
+    async def psubscribe(
+        self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
+    ) -> Subscription:
         self._commands.require_open()
         if self._is_sharded:
-            raise store_error(ErrorCode.STORE_CAPABILITY_UNSUPPORTED, _NO_PATTERNS, backend=self.name)
+            raise store_error(
+                ErrorCode.STORE_CAPABILITY_UNSUPPORTED, _NO_PATTERNS, backend=self.name
+            )
         return await self._subscribed((PATTERN, pattern), callback, on_gap)
 
-    async def _subscribed(self, name: Name, callback: MessageCallback, on_gap: GapCallback | None) -> Subscription:
+    async def _subscribed(
+        self, name: Name, callback: MessageCallback, on_gap: GapCallback | None
+    ) -> Subscription:
         verb, text = name
         # Two spellings of the same bytes are one name, and the server's answers have one of them.
-        subscription = CommandSubscription((verb, decoded(encoded(text))), callback, on_gap, self._bind)
+        subscription = CommandSubscription(
+            (verb, decoded(encoded(text))), callback, on_gap, self._bind
+        )
         await self._commands.subscribe(subscription)
         return subscription
 
@@ -61,4 +75,6 @@ def _old_servers(backend: str) -> Generator[None]:
     except StoreError as error:
         if error.details.get("word") != "ERR":
             raise
-        raise store_error(ErrorCode.STORE_CAPABILITY_UNSUPPORTED, _NOT_SHARDED, backend=backend) from error
+        raise store_error(
+            ErrorCode.STORE_CAPABILITY_UNSUPPORTED, _NOT_SHARDED, backend=backend
+        ) from error

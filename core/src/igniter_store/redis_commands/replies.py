@@ -1,7 +1,9 @@
 """What a reply has to look like before it is believed.
 
-Rule: each command is sent with a reader of its reply. A reader returns what the reply means, or raises one of `MALFORMED`; then the caller
-gets an error that names the command, and nothing of the reply. So a proxy's greeting is never a value, and a number never a claim.
+Rule: each command is sent with a reader of its reply. A reader returns what the reply means, or
+    raises one of `MALFORMED`; then the caller
+gets an error that names the command, and nothing of the reply. So a proxy's greeting is never a
+value, and a number never a claim.
 Rule: replies are RESP 2's, as the clients hand them on: bytes, int, None, and lists of those.
 """
 
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
     Reader: TypeAlias = Callable[[Any], T]
 
 
-def unexpected(words: tuple[Any, ...], reply: object, code: ErrorCode, *, backend: str, writes: bool) -> StoreError:
+def unexpected(
+    words: tuple[Any, ...], reply: object, code: ErrorCode, *, backend: str, writes: bool
+) -> StoreError:
     """The error for a reply that its reader refused.
 
     Args:
@@ -50,11 +54,23 @@ def unexpected(words: tuple[Any, ...], reply: object, code: ErrorCode, *, backen
         f"The server sent an unexpected reply to {command} (of type {kind}). Check that the URL "
         "points to a Redis or Valkey server, and that no proxy replies in its place."
     )
-    return store_error(code, message, backend=backend, details={"command": command, "reply": kind}, maybe_applied=writes)
+    return store_error(
+        code,
+        message,
+        backend=backend,
+        details={"command": command, "reply": kind},
+        maybe_applied=writes,
+    )
 
 
 def believed(  # noqa: PLR0913 - what is known of a call
-    read: Reader[T], reply: Any, words: tuple[Any, ...], code: ErrorCode, *, backend: str, writes: bool
+    read: Reader[T],
+    reply: Any,
+    words: tuple[Any, ...],
+    code: ErrorCode,
+    *,
+    backend: str,
+    writes: bool,
 ) -> T:
     """What a reply means.
 
@@ -163,7 +179,9 @@ def values(number: int) -> Reader[list[bytes | None]]:
 def page(reply: Any) -> tuple[str, list[bytes]]:
     """The next cursor and the keys of a page."""
     cursor, keys = _listed(reply)
-    if _CURSOR.fullmatch(data(cursor)) is None or not _KEY_TYPES.issuperset(map(type, _listed(keys))):
+    if _CURSOR.fullmatch(data(cursor)) is None or not _KEY_TYPES.issuperset(
+        map(type, _listed(keys))
+    ):
         raise ValueError
     return cursor.decode(), keys
 
@@ -242,7 +260,14 @@ def _fields(flat: Any) -> dict[str, bytes]:
 def _group(flat: Any) -> GroupInfo:
     words = _listed(flat)
     facts = dict(zip(words[::2], words[1::2], strict=True))
-    # Redis 6.2 doesn't tell the lag; later servers tell none when entries in the middle were deleted.
+    # Redis 6.2 doesn't tell the lag; later servers tell none when entries in the middle were
+    # deleted.
     lag = facts.get(b"lag")
     last = stream_id(facts[b"last-delivered-id"])
-    return GroupInfo(text(facts[b"name"]), count(facts[b"consumers"]), count(facts[b"pending"]), last, None if lag is None else count(lag))
+    return GroupInfo(
+        text(facts[b"name"]),
+        count(facts[b"consumers"]),
+        count(facts[b"pending"]),
+        last,
+        None if lag is None else count(lag),
+    )

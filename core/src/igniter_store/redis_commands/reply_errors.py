@@ -1,10 +1,14 @@
 """From what goes wrong with a command to `StoreError`s: one table of the server's words.
 
-Rule: of what the server says only its first word is read; the rest of the text differs from version to version. But for a count that is
-refused: its word is ERR, as for everything else, and what follows is the same on all servers. So it is for a server with too many clients,
+Rule: of what the server says only its first word is read; the rest of the text differs from version
+    to version. But for a count that is
+refused: its word is ERR, as for everything else, and what follows is the same on all servers. So it
+    is for a server with too many clients,
 which gets a word here.
-Rule: whoever connects gives answers, or a `ReplyError` in their place; what becomes of that is decided behind it, once.
-Rule: an error's cause is `without_quotes(reply_error)`, which has no more of the server's words than may be logged (LIF-22).
+Rule: whoever connects gives answers, or a `ReplyError` in their place; what becomes of that is
+    decided behind it, once.
+Rule: an error's cause is `without_quotes(reply_error)`, which has no more of the server's words
+    than may be logged (LIF-22).
 """
 
 from __future__ import annotations
@@ -12,13 +16,19 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from igniter_store.contract.errors import GROUP_MISSING, NO_NUMBER, OUT_OF_RANGE, ErrorCode, StoreError, closed, store_error
+from igniter_store.contract.errors import (
+    GROUP_MISSING,
+    NO_NUMBER,
+    OUT_OF_RANGE,
+    ErrorCode,
+    StoreError,
+    closed,
+    store_error,
+)
 from igniter_store.redis_commands.needs import command_of, needed
 from igniter_store.redis_commands.server_text import cut, refused_command
 
-_ONE_NODE: Final = (
-    "The server is a node of a cluster. Use a URL that begins with redis+cluster://, or with valkey+cluster:// for valkey-glide."
-)
+_ONE_NODE: Final = "The server is a node of a cluster. Use a URL that begins with redis+cluster://, or with valkey+cluster:// for valkey-glide."
 
 FULL: Final = "MAXCLIENTS"
 """The word for a server that has as many clients as it takes."""
@@ -26,12 +36,23 @@ FULL: Final = "MAXCLIENTS"
 UNKNOWN_HOST: Final = "Can't resolve the host name ({where}). Check the URL and DNS."
 """What to do when the name server knows nothing; the braces get the addresses."""
 
-_IS_UNKNOWN: Final = re.compile(r"unknown|not allowed|not supported|unsupported|disabled|not available|not permitted", re.IGNORECASE)
+_IS_UNKNOWN: Final = re.compile(
+    r"unknown|not allowed|not supported|unsupported|disabled|not available|not permitted",
+    re.IGNORECASE,
+)
 
 # The same, for what a server says while a client connects; the braces get the addresses.
 _WELCOMES: Final = {
-    "NOAUTH": (False, ("The server at {where} requires authentication. Put user:password@ before the host in the URL.")),
-    "WRONGPASS": (False, ("The server at {where} rejected the user name or password. Correct them in the URL.")),
+    "NOAUTH": (
+        False,
+        (
+            "The server at {where} requires authentication. Put user:password@ before the host in the URL."
+        ),
+    ),
+    "WRONGPASS": (
+        False,
+        ("The server at {where} rejected the user name or password. Correct them in the URL."),
+    ),
     "NOPERM": (
         False,
         "The access rules of the server at {where} don't allow this user {command}. Allow it with ACL SETUSER, or use another user.",
@@ -43,7 +64,12 @@ _WELCOMES: Final = {
             "a password (requirepass), and put it in the URL."
         ),
     ),
-    "NOPROTO": (False, ("The server at {where} doesn't support the client's protocol. Upgrade it to Redis 6.2 or later, or to Valkey.")),
+    "NOPROTO": (
+        False,
+        (
+            "The server at {where} doesn't support the client's protocol. Upgrade it to Redis 6.2 or later, or to Valkey."
+        ),
+    ),
 }
 
 # What follows ERR, which is the same on all servers.
@@ -80,29 +106,75 @@ _IS_FULL: Final = "ERR max number of clients"
 
 # The server's word: the code, whether the same call may succeed later, and what to do.
 _WORDS: Final = {
-    "NOAUTH": (ErrorCode.STORE_CONNECTION_FAILED, False, ("The server requires authentication. Put a user name and password in the URL.")),
-    "WRONGPASS": (ErrorCode.STORE_CONNECTION_FAILED, False, ("The server rejected the user name or password. Correct them in the URL.")),
+    "NOAUTH": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        False,
+        ("The server requires authentication. Put a user name and password in the URL."),
+    ),
+    "WRONGPASS": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        False,
+        ("The server rejected the user name or password. Correct them in the URL."),
+    ),
     "NOPERM": (
         ErrorCode.STORE_OPERATION_FAILED,
         False,
-        ("The server's access rules don't allow this user the command or the key. Allow it with ACL SETUSER, or use another user."),
+        (
+            "The server's access rules don't allow this user the command or the key. Allow it with ACL SETUSER, or use another user."
+        ),
     ),
-    "OOM": (ErrorCode.STORE_OPERATION_FAILED, True, ("The server is out of memory. Raise maxmemory, or let keys expire.")),
+    "OOM": (
+        ErrorCode.STORE_OPERATION_FAILED,
+        True,
+        ("The server is out of memory. Raise maxmemory, or let keys expire."),
+    ),
     "MISCONF": (
         ErrorCode.STORE_OPERATION_FAILED,
         True,
         ("The server rejects writes because it can't save to disk. Check the server's log."),
     ),
-    "READONLY": (ErrorCode.STORE_CONNECTION_FAILED, True, ("The server is a replica, perhaps since a failover. Retry.")),
-    "LOADING": (ErrorCode.STORE_CONNECTION_FAILED, True, ("The server is still loading its data. Retry.")),
-    "MASTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, ("The replica has lost its primary. Retry.")),
-    "NOREPLICAS": (ErrorCode.STORE_OPERATION_FAILED, True, ("The server rejects writes because too few replicas are connected. Retry.")),
-    "CLUSTERDOWN": (ErrorCode.STORE_CONNECTION_FAILED, True, ("Some slots of the cluster have no node. Retry.")),
-    "TRYAGAIN": (ErrorCode.STORE_CONNECTION_FAILED, True, ("The cluster is moving the keys to another node. Retry.")),
+    "READONLY": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        True,
+        ("The server is a replica, perhaps since a failover. Retry."),
+    ),
+    "LOADING": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        True,
+        ("The server is still loading its data. Retry."),
+    ),
+    "MASTERDOWN": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        True,
+        ("The replica has lost its primary. Retry."),
+    ),
+    "NOREPLICAS": (
+        ErrorCode.STORE_OPERATION_FAILED,
+        True,
+        ("The server rejects writes because too few replicas are connected. Retry."),
+    ),
+    "CLUSTERDOWN": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        True,
+        ("Some slots of the cluster have no node. Retry."),
+    ),
+    "TRYAGAIN": (
+        ErrorCode.STORE_CONNECTION_FAILED,
+        True,
+        ("The cluster is moving the keys to another node. Retry."),
+    ),
     "MOVED": (ErrorCode.STORE_OPERATION_FAILED, False, _ONE_NODE),
     "ASK": (ErrorCode.STORE_OPERATION_FAILED, False, _ONE_NODE),
-    "CROSSSLOT": (ErrorCode.STORE_OPERATION_FAILED, False, ("On a cluster, all keys of this command must be in the same slot.")),
-    "BUSY": (ErrorCode.STORE_TIMEOUT, True, ("The server is busy with a script. Retry, or end it with SCRIPT KILL.")),
+    "CROSSSLOT": (
+        ErrorCode.STORE_OPERATION_FAILED,
+        False,
+        ("On a cluster, all keys of this command must be in the same slot."),
+    ),
+    "BUSY": (
+        ErrorCode.STORE_TIMEOUT,
+        True,
+        ("The server is busy with a script. Retry, or end it with SCRIPT KILL."),
+    ),
     "DENIED": (
         ErrorCode.STORE_CONNECTION_FAILED,
         False,
@@ -119,14 +191,24 @@ _WORDS: Final = {
         False,
         ("The stream was deleted during the read. Create the group again with ensure()."),
     ),
-    "WRONGTYPE": (ErrorCode.STORE_OPERATION_FAILED, False, ("The key holds another type of value. Use another key, or delete this one.")),
+    "WRONGTYPE": (
+        ErrorCode.STORE_OPERATION_FAILED,
+        False,
+        ("The key holds another type of value. Use another key, or delete this one."),
+    ),
 }
 
-# Of a count: what the server's text holds, and what to do. Of other commands it may mean one of their arguments.
-_COUNTING: Final = {"value is not an integer or out of range": NO_NUMBER, "increment or decrement would overflow": OUT_OF_RANGE}
+# Of a count: what the server's text holds, and what to do. Of other commands it may mean one of
+# their arguments.
+_COUNTING: Final = {
+    "value is not an integer or out of range": NO_NUMBER,
+    "increment or decrement would overflow": OUT_OF_RANGE,
+}
 
 # What went wrong inside a script: Redis 6.2 puts words of its own before the server's.
-_IN_SCRIPT: Final = re.compile(r"(?:ERR Error running script.*?|@user_script): ?\d*:? ?-?([A-Z]+) ", re.DOTALL)
+_IN_SCRIPT: Final = re.compile(
+    r"(?:ERR Error running script.*?|@user_script): ?\d*:? ?-?([A-Z]+) ", re.DOTALL
+)
 
 
 class ReplyError(Exception):
@@ -184,7 +266,13 @@ def error_prefix(text: str) -> str:
 
 
 def failure(  # noqa: PLR0913 - what is known of a call
-    reply_error: ReplyError, code: ErrorCode, timeout: float, *, backend: str, writes: bool, words: tuple[Any, ...] = ()
+    reply_error: ReplyError,
+    code: ErrorCode,
+    timeout: float,
+    *,
+    backend: str,
+    writes: bool,
+    words: tuple[Any, ...] = (),
 ) -> StoreError:
     """The error for what a caller got instead of an answer.
 
@@ -201,7 +289,9 @@ def failure(  # noqa: PLR0913 - what is known of a call
             return _refusal(str(reply_error), code, backend, words)
         case ReplyTimeout():
             message = f"The server didn't reply within {timeout:g} seconds. Retry, or raise the adapter's timeout."
-            return store_error(ErrorCode.STORE_TIMEOUT, message, backend=backend, maybe_applied=writes)
+            return store_error(
+                ErrorCode.STORE_TIMEOUT, message, backend=backend, maybe_applied=writes
+            )
         case ConnectionLost():
             message = "The connection to the server was lost. Check that the server is running."
             if reply_error.is_sent and words:
@@ -210,7 +300,12 @@ def failure(  # noqa: PLR0913 - what is known of a call
                     "that the server is running, and that no proxy closes the connection on this "
                     "command."
                 )
-            return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=backend, maybe_applied=writes and reply_error.is_sent)
+            return store_error(
+                ErrorCode.STORE_CONNECTION_FAILED,
+                message,
+                backend=backend,
+                maybe_applied=writes and reply_error.is_sent,
+            )
         case ReplyTooLarge():
             message = (
                 f"The reply to {command_of(words)} exceeds max_reply_bytes, so the connection was "
@@ -232,7 +327,8 @@ def failure(  # noqa: PLR0913 - what is known of a call
 
 
 def connection_rejected(text: str, backend: str, where: str) -> StoreError | None:
-    """The error for words with which a server refuses a connection; nothing for those that no table knows.
+    """The error for words with which a server refuses a connection; nothing for those that no table
+    knows.
 
     Args:
         text: the words, or the first of them.
@@ -253,8 +349,16 @@ def connection_rejected(text: str, backend: str, where: str) -> StoreError | Non
         return None
     allowed = refused_command(text)
     named = f"the command {allowed}" if allowed else "a command that connecting needs"
-    message = (message if where else message.replace(" at {where}", "")).format(where=where, command=named)
-    return store_error(ErrorCode.STORE_CONNECTION_FAILED, message, backend=backend, retryable=retryable, details={"word": word})
+    message = (message if where else message.replace(" at {where}", "")).format(
+        where=where, command=named
+    )
+    return store_error(
+        ErrorCode.STORE_CONNECTION_FAILED,
+        message,
+        backend=backend,
+        retryable=retryable,
+        details={"word": word},
+    )
 
 
 def without_quotes(reply_error: ReplyError) -> ReplyError:
@@ -274,10 +378,14 @@ def _refusal(text: str, code: ErrorCode, backend: str, words: tuple[Any, ...]) -
             f"The server's access rules don't allow this user {needed(words)} or the key. Allow "
             "it with ACL SETUSER, or connect as another user."
         )
-        return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend=backend, details={"word": word})
+        return store_error(
+            ErrorCode.STORE_OPERATION_FAILED, message, backend=backend, details={"word": word}
+        )
     if word in _WORDS:
         known, retryable, message = _WORDS[word]
-        return store_error(known, message, backend=backend, retryable=retryable, details={"word": word})
+        return store_error(
+            known, message, backend=backend, retryable=retryable, details={"word": word}
+        )
     message = f"The server rejected {needed(words)}. Its reply is in __cause__."
     details: dict[str, Any] = {"word": word}
     if word == "ERR" and _IS_UNKNOWN.search(text):

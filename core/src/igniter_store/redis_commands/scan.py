@@ -1,6 +1,7 @@
 """Scans: SCAN, and removal by prefix.
 
-Rule: a cursor is the server's with a checksum behind it. The server would take any number, and begin somewhere (SCN-4).
+Rule: a cursor is the server's with a checksum behind it. The server would take any number, and
+    begin somewhere (SCN-4).
 """
 
 from __future__ import annotations
@@ -30,16 +31,25 @@ class CommandScan(Scan):
     _commands: CommandClient
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        following, keys = await self._commands.scan(_opened(cursor, self.name), pattern, count, ErrorCode.STORE_SCAN_FAILED)
+        following, keys = await self._commands.scan(
+            _opened(cursor, self.name), pattern, count, ErrorCode.STORE_SCAN_FAILED
+        )
         # Keys of others may be no UTF-8; they must not spoil the page.
-        return ScanPage(_sealed(following), [key.decode("utf-8", "surrogateescape") for key in keys])
+        return ScanPage(
+            _sealed(following), [key.decode("utf-8", "surrogateescape") for key in keys]
+        )
 
     async def delete_prefix(self, prefix: str) -> int:
         commands, pattern = self._commands, f"{escape(prefix)}*"
         deleted, cursor = 0, START
         while True:
-            cursor, keys = await commands.scan(cursor, pattern, _STEP, ErrorCode.STORE_OPERATION_FAILED)
-            removing = [self._removed([keys[place] for place in group]) for group in commands.group_by_slot(keys)]
+            cursor, keys = await commands.scan(
+                cursor, pattern, _STEP, ErrorCode.STORE_OPERATION_FAILED
+            )
+            removing = [
+                self._removed([keys[place] for place in group])
+                for group in commands.group_by_slot(keys)
+            ]
             deleted += sum(await all_of(removing, write=True))
             if cursor == START:
                 return deleted
@@ -49,9 +59,18 @@ class CommandScan(Scan):
         if not isinstance(removed, Unknown):
             return removed
         again = await self._commands.write("DEL", *keys, read=number)
-        if removed.is_lost and again < len(keys):  # some may have been removed before the connection was lost
+        if removed.is_lost and again < len(
+            keys
+        ):  # some may have been removed before the connection was lost
             code = ErrorCode.STORE_OPERATION_FAILED
-            raise failure(ConnectionLost(is_sent=True), code, 0, backend=self.name, writes=True, words=("UNLINK",))
+            raise failure(
+                ConnectionLost(is_sent=True),
+                code,
+                0,
+                backend=self.name,
+                writes=True,
+                words=("UNLINK",),
+            )
         return again
 
 
@@ -62,10 +81,12 @@ async def scan_nodes(
     code: ErrorCode,
     backend: str,
 ) -> tuple[str, list[bytes]]:
-    """A page of a scan that goes through the primaries of a cluster, and the cursor of the next one.
+    """A page of a scan that goes through the primaries of a cluster, and the cursor of the next
+    one.
 
-    A replica that takes over has the place of its primary, but not its cursor, which is worth nothing at another node: a scan whose node
-    is no primary any more has to begin again. A key whose slot moves during the scan may be given twice or not at all.
+    A replica that takes over has the place of its primary, but not its cursor, which is worth
+    nothing at another node: a scan whose node is no primary any more has to begin again. A key
+    whose slot moves during the scan may be given twice or not at all.
 
     Args:
         cursor: the one of the page before.
@@ -77,7 +98,9 @@ async def scan_nodes(
     place, number = 0, START
     if cursor != START:
         slot, node, number = cursor.split("/")
-        place = next((at for at, primary in enumerate(primaries) if primary == (int(slot), node)), -1)
+        place = next(
+            (at for at, primary in enumerate(primaries) if primary == (int(slot), node)), -1
+        )
         if place < 0:
             message = 'The cluster has changed since the previous page. Restart the scan with "0".'
             raise store_error(code, message, backend=backend, retryable=True)

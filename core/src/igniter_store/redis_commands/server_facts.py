@@ -1,6 +1,8 @@
-"""What a server says of itself when an adapter opens: whether it drops keys by itself, and whether it keeps any.
+"""What a server says of itself when an adapter opens: whether it drops keys by itself, and whether
+it keeps any.
 
-Rule: it is asked once at each opening, by one INFO, for a second at most. A server that refuses, or is silent, is opened all the same.
+Rule: it is asked once at each opening, by one INFO, for a second at most. A server that refuses, or
+    is silent, is opened all the same.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """What of a server's words an error may carry in its cause.
 
-Servers quote keys, groups, users and arguments: "NOGROUP No such key 'orders' or consumer group 'billing'". Keys name tenants.
+Servers quote keys, groups, users and arguments: "NOGROUP No such key 'orders' or consumer group
+'billing'". Keys name tenants.
 
-Rule: of a text only its first word is kept, the command's name, and one phrase that this module knows. What isn't written here, can't leak.
+Rule: of a text only its first word is kept, the command's name, and one phrase that this module
+    knows. What isn't written here, can't leak.
 """
 
 from __future__ import annotations
@@ -101,6 +103,8 @@ def cut(text: str) -> str:
 
 
 def refused_command(text: str) -> str:
-    """The name of the command that the server refuses to do, or doesn't know; empty when it doesn't say."""
+    """The name of the command that the server refuses to do, or doesn't know; empty when it doesn't
+    say.
+    """
     command = _COMMAND.match(text)
     return command[3].lower() if command is not None else ""

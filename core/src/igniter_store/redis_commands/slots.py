@@ -11,7 +11,9 @@ SLOTS: Final = 16_384
 
 
 def slot_of(key: str | bytes) -> int:
-    """The slot of a key: CRC16 of what stands in its first braces, if anything does, else of all of it."""
+    """The slot of a key: CRC16 of what stands in its first braces, if anything does, else of all of
+    it.
+    """
     data = encoded(key) if isinstance(key, str) else key
     _, opened, rest = data.partition(b"{")
     tag, closed, _ = rest.partition(b"}")

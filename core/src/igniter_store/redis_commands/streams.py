@@ -1,6 +1,7 @@
 """Streams: Redis's X commands.
 
-Rule: ids are checked here. The server looks at them only once it has found stream and group, and answers 0 when it hasn't.
+Rule: ids are checked here. The server looks at them only once it has found stream and group, and
+    answers 0 when it hasn't.
 """
 
 from __future__ import annotations
@@ -40,7 +41,14 @@ class CommandStreams(Streams):
 
     _commands: CommandClient
 
-    async def xadd(self, stream: str, fields: Mapping[str, bytes], *, max_len: int | None = None, approximate: bool = True) -> str:
+    async def xadd(
+        self,
+        stream: str,
+        fields: Mapping[str, bytes],
+        *,
+        max_len: int | None = None,
+        approximate: bool = True,
+    ) -> str:
         limit = [] if max_len is None else ["MAXLEN", _sign(approximate=approximate), max_len]
         words = [word for pair in fields.items() for word in pair]
         return await self._commands.write("XADD", stream, *limit, "*", *words, read=stream_id)
@@ -49,28 +57,44 @@ class CommandStreams(Streams):
         return await self._commands.read("XLEN", stream, read=number)
 
     async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
-        return await self._commands.write("XTRIM", stream, "MAXLEN", _sign(approximate=approximate), max_len, read=number)
+        return await self._commands.write(
+            "XTRIM", stream, "MAXLEN", _sign(approximate=approximate), max_len, read=number
+        )
 
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
         self._check(ids, ErrorCode.STORE_OPERATION_FAILED)
-        return await self._commands.write("XDEL", stream, *ids, read=number) if ids else await self._none_of(stream)
+        return (
+            await self._commands.write("XDEL", stream, *ids, read=number)
+            if ids
+            else await self._none_of(stream)
+        )
 
-    async def xrange(self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrange(
+        self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
+    ) -> list[StreamEntry]:
         self._check_bounds(start, end)
         code = ErrorCode.STORE_STREAM_READ_FAILED
-        return await self._commands.read("XRANGE", stream, start, end, *_count(count), read=entries, code=code)
+        return await self._commands.read(
+            "XRANGE", stream, start, end, *_count(count), read=entries, code=code
+        )
 
-    async def xrevrange(self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None) -> list[StreamEntry]:
+    async def xrevrange(
+        self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None
+    ) -> list[StreamEntry]:
         self._check_bounds(start, end)
         code = ErrorCode.STORE_STREAM_READ_FAILED
-        return await self._commands.read("XREVRANGE", stream, end, start, *_count(count), read=entries, code=code)
+        return await self._commands.read(
+            "XREVRANGE", stream, end, start, *_count(count), read=entries, code=code
+        )
 
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
         code = ErrorCode.STORE_STREAM_GROUP_CREATE_FAILED
         if start != "$":
             self._check([start], code)
         try:
-            await self._commands.write("XGROUP", "CREATE", stream, group, start, "MKSTREAM", read=ok, code=code)
+            await self._commands.write(
+                "XGROUP", "CREATE", stream, group, start, "MKSTREAM", read=ok, code=code
+            )
         except StoreError as error:
             if error.details.get("word") == "BUSYGROUP":
                 return False
@@ -94,15 +118,27 @@ class CommandStreams(Streams):
         if history:
             return await self._history(reader, stream, count)
         if not block:
-            return await self._commands.write(*reader, *_count(count), "STREAMS", stream, ">", read=of_stream) or []
+            return (
+                await self._commands.write(
+                    *reader, *_count(count), "STREAMS", stream, ">", read=of_stream
+                )
+                or []
+            )
         return await self._blocking((*reader, *_count(count)), stream, block)
 
     async def xgroups(self, stream: str) -> list[GroupInfo]:
-        return sorted(await self._commands.run_read_script("xgroups", [stream], read=groups), key=lambda group: group.name)
+        return sorted(
+            await self._commands.run_read_script("xgroups", [stream], read=groups),
+            key=lambda group: group.name,
+        )
 
     async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
         self._check(ids, ErrorCode.STORE_STREAM_ACK_FAILED)
-        return await self._commands.write("XACK", stream, group, *ids, read=number) if ids else await self._none_of(stream)
+        return (
+            await self._commands.write("XACK", stream, group, *ids, read=number)
+            if ids
+            else await self._none_of(stream)
+        )
 
     async def xpending(
         self,
@@ -119,13 +155,17 @@ class CommandStreams(Streams):
         start = "-"
         while True:
             wanted = _PAGE if count is None else min(_PAGE, count - len(found))
-            page = await self._commands.read("XPENDING", stream, group, *idle, start, "+", wanted, *whose, read=pending)
+            page = await self._commands.read(
+                "XPENDING", stream, group, *idle, start, "+", wanted, *whose, read=pending
+            )
             found += page
             if len(page) < wanted or len(found) == count:
                 return found
             start = f"({found[-1].id}"
 
-    async def xautoclaim(self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None) -> list[StreamEntry]:
+    async def xautoclaim(
+        self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
+    ) -> list[StreamEntry]:
         idle = math.ceil(min_idle * 1000)
         taken: list[StreamEntry] = []
         start = "-"
@@ -148,23 +188,31 @@ class CommandStreams(Streams):
             raise malformed_id(ErrorCode.STORE_STREAM_READ_FAILED, self.name)
 
     async def _none_of(self, stream: str) -> int:
-        # The server takes no empty list of ids. A key that holds no stream is an error all the same.
+        # The server takes no empty list of ids. A key that holds no stream is an error all the
+        # same.
         await self.xlen(stream)
         return 0
 
-    async def _history(self, reader: tuple[str, ...], stream: str, count: int | None) -> list[StreamEntry]:
+    async def _history(
+        self, reader: tuple[str, ...], stream: str, count: int | None
+    ) -> list[StreamEntry]:
         found: list[StreamEntry] = []
         start = "0"
         while True:
             wanted = None if count is None else count - len(found)
-            # Kept for the ids: deleted entries are listed without fields, and are left out only after they were counted.
-            page = await self._commands.write(*reader, *_count(wanted), "STREAMS", stream, start, read=listed_of_stream)
+            # Kept for the ids: deleted entries are listed without fields, and are left out only
+            # after they were counted.
+            page = await self._commands.write(
+                *reader, *_count(wanted), "STREAMS", stream, start, read=listed_of_stream
+            )
             found += there(page)
             if count is None or not page or len(found) == count:
                 return found
             start, _ = page[-1]
 
-    async def _blocking(self, reader: tuple[Any, ...], stream: str, block: float) -> list[StreamEntry]:
+    async def _blocking(
+        self, reader: tuple[Any, ...], stream: str, block: float
+    ) -> list[StreamEntry]:
         self._commands.require_open()
         # Again and again, since Redis 6.2 doesn't wake a reader whose stream is deleted.
         loop = asyncio.get_running_loop()
@@ -173,12 +221,18 @@ class CommandStreams(Streams):
             left = end - loop.time()
             wait = max(0.001, min(left, LONGEST_WAIT))
             try:
-                answer = await self._commands.block(*reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">", read=of_stream)
+                answer = await self._commands.block(
+                    *reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">", read=of_stream
+                )
             except StoreError as error:
                 if error.details.get("word") != "UNBLOCKED":
                     raise
-                # The stream was removed, or the server is a replica now: it says which to whoever doesn't wait.
-                return await self._commands.write(*reader, "STREAMS", stream, ">", read=of_stream) or []
+                # The stream was removed, or the server is a replica now: it says which to whoever
+                # doesn't wait.
+                return (
+                    await self._commands.write(*reader, "STREAMS", stream, ">", read=of_stream)
+                    or []
+                )
             if answer is not None or left <= LONGEST_WAIT:
                 return answer or []
 

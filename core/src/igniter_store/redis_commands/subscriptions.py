@@ -1,10 +1,14 @@
 """The subscriptions at one server: a connection of their own, which comes back by itself.
 
-Rule: what is subscribed stands in one table. A new connection subscribes to what the table says, then those in it are told of the gap.
-Rule: a subscription that was cancelled is out of the table before anything is awaited; what is confirmed and stands in no table is ended.
-Rule: a connection that is silent is asked for a sign of life. One on which that, or a confirmation, is late is closed: a middlebox may have
+Rule: what is subscribed stands in one table. A new connection subscribes to what the table says,
+    then those in it are told of the gap.
+Rule: a subscription that was cancelled is out of the table before anything is awaited; what is
+    confirmed and stands in no table is ended.
+Rule: a connection that is silent is asked for a sign of life. One on which that, or a confirmation,
+    is late is closed: a middlebox may have
 forgotten it, and then neither end would ever get an error.
-Rule: in a cluster each node has a listener. Who belongs to which, the cluster decides; a listener says only that it can't hear something.
+Rule: in a cluster each node has a listener. Who belongs to which, the cluster decides; a listener
+    says only that it can't hear something.
 """
 
 from __future__ import annotations
@@ -18,11 +22,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from igniter_store.contract.affinity import forget_task
 from igniter_store.contract.errors import StoreError, closed, not_connected
-from igniter_store.contract.pubsub import GapCallback, MessageCallback, Subscription, report_callback_error
+from igniter_store.contract.pubsub import (
+    GapCallback,
+    MessageCallback,
+    Subscription,
+    report_callback_error,
+)
 from igniter_store.contract.timeouts import wait_for_any
 from igniter_store.redis_commands.confirmations import PING, Confirmations
 from igniter_store.redis_commands.encoding import decoded, encoded
-from igniter_store.redis_commands.reply_errors import ConnectionClosed, ConnectionLost, ErrorReply, ReplyError, ReplyTimeout, error_prefix
+from igniter_store.redis_commands.reply_errors import (
+    ConnectionClosed,
+    ConnectionLost,
+    ErrorReply,
+    ReplyError,
+    ReplyTimeout,
+    error_prefix,
+)
 from igniter_store.redis_commands.transport import Name, idle_limit
 
 if TYPE_CHECKING:
@@ -30,7 +46,9 @@ if TYPE_CHECKING:
 
     from igniter_store.redis_commands.transport import Connector, PubSubConnection
 
-_FIRST_PAUSE: Final = 0.02  # seconds between attempts to get a connection back; each twice the one before
+_FIRST_PAUSE: Final = (
+    0.02  # seconds between attempts to get a connection back; each twice the one before
+)
 _LONGEST_PAUSE: Final = 1.0
 _MOST_LOSSES: Final = 4  # connections that are lost while one caller waits for a confirmation
 PLAIN: Final = b"SUBSCRIBE"
@@ -60,7 +78,13 @@ class CommandSubscription(Subscription):
         is_confirmed: whether its caller has been told that it listens.
     """
 
-    def __init__(self, name: Name, callback: MessageCallback, on_gap: GapCallback | None, bind: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        name: Name,
+        callback: MessageCallback,
+        on_gap: GapCallback | None,
+        bind: Callable[[], None],
+    ) -> None:
         self.name: Final = name
         self.is_live = True
         self.is_confirmed = False
@@ -74,7 +98,8 @@ class CommandSubscription(Subscription):
         if self.is_live:
             try:
                 self._callback(channel, payload)
-            except Exception:  # noqa: BLE001 - whatever a callback raises is its author's, and stops nobody else (PUB-6)
+            # whatever a callback raises is its author's, and stops nobody else (PUB-6)
+            except Exception:  # noqa: BLE001
                 report_callback_error(channel)
 
     def tell_of_gap(self) -> None:
@@ -99,10 +124,13 @@ class Listener:
     Args:
         connector: makes connections.
         timeout: seconds that a connection, or the next confirmation, may take.
-        on_astray: told when something can't be heard here, or not now; in a cluster, another node may have it.
+        on_astray: told when something can't be heard here, or not now; in a cluster, another node
+            may have it.
     """
 
-    def __init__(self, connector: Connector, timeout: float, on_astray: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, connector: Connector, timeout: float, on_astray: Callable[[], None] | None = None
+    ) -> None:
         self._connector: Final = connector
         self._unreachable: Final[tuple[type[Exception], ...]] = (StoreError, *connector.unreachable)
         self._timeout: Final = timeout
@@ -118,7 +146,9 @@ class Listener:
         self._confirmed: set[Name] = set()
         self._renewed: set[Name] = set()  # that have still to hear of the gap
         self._confirmations: Final = Confirmations(timeout)
-        self._asked: asyncio.Future[None] | None = None  # done when a command is sent: its answer is due then
+        self._asked: asyncio.Future[None] | None = (
+            None  # done when a command is sent: its answer is due then
+        )
         # Those who wait for a connection, or for what went wrong:
         self._arrivals: list[asyncio.Future[Exception | None]] = []
 
@@ -128,7 +158,9 @@ class Listener:
 
     async def close(self) -> None:
         """Stop everything; no callback runs any more."""
-        for subscription in [subscription for subscriptions in self._table.values() for subscription in subscriptions]:
+        for subscription in [
+            subscription for subscriptions in self._table.values() for subscription in subscriptions
+        ]:
             subscription.is_live = False
         self._table.clear()
         self.retire()
@@ -145,7 +177,9 @@ class Listener:
 
     def abandon(self, *, is_inherited: bool) -> None:
         """See `CommandClient.abandon`."""
-        for subscription in [subscription for subscriptions in self._table.values() for subscription in subscriptions]:
+        for subscription in [
+            subscription for subscriptions in self._table.values() for subscription in subscriptions
+        ]:
             subscription.is_live, subscription.listener = False, None
         self._table.clear()
         forget_task(self._keeping)
@@ -164,7 +198,11 @@ class Listener:
             StoreError: when the server can't be reached, or nobody is let in.
         """
         if not self._is_open:
-            raise closed(self._connector.backend) if self._was_closed else not_connected(self._connector.backend)
+            raise (
+                closed(self._connector.backend)
+                if self._was_closed
+                else not_connected(self._connector.backend)
+            )
         self._table.setdefault(subscription.name, []).append(subscription)
         subscription.listener = self
         try:
@@ -179,24 +217,39 @@ class Listener:
 
     async def remove(self, subscription: CommandSubscription) -> None:
         """Cancel a subscription, and return once the server knows, if it was the last of its name."""
-        # The command is on its way before anything is awaited, whatever becomes of our caller (PUB-4).
+        # The command is on its way before anything is awaited, whatever becomes of our caller
+        # (PUB-4).
         connection = self._connection
-        if self._forget(subscription) and (ending := self._end_unwanted(subscription.name)) is not None and connection is not None:
+        if (
+            self._forget(subscription)
+            and (ending := self._end_unwanted(subscription.name)) is not None
+            and connection is not None
+        ):
             await self._answer(connection, ending, asyncio.get_running_loop().time())
 
     @property
     def names(self) -> Sequence[Name]:
         """What somebody listens to here."""
-        return [name for name, subscriptions in self._table.items() if any(subscription.is_confirmed for subscription in subscriptions)]
+        return [
+            name
+            for name, subscriptions in self._table.items()
+            if any(subscription.is_confirmed for subscription in subscriptions)
+        ]
 
     @property
     def is_astray(self) -> bool:
-        """True when the server doesn't tell us of something that somebody listens to, though there is a connection."""
-        return self._connection is not None and any(name not in self._confirmed for name in self.names)
+        """True when the server doesn't tell us of something that somebody listens to, though there
+        is a connection.
+        """
+        return self._connection is not None and any(
+            name not in self._confirmed for name in self.names
+        )
 
     def give_up(self, name: Name) -> list[CommandSubscription]:
         """The subscriptions of this name, for another listener."""
-        leaving = [subscription for subscription in self._table.get(name, ()) if subscription.is_confirmed]
+        leaving = [
+            subscription for subscription in self._table.get(name, ()) if subscription.is_confirmed
+        ]
         for subscription in leaving:
             self._forget(subscription)
         self._end_unwanted(name)
@@ -216,7 +269,9 @@ class Listener:
     def renew(self) -> None:
         """Ask again for what the server doesn't tell us of."""
         if self._connection is not None:
-            self._ask_again(self._connection, [name for name in self.names if not self._will_hear(name)])
+            self._ask_again(
+                self._connection, [name for name in self.names if not self._will_hear(name)]
+            )
 
     def _forget(self, subscription: CommandSubscription) -> bool:
         # Says whether it was the last of its name.
@@ -229,7 +284,9 @@ class Listener:
         return not subscriptions
 
     def _will_hear(self, name: Name) -> bool:
-        """Whether the server tells us of this name, or is asked to, once it has answered what is under way."""
+        """Whether the server tells us of this name, or is asked to, once it has answered what is
+        under way.
+        """
         last = self._confirmations.last(name)
         return name in self._confirmed if last is None else last.verb in ENDS
 
@@ -239,7 +296,9 @@ class Listener:
         last = self._confirmations.last(name)
         if last is not None:  # what isn't confirmed yet is ended when it is
             return None if last.verb in ENDS else last.answer
-        return self._send(self._connection, ENDS[name[0]], name) if name in self._confirmed else None
+        return (
+            self._send(self._connection, ENDS[name[0]], name) if name in self._confirmed else None
+        )
 
     async def _until_confirmed(self, name: Name) -> ReplyError | None:
         loop = asyncio.get_running_loop()
@@ -262,24 +321,37 @@ class Listener:
                         raise error
                 finally:
                     del arrival, error  # or they and this frame would keep each other
-                if loop.time() > since + self._timeout:  # only because the loop was blocked: nothing could be asked before
+                if (
+                    loop.time() > since + self._timeout
+                ):  # only because the loop was blocked: nothing could be asked before
                     since = loop.time() - self._timeout / 2
                 continue
             connection = self._connection
-            answer = last.answer if last is not None and last.verb in ENDS else self._send(connection, name[0], name)
+            answer = (
+                last.answer
+                if last is not None and last.verb in ENDS
+                else self._send(connection, name[0], name)
+            )
             asked_at = loop.time()
             reply_error = await self._answer(connection, answer, since)
-            if loop.time() > asked_at + self._timeout:  # others were answered meanwhile, or the loop was blocked
+            if (
+                loop.time() > asked_at + self._timeout
+            ):  # others were answered meanwhile, or the loop was blocked
                 since = loop.time() - self._timeout / 2
-            # A connection that was lost just now is no answer: the next one subscribes to all that the table says. A few that are lost
-            # one after the other are one: a proxy hangs up on a command that it doesn't know.
+            # A connection that was lost just now is no answer: the next one subscribes to all that
+            # the table says. A few that are lost one after the other are one: a proxy hangs up on a
+            # command that it doesn't know.
             losses += isinstance(reply_error, ConnectionLost)
             if reply_error is not None and (losses in {0, _MOST_LOSSES}):
                 return reply_error
         return None
 
-    async def _answer(self, connection: PubSubConnection, answer: asyncio.Future[ReplyError | None], since: float) -> ReplyError | None:
-        """See `Confirmations.answer`; a connection on which no confirmation comes is closed, so that the next caller gets another one."""
+    async def _answer(
+        self, connection: PubSubConnection, answer: asyncio.Future[ReplyError | None], since: float
+    ) -> ReplyError | None:
+        """See `Confirmations.answer`; a connection on which no confirmation comes is closed, so
+        that the next caller gets another one.
+        """
         reply_error = await self._confirmations.answer(answer, since)
         if isinstance(reply_error, ReplyTimeout) and self._is_late(connection):
             connection.end()
@@ -290,7 +362,9 @@ class Listener:
         due = self._confirmations.due(now if connection.heard_at is None else connection.heard_at)
         return self._connection is connection and due is not None and due <= now
 
-    def _send(self, connection: PubSubConnection, verb: bytes, name: Name) -> asyncio.Future[ReplyError | None]:
+    def _send(
+        self, connection: PubSubConnection, verb: bytes, name: Name
+    ) -> asyncio.Future[ReplyError | None]:
         word = encoded(name[1])
         answer = self._confirmations.expect(verb, name)
         connection.send(verb, word)
@@ -298,7 +372,9 @@ class Listener:
             self._asked.set_result(None)
         return answer
 
-    def _ask_again(self, connection: PubSubConnection, names: Sequence[Name]) -> list[asyncio.Future[ReplyError | None]]:
+    def _ask_again(
+        self, connection: PubSubConnection, names: Sequence[Name]
+    ) -> list[asyncio.Future[ReplyError | None]]:
         answers: list[asyncio.Future[ReplyError | None]] = []
         for name in names:
             self._renewed.add(name)
@@ -322,7 +398,8 @@ class Listener:
     async def _keep(self) -> None:
         pause = 0.0
         while True:
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all come back at once
+            # so that not all come back at once
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
             pause = min(_LONGEST_PAUSE, 2 * pause or _FIRST_PAUSE)
             try:
                 connection = await self._connector.open_pubsub(self._handle)
@@ -351,10 +428,17 @@ class Listener:
         return own
 
     async def _greet(self, connection: PubSubConnection) -> None:
-        """Subscribe again to what was subscribed, then let callers use the connection, who subscribe for themselves."""
+        """Subscribe again to what was subscribed, then let callers use the connection, who
+        subscribe for themselves.
+        """
         self._renewed.clear()
         answering = asyncio.gather(*self._ask_again(connection, self.names))
-        if not await self._confirmations.is_done([connection.lost, answering], asyncio.get_running_loop().time()) or connection.lost.done():
+        if (
+            not await self._confirmations.is_done(
+                [connection.lost, answering], asyncio.get_running_loop().time()
+            )
+            or connection.lost.done()
+        ):
             connection.end()
             return
         self.is_failing = False
@@ -368,7 +452,9 @@ class Listener:
         self._arrivals.clear()
 
     async def _until_lost(self, connection: PubSubConnection) -> None:
-        """Return once the connection is lost, or counts as lost: it is silent, and gives no sign of life."""
+        """Return once the connection is lost, or counts as lost: it is silent, and gives no sign of
+        life.
+        """
         loop, idle = asyncio.get_running_loop(), idle_limit(self._timeout)
         while not connection.lost.done():
             heard_at, now = connection.heard_at, loop.time()
@@ -384,7 +470,9 @@ class Listener:
                 continue
             wait = (heard_at + idle if due is None else due) - now
             self._asked = loop.create_future()
-            await asyncio.wait([connection.lost, self._asked], timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                [connection.lost, self._asked], timeout=wait, return_when=asyncio.FIRST_COMPLETED
+            )
 
     def _handle(self, answer: Any) -> None:
         match answer:
@@ -402,9 +490,16 @@ class Listener:
                 name = (_BEGINNINGS[verb.upper()], decoded(channel))
                 self._confirmed.discard(name)
                 # Nobody has asked for it: the channel's slot has gone to another node.
-                if not self._confirmations.confirm(verb.upper(), name) and name in self._table and self._on_astray is not None:
+                if (
+                    not self._confirmations.confirm(verb.upper(), name)
+                    and name in self._table
+                    and self._on_astray is not None
+                ):
                     self._on_astray()
-            case [b"pong", *_] | b"PONG":  # as it is said in the midst of subscriptions, and without any
+            case [
+                b"pong",
+                *_,
+            ] | b"PONG":  # as it is said in the midst of subscriptions, and without any
                 self._confirmations.confirm_life()
             case ErrorReply():
                 self._confirmations.settle(answer)

@@ -19,10 +19,12 @@ _LONGEST_IDLE: Final = 15.0
 
 
 def idle_limit(timeout: float) -> float:
-    """The seconds for which a connection may be silent before its server is asked for a sign of life.
+    """The seconds for which a connection may be silent before its server is asked for a sign of
+    life.
 
-    As long as an answer may take, so that a dead connection is noticed within twice that time; within limits, so that a short timeout
-    makes no traffic, and after a long one a firewall hasn't forgotten the connection yet.
+    As long as an answer may take, so that a dead connection is noticed within twice that time;
+    within limits, so that a short timeout makes no traffic, and after a long one a firewall hasn't
+    forgotten the connection yet.
     """
     return min(max(timeout, _SHORTEST_IDLE), _LONGEST_IDLE)
 
@@ -64,7 +66,9 @@ class PubSubConnection(Protocol):
 
     @property
     def heard_at(self) -> float | None:
-        """When something came last, in the loop's time; `None` for a connection that notices silence by itself."""
+        """When something came last, in the loop's time; `None` for a connection that notices
+        silence by itself.
+        """
         ...
 
     def send(self, *words: Any) -> None:
@@ -102,7 +106,9 @@ class Connector(Protocol):
         ...
 
     async def open_pubsub(self, handle: Callable[[Any], None]) -> PubSubConnection:
-        """A connection for messages; `handle` gets what comes on it, as RESP 2 has it, and a `Refused` for a command that was refused."""
+        """A connection for messages; `handle` gets what comes on it, as RESP 2 has it, and a
+        `Refused` for a command that was refused.
+        """
         ...
 
 

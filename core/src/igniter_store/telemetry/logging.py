@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+}
 
 
 class LoggingTelemetry:
-    """Writes each event as one record: the name as its message, the attributes as text behind it and as `record.attributes`.
+    """Writes each event as one record: the name as its message, the attributes as text behind it
+    and as `record.attributes`.
 
     Args:
         logger: where to; the logger "igniter_store.telemetry" if left out.
@@ -25,5 +31,10 @@ class LoggingTelemetry:
         """Log one event, if the logger takes its level."""
         number = _LEVELS.get(level, logging.INFO)
         if self._logger.isEnabledFor(number):
-            text = " ".join(f"{attribute.removeprefix('ctx.')}={value}" for attribute, value in attributes.items())
-            self._logger.log(number, "%s %s", name, text, extra={"event": name, "attributes": dict(attributes)})
+            text = " ".join(
+                f"{attribute.removeprefix('ctx.')}={value}"
+                for attribute, value in attributes.items()
+            )
+            self._logger.log(
+                number, "%s %s", name, text, extra={"event": name, "attributes": dict(attributes)}
+            )

@@ -1,8 +1,10 @@
 """Every name that telemetry can carry, with the attributes that come with it and their types.
 
-Rule: nothing is emitted that is not here, and nothing is here that is not emitted; a test runs every operation to see that.
+Rule: nothing is emitted that is not here, and nothing is here that is not emitted; a test runs
+    every operation to see that.
 Rule: keys, values, payloads, scope identifiers and owners are never attributes.
-Rule: `started` comes before the arguments were looked at, so it has the base attributes alone. `None` is left out.
+Rule: `started` comes before the arguments were looked at, so it has the base attributes alone.
+    `None` is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ class Telemetry(Protocol):
     """What `with_telemetry` takes."""
 
     def emit(self, name: str, *, level: str, attributes: Mapping[str, Any]) -> None:
-        """Take one event. Called on the event loop, so return at once; don't change `attributes`. Raising is logged once and hurts nobody.
+        """Take one event. Called on the event loop, so return at once; don't change `attributes`.
+        Raising is logged once and hurts nobody.
 
         Args:
             name: `igniter.store.<group>.<operation>.<started|success|error>`.
@@ -39,11 +42,18 @@ BASE: Final[Mapping[str, type]] = MappingProxyType(
     }
 )
 _ENDED: Final[Mapping[str, type]] = {"ctx.duration_ms": float}
-_ERROR: Final[Mapping[str, type]] = {"ctx.error.code": str, "ctx.error.message": str, "ctx.error.operation": str}
+_ERROR: Final[Mapping[str, type]] = {
+    "ctx.error.code": str,
+    "ctx.error.message": str,
+    "ctx.error.operation": str,
+}
 _STREAM: Final[Mapping[str, type]] = {"ctx.stream.name": str}
 _GROUP: Final[Mapping[str, type]] = {**_STREAM, "ctx.stream.group": str, "ctx.stream.consumer": str}
 _COUNT: Final[Mapping[str, type]] = {"ctx.stream.count": int}
-_READ: Final[Mapping[str, type]] = {**_COUNT, "ctx.stream.undecodable": int}  # the second only where there are any
+_READ: Final[Mapping[str, type]] = {
+    **_COUNT,
+    "ctx.stream.undecodable": int,
+}  # the second only where there are any
 _EVENT: Final[Mapping[str, type]] = {"ctx.events.channel": str, "ctx.events.wildcard": bool}
 
 # What an operation knows of itself: before it ran (so errors carry it too), and of its result.
@@ -57,8 +67,14 @@ _OPERATIONS: Final[Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]]] 
     "kv.ttl": ({}, {"ctx.kv.ttl": float}),
     "kv.persist": ({}, {}),
     "kv.pop": ({}, {"ctx.kv.found": bool}),
-    "counter.increment": ({"ctx.counter.delta": int, "ctx.counter.ttl": float}, {"ctx.counter.value": int}),
-    "counter.decrement": ({"ctx.counter.delta": int, "ctx.counter.ttl": float}, {"ctx.counter.value": int}),
+    "counter.increment": (
+        {"ctx.counter.delta": int, "ctx.counter.ttl": float},
+        {"ctx.counter.value": int},
+    ),
+    "counter.decrement": (
+        {"ctx.counter.delta": int, "ctx.counter.ttl": float},
+        {"ctx.counter.value": int},
+    ),
     "counter.get": ({}, {"ctx.counter.value": int}),
     "counter.expire": ({"ctx.counter.ttl": float}, {}),
     "counter.ttl": ({}, {"ctx.counter.ttl": float}),

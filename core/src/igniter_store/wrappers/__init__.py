@@ -1,1 +1,3 @@
-"""Adapters over adapters: each inherits the capabilities that the adapter inside has, and no others, so it passes the same suite."""
+"""Adapters over adapters: each inherits the capabilities that the adapter inside has, and no
+others, so it passes the same suite.
+"""

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """One call: the contract's method, and what it was given. It is recorded when it is made, whether or not it succeeds."""
+    """One call: the contract's method, and what it was given. It is recorded when it is made,
+    whether or not it succeeds.
+    """
 
     method: str
     args: tuple[Any, ...]
@@ -38,9 +40,19 @@ class RecordingAdapter(Adapter):
     name = "recording"
 
     def __new__(cls, inner: Adapter) -> Self:
-        capabilities = tuple(capability for capability in CAPABILITIES if isinstance(inner, capability))
-        methods = {method: _recorded(method) for capability in capabilities for method in _own_methods(capability)}
-        shaped = type(cls.__name__, (cls, *capabilities), methods | {"name": inner.name, "in_process": inner.in_process})
+        capabilities = tuple(
+            capability for capability in CAPABILITIES if isinstance(inner, capability)
+        )
+        methods = {
+            method: _recorded(method)
+            for capability in capabilities
+            for method in _own_methods(capability)
+        }
+        shaped = type(
+            cls.__name__,
+            (cls, *capabilities),
+            methods | {"name": inner.name, "in_process": inner.in_process},
+        )
         return object.__new__(shaped)
 
     def __init__(self, inner: Adapter) -> None:
@@ -82,7 +94,11 @@ class RecordingAdapter(Adapter):
 
 
 def _own_methods(capability: type) -> list[str]:
-    return [name for name, member in vars(capability).items() if getattr(member, "__isabstractmethod__", False)]
+    return [
+        name
+        for name, member in vars(capability).items()
+        if getattr(member, "__isabstractmethod__", False)
+    ]
 
 
 def _recorded(method: str) -> Callable[..., Awaitable[Any]]:

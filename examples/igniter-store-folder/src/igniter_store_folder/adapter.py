@@ -1,6 +1,7 @@
 """The adapter: its capabilities, operation by operation.
 
-Rule: what an operation reads and what it then writes stand in one `step`, which nobody comes between.
+Rule: what an operation reads and what it then writes stand in one `step`, which nobody comes
+    between.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
 
     Args:
         path: the folder; `open` makes it where it is missing. Nothing else should be kept in it.
-        clock: seconds since the epoch, the same for all who use the folder; by default the wall clock.
+        clock: seconds since the epoch, the same for all who use the folder; by default the wall
+            clock.
         timeout: seconds that an operation waits for the others; then it raises `STORE_TIMEOUT`.
     """
 
@@ -59,7 +61,9 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
 
         return await self.alone(step)
 
-    async def set(self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None) -> bool:
+    async def set(
+        self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
+    ) -> bool:
         def step() -> bool:
             if only_if is not None and self._is_there(key) != (only_if == "present"):
                 return False
@@ -69,7 +73,9 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
         return await self.alone(step)
 
     async def delete(self, keys: Sequence[str]) -> int:
-        keys = tuple(keys)  # a cancelled caller may go on and change his list, while the step still reads it
+        keys = tuple(
+            keys
+        )  # a cancelled caller may go on and change his list, while the step still reads it
 
         def step() -> int:
             removed = 0
@@ -106,7 +112,9 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
 
     async def ttl(self, key: str) -> float | None:
         def step() -> float | None:
-            now = self.files.clock()  # before the record is found alive, so that some of its time is left
+            now = (
+                self.files.clock()
+            )  # before the record is found alive, so that some of its time is left
             record = self.files.load(key, whole=False)
             return None if record is None else record.deadline - now
 
@@ -131,7 +139,9 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
             record = self.files.load(key) or Record(key, b"0")
             total = _number(record.value) + delta
             if total not in _RANGE:
-                raise _not_counted("The sum leaves the 64 bits of a counter: count in larger units.")
+                raise _not_counted(
+                    "The sum leaves the 64 bits of a counter: count in larger units."
+                )
             if record.deadline == math.inf:
                 self._store(key, b"%d" % total, ttl)
             else:
@@ -167,7 +177,8 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
                 return None
             last = self.files.load(token_key)
             token = 1 + (int(self.files.clock() * 1_000) if last is None else _number(last.value))
-            # The token first: who is killed between the two has wasted a number. After the claim, a number might come twice.
+            # The token first: who is killed between the two has wasted a number. After the claim, a
+            # number might come twice.
             self._store(token_key, b"%d" % token, TOKEN_LIFETIME)
             self._store(key, owner, ttl)
             return token
@@ -175,14 +186,21 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
         return await self.alone(step)
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        # The cursor is the last name that was looked at: a place in the order of names, whether or not there is still such a file.
+        # The cursor is the last name that was looked at: a place in the order of names, whether or
+        # not there is still such a file.
         if cursor != START and not is_name(cursor):
-            raise store_error(ErrorCode.STORE_SCAN_FAILED, "No scan gave this cursor: begin again with '0'.", backend=self.name)
+            raise store_error(
+                ErrorCode.STORE_SCAN_FAILED,
+                "No scan gave this cursor: begin again with '0'.",
+                backend=self.name,
+            )
         glob = Pattern(pattern)
 
         def step() -> ScanPage:
             keys: list[str] = []
-            for looked_at, name in enumerate(self.files.names("" if cursor == START else cursor), start=1):
+            for looked_at, name in enumerate(
+                self.files.names("" if cursor == START else cursor), start=1
+            ):
                 record = self.files.load_named(name, whole=False)
                 if record is not None and glob.matches(record.key):
                     keys.append(record.key)
@@ -215,7 +233,9 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
 def _number(value: bytes) -> int:
     if _DECIMAL.fullmatch(value) and (number := int(value)) in _RANGE:
         return number
-    raise _not_counted("The key holds no whole number of 64 bits: delete it, or count under another.")
+    raise _not_counted(
+        "The key holds no whole number of 64 bits: delete it, or count under another."
+    )
 
 
 def _not_counted(message: str) -> Exception:

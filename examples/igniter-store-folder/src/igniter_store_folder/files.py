@@ -4,7 +4,8 @@
     new         the record that is being written, until it is moved to its place in one step
     3f/a2c4...  a record: magic, deadline, length of the key, key, value
 
-Rule: a record's name is the SHA-256 of its key, so that any key is exact on any file system; the key itself stands in the record.
+Rule: a record's name is the SHA-256 of its key, so that any key is exact on any file system; the
+    key itself stands in the record.
 Rule: all methods but `make` and `locked` are called with the lock held.
 """
 
@@ -68,8 +69,11 @@ class Files:
 
     @contextmanager
     def locked(self, until: float) -> Generator[None]:
-        """Hold the lock, alone among all threads and processes; `TimeoutError` when others hold it `until` then, by `time.monotonic`."""
-        # Opened anew each time: the lock belongs to the open file, and a forked process would share that.
+        """Hold the lock, alone among all threads and processes; `TimeoutError` when others hold it
+        `until` then, by `time.monotonic`.
+        """
+        # Opened anew each time: the lock belongs to the open file, and a forked process would share
+        # that.
         lock = os.open(self._lock, os.O_RDWR)
         try:
             while not _taken(lock):
@@ -78,7 +82,9 @@ class Files:
                 time.sleep(0.001)
             yield
         finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)  # closing alone lets go of nothing when a fork has copied the open file meanwhile
+            fcntl.flock(
+                lock, fcntl.LOCK_UN
+            )  # closing alone lets go of nothing when a fork has copied the open file meanwhile
             os.close(lock)
 
     def load(self, key: str, *, whole: bool = True) -> Record | None:
@@ -124,11 +130,14 @@ class Files:
         for shard in range(int(after[:2] or "0", 16), 256):
             begin = f"{shard:02x}"
             try:
-                rests = os.listdir(self._folder / begin)  # noqa: PTH208 - a Path for each name is slow when there are millions
+                # a Path for each name is slow when there are millions
+                rests = os.listdir(self._folder / begin)  # noqa: PTH208
             except FileNotFoundError:
                 continue
             # What is no name was put there by others: a desktop, a backup.
-            yield from sorted(name for rest in rests if (name := begin + rest) > after and is_name(name))
+            yield from sorted(
+                name for rest in rests if (name := begin + rest) > after and is_name(name)
+            )
 
     def _path(self, name: str) -> Path:
         return self._folder / name[:2] / name[2:]
@@ -148,4 +157,9 @@ def _name(key: str) -> str:
 
 def _damaged(name: str) -> Exception:
     message = "A file of the folder can't be read as a record: remove the file that the details name, or bring it back from a backup."
-    return store_error(ErrorCode.STORE_OPERATION_FAILED, message, backend="folder", details={"file": f"{name[:2]}/{name[2:]}"})
+    return store_error(
+        ErrorCode.STORE_OPERATION_FAILED,
+        message,
+        backend="folder",
+        details={"file": f"{name[:2]}/{name[2:]}"},
+    )

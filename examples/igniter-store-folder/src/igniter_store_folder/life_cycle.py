@@ -1,6 +1,8 @@
-"""What an adapter for a folder is before it can do anything: its URL, opening, closing, and the one way to the files.
+"""What an adapter for a folder is before it can do anything: its URL, opening, closing, and the one
+way to the files.
 
-Rule: nobody touches the files but through `alone`. It sees whether the adapter is open, and no `OSError` comes past it.
+Rule: nobody touches the files but through `alone`. It sees whether the adapter is open, and no
+    `OSError` comes past it.
 """
 
 from __future__ import annotations
@@ -34,7 +36,10 @@ _CODES: Final = {
     errno.ESTALE: ErrorCode.STORE_CONNECTION_FAILED,
     errno.ETIMEDOUT: ErrorCode.STORE_TIMEOUT,
 }
-"""What a file system's error means. Any other, such as a full disk or a missing right, is `STORE_OPERATION_FAILED`."""
+"""What a file system's error means.
+
+Any other, such as a full disk or a missing right, is `STORE_OPERATION_FAILED`.
+"""
 
 
 class FolderLifeCycle(Adapter):
@@ -42,7 +47,9 @@ class FolderLifeCycle(Adapter):
 
     name: ClassVar[str] = "folder"
 
-    def __init__(self, path: str | Path, *, clock: Clock | None = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self, path: str | Path, *, clock: Clock | None = None, timeout: float = 10.0
+    ) -> None:
         self._path = Path(path).absolute()
         self._timeout = timeout
         self._affinity = Affinity(self.abandon)
@@ -58,9 +65,17 @@ class FolderLifeCycle(Adapter):
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
-        """An adapter for `folder:///some/path`, in which `%20` is a space; `options` are the constructor's."""
+        """An adapter for `folder:///some/path`, in which `%20` is a space; `options` are the
+        constructor's.
+        """
         parts = urlsplit(url)
-        if parts.netloc or parts.query or parts.fragment or not parts.path.startswith("/") or not options.keys() <= {"clock", "timeout"}:
+        if (
+            parts.netloc
+            or parts.query
+            or parts.fragment
+            or not parts.path.startswith("/")
+            or not options.keys() <= {"clock", "timeout"}
+        ):
             raise store_error(
                 ErrorCode.STORE_CONFIGURATION_INVALID,
                 "A folder's URL is folder:///an/absolute/path and nothing behind it; beside it there are the options clock and timeout.",
@@ -114,16 +129,28 @@ class FolderLifeCycle(Adapter):
     async def alone(self, step: Callable[[], T]) -> T:
         """What `step` returns or raises, in the adapter's thread and alone with the files."""
         if self._closed:
-            raise store_error(ErrorCode.STORE_CLOSED, "The adapter was closed: open it again, or use another.", backend=self.name)
+            raise store_error(
+                ErrorCode.STORE_CLOSED,
+                "The adapter was closed: open it again, or use another.",
+                backend=self.name,
+            )
         if self._worker is None and self.affinity.is_inherited:
-            message = "The adapter was opened before this process was forked: make one in the child."
+            message = (
+                "The adapter was opened before this process was forked: make one in the child."
+            )
             raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=self.name)
         if self._worker is None:
-            raise store_error(ErrorCode.STORE_NOT_CONNECTED, "The adapter was never opened: await its open().", backend=self.name)
+            raise store_error(
+                ErrorCode.STORE_NOT_CONNECTED,
+                "The adapter was never opened: await its open().",
+                backend=self.name,
+            )
         return await self._in(self._worker, step)
 
     async def _in(self, worker: Worker, step: Callable[[], T], *, opening: bool = False) -> T:
-        until = time.monotonic() + self._timeout  # as of the call: of a long queue nobody waits longer
+        until = (
+            time.monotonic() + self._timeout
+        )  # as of the call: of a long queue nobody waits longer
 
         def locked() -> T:
             self.files.changed = False
@@ -133,7 +160,11 @@ class FolderLifeCycle(Adapter):
                 with self.files.locked(until):
                     return step()
             except OSError as error:
-                other = ErrorCode.STORE_CONNECTION_FAILED if opening else ErrorCode.STORE_OPERATION_FAILED
+                other = (
+                    ErrorCode.STORE_CONNECTION_FAILED
+                    if opening
+                    else ErrorCode.STORE_OPERATION_FAILED
+                )
                 raise self._failed(error, _CODES.get(error.errno or 0, other)) from error
 
         return await worker.run(locked)

@@ -1,6 +1,7 @@
 """The thread in which an adapter touches its files, so that no disk ever blocks the event loop.
 
-Rule: one thread, one step at a time, in the order of the calls: a step that outlives its cancelled call is over before the next begins.
+Rule: one thread, one step at a time, in the order of the calls: a step that outlives its cancelled
+    call is over before the next begins.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ class Worker:
         self._last: Future[None] | None = None
 
     async def run(self, step: Callable[[], T]) -> T:
-        """What `step` returns or raises. When the call is cancelled, a step that has begun is finished, and one that waits is dropped."""
+        """What `step` returns or raises.
+
+        When the call is cancelled, a step that has begun is finished, and one that waits is
+        dropped.
+        """
         return await asyncio.wrap_future(self._pool.submit(step))
 
     def abandon(self) -> None:
@@ -31,7 +36,10 @@ class Worker:
         self._pool.shutdown(wait=False)
 
     async def end(self) -> None:
-        """Let the steps that wait be done, and the thread end. Cancelled, this happens all the same; a second call waits for it."""
+        """Let the steps that wait be done, and the thread end.
+
+        Cancelled, this happens all the same; a second call waits for it.
+        """
         if self._last is None:
             self._last = self._pool.submit(lambda: None)
             self._pool.shutdown(wait=False)

@@ -1,7 +1,8 @@
 """Claims whose caller was cancelled: clause CLM-10.
 
-The store asks for a claim without TTL in a task of its own. When the caller is cancelled meanwhile, the store waits for the answer and
-gives back what was taken, in a third task; the kit does the same here.
+The store asks for a claim without TTL in a task of its own. When the caller is cancelled meanwhile,
+the store waits for the answer and gives back what was taken, in a third task; the kit does the same
+here.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ class CancelledClaimClauses(Suite):
 
     @clause("CLM-10", Claims, KeyValue)
     async def test_claim_of_cancelled_caller_is_given_back(self, trial: Trial) -> None:
-        """Once the answer is there, the claim is released by its owner, and the next one gets it at once.
+        """Once the answer is there, the claim is released by its owner, and the next one gets it at
+        once.
 
-        If this fails, look for ownership that is bound to a task, as with locks that keep their token in a local of the task; or for an
-        answer that comes before the claim can be seen.
+        If this fails, look for ownership that is bound to a task, as with locks that keep their
+        token in a local of the task; or for an answer that comes before the claim can be seen.
         """
         adapter, other = trial.adapter, await trial.other()
         for turn in range(_TURNS):
@@ -56,7 +58,9 @@ class CancelledClaimClauses(Suite):
 
 
 async def _given_back(adapter: FullAdapter, key: str, owner: bytes, turn: int) -> bool:
-    """Claim for a caller who is cancelled some turns later, and give back what was taken; whether anything was."""
+    """Claim for a caller who is cancelled some turns later, and give back what was taken; whether
+    anything was.
+    """
     asking = asyncio.create_task(adapter.set_nx(key, owner))
 
     async def call() -> bool:

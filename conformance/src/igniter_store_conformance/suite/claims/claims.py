@@ -25,7 +25,8 @@ class ClaimClauses(Suite):
     async def test_a_claim_ends_with_its_ttl_and_another_wins_it(self, trial: Trial) -> None:
         """Until the TTL is over another is refused; after it another wins.
 
-        If this fails, look at the unit of the TTL, and at whether a claim whose time is over still counts.
+        If this fails, look at the unit of the TTL, and at whether a claim whose time is over still
+        counts.
         """
         key, adapter = trial.key(), trial.adapter
 
@@ -72,13 +73,22 @@ class ClaimClauses(Suite):
 
     @clause("CLM-3")
     async def test_only_the_owner_releases(self, trial: Trial) -> None:
-        """Another owner's bytes, nearly the same or a part of them, say False and release nothing; the owner's say True, once.
+        """Another owner's bytes, nearly the same or a part of them, say False and release nothing;
+        the owner's say True, once.
 
         If this fails, look at how owners are compared: bytes, all of them, and nothing else.
         """
         key, other = trial.key(), await trial.other()
         await trial.adapter.set_nx(key, b"owner-1")
-        for stranger in (b"owner-2", b"owner-10", b"owner-", b"", b"OWNER-1", b"owner-1 ", b"owner-1\x00"):
+        for stranger in (
+            b"owner-2",
+            b"owner-10",
+            b"owner-",
+            b"",
+            b"OWNER-1",
+            b"owner-1 ",
+            b"owner-1\x00",
+        ):
             assert await trial.adapter.compare_delete(key, stranger) is False
             assert await other.compare_delete(key, stranger) is False
         assert await trial.adapter.set_nx(key, b"owner-2") is False
@@ -100,7 +110,8 @@ class ClaimClauses(Suite):
 
     @clause("CLM-3")
     async def test_a_late_release_never_removes_the_new_owners_claim(self, trial: Trial) -> None:
-        """The first owner's time is over, a second one claims, the first one releases late: the second one still holds.
+        """The first owner's time is over, a second one claims, the first one releases late: the
+        second one still holds.
 
         If this fails, look for a release that deletes without looking at the owner.
         """
@@ -125,7 +136,10 @@ class ClaimClauses(Suite):
             key = trial.key(f"key-{place}")
             assert await trial.adapter.set_nx(key, owner) is True
             assert await trial.adapter.set_nx(key, b"another") is False
-            assert await trial.adapter.acquire(key, b"another", 3_000, token_key=trial.token_key(key)) is None
+            assert (
+                await trial.adapter.acquire(key, b"another", 3_000, token_key=trial.token_key(key))
+                is None
+            )
             assert await trial.adapter.compare_expire(key, owner + b"x", 3_000) is False
             assert await trial.adapter.compare_expire(key, owner, 3_000) is True
             assert await trial.adapter.compare_delete(key, owner + b"x") is False
@@ -133,9 +147,11 @@ class ClaimClauses(Suite):
 
     @clause("CLM-4")
     async def test_only_the_owner_renews(self, trial: Trial) -> None:
-        """Another owner says False and moves nothing; the owner says True, and the claim lives for the new TTL from now.
+        """Another owner says False and moves nothing; the owner says True, and the claim lives for
+        the new TTL from now.
 
-        If this fails, look at the comparison, at the unit, and at whether the TTL is added to what was left.
+        If this fails, look at the comparison, at the unit, and at whether the TTL is added to what
+        was left.
         """
         key, adapter, time = trial.key(), trial.adapter, trial.time
         other = await trial.other()
@@ -202,7 +218,8 @@ class ClaimClauses(Suite):
     async def test_tokens_grow_over_release(self, trial: Trial) -> None:
         """Every acquisition has a greater token than the one before, whichever client makes it.
 
-        If this fails, look for tokens that are taken from a clock that may stand still, or kept with the claim and lost with it.
+        If this fails, look for tokens that are taken from a clock that may stand still, or kept
+        with the claim and lost with it.
         """
         key, counter = trial.key(), trial.token_key(trial.key())
         clients = (trial.adapter, await trial.other())
@@ -250,16 +267,24 @@ class ClaimClauses(Suite):
         assert tokens == sorted(set(tokens), key=lambda token: token or 0)
 
     @clause("CLM-5", KeyValue)
-    async def test_a_token_counter_begins_at_the_clock_and_may_be_forgotten(self, trial: Trial) -> None:
-        """A first token is about the milliseconds since 1970, and its counter has 30 days to live, counted from each use.
+    async def test_a_token_counter_begins_at_the_clock_and_may_be_forgotten(
+        self, trial: Trial
+    ) -> None:
+        """A first token is about the milliseconds since 1970, and its counter has 30 days to live,
+        counted from each use.
 
-        If this fails, look at what the counter begins with: from 1 a forgotten counter would give old tokens again.
+        If this fails, look at what the counter begins with: from 1 a forgotten counter would give
+        old tokens again.
         """
         key, counter, time = trial.key(), trial.token_key(trial.key()), trial.time
         token = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
         assert token is not None
         assert token > 1_500_000_000_000, "the milliseconds of 2017"
-        assert 30 * 86_400 - 600 < (await trial.adapter.ttl(counter) or 0) <= 30 * 86_400 + time.granularity
+        assert (
+            30 * 86_400 - 600
+            < (await trial.adapter.ttl(counter) or 0)
+            <= 30 * 86_400 + time.granularity
+        )
 
         await time.passes(time.ttl / 2)
         await trial.adapter.compare_delete(key, b"owner")
@@ -289,7 +314,8 @@ class ClaimClauses(Suite):
 
     @clause("CLM-6")
     async def test_while_a_lease_lives_nobody_else_acquires(self, trial: Trial) -> None:
-        """Others get `None`, again and again, until the owner releases; `set_nx` and `acquire` see each other's claims.
+        """Others get `None`, again and again, until the owner releases; `set_nx` and `acquire` see
+        each other's claims.
 
         If this fails, look for the claim in two places.
         """
@@ -323,7 +349,9 @@ class ClaimClauses(Suite):
         await trial.time.bracket(trial.time.ttl, take, is_held)
 
     @clause("CLM-6")
-    async def test_an_acquired_lease_is_released_and_renewed_by_its_owner(self, trial: Trial) -> None:
+    async def test_an_acquired_lease_is_released_and_renewed_by_its_owner(
+        self, trial: Trial
+    ) -> None:
         """`compare_expire` and `compare_delete` know the owner that `acquire` was given.
 
         If this fails, look for owner bytes that are stored together with the token.
@@ -338,7 +366,8 @@ class ClaimClauses(Suite):
 
     @clause("CLM-6", KeyValue)
     async def test_a_token_that_can_not_be_counted_leaves_no_claim(self, trial: Trial) -> None:
-        """When the counter holds no number, `acquire` raises `STORE_INCREMENT_FAILED`, and the key is free.
+        """When the counter holds no number, `acquire` raises `STORE_INCREMENT_FAILED`, and the key
+        is free.
 
         If this fails, look for a claim that is taken before its token is counted.
         """
@@ -354,7 +383,8 @@ class ClaimClauses(Suite):
 
     @clause("CLM-8", KeyValue)
     async def test_a_refused_claim_changes_nothing(self, trial: Trial) -> None:
-        """Whoever is refused, the holder too, changes neither the owner nor the TTL, and counts no token.
+        """Whoever is refused, the holder too, changes neither the owner nor the TTL, and counts no
+        token.
 
         If this fails, look for a write that comes before the answer.
         """
@@ -373,9 +403,11 @@ class ClaimClauses(Suite):
 
     @clause("CLM-8", KeyValue)
     async def test_a_claim_is_stored_as_its_owners_bytes(self, trial: Trial) -> None:
-        """`get` of a claim gives the owner, of `set_nx` and of `acquire`; a key that holds a value refuses a claim.
+        """`get` of a claim gives the owner, of `set_nx` and of `acquire`; a key that holds a value
+        refuses a claim.
 
-        If this fails, look for claims that are stored elsewhere than values: `claim.owner` of the store reads them with `get`.
+        If this fails, look for claims that are stored elsewhere than values: `claim.owner` of the
+        store reads them with `get`.
         """
         one, two, value = trial.keys(["one", "two", "value"])
         await trial.adapter.set_nx(one, b"owner 1")
@@ -384,7 +416,10 @@ class ClaimClauses(Suite):
 
         assert await trial.adapter.mget([one, two]) == [b"owner 1", b"owner 2"]
         assert await trial.adapter.set_nx(value, b"owner") is False
-        assert await trial.adapter.acquire(value, b"owner", 3_000, token_key=trial.token_key(value)) is None
+        assert (
+            await trial.adapter.acquire(value, b"owner", 3_000, token_key=trial.token_key(value))
+            is None
+        )
         assert await trial.adapter.compare_delete(value, b"somebody") is True
 
     @clause("CLM-8", Streams)
@@ -397,19 +432,26 @@ class ClaimClauses(Suite):
         await trial.adapter.xadd(key, {"field": b"1"})
 
         assert await trial.adapter.set_nx(key, b"owner") is False
-        assert await trial.adapter.acquire(key, b"owner", 3_000, token_key=trial.token_key(key)) is None
+        assert (
+            await trial.adapter.acquire(key, b"owner", 3_000, token_key=trial.token_key(key))
+            is None
+        )
         assert await trial.adapter.xlen(key) == 1
 
     @clause("CLM-3", KeyValue, Streams)
     async def test_a_stream_is_nobodys_claim(self, trial: Trial) -> None:
-        """Releasing and renewing a key that holds a stream raise `STORE_OPERATION_FAILED`, and the stream stays as it is.
+        """Releasing and renewing a key that holds a stream raise `STORE_OPERATION_FAILED`, and the
+        stream stays as it is.
 
         If this fails, look at what your backend says of a key of another kind.
         """
         key, adapter = trial.key(), trial.adapter
         await adapter.xadd(key, {"field": b"owner"})
 
-        for call in (partial(adapter.compare_delete, key, b"owner"), partial(adapter.compare_expire, key, b"owner", 3_000)):
+        for call in (
+            partial(adapter.compare_delete, key, b"owner"),
+            partial(adapter.compare_expire, key, b"owner", 3_000),
+        ):
             with pytest.raises(BackendFailed) as caught:
                 await call()
             assert caught.value.code == ErrorCode.STORE_OPERATION_FAILED

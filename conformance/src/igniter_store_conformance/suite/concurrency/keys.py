@@ -1,6 +1,8 @@
-"""Many callers at one key: tasks and connections. Streams and channels are in `stream_contention`, other processes in `processes`.
+"""Many callers at one key: tasks and connections. Streams and channels are in `stream_contention`,
+other processes in `processes`.
 
-Rule: what is judged is every answer, not only the total at the end: increments answer with a permutation, exactly one contender is told
+Rule: what is judged is every answer, not only the total at the end: increments answer with a
+    permutation, exactly one contender is told
 that it won, and a history of mixed calls has an order that explains it.
 """
 
@@ -16,7 +18,14 @@ from igniter_store.contract import Counters, Entry, KeyValue
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.tools.limits import LONG
-from igniter_store_conformance.tools.linearizability import History, described, key_step, miscounted, overlapping_leases, shortest_wrong
+from igniter_store_conformance.tools.linearizability import (
+    History,
+    described,
+    key_step,
+    miscounted,
+    overlapping_leases,
+    shortest_wrong,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,14 +38,18 @@ class ContentionClauses(Suite):
 
     @clause("KV-5")
     async def test_of_many_conditional_sets_one_writes(self, trial: Trial) -> None:
-        """Of thirty callers that set one key if it is absent, one is told True, and its value is the one that is stored.
+        """Of thirty callers that set one key if it is absent, one is told True, and its value is
+        the one that is stored.
 
         If this fails, look for a look and a write in two steps.
         """
         clients = await trial.clients(3)
         for turn in range(5):
             key = trial.key(f"key-{turn}")
-            calls = [partial(clients[n % 3].set, key, b"%d" % n, only_if="absent", ttl=3_000) for n in range(30)]
+            calls = [
+                partial(clients[n % 3].set, key, b"%d" % n, only_if="absent", ttl=3_000)
+                for n in range(30)
+            ]
             answers = await trial.race(calls)
             assert answers.count(True) == 1
             assert answers.count(False) == 29
@@ -44,7 +57,8 @@ class ContentionClauses(Suite):
 
     @clause("KV-10")
     async def test_of_many_getdels_one_gets_the_value(self, trial: Trial) -> None:
-        """Of thirty callers that take one key, one gets the value and the others `None`; of thirty deletes one counts.
+        """Of thirty callers that take one key, one gets the value and the others `None`; of thirty
+        deletes one counts.
 
         If this fails, look for a read and a delete in two steps.
         """
@@ -79,20 +93,26 @@ class ContentionClauses(Suite):
         clients = await trial.clients(2)
         key = trial.key()
         deltas = [trial.random.randint(-1_000, 1_000) for _ in range(200)]
-        await trial.race([partial(clients[n % 2].increment, key, delta) for n, delta in enumerate(deltas)])
+        await trial.race(
+            [partial(clients[n % 2].increment, key, delta) for n, delta in enumerate(deltas)]
+        )
 
         assert await trial.adapter.increment(key, 0) == sum(deltas)
 
     @clause("CTR-5", KeyValue, limit=LONG)
     async def test_a_window_that_many_begin_at_once_has_one_ttl(self, trial: Trial) -> None:
-        """Fifty first increments that bring TTLs count to fifty, and the counter ends with a TTL that one of them brought.
+        """Fifty first increments that bring TTLs count to fifty, and the counter ends with a TTL
+        that one of them brought.
 
-        If this fails, look for the TTL in a step of its own: a counter that was begun and not given its TTL never ends.
+        If this fails, look for the TTL in a step of its own: a counter that was begun and not given
+        its TTL never ends.
         """
         clients = await trial.clients(2)
         for turn in range(3):
             key = trial.key(f"key-{turn}")
-            answers = await trial.race([partial(clients[n % 2].increment, key, ttl=1_000.0 + n) for n in range(50)])
+            answers = await trial.race(
+                [partial(clients[n % 2].increment, key, ttl=1_000.0 + n) for n in range(50)]
+            )
             left = await trial.adapter.ttl(key)
             assert miscounted(answers) == ""
             assert left is not None
@@ -100,22 +120,28 @@ class ContentionClauses(Suite):
 
     @clause("CLM-1", limit=LONG)
     async def test_of_many_contenders_one_wins(self, trial: Trial) -> None:
-        """Of thirty callers over three clients exactly one is told that the claim is its own; after its release again one.
+        """Of thirty callers over three clients exactly one is told that the claim is its own; after
+        its release again one.
 
         If this fails, look for a look and a write in two steps.
         """
         clients = await trial.clients(3)
         for turn in range(5):
             key = trial.key(f"key-{turn // 2}")
-            answers = await trial.race([partial(clients[n % 3].set_nx, key, b"%d" % n, ttl=3_000) for n in range(30)])
+            answers = await trial.race(
+                [partial(clients[n % 3].set_nx, key, b"%d" % n, ttl=3_000) for n in range(30)]
+            )
             assert answers.count(True) == 1
             assert answers.count(False) == 29
-            released = await trial.race([partial(clients[n % 3].compare_delete, key, b"%d" % n) for n in range(30)])
+            released = await trial.race(
+                [partial(clients[n % 3].compare_delete, key, b"%d" % n) for n in range(30)]
+            )
             assert [n for n in range(30) if released[n]] == [answers.index(True)]
 
     @clause("CLM-3", limit=LONG)
     async def test_a_claim_is_released_once(self, trial: Trial) -> None:
-        """Of thirty releases by the owner at once one says True, and a claim that follows is not released by the others.
+        """Of thirty releases by the owner at once one says True, and a claim that follows is not
+        released by the others.
 
         If this fails, look for the comparison and the delete in two steps.
         """
@@ -123,16 +149,21 @@ class ContentionClauses(Suite):
         for turn in range(5):
             key = trial.key(f"key-{turn}")
             await trial.adapter.set_nx(key, b"owner", ttl=3_000)
-            calls: list[Callable[[], Awaitable[bool]]] = [partial(clients[n % 3].compare_delete, key, b"owner") for n in range(30)]
+            calls: list[Callable[[], Awaitable[bool]]] = [
+                partial(clients[n % 3].compare_delete, key, b"owner") for n in range(30)
+            ]
             calls.insert(10, partial(_claim_when_free, clients[0], key, b"next"))
             answers = await trial.race(calls)
             assert answers.pop(10) is True
             assert answers.count(True) == 1
-            assert await trial.adapter.compare_delete(key, b"next") is True, "a release of the former owner took it"
+            assert await trial.adapter.compare_delete(key, b"next") is True, (
+                "a release of the former owner took it"
+            )
 
     @clause("CLM-4", KeyValue, limit=LONG)
     async def test_a_renewal_never_moves_the_next_owners_deadline(self, trial: Trial) -> None:
-        """While thirty renewals by the owner are under way the claim is released and taken by another: its TTL stays its own.
+        """While thirty renewals by the owner are under way the claim is released and taken by
+        another: its TTL stays its own.
 
         If this fails, look for the comparison and the new deadline in two steps.
         """
@@ -140,7 +171,9 @@ class ContentionClauses(Suite):
         for turn in range(5):
             key = trial.key(f"key-{turn}")
             await trial.adapter.set_nx(key, b"owner", ttl=3_000)
-            calls: list[Callable[[], Awaitable[bool]]] = [partial(clients[n % 3].compare_expire, key, b"owner", 9_000.0) for n in range(30)]
+            calls: list[Callable[[], Awaitable[bool]]] = [
+                partial(clients[n % 3].compare_expire, key, b"owner", 9_000.0) for n in range(30)
+            ]
             calls.insert(5 * turn, partial(_hand_over, clients[0], key))
             await trial.race(calls)
             left = await trial.adapter.ttl(key)
@@ -150,36 +183,51 @@ class ContentionClauses(Suite):
 
     @clause("CLM-5", limit=LONG)
     async def test_tokens_of_contenders_are_all_different_and_grow(self, trial: Trial) -> None:
-        """Twenty callers acquire and release one key in turn: the tokens are all different, and later leases have greater ones.
+        """Twenty callers acquire and release one key in turn: the tokens are all different, and
+        later leases have greater ones.
 
         If this fails, look for the token in a step of its own.
         """
         history = await _fight(trial, rounds=3)
-        acquired = [event for event in history.events if event.call == "acquire" and event.answer is not None]
+        acquired = [
+            event
+            for event in history.events
+            if event.call == "acquire" and event.answer is not None
+        ]
         tokens = [event.answer for event in acquired]
         assert len(set(tokens)) == len(tokens)
         for one in acquired:
             for two in acquired:
                 is_smaller = one.ended < two.began and one.answer >= two.answer
-                assert not is_smaller, f"a later lease has a smaller token:\n{described([one, two])}"
+                assert not is_smaller, (
+                    f"a later lease has a smaller token:\n{described([one, two])}"
+                )
 
     @clause("CLM-6", limit=LONG)
     async def test_leases_never_overlap(self, trial: Trial) -> None:
-        """Twenty callers fight for one key with `acquire`: between an answer and the release that follows nobody else is let in.
+        """Twenty callers fight for one key with `acquire`: between an answer and the release that
+        follows nobody else is let in.
 
         If this fails, look at the step in which a lease is taken, and at what a release compares.
         """
         history = await _fight(trial, rounds=4)
 
         overlapping = overlapping_leases(history.events)
-        assert not overlapping, f"held at the same time:\n{described(overlapping[0] if overlapping else [])}"
-        assert sum(event.answer is not None for event in history.events if event.call == "acquire") >= 4
+        assert not overlapping, (
+            f"held at the same time:\n{described(overlapping[0] if overlapping else [])}"
+        )
+        assert (
+            sum(event.answer is not None for event in history.events if event.call == "acquire")
+            >= 4
+        )
 
     @clause("FLT-5", KeyValue, Counters, limit=300)
     async def test_of_a_thousand_callers_everyone_gets_its_own_answer(self, trial: Trial) -> None:
-        """A thousand calls at once over one adapter, a quarter of them cancelled at random: each of the others is answered rightly.
+        """A thousand calls at once over one adapter, a quarter of them cancelled at random: each of
+        the others is answered rightly.
 
-        If this fails, look for answers that are matched with callers by a count that a cancelled caller upsets.
+        If this fails, look for answers that are matched with callers by a count that a cancelled
+        caller upsets.
         """
         adapter = trial.adapter
         keys = trial.keys(f"key-{n}" for n in range(250))
@@ -192,7 +240,10 @@ class ContentionClauses(Suite):
                 case 0:
                     assert await adapter.get(keys[place]) == b"%d" % place
                 case 1:
-                    assert await adapter.mget([keys[place], keys[place - 1]]) == [b"%d" % place, b"%d" % ((place - 1) % 250)]
+                    assert await adapter.mget([keys[place], keys[place - 1]]) == [
+                        b"%d" % place,
+                        b"%d" % ((place - 1) % 250),
+                    ]
                 case 2:
                     assert await adapter.increment(own[place], place + 1) == place + 1
                 case _:
@@ -200,7 +251,9 @@ class ContentionClauses(Suite):
 
         callers = trial.random.sample(range(1_000), 1_000)
         waves: list[list[asyncio.Task[None]]] = []
-        for begin in range(0, 1_000, 50):  # twenty waves, each of them cut into at another moment of its way
+        for begin in range(
+            0, 1_000, 50
+        ):  # twenty waves, each of them cut into at another moment of its way
             wave = [asyncio.create_task(ask(number)) for number in callers[begin : begin + 50]]
             for _ in range(begin // 50 % 4):
                 await asyncio.sleep(0)
@@ -210,11 +263,18 @@ class ContentionClauses(Suite):
         tasks = [task for wave in waves for task in wave]
         await asyncio.wait(tasks)
 
-        assert [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None] == []
+        assert [
+            error
+            for task in tasks
+            if not task.cancelled() and (error := task.exception()) is not None
+        ] == []
 
     @clause("MDL-1", KeyValue, Counters, limit=LONG)
-    async def test_mixed_calls_on_one_key_have_an_order_that_explains_them(self, trial: Trial) -> None:
-        """Three callers read, set, increment and delete one key at once; some order of the calls explains every answer.
+    async def test_mixed_calls_on_one_key_have_an_order_that_explains_them(
+        self, trial: Trial
+    ) -> None:
+        """Three callers read, set, increment and delete one key at once; some order of the calls
+        explains every answer.
 
         If this fails, look at the shortest history that has no explanation: it is in the message.
         """
@@ -225,7 +285,12 @@ class ContentionClauses(Suite):
             async def caller(number: int, key: str = key, history: History = history) -> None:
                 for _ in range(6):
                     call, arguments = _any_call(trial, number)
-                    await history.record(f"caller {number}", call, arguments, _made(clients[number], key, call, arguments))
+                    await history.record(
+                        f"caller {number}",
+                        call,
+                        arguments,
+                        _made(clients[number], key, call, arguments),
+                    )
                     if trial.random.random() < 0.3:
                         await asyncio.sleep(0)
 
@@ -236,7 +301,12 @@ class ContentionClauses(Suite):
 
 async def _fight(trial: Trial, rounds: int) -> History:
     """Twenty callers over three clients, each of which wants the lease some times."""
-    clients, key, counter, history = await trial.clients(3), trial.key(), trial.token_key(trial.key()), History()
+    clients, key, counter, history = (
+        await trial.clients(3),
+        trial.key(),
+        trial.token_key(trial.key()),
+        History(),
+    )
     wanted = len(clients) * rounds
 
     async def fight(number: int) -> None:
@@ -246,11 +316,18 @@ async def _fight(trial: Trial, rounds: int) -> History:
             if wanted <= 0:
                 return
             mark = (owner, attempt)
-            token = await history.record(f"caller {number}", "acquire", mark, client.acquire(key, owner, 3_000, token_key=counter))
+            token = await history.record(
+                f"caller {number}",
+                "acquire",
+                mark,
+                client.acquire(key, owner, 3_000, token_key=counter),
+            )
             if token is not None:
                 wanted -= 1
                 await asyncio.sleep(0)
-                released = await history.record(f"caller {number}", "release", mark, client.compare_delete(key, owner))
+                released = await history.record(
+                    f"caller {number}", "release", mark, client.compare_delete(key, owner)
+                )
                 assert released is True, f"caller {number} lost its lease while it held it"
             await asyncio.sleep(0.001)
 
@@ -265,12 +342,27 @@ async def _claim_when_free(client: FullAdapter, key: str, owner: bytes) -> bool:
 
 
 async def _hand_over(client: FullAdapter, key: str) -> bool:
-    return await client.compare_delete(key, b"owner") and await client.set_nx(key, b"next", ttl=3_000)
+    return await client.compare_delete(key, b"owner") and await client.set_nx(
+        key, b"next", ttl=3_000
+    )
 
 
 def _any_call(trial: Trial, caller: int) -> tuple[str, tuple[Any, ...]]:
     random = trial.random
-    call = random.choice(["get", "get", "set", "set if absent", "set if present", "getdel", "delete", "exists", "increment", "increment"])
+    call = random.choice(
+        [
+            "get",
+            "get",
+            "set",
+            "set if absent",
+            "set if present",
+            "getdel",
+            "delete",
+            "exists",
+            "increment",
+            "increment",
+        ]
+    )
     if call.startswith("set"):
         return call, (b"%d" % (100 * (caller + 1) + random.randrange(100)),)
     if call == "increment":

@@ -1,6 +1,7 @@
 """Several real processes at one key, for backends whose data lives outside of this one.
 
-Rule: a worker is a fresh interpreter that makes its own client with the harness's `connect`; it shares the backend with the test, and
+Rule: a worker is a fresh interpreter that makes its own client with the harness's `connect`; it
+    shares the backend with the test, and
 nothing else.
 Rule: workers say when they are ready, and all of them begin when the last one is.
 """
@@ -26,7 +27,8 @@ class ProcessClauses(Suite):
 
     @clause("CTR-2", limit=_LONG)
     async def test_increments_of_several_processes_are_all_counted(self, trial: Trial) -> None:
-        """Three processes with four tasks each count one counter to 600: every number is answered once.
+        """Three processes with four tasks each count one counter to 600: every number is answered
+        once.
 
         If this fails, look for a lock that only this process knows of.
         """
@@ -38,26 +40,40 @@ class ProcessClauses(Suite):
         assert await trial.adapter.increment(key, 0) == 600
 
     @clause("CLM-1", limit=_LONG)
-    async def test_of_contenders_in_several_processes_one_wins_each_claim(self, trial: Trial) -> None:
+    async def test_of_contenders_in_several_processes_one_wins_each_claim(
+        self, trial: Trial
+    ) -> None:
         """Three processes with four tasks each claim fifty keys: each key has exactly one winner.
 
         If this fails, look for a lock that only this process knows of.
         """
         keys = trial.keys(f"key-{number}" for number in range(50))
-        async with Workers(trial, [(claim_each, (keys, f"process-{number}", 4)) for number in range(_WORKERS)]) as workers:
+        async with Workers(
+            trial, [(claim_each, (keys, f"process-{number}", 4)) for number in range(_WORKERS)]
+        ) as workers:
             answers = await workers.answers()
 
         won = Counter(key for part in answers for key in part)
         assert won == Counter(keys)
 
     @clause("CLM-6", limit=_LONG)
-    async def test_leases_of_several_processes_have_tokens_that_are_all_different(self, trial: Trial) -> None:
-        """Three processes acquire and release one key forty times each: the tokens are all different, and grow for each of them.
+    async def test_leases_of_several_processes_have_tokens_that_are_all_different(
+        self, trial: Trial
+    ) -> None:
+        """Three processes acquire and release one key forty times each: the tokens are all
+        different, and grow for each of them.
 
-        If this fails, look at the step in which the token is counted: it has to be the one that takes the lease.
+        If this fails, look at the step in which the token is counted: it has to be the one that
+        takes the lease.
         """
         key, counter = trial.key(), trial.token_key(trial.key())
-        async with Workers(trial, [(acquire_often, (key, counter, f"process-{number}", 40)) for number in range(_WORKERS)]) as workers:
+        async with Workers(
+            trial,
+            [
+                (acquire_often, (key, counter, f"process-{number}", 40))
+                for number in range(_WORKERS)
+            ],
+        ) as workers:
             answers = await workers.answers()
 
         tokens = [token for part in answers for token in part]
@@ -67,8 +83,11 @@ class ProcessClauses(Suite):
             assert part == sorted(part)
 
     @clause("PUB-9", limit=_LONG)
-    async def test_subscribers_in_other_processes_hear_everything_in_order(self, trial: Trial) -> None:
-        """Messages that this process publishes reach the subscribers of three others, all of them, in order.
+    async def test_subscribers_in_other_processes_hear_everything_in_order(
+        self, trial: Trial
+    ) -> None:
+        """Messages that this process publishes reach the subscribers of three others, all of them,
+        in order.
 
         If this fails, look for subscriptions that live in this process alone.
         """
@@ -77,7 +96,9 @@ class ProcessClauses(Suite):
         ready = trial.key("ready")
         heard_of: list[bytes] = []
         await trial.adapter.subscribe(ready, lambda _, payload: heard_of.append(payload))
-        async with Workers(trial, [(listen, (channel, ready, len(messages)))] * _WORKERS) as workers:
+        async with Workers(
+            trial, [(listen, (channel, ready, len(messages)))] * _WORKERS
+        ) as workers:
             workers.begin()
 
             async def all_listen() -> bool:
@@ -98,8 +119,12 @@ class ProcessClauses(Suite):
         """
         key = trial.key()
         await trial.adapter.xgroup_create(key, "group")
-        added = await asyncio.gather(*(trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(150)))
-        async with Workers(trial, [(drain, (key, f"process-{number}")) for number in range(_WORKERS)]) as workers:
+        added = await asyncio.gather(
+            *(trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(150))
+        )
+        async with Workers(
+            trial, [(drain, (key, f"process-{number}")) for number in range(_WORKERS)]
+        ) as workers:
             answers = await workers.answers()
 
         assert Counter(part for share in answers for part in share) == Counter(added)
@@ -113,7 +138,9 @@ class ProcessClauses(Suite):
         """
         key = trial.key()
         await trial.adapter.xgroup_create(key, "group")
-        async with Workers(trial, [(await_entries, (key, f"process-{number}", 20.0)) for number in range(_WORKERS)]) as workers:
+        async with Workers(
+            trial, [(await_entries, (key, f"process-{number}", 20.0)) for number in range(_WORKERS)]
+        ) as workers:
             workers.begin()
             await trial.settle()
             added = [await trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(_WORKERS)]
@@ -132,19 +159,27 @@ async def count(adapter: FullAdapter, key: str, tasks: int, times: int) -> list[
     async def run() -> list[int]:
         return [await adapter.increment(key) for _ in range(times)]
 
-    return [number for part in await asyncio.gather(*(run() for _ in range(tasks))) for number in part]
+    return [
+        number for part in await asyncio.gather(*(run() for _ in range(tasks))) for number in part
+    ]
 
 
 async def claim_each(adapter: FullAdapter, keys: list[str], owner: str, tasks: int) -> list[str]:
     """Try to claim every key from several tasks, and return those that were won."""
 
     async def run(task: int) -> list[str]:
-        return [key for key in keys if await adapter.set_nx(key, f"{owner} {task}".encode(), ttl=3_000)]
+        return [
+            key for key in keys if await adapter.set_nx(key, f"{owner} {task}".encode(), ttl=3_000)
+        ]
 
-    return [key for part in await asyncio.gather(*(run(task) for task in range(tasks))) for key in part]
+    return [
+        key for part in await asyncio.gather(*(run(task) for task in range(tasks))) for key in part
+    ]
 
 
-async def acquire_often(adapter: FullAdapter, key: str, counter: str, owner: str, times: int) -> list[int]:
+async def acquire_often(
+    adapter: FullAdapter, key: str, counter: str, owner: str, times: int
+) -> list[int]:
     """Acquire and release one key so many times, and return the tokens."""
     tokens: list[int] = []
     while len(tokens) < times:
@@ -153,7 +188,9 @@ async def acquire_often(adapter: FullAdapter, key: str, counter: str, owner: str
             await asyncio.sleep(0.001)
             continue
         tokens.append(token)
-        assert await adapter.compare_delete(key, owner.encode()), "another process took the lease away"
+        assert await adapter.compare_delete(key, owner.encode()), (
+            "another process took the lease away"
+        )
     return tokens
 
 
@@ -188,7 +225,9 @@ async def drain(adapter: FullAdapter, key: str, consumer: str) -> list[str]:
 
 async def await_entries(adapter: FullAdapter, key: str, consumer: str, block: float) -> list[str]:
     """Wait for one new entry, and return its id."""
-    return [entry.id for entry in await adapter.xreadgroup(key, "group", consumer, count=1, block=block)]
+    return [
+        entry.id for entry in await adapter.xreadgroup(key, "group", consumer, count=1, block=block)
+    ]
 
 
 # The two ends of the pipe.

@@ -1,4 +1,5 @@
-"""Many callers at one stream or channel: tasks and connections. Keys and claims are in `contention`, other processes in `processes`.
+"""Many callers at one stream or channel: tasks and connections. Keys and claims are in
+`contention`, other processes in `processes`.
 
 Rule: as there, every answer is judged.
 """
@@ -25,13 +26,17 @@ class StreamContentionClauses(Suite):
 
     @clause("STR-6", limit=LONG)
     async def test_readers_at_once_share_everything_out(self, trial: Trial) -> None:
-        """Six readers over three clients drain a stream in small bites: every entry goes to one of them, in order for each.
+        """Six readers over three clients drain a stream in small bites: every entry goes to one of
+        them, in order for each.
 
-        If this fails, look for the group's position: read and moved on in two steps, the same entries are handed out twice.
+        If this fails, look for the group's position: read and moved on in two steps, the same
+        entries are handed out twice.
         """
         clients, key = await trial.clients(3), trial.key()
         await trial.adapter.xgroup_create(key, "group")
-        added = await asyncio.gather(*(trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(120)))
+        added = await asyncio.gather(
+            *(trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(120))
+        )
 
         async def drain(client: FullAdapter, consumer: str) -> list[str]:
             got: list[str] = []
@@ -39,7 +44,9 @@ class StreamContentionClauses(Suite):
                 got += _ids(entries)
             return got
 
-        shares = await trial.race([partial(drain, clients[n % 3], f"consumer-{n}") for n in range(6)])
+        shares = await trial.race(
+            [partial(drain, clients[n % 3], f"consumer-{n}") for n in range(6)]
+        )
 
         assert Counter(part for share in shares for part in share) == Counter(added)
         for share in shares:
@@ -47,18 +54,25 @@ class StreamContentionClauses(Suite):
 
     @clause("STR-11", limit=LONG)
     async def test_of_concurrent_claimers_each_entry_goes_to_one(self, trial: Trial) -> None:
-        """Eight claimers over two clients take what a dead consumer had: every entry goes to one, and its deliveries count two.
+        """Eight claimers over two clients take what a dead consumer had: every entry goes to one,
+        and its deliveries count two.
 
-        If this fails, look for entries that are looked for and moved in two steps, or for an idle time that is not begun anew.
+        If this fails, look for entries that are looked for and moved in two steps, or for an idle
+        time that is not begun anew.
         """
         clients, key = await trial.clients(2), trial.key()
         await trial.adapter.xgroup_create(key, "group")
-        added = await asyncio.gather(*(trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(60)))
+        added = await asyncio.gather(
+            *(trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(60))
+        )
         await trial.adapter.xreadgroup(key, "group", "dead")
         await trial.time.passes(trial.time.ttl)
 
         min_idle = trial.time.ttl / 2
-        claims = [partial(clients[n % 2].xautoclaim, key, "group", f"heir-{n}", min_idle, count=10) for n in range(8)]
+        claims = [
+            partial(clients[n % 2].xautoclaim, key, "group", f"heir-{n}", min_idle, count=10)
+            for n in range(8)
+        ]
         shares = await trial.race(claims)
 
         assert Counter(entry.id for share in shares for entry in share) == Counter(added)
@@ -70,15 +84,20 @@ class StreamContentionClauses(Suite):
 
     @clause("STR-1", limit=LONG)
     async def test_ids_of_appends_at_once_are_all_different(self, trial: Trial) -> None:
-        """Two hundred appends by three clients have two hundred ids, and the stream is in their order.
+        """Two hundred appends by three clients have two hundred ids, and the stream is in their
+        order.
 
         If this fails, look for ids that are taken from the clock, or counted in the client.
         """
         clients, key = await trial.clients(3), trial.key()
-        ids = await trial.race([partial(clients[n % 3].xadd, key, {"n": b"%d" % n}) for n in range(200)])
+        ids = await trial.race(
+            [partial(clients[n % 3].xadd, key, {"n": b"%d" % n}) for n in range(200)]
+        )
 
         assert len(set(ids)) == 200
-        assert [entry.id for entry in await trial.adapter.xrange(key)] == sorted(ids, key=_as_numbers)
+        assert [entry.id for entry in await trial.adapter.xrange(key)] == sorted(
+            ids, key=_as_numbers
+        )
 
     @clause("STR-9", limit=LONG)
     async def test_acknowledgements_at_once_count_every_entry_once(self, trial: Trial) -> None:
@@ -91,14 +110,17 @@ class StreamContentionClauses(Suite):
         ids = [await trial.adapter.xadd(key, {"n": b"1"}) for _ in range(20)]
         await trial.adapter.xreadgroup(key, "group", "consumer")
 
-        answers = await trial.race([partial(clients[n % 2].xack, key, "group", ids) for n in range(10)])
+        answers = await trial.race(
+            [partial(clients[n % 2].xack, key, "group", ids) for n in range(10)]
+        )
 
         assert sum(answers) == 20
         assert await trial.adapter.xpending(key, "group") == []
 
     @clause("STR-16", limit=LONG)
     async def test_every_entry_is_delivered_though_readers_die(self, trial: Trial) -> None:
-        """Readers take entries, some die with them, others take over what is idle: in the end each entry was acknowledged once.
+        """Readers take entries, some die with them, others take over what is idle: in the end each
+        entry was acknowledged once.
 
         If this fails, look for entries that are neither new nor pending. Nothing may be in between.
         """
@@ -129,9 +151,11 @@ class StreamContentionClauses(Suite):
 
     @clause("PUB-2", limit=LONG)
     async def test_every_publishers_messages_keep_their_order(self, trial: Trial) -> None:
-        """Three clients publish fifty messages each, at once: a subscriber hears all of them, each publisher's in order.
+        """Three clients publish fifty messages each, at once: a subscriber hears all of them, each
+        publisher's in order.
 
-        If this fails, look for deliveries that are put off one by one, or for several connections that one publisher's messages go over.
+        If this fails, look for deliveries that are put off one by one, or for several connections
+        that one publisher's messages go over.
         """
         clients, channel = await trial.clients(3), trial.key()
         heard: list[bytes] = []

@@ -1,6 +1,7 @@
 """An event loop that something else blocks for longer than a call may take: clause FLT-10.
 
-Rule: it is blocked as user code does it, by a callback that computes or sleeps. What arrives meanwhile has arrived in time.
+Rule: it is blocked as user code does it, by a callback that computes or sleeps. What arrives
+    meanwhile has arrived in time.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 
 _BLOCKED: Final = 3.0  # seconds: the adapters of a harness have timeouts of one or two
 _ATTEMPTS: Final = 3
-_TURNS: Final = (5, 2, 1, 0)  # iterations of the event loop that a call gets before the loop is blocked, longest first
+_TURNS: Final = (
+    5,
+    2,
+    1,
+    0,
+)  # iterations of the event loop that a call gets before the loop is blocked, longest first
 
 
 class BlockedLoopClauses(Suite):
@@ -34,20 +40,27 @@ class BlockedLoopClauses(Suite):
 
     @clause("FLT-10", limit=LONG)
     async def test_answer_that_arrived_is_no_timeout(self, trial: Trial) -> None:
-        """Each operation is called, and the event loop blocked for longer than a call may take, at several moments: each gets its answer.
+        """Each operation is called, and the event loop blocked for longer than a call may take, at
+        several moments: each gets its answer.
 
-        If this fails, look for a timer that judges by the clock: when the loop goes on it is due at once, before the answer is read.
+        If this fails, look for a timer that judges by the clock: when the loop goes on it is due at
+        once, before the answer is read.
         """
         trial.require_shared("no answer arrives while the event loop is blocked")
         asked = [
-            (turns, operation, names_for(trial, operation, f"blocked {turns}")) for turns in _TURNS for operation in operations_of(trial)
+            (turns, operation, names_for(trial, operation, f"blocked {turns}"))
+            for turns in _TURNS
+            for operation in operations_of(trial)
         ]
         for _, operation, names in asked:
             await operation.prepare(trial.adapter, names)
         calls: list[asyncio.Task[Any]] = []
         async for turns in _before_blocking():
             now = [(operation, names) for before, operation, names in asked if before == turns]
-            calls += [asyncio.create_task(answer_or_code(operation.ask, trial.adapter, names)) for operation, names in now]
+            calls += [
+                asyncio.create_task(answer_or_code(operation.ask, trial.adapter, names))
+                for operation, names in now
+            ]
         time.sleep(_BLOCKED)  # noqa: ASYNC251 - that it blocks the loop is what this is about
         wrong: list[str] = []
         for (turns, operation, _), call in zip(asked, calls, strict=True):
@@ -58,9 +71,11 @@ class BlockedLoopClauses(Suite):
 
     @clause("FLT-10", limit=LONG)
     async def test_opening_in_a_blocked_loop_is_no_timeout(self, trial: Trial) -> None:
-        """An adapter is opened, and the event loop blocked for longer than that may take, at several moments: it opens.
+        """An adapter is opened, and the event loop blocked for longer than that may take, at
+        several moments: it opens.
 
-        If this fails, look for a timeout around the whole of connecting: its steps go on only when the loop does.
+        If this fails, look for a timeout around the whole of connecting: its steps go on only when
+        the loop does.
         """
         trial.require_shared("there is nothing to connect to")
         opened: list[tuple[int, FullAdapter, asyncio.Task[None]]] = []
@@ -74,7 +89,8 @@ class BlockedLoopClauses(Suite):
 
     @clause("FLT-10", Streams, limit=LONG)
     async def test_entry_that_came_in_a_blocked_loop_is_read(self, trial: Trial) -> None:
-        """A reader waits, and the event loop is blocked beyond its time; meanwhile another process appends an entry: the reader gets it.
+        """A reader waits, and the event loop is blocked beyond its time; meanwhile another process
+        appends an entry: the reader gets it.
 
         If this fails, let a waiting read look once more when its time is over.
         """
@@ -82,7 +98,9 @@ class BlockedLoopClauses(Suite):
             key = trial.key(f"{attempt}")
             await trial.adapter.xgroup_create(key, "group")
             async with Workers(trial, [(append, (key,))]) as workers:
-                reading = asyncio.create_task(trial.adapter.xreadgroup(key, "group", "consumer", block=_BLOCKED / 2))
+                reading = asyncio.create_task(
+                    trial.adapter.xreadgroup(key, "group", "consumer", block=_BLOCKED / 2)
+                )
                 await trial.settle()
                 end = time.monotonic() + _BLOCKED / 2
                 workers.begin()
@@ -96,7 +114,9 @@ class BlockedLoopClauses(Suite):
 
 
 async def append(adapter: FullAdapter, key: str) -> tuple[str, float]:
-    """What another process does: append an entry. Returns its id, and the time of `time.monotonic` at which it was there."""
+    """What another process does: append an entry. Returns its id, and the time of `time.monotonic`
+    at which it was there.
+    """
     added = await adapter.xadd(key, {"n": b"1"})
     return added, time.monotonic()
 

@@ -1,4 +1,5 @@
-"""Connections that are cut and delayed: clauses FLT-1, FLT-2, FLT-5, and what CLM and PUB say of it.
+"""Connections that are cut and delayed: clauses FLT-1, FLT-2, FLT-5, and what CLM and PUB say of
+it.
 
 Servers that are gone are in `outages`.
 
@@ -35,7 +36,18 @@ if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import FullAdapter, Trial
 
 # What may be asked again when the answer was lost: it changes nothing.
-_READS: Final = {"get", "exists", "ttl", "mget", "xlen", "xrange", "xrevrange", "xgroups", "xpending", "scan"}
+_READS: Final = {
+    "get",
+    "exists",
+    "ttl",
+    "mget",
+    "xlen",
+    "xrange",
+    "xrevrange",
+    "xgroups",
+    "xpending",
+    "scan",
+}
 
 
 class FaultClauses(Suite):
@@ -43,18 +55,26 @@ class FaultClauses(Suite):
 
     @clause("CLM-7", limit=LONG)
     async def test_a_claim_whose_answer_was_lost_is_not_a_yes(self, trial: Trial) -> None:
-        """A connection that is cut before the answer to `set_nx` or `acquire` comes raises, and says that it may have happened.
+        """A connection that is cut before the answer to `set_nx` or `acquire` comes raises, and
+        says that it may have happened.
 
-        If this fails, look for a claim that is tried again: the second try meets the first one's claim, or takes a second token.
+        If this fails, look for a claim that is tried again: the second try meets the first one's
+        claim, or takes a second token.
         """
         proxy = trial.proxy
         plain, leased = trial.keys(["plain", "leased"])
         calls: list[tuple[str, Callable[[], Awaitable[object]]]] = [
             (plain, lambda: trial.adapter.set_nx(plain, b"owner", ttl=3_000)),
-            (leased, lambda: trial.adapter.acquire(leased, b"owner", 3_000, token_key=trial.token_key(leased))),
+            (
+                leased,
+                lambda: trial.adapter.acquire(
+                    leased, b"owner", 3_000, token_key=trial.token_key(leased)
+                ),
+            ),
         ]
         for key, call in calls:
-            await call()  # what an adapter brings to the server at first use, a script above all, is there then
+            # What an adapter brings to the server at first use, a script above all, is there then
+            await call()
             assert await trial.adapter.compare_delete(key, b"owner") is True
             async with _cut(proxy, key, "answered"):
                 with pytest.raises(BackendUnavailable) as caught:
@@ -66,7 +86,8 @@ class FaultClauses(Suite):
 
     @clause("CLM-6", limit=LONG)
     async def test_a_lost_connection_ends_no_lease(self, trial: Trial) -> None:
-        """A lease goes on while its holder's connection is cut, and its holder renews and releases it afterwards.
+        """A lease goes on while its holder's connection is cut, and its holder renews and releases
+        it afterwards.
 
         If this fails, look for claims that are tied to a connection or a session.
         """
@@ -85,7 +106,8 @@ class FaultClauses(Suite):
 
     @clause("PUB-10", limit=LONG)
     async def test_subscriptions_come_back_after_a_cut(self, trial: Trial) -> None:
-        """After every connection was cut, all subscriptions hear again by themselves, each message once, and observers are told of the gap.
+        """After every connection was cut, all subscriptions hear again by themselves, each message
+        once, and observers are told of the gap.
 
         If this fails, look at who subscribes again when the connection is a new one, and to what.
         """
@@ -93,24 +115,35 @@ class FaultClauses(Suite):
         await hear_again(trial, proxy.cut)
 
     @clause("PUB-10", limit=LONG)
-    async def test_a_thousand_subscriptions_come_back_over_a_slow_network(self, trial: Trial) -> None:
-        """A thousand subscriptions are cut off, and all takes a twentieth of a second longer from then on: each is told, and hears again.
+    async def test_a_thousand_subscriptions_come_back_over_a_slow_network(
+        self, trial: Trial
+    ) -> None:
+        """A thousand subscriptions are cut off, and all takes a twentieth of a second longer from
+        then on: each is told, and hears again.
 
-        If this fails, look at how they are renewed: one trip for each takes longer than a limit that counts from the first.
+        If this fails, look at how they are renewed: one trip for each takes longer than a limit
+        that counts from the first.
         """
         proxy, names = trial.proxy, [f"{number}" for number in range(1_000)]
         heard: set[str] = set()
         gaps: set[str] = set()
 
         async def subscribe(name: str) -> None:
-            await trial.adapter.subscribe(trial.key(name), lambda _channel, _payload: heard.add(name), on_gap=lambda: gaps.add(name))
+            await trial.adapter.subscribe(
+                trial.key(name),
+                lambda _channel, _payload: heard.add(name),
+                on_gap=lambda: gaps.add(name),
+            )
 
         async def all_are_told() -> bool:
             return len(gaps) == len(names)
 
         async def all_hear() -> bool:
             missing = [name for name in names if name not in heard]
-            await asyncio.gather(*(trial.adapter.publish(trial.key(name), b"again") for name in missing), return_exceptions=True)
+            await asyncio.gather(
+                *(trial.adapter.publish(trial.key(name), b"again") for name in missing),
+                return_exceptions=True,
+            )
             return not missing
 
         await asyncio.gather(*(subscribe(name) for name in names))
@@ -122,9 +155,11 @@ class FaultClauses(Suite):
 
     @clause("FLT-1", limit=LONG)
     async def test_a_cut_at_any_moment_gives_the_own_answer_or_an_error(self, trial: Trial) -> None:
-        """For each operation the connection is cut before, in the middle of, and after the command: answer or `STORE_CONNECTION_FAILED`.
+        """For each operation the connection is cut before, in the middle of, and after the command:
+        answer or `STORE_CONNECTION_FAILED`.
 
-        If this fails, look for a caller that nobody tells that its connection is gone, or for a connection that is used on.
+        If this fails, look for a caller that nobody tells that its connection is gone, or for a
+        connection that is used on.
         """
         proxy, wrong = trial.proxy, list[str]()
         for operation in operations_of(trial):
@@ -135,16 +170,22 @@ class FaultClauses(Suite):
                 await operation.prepare(trial.adapter, names)
                 async with _cut(proxy, names("")[:-1], when):
                     answer = await answer_or_code(operation.ask, trial.adapter, names)
-                if answer is not ErrorCode.STORE_CONNECTION_FAILED and not operation.is_right(answer):
+                if answer is not ErrorCode.STORE_CONNECTION_FAILED and not operation.is_right(
+                    answer
+                ):
                     wrong.append(f"{operation.title}, cut {when}: {answer!r}")
                 await works_again(trial)
         assert wrong == []
 
     @clause("LIF-4", limit=LONG)
-    async def test_who_is_cancelled_while_an_adapter_closes_that_has_no_connection_is_cancelled(self, trial: Trial) -> None:
-        """Callers wait for a connection that nobody takes when `close` is called; cancelled a few turns later, they end in no other way.
+    async def test_who_is_cancelled_while_an_adapter_closes_that_has_no_connection_is_cancelled(
+        self, trial: Trial
+    ) -> None:
+        """Callers wait for a connection that nobody takes when `close` is called; cancelled a few
+        turns later, they end in no other way.
 
-        If this fails, look for a shared attempt to connect: that `close` cancels it is one thing, that its waiter is cancelled another.
+        If this fails, look for a shared attempt to connect: that `close` cancels it is one thing,
+        that its waiter is cancelled another.
         """
         proxy = trial.proxy
         for turn in range(CLOSING_TURNS):
@@ -159,9 +200,11 @@ class FaultClauses(Suite):
 
     @clause("FLT-1", KeyValue, limit=LONG)
     async def test_a_cut_among_many_callers_mixes_up_nobody(self, trial: Trial) -> None:
-        """A hundred callers are under way when all connections are cut: each gets its own answer or an error, and then all works.
+        """A hundred callers are under way when all connections are cut: each gets its own answer or
+        an error, and then all works.
 
-        If this fails, look for answers of the new connection that are given to callers of the old one.
+        If this fails, look for answers of the new connection that are given to callers of the old
+        one.
         """
         proxy, keys = trial.proxy, trial.keys(f"key-{n}" for n in range(100))
         for n, key in enumerate(keys):
@@ -175,11 +218,18 @@ class FaultClauses(Suite):
                 answer = await trial.done(task, "a caller whose connection was cut")
                 assert answer in (b"%d" % n, ErrorCode.STORE_CONNECTION_FAILED)
             await works_again(trial)
-            assert [await trial.adapter.get(key) for key in keys[:5]] == [b"0", b"1", b"2", b"3", b"4"]
+            assert [await trial.adapter.get(key) for key in keys[:5]] == [
+                b"0",
+                b"1",
+                b"2",
+                b"3",
+                b"4",
+            ]
 
     @clause("FLT-2", limit=LONG)
     async def test_reads_are_asked_again(self, trial: Trial) -> None:
-        """A read whose connection is cut, before the command or before its answer, is answered all the same.
+        """A read whose connection is cut, before the command or before its answer, is answered all
+        the same.
 
         If this fails, ask again over a new connection: a read changes nothing.
         """
@@ -198,7 +248,8 @@ class FaultClauses(Suite):
 
     @clause("FLT-2", Counters, limit=LONG)
     async def test_a_write_whose_answer_was_lost_is_not_repeated(self, trial: Trial) -> None:
-        """An increment that the server did, and whose answer was cut off, raises with `maybe_applied`, and was done once.
+        """An increment that the server did, and whose answer was cut off, raises with
+        `maybe_applied`, and was done once.
 
         If this fails, look for a retry of everything: the driver has one of its own, too.
         """
@@ -231,13 +282,20 @@ class FaultClauses(Suite):
 
     @clause("FLT-5", KeyValue, limit=LONG)
     async def test_callers_on_a_slow_network_get_their_own_answers(self, trial: Trial) -> None:
-        """Three hundred callers, a third of them cancelled, over a network that delays everything: the others are answered rightly.
+        """Three hundred callers, a third of them cancelled, over a network that delays everything:
+        the others are answered rightly.
 
-        If this fails, look for answers that are matched with callers by a count that a cancelled caller upsets.
+        If this fails, look for answers that are matched with callers by a count that a cancelled
+        caller upsets.
         """
         proxy, keys = trial.proxy, trial.keys(f"key-{n}" for n in range(300))
         for begin in range(0, 300, 100):
-            await asyncio.gather(*(trial.adapter.set(key, b"%d" % (begin + n)) for n, key in enumerate(keys[begin : begin + 100])))
+            await asyncio.gather(
+                *(
+                    trial.adapter.set(key, b"%d" % (begin + n))
+                    for n, key in enumerate(keys[begin : begin + 100])
+                )
+            )
         await proxy.delay(0.02)
         try:
             tasks = [asyncio.create_task(trial.adapter.get(key)) for key in keys]
@@ -247,7 +305,9 @@ class FaultClauses(Suite):
             await asyncio.wait(tasks)
         finally:
             await proxy.heal()
-        assert [n for n, task in enumerate(tasks) if not task.cancelled() and task.result() != b"%d" % n] == []
+        assert [
+            n for n, task in enumerate(tasks) if not task.cancelled() and task.result() != b"%d" % n
+        ] == []
 
 
 @asynccontextmanager
@@ -258,7 +318,9 @@ async def _cut(proxy: Network, marker: str, when: Any) -> AsyncGenerator[None]:
     try:
         yield
         if proxy.cuts == before:
-            raise NotExercised("a protocol that sends keys as they are: the proxy looks for them to know the moment to cut")
+            raise NotExercised(
+                "a protocol that sends keys as they are: the proxy looks for them to know the moment to cut"
+            )
     finally:
         await proxy.heal()
 

@@ -1,7 +1,8 @@
 """Connections that fall silent: clause FLT-12, and what PUB-10 says of it.
 
-A firewall or an address translator that has forgotten a connection drops its packets, and neither end gets an error. So silence is the only
-sign, and an adapter has to look for it where it waits for messages as well.
+A firewall or an address translator that has forgotten a connection drops its packets, and neither
+end gets an error. So silence is the only sign, and an adapter has to look for it where it waits for
+messages as well.
 
 Rule: only a harness with a proxy before its server runs these. Every test leaves the network whole.
 """
@@ -38,26 +39,34 @@ class SilenceClauses(Suite):
 
     @clause("PUB-10", limit=LONG)
     async def test_subscriptions_come_back_after_half_open_connection(self, trial: Trial) -> None:
-        """The present connections pass nothing on and aren't closed: subscriptions hear again by themselves, and observers are told.
+        """The present connections pass nothing on and aren't closed: subscriptions hear again by
+        themselves, and observers are told.
 
-        If this fails, ask for a sign of life on a subscription's connection that has been silent for a while, and close it without one.
+        If this fails, ask for a sign of life on a subscription's connection that has been silent
+        for a while, and close it without one.
         """
         async with _whole_again(trial):
             await hear_again(trial, _network(trial).half_open)
 
     @clause("FLT-12", PubSub, limit=LONG)
     async def test_subscribe_works_after_half_open_connection(self, trial: Trial) -> None:
-        """A subscription on a half-open connection fails at most a few times; then it is live, and so is the one that was there before.
+        """A subscription on a half-open connection fails at most a few times; then it is live, and
+        so is the one that was there before.
 
-        If this fails, close a connection on which a confirmation is late: the next subscriber must not wait on it as well.
+        If this fails, close a connection on which a confirmation is late: the next subscriber must
+        not wait on it as well.
         """
         first, second = trial.keys(["first", "second"])
         heard: set[bytes] = set()
         gaps: list[int] = []
-        await trial.adapter.subscribe(first, lambda _, payload: heard.add(payload), on_gap=lambda: gaps.append(1))
+        await trial.adapter.subscribe(
+            first, lambda _, payload: heard.add(payload), on_gap=lambda: gaps.append(1)
+        )
         async with _whole_again(trial):
             await _network(trial).half_open()
-            await _soon(lambda: trial.adapter.subscribe(second, lambda _, payload: heard.add(payload)))
+            await _soon(
+                lambda: trial.adapter.subscribe(second, lambda _, payload: heard.add(payload))
+            )
 
             async def both_hear() -> bool:
                 for channel, payload in ((first, b"first"), (second, b"second")):
@@ -65,16 +74,21 @@ class SilenceClauses(Suite):
                 await asyncio.sleep(0.02)
                 return heard == {b"first", b"second"} and bool(gaps)
 
-            await trial.eventually(both_hear, "messages for both subscriptions, and the gap told to the first")
+            await trial.eventually(
+                both_hear, "messages for both subscriptions, and the gap told to the first"
+            )
 
     @clause("FLT-12", PubSub, limit=LONG)
     async def test_cancel_ends_on_half_open_connection(self, trial: Trial) -> None:
-        """`cancel` of a subscription whose connection is half-open returns, and nothing is delivered to it afterwards.
+        """`cancel` of a subscription whose connection is half-open returns, and nothing is
+        delivered to it afterwards.
 
         If this fails, look for a wait for the server's confirmation without a limit.
         """
         channel, heard = trial.key(), list[bytes]()
-        subscription: Subscription = await trial.adapter.subscribe(channel, lambda _, payload: heard.append(payload))
+        subscription: Subscription = await trial.adapter.subscribe(
+            channel, lambda _, payload: heard.append(payload)
+        )
         async with _whole_again(trial):
             await _network(trial).half_open()
             await trial.done(subscription.cancel(), "cancel on a half-open connection")
@@ -85,7 +99,8 @@ class SilenceClauses(Suite):
 
     @clause("FLT-12", KeyValue, limit=LONG)
     async def test_commands_work_after_half_open_connection(self, trial: Trial) -> None:
-        """Of many callers on half-open connections each fails at most a few times, and then gets its own answer.
+        """Of many callers on half-open connections each fails at most a few times, and then gets
+        its own answer.
 
         If this fails, look for a connection that is used again although its answer never came.
         """
@@ -99,13 +114,16 @@ class SilenceClauses(Suite):
 
     @clause("FLT-12", Streams, limit=LONG)
     async def test_blocked_reader_ends_on_half_open_connection(self, trial: Trial) -> None:
-        """A blocked read whose connection is half-open ends with an error or reads on over another one; it isn't blocked for ever.
+        """A blocked read whose connection is half-open ends with an error or reads on over another
+        one; it isn't blocked for ever.
 
         If this fails, look for a read that waits for its answer without a limit.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
-        reading = asyncio.create_task(adapter.xreadgroup(stream, "group", "consumer", block=trial.limit / 8))
+        reading = asyncio.create_task(
+            adapter.xreadgroup(stream, "group", "consumer", block=trial.limit / 8)
+        )
         await trial.settle()
         async with _whole_again(trial):
             await _network(trial).half_open()
@@ -114,7 +132,9 @@ class SilenceClauses(Suite):
             error = reading.exception()
             assert error is None or (isinstance(error, StoreError) and error.code in GONE)
 
-            again = asyncio.create_task(_soon(lambda: adapter.xreadgroup(stream, "group", "consumer", block=trial.limit)))
+            again = asyncio.create_task(
+                _soon(lambda: adapter.xreadgroup(stream, "group", "consumer", block=trial.limit))
+            )
             added = await _soon(lambda: adapter.xadd(stream, {"field": b"1"}))
             assert added in ids_of(await trial.done(again, "a blocked read over a new connection"))
 
@@ -122,7 +142,9 @@ class SilenceClauses(Suite):
 def _network(trial: Trial) -> Network:
     proxy = trial.proxy
     if not hasattr(proxy, "half_open"):  # it came later than the others
-        raise NotExercised(f"`half_open` of Harness(server=...).proxy: {type(proxy).__name__} hasn't got it")
+        raise NotExercised(
+            f"`half_open` of Harness(server=...).proxy: {type(proxy).__name__} hasn't got it"
+        )
     return proxy
 
 

@@ -1,9 +1,12 @@
-"""A server that is stopped, killed, paused or refuses: clauses FLT-3, FLT-4, FLT-6, and what LIF, CLM and PUB say of it.
+"""A server that is stopped, killed, paused or refuses: clauses FLT-3, FLT-4, FLT-6, and what LIF,
+CLM and PUB say of it.
 
-Rule: only a harness with power over its server runs these (`Harness(server=...)`). Every test leaves the server running, and refusing
+Rule: only a harness with power over its server runs these (`Harness(server=...)`). Every test
+    leaves the server running, and refusing
 nothing.
 
-An adapter under these tests should be made with short timeouts, of a second or two: the kit waits for them.
+An adapter under these tests should be made with short timeouts, of a second or two: the kit waits
+for them.
 """
 
 from __future__ import annotations
@@ -42,9 +45,11 @@ class OutageClauses(Suite):
 
     @clause("LIF-3", limit=LONG)
     async def test_opening_where_no_server_is_says_so(self, trial: Trial) -> None:
-        """`open` against a stopped server raises `STORE_CONNECTION_FAILED`, leaves no task, and works when the server is back.
+        """`open` against a stopped server raises `STORE_CONNECTION_FAILED`, leaves no task, and
+        works when the server is back.
 
-        If this fails, look for an `open` that doesn't connect, that tries for ever, or that leaves what it had begun.
+        If this fails, look for an `open` that doesn't connect, that tries for ever, or that leaves
+        what it had begun.
         """
         async with _stopped(trial):
             fresh = trial.connect()
@@ -61,7 +66,8 @@ class OutageClauses(Suite):
 
     @clause("LIF-3", limit=LONG)
     async def test_opening_where_nobody_answers_ends(self, trial: Trial) -> None:
-        """`open` against a server that takes the connection and says nothing raises within the connect timeout.
+        """`open` against a server that takes the connection and says nothing raises within the
+        connect timeout.
 
         If this fails, look for a handshake without a time limit.
         """
@@ -79,7 +85,8 @@ class OutageClauses(Suite):
 
     @clause("LIF-10", limit=LONG)
     async def test_ping_raises_where_no_server_is(self, trial: Trial) -> None:
-        """`ping` of a stopped server raises `STORE_CONNECTION_FAILED`, and answers again when the server is back.
+        """`ping` of a stopped server raises `STORE_CONNECTION_FAILED`, and answers again when the
+        server is back.
 
         If this fails, look for a ping that is answered by the client.
         """
@@ -93,9 +100,11 @@ class OutageClauses(Suite):
 
     @clause("CLM-7", KeyValue, limit=LONG)
     async def test_without_a_server_nobody_is_told_yes(self, trial: Trial) -> None:
-        """Against a stopped server every method of claims and counters raises `STORE_CONNECTION_FAILED`; nobody is told anything else.
+        """Against a stopped server every method of claims and counters raises
+        `STORE_CONNECTION_FAILED`; nobody is told anything else.
 
-        If this fails, look for an error that is swallowed on the way: a cache may fail open, a claim must not.
+        If this fails, look for an error that is swallowed on the way: a cache may fail open, a
+        claim must not.
         """
         key = trial.key()
         async with _stopped(trial):
@@ -129,14 +138,20 @@ class OutageClauses(Suite):
 
     @clause("PUB-10", limit=LONG)
     async def test_a_gap_is_told_before_what_comes_after_it(self, trial: Trial) -> None:
-        """Numbers are published all the time while connections are cut: where the subscriber misses some, it hears of a gap in between.
+        """Numbers are published all the time while connections are cut: where the subscriber misses
+        some, it hears of a gap in between.
 
-        If this fails, look at when you tell of the gap: the first message of a new connection may come with the confirmation itself.
+        If this fails, look at when you tell of the gap: the first message of a new connection may
+        come with the confirmation itself.
         """
         proxy, channel, other = trial.proxy, trial.key(), await trial.other()
         heard: list[int | None] = []  # None for a gap
         published: list[int] = []
-        await trial.adapter.subscribe(channel, lambda _, payload: heard.append(int(payload)), on_gap=lambda: heard.append(None))
+        await trial.adapter.subscribe(
+            channel,
+            lambda _, payload: heard.append(int(payload)),
+            on_gap=lambda: heard.append(None),
+        )
 
         async def publish() -> None:
             for number in itertools.count():
@@ -168,17 +183,23 @@ class OutageClauses(Suite):
 
     @clause("FLT-3", limit=LONG)
     async def test_after_kill_and_restart_everything_works(self, trial: Trial) -> None:
-        """While the server is away every operation says so; when it is back every operation answers, without anybody's help.
+        """While the server is away every operation says so; when it is back every operation
+        answers, without anybody's help.
 
-        If this fails, look for something that was made when the adapter was opened and isn't made again: a script, a pool, a reader.
+        If this fails, look for something that was made when the adapter was opened and isn't made
+        again: a script, a pool, a reader.
         """
         server = trial.server
         await server.kill()
         try:
             for operation in operations_of(trial):
                 if operation.method in {"subscribe", "psubscribe"}:
-                    continue  # an adapter may wait for the server's confirmation as long as it likes to connect
-                answer = await answer_or_code(operation.ask, trial.adapter, names_for(trial, operation, "away"))
+                    # An adapter may wait for the server's confirmation as long as it likes to
+                    # connect
+                    continue
+                answer = await answer_or_code(
+                    operation.ask, trial.adapter, names_for(trial, operation, "away")
+                )
                 assert answer in GONE, f"{operation.title} answered {answer!r} without a server"
         finally:
             await server.restart()
@@ -192,13 +213,17 @@ class OutageClauses(Suite):
 
     @clause("FLT-3", Streams, limit=LONG)
     async def test_blocked_readers_survive_a_restart(self, trial: Trial) -> None:
-        """A reader that is blocked when the server dies ends with an error or reads on; a new one is woken as ever.
+        """A reader that is blocked when the server dies ends with an error or reads on; a new one
+        is woken as ever.
 
-        If this fails, look for a blocked read that waits for an answer on a connection that is gone.
+        If this fails, look for a blocked read that waits for an answer on a connection that is
+        gone.
         """
         server, key = trial.server, trial.key()
         await trial.adapter.xgroup_create(key, "group")
-        reading = asyncio.create_task(trial.adapter.xreadgroup(key, "group", "consumer", block=trial.limit / 4))
+        reading = asyncio.create_task(
+            trial.adapter.xreadgroup(key, "group", "consumer", block=trial.limit / 4)
+        )
         await trial.settle()
         await server.kill()
         await server.restart()
@@ -213,17 +238,23 @@ class OutageClauses(Suite):
             assert error.code in {*GONE, ErrorCode.STORE_STREAM_GROUP_MISSING}
 
         await trial.adapter.xreadgroup(key, "group", "consumer")
-        again = asyncio.create_task(trial.adapter.xreadgroup(key, "group", "consumer", block=trial.limit))
+        again = asyncio.create_task(
+            trial.adapter.xreadgroup(key, "group", "consumer", block=trial.limit)
+        )
         await trial.settle()
         second = await trial.adapter.xadd(key, {"n": b"2"})
-        assert [entry.id for entry in await trial.done(again, "a blocked read after the restart")] == [second]
+        assert [
+            entry.id for entry in await trial.done(again, "a blocked read after the restart")
+        ] == [second]
         assert first != second
 
     @clause("FLT-4", KeyValue, limit=LONG)
     async def test_a_command_that_takes_too_long_times_out(self, trial: Trial) -> None:
-        """Of a server that stopped answering a caller hears `STORE_TIMEOUT`; once it goes on, later commands get their own answers.
+        """Of a server that stopped answering a caller hears `STORE_TIMEOUT`; once it goes on, later
+        commands get their own answers.
 
-        If this fails, look for a command without a time limit, or for an answer that comes late and is given to the next caller.
+        If this fails, look for a command without a time limit, or for an answer that comes late and
+        is given to the next caller.
         """
         server, adapter = trial.server, trial.adapter
         keys = trial.keys(f"key-{n}" for n in range(10))
@@ -247,10 +278,13 @@ class OutageClauses(Suite):
         assert await adapter.get(keys[9]) in {b"9", b"late"}
 
     @clause("FLT-4", KeyValue, limit=LONG)
-    async def test_a_write_that_times_out_says_that_it_may_have_happened(self, trial: Trial) -> None:
+    async def test_a_write_that_times_out_says_that_it_may_have_happened(
+        self, trial: Trial
+    ) -> None:
         """A write that was sent and not answered in time has `maybe_applied`.
 
-        If this fails, look at where a timeout becomes an error of the contract: it knows whether the command was sent.
+        If this fails, look at where a timeout becomes an error of the contract: it knows whether
+        the command was sent.
         """
         proxy, key = trial.proxy, trial.key()
         await trial.adapter.set(key, b"before")
@@ -267,9 +301,11 @@ class OutageClauses(Suite):
 
     @clause("FLT-6", KeyValue, limit=LONG)
     async def test_the_servers_refusals_have_their_codes(self, trial: Trial) -> None:
-        """Each refusal that the server can be made to give becomes an error with its code, and says whether to try again.
+        """Each refusal that the server can be made to give becomes an error with its code, and says
+        whether to try again.
 
-        If this fails, look at your table of the server's errors: its words are the server's, the codes are the contract's.
+        If this fails, look at your table of the server's errors: its words are the server's, the
+        codes are the contract's.
         """
         server = trial.refusing_server
         wrong: list[str] = []
@@ -280,13 +316,16 @@ class OutageClauses(Suite):
                     try:
                         await trial.adapter.set(key, b"value")
                     except StoreError as error:
-                        # Some refusals send clients away before: then the first command may be lost on a connection that has just ended.
+                        # Some refusals send clients away before: then the first command may be lost
+                        # on a connection that has just ended.
                         if not error.maybe_applied:
                             raise
                         await trial.adapter.set(key, b"value")
                 except StoreError as error:
                     if (error.code, error.retryable) != (refusal.code, refusal.retryable):
-                        wrong.append(f"{word}: {error.code}, retryable={error.retryable}; it should be {refusal.code}, {refusal.retryable}")
+                        wrong.append(
+                            f"{word}: {error.code}, retryable={error.retryable}; it should be {refusal.code}, {refusal.retryable}"
+                        )
                 else:
                     wrong.append(f"{word}: no error")
             await works_again(trial)

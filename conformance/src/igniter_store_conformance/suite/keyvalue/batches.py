@@ -21,13 +21,22 @@ class BatchClauses(Suite):
     async def test_mget_answers_in_the_order_asked(self, trial: Trial) -> None:
         """One answer for each key, in its place: unsorted, missing and repeated keys included.
 
-        If this fails, look for a result by row order, a set of keys, or missing rows that are left out.
+        If this fails, look for a result by row order, a set of keys, or missing rows that are left
+        out.
         """
         b, a, missing, c = trial.keys(["b", "a", "missing", "c"])
         for key, value in ((c, b"3"), (a, b"1"), (b, b"2")):
             await trial.adapter.set(key, value)
 
-        assert await trial.adapter.mget([b, missing, a, b, c, missing, a]) == [b"2", None, b"1", b"2", b"3", None, b"1"]
+        assert await trial.adapter.mget([b, missing, a, b, c, missing, a]) == [
+            b"2",
+            None,
+            b"1",
+            b"2",
+            b"3",
+            None,
+            b"1",
+        ]
 
     @clause("KV-11")
     async def test_mset_gives_every_entry_its_own_ttl(self, trial: Trial) -> None:
@@ -37,7 +46,9 @@ class BatchClauses(Suite):
         """
         short, none, long = trial.keys(["short", "none", "long"])
         time = trial.time
-        await trial.adapter.mset([Entry(short, b"1", time.ttl), Entry(none, b"2"), Entry(long, b"3", 3_000)])
+        await trial.adapter.mset(
+            [Entry(short, b"1", time.ttl), Entry(none, b"2"), Entry(long, b"3", 3_000)]
+        )
         assert await trial.adapter.mget([short, none, long]) == [b"1", b"2", b"3"]
         assert await trial.adapter.ttl(none) == math.inf
 
@@ -74,7 +85,8 @@ class BatchClauses(Suite):
     async def test_a_batch_of_ten_thousand_works(self, trial: Trial) -> None:
         """Batches of 999, 1,000, 1,001 and 10,000 keys are written, read in order and deleted.
 
-        If this fails, look for a limit on the variables of a statement, and cut the batch into pieces.
+        If this fails, look for a limit on the variables of a statement, and cut the batch into
+        pieces.
         """
         for number in (1, 999, 1_000, 1_001, 10_000):
             keys = trial.keys(f"{number}-{place}" for place in range(number))
@@ -87,7 +99,8 @@ class BatchClauses(Suite):
     async def test_mset_is_a_plain_set_of_each_entry(self, trial: Trial) -> None:
         """`mset` replaces values and clears their TTLs.
 
-        If this fails, look for an upsert that writes the value and leaves the column of the deadline.
+        If this fails, look for an upsert that writes the value and leaves the column of the
+        deadline.
         """
         key, other, time = trial.key("key"), trial.key("other"), trial.time
         await trial.adapter.mset([Entry(key, b"old", time.ttl), Entry(other, b"old", 3_000)])
@@ -103,10 +116,13 @@ class BatchClauses(Suite):
     async def test_of_two_entries_for_one_key_the_last_wins(self, trial: Trial) -> None:
         """A batch that names a key twice leaves the later value, with the later TTL.
 
-        If this fails, look for entries that are gathered by key before they are written, or written at once in no order.
+        If this fails, look for entries that are gathered by key before they are written, or written
+        at once in no order.
         """
         key, other = trial.keys(["key", "other"])
-        await trial.adapter.mset([Entry(key, b"first", 3_000), Entry(other, b"other"), Entry(key, b"last")])
+        await trial.adapter.mset(
+            [Entry(key, b"first", 3_000), Entry(other, b"other"), Entry(key, b"last")]
+        )
 
         assert await trial.adapter.mget([key, other]) == [b"last", b"other"]
         assert await trial.adapter.ttl(key) == math.inf

@@ -24,7 +24,8 @@ class ExpiryClauses(Suite):
 
     @clause("KV-6")
     async def test_an_expired_key_is_gone_for_every_reader(self, trial: Trial) -> None:
-        """`get`, `exists`, `mget`, `ttl`, `expire`, `persist`, `getdel` and `delete` all see that it is gone, whichever asks first.
+        """`get`, `exists`, `mget`, `ttl`, `expire`, `persist`, `getdel` and `delete` all see that
+        it is gone, whichever asks first.
 
         If this fails, look for a method that reads around the check of the deadline.
         """
@@ -51,8 +52,14 @@ class ExpiryClauses(Suite):
         If this fails, look for a scan over everything that was not swept yet.
         """
         adapter, time = trial.adapter, trial.time
-        mortal, immortal = trial.keys(f"m{n}" for n in range(20)), trial.keys(f"i{n}" for n in range(20))
-        await adapter.mset([Entry(key, b"value", time.ttl) for key in mortal] + [Entry(key, b"value") for key in immortal])
+        mortal, immortal = (
+            trial.keys(f"m{n}" for n in range(20)),
+            trial.keys(f"i{n}" for n in range(20)),
+        )
+        await adapter.mset(
+            [Entry(key, b"value", time.ttl) for key in mortal]
+            + [Entry(key, b"value") for key in immortal]
+        )
 
         await time.expires(time.ttl)
 
@@ -75,7 +82,8 @@ class ExpiryClauses(Suite):
 
     @clause("KV-6", Streams)
     async def test_an_expired_stream_is_gone_with_its_groups(self, trial: Trial) -> None:
-        """A stream whose TTL is over has no entries and no groups, and reading in one says that it is missing.
+        """A stream whose TTL is over has no entries and no groups, and reading in one says that it
+        is missing.
 
         If this fails, look at whether your stream methods look at the deadline of the key.
         """
@@ -97,16 +105,23 @@ class ExpiryClauses(Suite):
     async def test_a_key_lives_as_long_as_its_ttl(self, trial: Trial) -> None:
         """It is there shortly before its TTL is over, and gone 50 ms after that.
 
-        If this fails, look at the unit of the TTL (seconds here), at rounding, and at who compares the deadline with which clock.
+        If this fails, look at the unit of the TTL (seconds here), at rounding, and at who compares
+        the deadline with which clock.
         """
         key, adapter = trial.key(), trial.adapter
-        await trial.time.bracket(trial.time.ttl, lambda ttl: adapter.set(key, b"value", ttl=ttl), lambda: adapter.exists(key))
+        await trial.time.bracket(
+            trial.time.ttl,
+            lambda ttl: adapter.set(key, b"value", ttl=ttl),
+            lambda: adapter.exists(key),
+        )
 
     @clause("KV-7")
     async def test_a_ttl_under_a_second_works(self, trial: Trial) -> None:
-        """TTLs of 0.05 s, and of seconds with a fraction, are neither cut nor rounded to whole seconds.
+        """TTLs of 0.05 s, and of seconds with a fraction, are neither cut nor rounded to whole
+        seconds.
 
-        If this fails, look for a TTL that becomes an `int`: milliseconds are the unit of most backends' fine clocks.
+        If this fails, look for a TTL that becomes an `int`: milliseconds are the unit of most
+        backends' fine clocks.
         """
         adapter = trial.adapter
         for shortest in (0.05, 0.25, 1.5):
@@ -138,14 +153,20 @@ class ExpiryClauses(Suite):
         ttl = trial.time.ttl
         await trial.time.bracket(ttl, set_if_absent, lambda: adapter.exists(one))
         await trial.time.bracket(ttl, set_if_present, lambda: adapter.exists(two))
-        await trial.time.bracket(ttl, lambda ttl: adapter.mset([Entry(three, b"value", ttl)]), lambda: adapter.exists(three))
+        await trial.time.bracket(
+            ttl,
+            lambda ttl: adapter.mset([Entry(three, b"value", ttl)]),
+            lambda: adapter.exists(three),
+        )
         await trial.time.bracket(ttl, expire, lambda: adapter.exists(four))
 
     @clause("KV-7")
     async def test_very_long_ttls_are_kept(self, trial: Trial) -> None:
-        """TTLs of a day, a year and 10^10 seconds, the longest that the store lets through, are taken as they are.
+        """TTLs of a day, a year and 10^10 seconds, the longest that the store lets through, are
+        taken as they are.
 
-        If this fails, look for a number of milliseconds that leaves 32 or 64 bits, or for days that are cut off.
+        If this fails, look for a number of milliseconds that leaves 32 or 64 bits, or for days that
+        are cut off.
         """
         for ttl in (86_400.0, 366 * 86_400.0, 1e10):
             key = trial.key(f"key-{ttl}")
@@ -159,11 +180,14 @@ class ExpiryClauses(Suite):
     async def test_expire_gives_a_new_ttl(self, trial: Trial) -> None:
         """`expire` shortens, lengthens, and gives a TTL where there was none; the value stays.
 
-        If this fails, look for a deadline that is only ever moved in one direction, or counted from the old one.
+        If this fails, look for a deadline that is only ever moved in one direction, or counted from
+        the old one.
         """
         adapter, time = trial.adapter, trial.time
         shorter, longer, none = trial.keys(["shorter", "longer", "none"])
-        await adapter.mset([Entry(shorter, b"1", 3_000), Entry(longer, b"2", time.ttl), Entry(none, b"3")])
+        await adapter.mset(
+            [Entry(shorter, b"1", 3_000), Entry(longer, b"2", time.ttl), Entry(none, b"3")]
+        )
 
         assert await adapter.expire(shorter, time.ttl) is True
         assert await adapter.expire(longer, 3_000) is True
@@ -191,9 +215,11 @@ class ExpiryClauses(Suite):
 
     @clause("KV-9")
     async def test_ttl_tells_three_things_apart(self, trial: Trial) -> None:
-        """`ttl` is `None` without a key, `math.inf` without a TTL, and what is left with one: never more than was given, never 0.
+        """`ttl` is `None` without a key, `math.inf` without a TTL, and what is left with one: never
+        more than was given, never 0.
 
-        If this fails, look at what your backend says for "no key" and for "no TTL"; Redis says -2 and -1, and its TTL rounds (use PTTL).
+        If this fails, look at what your backend says for "no key" and for "no TTL"; Redis says -2
+        and -1, and its TTL rounds (use PTTL).
         """
         adapter, time = trial.adapter, trial.time
         missing, immortal, mortal = trial.keys(["missing", "immortal", "mortal"])
@@ -210,7 +236,8 @@ class ExpiryClauses(Suite):
 
     @clause("KV-9")
     async def test_ttl_counts_from_when_it_was_given(self, trial: Trial) -> None:
-        """With 3,000 seconds given, and some passed, what is left is the difference, to the fraction of a second.
+        """With 3,000 seconds given, and some passed, what is left is the difference, to the
+        fraction of a second.
 
         If this fails, look for whole seconds, or for a TTL that is stored instead of a deadline.
         """
@@ -225,11 +252,16 @@ class ExpiryClauses(Suite):
         left = await adapter.ttl(key)
         answered = time.now()
         assert left is not None
-        assert 3_000 - (answered - began) - 0.01 <= left <= 3_000 - (asked - written) + time.granularity + 0.01
+        assert (
+            3_000 - (answered - began) - 0.01
+            <= left
+            <= 3_000 - (asked - written) + time.granularity + 0.01
+        )
 
     @clause("KV-9")
     async def test_persist_removes_a_ttl_and_says_whether_there_was_one(self, trial: Trial) -> None:
-        """True once, then False; False for a missing key and for one without TTL. The key then stays.
+        """True once, then False; False for a missing key and for one without TTL. The key then
+        stays.
 
         If this fails, look at what counts as changed when there was no TTL to remove.
         """
@@ -269,7 +301,8 @@ class ExpiryClauses(Suite):
 
     @clause("KV-16", Streams)
     async def test_an_expired_key_may_become_another_kind(self, trial: Trial) -> None:
-        """Where a value has expired a stream can be made, and the other way round, without the old TTL.
+        """Where a value has expired a stream can be made, and the other way round, without the old
+        TTL.
 
         If this fails, look for a check of the kind that comes before the check of the deadline.
         """
@@ -289,9 +322,11 @@ class ExpiryClauses(Suite):
 
     @clause("KV-9")
     async def test_what_is_left_is_never_nothing(self, trial: Trial) -> None:
-        """In the very moment in which a TTL is over, and just before it, `ttl` is `None` or above 0.
+        """In the very moment in which a TTL is over, and just before it, `ttl` is `None` or above
+        0.
 
-        If this fails, look at `<` where `<=` is meant: a key whose deadline is now has no time left, so it is gone.
+        If this fails, look at `<` where `<=` is meant: a key whose deadline is now has no time
+        left, so it is gone.
         """
         adapter, time = trial.adapter, trial.time
         for early in (0.0, time.granularity):
@@ -303,45 +338,65 @@ class ExpiryClauses(Suite):
 
     @clause("KV-6", Counters, Claims)
     async def test_at_the_moment_of_its_end_a_key_is_there_or_gone(self, trial: Trial) -> None:
-        """Just after its TTL a key may still be found (KV-7). What a call says is true: what it renewed lives, what it removed is gone.
+        """Just after its TTL a key may still be found (KV-7). What a call says is true: what it
+        renewed lives, what it removed is gone.
 
-        If this fails, look for a read that gives out what it has just removed because its time is over.
+        If this fails, look for a read that gives out what it has just removed because its time is
+        over.
         """
         adapter, time = trial.adapter, trial.time
         for late in (0.0, 0.002, 0.005, 0.02):
             expired, kept, counted, claim, dropped, taken, released = keys = trial.keys(
-                f"{name} {late}" for name in ("expired", "kept", "counted", "claim", "dropped", "taken", "released")
+                f"{name} {late}"
+                for name in ("expired", "kept", "counted", "claim", "dropped", "taken", "released")
             )
             await adapter.mset([Entry(key, b"41", time.ttl) for key in keys])
             await time.passes(time.ttl + late)
 
             renewed, persisted = await adapter.expire(expired, 3_000), await adapter.persist(kept)
-            number, held = await adapter.increment(counted), await adapter.compare_expire(claim, b"41", 3_000)
+            number, held = (
+                await adapter.increment(counted),
+                await adapter.compare_expire(claim, b"41", 3_000),
+            )
             assert await adapter.delete([dropped]) in (0, 1)
             assert await adapter.getdel(taken) in (None, b"41")
             assert await adapter.compare_delete(released, b"41") in (True, False)
 
             assert number in (1, 42)
-            assert await adapter.mget([expired, kept, claim]) == [b"41" if there else None for there in (renewed, persisted, held)]
+            assert await adapter.mget([expired, kept, claim]) == [
+                b"41" if there else None for there in (renewed, persisted, held)
+            ]
             await time.expires(0)
-            assert await adapter.mget([expired, kept, claim]) == [b"41" if there else None for there in (renewed, persisted, held)]
-            assert await adapter.mget([counted, dropped, taken, released]) == [b"1" if number == 1 else None, None, None, None]
+            assert await adapter.mget([expired, kept, claim]) == [
+                b"41" if there else None for there in (renewed, persisted, held)
+            ]
+            assert await adapter.mget([counted, dropped, taken, released]) == [
+                b"1" if number == 1 else None,
+                None,
+                None,
+                None,
+            ]
 
     @clause("KV-7")
     async def test_after_a_busy_time_nothing_lives_on(self, trial: Trial) -> None:
-        """The program computes while TTLs end, so that no timer runs: the first calls after that find the keys gone all the same.
+        """The program computes while TTLs end, so that no timer runs: the first calls after that
+        find the keys gone all the same.
 
-        If this fails, look for a method that leaves it to a timer on the event loop to take expired keys away.
+        If this fails, look for a method that leaves it to a timer on the event loop to take expired
+        keys away.
         """
         adapter, passing = trial.adapter, trial.time
         ttl = 0.05 + passing.granularity
-        keys = trial.keys(["get", "exists", "mget", "ttl", "expire", "persist", "getdel", "delete", "set"])
+        keys = trial.keys(
+            ["get", "exists", "mget", "ttl", "expire", "persist", "getdel", "delete", "set"]
+        )
         await adapter.mset([Entry(key, b"value", ttl) for key in keys])
 
         if passing.is_moved:
             await passing.expires(ttl)
         else:
-            time.sleep(ttl + LATE + passing.granularity)  # noqa: ASYNC251 - the event loop has to stand still
+            # the event loop has to stand still
+            time.sleep(ttl + LATE + passing.granularity)  # noqa: ASYNC251
 
         assert await adapter.get(keys[0]) is None
         assert await adapter.exists(keys[1]) is False
@@ -355,13 +410,22 @@ class ExpiryClauses(Suite):
 
     @clause("KV-16", Counters, Claims)
     async def test_a_time_that_ends_after_its_key_disturbs_nobody(self, trial: Trial) -> None:
-        """Keys with TTLs are deleted, taken, released and persisted: when their time would be over, other keys still end in theirs.
+        """Keys with TTLs are deleted, taken, released and persisted: when their time would be over,
+        other keys still end in theirs.
 
-        If this fails, look for a deadline that stays behind, and for what happens when it comes and there is no key.
+        If this fails, look for a deadline that stays behind, and for what happens when it comes and
+        there is no key.
         """
         adapter, passing = trial.adapter, trial.time
-        deleted, taken, released, persisted, mortal, later = trial.keys(["deleted", "taken", "released", "persisted", "mortal", "later"])
-        await adapter.mset([Entry(key, b"value", passing.ttl) for key in (deleted, taken, released, persisted, mortal)])
+        deleted, taken, released, persisted, mortal, later = trial.keys(
+            ["deleted", "taken", "released", "persisted", "mortal", "later"]
+        )
+        await adapter.mset(
+            [
+                Entry(key, b"value", passing.ttl)
+                for key in (deleted, taken, released, persisted, mortal)
+            ]
+        )
         assert await adapter.delete([deleted]) == 1
         assert await adapter.getdel(taken) == b"value"
         assert await adapter.compare_delete(released, b"value") is True
@@ -369,7 +433,13 @@ class ExpiryClauses(Suite):
 
         await passing.expires(passing.ttl)
 
-        assert await adapter.mget([deleted, taken, released, persisted, mortal]) == [None, None, None, b"value", None]
+        assert await adapter.mget([deleted, taken, released, persisted, mortal]) == [
+            None,
+            None,
+            None,
+            b"value",
+            None,
+        ]
         await adapter.set(later, b"value", ttl=passing.ttl)
         assert await adapter.increment(deleted) == 1
         assert [await adapter.ttl(key) for key in (deleted, persisted)] == [math.inf, math.inf]

@@ -25,7 +25,8 @@ class KindClauses(Suite):
     async def test_a_set_replaces_a_stream(self, trial: Trial) -> None:
         """`set` and `mset` write over a stream, and the stream is gone.
 
-        If this fails, look for one table a kind: the other kinds of the key have to go in the same step.
+        If this fails, look for one table a kind: the other kinds of the key have to go in the same
+        step.
         """
         one, other = trial.keys(["one", "other"])
         for stream in (one, other):
@@ -44,9 +45,11 @@ class KindClauses(Suite):
 
     @clause("KV-14", Streams)
     async def test_a_stream_is_no_value(self, trial: Trial) -> None:
-        """`get` and `getdel` of a stream raise `STORE_OPERATION_FAILED`, `mget` gives `None`, and the stream stays.
+        """`get` and `getdel` of a stream raise `STORE_OPERATION_FAILED`, `mget` gives `None`, and
+        the stream stays.
 
-        If this fails, look at what your backend answers for a key of another kind, and at your table of errors.
+        If this fails, look at what your backend answers for a key of another kind, and at your
+        table of errors.
         """
         key = trial.key()
         await trial.adapter.xadd(key, {"field": b"1"})
@@ -60,7 +63,8 @@ class KindClauses(Suite):
 
     @clause("KV-14", Streams)
     async def test_a_stream_is_there_for_whoever_asks_for_its_key(self, trial: Trial) -> None:
-        """`exists`, `ttl`, `expire`, `persist` and conditional sets look at the key, whatever it holds.
+        """`exists`, `ttl`, `expire`, `persist` and conditional sets look at the key, whatever it
+        holds.
 
         If this fails, look for methods that only know the table of values.
         """
@@ -80,9 +84,11 @@ class KindClauses(Suite):
 
     @clause("STR-23", KeyValue)
     async def test_a_value_is_no_stream(self, trial: Trial) -> None:
-        """Every stream command on a key that holds a value raises `STORE_OPERATION_FAILED` and leaves the value.
+        """Every stream command on a key that holds a value raises `STORE_OPERATION_FAILED` and
+        leaves the value.
 
-        If this fails, look at which error of your backend says "wrong type", and at commands that overwrite without looking.
+        If this fails, look at which error of your backend says "wrong type", and at commands that
+        overwrite without looking.
         """
         key, adapter = trial.key(), trial.adapter
         await adapter.set(key, b"value")

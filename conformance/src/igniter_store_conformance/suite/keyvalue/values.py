@@ -1,6 +1,7 @@
 """Key-value: clauses KV-1 to KV-5, KV-10, KV-13 and KV-17.
 
-How long keys live is in `expiry`, many keys at once in `batches`, streams under the same keys in `kinds`, many callers in `contention`.
+How long keys live is in `expiry`, many keys at once in `batches`, streams under the same keys in
+`kinds`, many callers in `contention`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class KeyValueClauses(Suite):
     async def test_a_missing_key_is_none(self, trial: Trial) -> None:
         """`get` of a key that was never set is `None`, not an error and not empty bytes.
 
-        If this fails, look at what your backend answers for "no such key", and at how that becomes `None`.
+        If this fails, look at what your backend answers for "no such key", and at how that becomes
+        `None`.
         """
         assert await trial.adapter.get(trial.key()) is None
 
@@ -48,7 +50,8 @@ class KeyValueClauses(Suite):
     async def test_every_byte_comes_back(self, trial: Trial) -> None:
         """What `set` was given, `get` returns: bytes, unchanged, whatever they spell.
 
-        If this fails, look for decoding, trimming, escaping or a text column between you and the stored bytes.
+        If this fails, look for decoding, trimming, escaping or a text column between you and the
+        stored bytes.
         """
         for place, payload in enumerate(PAYLOADS):
             key = trial.key(f"payload-{place}")
@@ -61,7 +64,8 @@ class KeyValueClauses(Suite):
     async def test_large_values_come_back(self, trial: Trial) -> None:
         """Values of 64 KiB, one byte more and less, and 8 MiB come back whole.
 
-        If this fails, look for a limit of your backend, or a read that takes what came in one piece for everything.
+        If this fails, look for a limit of your backend, or a read that takes what came in one piece
+        for everything.
         """
         for length in (65_535, 65_536, 65_537, 8 * 1024 * 1024):
             key = trial.key(f"length-{length}")
@@ -70,13 +74,17 @@ class KeyValueClauses(Suite):
             value = await trial.adapter.get(key)
             assert value is not None
             assert len(value) == length
-            assert value == payload, "as long as it was, and not the same"  # not the bytes themselves: there are millions
+            assert value == payload, (
+                "as long as it was, and not the same"
+            )  # not the bytes themselves: there are millions
 
     @clause("KV-2")
     async def test_the_store_holds_the_bytes_and_not_a_cache(self, trial: Trial) -> None:
-        """What `set` wrote is in the backend, and what somebody else wrote there is what `get` reads.
+        """What `set` wrote is in the backend, and what somebody else wrote there is what `get`
+        reads.
 
-        If this fails, look for a cache in your adapter, or for bytes that are wrapped before they are stored.
+        If this fails, look for a cache in your adapter, or for bytes that are wrapped before they
+        are stored.
         """
         oracle = trial.oracle
         key, payload = trial.key(), trial.payload(100)
@@ -92,7 +100,8 @@ class KeyValueClauses(Suite):
     async def test_names_that_nearly_agree_are_different_keys(self, trial: Trial) -> None:
         """Case, spaces, accents, newlines, NUL and glob characters all tell keys apart.
 
-        If this fails, look for a collation that ignores case, normalized unicode, trimmed text, or a key that is used as a pattern.
+        If this fails, look for a collation that ignores case, normalized unicode, trimmed text, or
+        a key that is used as a pattern.
         """
         keys = trial.keys(NAMES)
         for place, key in enumerate(keys):
@@ -106,7 +115,8 @@ class KeyValueClauses(Suite):
     async def test_removing_a_key_leaves_those_that_nearly_agree(self, trial: Trial) -> None:
         """`delete` takes the key that it names and no other, glob characters in it or not.
 
-        If this fails, look at how the key is compared when it is deleted: as a pattern, a prefix, or without regard to case?
+        If this fails, look at how the key is compared when it is deleted: as a pattern, a prefix,
+        or without regard to case?
         """
         keys = trial.keys(NAMES)
         for place, key in enumerate(keys):
@@ -114,7 +124,11 @@ class KeyValueClauses(Suite):
 
         for place, key in enumerate(keys):
             assert await trial.adapter.delete([key]) == 1, f"key {NAMES[place]!r}"
-            left = [number for number, value in enumerate(await trial.adapter.mget(keys)) if value is not None]
+            left = [
+                number
+                for number, value in enumerate(await trial.adapter.mget(keys))
+                if value is not None
+            ]
             assert left == list(range(place + 1, len(keys))), f"after removing {NAMES[place]!r}"
 
     @clause("KV-3")
@@ -145,7 +159,8 @@ class KeyValueClauses(Suite):
     async def test_a_plain_set_clears_the_ttl(self, trial: Trial) -> None:
         """A key that had a TTL and is set without one stays for good.
 
-        If this fails, look for the deadline of the old value, kept in a table of its own or by an upsert that leaves its column.
+        If this fails, look for the deadline of the old value, kept in a table of its own or by an
+        upsert that leaves its column.
         """
         key, time = trial.key(), trial.time
         await trial.adapter.set(key, b"old", ttl=time.ttl)
@@ -175,9 +190,11 @@ class KeyValueClauses(Suite):
 
     @clause("KV-5")
     async def test_set_if_absent_writes_only_where_nothing_is(self, trial: Trial) -> None:
-        """`only_if="absent"` says True and writes, then says False and leaves what is there; after a delete it writes again.
+        """`only_if="absent"` says True and writes, then says False and leaves what is there; after
+        a delete it writes again.
 
-        If this fails, look at the condition: Redis's NX, SQL's insert that does nothing on conflict, and at what tells you which it was.
+        If this fails, look at the condition: Redis's NX, SQL's insert that does nothing on
+        conflict, and at what tells you which it was.
         """
         key = trial.key()
         assert await trial.adapter.set(key, b"first", only_if="absent") is True
@@ -205,14 +222,18 @@ class KeyValueClauses(Suite):
         assert await trial.adapter.get(key) == b"second"
         assert await trial.adapter.set(key, b"", only_if="present", ttl=3_000) is True
         assert await trial.adapter.get(key) == b""
-        assert await trial.adapter.set(key, b"third", only_if="absent") is False, "an empty value is one"
+        assert await trial.adapter.set(key, b"third", only_if="absent") is False, (
+            "an empty value is one"
+        )
         assert await trial.adapter.set(key, b"third", only_if="present") is True
 
     @clause("KV-5")
     async def test_an_expired_key_is_absent_for_a_conditional_set(self, trial: Trial) -> None:
-        """After its TTL a key refuses `only_if="present"` and lets `only_if="absent"` write, each as the first to ask for it.
+        """After its TTL a key refuses `only_if="present"` and lets `only_if="absent"` write, each
+        as the first to ask for it.
 
-        If this fails, look at whether the condition looks at the deadline, or only at whether a row is there.
+        If this fails, look at whether the condition looks at the deadline, or only at whether a row
+        is there.
         """
         one, other, time = trial.key("one"), trial.key("other"), trial.time
         for key in (one, other):
@@ -227,7 +248,8 @@ class KeyValueClauses(Suite):
 
     @clause("KV-10")
     async def test_delete_counts_the_live_keys_that_it_removed(self, trial: Trial) -> None:
-        """`delete` of present and missing keys says how many there were; a second time it says 0; no keys are no error.
+        """`delete` of present and missing keys says how many there were; a second time it says 0;
+        no keys are no error.
 
         If this fails, look for an answer that counts the keys that were asked for.
         """
@@ -269,9 +291,11 @@ class KeyValueClauses(Suite):
 
     @clause("KV-10")
     async def test_getdel_gives_the_value_once(self, trial: Trial) -> None:
-        """`getdel` returns the value and removes it with its TTL; then there is nothing, empty values included.
+        """`getdel` returns the value and removes it with its TTL; then there is nothing, empty
+        values included.
 
-        If this fails, look at whether the delete is part of the same step as the read, and at a test of truth for the value.
+        If this fails, look at whether the delete is part of the same step as the read, and at a
+        test of truth for the value.
         """
         key, empty, missing = trial.keys(["key", "empty", "missing"])
         await trial.adapter.set(key, b"value", ttl=3_000)
@@ -287,7 +311,8 @@ class KeyValueClauses(Suite):
     async def test_a_value_is_not_shared_with_the_caller(self, trial: Trial) -> None:
         """Bytes that can be changed after they were passed in don't change what is stored.
 
-        If this fails, look for the caller's own object in your data; `bytes(value)` makes one of its own.
+        If this fails, look for the caller's own object in your data; `bytes(value)` makes one of
+        its own.
         """
         key, batched = trial.keys(["key", "batched"])
         value = bytearray(b"before")
@@ -302,11 +327,15 @@ class KeyValueClauses(Suite):
 
     @clause("KV-13", Claims)
     async def test_an_owner_is_not_shared_with_the_caller(self, trial: Trial) -> None:
-        """An owner's bytes that are changed after a claim was taken with them don't change who holds it.
+        """An owner's bytes that are changed after a claim was taken with them don't change who
+        holds it.
 
         If this fails, look for the caller's own object in your data.
         """
-        for take in (trial.adapter.set_nx, partial(trial.adapter.acquire, token_key=trial.token_key(trial.key()))):
+        for take in (
+            trial.adapter.set_nx,
+            partial(trial.adapter.acquire, token_key=trial.token_key(trial.key())),
+        ):
             key, owner = trial.key(), bytearray(b"before")
             assert await take(key, owner, ttl=3_000)  # type: ignore[arg-type]  # a caller without a type checker
 
@@ -345,7 +374,8 @@ class KeyValueClauses(Suite):
 
     @clause("KV-17")
     async def test_a_refused_set_changes_nothing(self, trial: Trial) -> None:
-        """`only_if` that says False leaves the value and its TTL as they were, whatever TTL the call brought.
+        """`only_if` that says False leaves the value and its TTL as they were, whatever TTL the
+        call brought.
 
         If this fails, look for a deadline that is written before the condition is known.
         """

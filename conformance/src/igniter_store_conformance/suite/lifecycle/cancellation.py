@@ -1,8 +1,9 @@
 """Cancelling at every step: clauses LIF-4, CLM-9 and what cutting a call short may leave.
 
-A call of a coroutine comes to a stop several times, whenever it waits for something. The kit cancels it at its k-th stop, for every k
-until it gets through, in two ways: while it waits, and in the moment when what it waited for has come but the call has not gone on yet.
-The second is where clients lose the place of their answers.
+A call of a coroutine comes to a stop several times, whenever it waits for something. The kit
+cancels it at its k-th stop, for every k until it gets through, in two ways: while it waits, and in
+the moment when what it waited for has come but the call has not gone on yet. The second is where
+clients lose the place of their answers.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from igniter_store.contract import Counters, KeyValue, PubSub, StoreError, Streams, Subscription, escape
+from igniter_store.contract import (
+    Counters,
+    KeyValue,
+    PubSub,
+    StoreError,
+    Streams,
+    Subscription,
+    escape,
+)
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
@@ -35,34 +44,47 @@ if TYPE_CHECKING:
     from igniter_store_conformance.tools.operations import Operation
 
 
-_QUESTIONS: Final = frozenset({"get", "mget", "exists", "increment", "set_nx", "xlen"})  # whose answers differ
+_QUESTIONS: Final = frozenset(
+    {"get", "mget", "exists", "increment", "set_nx", "xlen"}
+)  # whose answers differ
 
 
 class CancellationClauses(Suite):
     """What a call that was cut short leaves behind."""
 
     @clause("LIF-4", limit=SLOW)
-    async def test_after_a_cancelled_operation_the_next_ones_get_their_own_answers(self, trial: Trial) -> None:
-        """Each operation is cancelled at each of its steps; the calls that follow on the same adapter are answered rightly.
+    async def test_after_a_cancelled_operation_the_next_ones_get_their_own_answers(
+        self, trial: Trial
+    ) -> None:
+        """Each operation is cancelled at each of its steps; the calls that follow on the same
+        adapter are answered rightly.
 
-        If this fails, look for a connection that goes back into use although an answer is still on its way to it. A call that was cut
-        short leaves either a connection whose next answer is thrown away, or no connection.
+        If this fails, look for a connection that goes back into use although an answer is still on
+        its way to it. A call that was cut short leaves either a connection whose next answer is
+        thrown away, or no connection.
         """
         wrong: list[str] = []
         for operation in operations_of(trial):
             for moment in MOMENTS:
                 for step in range(1, MOST_STEPS):
                     is_through = await self._cut(trial, operation, step, moment)
-                    wrong += [f"{answer}, after {operation.title} was cancelled at step {step}" for answer in await _misled(trial)]
+                    wrong += [
+                        f"{answer}, after {operation.title} was cancelled at step {step}"
+                        for answer in await _misled(trial)
+                    ]
                     if is_through or wrong:
                         break
         assert wrong == []
 
     @clause("LIF-4", KeyValue, limit=SLOW)
-    async def test_a_cancelled_operation_has_happened_wholly_or_not_at_all(self, trial: Trial) -> None:
-        """Each operation that changes something is cancelled at each of its steps; what it leaves is the old state or the new one.
+    async def test_a_cancelled_operation_has_happened_wholly_or_not_at_all(
+        self, trial: Trial
+    ) -> None:
+        """Each operation that changes something is cancelled at each of its steps; what it leaves
+        is the old state or the new one.
 
-        If this fails, look for two steps where the contract asks for one: a value and then its TTL, a claim and then its token.
+        If this fails, look for two steps where the contract asks for one: a value and then its TTL,
+        a claim and then its token.
         """
         halves: list[str] = []
         for operation in operations_of(trial):
@@ -81,9 +103,11 @@ class CancellationClauses(Suite):
 
     @clause("LIF-4", KeyValue, Counters, limit=SLOW)
     async def test_calls_beside_a_cancelled_one_are_not_disturbed(self, trial: Trial) -> None:
-        """Of twenty calls made together one is cancelled, at each step; the other nineteen get their own answers.
+        """Of twenty calls made together one is cancelled, at each step; the other nineteen get
+        their own answers.
 
-        If this fails, look for calls that share a trip to the backend, of which one takes the others with it.
+        If this fails, look for calls that share a trip to the backend, of which one takes the
+        others with it.
         """
         adapter = trial.adapter
         keys = trial.keys(f"key-{number}" for number in range(20))
@@ -94,21 +118,31 @@ class CancellationClauses(Suite):
             for step in range(1, 12):
                 victim = step % len(keys)
 
-                async def ask(number: int, step: int = step, moment: Moment = moment, victim: int = victim) -> bytes | None:
+                async def ask(
+                    number: int, step: int = step, moment: Moment = moment, victim: int = victim
+                ) -> bytes | None:
                     call = adapter.get(keys[number])
-                    return await (cancelled_at(step, call, moment=moment) if number == victim else call)
+                    return await (
+                        cancelled_at(step, call, moment=moment) if number == victim else call
+                    )
 
-                answers = await asyncio.gather(*(ask(number) for number in range(len(keys))), return_exceptions=True)
+                answers = await asyncio.gather(
+                    *(ask(number) for number in range(len(keys))), return_exceptions=True
+                )
                 for number, answer in enumerate(answers):
                     if number == victim and isinstance(answer, Cancelled):
                         continue
                     assert answer == b"%d" % number, f"step {step}, {moment}"
 
     @clause("LIF-4", limit=SLOW)
-    async def test_who_is_cancelled_while_the_adapter_closes_is_cancelled(self, trial: Trial) -> None:
-        """Every operation is under way when `close` is called, and is cancelled a few turns of the loop later: it ends in no other way.
+    async def test_who_is_cancelled_while_the_adapter_closes_is_cancelled(
+        self, trial: Trial
+    ) -> None:
+        """Every operation is under way when `close` is called, and is cancelled a few turns of the
+        loop later: it ends in no other way.
 
-        If this fails, look for a wait that takes every cancellation for that of what it waits for, and makes `STORE_CLOSED` of it.
+        If this fails, look for a wait that takes every cancellation for that of what it waits for,
+        and makes `STORE_CLOSED` of it.
         """
         for turn in range(CLOSING_TURNS):
             operations = await prepared(trial, turn)
@@ -117,9 +151,11 @@ class CancellationClauses(Suite):
 
     @clause("LIF-4", Streams, limit=SLOW)
     async def test_a_cancelled_read_loses_nothing(self, trial: Trial) -> None:
-        """Entries of a group read that was cancelled, blocked or not, are still new or are pending: every one can be had.
+        """Entries of a group read that was cancelled, blocked or not, are still new or are pending:
+        every one can be had.
 
-        If this fails, look for an answer that had arrived and was dropped: the entries are pending then, and `xpending` must show them.
+        If this fails, look for an answer that had arrived and was dropped: the entries are pending
+        then, and `xpending` must show them.
         """
         for block in (None, 20.0):
             for moment in MOMENTS:
@@ -127,10 +163,17 @@ class CancellationClauses(Suite):
                     key = trial.key(f"{block} {moment} {step}")
                     await trial.adapter.xgroup_create(key, "group")
                     reading = asyncio.create_task(
-                        cancelled_at(step, trial.adapter.xreadgroup(key, "group", "cut short", block=block), moment=moment)
+                        cancelled_at(
+                            step,
+                            trial.adapter.xreadgroup(key, "group", "cut short", block=block),
+                            moment=moment,
+                        )
                     )
                     await trial.settle()
-                    added = [await trial.adapter.xadd(key, {"n": b"1"}), await trial.adapter.xadd(key, {"n": b"2"})]
+                    added = [
+                        await trial.adapter.xadd(key, {"n": b"1"}),
+                        await trial.adapter.xadd(key, {"n": b"2"}),
+                    ]
                     await trial.settle()
                     if not reading.done():
                         reading.cancel()
@@ -144,9 +187,11 @@ class CancellationClauses(Suite):
 
     @clause("CLM-9", KeyValue, limit=SLOW)
     async def test_a_cancelled_claim_is_free_or_ends_with_its_ttl(self, trial: Trial) -> None:
-        """`set_nx` and `acquire` are cancelled at each step: either nobody holds the claim, or it has its owner and its TTL.
+        """`set_nx` and `acquire` are cancelled at each step: either nobody holds the claim, or it
+        has its owner and its TTL.
 
-        If this fails, look for a claim that is taken first and given its TTL after that: cut short between the two, it stays for ever.
+        If this fails, look for a claim that is taken first and given its TTL after that: cut short
+        between the two, it stays for ever.
         """
         adapter = trial.adapter
         for moment in MOMENTS:
@@ -155,7 +200,9 @@ class CancellationClauses(Suite):
                 through = 0
                 calls = (
                     partial(adapter.set_nx, plain, b"owner", ttl=3_000),
-                    partial(adapter.acquire, leased, b"owner", 3_000, token_key=trial.token_key(leased)),
+                    partial(
+                        adapter.acquire, leased, b"owner", 3_000, token_key=trial.token_key(leased)
+                    ),
                 )
                 for call in calls:
                     try:
@@ -166,17 +213,23 @@ class CancellationClauses(Suite):
                 await trial.settle()
                 for key in (plain, leased):
                     left = await adapter.ttl(key)
-                    assert left is None or 0 < left <= 3_000, f"cancelled at step {step} while {moment}"
+                    assert left is None or 0 < left <= 3_000, (
+                        f"cancelled at step {step} while {moment}"
+                    )
                     assert await adapter.get(key) in ({None} if left is None else {b"owner"})
                 if through == 2:
                     break
 
     @clause("PUB-5", PubSub, limit=SLOW)
-    async def test_a_subscribe_that_is_cancelled_at_any_step_leaves_no_subscription(self, trial: Trial) -> None:
-        """`subscribe` and `psubscribe` are cancelled at each step: nobody is called afterwards, and whoever subscribes to the same next is.
+    async def test_a_subscribe_that_is_cancelled_at_any_step_leaves_no_subscription(
+        self, trial: Trial
+    ) -> None:
+        """`subscribe` and `psubscribe` are cancelled at each step: nobody is called afterwards, and
+        whoever subscribes to the same next is.
 
-        If this fails, look for a callback that is entered before the backend has confirmed, and stays when the caller is gone; or for an
-        unsubscribing that is still on its way when the next one takes the old confirmation for its own.
+        If this fails, look for a callback that is entered before the backend has confirmed, and
+        stays when the caller is gone; or for an unsubscribing that is still on its way when the
+        next one takes the old confirmation for its own.
         """
         for is_pattern in (False, True):
             subscribe = trial.adapter.psubscribe if is_pattern else trial.adapter.subscribe
@@ -187,28 +240,41 @@ class CancellationClauses(Suite):
                     heard: list[bytes] = []
                     name = escape(channel) if is_pattern else channel
                     try:
-                        through = await cancelled_at(step, subscribe(name, _collect(ghosts)), moment=moment)
+                        through = await cancelled_at(
+                            step, subscribe(name, _collect(ghosts)), moment=moment
+                        )
                     except Cancelled:
                         through = None
-                    live = await subscribe(name, _collect(heard))  # at once: what the cancelled one left may still be under way
+                    live = await subscribe(
+                        name, _collect(heard)
+                    )  # at once: what the cancelled one left may still be under way
                     for number in range(2):
                         await trial.adapter.publish(channel, b"%d" % number)
 
                     async def is_heard(heard: list[bytes] = heard) -> bool:
                         return heard == [b"0", b"1"]
 
-                    await trial.eventually(is_heard, f"both messages, after subscribing was cancelled at step {step} while {moment}")
-                    assert len(ghosts) == (0 if through is None else 2), f"cancelled at step {step} while {moment}"
+                    await trial.eventually(
+                        is_heard,
+                        f"both messages, after subscribing was cancelled at step {step} while {moment}",
+                    )
+                    assert len(ghosts) == (0 if through is None else 2), (
+                        f"cancelled at step {step} while {moment}"
+                    )
                     await live.cancel()
                     if through is not None:
                         await through.cancel()
                         break
 
     @clause("PUB-5", PubSub, limit=SLOW)
-    async def test_a_cancel_that_is_cancelled_at_any_step_ends_the_subscription(self, trial: Trial) -> None:
-        """`cancel` is cancelled at each step, while others subscribe: it has ended, at the backend too, and one can begin anew.
+    async def test_a_cancel_that_is_cancelled_at_any_step_ends_the_subscription(
+        self, trial: Trial
+    ) -> None:
+        """`cancel` is cancelled at each step, while others subscribe: it has ended, at the backend
+        too, and one can begin anew.
 
-        If this fails, look for an unsubscribing that waits for something before it is sent, and isn't sent when its caller is cancelled.
+        If this fails, look for an unsubscribing that waits for something before it is sent, and
+        isn't sent when its caller is cancelled.
         """
         for moment in MOMENTS:
             for step in range(1, MOST_STEPS):
@@ -227,14 +293,19 @@ class CancellationClauses(Suite):
                 async def reaches_nobody(channel: str = channel) -> bool:
                     return await trial.adapter.publish(channel, b"0") == 0
 
-                await trial.eventually(reaches_nobody, f"a message that reaches nobody, cancelled at step {step} while {moment}")
+                await trial.eventually(
+                    reaches_nobody,
+                    f"a message that reaches nobody, cancelled at step {step} while {moment}",
+                )
                 live = await trial.adapter.subscribe(channel, _collect(heard))
                 await trial.adapter.publish(channel, b"1")
 
                 async def is_heard(heard: list[bytes] = heard) -> bool:
                     return b"1" in heard
 
-                await trial.eventually(is_heard, f"a message, after cancel was cancelled at step {step} while {moment}")
+                await trial.eventually(
+                    is_heard, f"a message, after cancel was cancelled at step {step} while {moment}"
+                )
                 assert ghosts == [], f"cancelled at step {step} while {moment}"
                 await live.cancel()
                 if is_through:
@@ -250,7 +321,9 @@ class CancellationClauses(Suite):
             return False
         if isinstance(answer, Subscription):
             await answer.cancel()
-        assert operation.is_right(answer), f"{operation.title} was not cancelled, and answered {answer!r}"
+        assert operation.is_right(answer), (
+            f"{operation.title} was not cancelled, and answered {answer!r}"
+        )
         return True
 
 
@@ -259,7 +332,9 @@ def _collect(payloads: list[bytes]) -> MessageCallback:
 
 
 async def _misled(trial: Trial) -> list[str]:
-    """Which of some questions, asked one after the other and then together, is answered wrongly now."""
+    """Which of some questions, asked one after the other and then together, is answered wrongly
+    now.
+    """
     adapter = trial.adapter
     questions = [operation for operation in operations_of(trial) if operation.title in _QUESTIONS]
     wrong: list[str] = []
@@ -274,7 +349,9 @@ async def _misled(trial: Trial) -> list[str]:
     return wrong
 
 
-async def _prepare_and_ask(adapter: FullAdapter, operation: Operation, names: Any, wrong: list[str]) -> None:
+async def _prepare_and_ask(
+    adapter: FullAdapter, operation: Operation, names: Any, wrong: list[str]
+) -> None:
     try:
         await operation.prepare(adapter, names)
         answer = await operation.ask(adapter, names)

@@ -11,10 +11,21 @@ from igniter_store.contract import ErrorCode, KeyValue, PubSub, StoreError, Stre
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.spec.states import NotExercised
-from igniter_store_conformance.tools.cancelling import MOMENTS, MOST_STEPS, Cancelled, Moment, cancelled_at
+from igniter_store_conformance.tools.cancelling import (
+    MOMENTS,
+    MOST_STEPS,
+    Cancelled,
+    Moment,
+    cancelled_at,
+)
 from igniter_store_conformance.tools.leaks import Resources, open_files, threads
 from igniter_store_conformance.tools.limits import SLOW
-from igniter_store_conformance.tools.operations import answer_or_code, names_for, operations_of, wrong_answers
+from igniter_store_conformance.tools.operations import (
+    answer_or_code,
+    names_for,
+    operations_of,
+    wrong_answers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,11 +42,14 @@ class ClosingClauses(Suite):
     async def test_every_operation_after_close_says_that_it_is_closed(self, trial: Trial) -> None:
         """Each raises `STORE_CLOSED`, a second time too, and nothing was done.
 
-        If this fails, look for an operation that connects by itself, or that lets the driver's own error through.
+        If this fails, look for an operation that connects by itself, or that lets the driver's own
+        error through.
         """
         adapter, other = trial.adapter, await trial.other()
         if other is adapter:
-            raise NotExercised("a second client of the same data, that stays open and sees that nothing was done")
+            raise NotExercised(
+                "a second client of the same data, that stays open and sees that nothing was done"
+            )
         operations = operations_of(trial)
         for operation in operations:
             await operation.prepare(other, names_for(trial, operation))
@@ -43,16 +57,26 @@ class ClosingClauses(Suite):
 
         for _ in range(2):
             answers = {
-                operation.title: await answer_or_code(operation.ask, adapter, names_for(trial, operation)) for operation in operations
+                operation.title: await answer_or_code(
+                    operation.ask, adapter, names_for(trial, operation)
+                )
+                for operation in operations
             }
-            assert {title: answer for title, answer in answers.items() if answer is not ErrorCode.STORE_CLOSED} == {}
+            assert {
+                title: answer
+                for title, answer in answers.items()
+                if answer is not ErrorCode.STORE_CLOSED
+            } == {}
         assert await wrong_answers(trial, None, other, "") == []
 
     @clause("LIF-2", KeyValue)
-    async def test_with_nothing_to_do_a_closed_adapter_says_that_it_is_closed(self, trial: Trial) -> None:
+    async def test_with_nothing_to_do_a_closed_adapter_says_that_it_is_closed(
+        self, trial: Trial
+    ) -> None:
         """Batches and deletions of nothing raise `STORE_CLOSED`, too.
 
-        If this fails, look for an early return that comes before the look at whether the adapter is open.
+        If this fails, look for an early return that comes before the look at whether the adapter is
+        open.
         """
         adapter = trial.adapter
         await adapter.close()
@@ -63,28 +87,38 @@ class ClosingClauses(Suite):
             "delete": lambda: adapter.delete([]),
         }
         answers = {name: await answer_or_code(call) for name, call in calls.items()}
-        assert {name: answer for name, answer in answers.items() if answer is not ErrorCode.STORE_CLOSED} == {}
+        assert {
+            name: answer for name, answer in answers.items() if answer is not ErrorCode.STORE_CLOSED
+        } == {}
 
     @clause("LIF-5")
     async def test_operations_that_meet_a_close_end(self, trial: Trial) -> None:
-        """Whatever is under way when `close` is called ends with its own answer or with `STORE_CLOSED`.
+        """Whatever is under way when `close` is called ends with its own answer or with
+        `STORE_CLOSED`.
 
-        If this fails, look for callers that wait for an answer which nobody will bring any more, or for a driver's own error.
+        If this fails, look for callers that wait for an answer which nobody will bring any more, or
+        for a driver's own error.
         """
         adapter, other = trial.adapter, await trial.other()
         for turns in range(4):
             operations = operations_of(trial)
             for operation in operations:
-                await operation.prepare(adapter if other is adapter else other, names_for(trial, operation, turns))
+                await operation.prepare(
+                    adapter if other is adapter else other, names_for(trial, operation, turns)
+                )
             asked = [
-                asyncio.create_task(answer_or_code(operation.ask, adapter, names_for(trial, operation, turns))) for operation in operations
+                asyncio.create_task(
+                    answer_or_code(operation.ask, adapter, names_for(trial, operation, turns))
+                )
+                for operation in operations
             ]
             for _ in range(turns):
                 await asyncio.sleep(0)
             await adapter.close()
             await adapter.close()
             answers = [
-                await trial.done(task, f"{operation.title} while closing") for operation, task in zip(operations, asked, strict=True)
+                await trial.done(task, f"{operation.title} while closing")
+                for operation, task in zip(operations, asked, strict=True)
             ]
             await adapter.open()
             if other is adapter:
@@ -101,11 +135,15 @@ class ClosingClauses(Suite):
     async def test_close_wakes_blocked_readers(self, trial: Trial) -> None:
         """Readers that wait for entries get `STORE_CLOSED`, all of them.
 
-        If this fails, look for a blocked read that `close` doesn't know of: it has to be ended, not waited for.
+        If this fails, look for a blocked read that `close` doesn't know of: it has to be ended, not
+        waited for.
         """
         adapter, key = trial.adapter, trial.key()
         await adapter.xgroup_create(key, "group")
-        readings = [asyncio.create_task(adapter.xreadgroup(key, "group", f"consumer-{number}", block=3_000)) for number in range(3)]
+        readings = [
+            asyncio.create_task(adapter.xreadgroup(key, "group", f"consumer-{number}", block=3_000))
+            for number in range(3)
+        ]
         await trial.settle()
 
         await adapter.close()
@@ -117,7 +155,8 @@ class ClosingClauses(Suite):
 
     @clause("LIF-5", PubSub)
     async def test_no_callback_runs_once_close_has_returned(self, trial: Trial) -> None:
-        """What is published after `close` reaches nobody of the closed adapter; cancelling its subscriptions is still no error.
+        """What is published after `close` reaches nobody of the closed adapter; cancelling its
+        subscriptions is still no error.
 
         If this fails, look for a reader task that outlives its adapter.
         """
@@ -134,7 +173,9 @@ class ClosingClauses(Suite):
         await trial.adapter.close()
         heard.clear()
         await publisher.publish(channel, b"late")
-        await trial.eventually(_when(lambda: live == [b"late"]), "a message to those who are still open")
+        await trial.eventually(
+            _when(lambda: live == [b"late"]), "a message to those who are still open"
+        )
 
         assert heard == []
         for subscription in subscriptions:
@@ -142,9 +183,11 @@ class ClosingClauses(Suite):
 
     @clause("LIF-5", PubSub)
     async def test_subscriptions_that_close_ended_do_not_come_back(self, trial: Trial) -> None:
-        """When the adapter is opened again, its former subscriptions are over; new ones on the same names hear as usual.
+        """When the adapter is opened again, its former subscriptions are over; new ones on the same
+        names hear as usual.
 
-        If this fails, look for a table of subscriptions that outlives `close`, and is subscribed to again when a connection is made.
+        If this fails, look for a table of subscriptions that outlives `close`, and is subscribed to
+        again when a connection is made.
         """
         adapter, channel = trial.adapter, trial.key()
         ghosts: list[bytes] = []
@@ -158,14 +201,18 @@ class ClosingClauses(Suite):
         await adapter.psubscribe(escape(channel), lambda _, payload: heard.append(payload))
         await adapter.publish(channel, b"1")
 
-        await trial.eventually(_when(lambda: len(heard) == 2), "the message, by both new subscriptions")
+        await trial.eventually(
+            _when(lambda: len(heard) == 2), "the message, by both new subscriptions"
+        )
         assert ghosts == []
 
     @clause("LIF-5")
     async def test_close_leaves_no_task_thread_or_file(self, trial: Trial) -> None:
-        """After opening, working and closing, several times, there are as many tasks, threads and open files as before.
+        """After opening, working and closing, several times, there are as many tasks, threads and
+        open files as before.
 
-        If this fails, look for a reader, a pool or a socket that nobody closes. Whatever the adapter starts it has to end.
+        If this fails, look for a reader, a pool or a socket that nobody closes. Whatever the
+        adapter starts it has to end.
         """
         adapter = trial.connect()
         await adapter.open()  # what is made once in a process, and stays, is made now
@@ -185,12 +232,16 @@ class ClosingClauses(Suite):
 
     @clause("LIF-5", limit=SLOW)
     async def test_cancelled_opening_leaves_no_task_thread_or_file(self, trial: Trial) -> None:
-        """`open` is cancelled at each of its steps; then nothing has stayed of it, and it can be opened as if nobody had tried.
+        """`open` is cancelled at each of its steps; then nothing has stayed of it, and it can be
+        opened as if nobody had tried.
 
-        If this fails, look for what `open` has begun when it is cancelled: a connection that is being made, above all, has no owner yet.
+        If this fails, look for what `open` has begun when it is cancelled: a connection that is
+        being made, above all, has no owner yet.
         """
         adapter = trial.connect()
-        await trial.adapter.close()  # SQLite keeps the descriptors of a file while somebody else in the process has it open
+        await (
+            trial.adapter.close()
+        )  # SQLite keeps the descriptors of a file while somebody else in the process has it open
         await adapter.open()  # what is made once in a process, and stays, is made now
         await _work(trial, adapter, "first")
         await adapter.close()
@@ -198,7 +249,9 @@ class ClosingClauses(Suite):
         for moment in MOMENTS:
             for step in range(1, MOST_STEPS):
                 is_through, left = await _opened_and_left(trial, step, moment)
-                if left:  # other tests of this process may have connected meanwhile, which they don't at each attempt
+                # Other tests of this process may have connected meanwhile, which they don't at each
+                # attempt
+                if left:
                     is_through, left = await _opened_and_left(trial, step, moment)
                 assert left == [], f"what `open` leaves that is cancelled at step {step}"
                 adapter = trial.connect()
@@ -210,7 +263,9 @@ class ClosingClauses(Suite):
 
 
 async def _opened_and_left(trial: Trial, step: int, moment: Moment) -> tuple[bool, list[str]]:
-    """Whether `open` was through, and closed again, before it could be cancelled at this step; if it was cancelled, what it has left."""
+    """Whether `open` was through, and closed again, before it could be cancelled at this step; if
+    it was cancelled, what it has left.
+    """
     before, adapter = Resources(), trial.connect()
     try:
         await cancelled_at(step, adapter.open(), moment=moment)

@@ -1,7 +1,9 @@
 """Event loops that end, and processes that fork, with an adapter open: clauses LIF-12 to LIF-16.
 
-Rule: an event loop ends here as `asyncio.run` ends it, in a thread, with the adapter open, a subscription live and a read waiting.
-Rule: a forked child leaves by `multiprocessing`'s way, which joins threads and runs exit handlers, and what it found comes through a pipe.
+Rule: an event loop ends here as `asyncio.run` ends it, in a thread, with the adapter open, a
+    subscription live and a read waiting.
+Rule: a forked child leaves by `multiprocessing`'s way, which joins threads and runs exit handlers,
+    and what it found comes through a pipe.
 """
 
 from __future__ import annotations
@@ -19,7 +21,12 @@ from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.spec.states import Lacks
 from igniter_store_conformance.tools.leaks import open_files
-from igniter_store_conformance.tools.operations import answer_or_code, names_for, operations_of, wrong_answers
+from igniter_store_conformance.tools.operations import (
+    answer_or_code,
+    names_for,
+    operations_of,
+    wrong_answers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,9 +46,11 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-12")
     async def test_abandoned_adapter_opens_in_next_loop(self, trial: Trial) -> None:
-        """Once the loop is closed, `abandon` makes the adapter as if it had never been opened, and `open` works in another loop.
+        """Once the loop is closed, `abandon` makes the adapter as if it had never been opened, and
+        `open` works in another loop.
 
-        If this fails, look for a lock, a task or a connection of the former loop that `abandon` keeps.
+        If this fails, look for a lock, a task or a connection of the former loop that `abandon`
+        keeps.
         """
         adapter = trial.connect()
         for turn in range(3):
@@ -57,7 +66,8 @@ class AbandoningClauses(Suite):
     async def test_data_survive_abandoning(self, trial: Trial) -> None:
         """What was written in the loop that has ended is there in the next one, with its TTL.
 
-        If this fails, look for data that live in the connection, and that `close` keeps and `abandon` doesn't.
+        If this fails, look for data that live in the connection, and that `close` keeps and
+        `abandon` doesn't.
         """
         adapter, key, mortal = trial.connect(), trial.key(), trial.key("mortal")
 
@@ -77,7 +87,8 @@ class AbandoningClauses(Suite):
     async def test_abandon_does_nothing_while_loop_lives(self, trial: Trial) -> None:
         """An adapter that is open in a loop which isn't closed stays open, and its operations work.
 
-        If this fails, ask `affinity.has_ended` first: another user of the adapter may have opened it anew.
+        If this fails, ask `affinity.has_ended` first: another user of the adapter may have opened
+        it anew.
         """
         adapter, key = trial.adapter, trial.key()
         was_open = adapter.is_open
@@ -90,10 +101,12 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-13", limit=_LONG)
     async def test_abandoning_leaves_no_thread_or_file(self, trial: Trial) -> None:
-        """After ten loops that ended with the adapter open there are as many threads as before, and fewer than ten files more.
+        """After ten loops that ended with the adapter open there are as many threads as before, and
+        fewer than ten files more.
 
-        Not exactly as many files: SQLite keeps a descriptor for the next connection while another connection has a lock.
-        If this fails, look for a socket or a thread that only the closed loop could end. `affinity.release_transport` closes a socket.
+        Not exactly as many files: SQLite keeps a descriptor for the next connection while another
+        connection has a lock. If this fails, look for a socket or a thread that only the closed
+        loop could end. `affinity.release_transport` closes a socket.
         """
         adapter = trial.connect()
         await _used_in_a_loop_that_ends(trial, adapter, "first")
@@ -108,18 +121,27 @@ class AbandoningClauses(Suite):
             adapter.abandon()
 
         async def is_as_before() -> bool:
-            return not {thread for thread in threading.enumerate() if thread.is_alive()} - threads and open_files() < files + _ROUNDS
+            return (
+                not {thread for thread in threading.enumerate() if thread.is_alive()} - threads
+                and open_files() < files + _ROUNDS
+            )
 
-        await trial.eventually(is_as_before, "no more threads than before, and no file for each loop")
+        await trial.eventually(
+            is_as_before, "no more threads than before, and no file for each loop"
+        )
 
     @clause("LIF-14", limit=_LONG)
     async def test_operations_in_forked_child_do_not_reach_parent(self, trial: Trial) -> None:
-        """Each operation of an inherited adapter raises `STORE_CONFIGURATION_INVALID`, or works in the child; in the parent all goes on.
+        """Each operation of an inherited adapter raises `STORE_CONFIGURATION_INVALID`, or works in
+        the child; in the parent all goes on.
 
-        If this fails, look for an answer that the child takes from the parent's socket, or for a lock that no thread of the child releases.
+        If this fails, look for an answer that the child takes from the parent's socket, or for a
+        lock that no thread of the child releases.
         """
         adapter = trial.adapter
-        asked = [(operation, names_for(trial, operation, "child")) for operation in operations_of(trial)]
+        asked = [
+            (operation, names_for(trial, operation, "child")) for operation in operations_of(trial)
+        ]
         for operation, names in asked:
             await operation.prepare(adapter, names)
 
@@ -127,7 +149,9 @@ class AbandoningClauses(Suite):
             wrong: list[str] = []
             for operation, names in asked:
                 answer = await _within(answer_or_code(operation.ask, adapter, names))
-                if answer is not ErrorCode.STORE_CONFIGURATION_INVALID and not operation.is_right(answer):
+                if answer is not ErrorCode.STORE_CONFIGURATION_INVALID and not operation.is_right(
+                    answer
+                ):
                     wrong.append(f"{operation.title}: {answer!r}")
             return wrong
 
@@ -135,9 +159,11 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-14", limit=_LONG)
     async def test_close_in_forked_child_does_not_reach_parent(self, trial: Trial) -> None:
-        """A child that closes the adapter, twice, only forgets it: the parent's subscription, its reads and its data are as before.
+        """A child that closes the adapter, twice, only forgets it: the parent's subscription, its
+        reads and its data are as before.
 
-        If this fails, look for an UNSUBSCRIBE, or for a transport that is closed: the selector is the parent's, too.
+        If this fails, look for an UNSUBSCRIBE, or for a transport that is closed: the selector is
+        the parent's, too.
         """
 
         async def child() -> list[str]:
@@ -149,9 +175,11 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-15", limit=_LONG)
     async def test_forked_child_exits_by_itself(self, trial: Trial) -> None:
-        """A child that doesn't touch the adapter, and one that closes it, end when their work is done.
+        """A child that doesn't touch the adapter, and one that closes it, end when their work is
+        done.
 
-        If this fails, look for a thread that the child waits for, though it has only the one that forked.
+        If this fails, look for a thread that the child waits for, though it has only the one that
+        forked.
         """
 
         async def nothing() -> list[str]:
@@ -166,9 +194,11 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-15", limit=_LONG)
     async def test_forked_child_opens_after_closing(self, trial: Trial) -> None:
-        """Where the data are shared, a child opens anew the inherited adapter that it has closed, and opens one of its own.
+        """Where the data are shared, a child opens anew the inherited adapter that it has closed,
+        and opens one of its own.
 
-        If this fails, look for a connection, a pool or a cursor of the parent that the child's `open` finds.
+        If this fails, look for a connection, a pool or a cursor of the parent that the child's
+        `open` finds.
         """
         trial.require_shared("the child has a copy of the data")
         inherited, own = trial.adapter, trial.connect()
@@ -178,8 +208,16 @@ class AbandoningClauses(Suite):
             wrong: list[str] = []
             for name, adapter in (("inherited", inherited), ("own", own)):
                 answer = await _within(answer_or_code(adapter.open))
-                answers = [answer, await _within(answer_or_code(adapter.ping)), await _within(answer_or_code(adapter.close))]
-                if answers[0] is not None or not isinstance(answers[1], float) or answers[2] is not None:
+                answers = [
+                    answer,
+                    await _within(answer_or_code(adapter.ping)),
+                    await _within(answer_or_code(adapter.close)),
+                ]
+                if (
+                    answers[0] is not None
+                    or not isinstance(answers[1], float)
+                    or answers[2] is not None
+                ):
                     wrong.append(f"{name}: {answers!r}")
             return wrong
 
@@ -187,7 +225,8 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-16")
     async def test_open_works_when_loop_has_ended(self, trial: Trial) -> None:
-        """Without `abandon`, `open` in the next loop opens anew, and subscriptions of the former loop are over.
+        """Without `abandon`, `open` in the next loop opens anew, and subscriptions of the former
+        loop are over.
 
         If this fails, look at `is_open`: it may say something about a loop that is closed.
         """
@@ -198,7 +237,9 @@ class AbandoningClauses(Suite):
         assert await wrong_answers(trial, trial.adapter, adapter, "opened") == []
         if isinstance(adapter, PubSub):
             fresh: list[bytes] = []
-            await adapter.subscribe(trial.key("work open"), lambda _, payload: fresh.append(payload))
+            await adapter.subscribe(
+                trial.key("work open"), lambda _, payload: fresh.append(payload)
+            )
             await adapter.publish(trial.key("work open"), b"news")
 
             async def is_heard() -> bool:
@@ -211,7 +252,8 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-16")
     async def test_close_works_when_loop_has_ended(self, trial: Trial) -> None:
-        """Without `abandon`, `close` in the next loop returns, and the adapter is closed; then it can be opened.
+        """Without `abandon`, `close` in the next loop returns, and the adapter is closed; then it
+        can be opened.
 
         If this fails, look for a task or a future of the closed loop that `close` waits for.
         """
@@ -225,7 +267,8 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-16", PubSub)
     async def test_cancel_works_when_loop_has_ended(self, trial: Trial) -> None:
-        """Without `abandon`, cancelling a subscription in the next loop returns, twice, and the adapter can be opened.
+        """Without `abandon`, cancelling a subscription in the next loop returns, twice, and the
+        adapter can be opened.
 
         If this fails, look for an answer that can't come any more.
         """
@@ -251,9 +294,12 @@ async def _in_a_loop_that_ends(work: Callable[[], Awaitable[Any]]) -> Any:
     answers: list[Any] = []
     failures: list[BaseException] = []
     # A daemon: an adapter that hangs in its loop must not keep the process from ending.
-    thread = threading.Thread(target=loop, name="igniter-store-conformance loop that ends", daemon=True)
+    thread = threading.Thread(
+        target=loop, name="igniter-store-conformance loop that ends", daemon=True
+    )
     thread.start()
-    while thread.is_alive():  # noqa: ASYNC110 - a thread of the default executor would stay, and be counted
+    # a thread of the default executor would stay, and be counted
+    while thread.is_alive():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     if failures:
         raise failures[0]
@@ -263,7 +309,9 @@ async def _in_a_loop_that_ends(work: Callable[[], Awaitable[Any]]) -> Any:
 async def _used_in_a_loop_that_ends(
     trial: Trial, adapter: FullAdapter, turn: object, heard: list[bytes] | None = None
 ) -> list[Subscription]:
-    """Open the adapter in a loop of its own, use everything, and leave a subscription and a waiting read behind."""
+    """Open the adapter in a loop of its own, use everything, and leave a subscription and a waiting
+    read behind.
+    """
     key, got = trial.key(f"work {turn}"), [] if heard is None else heard
 
     async def work() -> list[Subscription]:
@@ -271,8 +319,18 @@ async def _used_in_a_loop_that_ends(
         assert await wrong_answers(trial, adapter, adapter, turn) == []
         if isinstance(adapter, Streams):
             await adapter.xgroup_create(trial.key(f"stream {turn}"), "group")
-            left.append(asyncio.create_task(adapter.xreadgroup(trial.key(f"stream {turn}"), "group", "consumer", block=3_000)))
-        made = [await adapter.subscribe(key, lambda _, payload: got.append(payload))] if isinstance(adapter, PubSub) else []
+            left.append(
+                asyncio.create_task(
+                    adapter.xreadgroup(
+                        trial.key(f"stream {turn}"), "group", "consumer", block=3_000
+                    )
+                )
+            )
+        made = (
+            [await adapter.subscribe(key, lambda _, payload: got.append(payload))]
+            if isinstance(adapter, PubSub)
+            else []
+        )
         await trial.settle()
         return made
 
@@ -289,8 +347,12 @@ async def _within(answer: Awaitable[Any]) -> Any:
         return "no answer"
 
 
-async def _with_parent_at_work(trial: Trial, adapter: FullAdapter, child: Callable[[], Awaitable[list[str]]]) -> list[str]:
-    """What `child` found wrong in a forked process, or the parent during that: it listens, waits and works."""
+async def _with_parent_at_work(
+    trial: Trial, adapter: FullAdapter, child: Callable[[], Awaitable[list[str]]]
+) -> list[str]:
+    """What `child` found wrong in a forked process, or the parent during that: it listens, waits
+    and works.
+    """
     key, stream, heard = trial.key("parent"), trial.key("parent's stream"), list[bytes]()
     if isinstance(adapter, PubSub):
         await adapter.subscribe(key, lambda _, payload: heard.append(payload))
@@ -301,7 +363,10 @@ async def _with_parent_at_work(trial: Trial, adapter: FullAdapter, child: Callab
         await trial.settle()
     wrong = await _forked(child)
 
-    wrong += [f"in the parent: {answer}" for answer in await wrong_answers(trial, adapter, adapter, f"parent {child.__name__}")]
+    wrong += [
+        f"in the parent: {answer}"
+        for answer in await wrong_answers(trial, adapter, adapter, f"parent {child.__name__}")
+    ]
     if isinstance(adapter, PubSub):
         await adapter.publish(key, b"still here")
 
@@ -325,7 +390,9 @@ async def _forked(child: Callable[[], Awaitable[list[str]]]) -> list[str]:
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_run_child, args=(there, child), daemon=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that this process has threads, which is what is tested
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # that this process has threads, which is what is tested
         process.start()
     there.close()
     try:

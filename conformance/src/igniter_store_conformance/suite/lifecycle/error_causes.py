@@ -1,7 +1,8 @@
 """What errors show: clause LIF-22.
 
-Servers and drivers quote what they were asked: "NOGROUP No such key 'igniter:store:api:organization:acme:...'". Logs keep the whole chain
-of an error. So every error here is looked through, with everything that it was raised from.
+Servers and drivers quote what they were asked: "NOGROUP No such key
+'igniter:store:api:organization:acme:...'". Logs keep the whole chain of an error. So every error
+here is looked through, with everything that it was raised from.
 """
 
 from __future__ import annotations
@@ -28,24 +29,39 @@ class CauseClauses(Suite):
 
     @clause("LIF-22", Counters, KeyValue)
     async def test_counter_error_shows_no_key_and_no_value(self, trial: Trial) -> None:
-        """An error of `increment`, and what it was raised from, holds neither the key nor the value.
+        """An error of `increment`, and what it was raised from, holds neither the key nor the
+        value.
 
-        If this fails, look for the server's or the driver's words in `__cause__`: pass on the code word only.
+        If this fails, look for the server's or the driver's words in `__cause__`: pass on the code
+        word only.
         """
-        adapter, key, number = trial.adapter, trial.key(f"{CANARY}-counter"), trial.key(f"{CANARY}-number")
+        adapter, key, number = (
+            trial.adapter,
+            trial.key(f"{CANARY}-counter"),
+            trial.key(f"{CANARY}-number"),
+        )
         await adapter.set(key, CANARY.encode())
         await adapter.set(number, str(2**63 - 1).encode())
 
-        for call in (partial(adapter.increment, key), partial(adapter.increment, key, ttl=60), partial(adapter.increment, number)):
+        for call in (
+            partial(adapter.increment, key),
+            partial(adapter.increment, key, ttl=60),
+            partial(adapter.increment, number),
+        ):
             assert await shown_by(call) == []
 
     @clause("LIF-22", Streams)
     async def test_error_of_a_group_shows_no_name(self, trial: Trial) -> None:
-        """An error about a missing group holds no stream, no group and no consumer, and neither does what it was raised from.
+        """An error about a missing group holds no stream, no group and no consumer, and neither
+        does what it was raised from.
 
         If this fails, look for Redis's NOGROUP text, which quotes the key and the group.
         """
-        adapter, stream, other = trial.adapter, trial.key(f"{CANARY}-stream"), trial.key(f"{CANARY}-other")
+        adapter, stream, other = (
+            trial.adapter,
+            trial.key(f"{CANARY}-stream"),
+            trial.key(f"{CANARY}-other"),
+        )
         await adapter.xadd(stream, {CANARY: CANARY.encode()})
         group, consumer = f"{CANARY}-group", f"{CANARY}-consumer"
 
@@ -62,11 +78,17 @@ class CauseClauses(Suite):
 
     @clause("LIF-22", KeyValue, Streams)
     async def test_error_about_another_kind_shows_no_key(self, trial: Trial) -> None:
-        """An error about a key that holds another kind of value holds neither the key nor the value.
+        """An error about a key that holds another kind of value holds neither the key nor the
+        value.
 
-        If this fails, look for the driver's error in `__cause__` or `__context__`: `from None` hides the second one and keeps it.
+        If this fails, look for the driver's error in `__cause__` or `__context__`: `from None`
+        hides the second one and keeps it.
         """
-        adapter, stream, key = trial.adapter, trial.key(f"{CANARY}-stream"), trial.key(f"{CANARY}-value")
+        adapter, stream, key = (
+            trial.adapter,
+            trial.key(f"{CANARY}-stream"),
+            trial.key(f"{CANARY}-value"),
+        )
         await adapter.xadd(stream, {CANARY: CANARY.encode()})
         await adapter.set(key, CANARY.encode())
 
@@ -91,19 +113,28 @@ class CauseClauses(Suite):
 
         If this fails, look for a message that quotes what was passed in.
         """
-        assert await shown_by(partial(trial.adapter.scan, f"{trial.prefix}{CANARY}*", cursor=CANARY)) == []
+        assert (
+            await shown_by(partial(trial.adapter.scan, f"{trial.prefix}{CANARY}*", cursor=CANARY))
+            == []
+        )
 
     @clause("LIF-22")
     async def test_error_after_close_shows_no_name(self, trial: Trial) -> None:
         """What an operation of a closed adapter raises holds nothing that it was called with.
 
-        If this fails, look for a driver's error about a closed connection, which quotes the command.
+        If this fails, look for a driver's error about a closed connection, which quotes the
+        command.
         """
         adapter = trial.adapter
         await adapter.close()
         try:
             for operation in operations_of(trial):
-                assert await shown_by(partial(operation.ask, adapter, names_for(trial, operation, CANARY))) == [], operation.title
+                assert (
+                    await shown_by(
+                        partial(operation.ask, adapter, names_for(trial, operation, CANARY))
+                    )
+                    == []
+                ), operation.title
         finally:
             await adapter.open()
 
@@ -113,7 +144,12 @@ async def shown_by(call: Callable[[], Awaitable[Any]]) -> list[str]:
     try:
         await call()
     except StoreError as error:
-        return [f"{type(one).__name__}: {text}" for one in chain_of(error) for text in texts_of(one) if CANARY in text]
+        return [
+            f"{type(one).__name__}: {text}"
+            for one in chain_of(error)
+            for text in texts_of(one)
+            if CANARY in text
+        ]
     return []
 
 
@@ -124,7 +160,11 @@ def chain_of(error: BaseException) -> list[BaseException]:
         untyped: Any = one
         together: tuple[BaseException, ...] = getattr(untyped, "exceptions", ())  # of a group
         behind: list[BaseException | None] = [one.__cause__, one.__context__, *together]
-        chain += [more for more in behind if more is not None and all(more is not known for known in chain)]
+        chain += [
+            more
+            for more in behind
+            if more is not None and all(more is not known for known in chain)
+        ]
     return chain
 
 

@@ -1,6 +1,7 @@
 """Processes that are forked while an adapter is open: clause LIF-20.
 
-Rule: what forks is a fresh process, so that no child has copies of the test's own sockets and threads.
+Rule: what forks is a fresh process, so that no child has copies of the test's own sockets and
+    threads.
 Rule: a worker has made its first writes before its parent closes, and makes the others afterwards.
 """
 
@@ -39,9 +40,11 @@ class ForkClauses(Suite):
 
     @clause("LIF-20", KeyValue, limit=_LONG)
     async def test_forked_workers_keep_what_was_acknowledged(self, trial: Trial) -> None:
-        """Three workers are forked from a process whose adapter is open, and write with adapters of their own while it closes that one.
+        """Three workers are forked from a process whose adapter is open, and write with adapters of
+        their own while it closes that one.
 
-        If this fails, look for what a child inherits: descriptors, locks, connections, threads that are gone, a pool of the process.
+        If this fails, look for what a child inherits: descriptors, locks, connections, threads that
+        are gone, a pool of the process.
         """
         lost = await _lost(trial, closes=True)
 
@@ -49,9 +52,11 @@ class ForkClauses(Suite):
 
     @clause("LIF-20", KeyValue, limit=_LONG)
     async def test_forking_process_goes_on(self, trial: Trial) -> None:
-        """A process whose adapter is open forks three workers, and goes on with its adapter while they write and when they have ended.
+        """A process whose adapter is open forks three workers, and goes on with its adapter while
+        they write and when they have ended.
 
-        If this fails, look for a connection that parent and child both use: an answer for one is read by the other.
+        If this fails, look for a connection that parent and child both use: an answer for one is
+        read by the other.
         """
         lost = await _lost(trial, closes=False)
 
@@ -63,16 +68,28 @@ async def _lost(trial: Trial, *, closes: bool) -> list[str]:
     if not hasattr(os, "fork"):
         raise Lacks(f"there is no fork on {sys.platform}")
     connect = trial.pickled_connect
-    shares = [trial.keys(f"{worker} {number}" for number in range(_ALL)) for worker in range(_WORKERS)]
+    shares = [
+        trial.keys(f"{worker} {number}" for number in range(_ALL)) for worker in range(_WORKERS)
+    ]
     own = trial.keys(f"parent {number}" for number in range(2 * _WORKERS + 1))
     async with Workers(trial, [(fork_workers, (connect, shares, own, closes))]) as workers:
-        await trial.adapter.close()  # a backend may clean up behind the last process that has it open: that is to be the parent
+        # A backend may clean up behind the last process that has it open: that is to be the parent
+        await trial.adapter.close()
         [(codes, acknowledged)] = await workers.answers()
     await trial.adapter.open()
 
-    assert set(codes) <= {0, _REFUSED}, f"workers ended with {codes}: 1 is an error, a negative one a signal, after {_HANGS} seconds"
-    keys = [*acknowledged, *(key for code, share in zip(codes, shares, strict=True) if code == 0 for key in share)]
-    return [key for key, value in zip(keys, await trial.adapter.mget(keys), strict=True) if value != key.encode()]
+    assert set(codes) <= {0, _REFUSED}, (
+        f"workers ended with {codes}: 1 is an error, a negative one a signal, after {_HANGS} seconds"
+    )
+    keys = [
+        *acknowledged,
+        *(key for code, share in zip(codes, shares, strict=True) if code == 0 for key in share),
+    ]
+    return [
+        key
+        for key, value in zip(keys, await trial.adapter.mget(keys), strict=True)
+        if value != key.encode()
+    ]
 
 
 async def fork_workers(
@@ -82,7 +99,9 @@ async def fork_workers(
     own: list[str],
     closes: bool,  # noqa: FBT001 - a job's arguments have no names
 ) -> tuple[list[int], list[str]]:
-    """In a process of its own: fork a worker for each share of the keys; their exit codes, and which of its own keys were acknowledged."""
+    """In a process of its own: fork a worker for each share of the keys; their exit codes, and
+    which of its own keys were acknowledged.
+    """
     acknowledged: list[str] = []
 
     async def write() -> None:
@@ -104,7 +123,10 @@ async def fork_workers(
     os.close(goes_on[1])  # which all of them wait for
     if not closes:
         await write()
-    codes = [os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1]) for child in children]
+    codes = [
+        os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1])
+        for child in children
+    ]
     if not closes:
         await write()
     for descriptor in (*begun, goes_on[0]):
@@ -112,9 +134,12 @@ async def fork_workers(
     return codes, acknowledged
 
 
-async def _write_share(connect: bytes, share: list[str], begun: int, goes_on: tuple[int, int]) -> None:
+async def _write_share(
+    connect: bytes, share: list[str], begun: int, goes_on: tuple[int, int]
+) -> None:
     os.close(goes_on[1])
-    adapter: FullAdapter = pickle.loads(connect)()  # noqa: S301 - from the process that started this one
+    # from the process that started this one
+    adapter: FullAdapter = pickle.loads(connect)()  # noqa: S301
     await adapter.open()
     for number, key in enumerate(share):
         if number == _FIRST:
@@ -139,7 +164,9 @@ def _forked(work: Callable[[], Awaitable[None]], begun: int) -> int:
         code = _REFUSED
     except BaseException as error:  # noqa: BLE001 - whatever it is, the child ends here
         with suppress(OSError):
-            print(f"in a forked worker: {type(error).__name__}: {error}", file=sys.stderr, flush=True)  # noqa: T201 - pytest shows it
+            print(  # noqa: T201 - pytest shows it
+                f"in a forked worker: {type(error).__name__}: {error}", file=sys.stderr, flush=True
+            )
     finally:
         with suppress(OSError):
             os.write(begun, b".")

@@ -1,8 +1,8 @@
 """Errors that their callers let go of: clause FLT-13.
 
-An error holds its traceback, that its frames, and those all that the call was given and had found. A frame that has a name for the error
-that it raises closes a circle, which nothing but the garbage collector opens: a service whose calls fail then keeps every payload for a
-while.
+An error holds its traceback, that its frames, and those all that the call was given and had found.
+A frame that has a name for the error that it raises closes a circle, which nothing but the garbage
+collector opens: a service whose calls fail then keeps every payload for a while.
 
 Rule: the collector is off while a test looks, and on afterwards whatever happens.
 """
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.engine.trial import Trial
 
-_PATIENCE: Final = 1.0  # seconds in which tasks and threads of the adapter let go of what they have just handed over
+# Seconds in which tasks and threads of the adapter let go of what they have just handed over
+_PATIENCE: Final = 1.0
 _KEPT: Final = "these errors are kept by a reference cycle: is there a frame with a name for the error that it raises?"
 
 
@@ -39,17 +40,22 @@ class FreeingClauses(Suite):
     async def test_closed_adapters_errors_are_freed(self, trial: Trial) -> None:
         """What each operation of a closed adapter raises is freed when its caller lets go of it.
 
-        If this fails, look for `raise error` where `error` is a local name: raise what a function returns, or `del` the name in `finally`.
+        If this fails, look for `raise error` where `error` is a local name: raise what a function
+        returns, or `del` the name in `finally`.
         """
         operations = operations_of(trial)
         await trial.adapter.close()
 
-        calls = {operation.title: partial(operation.ask, trial.adapter, names_for(trial, operation)) for operation in operations}
+        calls = {
+            operation.title: partial(operation.ask, trial.adapter, names_for(trial, operation))
+            for operation in operations
+        }
         assert await _kept(calls) == [], _KEPT
 
     @clause("FLT-13", KeyValue, Streams, limit=LONG)
     async def test_refusals_errors_are_freed(self, trial: Trial) -> None:
-        """What is raised for a key of another kind is freed, and so is what is raised for a group that isn't there.
+        """What is raised for a key of another kind is freed, and so is what is raised for a group
+        that isn't there.
 
         If this fails, look at where an error of the backend becomes one of the contract.
         """
@@ -60,21 +66,31 @@ class FreeingClauses(Suite):
             "get of a stream": lambda: trial.adapter.get(stream),
             "xadd to a value": lambda: trial.adapter.xadd(value, {"field": b"1"}),
             "xrange with a bound that is none": lambda: trial.adapter.xrange(stream, "x"),
-            "xreadgroup without a group": lambda: trial.adapter.xreadgroup(stream, "nobody", "consumer"),
-            "a blocked xreadgroup without a group": lambda: trial.adapter.xreadgroup(stream, "nobody", "consumer", block=1.0),
-            "xautoclaim without a group": lambda: trial.adapter.xautoclaim(stream, "nobody", "consumer", 0),
+            "xreadgroup without a group": lambda: trial.adapter.xreadgroup(
+                stream, "nobody", "consumer"
+            ),
+            "a blocked xreadgroup without a group": lambda: trial.adapter.xreadgroup(
+                stream, "nobody", "consumer", block=1.0
+            ),
+            "xautoclaim without a group": lambda: trial.adapter.xautoclaim(
+                stream, "nobody", "consumer", 0
+            ),
         }
         if isinstance(trial.adapter, Counters):
             calls["increment of text"] = lambda: trial.adapter.increment(value)
-            calls["increment of text, with a TTL"] = lambda: trial.adapter.increment(value, ttl=3_000)
+            calls["increment of text, with a TTL"] = lambda: trial.adapter.increment(
+                value, ttl=3_000
+            )
 
         assert await _kept(calls) == [], _KEPT
 
     @clause("FLT-13", limit=LONG)
     async def test_lost_servers_errors_are_freed(self, trial: Trial) -> None:
-        """What each operation raises while the server is away is freed, and so is what `open` raises.
+        """What each operation raises while the server is away is freed, and so is what `open`
+        raises.
 
-        If this fails, look for a task whose result a frame has asked for while it still has a name for the task.
+        If this fails, look for a task whose result a frame has asked for while it still has a name
+        for the task.
         """
         server = trial.server
         await trial.adapter.ping()
@@ -83,7 +99,9 @@ class FreeingClauses(Suite):
             fresh = trial.connect()
             calls: dict[str, Callable[[], Awaitable[Any]]] = {"open": fresh.open}
             for operation in operations_of(trial):
-                calls[operation.title] = partial(operation.ask, trial.adapter, names_for(trial, operation))
+                calls[operation.title] = partial(
+                    operation.ask, trial.adapter, names_for(trial, operation)
+                )
             kept = await _kept(calls)
         finally:
             await server.restart()
@@ -100,7 +118,12 @@ class FreeingClauses(Suite):
         proxy, key = trial.proxy, trial.key()
         await proxy.black_hole()
         try:
-            kept = await _kept({"get": lambda: trial.adapter.get(key), "set": lambda: trial.adapter.set(key, b"value")})
+            kept = await _kept(
+                {
+                    "get": lambda: trial.adapter.get(key),
+                    "set": lambda: trial.adapter.set(key, b"value"),
+                }
+            )
         finally:
             await proxy.heal()
         await works_again(trial)

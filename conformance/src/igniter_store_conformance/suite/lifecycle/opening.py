@@ -1,7 +1,8 @@
 """Life cycle: clauses LIF-1, LIF-6 to LIF-11 and LIF-21.
 
-Closing is in `closing`, cancelling in `cancellation`, servers that aren't there are in `outages`. Every operation is put into every state
-of an adapter's life, from one list (`operations`): open, opened again, closing, closed, never opened.
+Closing is in `closing`, cancelling in `cancellation`, servers that aren't there are in `outages`.
+Every operation is put into every state of an adapter's life, from one list (`operations`): open,
+opened again, closing, closed, never opened.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from igniter_store.contract import CAPABILITIES, ErrorCode, KeyValue, StoreError
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import LentClient, Suite
 from igniter_store_conformance.spec.states import Lacks, NotExercised
-from igniter_store_conformance.tools.operations import _LONG_ENOUGH, answer_or_code, names_for, operations_of, wrong_answers
+from igniter_store_conformance.tools.operations import (
+    _LONG_ENOUGH,
+    answer_or_code,
+    names_for,
+    operations_of,
+    wrong_answers,
+)
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
@@ -29,9 +36,11 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-1")
     async def test_opening_and_closing_may_be_repeated(self, trial: Trial) -> None:
-        """`open` while open and `close` while closed do nothing, in any order, and in the end the adapter works.
+        """`open` while open and `close` while closed do nothing, in any order, and in the end the
+        adapter works.
 
-        If this fails, look for a second connection that replaces the first, or a second close of what is gone.
+        If this fails, look for a second connection that replaces the first, or a second close of
+        what is gone.
         """
         adapter = trial.adapter
         await adapter.open()
@@ -60,9 +69,11 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-1")
     async def test_opening_and_closing_at_once_is_no_error(self, trial: Trial) -> None:
-        """Several tasks that open, or close, at the same time end well, and the adapter is what they said.
+        """Several tasks that open, or close, at the same time end well, and the adapter is what
+        they said.
 
-        If this fails, look for two connections of which only one is remembered, or a close that trips over another.
+        If this fails, look for two connections of which only one is remembered, or a close that
+        trips over another.
         """
         adapter = trial.adapter
         for _ in range(3):
@@ -77,12 +88,15 @@ class LifecycleClauses(Suite):
     async def test_a_client_that_was_passed_in_stays_open(self, trial: Trial) -> None:
         """After `close` of the adapter, the client that its user had made still works.
 
-        If this fails, look for a close that ends whatever connection there is: who opened it closes it.
+        If this fails, look for a close that ends whatever connection there is: who opened it closes
+        it.
         """
         trial.require_shared("there is no client that could be passed in")
         lent = self.lent_client()
         if lent is None:
-            raise NotExercised("lent_client(): an adapter around a client of yours, in the class of your tests")
+            raise NotExercised(
+                "lent_client(): an adapter around a client of yours, in the class of your tests"
+            )
         if not isinstance(lent, LentClient):
             lent = await lent
         try:
@@ -100,10 +114,12 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-7", KeyValue)
     async def test_two_clients_see_each_others_writes_at_once(self, trial: Trial) -> None:
-        """What one has written, replaced or removed, the other reads, in both directions, again and again.
+        """What one has written, replaced or removed, the other reads, in both directions, again and
+        again.
 
-        If this fails, look for a cache in the client, for a write that is not committed when the call returns, or for a harness whose
-        `connect` makes adapters of different data: then make the data once and connect both to it.
+        If this fails, look for a cache in the client, for a write that is not committed when the
+        call returns, or for a harness whose `connect` makes adapters of different data: then make
+        the data once and connect both to it.
         """
         one, other, key = trial.adapter, await trial.other(), trial.key()
         for turn in range(10):
@@ -115,8 +131,11 @@ class LifecycleClauses(Suite):
             assert await one.get(key) is None
 
     @clause("LIF-8")
-    async def test_every_operation_works_on_an_adapter_that_was_opened_again(self, trial: Trial) -> None:
-        """After `close` and `open` every operation gives its answer, from the data that was there before.
+    async def test_every_operation_works_on_an_adapter_that_was_opened_again(
+        self, trial: Trial
+    ) -> None:
+        """After `close` and `open` every operation gives its answer, from the data that was there
+        before.
 
         If this fails, look for something that `close` ends for good: a pool, a flag, a thread.
         """
@@ -132,7 +151,8 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-8", KeyValue)
     async def test_ttls_survive_a_close(self, trial: Trial) -> None:
-        """Closed and opened again, a key without TTL has none, and one with a TTL ends when it was going to.
+        """Closed and opened again, a key without TTL has none, and one with a TTL ends when it was
+        going to.
 
         If this fails, look for deadlines that live in the client.
         """
@@ -150,8 +170,11 @@ class LifecycleClauses(Suite):
         assert await trial.adapter.mget([key, mortal]) == [b"stays", None]
 
     @clause("LIF-8")
-    async def test_before_it_is_opened_an_adapter_opens_or_says_that_it_is_not(self, trial: Trial) -> None:
-        """Each operation of an adapter that was never opened gives its answer or raises `STORE_NOT_CONNECTED`; then it can be opened.
+    async def test_before_it_is_opened_an_adapter_opens_or_says_that_it_is_not(
+        self, trial: Trial
+    ) -> None:
+        """Each operation of an adapter that was never opened gives its answer or raises
+        `STORE_NOT_CONNECTED`; then it can be opened.
 
         If this fails, look for an `AttributeError` or the driver's own words for "no connection".
         """
@@ -159,22 +182,28 @@ class LifecycleClauses(Suite):
             fresh, names = trial.connect(), names_for(trial, operation)
             await operation.prepare(trial.adapter, names)
             answer = await answer_or_code(operation.ask, fresh, names)
-            assert answer is ErrorCode.STORE_NOT_CONNECTED or operation.is_right(answer), f"{operation.title}: {answer!r}"
+            assert answer is ErrorCode.STORE_NOT_CONNECTED or operation.is_right(answer), (
+                f"{operation.title}: {answer!r}"
+            )
             await fresh.open()
             await fresh.close()
 
     @clause("LIF-9")
     async def test_a_capability_that_is_not_inherited_has_no_methods(self, trial: Trial) -> None:
-        """What the classes say is what there is: no method of a capability that the adapter doesn't inherit.
+        """What the classes say is what there is: no method of a capability that the adapter doesn't
+        inherit.
 
-        If this fails, inherit the capability and keep its clauses, or take the method away: a store asks `isinstance`, and so do users.
+        If this fails, inherit the capability and keep its clauses, or take the method away: a store
+        asks `isinstance`, and so do users.
         """
         adapter = trial.adapter
         for capability in CAPABILITIES:
             if isinstance(adapter, capability):
                 continue
             present = [name for name in _methods(capability) if hasattr(adapter, name)]
-            assert present == [], f"{type(adapter).__name__} doesn't inherit {capability.__name__} and has its methods"
+            assert present == [], (
+                f"{type(adapter).__name__} doesn't inherit {capability.__name__} and has its methods"
+            )
 
     @clause("LIF-9")
     async def test_a_capability_that_is_inherited_does_what_it_says(self, trial: Trial) -> None:
@@ -215,7 +244,8 @@ class LifecycleClauses(Suite):
     async def test_ping_says_how_long_it_took(self, trial: Trial) -> None:
         """`ping` answers with seconds, 0 or more, as often as it is asked, and on each client.
 
-        If this fails, look at what your backend answers to a ping: the answer is the time that it took, not its words.
+        If this fails, look at what your backend answers to a ping: the answer is the time that it
+        took, not its words.
         """
         for adapter in (trial.adapter, trial.adapter, await trial.other()):
             seconds = await adapter.ping()
@@ -224,12 +254,17 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-11")
     async def test_in_another_event_loop_it_works_or_says_so(self, trial: Trial) -> None:
-        """Each operation that is asked in the loop of another thread gives its answer or `STORE_CONFIGURATION_INVALID`, and none hangs.
+        """Each operation that is asked in the loop of another thread gives its answer or
+        `STORE_CONFIGURATION_INVALID`, and none hangs.
 
-        If this fails, remember the loop in `open`, and compare it with the running one wherever you compare that you are open.
+        If this fails, remember the loop in `open`, and compare it with the running one wherever you
+        compare that you are open.
         """
         adapter = trial.adapter
-        asked = [(operation, names_for(trial, operation, "elsewhere")) for operation in operations_of(trial)]
+        asked = [
+            (operation, names_for(trial, operation, "elsewhere"))
+            for operation in operations_of(trial)
+        ]
         for operation, names in asked:
             await operation.prepare(adapter, names)
 
@@ -241,7 +276,9 @@ class LifecycleClauses(Suite):
                         answer = await answer_or_code(operation.ask, adapter, names)
                 except TimeoutError:
                     answer = "no answer"
-                if answer is not ErrorCode.STORE_CONFIGURATION_INVALID and not operation.is_right(answer):
+                if answer is not ErrorCode.STORE_CONFIGURATION_INVALID and not operation.is_right(
+                    answer
+                ):
                     wrong.append(f"{operation.title}: {answer!r}")
             return wrong
 
@@ -250,9 +287,11 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-21", KeyValue)
     async def test_an_adapter_keeps_its_place_in_another_directory(self, trial: Trial) -> None:
-        """An adapter that is opened, and opened again, in another working directory than it was made in has the data of the others.
+        """An adapter that is opened, and opened again, in another working directory than it was
+        made in has the data of the others.
 
-        If this fails, look for a relative path that is kept as it is: make it absolute where the adapter is made.
+        If this fails, look for a relative path that is kept as it is: make it absolute where the
+        adapter is made.
         """
         key, adapter = trial.key(), trial.connect()
         await trial.adapter.set(key, b"0")
@@ -268,9 +307,11 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-8")
     async def test_is_open_says_whether_it_is(self, trial: Trial) -> None:
-        """`is_open` is False before `open` and after `close`; in between it is True, or False always where the adapter doesn't keep it.
+        """`is_open` is False before `open` and after `close`; in between it is True, or False
+        always where the adapter doesn't keep it.
 
-        If this fails, set it where the adapter opens and closes: a store leaves an adapter alone that says that it is open.
+        If this fails, set it where the adapter opens and closes: a store leaves an adapter alone
+        that says that it is open.
         """
         adapter = trial.connect()
         assert adapter.is_open is False
@@ -286,4 +327,8 @@ class LifecycleClauses(Suite):
 
 
 def _methods(capability: type) -> list[str]:
-    return [name for name, member in vars(capability).items() if getattr(member, "__isabstractmethod__", False)]
+    return [
+        name
+        for name, member in vars(capability).items()
+        if getattr(member, "__isabstractmethod__", False)
+    ]

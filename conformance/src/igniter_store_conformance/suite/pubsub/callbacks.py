@@ -23,9 +23,11 @@ class CallbackClauses(Suite):
 
     @clause("PUB-6")
     async def test_a_raising_callback_stops_nothing(self, trial: Trial) -> None:
-        """It is called again for the next message, and so are all others, those after it in the order too.
+        """It is called again for the next message, and so are all others, those after it in the
+        order too.
 
-        If this fails, look for an exception that ends the task that reads messages, or the loop over the callbacks.
+        If this fails, look for an exception that ends the task that reads messages, or the loop
+        over the callbacks.
         """
         channel, other = trial.key(), await trial.other()
         raised, before, after, by_pattern = (Inbox(trial) for _ in range(4))
@@ -43,12 +45,15 @@ class CallbackClauses(Suite):
             for payload in (b"1", b"2", END):
                 await other.publish(channel, payload)
 
-            assert [await inbox.ends() for inbox in (before, after, by_pattern)] == [[b"1", b"2"]] * 3
+            assert [await inbox.ends() for inbox in (before, after, by_pattern)] == [
+                [b"1", b"2"]
+            ] * 3
             assert sorted(await raised.holds(6)) == sorted([b"1", b"2", END] * 2)
 
     @clause("PUB-6")
     async def test_a_raising_callback_is_reported(self, trial: Trial) -> None:
-        """The log of `igniter_store` has an error with the exception, one a call, and never the payload.
+        """The log of `igniter_store` has an error with the exception, one a call, and never the
+        payload.
 
         If this fails, look at `report_callback_error`, to be called where the exception was caught.
         """
@@ -65,7 +70,11 @@ class CallbackClauses(Suite):
             await inbox.holds(2)
             await trial.settle()
 
-        of_ours = [record for record in reports.records if record.exc_info is not None and record.exc_info[1] is error]
+        of_ours = [
+            record
+            for record in reports.records
+            if record.exc_info is not None and record.exc_info[1] is error
+        ]
         assert [record.levelno for record in of_ours] == [logging.ERROR] * 2
         assert not any("hush-hush" in record.getMessage() for record in reports.records)
 
@@ -94,9 +103,15 @@ class CallbackClauses(Suite):
     async def test_callbacks_may_publish(self, trial: Trial) -> None:
         """Two subscribers answer each other from their callbacks, a dozen times.
 
-        If this fails, look for a lock that is held while callbacks run, or a connection that can't publish while it reads.
+        If this fails, look for a lock that is held while callbacks run, or a connection that can't
+        publish while it reads.
         """
-        ping, pong, adapter, other = trial.key("ping"), trial.key("pong"), trial.adapter, await trial.other()
+        ping, pong, adapter, other = (
+            trial.key("ping"),
+            trial.key("pong"),
+            trial.adapter,
+            await trial.other(),
+        )
         inbox, publishing = Inbox(trial), set[asyncio.Task[int]]()
 
         def answering(client: FullAdapter, channel: str) -> Callable[[str, bytes], None]:
@@ -116,9 +131,11 @@ class CallbackClauses(Suite):
 
     @clause("PUB-12")
     async def test_callbacks_may_subscribe_and_cancel(self, trial: Trial) -> None:
-        """A task that a callback starts subscribes to a second channel, publishes there, cancels, and is never waited for in vain.
+        """A task that a callback starts subscribes to a second channel, publishes there, cancels,
+        and is never waited for in vain.
 
-        If this fails, look for a reader that waits for the callback's tasks while these wait for the reader's confirmation.
+        If this fails, look for a reader that waits for the callback's tasks while these wait for
+        the reader's confirmation.
         """
         first, second, adapter = trial.key("first"), trial.key("second"), trial.adapter
         inbox, called, working = Inbox(trial), Inbox(trial), list[asyncio.Task[None]]()

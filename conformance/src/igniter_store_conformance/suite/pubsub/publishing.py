@@ -1,6 +1,7 @@
 """Messages and whom they reach: clauses PUB-1 to PUB-3 and PUB-11.
 
-Several subscriptions, patterns and cancelling are in `subscriptions`, what callbacks do in `callbacks`.
+Several subscriptions, patterns and cancelling are in `subscriptions`, what callbacks do in
+`callbacks`.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ class PubSubClauses(Suite):
 
     @clause("PUB-1")
     async def test_a_message_is_delivered_once(self, trial: Trial) -> None:
-        """What is published once `subscribe` has returned reaches the callback, one call a message, from either client.
+        """What is published once `subscribe` has returned reaches the callback, one call a message,
+        from either client.
 
-        If this fails, look at whether the backend has confirmed the subscription before `subscribe` returns.
+        If this fails, look at whether the backend has confirmed the subscription before `subscribe`
+        returns.
         """
         channel, inbox, other = trial.key(), Inbox(trial), await trial.other()
         await trial.adapter.subscribe(channel, inbox)
@@ -45,9 +48,11 @@ class PubSubClauses(Suite):
 
     @clause("PUB-1")
     async def test_every_subscriber_is_confirmed(self, trial: Trial) -> None:
-        """Many subscribe to one channel at the same moment, and each publishes as soon as it may: it hears itself.
+        """Many subscribe to one channel at the same moment, and each publishes as soon as it may:
+        it hears itself.
 
-        If this fails, look at the second subscriber of a channel: it has to wait for the first one's confirmation, too.
+        If this fails, look at the second subscriber of a channel: it has to wait for the first
+        one's confirmation, too.
         """
         channel, pattern, other = trial.key(), escape(trial.key("k")) + "*", await trial.other()
         inboxes = [Inbox(trial) for _ in range(12)]
@@ -64,26 +69,35 @@ class PubSubClauses(Suite):
 
         for number, inbox in enumerate(inboxes):
             heard = await inbox.ends()
-            assert b"%d" % number in heard, f"subscriber {number} missed what was published after it had subscribed"
+            assert b"%d" % number in heard, (
+                f"subscriber {number} missed what was published after it had subscribed"
+            )
             assert len(heard) == len(set(heard)), "each message once"
 
     @clause("PUB-1")
     async def test_a_thousand_may_subscribe_together(self, trial: Trial) -> None:
-        """A thousand subscribe at the same moment, to as many channels, and each hears its own message once.
+        """A thousand subscribe at the same moment, to as many channels, and each hears its own
+        message once.
 
-        If this fails, look for confirmations that are waited for one by one: the last of a thousand is waited for a thousand trips.
+        If this fails, look for confirmations that are waited for one by one: the last of a thousand
+        is waited for a thousand trips.
         """
         inboxes = {trial.key(f"{number}"): Inbox(trial) for number in range(1_000)}
 
-        await asyncio.gather(*(trial.adapter.subscribe(channel, inbox) for channel, inbox in inboxes.items()))
-        await asyncio.gather(*(trial.adapter.publish(channel, channel.encode()) for channel in inboxes))
+        await asyncio.gather(
+            *(trial.adapter.subscribe(channel, inbox) for channel, inbox in inboxes.items())
+        )
+        await asyncio.gather(
+            *(trial.adapter.publish(channel, channel.encode()) for channel in inboxes)
+        )
 
         for channel, inbox in inboxes.items():
             assert await inbox.holds(1) == [channel.encode()]
 
     @clause("PUB-1")
     async def test_callbacks_run_on_the_event_loop(self, trial: Trial) -> None:
-        """A callback is called in the loop that subscribed, with a `str` and `bytes`, so it may start tasks.
+        """A callback is called in the loop that subscribed, with a `str` and `bytes`, so it may
+        start tasks.
 
         If this fails, look for a thread that calls callbacks by itself: hand them to the loop.
         """
@@ -107,9 +121,11 @@ class PubSubClauses(Suite):
 
     @clause("PUB-2", limit=60)
     async def test_one_publishers_messages_come_in_order(self, trial: Trial) -> None:
-        """Hundreds of messages, one after the other: every subscriber, by channel or by pattern, gets them in this order.
+        """Hundreds of messages, one after the other: every subscriber, by channel or by pattern,
+        gets them in this order.
 
-        If this fails, look for publishing over several connections, or callbacks that are called from several tasks.
+        If this fails, look for publishing over several connections, or callbacks that are called
+        from several tasks.
         """
         channel, publisher = trial.key(), await trial.other()
         inboxes = [Inbox(trial) for _ in range(3)]
@@ -128,7 +144,8 @@ class PubSubClauses(Suite):
 
     @clause("PUB-2")
     async def test_publishers_do_not_disturb_each_others_order(self, trial: Trial) -> None:
-        """Two clients publish on one channel at the same time: the messages of each come in its order.
+        """Two clients publish on one channel at the same time: the messages of each come in its
+        order.
 
         If this fails, look for messages that overtake each other when two come at once.
         """
@@ -151,7 +168,8 @@ class PubSubClauses(Suite):
     async def test_messages_are_exact_bytes(self, trial: Trial) -> None:
         """Whatever the bytes spell, none at all too, they arrive as they were sent.
 
-        If this fails, look for decoding, for a protocol's own marks, and for an empty message that is taken for none.
+        If this fails, look for decoding, for a protocol's own marks, and for an empty message that
+        is taken for none.
         """
         channel, inbox, other = trial.key(), Inbox(trial), await trial.other()
         await trial.adapter.subscribe(channel, inbox)
@@ -166,7 +184,8 @@ class PubSubClauses(Suite):
     async def test_a_message_may_hold_a_mebibyte(self, trial: Trial) -> None:
         """1 MiB arrives whole, by channel and by pattern.
 
-        If this fails, look for a limit of your backend (PostgreSQL's NOTIFY has one of 8,000 bytes), or a buffer that is cut.
+        If this fails, look for a limit of your backend (PostgreSQL's NOTIFY has one of 8,000
+        bytes), or a buffer that is cut.
         """
         channel, payload = trial.key(), trial.payload(1024 * 1024)
         inboxes = (Inbox(trial), Inbox(trial))
@@ -182,16 +201,25 @@ class PubSubClauses(Suite):
 
     @clause("PUB-3")
     async def test_channels_that_nearly_agree_are_different(self, trial: Trial) -> None:
-        """Case, spaces, accents, newlines, NUL and glob characters all tell channels apart; a name with a `*` is no pattern.
+        """Case, spaces, accents, newlines, NUL and glob characters all tell channels apart; a name
+        with a `*` is no pattern.
 
-        If this fails, look for folded, trimmed or cut names, and for a channel that is subscribed to as a pattern.
+        If this fails, look for folded, trimmed or cut names, and for a channel that is subscribed
+        to as a pattern.
         """
         channels, other = trial.keys(NAMES), await trial.other()
         inboxes = [Inbox(trial) for _ in channels]
-        await asyncio.gather(*(trial.adapter.subscribe(channel, inbox) for channel, inbox in zip(channels, inboxes, strict=True)))
+        await asyncio.gather(
+            *(
+                trial.adapter.subscribe(channel, inbox)
+                for channel, inbox in zip(channels, inboxes, strict=True)
+            )
+        )
 
         for last in (False, True):
-            await asyncio.gather(*(other.publish(channel, END if last else channel.encode()) for channel in channels))
+            await asyncio.gather(
+                *(other.publish(channel, END if last else channel.encode()) for channel in channels)
+            )
 
         for name, channel, inbox in zip(NAMES, channels, inboxes, strict=True):
             assert await inbox.ends() == [channel.encode()], f"channel {name!r}"
@@ -199,7 +227,8 @@ class PubSubClauses(Suite):
 
     @clause("PUB-11")
     async def test_publishing_to_nobody_is_no_error(self, trial: Trial) -> None:
-        """It returns a number, 0 where the backend knows it: on a channel that nobody ever had, and on one that all have left.
+        """It returns a number, 0 where the backend knows it: on a channel that nobody ever had, and
+        on one that all have left.
 
         If this fails, look for a channel that has to be there before it can be published on.
         """
@@ -215,7 +244,8 @@ class PubSubClauses(Suite):
 
     @clause("PUB-11")
     async def test_nothing_is_kept_for_later_subscribers(self, trial: Trial) -> None:
-        """What was published before a subscription began, by name or by pattern, is not delivered to it.
+        """What was published before a subscription began, by name or by pattern, is not delivered
+        to it.
 
         If this fails, look for a backend that keeps messages, and where reading begins.
         """

@@ -1,4 +1,6 @@
-"""Subscriptions beside each other, by channel and by pattern, and their end: clauses PUB-4, PUB-5, PUB-7, PUB-8 and PUB-13."""
+"""Subscriptions beside each other, by channel and by pattern, and their end: clauses PUB-4, PUB-5,
+PUB-7, PUB-8 and PUB-13.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,11 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-4")
     async def test_every_subscription_gets_every_message(self, trial: Trial) -> None:
-        """Several subscriptions on one channel, on one client and on another, get each message once each.
+        """Several subscriptions on one channel, on one client and on another, get each message once
+        each.
 
-        If this fails, look for one subscription that replaces another, or a message that goes to one of several.
+        If this fails, look for one subscription that replaces another, or a message that goes to
+        one of several.
         """
         channel, other = trial.key(), await trial.other()
         inboxes = [Inbox(trial) for _ in range(5)]
@@ -42,7 +46,8 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-4")
     async def test_one_callback_may_be_subscribed_twice(self, trial: Trial) -> None:
-        """Two subscriptions with the same callback are two calls a message; one of them cancelled, it is one call.
+        """Two subscriptions with the same callback are two calls a message; one of them cancelled,
+        it is one call.
 
         If this fails, look for subscriptions that are kept by their callback.
         """
@@ -59,9 +64,11 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-4")
     async def test_cancelling_one_leaves_the_others(self, trial: Trial) -> None:
-        """One of several subscriptions ends, the first, one between, or the last: those that are left get every message.
+        """One of several subscriptions ends, the first, one between, or the last: those that are
+        left get every message.
 
-        If this fails, look for the backend's subscription being ended with the first one that is cancelled.
+        If this fails, look for the backend's subscription being ended with the first one that is
+        cancelled.
         """
         channel, other = trial.key(), await trial.other()
         inboxes = [Inbox(trial) for _ in range(4)]
@@ -79,11 +86,17 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-4")
     async def test_cancelling_ends_nothing_of_another_name(self, trial: Trial) -> None:
-        """Another channel, a pattern of the same text, and the same channel on another client are left.
+        """Another channel, a pattern of the same text, and the same channel on another client are
+        left.
 
         If this fails, look for channels and patterns in one table.
         """
-        channel, elsewhere, adapter, other = trial.key(), trial.key("elsewhere"), trial.adapter, await trial.other()
+        channel, elsewhere, adapter, other = (
+            trial.key(),
+            trial.key("elsewhere"),
+            trial.adapter,
+            await trial.other(),
+        )
         by_pattern, by_channel, by_other = (Inbox(trial) for _ in range(3))
         subscription = await adapter.subscribe(channel, Inbox(trial))
         await adapter.psubscribe(channel, by_pattern)
@@ -99,7 +112,8 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-4")
     async def test_the_last_one_ends_the_backends_subscription(self, trial: Trial) -> None:
-        """Where the backend tells how many a message has reached, that is none once all have cancelled; then one can begin anew.
+        """Where the backend tells how many a message has reached, that is none once all have
+        cancelled; then one can begin anew.
 
         If this fails, look at what is left at the backend: it goes on sending what nobody hears.
         """
@@ -115,7 +129,10 @@ class SubscriptionClauses(Suite):
         async def reaches_nobody() -> bool:
             return await other.publish(channel, b"1") == 0
 
-        await trial.eventually(reaches_nobody, "a message that reaches nobody, after the last subscription was cancelled")
+        await trial.eventually(
+            reaches_nobody,
+            "a message that reaches nobody, after the last subscription was cancelled",
+        )
 
         inbox = Inbox(trial)
         await trial.adapter.subscribe(channel, inbox)
@@ -124,9 +141,11 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-5")
     async def test_nothing_is_delivered_after_cancel_has_returned(self, trial: Trial) -> None:
-        """Messages that are under way when a subscription is cancelled, and all later ones, don't reach its callback.
+        """Messages that are under way when a subscription is cancelled, and all later ones, don't
+        reach its callback.
 
-        If this fails, look for a queue between the connection and the callback that is worked off after the end.
+        If this fails, look for a queue between the connection and the callback that is worked off
+        after the end.
         """
         channel, other = trial.key(), await trial.other()
         inboxes = (Inbox(trial), Inbox(trial))
@@ -134,7 +153,9 @@ class SubscriptionClauses(Suite):
             await trial.adapter.subscribe(channel, inboxes[0]),
             await trial.adapter.psubscribe(escape(channel) + "*", inboxes[1]),
         )
-        publishing = [asyncio.create_task(other.publish(channel, b"%d" % number)) for number in range(50)]
+        publishing = [
+            asyncio.create_task(other.publish(channel, b"%d" % number)) for number in range(50)
+        ]
         await asyncio.sleep(0)
 
         heard: list[int] = []
@@ -148,9 +169,11 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-5")
     async def test_cancelling_twice_is_fine(self, trial: Trial) -> None:
-        """Again, several at once, and after the adapter was closed: no error, and no other subscription ends.
+        """Again, several at once, and after the adapter was closed: no error, and no other
+        subscription ends.
 
-        If this fails, look for a second cancel that takes away whoever subscribed to this channel in between.
+        If this fails, look for a second cancel that takes away whoever subscribed to this channel
+        in between.
         """
         channel, adapter, other = trial.key(), trial.adapter, await trial.other()
         first = await adapter.subscribe(channel, Inbox(trial))
@@ -171,7 +194,8 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-5")
     async def test_a_subscription_may_be_cancelled_from_its_callback(self, trial: Trial) -> None:
-        """A task that the callback starts cancels the subscription while messages come: it returns, and then nothing comes.
+        """A task that the callback starts cancels the subscription while messages come: it returns,
+        and then nothing comes.
 
         If this fails, look for a cancel that waits for the very callback that it was started from.
         """
@@ -197,14 +221,20 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-5")
     async def test_a_cancelled_subscribe_leaves_no_subscription(self, trial: Trial) -> None:
-        """When the call of `subscribe` or `psubscribe` is cancelled, after any number of steps, its callback is never called.
+        """When the call of `subscribe` or `psubscribe` is cancelled, after any number of steps, its
+        callback is never called.
 
-        If this fails, look for a callback that is put into the table before the backend has confirmed, and stays there.
+        If this fails, look for a callback that is put into the table before the backend has
+        confirmed, and stays there.
         """
         adapter, other = trial.adapter, await trial.other()
         for turn in range(6):
             channel, inbox = trial.key(f"channel-{turn}"), Inbox(trial)
-            subscribing = asyncio.create_task(adapter.subscribe(channel, inbox) if turn % 2 else adapter.psubscribe(escape(channel), inbox))
+            subscribing = asyncio.create_task(
+                adapter.subscribe(channel, inbox)
+                if turn % 2
+                else adapter.psubscribe(escape(channel), inbox)
+            )
             for _ in range(turn // 2):
                 await asyncio.sleep(0)
             subscribing.cancel()
@@ -221,15 +251,23 @@ class SubscriptionClauses(Suite):
     async def test_patterns_are_rediss_globs(self, trial: Trial) -> None:
         """Every pattern of the table hears the channels that it should, and no others.
 
-        If this fails, look at `contract.patterns.Pattern`; Python's `fnmatch` takes `[!a]` for a negation and knows no escapes.
+        If this fails, look at `contract.patterns.Pattern`; Python's `fnmatch` takes `[!a]` for a
+        negation and knows no escapes.
         """
         adapter, other = trial.adapter, await trial.other()
         inboxes = {pattern: Inbox(trial) for pattern, _, _ in GLOBS}
-        subjects = sorted({subject for _, matching, others in GLOBS for subject in (*matching, *others)})
+        subjects = sorted(
+            {subject for _, matching, others in GLOBS for subject in (*matching, *others)}
+        )
         names = {trial.key(subject): subject for subject in subjects}
         witness = Inbox(trial)
         await asyncio.gather(*(adapter.subscribe(channel, witness) for channel in names))
-        await asyncio.gather(*(adapter.psubscribe(escape(trial.prefix) + pattern, inbox) for pattern, inbox in inboxes.items()))
+        await asyncio.gather(
+            *(
+                adapter.psubscribe(escape(trial.prefix) + pattern, inbox)
+                for pattern, inbox in inboxes.items()
+            )
+        )
 
         for payload in (b"1", END):
             await asyncio.gather(*(other.publish(channel, payload) for channel in names))
@@ -237,8 +275,13 @@ class SubscriptionClauses(Suite):
         await trial.settle()
 
         for pattern, matching, others in GLOBS:
-            await inboxes[pattern].ends_on([channel for channel, subject in names.items() if subject in matching], f"pattern {pattern!r}")
-            heard = [names[channel] for channel, payload in inboxes[pattern].messages if payload == b"1"]
+            await inboxes[pattern].ends_on(
+                [channel for channel, subject in names.items() if subject in matching],
+                f"pattern {pattern!r}",
+            )
+            heard = [
+                names[channel] for channel, payload in inboxes[pattern].messages if payload == b"1"
+            ]
             assert len(heard) == len(set(heard)), f"pattern {pattern!r} heard something twice"
             assert set(heard) >= set(matching), f"pattern {pattern!r} missed something"
             assert not set(heard) & set(others), f"pattern {pattern!r} heard something else"
@@ -247,14 +290,22 @@ class SubscriptionClauses(Suite):
     async def test_a_pattern_matches_whole_channels_of_any_text(self, trial: Trial) -> None:
         r"""An escaped name is the pattern of this name alone, whatever is in it.
 
-        If this fails, look at how `\` is read, in choices too, and at matching that begins or ends somewhere in the name.
+        If this fails, look at how `\` is read, in choices too, and at matching that begins or ends
+        somewhere in the name.
         """
         channels, adapter, other = trial.keys(NAMES), trial.adapter, await trial.other()
         inboxes = [Inbox(trial) for _ in channels]
-        await asyncio.gather(*(adapter.psubscribe(escape(channel), inbox) for channel, inbox in zip(channels, inboxes, strict=True)))
+        await asyncio.gather(
+            *(
+                adapter.psubscribe(escape(channel), inbox)
+                for channel, inbox in zip(channels, inboxes, strict=True)
+            )
+        )
 
         for last in (False, True):
-            await asyncio.gather(*(other.publish(channel, END if last else b"1") for channel in channels))
+            await asyncio.gather(
+                *(other.publish(channel, END if last else b"1") for channel in channels)
+            )
 
         for name, channel, inbox in zip(NAMES, channels, inboxes, strict=True):
             assert await inbox.ends() == [b"1"], f"channel {name!r}"
@@ -262,9 +313,11 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-8")
     async def test_a_channel_and_patterns_each_get_the_message(self, trial: Trial) -> None:
-        """One message on a channel that is subscribed to by name and by two patterns calls each of the three once.
+        """One message on a channel that is subscribed to by name and by two patterns calls each of
+        the three once.
 
-        If this fails, look for a client that folds what the server sends three times, or that calls all three for each of them.
+        If this fails, look for a client that folds what the server sends three times, or that calls
+        all three for each of them.
         """
         channel, elsewhere, prefix = trial.key("news.a"), trial.key("news.b"), escape(trial.prefix)
         exact, narrow, wide = (Inbox(trial) for _ in range(3))
@@ -282,8 +335,11 @@ class SubscriptionClauses(Suite):
             assert sorted(inbox.messages) == sorted(messages)
 
     @clause("PUB-8")
-    async def test_one_callback_by_channel_and_by_pattern_is_called_for_each(self, trial: Trial) -> None:
-        """One callback that is subscribed by name, by a pattern, and by the same pattern again is called three times a message.
+    async def test_one_callback_by_channel_and_by_pattern_is_called_for_each(
+        self, trial: Trial
+    ) -> None:
+        """One callback that is subscribed by name, by a pattern, and by the same pattern again is
+        called three times a message.
 
         If this fails, look for callbacks or patterns that are kept in a set.
         """
@@ -300,26 +356,37 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-13")
     async def test_subscribers_stay_when_the_clock_steps_ahead(self, trial: Trial) -> None:
-        """The clock steps ahead by a minute, an hour, a year: after each step messages reach every subscriber.
+        """The clock steps ahead by a minute, an hour, a year: after each step messages reach every
+        subscriber.
 
-        If this fails, look for subscribers whose silence is judged by the wall clock. Judge it by two looks that are apart on the
-        monotonic clock of the process that looks.
+        If this fails, look for subscribers whose silence is judged by the wall clock. Judge it by
+        two looks that are apart on the monotonic clock of the process that looks.
         """
         if not trial.time.is_moved:
             raise NotExercised("Harness(advance=...): a way to let the backend's clock step ahead")
-        await _are_reached_after_each_step(trial, trial.time.passes, [61.0, 3_600.0, 365 * 86_400.0])
+        await _are_reached_after_each_step(
+            trial, trial.time.passes, [61.0, 3_600.0, 365 * 86_400.0]
+        )
 
     @clause("PUB-13")
     async def test_subscribers_stay_when_the_clock_goes_back(self, trial: Trial) -> None:
-        """The clock is set back by a minute, an hour, a day: after each step messages reach every subscriber.
+        """The clock is set back by a minute, an hour, a day: after each step messages reach every
+        subscriber.
 
         If this fails, look for an age that is a difference of two wall times: it may be negative.
         """
         await _are_reached_after_each_step(trial, trial.time.goes_back, [61.0, 3_600.0, 86_400.0])
 
 
-async def _are_reached_after_each_step(trial: Trial, move: Callable[[float], Awaitable[None]], steps: Sequence[float]) -> None:
-    by_channel, by_pattern, channel, other = Inbox(trial), Inbox(trial), trial.key(), await trial.other()
+async def _are_reached_after_each_step(
+    trial: Trial, move: Callable[[float], Awaitable[None]], steps: Sequence[float]
+) -> None:
+    by_channel, by_pattern, channel, other = (
+        Inbox(trial),
+        Inbox(trial),
+        trial.key(),
+        await trial.other(),
+    )
     await trial.adapter.subscribe(channel, by_channel)
     await other.psubscribe(escape(channel) + "*", by_pattern)
 
@@ -334,7 +401,9 @@ async def _are_reached_after_each_step(trial: Trial, move: Callable[[float], Awa
 
 
 async def _until_quiet(trial: Trial, channel: str) -> None:
-    """Return when everything that was published on the channel by any client has been delivered to whom it will be."""
+    """Return when everything that was published on the channel by any client has been delivered to
+    whom it will be.
+    """
 
     async def quiet(publisher: FullAdapter, listener: FullAdapter) -> None:
         witness, mark = Inbox(trial), trial.payload(8)
@@ -344,5 +413,7 @@ async def _until_quiet(trial: Trial, channel: str) -> None:
         await subscription.cancel()
 
     clients = await trial.clients(2)
-    await asyncio.gather(*(quiet(publisher, listener) for publisher in clients for listener in clients))
+    await asyncio.gather(
+        *(quiet(publisher, listener) for publisher in clients for listener in clients)
+    )
     await trial.settle()

@@ -1,6 +1,7 @@
 """Walking over keys: clauses SCN-1 to SCN-4, SCN-6 and SCN-7. Removing by prefix is in `prefixes`.
 
-Rule: the backend may hold keys of others, so every pattern begins with the test's own prefix, or only the test's own keys are judged.
+Rule: the backend may hold keys of others, so every pattern begins with the test's own prefix, or
+    only the test's own keys are judged.
 """
 
 from __future__ import annotations
@@ -9,7 +10,16 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from igniter_store.contract import START, Claims, Counters, Entry, ErrorCode, KeyValue, Streams, escape
+from igniter_store.contract import (
+    START,
+    Claims,
+    Counters,
+    Entry,
+    ErrorCode,
+    KeyValue,
+    Streams,
+    escape,
+)
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
@@ -21,7 +31,18 @@ from igniter_store_conformance.tools.scans import _PAGES, LARGE, all_of, put, wa
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
 
-_WRONG: Final = ("", "nonsense", "*", "1.5", "0x10", "-1", " 0", "0 ", "99999999999999999999999999", "\u0663")
+_WRONG: Final = (
+    "",
+    "nonsense",
+    "*",
+    "1.5",
+    "0x10",
+    "-1",
+    " 0",
+    "0 ",
+    "99999999999999999999999999",
+    "\u0663",
+)
 
 
 class ScanClauses(Suite):
@@ -29,15 +50,19 @@ class ScanClauses(Suite):
 
     @clause("SCN-1", KeyValue)
     async def test_every_key_is_given(self, trial: Trial) -> None:
-        """None, one, a few more than a page, thousands: each key comes at least once, for every client, as a `str`.
+        """None, one, a few more than a page, thousands: each key comes at least once, for every
+        client, as a `str`.
 
-        If this fails, look at the first and the last page, and at what an empty page says about the end.
+        If this fails, look at the first and the last page, and at what an empty page says about the
+        end.
         """
         adapter, other = trial.adapter, await trial.other()
         for number in (0, 1, 11, 101, 3_000):
             keys = trial.keys(f"{number}:{place}" for place in range(number))
             await put(adapter, keys)
-            found = await walk(other, f"{escape(trial.prefix)}{number}:*", 1_000 if number > 101 else 10)
+            found = await walk(
+                other, f"{escape(trial.prefix)}{number}:*", 1_000 if number > 101 else 10
+            )
             assert set(found) == set(keys), f"of {number} keys"
             assert all(type(key) is str for key in found)
 
@@ -62,12 +87,17 @@ class ScanClauses(Suite):
 
     @clause("SCN-1", KeyValue)
     async def test_what_stays_is_given_while_others_come_and_go(self, trial: Trial) -> None:
-        """Between pages keys are added, overwritten and deleted, those already seen as well: what was there all along is given.
+        """Between pages keys are added, overwritten and deleted, those already seen as well: what
+        was there all along is given.
 
-        If this fails, look for a cursor that is a place in a list: deleting what lies before it shifts what comes after.
+        If this fails, look for a cursor that is a place in a list: deleting what lies before it
+        shifts what comes after.
         """
         adapter, other = trial.adapter, await trial.other()
-        stays, goes = trial.keys(f"stays:{place}" for place in range(120)), trial.keys(f"goes:{place}" for place in range(120))
+        stays, goes = (
+            trial.keys(f"stays:{place}" for place in range(120)),
+            trial.keys(f"goes:{place}" for place in range(120)),
+        )
         await put(adapter, [key for pair in zip(goes, stays, strict=True) for key in pair])
 
         seen, turn, page = set[str](), 0, await adapter.scan(all_of(trial), count=12)
@@ -77,7 +107,9 @@ class ScanClauses(Suite):
                 break
             await other.delete([key for key in page.keys if key in goes] or goes[-1:])
             if turn < 20:
-                await other.mset([Entry(trial.key(f"comes:{turn}"), b""), Entry(stays[turn], b"overwritten")])
+                await other.mset(
+                    [Entry(trial.key(f"comes:{turn}"), b""), Entry(stays[turn], b"overwritten")]
+                )
             turn += 1
             await asyncio.sleep(0)
             page = await adapter.scan(all_of(trial), cursor=page.cursor, count=12)
@@ -87,19 +119,27 @@ class ScanClauses(Suite):
 
     @clause("SCN-1", KeyValue)
     async def test_expired_keys_are_not_given(self, trial: Trial) -> None:
-        """Keys whose TTL is over don't come, neither in a new scan nor in the rest of one under way.
+        """Keys whose TTL is over don't come, neither in a new scan nor in the rest of one under
+        way.
 
         If this fails, look for keys that stay in the table until they are swept.
         """
         adapter, time = trial.adapter, trial.time
-        mortal, lasting = trial.keys(f"mortal:{place}" for place in range(60)), trial.keys(f"lasting:{place}" for place in range(60))
+        mortal, lasting = (
+            trial.keys(f"mortal:{place}" for place in range(60)),
+            trial.keys(f"lasting:{place}" for place in range(60)),
+        )
         await put(adapter, lasting)
         page = await adapter.scan(all_of(trial), count=5)
         await adapter.mset([Entry(key, b"", time.ttl) for key in mortal])
         page = await adapter.scan(all_of(trial), count=5)
 
         await time.expires(time.ttl)
-        rest = set[str]() if page.cursor == START else set(await walk(adapter, all_of(trial), 500, cursor=page.cursor))
+        rest = (
+            set[str]()
+            if page.cursor == START
+            else set(await walk(adapter, all_of(trial), 500, cursor=page.cursor))
+        )
 
         assert not rest & set(mortal)
         assert rest | set(page.keys) >= set(lasting)
@@ -107,15 +147,25 @@ class ScanClauses(Suite):
 
     @clause("SCN-1", KeyValue)
     async def test_scans_at_once_do_not_disturb_each_other(self, trial: Trial) -> None:
-        """Several scans with other counts and patterns, on one client and on another, each give everything that is theirs.
+        """Several scans with other counts and patterns, on one client and on another, each give
+        everything that is theirs.
 
-        If this fails, look for a place in the scan that is kept with the client instead of in the cursor.
+        If this fails, look for a place in the scan that is kept with the client instead of in the
+        cursor.
         """
-        clients, keys = (trial.adapter, await trial.other()), trial.keys(f"{place % 3}:{place}" for place in range(90))
+        clients, keys = (
+            (trial.adapter, await trial.other()),
+            trial.keys(f"{place % 3}:{place}" for place in range(90)),
+        )
         await put(trial.adapter, keys)
 
         scans = [(turn % 3, (7, 30, 100)[turn % 3], clients[turn % 2]) for turn in range(6)]
-        found = await asyncio.gather(*(walk(client, f"{escape(trial.prefix)}{group}:*", count) for group, count, client in scans))
+        found = await asyncio.gather(
+            *(
+                walk(client, f"{escape(trial.prefix)}{group}:*", count)
+                for group, count, client in scans
+            )
+        )
 
         for (group, _, _), names in zip(scans, found, strict=True):
             assert set(names) == {key for key in keys if key.startswith(f"{trial.prefix}{group}:")}
@@ -124,12 +174,19 @@ class ScanClauses(Suite):
     async def test_keys_are_matched_by_rediss_globs(self, trial: Trial) -> None:
         """Every pattern of the table finds the keys that it should, and no others.
 
-        If this fails, look at `contract.patterns.Pattern`; Python's `fnmatch`, SQL's LIKE and SQLite's GLOB all differ from Redis.
+        If this fails, look at `contract.patterns.Pattern`; Python's `fnmatch`, SQL's LIKE and
+        SQLite's GLOB all differ from Redis.
         """
-        names = {trial.key(subject): subject for _, matching, others in GLOBS for subject in (*matching, *others)}
+        names = {
+            trial.key(subject): subject
+            for _, matching, others in GLOBS
+            for subject in (*matching, *others)
+        }
         await put(trial.adapter, names)
 
-        found = await asyncio.gather(*(walk(trial.adapter, escape(trial.prefix) + pattern, 1_000) for pattern, _, _ in GLOBS))
+        found = await asyncio.gather(
+            *(walk(trial.adapter, escape(trial.prefix) + pattern, 1_000) for pattern, _, _ in GLOBS)
+        )
 
         for (pattern, matching, others), keys in zip(GLOBS, found, strict=True):
             subjects = {names[key] for key in keys}
@@ -140,7 +197,8 @@ class ScanClauses(Suite):
     async def test_an_escaped_name_finds_this_key_alone(self, trial: Trial) -> None:
         r"""Whatever is in a key, its escaped form is a pattern for it and for no other.
 
-        If this fails, look at how `\` is read, at case, accents and spaces, and at matching that begins or ends within the key.
+        If this fails, look at how `\` is read, at case, accents and spaces, and at matching that
+        begins or ends within the key.
         """
         keys = trial.keys(NAMES)
         await put(trial.adapter, keys)
@@ -159,11 +217,14 @@ class ScanClauses(Suite):
         keys = trial.keys(NAMES)
         await put(trial.adapter, keys)
 
-        assert {key for key in await walk(trial.adapter, "*", 1_000) if key.startswith(trial.prefix)} == set(keys)
+        assert {
+            key for key in await walk(trial.adapter, "*", 1_000) if key.startswith(trial.prefix)
+        } == set(keys)
 
     @clause("SCN-3", KeyValue)
     async def test_count_is_only_a_hint(self, trial: Trial) -> None:
-        """With a count of 1, with one above everything, and with another count on every page, a scan gives the same keys.
+        """With a count of 1, with one above everything, and with another count on every page, a
+        scan gives the same keys.
 
         If this fails, look for a cursor that only works with the count that it came with.
         """
@@ -171,19 +232,24 @@ class ScanClauses(Suite):
         await put(adapter, keys)
 
         for count in (1, 3, 30, 31, 10_000):
-            assert set(await walk(adapter, all_of(trial), count)) == set(keys), f"with a count of {count}"
+            assert set(await walk(adapter, all_of(trial), count)) == set(keys), (
+                f"with a count of {count}"
+            )
         page = await adapter.scan(all_of(trial), count=1)
         found, turn = set(page.keys), 0
         while page.cursor != START:
             turn += 1
             await asyncio.sleep(0)
-            page = await adapter.scan(all_of(trial), cursor=page.cursor, count=(7, 1, 4, 500)[turn % 4])
+            page = await adapter.scan(
+                all_of(trial), cursor=page.cursor, count=(7, 1, 4, 500)[turn % 4]
+            )
             found.update(page.keys)
         assert found == set(keys)
 
     @clause("SCN-3", KeyValue)
     async def test_empty_pages_do_not_end_a_scan(self, trial: Trial) -> None:
-        """One key among many is found with small pages, wherever it is, and a pattern that finds nothing comes to its end.
+        """One key among many is found with small pages, wherever it is, and a pattern that finds
+        nothing comes to its end.
 
         If this fails, look for a cursor that becomes `"0"` because a page is empty.
         """
@@ -198,19 +264,24 @@ class ScanClauses(Suite):
     async def test_a_wrong_cursor_is_refused(self, trial: Trial) -> None:
         """What is no cursor at all raises `STORE_SCAN_FAILED`, and does not begin anew.
 
-        If this fails, look for a cursor that is read with `int()`, or tested for truth. Numbers that no scan gave are not judged here:
-        Redis takes them.
+        If this fails, look for a cursor that is read with `int()`, or tested for truth. Numbers
+        that no scan gave are not judged here: Redis takes them.
         """
         adapter = trial.adapter
         await put(adapter, trial.keys(f"{place}" for place in range(30)))
         await adapter.scan(all_of(trial), count=5)
 
         for cursor in _WRONG:
-            await refused(adapter.scan(all_of(trial), cursor=cursor, count=5), ErrorCode.STORE_SCAN_FAILED, f"the cursor {cursor!r}")
+            await refused(
+                adapter.scan(all_of(trial), cursor=cursor, count=5),
+                ErrorCode.STORE_SCAN_FAILED,
+                f"the cursor {cursor!r}",
+            )
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_no_page_holds_everything(self, trial: Trial) -> None:
-        """Of 20,000 keys a page with a small count has a small part, and following the cursors gives them all.
+        """Of 20,000 keys a page with a small count has a small part, and following the cursors
+        gives them all.
 
         If this fails, look for KEYS, or for a query without LIMIT.
         """
@@ -228,7 +299,8 @@ class ScanClauses(Suite):
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_a_long_removal_lets_others_have_their_turn(self, trial: Trial) -> None:
-        """While 20,000 keys are removed, other calls on the same adapter are answered: some of them before the removal is done.
+        """While 20,000 keys are removed, other calls on the same adapter are answered: some of them
+        before the removal is done.
 
         If this fails, look for a removal in one step, on the server or on the event loop.
         """
@@ -248,7 +320,8 @@ class ScanClauses(Suite):
 
     @clause("SCN-7", KeyValue, limit=120)
     async def test_a_scan_ends_while_keys_are_added(self, trial: Trial) -> None:
-        """As many keys are added between pages as a page looks at: the scan comes to its end, and gives no key that never was.
+        """As many keys are added between pages as a page looks at: the scan comes to its end, and
+        gives no key that never was.
 
         If this fails, look for a cursor that is a place in a list that grows.
         """
@@ -256,7 +329,12 @@ class ScanClauses(Suite):
         stays = trial.keys(f"{random.getrandbits(64):x}" for _ in range(60))
         await put(adapter, stays)
 
-        there, found, pages, page = set(stays), set[str](), 1, await adapter.scan(all_of(trial), count=10)
+        there, found, pages, page = (
+            set(stays),
+            set[str](),
+            1,
+            await adapter.scan(all_of(trial), count=10),
+        )
         while page.cursor != START:
             found.update(page.keys)
             added = trial.keys(f"{random.getrandbits(64):x}" for _ in range(10))
@@ -274,9 +352,11 @@ class ScanClauses(Suite):
 
     @clause("SCN-7", KeyValue)
     async def test_deleting_what_is_found_ends_and_leaves_nothing(self, trial: Trial) -> None:
-        """Each page's keys are deleted before the next page: when the scan is over, nothing is left.
+        """Each page's keys are deleted before the next page: when the scan is over, nothing is
+        left.
 
-        If this fails, look for a cursor that is a place in a list: deleting what lies before it shifts what comes after.
+        If this fails, look for a cursor that is a place in a list: deleting what lies before it
+        shifts what comes after.
         """
         adapter, keys = trial.adapter, trial.keys(f"{place}" for place in range(200))
         await put(adapter, keys)
@@ -293,7 +373,8 @@ class ScanClauses(Suite):
 
     @clause("SCN-7", KeyValue)
     async def test_a_scan_ends_when_everything_is_gone(self, trial: Trial) -> None:
-        """All keys are removed after the first page: the scan goes on to its end without them, and without an error.
+        """All keys are removed after the first page: the scan goes on to its end without them, and
+        without an error.
 
         If this fails, look for a cursor that is a key, and has to be there.
         """
@@ -304,30 +385,50 @@ class ScanClauses(Suite):
         await (await trial.other()).delete_prefix(trial.prefix)
 
         assert set(page.keys) <= set(keys)
-        rest = list[str]() if page.cursor == START else await walk(adapter, all_of(trial), 10, cursor=page.cursor)
+        rest = (
+            list[str]()
+            if page.cursor == START
+            else await walk(adapter, all_of(trial), 10, cursor=page.cursor)
+        )
         assert set(rest) <= set(keys)
         assert await walk(adapter, all_of(trial), 1_000) == []
 
     @clause("SCN-4", KeyValue)
     async def test_a_cursor_with_something_about_it_is_refused(self, trial: Trial) -> None:
-        """The cursor of a scan under way, with a letter, a space or a newline before or behind it, raises `STORE_SCAN_FAILED`.
+        """The cursor of a scan under way, with a letter, a space or a newline before or behind it,
+        raises `STORE_SCAN_FAILED`.
 
-        If this fails, look for a cursor of which only the beginning is read: `fullmatch`, not `match`.
+        If this fails, look for a cursor of which only the beginning is read: `fullmatch`, not
+        `match`.
         """
         adapter = trial.adapter
         await put(adapter, trial.keys(f"{place}" for place in range(500)))
         page = await adapter.scan(all_of(trial), count=5)
         assert page.cursor != START
 
-        for cursor in (f"{page.cursor}x", f"{page.cursor} ", f"{page.cursor}\n", f" {page.cursor}", f"x{page.cursor}"):
-            await refused(adapter.scan(all_of(trial), cursor=cursor, count=5), ErrorCode.STORE_SCAN_FAILED, f"the cursor {cursor!r}")
-        assert set(await walk(adapter, all_of(trial), 100, cursor=page.cursor)) <= set(trial.keys(f"{place}" for place in range(500)))
+        for cursor in (
+            f"{page.cursor}x",
+            f"{page.cursor} ",
+            f"{page.cursor}\n",
+            f" {page.cursor}",
+            f"x{page.cursor}",
+        ):
+            await refused(
+                adapter.scan(all_of(trial), cursor=cursor, count=5),
+                ErrorCode.STORE_SCAN_FAILED,
+                f"the cursor {cursor!r}",
+            )
+        assert set(await walk(adapter, all_of(trial), 100, cursor=page.cursor)) <= set(
+            trial.keys(f"{place}" for place in range(500))
+        )
 
     @clause("SCN-4", KeyValue)
     async def test_a_cursor_that_was_used_up_is_a_page_or_a_refusal(self, trial: Trial) -> None:
-        """A cursor that is given again after its scan is over answers with a page of keys that are there, or with `STORE_SCAN_FAILED`.
+        """A cursor that is given again after its scan is over answers with a page of keys that are
+        there, or with `STORE_SCAN_FAILED`.
 
-        If this fails, look for a scan that is looked up and taken for granted: no other error may leave the adapter.
+        If this fails, look for a scan that is looked up and taken for granted: no other error may
+        leave the adapter.
         """
         adapter, keys = trial.adapter, trial.keys(f"{place}" for place in range(500))
         await put(adapter, keys)
@@ -339,14 +440,19 @@ class ScanClauses(Suite):
             await asyncio.sleep(0)
 
         for cursor in used[:-1]:
-            again = await answer_or_code(partial(adapter.scan, all_of(trial), cursor=cursor, count=50))
-            assert again is ErrorCode.STORE_SCAN_FAILED or set(again.keys) <= set(keys), f"the cursor {cursor!r}"
+            again = await answer_or_code(
+                partial(adapter.scan, all_of(trial), cursor=cursor, count=50)
+            )
+            assert again is ErrorCode.STORE_SCAN_FAILED or set(again.keys) <= set(keys), (
+                f"the cursor {cursor!r}"
+            )
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_the_last_page_is_no_larger_than_the_first(self, trial: Trial) -> None:
         """Of 20,000 keys every page of a scan has a small part, the last as well as the first.
 
-        If this fails, look for a page that begins where the scan began instead of where the cursor is.
+        If this fails, look for a page that begins where the scan began instead of where the cursor
+        is.
         """
         adapter, keys = trial.adapter, trial.keys(f"{place}" for place in range(LARGE))
         await put(adapter, keys)
@@ -366,7 +472,8 @@ class ScanClauses(Suite):
     async def test_a_long_removal_is_done_in_steps(self, trial: Trial) -> None:
         """While 20,000 keys are removed, somebody sees some of them gone and others there.
 
-        If this fails, look for a removal in one step, on the server or on the event loop, whatever is waited for before or after it.
+        If this fails, look for a removal in one step, on the server or on the event loop, whatever
+        is waited for before or after it.
         """
         adapter, keys = trial.adapter, trial.keys(f"p:{place}" for place in range(LARGE))
         await put(adapter, keys)

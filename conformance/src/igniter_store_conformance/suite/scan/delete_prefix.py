@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 _PREFIXES: Final = (
     # prefix, what begins with it, what doesn't
-    ("org:1:", ("org:1:", "org:1:a", "org:1:\U0010ffff", "org:1:\x00", "org:1::"), ("org:1", "org:10:a", "Org:1:a", "xorg:1:a", "org:2:a")),
+    (
+        "org:1:",
+        ("org:1:", "org:1:a", "org:1:\U0010ffff", "org:1:\x00", "org:1::"),
+        ("org:1", "org:10:a", "Org:1:a", "xorg:1:a", "org:2:a"),
+    ),
     ("a*b", ("a*b", "a*b:1"), ("axb", "ab", "aXXb:1", "a*", "a\\*b")),
     ("a?b", ("a?b", "a?bc"), ("axb", "ab")),
     ("[q]", ("[q]", "[q]1"), ("q", "q1", "[q")),
@@ -38,29 +42,42 @@ class PrefixClauses(Suite):
 
     @clause("SCN-5", KeyValue)
     async def test_a_prefix_takes_exactly_what_begins_with_it(self, trial: Trial) -> None:
-        """Nothing that begins otherwise goes: no longer neighbour, no other case, nothing that `*`, `?`, `[`, `%` or `_` would match.
+        """Nothing that begins otherwise goes: no longer neighbour, no other case, nothing that `*`,
+        `?`, `[`, `%` or `_` would match.
 
-        If this fails, look for a prefix that is used as a pattern, by globs or by LIKE, without being escaped.
+        If this fails, look for a prefix that is used as a pattern, by globs or by LIKE, without
+        being escaped.
         """
         adapter, other = trial.adapter, await trial.other()
         for number, (prefix, taken, left) in enumerate(_PREFIXES):
             begin = f"{number}:"
-            keys, others = trial.keys(begin + name for name in taken), trial.keys(begin + name for name in left)
+            keys, others = (
+                trial.keys(begin + name for name in taken),
+                trial.keys(begin + name for name in left),
+            )
             await put(adapter, [*keys, *others])
 
-            assert await other.delete_prefix(trial.prefix + begin + prefix) == len(keys), f"prefix {prefix!r}"
+            assert await other.delete_prefix(trial.prefix + begin + prefix) == len(keys), (
+                f"prefix {prefix!r}"
+            )
 
-            assert set(await walk(adapter, f"{escape(trial.prefix)}{begin}*", 1_000)) == set(others), f"after prefix {prefix!r}"
+            assert set(await walk(adapter, f"{escape(trial.prefix)}{begin}*", 1_000)) == set(
+                others
+            ), f"after prefix {prefix!r}"
             assert await adapter.mget(others) == [b"value"] * len(others)
 
     @clause("SCN-5", KeyValue, Counters, Claims, Streams)
     async def test_a_prefix_takes_keys_of_every_kind(self, trial: Trial) -> None:
-        """Values, counters, claims and streams with their groups go, and are counted; what has expired isn't.
+        """Values, counters, claims and streams with their groups go, and are counted; what has
+        expired isn't.
 
-        If this fails, look for kinds in tables of their own, and for expired keys that are still in the table.
+        If this fails, look for kinds in tables of their own, and for expired keys that are still in
+        the table.
         """
         adapter, time = trial.adapter, trial.time
-        value, counter, claim, stream, mortal = trial.keys(["p:value", "p:counter", "p:claim", "p:stream", "p:mortal"])
+        value, counter, claim, stream, mortal = trial.keys(
+            ["p:value", "p:counter", "p:claim", "p:stream", "p:mortal"]
+        )
         outside = trial.key("q")
         await adapter.mset([Entry(value, b""), Entry(mortal, b"", time.ttl), Entry(outside, b"")])
         await adapter.increment(counter, 41)
@@ -90,27 +107,41 @@ class PrefixClauses(Suite):
 
     @clause("SCN-5", KeyValue)
     async def test_a_prefix_takes_thousands_and_leaves_their_neighbours(self, trial: Trial) -> None:
-        """2,500 keys go and are counted, their neighbours stay, and so do those that are written meanwhile.
+        """2,500 keys go and are counted, their neighbours stay, and so do those that are written
+        meanwhile.
 
-        If this fails, look for a removal that ends after its first page, or loses some because it deletes what it walks over.
+        If this fails, look for a removal that ends after its first page, or loses some because it
+        deletes what it walks over.
         """
         adapter, other = trial.adapter, await trial.other()
-        keys, neighbours = trial.keys(f"org:1:{place}" for place in range(2_500)), trial.keys(f"org:10:{place}" for place in range(500))
+        keys, neighbours = (
+            trial.keys(f"org:1:{place}" for place in range(2_500)),
+            trial.keys(f"org:10:{place}" for place in range(500)),
+        )
         await put(adapter, [*keys, *neighbours])
         written = trial.keys(f"org:11:{place}" for place in range(10))
 
-        removed, *_ = await asyncio.gather(adapter.delete_prefix(trial.key("org:1:")), *(other.set(key, b"value") for key in written))
+        removed, *_ = await asyncio.gather(
+            adapter.delete_prefix(trial.key("org:1:")),
+            *(other.set(key, b"value") for key in written),
+        )
 
         assert removed == 2_500
         assert set(await walk(adapter, all_of(trial), 1_000)) == {*neighbours, *written}
 
     @clause("SCN-5", KeyValue, limit=120)
     async def test_a_removal_is_not_disturbed_by_other_removals(self, trial: Trial) -> None:
-        """Two remove by the same prefix and a third deletes the same keys one by one: each key is counted by exactly one, without an error.
+        """Two remove by the same prefix and a third deletes the same keys one by one: each key is
+        counted by exactly one, without an error.
 
-        If this fails, look for a list of keys that is made once and taken for what is there when its turn comes.
+        If this fails, look for a list of keys that is made once and taken for what is there when
+        its turn comes.
         """
-        adapter, other, keys = trial.adapter, await trial.other(), trial.keys(f"p:{place}" for place in range(LARGE))
+        adapter, other, keys = (
+            trial.adapter,
+            await trial.other(),
+            trial.keys(f"p:{place}" for place in range(LARGE)),
+        )
         await put(adapter, keys)
 
         async def delete_from_the_end() -> int:
@@ -121,7 +152,9 @@ class PrefixClauses(Suite):
             return deleted
 
         prefix = trial.key("p:")
-        removed = await asyncio.gather(adapter.delete_prefix(prefix), delete_from_the_end(), other.delete_prefix(prefix))
+        removed = await asyncio.gather(
+            adapter.delete_prefix(prefix), delete_from_the_end(), other.delete_prefix(prefix)
+        )
 
         assert sum(removed) == LARGE
         assert await walk(adapter, all_of(trial), 1_000) == []

@@ -1,7 +1,9 @@
-"""What other software writes: keys, groups and fields whose bytes aren't UTF-8. Clauses SCN-8, SCN-9 and STR-24.
+"""What other software writes: keys, groups and fields whose bytes aren't UTF-8. Clauses SCN-8,
+SCN-9 and STR-24.
 
-Such a byte crosses the contract as a lone surrogate, as Python's `surrogateescape` spells it; `igniter_store.contract.name_to_bytes` and
-`name_from_bytes` are for adapters that store or send bytes.
+Such a byte crosses the contract as a lone surrogate, as Python's `surrogateescape` spells it;
+`igniter_store.contract.name_to_bytes` and `name_from_bytes` are for adapters that store or send
+bytes.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ FOREIGN: Final = (
     "\udced\udca0\udc80",  # a surrogate as CESU-8 writes it
     "\udcc0\udc80",  # NUL in two bytes
 )
-"""Names that are all different, though replacing or leaving out what isn't UTF-8 would make some of them one."""
+"""Names that are all different, though replacing or leaving out what isn't UTF-8 would make some of
+them one.
+"""
 
 
 class ForeignClauses(Suite):
@@ -42,7 +46,8 @@ class ForeignClauses(Suite):
 
     @clause("SCN-8", KeyValue, Scan)
     async def test_scanned_key_of_any_bytes_is_taken_back(self, trial: Trial) -> None:
-        """Each key that was written so comes from a scan in the same form, and every method for values takes it.
+        """Each key that was written so comes from a scan in the same form, and every method for
+        values takes it.
 
         If this fails, look for `.encode()` and `.decode()` without `surrogateescape`.
         """
@@ -67,7 +72,8 @@ class ForeignClauses(Suite):
 
     @clause("SCN-8", KeyValue, Scan)
     async def test_key_of_other_software_is_scanned_and_removed(self, trial: Trial) -> None:
-        """A key that was written around the adapter comes from a scan, and the adapter reads and removes it.
+        """A key that was written around the adapter comes from a scan, and the adapter reads and
+        removes it.
 
         If this fails, look for keys that are stored in another form than their bytes.
         """
@@ -87,22 +93,31 @@ class ForeignClauses(Suite):
 
     @clause("SCN-8", KeyValue, Counters, Claims, Streams, Scan)
     async def test_every_kind_takes_names_of_any_bytes(self, trial: Trial) -> None:
-        """Counters, claims, streams, groups and consumers may have such names, and each is a name of its own.
+        """Counters, claims, streams, groups and consumers may have such names, and each is a name
+        of its own.
 
         If this fails, look for the capability that encodes its names by itself.
         """
         adapter = trial.adapter
         for place, name in enumerate(FOREIGN):
-            counter, claim, stream = trial.keys([f"counter {name}", f"claim {name}", f"stream {name}"])
+            counter, claim, stream = trial.keys(
+                [f"counter {name}", f"claim {name}", f"stream {name}"]
+            )
             assert await adapter.increment(counter, place) == place
             assert await adapter.set_nx(claim, b"owner", ttl=3_000) is True
             assert await adapter.compare_expire(claim, b"owner", 3_000) is True
             assert await adapter.compare_delete(claim, b"owner") is True
-            assert await adapter.acquire(claim, b"owner", 3_000, token_key=trial.token_key(claim)) is not None
+            assert (
+                await adapter.acquire(claim, b"owner", 3_000, token_key=trial.token_key(claim))
+                is not None
+            )
             added = await adapter.xadd(stream, {"field": b"1"})
             assert await adapter.xgroup_create(stream, name) is True
             assert ids_of(await adapter.xreadgroup(stream, name, name)) == [added]
-            assert [(entry.id, entry.consumer) for entry in await adapter.xpending(stream, name, consumer=name)] == [(added, name)]
+            assert [
+                (entry.id, entry.consumer)
+                for entry in await adapter.xpending(stream, name, consumer=name)
+            ] == [(added, name)]
             assert [group.name for group in await adapter.xgroups(stream)] == [name]
             assert ids_of(await adapter.xautoclaim(stream, name, f"{name}2", 0.0)) == [added]
             assert await adapter.xack(stream, name, [added]) == 1
@@ -113,7 +128,8 @@ class ForeignClauses(Suite):
 
     @clause("SCN-9", KeyValue, Scan)
     async def test_pattern_matches_bytes_that_are_not_utf8(self, trial: Trial) -> None:
-        """`?` is one such byte, `[...]` a choice or a range of them, and a literal one matches itself only.
+        """`?` is one such byte, `[...]` a choice or a range of them, and a literal one matches
+        itself only.
 
         If this fails, look for patterns that are matched on characters.
         """
@@ -122,7 +138,9 @@ class ForeignClauses(Suite):
             await adapter.set(key, b"")
 
         async def matching(pattern: str) -> list[str]:
-            return sorted({key.removeprefix(trial.prefix) for key in await walk(adapter, prefix + pattern, 4)})
+            return sorted(
+                {key.removeprefix(trial.prefix) for key in await walk(adapter, prefix + pattern, 4)}
+            )
 
         assert await matching("caf?") == ["caf\udce8", "caf\udce9"]
         assert await matching("caf??") == ["caf\u00e9"]
@@ -134,7 +152,8 @@ class ForeignClauses(Suite):
 
     @clause("SCN-9", KeyValue, Scan)
     async def test_prefix_removal_takes_bytes_that_are_not_utf8(self, trial: Trial) -> None:
-        """Every key that begins with the prefix goes, also when the next byte is the greatest there is; no neighbour goes.
+        """Every key that begins with the prefix goes, also when the next byte is the greatest there
+        is; no neighbour goes.
 
         If this fails, look for an end of the range that some keys lie beyond.
         """
@@ -152,15 +171,24 @@ class ForeignClauses(Suite):
 
     @clause("STR-24", Streams)
     async def test_entry_of_other_software_hides_no_neighbour(self, trial: Trial) -> None:
-        """An entry whose names and values are any bytes comes with its neighbours: by range, read, history and takeover.
+        """An entry whose names and values are any bytes comes with its neighbours: by range, read,
+        history and takeover.
 
-        If this fails, look for an answer that is decoded as a whole: one entry must not decide about the others.
+        If this fails, look for an answer that is decoded as a whole: one entry must not decide
+        about the others.
         """
         stream, adapter, other = trial.key(), trial.adapter, await trial.other()
         await adapter.xgroup_create(stream, "group")
         written: list[tuple[str, dict[str, bytes]]] = []
         for name in FOREIGN:
-            for fields in ({"data": b"1"}, {name: b"\xff\x00", "": b"", f"{name}{name}x": name.encode("utf-8", "surrogateescape")}):
+            for fields in (
+                {"data": b"1"},
+                {
+                    name: b"\xff\x00",
+                    "": b"",
+                    f"{name}{name}x": name.encode("utf-8", "surrogateescape"),
+                },
+            ):
                 added = await adapter.xadd(stream, fields)
                 written.append((added, fields))
 

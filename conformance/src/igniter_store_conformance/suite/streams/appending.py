@@ -25,13 +25,16 @@ _MANY: Final = 5_500  # entries that no default limit covers
 
 
 class StreamClauses(Suite):
-    """Logs of entries; how groups share them out is in `GroupClauses`, `BlockingReadClauses` and `ClaimingClauses`."""
+    """Logs of entries; how groups share them out is in `GroupClauses`, `BlockingReadClauses` and
+    `ClaimingClauses`.
+    """
 
     @clause("STR-1")
     async def test_an_id_is_milliseconds_and_a_sequence_number(self, trial: Trial) -> None:
         """`xadd` returns `<ms>-<seq>` in decimal, and the milliseconds are those since 1970.
 
-        If this fails, look at the unit of the clock that ids are made from, and at how they are spelled.
+        If this fails, look at the unit of the clock that ids are made from, and at how they are
+        spelled.
         """
         for _ in range(2):
             added = await trial.adapter.xadd(trial.key(), {"field": b"1"})
@@ -40,9 +43,11 @@ class StreamClauses(Suite):
 
     @clause("STR-1")
     async def test_ids_grow_whoever_appends(self, trial: Trial) -> None:
-        """Two clients append in turn, fast and after a pause: each id is greater than the one before, compared as numbers.
+        """Two clients append in turn, fast and after a pause: each id is greater than the one
+        before, compared as numbers.
 
-        If this fails, look for ids that come from the clock alone, or from a count that each client keeps for itself.
+        If this fails, look for ids that come from the clock alone, or from a count that each client
+        keeps for itself.
         """
         stream, clients = trial.key(), (trial.adapter, await trial.other())
         ids: list[str] = []
@@ -55,12 +60,15 @@ class StreamClauses(Suite):
 
     @clause("STR-1")
     async def test_no_id_is_given_twice(self, trial: Trial) -> None:
-        """Hundreds of appends at once, from two clients: every one has an id of its own, and every entry is there under its id.
+        """Hundreds of appends at once, from two clients: every one has an id of its own, and every
+        entry is there under its id.
 
         If this fails, look for an id that is made in one step and used in another.
         """
         stream, clients = trial.key(), (trial.adapter, await trial.other())
-        ids = await asyncio.gather(*(clients[turn % 2].xadd(stream, {"field": b"%d" % turn}) for turn in range(300)))
+        ids = await asyncio.gather(
+            *(clients[turn % 2].xadd(stream, {"field": b"%d" % turn}) for turn in range(300))
+        )
 
         assert len(set(ids)) == 300
         stored = {entry.id: entry.fields["field"] for entry in await trial.adapter.xrange(stream)}
@@ -68,9 +76,11 @@ class StreamClauses(Suite):
 
     @clause("STR-1")
     async def test_ids_grow_when_the_clock_goes_back(self, trial: Trial) -> None:
-        """The clock is set back by an hour: ids go on growing, whichever client appends, and readers get what comes.
+        """The clock is set back by an hour: ids go on growing, whichever client appends, and
+        readers get what comes.
 
-        If this fails, look for ids that follow the clock alone: where it is not ahead of the last id, the sequence number goes on.
+        If this fails, look for ids that follow the clock alone: where it is not ahead of the last
+        id, the sequence number goes on.
         """
         stream, adapter, other = trial.key(), trial.adapter, await trial.other()
         ids = await fill(adapter, stream, 3)
@@ -78,7 +88,9 @@ class StreamClauses(Suite):
         await adapter.xreadgroup(stream, "group", "consumer")
 
         await trial.time.goes_back(3_600)
-        later = [await client.xadd(stream, {"field": b"later"}) for client in (adapter, other, adapter)]
+        later = [
+            await client.xadd(stream, {"field": b"later"}) for client in (adapter, other, adapter)
+        ]
 
         assert sorted({*ids, *later}, key=number_of) == ids + later
         assert ids_of(await adapter.xrange(stream)) == ids + later
@@ -86,9 +98,11 @@ class StreamClauses(Suite):
 
     @clause("STR-1")
     async def test_ids_grow_after_the_last_entry_was_deleted(self, trial: Trial) -> None:
-        """The id of a deleted entry, the last one or every one, does not come again, nor does a smaller one.
+        """The id of a deleted entry, the last one or every one, does not come again, nor does a
+        smaller one.
 
-        If this fails, look for the last id being read off the entries that are left: it has to be kept with the stream.
+        If this fails, look for the last id being read off the entries that are left: it has to be
+        kept with the stream.
         """
         stream, other = trial.key(), await trial.other()
         ids = await fill(trial.adapter, stream, 5)
@@ -120,7 +134,9 @@ class StreamClauses(Suite):
         If this fails, look for decoding, trimming, or an empty value that is taken for none.
         """
         stream, adapter = trial.key(), trial.adapter
-        ids = await asyncio.gather(*(adapter.xadd(stream, {"field": payload}) for payload in PAYLOADS))
+        ids = await asyncio.gather(
+            *(adapter.xadd(stream, {"field": payload}) for payload in PAYLOADS)
+        )
 
         entries = {entry.id: entry.fields for entry in await (await trial.other()).xrange(stream)}
         for added, payload in zip(ids, PAYLOADS, strict=True):
@@ -131,13 +147,17 @@ class StreamClauses(Suite):
     async def test_an_entry_may_hold_a_mebibyte(self, trial: Trial) -> None:
         """1 MiB in one field comes back whole, by range and by group.
 
-        If this fails, look for a limit of your backend, or a read that takes what came in one piece for everything.
+        If this fails, look for a limit of your backend, or a read that takes what came in one piece
+        for everything.
         """
         stream, adapter, payload = trial.key(), trial.adapter, trial.payload(1024 * 1024)
         await adapter.xgroup_create(stream, "group")
         await adapter.xadd(stream, {"field": payload})
 
-        for entries in (await adapter.xrange(stream), await adapter.xreadgroup(stream, "group", "consumer")):
+        for entries in (
+            await adapter.xrange(stream),
+            await adapter.xreadgroup(stream, "group", "consumer"),
+        ):
             assert [len(entry.fields["field"]) for entry in entries] == [len(payload)]
             assert entries[0].fields["field"] == payload, "as long as it was, and not the same"
 
@@ -155,7 +175,8 @@ class StreamClauses(Suite):
 
     @clause("STR-15")
     async def test_an_entry_is_the_callers_own(self, trial: Trial) -> None:
-        """Changing the mapping that was passed in, its bytes, or one that was handed out in whatever way, changes nothing stored.
+        """Changing the mapping that was passed in, its bytes, or one that was handed out in
+        whatever way, changes nothing stored.
 
         If this fails, look for a mapping that is kept or handed out without a copy.
         """
@@ -179,22 +200,29 @@ class StreamClauses(Suite):
 
     @clause("STR-17")
     async def test_fields_may_have_any_names(self, trial: Trial) -> None:
-        """Many fields, named by any text, are read as they were written, by range and by group: others write to streams, too.
+        """Many fields, named by any text, are read as they were written, by range and by group:
+        others write to streams, too.
 
         If this fails, look for an adapter that knows its own fields only, or folds names.
         """
         stream, adapter = trial.key(), trial.adapter
-        fields = {name: PAYLOADS[place % len(PAYLOADS)] for place, name in enumerate(NAMES)} | {"": b"no name"}
+        fields = {name: PAYLOADS[place % len(PAYLOADS)] for place, name in enumerate(NAMES)} | {
+            "": b"no name"
+        }
         await adapter.xgroup_create(stream, "group")
         added = await adapter.xadd(stream, fields)
 
-        for entries in (await adapter.xrange(stream), await adapter.xreadgroup(stream, "group", "consumer")):
+        for entries in (
+            await adapter.xrange(stream),
+            await adapter.xreadgroup(stream, "group", "consumer"),
+        ):
             assert [(entry.id, entry.fields) for entry in entries] == [(added, fields)]
             assert all(type(name) is str for name in entries[0].fields)
 
     @clause("STR-21")
     async def test_fields_keep_their_order(self, trial: Trial) -> None:
-        """Fields come in the order in which they were given, however they are read, whatever other entries have.
+        """Fields come in the order in which they were given, however they are read, whatever other
+        entries have.
 
         If this fails, look for fields that are sorted, or stored in a way that has no order.
         """
@@ -205,14 +233,21 @@ class StreamClauses(Suite):
             await adapter.xadd(stream, {name: name.encode() for name in order})
         await adapter.xgroup_create(stream, "group")
 
-        for entries in (await adapter.xrange(stream), await adapter.xreadgroup(stream, "group", "consumer")):
-            assert [list(entry.fields.items()) for entry in entries] == [[(name, name.encode()) for name in order] for order in orders]
+        for entries in (
+            await adapter.xrange(stream),
+            await adapter.xreadgroup(stream, "group", "consumer"),
+        ):
+            assert [list(entry.fields.items()) for entry in entries] == [
+                [(name, name.encode()) for name in order] for order in orders
+            ]
 
     @clause("STR-21", KeyValue)
     async def test_appending_keeps_the_streams_ttl(self, trial: Trial) -> None:
-        """An append neither removes nor renews the TTL of a stream, trimming or not, and gives a new stream none.
+        """An append neither removes nor renews the TTL of a stream, trimming or not, and gives a
+        new stream none.
 
-        If this fails, look for an append that writes the whole stream anew, or a TTL that streams get by default.
+        If this fails, look for an append that writes the whole stream anew, or a TTL that streams
+        get by default.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         await adapter.xadd(stream, {"field": b"1"})

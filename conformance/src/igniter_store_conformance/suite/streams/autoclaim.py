@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.tools.streams import are_whole, facts, fill, group_with, ids_of, touched_since
+from igniter_store_conformance.tools.streams import (
+    are_whole,
+    facts,
+    fill,
+    group_with,
+    ids_of,
+    touched_since,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,7 +29,8 @@ class ClaimingClauses(Suite):
 
     @clause("STR-10")
     async def test_claiming_moves_what_is_idle(self, trial: Trial) -> None:
-        """Entries of a consumer that has gone come to the caller, oldest first and with their fields, and are pending for it alone.
+        """Entries of a consumer that has gone come to the caller, oldest first and with their
+        fields, and are pending for it alone.
 
         If this fails, look at what a claim returns, and at whom the entry belongs to afterwards.
         """
@@ -35,13 +43,16 @@ class ClaimingClauses(Suite):
 
         assert ids_of(claimed) == ids[:11]
         assert await are_whole(adapter, stream, claimed)
-        assert facts(await adapter.xpending(stream, "group")) == [(added, "heir", 2) for added in ids[:11]]
+        assert facts(await adapter.xpending(stream, "group")) == [
+            (added, "heir", 2) for added in ids[:11]
+        ]
         assert await adapter.xreadgroup(stream, "group", "dead", history=True) == []
         assert ids_of(await adapter.xreadgroup(stream, "group", "dead")) == ids[11:]
 
     @clause("STR-10")
     async def test_claiming_leaves_what_is_younger(self, trial: Trial) -> None:
-        """What was handed out less than `min_idle` seconds ago stays with its consumer, with its idle time and its count.
+        """What was handed out less than `min_idle` seconds ago stays with its consumer, with its
+        idle time and its count.
 
         If this fails, look for a claim that ignores `min_idle`, or measures from the id.
         """
@@ -55,12 +66,15 @@ class ClaimingClauses(Suite):
         claimed = ids_of(await adapter.xautoclaim(stream, "group", "heir", long))
         owned = facts(await adapter.xpending(stream, "group"))
 
-        expected = [(added, "heir", 2) for added in ids[:3]] + [(added, "alive", 1) for added in ids[3:]]
+        expected = [(added, "heir", 2) for added in ids[:3]] + [
+            (added, "alive", 1) for added in ids[3:]
+        ]
         assert (claimed, owned) == (ids[:3], expected) or time.now() - began >= long
 
     @clause("STR-10")
     async def test_the_idle_time_of_a_claim_is_in_seconds(self, trial: Trial) -> None:
-        """What has been idle for a hundredth of `min_idle` is not claimed; with a `min_idle` of 0 everything is.
+        """What has been idle for a hundredth of `min_idle` is not claimed; with a `min_idle` of 0
+        everything is.
 
         If this fails, look at the unit: Redis takes milliseconds.
         """
@@ -70,7 +84,9 @@ class ClaimingClauses(Suite):
         await time.passes(time.ttl)
 
         assert await adapter.xautoclaim(stream, "group", "heir", 100 * time.ttl) == []
-        assert facts(await adapter.xpending(stream, "group")) == [(added, "dead", 1) for added in ids]
+        assert facts(await adapter.xpending(stream, "group")) == [
+            (added, "dead", 1) for added in ids
+        ]
         assert ids_of(await adapter.xautoclaim(stream, "group", "heir", 0)) == ids
 
     @clause("STR-10")
@@ -96,16 +112,23 @@ class ClaimingClauses(Suite):
     async def test_every_claim_counts_as_a_delivery(self, trial: Trial) -> None:
         """The count grows by one each time, and by none for the entries that were not claimed.
 
-        If this fails, look for a count that claiming leaves or starts anew: it is how poisonous messages are found.
+        If this fails, look for a count that claiming leaves or starts anew: it is how poisonous
+        messages are found.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 2)
         await adapter.xreadgroup(stream, "group", "consumer")
 
         for turn in range(3):
-            assert ids_of(await adapter.xautoclaim(stream, "group", f"heir-{turn}", 0, count=1)) == ids[:1]
+            assert (
+                ids_of(await adapter.xautoclaim(stream, "group", f"heir-{turn}", 0, count=1))
+                == ids[:1]
+            )
 
-        assert facts(await adapter.xpending(stream, "group")) == [(ids[0], "heir-2", 4), (ids[1], "consumer", 1)]
+        assert facts(await adapter.xpending(stream, "group")) == [
+            (ids[0], "heir-2", 4),
+            (ids[1], "consumer", 1),
+        ]
 
     @clause("STR-10")
     async def test_claiming_is_bounded_by_count(self, trial: Trial) -> None:
@@ -121,16 +144,20 @@ class ClaimingClauses(Suite):
 
         first = ids_of(await adapter.xautoclaim(stream, "group", "heir", long, count=3))
         assert first == ids[:3]
-        owned = [(added, "heir", 2) for added in ids[:3]] + [(added, "dead", 1) for added in ids[3:]]
+        owned = [(added, "heir", 2) for added in ids[:3]] + [
+            (added, "dead", 1) for added in ids[3:]
+        ]
         assert facts(await adapter.xpending(stream, "group")) == owned
         rest = ids_of(await adapter.xautoclaim(stream, "group", "heir", long, count=3))
         assert rest == ids[3:] or time.now() - began >= long
 
     @clause("STR-10")
     async def test_claiming_looks_behind_what_is_young(self, trial: Trial) -> None:
-        """However many young entries come first, `count` entries that are idle for long enough are found behind them.
+        """However many young entries come first, `count` entries that are idle for long enough are
+        found behind them.
 
-        If this fails, look at the cursor of XAUTOCLAIM: one call looks at ten times `count` and may come back with nothing.
+        If this fails, look at the cursor of XAUTOCLAIM: one call looks at ten times `count` and may
+        come back with nothing.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 150)
@@ -156,11 +183,14 @@ class ClaimingClauses(Suite):
         await time.passes(time.ttl)
 
         assert ids_of(await adapter.xautoclaim(stream, "group", "consumer", time.ttl / 2)) == ids
-        assert facts(await adapter.xpending(stream, "group")) == [(added, "consumer", 2) for added in ids]
+        assert facts(await adapter.xpending(stream, "group")) == [
+            (added, "consumer", 2) for added in ids
+        ]
 
     @clause("STR-10")
     async def test_claiming_takes_neither_new_nor_acknowledged_entries(self, trial: Trial) -> None:
-        """Only what is pending in this group can be claimed: not what is new, was acknowledged, or is pending in another group.
+        """Only what is pending in this group can be claimed: not what is new, was acknowledged, or
+        is pending in another group.
 
         If this fails, look for a claim that walks over the stream instead of the pending list.
         """
@@ -176,11 +206,14 @@ class ClaimingClauses(Suite):
         assert await adapter.xautoclaim(stream, "group", "heir", 0) == []
 
         assert ids_of(await adapter.xreadgroup(stream, "group", "heir")) == ids[4:]
-        assert facts(await adapter.xpending(stream, "other")) == [(added, "consumer", 1) for added in ids]
+        assert facts(await adapter.xpending(stream, "other")) == [
+            (added, "consumer", 1) for added in ids
+        ]
 
     @clause("STR-11")
     async def test_of_claimers_at_once_each_entry_goes_to_one(self, trial: Trial) -> None:
-        """Many claimers on several clients, started together: each entry is handed to exactly one of them.
+        """Many claimers on several clients, started together: each entry is handed to exactly one
+        of them.
 
         If this fails, look for a look at the list and a move of it in two steps.
         """
@@ -192,22 +225,31 @@ class ClaimingClauses(Suite):
 
         def claim(number: int) -> Callable[[], Awaitable[list[StreamEntry]]]:
             count = 4 if number % 2 else None
-            return lambda: clients[number % 3].xautoclaim(stream, "group", f"heir-{number}", long, count=count)
+            return lambda: clients[number % 3].xautoclaim(
+                stream, "group", f"heir-{number}", long, count=count
+            )
 
         shares = await trial.race([claim(number) for number in range(12)])
 
         claimed = sorted(added for share in shares for added in ids_of(share))
         assert claimed == sorted(ids) or time.now() - began >= long
-        owners = {entry.id: entry.consumer for entry in await trial.adapter.xpending(stream, "group")}
+        owners = {
+            entry.id: entry.consumer for entry in await trial.adapter.xpending(stream, "group")
+        }
         assert sorted(owners) == sorted(ids)
         for number, share in enumerate(shares):
-            assert all(owners[entry.id] == f"heir-{number}" for entry in share) or time.now() - began >= long
+            assert (
+                all(owners[entry.id] == f"heir-{number}" for entry in share)
+                or time.now() - began >= long
+            )
 
     @clause("STR-12")
     async def test_claiming_hands_out_no_deleted_entry(self, trial: Trial) -> None:
-        """Deleted entries are not among what is claimed, and leave the pending list; the others are claimed.
+        """Deleted entries are not among what is claimed, and leave the pending list; the others are
+        claimed.
 
-        If this fails, look for entries without fields among what your backend returns, or for one that hides all others.
+        If this fails, look for entries without fields among what your backend returns, or for one
+        that hides all others.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 6)
@@ -218,13 +260,17 @@ class ClaimingClauses(Suite):
 
         assert ids_of(claimed) == [ids[1], ids[2], ids[4]]
         assert await are_whole(adapter, stream, claimed)
-        assert facts(await adapter.xpending(stream, "group")) == [(added, "heir", 2) for added in ids_of(claimed)]
+        assert facts(await adapter.xpending(stream, "group")) == [
+            (added, "heir", 2) for added in ids_of(claimed)
+        ]
 
     @clause("STR-12")
     async def test_claiming_clears_away_what_was_trimmed(self, trial: Trial) -> None:
-        """When everything that was pending is gone from the stream, a claim gives nothing, and nothing is pending.
+        """When everything that was pending is gone from the stream, a claim gives nothing, and
+        nothing is pending.
 
-        If this fails, look for pending entries that nobody can ever acknowledge because nobody is given them.
+        If this fails, look for pending entries that nobody can ever acknowledge because nobody is
+        given them.
         """
         stream, adapter = trial.key(), trial.adapter
         await group_with(adapter, stream, 30)
@@ -239,9 +285,11 @@ class ClaimingClauses(Suite):
 
     @clause("STR-12")
     async def test_deleted_entries_do_not_use_up_the_count_of_a_claim(self, trial: Trial) -> None:
-        """With `count`, so many entries that are there are claimed, however many deleted ones come before them.
+        """With `count`, so many entries that are there are claimed, however many deleted ones come
+        before them.
 
-        If this fails, look at your backend's limit: Redis counts what it clears away, and the cursor has to be followed.
+        If this fails, look at your backend's limit: Redis counts what it clears away, and the
+        cursor has to be followed.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 40)
@@ -253,8 +301,11 @@ class ClaimingClauses(Suite):
         assert claimed == [ids[30], ids[32]]
 
     @clause("STR-12")
-    async def test_what_was_deleted_before_it_was_read_is_not_handed_out(self, trial: Trial) -> None:
-        """Trimmed and deleted entries that are still new for a group are stepped over, also when the first ones are gone.
+    async def test_what_was_deleted_before_it_was_read_is_not_handed_out(
+        self, trial: Trial
+    ) -> None:
+        """Trimmed and deleted entries that are still new for a group are stepped over, also when
+        the first ones are gone.
 
         If this fails, look for a list of what is new that is made when entries are appended.
         """
@@ -263,12 +314,22 @@ class ClaimingClauses(Suite):
         await adapter.xtrim(stream, 6, approximate=False)
         await adapter.xdel(stream, [ids[5], ids[9]])
 
-        assert ids_of(await adapter.xreadgroup(stream, "group", "consumer", count=2)) == [ids[4], ids[6]]
+        assert ids_of(await adapter.xreadgroup(stream, "group", "consumer", count=2)) == [
+            ids[4],
+            ids[6],
+        ]
         assert ids_of(await adapter.xreadgroup(stream, "group", "consumer")) == [ids[7], ids[8]]
-        assert [entry.id for entry in await adapter.xpending(stream, "group")] == [ids[4], ids[6], ids[7], ids[8]]
+        assert [entry.id for entry in await adapter.xpending(stream, "group")] == [
+            ids[4],
+            ids[6],
+            ids[7],
+            ids[8],
+        ]
 
     @clause("STR-12")
-    async def test_a_deleted_entry_stays_pending_until_claimed_or_acknowledged(self, trial: Trial) -> None:
+    async def test_a_deleted_entry_stays_pending_until_claimed_or_acknowledged(
+        self, trial: Trial
+    ) -> None:
         """Deleting from the stream leaves the pending list; an ack of the deleted entry counts.
 
         If this fails, look for a pending list that is read off the entries.
@@ -278,15 +339,19 @@ class ClaimingClauses(Suite):
         await adapter.xreadgroup(stream, "group", "consumer", count=3)
         await adapter.xdel(stream, ids[:2])
 
-        assert facts(await adapter.xpending(stream, "group")) == [(added, "consumer", 1) for added in ids[:3]]
+        assert facts(await adapter.xpending(stream, "group")) == [
+            (added, "consumer", 1) for added in ids[:3]
+        ]
         assert await adapter.xack(stream, "group", ids[:1]) == 1
         assert [entry.id for entry in await adapter.xpending(stream, "group")] == ids[1:3]
 
     @clause("STR-16", limit=60)
     async def test_when_readers_crash_every_entry_is_delivered(self, trial: Trial) -> None:
-        """Readers that die with entries in hand lose none: others take them over, until each was acknowledged once and none is pending.
+        """Readers that die with entries in hand lose none: others take them over, until each was
+        acknowledged once and none is pending.
 
-        If this fails, look for entries that are neither new nor pending: what a dead reader had, or what was claimed and not returned.
+        If this fails, look for entries that are neither new nor pending: what a dead reader had, or
+        what was claimed and not returned.
         """
         stream, clients, time = trial.key(), await trial.clients(3), trial.time
         ids = await group_with(trial.adapter, stream, 40)
@@ -298,8 +363,12 @@ class ClaimingClauses(Suite):
             entries += await client.xreadgroup(stream, "group", consumer, count=5)
             if not entries and not await client.xpending(stream, "group"):
                 break
-            finished = ids_of(entries[: len(entries) - turn % 3])  # some die before they are through
-            done += [added for added in finished if await client.xack(stream, "group", [added]) == 1]
+            finished = ids_of(
+                entries[: len(entries) - turn % 3]
+            )  # some die before they are through
+            done += [
+                added for added in finished if await client.xack(stream, "group", [added]) == 1
+            ]
             await time.passes(time.ttl)
 
         assert sorted(done) == sorted(ids), "each acknowledged once"
@@ -307,10 +376,14 @@ class ClaimingClauses(Suite):
         assert await trial.adapter.xautoclaim(stream, "group", "last", 0) == []
 
     @clause("STR-16", limit=60)
-    async def test_readers_that_are_cancelled_at_any_moment_lose_nothing(self, trial: Trial) -> None:
-        """Reads, histories and claims are cancelled after any number of steps while entries come: each is still new, or pending.
+    async def test_readers_that_are_cancelled_at_any_moment_lose_nothing(
+        self, trial: Trial
+    ) -> None:
+        """Reads, histories and claims are cancelled after any number of steps while entries come:
+        each is still new, or pending.
 
-        If this fails, look for an entry that is taken from the group before it is sure to arrive or to be pending.
+        If this fails, look for an entry that is taken from the group before it is sure to arrive or
+        to be pending.
         """
         stream, clients = trial.key(), await trial.clients(3)
         await trial.adapter.xgroup_create(stream, "group")
@@ -337,10 +410,13 @@ class ClaimingClauses(Suite):
                 worker.cancel()
             ids += await filling
             for ended in await asyncio.gather(*workers, return_exceptions=True):
-                assert ended is None or isinstance(ended, asyncio.CancelledError), f"a cancelled reader raised {ended!r}"
+                assert ended is None or isinstance(ended, asyncio.CancelledError), (
+                    f"a cancelled reader raised {ended!r}"
+                )
 
-        # A call that was cancelled on its way may still happen: behind another one of its client it has, or never will. And what is new
-        # is read before the pending are listed, so that a late reader can take nothing between the two.
+        # A call that was cancelled on its way may still happen: behind another one of its client it
+        # has, or never will. And what is new is read before the pending are listed, so that a late
+        # reader can take nothing between the two.
         for client in clients:
             await client.xgroup_create(stream, "group")
         await trial.adapter.xreadgroup(stream, "group", "last")
@@ -363,7 +439,9 @@ class ClaimingClauses(Suite):
         await gone.xreadgroup(stream, "group", "dead", count=3)
         await gone.close()
 
-        assert facts(await adapter.xpending(stream, "group")) == [(added, "dead", 1) for added in ids[:3]]
+        assert facts(await adapter.xpending(stream, "group")) == [
+            (added, "dead", 1) for added in ids[:3]
+        ]
         assert ids_of(await adapter.xautoclaim(stream, "group", "heir", 0)) == ids[:3]
         assert ids_of(await adapter.xreadgroup(stream, "group", "heir")) == ids[3:]
         assert await adapter.xack(stream, "group", ids) == 5

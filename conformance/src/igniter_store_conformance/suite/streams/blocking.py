@@ -26,7 +26,8 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_a_waiting_read_returns_when_an_entry_comes(self, trial: Trial) -> None:
-        """It is woken by an append of another client, and by one of its own, long before its time is over.
+        """It is woken by an append of another client, and by one of its own, long before its time
+        is over.
 
         If this fails, look for a read that looks once and then waits for the whole time.
         """
@@ -41,9 +42,11 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_a_waiting_read_ends_after_its_time(self, trial: Trial) -> None:
-        """With nothing to read it gives an empty list, no error, and not before its time; parts of a second count.
+        """With nothing to read it gives an empty list, no error, and not before its time; parts of
+        a second count.
 
-        If this fails, look at the unit of `block`, at a time that is rounded down to whole seconds, and at your backend's own timeout.
+        If this fails, look at the unit of `block`, at a time that is rounded down to whole seconds,
+        and at your backend's own timeout.
         """
         stream, adapter = trial.key(), trial.adapter
         await group_with(adapter, stream, 1)
@@ -64,7 +67,9 @@ class BlockingReadClauses(Suite):
         stream = trial.key()
         await trial.adapter.xgroup_create(stream, "group")
 
-        reading = asyncio.create_task(trial.adapter.xreadgroup(stream, "group", "consumer", block=0.0004))
+        reading = asyncio.create_task(
+            trial.adapter.xreadgroup(stream, "group", "consumer", block=0.0004)
+        )
         await _ended(trial, reading, 0.01)
 
         assert await reading == []
@@ -79,12 +84,18 @@ class BlockingReadClauses(Suite):
         ids = await group_with(adapter, stream, 5)
 
         for expected in (ids[:2], ids[2:4], ids[4:]):
-            reading = asyncio.create_task(adapter.xreadgroup(stream, "group", "consumer", count=2, block=_LONG))
-            assert ids_of(await trial.done(reading, "a read with `block` of what was there")) == expected
+            reading = asyncio.create_task(
+                adapter.xreadgroup(stream, "group", "consumer", count=2, block=_LONG)
+            )
+            assert (
+                ids_of(await trial.done(reading, "a read with `block` of what was there"))
+                == expected
+            )
 
     @clause("STR-7")
     async def test_what_comes_after_a_wait_is_left_for_the_next_read(self, trial: Trial) -> None:
-        """A read that has ended with nothing takes nothing that comes later; the next read of anybody gets it.
+        """A read that has ended with nothing takes nothing that comes later; the next read of
+        anybody gets it.
 
         If this fails, look for a reader that stays on the list of those who wait.
         """
@@ -101,13 +112,17 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_a_waiting_read_holds_up_nothing(self, trial: Trial) -> None:
-        """While readers wait, the same adapter answers all other calls, reads of the same group included.
+        """While readers wait, the same adapter answers all other calls, reads of the same group
+        included.
 
-        If this fails, look for a connection or a lock that the waiting reader holds, and for a pool that many readers use up.
+        If this fails, look for a connection or a lock that the waiting reader holds, and for a pool
+        that many readers use up.
         """
         stream, busy, adapter = trial.key(), trial.key("busy"), trial.adapter
         await adapter.xgroup_create(stream, "group")
-        readings = [await _waiting(trial, adapter, stream, f"consumer-{number}") for number in range(20)]
+        readings = [
+            await _waiting(trial, adapter, stream, f"consumer-{number}") for number in range(20)
+        ]
 
         async def work() -> None:
             ids = await group_with(adapter, busy, 3)
@@ -124,13 +139,17 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_a_cancelled_wait_takes_nothing(self, trial: Trial) -> None:
-        """What comes after the cancellation is new for the others, and the adapter gives the next calls their own answers.
+        """What comes after the cancellation is new for the others, and the adapter gives the next
+        calls their own answers.
 
-        If this fails, look for a reader that stays on the list of those who wait, or a connection that is used again with an answer due.
+        If this fails, look for a reader that stays on the list of those who wait, or a connection
+        that is used again with an answer due.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
-        readings = [await _waiting(trial, adapter, stream, f"cancelled-{number}") for number in range(5)]
+        readings = [
+            await _waiting(trial, adapter, stream, f"cancelled-{number}") for number in range(5)
+        ]
         await _cancel(trial, *readings)
         if not trial.in_process:
             await asyncio.sleep(0.5)  # that they have gone has to get to the backend
@@ -143,7 +162,8 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_an_entry_that_meets_a_cancellation_is_not_lost(self, trial: Trial) -> None:
-        """A reader is cancelled just when an entry comes: the entry is still new, or pending for this reader.
+        """A reader is cancelled just when an entry comes: the entry is still new, or pending for
+        this reader.
 
         If this fails, look for an entry that was taken from the group and belongs to nobody.
         """
@@ -160,17 +180,23 @@ class BlockingReadClauses(Suite):
 
             pending = facts(await other.xpending(stream, "group"))
             new = ids_of(await other.xreadgroup(stream, "group", "other"))
-            assert (pending, new) in (([(added, "cancelled", 1)], []), ([], [added])), f"cancelled after {turn} steps"
+            assert (pending, new) in (([(added, "cancelled", 1)], []), ([], [added])), (
+                f"cancelled after {turn} steps"
+            )
 
     @clause("STR-7")
     async def test_an_entry_passes_over_a_cancelled_reader(self, trial: Trial) -> None:
-        """Of two waiting readers one is cancelled as an entry comes: if it did not get the entry, the other one does.
+        """Of two waiting readers one is cancelled as an entry comes: if it did not get the entry,
+        the other one does.
 
         If this fails, look for a wake-up that goes to one who has left.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
-        first, second = await _waiting(trial, adapter, stream, "first"), await _waiting(trial, adapter, stream, "second")
+        first, second = (
+            await _waiting(trial, adapter, stream, "first"),
+            await _waiting(trial, adapter, stream, "second"),
+        )
 
         first.cancel()
         added = await adapter.xadd(stream, {"field": b"1"})
@@ -181,20 +207,37 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_one_entry_wakes_one_reader(self, trial: Trial) -> None:
-        """Of several readers that wait, on several clients, each entry goes to one, and the others wait on.
+        """Of several readers that wait, on several clients, each entry goes to one, and the others
+        wait on.
 
-        If this fails, look for readers that are all woken and go home with nothing, or with the same entry.
+        If this fails, look for readers that are all woken and go home with nothing, or with the
+        same entry.
         """
         stream, clients = trial.key(), await trial.clients(2)
         await trial.adapter.xgroup_create(stream, "group")
-        waiting = {await _waiting(trial, clients[number % 2], stream, f"consumer-{number}") for number in range(4)}
+        waiting = {
+            await _waiting(trial, clients[number % 2], stream, f"consumer-{number}")
+            for number in range(4)
+        }
 
         while waiting:
             added = await trial.adapter.xadd(stream, {"field": b"1"})
-            done, waiting = await asyncio.wait(waiting, timeout=trial.limit, return_when=asyncio.FIRST_COMPLETED)
-            assert [ids_of(reading.result()) for reading in done] == [[added]], "each entry to one reader"
+            done, waiting = await asyncio.wait(
+                waiting, timeout=trial.limit, return_when=asyncio.FIRST_COMPLETED
+            )
+            assert [ids_of(reading.result()) for reading in done] == [[added]], (
+                "each entry to one reader"
+            )
 
-        assert len({consumer for _, consumer, _ in facts(await trial.adapter.xpending(stream, "group"))}) == 4
+        assert (
+            len(
+                {
+                    consumer
+                    for _, consumer, _ in facts(await trial.adapter.xpending(stream, "group"))
+                }
+            )
+            == 4
+        )
 
     @clause("STR-7")
     async def test_one_entry_wakes_a_reader_of_every_group(self, trial: Trial) -> None:
@@ -214,14 +257,19 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_readers_of_other_streams_wait_on(self, trial: Trial) -> None:
-        """An entry wakes the readers of its own stream; a reader of another gets nothing, until its own entry comes.
+        """An entry wakes the readers of its own stream; a reader of another gets nothing, until its
+        own entry comes.
 
-        If this fails, look for one wake-up for all streams, whose readers answer without looking again.
+        If this fails, look for one wake-up for all streams, whose readers answer without looking
+        again.
         """
         one, two, adapter = trial.key("one"), trial.key("two"), trial.adapter
         for stream in (one, two):
             await adapter.xgroup_create(stream, "group")
-        reading_one, reading_two = await _waiting(trial, adapter, one), await _waiting(trial, adapter, two)
+        reading_one, reading_two = (
+            await _waiting(trial, adapter, one),
+            await _waiting(trial, adapter, two),
+        )
 
         added = await adapter.xadd(two, {"field": b"2"})
         assert ids_of(await trial.done(reading_two, "the reader of the second stream")) == [added]
@@ -231,7 +279,8 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_what_a_waiting_reader_gets_is_pending_for_it(self, trial: Trial) -> None:
-        """An entry that ended a wait is as pending as any other, and at most `count` are handed out.
+        """An entry that ended a wait is as pending as any other, and at most `count` are handed
+        out.
 
         If this fails, look for a second way of delivering, beside that of reads that don't wait.
         """
@@ -243,7 +292,9 @@ class BlockingReadClauses(Suite):
         got = ids_of(await trial.done(reading, "a waiting read"))
 
         assert 1 <= len(got) <= 2
-        assert facts(await adapter.xpending(stream, "group")) == [(added, "patient", 1) for added in got]
+        assert facts(await adapter.xpending(stream, "group")) == [
+            (added, "patient", 1) for added in got
+        ]
         assert got + ids_of(await adapter.xreadgroup(stream, "group", "other")) == ids
         assert await adapter.xack(stream, "group", ids) == 5
 
@@ -264,14 +315,18 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-13")
     async def test_a_waiting_reader_is_told_that_its_group_is_gone(self, trial: Trial) -> None:
-        """When its group is destroyed it raises `STORE_STREAM_GROUP_MISSING`; the readers of other groups wait on.
+        """When its group is destroyed it raises `STORE_STREAM_GROUP_MISSING`; the readers of other
+        groups wait on.
 
-        If this fails, look for readers that sleep until their time is over: a long wait has to look again once a second.
+        If this fails, look for readers that sleep until their time is over: a long wait has to look
+        again once a second.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
         await adapter.xgroup_create(stream, "other")
-        readings = [await _waiting(trial, adapter, stream, f"consumer-{number}") for number in range(3)]
+        readings = [
+            await _waiting(trial, adapter, stream, f"consumer-{number}") for number in range(3)
+        ]
         patient = await _waiting(trial, adapter, stream, group="other")
 
         assert await (await trial.other()).xgroup_destroy(stream, "group") is True
@@ -301,14 +356,18 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-13", KeyValue)
     async def test_a_waiting_reader_is_told_that_its_stream_was_deleted(self, trial: Trial) -> None:
-        """When the stream is deleted every waiting reader of every group raises `STORE_STREAM_GROUP_MISSING`.
+        """When the stream is deleted every waiting reader of every group raises
+        `STORE_STREAM_GROUP_MISSING`.
 
-        If this fails, look for readers that sleep until their time is over: Redis 6 leaves them asleep.
+        If this fails, look for readers that sleep until their time is over: Redis 6 leaves them
+        asleep.
         """
         stream, adapter = trial.key(), trial.adapter
         for group in ("group", "other"):
             await adapter.xgroup_create(stream, group)
-        readings = [await _waiting(trial, adapter, stream, group=group) for group in ("group", "other")]
+        readings = [
+            await _waiting(trial, adapter, stream, group=group) for group in ("group", "other")
+        ]
 
         assert await (await trial.other()).delete([stream]) == 1
 
@@ -316,7 +375,9 @@ class BlockingReadClauses(Suite):
             await _ended_with(trial, reading)
 
     @clause("STR-13", Scan)
-    async def test_a_waiting_reader_is_told_that_its_stream_went_with_a_prefix(self, trial: Trial) -> None:
+    async def test_a_waiting_reader_is_told_that_its_stream_went_with_a_prefix(
+        self, trial: Trial
+    ) -> None:
         """`delete_prefix` removes a stream as `delete` does.
 
         If this fails, look for a removal that tells nobody.
@@ -346,8 +407,11 @@ class BlockingReadClauses(Suite):
         await _ended_with(trial, reading)
 
     @clause("STR-13", KeyValue)
-    async def test_a_waiting_reader_does_not_outlast_a_stream_that_became_a_value(self, trial: Trial) -> None:
-        """When the key is set to a value the wait ends with an error: the group is missing, or the key is of another kind.
+    async def test_a_waiting_reader_does_not_outlast_a_stream_that_became_a_value(
+        self, trial: Trial
+    ) -> None:
+        """When the key is set to a value the wait ends with an error: the group is missing, or the
+        key is of another kind.
 
         If this fails, look for a wait that is only ended by appends.
         """
@@ -357,14 +421,20 @@ class BlockingReadClauses(Suite):
 
         await adapter.set(stream, b"value")
 
-        await _ended_with(trial, reading, ErrorCode.STORE_STREAM_GROUP_MISSING, ErrorCode.STORE_OPERATION_FAILED)
+        await _ended_with(
+            trial, reading, ErrorCode.STORE_STREAM_GROUP_MISSING, ErrorCode.STORE_OPERATION_FAILED
+        )
         assert await adapter.get(stream) == b"value"
 
     @clause("STR-13", KeyValue)
-    async def test_each_waiting_reader_is_told_when_its_own_stream_expires(self, trial: Trial) -> None:
-        """Streams end one after the other, in another order than their TTLs were given, beside keys that stay: each reader is told in time.
+    async def test_each_waiting_reader_is_told_when_its_own_stream_expires(
+        self, trial: Trial
+    ) -> None:
+        """Streams end one after the other, in another order than their TTLs were given, beside keys
+        that stay: each reader is told in time.
 
-        If this fails, look for one timer for all deadlines: is it set anew for an earlier one, and again once it has run?
+        If this fails, look for one timer for all deadlines: is it set anew for an earlier one, and
+        again once it has run?
         """
         adapter, time = trial.adapter, trial.time
         streams = trial.keys(["second", "first", "third"])
@@ -387,10 +457,18 @@ class BlockingReadClauses(Suite):
 
 
 async def _waiting(  # noqa: PLR0913 - what a read may be told
-    trial: Trial, adapter: FullAdapter, stream: str, consumer: str = "consumer", *, group: str = "group", count: int | None = None
+    trial: Trial,
+    adapter: FullAdapter,
+    stream: str,
+    consumer: str = "consumer",
+    *,
+    group: str = "group",
+    count: int | None = None,
 ) -> asyncio.Task[list[StreamEntry]]:
     """A reader that waits, or is about to."""
-    reading = asyncio.create_task(adapter.xreadgroup(stream, group, consumer, count=count, block=_LONG))
+    reading = asyncio.create_task(
+        adapter.xreadgroup(stream, group, consumer, count=count, block=_LONG)
+    )
     await trial.settle()
     return reading
 
@@ -406,11 +484,21 @@ async def _cancel(trial: Trial, *readings: asyncio.Task[list[StreamEntry]]) -> N
 
 
 async def _ended(trial: Trial, reading: asyncio.Future[Any], seconds: float) -> float:
-    """Let time pass until the read is done, which should be after so many seconds, and say how many they were."""
+    """Let time pass until the read is done, which should be after so many seconds, and say how many
+    they were.
+    """
     return await trial.time.until_done(reading, seconds)
 
 
 async def _ended_with(
-    trial: Trial, reading: asyncio.Future[Any], code: ErrorCode = ErrorCode.STORE_STREAM_GROUP_MISSING, *codes: ErrorCode
+    trial: Trial,
+    reading: asyncio.Future[Any],
+    code: ErrorCode = ErrorCode.STORE_STREAM_GROUP_MISSING,
+    *codes: ErrorCode,
 ) -> None:
-    await refused(trial.done(reading, "a waiting reader, when its group is gone"), code, "a waiting reader", *codes)
+    await refused(
+        trial.done(reading, "a waiting reader, when its group is gone"),
+        code,
+        "a waiting reader",
+        *codes,
+    )

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
-from igniter_store_conformance.tools.streams import are_whole, facts, group_with, ids_of, touched_since
+from igniter_store_conformance.tools.streams import (
+    are_whole,
+    facts,
+    group_with,
+    ids_of,
+    touched_since,
+)
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
@@ -18,9 +24,11 @@ class HistoryClauses(Suite):
 
     @clause("STR-18")
     async def test_history_gives_a_consumer_its_own_again(self, trial: Trial) -> None:
-        """Its unacknowledged entries with their fields, in order, as often as it asks; nobody else's, and nothing new.
+        """Its unacknowledged entries with their fields, in order, as often as it asks; nobody
+        else's, and nothing new.
 
-        If this fails, look at whose pending list is read, and at the id that history begins from: 0, and not `>`.
+        If this fails, look at whose pending list is read, and at the id that history begins from:
+        0, and not `>`.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 30)
@@ -40,7 +48,8 @@ class HistoryClauses(Suite):
     async def test_history_counts_as_a_delivery(self, trial: Trial) -> None:
         """What is read again is one delivery more and young again; what others have is as it was.
 
-        If this fails, look for a history that is only looked up: who works on an entry again must not lose it to a claimer.
+        If this fails, look for a history that is only looked up: who works on an entry again must
+        not lose it to a claimer.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 4)
@@ -52,7 +61,12 @@ class HistoryClauses(Suite):
         await adapter.xreadgroup(stream, "group", "a", history=True)
 
         pending = await adapter.xpending(stream, "group")
-        assert facts(pending) == [(ids[0], "a", 2), (ids[1], "a", 2), (ids[2], "b", 1), (ids[3], "b", 1)]
+        assert facts(pending) == [
+            (ids[0], "a", 2),
+            (ids[1], "a", 2),
+            (ids[2], "b", 1),
+            (ids[3], "b", 1),
+        ]
         assert all(touched_since(trial, began, entry) for entry in pending[:2]), pending
         assert all(entry.idle >= 0.75 * time.ttl for entry in pending[2:]), pending
 
@@ -92,27 +106,43 @@ class HistoryClauses(Suite):
 
         assert ids_of(again) == [ids[1], ids[3], ids[4]]
         assert await are_whole(adapter, stream, again)
-        assert [entry.id for entry in await adapter.xpending(stream, "group")] == ids, "until they are claimed or acknowledged (STR-12)"
+        assert [entry.id for entry in await adapter.xpending(stream, "group")] == ids, (
+            "until they are claimed or acknowledged (STR-12)"
+        )
 
     @clause("STR-18")
     async def test_history_is_bounded_by_count_and_does_not_wait(self, trial: Trial) -> None:
-        """With `count` the oldest so many come again; with nothing pending the answer is empty, at once, whatever `block` says.
+        """With `count` the oldest so many come again; with nothing pending the answer is empty, at
+        once, whatever `block` says.
 
-        If this fails, look at whether `block` is passed on, and at a history that goes on with what is new.
+        If this fails, look at whether `block` is passed on, and at a history that goes on with what
+        is new.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 6)
         await adapter.xreadgroup(stream, "group", "consumer", count=5)
 
-        assert ids_of(await adapter.xreadgroup(stream, "group", "consumer", count=3, history=True)) == ids[:3]
+        assert (
+            ids_of(await adapter.xreadgroup(stream, "group", "consumer", count=3, history=True))
+            == ids[:3]
+        )
         for consumer in ("stranger", "stranger", "another"):
-            reading = asyncio.create_task(adapter.xreadgroup(stream, "group", consumer, block=3_600, history=True))
+            reading = asyncio.create_task(
+                adapter.xreadgroup(stream, "group", consumer, block=3_600, history=True)
+            )
             assert await trial.done(reading, "a history with `block`") == []
-        assert [entry.deliveries for entry in await adapter.xpending(stream, "group")] == [2, 2, 2, 1, 1]
+        assert [entry.deliveries for entry in await adapter.xpending(stream, "group")] == [
+            2,
+            2,
+            2,
+            1,
+            1,
+        ]
 
     @clause("STR-18")
     async def test_history_follows_a_claim(self, trial: Trial) -> None:
-        """What another has claimed is in the history of the new consumer, and no more in that of the old one.
+        """What another has claimed is in the history of the new consumer, and no more in that of
+        the old one.
 
         If this fails, look for a pending list of each consumer beside that of the group.
         """
@@ -123,4 +153,6 @@ class HistoryClauses(Suite):
 
         assert ids_of(await adapter.xreadgroup(stream, "group", "new", history=True)) == ids[:2]
         assert ids_of(await adapter.xreadgroup(stream, "group", "old", history=True)) == ids[2:]
-        assert [entry.id for entry in await adapter.xpending(stream, "group", consumer="new")] == ids[:2]
+        assert [
+            entry.id for entry in await adapter.xpending(stream, "group", consumer="new")
+        ] == ids[:2]

@@ -20,7 +20,8 @@ class PendingClauses(Suite):
 
     @clause("STR-8")
     async def test_what_was_read_is_pending_until_acknowledged(self, trial: Trial) -> None:
-        """Each entry is listed once, in order of id, with the consumer that has it and one delivery; an ack takes it off.
+        """Each entry is listed once, in order of id, with the consumer that has it and one
+        delivery; an ack takes it off.
 
         If this fails, look at what a read records, and at the order of the list.
         """
@@ -30,16 +31,22 @@ class PendingClauses(Suite):
         await adapter.xreadgroup(stream, "group", "b", count=15)
         await other.xreadgroup(stream, "group", "a", count=15)
 
-        expected = [(added, "b", 1) for added in ids[:15]] + [(added, "a", 1) for added in ids[15:30]]
+        expected = [(added, "b", 1) for added in ids[:15]] + [
+            (added, "a", 1) for added in ids[15:30]
+        ]
         assert facts(await other.xpending(stream, "group")) == expected
         await adapter.xack(stream, "group", [ids[0], ids[20]])
-        assert facts(await adapter.xpending(stream, "group")) == [fact for fact in expected if fact[0] not in (ids[0], ids[20])]
+        assert facts(await adapter.xpending(stream, "group")) == [
+            fact for fact in expected if fact[0] not in (ids[0], ids[20])
+        ]
 
     @clause("STR-8")
     async def test_an_idle_time_is_the_seconds_since_the_delivery(self, trial: Trial) -> None:
-        """Each entry's idle time counts from its own delivery: not from its id, its group, or the last delivery of all.
+        """Each entry's idle time counts from its own delivery: not from its id, its group, or the
+        last delivery of all.
 
-        If this fails, look at the unit (Redis answers in milliseconds), and at the moment that is remembered.
+        If this fails, look at the unit (Redis answers in milliseconds), and at the moment that is
+        remembered.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await fill(adapter, stream, 2)
@@ -61,9 +68,11 @@ class PendingClauses(Suite):
 
     @clause("STR-8")
     async def test_the_pending_list_can_be_narrowed_to_a_consumer(self, trial: Trial) -> None:
-        """Only the entries of exactly this consumer are listed; `count` counts those, and not what is left out.
+        """Only the entries of exactly this consumer are listed; `count` counts those, and not what
+        is left out.
 
-        If this fails, look at how names are compared, and at whether the limit comes before the filter.
+        If this fails, look at how names are compared, and at whether the limit comes before the
+        filter.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 9)
@@ -80,29 +89,40 @@ class PendingClauses(Suite):
 
     @clause("STR-8")
     async def test_the_pending_list_can_be_narrowed_to_what_is_idle(self, trial: Trial) -> None:
-        """Only what has been idle for at least `min_idle` is listed; `count` counts those, however many younger ones come before.
+        """Only what has been idle for at least `min_idle` is listed; `count` counts those, however
+        many younger ones come before.
 
-        If this fails, look at the unit of `min_idle`, and at whether the limit comes before the filter.
+        If this fails, look at the unit of `min_idle`, and at whether the limit comes before the
+        filter.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 70)
         await adapter.xreadgroup(stream, "group", "consumer", count=60)
         await time.passes(5 * time.ttl)
         began, long = time.now(), 4 * time.ttl
-        await adapter.xreadgroup(stream, "group", "consumer", count=50, history=True)  # makes the first 50 young again
+        await adapter.xreadgroup(
+            stream, "group", "consumer", count=50, history=True
+        )  # makes the first 50 young again
         await adapter.xreadgroup(stream, "group", "other")
 
         idle = [entry.id for entry in await adapter.xpending(stream, "group", min_idle=long)]
-        limited = [entry.id for entry in await adapter.xpending(stream, "group", min_idle=long, count=2)]
+        limited = [
+            entry.id for entry in await adapter.xpending(stream, "group", min_idle=long, count=2)
+        ]
         of_other = await adapter.xpending(stream, "group", min_idle=long, consumer="other")
 
-        assert (idle, limited, of_other) == (ids[50:60], ids[50:52], []) or time.now() - began >= long
+        assert (idle, limited, of_other) == (
+            ids[50:60],
+            ids[50:52],
+            [],
+        ) or time.now() - began >= long
         assert len(await adapter.xpending(stream, "group", min_idle=0)) == 70
         assert await adapter.xpending(stream, "group", min_idle=100 * time.ttl) == []
 
     @clause("STR-25")
     async def test_pending_list_has_no_page(self, trial: Trial) -> None:
-        """More than a thousand pending entries are all listed, with filters and without; `count` may be more than a page.
+        """More than a thousand pending entries are all listed, with filters and without; `count`
+        may be more than a page.
 
         If this fails, look for the size of a page that is taken for the end of the list.
         """
@@ -113,15 +133,29 @@ class PendingClauses(Suite):
         await time.passes(time.ttl)
 
         assert [entry.id for entry in await adapter.xpending(stream, "group")] == ids
-        assert [entry.id for entry in await adapter.xpending(stream, "group", count=1_100)] == ids[:1_100]
-        assert [entry.id for entry in await adapter.xpending(stream, "group", consumer="two")] == ids[601:]
-        assert [entry.id for entry in await adapter.xpending(stream, "group", consumer="two", count=501)] == ids[601:1_102]
-        assert [entry.id for entry in await adapter.xpending(stream, "group", min_idle=time.ttl / 2)] == ids
-        assert [entry.id for entry in await adapter.xpending(stream, "group", min_idle=time.ttl / 2, consumer="one")] == ids[:601]
+        assert [entry.id for entry in await adapter.xpending(stream, "group", count=1_100)] == ids[
+            :1_100
+        ]
+        assert [
+            entry.id for entry in await adapter.xpending(stream, "group", consumer="two")
+        ] == ids[601:]
+        assert [
+            entry.id for entry in await adapter.xpending(stream, "group", consumer="two", count=501)
+        ] == ids[601:1_102]
+        assert [
+            entry.id for entry in await adapter.xpending(stream, "group", min_idle=time.ttl / 2)
+        ] == ids
+        assert [
+            entry.id
+            for entry in await adapter.xpending(
+                stream, "group", min_idle=time.ttl / 2, consumer="one"
+            )
+        ] == ids[:601]
 
     @clause("STR-9")
     async def test_an_ack_says_how_many_were_pending(self, trial: Trial) -> None:
-        """An id named twice counts once; one acknowledged before, one unknown, and one never read count nothing.
+        """An id named twice counts once; one acknowledged before, one unknown, and one never read
+        count nothing.
 
         If this fails, look for the number of ids that were asked for.
         """
@@ -150,7 +184,8 @@ class PendingClauses(Suite):
 
     @clause("STR-9")
     async def test_any_consumer_may_acknowledge(self, trial: Trial) -> None:
-        """An ack names no consumer: any client takes entries off the list, of several consumers in one call.
+        """An ack names no consumer: any client takes entries off the list, of several consumers in
+        one call.
 
         If this fails, look for an ack that asks whose entry it is.
         """
@@ -165,9 +200,11 @@ class PendingClauses(Suite):
 
     @clause("STR-9")
     async def test_an_ack_is_for_one_group(self, trial: Trial) -> None:
-        """The same entry stays pending for another group; a missing group and a missing stream count 0, and are no error.
+        """The same entry stays pending for another group; a missing group and a missing stream
+        count 0, and are no error.
 
-        If this fails, look for a pending list that groups share, and for your backend's complaint about a missing group.
+        If this fails, look for a pending list that groups share, and for your backend's complaint
+        about a missing group.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 3)
@@ -176,20 +213,27 @@ class PendingClauses(Suite):
             await adapter.xreadgroup(stream, group, "consumer")
 
         assert await adapter.xack(stream, "group", ids[:2]) == 2
-        assert await adapter.xack(stream, "missing", ids) == await adapter.xack(trial.key("missing"), "group", ids) == 0
+        assert (
+            await adapter.xack(stream, "missing", ids)
+            == await adapter.xack(trial.key("missing"), "group", ids)
+            == 0
+        )
 
         assert [entry.id for entry in await adapter.xpending(stream, "other")] == ids
         assert [entry.id for entry in await adapter.xpending(stream, "group")] == ids[2:]
 
     @clause("STR-9")
     async def test_an_ack_leaves_the_entry_in_the_stream(self, trial: Trial) -> None:
-        """What all groups have acknowledged is still there to be read by range, and by groups to come.
+        """What all groups have acknowledged is still there to be read by range, and by groups to
+        come.
 
         If this fails, look for an ack that deletes.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 3)
-        await adapter.xack(stream, "group", ids_of(await adapter.xreadgroup(stream, "group", "consumer")))
+        await adapter.xack(
+            stream, "group", ids_of(await adapter.xreadgroup(stream, "group", "consumer"))
+        )
 
         assert await adapter.xlen(stream) == 3
         assert ids_of(await adapter.xrange(stream)) == ids

@@ -15,7 +15,20 @@ from igniter_store_conformance.tools.streams import fill, ids_of, number_of
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
 
-_MALFORMED: Final = ("", "x", "1-", "1-x", "1-2-3", "(", "(-", "1.5", " 1", "18446744073709551616", "1-18446744073709551616", "\u0661")
+_MALFORMED: Final = (
+    "",
+    "x",
+    "1-",
+    "1-x",
+    "1-2-3",
+    "(",
+    "(-",
+    "1.5",
+    " 1",
+    "18446744073709551616",
+    "1-18446744073709551616",
+    "\u0661",
+)
 
 
 class RangeClauses(Suite):
@@ -23,7 +36,8 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_a_range_includes_both_ends(self, trial: Trial) -> None:
-        """From one id to another gives both of them and what lies between, in order; `-` and `+` are the ends of everything.
+        """From one id to another gives both of them and what lies between, in order; `-` and `+`
+        are the ends of everything.
 
         If this fails, look at `<` where `<=` is meant.
         """
@@ -34,11 +48,16 @@ class RangeClauses(Suite):
         assert ids_of(await adapter.xrange(stream, ids[5], ids[5])) == ids[5:6]
         assert ids_of(await adapter.xrange(stream, "-", ids[2])) == ids[:3]
         assert ids_of(await adapter.xrange(stream, ids[9])) == ids[9:]
-        assert ids_of(await adapter.xrange(stream)) == ids_of(await adapter.xrange(stream, "-", "+")) == ids
+        assert (
+            ids_of(await adapter.xrange(stream))
+            == ids_of(await adapter.xrange(stream, "-", "+"))
+            == ids
+        )
 
     @clause("STR-2")
     async def test_ids_are_ordered_as_numbers(self, trial: Trial) -> None:
-        """Of many entries in one millisecond, number 9 comes before number 10, and bounds see it so as well.
+        """Of many entries in one millisecond, number 9 comes before number 10, and bounds see it so
+        as well.
 
         If this fails, look for ids that are compared as text.
         """
@@ -47,7 +66,9 @@ class RangeClauses(Suite):
 
         assert ids_of(await adapter.xrange(stream)) == ids
         for begin, end in ((8, 11), (9, 10), (98, 101), (2, 110)):
-            assert ids_of(await adapter.xrange(stream, ids[begin], ids[end])) == ids[begin : end + 1]
+            assert (
+                ids_of(await adapter.xrange(stream, ids[begin], ids[end])) == ids[begin : end + 1]
+            )
 
     @clause("STR-2")
     async def test_a_bound_may_leave_its_id_out(self, trial: Trial) -> None:
@@ -66,9 +87,11 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_milliseconds_alone_mean_all_of_them(self, trial: Trial) -> None:
-        """A bound without sequence number begins at the first entry of its millisecond and ends at the last.
+        """A bound without sequence number begins at the first entry of its millisecond and ends at
+        the last.
 
-        If this fails, look at the number that a missing sequence stands for: 0 at the beginning, the greatest of all at the end.
+        If this fails, look at the number that a missing sequence stands for: 0 at the beginning,
+        the greatest of all at the end.
         """
         stream, adapter = trial.key(), trial.adapter
         ids: list[str] = []
@@ -78,10 +101,18 @@ class RangeClauses(Suite):
         middle = number_of(ids[45])[0]
         text = str(middle)
 
-        assert ids_of(await adapter.xrange(stream, text, text)) == [added for added in ids if number_of(added)[0] == middle]
-        assert ids_of(await adapter.xrange(stream, text)) == [added for added in ids if number_of(added)[0] >= middle]
-        assert ids_of(await adapter.xrange(stream, "-", text)) == [added for added in ids if number_of(added)[0] <= middle]
-        assert ids_of(await adapter.xrange(stream, f"({text}")) == [added for added in ids if number_of(added) > (middle, 0)]
+        assert ids_of(await adapter.xrange(stream, text, text)) == [
+            added for added in ids if number_of(added)[0] == middle
+        ]
+        assert ids_of(await adapter.xrange(stream, text)) == [
+            added for added in ids if number_of(added)[0] >= middle
+        ]
+        assert ids_of(await adapter.xrange(stream, "-", text)) == [
+            added for added in ids if number_of(added)[0] <= middle
+        ]
+        assert ids_of(await adapter.xrange(stream, f"({text}")) == [
+            added for added in ids if number_of(added) > (middle, 0)
+        ]
 
     @clause("STR-2")
     async def test_a_bound_need_not_be_an_entry(self, trial: Trial) -> None:
@@ -94,11 +125,16 @@ class RangeClauses(Suite):
         await adapter.xdel(stream, [ids[2], ids[5]])
 
         assert ids_of(await adapter.xrange(stream, ids[2], ids[5])) == ids[3:5]
-        assert ids_of(await adapter.xrange(stream, "1-1", "99999999999999-5")) == [*ids[:2], *ids[3:5], *ids[6:]]
+        assert ids_of(await adapter.xrange(stream, "1-1", "99999999999999-5")) == [
+            *ids[:2],
+            *ids[3:5],
+            *ids[6:],
+        ]
 
     @clause("STR-2")
     async def test_count_limits_from_the_beginning(self, trial: Trial) -> None:
-        """`count` gives the first so many of the range, reversed the last so many, and all when there are fewer.
+        """`count` gives the first so many of the range, reversed the last so many, and all when
+        there are fewer.
 
         If this fails, look for a limit that is applied before the bounds, or from the wrong end.
         """
@@ -114,17 +150,26 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_the_reverse_is_the_mirror(self, trial: Trial) -> None:
-        """For any bounds, `xrevrange` gives what `xrange` gives, the newest first, with the same fields.
+        """For any bounds, `xrevrange` gives what `xrange` gives, the newest first, with the same
+        fields.
 
         If this fails, look at the order of the arguments of XREVRANGE: the end comes first.
         """
         stream, adapter, random = trial.key(), trial.adapter, trial.random
         ids = await fill(adapter, stream, 30)
-        bounds = ["-", "+", *ids, *(f"({added}" for added in ids), *(added.partition("-")[0] for added in ids)]
+        bounds = [
+            "-",
+            "+",
+            *ids,
+            *(f"({added}" for added in ids),
+            *(added.partition("-")[0] for added in ids),
+        ]
         pairs = [(random.choice(bounds), random.choice(bounds)) for _ in range(60)]
 
         forth = await asyncio.gather(*(adapter.xrange(stream, start, end) for start, end in pairs))
-        back = await asyncio.gather(*(adapter.xrevrange(stream, end, start) for start, end in pairs))
+        back = await asyncio.gather(
+            *(adapter.xrevrange(stream, end, start) for start, end in pairs)
+        )
 
         for pair, entries, mirrored in zip(pairs, forth, back, strict=True):
             assert mirrored == entries[::-1], f"from {pair[0]} to {pair[1]}"
@@ -132,7 +177,8 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_there_may_be_nothing_in_a_range(self, trial: Trial) -> None:
-        """A missing stream, an emptied one, and ends in the wrong order give no entries, and no error.
+        """A missing stream, an emptied one, and ends in the wrong order give no entries, and no
+        error.
 
         If this fails, look at what your backend answers when there is nothing.
         """
@@ -140,21 +186,34 @@ class RangeClauses(Suite):
         ids = await fill(adapter, stream, 3)
 
         assert await adapter.xrange(missing) == await adapter.xrevrange(missing) == []
-        assert await adapter.xrange(stream, ids[2], ids[0]) == await adapter.xrange(stream, "+", "-") == []
-        assert await adapter.xrevrange(stream, "-", "+") == await adapter.xrange(stream, "1-1", "2-2") == []
+        assert (
+            await adapter.xrange(stream, ids[2], ids[0])
+            == await adapter.xrange(stream, "+", "-")
+            == []
+        )
+        assert (
+            await adapter.xrevrange(stream, "-", "+")
+            == await adapter.xrange(stream, "1-1", "2-2")
+            == []
+        )
         await adapter.xdel(stream, ids)
         assert await adapter.xrange(stream) == await adapter.xrevrange(stream) == []
 
     @clause("STR-2", KeyValue)
     async def test_reading_makes_no_stream(self, trial: Trial) -> None:
-        """A stream that was read, measured, trimmed, or asked for its groups is not there because of that.
+        """A stream that was read, measured, trimmed, or asked for its groups is not there because
+        of that.
 
         If this fails, look for a look-up that makes what it doesn't find.
         """
         stream, adapter = trial.key(), trial.adapter
         assert await adapter.xrange(stream) == await adapter.xrevrange(stream) == []
         assert await adapter.xgroups(stream) == []
-        assert (await adapter.xlen(stream), await adapter.xtrim(stream, 0), await adapter.xdel(stream, ["1-1"])) == (0, 0, 0)
+        assert (
+            await adapter.xlen(stream),
+            await adapter.xtrim(stream, 0),
+            await adapter.xdel(stream, ["1-1"]),
+        ) == (0, 0, 0)
 
         assert await adapter.exists(stream) is False
 
@@ -162,15 +221,26 @@ class RangeClauses(Suite):
     async def test_a_malformed_bound_is_refused(self, trial: Trial) -> None:
         """What is no bound raises `STORE_STREAM_READ_FAILED`, at either end.
 
-        If this fails, look at whether your backend's complaint about an id gets the code of reading; `stream_ids` has a parser.
+        If this fails, look at whether your backend's complaint about an id gets the code of
+        reading; `stream_ids` has a parser.
         """
         stream, adapter = trial.key(), trial.adapter
         await fill(adapter, stream, 3)
 
         for bound in _MALFORMED:
-            await refused(adapter.xrange(stream, bound), ErrorCode.STORE_STREAM_READ_FAILED, f"from {bound!r}")
-            await refused(adapter.xrange(stream, "-", bound), ErrorCode.STORE_STREAM_READ_FAILED, f"to {bound!r}")
-            await refused(adapter.xrevrange(stream, bound), ErrorCode.STORE_STREAM_READ_FAILED, f"back from {bound!r}")
+            await refused(
+                adapter.xrange(stream, bound), ErrorCode.STORE_STREAM_READ_FAILED, f"from {bound!r}"
+            )
+            await refused(
+                adapter.xrange(stream, "-", bound),
+                ErrorCode.STORE_STREAM_READ_FAILED,
+                f"to {bound!r}",
+            )
+            await refused(
+                adapter.xrevrange(stream, bound),
+                ErrorCode.STORE_STREAM_READ_FAILED,
+                f"back from {bound!r}",
+            )
 
     @clause("STR-2")
     async def test_a_count_never_reaches_beyond_the_end_of_a_range(self, trial: Trial) -> None:
@@ -183,5 +253,9 @@ class RangeClauses(Suite):
 
         assert ids_of(await adapter.xrange(stream, ids[2], ids[4], count=7)) == ids[2:5]
         assert ids_of(await adapter.xrange(stream, "-", f"({ids[4]}", count=9)) == ids[:4]
-        assert ids_of(await adapter.xrevrange(stream, ids[7], ids[5], count=7)) == [ids[7], ids[6], ids[5]]
+        assert ids_of(await adapter.xrevrange(stream, ids[7], ids[5], count=7)) == [
+            ids[7],
+            ids[6],
+            ids[5],
+        ]
         assert ids_of(await adapter.xrevrange(stream, "+", f"({ids[5]}", count=9)) == ids[:5:-1]

@@ -15,7 +15,9 @@ from igniter_store_conformance.tools.streams import fill, ids_of, number_of
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
 
-_NODES: Final = 500  # entries beyond `max_len` that approximate trimming may leave: Redis drops whole nodes, of 100 entries
+# Entries beyond `max_len` that approximate trimming may leave: Redis drops whole nodes, of 100
+# entries
+_NODES: Final = 500
 
 
 class TrimmingClauses(Suite):
@@ -25,23 +27,30 @@ class TrimmingClauses(Suite):
     async def test_exact_trimming_keeps_exactly_the_newest(self, trial: Trial) -> None:
         """Trimmed to n, the newest n stay: one more than there are, all, some, one, none.
 
-        If this fails, look for an off by one, for trimming at the wrong end, and for `approximate=False` that isn't passed on.
+        If this fails, look for an off by one, for trimming at the wrong end, and for
+        `approximate=False` that isn't passed on.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 350)
 
         for kept in (351, 350, 349, 120, 7, 1, 0):
             await adapter.xtrim(stream, kept, approximate=False)
-            assert set(ids_of(await adapter.xrange(stream))) == set(ids[350 - min(kept, 350) :]), f"trimmed to {kept}"
+            assert set(ids_of(await adapter.xrange(stream))) == set(ids[350 - min(kept, 350) :]), (
+                f"trimmed to {kept}"
+            )
 
     @clause("STR-3")
     async def test_an_exact_length_counts_the_new_entry(self, trial: Trial) -> None:
-        """Appending with an exact `max_len` leaves the new entry and the newest before it, so many in all.
+        """Appending with an exact `max_len` leaves the new entry and the newest before it, so many
+        in all.
 
         If this fails, look for trimming that comes before adding.
         """
         stream, adapter = trial.key(), trial.adapter
-        ids = [await adapter.xadd(stream, {"field": b"%d" % number}, max_len=3, approximate=False) for number in range(7)]
+        ids = [
+            await adapter.xadd(stream, {"field": b"%d" % number}, max_len=3, approximate=False)
+            for number in range(7)
+        ]
 
         assert ids_of(await adapter.xrange(stream)) == ids[-3:]
         assert await adapter.xadd(stream, {"field": b"only"}, max_len=1, approximate=False)
@@ -49,21 +58,29 @@ class TrimmingClauses(Suite):
 
     @clause("STR-3")
     async def test_an_exact_length_holds_with_many_appenders(self, trial: Trial) -> None:
-        """Two clients append at once, each with the same `max_len`: exactly the newest so many are left.
+        """Two clients append at once, each with the same `max_len`: exactly the newest so many are
+        left.
 
         If this fails, look for adding and trimming in two steps.
         """
         stream, clients = trial.key(), (trial.adapter, await trial.other())
-        appends = (clients[turn % 2].xadd(stream, {"field": b"1"}, max_len=20, approximate=False) for turn in range(200))
+        appends = (
+            clients[turn % 2].xadd(stream, {"field": b"1"}, max_len=20, approximate=False)
+            for turn in range(200)
+        )
         ids = await asyncio.gather(*appends)
 
-        assert set(ids_of(await trial.adapter.xrange(stream))) == set(sorted(ids, key=number_of)[-20:])
+        assert set(ids_of(await trial.adapter.xrange(stream))) == set(
+            sorted(ids, key=number_of)[-20:]
+        )
 
     @clause("STR-3")
     async def test_approximate_trimming_keeps_at_least_the_newest(self, trial: Trial) -> None:
-        """Trimmed to about n, the newest n are there, and not more than some hundreds besides; a shorter stream stays whole.
+        """Trimmed to about n, the newest n are there, and not more than some hundreds besides; a
+        shorter stream stays whole.
 
-        If this fails, look for nodes that are removed although they hold one of the newest n, or for trimming that is left to later.
+        If this fails, look for nodes that are removed although they hold one of the newest n, or
+        for trimming that is left to later.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 1_000)
@@ -76,9 +93,11 @@ class TrimmingClauses(Suite):
 
     @clause("STR-3")
     async def test_an_approximate_length_bounds_the_stream(self, trial: Trial) -> None:
-        """Appending with an approximate `max_len` keeps at least so many, and doesn't grow for ever.
+        """Appending with an approximate `max_len` keeps at least so many, and doesn't grow for
+        ever.
 
-        If this fails, look at whether `max_len` arrives, and at what is left when a node is removed.
+        If this fails, look at whether `max_len` arrives, and at what is left when a node is
+        removed.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 1_200, max_len=10)
@@ -107,7 +126,8 @@ class TrimmingClauses(Suite):
 
     @clause("STR-14")
     async def test_deleting_counts_what_was_there(self, trial: Trial) -> None:
-        """An id named twice counts once, one that is unknown or already deleted not at all; the others stay, in order.
+        """An id named twice counts once, one that is unknown or already deleted not at all; the
+        others stay, in order.
 
         If this fails, look for the number of ids that were asked for.
         """
@@ -128,13 +148,18 @@ class TrimmingClauses(Suite):
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 2)
 
-        await refused(adapter.xdel(stream, [ids[0], "nonsense", ids[1]]), ErrorCode.STORE_OPERATION_FAILED, "an id that is none")
+        await refused(
+            adapter.xdel(stream, [ids[0], "nonsense", ids[1]]),
+            ErrorCode.STORE_OPERATION_FAILED,
+            "an id that is none",
+        )
 
         assert ids_of(await adapter.xrange(stream)) == ids
 
     @clause("STR-14")
     async def test_trimming_says_how_many_it_removed(self, trial: Trial) -> None:
-        """`xtrim` returns the number of entries removed, not of those left, exact or not; 0 where there is no stream.
+        """`xtrim` returns the number of entries removed, not of those left, exact or not; 0 where
+        there is no stream.
 
         If this fails, look at what your backend's answer to a trim counts.
         """
@@ -150,8 +175,11 @@ class TrimmingClauses(Suite):
         assert await adapter.xtrim(trial.key("missing"), 0, approximate=False) == 0
 
     @clause("STR-14")
-    async def test_a_stream_without_entries_keeps_its_groups_and_its_last_id(self, trial: Trial) -> None:
-        """Emptied by deleting or by trimming, a stream has its groups where they were, and a new group `$` begins at its last id.
+    async def test_a_stream_without_entries_keeps_its_groups_and_its_last_id(
+        self, trial: Trial
+    ) -> None:
+        """Emptied by deleting or by trimming, a stream has its groups where they were, and a new
+        group `$` begins at its last id.
 
         If this fails, look for a stream that goes with its last entry.
         """
@@ -165,7 +193,9 @@ class TrimmingClauses(Suite):
                 await adapter.xtrim(stream, 0, approximate=False)
             await adapter.xgroup_create(stream, "young", "$")
 
-            positions = [(group.name, group.last_delivered_id) for group in await adapter.xgroups(stream)]
+            positions = [
+                (group.name, group.last_delivered_id) for group in await adapter.xgroups(stream)
+            ]
             assert positions == [("old", ids[1]), ("young", ids[2])]
             added = await adapter.xadd(stream, {"field": b"1"})
             assert ids_of(await adapter.xreadgroup(stream, "old", "consumer")) == [added]
