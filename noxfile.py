@@ -1,8 +1,8 @@
-"""Every command that a person or CI runs, by name: `uv run nox -l` lists them.
+"""Every command that a developer or CI runs, by name: `uv run nox -l` lists them.
 
-Rule: sessions run in the environment that `uv run` has just made from the workspace, so a session
-    is one command, and nothing is installed
-twice. For another Python: `uv run --isolated --python 3.13 nox -s tests`.
+Rule: sessions run in the environment that `uv run` has just created from the workspace. So a
+    session is one command, and nothing is installed twice. For another Python version:
+    `uv run --isolated --python 3.13 nox -s tests`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests", "lint", "types", "arrows"]
 nox.options.error_on_missing_interpreters = True
 
-# The tests start hundreds of interpreters; without cached bytecode each takes three seconds to
-# import the packages instead of one.
+# The tests start hundreds of interpreters. Without cached bytecode each of them needs three seconds
+# to import the packages, instead of one.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 ROOT = Path(__file__).parent
@@ -27,16 +27,18 @@ ROOT = Path(__file__).parent
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """The tests that a change needs, on all cores; those that compare with the model try few
-    examples.
+    """Run the tests that a change needs, on all cores.
+
+    Tests that compare with the model try few examples.
     """
     _pytest(session, "-m", "not thorough", "--conformance-examples", "30")
 
 
 @nox.session
 def thorough(session: nox.Session) -> None:
-    """Every test, with as many examples as its time allows: before a release, and after a change of
-    the kit. Half an hour.
+    """Run every test, with as many examples as its time allows. It takes half an hour.
+
+    Run it before a release, and after a change of the kit.
     """
     _pytest(session)
 
@@ -45,7 +47,7 @@ def _pytest(session: nox.Session, *options: str) -> None:
     required = ("--require-backends", "redis,valkey") if os.environ.get("CI") else ()
     workers = str(
         2 * (os.cpu_count() or 1) + 1
-    )  # much of the time is waiting, for servers above all
+    )  # most of the time is spent waiting, mainly for servers
     session.run(
         "pytest", "-n", workers, "--dist", "worksteal", *options, *required, *session.posargs
     )
@@ -53,15 +55,16 @@ def _pytest(session: nox.Session, *options: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff: every rule that is not refused with a reason in pyproject.toml, and the format."""
+    """Run Ruff: the format, and every rule that pyproject.toml doesn't refuse with a reason."""
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy and pyright, both strict, over sources and tests: one as the oldest Python sees them,
-    the other as the newest.
+    """Run mypy and pyright, both strict, over sources and tests.
+
+    One checks for the oldest Python, the other for the newest.
     """
     session.run("mypy", "--python-version", "3.11")
     session.run("pyright", "--pythonversion", "3.14", "--pythonpath", sys.executable)
@@ -69,20 +72,21 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def arrows(session: nox.Session) -> None:
-    """Who may import whom."""
+    """Check which package may import which."""
     session.run("lint-imports")
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """The tour of real uses, in memory."""
+    """Play the tour of real uses, in memory."""
     session.run("igniter-store", "demo", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """The benchmarks with their peers; writes benchmarks/results and the table of
-    benchmarks/README.md.
+    """Run the benchmarks with their peers.
+
+    This writes benchmarks/results and the table in benchmarks/README.md.
     """
     session.run(
         "uv",
@@ -106,8 +110,9 @@ def contract(session: nox.Session) -> None:
 
 @nox.session
 def matrix(session: nox.Session) -> None:
-    """Run the suite over every broken adapter and write what it finds into conformance/README.md:
-    some minutes.
+    """Run the suite over every broken adapter; this takes some minutes.
+
+    It writes the findings into conformance/README.md.
     """
     session.run(
         "python",
@@ -119,8 +124,9 @@ def matrix(session: nox.Session) -> None:
 
 @nox.session
 def conformance(session: nox.Session) -> None:
-    """The suite on every server that can be had here: the plain adapter and the backend, and the
-    model beside memory. Many minutes.
+    """Run the suite on every server available here; this takes many minutes.
+
+    It tests the plain adapter and the backend, and the model next to memory.
     """
     folders = (
         "conformance/every_server",
@@ -132,8 +138,10 @@ def conformance(session: nox.Session) -> None:
 
 @nox.session
 def backends(session: nox.Session) -> None:
-    """Write docs/backends.md: what every backend keeps on every server that can be had here, from
-    runs of the suite. Half an hour.
+    """Write docs/backends.md; this takes half an hour.
+
+    The document lists which clauses each backend keeps on every server available here, from runs of
+    the suite.
     """
     folder = Path(session.create_tmp()).resolve()
     suites = {
@@ -143,7 +151,7 @@ def backends(session: nox.Session) -> None:
         "valkey": "backends/valkey/every_server",
     }
     reports = {name: folder / f"{name}.json" for name in suites}
-    workers = str(2 * (os.cpu_count() or 1))  # much of the time is waiting
+    workers = str(2 * (os.cpu_count() or 1))  # most of the time is spent waiting
     for name, path in suites.items():
         report = f"--conformance-report=json={reports[name]}"
         session.run(
@@ -157,8 +165,9 @@ def backends(session: nox.Session) -> None:
 
 @nox.session
 def steady(session: nox.Session) -> None:
-    """The suite over memory twenty times in a row, each with other random numbers: a test that
-    fails now and then shows.
+    """Run the suite over memory twenty times, each with other random numbers.
+
+    This reveals a test that fails now and then.
     """
     for _ in range(20):
         session.run(
@@ -174,7 +183,7 @@ def steady(session: nox.Session) -> None:
 
 @nox.session
 def steady_sqlite(session: nox.Session) -> None:
-    """The suite over SQLite, on a file with its processes and in memory, ten times in a row."""
+    """Run the suite over SQLite ten times, on a file with its processes and in memory."""
     for _ in range(10):
         session.run(
             "pytest", "-n", "auto", "-q", "backends/sqlite/tests/test_sqlite_conformance.py"
@@ -183,17 +192,16 @@ def steady_sqlite(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """The Redis backend, or with `-- --backend valkey` the other, under ten minutes of load with
-    every connection cut once a second.
+    """Put the Redis backend under load for ten minutes, with every connection cut once a second.
+
+    With `-- --backend valkey` it is the Valkey backend.
     """
     session.run("python", "tests/soak.py", *session.posargs)
 
 
 @nox.session
 def packaging(session: nox.Session) -> None:
-    """Build every wheel, install them into an empty environment, and use them from there as a
-    stranger would.
-    """
+    """Build every wheel, and use them in an empty environment, as a user of the packages would."""
     folder = Path(session.create_tmp()).resolve()
     wheels, environment = folder / "wheels", folder / "environment"
     for old in (wheels, environment):
@@ -254,11 +262,12 @@ def packaging(session: nox.Session) -> None:
 
 @nox.session
 def example(session: nox.Session) -> None:
-    """The example adapter and the kit from wheels in an empty environment: bare pytest, then with
-    xdist beside pytest-asyncio and anyio.
+    """Test the example adapter and the kit from wheels in an empty environment.
 
-    In CI the clock of the adapter is moved, and the other two runs are the tests of life cycles and
-    tasks, which a plugin could disturb.
+    The runs are: bare pytest, then xdist next to pytest-asyncio and anyio.
+
+    In CI the clock of the adapter is moved, and the other two runs only include the tests of life
+    cycles and tasks, which a plugin could disturb.
     """
     in_ci = bool(os.environ.get("CI"))
     first = ("--conformance-examples", "20", "-k", "TestInMovedTime") if in_ci else ()
@@ -289,7 +298,7 @@ def example(session: nox.Session) -> None:
     )
     (folder / "pytest.ini").write_text(
         "[pytest]\n", encoding="utf-8"
-    )  # a root of its own: nothing of the repository is found
+    )  # a rootdir of its own, so that pytest finds nothing of the repository
     python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     install = ("uv", "pip", "install", "--python", str(python), "--find-links", str(wheels))
     ours = [

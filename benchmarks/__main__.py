@@ -1,8 +1,7 @@
-"""Ask all questions, each in a process of its own, print the final table and write it into
-README.md.
+"""Ask all questions, each in a process of its own, and print the final table.
 
-README.md is written when the results go to benchmarks/results: not with --quick, nor with another
---results.
+The table is also written into README.md when the results go to benchmarks/results: not with
+--quick, nor with another --results.
 """
 
 from __future__ import annotations
@@ -34,13 +33,14 @@ README: Final = Path(__file__).parent / "README.md"
 
 
 def main() -> int:
-    """The exit code: 0 also when a figure falls short of what is asked, as machines differ."""
+    """Return the exit code: 0 even if a figure misses its bound, because machines differ."""
     parser = _parser()
     arguments = parser.parse_args()
     quick: bool = arguments.quick
     if quick and arguments.results and arguments.results.resolve() == RESULTS:
         parser.error(
-            "--quick may not overwrite benchmarks/results: its numbers mean nothing. Give another --results, or none."
+            "--quick may not overwrite benchmarks/results: its numbers mean nothing. Give another "
+            "--results, or none."
         )
     if arguments.table:
         print(tables.document(_stored(RESULTS)))

@@ -1,10 +1,9 @@
-"""Is anything slower than it was at another commit? `python -m benchmarks.before_after COMMIT
-[--only TEXT]`.
+"""Is anything slower than it was at another commit?
 
-The script checks COMMIT out beside this tree, installs it into an environment of its own, and
-starts one worker process per environment. Both workers run the same calls in turn, round by round,
-against the same server, so a slow moment of the machine hurts both. The table shows the median of
-the ratios now ÷ before.
+`python -m benchmarks.before_after COMMIT [--only TEXT]` checks COMMIT out beside this tree,
+installs it into an environment of its own, and starts one worker process per environment. Both
+workers run the same calls in turn, round by round, against the same server, so a slow moment of the
+machine hurts both. The table shows the median of the ratios now ÷ before.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ def _compare(
 ) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {name: [] for name in workers}
     for number in range(rounds + 1):
-        # Each goes first in every second round.
+        # The two take turns in going first.
         for name in sorted(workers, reverse=bool(number % 2)):
             rate = workers[name].rate(url, *call)
             if number:  # the first round warms up
@@ -97,14 +96,17 @@ def _print(name: str, rates: dict[str, list[float]]) -> None:
     now, before = statistics.median(rates["now"]), statistics.median(rates["before"])
     spread = f"{min(ratios):.2f}..{max(ratios):.2f}"
     print(
-        f"{name:<36} now/before {statistics.median(ratios):.3f} ({spread})  {now:>9,.0f} {before:>9,.0f} calls/s",
+        (
+            f"{name:<36} now/before {statistics.median(ratios):.3f} ({spread})  {now:>9,.0f} "
+            f"{before:>9,.0f} calls/s"
+        ),
         flush=True,
     )
 
 
 @contextlib.contextmanager
 def _checked_out(commit: str, folder: Path) -> Generator[Path]:
-    """The Python of an environment that has the packages of `commit`."""
+    """Yield the Python of an environment that has the packages of `commit`."""
     subprocess.run(  # noqa: S603
         ["git", "worktree", "add", "--quiet", "--detach", str(folder), commit],  # noqa: S607
         cwd=ROOT,
@@ -136,7 +138,7 @@ class _Worker:
         )
 
     def rate(self, url: str, operation: str, callers: int) -> float:
-        """Calls per second of one round."""
+        """Return the calls per second of one round."""
         print(
             json.dumps([url.replace("{file}", str(self._file)), operation, callers]),
             file=self._process.stdin,
@@ -150,7 +152,7 @@ class _Worker:
         self._process.wait()
 
 
-# What follows runs in the workers, in either environment: it uses only the public names.
+# The code below runs in the workers, in either environment: it uses only the public names.
 
 
 def _operations() -> dict[str, Callable[[Store[str]], Callable[[], Awaitable[Any]]]]:

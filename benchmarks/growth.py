@@ -32,20 +32,23 @@ if TYPE_CHECKING:
 _ASKED: Final = 0.7
 _FEW: Final = 1_000
 _MANY: Final = 1_000_000
-# Calls before a list begins anew; what they touch of the million is far more than a processor's
-# caches hold
+# Calls before a list starts over. The part of the million that they touch is far more than a
+# processor's caches hold.
 _READ: Final = 200_000
-_FILLED: Final = 10_000  # keys that are written at once
+_FILLED: Final = 10_000  # keys written at once
 _NOTE: Final = (
-    "keys drawn from the whole million leave the processor's caches, and each of the few places that a look-up in a dict touches is a trip "
-    "to main memory. What a bare dict loses so, in microseconds, stands next to what the store loses: where both are alike, it is the "
+    "keys drawn from the whole million leave the processor's caches, and each of the few places "
+    "that a look-up in a dict touches is a trip "
+    "to main memory. What a bare dict loses so, in microseconds, stands next to what the store "
+    "loses: where both are alike, it is the "
     "memory's share and not the store's."
 )
 
 
 async def answer(pace: Pace) -> Answer:
-    """Get from a small and from a large store, in memory and on SQLite, for one caller and for
-    fifty.
+    """Get from a small and a large store, in memory and on SQLite.
+
+    There is one caller, then fifty.
     """
     in_memory = await _answer(pace, "memory", "memory://", "memory://", with_dicts=True)
     with TemporaryDirectory() as folder:
@@ -64,7 +67,7 @@ async def answer(pace: Pace) -> Answer:
 async def _answer(pace: Pace, backend: str, url: str, other: str, *, with_dicts: bool) -> Answer:
     count = max(int(_MANY * pace.scale), 2 * _FEW)
     read = max(int(_READ * pace.scale), pace.batch)
-    random = Random(count)  # noqa: S311 - an order, no secret; the same in every run
+    random = Random(count)  # noqa: S311 - an order, not a secret; the same in every run
     chosen = random.sample(range(count), _FEW)
     some = [key_of(random.choice(chosen)) for _ in range(read)]
     any_of_all = [key_of(random.randrange(count)) for _ in range(read)]

@@ -35,11 +35,10 @@ class Pace(Struct, frozen=True):
     """How long to measure.
 
     Attributes:
-        rounds: the counted rounds of each contestant.
-        seconds: how long a round runs at least; it ends with a whole batch. The warm-up runs as
-            long.
-        batch: the calls of all callers together between two looks at the answers.
-        scale: what the large numbers of a question are multiplied by.
+        rounds: counted rounds of each contestant.
+        seconds: minimum length of a round, which ends with a whole batch. The warm-up is as long.
+        batch: calls of all callers together between two checks of the results.
+        scale: factor for the large numbers of a question.
     """
 
     rounds: int
@@ -53,17 +52,17 @@ QUICK: Final = Pace(rounds=5, seconds=0.0, batch=100, scale=0.001)
 
 
 class Contestant(Struct, frozen=True):
-    """What is measured.
+    """One thing that is measured.
 
     Attributes:
         name: as tables and pictures show it.
-        call: the operation, given a key.
+        call: the operation, which takes a key.
         keys: the keys it is called with, in turn, and from the start again.
-        expected: the right answer for a key.
-        around: entered before each round and left after it, both untimed: for what has to be set
-            up, and looked at, besides the answers.
-        elsewhere: makes the calls of a batch in another process, in the same way, and gives their
-            answers with the seconds that they took.
+        expected: the right result for a key.
+        around: entered before each round and left after it, both untimed. It sets up and checks
+            anything besides the results.
+        elsewhere: makes the calls of a batch in another process, in the same way, and returns their
+            results with the seconds that they took.
     """
 
     name: str
@@ -75,16 +74,16 @@ class Contestant(Struct, frozen=True):
 
 
 class WrongAnswerError(Exception):
-    """A contestant answered something else than what was asked for; its time says nothing."""
+    """A contestant returned a wrong result, so its time means nothing."""
 
 
 async def measure(
     title: str, contestants: Sequence[Contestant], *, callers: int, pace: Pace
 ) -> Comparison:
-    """Time `contestants` with `callers` concurrent tasks, and print what came out.
+    """Time `contestants` with `callers` concurrent tasks, and print the result.
 
     Raises:
-        WrongAnswerError: when one answered wrongly.
+        WrongAnswerError: when a contestant returned a wrong result.
     """
     empty = Contestant(EMPTY, nothing, contestants[0].keys, lambda _: None)
     turns = [_Turn(contestant, callers, pace) for contestant in (empty, *contestants)]
@@ -107,7 +106,7 @@ async def measure(
 
 
 class _Turn:
-    """One contestant with its batches, which go on from round to round."""
+    """One contestant with its batches, which continue from round to round."""
 
     def __init__(self, contestant: Contestant, callers: int, pace: Pace) -> None:
         self.contestant = contestant
@@ -117,7 +116,7 @@ class _Turn:
         )
 
     async def run(self) -> tuple[int, float]:
-        """One round: the calls that were made, and the seconds that they took."""
+        """Run one round; return the number of calls, and the seconds that they took."""
         calls, seconds = 0, 0.0
         async with self.contestant.around():
             gc.collect()
@@ -135,7 +134,7 @@ class _Turn:
                         took = perf_counter() - began
                     seconds += took
                     calls += self._check(batch, answers)
-                    del answers  # so that the next batch finds its memory free again
+                    del answers  # so that the memory is free for the next batch
             finally:
                 gc.enable()
         return calls, seconds
@@ -144,7 +143,10 @@ class _Turn:
         checked = 0
         for key, answer in zip(itertools.chain(*batch), itertools.chain(*answers), strict=True):
             if answer != self.contestant.expected(key):
-                message = f"{self.contestant.name} answered {answer!r} for {key!r}, not {self.contestant.expected(key)!r}."
+                message = (
+                    f"{self.contestant.name} answered {answer!r} for {key!r}, not "
+                    f"{self.contestant.expected(key)!r}."
+                )
                 raise WrongAnswerError(message)
             checked += 1
         return checked
@@ -155,11 +157,11 @@ async def _caller(call: Call, keys: list[str]) -> list[Any]:
 
 
 async def nothing(key: str) -> None:
-    """The empty coroutine."""
+    """Do nothing: the empty coroutine."""
 
 
 def _batches(keys: Sequence[str], callers: int, size: int) -> list[Batch]:
-    # A key list shorter than a batch is repeated; one that is longer is cut, and its rest dropped.
+    # A key list shorter than a batch is repeated. A longer one is cut, and the rest dropped.
     each = max(size // callers, 1)
     wanted = (
         list(keys)

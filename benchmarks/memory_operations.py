@@ -54,8 +54,8 @@ async def _getting(calls: KeyValueCalls) -> Contestant:
 
 
 def _setting(calls: KeyValueCalls) -> Contestant:
-    # Each answers that it has written; whether it has is seen by writing something else before the
-    # round, and reading after it.
+    # Each library reports that it has written. To check that, another value is written before the
+    # round, and the key is read after it.
     @asynccontextmanager
     async def around() -> AsyncGenerator[None]:
         await calls.set(KEY, {"stale": True})

@@ -35,18 +35,18 @@ _GIVEN: Final = len(KEY) + len(msgspec.json.encode(VALUE))
 
 
 class _Held(Struct, frozen=True):
-    """Bytes that were held, per key, payload included; and in all, once every key was gone."""
+    """Bytes held per key, payload included; and in total once every key was gone."""
 
     per_key: float
     left: float
 
 
 async def answer(pace: Pace) -> Answer:
-    """Fill a store with keys that stay and one with keys that pass, in turn."""
+    """Fill a store with keys that stay, then one with keys that expire."""
     keys = max(int(_KEYS * pace.scale), 100)
     held: dict[str, list[_Held]] = {_WITHOUT: [], _WITH: []}
     tracemalloc.start()
-    await _held(keys, with_ttl=True)  # the warm-up: what Python keeps for good is made now
+    await _held(keys, with_ttl=True)  # the warm-up: Python allocates its permanent memory now
     for _ in range(pace.rounds):
         held[_WITHOUT].append(await _held(keys, with_ttl=False))
         held[_WITH].append(await _held(keys, with_ttl=True))
@@ -57,7 +57,8 @@ async def answer(pace: Pace) -> Answer:
         "every TTL has passed": [one.left for one in held[_WITH]],
     }
     print(
-        f"\n{keys:,} keys; payload {_PAYLOAD} bytes as the backend is given it, {_GIVEN} as the user gave it"
+        f"\n{keys:,} keys; payload {_PAYLOAD} bytes as the backend is given it, {_GIVEN} as the "
+        "user gave it"
     )
     for name, rounds in total.items():
         print(f"  {name:<44} {show_spread(rounds)} bytes per key, payload included")
@@ -97,7 +98,8 @@ async def answer(pace: Pace) -> Answer:
 def _nothing_left(per_key: list[float]) -> Figure:
     text = "memory, with TTL: bytes left per key when every TTL has passed"
     note = (
-        "less than a byte per key counts as nothing left: the tables of small dicts are not shrunk any further, which leaves some tens "
+        "less than a byte per key counts as nothing left: the tables of small dicts are not shrunk "
+        "any further, which leaves some tens "
         "of kilobytes at most, whatever the number of keys was. What is left in all stands below."
     )
     return Figure("P13", text, per_key, asked=_LEFT, bound="at most", unit="bytes", note=note)
@@ -110,7 +112,7 @@ async def _held(keys: int, *, with_ttl: bool) -> _Held:
         await store.kv.remove(KEY)
         before = _traced()
         for number in range(keys):
-            # Key and value are made here and dropped at once: what stays is the store's.
+            # Key and value are created here and dropped at once. Only the store keeps memory.
             await store.kv.set(
                 key_of(number),
                 value_of(key_of(number)),
@@ -122,8 +124,7 @@ async def _held(keys: int, *, with_ttl: bool) -> _Held:
                 message = f"{key_of(number)} holds something else than was set."
                 raise WrongAnswerError(message)
         if with_ttl:
-            # The keys of one second are removed in steps with pauses, which the same clock
-            # measures.
+            # The keys of one second are removed in steps with pauses, measured by the same clock.
             clock.advance(2.0 * _LONGEST)
         else:
             for number in range(keys):

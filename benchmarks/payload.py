@@ -8,12 +8,12 @@ SERVICE: Final = "benchmark"
 
 
 def key_of(number: int) -> str:
-    """The key with that number, below ten million."""
+    """Return the key with that number, below ten million."""
     return f"user:{number:07}"
 
 
 def value_of(key: str) -> dict[str, Any]:
-    """What is stored under `key`: another value for each, and all of one length."""
+    """Return the value under `key`: each key has another, and all have the same length."""
     return {"id": 10_000_000 + int(key[5:]), "name": "Ada L", "ok": True}
 
 

@@ -1,5 +1,6 @@
-"""The libraries that ours is compared with, each as its documentation says to use it and with its
-own defaults.
+"""The libraries that ours is compared with.
+
+Each is used as its documentation says, with its own defaults.
 
 Rule: a peer that is not installed is left out, and it is said so. Nothing here is imported before
     it is asked for.
@@ -25,9 +26,9 @@ class KeyValueCalls(Struct, frozen=True):
 
     Attributes:
         name: as tables show it.
-        get: the value of a key.
-        set: write a value under a key.
-        written: what `set` answers when it has written.
+        get: returns the value of a key.
+        set: writes a value under a key.
+        written: the result of `set` after a write.
     """
 
     name: str
@@ -43,14 +44,14 @@ OURS: Final = "igniter-store"
 
 @asynccontextmanager
 async def our_memory() -> AsyncGenerator[KeyValueCalls]:
-    """`store.kv` over the memory backend: values are encoded and decoded, so nobody shares them."""
+    """Open `store.kv` in memory; it encodes and decodes, so callers don't share values."""
     async with Store.from_url("memory://", service=SERVICE) as store:
         yield KeyValueCalls(OURS, store.kv.get, store.kv.set, written=True)
 
 
 @asynccontextmanager
 async def _cashews_memory() -> AsyncGenerator[KeyValueCalls]:
-    # It keeps a shallow copy of what is set, and hands the same object out to everyone.
+    # It keeps a shallow copy of the value that was set, and returns the same object to all callers.
     cache = import_module("cashews").Cache()
     cache.setup("mem://")
     await cache.init()
@@ -79,4 +80,4 @@ MEMORY: Final[dict[str, Opening]] = {
     "aiocache": _aiocache_memory,
     "py-key-value-aio": _py_key_value_memory,
 }
-"""The peers of the memory backend, by their distribution."""
+"""The peers of the memory backend, by distribution name."""

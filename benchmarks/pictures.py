@@ -1,5 +1,7 @@
-"""A result as an SVG picture: a panel for each comparison, a bar for each contestant, a whisker
-from its slowest to its fastest round.
+"""A result as an SVG picture.
+
+It has a panel for each comparison, a bar for each contestant, and a whisker from its slowest to its
+fastest round.
 
 Rule: the same numbers give the same file, so that a picture changes only when they do: no date, no
     random ids.
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 _OURS, _THEIRS, _INK = "#c2410c", "#94a3b8", "#1e293b"
 _WIDTH: Final = 8.0  # inches
 _BAR: Final = 0.32
-_PANEL: Final = 0.75  # what a panel needs besides its bars
+_PANEL: Final = 0.75  # inches that a panel needs besides its bars
 _STYLE: Final[dict[str, Any]] = {
     "svg.hashsalt": "igniter-store",
     "svg.fonttype": "none",
@@ -32,10 +34,10 @@ _STYLE: Final[dict[str, Any]] = {
 
 
 def draw(result: Result, directory: Path) -> str:
-    """Draw `result`, and say under what name, or why not."""
+    """Draw `result`, and return a line with the file's name, or the reason why there is none."""
     try:
-        # By name, as matplotlib is optional here: type checkers see it as `Any`, with and without
-        # it.
+        # Imported by name, because matplotlib is optional here: type checkers see it as `Any`, with
+        # and without it.
         matplotlib, figures = import_module("matplotlib"), import_module("matplotlib.figure")
     except ImportError:
         return "none, as matplotlib is not installed (`uv sync --group bench`)"
@@ -59,7 +61,7 @@ def draw(result: Result, directory: Path) -> str:
 
 
 def _bars(comparison: Comparison) -> list[str]:
-    # The empty coroutine would leave the others no room.
+    # Next to the empty coroutine, the other bars would be too short.
     return [name for name in comparison.rounds if name != EMPTY]
 
 

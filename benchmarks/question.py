@@ -1,5 +1,6 @@
-"""Asking one question in a process of its own: `python -m benchmarks.<name> [--quick] [--results
-DIRECTORY]`.
+"""Asking one question in a process of its own.
+
+The command is `python -m benchmarks.<name> [--quick] [--results DIRECTORY]`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _OURS: Final = ("igniter-store", "igniter-store-memory", "msgspec")
 
 
 class Answer(Struct, frozen=True):
-    """What a question's function returns."""
+    """The result of a question's function."""
 
     comparisons: list[Comparison]
     figures: list[Figure]
@@ -43,9 +44,9 @@ def ask(file: str, question: str | None, asking: Asking, *, packages: Iterable[s
     """Measure, print, and write the raw numbers and the picture.
 
     Args:
-        file: the question's module file, whose name is the question's.
+        file: the question's module file, which names the question.
         question: its docstring; the first line is the question.
-        asking: measures.
+        asking: the function that measures.
         packages: the distributions of the peers.
     """
     arguments = _parser(question).parse_args()
@@ -56,7 +57,8 @@ def ask(file: str, question: str | None, asking: Asking, *, packages: Iterable[s
     print(f"{name}: {asked}", flush=True)
     for package in missing:
         print(
-            f"  NOT COMPARED with {package}: it is not installed. `uv sync --group bench` installs what is compared with."
+            f"  NOT COMPARED with {package}: it is not installed. `uv sync --group bench` installs "
+            "what is compared with."
         )
     answer = asyncio.run(_answer(asking, QUICK if quick else FULL))
     result = Result(

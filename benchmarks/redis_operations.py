@@ -44,7 +44,7 @@ _OPERATIONS = {
 
 
 async def answer(pace: Pace) -> Answer:
-    """Every operation for fifty callers, and get for one and for five hundred."""
+    """Run every operation for fifty callers, and get for one and for five hundred."""
     comparisons: list[Comparison] = []
     figures: list[Figure] = []
     installed, _ = versions(PEERS)
@@ -80,7 +80,7 @@ async def answer(pace: Pace) -> Answer:
 
 
 def _takes(calls: Calls, operation: str, callers: int) -> bool:
-    # A pool of a hundred connections, the default of many, refuses the hundred and first caller.
+    # The default pool of many libraries has a hundred connections, and refuses the next caller.
     return operation in calls.operations and (
         callers <= _MOST or calls.name in {OURS, OURS_ON_GLIDE, GLIDE}
     )
@@ -93,7 +93,7 @@ def _of_node(nodes: list[NodePeer | None], operation: str) -> list[Contestant]:
 def _figures(title: str, operation: str, callers: int, comparison: Comparison) -> list[Figure]:
     against_node = {"get": ("P1", 2.0), "batch": ("P4", 1.0)}
     figures: list[Figure] = []
-    if callers == 50 and operation in against_node:  # noqa: PLR2004 - as many as are asked for
+    if callers == 50 and operation in against_node:  # noqa: PLR2004 - the number in the requirement
         name, asked = against_node[operation]
         figures.append(
             Figure(name, f"Redis {title}: ours ÷ {NODE}", _ratios(comparison, NODE), asked=asked)

@@ -1,9 +1,9 @@
-"""What ours is compared with on Redis: clients and libraries in Python, and the TypeScript library
-in a process of its own.
+"""What ours is compared with on Redis.
+
+These are clients and libraries in Python, and the TypeScript library in a process of its own.
 
 Rule: each is used as its documentation says, with its own defaults; a bare client encodes and
-    decodes with msgspec, as ours does, so that
-all give and take the same Python objects.
+    decodes with msgspec, as ours does, so that all give and take the same Python objects.
 Rule: a peer that is not installed is left out, and it is said so.
 """
 
@@ -45,7 +45,7 @@ KEYS: Final[Mapping[str, str]] = {
     "publish": EVENT,
     "batch": KEY,
 }
-"""What each operation is called with."""
+"""The key that each operation is called with."""
 
 _FOLDER: Final = Path(__file__).parent / "node"
 _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
@@ -53,7 +53,7 @@ _AROUND: Final = f"igniter:store:{SERVICE}"
 
 
 class Calls(Struct, frozen=True):
-    """One library, ready to be called: an operation by its name, or none where it has none."""
+    """One library, ready to be called: its operations by name; it may lack some of them."""
 
     name: str
     operations: Mapping[str, Call]
@@ -64,7 +64,7 @@ Opening: TypeAlias = Callable[[str], AbstractAsyncContextManager[Calls]]
 
 @asynccontextmanager
 async def ours(url: str, name: str = OURS) -> AsyncGenerator[Calls]:
-    """The store as applications use it."""
+    """Open the store as applications use it."""
     async with Store.from_url(url, service=SERVICE) as store:
         yield Calls(
             name,
@@ -79,12 +79,12 @@ async def ours(url: str, name: str = OURS) -> AsyncGenerator[Calls]:
 
 
 def ours_on_glide(url: str) -> AbstractAsyncContextManager[Calls]:
-    """The same on the other backend."""
+    """Open the same on the Valkey backend."""
     return ours(on_glide(url), OURS_ON_GLIDE)
 
 
 def on_glide(url: str) -> str:
-    """The URL of this server for the other backend."""
+    """Return the URL of this server for the Valkey backend."""
     return url.replace("redis://", "valkey://")
 
 
@@ -120,7 +120,7 @@ async def _coredis(url: str) -> AsyncGenerator[Calls]:
 
 
 def _event(name: str) -> bytes:
-    # What the store publishes: the data with its event's name and time.
+    # The payload that the store publishes: the data with its event's name and time.
     timestamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return _encode({"type": name, "data": VALUE, "timestamp": timestamp})
 
@@ -197,12 +197,13 @@ PEERS: Final[dict[str, Opening]] = {
     "aiocache": _aiocache,
     "py-key-value-aio": _py_key_value,
 }
-"""The peers in Python, by their distribution."""
+"""The peers in Python, by distribution name."""
 
 
 def contestant(calls: Calls, operation: str) -> Contestant:
-    """One of a library's operations, with the answers that it has to give; what was set is read
-    after each round.
+    """Return one of a library's operations, with its expected results.
+
+    Values that were set are read after each round.
     """
 
     @asynccontextmanager
@@ -218,8 +219,8 @@ def contestant(calls: Calls, operation: str) -> Contestant:
 
 
 def _expected(operation: str) -> Callable[[str], Any]:
-    # Counters count on, numbers of receivers depend on who listens, and what a write answers
-    # differs from library to library.
+    # Counters keep counting, the number of receivers depends on the subscribers, and the result of
+    # a write differs between libraries.
     exact = {"get": VALUE, "batch": [value_of(key) for key in MANY]}
     return lambda _: exact.get(
         operation, _SomeNumber() if operation in {"increment", "publish"} else _Anything()
@@ -230,7 +231,7 @@ class _SomeNumber:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, int)
 
-    __hash__ = None  # type: ignore[assignment]  # compared, never kept
+    __hash__ = None  # type: ignore[assignment]  # compared, never hashed
 
 
 class _Anything:
@@ -241,11 +242,11 @@ class _Anything:
 
 
 class NodePeer:
-    """The TypeScript library in a process of its own, which does batches that are told to it.
+    """The TypeScript library in a process of its own, which runs batches on request.
 
     Args:
         name: as tables show it.
-        process: with `peer.js`.
+        process: runs `peer.js`.
     """
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
@@ -253,7 +254,7 @@ class NodePeer:
         self._process = process
 
     def contestant(self, operation: str) -> Contestant:
-        """One of its operations."""
+        """Return one of its operations."""
 
         async def elsewhere(batch: Batch) -> tuple[list[list[Any]], float]:
             assert self._process.stdin is not None
@@ -274,8 +275,9 @@ class NodePeer:
 
 @asynccontextmanager
 async def node_peer(url: str, *, pipelining: bool) -> AsyncGenerator[NodePeer | None]:
-    """The TypeScript library, installed with npm where it isn't yet, or `None` where there is no
-    Node.js; then it is said so.
+    """Start the TypeScript library, after installing it with npm if necessary.
+
+    Without Node.js it yields `None`, and prints a note.
     """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:

@@ -24,15 +24,17 @@ _CALLERS: Final = 50
 _REDIS, _GLIDE = "Redis", "Redis over valkey-glide"
 _STORE, _ADAPTER, _OBSERVED = "store.kv.get", "adapter.get", "store.kv.get with a no-op sink"
 _NOTE: Final = (
-    "on Redis 0.85 was asked of an adapter that does 235,000 gets a second. One that does more leaves less time for the same: nothing but "
+    "on Redis 0.85 was asked of an adapter that does 235,000 gets a second. One that does more "
+    "leaves less time for the same: nothing but "
     "a prefix and msgspec, by hand, comes to the ratio that stands next to it."
 )
 _BY_HAND: Final = "adapter.get and msgspec decode, by hand"
 
 
 async def answer(pace: Pace) -> Answer:
-    """Get through the adapter, through the store, and through a store with a sink, on either
-    backend.
+    """Get through the adapter, through the store, and through a store with a sink.
+
+    Each is done on both backends.
     """
     whole = Answer([], [])
     with servers.start("redis") as server:

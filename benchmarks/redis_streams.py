@@ -34,7 +34,7 @@ _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 
 
 async def answer(pace: Pace) -> Answer:
-    """All in turn, on one server."""
+    """Measure all contestants in turn, on one server."""
     messages = max(_PRODUCERS, int(_MESSAGES * pace.scale))
     rounds: dict[str, list[float]] = {OURS: [], OURS_ON_GLIDE: [], BARE: []}
     checked = 0

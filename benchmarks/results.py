@@ -24,13 +24,13 @@ _SMALL: Final = 10
 
 
 class Comparison(Struct, frozen=True):
-    """What contestants did in turn.
+    """The numbers of contestants measured in turn.
 
     Attributes:
         title: what they did.
         unit: of the numbers in `rounds`.
-        callers: how many tasks called at once.
-        answers_checked: the timed calls whose answers were looked at, in all rounds together.
+        callers: number of concurrent tasks.
+        answers_checked: number of timed calls whose results were checked, in all rounds together.
         rounds: each contestant's number in each round, in turn.
     """
 
@@ -47,8 +47,9 @@ class Comparison(Struct, frozen=True):
         ]
 
     def microseconds_between(self, name: str, to: str) -> list[float]:
-        """How many microseconds more a call of `name` takes than one of `to`, round by round; both
-        are calls per second.
+        """How many microseconds more a call of `name` takes than one of `to`, round by round.
+
+        Both numbers are calls per second.
         """
         return [
             1e6 / ours - 1e6 / theirs
@@ -60,13 +61,13 @@ class Figure(Struct, frozen=True):
     """One line of the final table.
 
     Attributes:
-        id: the figure's number in what was asked.
-        text: what was divided by what.
-        rounds: the figure in each round; the median counts. Empty when it could not be measured.
-        asked: the bound, or `None` for what only explains another figure.
-        bound: which side of `asked` is good.
+        id: number of the figure in the requirements.
+        text: the two things that are compared.
+        rounds: the figure in each round; the median counts. Empty if it could not be measured.
+        asked: the bound, or `None` for a figure that only explains another.
+        bound: the good side of `asked`.
         unit: "" for ratios.
-        note: why it is as it is, for people.
+        note: an explanation for readers.
     """
 
     id: str
@@ -79,8 +80,9 @@ class Figure(Struct, frozen=True):
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the median keeps the bound; `None` where nothing is asked or nothing was
-        measured.
+        """Whether the median keeps the bound.
+
+        `None` if there is no bound, or no measurement.
         """
         if self.asked is None or not self.rounds:
             return None
@@ -89,7 +91,7 @@ class Figure(Struct, frozen=True):
 
 
 class Machine(Struct, frozen=True):
-    """What the numbers depend on."""
+    """The machine that the numbers depend on."""
 
     python: str
     platform: str
@@ -101,10 +103,10 @@ class Result(Struct, frozen=True):
 
     Attributes:
         name: the module that asks it.
-        question: its first line.
+        question: the first line of its docstring.
         quick: True for a smoke test, whose numbers mean nothing.
-        packages: the versions of what was measured.
-        missing: the packages that could not be compared with, because they are not installed.
+        packages: versions of the packages measured.
+        missing: packages left out of the comparison, because they are not installed.
     """
 
     name: str
@@ -118,7 +120,7 @@ class Result(Struct, frozen=True):
 
 
 def this_machine() -> Machine:
-    """The one that this runs on."""
+    """Describe the machine that this runs on."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     return Machine(
         python=python, platform=f"{platform.system()} {platform.machine()}", cpus=os.cpu_count()
@@ -126,7 +128,7 @@ def this_machine() -> Machine:
 
 
 def versions(packages: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """The version of each distribution, and those that are not installed."""
+    """Return the version of each distribution, and the distributions that are not installed."""
     found: dict[str, str] = {}
     missing: list[str] = []
     for package in packages:
@@ -138,7 +140,7 @@ def versions(packages: Iterable[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def write(result: Result, directory: Path) -> Path:
-    """Write the raw numbers of `result`, and say where."""
+    """Write the raw numbers of `result`, and return the path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{result.name}.json"
     path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
@@ -146,17 +148,17 @@ def write(result: Result, directory: Path) -> Path:
 
 
 def read(path: Path) -> Result:
-    """The result whose raw numbers are in `path`."""
+    """Read the result whose raw numbers are in `path`."""
     return msgspec.json.decode(path.read_bytes(), type=Result)
 
 
 def show(number: float) -> str:
-    """`number` with the digits that mean something."""
+    """Format `number` with its significant digits."""
     if abs(number) >= _LARGE:
         return f"{number:,.0f}"
     return f"{number:.1f}" if abs(number) >= _SMALL else f"{number:.2f}"
 
 
 def show_spread(numbers: Sequence[float]) -> str:
-    """The median, and from where to where the numbers went."""
+    """Format the median, the minimum and the maximum."""
     return f"{show(median(numbers))} ({show(min(numbers))}..{show(max(numbers))})"

@@ -25,15 +25,19 @@ if TYPE_CHECKING:
 _AGAINST: Final = "cashews disk://"
 _ASKED: Final = {1: ("P10", 1.5), 50: ("P9", 8.0)}
 _NOTE: Final = (
-    "one caller alone pays for two changes of threads, to SQLite's and back, and each wakes a processor that has gone to sleep. Where "
-    "nothing has to be woken, all on one processor (`taskset -c 1`), a read took 51 µs and 85 with cashews: 1.65. On two processors both "
-    "took some 90 µs more. No library that keeps SQLite off the event loop can spare its callers that, and the ratio comes down. "
-    "py-key-value, which calls it on the loop, has none of this, and holds up everybody as long as the disk takes."
+    "one caller alone pays for two changes of threads, to SQLite's and back, and each wakes a "
+    "processor that has gone to sleep. Where "
+    "nothing has to be woken, all on one processor (`taskset -c 1`), a read took 51 µs and 85 with "
+    "cashews: 1.65. On two processors both "
+    "took some 90 µs more. No library that keeps SQLite off the event loop can spare its callers "
+    "that, and the ratio comes down. "
+    "py-key-value, which calls it on the loop, has none of this, and holds up everybody as long as "
+    "the disk takes."
 )
-_BATCH: Final = 2_000  # calls between two looks at the answers: the slowest make few in a second
+_BATCH: Final = 2_000  # calls between two checks of results: the slowest make few in a second
 _KEYS: Final = [
     key_of(number) for number in range(50)
-]  # each is called for in every batch, however small
+]  # every batch uses each of them, however small it is
 
 
 async def answer(pace: Pace) -> Answer:
@@ -68,8 +72,8 @@ async def answer(pace: Pace) -> Answer:
 
 
 def _setting(calls: KeyValueCalls) -> Contestant:
-    # Each answers that it has written; whether it has is seen by writing something else before the
-    # round, and reading after it.
+    # Each library reports that it has written. To check that, another value is written before the
+    # round, and the key is read after it.
     @asynccontextmanager
     async def around() -> AsyncGenerator[None]:
         await calls.set(_KEYS[0], {"stale": True})

@@ -1,5 +1,6 @@
-"""The libraries that ours is compared with on SQLite, each in a folder of its own, as its
-documentation says to use it.
+"""The libraries that ours is compared with on SQLite.
+
+Each has a folder of its own, and is used as its documentation says.
 
 Rule: as in `peers`: what isn't installed is left out, and imported by name.
 """
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def our_sqlite() -> AsyncGenerator[KeyValueCalls]:
-    """`store.kv` on a file, in WAL mode with synchronous=NORMAL, which is the default."""
+    """Open `store.kv` on a file, in WAL mode with synchronous=NORMAL, which is the default."""
     with TemporaryDirectory() as folder:
         async with Store.from_url(f"sqlite:///{folder}/state.db", service=SERVICE) as store:
             yield KeyValueCalls(OURS, store.kv.get, store.kv.set, written=True)
@@ -36,13 +37,13 @@ async def our_sqlite() -> AsyncGenerator[KeyValueCalls]:
 
 @asynccontextmanager
 async def _cashews_disk() -> AsyncGenerator[KeyValueCalls]:
-    # Diskcache in a thread for each call, and pickle.
+    # It runs diskcache in a thread for each call, and uses pickle.
     with TemporaryDirectory() as folder:
         cache = import_module("cashews").Cache()
         cache.setup(f"disk://?directory={folder}")
         await cache.init()
         try:
-            # When it doesn't have its lock within a hundredth of a second it answers False, and has
+            # If it doesn't get its lock within a hundredth of a second, it returns False and has
             # written nothing.
             async def set_(key: str, value: Any) -> bool:
                 while not await cache.set(key, value):
@@ -56,7 +57,7 @@ async def _cashews_disk() -> AsyncGenerator[KeyValueCalls]:
 
 @asynccontextmanager
 async def _diskcache() -> AsyncGenerator[KeyValueCalls]:
-    # It knows no asyncio; its documentation says to use an executor.
+    # It doesn't support asyncio; its documentation recommends an executor.
     with TemporaryDirectory() as folder:
         cache = import_module("diskcache").Cache(folder)
         run = asyncio.get_running_loop().run_in_executor
@@ -73,7 +74,7 @@ async def _diskcache() -> AsyncGenerator[KeyValueCalls]:
 
 @asynccontextmanager
 async def _py_key_value_disk() -> AsyncGenerator[KeyValueCalls]:
-    # Diskcache on the event loop itself, and JSON.
+    # It runs diskcache on the event loop itself, and uses JSON.
     with TemporaryDirectory() as folder:
         store = import_module("key_value.aio.stores.disk").DiskStore(directory=folder)
         yield KeyValueCalls("py-key-value disk", store.get, store.put, written=None)
@@ -82,7 +83,7 @@ async def _py_key_value_disk() -> AsyncGenerator[KeyValueCalls]:
 
 @asynccontextmanager
 async def _bare_aiosqlite() -> AsyncGenerator[KeyValueCalls]:
-    # A commit for each call, JSON, and the same settings as ours.
+    # It makes one commit for each call, and uses JSON and the same settings as ours.
     with TemporaryDirectory() as folder:
         async with import_module("aiosqlite").connect(Path(folder) / "bare.db") as connection:
             await connection.execute("PRAGMA journal_mode = WAL")
@@ -112,4 +113,4 @@ SQLITE: Final[dict[str, Opening]] = {
     "py-key-value-aio": _py_key_value_disk,
     "aiosqlite": _bare_aiosqlite,
 }
-"""The peers of the SQLite backend, by their distribution."""
+"""The peers of the SQLite backend, by distribution name."""

@@ -22,8 +22,8 @@ from benchmarks.results import Figure
 _URL: Final = "memory://"
 _CALLERS: Final = 50
 _ASKED: Final = 0.85
-# Gets that a connection of ours sharing trips answered in the measurements which the bound was
-# chosen from, with 50 callers.
+# Gets per second that a connection of ours, sharing trips, answered with 50 callers. The bound was
+# chosen from these measurements.
 _REDIS_CALLS_A_SECOND: Final = 235_000
 
 _STORE, _ADAPTER, _BY_HAND = (
@@ -34,9 +34,7 @@ _STORE, _ADAPTER, _BY_HAND = (
 
 
 async def answer(pace: Pace) -> Answer:
-    """Get through the store, through its adapter, and through its adapter with the decoding by
-    hand.
-    """
+    """Get through the store, through its adapter, and through its adapter with decoding by hand."""
     async with Store.from_url(_URL, service=SERVICE) as store:
         adapter = store.adapter
         if not isinstance(adapter, KeyValue):
@@ -72,8 +70,11 @@ async def answer(pace: Pace) -> Answer:
                 f"{_STORE} ÷ {_ADAPTER}, in memory",
                 comparison.ratios(_STORE, _ADAPTER),
                 asked=_ASKED,
-                note="0.85 is asked on Redis. In memory the raw ratio can't reach it, for arithmetic's sake: `adapter.get` is a look-up in "
-                "a dict there, and decoding 40 bytes, be it by hand, takes longer than that.",
+                note=(
+                    "0.85 is asked on Redis. In memory the raw ratio can't reach it, for "
+                    "arithmetic's sake: `adapter.get` is a look-up in "
+                    "a dict there, and decoding 40 bytes, be it by hand, takes longer than that."
+                ),
             ),
             Figure(
                 "P5",
@@ -86,10 +87,16 @@ async def answer(pace: Pace) -> Answer:
             Figure("P5", "decoding by hand, for comparison", decoding, unit="µs"),
             Figure(
                 "P5",
-                f"what that time means for a backend of {_REDIS_CALLS_A_SECOND:,} gets a second, computed",
+                (
+                    f"what that time means for a backend of {_REDIS_CALLS_A_SECOND:,} gets a "
+                    "second, computed"
+                ),
                 [trip / (trip + microseconds) for microseconds in cost],
                 asked=_ASKED,
-                note=f"the computed line is 1 / (1 + cost * {_REDIS_CALLS_A_SECOND:,} / 1,000,000): an estimate, not a measurement.",
+                note=(
+                    f"the computed line is 1 / (1 + cost * {_REDIS_CALLS_A_SECOND:,} / 1,000,000): "
+                    "an estimate, not a measurement."
+                ),
             ),
         ],
     )

@@ -18,8 +18,9 @@ END: Final = "<!-- measured: end -->"
 
 
 def document(results: Sequence[Result]) -> str:
-    """Everything that was measured: the figures, why they are so, and each question's numbers and
-    picture.
+    """Write everything that was measured.
+
+    The document has the figures with their reasons, and each question's numbers and picture.
     """
     parts = [_circumstances(results), figures_table(results), *_notes(results)]
     for result in results:
@@ -29,13 +30,14 @@ def document(results: Sequence[Result]) -> str:
         ]
         parts += [_comparison_table(comparison) for comparison in result.comparisons]
         parts.append(
-            f"![{result.question}](results/{result.name}.svg)\n\nRaw numbers: [{result.name}.json](results/{result.name}.json)"
+            f"![{result.question}](results/{result.name}.svg)\n\nRaw numbers: "
+            f"[{result.name}.json](results/{result.name}.json)"
         )
     return "\n\n".join(parts)
 
 
 def figures_table(results: Iterable[Result]) -> str:
-    """The final table."""
+    """Write the final table."""
     lines = ["| id | figure | asked | measured | met |", "|---|---|---|---|---|"]
     lines += [_figure_line(figure) for result in results for figure in result.figures]
     return "\n".join(lines)
@@ -45,7 +47,7 @@ def fill(readme: Path, text: str) -> None:
     """Put `text` between the marks of `readme`.
 
     Raises:
-        ValueError: when it doesn't have both marks, once each.
+        ValueError: when a mark is missing or occurs more than once.
     """
     old = readme.read_text("utf-8")
     if old.count(BEGIN) != 1 or old.count(END) != 1:

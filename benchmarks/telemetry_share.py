@@ -24,17 +24,18 @@ if TYPE_CHECKING:
 _URL: Final = "memory://"
 _ASKED: Final = 0.75
 _NOTE: Final = (
-    "an operation in memory takes about a microsecond, so every tenth of one that a sink costs shows. What it costs in microseconds stands "
+    "an operation in memory takes about a microsecond, so every tenth of one that a sink costs "
+    "shows. What it costs in microseconds stands "
     "next to each ratio; next to a trip to a server it is small."
 )
 _WITHOUT, _WITH = "store without telemetry", "store.with_telemetry(no-op)"
 
 
 class NoOpTelemetry:
-    """A sink that takes everything and does nothing."""
+    """A sink that accepts everything and does nothing."""
 
     def emit(self, name: str, *, level: str, attributes: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 async def answer(pace: Pace) -> Answer:

@@ -41,11 +41,11 @@ _OPERATIONS: Final = {
     "batch": "batch.get of 10",
 }
 _ASKED: Final = {("get", 50): 2.0, ("get", 1): 0.9}
-_MOST: Final = 100  # callers: the default of redis-py's pool refuses the next one
+_MOST: Final = 100  # callers: redis-py's default pool refuses the next one
 
 
 async def answer(pace: Pace) -> Answer:
-    """Every operation for fifty callers, and get for one and for five hundred."""
+    """Run every operation for fifty callers, and get for one and for five hundred."""
     comparisons: list[Comparison] = []
     figures: list[Figure] = []
     with servers.start("valkey") as server:

@@ -1,4 +1,4 @@
-"""What `nox -s packaging` runs with the installed wheels, far from the sources."""
+"""Run by `nox -s packaging` with the installed wheels, far from the sources."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ def _use_core_alone() -> None:
 
 
 def main() -> None:
-    """Exit with a message when something is not as a user of the wheels expects; with `alone`, core
-    is all that is installed.
+    """Exit with a message if a user of the wheels would find something broken.
+
+    With `alone`, only core is installed.
     """
     if "site-packages" not in str(igniter_store.__file__):
         sys.exit(f"not the installed package: {igniter_store.__file__}")

@@ -1,13 +1,13 @@
-"""Ten minutes of mixed load with every connection cut once a second: `nox -s soak`, or `python
-tests/soak.py --minutes 1`.
+"""Ten minutes of mixed load with every connection cut once a second.
 
-`--backend valkey` puts the backend on valkey-glide under load; without, it is the one on redis-py.
+Run it with `nox -s soak`, or `python tests/soak.py --minutes 1`. `--backend valkey` puts the
+backend on valkey-glide under load; the default is the one on redis-py.
 
-What is judged while it runs and at the end: a read gives what was written and acknowledged; a
-counter has counted every acknowledged step once, and of those that may have been applied each once
-at most; no two callers hold one claim; every appended message is handled; a subscriber who was told
-of no gap has missed nothing; no call takes longer than its time limits. What is shown each minute:
-calls, errors, and this process's memory, tasks and sockets, which must not grow.
+It fails, during the run or at the end, unless all of this holds: a read returns the acknowledged
+value; a counter has counted every acknowledged step once, and each step that may have been applied
+at most once; no two callers hold one claim; every appended message is handled; a subscriber without
+a reported gap has missed no message; no call exceeds its time limits. Each minute it prints calls,
+errors, and this process's memory, tasks and sockets, which must not grow.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
     from igniter_store.redis_commands.adapter import CommandAdapter
 
 TIMEOUT: Final = 2.0
-LONGEST: Final = 4 * TIMEOUT  # connecting, asking, connecting anew and asking again
+LONGEST: Final = 4 * TIMEOUT  # connect, send, reconnect and send again
 EXPECTED: Final = (ErrorCode.STORE_CONNECTION_FAILED, ErrorCode.STORE_TIMEOUT)
 
 
-class Wrong(Exception):  # noqa: N818 - what the soak is looking for
-    """An answer that can't be."""
+class Wrong(Exception):  # noqa: N818 - the soak searches for it
+    """An impossible result."""
 
 
 class Soak:
-    """The load, and what it has seen.
+    """The load, and its observations.
 
     Args:
-        adapter: what is under load.
-        until: when it ends, on the loop's clock.
+        adapter: the adapter under load.
+        until: end of the run, on the loop's clock.
     """
 
     def __init__(self, adapter: CommandAdapter, until: float) -> None:
@@ -56,20 +56,20 @@ class Soak:
         self.calls: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.longest = 0.0
-        self.outstanding: set[bytes] = set()  # appended, or about to be, and not handled yet
+        self.outstanding: set[bytes] = set()  # being appended or appended, and not yet handled
         self.handled = 0
         self.gaps = 0
         self.heard = 0
 
     @property
     def goes_on(self) -> bool:
-        """False when the time is over."""
+        """Whether there is time left."""
         return asyncio.get_running_loop().time() < self.until
 
     async def call(
         self, name: str, call: Callable[[], Awaitable[Any]], *, limit: float = LONGEST
     ) -> tuple[Any, StoreError | None]:
-        """What a call answered, or its error, which has to be one that a lost connection explains."""
+        """Return a call's result, or its error, which a lost connection must explain."""
         began = time.perf_counter()
         try:
             async with asyncio.timeout(limit):
@@ -86,8 +86,9 @@ class Soak:
         return answer, error
 
     async def values(self, number: int) -> None:
-        """One key of one's own: what was acknowledged is read; what may have been applied, or what
-        was there before.
+        """Use a key of its own.
+
+        A read returns the acknowledged value, one that may have been applied, or the one before.
         """
         key = f"soak:value:{number}"
         possible: set[Any] = {b""}
@@ -108,7 +109,7 @@ class Soak:
                     possible = {found}
 
     async def counts(self) -> None:
-        """A counter that this task alone counts."""
+        """Count with a counter that only this task uses."""
         key, least, most = "soak:counter", 0, 0
         while self.goes_on:
             found, error = await self.call("increment", lambda: self.adapter.increment(key))
@@ -120,7 +121,7 @@ class Soak:
             least = most = found
 
     async def claims(self, number: int, holders: set[int]) -> None:
-        """A claim that several tasks want."""
+        """Compete with several tasks for a claim."""
         owner, token_key = b"owner-%d" % number, "token:{soak:claim}"
         while self.goes_on:
             token, error = await self.call(
@@ -140,7 +141,7 @@ class Soak:
             await self.free(owner)
 
     async def free(self, owner: bytes) -> None:
-        """Release a claim, if it is this owner's, whatever comes between."""
+        """Release a claim if it is this owner's, despite errors."""
         while True:
             _, error = await self.call(
                 "compare_delete", lambda: self.adapter.compare_delete("soak:claim", owner)
@@ -149,14 +150,14 @@ class Soak:
                 return
 
     async def appends(self, number: int) -> None:
-        """A producer: a message that may have been appended is appended again under another name."""
+        """Produce: a message that may have been appended is appended again under a new name."""
         turn = 0
         while self.goes_on:
             turn += 1
             message = b"%d-%d" % (number, turn)
             self.outstanding.add(
                 message
-            )  # before the call: a consumer may be quicker than the answer
+            )  # before the call: a consumer may be quicker than the reply
             _, error = await self.call(
                 "xadd", partial(self.adapter.xadd, "soak:stream", {"m": message}, max_len=200_000)
             )
@@ -165,7 +166,7 @@ class Soak:
             await asyncio.sleep(0.002)
 
     async def handles(self, number: int) -> None:
-        """A consumer, who also takes over what was on its way to one whose connection was cut."""
+        """Consume, and also take over the messages of a consumer whose connection was cut."""
         consumer = f"consumer-{number}"
         while self.goes_on or self.outstanding:
             read, _ = await self.call(
@@ -187,8 +188,9 @@ class Soak:
                 )
 
     async def publishes(self) -> None:
-        """Numbers, which the subscriber has to get in their order, and without a hole unless it was
-        told of a gap.
+        """Publish numbers.
+
+        The subscriber must get them in order, and without a hole unless a gap was reported.
         """
         last, is_gap = 0, True
 
@@ -214,21 +216,21 @@ class Soak:
                 "publish", partial(self.adapter.publish, "soak:news", b"%d" % number)
             )
             if error is not None:
-                is_gap = True  # this one may never have left
+                is_gap = True  # this one may never have been sent
             if wrong:
                 raise Wrong(wrong[0])
             await asyncio.sleep(0.002)
 
 
 async def until_done(call: Callable[[], Awaitable[Any]]) -> Any:
-    """The answer of a call that is made again until it has one."""
+    """Repeat a call until it succeeds, and return its result."""
     while True:
         with contextlib.suppress(StoreError):
             return await call()
 
 
 async def soak(minutes: float, kind: str, backend: str) -> int:
-    """Run it; the exit code."""
+    """Run the soak, and return the exit code."""
     loop = asyncio.get_running_loop()
     with servers.start(kind, proxied=True) as server:
         url = server.url.replace("redis://", f"{backend}://")
@@ -237,7 +239,7 @@ async def soak(minutes: float, kind: str, backend: str) -> int:
         await adapter.xgroup_create("soak:stream", "group")
         work = Soak(adapter, loop.time() + 60 * minutes)
         holders: set[int] = set()
-        proxy: Any = server.proxy  # it was started with one
+        proxy: Any = server.proxy  # the server was started with one
 
         async def cuts() -> None:
             while work.goes_on:
@@ -266,7 +268,8 @@ async def soak(minutes: float, kind: str, backend: str) -> int:
         await adapter.close()
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         print(
-            f"messages handled {work.handled:,}, lost {len(work.outstanding)}; heard {work.heard:,}, gaps {work.gaps}"
+            f"messages handled {work.handled:,}, lost {len(work.outstanding)}; heard "
+            f"{work.heard:,}, gaps {work.gaps}"
         )
         print(
             f"longest call {work.longest:.2f} s; tasks left {len(left)}; errors {dict(work.errors)}"
@@ -275,10 +278,10 @@ async def soak(minutes: float, kind: str, backend: str) -> int:
 
 
 def report(work: Soak) -> None:
-    """One line of figures."""
+    """Print one line of figures."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    # names alone
+    # Only the names are needed.
     files, tasks = len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())  # noqa: PTH208
     total = sum(work.calls.values())
     memory = pages * os.sysconf("SC_PAGE_SIZE") / 2**20

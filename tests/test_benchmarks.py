@@ -1,8 +1,9 @@
-"""Each benchmark runs, checks the answers that it times, and leaves its raw numbers. How fast it
-was is nobody's business here.
+"""Each benchmark runs, checks the results that it times, and writes its raw numbers.
 
-Rule: this passes without the libraries that ours is compared with; then only ours is measured, and
-    that is said.
+Its speed is not tested here.
+
+Rule: the tests pass without the libraries that ours is compared with. Then only ours is measured,
+    and the output says so.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def test_the_readme_holds_what_was_measured() -> None:
 
 
 def _run(*arguments: str) -> str:
-    # The width is argparse's: a help text that is not broken can be read by a test.
+    # The width is for argparse: a test can only read a help text that isn't wrapped.
     done = subprocess.run(  # noqa: S603 - a module of ours
         [sys.executable, "-m", "benchmarks", *arguments],
         cwd=ROOT,

@@ -1,5 +1,6 @@
-"""No error of a store shows what its user keeps there: not in its words, nor in what it was raised
-from, nor in its traceback.
+"""No error of a store shows the data that its user keeps there.
+
+This holds for its message, its cause, and its traceback.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
 
-# Made here, so that no line of this file shows it in a traceback
+# Generated here, so that no line of this file shows it in a traceback
 CANARY = f"secret{secrets.token_hex(4)}"
 
 
@@ -55,7 +56,7 @@ class Unencodable:
 
 
 class Raising:
-    """A schema of the user's, which quotes what it refuses."""
+    """A schema of the user's that quotes the value it refuses."""
 
     def validate(self, value: Any) -> Any:
         raise ValueError(f"{value!r} is wrong")
@@ -63,7 +64,7 @@ class Raising:
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store[str]]:
-    """One in the scope of a tenant, whose every name is a secret."""
+    """Open a store in the scope of a tenant, whose names are all secret."""
     kind = request.param
     url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/state.db"}.get(
         kind
@@ -79,7 +80,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerato
     async with whole:
         scoped: Any = whole.scope("organization", CANARY)
         yield scoped
-        await whole.adapter.delete_prefix(f"igniter:store:{CANARY}:")  # type: ignore[attr-defined]  # every backend of ours can
+        await whole.adapter.delete_prefix(f"igniter:store:{CANARY}:")  # type: ignore[attr-defined]  # every backend of ours has it
 
 
 def place(kind: str) -> str:
@@ -87,7 +88,7 @@ def place(kind: str) -> str:
 
 
 async def shown_by(call: Callable[[], Awaitable[Any]]) -> StoreError:
-    """The error of a call, in which the canary is nowhere."""
+    """Return the error of a call, after checking that it doesn't contain the canary."""
     with pytest.raises(StoreError) as caught:
         await call()
     error = caught.value
@@ -99,7 +100,7 @@ async def shown_by(call: Callable[[], Awaitable[Any]]) -> StoreError:
 
 
 async def first_message(store: Store[str], stream: str) -> Point:
-    """The message of a stream's first entry, which raises for one that isn't a point."""
+    """Read the message of a stream's first entry; raise if it isn't a point."""
     [entry, *_] = await store.streams.range(stream, type=Point)
     return entry.message
 
@@ -140,7 +141,7 @@ async def test_no_error_shows_what_a_store_keeps(
         "what can't be encoded inside": partial(store.kv.set, CANARY, {CANARY: [Unencodable()]}),
         "a batch of it": partial(store.batch.set, {CANARY: Unencodable()}),
         "a key that is none": partial(store.kv.get, f"{CANARY}\ud800"),
-        "a ttl that is none": partial(store.kv.set, CANARY, 1, ttl=CANARY),  # type: ignore[arg-type]  # what is refused
+        "a ttl that is none": partial(store.kv.set, CANARY, 1, ttl=CANARY),  # type: ignore[arg-type]  # refused at run time
         "no group": partial(group.read, CANARY),
         "no group to wait in": partial(group.read, CANARY, block=0.05),
         "no group to look at": partial(group.pending, CANARY),

@@ -1,4 +1,4 @@
-"""Every test that names clauses names real ones; the kit's own tests hold the rest together."""
+"""Every test that names clauses names existing ones; the kit's own tests check the rest."""
 
 from __future__ import annotations
 

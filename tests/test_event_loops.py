@@ -1,5 +1,6 @@
-"""One store and several event loops, on every backend: one loop after the other works, two at once
-are refused.
+"""One store and several event loops, on every backend.
+
+One loop after the other works; two at once are refused.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def run_uvloop(call: Coroutine[Any, Any, Any]) -> Any:
 
 
 def run_until_complete(call: Coroutine[Any, Any, Any]) -> Any:
-    """A loop that is closed as it is: no task is cancelled first."""
+    """Run in a loop that is then closed without cancelling its tasks."""
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(call)
@@ -230,7 +231,7 @@ def test_listening_says_that_its_loop_has_ended(store: Store[str], run: Any) -> 
 
 
 def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> None:
-    """A read that waits, and an opening, are under way when the loop ends."""
+    """A blocking read, and an opening, are in progress when the loop ends."""
 
     async def interrupted() -> None:
         await store.streams.group("g", "c").ensure("s")
@@ -251,8 +252,8 @@ def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> 
         await asyncio.sleep(0)
 
     kept: list[Any] = []
-    # aiosqlite's thread prints a traceback when the loop ends while it connects, and uvloop warns
-    # of a socket that is being connected.
+    # aiosqlite's thread prints a traceback if the loop ends while it connects, and uvloop warns
+    # about a socket that is being connected.
     if store.adapter.name != "sqlite" and run is not run_uvloop:
         run(opened())
     run(interrupted())
@@ -267,22 +268,26 @@ def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> 
             ]
 
     try:
+        # [] if "new" was delivered to the reader of the closed loop, because the backend hadn't yet
+        # noticed that the reader was gone.
         assert run(again()) in (
             ["new"],
             [],
-        )  # "new" went to a reader of the closed loop only where the backend had not yet lost it
+        )
     finally:
         for task in kept:
             task._log_destroy_pending = False
 
 
 def test_opening_may_be_cut_off_anywhere(store: Store[str], run: Any) -> None:
-    """The loop ends while the store is being opened, at another step each time; the next loop opens
-    it.
+    """The loop ends while the store is being opened, at a different step each time.
+
+    The next loop opens the store.
     """
     if store.adapter.name in {"sqlite", "redis"} or run is not run_until_complete:
         pytest.skip(
-            "asyncio, uvloop and aiosqlite warn about an unfinished socket or thread; asyncio.run cancels what is pending"
+            "asyncio, uvloop and aiosqlite warn about an unfinished socket or thread; asyncio.run "
+            "cancels what is pending"
         )
     for step in range(20):
         kept: list[Any] = []
@@ -304,8 +309,9 @@ def test_opening_may_be_cut_off_anywhere(store: Store[str], run: Any) -> None:
 
 
 def test_closed_adapter_of_user_is_opened_again(url: str, run: Any) -> None:
-    """An adapter that its user had opened in a loop that has ended belongs to the store that opens
-    it next.
+    """The user's adapter was opened in a loop that has ended.
+
+    It belongs to the store that opens it next.
     """
     first = Store.from_url(url, service="loops")
     adapter = first.adapter
@@ -343,7 +349,7 @@ def test_second_store_keeps_what_first_has_opened_anew(url: str, run: Any) -> No
 
 
 def test_module_level_store_serves_every_request(store: Store[str]) -> None:
-    """As an async view of Flask, which runs each request in a thread and a loop of its own."""
+    """Async views of Flask run each request in a thread and a loop of its own."""
 
     def view() -> int:
         visits: int = asyncio.run(awaited(store.counter.increment, "visits"))
@@ -379,7 +385,7 @@ def test_loops_leave_no_thread_and_no_file(url: str, run: Any, *, subscribes: bo
         for _ in range(3):
             run(use())
         before = settled()
-        gc.disable()  # released by what is done, not by luck
+        gc.disable()  # the code releases it, not the garbage collector
         try:
             for _ in range(ROUNDS if run is run_asyncio else 20):
                 run(use())

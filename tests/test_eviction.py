@@ -1,5 +1,6 @@
-"""A server that evicts keys by itself is warned of, once, when an adapter opens; wherever it tells
-its policy.
+"""An adapter warns once, when it opens, if its server evicts keys.
+
+It does so for every server that reports its policy.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from igniter_store_conformance import servers
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-PASSWORD = "hush-hush"  # noqa: S105 - of a server that lives for a test
+PASSWORD = "hush-hush"  # noqa: S105 - of a server that exists only for a test
 
 
 @asynccontextmanager
 async def opened(url: str, times: int = 1) -> AsyncGenerator[Any]:
-    """An open adapter, which was opened so many times."""
+    """Yield an open adapter, after opening it that many times."""
     adapter = adapter_from_url(url, timeout=5, connect_timeout=5)
     try:
         for turn in range(times):
@@ -73,8 +74,8 @@ async def test_server_that_tells_no_policy_is_opened_silently(
     with servers.start("valkey") as server:
         with server.exchange() as exchange:
             exchange.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
-            # glide needs INFO to find out who is the primary, so its user may have it; what is left
-            # out there is CONFIG.
+            # glide needs INFO to find the primary, so its user may call it; CONFIG is denied
+            # instead.
             refused = ["-info"] if scheme == "redis" else ["-config"]
             exchange.ask(
                 "ACL", "SETUSER", "api", "on", f">{PASSWORD}", "~*", "&*", "+@all", *refused
@@ -119,14 +120,14 @@ async def test_eviction_behind_sentinel_is_warned_of_once(caplog: pytest.LogCapt
                     pass
             assert caught.value.retryable is (
                 scheme == "valkey"
-            )  # glide can't tell it from a replica that is becoming the primary
+            )  # glide can't distinguish it from a replica that is becoming the primary
             assert "redis+sentinel://" in caught.value.message
 
     assert len(found) == 1
 
 
 async def test_server_that_never_answers_info_is_opened(caplog: pytest.LogCaptureFixture) -> None:
-    """A proxy that swallows what it doesn't know."""
+    """A proxy drops commands that it doesn't support."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

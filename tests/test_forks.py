@@ -1,8 +1,8 @@
-"""A process that forks with an open store: the child refuses it and forgets it, the parent doesn't
-notice.
+"""A process forks with an open store.
 
-Each case is a script of its own, since forking beside the threads of a test run warns, and copies
-them.
+The child refuses the inherited store and drops it; the parent is unaffected.
+
+Each case is a script of its own: a fork next to the threads of a test run warns, and copies them.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def in_thread(child):
     thread.join()
     if raised:
         raise raised[0]
-"""
+"""  # noqa: E501 - lines of a script
 
 
 def url_for(backend: str, tmp_path: Path) -> str:
@@ -115,7 +115,7 @@ def url_for(backend: str, tmp_path: Path) -> str:
 
 def run_script(script: str, url: str, loop: str, *python_options: str) -> str:
     command = [sys.executable, *python_options, "-c", PRELUDE + textwrap.dedent(script), url, loop]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)  # noqa: S603 - our own words
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)  # noqa: S603 - our own script
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout + done.stderr
 
@@ -165,7 +165,7 @@ def test_child_is_refused_and_parent_goes_on(url: str, loop: str) -> None:
             await store.close()
 
         run(main())
-        """,
+        """,  # noqa: E501 - lines of a script
         url,
         loop,
     )
@@ -238,7 +238,7 @@ def test_child_opens_store_of_its_own(shared_url: str, loop: str) -> None:
 
 
 def test_store_of_loop_that_has_ended_is_refused(url: str, loop: str) -> None:
-    """A module-level store that the parent used before it forks its workers."""
+    """The parent used a module-level store before it forks its workers."""
     run_script(
         """
         store = new_store()
@@ -284,8 +284,9 @@ def test_store_that_was_not_open_works_in_child(url: str, loop: str) -> None:
 
 
 def test_parent_goes_on_whatever_way_child_leaves(url: str, loop: str) -> None:
-    """The child runs all of Python's own clean-up, garbage collection and the inherited loop's
-    cancelling included.
+    """The child runs all of Python's clean-up.
+
+    This includes garbage collection and cancelling the tasks of the inherited loop.
     """
     output = run_script(
         """
@@ -309,7 +310,7 @@ def test_parent_goes_on_whatever_way_child_leaves(url: str, loop: str) -> None:
             await store.close()
 
         run(main())
-        """,
+        """,  # noqa: E501 - lines of a script
         url,
         loop,
     )
@@ -342,7 +343,7 @@ def test_child_leaves_while_calls_are_in_flight(url: str, loop: str) -> None:
             await store.close()
 
         run(main())
-        """,
+        """,  # noqa: E501 - lines of a script
         url,
         loop,
     )

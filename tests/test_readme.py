@@ -1,4 +1,4 @@
-"""The README's first code block, as a newcomer uses it."""
+"""The README's first code block, as a new user runs it."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def test_the_first_block_passes_a_strict_type_checker(tmp_path: Path) -> None:
     "arguments", [["-"], ["-i", "-q"]], ids=["as a file", "pasted into a prompt"]
 )
 def test_the_first_block_runs_in_a_fresh_interpreter(arguments: list[str]) -> None:
-    # A prompt ends an indented block at an empty line, so this also holds that the block can be
-    # pasted. It sees the top-level blank lines.
+    # An empty line ends an indented block at the interactive prompt, so this also tests that the
+    # block can be pasted. The prompt sees the top-level blank lines.
     command = [sys.executable, *arguments]
     run = subprocess.run(  # noqa: S603 - the README's
         command, input=_block(), capture_output=True, text=True, timeout=60, check=False

@@ -1,4 +1,4 @@
-"""A mistake is told in the same words, whichever backend finds it."""
+"""Every backend reports a mistake with the same message."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_GROUP = (
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
 async def adapter(request: pytest.FixtureRequest) -> AsyncGenerator[Any]:
-    """An open one, over nothing."""
+    """Yield an open adapter over an empty store."""
     url = f"{request.param}://"
     if request.param in {"redis", "valkey"}:
         url += servers.or_skip(request.param).url.partition("://")[2]

@@ -1,4 +1,4 @@
-"""URLs, by one rule for all schemes: what is refused, in which words, and what is understood."""
+"""URLs follow one rule for all schemes: which are refused, the messages, and the parsing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from igniter_store import ConfigurationError, ErrorCode, Store
 from igniter_store.backends import adapter_class, adapter_from_url
 from igniter_store.contract.urls import EXAMPLES
 
-SECRET = "hush-hush"  # noqa: S105 - of nobody
+SECRET = "hush-hush"  # noqa: S105 - not a real password
 SERVERS = [scheme for scheme in EXAMPLES if scheme not in {"memory", "sqlite", "unix"}]
 CLUSTERS = [scheme for scheme in SERVERS if scheme.endswith("+cluster")]
 SENTINELS = [scheme for scheme in SERVERS if scheme.endswith("+sentinel")]
@@ -20,7 +20,7 @@ SINGLE = [scheme for scheme in SERVERS if "+" not in scheme]
 
 
 def url_of(scheme: str, host: str = "host:6379", query: str = "", login: str = "") -> str:
-    """A URL of this scheme that is right, unless the parts aren't."""
+    """Build a URL of this scheme; it is valid if the parts are."""
     place = {"memory": "", "sqlite": "/state.db", "unix": "/run/socket"}.get(scheme)
     if place is None:
         place = f"{login}{host}{'/service' if scheme in SENTINELS else ''}"
@@ -33,8 +33,9 @@ def class_of(scheme: str) -> Any:
 
 
 def refusal(url: Any, **options: Any) -> str:
-    """The message with which the adapter's class refuses a URL, and the store one without a known
-    scheme.
+    """Return the message with which the adapter's class refuses a URL.
+
+    For an unknown scheme it is the message of the store.
     """
     scheme = str(url).partition("://")[0].strip("\ufeff\t ").lower() if "://" in str(url) else ""
     make = (
@@ -51,7 +52,7 @@ def refusal(url: Any, **options: Any) -> str:
 
 
 def the_same(messages: dict[str, str]) -> str:
-    """The one message, which may have its scheme's example and its backend."""
+    """Return the only message, which may contain its scheme's example and its backend."""
     plain = {
         message.replace(EXAMPLES[scheme], "EXAMPLE").replace(
             f"backend {class_of(scheme).name} ", "backend NAME "
@@ -183,8 +184,8 @@ def test_seconds_that_are_none_are_refused(option: str, value: str) -> None:
         {scheme: refusal(url_of(scheme, query=f"{option}={value}")) for scheme in EXAMPLES}
     )
     assert (
-        message
-        == f"{option} is a number of seconds above 0 and below 1000000. Correct it, or leave it out."
+        message == f"{option} is a number of seconds above 0 and below 1000000. "
+        "Correct it, or leave it out."
     )
 
 

@@ -1,5 +1,6 @@
-"""The command line: what each command answers to people and to programs, every exit code, and that
-no secret is ever printed.
+"""The command line: the output of each command for people and for programs, and every exit code.
+
+No command ever prints a secret.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from igniter_store.contract import Adapter
 
-SECRET = "hunter2"  # noqa: S105 - nobody's
+SECRET = "hunter2"  # noqa: S105 - not a real password
 COMMANDS = ("demo", "backends", "ping", "get", "set", "remove", "ttl", "scan")
 GROUPED = (
     "events publish",
@@ -44,8 +45,9 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A database in memory that lasts from one command to the next, because somebody keeps it in
-    use.
+    """Yield a database in memory that lasts from one command to the next.
+
+    An open adapter keeps it alive.
     """
     url = "memory://command-line"
     keeper = MemoryAdapter.from_url(url)
@@ -55,7 +57,7 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    """The JSON document that a command prints."""
+    """Return the JSON document that a command prints."""
     capsys.readouterr()
     main([*arguments, "--json"])
     return json.loads(capsys.readouterr().out)
@@ -125,7 +127,7 @@ def test_a_value_can_not_command_the_terminal(
 ) -> None:
     main(["set", "key", "\x1b[2Jgone\x07"])
     main(["set", "scanned\x1b[2J", "1"])
-    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes the output for a terminal
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then treats the output as a terminal
     capsys.readouterr()
 
     main(["get", "key"])
@@ -409,10 +411,13 @@ def test_missing_key_names_service_of_environment(
 
 
 def test_nothing_of_rich_is_imported_for_a_program() -> None:
-    check = "import sys; from igniter_store_cli import main; main(['ping', '--json']); sys.exit('rich' in sys.modules)"
+    check = (
+        "import sys; from igniter_store_cli import main; main(['ping', '--json']); sys.exit('rich' "
+        "in sys.modules)"
+    )
 
     assert (
-        # Our own words
+        # Our own command
         subprocess.run([sys.executable, "-c", check], check=False, capture_output=True).returncode  # noqa: S603
         == 0
     )
@@ -450,7 +455,7 @@ def test_ctrl_c_in_the_middle_of_the_demo_is_130_without_a_word() -> None:
     process = started("demo", "--only", "leader", "--only", "presence")
     assert process.stdout is not None
     while not process.stdout.readline().startswith(b"1. leader"):
-        pass  # then comes the other, which lasts for two seconds
+        pass  # the second one follows, which lasts for two seconds
 
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
@@ -496,7 +501,7 @@ def test_an_output_that_knows_ascii_alone_gets_ascii() -> None:
 def started(
     *arguments: str, stdout: int = subprocess.PIPE, **environment: str
 ) -> subprocess.Popen[bytes]:
-    """The command line as a process of its own."""
+    """Start the command line as a process of its own."""
     return subprocess.Popen(  # noqa: S603 - our own words
         [sys.executable, "-m", "igniter_store", *arguments],
         stdout=stdout,

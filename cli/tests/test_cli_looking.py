@@ -1,4 +1,4 @@
-"""The commands that look at events, streams and claims, and those that add to them."""
+"""The commands that read events, streams and claims, and those that write them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A database in memory that lasts from one command to the next, because somebody keeps it in
-    use.
+    """Yield a database in memory that lasts from one command to the next.
+
+    An open adapter keeps it alive.
     """
     url = f"memory://command-line-{secrets.token_hex(4)}"
     keeper = MemoryAdapter.from_url(url)
@@ -31,14 +32,14 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    """The JSON document that a command prints."""
+    """Return the JSON document that a command prints."""
     capsys.readouterr()
     assert main([*arguments, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def prepared(url: str, work: Callable[[Store[str]], Awaitable[Any]]) -> Any:
-    """What `work` does in a store of the same place."""
+    """Run `work` in a store with the same data, and return its result."""
 
     async def run() -> Any:
         async with Store.from_url(url, service="api") as store:
@@ -96,7 +97,7 @@ def test_groups_and_what_is_pending_are_shown_and_not_changed(
         return ids
 
     ids = prepared(url, work)
-    for _ in range(2):  # the second look sees the same
+    for _ in range(2):  # the second read returns the same
         (group,) = answer(capsys, "streams", "groups", "orders")["groups"]
         assert (group["name"], group["consumers"], group["pending"], group["lag"]) == (
             "billing",

@@ -1,5 +1,6 @@
-"""The demo: that it proves what it claims on a backend that works, that each proof can fail, and
-that nothing of it stays behind.
+"""The demo proves its claims on a backend that works.
+
+Each proof can fail, and the demo leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, adapter: Adapter) -> None:
-    """Let every URL lead to `adapter`."""
+    """Make every URL lead to `adapter`."""
 
     def from_url(url: str) -> Adapter:
         return adapter
@@ -51,7 +52,7 @@ def use(monkeypatch: pytest.MonkeyPatch, adapter: Adapter) -> None:
 
 
 def played(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, Any]:
-    """The exit code of the demo, and its JSON document."""
+    """Return the exit code of the demo, and its JSON document."""
     code = main(["demo", "--json", *arguments])
     return code, json.loads(capsys.readouterr().out)
 
@@ -138,11 +139,11 @@ def test_the_report_fits_its_columns_and_has_no_colours_in_a_file(
     assert out.rstrip().endswith("keys were taken away again.")
 
 
-# Each of these breaks one promise of the contract, in the way in which backends break it.
+# Each of these breaks one promise of the contract, in a way in which real backends break it.
 
 
 class RacyCounters(MemoryAdapter):
-    """Reads, lets others in, and writes."""
+    """Reads, yields to other tasks, and writes."""
 
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
         value = int(await self.get(key) or b"0")
@@ -157,7 +158,7 @@ class RacyCounters(MemoryAdapter):
 
 
 class ForgetfulCounters(MemoryAdapter):
-    """Says that it has counted, and sometimes hasn't."""
+    """Reports that it has counted, and sometimes hasn't."""
 
     calls = 0
 
@@ -167,7 +168,7 @@ class ForgetfulCounters(MemoryAdapter):
 
 
 class WindowsThatNeverEnd(MemoryAdapter):
-    """Gives a counter its TTL anew with every step."""
+    """Renews a counter's TTL with every step."""
 
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
         value = await super().increment(key, delta)
@@ -182,7 +183,7 @@ class CountersWithoutTtl(MemoryAdapter):
 
 
 class RacyClaims(MemoryAdapter):
-    """Looks, lets others in, and takes."""
+    """Checks, yields to other tasks, and acquires."""
 
     async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
         if await self.exists(key):
@@ -207,7 +208,7 @@ class ClaimsWithoutTtl(MemoryAdapter):
 
 
 class TenantsThatMeet(MemoryAdapter):
-    """Drops the scope, as a backend does that cuts long keys."""
+    """Drops the scope, like a backend that truncates long keys."""
 
     async def get(self, key: str) -> bytes | None:
         return await super().get(unscoped(key))
@@ -253,8 +254,9 @@ class LostEvents(MemoryAdapter):
 
 
 class ChannelsThatOvertake(MemoryAdapter):
-    """Delivers what was published on one channel after what is published on others, as the nodes of
-    a cluster do.
+    """Delivers a message of one channel after later messages of other channels.
+
+    The nodes of a cluster do the same.
     """
 
     def __init__(self) -> None:
@@ -292,7 +294,7 @@ class NothingIsTakenOver(MemoryAdapter):
 
 
 class NothingIsPending(MemoryAdapter):
-    """Acknowledges for the consumer, so that what a dead one had is lost."""
+    """Acknowledges for the consumer, so the messages of a dead consumer are lost."""
 
     async def xreadgroup(
         self, stream: str, group: str, consumer: str, **options: Any
@@ -389,7 +391,7 @@ def test_a_failed_check_tells_people_what_was_expected_and_what_was_found(
 
 
 class PartOfMemory(MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub):
-    """What the servers of some providers offer: no streams, no scan."""
+    """The capabilities that some providers' servers have: no streams, no scan."""
 
     name = "part"
 

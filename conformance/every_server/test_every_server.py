@@ -1,7 +1,7 @@
-"""Every server that can be had here keeps the contract, over redis-py; and the model asks each of
-them and memory the same.
+"""Every available server keeps the contract, over redis-py.
 
-Run it with `nox -s conformance`: it takes minutes for each server.
+The model sends each of them and the memory backend the same commands. Run it with `nox -s
+conformance`: it takes minutes for each server.
 """
 
 from __future__ import annotations

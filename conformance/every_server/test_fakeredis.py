@@ -1,4 +1,4 @@
-"""The second outside case: fakeredis under the adapter over redis-py, with what it gets wrong."""
+"""The second external case: the redis-py adapter on fakeredis, with fakeredis's known errors."""
 
 from __future__ import annotations
 
@@ -14,16 +14,22 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 
-_WAITS: Final = "XREADGROUP with BLOCK waits its whole time though there is a new entry, and then answers with nothing"
+_WAITS: Final = (
+    "XREADGROUP with BLOCK waits its whole time though there is a new entry, and then answers "
+    "with nothing"
+)
 _NO_WORD: Final = (
     "XREADGROUP of a missing group raises an error without a word, where servers say NOGROUP"
 )
-_OTHER_KIND: Final = "XREADGROUP of a key that holds a value raises an AttributeError of its own, where servers say WRONGTYPE"
+_OTHER_KIND: Final = (
+    "XREADGROUP of a key that holds a value raises an AttributeError of its own, where servers "
+    "say WRONGTYPE"
+)
 
 
 class TestFakeRedis(AdapterSuite):
     contract = "1"
-    patience = 0.1  # what it gets wrong is mostly that something never comes
+    patience = 0.1  # its errors are mostly replies that never come
     known_failing: ClassVar[Mapping[str, str]] = {
         "test_opening_and_closing_may_be_repeated": _WAITS,
         "test_closing_before_opening_is_no_error": _WAITS,
@@ -33,7 +39,9 @@ class TestFakeRedis(AdapterSuite):
         "test_a_capability_that_is_inherited_does_what_it_says": _WAITS,
         "test_after_a_cancelled_operation_the_next_ones_get_their_own_answers": _WAITS,
         "test_a_cancelled_operation_has_happened_wholly_or_not_at_all": _WAITS,
-        "test_a_cancelled_wait_takes_nothing": "a blocked XREADGROUP whose client is gone still takes the next entry",
+        "test_a_cancelled_wait_takes_nothing": (
+            "a blocked XREADGROUP whose client is gone still takes the next entry"
+        ),
         "test_an_expired_stream_is_gone_with_its_groups": _NO_WORD,
         "test_a_group_that_does_not_exist_is_missing": _NO_WORD,
         "test_groups_go_with_their_stream": _NO_WORD,
@@ -42,11 +50,19 @@ class TestFakeRedis(AdapterSuite):
         "test_a_waiting_reader_is_told_that_its_stream_has_expired": _NO_WORD,
         "test_a_waiting_reader_does_not_outlast_a_stream_that_became_a_value": _OTHER_KIND,
         "test_a_value_is_no_stream": _OTHER_KIND,
-        "test_the_pending_list_can_be_narrowed_to_what_is_idle": "XPENDING with IDLE gives the younger ones",
-        "test_claiming_looks_behind_what_is_young": "XPENDING with IDLE gives the younger ones, and XCLAIM takes them",
+        "test_the_pending_list_can_be_narrowed_to_what_is_idle": (
+            "XPENDING with IDLE gives the younger ones"
+        ),
+        "test_claiming_looks_behind_what_is_young": (
+            "XPENDING with IDLE gives the younger ones, and XCLAIM takes them"
+        ),
         "test_history_counts_as_a_delivery": "reading the history resets no idle time",
-        "test_streams_and_groups_answer_as_the_reference_does": "what is listed here, found by the model, too",
-        "test_interleaved_callers_get_the_answers_of_some_order": "what is listed here, found by the model, too",
+        "test_streams_and_groups_answer_as_the_reference_does": (
+            "what is listed here, found by the model, too"
+        ),
+        "test_interleaved_callers_get_the_answers_of_some_order": (
+            "what is listed here, found by the model, too"
+        ),
     }
 
     def harness(self) -> Harness:

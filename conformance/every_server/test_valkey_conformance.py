@@ -1,5 +1,6 @@
-"""The adapter over redis-py keeps the contract on a real server: what the clauses say is what
-servers do.
+"""The adapter over redis-py keeps the contract on a real server.
+
+This shows that the clauses describe the behaviour of servers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def lent_client(server: Server) -> LentClient:
-    """An adapter that uses a pool of connections of somebody else."""
+    """Return an adapter that uses a connection pool of its user."""
     pool: Any = ConnectionPool.from_url(server.url, protocol=2)  # pyright: ignore[reportUnknownMemberType]  # redis-py leaves it untyped
     user: Any = Redis(connection_pool=pool)
 

@@ -1,5 +1,6 @@
-"""The kit finds what it is for: every broken adapter fails the clause that it breaks, and the whole
-one passes.
+"""The kit finds faults: every broken adapter fails the clause that it breaks.
+
+The intact adapter passes.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from broken_adapters.breaking import Breaking, Broken
 from igniter_store_conformance import CLAUSES
 
 RECORDED = killing.recorded()
-# One in so many clauses besides those that an adapter breaks: all of them take as long as all other
-# tests
+# One in this many clauses is run in addition to those that an adapter breaks: all of them would
+# take as long as all other tests.
 SAMPLE = 30
 
 

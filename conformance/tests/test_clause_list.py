@@ -1,4 +1,4 @@
-"""The clause list, the suite and the documents say the same."""
+"""The clause list, the suite and the documents agree."""
 
 from __future__ import annotations
 

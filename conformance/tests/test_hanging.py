@@ -1,4 +1,4 @@
-"""An adapter that never gives back fails its tests, and the run goes on."""
+"""An adapter that never returns fails its tests, and the run continues."""
 
 from __future__ import annotations
 

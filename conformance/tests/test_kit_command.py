@@ -1,4 +1,4 @@
-"""`igniter-conformance`: what a stranger types, and what comes back."""
+"""The command `igniter-conformance`: its arguments, its output and its exit codes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Told:
-    """What the command printed, and how it ended."""
+    """The output and the exit code of the command."""
 
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code, self.out, self.err = code, out, err
@@ -186,7 +186,10 @@ def test_configuration_of_the_directory_has_no_say(
     [
         (
             "adapters_of_mine",
-            "'adapters_of_mine' has to be module:harness, as one would import it: adapters_of_mine:harness",
+            (
+                "'adapters_of_mine' has to be module:harness, as one would import it: "
+                "adapters_of_mine:harness"
+            ),
         ),
         ("mine/adapters.py:it", "as one would import it: mine.adapters:it"),
         (
@@ -195,11 +198,17 @@ def test_configuration_of_the_directory_has_no_say(
         ),
         (
             "adapters_of_mine:harnes",
-            "adapters_of_mine has no harnes. It has harness, Suite, ready. Name a Harness, a function",
+            (
+                "adapters_of_mine has no harnes. It has harness, Suite, ready. Name a Harness, a "
+                "function"
+            ),
         ),
         (
             "adapters_of_mine:Broken",
-            "adapters_of_mine:Broken is an adapter, and the kit makes its own: harness = Harness(connect=",
+            (
+                "adapters_of_mine:Broken is an adapter, and the kit makes its own: harness = "
+                "Harness(connect="
+            ),
         ),
         (
             "adapters_of_mine:number",
@@ -216,18 +225,24 @@ def test_configuration_of_the_directory_has_no_say(
         ("adapters_of_mine:waits", "is a coroutine function. Make it a plain one"),
         (
             "not_importable:harness",
-            "not_importable can't be imported (not_importable.py:2 in <module>): ZeroDivisionError: division by zero. Does `python -c",
+            (
+                "not_importable can't be imported (not_importable.py:2 in <module>): "
+                "ZeroDivisionError: division by zero. Does `python -c"
+            ),
         ),
         (
             "needs_more:harness",
-            "needs_more can't be imported: it needs the module 'no_such_module', which is not installed.",
+            (
+                "needs_more can't be imported: it needs the module 'no_such_module', which is not "
+                "installed."
+            ),
         ),
     ],
 )
 def test_a_name_that_can_not_be_tested_is_refused_with_the_cure(
     directory: Path, name: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # it pulls in the whole suite
+    # it imports the whole suite
     from igniter_store_conformance.cli import harness_lookup  # noqa: PLC0415
 
     (directory / "not_importable.py").write_text("a = 1\n1 / 0\n")
@@ -317,9 +332,9 @@ def test_list_prints_every_test_with_its_clause_and_promise(tell: Any) -> None:
         for test in document.document["tests"]
     )
     assert (
-        f"\n  {ONE}\n    `get` of a key that was never set is `None`, not an error and not empty bytes.\n"
-        in text.out
-    )
+        f"\n  {ONE}\n    `get` of a key that was never set is `None`, not an error and not empty "
+        "bytes.\n"
+    ) in text.out
 
 
 @pytest.mark.parametrize("command", [(), ("run",), ("report",), ("clauses",), ("list",)])

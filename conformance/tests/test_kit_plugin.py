@@ -1,4 +1,4 @@
-"""The suite in other people's pytest: what they see of it, and when their run is red."""
+"""The suite in a user's pytest run: its output, and when the run is red."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def harness(kind=MemoryAdapter):
 
 def minimal():
     clock, name = ManualClock(), f"memory://{secrets.token_hex(8)}"
-    return Harness(connect=lambda: Minimal(MemoryAdapter.from_url(name, clock=clock)), advance=clock.advance)
+    return Harness(connect=lambda: Minimal(MemoryAdapter.from_url(name, clock=clock)), \
+advance=clock.advance)
 """
 
 MEMORY = "class TestMemory(AdapterSuite):\n    def harness(self): return harness()\n"
@@ -75,13 +76,13 @@ def run(
 
 
 def again(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    # A file of its own, so that no configuration above is found.
+    # A file of its own, so that pytest finds no configuration in a parent directory.
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
     return pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments)
 
 
 def lines(result: pytest.RunResult) -> list[str]:
-    """What the section of the kit says."""
+    """Return the lines of the kit's section."""
     all_lines: list[str] = result.outlines
     begin = next(
         place for place, line in enumerate(all_lines) if "conformance to the contract" in line
@@ -91,9 +92,7 @@ def lines(result: pytest.RunResult) -> list[str]:
 
 @pytest.fixture
 def _small_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the suite were these few tests, of which all are selected: the whole of it would take
-    its time.
-    """
+    """Reduce the suite to these few tests, all of them selected: the whole suite takes too long."""
     names = [
         name
         for name in AdapterSuite.clause_tests()
@@ -110,7 +109,10 @@ def test_an_adapter_that_passes_is_conformant(pytester: pytest.Pytester) -> None
     assert lines(result) == [
         "memory: conformant to contract 1 (1 of 3 tests not exercised)",
         "  TestMemory: 2 pass, 1 not exercised",
-        "  not exercised, it would need Harness(oracle=...): a way to read and write stored bytes around the adapter (1)",
+        (
+            "  not exercised, it would need Harness(oracle=...): a way to read and write stored "
+            "bytes around the adapter (1)"
+        ),
     ]
 
 
@@ -187,9 +189,9 @@ def test_a_known_failure_that_passes_is_stale_and_red(pytester: pytest.Pytester)
     result = run(pytester, MEMORY + f"    known_failing = {{'{NOTHING_IS_NONE}': 'ticket 12'}}\n")
 
     assert result.ret == 1
-    assert (
-        lines(result)[0]
-        == f"memory: no verdict: {NOTHING_IS_NONE} passes and is listed as known failing; take it off the list"
+    assert lines(result)[0] == (
+        f"memory: no verdict: {NOTHING_IS_NONE} passes and is listed as known failing; take it "
+        "off the list"
     )
 
 
@@ -321,7 +323,10 @@ def test_no_async_plugin_is_needed(pytester: pytest.Pytester) -> None:
 def test_a_fixture_that_fails_is_a_failure_of_the_test(
     pytester: pytest.Pytester, place: str, verdict: str
 ) -> None:
-    fixture = f"    @pytest.fixture(autouse=True)\n    def room(self):\n        {place} raise RuntimeError('no room')\n"
+    fixture = (
+        f"    @pytest.fixture(autouse=True)\n    def room(self):\n        {place} raise "
+        "RuntimeError('no room')\n"
+    )
 
     result = run(pytester, MEMORY + fixture, "-k", NOTHING_IS_NONE, few=False)
 
@@ -335,7 +340,8 @@ def test_a_class_that_runs_for_several_servers_is_several_adapters(
     several = (
         "class TestBoth(AdapterSuite):\n"
         "    @pytest.fixture(autouse=True, params=['whole', 'broken'])\n"
-        "    def kind(self, request): self.adapter_class = {'whole': MemoryAdapter, 'broken': Broken}[request.param]\n"
+        "    def kind(self, request): self.adapter_class = {'whole': MemoryAdapter, 'broken': "
+        "Broken}[request.param]\n"
         "    def harness(self): return harness(self.adapter_class)\n"
     )
 
@@ -387,7 +393,10 @@ def test_a_failure_is_reported_with_what_one_needs_and_without_the_machine(
 
 
 def test_passwords_of_urls_are_not_in_reports(pytester: pytest.Pytester) -> None:
-    suite = "class TestAway(AdapterSuite):\n    def harness(self): raise RuntimeError('not there: my://me:hush@host/1')\n"
+    suite = (
+        "class TestAway(AdapterSuite):\n    def harness(self): raise RuntimeError('not there: "
+        "my://me:hush@host/1')\n"
+    )
 
     run(
         pytester,
@@ -413,7 +422,10 @@ def test_a_report_that_there_is_not_is_refused_with_the_cure(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
-            f"ERROR: --conformance-report {target}: it has to be FORMAT=FILE, where FORMAT is one of html, json, *"
+            (
+                f"ERROR: --conformance-report {target}: it has to be FORMAT=FILE, where FORMAT is "
+                "one of html, json, *"
+            )
         ]
     )
 
@@ -435,7 +447,8 @@ def test_where_no_suite_is_the_kit_says_nothing_and_loads_nothing(
     pytester.makepyfile(
         "import sys\n"
         "def test_it():\n"
-        "    assert not {'igniter_store_conformance.report', 'igniter_store_conformance.engine.suite'} & {*sys.modules}\n"
+        "    assert not {'igniter_store_conformance.report', "
+        "'igniter_store_conformance.engine.suite'} & {*sys.modules}\n"
     )
 
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
@@ -475,7 +488,10 @@ def test_a_run_that_selects_no_test_of_the_suite_is_as_if_it_were_not_there(
 def test_a_harness_that_is_none_says_what_cures_it(
     pytester: pytest.Pytester, harness: str, told: str
 ) -> None:
-    suite = f"async def connect(): return MemoryAdapter()\nclass TestMine(AdapterSuite):\n    def harness(self): {harness}\n"
+    suite = (
+        "async def connect(): return MemoryAdapter()\nclass TestMine(AdapterSuite):\n    def "
+        f"harness(self): {harness}\n"
+    )
 
     result = run(pytester, suite)
 
@@ -529,7 +545,8 @@ def test_power_over_a_server_that_the_author_has_not_is_not_asked_for(
         "class Shared(MemoryAdapter):\n    in_process = False\n"
         "class Power:\n    proxy = None\n    async def stop(self): pass\n"
         "class TestMine(AdapterSuite):\n"
-        "    def harness(self):\n        made = harness(Shared)\n        made.server = Power()\n        return made\n"
+        "    def harness(self):\n        made = harness(Shared)\n        made.server = Power()\n  "
+        "      return made\n"
     )
 
     result = run(

@@ -1,4 +1,4 @@
-"""The judge of histories judges rightly."""
+"""The linearizability check judges histories correctly."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The in-memory backend keeps the contract, by itself, through the recorder, and as a real server
-does.
+"""The in-memory backend keeps the contract, also through the recorder.
+
+The model also compares it with a real server.
 """
 
 from __future__ import annotations
@@ -23,19 +24,21 @@ class TestMemory(AdapterSuite):
 
 
 class TestMemoryInRealTime(AdapterSuite):
-    """On the clock of the system, which the kit waits for."""
+    """Uses the system clock, so the kit waits."""
 
     contract = "1"
 
     def harness(self) -> Harness:
         url = f"memory://{secrets.token_hex(8)}"
-        kept = MemoryAdapter.from_url(url)  # the data lives as long as some adapter of this name
+        # The data lives as long as an adapter of this name exists.
+        kept = MemoryAdapter.from_url(url)
         return Harness(partial(MemoryAdapter.from_url, url), oracle=MemoryOracle(kept))
 
 
 class TestMemoryWhoseWaitsAreReal(ModelClauses):
-    """Over a clock that is a plain function time is moved, and blocked reads go on in real time:
-    the model has to know.
+    """A clock that is a plain function: time is moved, but blocked reads wait in real time.
+
+    The model must account for that.
     """
 
     contract = "1"
@@ -49,9 +52,8 @@ class TestMemoryWhoseWaitsAreReal(ModelClauses):
         def advance(seconds: float) -> None:
             clock[0] += seconds
 
-        kept = MemoryAdapter.from_url(
-            url, clock=now
-        )  # the data lives as long as some adapter of this name
+        # The data lives as long as an adapter of this name exists.
+        kept = MemoryAdapter.from_url(url, clock=now)
 
         def connect(_: object = kept) -> MemoryAdapter:
             return MemoryAdapter.from_url(url, clock=now)
@@ -67,7 +69,7 @@ class TestMemoryThroughTheRecorder(AdapterSuite):
 
 
 class TestMemoryBesideValkey(ModelClauses):
-    """The model asks both the same."""
+    """The model sends both backends the same commands."""
 
     contract = "1"
 

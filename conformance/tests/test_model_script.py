@@ -1,4 +1,4 @@
-"""What the model finds is printed as a script that shows the same failure by itself."""
+"""The model prints its findings as a script that reproduces the failure by itself."""
 
 from __future__ import annotations
 

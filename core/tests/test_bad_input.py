@@ -1,5 +1,6 @@
-"""Every argument of every public method, wrong in every way: its own code, and nothing reaches the
-adapter.
+"""Every argument of every public method, wrong in every way.
+
+Each raises its own code, and nothing reaches the adapter.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ from igniter_store import (
     group,
 )
 
-# The tests hand over what a type checker would refuse, so everything is Any here.
+# The tests pass arguments that a type checker would refuse, so everything is Any here.
 Call = Callable[[Any, Any], Awaitable[Any]]
 
 SURROGATE = "a\ud800b"
 
 
 class Unequal:
-    """Raises when it is compared, hashed, printed or asked for anything."""
+    """Raises when it is compared, hashed, printed or its attributes are read."""
 
     def __eq__(self, other: object) -> bool:
         raise RuntimeError("compared")
@@ -50,7 +51,7 @@ class Unequal:
 
 
 class Proxy:
-    """Can't even be asked for its class, as a web framework's proxy outside of a request."""
+    """Raises even for its class, like a web framework's proxy outside of a request."""
 
     @property
     def __class__(self) -> Any:
@@ -62,7 +63,7 @@ class Proxy:
 
 
 class Endless(Mapping[str, Any]):
-    """A mapping that fails while it is read."""
+    """A mapping that raises while it is iterated."""
 
     def __getitem__(self, key: str) -> Any:
         raise RuntimeError("read")
@@ -75,7 +76,7 @@ class Endless(Mapping[str, Any]):
 
 
 class Hidden:
-    """Brings a value past pytest, which would ask it for its class."""
+    """Hides a value from pytest, which would read its class."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -493,7 +494,7 @@ TAKES_NUMBER: dict[str, Call] = {
 async def test_a_bad_whole_number_is_refused(
     argument: str, bad: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
-    # A coroutine of its own, since listen() may refuse when it is called.
+    # A coroutine of its own, because listen() may raise when it is called.
     async def attempt() -> None:
         await TAKES_NUMBER[argument](igniter_store, BAD_NUMBERS[bad])
 
@@ -858,7 +859,7 @@ async def test_a_handler_that_cannot_be_called_is_refused(
 
 
 class Unaskable:
-    """Can be called, and has a signature that can't be had."""
+    """A callable whose signature can't be inspected."""
 
     @property
     def __signature__(self) -> Any:
@@ -1551,8 +1552,8 @@ async def test_nothing_asked_for_is_no_error(
 
 
 def test_every_method_is_here(igniter_store: Store[str]) -> None:
-    # So that a method that is added can't be forgotten: it appears in one of the tables, or the
-    # test that lists it fails.
+    # A new method can't be forgotten: it must appear in one of the tables, or the test that lists
+    # them fails.
     store: Mapping[str, Any] = {
         name: getattr(igniter_store, name) for name in ("kv", "counter", "claim", "batch")
     }

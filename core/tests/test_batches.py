@@ -1,4 +1,4 @@
-"""`store.batch` above the contract."""
+"""`store.batch`, above the contract."""
 
 from __future__ import annotations
 

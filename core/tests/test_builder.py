@@ -1,4 +1,4 @@
-"""Putting a store together."""
+"""Building a store."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STEPS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("step", STEPS)
 def test_each_step_gives_a_new_builder_and_leaves_the_old_one(step: str) -> None:
     builder = Store.create().with_service("test")
-    # what no public name shows
+    # No public name shows it.
     before = repr(builder._choices)  # pyright: ignore[reportPrivateUsage]
 
     changed = STEPS[step](builder)

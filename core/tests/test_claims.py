@@ -1,4 +1,4 @@
-"""`store.claim` above the contract."""
+"""`store.claim`, above the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`store.counter` above the contract."""
+"""`store.counter`, above the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`store.dev` above the contract."""
+"""`store.dev`, above the contract."""
 
 from __future__ import annotations
 

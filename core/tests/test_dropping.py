@@ -1,5 +1,6 @@
-"""A store that the caller drops lets go of its adapter at once: no reference cycle waits for the
-garbage collector.
+"""A dropped store releases its adapter at once.
+
+No reference cycle keeps it until the next garbage collection.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`async with` of a store: the last block to end closes, and a scope or an actor closes nothing."""
+"""`async with` on a store: the last block to end closes it; a scope or an actor closes nothing."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ async def test_close_within_block_closes_at_once(igniter_store: Store[str]) -> N
 
 
 class SlowToOpen(RecordingAdapter):
-    """Waits for `may_open`, and raises where `fails` is set."""
+    """Waits for `may_open`, and raises if `fails` is set."""
 
     def __init__(self, inner: Adapter) -> None:
         super().__init__(inner)
@@ -161,7 +161,7 @@ async def test_cancelled_entering_is_not_counted() -> None:
 
 
 async def test_entering_while_last_block_ends_finds_open_store(igniter_store: Store[str]) -> None:
-    """The task that enters opens the store anew, and the task that leaves doesn't close it again."""
+    """The entering task opens the store again, and the leaving task doesn't close it again."""
 
     async def comes_and_goes() -> None:
         async with igniter_store:

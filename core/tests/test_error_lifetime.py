@@ -1,5 +1,6 @@
-"""A `StoreError` is freed when its caller lets go of it, with the payload of its call: FLT-13, for
-what users call.
+"""A `StoreError` is freed when its caller drops it, with the payload of its call.
+
+This tests FLT-13 for the methods that users call.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Order(msgspec.Struct):
 
 
 class Unencodable:
-    """What no serializer takes."""
+    """A value that no serializer accepts."""
 
 
 CALLS: dict[str, Callable[[Store[str]], Awaitable[Any]]] = {
@@ -63,7 +64,7 @@ def no_collector() -> Iterator[None]:
 
 
 async def failed(call: Awaitable[Any]) -> weakref.ref[StoreError]:
-    """What is left of the error once its caller has let go of it."""
+    """Return a weak reference to the error, after its caller has dropped it."""
     with pytest.raises(StoreError) as caught:
         await call
     error = weakref.ref(caught.value)
@@ -80,10 +81,10 @@ async def is_freed(error: weakref.ref[StoreError]) -> bool:
 
 
 class Silence:
-    """A telemetry sink that does nothing with what it gets."""
+    """A telemetry sink that does nothing."""
 
     def emit(self, name: str, *, level: str, attributes: Mapping[str, Any]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 @pytest.mark.parametrize("title", CALLS)

@@ -1,4 +1,4 @@
-"""Every code, who raises it, what it says, and what it never says."""
+"""Every error code: what raises it, its message, and what a message never contains."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ from igniter_store import (
 from igniter_store.contract import Adapter, Subscription, class_of, store_error
 from igniter_store.events.registry import unknown_event
 
-SECRET = "hunter2-in-clear"  # noqa: S105 - what must never be shown
+SECRET = "hunter2-in-clear"  # noqa: S105 - must never be shown
 
 
 class Broken(RecordingAdapter):
-    """Raises `error`, once there is one, whatever it is asked for."""
+    """Raises `error` from every method, once it is set."""
 
     error: BaseException | None = None
 
@@ -52,7 +52,7 @@ class Broken(RecordingAdapter):
 
 
 class Uncancellable(RecordingAdapter):
-    """Its subscriptions can't be cancelled."""
+    """An adapter whose subscriptions can't be cancelled."""
 
     async def pass_on(self, method: str, *args: Any, **kwargs: Any) -> Any:
         answer = await super().pass_on(method, *args, **kwargs)
@@ -65,7 +65,7 @@ class Stuck(Subscription):
 
 
 class Remote(Adapter):
-    """What a backend with sockets looks like."""
+    """A backend with sockets."""
 
     name = "remote"
 
@@ -78,7 +78,7 @@ class Remote(Adapter):
 
 
 class Bench:
-    """What the scenarios work with."""
+    """The fixtures of the scenarios."""
 
     def __init__(self, recorder: RecordingAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
         self.broken = Broken(recorder)
@@ -516,8 +516,7 @@ async def test_a_cancellation_that_the_adapter_raises_passes_untouched(bench: Be
     assert caught.value is raised
 
 
-# --- What is never said
-# -----------------------------------------------------------------------------------------------
+# --- Data that a message never contains -----------------------------------------------------------
 
 
 class Colour(enum.Enum):
@@ -560,7 +559,7 @@ class Checked:
 
 
 class Talkative:
-    """A schema, and a serializer, that quotes what it is given."""
+    """A schema, and a serializer, that quotes its input."""
 
     def validate(self, value: Any) -> Any:
         raise ValueError(f"what is {value!r}?")
@@ -575,7 +574,7 @@ class Talkative:
 
 
 class Shown:
-    """An object that shows its secret."""
+    """An object whose repr contains its secret."""
 
     def __init__(self) -> None:
         self.password = SECRET
@@ -609,7 +608,7 @@ UNENCODABLE: dict[str, Any] = {
     "secret key": {(SECRET,): 1},
     "split surrogates": SECRET + "\ud83d\ude00",
     "model": Reduced(),
-    "struct": Tagged(name=Shown()),  # type: ignore[arg-type]  # what a program without a type checker does
+    "struct": Tagged(name=Shown()),  # type: ignore[arg-type]  # code without a type checker
     "circle": circle(),
     "exception": ValueError(SECRET),
 }

@@ -1,4 +1,4 @@
-"""Events: by name, by pattern, declared either way, handled and listened to, and how all that ends."""
+"""Events: by name, by pattern, declared either way, handled and listened to, and how these end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Inbox:
-    """A handler that keeps what it gets, and can be waited for."""
+    """A handler that keeps its events, and can be waited for."""
 
     def __init__(self) -> None:
         self.got: list[EventContext[Any]] = []
@@ -59,13 +59,13 @@ async def soon(condition: asyncio.Event) -> None:
 
 
 async def turns() -> None:
-    """Let everything happen that can happen by itself."""
+    """Run the event loop until nothing is left to do."""
     for _ in range(20):
         await asyncio.sleep(0)
 
 
 def others() -> set[asyncio.Task[Any]]:
-    """The tasks that run beside the test."""
+    """Return the tasks that run besides the test."""
     return asyncio.all_tasks() - {task for task in [asyncio.current_task()] if task is not None}
 
 
@@ -130,8 +130,7 @@ def registered(igniter_recorder: RecordingAdapter) -> Store[str]:
     )
 
 
-# --- By name and by pattern
-# -------------------------------------------------------------------------------------------
+# --- By name and by pattern -----------------------------------------------------------------------
 
 
 @pytest.mark.clause("PUB-1")
@@ -257,8 +256,7 @@ async def test_a_bound_method_and_a_partial_are_handlers(igniter_store: Store[st
         assert (await got.get()).data == 1
 
 
-# --- What an event says
-# -----------------------------------------------------------------------------------------------
+# --- Attributes of an event -----------------------------------------------------------------------
 
 
 async def test_an_event_says_its_name_its_time_and_its_data(igniter_store: Store[str]) -> None:
@@ -276,7 +274,7 @@ async def test_an_event_says_its_name_its_time_and_its_data(igniter_store: Store
         (),
         None,
     )
-    # Its time is cut to milliseconds.
+    # Its time is truncated to milliseconds.
     assert before - timedelta(milliseconds=1) <= context.timestamp <= datetime.now(UTC)
     assert context.timestamp.tzinfo is UTC
 
@@ -336,8 +334,7 @@ def test_an_event_context_is_immutable() -> None:
         context.data = 2
 
 
-# --- Listening
-# --------------------------------------------------------------------------------------------------------
+# --- Listening ------------------------------------------------------------------------------------
 
 
 async def test_listening_gives_events_in_order(igniter_store: Store[str]) -> None:
@@ -441,8 +438,7 @@ async def test_a_message_that_cannot_be_read_is_logged_and_passed_over(
     assert "can't be decoded" in caplog.text
 
 
-# --- Slow and failing handlers
-# ----------------------------------------------------------------------------------------
+# --- Slow and failing handlers --------------------------------------------------------------------
 
 
 @pytest.mark.clause("PUB-6")
@@ -474,7 +470,8 @@ async def failing_later(_: EventContext[Any]) -> None:
 
 
 async def cancelling_itself(_: EventContext[Any]) -> None:
-    # What awaiting a task that others cancelled does; the subscription itself was not cancelled.
+    # Awaiting a task that was cancelled elsewhere raises this, too. The subscription itself wasn't
+    # cancelled.
     raise asyncio.CancelledError
 
 
@@ -567,12 +564,14 @@ async def test_a_full_queue_drops_the_oldest_counts_it_and_says_so_once(
     assert await inbox.data(4) == [0, 8, 9, 10]
     assert subscription.dropped == 7
     assert [record.getMessage() for record in caplog.records] == [
-        "The subscription to 'e' is too slow: its queue is full and drops the oldest events. Raise max_queue?"
+        (
+            "The subscription to 'e' is too slow: its queue is full and drops the oldest events. "
+            "Raise max_queue?"
+        )
     ]
 
 
-# --- The end of a subscription
-# ----------------------------------------------------------------------------------------
+# --- The end of a subscription --------------------------------------------------------------------
 
 
 CANCELS: dict[str, Callable[[Any], Awaitable[None]]] = {
@@ -657,7 +656,7 @@ async def cancel_directly(cancel: Callable[[], Awaitable[None]]) -> None:
 
 
 async def cancel_with_a_time_limit(cancel: Callable[[], Awaitable[None]]) -> None:
-    # In another task, on this Python.
+    # This Python runs it in another task.
     await asyncio.wait_for(cancel(), 5)
 
 
@@ -732,8 +731,7 @@ async def test_a_subscription_made_in_a_handler_is_like_any_other(
     assert await inbox.data(1) == [2]
 
 
-# --- The end of a store
-# -----------------------------------------------------------------------------------------------
+# --- The end of a store ---------------------------------------------------------------------------
 
 
 @pytest.mark.clause("LIF-5")
@@ -828,7 +826,7 @@ async def test_two_handlers_can_close_the_store_at_once(igniter_store: Store[str
 
 
 class Stuck(RecordingAdapter):
-    """Its subscriptions can't be cancelled."""
+    """An adapter whose subscriptions can't be cancelled."""
 
     async def pass_on(self, method: str, *args: Any, **kwargs: Any) -> Any:
         answer = await super().pass_on(method, *args, **kwargs)
@@ -871,8 +869,7 @@ async def test_a_store_can_be_opened_again_and_old_subscriptions_stay_ended(
     assert old.got == []
 
 
-# --- The fluent registry
-# ----------------------------------------------------------------------------------------------
+# --- The fluent registry --------------------------------------------------------------------------
 
 
 async def test_a_registered_event_is_an_attribute(registered: Store[str]) -> None:
@@ -981,8 +978,7 @@ def test_a_builder_of_events_is_immutable() -> None:
     assert set(base.build().schemas) == {"user:created"}
 
 
-# --- Declared events
-# --------------------------------------------------------------------------------------------------
+# --- Declared events ------------------------------------------------------------------------------
 
 
 async def test_a_bound_event_is_published_and_comes_back_as_its_type(
@@ -1091,8 +1087,7 @@ def test_a_declared_class_can_be_extended(igniter_store: Store[str]) -> None:
     assert (users.created.name, users.deleted.name) == ("user:created", "user:deleted")
 
 
-# --- Validation
-# -------------------------------------------------------------------------------------------------------
+# --- Validation -----------------------------------------------------------------------------------
 
 
 GOOD, BAD = {"id": 1}, {"id": "one"}
@@ -1205,7 +1200,7 @@ def test_a_switch_holds_for_all_namespaces_from_then_on(igniter_recorder: Record
         .build()
     )
 
-    # what no public name shows
+    # No public name shows it.
     registry = store._configuration.events  # pyright: ignore[reportPrivateUsage]
     assert (
         registry.validate_publish,
@@ -1214,8 +1209,7 @@ def test_a_switch_holds_for_all_namespaces_from_then_on(igniter_recorder: Record
     ) == (False, True, True)
 
 
-# --- Concurrency
-# ------------------------------------------------------------------------------------------------------
+# --- Concurrency ----------------------------------------------------------------------------------
 
 
 async def test_many_subscriptions_come_and_go_and_leave_nothing(

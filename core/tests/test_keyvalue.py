@@ -1,5 +1,6 @@
-"""`store.kv` above the contract: arguments, answers, types. What backends promise is the
-conformance suite's.
+"""`store.kv`, above the contract: arguments, results, types.
+
+The conformance suite tests the promises of backends.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from igniter_store.contract import Pattern, escape
 
-# What SCAN MATCH of Redis 6.2.14 and of Valkey 9.1.2 answered: a pattern, what it matches, and what
-# it doesn't.
+# Results of SCAN MATCH on Redis 6.2.14 and Valkey 9.1.2: a pattern, the names that match, and those
+# that don't.
 SEEN: list[tuple[str, list[str], list[str]]] = [
     ("", [], ["a"]),
     ("a", ["a"], ["ab", "A"]),
@@ -78,7 +78,7 @@ SEEN: list[tuple[str, list[str], list[str]]] = [
     ("[0-9-]", ["-", "5"], ["a"]),
     ("[0-9-a]", ["-", "5", "a", "9"], []),
 ]
-# Plain characters are rare here, so that what means something to a glob meets.
+# The alphabet has few plain characters, so that the special characters of a glob occur together.
 TEXTS = st.text(alphabet="ab-^!*?[]\\\n\u00e9", max_size=8)
 
 
@@ -123,7 +123,7 @@ def test_forms_of_one_character_are_different_names() -> None:
     ],
 )
 def test_many_stars_take_no_exponential_time(pattern: str) -> None:
-    # A matcher that tries every place for every star is not done with this before the sun is.
+    # A matcher that tries every position for every star would run almost forever here.
     subject = "a" * 5_000
 
     assert Pattern(pattern).matches(subject) is (pattern in {"*" * 5_000, "a*" * 500})

@@ -1,4 +1,4 @@
-"""What can't be decoded hides none of its neighbours: streams, groups and batches."""
+"""An entry that can't be decoded hides none of its neighbours: streams, groups and batches."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ BAD: dict[str, tuple[dict[str, bytes], Any]] = {
 
 
 async def poisoned(store: Store[str], fields: dict[str, bytes]) -> tuple[str, str, str]:
-    """A good message, a bad entry and a good message; their ids."""
+    """Append a good message, a bad entry and a good message; return their ids."""
     await store.streams.group("g", "c").ensure("s")
     adapter: Any = store.adapter
     first = await store.streams.append("s", {"id": 1})

@@ -1,4 +1,4 @@
-"""The fixtures, in a pytest of their own."""
+"""The fixtures, in a pytest process of their own."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_backend_is_imported_when_a_test_asks_for_it():
 
 def run(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_inside.py").write_text(text)
-    # Without this project's settings, and without plugins for async tests, which the fixtures don't
+    # This omits the settings of this project, and plugins for async tests, which the fixtures don't
     # need.
     options = ("-p", "no:asyncio", "-p", "no:anyio", *options)
     environment = {

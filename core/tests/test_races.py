@@ -1,5 +1,7 @@
-"""What goes wrong around operations: other event loops, failures while something ends, handlers
-that misbehave, crowds of callers.
+"""Failures around operations.
+
+They involve other event loops, errors while something ends, handlers that misbehave, and many
+concurrent callers.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Unreachable(MemoryAdapter):
-    """A backend that can't be opened, and takes its time to say so, until `is_there` is set."""
+    """A backend that fails to open, after some time, until `is_there` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +37,7 @@ class Unreachable(MemoryAdapter):
 
 
 class StickySubscription(Subscription):
-    """One that can't be cancelled the first time."""
+    """A subscription whose first cancellation fails."""
 
     def __init__(self, inner: Subscription) -> None:
         self._inner = inner
@@ -49,7 +51,7 @@ class StickySubscription(Subscription):
 
 
 class Sticky(MemoryAdapter):
-    """A backend whose subscriptions can't be cancelled the first time."""
+    """A backend where the first cancellation of each subscription fails."""
 
     async def subscribe(
         self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
@@ -58,7 +60,7 @@ class Sticky(MemoryAdapter):
 
 
 class Busy:
-    """A handler that works until it is let go, and tells when it has ended."""
+    """A handler that runs until it is released, and reports when it has ended."""
 
     def __init__(self) -> None:
         self.began = asyncio.Event()
@@ -86,9 +88,7 @@ async def ticks(number: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-def test_a_subscription_that_another_event_loop_left_behind_does_not_keep_the_store_from_closing() -> (
-    None
-):
+def test_subscription_of_ended_loop_does_not_block_close() -> None:
     store = store_on(MemoryAdapter())
 
     asyncio.run(store.events.subscribe("user:created", ignore))
@@ -212,7 +212,7 @@ async def test_a_listener_that_publishes_what_it_hears_leaves_the_event_loop_to_
     assert 0 < heard < 100
 
 
-def test_a_handler_that_answers_its_cancellation_with_another_error_does_not_keep_the_program_from_ending(
+def test_handler_that_replaces_its_cancellation_does_not_block_exit(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
@@ -242,9 +242,7 @@ def test_a_handler_that_answers_its_cancellation_with_another_error_does_not_kee
     assert "RuntimeError" in caplog.text
 
 
-async def test_closing_ends_running_handlers_though_the_subscription_can_not_be_cancelled_at_the_backend() -> (
-    None
-):
+async def test_close_ends_handlers_when_unsubscribing_fails() -> None:
     store = store_on(Sticky())
     handler = Busy()
     await store.events.subscribe("user:created", handler)
@@ -257,9 +255,7 @@ async def test_closing_ends_running_handlers_though_the_subscription_can_not_be_
     assert handler.has_ended
 
 
-async def test_a_subscription_that_could_not_be_cancelled_at_the_backend_can_be_cancelled_again() -> (
-    None
-):
+async def test_failed_cancel_can_be_repeated() -> None:
     store = store_on(Sticky())
     subscription = await store.events.subscribe("user:created", ignore)
 
@@ -270,9 +266,7 @@ async def test_a_subscription_that_could_not_be_cancelled_at_the_backend_can_be_
     assert await store.events.publish("user:created", 1) == 0
 
 
-async def test_closing_cancels_what_could_not_be_cancelled_before_on_an_adapter_that_stays_open() -> (
-    None
-):
+async def test_close_repeats_failed_cancel_on_lent_adapter() -> None:
     adapter = Sticky()
     await adapter.open()
     store = store_on(adapter)
@@ -302,9 +296,7 @@ async def test_closing_ends_a_handler_that_cancelled_its_own_subscription_and_st
     assert busy.has_ended
 
 
-async def test_a_subscription_that_its_handler_cancelled_is_forgotten_when_the_handler_is_done() -> (
-    None
-):
+async def test_subscription_cancelled_by_its_handler_is_forgotten() -> None:
     store = store_on(MemoryAdapter())
 
     async def once(context: EventContext[Any]) -> None:
@@ -314,7 +306,7 @@ async def test_a_subscription_that_its_handler_cancelled_is_forgotten_when_the_h
     await store.events.publish("user:created", 1)
     await ticks()
 
-    # no public name shows it
+    # No public name shows it.
     assert subscription not in store._connection._closables  # pyright: ignore[reportPrivateUsage]
 
 
@@ -407,7 +399,7 @@ def test_a_manual_clock_that_a_timer_moves_further_does_not_go_back() -> None:
 
 
 class _SlowToLetGo(MemoryAdapter):
-    """Cleans up when a read is cancelled, as a driver with a connection does."""
+    """Cleans up when a read is cancelled, like a driver with a connection."""
 
     async def xreadgroup(self, *args: Any, **kwargs: Any) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""The adapter that remembers."""
+"""The adapter that records calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CAPABILITIES = (KeyValue, Counters, Claims, PubSub, Streams, Scan)
 
 
 class Bare(Adapter):
-    """It has no capability."""
+    """An adapter without any capability."""
 
     name = "bare"
 

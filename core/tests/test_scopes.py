@@ -1,4 +1,4 @@
-"""Tenants: each sees its own, whatever characters its identifier holds."""
+"""Tenants: each sees only its own data, whatever characters its identifier has."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AWKWARD = [
 
 
 async def seen(store: Store[str]) -> dict[str, Any]:
-    """Everything that a store finds under one name, by every way."""
+    """Return everything that a store finds under one name, through every namespace."""
     return {
         "kv": await store.kv.get("x"),
         "counter": await store.counter.get("x"),
@@ -230,5 +230,5 @@ def test_two_different_places_never_make_one_key(
     prefixes = [f"{prefix_of('service', chain)}kv:" for chain in chains]
 
     assert (prefixes[0] == prefixes[1]) is (chains[0] == chains[1])
-    # Nor does one begin with the other, so no key of one is a key of the other.
+    # Nor is one prefix the beginning of the other, so no key of one tenant is a key of the other.
     assert chains[0] == chains[1] or not prefixes[0].startswith(prefixes[1])

@@ -1,5 +1,6 @@
-"""Values as bytes and back: every kind of type, both serializers, serializers of others, and what
-is refused.
+"""Values as bytes and back: every kind of type, both serializers, and custom serializers.
+
+It also tests which values are refused.
 """
 
 from __future__ import annotations
@@ -187,7 +188,7 @@ NOT_FINITE: dict[str, Any] = {
     "in a struct in a list": [{"a": Point(1.0, math.inf)}],
     "in a dataclass": Nested(Record(1), {"a": Point(math.nan)}),
     "beside null": [None, {"a": None, "b": Point(math.inf)}],
-    "in a named tuple": [Pair(math.nan, "a")],  # type: ignore[arg-type]  # what a program without a type checker does
+    "in a named tuple": [Pair(math.nan, "a")],  # type: ignore[arg-type]  # code without a type checker
 }
 
 
@@ -231,7 +232,7 @@ FOREIGN_KEYS: dict[str, Any] = {
     "in a tuple": ({"a": ({3: 1},)},),
     "in a subclass": OrderedDict({1: "a"}),
     "in a default dict": {"a": defaultdict(int, {1: 1})},
-    "in a named tuple": Pair(1, {1: 1}),  # type: ignore[arg-type]  # what a program without a type checker does
+    "in a named tuple": Pair(1, {1: 1}),  # type: ignore[arg-type]  # code without a type checker
 }
 
 
@@ -317,7 +318,7 @@ async def test_malformed_bytes_are_refused(
 
 
 class Zipped:
-    """A serializer of the user's, which also has attributes with names of ours."""
+    """A serializer of the user's that has attributes with the same names as ours."""
 
     decoder = "no function"
 
@@ -360,7 +361,7 @@ async def test_a_serializer_of_the_users_is_told_the_type(
 
 
 class Odd:
-    """A serializer that returns what it was made with, or raises it."""
+    """A serializer that returns, or raises, the object it was created with."""
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer

@@ -1,5 +1,6 @@
-"""The life of a store: opened by its first operation, shared by its scopes, closed by whom it
-opened.
+"""The life cycle of a store.
+
+Its first operation opens it, its scopes share it, and its opener closes it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def memory() -> Adapter:
 
 
 class SlowToOpen(RecordingAdapter):
-    """Opens only when it is told to."""
+    """Waits before it opens, until the test allows it."""
 
     def __init__(self, inner: Adapter) -> None:
         super().__init__(inner)
@@ -196,9 +197,7 @@ async def test_a_closed_store_does_not_open_by_itself(igniter_store: Store[str])
 
 
 @pytest.mark.clause("LIF-2")
-async def test_an_operation_that_waited_for_the_opening_does_not_open_what_was_closed_meanwhile() -> (
-    None
-):
+async def test_waiting_operation_does_not_reopen_closed_store() -> None:
     adapter = SlowToOpen(memory())
     store = over(adapter)
     first = asyncio.ensure_future(store.kv.set("a", 1))
@@ -267,7 +266,7 @@ async def test_a_ping_is_the_seconds_that_it_took(igniter_store: Store[str]) -> 
 
 
 class OnlyValues(KeyValue):
-    """A backend with one capability."""
+    """A backend with only one capability."""
 
     name = "values"
 
@@ -396,7 +395,7 @@ async def test_a_store_from_a_url_works() -> None:
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Store("memory://"),  # type: ignore[arg-type]  # what people write first
+        lambda: Store("memory://"),  # type: ignore[arg-type]  # a new user's first attempt
         lambda: Store("memory://", service="api"),  # type: ignore[arg-type]  # the same
         lambda: Store(memory()),  # type: ignore[arg-type]  # the same
         lambda: Store(adapter=memory(), service="api"),  # type: ignore[arg-type]  # the same

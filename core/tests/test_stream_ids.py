@@ -45,7 +45,7 @@ MALFORMED = [
     "18446744073709551616",
     "1-18446744073709551616",
     "9" * 5_000,
-    "\u0661",  # a digit that int() takes
+    "\u0661",  # a digit that int() accepts
 ]
 
 

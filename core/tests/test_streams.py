@@ -1,4 +1,4 @@
-"""`store.streams` and its groups above the contract."""
+"""`store.streams` and its groups, above the contract."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""What telemetry is told: exactly what the registry lists, of every operation, and never a key, a
-value, an identifier or an owner.
+"""Telemetry gets exactly the events in the registry, for every operation.
+
+It never gets a key, a value, an identifier or an owner.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ KEY, VALUE, OWNER, TENANT, MEMBER, ACTOR, MESSAGE = (
     "a-message",
 )
 SENTINELS = (KEY, VALUE, OWNER, TENANT, MEMBER, ACTOR, MESSAGE)
-# What may appear: the names of streams, groups, consumers and events are the program's own words.
+# These may appear: the names of streams, groups, consumers and events are chosen by the program.
 STREAM, GROUP, CONSUMER, EVENT = "orders", "packers", "packer-1", "user:created"
 
 
 class Collecting:
-    """A sink that keeps what it is told."""
+    """A sink that keeps its events."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, str, dict[str, Any]]] = []
@@ -57,7 +58,7 @@ class Collecting:
 
 
 class Broken(RecordingAdapter):
-    """Refuses everything, once it is broken; its subscriptions can't be cancelled then."""
+    """Raises from every method once it is broken; then subscriptions can't be cancelled either."""
 
     is_broken = False
 
@@ -80,7 +81,7 @@ class BrokenSubscription(Subscription):
 
 
 class Bench:
-    """A store in two scopes, whose telemetry is collected, over an adapter that can be broken."""
+    """A store in two scopes that collects telemetry, over an adapter that can be broken."""
 
     def __init__(self, recorder: RecordingAdapter) -> None:
         self.sink = Collecting()
@@ -99,7 +100,7 @@ class Bench:
         )
 
     async def put(self, namespace: str, key: str, value: bytes) -> None:
-        """Write past the store."""
+        """Write to the adapter directly."""
         await self.adapter.set(
             f"igniter:store:{SERVICE}:organization:{TENANT}:member:{MEMBER}:{namespace}:{key}",
             value,
@@ -230,7 +231,7 @@ FAILURES: dict[str, Callable[[Store[str]], Awaitable[Any]]] = {
 
 
 async def failures(bench: Bench) -> None:
-    """Every operation, refused by the adapter."""
+    """Call every operation on an adapter that raises."""
     subscription = await bench.store.events.subscribe(EVENT, print)
     bench.adapter.is_broken = True
     for call in FAILURES.values():
@@ -242,7 +243,7 @@ async def failures(bench: Bench) -> None:
 
 
 async def late_failures(bench: Bench) -> None:
-    """What is read, and then can't be decoded or handled."""
+    """Read data that then can't be decoded or handled."""
     store, group = bench.store, bench.store.streams.group(GROUP, CONSUMER)
     await bench.put("kv", KEY, b"\xff")
     await group.ensure(STREAM)
@@ -298,7 +299,7 @@ async def test_every_attribute_is_emitted_and_no_other(bench: Bench) -> None:
 async def test_every_attribute_is_of_the_type_that_the_registry_says(bench: Bench) -> None:
     told = await everything_told(bench)
 
-    # Exactly: a bool is an int to isinstance, and an int no float.
+    # The exact types: isinstance accepts a bool as an int, and an int isn't a float.
     assert [
         (name, attribute, value)
         for name, _, attributes in told
@@ -371,7 +372,7 @@ async def test_a_scoped_store_tells_its_innermost_scopes_key_and_the_depth(bench
 
 
 @pytest.mark.parametrize(("value", "found"), [(None, True), (0, True), ("", True)])
-async def test_a_falsy_value_is_found(value: Any, found: bool, bench: Bench) -> None:  # noqa: FBT001 - what is expected
+async def test_a_falsy_value_is_found(value: Any, found: bool, bench: Bench) -> None:  # noqa: FBT001 - the expected result
     await bench.store.kv.set(KEY, value)
 
     await bench.store.kv.get(KEY)
@@ -412,7 +413,7 @@ async def test_a_claim_tells_whether_it_was_acquired(bench: Bench) -> None:
 @pytest.mark.parametrize(("name", "is_pattern"), [("user:*", True), ("user:created", False)])
 async def test_a_subscription_tells_whether_it_is_a_pattern(
     name: str,
-    is_pattern: bool,  # noqa: FBT001 - what is expected
+    is_pattern: bool,  # noqa: FBT001 - the expected result
     bench: Bench,
 ) -> None:
     await bench.store.events.subscribe(name, print)

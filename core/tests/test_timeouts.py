@@ -1,5 +1,6 @@
-"""Time limits that end what takes too long, and nothing that an event loop which was blocked
-couldn't see.
+"""Timeouts end a call that takes too long.
+
+They don't end a call because of time that the event loop spent blocked.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ async def test_fair_timeout_spares_what_arrived_in_blocked_loop() -> None:
     async with FairTimeout(0.05) as limit:
         arriving = asyncio.create_task(asyncio.sleep(0.01, "answer"))
         await asyncio.sleep(0)
-        time.sleep(0.2)  # noqa: ASYNC251 - that it blocks the loop is what this is about
+        time.sleep(0.2)  # noqa: ASYNC251 - the test needs a blocked loop
         assert await arriving == "answer"
-        await asyncio.sleep(0.01)  # a second step, as connecting has them
+        await asyncio.sleep(0.01)  # a second step, as when connecting
 
     assert not limit.expired()
 

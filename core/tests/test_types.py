@@ -1,4 +1,4 @@
-"""Types that msgspec doesn't know, hooks for the caller's own, a stored None, and what errors say."""
+"""Types that msgspec doesn't support, the caller's own hooks, a stored None, and error messages."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ TYPES: dict[str, tuple[Any, Any]] = {
     ),
     "date": (date(2026, 1, 31), date | datetime),
     "datetime": (datetime(2026, 1, 31, tzinfo=UTC), date | datetime),
-    "midnight": (datetime(2026, 1, 31), date | datetime),  # noqa: DTZ001 - one without a zone
+    "midnight": (datetime(2026, 1, 31), date | datetime),  # noqa: DTZ001 - naive on purpose
     "constraint": (5, Annotated[int, annotated_types.Gt(3)]),
     "conint": (5, pydantic.conint(gt=3)),
     "url": (pydantic.AnyUrl("https://example.org/"), pydantic.AnyUrl),
@@ -226,8 +226,7 @@ def test_pydantic_is_imported_only_when_needed() -> None:
     assert run.stdout.strip() == "False"
 
 
-# --- A stored None
-# ----------------------------------------------------------------------------------------------------
+# --- A stored None --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -260,12 +259,11 @@ async def test_stored_none_is_none_with_users_serializer() -> None:
     assert await store.kv.get("k", int) is None
 
 
-# --- Hooks
-# ------------------------------------------------------------------------------------------------------------
+# --- Hooks ----------------------------------------------------------------------------------------
 
 
 class Money:
-    """A class that no library knows."""
+    """A class that no library supports."""
 
     def __init__(self, cents: int) -> None:
         self.cents = cents
@@ -273,11 +271,11 @@ class Money:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Money) and self.cents == other.cents
 
-    __hash__ = None  # type: ignore[assignment]  # as for every class with an __eq__ of its own
+    __hash__ = None  # type: ignore[assignment]  # as for every class that defines __eq__
 
 
 class Reading(float):
-    """As numpy's scalars: a subclass of a builtin."""
+    """A subclass of a builtin, like numpy's scalars."""
 
 
 def encoder(value: Any) -> Any:
@@ -386,8 +384,7 @@ async def test_unknown_object_without_hook_names_the_cure() -> None:
         await store_of().kv.set("k", Money(5))
 
 
-# --- What errors say
-# --------------------------------------------------------------------------------------------------
+# --- Error messages -------------------------------------------------------------------------------
 
 
 class Line(pydantic.BaseModel):
@@ -493,13 +490,12 @@ async def test_nan_in_plain_data_has_its_cure() -> None:
         await store_of().kv.set("k", {"a": [float("nan")]})
 
     assert (
-        "JSON has no NaN and no infinity. Store None or a string instead, or use the serializer MSGPACK."
-        in caught.value.message
+        "JSON has no NaN and no infinity. Store None or a string instead, or use the serializer "
+        "MSGPACK." in caught.value.message
     )
 
 
-# --- Schemas
-# ----------------------------------------------------------------------------------------------------------
+# --- Schemas --------------------------------------------------------------------------------------
 
 SCHEMAS: dict[str, tuple[Any, Any, Any]] = {
     "instance with an alias": (Line, Line(sku="a", unitPrice=1), Line(sku="a", unitPrice=1)),

@@ -1,4 +1,4 @@
-"""A cancelled `once` without TTL leaves nothing behind, and takes nothing from its owner."""
+"""A cancelled `once` without TTL leaves nothing behind, and removes nothing from its owner."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.clause("CLM-10")
 
 
 class Slow(MemoryAdapter):
-    """Waits before and after each step of a claim, as a server does."""
+    """Waits before and after each step of a claim, like a server."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ async def test_cancelled_once_keeps_earlier_claim_of_owner(turns: int) -> None:
 
 async def test_close_waits_until_claim_is_given_back() -> None:
     adapter = Slow()
-    await adapter.open()  # so that the store leaves it open
+    await adapter.open()  # so that the store doesn't close it
     store = store_over(adapter)
     await store.open()
     await cancelled_after(3, store.claim.once("k", "w1"))

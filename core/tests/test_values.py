@@ -1,5 +1,6 @@
-"""Every value comes back as it went in, or `set` refuses it: models of every configuration,
-dataclasses, structs, generics, hooks.
+"""Every value comes back unchanged, or `set` refuses it.
+
+It covers models of every configuration, dataclasses, structs, generics and hooks.
 """
 
 from __future__ import annotations
@@ -63,8 +64,7 @@ def store_of(serializer: Any = JSON) -> Any:
     )
 
 
-# --- Models
-# -----------------------------------------------------------------------------------------------------------
+# --- Models ---------------------------------------------------------------------------------------
 
 
 class Optional_(pydantic.BaseModel):  # noqa: N801 - the field is optional, not the class
@@ -197,7 +197,7 @@ class EqualById(pydantic.BaseModel):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, EqualById) and self.id == other.id
 
-    __hash__ = None  # type: ignore[assignment]  # as for every class with an __eq__ of its own
+    __hash__ = None  # type: ignore[assignment]  # as for every class that defines __eq__
 
 
 class Counting(pydantic.BaseModel):
@@ -233,7 +233,7 @@ class Bounded(pydantic.BaseModel):
 
 
 class Unset(pydantic.BaseModel):
-    n: int = None  # type: ignore[assignment]  # what people write
+    n: int = None  # type: ignore[assignment]  # common in real code
 
 
 class Root(pydantic.RootModel[list[int]]):
@@ -331,7 +331,7 @@ MODELS: dict[str, tuple[Any, bytes | None]] = {
     "computed, forbidding": (Forbidding(x=1), b'{"x":1}'),
     "computed, allowing": (Allowing(x=1, z=3), b'{"x":1,"z":3}'),  # type: ignore[call-arg]  # an extra
     "computed, ignoring": (Ignoring(x=1), b'{"x":1,"twice":2}'),
-    "json": (Texts(numbers="[1]", anything='{"a":1}'), None),  # type: ignore[arg-type]  # text, as Json takes it
+    "json": (Texts(numbers="[1]", anything='{"a":1}'), None),  # type: ignore[arg-type]  # a str, which Json accepts
     "excluded default": (Excluding(), b"{}"),
     "base": (HoldsBase(item=Base(a=1)), b'{"item":{"a":1}}'),
     "derived": (Derived(a=1), b'{"a":1,"b":2}'),
@@ -349,7 +349,7 @@ MODELS: dict[str, tuple[Any, bytes | None]] = {
             colour=Colour.RED,
             word="a",
             either=True,
-            day=datetime(2026, 1, 1),  # noqa: DTZ001 - one without a zone
+            day=datetime(2026, 1, 1),  # noqa: DTZ001 - naive on purpose
             length=timedelta(seconds=-1.5),
             keys={1: "a"},
             path=Path("/a"),
@@ -552,7 +552,7 @@ async def assert_back_or_refused(store: Any, value: Any) -> None:
     try:
         await store.kv.set("k", value)
     except StoreError as error:
-        # it may also be stored
+        # Storing the value is right, too.
         assert error.code == ErrorCode.STORE_SERIALIZATION_FAILED  # noqa: PT017
         assert store.adapter.named("set") == []
         return
@@ -561,8 +561,7 @@ async def assert_back_or_refused(store: Any, value: Any) -> None:
     assert back == value or "nan" in repr(value)
 
 
-# --- Dataclasses, structs, TypedDicts, and others
-# ---------------------------------------------------------------------
+# --- Dataclasses, structs, TypedDicts, and others -------------------------------------------------
 
 
 @dataclass
@@ -835,7 +834,7 @@ async def test_set_refuses_object_that_would_change(kind: str) -> None:
 
 
 async def test_moment_of_repeated_hour_is_stored() -> None:
-    # needs the zones of the system, which few tests do
+    # It needs the system's time zones, which few tests do.
     from zoneinfo import ZoneInfo  # noqa: PLC0415
 
     store = store_of()

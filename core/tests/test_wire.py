@@ -1,5 +1,6 @@
-"""What is on the wire, byte for byte: a Node process has to read it, and we have to read what Node
-and others write.
+"""The bytes on the wire.
+
+A Node process must be able to read them, and we must be able to read those of Node and others.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def store(igniter_recorder: RecordingAdapter) -> Store[str]:
 
 @pytest.fixture
 def adapter(store: Store[str]) -> Any:
-    """What is below the store, to write and read raw bytes."""
+    """Return the adapter below the store, to read and write raw bytes."""
     return store.adapter
 
 
@@ -149,8 +150,8 @@ async def test_values_of_other_writers_are_read(
     assert await store.kv.get("k") == value
 
 
-# What JSON.parse of Node 20 makes of these, or, where it refuses them, what the npm package then
-# returns: the text.
+# Results of JSON.parse of Node 20. Where it raises, the npm package returns the text, which is
+# listed instead.
 NODE_READS: dict[str, tuple[bytes, Any]] = {
     "undefined": (b"", ""),
     "raw text": (b"hello", "hello"),
@@ -193,7 +194,7 @@ async def test_value_is_what_node_reads(kind: str, store: Store[str], adapter: A
     [(b"[", b"", b"]"), (b'{"a":', b"1", b"}")],
     ids=["lists", "mappings"],
 )
-# what is nested, how deeply, and where
+# The nested value, its depth, and its place
 async def test_deep_value_is_read_and_written_back(  # noqa: PLR0913, PLR0917
     begin: bytes, middle: bytes, end: bytes, depth: int, store: Store[str], adapter: Any
 ) -> None:
@@ -449,7 +450,10 @@ MALFORMED = ['"org"', "[]", "{}", '{"key":"org"}', "null", "5"]
 async def test_a_scope_that_is_none_is_left_out(
     scope: str, store: Store[str], adapter: Any
 ) -> None:
-    payload = f'{{"type":"e","data":1,"timestamp":"2026-01-31T12:00:00Z","scope":{scope},"scopes":{scope},"actor":{scope}}}'
+    payload = (
+        '{"type":"e","data":1,"timestamp":"2026-01-31T12:00:00Z",'
+        f'"scope":{scope},"scopes":{scope},"actor":{scope}}}'
+    )
 
     context = await received(store, adapter, payload.encode())
 

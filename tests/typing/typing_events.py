@@ -1,5 +1,5 @@
 # pyright: reportUnnecessaryTypeIgnoreComment=error
-"""What a type checker knows of declared events. Checked by mypy and pyright, never run."""
+"""How type checkers see declared events. Checked by mypy and pyright, never run."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 # pyright: reportUnnecessaryTypeIgnoreComment=error
-"""What a type checker knows of scopes. Checked by mypy and pyright, never run.
+"""How type checkers see scopes. Checked by mypy and pyright, never run.
 
-mypy reads `LiteralString` as `str`, so that an undeclared scope is an error is known to pyright
-alone.
+mypy reads `LiteralString` as `str`, so only pyright reports an undeclared scope.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def declared_scopes_are_taken_and_others_are_errors(adapter: Adapter) -> None:
     workspace = organization.scope("workspace", 7).as_actor("u1", type="user")
     workspace.scope("organization", 1)
     store.scope("nope", 1)  # pyright: ignore[reportArgumentType]  # the test: it was not declared
-    # the test: nor for the scopes below
+    # the test: nor on the scopes below
     organization.scope("nope", 1)  # pyright: ignore[reportArgumentType]
     # the test: nor after an actor
     workspace.scope("nope", 1)  # pyright: ignore[reportArgumentType]

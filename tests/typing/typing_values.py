@@ -1,5 +1,5 @@
 # pyright: reportUnnecessaryTypeIgnoreComment=error
-"""What a type checker knows of values. Checked by mypy and pyright, never run."""
+"""How type checkers see values. Checked by mypy and pyright, never run."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def serializers_take_hooks() -> None:
 
 
 async def wrong_arguments_are_errors(store: Store[str]) -> None:
-    await store.kv.set("k", 1, only_if="never")  # type: ignore[arg-type]  # the test: one of two words
+    await store.kv.set("k", 1, only_if="never")  # type: ignore[arg-type]  # the test: one of two literals
     await store.kv.set("k", 1, ttl="60")  # type: ignore[arg-type]  # the test: a number or a timedelta
-    await store.kv.get(7)  # type: ignore[call-overload]  # the test: keys are text
-    await store.counter.increment("k", 1.5)  # type: ignore[arg-type]  # the test: whole steps
+    await store.kv.get(7)  # type: ignore[call-overload]  # the test: keys are str
+    await store.counter.increment("k", 1.5)  # type: ignore[arg-type]  # the test: steps are int

@@ -1,9 +1,8 @@
-"""What the tests of the memory backend stand on: a clock that they move, and an adapter that looks
-at this clock.
+"""Fixtures for the tests of the memory backend: a clock that tests move, and an adapter on it.
 
-That the backend keeps the contract is the conformance kit's to check
-(`conformance/tests/test_memory_conformance.py`). The tests here are of what is this backend's
-alone, and of what the kit doesn't ask.
+The conformance kit checks that the backend keeps the contract
+(`conformance/tests/test_memory_conformance.py`). The tests here cover behaviour that only this
+backend has, and behaviour that the kit doesn't check.
 """
 
 from __future__ import annotations

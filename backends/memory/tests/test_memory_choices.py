@@ -1,4 +1,4 @@
-"""What the contract leaves to a backend, as this one has chosen it."""
+"""Behaviour that the contract leaves to a backend, as this backend has chosen it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_a_message_is_delivered_before_publish_returns_and_that_says_to_ho
 
 
 @pytest.mark.clause("PUB-5")
-async def test_a_subscription_that_is_cancelled_while_its_message_is_delivered_to_others_is_not_called(
+async def test_subscription_cancelled_during_delivery_is_not_called(
     adapter: MemoryAdapter,
 ) -> None:
     heard: list[bytes] = []

@@ -1,5 +1,6 @@
-"""Injected clocks: one that goes back, one that only tells the time, and what ids and tokens begin
-with.
+"""Injected clocks: one that goes back, and one that only returns the time.
+
+The start of ids and tokens depends on the clock, too.
 """
 
 from __future__ import annotations

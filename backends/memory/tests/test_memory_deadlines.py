@@ -1,10 +1,10 @@
-"""The very moment at which something ends.
+"""The exact moment at which something expires.
 
-The kit asks some milliseconds before and after it, when the sweep has been there.
+The kit checks some milliseconds before and after it, when the sweep has run.
 """
 
 # pyright: reportPrivateUsage=false
-# That a key was not swept yet shows in no answer of the adapter.
+# No result of the adapter shows that a key was not swept yet.
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_at_its_deadline_a_key_is_as_one_that_never_was(
     clock.advance(1)
     never = MemoryAdapter(clock=clock)
 
-    assert "key" in adapter._keyspace.values  # no sweep took it
+    assert "key" in adapter._keyspace.values  # no sweep removed it
     assert await _answer(question(adapter)) == await _answer(question(never))
     assert await _all(adapter) == await _all(never)
 

@@ -1,4 +1,4 @@
-"""What follows from the contract and the kit doesn't ask. Once it does, the test here may go."""
+"""Consequences of the contract that the kit doesn't check. Once it does, a test here may go."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ async def test_an_owner_of_no_bytes_holds_its_claim(adapter: MemoryAdapter) -> N
 async def test_what_was_passed_in_can_be_changed_without_changing_what_is_stored(
     adapter: MemoryAdapter,
 ) -> None:
-    # Callers promise `bytes`. One that breaks the promise must not be able to write later without a
-    # call.
+    # Callers promise `bytes`. A caller that breaks the promise must not be able to change the
+    # stored value later, without a call.
     mine: list[bytearray] = [bytearray(b"1") for _ in range(3)]
-    await adapter.set_nx("claim", mine[0])  # type: ignore[arg-type]  # bytearrays, on purpose
-    await adapter.acquire("lease", mine[1], 8, token_key="token")  # type: ignore[arg-type]  # bytearrays, on purpose
-    await adapter.xadd("stream", {"f": mine[2]})  # type: ignore[dict-item]  # bytearrays, on purpose
+    await adapter.set_nx("claim", mine[0])  # type: ignore[arg-type]  # a bytearray, on purpose
+    await adapter.acquire("lease", mine[1], 8, token_key="token")  # type: ignore[arg-type]  # a bytearray, on purpose
+    await adapter.xadd("stream", {"f": mine[2]})  # type: ignore[dict-item]  # a bytearray, on purpose
     for value in mine:
         value[:] = b"changed"
 

@@ -1,7 +1,7 @@
-"""`max_keys`: plain values go, the least recently used first; claims, counters and streams stay."""
+"""`max_keys` evicts plain values, least recently used first; claims, counters and streams stay."""
 
 # pyright: reportPrivateUsage=false
-# Which keys are left shows without using one only in the table.
+# Only the table shows which keys are left without using one.
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Scans under way: what their cursors look like, and when they are forgotten."""
+"""Scans in progress: the form of their cursors, and when they are forgotten."""
 
 # pyright: reportPrivateUsage=false
-# What is remembered of a scan shows in no answer of the adapter.
+# No result of the adapter shows the state that is kept for a scan.
 
 from __future__ import annotations
 

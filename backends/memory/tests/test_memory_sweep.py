@@ -1,7 +1,7 @@
-"""How memory is given back when keys expire or are removed: the sweep, its timer, the tables."""
+"""How memory is freed when keys expire or are removed: the sweep, its timer, the tables."""
 
 # pyright: reportPrivateUsage=false
-# That memory is given back shows in no answer of the adapter.
+# No result of the adapter shows that memory is freed.
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+        while not condition():  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.01)
 
 

@@ -1,4 +1,4 @@
-"""`memory://`, `memory://name`, and what is wrong with others."""
+"""`memory://` and `memory://name`, and the errors of other URLs."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ async def test_a_name_in_use_is_refused_with_other_options() -> None:
         lambda: MemoryAdapter(max_keys=0),
         lambda: MemoryAdapter(max_keys=-1),
         lambda: MemoryAdapter(max_keys=True),
-        lambda: MemoryAdapter(max_keys=1.5),  # type: ignore[arg-type]  # what a caller without a checker writes
+        lambda: MemoryAdapter(max_keys=1.5),  # type: ignore[arg-type]  # code without a type checker
         lambda: MemoryAdapter(clock=5),  # type: ignore[arg-type]  # the same
         lambda: MemoryAdapter.from_url("memory://?max_keys=many"),
         lambda: MemoryAdapter.from_url("memory://?max_keys=0"),

@@ -1,5 +1,6 @@
-"""The Redis backend keeps the contract on a cluster of three primaries with their replicas: `nox -s
-conformance`, some minutes.
+"""The Redis backend keeps the contract on a cluster of three primaries with their replicas.
+
+Run it with `nox -s conformance`; it takes some minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @cache
 def shared_cluster(kind: str) -> Cluster:
-    """One for the process, which ends with it."""
+    """Return this process's cluster, which ends with the process."""
     return servers.start_cluster(servers.find(kind), proxied=True)
 
 

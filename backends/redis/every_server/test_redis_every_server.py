@@ -1,5 +1,6 @@
-"""The Redis backend keeps the contract on every server that can be had here: `nox -s conformance`,
-some minutes for each.
+"""The Redis backend keeps the contract on every available server.
+
+Run it with `nox -s conformance`; it takes some minutes for each.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The Redis backend keeps the contract on the primary that Sentinel names: `nox -s conformance`,
-some minutes.
+"""The Redis backend keeps the contract on the primary that Sentinel names.
+
+Run it with `nox -s conformance`; it takes some minutes.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 @cache
 def shared_set(kind: str) -> SentinelSet:
-    """One for the process, which ends with it.
+    """Return this process's Sentinel set, which ends with the process.
 
-    Failovers have tests of their own: here the primary is to stay the primary.
+    Failovers have tests of their own: here the primary must stay the primary.
     """
     return servers.start_sentinel(kind, proxied=True, down_after=60.0)
 

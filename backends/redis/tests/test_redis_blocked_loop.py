@@ -1,5 +1,6 @@
-"""An event loop that was blocked for longer than a call may take (FLT-10), on asyncio and on
-uvloop, which calls timers first.
+"""An event loop that was blocked for longer than the timeout of a call (FLT-10).
+
+Runs on asyncio, and on uvloop, which runs timers before it reads sockets.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def test_calls_in_blocked_loop_get_answers(
                 ]
                 for _ in range(turns):
                     await asyncio.sleep(0)
-                time.sleep(1.3)  # noqa: ASYNC251 - that it blocks the loop is what this is about
+                time.sleep(1.3)  # noqa: ASYNC251 - the test needs a blocked loop
                 answers: list[object] = [*await asyncio.gather(*calls)]
             return answers[:3]
         finally:

@@ -1,5 +1,7 @@
-"""Subscriptions at one server: many at once, what is on its way while somebody cancels, sharded
-channels, and names that are no text.
+"""Subscriptions at one server.
+
+Many at once, cancellations while commands are in flight, sharded channels, and names that aren't
+text.
 """
 
 from __future__ import annotations
@@ -32,9 +34,9 @@ async def opened(url: str, **options: Any) -> AsyncGenerator[RedisAdapter]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what has to become true."""
+    """Wait until the condition holds."""
     async with asyncio.timeout(LIMIT):
-        # what it looks at are callbacks of the library's, or what the server says
+        # the condition depends on callbacks of the library, or on the server's state
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -98,8 +100,9 @@ async def test_an_old_server_knows_no_sharded_channels() -> None:
 
 
 async def test_what_is_cancelled_while_the_connection_comes_back_is_ended_at_the_server() -> None:
-    """The new connection has asked for it already; nobody waits for the confirmation, and it may
-    not go on for ever.
+    """The new connection has already sent the SUBSCRIBE.
+
+    No caller waits for the confirmation, and the subscription must not stay forever.
     """
     with servers.start("valkey") as server:
         async with opened(server.url) as adapter:
@@ -110,7 +113,7 @@ async def test_what_is_cancelled_while_the_connection_comes_back_is_ended_at_the
                 ]
                 cut_listeners(server)
                 await until(lambda: channels_of(server) == [])
-                # At some moment while they are renewed.
+                # At some moment while the subscriptions are renewed.
                 await until(lambda: channels_of(server) != [])
                 await asyncio.gather(*(subscription.cancel() for subscription in subscriptions))
                 await until(lambda: channels_of(server) == [])
@@ -133,7 +136,7 @@ async def test_a_cancelled_subscribe_may_be_followed_by_another_one_at_once() ->
                 with contextlib.suppress(asyncio.CancelledError):
                     await (await subscribing).cancel()
                 assert await adapter.publish("test:channels:a", b"%d" % turn) == 1
-                # it is called in this turn
+                # the lambda is called in this iteration
                 await until(lambda: heard[-1:] == [b"%d" % turn])  # noqa: B023
                 await subscription.cancel()
                 await until(lambda: channels_of(server) == [])
@@ -141,7 +144,7 @@ async def test_a_cancelled_subscribe_may_be_followed_by_another_one_at_once() ->
 
 
 async def test_a_close_at_any_moment_of_subscribing_is_told() -> None:
-    """Above all in the one between the connection's coming and the caller's waking."""
+    """Above all, a close after the connection is made and before its caller resumes."""
     server = servers.or_skip("valkey")
     codes: set[str] = set()
     for turn in range(400):
@@ -156,7 +159,7 @@ async def test_a_close_at_any_moment_of_subscribing_is_told() -> None:
         for _ in range(turn % 40):
             await asyncio.sleep(0)
         if turn % 3 == 0:
-            await asyncio.sleep(0.0005 * (turn % 10))  # the server's answers take time of their own
+            await asyncio.sleep(0.0005 * (turn % 10))  # the server's reply times vary too
         await adapter.close()
         async with asyncio.timeout(LIMIT / 2):
             codes.update(await asyncio.gather(*subscribing))
@@ -172,7 +175,7 @@ async def _code(call: Awaitable[object]) -> str:
 
 
 async def test_nobody_goes_on_connecting_for_nobody() -> None:
-    """Who couldn't subscribe has been told; the adapter doesn't try for ever on his behalf."""
+    """A failed subscribe has raised; the adapter must not keep connecting for it."""
     with servers.start("valkey") as server:
         async with opened(server.url) as adapter:
             assert await adapter.set("key", b"value")
@@ -232,10 +235,8 @@ async def test_names_that_are_no_utf_8_go_to_the_server_as_they_came_from_it() -
         assert [await adapter.get(key) for key in page.keys] == [b"value"]
         assert await adapter.delete(page.keys) == 1
 
-        for name in (
-            "test:channel:\udcff",
-            "test:channel:\udcc3\udca9",
-        ):  # the second is another spelling of one that is UTF-8
+        # the second name is a surrogate spelling of bytes that are UTF-8
+        for name in ("test:channel:\udcff", "test:channel:\udcc3\udca9"):
             subscription = await adapter.subscribe(
                 name, lambda channel, payload: heard.append((channel, payload))
             )
@@ -249,7 +250,7 @@ async def test_names_that_are_no_utf_8_go_to_the_server_as_they_came_from_it() -
             assert await adapter.publish(name, b"payload") == 0
 
 
-LONE = "test:\ud800"  # half a pair of UTF-16, which stands for no byte
+LONE = "test:\ud800"  # half of a surrogate pair of UTF-16, which can't be encoded as bytes
 CALLS: dict[str, Callable[[RedisAdapter], Coroutine[Any, Any, object]]] = {
     "get": lambda adapter: adapter.get(LONE),
     "mget": lambda adapter: adapter.mget(["key", LONE]),

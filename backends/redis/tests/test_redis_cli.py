@@ -1,4 +1,4 @@
-"""The command line on a real server, with a process that listens while others write."""
+"""The command line on a real server, with one process that listens while others write."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(*arguments: str) -> Any:
 def test_events_are_heard_in_another_process(options: list[str]) -> None:
     listening = start("events", "tail", "user:*", "--count", "2", "--json", *options)
     assert listening.stderr is not None
-    assert "listening" in listening.stderr.readline()  # and so subscribed
+    assert "listening" in listening.stderr.readline()  # printed after the subscription
 
     assert run("events", "publish", "user:created", '{"id": 7}', *options)["receivers"] == 1
     assert run("events", "publish", "user:removed", "7", *options)["receivers"] == 1
@@ -88,7 +88,7 @@ def test_a_server_that_is_not_there_is_one_line(command: list[str]) -> None:
 
 
 def children_of(pid: int) -> list[int]:
-    """The processes that a process has started, and theirs."""
+    """The child processes of a process, and their children."""
     found: list[int] = []
     for status in Path("/proc").glob("[0-9]*/status"):
         with contextlib.suppress(OSError):
@@ -112,10 +112,14 @@ def test_the_demo_lets_several_processes_race(options: list[str]) -> None:
 
 
 def test_the_demo_does_without_processes_where_none_can_be_started(options: list[str]) -> None:
-    """As when it is called by a program that Python read from its standard input: there is no file
-    that a process could begin with.
+    """A program that Python reads from its standard input calls the demo.
+
+    There is no file that a child process could start from.
     """
-    program = f"from igniter_store_cli import main; raise SystemExit(main(['demo', '--json', '--only', 'flash-sale', *{options[:2]!r}]))"
+    program = (
+        "from igniter_store_cli import main; "
+        f"raise SystemExit(main(['demo', '--json', '--only', 'flash-sale', *{options[:2]!r}]))"
+    )
     done = subprocess.run(
         [sys.executable, "-"],
         input=program,
@@ -141,9 +145,8 @@ def test_a_demo_that_is_interrupted_leaves_no_process_and_no_key(options: list[s
         _, err = playing.communicate(timeout=LIMIT)
         assert playing.returncode == 130, f"turn {turn}: {err}"
         assert "Traceback" not in err
-        until = (
-            time.monotonic() + LIMIT
-        )  # the one that watches over multiprocessing's semaphores goes last, by itself
+        # multiprocessing's resource tracker ends last, by itself
+        until = time.monotonic() + LIMIT
         while left := [pid for pid in children if Path(f"/proc/{pid}").exists()]:
             assert time.monotonic() < until, left
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Which clients the constructor accepts: those of redis-py whose connections reach a server."""
+"""The constructor accepts only clients of redis-py whose connections reach a server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from igniter_store_redis import RedisAdapter
 
 
 class AnsweringConnection(redis.asyncio.Connection):
-    """A connection that answers by itself, as stand-ins do."""
+    """A connection that answers commands itself, as test doubles do."""
 
     async def read_response(self, *_: Any, **__: Any) -> Any:
         return b"OK"
@@ -52,7 +52,7 @@ def test_client_without_transport_is_refused(make: Any) -> None:
 
 def test_blocking_client_names_asyncio_one() -> None:
     with pytest.raises(StoreError) as caught:
-        RedisAdapter(client=redis.Redis())  # type: ignore[arg-type]  # what a caller without a checker writes
+        RedisAdapter(client=redis.Redis())  # type: ignore[arg-type]  # as a caller without a type checker may write
 
     assert "redis.asyncio" in caught.value.message
 

@@ -1,4 +1,4 @@
-"""The Redis backend keeps the contract on real servers."""
+"""Runs the conformance suite for the Redis backend on real servers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def redis_backend(server: Server) -> Harness:
-    """The backend on this server, with the time and the oracle that the kit has for all such
-    servers.
-    """
+    """The backend on this server, with the kit's clock and oracle for all such servers."""
     harness = redis_harness(server, timeout=2.0)
     harness.connect = harness.connect_other = partial(
         RedisAdapter.from_url, server.url, timeout=2.0, connect_timeout=2.0
@@ -28,7 +26,7 @@ def redis_backend(server: Server) -> Harness:
 
 
 def lent_client(server: Server) -> LentClient:
-    """The backend with a client of somebody else."""
+    """The backend with a client that belongs to the user."""
     untyped: Any = redis.asyncio.Redis
     client: Any = untyped.from_url(server.url, decode_responses=True)
 

@@ -1,5 +1,6 @@
-"""What can go wrong before the first command: URLs, options, servers that aren't there or don't let
-us in. No message shows a password.
+"""Failures before the first command: invalid URLs and options, unreachable servers, bad logins.
+
+No message contains a password.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def address(server: Server) -> str:
 
 
 async def failure(url: str, **options: Any) -> StoreError:
-    """What opening an adapter for this URL raises."""
+    """The error that opening an adapter for this URL raises."""
     with pytest.raises(StoreError) as caught:
         await RedisAdapter.from_url(url, connect_timeout=2.0, **options).open()
     assert PASSWORD not in f"{caught.value!r} {caught.value} {caught.value.to_dict()}"
@@ -164,7 +165,7 @@ async def test_a_client_that_decodes_gives_bytes_all_the_same(server: Server) ->
 
 
 def minimal_rights() -> list[str]:
-    """The command that the README has for a user who may do only this."""
+    """The README's command for a user with minimal rights."""
     lines = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8").splitlines()
     return (
         next(line for line in lines if line.startswith("ACL SETUSER api "))

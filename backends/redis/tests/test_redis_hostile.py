@@ -1,5 +1,6 @@
-"""Servers and proxies that answer wrongly: what comes is never believed, never kept, and never
-waited for without a limit.
+"""Servers and proxies that send wrong replies.
+
+The adapter never returns them, and never buffers or waits for them without a limit.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ REPLIES: Final[dict[str, bytes]] = {
     "a negative length": b"$-7\r\n",
 }
 
-# Of these types a reply can't be told from a right one.
+# A wrong reply of these types can't be distinguished from a correct one.
 NUMBERS: Final = {"a number"}
 NOTHING: Final = {"nothing", "no list", "RESP 3: nothing"}
 TEXTS: Final = {"OK", "QUEUED", "data", "RESP 3: a big number", "RESP 3: a text"}
@@ -115,7 +116,7 @@ def _entry(key: str, ttl: float | None = None) -> Entry:
 
 
 class Hostile:
-    """A server that greets as others do, and answers everything else with the same bytes."""
+    """A server with a normal handshake, which answers every other command with the same bytes."""
 
     def __init__(self, answer: Callable[[asyncio.StreamWriter], Awaitable[None]] | bytes) -> None:
         self._answer = answer
@@ -206,7 +207,7 @@ async def test_claim_is_granted_by_ok_only() -> None:
 
 
 async def test_unexpected_reply_ends_its_connection() -> None:
-    """The next replies on it may be those of other commands."""
+    """The next replies on the connection may belong to other commands."""
     async with Hostile(b":1\r\n") as server, adapter_to(server) as adapter:
         with pytest.raises(StoreError):
             await adapter.get("key")
@@ -248,7 +249,7 @@ async def test_reply_that_trickles_ends_with_timeout_and_connection() -> None:
     async with Hostile(trickle) as server, adapter_to(server, timeout=0.3) as adapter:
         with pytest.raises(StoreError) as caught:
             await asyncio.wait_for(adapter.get("key"), 30)
-        await asyncio.wait_for(sent.wait(), 30)  # the server meets the end of the connection
+        await asyncio.wait_for(sent.wait(), 30)  # the server notices that the connection is closed
 
     assert caught.value.code is ErrorCode.STORE_TIMEOUT
 
@@ -318,7 +319,7 @@ async def test_replies_up_to_the_limit_arrive() -> None:
 
 
 async def test_confirmation_that_never_comes_ends_the_connection() -> None:
-    """Each subscriber gets a timeout at most once, whatever else the server sends."""
+    """Each subscriber gets at most one timeout, even if the server sends other data."""
     asked = 0
 
     async def late(writer: asyncio.StreamWriter) -> None:

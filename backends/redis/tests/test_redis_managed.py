@@ -1,5 +1,6 @@
-"""Managed servers and proxies that don't have every command: the store works, or names what was
-refused and what it is needed for.
+"""Managed servers and proxies that lack some commands.
+
+The store works without them, or its error names the rejected command and what needs it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ _NOTHING: Final = object()
 _LISTENING: Final = {"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE"}
 
 WAYS: Final = {
-    "an unknown command": "-ERR unknown command '{command}', with args beginning with: 'a-secret-key' 'a-secret-value' \r\n",
+    "an unknown command": (
+        "-ERR unknown command '{command}', with args beginning with: "
+        "'a-secret-key' 'a-secret-value' \r\n"
+    ),
     "access rules": "-NOPERM User default has no permissions to run the '{command}' command\r\n",
     "a managed server": "-ERR command is not allowed\r\n",
     "a proxy that hangs up": "",
@@ -107,7 +111,7 @@ OPERATIONS: Final[dict[str, Callable[[RedisAdapter], Awaitable[Any]]]] = {
     "delete_prefix": lambda adapter: adapter.delete_prefix("window"),
 }
 
-# The command that an operation can't do without; all others have another way.
+# The commands that an operation requires; for all others the adapter has a fallback.
 NEEDS: Final[dict[str, set[str]]] = {
     "ping": {"PING"},
     "expire": {"PEXPIRE"},
@@ -149,8 +153,9 @@ def server() -> Iterator[Server]:
 
 
 class Gate:
-    """A proxy that refuses some commands, and passes on the others one by one, so that answers stay
-    in order.
+    """A proxy that rejects some commands.
+
+    It forwards the others one by one, so that the replies stay in order.
     """
 
     def __init__(self, server: Server, refused: set[str], answer: str) -> None:
@@ -251,9 +256,8 @@ async def test_operation_works_or_names_refused_command(
         await adapter.open()
         for title, operation in OPERATIONS.items():
             needed = NEEDS.get(title, set()) & commands
-            if (
-                way in {"a proxy that hangs up", "access rules"} and "EVALSHA" in commands
-            ):  # no reason to try EVAL
+            # here the adapter has no reason to try EVAL
+            if way in {"a proxy that hangs up", "access rules"} and "EVALSHA" in commands:
                 needed = NEEDS.get(title, set()) & {"EVAL"}
             try:
                 await asyncio.wait_for(operation(adapter), 30)

@@ -1,6 +1,4 @@
-"""When the place of the data changes: failovers of a Sentinel set, and a cluster whose slots move
-and whose nodes die.
-"""
+"""The data moves: failovers with Sentinel, clusters whose slots move, and nodes that die."""
 
 from __future__ import annotations
 
@@ -68,8 +66,9 @@ async def adapter_of(
 
 
 async def eventually(call: Callable[[], Awaitable[Any]]) -> Any:
-    """The answer of a call once it may be made again; every refusal until then has to say that it
-    may.
+    """Retry a call until it succeeds, and return its result.
+
+    Every error until then must be retryable.
     """
     async with asyncio.timeout(LIMIT):
         while True:
@@ -90,8 +89,8 @@ async def test_a_failover_is_followed(sentinels: SentinelSet) -> None:
 
         await sentinels.failover()
 
-        # For some seconds the former primary doesn't know, and takes writes that are lost; then
-        # Sentinel cuts its clients.
+        # For some seconds the former primary doesn't notice, and accepts writes that are lost; then
+        # Sentinel closes its connections.
         assert sentinels.primary() is not former
         with sentinels.primary().exchange() as exchange:
             async with asyncio.timeout(LIMIT):
@@ -104,22 +103,22 @@ async def test_a_failover_is_followed(sentinels: SentinelSet) -> None:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what has to become true."""
+    """Wait until the condition holds."""
     async with asyncio.timeout(LIMIT):
-        while not holds():  # noqa: ASYNC110 - what it looks at are callbacks of the library's
+        while not holds():  # noqa: ASYNC110 - the condition depends on callbacks of the library
             await asyncio.sleep(0.01)
 
 
 def move(cluster: Cluster, key: str) -> None:
-    """Give the slot of `key`, which is empty, to another primary."""
+    """Move the slot of `key`, which is empty, to another primary."""
     give(cluster.owner(key), cluster.stranger(key), key)
 
 
 def give(source: ServerProcess, target: ServerProcess, key: str) -> None:
-    """Give the slot of `key`, which is empty, from one to the other.
+    """Move the slot of `key`, which is empty, from the source to the target.
 
-    The target has to import it. Without that, the target's word counts no more than a ping of the
-    source's that is still on its way.
+    The target has to import it. Otherwise a ping of the source that is still in flight could
+    override the target's claim to the slot.
     """
     slot, here, there = slot_of(key), id_of(source), id_of(target)
     with source.exchange() as old, target.exchange() as new:
@@ -130,7 +129,7 @@ def give(source: ServerProcess, target: ServerProcess, key: str) -> None:
 
 
 async def hears(heard: asyncio.Queue[bytes], adapter: RedisAdapter) -> None:
-    """The subscription is live again by itself, some time after the connection was lost."""
+    """The subscription recovers by itself, some time after the connection was lost."""
     async with asyncio.timeout(LIMIT):
         while heard.empty():
             with contextlib.suppress(BackendUnavailable):
@@ -142,7 +141,7 @@ async def test_a_killed_primary_is_replaced(sentinels: SentinelSet) -> None:
     async with adapter_of(sentinels) as adapter:
         await adapter.set("key", b"before")
         former, replica = sentinels.primary(), sentinels.replica()
-        await asyncio.sleep(0.5)  # the replica has the key before its primary dies
+        await asyncio.sleep(0.5)  # the replica must have the key before its primary dies
 
         await former.kill()
 
@@ -153,8 +152,9 @@ async def test_a_killed_primary_is_replaced(sentinels: SentinelSet) -> None:
 
 
 async def test_a_primary_that_has_become_a_replica_is_left(sentinels: SentinelSet) -> None:
-    """Nobody cuts the connection: the refusal of a write is what says that this is no primary any
-    more.
+    """The connection stays open.
+
+    Only the error for a write shows that the server isn't a primary any more.
     """
     async with adapter_of(sentinels) as adapter:
         await adapter.set("key", b"before")
@@ -208,8 +208,9 @@ async def test_a_claim_and_its_counter_in_two_slots_are_refused(cluster: Cluster
 
 
 async def test_a_slot_that_moves_is_followed(own_cluster: Cluster) -> None:
-    """Step by step as a resharding does it: asked for at the new node, then moved, with a reader
-    that waits all the time.
+    """Follows the steps of a resharding, with a blocked reader all the time.
+
+    The target begins to import the slot, and then the keys are moved.
     """
     source, target = own_cluster.owner("moving"), own_cluster.stranger("moving")
     slot = slot_of("moving")
@@ -232,9 +233,8 @@ async def test_a_slot_that_moves_is_followed(own_cluster: Cluster) -> None:
             await adapter.set("moving", b"between")
             await adapter.set("{moving}new", b"made on the way")
             assert new.ask("DBSIZE") == 2
-            with pytest.raises(
-                BackendUnavailable
-            ) as caught:  # one key here, one there: TRYAGAIN, until all are moved
+            # one key is here, one is there: TRYAGAIN, until all are moved
+            with pytest.raises(BackendUnavailable) as caught:
                 await adapter.mget(["moving", "{moving}stream"])
             assert caught.value.retryable
 
@@ -270,7 +270,7 @@ async def test_a_node_that_dies_is_replaced_by_its_replica(own_cluster: Cluster)
         page = await adapter.scan("key:*", count=1)
         while "/" not in page.cursor or page.cursor.startswith("0/"):
             page = await adapter.scan("key:*", cursor=page.cursor, count=1)
-        await asyncio.sleep(0.5)  # the replicas have the keys before a primary dies
+        await asyncio.sleep(0.5)  # the replicas must have the keys before a primary dies
         dying = own_cluster.owner(keys[0])
         safe = next(key for key in keys if own_cluster.owner(key) is not dying)
 
@@ -293,7 +293,7 @@ async def test_a_node_that_dies_is_replaced_by_its_replica(own_cluster: Cluster)
 
 
 async def test_a_scan_finds_what_has_gone_to_a_new_node(own_cluster: Cluster) -> None:
-    """Nobody has been sent there yet: a scan has no key, so no node says MOVED to it."""
+    """No command has been redirected to the node: a scan has no key, so it never gets MOVED."""
     async with adapter_of(own_cluster) as adapter:
         await adapter.set("moving", b"value")
         source, newcomer = own_cluster.owner("moving"), own_cluster.replicas[0]
@@ -317,13 +317,13 @@ async def test_a_scan_finds_what_has_gone_to_a_new_node(own_cluster: Cluster) ->
                 if cursor == "0":
                     return keys
 
-        async with asyncio.timeout(LIMIT):  # the nodes tell each other
-            while await found() != ["moving"]:  # noqa: ASYNC110 - it is the servers who come to it
+        async with asyncio.timeout(LIMIT):  # the nodes gossip
+            while await found() != ["moving"]:  # noqa: ASYNC110 - depends on the servers, which send no event
                 await asyncio.sleep(0.2)
 
 
 async def becomes_empty_primary(replica: ServerProcess, cluster: Cluster) -> None:
-    """Let a replica be a primary without slots, known to all."""
+    """Promote a replica to a primary without slots, and wait until all nodes know it."""
     source = cluster.primaries[0]
     with replica.exchange() as exchange:
         exchange.ask("CLUSTER", "RESET", "SOFT")
@@ -338,7 +338,7 @@ async def becomes_empty_primary(replica: ServerProcess, cluster: Cluster) -> Non
 
 def id_of(node: ServerProcess) -> str:
     with node.exchange() as exchange:
-        return str(exchange.ask("CLUSTER", "MYID"), "ascii")  # type: ignore[arg-type]  # bytes, of any answer
+        return str(exchange.ask("CLUSTER", "MYID"), "ascii")  # type: ignore[arg-type]  # bytes, but typed as any reply
 
 
 def line_of(name: str, nodes: str) -> str:
@@ -351,15 +351,15 @@ def is_empty_primary(name: str, nodes: str) -> bool:
 
 
 def nodes_at(node: ServerProcess) -> str:
-    """What a node knows of the others."""
+    """The node's CLUSTER NODES, which lists the nodes it knows."""
     with node.exchange() as exchange:
-        return str(exchange.ask("CLUSTER", "NODES"), "ascii")  # type: ignore[arg-type]  # bytes, of any answer
+        return str(exchange.ask("CLUSTER", "NODES"), "ascii")  # type: ignore[arg-type]  # bytes, but typed as any reply
 
 
 async def test_subscriptions_at_a_node_that_leaves_the_cluster_go_elsewhere(
     own_cluster: Cluster,
 ) -> None:
-    """Its connection stays, and it hears nothing of what is published at the others."""
+    """The connection stays open, but gets no messages that are published at the other nodes."""
     heard: list[bytes] = []
     gaps: list[str] = []
     leaver, rest = (
@@ -400,7 +400,7 @@ async def test_subscriptions_at_a_node_that_leaves_the_cluster_go_elsewhere(
             exchange.ask("CLUSTER", "RESET", "HARD")
 
         async with asyncio.timeout(LIMIT):
-            while not gaps:  # who is there is asked for now and then, by a scan for one
+            while not gaps:  # the scans refresh the topology, as other calls do now and then
                 await eventually(lambda: adapter.scan("*"))
                 await asyncio.sleep(0.2)
         assert gaps == ["gap"]
@@ -411,8 +411,10 @@ async def test_subscriptions_at_a_node_that_leaves_the_cluster_go_elsewhere(
 async def test_publishers_of_a_cluster_reach_who_subscribes_where_they_publish(
     cluster: Cluster,
 ) -> None:
-    """So the number is right, and nothing from before the subscription comes after it, as the way
-    from node to node is slower.
+    """So the number of receivers is correct.
+
+    And no message from before the subscription arrives after it, although messages between nodes
+    are slower.
     """
     channels = [f"news:{number}" for number in range(30)]
     heard: list[tuple[str, bytes]] = []
@@ -458,8 +460,9 @@ async def test_sharded_channels_stay_at_their_nodes(cluster: Cluster) -> None:
 
 
 def rights_on_a_cluster() -> list[str]:
-    """The command of the README for a user who may do only this, with what it adds for clusters and
-    sharded channels.
+    """The README's command for a user with minimal rights.
+
+    Includes what the README adds for clusters and sharded channels.
     """
     text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     command = next(line for line in text.splitlines() if line.startswith("ACL SETUSER api "))
@@ -522,8 +525,8 @@ async def test_a_sharded_channel_whose_slot_moves_is_followed(own_cluster: Clust
 
         move(own_cluster, "moving")
 
-        # The server has ended the subscription; nobody published, so nothing else says that the
-        # slot has moved.
+        # The server has ended the subscription. No message was published, so nothing else shows
+        # that the slot has moved.
         await until(lambda: sorted(gaps) == ["leaving", "staying"])
         assert await adapter.publish("moving", b"after") == 1
         await until(lambda: heard == [b"before"] * 2 + [b"after"] * 2)
@@ -544,8 +547,9 @@ async def test_a_sharded_channel_whose_slot_moves_is_followed(own_cluster: Clust
 async def test_a_sharded_channel_is_looked_for_until_the_nodes_say_where_it_is(
     own_cluster: Cluster,
 ) -> None:
-    """Nothing else would ask again: the connection is there, only the channel isn't heard on it any
-    more.
+    """Nothing else would trigger another refresh.
+
+    The connection is open, but it gets no more messages of the channel.
     """
     gaps: list[str] = []
     heard: list[bytes] = []
@@ -560,7 +564,7 @@ async def test_a_sharded_channel_is_looked_for_until_the_nodes_say_where_it_is(
                     exchange.ask("ACL", "SETUSER", "default", rule)
             if rule.startswith("-"):
                 give(source, target, "moving")
-                await asyncio.sleep(0.5)  # it has asked in vain by then, more than once
+                await asyncio.sleep(0.5)  # by then it has refreshed in vain more than once
                 assert gaps == []
         await until(lambda: gaps == ["gap"])
         assert await adapter.publish("moving", b"after") == 1
@@ -613,8 +617,9 @@ async def test_subscriptions_at_a_node_that_dies_go_elsewhere(
 
 
 async def test_a_pattern_is_heard_while_the_node_of_its_slot_is_away(own_cluster: Cluster) -> None:
-    """What the other nodes publish can be heard at any of them; only what is sharded needs this
-    very node.
+    """Messages from other nodes arrive at any node.
+
+    Only a sharded channel requires the node of its slot.
     """
     heard: list[bytes] = []
     away = own_cluster.owner("{away}*")
@@ -659,7 +664,7 @@ async def test_who_is_cancelled_while_it_is_asked_who_is_there_and_the_adapter_c
         ends: list[bool] = []
         for turns, adapter in enumerate(adapters):
             reading = asyncio.create_task(adapter.get("key"))
-            await asyncio.sleep(0.1)  # the node can't be reached, and the others don't answer
+            await asyncio.sleep(0.1)  # the node can't be reached, and the others don't reply
             closing = asyncio.create_task(adapter.close())
             for _ in range(turns):
                 await asyncio.sleep(0)

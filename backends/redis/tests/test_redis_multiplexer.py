@@ -1,5 +1,7 @@
-"""How connections are shared: large values beside small ones, more callers than may wait, other
-event loops, clients of others.
+"""Callers share connections.
+
+Large values beside small ones, more callers than fit in flight, other event loops, and clients that
+a user passes in.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers import Server
 
-LARGE = b"x" * 33_554_432  # more than a socket's buffers take at once
+LARGE = b"x" * 33_554_432  # larger than the buffers of a socket
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ async def opened(adapter: RedisAdapter) -> AsyncGenerator[RedisAdapter]:
 
 
 def connections(server: Server) -> int:
-    """How many clients the server has, this question's own left out."""
+    """The number of the server's clients, without the one of this query."""
     with server.exchange() as exchange:
         return int(exchange.info("clients")["connected_clients"]) - 1
 
@@ -62,7 +64,7 @@ async def test_a_small_call_beside_a_large_value(server: Server, most: int) -> N
         writing = [
             asyncio.create_task(adapter.set(f"large:{number}", LARGE)) for number in range(2)
         ]
-        await asyncio.sleep(0)  # they are on their way
+        await asyncio.sleep(0)  # the calls are sent now
         await asyncio.sleep(0)
 
         assert await asyncio.gather(*(adapter.get("small") for _ in range(100))) == [b"value"] * 100
@@ -154,7 +156,7 @@ def test_it_works_on_uvloop(server: Server) -> None:
 async def test_a_server_that_falls_silent_in_the_middle_of_a_large_answer_is_left(
     server: Server,
 ) -> None:
-    """The others would wait for room behind that answer for ever."""
+    """The other callers would wait forever for room behind that reply."""
     with servers.start(servers.find("valkey"), proxied=True) as proxied:
         proxy: Any = proxied.proxy
         async with opened(
@@ -177,7 +179,7 @@ async def test_a_server_that_falls_silent_in_the_middle_of_a_large_answer_is_lef
 
 
 async def test_what_a_refusing_connection_still_had_to_answer_is_answered(server: Server) -> None:
-    """READONLY ends the use of a connection, and not what others have asked on it."""
+    """READONLY retires a connection, but not the pending calls of others on it."""
     async with opened(RedisAdapter.from_url(server.url)) as adapter:
         await adapter.set("key", b"value")
         with server.exchange() as exchange:

@@ -1,5 +1,6 @@
-"""Servers that are there and don't do it: full, a replica, still loading, without a disk, in
-protected mode. What is said helps.
+"""Reachable servers that reject commands; the error message names the cause and the cure.
+
+The server is full, a replica, still loading, without a disk, or in protected mode.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ PASSWORD = "hush-hush"  # noqa: S105 - of a server that lives for a test
 
 @pytest.fixture(params=["redis", "valkey"])
 def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
-    """One of its own, since what is done to it would disturb others."""
+    """A server for one test, because the test's changes would disturb others."""
     target = servers.or_skip(request.param).target
     with servers.start(target) as started:
         if not isinstance(started, servers.ServerProcess):
@@ -33,7 +34,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
 
 
 async def refused(url: str) -> StoreError:
-    """What opening, or else a write, raises."""
+    """The error that opening the adapter raises, or else a write."""
     adapter = RedisAdapter.from_url(url, timeout=2.0, connect_timeout=2.0)
 
     async def used() -> None:
@@ -71,9 +72,8 @@ async def test_a_server_that_can_not_now_says_why(
 
 
 async def test_a_server_that_can_not_save_takes_no_writes(server: ServerProcess) -> None:
-    in_the_way = (
-        server.folder / "dump.rdb"
-    )  # a folder with something in it, where the file should go
+    # a directory that isn't empty, at the path of the dump file
+    in_the_way = server.folder / "dump.rdb"
     in_the_way.mkdir()
     (in_the_way / "file").touch()
     with server.exchange() as exchange:
@@ -96,14 +96,14 @@ async def test_a_server_that_can_not_save_takes_no_writes(server: ServerProcess)
 
 async def _until_saving_has_failed(exchange: Exchange) -> None:
     async with asyncio.timeout(20):
-        while (  # noqa: ASYNC110 - it is the server who comes to it
+        while (  # noqa: ASYNC110 - depends on the server, which sends no event
             b"rdb_last_bgsave_status:err" not in str(exchange.ask("INFO", "persistence")).encode()
         ):
             await asyncio.sleep(0.01)
 
 
 def _outer_address() -> str:
-    """This machine's address for others. Nothing is sent."""
+    """This machine's address for other machines. No packet is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         try:
             asking.connect(("192.0.2.1", 9))
@@ -116,7 +116,7 @@ def _outer_address() -> str:
 async def test_a_server_in_protected_mode_lets_in_nobody_from_outside(kind: str) -> None:
     address = _outer_address()
     with servers.ServerProcess(
-        # The mode is what keeps others out
+        # protected mode rejects clients from outside
         servers.or_skip(kind).target,
         arguments=("--bind", "0.0.0.0", "--protected-mode", "yes"),  # noqa: S104
     ) as server:
@@ -163,7 +163,7 @@ async def test_a_blocked_reader_of_a_server_that_becomes_a_replica_is_told_so(
     reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=20))
     await asyncio.sleep(0.3)
     with server.exchange() as exchange:
-        exchange.ask("REPLICAOF", "127.0.0.1", "1")  # where nobody is
+        exchange.ask("REPLICAOF", "127.0.0.1", "1")  # no server listens there
     with pytest.raises(StoreError) as caught:
         await reading
     await adapter.close()

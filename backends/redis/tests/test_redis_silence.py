@@ -1,5 +1,6 @@
-"""Connections over which nothing comes any more, on every kind of place; one server is the kit's
-own matter (FLT-12, PUB-10).
+"""Connections that turn silent, with Sentinel and clusters.
+
+The conformance kit tests the same for a single server (FLT-12, PUB-10).
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ async def opened(url: str, **options: Any) -> AsyncGenerator[RedisAdapter]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what has to become true."""
+    """Wait until the condition holds."""
     async with asyncio.timeout(LIMIT):
-        # what it looks at are callbacks of the library's, or what the server says
+        # the condition depends on callbacks of the library, or on the server's state
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
 async def soon(call: Callable[[], Awaitable[Any]]) -> Any:
-    """The answer of a call, which may fail on each connection of before."""
+    """Retry a call, which may fail once on each old connection, and return its result."""
     async with asyncio.timeout(LIMIT):
         while True:
             try:
@@ -54,10 +55,10 @@ async def soon(call: Callable[[], Awaitable[Any]]) -> Any:
 
 @contextlib.contextmanager
 def place(kind: str) -> Generator[tuple[str, Network]]:
-    """The URL of a place, and the network before it."""
+    """The URL of a deployment, and the proxied network in front of it."""
     if kind == "sentinel":
-        # The sentinels' own connections are half-open, too; they must not think that the primary is
-        # gone.
+        # The sentinels' own connections are half-open too; they must not conclude that the primary
+        # is down.
         with servers.start_sentinel(
             servers.find("valkey"), proxied=True, down_after=120.0
         ) as sentinels:
@@ -87,7 +88,7 @@ def place(kind: str) -> Generator[tuple[str, Network]]:
 async def test_subscriptions_come_back_after_half_open_connection(
     kind: str, *, is_sharded: bool
 ) -> None:
-    names = [f"channel:{number}" for number in range(12)]  # on each node of a cluster
+    names = [f"channel:{number}" for number in range(12)]  # some on each node of a cluster
     heard: set[str] = set()
     gaps: set[str] = set()
     with place(kind) as (url, network):
@@ -110,9 +111,7 @@ async def test_subscriptions_come_back_after_half_open_connection(
     "target", servers.available(), ids=lambda target: f"{target.kind} {target.version}"
 )
 async def test_sign_of_life_disturbs_no_subscription(target: Any) -> None:
-    """Each server answers a PING in the midst of subscriptions in its own way; none of them is
-    taken for something else.
-    """
+    """Servers differ in their reply to a PING amid subscriptions; it never counts as a message."""
     heard: list[bytes] = []
     gaps: list[int] = []
     with servers.start(target) as server:
@@ -124,9 +123,8 @@ async def test_sign_of_life_disturbs_no_subscription(target: Any) -> None:
             await adapter.publish("channel", b"1")
             await until(lambda: heard == [b"1"])
             await subscription.cancel()
-            await until(
-                lambda: pings(server) >= 8
-            )  # without any subscription the answer is another one
+            # without any subscription, the reply to PING is another one
+            await until(lambda: pings(server) >= 8)
             await adapter.subscribe(
                 "channel", lambda _, payload: heard.append(payload), on_gap=lambda: gaps.append(1)
             )
@@ -137,7 +135,7 @@ async def test_sign_of_life_disturbs_no_subscription(target: Any) -> None:
 
 
 def pings(server: Any) -> int:
-    """How many PINGs the server has answered."""
+    """The number of PINGs that the server has executed."""
     with server.exchange() as exchange:
         told = exchange.info("commandstats").get("cmdstat_ping", "calls=0,")
     return int(told.partition("calls=")[2].partition(",")[0])
@@ -164,7 +162,7 @@ async def test_subscribe_that_timed_out_leaves_nothing_behind() -> None:
                 await adapter.subscribe("second", lambda _, payload: heard.append(payload))
             except StoreError:
                 expected = [b"3"]
-            else:  # the machine was busy, and the silence was noticed first
+            else:  # the machine was busy, and the adapter detected the silence first
                 expected = [b"2", b"3"]
 
             await soon(lambda: adapter.subscribe("third", lambda _, payload: heard.append(payload)))

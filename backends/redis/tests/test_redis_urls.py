@@ -1,4 +1,4 @@
-"""What redis-py is given for a URL: everything that is written there does something."""
+"""The arguments that redis-py gets for a URL: every part of the URL has an effect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from redis.asyncio.connection import SSLConnection
 
 
 def connection(url: str, **options: Any) -> Any:
-    """One of redis-py's, as the adapter for this URL makes them; it isn't connected."""
+    """A connection of redis-py that the adapter for this URL makes; it isn't connected."""
     made: Any = RedisAdapter.from_url(url, **options)
     return made._client.connection_pool.make_connection()
 
@@ -101,7 +101,10 @@ def test_redis_py_timeouts_are_the_adapters() -> None:
 
 @pytest.mark.parametrize("scheme", ["rediss", "rediss+sentinel", "rediss+cluster"])
 def test_options_of_tls_reach_redis_py(scheme: str) -> None:
-    url = f"{scheme}://localhost/{'service' if 'sentinel' in scheme else ''}?ssl_cert_reqs=none&ssl_check_hostname=false&ssl_min_version=1.3"
+    url = (
+        f"{scheme}://localhost/{'service' if 'sentinel' in scheme else ''}"
+        "?ssl_cert_reqs=none&ssl_check_hostname=false&ssl_min_version=1.3"
+    )
     adapter: Any = RedisAdapter.from_url(url)
     client = adapter._client
     nodes = getattr(client, "nodes_manager", None)

@@ -1,5 +1,6 @@
-"""How servers refuse a connection: each refusal says what failed, where, and what to do. Real
-servers, and real sockets for the rest.
+"""Servers that reject a connection: each error names what failed, the address and the cure.
+
+These tests use real servers, and plain sockets for everything else.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ PASSWORD = f"{SECRET}-1"
 
 @pytest.fixture(scope="module", params=["redis", "valkey"])
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """Without a password for the default user."""
+    """A server without a password for the default user."""
     with servers.start(servers.or_skip(request.param).target) as started:
         with started.exchange() as exchange:
             exchange.ask(
@@ -73,7 +74,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture(scope="module", params=["redis", "valkey"])
 def guarded(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """With a password."""
+    """A server with a password."""
     with servers.start(servers.or_skip(request.param).target) as started:
         with started.exchange() as exchange:
             exchange.ask("CONFIG", "SET", "requirepass", PASSWORD)
@@ -85,9 +86,9 @@ def place(server: Server) -> str:
 
 
 async def refusal(url: str, connect_timeout: float = 1.0) -> StoreError:
-    """What opening an adapter for this URL raises.
+    """The error that opening an adapter for this URL raises.
 
-    Neither it nor its cause shows a user or a password, and no task is left.
+    Checks that the error and its cause show neither user nor password, and that no task is left.
     """
     adapter = RedisAdapter.from_url(url, connect_timeout=connect_timeout)
     with pytest.raises(StoreError) as caught:
@@ -246,7 +247,7 @@ async def test_cluster_node_given_as_server_is_named() -> None:
 
 @asynccontextmanager
 async def listening(serve: Serve) -> AsyncGenerator[str]:
-    """A port at which something else than Redis answers."""
+    """The address of a listening port that isn't Redis."""
     running: set[asyncio.Task[None]] = set()
 
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -357,7 +358,7 @@ async def test_certificate_of_another_host_is_named(
         async def resolved(host: str, *arguments: object, **options: object) -> object:
             return await resolve(
                 "127.0.0.1" if host == "other.example" else host, *arguments, **options
-            )  # type: ignore[arg-type]  # handed on
+            )  # type: ignore[arg-type]  # arguments are passed through
 
         monkeypatch.setattr(loop, "getaddrinfo", resolved)
         error = await refusal(

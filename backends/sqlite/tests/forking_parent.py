@@ -1,7 +1,8 @@
-"""A process that forks while it has databases open: `python forking_parent.py SCENARIO FOLDER`
-prints what came of it, as JSON.
+"""A process that forks while it has databases open.
 
-Not a test itself, since what is forked here has to be a process of its own.
+`python forking_parent.py SCENARIO FOLDER` prints the result as JSON.
+
+It isn't a test itself, because a test run must not be the process that forks.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
 WORKERS, TIMES = 3, 100
-LONG = 60.0  # seconds: more than any of it takes on a busy machine
+LONG = 60.0  # seconds; longer than any step takes on a busy machine
 
 
 @contextlib.asynccontextmanager
@@ -41,15 +42,15 @@ async def opened(path: Path, **options: Any) -> AsyncGenerator[SQLiteAdapter]:
 
 
 def forked(work: Callable[[], Awaitable[Any]]) -> int:
-    """Fork a child that runs this in an event loop of its own and ends; its process id."""
+    """Fork a child that does the work in its own event loop and exits; return its process id."""
     child = os.fork()
     if not child:
         code = 1
         try:
             asyncio.run(work())  # type: ignore[arg-type, unused-ignore]  # all of them are coroutines
             code = 0
-        except BaseException as error:  # noqa: BLE001 - the parent shall see it, whatever it is
-            # it is for the test
+        except BaseException as error:  # noqa: BLE001 - the parent must see any exception
+            # The test reads it.
             print(f"in the child: {error!r}", file=sys.stderr, flush=True)  # noqa: T201
         finally:
             os._exit(code)
@@ -95,7 +96,7 @@ async def found(path: Path) -> int:
 
 
 async def close_meanwhile(folder: Path, method: str) -> dict[str, Any]:
-    """The parent closes its own adapter while each of its workers is in the middle of its sets."""
+    """The parent closes its own adapter while each of its workers is running its sets."""
     path = folder / "state.db"
     context: Any = multiprocessing.get_context(method)
     begun, goes_on = context.Semaphore(0), context.Event()
@@ -118,8 +119,9 @@ async def close_meanwhile(folder: Path, method: str) -> dict[str, Any]:
 
 
 async def be_killed(folder: Path) -> None:
-    """The parent is killed while its workers are in the middle of their sets; the test waits for
-    them.
+    """The parent is killed while its workers are running their sets.
+
+    The test waits for the workers.
     """
     path = folder / "state.db"
     context: Any = multiprocessing.get_context("fork")
@@ -135,10 +137,11 @@ async def be_killed(folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# all of it goes on at the same time
+# All of this runs concurrently.
 async def go_on(folder: Path, *, from_thread: bool) -> dict[str, Any]:  # noqa: C901
-    """Everything goes on in the parent while it forks: counting, publishing, subscribing, waiting
-    for entries, opening, copying.
+    """Everything continues in the parent while it forks.
+
+    It counts, publishes, subscribes, waits for entries, opens and copies.
     """
     path, is_over, counted, published = folder / "state.db", asyncio.Event(), 0, 0
     heard: list[int] = []
@@ -203,7 +206,7 @@ async def go_on(folder: Path, *, from_thread: bool) -> dict[str, Any]:  # noqa: 
         is_over.set()
         await asyncio.gather(publishing, *going_on)
         async with asyncio.timeout(LONG):
-            # there is nothing to wait for but the list
+            # The list has no event to wait for.
             while len(heard) < published:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         total = int(await one.get("counter") or 0)
@@ -225,7 +228,7 @@ def open_files() -> list[str]:
 
 
 async def use_the_inherited(folder: Path) -> dict[str, Any]:
-    """What a child gets that uses the adapter of its parent, closes it and opens it again."""
+    """A child uses the adapter of its parent, closes it and opens it again."""
     path, answers = folder / "state.db", folder / "answers"
 
     async def use(adapter: SQLiteAdapter) -> None:
@@ -261,8 +264,9 @@ async def use_the_inherited(folder: Path) -> dict[str, Any]:
 
 
 async def have_another_connection(folder: Path) -> dict[str, Any]:
-    """What a child gets for a file that its parent has another connection to, which can't be closed
-    for it.
+    """A child opens a file to which its parent has another connection.
+
+    The adapter can't close that connection before the fork.
     """
     path, answer = folder / "state.db", folder / "answer"
 
@@ -284,7 +288,7 @@ async def have_another_connection(folder: Path) -> dict[str, Any]:
 
 
 async def lend_an_engine(folder: Path) -> dict[str, Any]:
-    """An adapter over the user's own engine, in the parent and in its workers."""
+    """An adapter uses the user's own engine, in the parent and in its workers."""
     path = folder / "state.db"
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}")
     adapter = SQLiteAdapter(engine, timeout=LONG)
@@ -303,7 +307,7 @@ async def lend_an_engine(folder: Path) -> dict[str, Any]:
 
 
 async def be_in_memory(folder: Path) -> dict[str, Any]:
-    """Databases in memory: the parent's goes on, and its children can have their own."""
+    """The parent keeps its database in memory, and its children can have their own."""
     del folder
 
     async def own() -> None:
@@ -341,8 +345,9 @@ async def be_in_memory(folder: Path) -> dict[str, Any]:
 
 
 async def open_and_close(folder: Path) -> dict[str, Any]:
-    """Forks at many moments of an `open` and of a `close`: the child opens the same adapter, and
-    one of its own.
+    """The process forks at many moments of an `open` and of a `close`.
+
+    The child opens the same adapter, and one of its own.
     """
     path, codes = folder / "state.db", list[int]()
 
@@ -362,7 +367,7 @@ async def open_and_close(folder: Path) -> dict[str, Any]:
                 await asyncio.sleep(0)
             await asyncio.sleep(
                 0.002 * max(0, turn - turns // 2)
-            )  # what a thread does isn't counted in turns
+            )  # the steps of a thread can't be counted in loop iterations
             codes += await exit_codes([forked(partial(use, adapter))])
             await going
     async with opened(path) as adapter:
@@ -377,7 +382,7 @@ def setting(connection: sqlite3.Connection, name: str) -> Any:
 
 
 async def lose_the_file(folder: Path) -> dict[str, Any]:
-    """The file is moved away behind a fork, and put back."""
+    """The file is moved away after a fork, and put back."""
     path, away = folder / "state.db", folder / "away.db"
     async with opened(path, synchronous="full") as adapter:
         await adapter.set("key", b"value")
@@ -409,11 +414,12 @@ async def lose_the_file(folder: Path) -> dict[str, Any]:
 
 
 async def tend_the_log(folder: Path) -> dict[str, Any]:
-    """The log is another one behind a fork, which has closed the last connection; that it is
-    removed then is noticed all the same.
+    """The WAL is another file after a fork, which has closed the last connection.
+
+    If the new WAL is removed, the adapter still notices.
     """
     path, log, module = folder / "state.db", folder / "state.db-wal", cast("Any", sweeper)
-    module._PAUSE = LONG  # the log is tended here
+    module._PAUSE = LONG  # this function tends the WAL instead
     async with opened(path) as adapter:
         await adapter.set("key", b"value")
         untyped: Any = adapter
@@ -423,9 +429,7 @@ async def tend_the_log(folder: Path) -> dict[str, Any]:
         pages = await untyped._writes.run(partial(setting, name="wal_autocheckpoint"))
         for number in range(20):
             codes += await exit_codes([forked(lambda: asyncio.sleep(0))])
-            (
-                folder / f"other {number}"
-            ).touch()  # so that the next log can't have the number that this one had
+            (folder / f"other {number}").touch()  # so that the next WAL can't get the same inode
             await log_file.tend()
             await adapter.increment("counter")
             await log_file.tend()
@@ -441,7 +445,7 @@ async def tend_the_log(folder: Path) -> dict[str, Any]:
 
 
 async def carry_forward(folder: Path) -> dict[str, Any]:
-    """A newer release carries the tables forward before the parent opens its connections again."""
+    """A newer release migrates the tables before the parent reopens its connections."""
     path = folder / "state.db"
 
     async def carry() -> None:
@@ -470,9 +474,7 @@ async def carry_forward(folder: Path) -> dict[str, Any]:
 
 
 async def find_the_file_locked(folder: Path) -> dict[str, Any]:
-    """Behind a fork, somebody else has the file for themselves when the parent opens its
-    connections again.
-    """
+    """Another process locks the file after a fork, when the parent reopens its connections."""
     path = folder / "state.db"
     async with opened(path) as adapter:
         await adapter.set("key", b"value")
@@ -500,21 +502,22 @@ async def find_the_file_locked(folder: Path) -> dict[str, Any]:
 
 
 async def copy_for_long(folder: Path) -> dict[str, Any]:
-    """A copy that takes long doesn't hold up a fork, and is complete all the same."""
+    """A long copy doesn't delay a fork, and is complete nevertheless."""
     path, began, release = folder / "state.db", threading.Event(), threading.Event()
     async with opened(path) as adapter:
         await adapter.set("key", b"value")
         untyped: Any = adapter
         async with (
             untyped._database.on_the_side() as worker
-        ):  # the copy's connection, with something that takes longer
+        ):  # the copy's connection, with a statement that takes longer
             worker.let_forks_interrupt(True)
 
             def take_long(connection: sqlite3.Connection) -> str:
                 began.set()
                 try:
                     connection.execute(
-                        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT max(n) FROM n"
+                        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT "
+                        "max(n) FROM n"
                     ).fetchone()
                 except sqlite3.OperationalError as error:
                     return error.sqlite_errorname
@@ -558,4 +561,4 @@ SCENARIOS: dict[str, Callable[[Path], Awaitable[Any]]] = {
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(SCENARIOS[sys.argv[1]](Path(sys.argv[2])))))  # type: ignore[arg-type, unused-ignore]  # noqa: T201 - to the test
+    print(json.dumps(asyncio.run(SCENARIOS[sys.argv[1]](Path(sys.argv[2])))))  # type: ignore[arg-type, unused-ignore]  # noqa: T201 - read by the test

@@ -1,9 +1,9 @@
-"""A process that does all kinds of work on a database, and writes down what was acknowledged, until
-somebody kills it.
+"""A process that does all kinds of work on a database, until the test kills it.
 
-`python killed_writer.py FOLDER`, and a line on the standard input for each round: then a child
-works on FOLDER/state.db, its number is printed, and what it was told goes to FOLDER/acknowledged, a
-line for each. When it was killed, "ended" is printed.
+It is started as `python killed_writer.py FOLDER`, and reads a line from its standard input for each
+round. Then a child works on FOLDER/state.db. The process prints the child's process id. The child
+writes a line to FOLDER/acknowledged for each acknowledged call. When the child was killed, the
+process prints "ended".
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ STREAM, GROUP, CONSUMER = "stream", "group", "consumer"
 
 
 class Work:
-    """All kinds of work without an end.
+    """Endless work of all kinds.
 
     Args:
-        adapter: what to work on; it is open.
-        told: where a line goes for each thing that was acknowledged.
+        adapter: an open adapter to work on.
+        told: file that gets a line for each acknowledged call.
     """
 
     def __init__(self, adapter: SQLiteAdapter, told: int) -> None:
@@ -104,9 +104,9 @@ def main() -> None:
                     folder, os.open(folder / "acknowledged", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
                 )
             )
-        print(child, flush=True)  # noqa: T201 - to the test
+        print(child, flush=True)  # noqa: T201 - read by the test
         os.waitpid(child, 0)
-        print("ended", flush=True)  # noqa: T201 - to the test
+        print("ended", flush=True)  # noqa: T201 - read by the test
 
 
 if __name__ == "__main__":

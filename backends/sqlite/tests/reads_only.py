@@ -1,7 +1,7 @@
-"""A process that can only read a folder: by a mount of its own where it is root, by the folder's
-mode otherwise.
+"""A process that can only read a folder.
 
-It does what its input says, a line each, and says on its output what came of it.
+As root it uses a mount of its own, otherwise the folder's mode. It runs the commands on its input,
+one a line, and prints their results.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def let_it_be_read_only() -> None:
         for path in (*FOLDER.iterdir(), FOLDER):
             path.chmod(0o555 if path.is_dir() else 0o444)
     else:
-        subprocess.run(["mount", "--bind", str(FOLDER), str(FOLDER)], check=True)  # noqa: S603, S607 - in a mount namespace of our own
+        subprocess.run(["mount", "--bind", str(FOLDER), str(FOLDER)], check=True)  # noqa: S603, S607 - in our own mount namespace
         subprocess.run(["mount", "-o", "remount,ro,bind", str(FOLDER)], check=True)  # noqa: S603, S607 - as above
 
 
@@ -40,7 +40,7 @@ async def outcome(call: Awaitable[object]) -> str:
 
 
 async def in_a_child(key: str) -> bytes | None:
-    """What a forked child reads, with an adapter of its own."""
+    """Return the value that a forked child reads, with an adapter of its own."""
     here, there = os.pipe()
     child = os.fork()
     if not child:
@@ -120,7 +120,7 @@ async def answers(adapter: SQLiteAdapter, word: str, *rest: str) -> list[str]:
 async def main() -> None:
     adapter = SQLiteAdapter.from_url(f"sqlite:///{FOLDER}/state.db")
     while line := await asyncio.to_thread(sys.stdin.readline):
-        print(await answers(adapter, *line.split()), flush=True)  # noqa: T201 - what is asked for
+        print(await answers(adapter, *line.split()), flush=True)  # noqa: T201 - read by the test
 
 
 logging.basicConfig(stream=sys.stderr)

@@ -1,4 +1,4 @@
-"""What happens behind the callers: sweeping, listening, and being forgotten."""
+"""Work in the background: sweeping, listening, and forgetting silent listeners."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ async def opened(path: Path) -> AsyncGenerator[SQLiteAdapter]:
 
 
 def private(adapter: Any) -> Any:
-    """What no public name shows."""
+    """Return the adapter as Any, for attributes that aren't public."""
     return adapter
 
 
 async def count(adapter: SQLiteAdapter, table: str) -> int:
     def ask(session: Session) -> int:
-        # names of ours
+        # our own table names
         [number] = session.execute(f"SELECT count(*) FROM igniter_{table}").fetchone()  # noqa: S608
         return int(number)
 
@@ -54,7 +54,7 @@ def is_full(heard: list[str]) -> bool:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - what it waits for has no event
+        while not condition():  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.005)
 
 
@@ -78,7 +78,7 @@ async def test_sweeping_goes_on_by_itself(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await adapter.set("key", b"value", ttl=0.05)
         async with asyncio.timeout(LIMIT):
-            while await count(adapter, "keys"):  # noqa: ASYNC110 - what it waits for has no event
+            while await count(adapter, "keys"):  # noqa: ASYNC110 - the sweeper has no event
                 await asyncio.sleep(0.01)
 
 
@@ -164,7 +164,7 @@ async def test_a_listener_that_was_silent_for_long_is_forgotten_and_told_of_the_
         await publisher.publish("news", b"1")
         await until(lambda: heard == [b"1"])
 
-        private(listener)._changes._watching.cancel()  # as if its process stood still
+        private(listener)._changes._watching.cancel()  # as if its process were stopped
         await private(publisher)._writes.call(forget_the_time)
         await private(publisher)._sweeper.sweep()
         await private(publisher)._writes.call(make_doubts_older)
@@ -173,7 +173,7 @@ async def test_a_listener_that_was_silent_for_long_is_forgotten_and_told_of_the_
         assert await publisher.publish("news", b"lost") == 0
         private(listener)._changes.tell()
         async with asyncio.timeout(LIMIT):
-            # what it waits for has no event
+            # the sweeper has no event
             while not await publisher.publish("news", b"2"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         private(listener)._changes.tell()

@@ -1,5 +1,6 @@
-"""An event loop that was blocked for longer than a call may take (FLT-10), on asyncio and on
-uvloop, which calls timers first.
+"""An event loop that was blocked for longer than a call's timeout (FLT-10).
+
+The tests run on asyncio and on uvloop, which calls timers first.
 """
 
 from __future__ import annotations
@@ -35,13 +36,14 @@ def compute() -> None:
 @pytest.fixture(params=["asyncio", pytest.param("uvloop", marks=pytest.mark.thorough)])
 def loop_factory(request: pytest.FixtureRequest) -> Callable[[], asyncio.AbstractEventLoop]:
     factory: Any = asyncio if request.param == "asyncio" else pytest.importorskip("uvloop")
-    return factory.new_event_loop  # type: ignore[no-any-return]  # of a module that may be missing
+    return factory.new_event_loop  # type: ignore[no-any-return]  # of an optional module
 
 
 @contextlib.asynccontextmanager
 async def opened(url: str) -> AsyncGenerator[Any]:
-    """An adapter whose calls have a short time, and that had the usual one to open: only a call is
-    the subject.
+    """Yield an adapter with a short timeout for calls.
+
+    It was opened with the usual timeout, because only calls are tested.
     """
     adapter: Any = SQLiteAdapter.from_url(url)
     await adapter.open()
@@ -96,7 +98,7 @@ def test_opening_in_blocked_loop_succeeds(
         opening = asyncio.create_task(adapter.open())
         for _ in range(2):
             await asyncio.sleep(0)
-        time.sleep(4.0)  # noqa: ASYNC251 - that it blocks the loop is what this is about
+        time.sleep(4.0)  # noqa: ASYNC251 - the test needs a blocked loop
         await opening
         try:
             return await adapter.set("key", b"value")
@@ -111,8 +113,9 @@ def test_opening_in_blocked_loop_succeeds(
 def test_call_after_blocking_code_has_its_whole_time(
     tmp_path: Path, loop_factory: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
-    """uvloop's clock stands still within a turn: what is called behind blocking code seems to have
-    been called before it.
+    """uvloop's clock stands still within an iteration.
+
+    So a call after blocking code seems to have been made before that code.
     """
 
     async def use() -> bool:
@@ -164,7 +167,7 @@ async def test_database_that_stands_still_is_found_out_in_loop_that_is_often_blo
         try:
             async with asyncio.timeout(30):
                 while not standing.done():
-                    # that it blocks the loop is what this is about
+                    # The test needs a blocked loop.
                     time.sleep(0.04)  # noqa: ASYNC251
                     await asyncio.sleep(0.01)
             with pytest.raises(BackendTimeout):

@@ -1,4 +1,4 @@
-"""Opening, or copying, is cancelled at some moment: no connection and no thread stays."""
+"""Opening, or copying, is cancelled at any moment: no connection and no thread is left."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ MOMENTS = 80
 
 
 def threads() -> list[threading.Thread]:
-    """Those of aiosqlite's connections."""
+    """Return the threads of aiosqlite's connections."""
     return [
         thread for thread in threading.enumerate() if "_connection_worker_thread" in thread.name
     ]
 
 
 def open_connections() -> int:
-    # Not `isinstance`, which asks the things of other tests for their `__class__`.
+    # Not `isinstance`, which reads the `__class__` of objects of other tests.
     return sum(
         is_open(thing) for thing in gc.get_objects() if issubclass(type(thing), sqlite3.Connection)
     )
@@ -42,14 +42,14 @@ def is_open(connection: sqlite3.Connection) -> bool:
 
 @pytest.fixture(autouse=True)
 async def everything_is_closed() -> AsyncGenerator[None]:
-    """Nothing is left to the garbage collector."""
+    """Check that nothing is left to the garbage collector."""
     gc.collect()
     before = threads(), open_connections()
     gc.disable()
     try:
         yield
         async with asyncio.timeout(LIMIT):
-            # threads tell nobody that they end
+            # The end of a thread has no event.
             while (threads(), open_connections()) != before:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     finally:
@@ -57,7 +57,7 @@ async def everything_is_closed() -> AsyncGenerator[None]:
 
 
 async def cancelled(call: Coroutine[Any, Any, None], moment: int) -> None:
-    """Cancel the call after some turns of the loop, in which its threads have time or have none."""
+    """Cancel the call after some loop iterations, which give its threads time or none."""
     calling = asyncio.create_task(call)
     for _ in range(moment // 2):
         await asyncio.sleep(moment % 2 * 0.000_2)

@@ -1,4 +1,4 @@
-"""The command line on a file: its path is enough, and processes share it."""
+"""The command line on a file: its path is enough, and processes share the file."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_the_demo_on_a_file_is_played_by_several_processes() -> None:
         "flash-sale",
         "--json",
     ]
-    # ourselves
+    # our own command
     shown = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     document = json.loads(shown.stdout)
 

@@ -1,4 +1,4 @@
-"""The wall clock steps: listeners stay known, and a TTL stays bounded."""
+"""The wall clock is set: listeners aren't forgotten, and a TTL stays bounded."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def wall_clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
 async def opened(path: Path) -> AsyncGenerator[SQLiteAdapter]:
     adapter = SQLiteAdapter.from_url(f"sqlite:///{path}/state.db")
     await adapter.open()
-    await private(adapter)._sweeper.close()  # each test sweeps when it wants to
+    await private(adapter)._sweeper.close()  # each test sweeps when it needs to
     try:
         yield adapter
     finally:
@@ -53,7 +53,7 @@ async def opened(path: Path) -> AsyncGenerator[SQLiteAdapter]:
 
 
 def private(adapter: Any) -> Any:
-    """What no public name shows."""
+    """Return the adapter as Any, for attributes that aren't public."""
     return adapter
 
 
@@ -63,7 +63,7 @@ async def swept(adapter: SQLiteAdapter, times: int = 3) -> None:
 
 
 async def deadline_left(adapter: SQLiteAdapter, key: str) -> float:
-    """Seconds until the deadline that the file has, on the wall clock."""
+    """Return the seconds until the stored deadline, on the wall clock."""
 
     def ask(session: Session) -> float:
         [deadline] = session.execute(
@@ -109,7 +109,7 @@ async def test_doubted_listener_answers_at_once(
         await swept(publisher, 1)
 
         async with asyncio.timeout(LIMIT):
-            while await doubts(publisher):  # noqa: ASYNC110 - it is another adapter that answers
+            while await doubts(publisher):  # noqa: ASYNC110 - another adapter answers the doubt
                 await asyncio.sleep(0.01)
         await private(publisher)._writes.call(make_doubts_older)
         await swept(publisher)
@@ -158,7 +158,7 @@ async def test_killed_listener_is_forgotten_after_two_looks(
 
 
 async def test_listener_of_former_boot_is_forgotten(tmp_path: Path) -> None:
-    def after_a_boot(session: Session) -> None:  # the monotonic clock has begun anew
+    def after_a_boot(session: Session) -> None:  # the monotonic clock has restarted
         session.execute("UPDATE igniter_listeners SET doubted = doubted + 3600000000")
 
     async with opened(tmp_path) as adapter:
@@ -183,7 +183,7 @@ def changes_of(connection: Any) -> int:
 
 
 def add_dead_listener(session: Session) -> None:
-    """As a process that was killed an hour ago has left it."""
+    """Add the listener of a process that was killed an hour ago."""
     session.execute(
         "INSERT INTO igniter_listeners (number, position, seen_at) VALUES (1, 0, ?)",
         [session.now - 3_600_000_000],
@@ -352,7 +352,7 @@ async def test_process_with_another_clock_reaches_listeners(tmp_path: Path, seco
         counts, _ = await other.communicate()
         await swept(listener)
         async with asyncio.timeout(LIMIT):
-            while len(heard) < 5:  # noqa: ASYNC110 - heard in its own time
+            while len(heard) < 5:  # noqa: ASYNC110 - the list has no event
                 await asyncio.sleep(0.01)
 
     assert counts.decode().strip() == "[1, 1, 1, 1, 1]"

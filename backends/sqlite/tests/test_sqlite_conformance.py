@@ -1,5 +1,6 @@
-"""The SQLite backend keeps the contract: on a file that several clients and processes share, and in
-memory.
+"""The SQLite backend keeps the contract.
+
+It is tested on a file that several clients and processes share, and in memory.
 """
 
 from __future__ import annotations
@@ -33,16 +34,23 @@ Run: TypeAlias = Callable[[Work], Awaitable[Any]]
 
 ID = struct.Struct(">QQ")
 OLDER = [
-    "UPDATE igniter_keys SET deadline = deadline - :microseconds WHERE key >= :first AND key < :beyond",
-    """UPDATE igniter_pending SET delivered_at = delivered_at - :microseconds WHERE "group" IN
-       (SELECT g.number FROM igniter_groups g JOIN igniter_streams s ON s.number = g.stream WHERE s.key >= :first AND s.key < :beyond)""",
+    (
+        "UPDATE igniter_keys SET deadline = deadline - :microseconds WHERE key >= :first AND key < "
+        ":beyond"
+    ),
+    (
+        """UPDATE igniter_pending SET delivered_at = delivered_at - :microseconds WHERE "group" IN
+       (SELECT g.number FROM igniter_groups g JOIN igniter_streams s ON s.number = g.stream"""
+        " WHERE s.key >= :first AND s.key < :beyond)"
+    ),
     "UPDATE igniter_listeners SET seen_at = seen_at - :microseconds",
 ]
 
 
 class Aside:
-    """A way around the adapter: the stored bytes, and a time that passes because everything is made
-    older.
+    """Access that bypasses the adapter: to the stored bytes, and to the passing of time.
+
+    Time passes by making all stored times older.
     """
 
     def __init__(self, run: Run, namespace: str) -> None:
@@ -51,7 +59,10 @@ class Aside:
         self._range = {"first": self._first, "beyond": self._first + b"\xff"}
 
     async def peek(self, key: str) -> bytes | None:
-        query = "SELECT value FROM igniter_keys WHERE key = ? AND (deadline IS NULL OR deadline > (julianday('now') - 2440587.5) * 86400e6)"
+        query = (
+            "SELECT value FROM igniter_keys WHERE key = ? AND (deadline IS NULL OR deadline > "
+            "(julianday('now') - 2440587.5) * 86400e6)"
+        )
         row = await self._run(
             lambda connection: connection.execute(query, [name_to_bytes(key)]).fetchone()
         )
@@ -90,7 +101,7 @@ class Aside:
 
 
 def beside(path: Path) -> Run:
-    """Runs work on a file with the driver alone."""
+    """Return a function that runs work on a file with only the driver."""
 
     def run(work: Work) -> Any:
         with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection, connection:
@@ -103,7 +114,7 @@ def beside(path: Path) -> Run:
     return run_aside
 
 
-# Takes what every reader and writer has to take, and keeps it as long as its input is open.
+# Takes the lock that every reader and writer needs, and holds it until its input is closed.
 KEEPS_LOCKED = """
 import fcntl, sys
 with open(sys.argv[1], "r+b") as shared:
@@ -114,8 +125,9 @@ with open(sys.argv[1], "r+b") as shared:
 
 
 class Disk:
-    """Power over the place of a file: a folder that is moved away is stopped, a file that another
-    process has locked is paused.
+    """Faults of a file's disk.
+
+    To stop it, the folder is moved away. To pause it, another process locks the file.
     """
 
     proxy = None
@@ -148,7 +160,7 @@ class Disk:
 
     @contextlib.asynccontextmanager
     async def refusing(self, word: str) -> AsyncGenerator[None]:
-        """Somebody else writes, and doesn't come to an end."""
+        """Another connection writes, and never finishes."""
         assert word == "locked"
         with contextlib.closing(
             sqlite3.connect(
@@ -160,7 +172,7 @@ class Disk:
 
     def _lock(self) -> None:
         command = [sys.executable, "-c", KEEPS_LOCKED, f"{self._folder}/state.db-shm"]
-        self._locker = subprocess.Popen(  # noqa: S603 - ourselves
+        self._locker = subprocess.Popen(  # noqa: S603 - our own command
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._locker.stdout is not None
@@ -168,7 +180,7 @@ class Disk:
 
 
 class TestSQLiteFile(AdapterSuite):
-    """On one file: two clients, other processes, a folder that goes away, and a lock that is held."""
+    """On one file: two clients, other processes, a folder that disappears, and a held lock."""
 
     contract = "1"
 
@@ -176,7 +188,7 @@ class TestSQLiteFile(AdapterSuite):
     def place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
             sweeper, "_PAUSE", 0.01
-        )  # so that what sweeps in the background is met by every test
+        )  # so that the background sweep runs during every test
         self.folder = tmp_path / "store"
         self.folder.mkdir()
         self.path = self.folder / "state.db"
@@ -220,7 +232,7 @@ class TestSQLiteMemory(AdapterSuite):
 
             if adapter.is_open:
                 return await adapter._writes.run(committed)
-            kept = adapter._database._kept  # time passes for what is kept for the next open, too
+            kept = adapter._database._kept  # kept for the next open; its times get older, too
             with contextlib.closing(
                 sqlite3.connect(":memory:", isolation_level=None)
             ) as connection:

@@ -1,5 +1,6 @@
-"""What was acknowledged is there: after every process was killed in the middle of its work, and in
-a copy made meanwhile.
+"""Acknowledged writes are durable.
+
+They survive if every process is killed during its work, and are in a copy made meanwhile.
 """
 
 from __future__ import annotations
@@ -41,16 +42,16 @@ async def opened(url: str) -> AsyncGenerator[SQLiteAdapter]:
 
 @contextlib.contextmanager
 def nursery(folder: Path) -> Generator[subprocess.Popen[str]]:
-    """The process whose children are killed: it has all imported, so that a child works at once."""
+    """Start the process whose children are killed; its imports are done, so a child starts fast."""
     program = [sys.executable, str(Path(__file__).with_name("killed_writer.py")), str(folder)]
-    with subprocess.Popen(  # noqa: S603 - ours
+    with subprocess.Popen(  # noqa: S603 - our own command
         program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         yield process
 
 
 async def work_and_be_killed(process: subprocess.Popen[str], told: Path, lines: int) -> None:
-    """Let a child work until it was told so many things, and kill it then."""
+    """Let a child work until it has that many acknowledged calls, then kill it."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("go\n")
@@ -71,7 +72,7 @@ def count(told: Path) -> int:
 
 
 class Acknowledged:
-    """What the killed ones were told, by the name of the work."""
+    """The acknowledged calls of the killed children, by the name of the work."""
 
     def __init__(self, told: Path) -> None:
         self.by_name: dict[str, list[list[str]]] = defaultdict(list)
@@ -89,20 +90,20 @@ class Acknowledged:
 
 
 class Found:
-    """What was found the last time, by its name: from there the next one went on."""
+    """The last state found, by name; the next child continued from there."""
 
     def __init__(self) -> None:
         self.last: dict[str, int] = {}
 
     def check(self, name: str, found: bytes | None, acknowledged: int) -> None:
-        """What was acknowledged is there, and one step more at most, which was under way."""
+        """Check that acknowledged steps exist, and at most one more, which was in progress."""
         number = int(found or 0)
         assert acknowledged <= number <= max(acknowledged, self.last.get(name, 0)) + 1
         self.last[name] = number
 
 
 async def check(adapter: SQLiteAdapter, told: Acknowledged, found: Found) -> None:
-    """All that was acknowledged is there, and of what was under way each wholly or not at all."""
+    """Check that acknowledged calls were applied, and those in progress wholly or not at all."""
     for number in range(SETTERS):
         found.check(
             f"value:{number}", await adapter.get(f"value:{number}"), told.last("set", str(number))
@@ -119,7 +120,7 @@ async def check(adapter: SQLiteAdapter, told: Acknowledged, found: Found) -> Non
     [group] = await adapter.xgroups(STREAM)
     tokens = [int(words[0]) for words in told.by_name["token"]]
     assert tokens == sorted(set(tokens))
-    # Whatever was read is acknowledged, or pending: nothing was lost between the two.
+    # Every entry read is acknowledged or pending: none was lost between the two.
     read = {entry for entry in entries if number_of(entry) <= number_of(group.last_delivered_id)}
     assert read - pending <= told.ids("handle")
 
@@ -137,7 +138,7 @@ def number_of(stream_id: str) -> tuple[int, int]:
 async def test_fifty_kills_in_the_middle_of_work_lose_nothing(tmp_path: Path) -> None:
     told = tmp_path / "acknowledged"
     found = Found()
-    chance = random.Random(5)  # noqa: S311 - so that a failure can be had again
+    chance = random.Random(5)  # noqa: S311 - a fixed seed, so that a failure can be reproduced
     with nursery(tmp_path) as process:
         for _ in range(ROUNDS):
             await work_and_be_killed(process, told, chance.randrange(1, 400))

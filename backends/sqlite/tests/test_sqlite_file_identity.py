@@ -1,5 +1,6 @@
-"""Where the file is: what a URL names, what may stand there instead of a file, and what happens to
-it while it is open.
+"""The place of the file.
+
+The tests cover the file that a URL names, other things at that path, and changes to an open file.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def names_in(folder: Path) -> set[str]:
 
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """Two folders, the first of them the working directory."""
+    """Create two folders; the first is the working directory."""
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     there.mkdir()
@@ -333,11 +334,11 @@ async def test_relative_engine_means_one_file(
 async def test_link_that_moves_during_open_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One connection would read another file than the other writes."""
+    """Otherwise one connection would read another file than the other one writes."""
     link, made = tmp_path / "state.db", schema.bring_forward
     link.symlink_to("one.db")
 
-    def moves(session: Session, is_shared: bool) -> bool:  # noqa: FBT001 - as that
+    def moves(session: Session, is_shared: bool) -> bool:  # noqa: FBT001 - the original's signature
         link.unlink()
         link.symlink_to("two.db")
         return made(session, is_shared)
@@ -358,7 +359,7 @@ async def test_engine_in_shared_memory_is_refused() -> None:
     await engine.dispose()
 
 
-# What another process does to an open file.
+# Changes that another process makes to an open file
 
 
 def do(path: Path, *statements: str) -> None:
@@ -479,12 +480,13 @@ async def test_file_overwritten_in_place_raises_store_errors(tmp_path: Path) -> 
             for call in (adapter.get(f"key-{number}"), adapter.set(f"key-{number}", b"other")):
                 with contextlib.suppress(StoreError):
                     await call
-    # Closing is no error either.
+    # Closing doesn't raise either.
 
 
 async def test_older_release_goes_on_beside_what_was_added(tmp_path: Path) -> None:
-    """A file of the release before: without the columns that came without a new version. Both work
-    on it, one after the other.
+    """A file of the previous release lacks the columns that were added without a new version.
+
+    Both releases work on it, one after the other.
     """
     place = tmp_path / "state.db"
     async with opened(place) as adapter:
@@ -503,10 +505,13 @@ async def test_older_release_goes_on_beside_what_was_added(tmp_path: Path) -> No
         assert left is not None
         assert 0 < left <= 100
         await adapter.set("other", b"value", ttl=100.0)
-        # As the older release writes:
+        # A write of the older release:
         do(
             place,
-            "INSERT INTO igniter_keys (key, value, stream, deadline) VALUES (x'6f6c64', x'31', NULL, 4000000000000000)",
+            (
+                "INSERT INTO igniter_keys (key, value, stream, deadline) VALUES (x'6f6c64', x'31', "
+                "NULL, 4000000000000000)"
+            ),
             "UPDATE igniter_keys SET deadline = 4000000000000000 WHERE key = x'6f74686572'",
         )
         assert await adapter.get("old") == b"1"

@@ -1,5 +1,6 @@
-"""What a file may have against being a store: each says what is wrong and what cures it, and
-nothing is lost.
+"""Files that can't be used as a store.
+
+Each error reports the cause and the cure, and no data is lost.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ async def opened(path: Path | str, **options: Any) -> AsyncGenerator[SQLiteAdapt
 
 
 async def refusal(path: Path | str, **options: Any) -> StoreError:
-    """What opening raises; nothing is left of it."""
+    """Return the error of an opening, after checking that nothing of it is left."""
     before = asyncio.all_tasks()
     with pytest.raises(StoreError) as caught:
         async with opened(path, **options):
@@ -54,7 +55,7 @@ async def refusal(path: Path | str, **options: Any) -> StoreError:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Generator[sqlite3.Connection]:
-    """Somebody else who is writing, and doesn't come to an end."""
+    """Another connection writes, and never finishes."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         yield connection
@@ -358,8 +359,8 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_lost(tmp_path: Path) -> None
             print("done", len(written), refused)
 
         asyncio.run(main())
-    """
-    shown = subprocess.run(  # noqa: S603 - ourselves
+    """  # noqa: E501 - lines of a script
+    shown = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-c", textwrap.dedent(program), str(tmp_path)],
         capture_output=True,
         text=True,
@@ -371,7 +372,10 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_lost(tmp_path: Path) -> None
 def test_a_network_file_system_is_known_by_its_mount(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(
-        "/dev/sda1 / ext4 rw 0 0\nserver:/export /mnt/team\\040files nfs4 rw 0 0\n/dev/sdb1 /mnt/team\\040files/local xfs rw 0 0\n",
+        (
+            "/dev/sda1 / ext4 rw 0 0\nserver:/export /mnt/team\\040files nfs4 rw 0 0\n/dev/sdb1 "
+            "/mnt/team\\040files/local xfs rw 0 0\n"
+        ),
         encoding="utf-8",
     )
 

@@ -1,5 +1,6 @@
-"""A process that has a database open may fork: nothing is lost in it, nor in its children. What
-forks is in `forking_parent`.
+"""A process that has a database open may fork: neither it nor its children lose data.
+
+The forking process is in `forking_parent`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ LIMIT = 180
 
 
 async def run(scenario: str, folder: Path, code: int = 0) -> Any:
-    """What a scenario came to, in a process of its own; nothing is written to its standard error,
-    apart from Python's own warnings.
+    """Run a scenario in a process of its own, and return its result.
+
+    It must write nothing to its standard error, except Python's own warnings.
     """
     command = [
         sys.executable,
@@ -62,7 +64,7 @@ async def test_workers_lose_nothing_when_parent_is_killed(tmp_path: Path) -> Non
     await run("be_killed", tmp_path, code=-9)
 
     async with asyncio.timeout(LIMIT):
-        # the workers are children of a process that is gone
+        # The workers are children of a process that no longer exists.
         while await found(tmp_path / "state.db") < 300:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 

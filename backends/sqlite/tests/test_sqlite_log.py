@@ -1,4 +1,4 @@
-"""The log beside the file shrinks again after a long reader, without a new connection."""
+"""The WAL beside the file shrinks again after a long reader, without a new connection."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""What an event loop that was closed by hand has left: connections on the side, and those of a file
-that can only be read.
+"""An event loop that was closed by hand.
+
+It leaves connections for slow work, and those of a read-only file.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def in_closed_loop(work: Callable[[], Any]) -> None:
-    """Run this in an event loop that is closed while other tasks are pending."""
+    """Run the work in an event loop that is closed while other tasks are pending."""
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(work())
@@ -69,7 +70,7 @@ def test_abandon_ends_a_copy_of_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     gc.collect()
-    recwarn.clear()  # of what other tests have left
+    recwarn.clear()  # drop the warnings of other tests
     threads, began = {*threading.enumerate()}, threading.Event()
     adapter: Any = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
 
@@ -110,7 +111,7 @@ def test_abandon_releases_a_file_that_is_frozen(
         await writer.close()
 
     asyncio.run(write())
-    # Root may write everywhere: what a folder that can't be written leads to is asked for here.
+    # Root may write everywhere, so the check for a read-only folder is replaced.
     monkeypatch.setattr(database, "can_only_be_read", can_only_be_read)
     adapter: Any = SQLiteAdapter.from_url(f"sqlite:///{path}")
     start: Any = adapter._database._start

@@ -1,6 +1,4 @@
-"""A database that can only be read: reading works, each call that writes raises, and nothing stale
-is handed out.
-"""
+"""A read-only database: reads work, each call that writes raises, and no stale data is returned."""
 
 from __future__ import annotations
 
@@ -28,7 +26,7 @@ UNSHARE = ["unshare", "-m"]
 def can_mount() -> bool:
     return (
         sys.platform == "linux"
-        # Ours
+        # Our own command
         and not subprocess.run([*UNSHARE, "true"], check=False, capture_output=True).returncode  # noqa: S603
     )
 
@@ -51,7 +49,7 @@ async def opened(folder: Path, name: str = "state.db") -> AsyncGenerator[SQLiteA
 
 @pytest.fixture
 async def folder(tmp_path: Path) -> Path:
-    """With a database that was closed."""
+    """Create a folder with a closed database."""
     folder = tmp_path / "store"
     folder.mkdir()
     async with opened(folder) as adapter:
@@ -62,7 +60,7 @@ async def folder(tmp_path: Path) -> Path:
 
 
 class Reader:
-    """A process that can read-only the folder."""
+    """A process that can only read the folder."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -81,7 +79,7 @@ class Reader:
 @pytest.fixture
 def reader(folder: Path) -> Iterator[Reader]:
     program = [sys.executable, str(Path(__file__).with_name("reads_only.py")), str(folder)]
-    with subprocess.Popen(  # noqa: S603 - ours
+    with subprocess.Popen(  # noqa: S603 - our own command
         [*(UNSHARE if not os.geteuid() else []), *program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -186,7 +184,7 @@ async def test_reader_is_not_stale_after_later_writer(
 
 
 async def left_log(folder: Path, suffixes: list[str]) -> None:
-    """Let the folder hold what a process that was killed has left: a change stands only in the log."""
+    """Leave files as a killed process does: only the WAL contains the last change."""
     async with opened(folder) as adapter:
         await adapter.set("key", b"newer")
         for suffix in suffixes:
@@ -214,7 +212,7 @@ async def test_changes_in_the_log_are_read_or_named(
 
 
 async def test_backup_file_is_read(folder: Path, request: pytest.FixtureRequest) -> None:
-    """It isn't in WAL mode before it was opened where it can be written."""
+    """It isn't in WAL mode until it was opened where it is writable."""
     async with opened(folder) as adapter:
         await adapter.backup(folder / "copy.db")
     (folder / "copy.db").rename(folder / "state.db")

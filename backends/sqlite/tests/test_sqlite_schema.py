@@ -1,4 +1,4 @@
-"""The version of the tables: made once, carried forward once, by whoever comes first."""
+"""The version of the tables: created once, and migrated once, by the first process."""
 
 from __future__ import annotations
 

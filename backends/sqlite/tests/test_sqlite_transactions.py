@@ -1,5 +1,7 @@
-"""One tick, one transaction: who shares one, what becomes of the others when one fails, is
-cancelled or late.
+"""One event-loop iteration, one transaction.
+
+The tests cover which calls share a transaction, and the effect on the others if one call fails, is
+cancelled or times out.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ def writes_of(adapter: Any) -> Worker:
 
 
 async def statements_of(adapter: Any, *, reads: bool) -> list[str]:
-    """A list that grows by every statement that is run from now on."""
+    """Return a list that collects every statement executed from now on."""
     told: list[str] = []
     worker: Worker = adapter._reads if reads else adapter._writes
     await worker.run(lambda connection: connection.set_trace_callback(told.append))

@@ -1,4 +1,4 @@
-"""What the options of a SQLite URL do."""
+"""The options of a SQLite URL."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The Valkey backend keeps the contract when glide compresses what it sends: `nox -s conformance`,
-a minute.
+"""The Valkey backend keeps the contract when glide compresses its values.
+
+Run it with `nox -s conformance`; it takes a minute.
 """
 
 from __future__ import annotations

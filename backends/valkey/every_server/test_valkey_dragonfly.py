@@ -1,5 +1,6 @@
-"""The Valkey backend on Dragonfly, where one can be had; and on fakeredis that plays one, which is
-none, and has its own name.
+"""The Valkey backend on Dragonfly, if it is available, and on fakeredis in Dragonfly mode.
+
+The fake isn't a real Dragonfly, so it has a name of its own.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-_HANGS_UP: Final = "fakeredis ends a connection by TCP in the middle of an answer, or answers with what is no RESP 3"
+_HANGS_UP: Final = (
+    "fakeredis ends a connection by TCP in the middle of an answer, or answers with what is no "
+    "RESP 3"
+)
 _NO_MODULE: Final = "the workers of the kit can't import this module"
 
 
 class RefusingPolitely(TCPFakeRequestHandler):
-    """fakeredis's own ends the connection with each refusal, which no server does; all else is
-    fakeredis's.
+    """Keeps the connection open after a refusal, as every server does.
+
+    fakeredis's own handler ends the connection; everything else is fakeredis's.
     """
 
     def setup(self) -> None:
@@ -48,7 +53,7 @@ class RefusingPolitely(TCPFakeRequestHandler):
 
 @cache
 def fake_port() -> int:
-    """Where a fake answers, as long as the process lives."""
+    """Return the port of a fake that answers for the lifetime of the process."""
     untyped: Any = fakeredis
     fake: Any = untyped.TcpFakeServer(("127.0.0.1", 0), server_type="dragonfly")
     fake.RequestHandlerClass = RefusingPolitely
@@ -71,7 +76,10 @@ class TestValkeyBackendOnDragonfly(AdapterSuite):
 
 
 class KeysAlone(CommandKeyValue, CommandCounters, CommandClaims, CommandScan):
-    """The Valkey backend without messages and streams, of which fakeredis doesn't speak RESP 3."""
+    """The Valkey backend without messages and streams.
+
+    fakeredis doesn't support RESP 3 for these.
+    """
 
     name = "valkey"
 

@@ -1,5 +1,6 @@
-"""The Valkey backend keeps the contract on every server that can be had here: `nox -s conformance`,
-some minutes for each.
+"""The Valkey backend keeps the contract on every available server.
+
+Run it with `nox -s conformance`; it takes some minutes for each.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from igniter_store_conformance import Harness
     from igniter_store_conformance.servers import Target
 
-_TOO_OLD: Final = "6."  # glide asks for Redis 6.2 and is not made for it
+_TOO_OLD: Final = "6."  # glide requires Redis 6.2 at least, and isn't made for 6.x
 
 
 def _on(target: Target) -> type[AdapterSuite]:

@@ -1,5 +1,6 @@
-"""Subscriptions through glide: many of them, whatever they are called, and what becomes of them
-when a call or a connection ends.
+"""Subscriptions through glide.
+
+Many of them, with unusual names, and their state after a call or a connection ends.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ async def opened(url: str, **options: Any) -> AsyncGenerator[ValkeyAdapter]:
 
 @contextlib.asynccontextmanager
 async def distant(place: str, **options: Any) -> AsyncGenerator[tuple[ValkeyAdapter, list[Proxy]]]:
-    """An adapter, and the network before each of its servers."""
+    """An adapter, and a proxy in front of each of its servers."""
     target = servers.find_or_skip("valkey")
     if place == "server":
         with servers.start(target, proxied=True) as server:
@@ -55,9 +56,9 @@ async def distant(place: str, **options: Any) -> AsyncGenerator[tuple[ValkeyAdap
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what has to become true."""
+    """Wait until the condition holds."""
     async with asyncio.timeout(LIMIT):
-        # what it looks at are callbacks, or what the server says
+        # the condition depends on callbacks, or on the server's state
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -77,8 +78,9 @@ def channels_of(server: Server) -> list[bytes]:
 async def test_more_subscriptions_than_fit_into_the_time_limit_one_by_one_come_back(
     place: str,
 ) -> None:
-    """Answers that take a fifth of a second: for most of them the limit is over, if it doesn't
-    begin again with each.
+    """Each reply takes a fifth of a second.
+
+    Most would time out if the timeout didn't restart with each confirmation.
     """
     names = [f"test:channels:{number}" for number in range(1300)]
     heard: list[str] = []
@@ -123,7 +125,7 @@ async def test_those_who_subscribe_together_share_their_trips() -> None:
 
 
 async def test_names_that_come_and_go_together_are_left_as_they_were_asked_last() -> None:
-    """With more commands in a turn than one batch has, some of them for the same name."""
+    """More commands in an iteration than one batch holds, some of them for the same name."""
     with servers.start("valkey") as server:
         async with opened(url_of(server)) as adapter:
             heard: list[str] = []
@@ -131,7 +133,7 @@ async def test_names_that_come_and_go_together_are_left_as_they_were_asked_last(
                 *(adapter.subscribe(f"test:channels:{number}", ignore) for number in range(300))
             )
             ending = [asyncio.create_task(subscription.cancel()) for subscription in subscriptions]
-            await asyncio.sleep(0)  # these are on their way
+            await asyncio.sleep(0)  # the commands are in flight
             await asyncio.gather(
                 *(
                     adapter.subscribe(
@@ -161,7 +163,7 @@ async def test_a_channel_that_is_no_utf_8_is_heard_and_disturbs_no_other(place: 
         subscription = await adapter.subscribe(
             "ch\udcff", lambda channel, payload: heard.append((channel, payload))
         )
-        await asyncio.sleep(0.6)  # by then glide was asked what it hears, twice
+        await asyncio.sleep(0.6)  # by then glide was asked for its subscriptions twice
         assert [await adapter.publish(name, b"1") for name in ("ch\udcff", "steady")] == [1, 1]
         await until(lambda: len(heard) == 2)
         await subscription.cancel()
@@ -186,7 +188,7 @@ async def test_two_spellings_of_the_same_bytes_are_one_channel() -> None:
     assert heard == ["test:\u00e9", "test:\u00e9"]
 
 
-LONE = "test:\ud800"  # half a pair of UTF-16, which stands for no byte
+LONE = "test:\ud800"  # half of a surrogate pair of UTF-16, which can't be encoded as bytes
 CALLS: dict[str, Callable[[ValkeyAdapter], Coroutine[Any, Any, object]]] = {
     "get": lambda adapter: adapter.get(LONE),
     "mget": lambda adapter: adapter.mget(["key", LONE]),
@@ -246,10 +248,8 @@ async def test_who_waits_or_listens_is_told_that_the_password_has_changed() -> N
     assert len({id(error) for error in errors}) == len(errors)
 
 
-async def test_a_caller_who_is_cancelled_while_somebody_looks_who_is_there_and_the_adapter_closes_is_cancelled() -> (
-    None
-):
-    """Whatever turn of the loop it is: who cancels a task has to see it end as cancelled."""
+async def test_cancelled_caller_is_cancelled_during_probe_and_close() -> None:
+    """In every loop iteration: a task that a caller cancels must end as cancelled."""
     ends: list[bool] = []
     with servers.start("valkey", proxied=True) as server:
         assert server.proxy is not None
@@ -257,7 +257,7 @@ async def test_a_caller_who_is_cancelled_while_somebody_looks_who_is_there_and_t
             async with opened(url_of(server), timeout=0.2) as adapter:
                 await server.proxy.black_hole()
                 reading = asyncio.create_task(adapter.get("key"))
-                await asyncio.sleep(0.35)  # its limit is over by then
+                await asyncio.sleep(0.35)  # by then its timeout is over
                 closing = asyncio.create_task(adapter.close())
                 for _ in range(turns):
                     await asyncio.sleep(0)

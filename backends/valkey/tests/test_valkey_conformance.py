@@ -1,4 +1,4 @@
-"""The Valkey backend keeps the contract on real servers."""
+"""Runs the conformance suite for the Valkey backend on real servers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def valkey_backend(server: Server) -> Harness:
-    """The backend on this server, with the time and the oracle that the kit has for all such
-    servers.
-    """
+    """The backend on this server, with the kit's clock and oracle for all such servers."""
     harness = redis_harness(server, timeout=2.0)
     url = server.url.replace("redis://", "valkey://")
     harness.connect = harness.connect_other = partial(
@@ -29,7 +27,7 @@ def valkey_backend(server: Server) -> Harness:
 
 
 async def lent_client(server: Server) -> LentClient:
-    """The backend with a client of somebody else."""
+    """The backend with a client that belongs to the user."""
     client = await glide.GlideClient.create(
         glide.GlideClientConfiguration(
             [glide.NodeAddress(server.address.host, server.address.port)]

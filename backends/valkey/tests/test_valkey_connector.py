@@ -1,5 +1,6 @@
-"""What can go wrong before the first command: servers that aren't there or don't let us in. No
-message shows a password.
+"""Failures before the first command: unreachable servers, and servers that reject the client.
+
+No message contains a password.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def url_of(server: Server, scheme: str = "valkey", login: str = "") -> str:
 
 
 async def failure(url: str) -> StoreError:
-    """What opening an adapter for this URL raises."""
+    """The error that opening an adapter for this URL raises."""
     adapter = ValkeyAdapter.from_url(url, connect_timeout=2.0)
     with pytest.raises(StoreError) as caught:
         await adapter.open()
@@ -91,7 +92,7 @@ async def test_a_lent_client_waits_and_is_told_of_as_long_as_its_own_limit_says(
         await server.pause()
         late, written = (asyncio.create_task(adapter.set("key", b"1")) for adapter in adapters)
         await asyncio.wait([late])
-        await asyncio.sleep(2.0)  # more than the adapter's limits, and what is added to them
+        await asyncio.sleep(2.0)  # more than the adapter's timeouts and its grace time
         await server.resume()
         await asyncio.wait([written])
         for adapter in adapters:
@@ -220,9 +221,9 @@ async def test_who_was_connected_is_not_asked_about_the_url() -> None:
     for error in (asking.value, waiting.value):
         assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
         place = f"{server.address.host}:{server.address.port}"
-        assert (
-            error.message
-            == f"The connection to the server was lost, and it can't be reached at {place}. Check that the server is running"
+        assert error.message == (
+            f"The connection to the server was lost, and it can't be reached at {place}. "
+            "Check that the server is running"
         )
 
 
@@ -343,7 +344,7 @@ async def test_a_cluster_of_one_node_that_knows_no_name_of_its_own_is_scanned() 
         with server.exchange() as exchange:
             exchange.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
             async with asyncio.timeout(30):
-                while "cluster_state:ok" not in str(exchange.ask("CLUSTER", "INFO")):  # noqa: ASYNC110 - it tells nobody
+                while "cluster_state:ok" not in str(exchange.ask("CLUSTER", "INFO")):  # noqa: ASYNC110 - it sends no event
                     await asyncio.sleep(0.05)
         adapter = ValkeyAdapter.from_url(
             f"valkey+cluster://{server.address.host}:{server.address.port}"
@@ -359,8 +360,8 @@ async def test_a_cluster_of_one_node_that_knows_no_name_of_its_own_is_scanned() 
 
 
 async def test_a_cluster_that_sends_on_to_a_node_without_a_connection_is_asked_again() -> None:
-    # It happens for moments, after all connections were lost: what glide says then is what `_after`
-    # is given here.
+    # This happens only for moments, after all connections were lost. So the test passes glide's
+    # error to `_after` directly.
     cluster: Any = ValkeyClusterClient(
         glide.GlideClusterClientConfiguration([glide.NodeAddress("localhost", 1)]), 2.0, 2.0
     )

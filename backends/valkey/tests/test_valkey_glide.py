@@ -1,5 +1,6 @@
-"""What is peculiar about glide stays below the contract: its threads, its one pipe, its log, what
-it says of a lost server.
+"""glide's quirks stay below the contract.
+
+Its threads, its single pipe, its log, and its errors for a lost server.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ def url_of(server: Server) -> str:
 
 
 def run(script: str, *arguments: str) -> str:
-    """What a new process prints that runs this script."""
+    """Run a script in a new process, and return its output."""
     command = [sys.executable, "-c", textwrap.dedent(script), *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)  # noqa: S603 - our own words
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)  # noqa: S603 - the test's own script
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
 
 @asynccontextmanager
 async def counting(server: Server) -> AsyncGenerator[tuple[ValkeyAdapter, list[int]]]:
-    """An adapter, and how many commands were in each batch that it sent."""
+    """An adapter, and the number of commands in each batch that it sent."""
     configuration = glide.GlideClientConfiguration(
         [glide.NodeAddress(server.address.host, server.address.port)]
     )
@@ -187,7 +188,7 @@ def test_forked_child_opens_its_own_adapter(server: Server, state: str) -> None:
             if state == "open":
                 runner.run(afterwards())
             print(os.waitstatus_to_exitcode(status))
-        """,
+        """,  # noqa: E501 - lines of a script
         url_of(server),
         state,
     )
@@ -224,7 +225,7 @@ def test_client_of_parent_is_refused_in_child(server: Server) -> None:
             sys.exit(os.waitstatus_to_exitcode(status))
         asyncio.run(ping(client))
         os._exit(0)
-        """,
+        """,  # noqa: E501 - lines of a script
         url_of(server),
     )
 
@@ -233,7 +234,7 @@ def test_client_of_parent_is_refused_in_child(server: Server) -> None:
     )
 
 
-async def test_an_answer_that_is_handed_over_to_who_does_not_wait_any_more_is_dropped_and_shown_to_nobody(
+async def test_reply_for_cancelled_caller_is_dropped(
     server: Server,
 ) -> None:
     logged: list[Any] = []
@@ -311,7 +312,7 @@ def test_a_loop_goes_on_when_the_one_that_was_first_has_ended(server: Server) ->
         async with asyncio.timeout(30):
             answers.extend(await asyncio.gather(waiting, return_exceptions=True))
             await gap_is_told.wait()
-        for _ in range(2):  # what nobody reads any more is late, once
+        for _ in range(2):  # the pipe has no reader, so the first call times out
             try:
                 answers.append(await adapter.get("loops:none"))
             except StoreError as error:
@@ -390,7 +391,7 @@ async def test_nothing_is_left_at_the_server_after_close(server: Server) -> None
         await waiting
 
     async with asyncio.timeout(10):
-        while there():  # noqa: ASYNC110 - the server tells nobody
+        while there():  # noqa: ASYNC110 - the server sends no event
             await asyncio.sleep(0.02)
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
     with server.exchange() as exchange:
@@ -438,9 +439,8 @@ async def test_a_read_that_waits_has_the_time_of_an_answer_beyond_its_wait() -> 
         waiting = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=0.5))
         await asyncio.sleep(0.2)
         await server.pause()
-        await asyncio.sleep(
-            2.0
-        )  # more than the wait, and what glide would give a lone command beyond it
+        # more than the wait, and the time that glide would add for a single command
+        await asyncio.sleep(2.0)
         await server.resume()
         answer = await waiting
         await adapter.close()

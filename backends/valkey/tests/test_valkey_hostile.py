@@ -1,7 +1,7 @@
-"""Servers and proxies that answer wrongly: what glide makes of it is never believed, and never
-shown.
+"""Servers and proxies that send wrong replies: the adapter never returns or shows what glide makes
+of them.
 
-Rule: replies that glide ends its process over (a big number, as of 2.5) are left out.
+Rule: replies that abort the process in glide (a big number, as of 2.5) are left out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ REPLIES: Final[dict[str, bytes]] = {
     "a map": b"%1\r\n$1\r\na\r\n:1\r\n",
 }
 
-# What may be believed of these: text for a value, an empty list for no entries.
+# The acceptable results for these replies: text for a value, an empty list for no entries.
 TEXTS: Final = {"QUEUED", "data"}
 LISTS: Final = {"an empty list"}
 
@@ -76,8 +76,9 @@ OPERATIONS: Final[dict[str, tuple[Callable[[ValkeyAdapter], Awaitable[Any]], set
 
 @contextlib.asynccontextmanager
 async def hostile(reply: bytes) -> AsyncGenerator[str]:
-    """The URL of a server that greets as others do, and answers everything else with the same
-    bytes.
+    """The URL of a server that answers wrongly.
+
+    Its handshake is normal; every other command gets the same bytes.
     """
     tasks: set[asyncio.Task[Any]] = set()
 
@@ -116,7 +117,10 @@ async def test_operation_believes_only_its_own_kind_of_reply(reply: str) -> None
             try:
                 answer = await asyncio.wait_for(call(adapter), 60)
             except StoreError as error:
-                told = f"{error!r} {error.to_dict()} {error.__cause__!r} {error.__cause__ and error.__cause__.__cause__!r}"
+                told = (
+                    f"{error!r} {error.to_dict()} {error.__cause__!r} "
+                    f"{error.__cause__ and error.__cause__.__cause__!r}"
+                )
                 if "a-secret" in told:
                     wrong.append(f"{name} shows the reply: {told}")
             else:

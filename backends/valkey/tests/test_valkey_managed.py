@@ -1,5 +1,6 @@
-"""Managed servers and proxies that refuse commands or hang up on them: the adapter works without,
-or its error names the command.
+"""Managed servers and proxies that reject commands, or close the connection on them.
+
+The adapter works without these commands, or its error names the command.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from igniter_store_conformance.servers import Server
 
 LIMIT: Final = 30.0
-UNKNOWN: Final = b"*1\r\n$8\r\nMISSING!\r\n"  # the server refuses it, in the order of the commands
+UNKNOWN: Final = b"*1\r\n$8\r\nMISSING!\r\n"  # the server rejects it, in the order of the commands
 
 
 @pytest.fixture
@@ -28,13 +29,15 @@ def server() -> Server:
 
 
 class ManagedProxy:
-    """A proxy that lets some commands not through: the server refuses an unknown one instead, or
-    the proxy hangs up.
+    """A proxy that blocks some commands.
+
+    The server gets an unknown command instead, which it rejects, or the proxy closes the
+    connection.
 
     Args:
-        server: behind it.
+        server: the server behind the proxy.
         forbidden: names of commands, such as "CLIENT" or "CLIENT ID".
-        hangs_up: whether it hangs up on them.
+        hangs_up: whether the proxy closes the connection on them.
     """
 
     def __init__(self, server: Server, forbidden: set[str], *, hangs_up: bool) -> None:
@@ -45,7 +48,7 @@ class ManagedProxy:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[str]:
-        """Run it; its address."""
+        """Run the proxy, and yield its address."""
         listener = await asyncio.start_server(self._serve, "127.0.0.1")
         host, port = listener.sockets[0].getsockname()
         try:
@@ -100,7 +103,7 @@ class ManagedProxy:
 async def managed(
     server: Server, *forbidden: str, hangs_up: bool
 ) -> AsyncGenerator[tuple[ValkeyAdapter, ManagedProxy]]:
-    """An open adapter behind such a proxy."""
+    """An open adapter behind a `ManagedProxy`."""
     proxy = ManagedProxy(server, {*forbidden}, hangs_up=hangs_up)
     async with proxy.running() as address:
         adapter = ValkeyAdapter.from_url(f"valkey://{address}", timeout=2.0, connect_timeout=2.0)
@@ -129,7 +132,7 @@ async def use(adapter: ValkeyAdapter) -> None:
 
 
 async def listen(adapter: ValkeyAdapter, proxy: ManagedProxy) -> None:
-    """Subscribe, lose the connection, and hear again."""
+    """Subscribe, lose the connection, and receive messages again."""
     heard: list[bytes] = []
     has_gap = asyncio.Event()
     subscription = await adapter.subscribe(
@@ -149,7 +152,7 @@ async def listen(adapter: ValkeyAdapter, proxy: ManagedProxy) -> None:
 
 
 async def failed(adapter: ValkeyAdapter) -> bool:
-    """Whether the connection isn't back yet."""
+    """Whether a call still fails, because the connection isn't back yet."""
     with contextlib.suppress(StoreError):
         await adapter.exists("managed:key")
         return False

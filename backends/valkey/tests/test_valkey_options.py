@@ -1,4 +1,4 @@
-"""What glide can do beyond, by an option of the adapter or of the URL, on real servers."""
+"""Features of glide that an option of the adapter or the URL enables, on real servers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def plain(server: Server) -> AsyncGenerator[ValkeyAdapter]:
 
 
 def gets(connecting: AbstractContextManager[Exchange]) -> int:
-    """How many GETs a server has answered."""
+    """The number of GETs that a server has executed."""
     with connecting as exchange:
         stats = str(exchange.ask("INFO", "commandstats"))
     _, found, rest = stats.partition("cmdstat_get:calls=")
@@ -56,7 +56,7 @@ def gets(connecting: AbstractContextManager[Exchange]) -> int:
 
 
 def listed(answer: object) -> list[list[object]]:
-    """An answer that is a list of lists."""
+    """A reply that is a list of lists."""
     return cast("list[list[object]]", answer)
 
 
@@ -188,7 +188,7 @@ async def test_value_too_large_to_decompress_names_its_cure(server: Server) -> N
 
 @contextlib.asynccontextmanager
 async def opened(adapter: ValkeyAdapter) -> AsyncGenerator[ValkeyAdapter]:
-    """The adapter, open for a while."""
+    """Open the adapter, and close it at the end."""
     await adapter.open()
     try:
         yield adapter
@@ -197,9 +197,9 @@ async def opened(adapter: ValkeyAdapter) -> AsyncGenerator[ValkeyAdapter]:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what has to become true."""
+    """Wait until the condition holds."""
     async with asyncio.timeout(20):
-        # what it looks at are callbacks, or what the server says
+        # the condition depends on callbacks, or on the server's state
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -232,7 +232,7 @@ async def sharded(place: str) -> AsyncGenerator[tuple[ValkeyAdapter, Sequence[Se
 
 
 def channels_of(nodes: Sequence[Server]) -> set[bytes]:
-    """The sharded channels that somebody hears."""
+    """The sharded channels that have a subscriber."""
     found: set[bytes] = set()
     for node in nodes:
         with node.exchange() as exchange:
@@ -255,7 +255,7 @@ async def test_a_sharded_subscription_that_ends_takes_nothing_from_the_others(pl
 
         one, two, _ = [await subscribed(name) for name in ("one", "two", "three")]
         assert channels_of(nodes) == {b"one", b"two", b"three"}
-        await asyncio.sleep(0.6)  # by then glide was asked what it hears, twice
+        await asyncio.sleep(0.6)  # by then glide was asked for its subscriptions twice
         assert [await adapter.publish(name, b"1") for name in ("one", "two", "three")] == [1, 1, 1]
         await until(lambda: len(heard) == 3)
 
@@ -298,7 +298,7 @@ async def test_a_sharded_subscription_comes_back_after_a_lost_connection(place: 
 
 
 async def test_a_cached_value_is_not_asked_for_again_until_it_changes() -> None:
-    with servers.start("valkey") as server:  # whose GETs are counted
+    with servers.start("valkey") as server:  # its own server, whose GETs are counted
         plain = ValkeyAdapter.from_url(url_of(server))
         adapter = ValkeyAdapter.from_url(f"{url_of(server)}?cache_kb=1024&cache_ttl=600")
         await plain.open()
@@ -307,9 +307,8 @@ async def test_a_cached_value_is_not_asked_for_again_until_it_changes() -> None:
             await plain.set("cached", b"1")
             async with asyncio.timeout(10):
                 before = -1
-                while (
-                    gets(server.exchange()) != before
-                ):  # an answer reaches the cache a moment after its caller
+                # a value is cached a moment after its caller gets the reply
+                while gets(server.exchange()) != before:
                     before = gets(server.exchange())
                     assert await adapter.get("cached") == b"1"
             assert await asyncio.gather(*(adapter.get("cached") for _ in range(20))) == [b"1"] * 20
@@ -339,7 +338,7 @@ async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
         try:
             await adapter.set("replicated", b"1")
             async with asyncio.timeout(10):
-                # a replica follows when it follows
+                # a replica applies a write some time later, without an event
                 while await adapter.get("replicated") != b"1":  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             await asyncio.gather(*(adapter.get("replicated") for _ in range(20)))
@@ -362,14 +361,14 @@ async def test_what_changed_while_the_connection_was_lost_is_not_read_from_the_c
         for turn in range(3):
             await plain.set("key", b"old %d" % turn)
             async with asyncio.timeout(20):
-                # the server tells glide, which tells nobody
+                # the server notifies glide, which sends no event
                 while await adapter.get("key") != b"old %d" % turn:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            await asyncio.sleep(0.6)  # so that its connections have been looked at
+            await asyncio.sleep(0.6)  # by then the adapter has compared the CLIENT IDs
             for node in nodes:
                 with node.exchange() as exchange, contextlib.suppress(Refused):
-                    exchange.ask("GET", "key")  # refused where it isn't
-                    exchange.ask("MULTI")  # so that it changes before there is another connection
+                    exchange.ask("GET", "key")  # rejected by nodes that don't have the key
+                    exchange.ask("MULTI")  # so that the key changes before glide can reconnect
                     exchange.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
                     exchange.ask("SET", "key", f"new {turn}")
                     exchange.ask("EXEC")
@@ -383,7 +382,7 @@ async def test_what_changed_while_the_connection_was_lost_is_not_read_from_the_c
 
 
 async def read(adapter: ValkeyAdapter, key: str) -> bytes | None:
-    """What is there, or nothing where it can't be read."""
+    """The value, or None if it is missing or can't be read."""
     with contextlib.suppress(StoreError):
         return await adapter.get(key)
     return None
@@ -407,8 +406,8 @@ def test_glides_spans_are_written_where_the_url_says(server: Server, tmp_path: P
         asyncio.run(main())
         """
     arguments = [f"{url_of(server)}?otel_traces=file://{file}&otel_sample=100", str(file)]
-    # glide sets its telemetry up once in a process.
-    subprocess.run(  # noqa: S603 - our own words
+    # glide sets up its telemetry only once per process.
+    subprocess.run(  # noqa: S603 - the test's own script
         [sys.executable, "-c", textwrap.dedent(script), *arguments], check=True, timeout=60
     )
 

@@ -1,6 +1,4 @@
-"""A server that is gone: who asks is told at once, whoever is cancelled, and it is noticed when it
-comes back.
-"""
+"""A server that is gone: calls fail at once, even while others are cancelled, until it is back."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ def url_of(server: Server) -> str:
     return server.url.replace("redis://", "valkey://")
 
 
-async def test_who_asks_while_it_is_known_that_nobody_is_there_is_told_so_and_does_not_wait_for_glide() -> (
-    None
-):
+async def test_call_fails_at_once_while_server_is_unreachable() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         address = glide.NodeAddress(server.address.host, server.address.port)
         client: Any = await glide.GlideClient.create(
@@ -104,7 +100,7 @@ async def test_a_proxy_that_hangs_up_on_who_knocks_is_not_thought_gone_for_ever(
 
         async def passed_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             first = await reader.read(4096)
-            if not first.upper().startswith((b"PING", b"*1")):  # as glide begins
+            if not first.upper().startswith((b"PING", b"*1")):  # from glide, not the probe
                 to_reader, to_writer = await asyncio.open_connection(
                     server.address.host, server.address.port
                 )
@@ -153,18 +149,15 @@ async def test_an_adapter_that_is_closed_while_nobody_is_there_leaves_no_task() 
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
-async def test_who_is_cancelled_while_somebody_looks_who_is_there_takes_the_answer_from_nobody() -> (
-    None
-):
+async def test_cancelled_caller_leaves_probe_to_others() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         adapter = ValkeyAdapter.from_url(url_of(server), timeout=0.2)
         await adapter.open()
         await adapter.set("key", b"value")
         await server.kill()
         asking = [asyncio.create_task(adapter.get("key")) for _ in range(60)]
-        for task in asking[
-            :-1
-        ]:  # so that some are before the look, some in it, and some told already
+        # some tasks are cancelled before the probe, some during it, and some after their error
+        for task in asking[:-1]:
             await asyncio.sleep(0.01)
             task.cancel()
         told = await asyncio.gather(*asking, return_exceptions=True)

@@ -1,6 +1,4 @@
-"""A server with replicas: which of them is asked what, and who is asked after they have changed
-places.
-"""
+"""A server with replicas: which server gets which command, also after a failover."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def gets(server: Server) -> int:
-    """How many GETs a server has answered."""
+    """The number of GETs that a server has executed."""
     with server.exchange() as exchange:
         stats = str(exchange.ask("INFO", "commandstats"))
     _, found, rest = stats.partition("cmdstat_get:calls=")
@@ -29,7 +27,7 @@ def gets(server: Server) -> int:
 
 @contextlib.asynccontextmanager
 async def replicated(replicas: int) -> AsyncGenerator[tuple[Server, list[Server]]]:
-    """A server with replicas that follow it."""
+    """A server, and its replicas that are in sync."""
     target = servers.find_or_skip("valkey")
     with contextlib.ExitStack() as starting:
         primary, *others = [
@@ -41,7 +39,7 @@ async def replicated(replicas: int) -> AsyncGenerator[tuple[Server, list[Server]
         async with asyncio.timeout(30):
             for other in others:
                 with other.exchange() as exchange:
-                    while "master_link_status:up" not in str(exchange.ask("INFO", "replication")):  # noqa: ASYNC110 - they tell nobody
+                    while "master_link_status:up" not in str(exchange.ask("INFO", "replication")):  # noqa: ASYNC110 - it sends no event
                         await asyncio.sleep(0.05)
         yield primary, others
 
@@ -151,7 +149,7 @@ async def test_whoever_closes_while_a_client_takes_the_place_of_another_leaves_n
                 exchange.ask("REPLICAOF", then.address.host, str(then.address.port))
             now, then = then, now
             asking = asyncio.create_task(adapter.set("key", b"value"))
-            await asyncio.sleep(0.004 * turn)  # before the other client is there, and after
+            await asyncio.sleep(0.004 * turn)  # before the other client is made, and after
             closing = asyncio.create_task(adapter.close())
             for _ in range(turn % 4):
                 await asyncio.sleep(0)
@@ -160,6 +158,6 @@ async def test_whoever_closes_while_a_client_takes_the_place_of_another_leaves_n
             await adapter.close()
 
         async with asyncio.timeout(10):
-            while are_there():  # noqa: ASYNC110 - the servers tell nobody
+            while are_there():  # noqa: ASYNC110 - the servers send no event
                 await asyncio.sleep(0.02)
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []

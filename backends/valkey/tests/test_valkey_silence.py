@@ -1,5 +1,6 @@
-"""A connection that turns silent, as when a middlebox forgets it: calls, waiting reads and
-subscriptions come back on another one.
+"""A connection that turns silent, as when a middlebox drops its state.
+
+Calls, blocking reads and subscriptions recover on a new connection.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ TIMEOUT: Final = 1.0
 
 
 class Middlebox:
-    """A TCP relay that can forget its connections: both ends stay open, and nothing passes any
-    more.
+    """A TCP relay that can forget its connections.
+
+    Both ends of a forgotten connection stay open, but no more bytes pass.
 
     Attributes:
-        port: where clients connect to, on 127.0.0.1.
+        port: the port for clients, on 127.0.0.1.
         is_silent: whether new connections are accepted and forgotten at once.
-        accepted: how many connections there ever were.
+        accepted: the number of connections so far.
     """
 
     def __init__(self) -> None:
@@ -41,7 +43,7 @@ class Middlebox:
 
     @contextlib.asynccontextmanager
     async def before(self, server: Server) -> AsyncGenerator[None]:
-        """Relay to this server for a while."""
+        """Relay to this server until the end of the block."""
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.accepted += 1
@@ -79,7 +81,7 @@ class Middlebox:
             await asyncio.gather(*self._relays, return_exceptions=True)
 
     def forget(self) -> None:
-        """Pass nothing on any more of what is connected now."""
+        """Stop relaying all current connections."""
         for is_forgotten in self._relays.values():
             is_forgotten.set()
 
@@ -88,8 +90,9 @@ class Middlebox:
 async def behind_middlebox(
     place: str = "server", **options: Any
 ) -> AsyncGenerator[tuple[ValkeyAdapter, Middlebox, Server]]:
-    """An open adapter, the middlebox between it and its server, and the server, which may be a
-    cluster of one node.
+    """An open adapter, the middlebox between it and its server, and the server.
+
+    The server may be a cluster of one node.
     """
     middlebox = Middlebox()
     target = servers.find_or_skip("valkey")
@@ -135,20 +138,20 @@ def ignore(*_: object) -> None:
 
 
 def clients_of(server: Server) -> int:
-    """How many clients are connected, without the one that asks."""
+    """The number of connected clients, without the one of this query."""
     with server.exchange() as exchange:
         return len(str(exchange.ask("CLIENT", "LIST")).rstrip("\\n'").split("id=")) - 2
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what has to become true."""
+    """Wait until the condition holds."""
     async with asyncio.timeout(LIMIT):
         while not holds():  # noqa: ASYNC110 - callbacks or the server's lists, which send no event
             await asyncio.sleep(0.01)
 
 
 async def failures_before_answer(call: Callable[[], Awaitable[Any]]) -> list[StoreError]:
-    """Call until the server answers; the errors until then."""
+    """Retry a call until it succeeds, and return the errors until then."""
     errors: list[StoreError] = []
     async with asyncio.timeout(LIMIT):
         while True:
@@ -221,9 +224,8 @@ async def test_waiting_read_comes_back_after_connection_turns_silent() -> None:
         reading = [
             adapter.xreadgroup("stream", "group", str(number), block=0.05) for number in range(4)
         ]
-        assert (
-            await asyncio.gather(*reading) == [[]] * 4
-        )  # each on a connection that is kept for the next
+        # each on a connection that is kept for the next
+        assert await asyncio.gather(*reading) == [[]] * 4
         middlebox.forget()
         errors = await failures_before_answer(
             lambda: adapter.xreadgroup("stream", "group", "me", block=0.05)
@@ -247,12 +249,12 @@ async def test_cached_value_is_read_again_after_connection_turns_silent() -> Non
         with server.exchange() as exchange:
             exchange.ask("SET", "key", "new")
         async with asyncio.timeout(LIMIT):
-            while await read(adapter) != b"new":  # noqa: ASYNC110 - the adapter finds out by itself
+            while await read(adapter) != b"new":  # noqa: ASYNC110 - the adapter recovers by itself
                 await asyncio.sleep(0.05)
 
 
 async def read(adapter: ValkeyAdapter) -> bytes | None:
-    """The value of "key", or nothing where it can't be read."""
+    """The value of "key", or None if it can't be read."""
     with contextlib.suppress(StoreError):
         return await adapter.get("key")
     return None
@@ -317,7 +319,7 @@ async def test_slow_server_keeps_its_connection() -> None:
 
 
 def named(server: Server, name: str) -> set[str]:
-    """The numbers of the clients of this name."""
+    """The ids of the clients with this name."""
     with server.exchange() as exchange:
         lines = str(exchange.ask("CLIENT", "LIST")).split("id=")[1:]
     return {line.split(" ", 1)[0] for line in lines if f"name={name} " in line}

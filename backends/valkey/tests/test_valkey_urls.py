@@ -1,5 +1,6 @@
-"""What is refused before anything is connected: URLs, options, configurations. No message shows a
-password.
+"""URLs, options and configurations that are rejected before the client connects.
+
+No message contains a password.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from igniter_store_valkey.urls import configuration_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-PASSWORD = "hush-hush"  # noqa: S105 - of nobody
+PASSWORD = "hush-hush"  # noqa: S105 - not the password of any server
 PEM = b"-----BEGIN CERTIFICATE-----\n"
 
 

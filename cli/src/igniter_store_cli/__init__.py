@@ -1,4 +1,4 @@
-"""The command line `igniter-store`: one module per command, put together in `program`."""
+"""The command line `igniter-store`: one module per command, combined in `program`."""
 
 from igniter_store_cli.program import main
 

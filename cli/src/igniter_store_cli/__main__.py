@@ -1,5 +1,6 @@
-"""`python -m igniter_store_cli`: the command line where the script `igniter-store` is not on the
-path.
+"""Runs the command line as `python -m igniter_store_cli`.
+
+It is useful if the script `igniter-store` isn't on the path.
 """
 
 import sys

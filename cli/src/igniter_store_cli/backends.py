@@ -1,4 +1,4 @@
-"""`igniter-store backends`: the installed adapters, and what each of them can do."""
+"""`igniter-store backends`: lists the installed adapters and their capabilities."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def add(commands: Commands) -> None:
         "backends",
         run,
         help="the installed backends and what they can do",
-        description="List the backends that are installed: the scheme that their URLs begin with, the distribution that "
-        "brought them, and the capabilities that they offer.",
-        example="  igniter-store backends\n  igniter-store backends --json | jq -r '.backends[].scheme'",
+        description="List the backends that are installed: the scheme that their URLs begin with, "
+        "the distribution that brought them, and the capabilities that they offer.",
+        example="  igniter-store backends\n"
+        "  igniter-store backends --json | jq -r '.backends[].scheme'",
     )
 
 

@@ -1,4 +1,4 @@
-"""`igniter-store claims`: who holds what."""
+"""`igniter-store claims`: lists the held claims and their owners."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def add(commands: Commands) -> None:
         "ls",
         ls,
         help="the claims that are held",
-        description="List the claims that match PATTERN, with their owners and the time until each ends by itself. Each may "
-        "have changed hands by the time you read it.",
+        description="List the claims that match PATTERN, with their owners and the time until "
+        "each ends by itself. Each may have changed hands by the time you read it.",
         example="  igniter-store claims ls 'job:*' --service api",
     )
     listing.add_argument(
@@ -42,7 +42,7 @@ async def ls(options: Namespace, output: Output) -> int:
     """List the claims."""
     found: list[dict[str, Any]] = []
     async with opened_store(options, output) as store:
-        # A scan may give a key twice while others change.
+        # A scan may return a key twice if other keys change meanwhile.
         for key in sorted(
             {key async for key in store.dev.iterate(options.pattern, namespace="claim")}
         ):
@@ -68,11 +68,10 @@ async def _claim(store: Store[Any], key: str) -> dict[str, Any] | None:
     ttl = await store.claim.ttl(key)
     try:
         owner = await store.claim.owner(key)
-    except SerializationError as error:  # other software's, which must not hide the others
+    except SerializationError as error:  # from other software; the rest is still listed
         return {"key": key, "owner": None, "ttl": ttl, "error": str(error.code)}
-    return (
-        None if owner is None else {"key": key, "owner": owner, "ttl": ttl}
-    )  # released since the scan saw it
+    # The owner is None if the claim was released since the scan.
+    return None if owner is None else {"key": key, "owner": owner, "ttl": ttl}
 
 
 def _left(ttl: float | None) -> str:

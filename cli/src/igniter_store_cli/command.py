@@ -1,8 +1,8 @@
-"""How a command is declared: its name, its help, its options, and the coroutine that runs it.
+"""Declares commands: the name, the help, the options, and the coroutine that runs each one.
 
-Rule: every command takes `--json`; those that use a store take `--url`, `--service` and `--scope`,
-    with the same meaning everywhere.
-Rule: no help text shows a default that came from the environment: it may be a URL with a password.
+Rule: Every command accepts `--json`. Commands that use a store accept `--url`, `--service` and
+    `--scope`, with the same meaning everywhere.
+Rule: Help texts never show a default from the environment, because it may be a URL with a password.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from igniter_store_cli.failures import WrongUsage
 from igniter_store_cli.output import Output
 
 Run: TypeAlias = Callable[[argparse.Namespace, Output], Coroutine[Any, Any, int]]
-"""A command: given its options and where to answer, it returns the exit code."""
+"""Runs a command with its options and its output, and returns the exit code."""
 
 
 URL_VARIABLE: Final = "IGNITER_STORE_URL"
@@ -23,16 +23,17 @@ SERVICE_VARIABLE: Final = "IGNITER_STORE_SERVICE"
 
 
 class Commands(Protocol):
-    """The program's list of commands, as argparse gives it."""
+    """The program's list of commands, as argparse provides it."""
 
     def add_parser(self, name: str, **options: Any) -> Parser:
-        """Declare one; the options are `argparse.ArgumentParser`'s, and `help`."""
+        """Declare a command; the options are `help` and those of `argparse.ArgumentParser`."""
         ...
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser that raises `WrongUsage` where others print and exit, and wraps the
-    paragraphs of its help.
+    """An argparse parser that raises `WrongUsage` instead of printing and exiting.
+
+    It also wraps the paragraphs of its help.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -44,7 +45,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Paragraphs(argparse.HelpFormatter):
-    # What is indented is an example, which stays as it is.
+    # Indented paragraphs are examples, and stay as they are.
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         paragraphs = text.split("\n\n")
         return "\n\n".join(
@@ -53,18 +54,18 @@ class _Paragraphs(argparse.HelpFormatter):
         )
 
 
-def add_command(  # noqa: PLR0913 - what a command has
+def add_command(  # noqa: PLR0913 - the parts of a command
     commands: Commands, name: str, run: Run, *, help: str, description: str, example: str
 ) -> Parser:
-    """Declare the command `name`; the caller adds the options that it alone has.
+    """Declare the command `name`; the caller adds the options of this command.
 
     Args:
-        commands: the program's.
-        name: as it is typed.
-        run: what it does.
+        commands: the program's commands.
+        name: the name that users type.
+        run: the coroutine function that runs the command.
         help: one line for the list of commands.
-        description: for `--help`, in sentences.
-        example: what one would type, and what comes back.
+        description: the text for `--help`, in sentences.
+        example: a command to type, and its output.
     """
     parser = commands.add_parser(
         name,
@@ -78,7 +79,7 @@ def add_command(  # noqa: PLR0913 - what a command has
 
 
 def add_group(commands: Commands, name: str, *, help: str) -> Commands:
-    """Declare `name` as a word before other commands, and return their list."""
+    """Declare `name` as a prefix of other commands, and return their list."""
     parser = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
     group: Commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=Parser
@@ -87,7 +88,7 @@ def add_group(commands: Commands, name: str, *, help: str) -> Commands:
 
 
 def add_following_options(parser: Parser) -> None:
-    """Let the user say when a command that would go on for ever ends."""
+    """Add the options that end a command which would otherwise run forever."""
     parser.add_argument("--count", metavar="N", type=whole, help="end after N of them")
     parser.add_argument(
         "--for", metavar="SECONDS", type=float, dest="seconds", help="end after so many seconds"
@@ -95,7 +96,7 @@ def add_following_options(parser: Parser) -> None:
 
 
 def whole(text: str) -> int:
-    """A number of things."""
+    """Parse a whole number, 0 or more."""
     if not text.isdecimal():
         message = "a whole number, 0 or more"
         raise argparse.ArgumentTypeError(message)
@@ -103,16 +104,17 @@ def whole(text: str) -> int:
 
 
 def add_url_option(parser: Parser) -> None:
-    """Let the user say which backend."""
+    """Add the option for the backend."""
     parser.add_argument(
         "--url",
         metavar="URL",
-        help=f"the backend, such as redis://localhost:6379/0, or a file such as state.db (default: ${URL_VARIABLE}, or memory://)",
+        help="the backend, such as redis://localhost:6379/0, or a file such as state.db "
+        f"(default: ${URL_VARIABLE}, or memory://)",
     )
 
 
 def add_store_options(parser: Parser) -> None:
-    """Let the user say which store: backend, service and scopes."""
+    """Add the options for the store: backend, service and scopes."""
     add_url_option(parser)
     parser.add_argument(
         "--service",
@@ -125,7 +127,8 @@ def add_store_options(parser: Parser) -> None:
         action="append",
         type=_scope,
         default=[],
-        help="a scope of the keys, such as organization=org_1; repeat it for a chain, outermost first",
+        help="a scope of the keys, such as organization=org_1; repeat it for a chain, outermost "
+        "first",
     )
 
 

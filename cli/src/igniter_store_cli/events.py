@@ -1,4 +1,4 @@
-"""`igniter-store events`: publish an event, and hear what is published."""
+"""`igniter-store events`: publishes an event, or prints published events."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def add(commands: Commands) -> None:
         "publish",
         publish,
         help="publish an event",
-        description="Send DATA to everybody who listens to EVENT in this service and scope. DATA is JSON where it can be read as JSON, and "
-        "text otherwise. Nobody keeps it for later.",
-        example="  igniter-store events publish user:created '{\"id\": 7}' --service api\n  1 subscriber got it",
+        description="Send DATA to everybody who listens to EVENT in this service and scope. DATA "
+        "is JSON where it can be read as JSON, and text otherwise. Nobody keeps it for later.",
+        example="  igniter-store events publish user:created '{\"id\": 7}' --service api\n"
+        "  1 subscriber got it",
     )
     publishing.add_argument("event", metavar="EVENT", help="the full name, such as user:created")
     publishing.add_argument(
@@ -50,9 +51,11 @@ def add(commands: Commands) -> None:
         "tail",
         tail,
         help="print events as they come",
-        description="Print each event that is published under EVENT from now on, with its time, until Ctrl-C. `*` stands for anything, `?` "
-        "for one byte, [ab] for a choice. With --json each line is a document.",
-        example="  igniter-store events tail 'user:*' --service api\n  2026-01-31T12:00:00.000Z user:created {\"id\": 7}",
+        description="Print each event that is published under EVENT from now on, with its time, "
+        "until Ctrl-C. `*` stands for anything, `?` for one byte, [ab] for a choice. With --json "
+        "each line is a document.",
+        example="  igniter-store events tail 'user:*' --service api\n"
+        '  2026-01-31T12:00:00.000Z user:created {"id": 7}',
     )
     tailing.add_argument(
         "event", metavar="EVENT", nargs="?", default="*", help="a name or a pattern (default: all)"
@@ -62,7 +65,7 @@ def add(commands: Commands) -> None:
 
 
 async def publish(options: Namespace, output: Output) -> int:
-    """Publish it."""
+    """Publish the event."""
     data = options.data if options.string else parsed(options.data)
     async with opened_store(options, output) as store:
         receivers = await store.events.publish(options.event, data)
@@ -75,7 +78,7 @@ async def publish(options: Namespace, output: Output) -> int:
 
 
 async def tail(options: Namespace, output: Output) -> int:
-    """Print events until it is stopped."""
+    """Print events until the user stops the command."""
     async with opened_store(options, output) as store, store.events.listen(options.event) as events:
         output.note(f"listening to {visible(options.event)}")
         reported = 0

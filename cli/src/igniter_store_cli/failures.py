@@ -1,8 +1,8 @@
-"""What goes wrong on the command line, and the words for it.
+"""The failures of the command line, and their messages.
 
-Rule: a failure is one line for people, on stderr, or one JSON document for programs, on stdout;
-    never a traceback.
-Rule: nothing that follows `://` in an argument is ever repeated: it may hold a password.
+Rule: A failure is one line for people, on stderr, or one JSON document for programs, on stdout. It
+    is never a traceback.
+Rule: Text after `://` in an argument is never repeated, because it may contain a password.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
 FAILED: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130
-"""The exit codes besides 0; 130 is what a shell gives for Ctrl-C."""
+"""The exit codes besides 0; shells return 130 after Ctrl-C."""
 
 _HIDDEN: Final = "://..."
 
 
-# named for what it is to the user, as the store's own errors
+# The name describes the problem for the user, like the names of the store's own errors.
 class CommandFailure(Exception):  # noqa: N818
-    """Raised when a command can't do what was asked; never for what the store refuses, which is a
-    `StoreError`.
+    """Raised when a command can't do what the user requested.
+
+    Errors from the store are a `StoreError` instead.
 
     Args:
         message: what is wrong, and the cure.
-        exit_code: FAILED, or USAGE for a call that could never work.
+        exit_code: FAILED, or USAGE for a call that can never work.
     """
 
     def __init__(self, message: str, exit_code: int = FAILED) -> None:
@@ -42,11 +43,11 @@ class CommandFailure(Exception):  # noqa: N818
 
 
 class WrongUsage(CommandFailure):
-    """Raised instead of argparse's way out, so that what it says can be cleared of secrets first.
+    """Raised instead of argparse's own exit, so that secrets can be removed from the message.
 
     Args:
-        message: argparse's, which quotes arguments.
-        usage: the line that shows how the command is called.
+        message: argparse's message, which quotes arguments.
+        usage: the line that shows how to call the command.
     """
 
     def __init__(self, message: str, usage: str) -> None:
@@ -55,7 +56,7 @@ class WrongUsage(CommandFailure):
 
 
 def without_secrets(message: str, arguments: Sequence[str]) -> str:
-    """`message` with the rest of every URL in `arguments` taken out, however argparse quoted it."""
+    """Remove the part after `://` of each URL in `arguments`, in any of argparse's quoting."""
     for argument in arguments:
         _, mark, rest = argument.partition("://")
         if mark and rest:
@@ -65,19 +66,19 @@ def without_secrets(message: str, arguments: Sequence[str]) -> str:
 
 
 def described(error: BaseException) -> str:
-    """`error` as one line, without anything that might be a value."""
+    """Describe `error` in one line, without any text that might be a value."""
     cause = _first(error)
     if isinstance(cause, StoreError | CommandFailure):
         return " ".join(str(cause).split())
-    # Only an adapter with a gap lets another exception through. Its text may quote a URL, so its
-    # place has to do.
+    # Only a bug in an adapter lets another exception through. Its text may quote a URL, so only its
+    # place is shown.
     place = extract_tb(cause.__traceback__)[-1:]
     where = f" at {Path(place[0].filename).name}:{place[0].lineno}" if place else ""
     return f"{type(cause).__name__}{where}: unexpected exception, probably a bug in the adapter."
 
 
 def document(error: BaseException) -> dict[str, Any]:
-    """`error` as the JSON document that programs get."""
+    """Return `error` as a JSON document for programs."""
     cause = _first(error)
     if isinstance(cause, StoreError):
         return {"error": cause.to_dict()}
@@ -85,7 +86,7 @@ def document(error: BaseException) -> dict[str, Any]:
 
 
 def _first(error: BaseException) -> BaseException:
-    # Of tasks that failed together one is told; what stopped the others is most often the same.
+    # Only the first error of a group is reported; the others usually have the same cause.
     if isinstance(error, BaseExceptionGroup):
         return _first(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
     return error

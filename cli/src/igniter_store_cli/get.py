@@ -1,4 +1,4 @@
-"""`igniter-store get`: the value under a key."""
+"""`igniter-store get`: prints the value under a key."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from igniter_store_cli.output import Output
 
-_MISSING: Final = object()  # a stored null is a value
+_MISSING: Final = object()  # None can't mark a missing key, since a stored null is a value
 
 
 def add(commands: Commands) -> None:
@@ -29,8 +29,10 @@ def add(commands: Commands) -> None:
         "get",
         run,
         help="print the value under a key",
-        description="Print the value under KEY: text as it is, everything else as JSON. Exit code 1 when there is no such key.",
-        example="  igniter-store get user:1 --url redis://localhost:6379/0 --service api --scope organization=org_1",
+        description="Print the value under KEY: text as it is, everything else as JSON. Exit code "
+        "1 when there is no such key.",
+        example="  igniter-store get user:1 --url redis://localhost:6379/0 --service api --scope "
+        "organization=org_1",
     )
     parser.add_argument(
         "key",
@@ -58,10 +60,10 @@ async def run(options: Namespace, output: Output) -> int:
 def _show(console: Console, value: Any) -> None:
     try:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
-    except RecursionError:  # deeper than Python's encoder goes
+    except RecursionError:  # too deep for Python's encoder
         text = json_text.write(value, str).decode()
     if console.is_terminal:
         console.print(visible(text, keep="\n\t"))
     else:
-        # Rich would take tabs and carriage returns for layout; a file gets the text exactly.
+        # Rich would treat tabs and carriage returns as layout; a file must get the exact text.
         console.file.write(f"{text}\n")

@@ -1,8 +1,8 @@
-"""From the options of a command to an open store.
+"""Opens a store from the options of a command.
 
-Rule: an option wins over the environment, the environment over the default.
-Rule: who uses a backend that dies with the process is told so: a value that is set there is gone
-    when the command ends.
+Rule: Options take precedence over the environment, and the environment over the defaults.
+Rule: The user gets a hint if the backend lives in this process, because its values are lost when
+    the command ends.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
     from igniter_store_cli.output import Output
 
 _SUFFIXES: Final = {".db", ".sqlite", ".sqlite3"}
-_PATHS: Final = "/\\:"  # what a path may have, and needn't be spelled out in a URL
+_PATHS: Final = "/\\:"  # characters that a path may contain and that needn't be escaped in a URL
 
 
 def chosen_url(options: Namespace) -> str:
-    """The backend that the user, or the environment, asks for: a URL, or the path of a database
-    file.
+    """Return the backend's URL from the options or the environment.
+
+    Both accept a URL, or the path of a database file, which is converted to a URL.
     """
     chosen: str = options.url or os.environ.get(URL_VARIABLE) or "memory://"
     return f"sqlite:///{quote(chosen, safe=_PATHS)}" if _is_path(chosen) else chosen
 
 
 def place_of(options: Namespace) -> str:
-    """Where a command looks, for its messages: the service and, if it is in one, the scope."""
+    """Return the service and, if given, the scopes that a command uses, for its messages."""
     scopes = ", ".join(f"{key}={identifier}" for key, identifier in options.scope)
     return f"service {_service(options)!r}" + (f", scope {scopes}" if scopes else "")
 
@@ -46,8 +47,8 @@ def _service(options: Namespace) -> str:
 
 
 def _is_path(text: str) -> bool:
-    # A URL that lost its scheme has a colon or an @, and maybe a password: it must not become the
-    # name of a file.
+    # A URL without its scheme contains a colon or an @, and maybe a password. It must not become a
+    # file name.
     return (
         "://" not in text
         and "@" not in text
@@ -57,14 +58,15 @@ def _is_path(text: str) -> bool:
 
 @asynccontextmanager
 async def opened_store(options: Namespace, output: Output) -> AsyncGenerator[Store[str]]:
-    """The store that the options describe, in its scopes, open until the block ends."""
+    """Open the store and the scopes that the options describe, until the block ends."""
     store = Store.from_url(chosen_url(options), service=_service(options))
     scoped = store
     for key, identifier in options.scope:
         scoped = scoped.scope(key, identifier)
     if store.adapter.in_process:
         output.note(
-            f"hint: the {store.adapter.name} backend lives and dies with this command, so it begins empty and nothing stays. "
+            f"hint: the {store.adapter.name} backend lives and dies with this command, so it "
+            "begins empty and nothing stays. "
             f"Give --url, or set {URL_VARIABLE}, to use one that lasts."
         )
     async with store:

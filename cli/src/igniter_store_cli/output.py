@@ -1,10 +1,10 @@
-"""Two ways to answer: text for people, one JSON document for programs.
+"""Prints answers in two forms: text for people, one JSON document for programs.
 
-Rule: rich is imported only when the answer is for a person. `--json` doesn't need it, and starts
+Rule: rich is imported only if the answer is for a person. `--json` doesn't need it, and starts
     faster without it.
-Rule: what a store holds is printed as it is: rich neither reads markup in it nor wraps or colours
+Rule: Stored text is printed unchanged: rich doesn't parse markup in it, and doesn't wrap or colour
     it.
-Rule: a key is printed in a form that the commands take back, whatever its bytes are.
+Rule: Keys are printed in a form that the commands accept as input, whatever bytes they contain.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ESCAPE: Final = re.compile(r"\\u([0-9a-f]{4})|\\U([0-9a-f]{8})")
 
 
 class Output:
-    """Where a command writes its answer.
+    """Prints the answers of a command.
 
     Args:
         as_json: answer a program instead of a person.
@@ -43,15 +43,16 @@ class Output:
         self.as_json = as_json
 
     def answer(self, document: Mapping[str, Any], show: Callable[[Console], None]) -> None:
-        """Print `document` for a program, or let `show` print for a person."""
+        """Print `document` for a program, or call `show` to print for a person."""
         if self.as_json:
             print_json(document)
         else:
             show(self.console)
 
     def line(self, document: Mapping[str, Any], text: str) -> None:
-        """Print one of many answers at once: a document on one line for a program, `text` for a
-        person.
+        """Print one of several answers immediately.
+
+        A program gets `document` on one line; a person gets `text`.
         """
         if self.as_json:
             sys.stdout.write(_json(document) + "\n")
@@ -60,7 +61,7 @@ class Output:
         sys.stdout.flush()
 
     async def followed(self, items: AsyncIterable[T], options: Namespace) -> AsyncIterator[T]:
-        """What comes, until there were `--count`, or `--for` is over."""
+        """Yield items until `--count` is reached or the time of `--for` is over."""
         wanted: int | None = options.count
         until = (
             None if options.seconds is None else asyncio.get_running_loop().time() + options.seconds
@@ -76,28 +77,28 @@ class Output:
             yield item
 
     def note(self, message: str) -> None:
-        """Say something besides the answer, on stderr, to whoever reads it."""
+        """Print a note on stderr, separate from the answer."""
         sys.stderr.write(f"igniter-store: {message}\n")
 
     @cached_property
     def console(self) -> Console:
-        """What people are answered on; without colours when the answer goes to a file."""
+        """The console for answers to people, without colours if the output is a file."""
         from rich.console import Console  # noqa: PLC0415 - the module's first rule
 
         return Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """Print one JSON document, in ASCII where the output takes no more."""
+    """Print one JSON document, in ASCII if the output doesn't support Unicode."""
     sys.stdout.write(_json(document, indent=2) + "\n")
 
 
 def _json(document: Mapping[str, Any], *, indent: int | None = None) -> str:
     try:
         text = json.dumps(document, ensure_ascii=not _takes_unicode(), indent=indent, default=str)
-    except RecursionError:  # deeper than Python's encoder goes
+    except RecursionError:  # too deep for Python's encoder
         text = json_text.write(document, str).decode()
-    # A lone surrogate of a key stands within a string, where its escape is JSON's own.
+    # A lone surrogate in a key is always within a string, where its escape is valid JSON.
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -113,13 +114,13 @@ def table(
     *,
     wrapped: Sequence[str] = (),
 ) -> None:
-    """Print rows under a header, or `nothing` where there is none.
+    """Print rows under a header, or `nothing` if there are no rows.
 
     Args:
-        console: where to.
+        console: the console to print on.
         header: the title of each column.
-        rows: a cell for each column; `None` is a dash, and a cell may have several lines.
-        nothing: what is printed instead of an empty table.
+        rows: a cell for each column; `None` prints as a dash, and a cell may have several lines.
+        nothing: the text to print instead of an empty table.
         wrapped: the columns that rich may wrap to fit the terminal.
     """
     cells = [
@@ -145,7 +146,7 @@ def _rich_table(
 
 
 def as_text(value: Any) -> str:
-    """A value from a store on one line."""
+    """Format a value from a store on one line."""
     if isinstance(value, str):
         return visible(value)
     try:
@@ -155,8 +156,9 @@ def as_text(value: Any) -> str:
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    """`text` with its control characters, but for those in `keep`, spelled out: what lies in a
-    store must not command a terminal.
+    """Escape the control characters in `text`, except those in `keep`.
+
+    Stored text must not send commands to the terminal.
     """
     return "".join(
         character if character in keep or character.isprintable() else _escape(ord(character))
@@ -165,21 +167,22 @@ def visible(text: str, *, keep: str = "") -> str:
 
 
 def _escape(point: int) -> str:
-    # the last that four digits spell
+    # The largest code point that four digits can express.
     return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"  # noqa: PLR2004
 
 
 def shown_key(key: str) -> str:
-    """A key in a form that a terminal can show and `key_argument` takes back: what can't be printed
-    is an escape.
+    """Format a key so that a terminal can show it and `key_argument` can parse it.
+
+    Characters that can't be printed become escapes.
     """
     return visible(_MAY_BE_ESCAPE.sub(r"\\u005c", key))
 
 
 def key_argument(text: str) -> str:
-    """The key that `shown_key` shows as `text`.
+    """Return the key that `shown_key` prints as `text`.
 
-    A key that was typed is itself, unless it has such an escape.
+    A key that a user typed stays unchanged, unless it contains such an escape.
     """
 
     def spelled(match: re.Match[str]) -> str:
@@ -191,7 +194,7 @@ def key_argument(text: str) -> str:
 
 
 def tolerate_narrow_encodings() -> None:
-    """Let a terminal that knows no Unicode show escapes instead of ending the command."""
+    """Let a terminal without Unicode print escapes instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -199,8 +202,9 @@ def tolerate_narrow_encodings() -> None:
 
 
 def give_up_output() -> None:
-    """Point stdout to nowhere, after its reader has gone: Python would complain when it flushes at
-    exit.
+    """Redirect stdout to the null device after its reader has closed the pipe.
+
+    Otherwise Python would report an error when it flushes at exit.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""`igniter-store ping`: is the backend there, and how far away is it?"""
+"""`igniter-store ping`: measures the round trip to the backend."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ def add(commands: Commands) -> None:
         "ping",
         run,
         help="ask the backend for a sign of life",
-        description="Ask the backend for a sign of life, and say how long its answer took. Exit code 1 when there is none.",
+        description="Ask the backend for a sign of life, and say how long its answer took. Exit "
+        "code 1 when there is none.",
         example="  igniter-store ping --url redis://localhost:6379/0\n  redis answered in 0.21 ms",
     )
     add_url_option(parser)
 
 
 async def run(options: Namespace, output: Output) -> int:
-    """Ping."""
+    """Ping the backend."""
     async with Store.from_url(chosen_url(options), service="ping") as store:
         seconds = await store.ping()
         name = store.adapter.name

@@ -1,6 +1,7 @@
-"""The program: its commands, and the one place where failures become exit codes.
+"""The program: its commands, and the one place that turns failures into exit codes.
 
-Rule: 0 is done, 1 is failed, 2 is wrong usage; Ctrl-C is 130, without a word.
+Rule: The exit code is 0 for success, 1 for a failure, 2 for wrong usage, and 130 after Ctrl-C,
+    without a message.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ if TYPE_CHECKING:
 _DESCRIPTION: Final = """\
 Look into the state that your services share, change it by hand, and see what igniter-store does.
 
-Values, counters, claims and streams lie under a service and, within it, under scopes. A command sees one place: the one that --service \
-and --scope name, at the backend that --url names. `igniter-store demo` shows all of it at work; it needs no server."""
+Values, counters, claims and streams lie under a service and, within it, under scopes. \
+A command sees one place: the one that --service and --scope name, at the backend \
+that --url names. `igniter-store demo` shows all of it at work; it needs no server."""
 
 _EXAMPLE: Final = """\
 example:
@@ -56,8 +58,9 @@ example:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that `arguments` (the process's own, if left out) ask for, and return its
-    exit code.
+    """Run the command in `arguments` and return its exit code.
+
+    The default is the process's own arguments.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     tolerate_narrow_encodings()
@@ -65,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(given)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader, such as `head`, has seen enough.
+        # The reader, such as `head`, has closed the pipe.
         give_up_output()
         return FAILED
     except KeyboardInterrupt:
@@ -74,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> Parser:
-    """The parser of the whole program."""
+    """Create the parser of the whole program."""
     program = Parser(
         prog="igniter-store",
         description=_DESCRIPTION,
@@ -117,7 +120,7 @@ def _run(given: list[str]) -> int:
         return asyncio.run(run(options, Output(as_json=options.json)))
     except (BrokenPipeError, asyncio.CancelledError):
         raise
-    # an adapter of others may raise anything, and its words may hold a password
+    # A third-party adapter may raise anything, and its message may contain a password.
     except Exception as error:  # noqa: BLE001
         return _tell(error, as_json=options.json)
 

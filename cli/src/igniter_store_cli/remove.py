@@ -1,4 +1,4 @@
-"""`igniter-store remove`: take keys out."""
+"""`igniter-store remove`: deletes keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def add(commands: Commands) -> None:
         "remove",
         run,
         help="remove keys",
-        description="Remove each KEY in one round trip, and say how many were there. A key that is missing is no failure.",
+        description="Remove each KEY in one round trip, and say how many were there. A key that "
+        "is missing is no failure.",
         example="  igniter-store remove user:1 user:2\n  removed 2 of 2",
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""`igniter-store scan`: the keys that are there."""
+"""`igniter-store scan`: lists the existing keys."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ def add(commands: Commands) -> None:
         "scan",
         run,
         help="list the keys that match a pattern",
-        description="List the keys that match PATTERN, one a line, in no order. `*` stands for anything, `?` for one byte, [ab] for a "
-        "choice. Only keys of this service and scope are seen, in the form that the other commands take: for what a terminal can't show "
-        "that is an escape such as \\udcff.",
-        example="  igniter-store scan 'user:*' --service api\n  igniter-store scan --namespace streams",
+        description="List the keys that match PATTERN, one a line, in no order. `*` stands for "
+        "anything, `?` for one byte, [ab] for a choice. Only keys of this service and scope are "
+        "seen, in the form that the other commands take: for what a terminal can't show that is "
+        "an escape such as \\udcff.",
+        example="  igniter-store scan 'user:*' --service api\n"
+        "  igniter-store scan --namespace streams",
     )
     parser.add_argument(
         "pattern", metavar="PATTERN", nargs="?", default="*", help="which keys (default: all)"
@@ -42,7 +44,8 @@ async def run(options: Namespace, output: Output) -> int:
     async with opened_store(options, output) as store:
         keys = store.dev.iterate(options.pattern, namespace=options.namespace)
         if output.as_json:
-            # A scan may give a key twice while others change; a program gets it once.
+            # A scan may return a key twice if other keys change meanwhile. A program gets each key
+            # once.
             found = dict.fromkeys([key async for key in keys])
             print_json(
                 {"namespace": options.namespace, "pattern": options.pattern, "keys": list(found)}

@@ -1,4 +1,4 @@
-"""`igniter-store set`: write a value under a key."""
+"""`igniter-store set`: writes a value under a key."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ def add(commands: Commands) -> None:
         "set",
         run,
         help="write a value under a key",
-        description="Write VALUE under KEY, replacing what was there and its time to live. VALUE is JSON where it can be read as "
-        "JSON, and text otherwise: 7 is a number, '\"7\"' and --string 7 are text, and so is hello. With --only-if "
-        "nothing is written unless that holds at the moment of writing; exit code 1 says so.",
-        example='  igniter-store set greeting hello --ttl 60\n  igniter-store set user:1 \'{"name": "Avery"}\' --only-if absent',
+        description="Write VALUE under KEY, replacing what was there and its time to live. VALUE "
+        "is JSON where it can be read as JSON, and text otherwise: 7 is a number, '\"7\"' and "
+        "--string 7 are text, and so is hello. With --only-if nothing is written unless that "
+        "holds at the moment of writing; exit code 1 says so.",
+        example="  igniter-store set greeting hello --ttl 60\n"
+        '  igniter-store set user:1 \'{"name": "Avery"}\' --only-if absent',
     )
     parser.add_argument(
         "key", metavar="KEY", type=key_argument, help="the key within the service and scope"
@@ -61,7 +63,8 @@ async def run(options: Namespace, output: Output) -> int:
         )
     if not is_written:
         output.note(
-            f"nothing was written: the key {options.key!r} is {'there' if options.only_if == 'absent' else 'missing'}"
+            f"nothing was written: the key {options.key!r} is "
+            f"{'there' if options.only_if == 'absent' else 'missing'}"
         )
     output.answer(
         {"key": options.key, "written": is_written},
@@ -71,7 +74,7 @@ async def run(options: Namespace, output: Output) -> int:
 
 
 def parsed(text: str) -> Any:
-    """What `text` means: JSON where it is JSON, itself where not."""
+    """Parse `text` as JSON, or return it unchanged if it isn't JSON."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError):

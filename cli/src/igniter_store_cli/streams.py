@@ -1,8 +1,7 @@
-"""`igniter-store streams`: append to a stream, follow it, see how far its groups are, and remove it
-or one of them.
+"""`igniter-store streams`: appends to a stream, follows it, lists its groups, or removes either.
 
-Rule: looking changes nothing: it makes no group, no consumer and no delivery.
-Rule: an entry that can't be decoded is shown as such, and hides no other.
+Rule: Reading changes nothing: it creates no group, no consumer and no delivery.
+Rule: An entry that can't be decoded is marked as such; the other entries are still shown.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from igniter_store_cli.output import Output
 
 _PAGE: Final = 500
-_PAUSE: Final = 0.25  # seconds between two looks
+_PAUSE: Final = 0.25  # seconds between two reads
 
 
 def add(commands: Commands) -> None:
@@ -50,8 +49,10 @@ def add(commands: Commands) -> None:
         "append",
         append,
         help="append a message",
-        description="Append MESSAGE to STREAM and print its id. MESSAGE is JSON where it can be read as JSON, and text otherwise.",
-        example="  igniter-store streams append orders '{\"id\": 7}' --service api\n  1700000000000-0",
+        description="Append MESSAGE to STREAM and print its id. MESSAGE is JSON where it can be "
+        "read as JSON, and text otherwise.",
+        example="  igniter-store streams append orders '{\"id\": 7}' --service api\n"
+        "  1700000000000-0",
     )
     appending.add_argument(
         "stream",
@@ -76,9 +77,10 @@ def add(commands: Commands) -> None:
         "tail",
         tail,
         help="print messages as they come",
-        description="Print the newest messages of STREAM, then those that are appended, until Ctrl-C. It takes nothing from any group. "
-        "With --json each line is a document.",
-        example='  igniter-store streams tail orders -n 2 --service api\n  1700000000000-0 {"id": 7}',
+        description="Print the newest messages of STREAM, then those that are appended, until "
+        "Ctrl-C. It takes nothing from any group. With --json each line is a document.",
+        example="  igniter-store streams tail orders -n 2 --service api\n"
+        '  1700000000000-0 {"id": 7}',
     )
     tailing.add_argument(
         "stream",
@@ -101,8 +103,9 @@ def add(commands: Commands) -> None:
         "groups",
         groups,
         help="the groups of a stream",
-        description="List the groups of STREAM: how many consumers each has, how many messages are pending, up to which it has read, and "
-        "how many it has still to read, where the backend knows.",
+        description="List the groups of STREAM: how many consumers each has, how many messages "
+        "are pending, up to which it has read, and how many it has still to read, where the "
+        "backend knows.",
         example="  igniter-store streams groups orders --service api",
     )
     listing.add_argument(
@@ -117,8 +120,8 @@ def add(commands: Commands) -> None:
         "pending",
         pending,
         help="what a group has taken and not acknowledged",
-        description="List the messages of STREAM that GROUP has taken and not acknowledged: who has each, since how many seconds, and how "
-        "often it was delivered.",
+        description="List the messages of STREAM that GROUP has taken and not acknowledged: who "
+        "has each, since how many seconds, and how often it was delivered.",
         example="  igniter-store streams pending orders billing --service api",
     )
     waiting.add_argument(
@@ -146,7 +149,8 @@ def add(commands: Commands) -> None:
         "drop",
         drop,
         help="remove a stream with its groups",
-        description="Remove STREAM with its messages, its groups and what they have pending. Exit code 1 when there is no such stream.",
+        description="Remove STREAM with its messages, its groups and what they have pending. Exit "
+        "code 1 when there is no such stream.",
         example="  igniter-store streams drop orders --service api\n  removed the stream orders",
     )
     dropping.add_argument(
@@ -161,9 +165,10 @@ def add(commands: Commands) -> None:
         "destroy",
         destroy,
         help="remove a group of a stream",
-        description="Remove GROUP of STREAM with its position and what it has pending; the messages and the other groups stay. Exit code 1 "
-        "when there is no such group.",
-        example="  igniter-store streams destroy orders billing --service api\n  removed the group billing of orders",
+        description="Remove GROUP of STREAM with its position and what it has pending; the "
+        "messages and the other groups stay. Exit code 1 when there is no such group.",
+        example="  igniter-store streams destroy orders billing --service api\n"
+        "  removed the group billing of orders",
     )
     destroying.add_argument(
         "stream",
@@ -176,7 +181,7 @@ def add(commands: Commands) -> None:
 
 
 async def append(options: Namespace, output: Output) -> int:
-    """Append it."""
+    """Append the message."""
     message = options.message if options.string else parsed(options.message)
     async with opened_store(options, output) as store:
         added = await store.streams.append(options.stream, message, max_len=options.max_len)
@@ -185,7 +190,7 @@ async def append(options: Namespace, output: Output) -> int:
 
 
 async def tail(options: Namespace, output: Output) -> int:
-    """Print messages until it is told to stop."""
+    """Print messages until the user stops the command."""
     async with opened_store(options, output) as store:
         async for message in output.followed(
             _messages(store, options.stream, options.last), options
@@ -211,9 +216,9 @@ async def groups(options: Namespace, output: Output) -> int:
 
 
 async def pending(options: Namespace, output: Output) -> int:
-    """List what is pending."""
+    """List the pending messages."""
     async with opened_store(options, output) as store:
-        # A consumer has to be named, and looking makes none.
+        # The API requires a consumer name, but reading doesn't create a consumer.
         group = store.streams.group(options.group, "igniter-store")
         found = await group.pending(
             options.stream,
@@ -238,7 +243,7 @@ async def pending(options: Namespace, output: Output) -> int:
 
 
 async def drop(options: Namespace, output: Output) -> int:
-    """Remove it."""
+    """Remove the stream."""
     async with opened_store(options, output) as store:
         is_removed = await store.streams.drop(options.stream)
     if not is_removed:
@@ -255,7 +260,7 @@ async def drop(options: Namespace, output: Output) -> int:
 async def destroy(options: Namespace, output: Output) -> int:
     """Remove the group."""
     async with opened_store(options, output) as store:
-        # A consumer has to be named, and removing makes none.
+        # The API requires a consumer name, but removing doesn't create a consumer.
         is_removed = await store.streams.group(options.group, "igniter-store").destroy(
             options.stream
         )
@@ -293,7 +298,7 @@ def _fields(raw: dict[str, bytes]) -> dict[str, str]:
 
 
 async def _messages(store: Store[Any], stream: str, last: int) -> AsyncIterator[StreamMessage[Any]]:
-    """The newest ones, the oldest of them first, and then all that come."""
+    """Yield the newest messages, oldest first, and then every new one."""
     newest = await store.streams.range(stream, reverse=True, count=max(last, 1))
     start = f"({newest[0].id}" if newest else "-"
     for message in reversed(newest[:last]):

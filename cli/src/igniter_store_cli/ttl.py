@@ -1,4 +1,4 @@
-"""`igniter-store ttl`: how long a key has still to live."""
+"""`igniter-store ttl`: prints the remaining lifetime of a key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def add(commands: Commands) -> None:
         "ttl",
         run,
         help="how long a key has still to live",
-        description="Print the seconds that KEY has left, or that it stays. Exit code 1 when there is no such key.",
+        description="Print the seconds that KEY has left, or that it stays. Exit code 1 when "
+        "there is no such key.",
         example="  igniter-store ttl session:9\n  41.873 s",
     )
     parser.add_argument(
@@ -35,7 +36,7 @@ async def run(options: Namespace, output: Output) -> int:
     """Print the time to live."""
     async with opened_store(options, output) as store:
         seconds = await store.kv.ttl(options.key)
-        # No TTL and no key look alike to `kv.ttl`.
+        # `kv.ttl` returns None both for a key without a TTL and for a missing key.
         is_there = seconds is not None or await store.kv.exists(options.key)
     if not is_there:
         output.note(f"no key {options.key!r} in {place_of(options)}")

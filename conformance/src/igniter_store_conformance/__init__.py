@@ -1,10 +1,12 @@
-"""The conformance kit of igniter-store: whether an adapter keeps the contract, clause by clause.
+"""The conformance kit of igniter-store: tests an adapter against the contract, clause by clause.
 
-from igniter_store_conformance import AdapterSuite, Harness
+A test class for an adapter:
 
-class TestMyAdapter(AdapterSuite):
-    def harness(self) -> Harness:
-        return Harness(connect=lambda: MyAdapter("my://localhost"))
+    from igniter_store_conformance import AdapterSuite, Harness
+
+    class TestMyAdapter(AdapterSuite):
+        def harness(self) -> Harness:
+            return Harness(connect=lambda: MyAdapter("my://localhost"))
 """
 
 from importlib import import_module
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-# Before any of them is imported: a failed assert of the suite then shows its values.
+# This comes before any import of the suite, so that its failed asserts show their values.
 pytest.register_assert_rewrite(
     *(f"{__name__}.{package}" for package in ("engine", "tools", "suite", "model"))
 )
@@ -34,7 +36,7 @@ __all__ = [
     "State",
 ]
 
-# pytest imports this package in every run, for the plugin. The suite, and hypothesis with it, is
+# pytest imports this package in every run, for the plugin. The suite, which needs hypothesis, is
 # imported only when it is used.
 _HOMES: Final = {
     "AdapterSuite": "suite.adapter_suite",

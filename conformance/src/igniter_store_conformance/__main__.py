@@ -1,4 +1,4 @@
-"""`python -m igniter_store_conformance`: the command `igniter-conformance`."""
+"""Runs the command `igniter-conformance` as `python -m igniter_store_conformance`."""
 
 import sys
 

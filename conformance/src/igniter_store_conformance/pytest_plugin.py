@@ -1,11 +1,10 @@
-"""What pytest needs to know of the suite: its options, its marker, and what becomes of its tests.
+"""The pytest plugin of the suite: its options, its marker, and the reports of its tests.
 
-Rule: this is loaded in every pytest run of whoever installed the kit. It imports nothing of the
-    rest, and says nothing, until a test of
-the suite is there.
-Rule: a test that was left out, for whatever reason, never looks like one that passed: it has its
-    own letter, its own count and a reason.
-Rule: a run is red when a test of the suite failed, though a mark of xfail would hide it, and when
+Rule: this module is loaded in every pytest run wherever the kit is installed. It imports no other
+    module of the kit, and prints nothing, unless the run has a test of the suite.
+Rule: a test that didn't run, for any reason, never looks like one that passed. It has a letter and
+    a count of its own, and a reason.
+Rule: a run is red when a test of the suite failed, even if an xfail mark would hide it, and when
     tests were collected and none ran.
 """
 
@@ -25,13 +24,8 @@ if TYPE_CHECKING:
 REQUIRED_BACKENDS: Final = "IGNITER_REQUIRE_BACKENDS"
 """The environment variable of `--require-backends`: names, separated by commas."""
 
-_FORMATS: Final = (
-    "html",
-    "json",
-    "junit",
-    "markdown",
-    "badge",
-)  # `report.files` would have to be imported
+# A copy of the names, because `report.files` would have to be imported.
+_FORMATS: Final = ("html", "json", "junit", "markdown", "badge")
 _ATTRIBUTE: Final = "igniter_conformance"
 _FROM_WORKERS: Final = "igniter_conformance_deselected"
 _STATUS: Final = {
@@ -62,24 +56,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--conformance-examples",
         metavar="N",
         type=int,
-        help="random examples of each test that compares with the model (up to 500, in 12 seconds); few for a quick look, many for a night",
+        help=(
+            "random examples of each test that compares with the model (up to 500, in 12 "
+            "seconds); few for a quick look, many for a night"
+        ),
     )
     group.addoption(
         "--conformance-report",
         metavar="FORMAT=FILE",
         action="append",
         default=[],
-        help=f"write what the suite found; FORMAT is one of {', '.join(_FORMATS)}; may be given several times",
+        help=(
+            f"write what the suite found; FORMAT is one of {', '.join(_FORMATS)}; may be given "
+            "several times"
+        ),
     )
     group.addoption(
         "--require-backends",
         metavar="NAMES",
-        help=f"servers whose absence fails the run instead of leaving tests unexercised, such as redis,valkey; or ${REQUIRED_BACKENDS}",
+        help=(
+            "servers whose absence fails the run instead of leaving tests unexercised, such as "
+            f"redis,valkey; or ${REQUIRED_BACKENDS}"
+        ),
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker of the suite's tests, and be there for them."""
+    """Register the marker of the suite's tests, and the listener for their reports."""
     config.addinivalue_line(
         "markers", "clause(*ids): the clauses of the contract that a test holds an adapter to"
     )
@@ -96,14 +99,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def check_target(target: str) -> None:
-    """Refuse what is not FORMAT=FILE.
+    """Refuse a target that isn't FORMAT=FILE.
 
     Raises:
-        pytest.UsageError: with the cure.
+        pytest.UsageError: the target is malformed. The message has the fix.
     """
     format, _, file = target.partition("=")
     if format not in _FORMATS or not file:
-        message = f"--conformance-report {target}: it has to be FORMAT=FILE, where FORMAT is one of {', '.join(_FORMATS)}."
+        message = (
+            f"--conformance-report {target}: it has to be FORMAT=FILE, where FORMAT is one of "
+            f"{', '.join(_FORMATS)}."
+        )
         raise pytest.UsageError(message)
 
 
@@ -111,8 +117,9 @@ def check_target(target: str) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Write onto each report of the suite's tests what it is about, so that it arrives where the
-    results are collected.
+    """Add the test's description to each report of the suite's tests.
+
+    It then arrives in the process that collects the results.
     """
     report = yield
     if _is_of_suite(item) and (report.when == "call" or not report.passed):
@@ -143,10 +150,10 @@ def pytest_report_teststatus(
 
 
 class _Listener:
-    """Hears of every test, and has the last word.
+    """Receives the reports of all tests, and decides the result of the run.
 
     Args:
-        config: pytest's.
+        config: pytest's config.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -157,7 +164,7 @@ class _Listener:
         self._notes: list[str] = []
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Count what is left out."""
+        """Count the tests that are deselected."""
         if any(_is_of_suite(item) for item in items):
             # the module's first rule
             from igniter_store_conformance.report.collector import suite_of  # noqa: PLC0415
@@ -168,7 +175,7 @@ class _Listener:
                     self._deselected[suite] = self._deselected.get(suite, 0) + 1
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Hear what a test came to."""
+        """Collect the result of a test."""
         if self._in_worker or not (hasattr(report, _ATTRIBUTE) or str(report.when) == "???"):
             return
         if self._collector is None:
@@ -180,7 +187,7 @@ class _Listener:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Hear from a worker of pytest-xdist what was left out."""
+        """Collect from a worker of pytest-xdist which tests were deselected."""
         del error
         for suite, number in cast(
             "dict[str, int]", getattr(node, "workeroutput", {}).get(_FROM_WORKERS, {})
@@ -204,7 +211,7 @@ class _Listener:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
     ) -> None:
-        """Say what the adapters are."""
+        """Print the verdicts on the adapters."""
         report = self._report()
         if report is None and not self._notes:
             return
@@ -250,12 +257,14 @@ class _Listener:
 
         if all(nothing_ran(run) for run in report.runs):
             self._notes.append(
-                "Not one test of the suite ran against an adapter, which proves nothing: the run fails (exit status 5)."
+                "Not one test of the suite ran against an adapter, which proves nothing: the run "
+                "fails (exit status 5)."
             )
             return pytest.ExitCode.NO_TESTS_COLLECTED
         if any(run.of_state(State.FAILED) for run in report.runs):
             self._notes.append(
-                "Tests of the suite failed under a mark of xfail; list them in known_failing instead. The run fails."
+                "Tests of the suite failed under a mark of xfail; list them in known_failing "
+                "instead. The run fails."
             )
             return pytest.ExitCode.TESTS_FAILED
         return pytest.ExitCode.OK

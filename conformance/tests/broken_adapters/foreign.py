@@ -72,7 +72,7 @@ class PrefixEndsAtTheGreatestByte(Broken):
 
 
 class FieldsOfAllOrNone(Broken):
-    """Entries are decoded strictly and together: where one isn't UTF-8, a range gives none of them."""
+    """Entries are decoded strictly and together: if one isn't UTF-8, a range returns none."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-24"})
 

@@ -130,8 +130,9 @@ def table(found: dict[type[Breaking], set[str]]) -> str:
     lines = ["| adapter | what is wrong with it | breaks | fails besides |", "|---|---|---|---|"]
     for broken, clauses in found.items():
         wrong = (broken.__doc__ or "").strip().splitlines()[0].replace("|", "\\|")
+        breaks, besides = in_order(broken.breaks), in_order(clauses - broken.breaks)
         lines.append(
-            f"| `{broken.__name__}` | {wrong} | {', '.join(in_order(broken.breaks))} | {', '.join(in_order(clauses - broken.breaks))} |"
+            f"| `{broken.__name__}` | {wrong} | {', '.join(breaks)} | {', '.join(besides)} |"
         )
     return "\n".join(lines)
 

@@ -521,7 +521,7 @@ class TornSet(Broken):
 
 
 class PersistForgetsOneValue(Broken):
-    """`persist` does nothing for a key that holds -7: an odd corner that only random calls get to."""
+    """`persist` does nothing for a key that holds -7, which only random calls find."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"MDL-1"})
 

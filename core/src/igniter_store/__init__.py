@@ -1,5 +1,6 @@
-"""igniter-store: one typed, async API for the state that services share, behaving the same on every
-backend.
+"""igniter-store: a typed, async API for state that services share.
+
+It behaves the same on every backend.
 """
 
 from igniter_store.builder import StoreBuilder

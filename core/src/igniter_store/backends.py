@@ -1,8 +1,8 @@
-"""From a URL to an adapter, through the entry points of the installed backends.
+"""Creates adapters from URLs, through the entry points of the installed backends.
 
-Rule: a URL's user, password and query never appear in a message.
-Rule: where there is no valkey-glide to be had (Windows, Linux with musl), the Redis backend serves
-    Valkey's URLs, and says so once.
+Rule: A URL's user, password and query never appear in a message.
+Rule: On platforms without valkey-glide (Windows, Linux with musl), the Redis backend serves Valkey
+    URLs and logs this once.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from igniter_store.contract import CAPABILITIES, Adapter, ErrorCode, StoreError,
 from igniter_store.contract.urls import checked_text
 
 GROUP: Final = "igniter_store.adapters"
-"""The entry-point group: the name is the URL's scheme, the object an `Adapter` class."""
+"""The entry-point group. The name is the URL scheme; the object is an `Adapter` class."""
 
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 
-# The extra that brings each scheme. Adapters of others are found by their entry points alone.
+# The extra that installs each scheme. Third-party adapters are found only by their entry points.
 _EXTRAS: Final = {
     "memory": "memory",
     "sqlite": "sqlite",
@@ -45,7 +45,7 @@ _EXTRAS: Final = {
     "dragonflys": "valkey",
 }
 
-# The scheme of the Redis backend for each of the Valkey backend.
+# Maps each scheme of the Valkey backend to the scheme of the Redis backend.
 _STAND_INS: Final = {
     "valkey": "redis",
     "valkeys": "rediss",
@@ -59,7 +59,7 @@ _warned: set[str] = set()
 
 
 class Backend(Struct, frozen=True):
-    """An installed adapter and what it can do."""
+    """An installed adapter and its capabilities."""
 
     scheme: str
     name: str
@@ -69,31 +69,37 @@ class Backend(Struct, frozen=True):
 
 
 def adapter_class(scheme: str) -> type[Adapter]:
-    """The adapter class for URLs of `scheme`.
+    """Return the adapter class for URLs of `scheme`.
 
     Raises:
         ConfigurationError: `STORE_BACKEND_UNKNOWN`, with the extra to install;
-            `STORE_CONFIGURATION_INVALID` when a package has registered something that can't be
-            loaded or is no adapter; `STORE_ENVIRONMENT_REQUIRED` where Python has no sockets.
+            `STORE_CONFIGURATION_INVALID` if a package registered an object that can't be loaded or
+            isn't an adapter; `STORE_ENVIRONMENT_REQUIRED` on platforms where Python has no sockets.
     """
     for point in entry_points(group=GROUP, name=scheme):
         found = _load(point)
         if not found.in_process and sys.platform in {"emscripten", "wasi"}:
             raise store_error(
                 ErrorCode.STORE_ENVIRONMENT_REQUIRED,
-                f"The backend {found.name!r} needs sockets and threads, which Python on {sys.platform} doesn't have. Use memory://.",
+                f"The backend {found.name!r} needs sockets and threads, which Python on "
+                f"{sys.platform} doesn't have. Use memory://.",
             )
         return found
     raise _unknown(scheme)
 
 
 def adapter_from_url(url: Any, **options: Any) -> Adapter:
-    """An adapter for `url`, not yet opened; `options` go to its `from_url`. Errors as
-    `adapter_class`, and the adapter's own.
+    """Create an adapter for `url`, without opening it.
+
+    `options` are passed to the adapter's `from_url`. Raises the errors of `adapter_class`, and the
+    adapter's own.
     """
     scheme, found, rest = checked_text(url).partition("://")
     if not found:
-        message = "The URL has no scheme. Write it as memory://, sqlite:///state.db or redis://localhost:6379/0."
+        message = (
+            "The URL has no scheme. Write it as memory://, sqlite:///state.db or "
+            "redis://localhost:6379/0."
+        )
         raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message)
     served = _served_as(scheme.lower())
     adapter = adapter_class(served)
@@ -101,15 +107,18 @@ def adapter_from_url(url: Any, **options: Any) -> Adapter:
         return adapter.from_url(f"{served}://{rest}", **options)
     except StoreError:
         raise
-    except Exception as error:  # noqa: BLE001 - an adapter of others may raise anything
-        message = f"The backend {adapter.name!r} can't use this URL or its options ({type(error).__name__})."
-    # Outside of the block, where it would have the driver's error as its context: drivers like to
-    # quote the URL.
+    except Exception as error:  # noqa: BLE001 - a third-party adapter may raise anything
+        message = (
+            f"The backend {adapter.name!r} can't use this URL or its options "
+            f"({type(error).__name__})."
+        )
+    # Raised outside the `except` block, so that the driver's exception isn't its context: drivers
+    # often quote the URL.
     raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message)
 
 
 def _served_as(scheme: str) -> str:
-    """The scheme whose backend serves this one here."""
+    """Return the scheme whose backend serves `scheme` on this platform."""
     if scheme not in _STAND_INS or find_spec("glide") is not None or _has_glides_wheels():
         return scheme
     stand_in = _STAND_INS[scheme]
@@ -126,7 +135,8 @@ def _served_as(scheme: str) -> str:
         _warned.add(scheme)
         _LOGGER.warning(
             (
-                "valkey-glide isn't available for this platform: the Redis backend serves %s:// as %s://."
+                "valkey-glide isn't available for this platform: the Redis backend serves %s:// "
+                "as %s://."
             ),
             scheme,
             stand_in,
@@ -141,7 +151,7 @@ def _has_glides_wheels() -> bool:
 
 
 def installed() -> list[Backend]:
-    """Every scheme that is installed, by name; what can't be loaded is left out."""
+    """List every installed scheme, by name, without backends that can't be loaded."""
     backends: list[Backend] = []
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         try:
@@ -171,7 +181,8 @@ def _load(point: EntryPoint) -> type[Adapter]:
         raise store_error(
             ErrorCode.STORE_CONFIGURATION_INVALID,
             (
-                f"The backend for {point.name}:// is installed, but importing it failed. See the cause."
+                f"The backend for {point.name}:// is installed, but importing it failed. See the "
+                "cause."
             ),
         ) from error
     if not isinstance(found, type) or not issubclass(found, Adapter):
@@ -193,7 +204,7 @@ def _unknown(scheme: str) -> StoreError:
         if extra
         else f"{guess} Installed are {known}. To use another backend, install its package."
     )
-    # What stands before "://" may be a user and a password, when the scheme was forgotten.
+    # If the scheme was forgotten, the text before "://" may contain a user and a password.
     shown = repr(scheme) if _SCHEME.fullmatch(scheme) else "such"
     return store_error(
         ErrorCode.STORE_BACKEND_UNKNOWN,

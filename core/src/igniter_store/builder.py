@@ -1,9 +1,9 @@
-"""Putting a store together.
+"""Builds a store step by step.
 
-Rule: a builder is immutable; each call returns a new one, and is checked when it is made.
-Rule: the type of a builder, and of its store, knows the scopes that were declared:
-    `store.scope("nope", 1)` is an error for pyright. For
-mypy it is none, since that takes `LiteralString` for `str`; then the call raises.
+Rule: a builder is immutable. Each call checks its arguments and returns a new builder.
+Rule: the types of the builder and of its store include the declared scopes, so pyright reports
+    `store.scope("nope", 1)` as an error. mypy doesn't, because it treats `LiteralString` as `str`;
+    there the call raises.
 """
 
 from __future__ import annotations
@@ -40,28 +40,31 @@ class _Choices(Struct, frozen=True):
 
 
 class StoreBuilder(Generic[S]):
-    """What `Store.create()` returns; ends with `build()`."""
+    """The builder that `Store.create()` returns; `build()` makes the store."""
 
     def __init__(self, choices: _Choices | None = None) -> None:
         self._choices = _Choices() if choices is None else choices
 
     def with_adapter(self, adapter: Adapter) -> StoreBuilder[S]:
-        """Use `adapter`. The store opens it, and closes it if it did.
+        """Use `adapter`. The store opens it if necessary.
+
+        The store closes only an adapter that it opened.
 
         Raises:
-            ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `Adapter`;
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` when `adapter` isn't an `Adapter`;
                 `STORE_ADAPTER_REQUIRED` for `None`.
         """
         if adapter is None:
             raise _adapter_required()
         if not _is(adapter, Adapter):
             raise _invalid(
-                "with_adapter() takes an Adapter, such as MemoryAdapter(). For a URL, use with_url()."
+                "with_adapter() takes an Adapter, such as MemoryAdapter(). For a URL, use "
+                "with_url()."
             )
         return self._with(adapter=adapter)
 
     def with_url(self, url: str, **options: Any) -> StoreBuilder[S]:
-        """Use the installed backend for `url`; `options` are its adapter's own.
+        """Use the installed backend for `url`; `options` are options of its adapter.
 
         Raises:
             ConfigurationError: `STORE_BACKEND_UNKNOWN` with the extra to install,
@@ -70,7 +73,7 @@ class StoreBuilder(Generic[S]):
         return self._with(adapter=adapter_from_url(url, **options))
 
     def with_service(self, service: str) -> StoreBuilder[S]:
-        """Name the service that all keys begin with; a `str` without `:` and control characters.
+        """Set the service that all keys begin with: a `str` without `:` and control characters.
 
         Raises:
             ConfigurationError: `STORE_SERVICE_REQUIRED`, `STORE_CONFIGURATION_INVALID`.
@@ -83,28 +86,31 @@ class StoreBuilder(Generic[S]):
         )
         if not is_part(name):
             raise _invalid(
-                "The service name contains ':' or a control character, so it could be mistaken for a scope. Use letters, digits and '-'."
+                "The service name contains ':' or a control character, so it could be mistaken "
+                "for a scope. Use letters, digits and '-'."
             )
         return self._with(service=name)
 
     def with_serializer(self, serializer: Serializer) -> StoreBuilder[S]:
-        """Encode values with `serializer`: JSON (the default), MSGPACK, or any object with
-        `encode(value)` and `decode(bytes, type)`.
+        """Encode values with `serializer`; the default is JSON.
 
-        With anything but JSON the TypeScript library can't read the values.
+        It is JSON, MSGPACK, or any object with `encode(value)` and `decode(bytes, type)`. The
+        TypeScript library can read only JSON values.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
         """
         if not _is(serializer, Serializer) or not _has(serializer, "encode", "decode"):
             raise _invalid(
-                "A serializer must be an object (not a class) with encode(value) -> bytes and decode(bytes, type) -> value."
+                "A serializer must be an object (not a class) with encode(value) -> bytes and "
+                "decode(bytes, type) -> value."
             )
         return self._with(serializer=serializer)
 
     def with_logger(self, logger: logging.Logger) -> StoreBuilder[S]:
-        """Log what nobody can be told by an exception here, instead of to the logger
-        "igniter_store"; a `logging.LoggerAdapter` does too.
+        """Log problems that can't be raised to a caller to `logger`.
+
+        The default is the logger "igniter_store". A `logging.LoggerAdapter` is accepted too.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
@@ -114,8 +120,9 @@ class StoreBuilder(Generic[S]):
         return self._with(logger=logger)
 
     def with_telemetry(self, telemetry: Telemetry) -> StoreBuilder[S]:
-        """Tell `telemetry` of every operation: anything with `emit(name, *, level, attributes)`,
-        such as `LoggingTelemetry()`.
+        """Report every operation to `telemetry`.
+
+        It is any object with `emit(name, *, level, attributes)`, such as `LoggingTelemetry()`.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
@@ -129,12 +136,12 @@ class StoreBuilder(Generic[S]):
     def add_scope(
         self, key: K, *, required: bool = False, description: str | None = None
     ) -> StoreBuilder[S | K]:
-        """Declare a scope. Once one is declared, only declared ones can be used.
+        """Declare a scope. Once a scope is declared, undeclared scopes are refused.
 
         Args:
-            key: a `str` without `:` and control characters, none of the namespaces' words.
-            required: refuse every operation of a store that is not in this scope.
-            description: for people.
+            key: a `str` without `:` and control characters that isn't the name of a namespace.
+            required: refuse every operation of a store that isn't in this scope.
+            description: a text for readers.
 
         Raises:
             ScopeError: `STORE_SCOPE_KEY_REQUIRED`, `STORE_INVALID_SCOPE_KEY`,
@@ -161,18 +168,19 @@ class StoreBuilder(Generic[S]):
         validate_subscribe: bool | None = None,
         throw_on_validation_error: bool | None = None,
     ) -> StoreBuilder[S]:
-        """Register the events of a namespace, declared either way. A switch that is given holds for
-        all registered events from then on.
+        """Register the events of a namespace, declared with a builder or as a class.
+
+        A switch that is given applies to all registered events from then on.
 
         Args:
-            events: what `Events...build()` returned, or a class that inherits `EventGroup` and has
+            events: the result of `Events...build()`, or a class that inherits `EventGroup` and has
                 a namespace.
-            validate_publish: check payloads before they are published, and refuse names that the
-                namespace does not have (on by default).
-            validate_subscribe: check payloads before handlers get them, and convert them (off by
+            validate_publish: check payloads before they are published, and refuse events that the
+                namespace doesn't declare (on by default).
+            validate_subscribe: check payloads and convert them before handlers get them (off by
                 default).
-            throw_on_validation_error: refuse what does not fit (on by default); off, it is logged
-                and passes.
+            throw_on_validation_error: raise for an invalid payload (on by default). If off, the
+                problem is logged and the payload is passed on.
 
         Raises:
             EventError: `STORE_DUPLICATE_NAMESPACE`, `STORE_MISSING_NAMESPACE`.
@@ -197,7 +205,7 @@ class StoreBuilder(Generic[S]):
     @overload
     def build(self: StoreBuilder[S]) -> Store[S]: ...
     def build(self: StoreBuilder[Any]) -> Store[Any]:
-        """The store; nothing is sent.
+        """Return the store. Nothing is sent.
 
         Raises:
             ConfigurationError: `STORE_ADAPTER_REQUIRED`, `STORE_SERVICE_REQUIRED`.
@@ -229,16 +237,17 @@ class StoreBuilder(Generic[S]):
 def _adapter_required() -> Exception:
     return store_error(
         ErrorCode.STORE_ADAPTER_REQUIRED,
-        "The adapter is missing. Call with_adapter(MemoryAdapter()) or with_url('memory://') before build().",
+        "The adapter is missing. Call with_adapter(MemoryAdapter()) or with_url('memory://') "
+        "before build().",
     )
 
 
 def _is(piece: Any, *kinds: type) -> bool:
-    # A mock of such a piece will do, so it may say of what class it is; a proxy that raises when it
-    # is asked is no piece, nor is a class.
+    # `isinstance` accepts mocks, which override `__class__`. Classes are refused, and so are
+    # proxies that raise when `__class__` is read.
     try:
         return isinstance(piece, kinds) and not isinstance(piece, type)
-    except Exception:  # noqa: BLE001 - a piece of the user's may raise anything
+    except Exception:  # noqa: BLE001 - a user's object may raise anything
         return False
 
 

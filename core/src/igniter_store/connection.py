@@ -1,16 +1,18 @@
-"""The way from a store to its adapter: opened by the first operation, shared by scoped stores,
-closed once.
+"""The connection between a store and its adapter, shared by the store's scopes.
 
-Rule: namespaces call the adapter through the capability attributes here. What stands in them
-    decides what happens: the adapter while it is
-open; before that something that opens it first; after `close` something that raises `STORE_CLOSED`;
-for a capability that the adapter lacks something that raises `STORE_CAPABILITY_UNSUPPORTED`. So no
-operation can forget to look.
-Rule: who opened the adapter closes it. An adapter that was open when the store came stays open.
-Rule: a connection is bound to the event loop of its first call. Each operation asks whether that
-    loop runs in this thread; only where it
-doesn't does `bind` decide: it abandons what a closed loop has left, and refuses a second loop and a
-forked child (`contract.affinity`).
+Rule: the first operation opens the connection, and it is closed once.
+Rule: namespaces call the adapter through the capability attributes defined here, so no operation
+    can forget to check the connection's state. Each attribute is one of these:
+    - the adapter, while it is open;
+    - before that, a stand-in that opens the adapter first;
+    - after `close`, a stand-in that raises `STORE_CLOSED`;
+    - for a capability that the adapter lacks, a stand-in that raises
+      `STORE_CAPABILITY_UNSUPPORTED`.
+Rule: a connection closes the adapter only if it opened it. An adapter that was open when the store
+    was created stays open.
+Rule: a connection is bound to the event loop of its first call. Each operation checks only whether
+    that loop runs in the current thread. If it doesn't, `bind` decides: it abandons the remains of
+    a closed loop, and refuses a second loop and a forked child (`contract.affinity`).
 """
 
 from __future__ import annotations
@@ -45,31 +47,33 @@ T = TypeVar("T")
 
 
 class Closable(Protocol):
-    """Something that lives on a connection and ends with it, such as a subscription."""
+    """An object that ends with its connection, such as a subscription."""
 
     async def end(self) -> None:
-        """Stop, and wait until nothing of it runs any more; whoever waits for it gets
-        `STORE_CLOSED`.
+        """Stop, and return when nothing of this object runs any more.
+
+        Calls that wait for it raise `STORE_CLOSED`.
         """
         ...
 
     def abandon(self) -> None:
-        """Stop, when its event loop is closed or belongs to the parent process: await nothing, and
-        wake no task of that loop.
+        """Stop without awaiting anything and without waking a task of the event loop.
+
+        Called when the event loop is closed or belongs to the parent process.
         """
         ...
 
 
 class _Waiting:
-    # A call that waits, as something that lives on a connection.
+    # A blocking call, as a `Closable`.
     def __init__(self) -> None:
         self.timeout = asyncio.timeout(None)
         self.is_over = False
 
     async def end(self) -> None:
-        # Once is enough: while the adapter still lets go of the read, asyncio refuses to be told
-        # again; and so it does when the call has ended by itself, while `close` was busy with
-        # others.
+        # Reschedule only once. asyncio refuses it after the timeout has expired, while the adapter
+        # still cancels the read. It also refuses it after the call has ended by itself, which can
+        # happen while `close` ends other objects.
         if not self.is_over and not self.timeout.expired():
             self.timeout.reschedule(asyncio.get_running_loop().time())
 
@@ -78,7 +82,7 @@ class _Waiting:
 
 
 class Capabilities(ABC):
-    """The adapter as each capability, or what stands in its place."""
+    """The adapter's capabilities, or the stand-ins for them."""
 
     keyvalue: KeyValue
     counters: Counters
@@ -89,20 +93,24 @@ class Capabilities(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Raise what an operation would raise here, for one that has nothing to send."""
+        """Raise the error that an operation would raise here.
+
+        For operations that have nothing to send.
+        """
 
     async def wait(self, call: Awaitable[T]) -> T:
-        """What `call` answers, which may wait at the backend for long; the closing of the store
-        ends the waiting with `STORE_CLOSED`.
+        """Await `call`, which may block at the backend for long, and return its result.
+
+        Closing the store ends the wait with `STORE_CLOSED`.
         """
         return await call
 
 
 class Connection(Capabilities):
-    """An adapter with its life cycle, as a store and all its scopes share it.
+    """An adapter and its lifecycle, shared by a store and all its scopes.
 
     Attributes:
-        affinity: the event loop and the process that it is bound to.
+        affinity: the event loop and the process that the connection is bound to.
     """
 
     def __init__(self, adapter: Adapter) -> None:
@@ -113,25 +121,25 @@ class Connection(Capabilities):
         self._opened_adapter = False
         self._was_closed = False
         self._changing = asyncio.Lock()
-        self._changes = 0  # calls that open or close, or wait for their turn to
+        self._changes = 0  # calls that open or close, or wait for the lock to do so
         self._entered = 0  # `async with` blocks of the store and of its scopes
         self._closes_at_the_end = False  # one of those blocks was a root store's
         self._failures = 0
-        self._failure: StoreError | None = None  # the last one to open the adapter
+        self._failure: StoreError | None = None  # the last failure to open the adapter
         self._place(self._opening)
 
     def bind(self) -> None:
-        """Belong to the running event loop. What a closed loop has left is abandoned, and the next
-        operation opens the adapter.
+        """Bind the connection to the running event loop.
+
+        The remains of a closed loop are abandoned, and the next operation opens the adapter.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID` without an asyncio loop, in a second
-                loop while the first one isn't closed and uses the store, and in a forked child when
-                the parent had opened it.
+                loop while the first one isn't closed and uses the store, and in a forked child if
+                the parent opened the connection.
         """
-        if (
-            not self._was_closed
-        ):  # else there is nothing to bind: every operation raises `STORE_CLOSED`
+        # A closed connection needs no binding, because every operation raises `STORE_CLOSED`.
+        if not self._was_closed:
             self._bind()
 
     def _bind(self) -> None:
@@ -140,15 +148,15 @@ class Connection(Capabilities):
         )
 
     async def open(self) -> None:
-        """Open the adapter, unless it is open. After `close` this opens anew."""
+        """Open the adapter unless it is open. After `close`, open it again."""
         self._bind()
         async with self._turn():
             await self._open()
 
     async def close(self) -> None:
-        """End what lives on the connection, then the adapter if this connection opened it.
+        """End everything that depends on the connection, then close the adapter.
 
-        Twice: nothing happens.
+        An adapter that this connection didn't open stays open. A second call does nothing.
         """
         if self.affinity.is_inherited:
             await self._forget_parent()
@@ -157,8 +165,8 @@ class Connection(Capabilities):
         async with self._turn():
             self.is_open, self._was_closed = False, True
             self._place(self._closed)
-            # One that fails to end must not keep the others, or the adapter, alive; its error is
-            # raised when all is done.
+            # If one object fails to end, the others and the adapter are still closed. Its error is
+            # raised afterwards.
             async with AsyncExitStack() as ending:
                 if self._opened_adapter:
                     ending.push_async_callback(self._close_adapter)
@@ -168,19 +176,19 @@ class Connection(Capabilities):
             self.affinity.release()
 
     async def enter(self, *, is_root: bool) -> None:
-        """Open, and count an `async with` block; one that can't be entered isn't counted.
+        """Open the connection and count an `async with` block.
+
+        A block that fails to open isn't counted.
 
         Args:
-            is_root: whether the block is a root store's: with one of those among them, the last
+            is_root: whether the block is that of a root store. If any of the blocks is, the last
                 block to end closes the connection.
         """
-        self._bind()  # before it is counted: the counts of a closed loop are abandoned here
+        self._bind()  # before counting, because this resets the counts of a closed loop
         self._entered += 1
         try:
             await self.open()
-        except (
-            GeneratorExit
-        ):  # the event loop was closed meanwhile, and nothing can be awaited any more
+        except GeneratorExit:  # the event loop was closed, so nothing can be awaited any more
             raise
         except BaseException:
             await self.leave()
@@ -189,15 +197,17 @@ class Connection(Capabilities):
 
     async def leave(self) -> None:
         """End an `async with` block."""
-        if self._entered:  # else the process was forked inside of the block
+        if self._entered:  # 0 if the process was forked inside the block
             self._entered -= 1
             if not self._entered and self._closes_at_the_end:
                 self._closes_at_the_end = False
                 await self.close()
 
     async def wait(self, call: Awaitable[T]) -> T:
-        """See `Capabilities`; for an adapter that stays open, since one that closes wakes its
-        readers itself.
+        """See `Capabilities.wait`.
+
+        This matters for an adapter that stays open; an adapter that closes wakes its readers
+        itself.
         """
         waiting = _Waiting()
         self._closables.add(waiting)
@@ -218,35 +228,36 @@ class Connection(Capabilities):
             raise closed()
 
     async def ping(self) -> float:
-        """Open if need be, and ask the adapter for a sign of life."""
+        """Open the adapter if necessary, and ping the backend."""
         self.bind()
         await self._open_first()
         return await self.adapter.ping()
 
     def add(self, closable: Closable) -> None:
-        """End `closable` when the connection is closed.
+        """Register `closable`, which is ended when the connection closes.
 
         Raises:
-            StoreClosed: `STORE_CLOSED` when that was done while `closable` was being made.
+            StoreClosed: `STORE_CLOSED` when the connection was closed while `closable` was being
+                created.
         """
         if self._was_closed:
             raise closed()
         self._closables.add(closable)
 
     def discard(self, closable: Closable) -> None:
-        """Forget `closable`, which ended by itself."""
+        """Unregister `closable`, which has ended."""
         self._closables.discard(closable)
 
     async def _open_first(self) -> None:
-        # For the first operation. Those that waited for their turn while the store was closed must
-        # not open it again.
+        # For the first operation. An operation that waited for the lock while the store was closed
+        # must not open it again.
         if not self.is_open:
             failures = self._failures
             async with self._turn():
                 if self._was_closed:
                     raise closed()
-                # Each of a thousand callers trying for itself, one after another, would take a
-                # thousand connect timeouts.
+                # Reuse the failure of the attempt that these callers waited for. Otherwise a
+                # thousand callers would retry one after another, for a thousand connect timeouts.
                 if self._failure is not None and self._failures > failures:
                     raise copy.copy(self._failure) from self._failure.__cause__
                 await self._open()
@@ -261,19 +272,15 @@ class Connection(Capabilities):
             self._changes -= 1
 
     def _abandon(self) -> None:
-        # The loop is closed, or the process was forked: nothing here may await, send, or wake a
-        # task.
+        # The loop is closed, or the process was forked: don't await, send, or wake a task here.
         closables, self._closables = self._closables, set()
         if self.affinity.is_inherited:
             keep(*closables)
         for closable in closables:
             closable.abandon()
         self.is_open = self._opened_adapter = self._closes_at_the_end = False
-        self._changing, self._changes, self._entered = (
-            asyncio.Lock(),
-            0,
-            0,
-        )  # whoever held the lock holds it for ever
+        # A new lock, because a task of the closed loop may hold the old one for ever.
+        self._changing, self._changes, self._entered = asyncio.Lock(), 0, 0
         self._failure = None
         if not self._was_closed:
             self._place(self._opening)
@@ -288,11 +295,11 @@ class Connection(Capabilities):
         await self.adapter.close()
 
     async def _open(self) -> None:
-        # An adapter that was open when the store came may have been closed by its owner since.
+        # The owner of an adapter that was open before the store may have closed it since.
         if self.is_open and (self._opened_adapter or self.adapter.is_open):
             return
         if (affinity := self.adapter.affinity) is not None and affinity.has_ended:
-            # Another store, or the user, had opened it in a loop that is closed by now
+            # Another store or the user opened it in a loop that is closed now.
             self.adapter.abandon()
         if not self.adapter.is_open:
             try:
@@ -325,7 +332,8 @@ class Connection(Capabilities):
         return refusing(
             lambda: store_error(
                 ErrorCode.STORE_CAPABILITY_UNSUPPORTED,
-                f"The backend doesn't support {capability.__name__}. Use one that does; `igniter-store backends` lists them.",
+                f"The backend doesn't support {capability.__name__}. Use one that does; "
+                "`igniter-store backends` lists them.",
                 details={"capability": capability.__name__},
             )
         )
@@ -345,8 +353,9 @@ class Connection(Capabilities):
 
 
 class RefusedCapabilities(Capabilities):
-    """What a store uses that lacks a required scope: every operation raises the error that
-    `make_error` makes.
+    """The capabilities of a store that lacks a required scope.
+
+    Every operation raises the error that `make_error` returns.
     """
 
     def __init__(self, make_error: Callable[[], StoreError]) -> None:
@@ -364,7 +373,7 @@ class RefusedCapabilities(Capabilities):
 
 
 def refusing(make_error: Callable[[], StoreError]) -> Any:
-    """Something that passes for any capability, and each of whose methods raises."""
+    """Return a stand-in for any capability; each of its methods raises."""
 
     async def respond(method: str, *args: Any, **kwargs: Any) -> Any:
         del method, args, kwargs
@@ -374,7 +383,7 @@ def refusing(make_error: Callable[[], StoreError]) -> Any:
 
 
 def closed() -> StoreError:
-    """What every operation of a closed store raises."""
+    """Return the error that every operation of a closed store raises."""
     return store_error(
         ErrorCode.STORE_CLOSED,
         ("The store is closed. Open it again with open(), or close it only after its last use."),
@@ -382,7 +391,7 @@ def closed() -> StoreError:
 
 
 class _StandIn:
-    """Answers every method with `respond(method, ...)`."""
+    """Responds to every method call with `respond(method, ...)`."""
 
     def __init__(self, respond: Callable[..., Awaitable[Any]]) -> None:
         self._respond = respond

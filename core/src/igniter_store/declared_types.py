@@ -1,6 +1,7 @@
-"""What msgspec's view of a class proves about its objects.
+"""Derives proofs for objects from the way msgspec sees their class.
 
-Rule: what isn't known to come back unchanged is `Unproven`, and its objects are compared.
+Rule: A type is `Unproven` unless its values are known to come back unchanged. Objects of unproven
+    types are compared.
 """
 
 from __future__ import annotations
@@ -47,18 +48,18 @@ _HOOKS: Final = (
 
 
 def proof_of(kind: type, is_own: Callable[[type], bool]) -> Proof:
-    """The proof of a dataclass, a struct, an attrs class or a named tuple.
+    """Return the proof for a dataclass, a struct, an attrs class or a named tuple.
 
     Args:
         kind: the class.
-        is_own: True for a class that msgspec doesn't know and that comes back all the same: a
-            pydantic model, whose objects are looked at one by one, and what the caller's own hooks
-            convert.
+        is_own: returns True for a class that msgspec doesn't support but that still comes back
+            unchanged: a pydantic model, whose objects are checked one by one, or a class that the
+            caller's own hooks convert.
     """
     try:
         compiler = _Compiler(kind, is_own)
         guard = compiler.fields_of(inspect.type_info(kind))
-    except Exception:  # noqa: BLE001 - Unproven, and whatever is wrong with a class of the caller's
+    except Exception:  # noqa: BLE001 - Unproven, or any error in a user-defined class
         return UNPROVEN
     return Proof(
         guard,
@@ -72,15 +73,15 @@ class _Compiler:
     def __init__(self, root: type, is_own: Callable[[type], bool]) -> None:
         self.must_read = False
         self.has_floats = False
-        # `Page[T]` is asked for as `Page[User]`, which its objects don't know: what stands for T
-        # can't be judged.
+        # `Page[T]` is requested as `Page[User]`, but its objects don't record the argument, so the
+        # type of T can't be checked.
         self.is_generic = bool(getattr(root, "__parameters__", ()))
         self._is_own = is_own
         self._known: dict[type, Guard | None] = {}
         self._under_way: set[type] = set()
 
     def guard(self, info: inspect.Type) -> Guard:
-        """The guard of one declared type."""
+        """Return the guard for one declared type."""
         if isinstance(info, inspect.Metadata):
             return self.guard(info.type)
         self.must_read |= any(getattr(info, name, None) is not None for name in _BOUNDS)
@@ -120,7 +121,7 @@ class _Compiler:
                 and all(map(_holds, guards, value))
             )
         if isinstance(info, inspect.DictType):
-            # A mapping of anything to anything comes back with keys of text.
+            # The keys of a mapping from anything to anything come back as text.
             keys = (
                 _is_text
                 if isinstance(info.key_type, inspect.AnyType) and not self.is_generic
@@ -144,7 +145,7 @@ class _Compiler:
         return None
 
     def fields_of(self, info: inspect.Type) -> Guard | None:
-        """The guard of an object's fields, when its class is certain."""
+        """Return the guard for an object's fields, if its class is exact."""
         if isinstance(info, inspect.Metadata):
             return self.fields_of(info.type)
         if isinstance(info, inspect.EnumType):
@@ -163,14 +164,14 @@ class _Compiler:
             raise Unproven
         guards = {field.name: self.guard(field.type) for field in info.fields}
         if hasattr(kind, "__attrs_attrs__") and any(name.startswith("_") for name in guards):
-            raise Unproven  # msgspec reads private fields of attrs, and doesn't write them
+            raise Unproven  # msgspec reads private attrs fields but doesn't write them
         return fidelity.attributes(guards)
 
     def _class(
         self, info: inspect.StructType | inspect.DataclassType | inspect.NamedTupleType
     ) -> Guard:
         kind = info.cls
-        if kind in self._under_way:  # a tree: its guard isn't there yet
+        if kind in self._under_way:  # a recursive class: its guard doesn't exist yet
             return lambda value: (
                 value.__class__ is kind and ((inner := self._known[kind]) is None or inner(value))
             )

@@ -1,13 +1,11 @@
-"""Whether a value comes back as it went in: by its class where that is certain, by comparing where
-it isn't.
+"""Decides whether a value comes back unchanged: by its class if possible, else by comparing.
 
-Rule: an object of a class of the caller's is stored only when `get(key, type(value))` would return
-    its equal.
-Rule: a class is looked at once. When its declared types are exact, a `Proof` says so, and its
-    objects are only glanced at. Every other
-object is read back and compared before it is sent.
-Rule: plain mappings, lists and tuples may hold anything that can be written: the type that is asked
-    for later says what it was.
+Rule: An object of a user-defined class is stored only if `get(key, type(value))` would return an
+    equal object.
+Rule: A class is inspected once. If its declared types are exact, a `Proof` records this, and its
+    objects only get a quick check. Every other object is read back and compared before it is sent.
+Rule: Plain mappings, lists and tuples may contain anything that can be written. The type that a
+    later read requests determines the classes of their items.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, cast
 from msgspec import Struct
 
 Guard: TypeAlias = Callable[[Any], bool]
-"""True when a glance shows that a value is what its declared type says."""
+"""Returns True if a quick check shows that a value matches its declared type."""
 
 SCALARS: Final[frozenset[Any]] = frozenset({str, int, bool, type(None)})
 _SHAPES_KEPT: Final = 64
@@ -36,15 +34,15 @@ class Unproven(Exception):  # noqa: N818 - it is an answer
 
 
 class Proof:
-    """What is certain about the objects of one class.
+    """The known properties of the objects of one class.
 
     Attributes:
-        guard: looks at one object; None when there is nothing to look at.
-        is_exact: False when every object has to be read back and compared.
-        must_read: True when reading may refuse an object, for a bound that constructing doesn't
-            check.
-        has_floats: True when an object may hold NaN or an infinity.
-        is_generic: True for `Page[T]`, which is asked for as `Page[User]`: reading it as `Page`
+        guard: checks one object; None if there is nothing to check.
+        is_exact: False if every object has to be read back and compared.
+        must_read: True if reading may refuse an object, because of a bound that the constructor
+            doesn't check.
+        has_floats: True if an object may contain NaN or an infinity.
+        is_generic: True for `Page[T]`, which is requested as `Page[User]`: reading it as `Page`
             proves nothing.
     """
 
@@ -65,9 +63,12 @@ class Proof:
         self.has_floats = has_floats
         self.is_generic = is_generic
 
-    # called for every object that is written
+    # Called for every object that is written.
     def passes(self, value: Any, has_null: bool) -> bool:  # noqa: FBT001
-        """True when a glance at `value` is enough. A null in what was written may stand for NaN."""
+        """Return True if a quick check of `value` is enough.
+
+        A null in the encoded data may stand for NaN.
+        """
         if not self.is_exact or self.must_read or (has_null and self.has_floats):
             return False
         guard = self.guard
@@ -79,19 +80,18 @@ class Proof:
             return False
 
     def holds(self, value: Any) -> bool:
-        """True when `value` needs no comparing."""
+        """Return True if `value` doesn't need to be compared."""
         return self.is_exact and (self.guard is None or self.guard(value))
 
 
 UNPROVEN: Final = Proof(None, is_exact=False)
 
 
-# --- Guards
-# -----------------------------------------------------------------------------------------------------------
+# --- Guards ---
 
 
 def is_flat(mapping: dict[Any, Any]) -> bool:
-    """True when JSON changes nothing of `mapping`, and nothing deep is in it."""
+    """Return True if JSON keeps `mapping` unchanged, and it contains no nested containers."""
     for key, child in mapping.items():
         kind = child.__class__
         if key.__class__ is not str or (
@@ -102,16 +102,18 @@ def is_flat(mapping: dict[Any, Any]) -> bool:
 
 
 def is_plain(value: Any) -> bool:
-    """The guard of what is declared as anything: JSON gives it back unchanged, which is certain for
-    what is flat.
+    """The guard for values declared as `Any`.
+
+    JSON returns flat values unchanged, so only flat values pass.
     """
     kind = value.__class__
     return kind in SCALARS or kind is float or (kind is dict and is_flat(value))
 
 
 def has_exact_offset(value: Any) -> bool:
-    """The guard of times: False when the offset has seconds, which neither msgspec nor pydantic
-    writes.
+    """The guard for times: False if the offset has seconds.
+
+    Neither msgspec nor pydantic writes the seconds of an offset.
     """
     zone = value.tzinfo
     if zone is None or zone is UTC:
@@ -121,22 +123,22 @@ def has_exact_offset(value: Any) -> bool:
 
 
 def is_moment(value: Any) -> bool:
-    """The guard of a field of `datetime`."""
+    """The guard for a `datetime` field."""
     return value.__class__ is datetime and has_exact_offset(value)
 
 
 def is_time(value: Any) -> bool:
-    """The guard of a field of `time`."""
+    """The guard for a `time` field."""
     return value.__class__ is time and has_exact_offset(value)
 
 
 def is_finite_decimal(value: Any) -> bool:
-    """The guard of decimals."""
+    """The guard for decimals."""
     return value.__class__ is Decimal and value.is_finite()
 
 
 class OfClasses:
-    """The guard of what is certain by its class.
+    """The guard for values whose class is enough proof.
 
     Attributes:
         kinds: the classes.
@@ -148,26 +150,26 @@ class OfClasses:
         self.kinds: Final[frozenset[type]] = frozenset(kinds)
 
     def __call__(self, value: Any) -> bool:
-        """True for an object of one of the classes, not of a subclass."""
+        """Return True for an object of exactly one of the classes, not of a subclass."""
         return value.__class__ in self.kinds
 
 
 def of_class(kind: type, guard: Guard | None) -> Guard:
-    """The guard of a declared class: an object of a subclass would come back as its base."""
+    """The guard for a declared class: an object of a subclass would come back as its base."""
     return (
         OfClasses(kind) if guard is None else lambda value: value.__class__ is kind and guard(value)
     )
 
 
 def optional(guard: Guard) -> Guard:
-    """The guard of `T | None`."""
+    """The guard for `T | None`."""
     if isinstance(guard, OfClasses):
         return OfClasses(*guard.kinds, NoneType)
     return lambda value: value is None or guard(value)
 
 
 def each(kind: Any, guard: Guard) -> Guard:
-    """The guard of a list, a set or a tuple of one type."""
+    """The guard for a list, a set or a tuple of one type."""
     if isinstance(guard, OfClasses):
         holds_all = guard.kinds.issuperset
 
@@ -183,13 +185,13 @@ def each(kind: Any, guard: Guard) -> Guard:
 
 
 def each_item(keys: Guard, values: Guard) -> Guard:
-    """The guard of a mapping."""
+    """The guard for a mapping."""
     has_keys, has_values = each(dict, keys), each(list, values)
     return lambda mapping: has_keys(mapping) and has_values(list(mapping.values()))
 
 
 def attributes(guards: Mapping[str, Guard]) -> Guard | None:
-    """The guard of an object's attributes."""
+    """The guard for an object's attributes."""
     by_class = {name: guard.kinds for name, guard in guards.items() if isinstance(guard, OfClasses)}
     others = [(name, guard) for name, guard in guards.items() if name not in by_class]
     if not by_class:
@@ -198,8 +200,8 @@ def attributes(guards: Mapping[str, Guard]) -> Guard | None:
     values_of: Callable[[Any], tuple[Any, ...]] = (
         attrgetter(*by_class) if len(by_class) > 1 else _one_getter(*by_class)
     )
-    # The classes of the attributes, in the combinations that were found to be right: most objects
-    # of a class share one or two.
+    # The combinations of attribute classes that passed before. Most objects of a class share one or
+    # two of them.
     known: set[tuple[type, ...]] = set()
 
     def guard(value: Any) -> bool:
@@ -230,19 +232,18 @@ def _one_getter(name: str) -> Callable[[Any], tuple[Any]]:
 
 
 def items(guards: Mapping[str, Guard]) -> Guard:
-    """The guard of a mapping with known keys: one that has others would lose them."""
+    """The guard for a mapping with known keys: other keys would be lost."""
     known, wanted = guards.keys(), list(guards.items())
     return lambda value: (
         value.keys() <= known and all(guard(value[name]) for name, guard in wanted if name in value)
     )
 
 
-# --- Comparing
-# --------------------------------------------------------------------------------------------------------
+# --- Comparing ---
 
 
 class Difference(NamedTuple):
-    """Where two values differ, and how, in words that hold nothing of either."""
+    """Where and how two values differ, without showing either value."""
 
     place: str
     words: str
@@ -253,21 +254,22 @@ class Difference(NamedTuple):
 
 
 def compares_all(kind: Any) -> bool:
-    """True for a class whose `==` looks at every field: one that the caller wrote may leave some
-    out.
+    """Return True for a class whose `==` compares every field.
+
+    A user-defined `==` may leave some fields out.
     """
     if issubclass(kind, Struct):
         return kind.__eq__ is Struct.__eq__
     code = getattr(kind.__eq__, "__code__", None)
     return code is not None and code.co_filename.startswith(
         "<"
-    )  # generated, by dataclasses or attrs
+    )  # generated by dataclasses or attrs
 
 
 def difference(sent: Any, back: Any) -> Difference | None:
-    """How what comes back differs from what was sent, or None.
+    """Return how the decoded value differs from the sent one, or None.
 
-    NaN equals NaN, and moments are compared, not their zones.
+    NaN equals NaN. Times are compared by their moment, not by their zone.
     """
     # Iterative, since values may be deeper than Python's stack.
     waiting: list[tuple[Any, Any, str]] = [(sent, back, "$")]
@@ -291,7 +293,7 @@ def difference(sent: Any, back: Any) -> Difference | None:
 
 
 def holds_non_finite(value: Any) -> bool:
-    """True when `value`, an object of any class, holds NaN or an infinity."""
+    """Return True if `value`, an object of any class, contains NaN or an infinity."""
     seen: set[int] = set()
     waiting = [value]
     while waiting:
@@ -315,8 +317,9 @@ def holds_non_finite(value: Any) -> bool:
 def _children(
     left: Any, right: Any, place: str
 ) -> Iterable[tuple[Any, Any, str]] | Difference | None:
-    """The pairs to compare within two objects of one class; None when they are compared as they
-    are.
+    """Return the pairs to compare within two objects of one class.
+
+    None means that the two objects themselves are compared.
     """
     if isinstance(left, dict):
         ours, theirs = cast("dict[Any, Any]", left), cast("dict[Any, Any]", right)
@@ -349,7 +352,8 @@ def _compared(kind: Any) -> tuple[str, ...] | None:
     if issubclass(kind, Struct):
         return tuple(kind.__struct_fields__)
     if hasattr(kind, "__pydantic_core_schema__") and hasattr(kind, "__pydantic_fields_set__"):
-        # Of a pydantic model. What the class's own `__eq__` leaves out counts all the same.
+        # The fields of a pydantic model. Fields that the class's own `__eq__` leaves out are
+        # compared too.
         return (*kind.model_fields, "__pydantic_extra__", _PRIVATE)
     if dataclasses.is_dataclass(kind):
         return tuple(field.name for field in dataclasses.fields(kind) if field.compare)
@@ -366,7 +370,7 @@ def _all_fields(value: Any) -> Iterable[str]:
 
 
 def _are_alike(left: Any, right: Any) -> bool:
-    """Whether two objects of different classes are equal."""
+    """Return True if two objects of different classes are equal."""
     if isinstance(left, datetime) and isinstance(right, datetime):
         return _are_equal(left, right)
     return bool(left == right)
@@ -374,7 +378,8 @@ def _are_alike(left: Any, right: Any) -> bool:
 
 def _are_equal(left: Any, right: Any) -> bool:
     if isinstance(left, datetime) and left.tzinfo is not None and right.tzinfo is not None:
-        # In an hour that a clock shows twice, `==` is False for equal moments of two zones.
+        # When clocks are set back, an hour repeats, and `==` is False for equal moments of two
+        # zones.
         same_moment: bool = left.astimezone(UTC) == right.astimezone(UTC)
         return same_moment
     return bool(left == right) or (

@@ -1,8 +1,7 @@
-"""Types that msgspec doesn't know: pydantic's models, the caller's own through hooks, and
-subclasses of builtins.
+"""Converts types that msgspec can't: pydantic models, types with hooks, builtin subclasses.
 
-Rule: pydantic's models come first, then the caller's hooks, then subclasses of builtins, then
-    whatever else pydantic knows.
+Rule: Pydantic models come first, then the caller's hooks, then subclasses of builtins, then all
+    other types that pydantic supports.
 """
 
 from __future__ import annotations
@@ -23,28 +22,31 @@ from igniter_store.reasons import Mismatch, Unencodable
 EncodeHook: TypeAlias = Callable[[Any], Any]
 DecodeHook: TypeAlias = Callable[[Any, Any], Any]
 
-_CURE: Final = "Make it plain data, a dataclass, a struct or a model, or give the serializer an encoder: JSON(encoder=..., decoder=...)."
+_CURE: Final = (
+    "Make it plain data, a dataclass, a struct or a model, or give the serializer an encoder: "
+    "JSON(encoder=..., decoder=...)."
+)
 _SCALARS: Final = (str, int, float, bytes)
 _COLLECTIONS: Final = (dict, list, tuple, set, frozenset)
-# What msgspec writes without a hook, unless it is a key of a mapping. A key that a hook wrote comes
-# back to it as Raw.
+# Types that msgspec writes without a hook, except as keys of a mapping. If a hook wrote a key,
+# msgspec passes it back to the hook as Raw.
 _KEYS: Final = frozenset({msgspec.Raw, *_COLLECTIONS})
 _MODELS_KEPT: Final = 512
 
 
 class ForeignTypes:
-    """The types that one serializer knows beside msgspec's.
+    """The types that one serializer supports besides msgspec's.
 
     Args:
         encoder: the caller's hook for objects.
         decoder: the caller's hook for types.
-        as_model: what the serializer makes of a pydantic value.
+        as_model: converts a pydantic value to the serializer's form.
 
     Attributes:
-        models: the pydantic models that were written, as far as they are kept.
+        models: a cache of the pydantic models that were written.
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for a hook that can't be called.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` if a hook isn't callable.
     """
 
     def __init__(
@@ -58,7 +60,8 @@ class ForeignTypes:
             if hook is not None and not callable(hook):
                 raise store_error(
                     ErrorCode.STORE_CONFIGURATION_INVALID,
-                    f"`{name}` can't be called. Give a function: encoder(value) returns plain data, decoder(type, plain) the object.",
+                    f"`{name}` can't be called. Give a function: encoder(value) returns plain "
+                    "data, decoder(type, plain) the object.",
                 )
         self._encoder: Final = encoder
         self._decoder: Final = decoder
@@ -67,24 +70,25 @@ class ForeignTypes:
 
     @property
     def has_encoder(self) -> bool:
-        """True when the caller gave a hook for objects: what it makes is the caller's, and isn't
-        compared.
+        """Return True if the caller passed an encoder hook.
+
+        The caller is responsible for its results, so they aren't compared.
         """
         return self._encoder is not None
 
     def encode(self, value: Any) -> Any:
-        """What msgspec writes in place of `value`."""
+        """Return the object that msgspec writes in place of `value`."""
         return self._encode(value, self._as_model)
 
     def encode_plain(self, value: Any) -> Any:
-        """`value` as plain data, for converting and for looking at it."""
+        """Return `value` as plain data, for converting and for checking."""
         return self._encode(value, PydanticType.plain)
 
     def decode(self, wanted: Any, plain: Any) -> Any:
-        """The object of the class `wanted` in plain data.
+        """Convert plain data to an object of the class `wanted`.
 
         Raises:
-            Mismatch: when there is none.
+            Mismatch: if the data can't be converted.
         """
         model = pydantic_type(wanted) if is_pydantic_model(wanted) else None
         if model is not None:
@@ -131,7 +135,8 @@ class ForeignTypes:
             return _base(value)
         model = (
             None if kind is complex else pydantic_type(kind)
-        )  # pydantic makes text of complex numbers
+            # Pydantic converts complex numbers to text.
+        )
         if model is not None:
             return as_model(model, value)
         raise Unencodable(f"there is no encoding for {kind.__name__}", _CURE)
@@ -146,7 +151,7 @@ class ForeignTypes:
 
 
 def _base(value: Any) -> Any:
-    """An object of a subclass of a builtin as the builtin, past what the subclass overrides."""
+    """Convert an object of a builtin's subclass to the builtin, bypassing overridden methods."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
@@ -157,13 +162,13 @@ def _base(value: Any) -> Any:
 
 
 def _rebuilt(wanted: Any, plain: Any) -> Any:
-    """An object of a subclass of a builtin, from the builtin."""
+    """Create an object of a builtin's subclass from the builtin."""
     expected = next(base for base in (*_SCALARS, *_COLLECTIONS) if issubclass(wanted, base))
     if expected is bytes and isinstance(plain, str):
         plain = base64.b64decode(plain, validate=True)
     if not isinstance(plain, _written_as(expected)) or isinstance(plain, bool):
         raise Mismatch(f"Expected `{expected.__name__}`, got `{type(plain).__name__}`")
-    # A default dict takes its factory first, which nothing stores.
+    # The first argument of a defaultdict is its factory, which isn't stored.
     make = cast(
         "Any", functools.partial(wanted, None) if issubclass(wanted, defaultdict) else wanted
     )

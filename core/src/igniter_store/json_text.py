@@ -1,9 +1,9 @@
-"""JSON as Node reads and writes it, where msgspec stops: deep nesting, lone surrogates, and numbers
-that no float holds.
+"""Reads and writes JSON that msgspec refuses, as Node does.
 
-Rule: this is the second reading and the second writing. msgspec does the first, and only what it
-    refuses comes here.
-Rule: nothing here recurses, so no depth of a value can exhaust Python's stack.
+Rule: The cases are deep nesting, lone surrogates, and numbers that don't fit into a float.
+Rule: This module is the fallback for reading and writing. msgspec tries first; only values that it
+    refuses come here.
+Rule: No function here recurses, so deep values can't exhaust Python's stack.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Reads the rest of a string, and returns it with the position after it. The standard library has
-# it, and its stubs don't.
+# Reads the rest of a string, and returns it with the position after it. It exists in the standard
+# library but is missing from the type stubs.
 _scan_string: Final[Callable[[str, int, bool], tuple[str, int]]] = decoder.__dict__["scanstring"]
 MAX_DEPTH: Final = 10_000
 """The deepest nesting that is read or written.
@@ -33,7 +33,7 @@ _WORDS: Final = (("null", None), ("true", True), ("false", False))
 
 
 class NotJSON(ValueError):  # noqa: N818 - named for what the text is
-    """Raised for text that `JSON.parse` refuses, too."""
+    """Raised for text that `JSON.parse` also refuses."""
 
 
 class TooDeep(ValueError):  # noqa: N818 - named for what the value is
@@ -41,8 +41,9 @@ class TooDeep(ValueError):  # noqa: N818 - named for what the value is
 
 
 class SplitSurrogates(ValueError):  # noqa: N818 - named for what the value holds
-    """Raised for a `str` with both halves of a character as two: JSON would make one character of
-    them.
+    """Raised for a `str` that contains the two halves of one character separately.
+
+    JSON would join them into one character.
     """
 
 
@@ -51,20 +52,22 @@ class ForeignKey(ValueError):  # noqa: N818 - named for what the value holds
 
 
 def read(text: str, *, integers: bool = False) -> Any:
-    """What `JSON.parse(text)` returns. `1e400` is infinity, and a lone surrogate stays one.
+    """Return the same value as `JSON.parse(text)`.
+
+    `1e400` becomes infinity, and a lone surrogate is kept.
 
     Args:
         text: the JSON.
-        integers: return `5.0` and `1e21` as `int`, since JavaScript has one kind of number.
+        integers: return `5.0` and `1e21` as `int`, because JavaScript has only one number type.
 
     Raises:
-        NotJSON: when it isn't JSON.
-        TooDeep: when it has more than `MAX_DEPTH` levels.
+        NotJSON: if the text isn't JSON.
+        TooDeep: if the text has more than `MAX_DEPTH` levels.
     """
     try:
         return _Reader(text, integers=integers).value()
     except ValueError as error:
-        # _scan_string's error holds the whole text, so it isn't chained.
+        # The error from _scan_string contains the whole text, so it isn't chained.
         raise (error if isinstance(error, NotJSON | TooDeep) else NotJSON()) from None
 
 
@@ -74,12 +77,12 @@ class _Reader:
         self._position = 0
         self._integers = integers
         self._open: list[list[Any] | dict[str, Any]] = []
-        self._keys: list[str] = []  # of the mappings in `_open`, the innermost last
+        self._keys: list[str] = []  # the keys of the mappings in `_open`, the innermost last
 
     def value(self) -> Any:
         self._skip()
         while True:
-            # A value begins here. A container that isn't empty is entered; everything else is
+            # A value begins here. A container that isn't empty is entered; any other value is
             # complete.
             opened = self._enter()
             if opened is not None:
@@ -96,7 +99,7 @@ class _Reader:
                 return value
 
     def _enter(self) -> Any:
-        """Enter the container that begins here, if one does and it isn't empty."""
+        """Enter the container that begins here, unless it is empty or the value is a scalar."""
         first = self._peek()
         if first not in ("[", "{"):
             return None
@@ -114,7 +117,7 @@ class _Reader:
         return container
 
     def _complete(self) -> Any:
-        """The scalar or the empty container that begins here."""
+        """Return the scalar or the empty container that begins here."""
         text, position = self._text, self._position
         first = self._peek()
         if first == '"':
@@ -144,7 +147,7 @@ class _Reader:
         return int(number) if self._integers and number.is_integer() else number
 
     def _put(self, value: Any) -> tuple[Any, bool]:
-        """Add `value` to the innermost container; when that ends here, return it and True."""
+        """Add `value` to the innermost container; if that ends here, return it and True."""
         container = self._open[-1]
         is_mapping = isinstance(container, dict)
         if isinstance(container, dict):
@@ -185,16 +188,16 @@ class _Reader:
 
 
 def write(value: Any, leaf: Callable[[Any], Any]) -> bytes:
-    r"""`value` as compact JSON, with lone surrogates as `\udXXX`, as `JSON.stringify` writes them.
+    r"""Return `value` as compact JSON, with lone surrogates as `\udXXX` like `JSON.stringify`.
 
     Args:
-        value: plain data of any depth; subclasses of `dict`, `list` and `tuple` included.
-        leaf: makes everything else plain; called once for each such object.
+        value: plain data of any depth, including subclasses of `dict`, `list` and `tuple`.
+        leaf: converts every other object to plain data; called once for each object.
 
     Raises:
-        TooDeep: when it has more than `MAX_DEPTH` levels, or holds itself.
-        SplitSurrogates: see there.
-        ForeignKey: see there.
+        TooDeep: if the value has more than `MAX_DEPTH` levels or contains itself.
+        SplitSurrogates: if a `str` contains the two halves of one character separately.
+        ForeignKey: if a mapping has a key that isn't a `str`.
     """
     parts: list[str] = []
     open_: list[tuple[Iterator[Any], str]] = []
@@ -263,7 +266,7 @@ def _scalar(item: Any) -> str | None:
         return _text(item)
     if kind is int or (kind is float and item - item == 0.0):
         return repr(item)
-    # The other floats are refused by the caller, which looks through the whole value.
+    # The caller scans the whole value and refuses all other floats.
     return "null" if kind is float else None
 
 

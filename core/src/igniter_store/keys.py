@@ -1,11 +1,10 @@
-"""Keys as they are on the wire: built here and nowhere else.
+"""Builds the keys that are sent to the backend; no other module does.
 
-Rule: `igniter:store:<service>[:<scope key>:<scope identifier>]...:<namespace>:<user key>`. User
-    keys are opaque; the parts before them hold
-neither `:` nor control characters, so no two different places make one key.
-Rule: a key of other software may hold bytes that aren't UTF-8. A scan gives them as Python's
-    `surrogateescape` does, and every operation
-takes them back in that form (SCN-8).
+Rule: a key is `igniter:store:<service>[:<scope key>:<scope identifier>]...:<namespace>:<user key>`.
+    User keys are opaque. The parts before them contain neither `:` nor control characters, so two
+    different locations never share a key.
+Rule: a key of other software may contain bytes that aren't UTF-8. A scan returns them as Python's
+    `surrogateescape` does, and every operation accepts the key in that form (SCN-8).
 """
 
 from __future__ import annotations
@@ -18,46 +17,48 @@ from igniter_store.contract import ErrorCode, name_from_bytes, name_to_bytes, st
 ROOT: Final = "igniter:store"
 NAMESPACES: Final = ("kv", "counter", "claim", "events", "streams")
 OWN_NAMESPACES: Final = ("fence", "dead")
-"""Namespaces that `@igniter-js/store` doesn't have: token counters of claims, dead letters of
-streams.
-"""
+"""Namespaces that `@igniter-js/store` lacks: token counters of claims, dead letters of streams."""
 
 
 def full_key(prefix: str, key: Any) -> str:
-    """`prefix` and `key`, which is checked.
+    """Return `prefix` followed by `key`, after checking `key`.
 
     Raises:
-        InvalidArgument: `STORE_KEY_REQUIRED` when there is none, `STORE_KEY_INVALID` when it is no
-            text, or holds a surrogate that stands for no byte.
+        InvalidArgument: `STORE_KEY_REQUIRED` when the key is missing; `STORE_KEY_INVALID` when it
+            isn't text, or contains a surrogate that stands for no byte.
     """
     return prefix + checked_key(key, "key", ErrorCode.STORE_KEY_REQUIRED)
 
 
 def checked_key(name: Any, what: str, missing: ErrorCode) -> str:
-    """As `checked_name`, for what a scan or another reply may have given: a byte that isn't UTF-8
-    is a lone surrogate in it.
+    """Check a name like `checked_name`, and also accept bytes that aren't UTF-8.
+
+    A scan or another reply returns such a byte as a lone surrogate.
     """
-    if (
-        type(name) is str and name and name.isascii()
-    ):  # nearly every one; a mock can say that its __class__ is str
+    # The fast path for nearly every name. Not `__class__`, which a mock can set to `str`.
+    if type(name) is str and name and name.isascii():
         return name
     text = plain_text(name)
     if not text or is_encodable(text):
         return checked_name(name, what, missing)
-    # Two such bytes beside each other may be UTF-8 after all; one key has one spelling.
+    # Adjacent escaped bytes may form valid UTF-8. Decode them, so that each key has one form.
     return name_from_bytes(name_to_bytes(text))
 
 
 def shown_name(name: str) -> str:
-    """`name` as telemetry gets it: sinks encode it as UTF-8, which has no lone surrogates."""
+    """Return `name` for telemetry, without lone surrogates.
+
+    Sinks encode it as UTF-8, which can't represent them.
+    """
     return name if name.isascii() else name.encode("utf-8", "backslashreplace").decode()
 
 
 def checked_name(
     name: Any, what: str, missing: ErrorCode, *, invalid: ErrorCode = ErrorCode.STORE_KEY_INVALID
 ) -> str:
-    """`name`, a key or another name that a user chose, when it is non-empty text that UTF-8 can
-    encode.
+    """Return `name` if it is non-empty text that UTF-8 can encode.
+
+    `name` is a key or another name that a user chose.
     """
     text = plain_text(name)
     if name is None or text == "":
@@ -67,13 +68,14 @@ def checked_name(
     if not is_encodable(text):
         raise store_error(
             invalid,
-            f"The {what} holds a lone surrogate, which UTF-8 can't encode. Decode your text with errors='strict'.",
+            f"The {what} holds a lone surrogate, which UTF-8 can't encode. Decode your text with "
+            "errors='strict'.",
         )
     return text
 
 
 def is_encodable(text: str) -> bool:
-    """True when `text` has a UTF-8 form."""
+    """Return whether UTF-8 can encode `text`."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -82,8 +84,11 @@ def is_encodable(text: str) -> bool:
 
 
 def is_part(text: str) -> bool:
-    """True when `text` may stand between the colons: a service, a scope's key or identifier."""
-    # str.isprintable would refuse spaces other than " ", which are harmless.
+    """Return whether `text` can stand between two colons of a key.
+
+    Such parts are the service, and a scope's key and identifier.
+    """
+    # `str.isprintable` would also refuse spaces other than " ", which are harmless.
     return (
         ":" not in text
         # Unicode's control characters

@@ -1,15 +1,15 @@
-"""The one place where an operation is timed, told to telemetry, and its errors given their context.
+"""Runs operations: times them, reports them to telemetry, and adds context to their errors.
 
-Rule: an operation emits `started`, and then either `success` or `error`; one that is cancelled
-    emits `started` alone.
-Rule: whatever else an adapter raises becomes a `StoreError` here, in one translator;
-    `CancelledError` passes.
+Rule: an operation emits `started`, and then either `success` or `error`. A cancelled operation
+    emits only `started`.
+Rule: any other exception of an adapter is converted to a `StoreError` by one function here.
+    `CancelledError` passes through.
 Rule: every operation binds the store to the running event loop; see `connection`.
-Rule: an error is raised by a frame that has no name for it. Otherwise error, traceback and frame
-    are a reference cycle, which keeps all
-that the call held until the collector runs.
-Rule: a telemetry sink that raises is logged once and never reaches the caller. Without a sink
-    nothing is measured.
+Rule: the frame that raises an error must not keep a variable that refers to it. Otherwise error,
+    traceback and frame form a reference cycle, which keeps all objects of the call alive until the
+    garbage collector runs.
+Rule: if a telemetry sink raises, the error is logged once and never reaches the caller. Without a
+    sink, nothing is measured.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 
 class Operation:
-    """What is known of an operation before it runs.
+    """The static description of an operation.
 
     Args:
-        name: as the user calls it ("claim.once"); errors say it.
-        failure: the code for what goes wrong in the adapter and has no code yet.
-        event: as telemetry calls it ("claim.acquire"), where that differs.
+        name: the operation's name for users ("claim.once"), which errors include.
+        failure: the code for failures in the adapter that have no code yet.
+        event: the name in telemetry ("claim.acquire"), if it differs.
     """
 
     __slots__ = ("error", "failure", "name", "started", "success")
@@ -52,10 +52,10 @@ class Operation:
 
 
 class Sink:
-    """A telemetry sink that can't hurt; shared by a store and its scopes.
+    """A telemetry sink whose failures are contained; shared by a store and its scopes.
 
     Attributes:
-        emit: the sink's own `emit`, for those who catch what it raises and call `failed`.
+        emit: the sink's own `emit`, for callers that catch its exceptions and call `failed`.
     """
 
     __slots__ = ("_has_failed", "_logger", "_name", "emit")
@@ -67,32 +67,32 @@ class Sink:
         self._has_failed = False
 
     def failed(self) -> None:
-        """Log, from within an `except` block, that the sink raised; the first time only."""
+        """Log that the sink raised, the first time only. Call it inside an `except` block."""
         if not self._has_failed:
             self._has_failed = True
             self._logger.error(
                 "The telemetry sink %s raised; later failures of it are not logged.",
                 self._name,
-                exc_info=True,  # noqa: LOG014 - called from within one
+                exc_info=True,  # noqa: LOG014 - called inside an `except` block
             )
 
 
 class Observer:
-    """Watches the operations of one namespace of one store.
+    """Observes the operations of one namespace of one store.
 
     Args:
-        sink: where events go, or `None`.
-        backend: for errors.
-        attributes: what every event carries.
-        connection: which every operation binds to the running event loop.
+        sink: the sink for events, or `None`.
+        backend: the backend's name, for errors.
+        attributes: the attributes of every event.
+        connection: the connection that every operation binds to the running event loop.
 
     Attributes:
-        sink: where events go, or `None`.
-        affinity: the connection's; whether its loop runs in this thread is nearly always all that
-            has to be asked.
-        attributes: what every event of this namespace carries.
-        started_attributes: the same, for events that carry no more; a sink that tries to change
-            them fails.
+        sink: the sink for events, or `None`.
+        affinity: the connection's affinity. Checking that its loop runs in this thread nearly
+            always suffices.
+        attributes: the attributes of every event of this namespace.
+        started_attributes: a read-only view of the same, for events without further attributes; a
+            sink that tries to change them fails.
     """
 
     __slots__ = (
@@ -110,8 +110,8 @@ class Observer:
     ) -> None:
         self.sink: Final = sink
         self.affinity: Final = connection.affinity
-        # Weak, since observers and their attempts refer to each other: a store that is dropped lets
-        # go of its adapter at once.
+        # Weak, because observers and their attempts refer to each other. A dropped store thus
+        # releases its adapter at once.
         self._connection: Final = weakref.ref(connection)
         self.attributes: Final[dict[str, Any]] = {**attributes, "ctx.store.backend": backend}
         self.started_attributes: Final = MappingProxyType(self.attributes)
@@ -119,10 +119,13 @@ class Observer:
         self._silent: Final[dict[Operation, Attempt]] = {}
 
     def attempt(self, operation: Operation, known: Mapping[str, Any] | None = None) -> Attempt:
-        """Run an operation inside of `with`; `known` are attributes for the event that ends it."""
+        """Return the `with` block that runs an operation.
+
+        `known` holds attributes for the event that ends the operation.
+        """
         if self.sink is not None:
             return _ObservedAttempt(self, operation, known)
-        # Without a sink an attempt holds no state, so one serves all callers.
+        # Without a sink an attempt has no state, so all callers share one.
         silent = self._silent.get(operation)
         if silent is None:
             silent = self._silent[operation] = Attempt(self, operation)
@@ -135,34 +138,38 @@ class Observer:
             connection.bind()
 
     def start(self, operation: Operation) -> float:
-        """Tell the sink that an operation begins, and return the time."""
+        """Report to the sink that an operation starts, and return the time."""
         if self.sink is not None:
             try:
                 self.sink.emit(operation.started, level="debug", attributes=self.started_attributes)
-            except Exception:  # noqa: BLE001 - a sink of the user's may raise anything
+            except Exception:  # noqa: BLE001 - a user's sink may raise anything
                 self.sink_failed()
         return perf_counter()
 
     def succeed(self, operation: Operation, began: float, attributes: dict[str, Any]) -> None:
-        """Tell the sink that it is done; `attributes` become the event's."""
+        """Report to the sink that an operation succeeded.
+
+        `attributes` become the event's.
+        """
         self._end(operation.success, "debug", began, attributes)
 
     def failed(
         self, operation: Operation, error: Exception, began: float, attributes: dict[str, Any]
     ) -> StoreError:
-        """`error` as a `StoreError` that knows its operation and backend, for the caller to raise.
+        """Report a failure, and return it as a `StoreError` with operation and backend.
+
+        The caller raises the returned error.
 
         Args:
-            operation: what failed.
-            error: what the adapter raised.
-            began: when `start` was called, as it says.
-            attributes: become those of the event that the sink gets.
+            operation: the operation that failed.
+            error: the exception that the adapter raised.
+            began: the time that `start` returned.
+            attributes: become the attributes of the sink's event.
         """
         failure = error if isinstance(error, StoreError) else _translated(operation, error)
         if failure.__suppress_context__:
-            failure.__context__ = (
-                None  # `from None` only hides it, and a decoder's error quotes the value (LIF-22)
-            )
+            # `from None` only hides the context, and a decoder's error quotes the value (LIF-22).
+            failure.__context__ = None
         failure.operation = failure.operation or operation.name
         failure.backend = failure.backend or self._backend
         attributes["ctx.error.code"] = str(failure.code)
@@ -174,7 +181,7 @@ class Observer:
         return failure
 
     def sink_failed(self) -> None:
-        """Log, from within an `except` block, that the sink raised."""
+        """Log that the sink raised. Call it inside an `except` block."""
         if self.sink is not None:
             self.sink.failed()
 
@@ -188,7 +195,7 @@ class Observer:
 
 
 class Attempt:
-    """One run of an operation; without a sink all that it does is to translate errors."""
+    """One run of an operation. Without a sink, it only translates errors."""
 
     __slots__ = ("_observer", "_operation")
 
@@ -202,8 +209,9 @@ class Attempt:
         return self
 
     def note(self, attribute: str, value: Any) -> None:
-        """Add an attribute of the telemetry registry to the event that ends this run; `None` is
-        left out.
+        """Add an attribute of the telemetry registry to the event that ends this run.
+
+        `None` is left out.
         """
 
     def __exit__(
@@ -218,14 +226,15 @@ class Attempt:
     def _bind(self) -> None:
         try:
             self._observer.bind()
-        except StoreError as error:  # raised within `__enter__`, so `__exit__` doesn't see it
+        except StoreError as error:  # raised in `__enter__`, so Python doesn't call `__exit__`
             self.__exit__(type(error), error, error.__traceback__)
             raise
 
 
 class LifecycleAttempt(Attempt):
-    """Opening, closing or pinging, which bind to the event loop each in its own way; it is not told
-    to telemetry.
+    """A run of open, close or ping, which bind to the event loop in their own ways.
+
+    These runs aren't reported to telemetry.
     """
 
     __slots__ = ()
@@ -271,7 +280,7 @@ class _ObservedAttempt(Attempt):
 
 
 def _raise_another(error: Exception, failure: StoreError) -> None:
-    """Raise `failure`, unless it is the error that is on its way already."""
+    """Raise `failure`, unless it is the error that is already being raised."""
     if failure is not error:
         try:
             raise failure
@@ -280,9 +289,9 @@ def _raise_another(error: Exception, failure: StoreError) -> None:
 
 
 def _translated(operation: Operation, error: Exception) -> StoreError:
-    # Adapters translate their driver's exceptions themselves. What still arrives here came from an
-    # adapter with a gap, so the message says the exception's class and not its text, which may
-    # quote a value or a URL.
+    # Adapters translate their driver's exceptions themselves. An exception that arrives here comes
+    # from an adapter with a gap. The message has its class but not its text, which may quote a
+    # value or a URL.
     if isinstance(error, TimeoutError):
         return store_error(
             ErrorCode.STORE_TIMEOUT,
@@ -291,11 +300,13 @@ def _translated(operation: Operation, error: Exception) -> StoreError:
     if isinstance(error, ConnectionError):
         return store_error(
             ErrorCode.STORE_CONNECTION_FAILED,
-            f"Can't reach the backend ({type(error).__name__}). Check that it is running, and that its address is right.",
+            f"Can't reach the backend ({type(error).__name__}). Check that it is running, and "
+            "that its address is right.",
         )
     return store_error(
         operation.failure,
         (
-            f"The adapter raised {type(error).__name__} instead of a StoreError. This is a bug in the adapter; see the cause."
+            f"The adapter raised {type(error).__name__} instead of a StoreError. This is a bug in "
+            "the adapter; see the cause."
         ),
     )

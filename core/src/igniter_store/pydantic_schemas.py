@@ -1,7 +1,7 @@
-"""What pydantic's core schema says of a type: its names, and what is certain about its values.
+"""Reads pydantic's core schema of a type: its names, and proofs about its values.
 
-Rule: only what is known to come back unchanged is proven; every unknown kind of schema, key or
-    configuration is `Unproven`.
+Rule: Only types that are known to come back unchanged are proven. Every unknown kind of schema, key
+    or configuration is `Unproven`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BY_CLASS: Final[dict[str, type]] = {
     "date": date,
 }
 _SEQUENCES: Final[dict[str, type]] = {"list": list, "set": set, "frozenset": frozenset}
-# Configuration that changes nothing of a value between writing and reading.
+# Configuration that doesn't change a value between writing and reading.
 _HARMLESS: Final = frozenset(
     {
         "title",
@@ -66,19 +66,19 @@ _HARMLESS: Final = frozenset(
 
 
 class Facts:
-    """What is known of one type.
+    """The known properties of one type.
 
     Attributes:
-        takes_default_names: True when reading takes the names that pydantic writes by default.
-        takes_aliases: True when reading takes the aliases that pydantic writes when it is asked to.
-        has_aliases: True when a field has another name in JSON, in either direction.
-        aliases_collide: True when a field's name is the alias of another field of the same class.
-        only_models_have_aliases: False when a dataclass or a TypedDict has some; msgspec writes
-            these, by the fields' names.
-        needs_round_trip: True when pydantic's `round_trip` is needed: for `Json[...]`, and where a
-            computed field would be read as another.
-        compares_all: True when `==` looks at everything: no class within has one of its own.
-        proof: what is certain about the values.
+        takes_default_names: True if reading accepts the names that pydantic writes by default.
+        takes_aliases: True if reading accepts the aliases that pydantic writes on request.
+        has_aliases: True if a field has another name in JSON, in either direction.
+        aliases_collide: True if a field's name is the alias of another field of the same class.
+        only_models_have_aliases: False if a dataclass or a TypedDict has aliases; msgspec writes
+            these classes by the names of their fields.
+        needs_round_trip: True if pydantic's `round_trip` is needed: for `Json[...]`, and if a
+            computed field would be read as another field.
+        compares_all: True if `==` compares everything: no class within the type defines its own.
+        proof: the known properties of the type's values.
     """
 
     def __init__(self) -> None:
@@ -94,15 +94,17 @@ class Facts:
         self._shows_numbers = True
 
     def shown(self, part: Any) -> str:
-        """A part of the place of a pydantic error: a known name or a position, and `[...]` for what
-        may be a key of the caller's.
+        """Format a part of the location of a pydantic error.
+
+        Known names and positions are shown. `[...]` replaces a part that may be a key from the
+        caller's data.
         """
         if isinstance(part, str):
             return f".{part}" if part in self._names else "[...]"
         return f"[{part}]" if self._shows_numbers else "[...]"
 
     def note(self, schema: Mapping[str, Any]) -> None:
-        """Look at one schema within the type's."""
+        """Inspect one schema within the type's schema."""
         kind = schema.get("type")
         if kind == "json":
             self.needs_round_trip = True
@@ -150,7 +152,7 @@ class Facts:
 
 
 def facts_of(schema: Any) -> Facts:
-    """The facts of a core schema."""
+    """Return the facts of a core schema."""
     facts = Facts()
     for inner in _walk(schema):
         facts.note(inner)
@@ -165,7 +167,10 @@ def facts_of(schema: Any) -> Facts:
 
 
 def _walk(schema: Any) -> Iterator[Mapping[str, Any]]:
-    """Every schema in `schema`, itself first. Iterative, and by identity: schemas are shared."""
+    """Yield every schema in `schema`, itself first.
+
+    Iterative, and by identity, because schemas are shared.
+    """
     seen: set[int] = set()
     waiting: list[Any] = [schema]
     while waiting:
@@ -188,8 +193,9 @@ def _walk(schema: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _inner(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema with the fields of a model, a dataclass or a TypedDict, beneath the validators
-    around it.
+    """Return the schema that contains the fields of a model, a dataclass or a TypedDict.
+
+    Validators may be wrapped around it.
     """
     if schema["type"] == "typed-dict":
         return schema
@@ -210,7 +216,7 @@ def _fields(inner: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def _taken(name: str, field: Mapping[str, Any], config: Mapping[str, Any]) -> set[str]:
-    """The names under which validation finds a field."""
+    """Return the names under which validation finds a field."""
     alias: Any = field.get("validation_alias")
     if alias is None:
         return {name}
@@ -236,7 +242,7 @@ class _Compiler:
         self._under_way: set[str] = set()
 
     def root(self, schema: Any) -> Guard | None:
-        """The guard of the type itself, whose class is known."""
+        """Return the guard for the type itself, whose class is known."""
         schema = self._resolved(schema)
         return (
             self._attributes(schema)
@@ -245,7 +251,7 @@ class _Compiler:
         )
 
     def guard(self, schema: Any) -> Guard:
-        """The guard of a schema within."""
+        """Return the guard for an inner schema."""
         compile_: Callable[[Any], Guard] | None = getattr(
             self, f"_{schema['type'].replace('-', '_')}", None
         )
@@ -274,7 +280,7 @@ class _Compiler:
     def _definition_ref(self, schema: Any) -> Guard:
         reference = schema["schema_ref"]
         if reference in self._under_way:
-            return lambda value: self._known[reference](value)  # noqa: PLW0108 - it isn't known yet
+            return lambda value: self._known[reference](value)  # noqa: PLW0108 - it isn't built yet
         if reference not in self._known:
             self._under_way.add(reference)
             self._known[reference] = self.guard(self._defined[reference])

@@ -1,11 +1,11 @@
-"""Pydantic's models, and the types that pydantic knows and msgspec doesn't, as JSON and back.
+"""Converts pydantic models, and other types that only pydantic supports, to JSON and back.
 
-Rule: pydantic is looked up when such a type is met. A program without it never imports it, and
-    neither does importing this library.
-Rule: what is written has the names that validation takes. Pydantic's own default comes first, then
-    aliases, then the fields' names.
-Rule: reading is validation in JSON mode, by the model's own configuration, so strict models read
-    what they wrote.
+Rule: Pydantic is imported only when such a type is used. A program without these types never
+    imports it, and importing this library doesn't import it either.
+Rule: Values are written under names that validation accepts: first pydantic's own default, then
+    aliases, then the names of the fields.
+Rule: Values are read by validation in JSON mode, with the model's own configuration, so strict
+    models can read the JSON that they wrote.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ _CURE: Final = "Change the model so that it reads what it writes, or store model
 _CURE_OF_SECRETS: Final = (
     "Declare the field as str, or give it a field_serializer that returns the secret."
 )
-# Python's `type`, which is the name of an argument here.
+# Python's builtin `type`; in this module, `type` is an argument name.
 _class: Final = type
 
 
 def is_pydantic_model(type: Any) -> bool:
-    """True for a pydantic model class; pydantic is not imported for the question."""
+    """Return True for a pydantic model class, without importing pydantic."""
     pydantic = sys.modules.get("pydantic")
     return pydantic is not None and is_a(type, _class) and issubclass(type, pydantic.BaseModel)
 
 
 def is_for_pydantic(type: Any) -> bool:
-    """True for a type that pydantic has to read although msgspec could: with a model in it, or with
-    a constraint of pydantic's.
+    """Return True for a type that pydantic has to read, although msgspec could read it.
+
+    Such a type contains a pydantic model or one of pydantic's constraints.
     """
     if sys.modules.get("pydantic") is None:
         return False
@@ -53,7 +54,7 @@ def is_for_pydantic(type: Any) -> bool:
     metadata = getattr(type, "__metadata__", ())
     if any(_is_pydantics(item) for item in metadata):
         return True
-    # `Page[int]` of a generic class of msgspec's is read by msgspec.
+    # msgspec reads `Page[int]` if `Page` is a generic class that msgspec supports.
     origin = get_origin(type)
     if (
         hasattr(origin, "__struct_fields__")
@@ -72,12 +73,15 @@ def _is_pydantics(metadata: Any) -> bool:
 
 
 def pydantic_type(type: Any) -> PydanticType | None:
-    """How pydantic reads and writes `type`; None when it can't, or isn't installed."""
+    """Return pydantic's reader and writer for `type`.
+
+    Returns None if pydantic doesn't support the type or isn't installed.
+    """
     return _pydantic_type(type) if is_hashable(type) else _pydantic_type.__wrapped__(type)
 
 
 def is_hashable(type: Any) -> bool:
-    """False for a type like `Annotated[int, {"unit": "s"}]`, which can't be kept in a cache."""
+    """Return False for a type that can't be cached, such as `Annotated[int, {"unit": "s"}]`."""
     try:
         hash(type)
     except TypeError:
@@ -90,19 +94,20 @@ def _pydantic_type(type: Any) -> PydanticType | None:
     if is_pydantic_model(type):
         return PydanticType(type, type)
     if isinstance(type, str):
-        return None  # a name, which would be looked up here and not where the caller is
+        # A forward reference, which would be resolved in this module instead of the caller's.
+        return None
     try:
         pydantic = importlib.import_module("pydantic")
     except ImportError:
         return None
     try:
         return PydanticType(type, _adapter(pydantic, type))
-    except Exception:  # noqa: BLE001 - whatever is wrong with a type of the caller's
+    except Exception:  # noqa: BLE001 - a type of the caller's may raise anything
         return None
 
 
 def _adapter(pydantic: Any, type: Any) -> Any:
-    # Bytes as msgspec writes them; a type with a configuration of its own keeps it.
+    # Bytes are written as msgspec writes them. A type with its own configuration keeps it.
     config: Any = {"ser_json_bytes": "base64", "val_json_bytes": "base64"}
     try:
         return pydantic.TypeAdapter(type, config=config)
@@ -113,10 +118,10 @@ def _adapter(pydantic: Any, type: Any) -> Any:
 
 
 class PydanticType:
-    """One type, as pydantic reads and writes it.
+    """Reads and writes one type with pydantic.
 
     Attributes:
-        proof: what is certain about its values.
+        proof: the known properties of its values.
     """
 
     __slots__ = (
@@ -155,10 +160,10 @@ class PydanticType:
         self.proof: Final[Proof] = self._facts.proof if is_certain else fidelity.UNPROVEN
 
     def encode(self, value: Any) -> bytes:
-        """`value`, whose class this is, as JSON that reads back as its equal.
+        """Return `value`, an instance of this type, as JSON that reads back as an equal value.
 
         Raises:
-            Unencodable: when it doesn't.
+            Unencodable: if it wouldn't read back as an equal value.
         """
         try:
             data: bytes = self._dump(value)
@@ -167,7 +172,7 @@ class PydanticType:
         proof = self.proof
         try:
             is_certain = proof.holds(value)
-        # an attribute that is missing, or isn't what its annotation says
+        # An attribute is missing, or doesn't match its annotation.
         except Exception:  # noqa: BLE001
             is_certain = False
         # A null may stand for NaN.
@@ -178,10 +183,10 @@ class PydanticType:
         return data
 
     def plain(self, value: Any) -> Any:
-        """`value` as plain data for MessagePack, which keeps NaN and infinity.
+        """Return `value` as plain data for MessagePack, which keeps NaN and infinity.
 
         Raises:
-            Unencodable: as `encode`.
+            Unencodable: as for `encode`.
         """
         try:
             plain = self._serializer.to_python(value, mode="json", warnings=False, **self._writing)
@@ -202,10 +207,10 @@ class PydanticType:
             raise _unfaithful(value, str(found), is_secret=found.is_secret)
 
     def decode(self, data: bytes) -> Any:
-        """The value in `data`.
+        """Return the value in `data`.
 
         Raises:
-            Mismatch: when it isn't such a value.
+            Mismatch: if the data doesn't fit this type.
         """
         try:
             return self._load(data)
@@ -213,19 +218,20 @@ class PydanticType:
             raise self._mismatch(error) from None
 
     def from_plain(self, plain: Any) -> Any:
-        """The value in plain data, which came from bytes.
+        """Return the value in plain data that came from bytes.
 
         Raises:
-            Mismatch: when it isn't such a value.
+            Mismatch: if the data doesn't fit this type.
         """
         return self.decode(to_json(plain))
 
     def from_object(self, value: Any, encode: Callable[[Any], bytes]) -> Any:
-        """`value`, an instance or Python data, as pydantic validates it; else what it is as JSON,
-        which `encode` makes.
+        """Validate `value`, an instance or Python data, with pydantic.
+
+        If that fails, validate the JSON that `encode` returns for it.
 
         Raises:
-            Mismatch: when neither fits.
+            Mismatch: if neither is valid.
         """
         try:
             return self._python(value)
@@ -251,7 +257,7 @@ def _unfaithful(value: Any, why: str, *, is_secret: bool = False) -> Unencodable
 
 
 def _check_is_json(data: bytes) -> None:
-    # `ser_json_inf_nan="constants"` writes what no other program reads.
+    # `ser_json_inf_nan="constants"` writes JSON that no other program can read.
     try:
         msgspec.json.decode(data)
     except msgspec.DecodeError:
@@ -259,7 +265,7 @@ def _check_is_json(data: bytes) -> None:
 
 
 def to_json(plain: Any) -> bytes:
-    """Plain data as JSON for pydantic's own reader, which takes NaN."""
+    """Return plain data as JSON for pydantic's own reader, which accepts NaN."""
     import pydantic_core  # noqa: PLC0415 - only where pydantic is used
 
     return pydantic_core.to_json(plain, inf_nan_mode="constants", bytes_mode="base64")
@@ -267,7 +273,7 @@ def to_json(plain: Any) -> bytes:
 
 @functools.cache
 def _takes_names() -> bool:
-    """True for a pydantic that can be asked to validate by the fields' names (2.11)."""
+    """Return True for a pydantic that can validate by the names of the fields (2.11)."""
     import inspect  # noqa: PLC0415 - only where pydantic is used
 
     pydantic = cast("Any", sys.modules["pydantic"])
@@ -275,7 +281,7 @@ def _takes_names() -> bool:
 
 
 def _switches(facts: Facts, *, is_model: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What to tell pydantic when writing and when reading."""
+    """Return pydantic's options for writing and for reading."""
     takes_names = _takes_names()
     writing: dict[str, Any] = {
         "by_alias": None if takes_names else False,
@@ -287,6 +293,6 @@ def _switches(facts: Facts, *, is_model: bool) -> tuple[dict[str, Any], dict[str
         return {**writing, "by_alias": True}, {}
     if not takes_names:
         return writing, {}
-    # A model that would write no name that it takes; and dataclasses, which msgspec writes by the
-    # fields' names.
+    # These are models that write no name that they accept, and dataclasses, which msgspec writes by
+    # the names of the fields.
     return {**writing, "by_alias": False}, {"by_name": True, "by_alias": not facts.aliases_collide}

@@ -5,7 +5,7 @@
         igniter_clock.advance(61)
         assert await igniter_store.kv.get("session") is None
 
-Rule: nothing here needs an async plugin, and the backend is not imported before a test asks for it.
+Rule: no async plugin is needed, and the backend isn't imported until a test requests a fixture.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def igniter_clock() -> ManualClock:
-    """A clock that stands still: `igniter_clock.advance(seconds)` moves TTLs, claims, idle times
-    and blocked reads of `igniter_store`.
+    """Return a clock that advances only when the test advances it.
+
+    `igniter_clock.advance(seconds)` affects TTLs, claims, idle times and blocked reads of
+    `igniter_store`.
     """
-    from igniter_store.contract import ManualClock  # noqa: PLC0415 - as the module says
+    from igniter_store.contract import ManualClock  # noqa: PLC0415 - imported on first use, see above
 
     return ManualClock()
 
 
 @pytest.fixture
 def igniter_recorder(igniter_clock: ManualClock) -> RecordingAdapter:
-    """The adapter of `igniter_store`, which remembers every call that reaches it:
-    `igniter_recorder.calls`, `.named("set")`.
+    """Return the adapter of `igniter_store`, which records every call that reaches it.
+
+    For example `igniter_recorder.calls` and `igniter_recorder.named("set")`.
     """
     from igniter_store import RecordingAdapter  # noqa: PLC0415 - as above
     from igniter_store.backends import adapter_from_url  # noqa: PLC0415 - as above
@@ -42,9 +45,9 @@ def igniter_recorder(igniter_clock: ManualClock) -> RecordingAdapter:
 
 @pytest.fixture
 def igniter_store(igniter_recorder: RecordingAdapter) -> Store[str]:
-    """A store of its own for each test, in memory, for the service "test".
+    """Return a new in-memory store for each test, with the service "test".
 
-    It opens by itself and needs no closing.
+    It opens on first use and doesn't have to be closed.
     """
     from igniter_store import Store  # noqa: PLC0415 - as above
 

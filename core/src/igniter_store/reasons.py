@@ -1,8 +1,7 @@
-"""Why a value doesn't fit a type, in words that hold nothing of the value: the kind of error and
-the place.
+"""Describes why a value doesn't fit a type: the kind of error and the place, never the value.
 
-Rule: text is shown only when it comes from the type or from a fixed list. msgspec, pydantic and
-    most programs quote the value.
+Rule: Text is shown only if it comes from the type or from a fixed list. msgspec, pydantic and most
+    other programs quote the value in their messages.
 """
 
 from __future__ import annotations
@@ -14,15 +13,17 @@ import msgspec
 
 from igniter_store.json_text import ForeignKey, NotJSON, SplitSurrogates, TooDeep
 
-# msgspec's own words, where they name types only. What follows a group in parentheses may quote the
-# value.
+# msgspec's messages, as far as they only name types. Text that follows a matched group may quote
+# the value.
 _SAFE: Final = re.compile(
     r"Expected `[^`]+`, got `[^`]+`"
-    r"|Expected `[^`]+` (?:[<>]=? -?[\d.]+|that's a multiple of [\d.]+|of length [<>=]*\s?\d+)(?:, got \d+)?"
+    r"|Expected `[^`]+` (?:[<>]=? -?[\d.]+|that's a multiple of [\d.]+|of length "
+    r"[<>=]*\s?\d+)(?:, got \d+)?"
     r"|Expected `\w+` matching regex"
     r"|Object missing required field `[^`]+`"
     r"|Object contains unknown field"
-    r"|Invalid (?:enum value|value|UUID|base64 encoded string|decimal string|RFC3339 encoded (?:datetime|date|time)|ISO8601 duration"
+    r"|Invalid (?:enum value|value|UUID|base64 encoded string|decimal string|RFC3339 encoded "
+    r"(?:datetime|date|time)|ISO8601 duration"
     r"|MessagePack timestamp)"
     r"|(?:Number|Integer value|Timestamp|Duration) (?:is )?out of range"
     r"|JSON is malformed: [a-z0-9 -]+ \(byte \d+\)"
@@ -32,9 +33,10 @@ _SAFE: Final = re.compile(
 _PLACE: Final = re.compile(r" - at `(?:key` in `)?(\$[\w.\[\]]*)`$")
 
 
-class Unencodable(ValueError):  # noqa: N818 - it is a quality of the value
-    """Raised for what our serializers refuse; its message says nothing of the value but types and
-    places.
+class Unencodable(ValueError):  # noqa: N818 - names a property of the value
+    """Raised for values that the built-in serializers refuse.
+
+    The message contains only types and places, and nothing else about the value.
 
     Attributes:
         cure: what the caller can do, as a sentence.
@@ -56,11 +58,11 @@ FOREIGN_KEY: Final = (
 
 
 class Mismatch(ValueError):  # noqa: N818 - named for what it reports
-    """Raised for data that don't fit a type.
+    """Raised for data that doesn't fit a type.
 
     Attributes:
-        kind: what is wrong, as a word of the validating library ("missing").
-        place: where, beginning after `$` (".items[3].price").
+        kind: what is wrong, in the validating library's term ("missing").
+        place: where, without the leading `$` (".items[3].price").
     """
 
     def __init__(self, kind: str, place: str = "") -> None:
@@ -82,13 +84,13 @@ _WORDS: Final[dict[Any, str]] = {
 
 
 def reason(error: BaseException) -> str:
-    """The kind of `error` and its place, as far as they can be said."""
+    """Return the kind of `error` and its place, as far as they are known and safe to show."""
     if isinstance(error, Unencodable):
         return str(error)
     text = str(error) if isinstance(error, msgspec.DecodeError) else ""
     outer = _PLACE.search(text)
     place = outer[1] if outer else ""
-    # msgspec passes on what a hook raises as an error of its own, and chains it.
+    # msgspec wraps an exception from a hook in its own error, and chains it.
     inner = error if isinstance(error, Mismatch) else error.__cause__
     if isinstance(inner, Mismatch):
         place = (place or "$") + inner.place if place or inner.place else ""
@@ -105,8 +107,9 @@ def reason(error: BaseException) -> str:
 
 
 def pydantic_kind(error: Any) -> str | None:
-    """The type of the first error in a pydantic `ValidationError` of the caller's own, which may
-    name its fields as it likes.
+    """Return the type of the first error in a pydantic `ValidationError`.
+
+    The exception comes from the caller's own code, which may choose any field names.
     """
     if (
         type(error).__name__ != "ValidationError"
@@ -124,21 +127,25 @@ def pydantic_kind(error: Any) -> str | None:
 
 
 def unsupported(error: BaseException) -> str:
-    """The message for a type that values can't be converted to."""
+    """Return the message for a type that values can't be converted to."""
     why = why_unsupported(error)
     if why is None:
-        return "`type` isn't a type that values can be converted to. Give a class that msgspec or pydantic knows, or leave it out."
+        return (
+            "`type` isn't a type that values can be converted to. Give a class that msgspec or "
+            "pydantic knows, or leave it out."
+        )
     return f"`type` can't be read from bytes: {why[0]}. {why[1]}"
 
 
 def why_unsupported(error: BaseException) -> tuple[str, str] | None:
-    """Why a type can't be read, and the cure, where that is known."""
+    """Return why a type can't be read, and the cure, if they are known."""
     text = str(error)
-    # msgspec's sentence about unions comes before the type.
+    # In msgspec's message, the sentence about unions comes before the type.
     union = text.partition(" - type ")[0] if isinstance(error, TypeError) else ""
     if union.startswith(("Type unions", "If a type union")):
         return union.replace("Type unions", "a union").replace("If a type", "if a").rstrip("."), (
-            "Give each msgspec struct a tag, or install pydantic, which tells dataclasses and models apart (igniter-store[pydantic])."
+            "Give each msgspec struct a tag, or install pydantic, which tells dataclasses and "
+            "models apart (igniter-store[pydantic])."
         )
     if isinstance(error, TypeError) and "`InitVar`" in text:
         return "a dataclass has an InitVar, which isn't stored", (

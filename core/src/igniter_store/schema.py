@@ -1,9 +1,9 @@
-"""Schemas of events: what a payload has to look like.
+"""Schemas of events, which payloads must match.
 
 Rule: a schema is a type that msgspec or pydantic can convert to, or an object with `validate(value)
     -> value`.
-Rule: what a schema returns is what is published, so conversions are done, and defaults are filled
-    in where the schema fills them in.
+Rule: the schema's result is published. It includes conversions, and the defaults that the schema
+    fills in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Schema:
     """One schema, checked when it is registered.
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that can't be a schema.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` for an object that can't be a schema.
     """
 
     __slots__ = ("_source", "_validate")
@@ -36,12 +36,14 @@ class Schema:
         if self._validate is None and not _is_convertible(source):
             raise store_error(
                 ErrorCode.STORE_CONFIGURATION_INVALID,
-                "An event's schema is a type that msgspec converts to, a pydantic model, or an object with validate(value).",
+                "An event's schema is a type that msgspec converts to, a pydantic model, or an "
+                "object with validate(value).",
             )
 
     def validate(self, value: Any, event: str, serializer: TypedSerializer) -> Any:
-        """`value`, which is to be published, as the schema returns it: an object of the schema's
-        class, or what becomes one.
+        """Return the schema's result for `value`, which is about to be published.
+
+        `value` is an object of the schema's class, or data that converts to one.
 
         Raises:
             EventError: `STORE_SCHEMA_VALIDATION_FAILED`, with the place and the kind of error,
@@ -50,27 +52,27 @@ class Schema:
         return self._checked(value, event, lambda: serializer.convert(value, self._source))
 
     def receive(self, value: Any, event: str, serializer: TypedSerializer) -> Any:
-        """`value`, plain data that came from bytes, as the schema returns it.
+        """Return the schema's result for `value`, plain data that was decoded from bytes.
 
         Raises:
-            EventError: as `validate`.
+            EventError: as in `validate`.
         """
         return self._checked(value, event, lambda: serializer.from_plain(value, self._source))
 
     def _checked(self, value: Any, event: str, convert: Callable[[], Any]) -> Any:
         try:
             return convert() if self._validate is None else self._validate(value)
-        except Exception as error:  # noqa: BLE001 - a schema of the user's may raise anything
-            # Not chained: pydantic's errors, and most people's, quote the payload.
+        except Exception as error:  # noqa: BLE001 - a user's schema may raise anything
+            # Not chained, because the errors of pydantic and of most validators quote the payload.
             raise _mismatch(event, error) from None
 
 
 def _validator(source: Any) -> Callable[[Any], Any] | None:
-    # A class is a type to convert to, and so is `Page[int]`, which passes its class's attributes
-    # off as its own.
+    # A class is a type to convert to. So is `Page[int]`, which forwards attributes to its class and
+    # so may seem to have a `validate`.
     try:
         validate = None if is_a(source, type) or get_origin(source) is not None else source.validate
-    except Exception:  # noqa: BLE001 - whatever an object of the user's raises
+    except Exception:  # noqa: BLE001 - a user's object may raise anything
         return None
     return validate if callable(validate) else None
 
@@ -78,7 +80,7 @@ def _validator(source: Any) -> Callable[[Any], Any] | None:
 def _is_convertible(source: Any) -> bool:
     try:
         pydantic_reader(source)
-    except Exception:  # noqa: BLE001 - whatever is wrong with a type that a user made
+    except Exception:  # noqa: BLE001 - a user's type may raise anything
         return False
     return source is not None
 

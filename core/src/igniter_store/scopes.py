@@ -1,8 +1,8 @@
 """Scopes: the tenants that a store's keys belong to.
 
-Rule: a scope is a pair of a key that the builder declared and an identifier; both stand between
-    colons in every key, so neither holds one.
-Rule: a declared scope that is required must be in the chain before anything else is done.
+Rule: a scope is a pair of a declared key and an identifier. Both stand between colons in every key,
+    so neither contains a colon.
+Rule: if a declared scope is required, a store whose chain lacks it refuses every operation.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class Scope(Struct, frozen=True):
-    """One step of a scope chain, as events carry it."""
+    """One step of a scope chain; events carry it."""
 
     key: str
     identifier: str
 
 
 class ScopeDefinition(Struct, frozen=True):
-    """A scope that the builder declared."""
+    """A scope declared with the builder."""
 
     key: str
     required: bool = False
@@ -37,7 +37,7 @@ class ScopeDefinition(Struct, frozen=True):
 
 
 def scope_key(key: Any) -> str:
-    """`key`, when it can name a scope."""
+    """Return `key` if it is a valid name of a scope."""
     name = plain_text(key)
     if key is None or name == "":
         raise store_error(
@@ -48,18 +48,23 @@ def scope_key(key: Any) -> str:
         words = ", ".join((*NAMESPACES, *OWN_NAMESPACES))
         raise store_error(
             ErrorCode.STORE_INVALID_SCOPE_KEY,
-            f"A scope's key is a str without ':' and control characters, and none of the words {words}.",
+            "A scope's key is a str without ':' and control characters, and none of the words "
+            f"{words}.",
         )
     return name
 
 
 def make_scope(key: Any, identifier: Any, definitions: Mapping[str, ScopeDefinition]) -> Scope:
-    """The scope `key` = `identifier`, when `definitions` (if there are any) know the key."""
+    """Return the scope with this key and identifier.
+
+    If `definitions` isn't empty, the key must be one of them.
+    """
     name = scope_key(key)
     if definitions and name not in definitions:
         raise store_error(
             ErrorCode.STORE_INVALID_SCOPE_KEY,
-            f"The scope {name!r} isn't declared. Use one of {', '.join(definitions)}, or declare it with add_scope().",
+            f"The scope {name!r} isn't declared. Use one of {', '.join(definitions)}, or declare "
+            "it with add_scope().",
             details={"scope_key": name, "declared": list(definitions)},
         )
     text = identifier_text(identifier)
@@ -85,8 +90,9 @@ def make_scope(key: Any, identifier: Any, definitions: Mapping[str, ScopeDefinit
 def missing_scope(
     chain: Sequence[Scope], definitions: Mapping[str, ScopeDefinition]
 ) -> Callable[[], StoreError] | None:
-    """What makes the error of a store whose chain lacks a required scope; `None` when it lacks
-    none.
+    """Return a factory for the error of a store whose chain lacks a required scope.
+
+    `None` when no required scope is missing.
     """
     present = {scope.key for scope in chain}
     missing = [
@@ -96,7 +102,8 @@ def missing_scope(
         return None
     return lambda: store_error(
         ErrorCode.STORE_SCOPE_REQUIRED,
-        f"This store lacks the required scope {missing[0]!r}. Use the store that store.scope({missing[0]!r}, identifier) returns.",
+        f"This store lacks the required scope {missing[0]!r}. Use the store that "
+        f"store.scope({missing[0]!r}, identifier) returns.",
         details={"missing": missing},
     )
 
@@ -113,7 +120,10 @@ def _no_text(identifier: Any) -> str:
 
 
 def prefix_of(service: str, chain: Sequence[Scope]) -> str:
-    """What the keys of this service and chain begin with, up to the colon before the namespace."""
+    """Return the common prefix of the keys of this service and chain.
+
+    It ends with the colon before the namespace.
+    """
     return (
         ":".join(
             (ROOT, service, *(part for scope in chain for part in (scope.key, scope.identifier)))
@@ -123,8 +133,9 @@ def prefix_of(service: str, chain: Sequence[Scope]) -> str:
 
 
 def identifier_text(identifier: Any) -> str | None:
-    """A `str` or an `int` as text; `None` for anything else, and for integers of so many digits
-    that Python won't spell them.
+    """Return a `str` or an `int` as text, and `None` for any other type.
+
+    It is also `None` for an integer with more digits than Python converts to text.
     """
     number = plain_int(identifier)
     if number is None:

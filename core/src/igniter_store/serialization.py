@@ -1,13 +1,13 @@
-"""Values as bytes and back, once, above every backend.
+"""Converts values to bytes and back, once, above every backend.
 
-Rule: JSON is what `JSON.stringify` makes: UTF-8, no spaces. What JSON would change silently is
-    refused: NaN, infinities, mappings whose
-keys aren't `str` (declare a type with such keys to store them), and objects that would not come
-back as they went in (`fidelity`).
-Rule: an untyped read gives what Node gives: also raw text, deep nesting and lone surrogates
-    (`json_text`).
-Rule: a failure names types and places in the value, never the value; so the library's own
-    exception, which may quote it, is not chained.
+Rule: The JSON is the same as `JSON.stringify` produces: UTF-8, no spaces.
+Rule: The serializer refuses values that JSON would change silently: NaN, infinities, and mappings
+    with keys that aren't `str` (to store such a mapping, declare a type with these keys). It also
+    refuses objects that wouldn't come back unchanged (see `fidelity`).
+Rule: An untyped read returns the same value as in Node, including raw text, deep nesting and lone
+    surrogates (see `json_text`).
+Rule: An error message names types and places in the value, but never the value. A library's own
+    exception may quote the value, so it isn't chained.
 """
 
 from __future__ import annotations
@@ -35,72 +35,85 @@ from igniter_store.storable import Storable
 
 Decoder: TypeAlias = Callable[[bytes], Any]
 
-_TYPES_KEPT: Final = 512  # decoders that are kept ready, one for each type that is asked for
+# The number of cached decoders, one for each requested type.
+_TYPES_KEPT: Final = 512
 
 
 @runtime_checkable
 class Serializer(Protocol):
-    """What `with_serializer` takes."""
+    """The interface that `with_serializer` accepts."""
 
     def encode(self, value: Any) -> bytes:
-        """`value` as bytes; anything it raises becomes `STORE_SERIALIZATION_FAILED`."""
+        """Return `value` as bytes; any exception becomes `STORE_SERIALIZATION_FAILED`."""
         ...
 
     def decode(self, data: bytes, type: Any) -> Any:
-        """The value in `data` as a `type`; `typing.Any` takes what comes. Anything it raises
-        becomes `STORE_DESERIALIZATION_FAILED`.
+        """Return the value in `data` as a `type`.
+
+        With `typing.Any`, return the value as it is. Any exception becomes
+        `STORE_DESERIALIZATION_FAILED`.
         """
         ...
 
 
 class TypedSerializer(ABC):
-    """What both serializers share: the types of others, and decoders that are kept ready."""
+    """The common part of both serializers: foreign types and cached decoders."""
 
     def __init__(self, encoder: EncodeHook | None, decoder: DecodeHook | None) -> None:
         self._foreign: Final = ForeignTypes(encoder, decoder, as_model=self._as_model)
         self._kept: Final = functools.lru_cache(_TYPES_KEPT)(self._make_decoder)
 
     def decode(self, data: bytes, type: Any) -> Any:
-        """The value in `data`, converted to `type`."""
+        """Return the value in `data`, converted to `type`."""
         try:
             return self.decoder(type)(data)
         except Exception as error:  # noqa: BLE001 - a type of the caller's may raise anything
             return self.second_reading(data, type, error)
 
     def decoder(self, type: Any) -> Decoder:
-        """The function that reads `type` first, made once; what it raises is for `second_reading`."""
+        """Return the decoder that reads `type` first, created once per type.
+
+        The caller passes its exceptions to `second_reading`.
+        """
         try:
             return self._kept(type)
         except TypeError:
             if is_hashable(type):
                 raise
-            # `Annotated[int, {"unit": "s"}]` is a type like another, but has no hash.
+            # `Annotated[int, {"unit": "s"}]` is a valid type but isn't hashable.
             return self._make_decoder(type)
 
     @abstractmethod
     def second_reading(
         self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True
     ) -> Any:
-        """What `data` is after `decoder(type)` refused it with `error`; raises `error` when it
-        stays refused.
+        """Decode `data` after `decoder(type)` failed with `error`.
+
+        Raises `error` if this attempt fails too.
         """
 
     def convert(self, value: Any, type: Any) -> Any:
-        """`value`, plain data or an object, as a `type`; raises what msgspec or pydantic raises."""
+        """Convert `value`, plain data or an object, to `type`.
+
+        Raises the exceptions of msgspec or pydantic.
+        """
         reader = pydantic_reader(type)
         if reader is not None:
             return reader.from_object(value, lambda item: to_json(self._plain(item)))
         return msgspec.convert(self._plain(value), type, dec_hook=self._foreign.decode)
 
     def from_plain(self, plain: Any, type: Any) -> Any:
-        """`plain`, which came from JSON, as a `type`; raises what msgspec or pydantic raises."""
+        """Convert `plain`, which came from JSON, to `type`.
+
+        Raises the exceptions of msgspec or pydantic.
+        """
         reader = pydantic_reader(type)
         if reader is not None:
             return reader.from_plain(plain)
         return msgspec.convert(plain, type, dec_hook=self._foreign.decode, str_keys=True)
 
     def from_text(self, fields: Any, type: Any) -> Any:
-        """`fields`, whose values are text that other software wrote, as a `type`: "7" may become 7."""
+        """Convert `fields`, text values from other software, to `type`: "7" may become 7."""
         reader = pydantic_reader(type)
         if reader is not None:
             return reader.from_plain(fields)
@@ -121,8 +134,8 @@ class TypedSerializer(ABC):
 class JSONSerializer(TypedSerializer):
     """JSON, shared with the TypeScript library. The default.
 
-    `JSON` is one, and calling it makes another with hooks for types of your own: `JSON(encoder=...,
-    decoder=...)`.
+    `JSON` is an instance. Call it to create another one with hooks for your own types:
+    `JSON(encoder=..., decoder=...)`.
     """
 
     def __init__(
@@ -137,22 +150,24 @@ class JSONSerializer(TypedSerializer):
     def __call__(
         self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None
     ) -> JSONSerializer:
-        """JSON with hooks for types that neither msgspec nor pydantic knows.
+        """Create a JSON serializer with hooks for types that neither msgspec nor pydantic supports.
 
         Args:
-            encoder: called with such an object; returns plain data, or anything else that can be
-                encoded. `NotImplemented` declines.
-            decoder: called with the wanted type and the plain data; returns the object.
-                `NotImplemented` declines.
+            encoder: called with an object of such a type; returns plain data, or anything else that
+                can be encoded. Return `NotImplemented` to decline.
+            decoder: called with the requested type and the plain data; returns the object. Return
+                `NotImplemented` to decline.
 
         Raises:
-            ConfigurationError: `STORE_CONFIGURATION_INVALID` for a hook that can't be called.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` if a hook isn't callable.
         """
         return JSONSerializer(encoder=encoder, decoder=decoder)
 
     def encode(self, value: Any) -> bytes:
-        """`value` as compact JSON; dataclasses, msgspec structs, TypedDicts, attrs classes,
-        pydantic models, dates and UUIDs included.
+        """Return `value` as compact JSON.
+
+        Supports dataclasses, msgspec structs, TypedDicts, attrs classes, pydantic models, dates and
+        UUIDs.
         """
         kind = value.__class__
         if kind is not dict and (model := self._models.get(kind)) is not None:
@@ -161,9 +176,9 @@ class JSONSerializer(TypedSerializer):
             data = self._write(value)
         except (RecursionError, UnicodeEncodeError):
             data = write(value, self._leaf)
-        # JSON has no NaN and no infinity, and msgspec writes null for them; it turns keys that are
-        # no str into str. Most values are flat mappings, or hold such, as an event holds its data;
-        # these are looked at here.
+        # JSON has no NaN and no infinity, so msgspec writes null for them, and it converts keys
+        # that aren't str to str. Most values are flat mappings, or contain flat mappings, as an
+        # event contains its data. They are checked here.
         if kind is dict:
             for key, child in value.items():
                 if key.__class__ is not str:
@@ -189,14 +204,15 @@ class JSONSerializer(TypedSerializer):
     def second_reading(
         self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True
     ) -> Any:
-        """What `data` is after msgspec or pydantic refused it with `error`: what Node reads, and
-        None for a stored null.
+        """Decode `data` as Node would, after msgspec or pydantic failed with `error`.
+
+        Returns None for a stored null.
 
         Args:
             data: the stored bytes.
-            type: what was asked for.
-            error: the first reading's.
-            takes_text: return text that isn't JSON as it is, as Node does for a value; otherwise
+            type: the requested type.
+            error: the exception of the first reading.
+            takes_text: return text that isn't JSON unchanged, as Node does for a value; otherwise
                 raise `NotJSON`.
         """
         if data.strip() == b"null":
@@ -215,7 +231,7 @@ class JSONSerializer(TypedSerializer):
             return plain
         try:
             return self.from_plain(plain, type)
-        except Exception:  # noqa: BLE001 - the first refusal says more
+        except Exception:  # noqa: BLE001 - the first error is more specific
             raise error from None
 
     def _encoded(self, value: Any) -> bytes:
@@ -240,8 +256,9 @@ class JSONSerializer(TypedSerializer):
 
 
 class MsgpackSerializer(TypedSerializer):
-    """MessagePack: smaller, keeps bytes, NaN and integer keys. Node's store can't read it. Calling
-    `MSGPACK` as `JSON`.
+    """MessagePack: smaller than JSON, and keeps bytes, NaN and integer keys.
+
+    Node's store can't read it. Call `MSGPACK` to create an instance with hooks, as with `JSON`.
     """
 
     def __init__(
@@ -254,11 +271,11 @@ class MsgpackSerializer(TypedSerializer):
     def __call__(
         self, *, encoder: EncodeHook | None = None, decoder: DecodeHook | None = None
     ) -> MsgpackSerializer:
-        """MessagePack with hooks; as `JSONSerializer.__call__`."""
+        """Create a MessagePack serializer with hooks; see `JSONSerializer.__call__`."""
         return MsgpackSerializer(encoder=encoder, decoder=decoder)
 
     def encode(self, value: Any) -> bytes:
-        """`value` as MessagePack; the same types as JSON."""
+        """Return `value` as MessagePack; supports the same types as JSON."""
         data = self._write(value)
         if value.__class__ not in SCALARS and (value.__class__ is not dict or not is_flat(value)):
             self._storable.check(value, data)
@@ -267,7 +284,7 @@ class MsgpackSerializer(TypedSerializer):
     def second_reading(
         self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True
     ) -> Any:
-        """None for a stored null."""
+        """Return None for a stored null; raise `error` otherwise."""
         del type, takes_text
         if data == b"\xc0":
             return None
@@ -289,11 +306,12 @@ MSGPACK: Final = MsgpackSerializer()
 
 
 class Codec:
-    """A serializer with its failures translated; what the namespaces use.
+    """Wraps a serializer and translates its exceptions, for the namespaces.
 
     Attributes:
-        writes_json: whether it is ours for JSON, and no other.
-        typed: the serializer, when it is one of ours; else JSON. What events are validated with.
+        writes_json: True only for this library's JSON serializer.
+        typed: the serializer if it is one of this library's, otherwise JSON. Events are validated
+            with it.
     """
 
     def __init__(self, serializer: Serializer) -> None:
@@ -311,14 +329,14 @@ class Codec:
         self.decode_any: Final = self.decoder(Any)
 
     def encode(self, value: Any) -> bytes:
-        """`value` as bytes.
+        """Return `value` as bytes.
 
         Raises:
             SerializationError: `STORE_SERIALIZATION_FAILED`; nothing was sent.
         """
         try:
             data = self._encode(value)
-        # a serializer of the user's, or a value of any class, may raise anything
+        # A serializer of the user's, or a value of any class, may raise anything.
         except Exception as error:  # noqa: BLE001
             raise _unencodable(value, error) from None
         if data.__class__ is bytes:
@@ -331,19 +349,19 @@ class Codec:
         )
 
     def decoder(self, type: Any, *, takes_text: bool = True) -> Decoder:
-        """A function that turns bytes into a `type`, for many values or one. `None` and `Any` take
-        what comes.
+        """Return a function that decodes bytes to `type`, for one value or many.
 
-        What it raises is `STORE_DESERIALIZATION_FAILED`.
+        With `None` or `Any`, the function returns the value as it is. It raises only
+        `STORE_DESERIALIZATION_FAILED`.
 
         Args:
-            type: what is wanted.
-            takes_text: return text that isn't JSON as it is, as Node does for a value; Node doesn't
-                for an event or a stream's entry.
+            type: the requested type.
+            takes_text: return text that isn't JSON unchanged, as Node does for a value but not for
+                an event or a stream entry.
 
         Raises:
-            InvalidArgument: `STORE_ARGUMENT_INVALID` when nothing can be converted to `type`; so it
-                is known before anything is read.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` if values can't be converted to `type`. It is
+                raised before anything is read.
         """
         decode = self.bare_decoder(type, takes_text=takes_text)
 
@@ -356,9 +374,9 @@ class Codec:
         return guarded
 
     def bare_decoder(self, type: Any, *, takes_text: bool = True) -> Decoder:
-        """As `decoder`, for callers that turn whatever it raises into `undecodable` themselves.
+        """Like `decoder`, for callers that convert exceptions with `undecodable` themselves.
 
-        Without `takes_text` it raises `NotJSON` for text that isn't JSON.
+        Without `takes_text`, the function raises `NotJSON` for text that isn't JSON.
         """
         first, second = self.first_decoder(type), self.second_reading
 
@@ -371,22 +389,23 @@ class Codec:
         return decode
 
     def first_decoder(self, type: Any) -> Decoder:
-        """As `bare_decoder`, without a second reading: for callers that call `second_reading`
-        themselves, which saves them a frame.
+        """Like `bare_decoder`, but without the second reading.
+
+        It is for callers that call `second_reading` themselves, which saves a stack frame.
         """
         wanted = Any if type is None else type
         try:
             return self._prepare(wanted)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a type that a user made
+        except Exception as error:  # noqa: BLE001 - a type that a user made may raise anything
             raise store_error(ErrorCode.STORE_ARGUMENT_INVALID, unsupported(error)) from None
 
     def second_reading(
         self, data: bytes, type: Any, error: Exception, *, takes_text: bool = True
     ) -> Any:
-        """What `data` is after `first_decoder(type)` refused it with `error`; raises `error` when
-        it stays refused.
+        """Decode `data` after `first_decoder(type)` failed with `error`.
 
-        A stored None is None, whatever type was asked for; and JSON is read as Node reads it.
+        Raises `error` if this attempt fails too. Returns None for a stored None, whatever the
+        requested type, and reads JSON as Node does.
         """
         wanted = Any if type is None else type
         if isinstance(self._serializer, TypedSerializer):
@@ -397,15 +416,17 @@ class Codec:
 
 
 def convert_text(fields: Any, type: Any) -> Any:
-    """`fields`, whose values are text that other software wrote, as a `type`: "7" may become 7."""
+    """Convert `fields`, text values from other software, to `type`: "7" may become 7."""
     return JSON.from_text(fields, type)
 
 
 def pydantic_reader(type: Any) -> PydanticType | None:
-    """How pydantic reads `type`, when msgspec doesn't, or must not; None when msgspec reads it.
+    """Return pydantic's reader for `type`, or None if msgspec reads the type.
+
+    Pydantic reads the types that msgspec can't read or must not read.
 
     Raises:
-        TypeError: or what else msgspec raises, when neither reads it.
+        TypeError: or another exception of msgspec's, if neither library reads the type.
     """
     return _pydantic_reader(type) if is_hashable(type) else _pydantic_reader.__wrapped__(type)
 
@@ -425,7 +446,7 @@ def _pydantic_reader(type: Any) -> PydanticType | None:
 
 
 def _is_malformed(error: Exception) -> bool:
-    """True when the first reading failed on the text, not on the type: Node may read it."""
+    """Return True if the first reading failed on the text, not the type: Node may read it."""
     if isinstance(error, msgspec.ValidationError):
         return "out of range" in str(error)
     return isinstance(error, msgspec.DecodeError | RecursionError) or (
@@ -434,13 +455,14 @@ def _is_malformed(error: Exception) -> bool:
 
 
 def _is_json(data: bytes) -> bool:
-    """True when msgspec can read all of `data`.
+    """Return True if msgspec can read all of `data`.
 
-    It may have found a mismatch before the end of what isn't JSON: `2026-01-31`.
+    The first reading may have reported a mismatch before the end of data that isn't JSON, such as
+    `2026-01-31`.
     """
     try:
         msgspec.json.decode(data)
-    except Exception:  # noqa: BLE001 - it is read again by another reader
+    except Exception:  # noqa: BLE001 - another reader reads it again
         return False
     return True
 
@@ -467,7 +489,7 @@ def _unencodable(value: Any, error: Exception) -> StoreError:
 
 
 def undecodable(error: Exception) -> StoreError:
-    """What a decoder's failure becomes."""
+    """Return the error that replaces a decoder's exception."""
     return store_error(
         ErrorCode.STORE_DESERIALIZATION_FAILED,
         f"Can't decode the stored bytes as the requested type: {reason(error)}. Check that they "

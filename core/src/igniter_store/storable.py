@@ -1,7 +1,7 @@
-"""Which values a serializer stores: those that come back as they went in.
+"""Decides which values a serializer stores: only those that come back unchanged.
 
-Rule: plain data are looked through once. An object of a class of the caller's is read back and
-    compared, unless its class's proof holds.
+Rule: Plain data is scanned once. An object of a user-defined class is read back and compared,
+    unless a proof for its class holds.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _CURE: Final = "Change the class so that it reads what it writes, or store plain
 
 
 class Storable:
-    """Looks at values after they were encoded and before they are sent.
+    """Checks values after they are encoded and before they are sent.
 
     Args:
-        foreign: the types of the serializer beside msgspec's.
-        encode: the serializer's, without this look.
-        decode: the serializer's.
-        is_json: whether mappings need `str` keys, and numbers must be finite.
+        foreign: the foreign types that the serializer supports besides msgspec's.
+        encode: the serializer's encoder, without this check.
+        decode: the serializer's decoder.
+        is_json: True if mappings need `str` keys and numbers must be finite.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class Storable:
         self.proofs: Final[dict[type, Proof]] = dict(self._builtin)
 
     def check(self, value: Any, data: bytes) -> None:
-        """Refuse `value`, which was encoded as `data`, when it would not come back as it went in.
+        """Refuse `value`, encoded as `data`, if it wouldn't come back unchanged.
 
         Raises:
-            Unencodable: with the kind of trouble and its place.
+            Unencodable: with the kind of problem and its place.
         """
         kind: Any = value.__class__
         has_null = self._is_json and b"null" in data
@@ -82,8 +82,8 @@ class Storable:
                 self._check_object(value, kind, data, has_null=has_null)
                 if not isinstance(value, tuple):
                     return
-        # Iterative, since the encoder takes values deeper than Python's stack. It has been over the
-        # value before, so there is no cycle.
+        # Iterative, since the encoder accepts values deeper than Python's stack. The encoder has
+        # already visited the value, so it contains no cycle.
         waiting: list[Any] = [value]
         while waiting:
             item = waiting.pop()
@@ -103,7 +103,7 @@ class Storable:
             if kind in SCALARS:
                 continue
             if kind is float:
-                if is_json and child - child != 0.0:  # true for NaN and the infinities only
+                if is_json and child - child != 0.0:  # true only for NaN and the infinities
                     raise Unencodable(*NON_FINITE)
             elif kind in _EXACT:
                 waiting.append(child)
@@ -150,8 +150,9 @@ class Storable:
             raise Unencodable(*NON_FINITE)
 
     def _check_subclass(self, kind: type, data: bytes) -> None:
-        """What is in a subclass of a builtin collection is what a plain one would hold; it only has
-        to be made again.
+        """Check that a subclass of a builtin collection can be created again.
+
+        Its items are checked like those of a plain collection.
         """
         try:
             self._decode(data, kind)
@@ -176,10 +177,10 @@ class Storable:
 
     def _proof(self, kind: type) -> Proof:
         if is_pydantic_model(kind):
-            return _CERTAIN  # looked at when it was encoded
+            return _CERTAIN  # already checked when it was encoded
         proof = proof_of(kind, self._is_own)
         if proof is UNPROVEN and self._foreign.has_encoder and not _is_msgspecs(kind):
-            return Proof(None, is_generic=True)  # its hooks are the caller's
+            return Proof(None, is_generic=True)  # the caller's hooks decide on its form
         return proof
 
     def _is_own(self, kind: Any) -> bool:
@@ -193,7 +194,7 @@ def _check_keys(mapping: dict[Any, Any]) -> None:
 
 
 def _is_msgspecs(kind: Any) -> bool:
-    """True for a class that msgspec writes without asking a hook."""
+    """Return True for a class that msgspec writes without calling a hook."""
     is_described = hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__")
     return is_described or (
         is_a(kind, type) and issubclass(kind, (msgspec.Struct, enum.Enum, *_CONTAINERS))

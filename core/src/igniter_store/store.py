@@ -1,9 +1,9 @@
-"""The store: one adapter, one service, and everything that a user calls.
+"""The store: one adapter, one service, and every operation that a user calls.
 
-Rule: a store is cheap; `scope` and `as_actor` give new ones over the same connection.
-Rule: the first operation opens the store. `async with store:` opens it before, and closes it
-    afterwards.
-Rule: of several `async with` blocks over one connection, the last one to end closes it. A block of
+Rule: a store is cheap; `scope` and `as_actor` return new stores over the same connection.
+Rule: the first operation opens the store. `async with store:` opens it on entry and closes it on
+    exit.
+Rule: if several `async with` blocks use one connection, the last one to end closes it. The block of
     a scope or an actor closes nothing.
 """
 
@@ -51,7 +51,7 @@ S = TypeVar("S", bound=str)
 
 
 class Configuration(Struct, frozen=True):
-    """What a builder has gathered, and all stores over one connection share."""
+    """The builder's settings, shared by all stores over one connection."""
 
     adapter: Adapter
     service: str
@@ -73,16 +73,18 @@ PING: Final = Operation("ping", ErrorCode.STORE_OPERATION_FAILED)
 
 
 class Store(Generic[S]):
-    """The state that services share. Made by `Store.create()...build()` or `Store.from_url(...)`.
+    """The state that services share.
+
+    Create one with `Store.create()...build()` or `Store.from_url(...)`.
 
     Attributes:
         kv: values under keys.
-        counter: whole numbers that many change at once.
+        counter: integers that many callers change concurrently.
         claim: at most one owner at a time.
         batch: many keys of `kv` at once.
-        events: messages to whoever listens now.
-        streams: logs that groups of consumers share out.
-        dev: looking at the keys that are there.
+        events: messages to current subscribers.
+        streams: logs whose messages consumer groups share.
+        dev: a listing of the existing keys.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class Store(Generic[S]):
         **unknown: Never,
     ) -> None:
         self._is_root = connection is None
-        # People write Store("memory://"), and Store(adapter): the error says what to write instead.
+        # Users try Store("memory://") and Store(adapter); the error shows the right call.
         if unknown or not is_a(configuration, Configuration) or configuration is None:
             raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, _NOT_BY_CLASS)
         self._configuration = configuration
@@ -104,8 +106,8 @@ class Store(Generic[S]):
 
     @staticmethod
     def create() -> StoreBuilder[Never]:
-        """A builder, to choose the adapter, the service and the rest."""
-        # the builder stands on the store; this is its door
+        """Return a builder to choose the adapter, the service and other settings."""
+        # the builder imports this module
         from igniter_store.builder import StoreBuilder  # noqa: PLC0415
 
         return StoreBuilder()
@@ -114,15 +116,16 @@ class Store(Generic[S]):
     def from_url(
         url: str, *, service: str, telemetry: Telemetry | None = None, **options: Any
     ) -> Store[str]:
-        """A store for `url`, not yet opened.
+        """Return a store for `url`. The store isn't opened yet.
 
         Args:
             url: such as `memory://`, `sqlite:///state.db` or `redis://localhost:6379/0`; its
-                backend has to be installed.
-            service: what the keys of this program begin with; two services never meet.
-            telemetry: gets an event for each operation, as `with_telemetry` of the builder; without
-                it nothing is measured.
-            options: the adapter's own. Loggers, serializers, scopes and events are chosen with
+                backend must be installed.
+            service: the name that this program's keys begin with. Different services never share
+                keys.
+            telemetry: receives an event for each operation, as the builder's `with_telemetry`.
+                Without it, nothing is measured.
+            options: options of the adapter. Loggers, serializers, scopes and events are set with
                 `Store.create()`.
 
         Raises:
@@ -134,7 +137,7 @@ class Store(Generic[S]):
 
     @property
     def adapter(self) -> Adapter:
-        """The adapter, for those who must go around the store."""
+        """The adapter, for calls that must bypass the store."""
         return self._configuration.adapter
 
     @property
@@ -144,63 +147,67 @@ class Store(Generic[S]):
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
-        """The chain of scopes that this store is in, outermost first."""
+        """The store's chain of scopes, outermost first."""
         return self._scopes
 
     @property
     def logger(self) -> logging.Logger:
-        """Where the store logs what nobody could be told by an exception."""
+        """The logger for problems that can't be raised to a caller."""
         return self._configuration.logger
 
     @property
     def is_open(self) -> bool:
-        """True between opening, by `open` or the first operation, and `close`."""
+        """True from `open` or the first operation until `close`."""
         return self._connection.is_open
 
     async def open(self) -> None:
-        """Connect. While open: nothing happens. After `close`: opens anew; LIF-1.
+        """Connect to the backend.
+
+        An open store stays as it is. A closed store is opened again; LIF-1.
 
         Raises:
-            BackendUnavailable: `STORE_CONNECTION_FAILED` when the backend isn't there; LIF-3.
-            ConfigurationError: `STORE_CONFIGURATION_INVALID`, as every operation, in a second event
-                loop while the first one isn't closed, in a forked child when the parent had opened
-                the store, and without asyncio; LIF-11, LIF-14.
+            BackendUnavailable: `STORE_CONNECTION_FAILED` when the backend can't be reached; LIF-3.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`, which every operation raises in these
+                cases: in a second event loop while the first one isn't closed, in a forked child if
+                the parent opened the store, and without asyncio; LIF-11, LIF-14.
         """
         with LifecycleAttempt(self._observer, OPEN):
             await self._connection.open()
 
     async def close(self) -> None:
-        """End subscriptions, blocked reads and the connection, of this store and of all its scopes.
-        Idempotent; LIF-5.
+        """Close the store and all its scopes; idempotent. LIF-5.
 
-        Handlers that are running are cancelled; who waits gets `STORE_CLOSED`. An adapter that was
-        open before this store stays open.
+        This ends subscriptions and blocked reads, and closes the connection. Running handlers are
+        cancelled, and pending calls raise `STORE_CLOSED`. An adapter that was open before this
+        store stays open.
 
-        When the event loop in which the store was opened is closed, what is left of it is
-        abandoned. In a forked child, a store that the parent had opened is only forgotten, and the
-        parent doesn't notice; `open` opens it anew in the child (LIF-14).
+        If the event loop in which the store was opened is closed, its remaining resources are
+        abandoned. In a forked child, a store that the parent opened is only forgotten, which
+        doesn't affect the parent; `open` opens it again in the child (LIF-14).
         """
         with LifecycleAttempt(self._observer, CLOSE):
             await self._connection.close()
 
     async def ping(self) -> float:
-        """Ask the backend for a sign of life; the seconds that it took.
+        """Ping the backend and return the round-trip time in seconds.
 
         Raises:
-            BackendUnavailable, BackendTimeout: when there is none.
+            BackendUnavailable, BackendTimeout: when the backend doesn't reply.
             StoreClosed: `STORE_CLOSED`.
         """
         with LifecycleAttempt(self._observer, PING):
             return await self._connection.ping()
 
     def scope(self, key: S, identifier: str | int) -> Store[S]:
-        """The store of a tenant, over the same connection; nothing is sent. Leaving `async with` of
-        it closes nothing.
+        """Return the store of one tenant, over the same connection.
+
+        Nothing is sent. Leaving an `async with` block of the returned store closes nothing.
 
         Args:
-            key: one that `add_scope` declared; any, when none was. Of the type checkers pyright
-                alone knows which (mypy takes any `str`).
-            identifier: the tenant's, a `str` without `:` and control characters, or an `int`.
+            key: a scope that `add_scope` declared, or any key if no scope was declared. Only
+                pyright checks this; mypy accepts any `str`.
+            identifier: the tenant's identifier: a `str` without `:` and control characters, or an
+                `int`.
 
         Raises:
             ScopeError: `STORE_SCOPE_KEY_REQUIRED`, `STORE_INVALID_SCOPE_KEY`,
@@ -210,12 +217,12 @@ class Store(Generic[S]):
         return Store(self._configuration, self._connection, (*self._scopes, scope), self._actor)
 
     def as_actor(self, id: str | int, *, type: str | None = None) -> Store[S]:
-        """The same store, whose events say that this actor caused them; nothing is sent. Leaving
-        `async with` of it closes nothing.
+        """Return the same store, with this actor as the origin of its events.
+
+        Nothing is sent. Leaving an `async with` block of the returned store closes nothing.
 
         Raises:
-            InvalidArgument: `STORE_ARGUMENT_INVALID` for an id that is no `str` or `int`, or is
-                empty.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` when `id` isn't a `str` or `int`, or is empty.
         """
         name, kind = identifier_text(id), plain_text(type)
         if not name or not is_encodable(name):
@@ -235,7 +242,7 @@ class Store(Generic[S]):
 
     @cached_property
     def counter(self) -> CounterNamespace:
-        """Whole numbers that many change at once."""
+        """Integers that many callers change concurrently."""
         return CounterNamespace(self._surroundings)
 
     @cached_property
@@ -250,19 +257,19 @@ class Store(Generic[S]):
 
     @cached_property
     def events(self) -> EventsNamespace:
-        """Messages to whoever listens now."""
+        """Messages to current subscribers."""
         return EventsNamespace(
             self._surroundings, self._connection, self._configuration.events, self._actor
         )
 
     @cached_property
     def streams(self) -> StreamNamespace:
-        """Logs that groups of consumers share out."""
+        """Logs whose messages consumer groups share."""
         return StreamNamespace(self._surroundings)
 
     @cached_property
     def dev(self) -> DevNamespace:
-        """Looking at the keys that are there."""
+        """A listing of the existing keys."""
         return DevNamespace(self._surroundings)
 
     async def __aenter__(self) -> Self:
@@ -280,9 +287,12 @@ class Store(Generic[S]):
             await self._connection.leave()
 
     def __repr__(self) -> str:
-        # Without identifiers: they name tenants.
+        # Without identifiers, because they name tenants.
         scopes = ", ".join(scope.key for scope in self._scopes)
-        return f"<Store {self.service!r} on {self.adapter.name}{f', scoped by {scopes}' if scopes else ''}>"
+        return (
+            f"<Store {self.service!r} on {self.adapter.name}"
+            f"{f', scoped by {scopes}' if scopes else ''}>"
+        )
 
     @cached_property
     def _observer(self) -> Observer:

@@ -1,8 +1,8 @@
-"""Times that a user gives, as seconds.
+"""Converts times given by users to seconds.
 
-Rule: a time to live is above 0 and at most 10^10 seconds (317 years). Zero, NaN, infinity, bool and
-    what is larger are refused before
-anything is sent: on a backend each of them would mean something else.
+Rule: a time to live is greater than 0 and at most 10^10 seconds (317 years). Zero, NaN, infinity,
+    bool and larger values are refused before anything is sent, because backends interpret them
+    differently.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_SECONDS: Final = 10_000_000_000
 
 
 def ttl_seconds(ttl: Ttl) -> float:
-    """`ttl` as seconds.
+    """Return `ttl` in seconds.
 
     Raises:
         InvalidArgument: `STORE_TTL_INVALID`.
@@ -36,12 +36,12 @@ def ttl_seconds(ttl: Ttl) -> float:
 
 
 def optional_ttl_seconds(ttl: Ttl | None) -> float | None:
-    """As `ttl_seconds`; `None` stays `None`."""
+    """Return `ttl` in seconds, or `None` for `None`."""
     return None if ttl is None else ttl_seconds(ttl)
 
 
 def waiting_seconds(time: Ttl, name: str) -> float:
-    """A time to wait or to have been idle, which may be 0."""
+    """Return a time to wait, or an idle time, in seconds; it may be 0."""
     seconds = _seconds(time)
     if seconds is None or not 0 <= seconds <= MAX_SECONDS:
         raise _invalid(f"`{name}`", time, seconds, least="at least 0")
@@ -49,13 +49,13 @@ def waiting_seconds(time: Ttl, name: str) -> float:
 
 
 def _seconds(time: Any) -> float | None:
-    """Any number or `timedelta` as seconds; `None` for what is neither."""
+    """Return a number or a `timedelta` in seconds; `None` for any other type."""
     if is_a(time, timedelta):
         return timedelta.total_seconds(time)
     if is_a(time, float):
         return float.__float__(time)
     number = plain_int(time)
-    # Cut before it is converted: an int may be too large for a float.
+    # Clamp before converting, because an int may be too large for a float.
     return None if number is None else float(max(-1, min(number, MAX_SECONDS + 1)))
 
 
@@ -69,5 +69,6 @@ def _invalid(
         hint = " Is this value in milliseconds?"
     return store_error(
         ErrorCode.STORE_TTL_INVALID,
-        f"{name} must be a number of seconds or a timedelta, {least} and at most 317 years; omit it for none.{hint}",
+        f"{name} must be a number of seconds or a timedelta, {least} and at most 317 years; omit "
+        f"it for none.{hint}",
     )

@@ -1,10 +1,10 @@
-"""Calls whose effect must not outlive a caller that was cancelled.
+"""Undoes calls whose effect must not outlive a cancelled caller.
 
-Rule: such a call runs in a task of its own, so that its answer is known although its caller is
-    gone; only then is it known whether there is
-something to undo. An effect that was there before the call is never undone.
-Rule: a call that outlives its caller belongs to the connection, whose `close` waits until it is
-    undone.
+Rule: such a call runs in a task of its own, so that its result is known even if the caller is gone.
+    Only the result shows whether there is something to undo. An effect that existed before the call
+    is never undone.
+Rule: a call that outlives its caller belongs to the connection, whose `close` waits until the call
+    is undone.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ if TYPE_CHECKING:
 
 _ATTEMPTS: Final = 3
 _PAUSE: Final = 0.2  # seconds between two attempts to undo
-_LEFT: Final = "A call for a claim without TTL was cancelled, and the claim may still be held. Release it by its owner, and pass a TTL for claims."
+_LEFT: Final = (
+    "A call for a claim without TTL was cancelled, and the claim may still be held. Release it by "
+    "its owner, and pass a TTL for claims."
+)
 _IS_EAGER: Final = sys.version_info >= (3, 12)
 
 
 class Undoing:
-    """The calls of one namespace that were left by their callers.
+    """The calls of one namespace whose callers were cancelled.
 
     Args:
-        connection: what they live on.
-        logger: gets a warning when one can't be undone.
+        connection: the connection that the calls belong to.
+        logger: gets a warning when a call can't be undone.
     """
 
     def __init__(self, connection: Connection, logger: logging.Logger) -> None:
@@ -45,10 +48,10 @@ class Undoing:
     async def whole(
         self, call: Callable[[], Awaitable[bool]], undo: Callable[[], Awaitable[object]]
     ) -> bool:
-        """The answer of `call`. When its caller is cancelled and the answer is True, `undo` is
-        called.
+        """Run `call` and return its result; undo it if the caller is cancelled.
 
-        The caller's cancellation isn't held up: the undoing goes on behind it.
+        `undo` is called if the caller is cancelled and the result is True. It runs in the
+        background, so it doesn't delay the caller's cancellation.
         """
         calling = _begun(call)
         try:
@@ -56,7 +59,7 @@ class Undoing:
                 await self._answered(calling, undo)
             return calling.result()
         finally:
-            del calling  # or its error and this frame would keep each other
+            del calling  # otherwise its error and this frame would be a reference cycle
 
     async def _answered(
         self, calling: asyncio.Task[bool], undo: Callable[[], Awaitable[object]]
@@ -75,13 +78,13 @@ class Undoing:
             raise
 
     async def end(self) -> None:
-        """Wait until everything is undone, as the closing of the store does."""
+        """Wait until all calls are undone. Closing the store calls this."""
         loop = asyncio.get_running_loop()
         if left := [task for task in self._left if task.get_loop() is loop]:
             await asyncio.wait(left)
 
     def abandon(self) -> None:
-        """Let go of what the closed event loop has left, or what is the parent's to undo."""
+        """Forget all calls: their event loop is closed, or the parent process undoes them."""
         for task in self._left:
             forget_task(task)
         self._left.clear()
@@ -89,7 +92,7 @@ class Undoing:
     def _leave(self, calling: asyncio.Task[bool], undo: Callable[[], Awaitable[object]]) -> None:
         undoing = asyncio.get_running_loop().create_task(self._undone(calling, undo))
         self._left.add(undoing)
-        with suppress(StoreClosed):  # the connection is closing, and waits for nothing new
+        with suppress(StoreClosed):  # the connection is closing, and accepts nothing new
             self._connection.add(self)
         undoing.add_done_callback(self._forget)
 
@@ -111,10 +114,10 @@ class Undoing:
                 if is_left:
                     await _persistently(undo)
                     is_left = False
-        # the caller is gone, so it can't be raised; the warning says what is left
+        # the caller is gone, so nothing can be raised to it; the warning reports the claim
         except Exception:  # noqa: BLE001, S110
             pass
-        finally:  # also when the event loop ends, and cancels this
+        finally:  # also if the event loop ends and cancels this task
             if is_left:
                 self._logger.warning(_LEFT)
 
@@ -139,6 +142,6 @@ async def _answer(call: Callable[[], Awaitable[bool]]) -> bool:
 def _begun(call: Callable[[], Awaitable[bool]]) -> asyncio.Task[bool]:
     loop = asyncio.get_running_loop()
     if _IS_EAGER:
-        # A backend that answers at once is through when this returns.
+        # With a backend that replies immediately, the task is done when this returns.
         return asyncio.Task(_answer(call), loop=loop, eager_start=True)  # type: ignore[call-arg, unused-ignore]  # since Python 3.12
     return loop.create_task(_answer(call))

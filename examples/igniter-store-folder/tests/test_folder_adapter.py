@@ -1,5 +1,6 @@
-"""The conformance kit over the adapter: in moved time, and in real time, where other processes take
-part and the folder goes away.
+"""Runs the conformance kit over the adapter, in moved time and in real time.
+
+In real time, other processes take part and the folder goes away.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class TestInRealTime(_InAFolder):
 
 
 class _Disk:
-    """What a server is to others: it can be unmounted, and it can hang."""
+    """The counterpart of a server: a disk can be unmounted, and it can hang."""
 
     proxy = None
 
@@ -54,7 +55,7 @@ class _Disk:
 
     async def stop(self) -> None:
         self._folder.rename(self._away)
-        self._folder.touch()  # so that nobody makes a new folder in its place
+        self._folder.touch()  # so that no process creates a new folder in its place
 
     async def kill(self) -> None:
         await self.stop()
@@ -74,7 +75,7 @@ class _Disk:
 
 
 class _Bytes:
-    """The values as they stand in the files, read and written without the adapter's help."""
+    """Reads and writes the values in the files without the adapter."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,5 +1,6 @@
-"""The in-memory backend of igniter-store: it passes the suite that the servers pass, so tests
-against it mean something.
+"""The in-memory backend of igniter-store.
+
+It passes the same conformance suite as the server backends, so tests that use it are meaningful.
 """
 
 from igniter_store_memory.adapter import MemoryAdapter

@@ -1,4 +1,4 @@
-"""The adapter: one client of a keyspace, private or shared by name."""
+"""The adapter: one client of a keyspace, which is private or shared by name."""
 
 from __future__ import annotations
 
@@ -31,35 +31,33 @@ if TYPE_CHECKING:
 
 _OPTIONS: Final = Options("memory", {"max_keys": whole(1, 2**63 - 1)})
 
-# What `memory://name` means in this process. It lives as long as some adapter uses it, as a shared
-# in-memory database does elsewhere.
+# The keyspace of each `memory://name` in this process. A keyspace lives as long as an adapter uses
+# it, like a shared in-memory database of other libraries.
 _named: WeakValueDictionary[str, Keyspace] = WeakValueDictionary()
 
 
 class MemoryAdapter(
     MemoryKeyValue, MemoryCounters, MemoryClaims, MemoryPubSub, MemoryStreams, MemoryScan
 ):
-    """Every capability, in this process, for tests and for programs of one process.
+    """Every capability, in memory, for tests and for programs that run in one process.
 
-    Each process has its own data: the workers of `uvicorn --workers 4`, of gunicorn or of
-    multiprocessing don't see each other's keys, each grants the same claim once, and each counts
-    from 0. For several workers on one machine use `sqlite:///state.db`, for several machines
-    `redis://`.
+    Each process has its own data. The workers of `uvicorn --workers 4`, gunicorn or multiprocessing
+    don't see each other's keys: each grants the same claim once, and each counts from 0. For
+    several workers on one machine use `sqlite:///state.db`; for several machines use `redis://`.
 
-    It can be used without `open`. Data outlive `close`: opened again, the adapter finds what it
-    had. Use it from one event loop at a time: opening, listening and waiting in a second one, while
-    the first isn't closed, raise `STORE_CONFIGURATION_INVALID`.
+    The adapter works without `open`. The data outlives `close`: an adapter that is opened again
+    finds its data. Use it from one event loop at a time. Opening, subscribing or waiting in a
+    second loop while the adapter isn't closed in the first raises `STORE_CONFIGURATION_INVALID`.
 
     Args:
-        clock: a function that returns seconds, instead of the system's clock;
-            `igniter_store.contract.ManualClock` also moves what waits.
-        max_keys: with more keys than so many, plain values are dropped, the least recently used
-            first. Claims, counters and streams are never dropped; when there are only these, there
-            may be more keys.
+        clock: a function that returns seconds, used instead of the system's clock.
+            `igniter_store.contract.ManualClock` also controls the timers of waiting calls.
+        max_keys: the number of keys above which plain values are evicted, the least recently used
+            first. Claims, counters and streams are never evicted; they may exceed the limit.
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for a clock that can't be called, or a
-            `max_keys` below 1.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` if `clock` isn't callable or `max_keys` is
+            below 1.
     """
 
     name: ClassVar[str] = "memory"
@@ -72,22 +70,24 @@ class MemoryAdapter(
 
     @property
     def affinity(self) -> Affinity:
-        """The event loop and the process in which it was opened."""
+        """The event loop and the process in which the adapter was opened."""
         return self._affinity
 
     @classmethod
     def from_url(
         cls, url: str, *, clock: Clock | None = None, max_keys: int | None = None, **options: Any
     ) -> Self:
-        """`memory://` is private; `memory://name` is shared by all adapters of that name in this
-        process.
+        """Create an adapter: `memory://` is private, `memory://name` is shared within this process.
+
+        All adapters of the same name share one database.
 
         Args:
-            url: as above; its query may hold `max_keys`.
+            url: as above; its query may contain `max_keys`.
             clock: as for the class.
             max_keys: as for the class.
-            options: `timeout`, `connect_timeout` and `connections` are checked and have no effect,
-                so that a URL can change its scheme: nothing is waited for here.
+            options: `timeout`, `connect_timeout` and `connections` are checked but have no effect,
+                because there is no server to wait for. They are accepted so that only the URL's
+                scheme has to change.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
@@ -103,7 +103,8 @@ class MemoryAdapter(
             keyspace = _named[name] = Keyspace(clock, max_keys, Channels())
         elif (clock, max_keys) not in [(None, None), (keyspace.clock, keyspace.max_keys)]:
             raise errors.misconfigured(
-                f"The memory database {name!r} is already open with another clock or max_keys. Pass the same ones, or none.",
+                f"The memory database {name!r} is already open with another clock or max_keys. "
+                "Pass the same ones, or none.",
                 "memory",
             )
         adapter = cls(clock=clock, max_keys=max_keys)
@@ -111,7 +112,7 @@ class MemoryAdapter(
         return adapter
 
     def use(self, keyspace: Keyspace) -> None:
-        """Work on `keyspace`, which others may work on, too."""
+        """Use `keyspace`, which other adapters may share."""
         self._data = keyspace
         self._keyspace = keyspace
         self._subscriptions: set[MemorySubscription] = set()
@@ -164,11 +165,14 @@ class MemoryAdapter(
 
 
 def _parts(url: str) -> tuple[str, str]:
-    """The name, and the query."""
+    """Return the name and the query."""
     parts = parsed(url, ("memory",), "memory")
     name = parts.place.rstrip("/")
     if any(mark in name for mark in "/@:[]"):
-        message = "A memory URL is memory:// (private) or memory://name (shared in this process). Remove the user, the port or the path."
+        message = (
+            "A memory URL is memory:// (private) or memory://name (shared in this process). Remove "
+            "the user, the port or the path."
+        )
         raise errors.misconfigured(message, "memory")
     with contextlib.suppress(UnicodeDecodeError):
         return unquote(name, errors="strict"), parts.query

@@ -6,15 +6,16 @@ from igniter_store.contract import MessageCallback, Pattern, Subscription, repor
 
 
 class Channels:
-    """Who listens to which channel, and to which pattern; in the order of subscribing."""
+    """The subscriptions to each channel and each pattern, in the order of subscribing."""
 
     def __init__(self) -> None:
         self._exact: dict[str, list[MemorySubscription]] = {}
         self._patterns: dict[str, tuple[Pattern, list[MemorySubscription]]] = {}
 
     def listeners(self, channel: str) -> list[MemorySubscription]:
-        """Every subscription that a message on `channel` is for; a copy, since callbacks may
-        subscribe and cancel.
+        """Return every subscription that receives messages on `channel`.
+
+        The list is a copy, because callbacks may subscribe and cancel.
         """
         found = list(self._exact.get(channel, ()))
         for pattern, subscriptions in self._patterns.values():
@@ -63,19 +64,18 @@ class MemorySubscription(Subscription):
         (channels.add_pattern if is_pattern else channels.add_exact)(name, self)
 
     def deliver(self, channel: str, payload: bytes) -> None:
-        """Call the callback, unless it was cancelled while the message was on its way through the
-        others.
-        """
+        """Call the callback, unless an earlier callback for this message cancelled it."""
         if not self._is_live:
             return
         try:
             self._callback(channel, payload)
-        # whatever a callback raises is its author's, and stops nobody else (PUB-6)
+        # Errors in a callback belong to its author; the other subscribers still receive the message
+        # (PUB-6).
         except Exception:  # noqa: BLE001
             report_callback_error(channel)
 
     def end(self) -> None:
-        """Cancel without waiting, which in one process needs none."""
+        """Cancel the subscription synchronously, which is possible within one process."""
         if self._is_live:
             self._is_live = False
             self._owner.discard(self)

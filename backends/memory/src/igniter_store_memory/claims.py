@@ -1,4 +1,4 @@
-"""Claims: a key that holds its owner."""
+"""Claims: a key whose value is its owner."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class MemoryClaims(Claims):
         keyspace = self._keyspace
         if keyspace.find(key) is not None:
             return None
-        # The token first: if it can't be counted, the claim must not have been taken.
+        # The token comes first: if the counter fails, the claim must not be taken.
         token = add(keyspace, token_key, 1, None, start=keyspace.milliseconds())
         keyspace.set_deadline(token_key, TOKEN_LIFETIME)
         keyspace.put(key, bytes(owner), ttl)

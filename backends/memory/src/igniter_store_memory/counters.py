@@ -1,4 +1,4 @@
-"""Counters as decimal text."""
+"""Counters, stored as decimal text."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class MemoryCounters(Counters):
 
 
 def add(keyspace: Keyspace, key: str, delta: int, ttl: float | None, *, start: int = 0) -> int:
-    """Add `delta` to the counter under `key`, a missing one counting from `start`; `ttl` only where
-    there is none.
+    """Add `delta` to the counter under `key`.
+
+    A missing counter starts from `start`. `ttl` only applies if the key has no TTL yet.
     """
     text = keyspace.find(key)
     if isinstance(text, Log):

@@ -1,9 +1,9 @@
-"""The data of one in-memory database: keys with their values and deadlines, as a Redis server keeps
-them.
+"""The data of one in-memory database: keys with values and deadlines, as in a Redis server.
 
-Rule: `find` is the only way to read a key. It sees no expired key, swept or not.
-Rule: everything here happens between two awaits, so every method is one atomic step. One event loop
-    uses a keyspace at a time.
+Rule: `find` is the only way to read a key. It never returns an expired key, whether or not the key
+    was swept.
+Rule: No method awaits, so every method is one atomic step. Only one event loop at a time uses a
+    keyspace.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ if TYPE_CHECKING:
 Value: TypeAlias = bytes | Log
 V = TypeVar("V")
 
-_SWEEP_STEP: Final = (
-    1_000  # keys removed at once: about a millisecond, so that no caller waits for long
-)
-_SWEEP_PAUSE: Final = 0.01  # keys that expire within so many seconds are removed together
-_SMALL: Final = 1_024  # what is not worth tidying up
-# Bytes of table for each key, from which on it is copied; a table that just grew has some 100
+# Keys removed at once: about a millisecond of work, so that no caller waits for long.
+_SWEEP_STEP: Final = 1_000
+_SWEEP_PAUSE: Final = 0.01  # keys that expire within this many seconds are removed together
+_SMALL: Final = 1_024  # fewer removals or stale heap entries than this aren't cleaned up
+# A table with more bytes per key than this is copied; a table that just grew has about 100.
 _SPARSE: Final = 800
-# Keys that all scans under way remember together: some 160 MB; then the oldest are forgotten
+# The total number of keys that active scans remember, about 160 MB. Beyond it, the oldest scans
+# are dropped.
 _SCANNED_KEYS: Final = 20_000_000
-_SCAN_LIFETIME: Final = 600.0  # seconds after which a scan that nobody goes on with is forgotten
+_SCAN_LIFETIME: Final = 600.0  # seconds after which an abandoned scan is dropped
 
 
 class Keyspace:
-    """Values and deadlines in two tables, so that a key without TTL pays for none.
+    """Values and deadlines, in two tables, so that a key without a TTL doesn't pay for one.
 
     Attributes:
-        values: what each key holds, expired ones included until they are swept.
-        deadlines: when each key that has a TTL is over, on the scale of `now`.
-        now: seconds on a scale that only runs forward, unless the clock was injected.
+        values: the value of each key, including expired keys that aren't swept yet.
+        deadlines: the time at which each key with a TTL expires, on the scale of `now`.
+        now: seconds on a monotonic scale, unless the caller injected a clock.
         channels: the live subscriptions.
-        scans: the keys of each scan under way, by its number.
+        scans: the keys of each active scan, by its number.
     """
 
     def __init__(self, clock: Clock | None, max_keys: int | None, channels: Channels) -> None:
@@ -65,12 +65,12 @@ class Keyspace:
             timer=self.now,
             getsizeof=lambda names: min(len(names), _SCANNED_KEYS),
         )
-        # With the system's clock deadlines are monotonic, and ids and tokens are the time of day
-        # that goes with it.
+        # With the system's clock, deadlines are monotonic, and ids and tokens use the time of day
+        # that corresponds to the monotonic time.
         self._epoch = time.time() - time.monotonic() if clock is None else 0.0
         self._waits = clock if isinstance(clock, TimerClock) else None
-        # Plain values in the order of their last use; the keys that may go when there are more than
-        # `max_keys`.
+        # Plain values in the order of their last use. These keys may be evicted if there are more
+        # than `max_keys`.
         self._evictable: LRUCache[str, None] | None = (
             None if max_keys is None else LRUCache(math.inf)
         )
@@ -81,13 +81,13 @@ class Keyspace:
         self._timer_loop: asyncio.AbstractEventLoop | None = None
 
     def milliseconds(self) -> int:
-        """The time of day, for ids and tokens."""
-        # Rounded, since a clock that was moved by 0.001 shows a float just below or above the
+        """Return the time of day in milliseconds, for ids and tokens."""
+        # Rounded, since a clock that was moved by 0.001 returns a float just below or above the
         # millisecond.
         return round((self.now() + self._epoch) * 1000)
 
     def find(self, key: str) -> Value | None:
-        """What `key` holds, or `None` when there is no live key."""
+        """Return the value of `key`, or `None` if there is no live key."""
         value = self.values.get(key)
         if value is not None and self.deadlines and self.deadlines.get(key, math.inf) <= self.now():
             self.remove(key)
@@ -97,21 +97,21 @@ class Keyspace:
         return value
 
     def find_bytes(self, key: str) -> bytes | None:
-        """As `find`, for a key that must not hold a stream."""
+        """Like `find`, for a key that must not hold a stream."""
         value = self.find(key)
         if isinstance(value, Log):
             raise _wrong_kind("a stream", "a value")
         return value
 
     def find_log(self, key: str) -> Log | None:
-        """As `find`, for a key that must hold a stream."""
+        """Like `find`, for a key that must hold a stream."""
         value = self.find(key)
         if value is None or isinstance(value, Log):
             return value
         raise _wrong_kind("a value", "a stream")
 
     def put(self, key: str, value: Value, ttl: float | None, *, evictable: bool = False) -> None:
-        """Replace whatever `key` holds and its TTL."""
+        """Replace the value of `key` and its TTL."""
         old = self.values.get(key)
         if isinstance(old, Log):
             old.vanish()
@@ -124,13 +124,13 @@ class Keyspace:
             self._make_room(self._evictable, key, may_go=evictable)
 
     def replace(self, key: str, value: bytes) -> None:
-        """Give a live key another value and keep its TTL; from now on it is not evicted."""
+        """Replace the value of a live key and keep its TTL; the key is no longer evicted."""
         self.values[key] = value
         if self._evictable is not None:
             self._evictable.pop(key, None)
 
     def set_deadline(self, key: str, ttl: float) -> None:
-        """Let `key` live for `ttl` seconds from now."""
+        """Let `key` expire `ttl` seconds from now."""
         deadline = self.now() + ttl
         self.deadlines[key] = deadline
         heapq.heappush(self._heap, (deadline, key))
@@ -140,7 +140,7 @@ class Keyspace:
         self._arm()
 
     def remove(self, key: str) -> None:
-        """Take out a key that is there."""
+        """Remove a key that exists."""
         value = self.values.pop(key)
         self.deadlines.pop(key, None)
         if self._evictable is not None:
@@ -152,13 +152,14 @@ class Keyspace:
             self._give_back()
 
     def watch(self) -> None:
-        """Sweep what expires; the event loop in which that was last asked for may be closed."""
+        """Sweep expired keys; the event loop of the previous timer may be closed."""
         if self._heap:
             self._arm()
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
-        """Call `callback` after `delay` seconds: the injected clock's, where it can wait, else real
-        ones.
+        """Call `callback` after `delay` seconds.
+
+        The injected clock measures the delay if it has timers; otherwise these are real seconds.
         """
         if self._waits is not None:
             return self._waits.call_later(delay, callback)
@@ -166,7 +167,7 @@ class Keyspace:
 
     def _make_room(self, evictable: LRUCache[str, None], written: str, *, may_go: bool) -> None:
         evictable.pop(written, None)
-        # set whenever `evictable` is
+        # `max_keys` is set whenever `evictable` is.
         while len(self.values) > self.max_keys and evictable:  # type: ignore[operator]
             self.remove(evictable.popitem()[0])
         if may_go:
@@ -188,7 +189,7 @@ class Keyspace:
         self._timer = self.call_later(delay, _sweep_if_alive(weakref.ref(self)))
 
     def sweep(self) -> None:
-        """Remove some of the keys whose time is over, and come back for the rest."""
+        """Remove some of the expired keys, and schedule the next sweep for the rest."""
         self._timer = None
         now = self.now()
         for _ in range(_SWEEP_STEP):
@@ -208,12 +209,12 @@ class Keyspace:
 
 
 def _compact(table: dict[str, V]) -> dict[str, V]:
-    # A dict keeps the table that it once needed; a copy has the size that it needs now.
+    # A dict keeps the largest size that it ever needed; a copy has the size that it needs now.
     return dict(table) if sys.getsizeof(table) > _SPARSE * (len(table) + 1) else table
 
 
 def _sweep_if_alive(keyspace: weakref.ref[Keyspace]) -> Callable[[], None]:
-    # A timer far in the future must not keep the data of a forgotten adapter in memory.
+    # A timer far in the future must not keep the data of an unused adapter in memory.
     def sweep() -> None:
         alive = keyspace()
         if alive is not None:
@@ -232,17 +233,16 @@ def _wrong_kind(held: str, wanted: str) -> Exception:
 
 
 class ClosedKeyspace:
-    """Stands where the keyspace was once an adapter is closed, so that no operation can forget to
-    look (LIF-2).
-    """
+    """Replaces the keyspace of a closed adapter, so that every operation fails (LIF-2)."""
 
     def __getattr__(self, name: str) -> Any:
         raise errors.closed("memory")
 
 
 class InheritedKeyspace:
-    """Stands where the keyspace was once the process was forked: the parent's data don't change
-    here any more.
+    """Replaces the keyspace after the process was forked.
+
+    Changes to the parent's data aren't visible in the child.
     """
 
     def __getattr__(self, name: str) -> Any:

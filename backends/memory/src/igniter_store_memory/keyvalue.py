@@ -1,4 +1,4 @@
-"""Values in the tables of the keyspace."""
+"""Values, stored in the tables of the keyspace."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class MemoryKeyValue(KeyValue):
     async def get(self, key: str) -> bytes | None:
         keyspace = self._keyspace
         found: Any = keyspace.values.get(key)
-        # The way of nearly every read, without a further call: a value that can't have expired and
-        # need not be noted as used.
+        # The fast path of nearly every read: a value that can't expire and whose use isn't
+        # recorded.
         if found.__class__ is bytes and key not in keyspace.deadlines and keyspace.max_keys is None:
             value: bytes = found
             return value
@@ -69,7 +69,7 @@ class MemoryKeyValue(KeyValue):
 
     async def ttl(self, key: str) -> float | None:
         keyspace = self._keyspace
-        now = keyspace.now()  # before looking, so that what is found has time left
+        now = keyspace.now()  # read first, so that a key that is found has time left
         if keyspace.find(key) is None:
             return None
         deadline = keyspace.deadlines.get(key)

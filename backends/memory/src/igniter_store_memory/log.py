@@ -1,7 +1,7 @@
-"""One stream: its entries in order of id, and its groups with what each has handed out.
+"""One stream: its entries in the order of their ids, and its groups with their deliveries.
 
-Rule: ids of a stream only grow, so a list of them stays sorted by appending, and a group's pending
-    list by delivering.
+Rule: The ids of a stream only grow. Appending keeps the list of ids sorted, and delivering keeps a
+    group's pending list sorted.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable, Mapping
 
-_NODE: Final = (
-    100  # entries that Redis keeps in one node by default; approximate trimming removes whole nodes
-)
+# Redis keeps this many entries in one node by default; approximate trimming removes whole nodes.
+_NODE: Final = 100
 
 
 @dataclass(slots=True)
 class Delivery:
-    """To whom an entry was handed last, when, and how often in all."""
+    """An entry's last consumer, the time of that delivery, and the number of deliveries."""
 
     consumer: str
     at: float
@@ -43,7 +42,7 @@ class Waiter:
 
 @dataclass(slots=True, eq=False)
 class Group:
-    """What one group has read, handed out and not yet got acknowledged."""
+    """A group's position, consumers, waiting readers and unacknowledged deliveries."""
 
     position: StreamId
     pending: dict[StreamId, Delivery] = field(default_factory=dict[StreamId, Delivery])
@@ -51,7 +50,7 @@ class Group:
     waiters: deque[Waiter] = field(default_factory=deque[Waiter])
 
     def vanish(self) -> None:
-        """Tell those who wait that there is nothing to wait for any more (STR-13)."""
+        """Raise an error in every waiting reader, because the group is gone (STR-13)."""
         for waiter in self.waiters:
             if not waiter.answer.done():
                 waiter.answer.set_exception(errors.group_missing("memory"))
@@ -59,7 +58,7 @@ class Group:
 
 
 class Log:
-    """Entries and groups; times come from the caller."""
+    """Entries and groups; the caller supplies the times."""
 
     __slots__ = ("_fields", "_ids", "groups", "last")
 
@@ -73,7 +72,7 @@ class Log:
         return len(self._ids)
 
     def append(self, fields: Mapping[str, bytes], milliseconds: int) -> StreamId:
-        """Add an entry behind all others, whatever the clock says."""
+        """Add an entry after all others, even if the clock has gone back."""
         last_milliseconds, last_sequence = self.last
         if milliseconds > last_milliseconds:
             self.last = (milliseconds, 0)
@@ -84,7 +83,7 @@ class Log:
         return self.last
 
     def serve_waiters(self, now: float) -> None:
-        """Hand what is new to those who wait for it, the longest waiting first."""
+        """Deliver new entries to the waiting readers, the longest waiting first."""
         for group in self.groups.values():
             while group.waiters and self.last > group.position:
                 waiter = group.waiters.popleft()
@@ -94,7 +93,7 @@ class Log:
                     )
 
     def trim(self, max_len: int, *, approximate: bool) -> int:
-        """Drop the oldest entries and return how many."""
+        """Remove the oldest entries and return how many were removed."""
         surplus = len(self._ids) - max_len
         if approximate:
             surplus -= surplus % _NODE
@@ -106,7 +105,7 @@ class Log:
         return surplus
 
     def delete(self, ids: Iterable[StreamId]) -> int:
-        """Drop entries and return how many were there."""
+        """Remove entries and return how many existed."""
         deleted = 0
         for stream_id in ids:
             if self._fields.pop(stream_id, None) is not None:
@@ -117,7 +116,7 @@ class Log:
     def between(
         self, low: StreamId, high: StreamId, count: int | None, *, newest_first: bool = False
     ) -> list[StreamEntry]:
-        """The entries from `low` to `high`, both included."""
+        """Return the entries from `low` to `high`, both included."""
         begin, end = bisect_left(self._ids, low), bisect_right(self._ids, high)
         if newest_first:
             begin = begin if count is None else max(begin, end - count)
@@ -128,7 +127,7 @@ class Log:
     def deliver(
         self, group: Group, consumer: str, count: int | None, now: float
     ) -> list[StreamEntry]:
-        """Hand new entries to `consumer`."""
+        """Deliver new entries to `consumer`."""
         begin = bisect_right(self._ids, group.position)
         ids = self._ids[begin:] if count is None else self._ids[begin : begin + count]
         for stream_id in ids:
@@ -140,9 +139,7 @@ class Log:
     def deliver_again(
         self, group: Group, consumer: str, count: int | None, now: float
     ) -> list[StreamEntry]:
-        """Hand `consumer` its own pending entries once more, without those that were deleted
-        (STR-18).
-        """
+        """Deliver the pending entries of `consumer` again, without deleted ones (STR-18)."""
         entries: list[StreamEntry] = []
         for stream_id, delivery in group.pending.items():
             if len(entries) == count:
@@ -155,14 +152,16 @@ class Log:
     def claim(
         self, group: Group, consumer: str, idle_since: float, count: int | None, now: float
     ) -> list[StreamEntry]:
-        """Move what has been idle since then to `consumer`; drop what was deleted from the pending
-        list (STR-10, STR-12).
+        """Move entries that have been idle since `idle_since` to `consumer`.
+
+        Deleted entries are removed from the pending list (STR-10, STR-12).
         """
         entries: list[StreamEntry] = []
         for stream_id, delivery in list(group.pending.items()):
             if len(entries) == count:
                 break
-            if stream_id not in self._fields:  # however young: Redis 7 looks at this first, too
+            # However short the entry was idle: Redis 7 checks for deleted entries first, too.
+            if stream_id not in self._fields:
                 del group.pending[stream_id]
                 continue
             if delivery.at > idle_since:
@@ -172,11 +171,11 @@ class Log:
         return entries
 
     def lag(self, group: Group) -> int:
-        """How many entries `group` has still to read."""
+        """Return how many entries `group` hasn't read yet."""
         return len(self._ids) - bisect_right(self._ids, group.position)
 
     def vanish(self) -> None:
-        """Tell every waiting reader that the stream is gone."""
+        """Raise an error in every waiting reader, because the stream is gone."""
         for group in self.groups.values():
             group.vanish()
 

@@ -1,4 +1,4 @@
-"""Subscriptions of this process; a message reaches them before `publish` returns."""
+"""Subscriptions within this process; messages are delivered before `publish` returns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MemoryPubSub(PubSub):
     async def subscribe(
         self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
     ) -> Subscription:
-        del on_gap  # nothing to lose a connection to
+        del on_gap  # there is no connection to lose
         channels = self._keyspace.channels
         self._bind()
         return MemorySubscription(

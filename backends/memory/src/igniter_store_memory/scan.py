@@ -1,5 +1,6 @@
-"""Scans over a list of the keys as they were when the scan began, so that no deletion shifts what
-is still to come.
+"""Scans over a snapshot of the keys.
+
+Rule: The snapshot is taken when a scan begins, so a deletion doesn't shift the remaining keys.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
     from igniter_store_memory.keyspace import Keyspace
 
 _CURSOR: Final = re.compile(r"([1-9][0-9]{0,18})-([1-9][0-9]{0,18})", re.ASCII)
-_STEP: Final = 10_000  # keys that delete_prefix looks at before it lets others have their turn
+_STEP: Final = 10_000  # keys that delete_prefix checks before it yields to the event loop
 _NUMBERS: Final = itertools.count(1)
 
 
 class MemoryScan(Scan):
-    """`Scan` over a keyspace. A cursor is the number of the scan and the place in its list."""
+    """`Scan` over a keyspace.
+
+    A cursor contains the number of the scan and a position in its list.
+    """
 
     _keyspace: Keyspace
 
@@ -66,6 +70,7 @@ def _place(cursor: str) -> tuple[int, int]:
 def _wrong_cursor() -> Exception:
     return store_error(
         ErrorCode.STORE_SCAN_FAILED,
-        'The cursor is unknown. Continue with the cursor of the previous page, or restart with "0".',
+        "The cursor is unknown. Continue with the cursor of the previous page, or restart with "
+        '"0".',
         backend="memory",
     )

@@ -1,4 +1,4 @@
-"""Streams: a key that holds a log."""
+"""Streams: a key whose value is a log."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class MemoryStreams(Streams):
         keyspace = self._keyspace
         log = self._log_or_new(stream)
         added = log.append(fields, keyspace.milliseconds())
-        # Before trimming: what is trimmed at once was still read by those who waited for it.
+        # Before trimming: waiting readers receive the entry even if it is trimmed at once.
         log.serve_waiters(keyspace.now())
         if max_len is not None:
             log.trim(max_len, approximate=approximate)
@@ -142,8 +142,8 @@ class MemoryStreams(Streams):
         for stream_id, delivery in reading.pending.items():
             if len(found) == count:
                 break
-            # Compared as xautoclaim does, since `now - at` may be a rounding short of what was
-            # waited.
+            # The comparison is the same as in xautoclaim, since rounding may make `now - at`
+            # slightly less than the time that has passed.
             if (consumer is None or delivery.consumer == consumer) and (
                 min_idle is None or delivery.at <= now - min_idle
             ):

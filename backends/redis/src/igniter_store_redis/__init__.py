@@ -1,4 +1,4 @@
-"""The backend of igniter-store on Redis and Valkey, over redis-py and hiredis."""
+"""The Redis and Valkey backend of igniter-store, built on redis-py and hiredis."""
 
 from igniter_store_redis.adapter import RedisAdapter
 

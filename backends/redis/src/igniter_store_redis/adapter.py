@@ -1,4 +1,4 @@
-"""The adapter: what one client of a server is made of."""
+"""The adapter for Redis and Valkey servers, over a client of redis-py."""
 
 from __future__ import annotations
 
@@ -29,34 +29,38 @@ _CONNECTIONS: Final = 2
 
 
 class RedisAdapter(CommandAdapter):
-    """Every capability on Redis or Valkey, 6.2 or newer: one server, whichever Sentinel names, or a
-    cluster.
+    """Every capability on Redis or Valkey, 6.2 or newer.
 
-    Calls that are made in one turn of the event loop share one write on one connection.
-    Subscriptions have a connection of their own, and so has each read that waits.
+    The client connects to one server, to the primary that Sentinel names, or to a cluster.
 
-    On a cluster, a call for many keys is one command for each slot, and atomic within each of them;
-    `acquire` needs its claim and the counter of its tokens in one slot, as the store's keys are.
+    Calls of one event-loop iteration share one write on one connection. Subscriptions have a
+    connection of their own, and so has each blocking read.
+
+    On a cluster, a call with many keys is one command for each slot, and is atomic only within a
+    slot. `acquire` requires the claim and the counter of its tokens in one slot; the store names
+    its keys so.
 
     Args:
-        client: a client of redis-py. Its settings are used, its connections are not, and it stays
-            open (LIF-6); of a cluster's client also what it knows of the nodes, and the connections
-            on which it finds that out. fakeredis has no connections: use `memory://`.
-        timeout: seconds that an answer may take, beyond the time that a waiting read waits.
+        client: a client of redis-py. The adapter uses its settings, but not its connections, and
+            doesn't close it (LIF-6). Of a cluster client the adapter also uses the topology, and
+            the connections on which redis-py discovers that. fakeredis has no connections: use
+            `memory://`.
+        timeout: seconds that a reply may take, beyond the time for which a blocking read waits.
         connect_timeout: seconds that connecting and logging in may take.
-        connections: how many may be open to a server for commands that don't wait. The second one
-            is opened once the first is busy with a large value or with more commands than it takes.
+        connections: how many may be open to a server for commands that don't block. The second
+            connection is opened when the first is busy with a large value or has reached its limit
+            of commands in flight.
         sharded_pubsub: publish and subscribe by SPUBLISH and SSUBSCRIBE, which keep a message at
-            the nodes of its channel's slot instead of sending it to all (Redis 7, Valkey). All who
-            share a channel have to do the same. Patterns are refused then
-            (`STORE_CAPABILITY_UNSUPPORTED`).
-        max_reply_bytes: how large a reply or a message may be; 512 MiB, which is the largest value
-            that a server takes, unless you say otherwise. A reply is held in memory, so a larger
-            one is an error (`STORE_OPERATION_FAILED`), and its connection is closed.
+            the nodes of its channel's slot instead of sending it to all (Redis 7, Valkey). All
+            publishers and subscribers of a channel must use the same setting. Patterns are then
+            rejected (`STORE_CAPABILITY_UNSUPPORTED`).
+        max_reply_bytes: bytes that a reply or a message may have. The default is 512 MiB, the
+            largest value that a server accepts. A reply is held in memory, so a larger one is an
+            error (`STORE_OPERATION_FAILED`), and its connection is closed.
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something else than a client, or an
-            option that makes no sense.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` if `client` isn't a client of redis-py, or
+            an option is invalid.
     """
 
     name: ClassVar[str] = NAME
@@ -80,9 +84,8 @@ class RedisAdapter(CommandAdapter):
         if type(max_reply_bytes) is not int or max_reply_bytes < 1:
             raise misconfigured("max_reply_bytes must be an integer of 1 or more.")
         self._client = client
-        self._make_client: Callable[[], Redis | RedisCluster] | None = (
-            None  # of a client that is ours
-        )
+        # Makes another client like `client`, if the adapter owns it
+        self._make_client: Callable[[], Redis | RedisCluster] | None = None
 
         def commands() -> CommandClient:
             if isinstance(self._client, RedisCluster):
@@ -109,8 +112,9 @@ class RedisAdapter(CommandAdapter):
         max_reply_bytes: int | None = None,
         **options: Any,
     ) -> Self:
-        """An adapter for `redis://[user:password@]host[:port][/database]`, with several hosts where
-        there are several.
+        """Make an adapter from `redis://[user:password@]host[:port][/database]`.
+
+        Schemes for Sentinel and clusters accept several hosts.
 
         Args:
             url: redis://; rediss:// for TLS; unix:///path?db=0;
@@ -118,17 +122,17 @@ class RedisAdapter(CommandAdapter):
                 user and password are `sentinel_username` and `sentinel_password` of the query;
                 redis+cluster://host:port,host:port; the last two also with rediss. The query may
                 hold the options.
-            timeout: as for the class; the same without an argument, if the URL has none.
+            timeout: as for the class, and with the same default if the URL doesn't set it either.
             connect_timeout: the same.
             connections: the same.
             sharded_pubsub: the same.
             max_reply_bytes: the same.
-            options: what redis-py can do beyond, such as `ssl_ca_certs` or `client_name`; the
-                README lists them. Arguments win over the URL.
+            options: further options of redis-py, such as `ssl_ca_certs` or `client_name`; the
+                README lists them. Arguments override the URL.
 
         Raises:
-            ConfigurationError: `STORE_CONFIGURATION_INVALID`, with what is wrong; a misspelt option
-                is named, a value never.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID`, with the reason. The message names a
+                misspelt option, but never contains a value.
         """
         own = {
             "timeout": timeout,
@@ -144,8 +148,9 @@ class RedisAdapter(CommandAdapter):
         return adapter
 
     async def _ended(self) -> None:
-        """Close what redis-py has opened to find the servers; it opens it again when it is asked
-        again.
+        """Close the connections that redis-py opened to find the servers.
+
+        redis-py reopens them when it next needs them.
         """
         if self._make_client is None:
             return
@@ -154,9 +159,8 @@ class RedisAdapter(CommandAdapter):
                 await self._client.nodes_manager.aclose(nodes)
         elif isinstance(self._client.connection_pool, SentinelConnectionPool):
             untyped: Any = self._client
-            for sentinel in (
-                untyped.connection_pool.sentinel_manager.sentinels
-            ):  # redis-py 8.0 has no aclose() of them all
+            # redis-py 8.0 has no single aclose() for all sentinels
+            for sentinel in untyped.connection_pool.sentinel_manager.sentinels:
                 await sentinel.aclose()
 
     def _abandon_client(self, *, is_inherited: bool) -> None:

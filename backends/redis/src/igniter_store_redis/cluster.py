@@ -1,14 +1,12 @@
-"""A cluster: each command goes to the node that has its key.
+"""A cluster client, which sends each command to the node that has its key.
 
-Rule: redis-py finds out who is there and who has which slot; nodes that send us elsewhere (MOVED,
-    ASK) are followed at once, and the whole
-is asked for again in the background.
-Rule: a command that a node has taken is never sent to another one. What may have been done says so
-    in its error.
-Rule: one subscribes at the node that has the channel's slot, where it is published, too: nothing
-    from before is heard then, and publishers
-know of it. Each time the nodes have been asked for, subscriptions that can't be heard where they
-are go to another node.
+Rule: redis-py discovers the nodes and the slots of each. Redirects (MOVED, ASK) are followed at
+    once, and a background task then refreshes the whole topology.
+Rule: a command that a node has accepted is never sent to another one. If it may have been applied,
+    its error reports that.
+Rule: a subscription is made at the node that has the channel's slot. Messages are published there
+    too, so the subscriber gets none from before, and publishers count it. After each refresh,
+    subscriptions that can't receive messages at their node move to another one.
 """
 
 from __future__ import annotations
@@ -65,17 +63,12 @@ T = TypeVar("T")
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _MOST_TRIES: Final = 8
-_PAUSE: Final = (
-    0.05  # seconds before a node that is being changed is asked again, times the number of tries
-)
-_A_MOMENT: Final = 1.0  # seconds for which a scan takes it for granted that it knows all nodes
-_CHANGING: Final = (
-    "TRYAGAIN",
-    "CLUSTERDOWN",
-    "READONLY",
-)  # a slot on its way, too few nodes, a primary that was
+_PAUSE: Final = 0.05  # seconds before a changing node is retried, times the number of tries
+_A_MOMENT: Final = 1.0  # seconds for which a scan relies on the topology without a refresh
+# Errors of a slot in migration, of a cluster with too few nodes, and of a demoted primary
+_CHANGING: Final = ("TRYAGAIN", "CLUSTERDOWN", "READONLY")
 _NO_NODE: Final = "Too many cluster redirects. Retry once resharding has finished."
-# Where the key stands among the words, if it isn't the first argument.
+# The index of the key in a command, if it isn't the first argument
 _KEY_AT: Final = {"XGROUP": 2, "EVALSHA": 3, "EVAL": 3, "XREADGROUP": -2}
 
 
@@ -83,12 +76,12 @@ class ClusterClient(CommandClient):
     """CommandClient to the nodes of a cluster.
 
     Args:
-        client: redis-py's, of the user or of ours; used for what it knows, never for its
-            connections to send commands.
-        timeout: seconds that an answer may take.
-        connect_timeout: seconds that connecting and logging in may take, and finding out who is
-            there.
-        connections: how many may be open to each node for commands that don't wait.
+        client: redis-py's client, the user's or the adapter's own. It supplies the topology and the
+            settings; commands are never sent on its connections.
+        timeout: seconds that a reply may take.
+        connect_timeout: seconds that connecting and logging in may take, and also finding the
+            nodes.
+        connections: how many may be open to each node for commands that don't block.
         largest: bytes that a reply may have.
     """
 
@@ -103,9 +96,9 @@ class ClusterClient(CommandClient):
         self._connections: Final = connections
         self._largest: Final = largest
         self._servers: dict[str, StandaloneClient] = {}
-        self._former: list[StandaloneClient] = []  # of nodes that have left, and may still answer
+        self._former: list[StandaloneClient] = []  # of nodes that left, and may still send replies
         self._refreshing: asyncio.Task[None] | None = None
-        self._asked_at = float("-inf")  # when the nodes were asked for last
+        self._asked_at = float("-inf")  # when the topology was last refreshed
         self._ordered: list[tuple[int, Any]] | None = None
         self._ordered_from: object = None
         self._is_open = False
@@ -113,7 +106,7 @@ class ClusterClient(CommandClient):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
-        """Find the nodes, and connect to one."""
+        """Find the nodes, and ping each primary."""
         self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
         self.forget_server()
@@ -122,7 +115,7 @@ class ClusterClient(CommandClient):
             await self.ping()
         except (
             GeneratorExit
-        ):  # the event loop was closed meanwhile, and nothing can be awaited any more
+        ):  # the event loop was closed meanwhile; nothing can be awaited any more
             raise
         except BaseException:
             await self.close()
@@ -130,12 +123,12 @@ class ClusterClient(CommandClient):
             raise
 
     async def close(self) -> None:
-        """Close all connections; callers get `STORE_CLOSED`."""
+        """Close all connections; pending callers get `STORE_CLOSED`."""
         self._is_open, self._was_closed, self.is_inherited = False, True, False
         refreshing, self._refreshing = self._refreshing, None
         servers, self._servers, self._former = [*self._servers.values(), *self._former], {}, []
         await asyncio.gather(*(server.close() for server in servers))
-        if refreshing is not None:  # after those who wait: redis-py may take its time to notice
+        if refreshing is not None:  # last, because redis-py may be slow to react to a cancellation
             refreshing.cancel()
             await asyncio.gather(refreshing, return_exceptions=True)
 
@@ -179,8 +172,10 @@ class ClusterClient(CommandClient):
     async def scan(
         self, cursor: str, pattern: str, count: int, code: ErrorCode
     ) -> tuple[str, list[bytes]]:
-        """As `scan_nodes`; no node says that another one has some of its slots now, so the
-        beginning asks who is there.
+        """See `scan_nodes`.
+
+        A scanned node doesn't report that some of its slots have moved to another node, so the
+        first call of a scan refreshes the topology.
         """
         self.require_open()
         if cursor == START and self._asked_at + _A_MOMENT < time.monotonic():
@@ -219,14 +214,14 @@ class ClusterClient(CommandClient):
                 raise
 
     async def _is_heard_elsewhere(self, subscription: CommandSubscription) -> bool:
-        """Subscribe at any node: what is published at one is heard at all, though a bit later."""
+        """Subscribe at any node, which gets messages from all other nodes, though a bit later."""
         for _, node in random.sample(primaries := self._primaries(), len(primaries)):
             with contextlib.suppress(StoreError):
                 if await self._server_of(node).listener.add(subscription) is None:
                     return True
         return False
 
-    # One command
+    # Sending one command
 
     async def _tried(
         self,
@@ -264,10 +259,10 @@ class ClusterClient(CommandClient):
         try:
             raise failed
         finally:
-            del failed  # or it and this frame would keep each other
+            del failed  # or the error and this frame would form a reference cycle
 
     async def _is_sent_on(self, reply_error: ReplyError, turn: int) -> bool:
-        """Whether to ask again, since another node has the slot now, or soon will."""
+        """Whether to retry, because another node has the slot now or will have it soon."""
         word = error_prefix(str(reply_error)) if isinstance(reply_error, ErrorReply) else ""
         if word == "MOVED":
             await self._nodes.move_slot(self._reachable(MovedError(_redirection(reply_error))))
@@ -276,15 +271,14 @@ class ClusterClient(CommandClient):
             await asyncio.sleep(_PAUSE * turn)
         elif word:
             return False
-        self._refresh_soon()  # a lost connection may be a lost node
+        self._refresh_soon()  # a lost connection may mean a lost node
         return bool(word)
 
     async def _is_elsewhere(self, slot: int, server: StandaloneClient, error: StoreError) -> bool:
-        """Whether the node that can't be reached has lost the slot to another one, as far as the
-        others know.
-        """
+        """Whether an unreachable node has lost the slot to another one, according to the others."""
         if error.code != ErrorCode.STORE_CONNECTION_FAILED:
-            return error.code == ErrorCode.STORE_CLOSED and self._is_open  # it was no node any more
+            # STORE_CLOSED: the server has left the cluster
+            return error.code == ErrorCode.STORE_CLOSED and self._is_open
         with contextlib.suppress(StoreError):
             await self._refreshed()
         return self._is_open and self._server_at(slot) is not server
@@ -314,19 +308,19 @@ class ClusterClient(CommandClient):
         return server
 
     def _node_named(self, error: Any) -> Any:
-        """The node that an answer sends us to; it may be a new one."""
+        """The node that a redirect names, which may be a new one."""
         host, port = self._nodes.remap_host_port(error.host, error.port)
         return self._nodes.get_node(host=host, port=port) or ClusterNode(
             host, port, **self._nodes.connection_kwargs
         )
 
     def _reachable(self, error: Any) -> Any:
-        """The error with an address where we reach what it names."""
+        """The redirect, with its address replaced by one that this client can reach."""
         error.host, error.port = self._nodes.remap_host_port(error.host, error.port)
         return error
 
     def _primaries(self) -> list[tuple[int, Any]]:
-        """The nodes that have slots, with the first of them, in order."""
+        """The nodes that have slots, each with its first slot, ordered by slot."""
         slots = self._nodes.slots_cache
         if self._ordered is None or self._ordered_from is not slots:  # there are 16,384 of them
             seen: dict[str, tuple[int, Any]] = {}
@@ -335,7 +329,7 @@ class ClusterClient(CommandClient):
             self._ordered, self._ordered_from = list(seen.values()), slots
         return self._ordered
 
-    # Who is there
+    # The topology
 
     async def _refreshed(self) -> None:
         self.require_open()
@@ -343,7 +337,7 @@ class ClusterClient(CommandClient):
         refreshing = self._refreshing
         if refreshing is None:
             raise closed()
-        await asyncio.wait([refreshing])  # who is cancelled here is our caller; others wait on
+        await asyncio.wait([refreshing])  # a cancellation here leaves the shared task running
         if refreshing.cancelled():  # by `close`
             raise closed()
         try:
@@ -354,9 +348,9 @@ class ClusterClient(CommandClient):
         else:
             return
         finally:
-            del refreshing  # or it, its error and this frame would keep each other
+            del refreshing  # or the task, its error and this frame would form a reference cycle
         try:
-            # Outside of the block, where it would have the driver's error as its context
+            # Raised outside the except block, which would set the driver's error as its context
             raise reason
         finally:
             del reason
@@ -367,24 +361,21 @@ class ClusterClient(CommandClient):
             self._refreshing.add_done_callback(self._was_refreshed)
 
     def _was_refreshed(self, refreshing: asyncio.Task[None]) -> None:
-        # Those who waited for it may all have gone, and for subscriptions nobody waits.
+        # The exception is retrieved here: every caller that waited for the refresh may be gone, and
+        # no caller waits for a refresh on behalf of subscriptions.
         failed = not refreshing.cancelled() and refreshing.exception() is not None
         if failed and any(server.listener.is_astray for server in self._servers.values()):
             self._refresh_soon()
 
     async def _refresh(self) -> None:
         try:
-            await asyncio.sleep(
-                max(0.0, self._asked_at + _PAUSE - time.monotonic())
-            )  # nodes learn of a change one after the other
+            # The nodes learn of a change one after the other
+            await asyncio.sleep(max(0.0, self._asked_at + _PAUSE - time.monotonic()))
             self._asked_at = time.monotonic()
             async with FairTimeout(self._connect_timeout):
-                for (
-                    host,
-                    port,
-                    # Redis-py forgets them once it knows the nodes, which may all have other addresses
-                    # by now
-                ) in self._seeds:
+                # redis-py forgets the seeds once it has found nodes, but all of those may have new
+                # addresses by now
+                for host, port in self._seeds:
                     seed = ClusterNode(host, port, **self._nodes.connection_kwargs)
                     self._nodes.startup_nodes.setdefault(seed.name, seed)
                 await self._nodes.initialize()
@@ -401,9 +392,9 @@ class ClusterClient(CommandClient):
             self._refreshing = None
 
     def _put_in_place(self, server: StandaloneClient) -> None:
-        """Let subscriptions that can't be heard at a node go where they can."""
+        """Move subscriptions that can't receive messages at this server to one where they can."""
         for name in server.listener.names:
-            with contextlib.suppress(StoreError):  # no node has the slot: they go once one has
+            with contextlib.suppress(StoreError):  # no node has the slot: move once one has it
                 home = self._home(name, server)
                 if home is not server:
                     home.listener.adopt(name, server.listener.give_up(name))
@@ -413,7 +404,7 @@ class ClusterClient(CommandClient):
         is_sharded = name[0] == SHARDED
         is_there = present in self._servers.values()
         if not is_sharded and is_there and not present.listener.is_failing:
-            return present  # it hears all, wherever it is published
+            return present  # it gets messages from every node
         owner = self._server_at(slot_of(name[1]))
         if owner is not present or is_sharded:
             return owner
@@ -422,7 +413,7 @@ class ClusterClient(CommandClient):
             for _, node in self._primaries()
             if (server := self._server_of(node)) is not present
         ]
-        # so that not all go to the same
+        # random, so that the subscriptions don't all move to the same node
         return random.choice(others) if others else present  # noqa: S311
 
 

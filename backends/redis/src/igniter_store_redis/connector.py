@@ -1,8 +1,8 @@
-"""From redis-py's way of connecting to a connection of our own.
+"""Connects with redis-py, and takes over the transports of its connections.
 
-Rule: redis-py does what it does best: URL, TLS, login, RESP version, database, its retry policy.
-    What it has connected we take over by
-asyncio's `set_protocol`; the client and its pool never see that connection again.
+Rule: redis-py handles the URL, TLS, login, RESP version, database and its retry policy. The backend
+    then takes over the transport with asyncio's `set_protocol`; the client and its pool never see
+    that connection again.
 """
 
 from __future__ import annotations
@@ -32,18 +32,17 @@ if TYPE_CHECKING:
     from igniter_store.contract import StoreError
 
 _INTRODUCTION: Final = "CLIENT SETINFO"
-_UNASKED: Final = 0.2  # seconds to wait for it
+_UNASKED: Final = 0.2  # seconds to wait for an error that the server sends unprompted
 
 
 class Connector:
-    """Makes connections to one server, or to whichever Sentinel names.
+    """Makes connections to one server, or to the primary that Sentinel names.
 
     Args:
-        make: makes a connection of redis-py that isn't connected yet: that of a pool, for what it
-            knows.
+        make: makes a connection of redis-py that isn't connected yet, with the settings of a pool.
         timeout: seconds that connecting and logging in may take.
         largest: bytes that a reply may have.
-        sentinels: the addresses of those that are asked first, if there are any.
+        sentinels: the addresses of the sentinels that are queried first, if there are any.
     """
 
     def __init__(
@@ -55,22 +54,25 @@ class Connector:
         self._timeout: Final = timeout
         self._largest: Final = largest
         self._sentinels: Final = sentinels
-        self._last = Attempt("", timeout)  # Sentinel says the address anew each time
-        self._sent = ""  # the command of the greeting that was sent last
+        self._last = Attempt("", timeout)  # Sentinel may name another address each time
+        self._sent = ""  # the last command of the handshake that was sent
         self._introduces_itself = True
 
     def not_reached(self, error: Exception) -> StoreError:
-        """The error for what redis-py raised while it connected, with its cause."""
+        """The `StoreError` for an error of redis-py while connecting, with its cause."""
         return not_reached(error, self._last)
 
     async def connect(self, patience: float) -> Multiplexer:
-        """A connection for one who waits; see `multiplexed`."""
+        """A connection for a blocking read; see `multiplexed`."""
         return await self.multiplexed(patience, _nobody)
 
     async def multiplexed(
         self, patience: float, on_lost: Callable[[Multiplexer], None]
     ) -> Multiplexer:
-        """A connection for commands, whose answers may take `patience` seconds; see `Multiplexer`."""
+        """A connection for commands, whose replies may take `patience` seconds.
+
+        See `Multiplexer`.
+        """
         writer = await self._connected()
         multiplexer = Multiplexer(writer.transport, patience, on_lost, self._largest)
         multiplexer.kept = writer
@@ -84,23 +86,25 @@ class Connector:
         return connection
 
     async def _connected(self) -> Any:
-        """The writer of a connection, which has to live as long as its transport: Python 3.12's
-        closes that when it is collected.
+        """The writer of a new connection.
+
+        It must live as long as its transport: on Python 3.12 a writer closes the transport when it
+        is garbage-collected.
         """
         end = asyncio.get_running_loop().time() + self._timeout
         try:
             return await self._greeted(end)
         except NotConnected as error:
-            # Its subclasses are what a server answers: that it wants a password, or still loads its
-            # data.
+            # A subclass means that the server replied: it requires a password, or is still loading
+            # its data.
             if (
                 type(error) is not NotConnected
                 or not self._introduces_itself
                 or self._sent != _INTRODUCTION
             ):
                 raise
-        # A proxy hangs up on commands that it doesn't know, and this is one that nothing depends
-        # on.
+        # Some proxies close the connection on commands that they don't support. CLIENT SETINFO is
+        # optional, so try again without it.
         self._introduces_itself = False
         try:
             return await self._greeted(end)
@@ -111,16 +115,16 @@ class Connector:
     async def _greeted(self, end: float) -> Any:
         loop = asyncio.get_running_loop()
         connection = self._make()
-        connection.protocol = 2  # what we read; a client of somebody else may speak 3
+        connection.protocol = 2  # the version that this backend parses; a user's client may use 3
         if (
             connection.password
             and not connection.username
             and connection.credential_provider is None
         ):
-            # As redis-py logs in by HELLO: a server that has no password takes any
+            # With a user, redis-py logs in by HELLO, and a server without a password accepts any.
             connection.username = DEFAULT_USER
-        # Redis-py holds it by wait_for, which on Python 3.11 can swallow a cancellation; ours is
-        # below
+        # redis-py applies it with wait_for, which on Python 3.11 can swallow a cancellation. The
+        # FairTimeout below replaces it.
         connection.socket_timeout = None
         if not self._introduces_itself:
             connection.driver_info = None
@@ -131,10 +135,11 @@ class Connector:
         async def greeted(connection: Any) -> None:
             nonlocal is_there
             is_there = True
-            if not hasattr(getattr(connection._writer, "transport", None), "set_protocol"):  # noqa: SLF001 - redis-py shows it nowhere else
+            if not hasattr(getattr(connection._writer, "transport", None), "set_protocol"):  # noqa: SLF001 - redis-py has no public name for it
                 raise no_transport(connection)
             await (connection.on_connect() if greet is None else greet(connection))
-            if not self._sent:  # what wants TLS, or isn't Redis, hangs up on the first command
+            # A server that requires TLS, or isn't Redis, closes the connection on the first command
+            if not self._sent:
                 with contextlib.suppress(ResponseError):
                     await connection.send_command("PING")
                     await connection.read_response()
@@ -157,9 +162,9 @@ class Connector:
                 raise ResponseError(words) from None
             raise
         finally:
-            del connection.send_command  # or the two would keep each other
-        writer = connection._writer  # noqa: SLF001 - redis-py shows it nowhere else
-        # or it would miss them when it is collected
+            del connection.send_command  # or it and the connection would form a reference cycle
+        writer = connection._writer  # noqa: SLF001 - redis-py has no public name for it
+        # or redis-py would warn about an open connection when this object is garbage-collected
         connection._reader = connection._writer = None  # noqa: SLF001
         return writer
 
@@ -182,24 +187,23 @@ class Connector:
         )
 
     async def _unasked(self) -> str:
-        """What the server says to everybody who comes, before it ends the connection: protected
-        mode, too many clients.
+        """The error that the server sends to every new connection before it closes it.
 
-        Who sends something meanwhile, as redis-py does, learns only that it can't.
+        Protected mode and too many clients are such errors. A client that sends a command
+        meanwhile, as redis-py does, gets only a failed write.
         """
         words = b""
 
         async def listen(connection: Any) -> None:
             nonlocal words
-            # redis-py shows it nowhere else
+            # redis-py has no public name for the reader
             words = await connection._reader.readline()  # noqa: SLF001
 
         connection = self._make()
         connection.redis_connect_func = listen
         try:
-            with contextlib.suppress(
-                RedisError, OSError, ValueError
-            ):  # it may be a line without an end
+            # ValueError: the server may send a line without an end
+            with contextlib.suppress(RedisError, OSError, ValueError):
                 async with asyncio.timeout(_UNASKED):
                     await connection.connect()
         finally:
@@ -208,20 +212,19 @@ class Connector:
 
 
 def _nobody(lost: Multiplexer) -> None:
-    """Whoever waits sees it."""
+    """Do nothing: the caller that waits on the connection notices by itself."""
     del lost
 
 
 def abandon_connections(client: Any, *, is_inherited: bool) -> None:
-    """Release the connections on which redis-py asks a cluster's nodes, or sentinels, for the
-    servers; see `CommandClient.abandon`.
+    """Release redis-py's own connections, which query a cluster's nodes or the sentinels.
 
-    redis-py has no way to do that but in their event loop. Those of another loop, which isn't
-    closed, stay: they are a user's.
+    See `CommandClient.abandon`. redis-py can close these connections only in the event loop that
+    opened them. Connections of another loop that is still open belong to a user, and stay open.
 
     Args:
-        client: redis-py's.
-        is_inherited: they belong to the parent process.
+        client: redis-py's client.
+        is_inherited: whether the connections belong to the parent process.
     """
     found: list[Any] = []
     if isinstance(client, RedisCluster):
@@ -245,5 +248,5 @@ def abandon_connections(client: Any, *, is_inherited: bool) -> None:
             release_transport(writer.transport)
         else:
             continue
-        # redis-py connects it again when it is used
+        # redis-py reconnects when the connection is next used
         connection._reader = connection._writer = None  # noqa: SLF001

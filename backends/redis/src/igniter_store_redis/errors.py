@@ -1,9 +1,10 @@
-"""From what redis-py raises while it connects to `StoreError`s. What the server says later is the
-same for every client.
+"""Converts errors that redis-py raises while connecting to `StoreError`s.
 
-Rule: a message says what failed, where, and what to do. The cause has no more of the server's words
-    than may be shown, and nothing is
-behind it.
+Errors that the server sends later are the same for every client, and aren't handled here.
+
+Rule: a message names what failed and the address, and gives the cure.
+Rule: the cause holds only the part of the server's text that may be shown, and has no cause or
+    context of its own.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ elsewhere = partial(errors.elsewhere, NAME)
 misconfigured = partial(errors.misconfigured, backend=NAME)
 
 UNREACHABLE: Final = (redis.RedisError, redis.RedisClusterException, OSError)
-"""What redis-py raises while it connects."""
+"""The exceptions that redis-py raises while it connects."""
 
-# redis-py, while it connects, takes the word away from errors that it has a class for; the narrower
-# class first.
+# While connecting, redis-py strips the error prefix from errors that it has a class for. Narrower
+# classes come first.
 _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis.BusyLoadingError, "LOADING"),
     (redis.AuthenticationWrongNumberOfArgsError, "WRONGPASS"),
@@ -53,14 +54,21 @@ _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 
-_NOT_FOR_HOST: Final = {
-    62,
-    64,
-}  # OpenSSL's codes: the certificate has another name, or another address
+# OpenSSL's codes for a certificate with another host name, or another IP address
+_NOT_FOR_HOST: Final = {62, 64}
 
-_UNTRUSTED: Final = "The certificate of {where} isn't trusted. Pass the certificate of its authority as ssl_ca_certs."
-_OTHER_NAME: Final = "The certificate of {where} isn't valid for this host. Use a host name from the certificate in the URL."
-_NO_TLS: Final = "The server at {where} doesn't support TLS, or not an allowed version. Use a URL that begins with {plain}://, or correct the port."
+_UNTRUSTED: Final = (
+    "The certificate of {where} isn't trusted. Pass the certificate of its authority as "
+    "ssl_ca_certs."
+)
+_OTHER_NAME: Final = (
+    "The certificate of {where} isn't valid for this host. Use a host name from the certificate "
+    "in the URL."
+)
+_NO_TLS: Final = (
+    "The server at {where} doesn't support TLS, or not an allowed version. Use a URL that begins "
+    "with {plain}://, or correct the port."
+)
 _NO_HANDSHAKE: Final = (
     "The server at {where} didn't complete the TLS handshake within {timeout:g} seconds. If it "
     "doesn't support TLS, use a URL that begins with {plain}:// instead of {secure}://."
@@ -82,37 +90,58 @@ _NO_SELECT: Final = (
     "The server at {where} doesn't support {sent}. Remove the database from the URL. If the "
     "server is a Sentinel, use a URL that begins with redis+sentinel:// and names the service."
 )
-_UNREACHED: Final = "Can't reach the server at {where} ({reason}). Check that it is running, and that the URL is right."
+_UNREACHED: Final = (
+    "Can't reach the server at {where} ({reason}). Check that it is running, and that the URL is "
+    "right."
+)
 _CLUSTER: Final = (
     "Can't reach the cluster at {where}, or some of its slots have no node ({reason}). Check "
     "that its nodes are running, that the URL is right, and whether they require TLS "
     "({secure}://)."
 )
-_NO_CLUSTER: Final = "The server at {where} doesn't report the nodes of a cluster. For a single server, use a URL that begins with redis://."
-_NO_SENTINEL: Final = "The server at {where} isn't a Sentinel. Use a URL that begins with {plain}://, or correct the port."
+_NO_CLUSTER: Final = (
+    "The server at {where} doesn't report the nodes of a cluster. For a single server, use a URL "
+    "that begins with redis://."
+)
+_NO_SENTINEL: Final = (
+    "The server at {where} isn't a Sentinel. Use a URL that begins with {plain}://, or correct "
+    "the port."
+)
 _NO_ANSWER: Final = (
     "Can't reach any sentinel at {where}. Check that they are running, and that the URL is right."
 )
-_NO_LOGIN: Final = "The sentinels at {where} require authentication. Pass sentinel_password, and sentinel_username if there is one."
+_NO_LOGIN: Final = (
+    "The sentinels at {where} require authentication. Pass sentinel_password, and "
+    "sentinel_username if there is one."
+)
 _NO_SERVICE: Final = (
     "The sentinels at {where} don't know a running primary with this name. Correct the service "
     "in the URL: it is the name in `sentinel monitor`."
 )
-_NO_SOCKET: Final = "The socket {where} doesn't exist. Check that the server is running, and that the path is right."
-_DEAD_SOCKET: Final = "No server listens on {where}, or it isn't a socket. Check that the server is running, and that the path is right."
-_NOT_ALLOWED: Final = "This user isn't allowed to use the socket {where}. Grant it write permission (unixsocketperm, or its group)."
+_NO_SOCKET: Final = (
+    "The socket {where} doesn't exist. Check that the server is running, and that the path is "
+    "right."
+)
+_DEAD_SOCKET: Final = (
+    "No server listens on {where}, or it isn't a socket. Check that the server is running, and "
+    "that the path is right."
+)
+_NOT_ALLOWED: Final = (
+    "This user isn't allowed to use the socket {where}. Grant it write permission "
+    "(unixsocketperm, or its group)."
+)
 
 
 class Attempt(Struct, frozen=True):
-    """How it was tried to connect.
+    """One attempt to connect.
 
     Attributes:
         where: the address, or the addresses.
-        timeout: seconds that it may take.
-        is_secure: whether by TLS.
-        is_there: whether the server had taken the connection, so that it was its turn to answer.
-        is_sentinel: whether sentinels are asked first.
-        sent: the command that was sent last, if one was.
+        timeout: seconds that the attempt may take.
+        is_secure: whether the connection uses TLS.
+        is_there: whether the server accepted the connection, so that a reply from it was due.
+        is_sentinel: whether sentinels are queried first.
+        sent: the last command that was sent, if any.
     """
 
     where: str
@@ -124,14 +153,14 @@ class Attempt(Struct, frozen=True):
 
 
 def not_reached(error: BaseException, attempt: Attempt) -> StoreError:
-    """The error for what redis-py raised while it connected, with a cause that may be shown."""
+    """The `StoreError` for an error of redis-py while connecting, with a cause safe to show."""
     cause = _cause(error)
     failed = _diagnosed(error, cause, attempt)
     failed.__cause__ = _shown(cause)
     return failed
 
 
-def _diagnosed(error: BaseException, cause: BaseException, attempt: Attempt) -> StoreError:  # noqa: PLR0911 - the first cause that fits
+def _diagnosed(error: BaseException, cause: BaseException, attempt: Attempt) -> StoreError:  # noqa: PLR0911 - returns at the first cause that fits
     words = _words(cause)
     is_cluster = isinstance(error, redis.RedisClusterException)
     if attempt.is_sentinel and "unknown command" in words:
@@ -163,8 +192,9 @@ def _diagnosed(error: BaseException, cause: BaseException, attempt: Attempt) -> 
 
 
 def _refused(words: str, attempt: Attempt) -> StoreError | None:
-    """The error for what the server has said, if that or the command to which it was said means
-    something.
+    """The error for an error reply of the server.
+
+    None unless the reply, or the command that it answers, identifies the failure.
     """
     if attempt.sent and "unknown command" in words:
         return _failed(
@@ -187,7 +217,7 @@ def _unanswered(cause: BaseException, attempt: Attempt) -> str:  # noqa: PLR0911
     if is_late and attempt.is_secure and not attempt.is_there:
         return _NO_HANDSHAKE
     if attempt.is_secure and not attempt.is_there and refused is not None and refused.errno is None:
-        return _NO_TLS  # it has hung up during the handshake
+        return _NO_TLS  # the server closed the connection during the handshake
     if is_late and attempt.is_there:
         return _SILENT
     if attempt.is_there and (
@@ -204,7 +234,7 @@ def _unanswered(cause: BaseException, attempt: Attempt) -> str:  # noqa: PLR0911
 
 
 def _without_primary(text: str, attempt: Attempt) -> StoreError:
-    # redis-py writes behind the name what each sentinel that failed has raised, as
+    # After the service's name, redis-py lists the error that each failed sentinel raised, as in
     # "network:ConnectionError".
     raised = text.rpartition("' : ")[2] if "' : " in text else ""
     if "AuthenticationError" in raised:
@@ -238,7 +268,7 @@ def _failed(
 
 
 def _reason(cause: BaseException, attempt: Attempt) -> str:
-    """Why, in the system's words."""
+    """The operating system's reason for the failure."""
     refused = _behind(OSError, cause)
     number = getattr(refused, "errno", None)
     if isinstance(number, int) and number in errno.errorcode:
@@ -255,7 +285,7 @@ def _reason(cause: BaseException, attempt: Attempt) -> str:
 
 
 def _words(cause: BaseException) -> str:
-    """What the server has said, with the word that redis-py takes away; nothing when it was silent."""
+    """The server's error text, with the prefix that redis-py strips; empty if there was none."""
     word = getattr(cause, "status_code", None) or next(
         (word for kind, word in _CLASSES if isinstance(cause, kind)), ""
     )
@@ -272,14 +302,14 @@ def _shown(cause: BaseException) -> BaseException:
     if words:
         return ErrorReply(cut(words))
     refused = _behind(OSError, cause)
-    # a number and the system's words
+    # args are the error number and the system's message
     if refused is not None and len(refused.args) == 2:  # noqa: PLR2004
         return type(refused)(*refused.args)
     return ConnectFailed(f"{type(cause).__name__} {cut(str(cause))}".strip())
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What is behind redis-py's own words about a cluster."""
+    """The error behind the one that redis-py raises for a cluster."""
     behind = error.__cause__ or error.__context__
     return (
         _cause(behind)

@@ -1,12 +1,11 @@
-"""What a reply may be while it comes in: a bound for its size, and a bound for the line that it
-begins with.
+"""Limits the size of an incomplete reply, and of the line that it begins with.
 
-Rule: nothing here looks at replies that are complete. A reply of which one piece of data is only a
-    part is rare, and large or hostile.
+Rule: no check here reads complete replies. A reply that arrives in several pieces of data is rare,
+    and either large or hostile.
 Rule: each reply begins with a line: its type, and a number or a short text. A line that doesn't end
-    comes from no Redis server.
-Rule: what an announced length says is refused before it has come; what isn't seen at the beginning
-    of a piece is counted as it comes.
+    can't come from a Redis server.
+Rule: a reply whose announced length is too large is rejected before its data arrives. If the
+    announcement isn't at the beginning of a piece of data, the bytes are counted as they arrive.
 """
 
 from __future__ import annotations
@@ -22,18 +21,19 @@ from igniter_store.redis_commands.reply_errors import (
 )
 
 LARGEST: Final = 536_870_912
-"""Bytes of a reply, unless an adapter is made with another limit: as long as one value can be on a
-server with its own settings.
+"""The default limit for the bytes of a reply.
+
+A server with default settings accepts values of up to this size.
 """
 
 NOTHING: Final = object()
-"""What a reader gives while a reply isn't complete."""
+"""The result of a reader whose reply isn't complete."""
 
 _LONGEST_LINE: Final = 65_536
-_FRAME: Final = 1_024  # bytes around the one value of a reply, and some more
-_LENGTHS: Final = b"$=!"  # types whose line says how many bytes follow
-_COUNTS: Final = b"*~>%|"  # and how many elements
-_SMALLEST: Final = 3  # bytes of an element
+_FRAME: Final = 1_024  # bytes around the one value of a reply, with a margin
+_LENGTHS: Final = b"$=!"  # types whose line holds the number of bytes that follow
+_COUNTS: Final = b"*~>%|"  # types whose line holds the number of elements
+_SMALLEST: Final = 3  # bytes of the smallest element
 
 
 def reader() -> Reader:
@@ -42,14 +42,14 @@ def reader() -> Reader:
 
 
 class Incoming:
-    """The present reply, of which something is missing.
+    """The reply that is arriving.
 
     Args:
         largest: bytes that a reply may have.
 
     Attributes:
-        is_partial: whether a part of a reply has come, and not all of it.
-        size: how many bytes of it, apart from the piece in which an earlier one ended.
+        is_partial: whether a part of a reply has arrived, and not all of it.
+        size: bytes of it that have arrived, without the piece in which an earlier reply ended.
     """
 
     __slots__ = ("_largest", "_line", "is_partial", "size")
@@ -58,17 +58,18 @@ class Incoming:
         self.is_partial = False
         self.size = 0
         self._largest: Final = largest + _FRAME
-        self._line: int | None = None  # bytes of the first line, as long as it hasn't ended
+        self._line: int | None = None  # bytes of the first line, until it has ended
 
     def completed(self, *, is_partial: bool) -> None:
-        """A reply is complete; `is_partial` says whether a part of the next one is there."""
+        """Record that a reply is complete; `is_partial` is true if part of the next has arrived."""
         self.is_partial = is_partial
         self.size = 0
         self._line = None
 
     def more(self, data: bytes) -> ReplyError | None:
-        """Count a piece that completes nothing, and say what is wrong with the reply, if anything
-        is.
+        """Count a piece of data that completes no reply.
+
+        Returns the error if the reply is too large or malformed.
         """
         if not self.is_partial:
             self._line = 0
@@ -94,7 +95,8 @@ class Incoming:
 
 
 def can_complete(incoming: Incoming, data: bytes) -> bool:
-    """False for a piece in the midst of a line or a value: looking for the end of a long line again
-    and again takes ever longer.
+    """False for data in the middle of a line or a value.
+
+    Searching for the end of a long line again and again would take ever longer.
     """
     return not incoming.is_partial or b"\n" in data

@@ -1,24 +1,23 @@
-"""One connection to a server that many callers share: what they ask in one turn of the event loop
-is one write, and answers come in order.
+"""One connection to a server that many callers share.
 
-How it works. `ask` packs a command, puts a future at the end of a queue and returns it; the first
-command of a turn also asks the loop to call `_flush` when the turn is over, which writes all that
-has gathered. The server answers in the order of the commands, so whatever arrives is for the future
-at the head of the queue. Who gets an answer often asks the next thing at once, so `data_received`
-asks for a flush too: it comes right behind the callers that were just woken, one turn earlier than
-theirs would; and one behind the first half of them, so that the server has something to do while we
-wake the other half.
+Commands of one event-loop iteration are sent in one write, and replies arrive in order.
 
-Rule: a future is never taken out of the queue but by its answer. A caller that was cancelled leaves
-    its place there, and the answer that
-comes for it is dropped: answers never shift.
-Rule: futures get results, never exceptions. What goes wrong is a `ReplyError`, which the caller
-    looks at: so nothing is left unretrieved
-when the caller has gone.
-Rule: one timer watches all commands. Those of one flush are late together.
+How it works. `send` packs a command, appends a future to a queue and returns it. The first command
+of an iteration also schedules `_flush` for the end of the iteration; it writes all commands that
+were queued. The server replies in the order of the commands, so each reply belongs to the future at
+the head of the queue. A caller that gets a reply often sends its next command at once, so
+`data_received` schedules a flush too. It runs right after the callers that were just woken, one
+iteration earlier than the flush that they would schedule. Another flush runs after the first half
+of them, so that the server has work to do while the other half wakes up.
+
+Rule: only its reply removes a future from the queue. A cancelled caller's future stays in the queue
+    and its reply is discarded, so replies never shift.
+Rule: futures get results, never exceptions. A failure is a `ReplyError` that the caller checks for,
+    so asyncio never warns about an unretrieved exception of a cancelled caller.
+Rule: one timer watches all commands. Commands of one flush time out together.
 Rule: a connection that completes no reply within the timeout is closed, even if bytes arrive. An
-    idle connection sends PING, so that the
-next caller doesn't pay for a connection that a middlebox has dropped.
+    idle connection sends PING, so that the next caller doesn't pay for a connection that a
+    middlebox has dropped.
 """
 
 from __future__ import annotations
@@ -47,32 +46,32 @@ from igniter_store_redis.incoming import NOTHING, Incoming, can_complete, reader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_MOST_WAITING: Final = (
-    50_000  # commands without an answer; more callers wait until half of them have theirs
-)
-_LARGE: Final = 262_144  # bytes of one answer, after which others should not queue up behind it
-_HALVED: Final = range(
-    32, 257
-)  # commands in flight: fewer are one write, and of more the server has enough to do anyway
+# Commands without a reply. At the limit, more callers wait until half of the replies have arrived.
+_MOST_WAITING: Final = 50_000
+_LARGE: Final = 262_144  # bytes of one reply, after which other commands should not queue behind it
+# Commands in flight for which a flush at half of the replies pays off: fewer fit in one write, and
+# more keep the server busy anyway.
+_HALVED: Final = range(32, 257)
 
-_untyped: Any = hiredis  # of pack_command it says half
+_untyped: Any = hiredis  # its types for pack_command are incomplete
 pack_command: Final[Callable[[tuple[Any, ...]], bytes]] = _untyped.pack_command
 
 
 class Multiplexer(asyncio.Protocol):
-    """The protocol of one connection, which takes over a transport that is connected and logged in.
+    """The protocol of one connection, which takes over a connected transport after the login.
 
     Args:
-        transport: nothing may be on its way on it.
-        timeout: seconds that an answer may take.
-        on_lost: called once with this, when the connection is gone, whoever has ended it.
-        largest: bytes that an answer may have.
+        transport: has no bytes in flight.
+        timeout: seconds that a reply may take.
+        on_lost: called once with this object when the connection is gone; this side or the server
+            may have closed it.
+        largest: bytes that a reply may have.
 
     Attributes:
-        is_live: False once the connection is gone; what is asked then is lost.
-        is_full: True while callers should go elsewhere or wait for `room`: there are too many of
-            them, or a large value is on its way.
-        kept: what has to live as long as the connection.
+        is_live: False once the connection is gone; commands sent after that are lost.
+        is_full: True while callers should use another connection or wait for `room`, because too
+            many commands are in flight or a large value is.
+        kept: an object that must live as long as the connection.
     """
 
     def __init__(
@@ -93,9 +92,8 @@ class Multiplexer(asyncio.Protocol):
         self._incoming: Final = Incoming(largest)
         self._waiting: Final[deque[asyncio.Future[Any]]] = deque()
         self._outgoing: Final[list[bytes]] = []
-        self._flushes: Final[deque[tuple[int, float]]] = (
-            deque()
-        )  # how many commands had been sent after it, and when it was
+        # For each flush, the number of commands sent up to its end, and its time
+        self._flushes: Final[deque[tuple[int, float]]] = deque()
         self._sent = 0
         self._answered = 0
         self._answered_at = self._asked_at = self._loop.time()
@@ -110,15 +108,16 @@ class Multiplexer(asyncio.Protocol):
         transport.resume_reading()
 
     def send(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """The future answer to a command: the server's, as hiredis reads it, or a `ReplyError`."""
+        """Send a command, and return the future of its reply.
+
+        The result is the server's reply as hiredis parses it, or a `ReplyError`.
+        """
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
         try:
             packed = pack_command(words)
-        except (
-            TypeError,
-            UnicodeEncodeError,
-        ):  # other bytes than `bytes`, or text that is others' bytes
+        # Bytes-like objects, or text with surrogate escapes (see `encoded`)
+        except (TypeError, UnicodeEncodeError):
             packed = pack_command(tuple(_plain(word) for word in words))
         future: asyncio.Future[Any] = asyncio.Future(loop=self._loop)
         if not self.is_live:
@@ -135,20 +134,21 @@ class Multiplexer(asyncio.Protocol):
 
     @property
     def is_awaited(self) -> bool:
-        """True while a caller waits for an answer; those that were cancelled have left their places
-        in the queue.
+        """True while a caller waits for a reply.
+
+        Futures of cancelled callers stay in the queue, and don't count.
         """
         return any(not future.done() for future in self._waiting)
 
     async def room(self) -> None:
-        """Wait until there is room for more, or the connection is gone."""
+        """Wait until there is room for more commands, or the connection is gone."""
         while self.is_full and self.is_live:
             if self._room is None:
                 self._room = self._loop.create_future()
             await asyncio.shield(self._room)
 
     def retire(self) -> None:
-        """Close the connection once everything that was asked is answered."""
+        """Close the connection once every pending command has its reply."""
         self._is_retired = True
         if not self._waiting:
             self.shut()
@@ -159,13 +159,14 @@ class Multiplexer(asyncio.Protocol):
         self._transport.abort()
 
     def shut(self) -> None:
-        """Close the connection; whoever waits for an answer gets `ConnectionClosed`."""
+        """Close the connection; pending callers get `ConnectionClosed`."""
         self._end(ConnectionClosed, ConnectionClosed)
         self._transport.abort()
 
     def abandon(self, *, is_inherited: bool) -> None:
-        """Release the connection, whose callers are gone with their event loop; in a forked child,
-        keep out of the parent's.
+        """Release the connection, whose callers are gone with their event loop.
+
+        In a forked child, leave the parent's connection untouched.
         """
         self.is_live = False
         if is_inherited:
@@ -173,10 +174,10 @@ class Multiplexer(asyncio.Protocol):
         else:
             release_transport(self._transport)
 
-    # The transport's side.
+    # Callbacks of the transport
 
     def data_received(self, data: bytes) -> None:
-        """Give each answer to the caller whose turn it is."""
+        """Set each reply as the result of the oldest pending command."""
         reader, waiting, incoming = self._reader, self._waiting, self._incoming
         reader.feed(data)
         if incoming.is_partial and not can_complete(incoming, data):
@@ -194,7 +195,7 @@ class Multiplexer(asyncio.Protocol):
                     future.set_result(answer)
                 if answered == half:
                     self._loop.call_soon(self._flush)
-        # hiredis raises errors of many classes for what isn't the protocol
+        # hiredis raises errors of many classes for bytes that aren't RESP
         except Exception:  # noqa: BLE001
             self._answered += answered
             self._break(MalformedReply())
@@ -205,23 +206,23 @@ class Multiplexer(asyncio.Protocol):
             self._more(data)
 
     def pause_writing(self) -> None:
-        """The transport's buffer is full."""
+        """Called when the transport's buffer is full."""
         self._is_paused = self.is_full = True
 
     def resume_writing(self) -> None:
-        """The transport's buffer has room again."""
+        """Called when the transport's buffer has room again."""
         self._is_paused = False
         self._look_for_room(_MOST_WAITING)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell everybody who waits."""
+        """Fail every pending command."""
         del exc
         self._end(_lost_after_sending, _lost_before_sending)
 
-    # Inside.
+    # Internals
 
     def _done(self, answered: int) -> None:
-        """Go on behind so many answers."""
+        """Do what is due after `answered` replies."""
         self._answered += answered
         self._answered_at = self._loop.time()
         is_partial = self._reader.has_data()
@@ -236,7 +237,7 @@ class Multiplexer(asyncio.Protocol):
             self.shut()
 
     def _more(self, data: bytes) -> None:
-        """Take a piece of an answer that isn't complete yet."""
+        """Count a piece of a reply that isn't complete yet."""
         reply_error = self._incoming.more(data)
         if reply_error is not None:
             self._break(reply_error)
@@ -244,8 +245,9 @@ class Multiplexer(asyncio.Protocol):
             self.is_full = True
 
     def _break(self, reply_error: ReplyError) -> None:
-        """Close the connection; the caller whose answer was under way gets `reply_error`, and the
-        others learn that it is lost.
+        """Close the connection because a reply is invalid.
+
+        The caller whose reply was arriving gets `reply_error`; the others get `ConnectionLost`.
         """
         if self._waiting:
             self._answered += 1
@@ -277,13 +279,13 @@ class Multiplexer(asyncio.Protocol):
             self._watching = self._loop.call_at(now + self._timeout, self._watch)
 
     def _watch(self) -> None:
-        """Look for commands that are late and for a server that has fallen silent, and come again
-        when there may be the next.
+        """Time out overdue commands, and close the connection if the server has stopped replying.
+
+        Schedules itself for the next time at which a command may be overdue.
         """
         if self._watching is not None and (rest := oversleep(self._loop, self._watching)):
-            self._watching = self._loop.call_later(
-                rest, self._watch
-            )  # until the loop has read what came while it was blocked
+            # Wait until the loop has read what arrived while it was blocked
+            self._watching = self._loop.call_later(rest, self._watch)
             return
         flushes, now = self._flushes, self._loop.time()
         while flushes and (flushes[0][0] <= self._answered or flushes[0][1] + self._timeout <= now):
@@ -292,7 +294,7 @@ class Multiplexer(asyncio.Protocol):
                 if not future.done():
                     future.set_result(ReplyTimeout())
         dues = [flushes[0][1] + self._timeout] if flushes else []
-        if self._sent > self._answered:  # an answer is due, even if nobody waits for it any more
+        if self._sent > self._answered:  # a reply is due, even if its caller was cancelled
             dues.append(max(self._answered_at, self._asked_at) + self._timeout)
             if dues[-1] <= now:  # the server has stopped replying
                 self._watching = None
@@ -307,7 +309,7 @@ class Multiplexer(asyncio.Protocol):
         self._beating.cancel()
         if self._watching is not None:
             self._watching.cancel()
-        self._reader = reader()  # what it holds of an answer may be large
+        self._reader = reader()  # the old one may hold a large partial reply
         still_here = len(self._outgoing)
         self._outgoing.clear()
         on_their_way = len(self._waiting) - still_here
@@ -332,7 +334,7 @@ class Multiplexer(asyncio.Protocol):
 def _plain(word: Any) -> Any:
     if isinstance(word, str):
         return encoded(word)
-    return bytes(word) if isinstance(word, (bytearray, memoryview)) else word  # pyright: ignore[reportUnknownArgumentType]  # of whatever
+    return bytes(word) if isinstance(word, (bytearray, memoryview)) else word  # pyright: ignore[reportUnknownArgumentType]  # a memoryview of any format
 
 
 def _lost_after_sending() -> ReplyError:

@@ -1,5 +1,6 @@
-"""One connection that hears messages: answers to its own commands and messages of others come on it
-as they come.
+"""A connection that receives messages.
+
+Replies to its own commands and messages from publishers arrive on it interleaved.
 """
 
 from __future__ import annotations
@@ -16,24 +17,25 @@ from igniter_store_redis.multiplexer import pack_command
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PROGRESS: Final = 65_536  # bytes of a message that isn't complete, which count as a sign of life
+_PROGRESS: Final = 65_536  # bytes of an incomplete message that prove that the server still sends
 
 _LOGGER: Final = logging.getLogger("igniter_store")
 
 
 class RedisPubSubConnection(asyncio.Protocol):
-    """The protocol of one connection that hears messages; takes over a transport as `Multiplexer`
-    does.
+    """The protocol of one connection that receives messages.
+
+    It takes over a transport as `Multiplexer` does.
 
     Args:
-        transport: nothing may be on its way on it.
-        handle: gets each message and each answer.
-        largest: bytes that one may have; a connection on which a larger one comes is closed.
+        transport: has no bytes in flight.
+        handle: called with each message and each reply.
+        largest: bytes that a message or reply may have. A larger one closes the connection.
 
     Attributes:
         lost: done when the connection is gone.
-        heard_at: when a message or a good part of one came last, in the loop's time.
-        kept: what has to live as long as the connection.
+        heard_at: when a message, or a good part of one, last arrived, in the event loop's time.
+        kept: an object that must live as long as the connection.
     """
 
     def __init__(
@@ -52,23 +54,23 @@ class RedisPubSubConnection(asyncio.Protocol):
         transport.resume_reading()
 
     def send(self, *words: Any) -> None:
-        """Send a command; its answer comes as messages do."""
+        """Send a command; its reply arrives among the messages."""
         self._transport.write(pack_command(words))
 
     def end(self) -> None:
         """Close the connection."""
-        self._reader = reader()  # what it holds of a message may be large
+        self._reader = reader()  # the old one may hold a large partial message
         self._transport.abort()
 
     def abandon(self, *, is_inherited: bool) -> None:
-        """As `Multiplexer.abandon`."""
+        """See `Multiplexer.abandon`."""
         if is_inherited:
             disconnect([self._transport.get_extra_info("socket")])
         else:
             release_transport(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what has come."""
+        """Pass complete messages and replies on."""
         replies, incoming = self._reader, self._incoming
         replies.feed(data)
         found = 0
@@ -88,17 +90,18 @@ class RedisPubSubConnection(asyncio.Protocol):
     def _next(self) -> Any:
         try:
             return self._reader.gets()
-        # hiredis raises errors of many classes for what isn't the protocol
+        # hiredis raises errors of many classes for bytes that aren't RESP
         except Exception:  # noqa: BLE001
-            # Without the traceback, which is hiredis's own and shows nothing of the server.
+            # Without the traceback, which is hiredis's own and shows nothing about the server.
             _LOGGER.error(  # noqa: TRY400
-                "redis: closed a subscription's connection, because the server sent an invalid reply."
+                "redis: closed a subscription's connection, because the server sent an invalid "
+                "reply."
             )
             self.end()
             return NOTHING
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the one who keeps it."""
+        """Resolve `lost` for the listener that owns the connection."""
         del exc
         if not self.lost.done():
             self.lost.set_result(None)

@@ -1,8 +1,8 @@
-"""A connection that comes back by itself.
+"""A connection that is made on demand and reconnects after it is lost.
 
-Rule: there is one attempt to connect at a time, for all who wait for it, and they share what it
-    comes to. After a failure the next
-attempt waits, longer each time, so that a thousand callers don't storm a server that is coming up.
+Rule: at most one attempt to connect runs at a time. All callers wait for it and share its outcome.
+Rule: after a failed attempt the next one waits, longer each time, so that a thousand callers don't
+    overload a server that is starting.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from igniter_store_redis.multiplexer import Multiplexer
 
 _FIRST_PAUSE: Final = 0.02
-_LONGEST_PAUSE: Final = 0.25  # callers wait for it
+_LONGEST_PAUSE: Final = 0.25  # callers wait during the pause
 
 
 class ReconnectingConnection:
-    """One multiplexed connection, made when it is wanted.
+    """One multiplexed connection, opened when it is first needed.
 
     Args:
         connector: makes connections.
-        timeout: seconds that an answer may take.
+        timeout: seconds that a reply may take.
 
     Attributes:
-        multiplexer: the present connection, if there is one.
+        multiplexer: the current connection, if there is one.
     """
 
     def __init__(self, connector: Connector, timeout: float) -> None:
@@ -45,15 +45,15 @@ class ReconnectingConnection:
 
     @property
     def is_idle(self) -> bool:
-        """True when no connection is open or about to be."""
+        """True when no connection is open or being opened."""
         return self.multiplexer is None and self._attempt is None and not self._retired
 
     def start(self) -> None:
-        """Forget earlier failures."""
+        """Reset the backoff."""
         self._pause = 0.0
 
     async def close(self) -> None:
-        """Close the connection; callers get `STORE_CLOSED`."""
+        """Close the connection; pending callers get `STORE_CLOSED`."""
         attempt, self._attempt = self._attempt, None
         if attempt is not None:
             attempt.cancel()
@@ -61,7 +61,7 @@ class ReconnectingConnection:
         for multiplexer in (self.multiplexer, *self._retired):
             if multiplexer is not None:
                 multiplexer.shut()
-                await asyncio.sleep(0)  # the transport's last word
+                await asyncio.sleep(0)  # lets the transport report that it has closed
 
     def abandon(self, *, is_inherited: bool) -> None:
         """See `CommandClient.abandon`."""
@@ -71,8 +71,9 @@ class ReconnectingConnection:
                 multiplexer.abandon(is_inherited=is_inherited)
 
     def retire(self, multiplexer: Multiplexer | None) -> None:
-        """Let what was asked on this connection be answered, and go on with a new one, unless that
-        has happened.
+        """Stop using this connection, which closes once its pending commands have replies.
+
+        The next command opens a new connection. Retiring a connection twice does nothing.
         """
         if multiplexer is not None and self.multiplexer is multiplexer:
             self.multiplexer = None
@@ -80,14 +81,14 @@ class ReconnectingConnection:
             multiplexer.retire()
 
     async def connected(self) -> Multiplexer:
-        """The present connection, or a new one."""
+        """Return the current connection, or open a new one."""
         if self.multiplexer is not None:
             return self.multiplexer
         if self._attempt is None:
             self._attempt = asyncio.create_task(self._connect())
             self._attempt.add_done_callback(_heard)
         attempt = self._attempt
-        await asyncio.wait([attempt])  # who is cancelled here is our caller; others wait on
+        await asyncio.wait([attempt])  # a cancellation here leaves the shared attempt running
         if attempt.cancelled():  # by `close`
             raise closed()
         try:
@@ -97,16 +98,16 @@ class ReconnectingConnection:
         except UNREACHABLE as error:
             reason = self._connector.not_reached(error)
         finally:
-            del attempt  # or it, its error and this frame would keep each other
+            del attempt  # or the task, its error and this frame would form a reference cycle
         try:
-            # Outside of the block, where it would have the driver's error as its context
+            # Raised outside the except block, which would set the driver's error as its context
             raise reason
         finally:
             del reason
 
     async def _connect(self) -> Multiplexer:
         try:
-            # so that not all come back at once
+            # The jitter keeps clients from reconnecting all at once
             await asyncio.sleep(self._pause * random.uniform(0.5, 1.0))  # noqa: S311
             multiplexer = await self._connector.multiplexed(self._timeout, self._forget)
         except BaseException:
@@ -123,6 +124,6 @@ class ReconnectingConnection:
 
 
 def _heard(attempt: asyncio.Task[Multiplexer]) -> None:
-    # Those who waited for it may all have gone.
+    # Every caller that waited for the attempt may be gone, so this retrieves the exception.
     if not attempt.cancelled():
         attempt.exception()

@@ -1,8 +1,8 @@
-"""Which clients of redis-py the adapter accepts.
+"""Checks that a client of redis-py is one the adapter can use.
 
 Rule: the adapter takes over the transports that redis-py has connected. A client without transports
-    (fakeredis, a mock) is refused when the
-adapter is made, because nothing that it could send would ever arrive.
+    (fakeredis, a mock) is rejected when the adapter is made, because its commands would never reach
+    a server.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _IN_MEMORY: Final = (
     "memory://, which keeps the same contract; or pass the address of fakeredis's TcpFakeServer "
     "to from_url()."
 )
-# What a class of connections overrides that answers by itself. `_connect` isn't among them: a
+# Methods that a connection class overrides if it answers by itself. `_connect` isn't one of them: a
 # tunnel may connect in its own way.
 _TRANSPORT: Final = ("send_packed_command", "read_response")
 
 
 def check_client(client: object) -> None:
-    """Refuse what isn't a client of redis-py with real connections.
+    """Reject anything but a client of redis-py with real connections.
 
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID`, with what to use instead.
     """
-    # By the class, not by isinstance: a mock lies about that.
+    # `type` and not `isinstance`, which a mock deceives.
     kind = type(client)
     package = kind.__module__.partition(".")[0]
     if not issubclass(kind, (Redis, RedisCluster)):
@@ -62,7 +62,7 @@ def check_client(client: object) -> None:
 
 
 def sentinels_of(pool: Any) -> str:
-    """The addresses of the sentinels that a pool asks; empty for one that asks none."""
+    """The addresses of the sentinels that a pool queries; empty for a pool without sentinels."""
     if not issubclass(type(pool), SentinelConnectionPool):
         return ""
     asked: Any = pool.sentinel_manager
@@ -76,9 +76,10 @@ def sentinels_of(pool: Any) -> str:
 
 
 def no_transport(client: object) -> StoreError:
-    """The error for a client whose connections lead nowhere."""
+    """The error for a client whose connections reach no server."""
     return misconfigured(
-        f"RedisAdapter needs connections to a real server, but {named(client)} doesn't have any. {_IN_MEMORY}"
+        f"RedisAdapter needs connections to a real server, but {named(client)} doesn't have any. "
+        f"{_IN_MEMORY}"
     )
 
 

@@ -1,14 +1,13 @@
-"""One server: commands of all callers on one connection, more of them when that one is busy; those
-that wait, and messages, on others.
+"""Client for one server.
 
-Rule: a read is asked a second time when the connection was lost; a write only when it had not left
-    yet.
-Rule: a connection on which a reply comes that can't be one is closed: the next ones may be answers
-    to other commands.
-Rule: calls share the first connection, so that those of one turn are one write. Only while that is
-    full - too many commands on it, or a
-value of megabytes on its way - does a call take the next one: small calls don't wait behind a large
-one.
+Callers share a connection (several under load); blocking reads and subscriptions have their own.
+
+Rule: a read is retried once when the connection was lost; a write only if it hadn't been sent.
+Rule: a connection on which an impossible reply arrives is closed, because the next replies may
+    belong to other commands.
+Rule: calls share the first connection, so that the calls of one event-loop iteration are one write.
+    A call uses the next connection only while the first is full, that is while too many commands or
+    a value of megabytes are in flight on it. So small calls don't wait behind a large one.
 """
 
 from __future__ import annotations
@@ -54,8 +53,8 @@ class StandaloneClient(CommandClient):
 
     Args:
         connector: makes connections.
-        timeout: seconds that an answer may take.
-        connections: how many may be open for commands that don't wait.
+        timeout: seconds that a reply may take.
+        connections: how many may be open for commands that don't block.
         on_astray: see `Listener`.
 
     Attributes:
@@ -83,7 +82,7 @@ class StandaloneClient(CommandClient):
         self._loop_end: LoopEnd | None = None
 
     def start(self) -> None:
-        """Let callers in; the first of them connects."""
+        """Accept calls; the first one connects."""
         self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
         self._watch_loop_end(LoopEnd(self._release_connections))
@@ -94,23 +93,21 @@ class StandaloneClient(CommandClient):
             connection.start()
 
     async def open(self) -> None:
-        """Connect."""
+        """Accept calls, and connect."""
         self.start()
         try:
             await self._first.connected()
         except (
             GeneratorExit
-        ):  # the event loop was closed meanwhile, and nothing can be awaited any more
+        ):  # the event loop was closed meanwhile; nothing can be awaited any more
             raise
-        except (
-            BaseException
-        ):  # cancelled, above all: the attempt to connect is shared, and would go on
+        except BaseException:  # a cancellation, for example: the shared attempt would continue
             await self.close()
             self._was_closed = False
             raise
 
     async def close(self) -> None:
-        """Close all connections; callers get `STORE_CLOSED`."""
+        """Close all connections; pending callers get `STORE_CLOSED`."""
         self._is_open, self._was_closed, self.is_inherited = False, True, False
         self._watch_loop_end(None)
         await self.listener.close()
@@ -132,7 +129,7 @@ class StandaloneClient(CommandClient):
         self._loop_end = loop_end
 
     def _release_connections(self) -> None:
-        # The next caller opens a new one.
+        # The next call opens a new one.
         self._blocking.retire()
         for connection in self._connections:
             multiplexer = connection.multiplexer
@@ -141,8 +138,9 @@ class StandaloneClient(CommandClient):
                 multiplexer.shut()
 
     def retire(self) -> None:
-        """Let what was asked be answered; the connections close after that. Subscriptions are heard
-        no more.
+        """Close each connection once its pending commands have replies.
+
+        Subscriptions get no more messages.
         """
         self.listener.retire()
         self._blocking.retire()
@@ -215,23 +213,24 @@ class StandaloneClient(CommandClient):
         writes: bool,
         is_asking: bool = False,
     ) -> Any:
-        """The answer, or what came instead of it, for a caller who knows what to do about it.
+        """Send a command; return the result of its reader, or the `ReplyError` that it got.
+
+        For callers that handle a `ReplyError` themselves.
 
         Args:
             words: the command and its arguments.
             read: the reader of its reply.
-            code: for a reply that the reader refuses.
-            writes: whether it changes something.
-            is_asking: whether a node of a cluster is to answer for a slot that is on its way to it.
+            code: the error code for a reply that the reader rejects.
+            writes: whether the command changes data.
+            is_asking: whether to send ASKING first, for a slot in migration to this node.
 
         Raises:
-            StoreError: for such a reply, or when no connection can be made.
+            StoreError: if the reader rejects the reply, or no connection can be made.
         """
         multiplexer = await self._free()
         if is_asking:
-            multiplexer.send(
-                ("ASKING",)
-            )  # it counts for the next command on this connection, which is ours
+            # ASKING applies to the next command on this connection, which is the one below
+            multiplexer.send(("ASKING",))
         answer = await multiplexer.send(words)
         if isinstance(answer, ReplyError) and not is_asking:
             answer = await self._after(answer, words, multiplexer, writes=writes)
@@ -246,7 +245,7 @@ class StandaloneClient(CommandClient):
     async def attempt_to_wait(
         self, words: tuple[Any, ...], read: Reader[Any], *, is_asking: bool = False
     ) -> Any:
-        """As `attempt`, for a command that waits at the server."""
+        """As `attempt`, for a command that blocks at the server."""
         self.require_open()
         answer = await self._blocking.send(words, read, is_asking=is_asking)
         return answer if self._is_open else ConnectionClosed()
@@ -255,7 +254,7 @@ class StandaloneClient(CommandClient):
         self, subscription: CommandSubscription, *, is_asking: bool = False
     ) -> ReplyError | None:
         """As `attempt`, for a subscription."""
-        del is_asking  # no node answers so
+        del is_asking  # no node replies to a subscription with ASK
         return await self.listener.add(subscription)
 
     async def subscribe(self, subscription: CommandSubscription) -> None:
@@ -288,13 +287,13 @@ class StandaloneClient(CommandClient):
         *,
         writes: bool,
     ) -> Any:
-        """What becomes of a command that had no answer: a second attempt, where that can't do it
-        twice.
+        """Return the outcome of a command that failed with `reply_error`.
+
+        Retries it if that can't apply it twice; otherwise returns `reply_error`.
         """
         if isinstance(reply_error, ErrorReply):
-            if (
-                error_prefix(str(reply_error)) == "READONLY"
-            ):  # it was the primary once; whoever connects now finds the one that is
+            # The server was the primary before; a new connection reaches the current one.
+            if error_prefix(str(reply_error)) == "READONLY":
                 for connection in self._connections:
                     connection.retire(multiplexer)
         elif (
@@ -306,7 +305,7 @@ class StandaloneClient(CommandClient):
         return reply_error
 
     async def _free(self) -> Multiplexer:
-        """A connection that has room."""
+        """Return a connection that has room."""
         while True:
             self.require_open()
             for connection in self._connections:
@@ -315,7 +314,7 @@ class StandaloneClient(CommandClient):
                 except StoreError:
                     if connection is self._first:
                         raise
-                    break  # the server may want no more of us
+                    break  # the server may accept no more connections
                 if not multiplexer.is_full:
                     return multiplexer
             await self._room()

@@ -1,9 +1,9 @@
-"""From a URL to a client of redis-py: one server, whichever Sentinel names, or a cluster.
+"""Makes a client of redis-py from a URL: for one server, for Sentinel, or for a cluster.
 
-Rule: `igniter_store.contract.urls` reads URLs, the same for all backends; what redis-py takes
-    beyond that is listed here.
-Rule: a password without a user is the default user's. redis-py logs in so by HELLO, and then a
-    server without a password takes any.
+Rule: `igniter_store.contract.urls` parses URLs, in the same way for all backends. The further
+    options of redis-py are listed here.
+Rule: a password without a user is the default user's. redis-py then logs in by HELLO, and a server
+    without a password accepts any.
 """
 
 from __future__ import annotations
@@ -90,13 +90,15 @@ _ELSEWHERE: Final = {
     **dict.fromkeys(
         _SENTINELS,
         (
-            "It applies only to redis+sentinel:// and rediss+sentinel://. Remove it, or correct the scheme of the URL."
+            "It applies only to redis+sentinel:// and rediss+sentinel://. Remove it, or correct "
+            "the scheme of the URL."
         ),
     ),
     **dict.fromkeys(
         _CLUSTER,
         (
-            "It applies only to redis+cluster:// and rediss+cluster://. Remove it, or correct the scheme of the URL."
+            "It applies only to redis+cluster:// and rediss+cluster://. Remove it, or correct "
+            "the scheme of the URL."
         ),
     ),
     "lib_name": _LIBRARY,
@@ -133,25 +135,26 @@ _ADAPTERS: Final = ("timeout", "connect_timeout", "connections", *_OWN)
 
 
 def location_of(url: Any, given: dict[str, Any]) -> tuple[Location, dict[str, Any]]:
-    """What a URL says, and the options that are the adapter's own.
+    """Parse a URL, and return its location and the adapter's own options.
 
     Args:
         url: see `RedisAdapter.from_url`.
-        given: options that win over those of the URL.
+        given: options that override those of the URL.
     """
     scheme = url.partition("://")[0].lower() if isinstance(url, str) else ""
     location = located(url, next((form for form in _FORMS if scheme in form.schemes), _ANY), given)
     if not _is_secure(location) and (names := sorted(_TLS.keys() & location.options.keys())):
         secure = "rediss" + location.scheme.removeprefix("redis") if location.hosts else "rediss"
         raise misconfigured(
-            f"{names[0]} applies only to TLS. Use a URL that begins with {secure}://, or remove the option."
+            f"{names[0]} applies only to TLS. Use a URL that begins with {secure}://, or remove "
+            "the option."
         )
     own = {name: location.options.pop(name) for name in _ADAPTERS if name in location.options}
     return location, own
 
 
 def client_of(location: Location, connect_timeout: float) -> Redis | RedisCluster:
-    """A client that is connected to nothing yet."""
+    """Make a client that isn't connected yet."""
     kind = location.scheme.partition("+")[2]
     try:
         if kind == "sentinel":
@@ -159,11 +162,10 @@ def client_of(location: Location, connect_timeout: float) -> Redis | RedisCluste
         return _cluster(location, connect_timeout) if kind == "cluster" else _single(location)
     except OSError as error:
         message = _NO_TLS.format(kind=type(error).__name__)
-    except (ValueError, TypeError, RedisError):  # its message may show a password
+    except (ValueError, TypeError, RedisError):  # its message may contain a password
         message = "redis-py rejected the options of the URL. Correct the TLS options."
-    raise misconfigured(
-        message
-    )  # outside of the block, where it would have redis-py's words as its context
+    # Raised outside the except block, which would set redis-py's error as its context
+    raise misconfigured(message)
 
 
 def _single(location: Location) -> Redis:
@@ -196,14 +198,15 @@ def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
     service, _, number = location.path.partition("/")
     if not service:
         raise misconfigured(
-            f"The URL doesn't name the service that the sentinels monitor. Write {location.scheme}://host:26379/service/0."
+            "The URL doesn't name the service that the sentinels monitor. Write "
+            f"{location.scheme}://host:26379/service/0."
         )
     if number and location.database is not None:
         raise misconfigured(
             "The database is given twice, in the path of the URL and as db. Remove one of them."
         )
     database = database_of(number, NAME) if number else location.database or 0
-    options = dict(location.options)  # a second client may be made of the location
+    options = dict(location.options)  # the location may be used again, for a second client
     asking = {
         name.removeprefix("sentinel_"): options.pop(name) for name in _SENTINELS if name in options
     }
@@ -211,7 +214,7 @@ def _behind_sentinel(location: Location, connect_timeout: float) -> Redis:
         asking.setdefault("username", DEFAULT_USER)
     if is_secure := _is_secure(location):
         asking |= {name: value for name, value in options.items() if name.startswith("ssl_")}
-    # A sentinel that doesn't answer must leave time to ask the next one.
+    # A sentinel that doesn't reply must leave time to try the next one.
     share = connect_timeout / (len(location.hosts) + 1)
     limits: dict[str, Any] = {"socket_connect_timeout": share, "socket_timeout": share}
     untyped: Any = Sentinel
@@ -230,7 +233,7 @@ def _cluster(location: Location, connect_timeout: float) -> RedisCluster:
         raise misconfigured(
             "A cluster has only database 0. Remove the number at the end of the URL, or db."
         )
-    # A node that doesn't answer must leave time to ask the next ones.
+    # A node that doesn't reply must leave time to try the next ones.
     limits: dict[str, Any] = {
         "socket_connect_timeout": connect_timeout / 4,
         "socket_timeout": connect_timeout / 4,
@@ -255,7 +258,7 @@ def _is_secure(location: Location) -> bool:
 
 
 def _login(location: Location) -> dict[str, Any]:
-    """The user and the password, as redis-py's arguments."""
+    """The user and the password, as arguments for redis-py."""
     user = location.username or (DEFAULT_USER if location.password else None)
     return {
         name: value
@@ -265,14 +268,14 @@ def _login(location: Location) -> dict[str, Any]:
 
 
 def _check(connection: Any) -> None:
-    """Let redis-py say now what it would say when it connects: that it can't use the files of TLS."""
+    """Raise the errors for unusable TLS files now, which redis-py raises only when it connects."""
     if isinstance(connection, SSLConnection):
         context: Any = connection.ssl_context
         context.get()
 
 
 def _quiet() -> dict[str, Any]:
-    # What we do ourselves: time limits, attempts, and looking whether anybody is there.
+    # The adapter has its own timeouts, retries and health checks.
     return {
         "protocol": 2,
         "socket_timeout": None,

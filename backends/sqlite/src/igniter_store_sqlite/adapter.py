@@ -1,4 +1,4 @@
-"""The adapter: one client of a database file, or of one in memory."""
+"""The adapter: one client of a SQLite database, in a file or in memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.worker import Worker
 
 _TIMEOUT: Final = 5.0
-_LONGEST: Final = 1e6  # seconds: more is a mistake of units
+_LONGEST: Final = 1e6  # seconds; a larger timeout is most likely in the wrong unit
 _OPTIONS: Final = Options(NAME, {"synchronous": one_of("normal", "full")})
 _LOGGER: Final = logging.getLogger("igniter_store")
 
@@ -49,28 +49,31 @@ _LOGGER: Final = logging.getLogger("igniter_store")
 class SQLiteAdapter(
     SQLiteKeyValue, SQLiteCounters, SQLiteClaims, SQLitePubSub, SQLiteStreams, SQLiteScan
 ):
-    """Every capability on a SQLite file that the processes of one machine share, or on a database
-    in memory.
+    """Every capability on one SQLite database.
 
-    Calls that are made in one turn of the event loop share one transaction. The file is in WAL
-    mode: readers and the one writer don't hold each other up, and what was answered survives the
-    death of every process; with `synchronous="full"` also a power loss, as far as disk and file
-    system keep what they promise SQLite.
+    The database is a file that the processes of one machine share, or it is in memory.
 
-    Not for a file on a network file system: SQLite's WAL needs shared memory. It is warned of.
+    Calls made in the same event-loop iteration share one transaction. The file is in WAL mode:
+    readers and the single writer don't block each other. A confirmed write survives the death of
+    every process. With `synchronous="full"` it also survives a power loss, as far as the disk and
+    the file system keep their promises to SQLite.
+
+    Don't put the file on a network file system: SQLite's WAL needs shared memory. The adapter logs
+    a warning if it finds one there.
 
     Args:
-        engine: SQLAlchemy's, for a `sqlite+aiosqlite` URL. It stays open (LIF-6). Our tables, whose
-            names begin with `igniter_`, may stand beside others. In memory its one connection is
-            shared: leave no transaction open on it.
-        timeout: seconds that a call may take, waiting for the locks of other processes included;
-            then it raises `STORE_TIMEOUT`.
-        synchronous: "normal" syncs the file to the disk now and then, "full" before every answer
-            that a write gets.
+        engine: a SQLAlchemy engine for a `sqlite+aiosqlite` URL. The adapter doesn't close it
+            (LIF-6). The store's tables have names that begin with `igniter_`; the database may
+            have others. An engine for a database in memory has one connection, which the adapter
+            shares: leave no transaction open on it.
+        timeout: seconds that a call may take, including the wait for locks of other processes.
+            After that it raises `STORE_TIMEOUT`.
+        synchronous: "normal" syncs the file to the disk now and then, "full" does so before it
+            confirms a write.
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something else than such an engine, or
-            an option that makes no sense.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` if `engine` isn't such an engine, or an
+            option is invalid.
     """
 
     name: ClassVar[str] = NAME
@@ -84,7 +87,8 @@ class SQLiteAdapter(
             "aiosqlite",
         ):
             raise misconfigured(
-                "SQLiteAdapter takes an AsyncEngine with a sqlite+aiosqlite URL. To use a URL, call from_url()."
+                "SQLiteAdapter takes an AsyncEngine with a sqlite+aiosqlite URL. To use a URL, "
+                "call from_url()."
             )
         if (
             isinstance(timeout, bool)
@@ -101,25 +105,28 @@ class SQLiteAdapter(
         self._changing = asyncio.Lock()
         self._sweeper: Sweeper | None = None
         self._database = Database(engine, timeout, synchronous, is_ours=False)
-        self._ending: asyncio.Task[None] | None = None  # what `close` has begun
+        self._ending: asyncio.Task[None] | None = None  # started by `close`
         self._use_nothing(_Absent(not_connected))
 
     @property
     def affinity(self) -> Affinity:
-        """The event loop and the process in which it was opened."""
+        """The event loop and the process in which the adapter was opened."""
         return self._affinity
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
-        """An adapter for `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`, or
-        `sqlite://` in memory, private to this adapter.
+        """Create an adapter from a URL.
+
+        The URL is `sqlite:///relative/path.db`, `sqlite:////absolute/path.db`, or `sqlite://` for a
+        database in memory that is private to this adapter.
 
         Args:
-            url: as above; its query may hold the options. The file is made where it is missing, its
-                folder is not.
+            url: as above; its query may contain the options. A missing file is created, a missing
+                folder isn't.
             options: `timeout` and `synchronous` as for the class; `connect_timeout`, the seconds
-                that opening may take, `timeout` without it; `connections` has no effect, since one
-                writes and one reads. Arguments win over the query.
+                that opening may take (default: `timeout`); `connections` has no effect, because
+                there is always one connection for writes and one for reads. Arguments override
+                the query.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
@@ -127,7 +134,7 @@ class SQLiteAdapter(
         path, query = parts_of(url)
         chosen = _OPTIONS.read(query, options)
         connect_timeout = chosen.pop("connect_timeout", None)
-        chosen.pop("connections", None)  # one writes and one reads, always
+        chosen.pop("connections", None)  # there is always one for writes and one for reads
         adapter = cls(engine_for(path), **chosen)
         adapter._database = Database(
             adapter._engine, adapter._timeout, chosen.get("synchronous", "normal"), is_ours=True
@@ -140,7 +147,7 @@ class SQLiteAdapter(
         async with self._changing:
             if self.is_open:
                 return
-            await self._ended()  # what a `close` that was cancelled has left
+            await self._ended()  # a cancelled `close` may still be running
             changes = Changes()
             await self._database.open(changes.tell)
             self._warn_of_networks()
@@ -185,11 +192,12 @@ class SQLiteAdapter(
             self._sweeper.abandon()
         forget_task(self._ending)
         self._use_nothing(_Absent(inherited if is_inherited else not_connected))
+        # A task of the closed loop may still hold the old lock.
         self._changing, self._ending, self._sweeper = (
             asyncio.Lock(),
             None,
             None,
-        )  # a task of the closed loop may hold the former lock
+        )
         self.is_open = False
         self.affinity.end()
 
@@ -197,8 +205,7 @@ class SQLiteAdapter(
         self.affinity.enter(NAME, is_in_use=self.is_open or self._changing.locked())
 
     async def _ended(self) -> None:
-        # Whoever is cancelled here leaves it to go on; the next one to close, or to open, waits for
-        # it.
+        # Cancelling the caller doesn't stop the closing: the next `close` or `open` waits for it.
         if self._ending is not None:
             await asyncio.shield(self._ending)
             self._ending = None
@@ -216,24 +223,23 @@ class SQLiteAdapter(
         return time.perf_counter() - began
 
     async def backup(self, path: str | os.PathLike[str]) -> None:
-        """Write a copy of the database to a new file, while it is in use: as it is at one moment,
-        and complete or not there at all.
+        """Write a copy of the database to a new file while the database is in use.
 
-        Calls go on meanwhile; a database in memory is copied in one step. The copy is a database
-        like this one: open it by its URL.
+        The copy is a snapshot of one moment. It is either complete or missing. Calls continue
+        meanwhile, except that a database in memory is copied in one step, which delays them. The
+        copy is a database like this one: open it by its URL.
 
         Args:
-            path: where the copy shall be; a file that is there is replaced once the copy is
-                complete.
+            path: path of the copy. An existing file is replaced once the copy is complete.
 
         Raises:
-            BackendFailed: `STORE_OPERATION_FAILED` when the copy can't be written; nothing is left
-                of it.
+            BackendFailed: `STORE_OPERATION_FAILED` when the copy can't be written; the partial
+                copy is removed.
             StoreClosed: the adapter is closed.
         """
-        # the folder that is meant is the one of now
+        # Resolve a relative path now, against the current working directory.
         place = os.path.abspath(path)  # noqa: ASYNC240, PTH100
-        await self._reads.call(_nothing)  # it is open
+        await self._reads.call(_nothing)  # raises if the adapter isn't open
         await back_up(self._database, place)
 
     def _use_nothing(self, absent: _Absent) -> None:
@@ -253,8 +259,9 @@ class SQLiteAdapter(
 
 
 class _Absent:
-    """In place of a worker while the adapter isn't open, or where nothing can be written: every
-    call raises.
+    """Replaces a worker that can't be used: every call raises.
+
+    It is used while the adapter isn't open, and for writes if the database is read-only.
     """
 
     def __init__(self, why: Any) -> None:

@@ -1,7 +1,7 @@
-"""A copy of the database while it is in use.
+"""Copies the database while it is in use.
 
-Rule: the copy is made beside its place under another name, and takes its place once it is complete:
-    nobody ever finds half of one.
+Rule: the copy is written under a temporary name beside its destination and renamed once it is
+    complete, so no reader ever finds a partial copy.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.database import Database
     from igniter_store_sqlite.worker import Worker
 
-_INTERRUPTIONS: Final = 3  # that a copy puts up with
-_AGAIN: Final = 0.01  # seconds before a copy is tried again that a lock was in the way of
+_INTERRUPTIONS: Final = 3  # forks that may interrupt one copy
+_AGAIN: Final = 0.01  # seconds before a copy that failed on a lock is retried
 
 
 async def back_up(database: Database, path: str) -> None:
@@ -53,9 +53,9 @@ async def back_up(database: Database, path: str) -> None:
 
 
 async def _copied(worker: Worker, draft: Path, database: Database) -> None:
-    # A fork interrupts the copy, rather than wait for it, and it begins anew; but not so often that
-    # it never ends. And like any call it waits for a lock, which another process has for a moment
-    # when it is the first to open the file, or the last to close it.
+    # A fork interrupts the copy instead of waiting for it, and the copy starts over. This is
+    # limited, so that the copy ends at some time. Like any call, the copy waits for a lock: another
+    # process holds it briefly when it is the first to open the file, or the last to close it.
     until, interruptions = monotonic() + database.timeout, 0
     while True:
         worker.let_forks_interrupt(interruptions < _INTERRUPTIONS and not database.in_memory)
@@ -73,9 +73,8 @@ async def _copied(worker: Worker, draft: Path, database: Database) -> None:
         else:
             return
         finally:
-            await asyncio.wait(
-                {copying}
-            )  # a thread can't be cancelled, and what it writes has to be removed behind it
+            # A thread can't be cancelled, and the file that it writes must be removed after it.
+            await asyncio.wait({copying})
 
 
 def _copy(connection: sqlite3.Connection, path: str) -> None:

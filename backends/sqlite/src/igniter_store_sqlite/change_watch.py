@@ -1,10 +1,10 @@
-"""Who waits for something to be written is woken: at once by what this adapter wrote, soon by what
-another process did.
+"""Wakes waiting callers after a write: at once for this adapter, soon for another process.
 
-Rule: nobody asks the database while nobody waits. While somebody does, one question serves all:
-    whether another connection has written
-(`PRAGMA data_version`), asked often while that is so, and less and less often while it isn't.
-Rule: to be woken says that something changed, never what: who waits looks, and waits again.
+Rule: the database is polled only while a caller waits. One query serves all of them: it checks
+    whether another connection has written (`PRAGMA data_version`). Polling is frequent after a
+    change, and slows down while there is none.
+Rule: a wake-up means that something has changed, but not what: the caller reads again, and waits
+    again.
 """
 
 from __future__ import annotations
@@ -22,27 +22,28 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.session import Session
     from igniter_store_sqlite.worker import Worker
 
-_OFTEN: Final = 0.002  # seconds between two questions, just after a change
-# And after some time without any: so a quiet listener costs a few questions a second more than
-# twenty
+_OFTEN: Final = 0.002  # seconds between two polls, just after a change
+# Seconds between two polls after some time without a change. A quiet listener costs a few polls a
+# second more than twenty.
 _SELDOM: Final = 0.05
-_NEVER: Final = (-1, -1)  # what `_version` never returns
-_SLOWER: Final = 1.5  # how much longer each pause is than the one before
+_NEVER: Final = (-1, -1)  # a value that `_version` never returns
+_SLOWER: Final = 1.5  # factor by which each pause is longer than the previous one
 
 
 class Waiting:
-    """Somebody who waits."""
+    """One waiting caller."""
 
     def __init__(self) -> None:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Let `until` return."""
+        """Make `until` return."""
         self._woken.set()
 
     async def until(self, moment: float | None) -> None:
-        """Return after the next change, at once if one came since the last time, or at this moment
-        on the loop's clock.
+        """Wait for the next change, or until `moment` on the loop's clock.
+
+        It returns at once if a change came since the last call.
         """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(moment):
@@ -51,24 +52,27 @@ class Waiting:
 
 
 class Changes:
-    """Watches for changes while somebody waits for them."""
+    """Watches for changes while a caller waits for one."""
 
     def __init__(self) -> None:
         self._waiting: set[Waiting] = set()
         self._is_wanted = asyncio.Event()
-        self._alarm = asyncio.Event()  # it is time to ask
+        self._alarm = asyncio.Event()  # set when it is time to poll
         self._was_told = False
         self._watching: asyncio.Task[None] | None = None
 
     def start(self, reads: Worker | None) -> None:
-        """Be ready to watch, with a connection that sees what others write; `None` where nobody
-        else can write.
+        """Get ready to watch.
+
+        Args:
+            reads: a connection that sees the commits of others; `None` if there are no other
+                writers.
         """
         if reads is not None:
             self._watching = asyncio.create_task(self._watch(reads))
 
     async def close(self) -> None:
-        """Wake all who wait, and end."""
+        """Wake all waiting callers, and stop."""
         watching, self._watching = self._watching, None
         if watching is not None:
             watching.cancel()
@@ -76,11 +80,11 @@ class Changes:
         self._wake_all()
 
     def abandon(self) -> None:
-        """As `close`, when the event loop is closed: nobody waits any more."""
+        """Do as `close`, for a closed event loop: there are no callers left to wake."""
         forget_task(self._watching)
 
     def tell(self) -> None:
-        """Something was written here."""
+        """Report a write by this adapter."""
         if self._waiting:
             self._was_told = True
             self._alarm.set()
@@ -88,7 +92,7 @@ class Changes:
 
     @contextlib.contextmanager
     def waiting(self) -> Generator[Waiting]:
-        """Be woken by changes, within the block."""
+        """Register a waiting caller within the block."""
         one = Waiting()
         self._waiting.add(one)
         self._is_wanted.set()
@@ -118,8 +122,7 @@ class Changes:
                 await reads.call(_nothing)
             except StoreError:
                 seen, pause = None, _SELDOM
-                # They will find out themselves what is wrong, and are woken again when it isn't any
-                # more
+                # The callers will see the error themselves. They are woken again once it is gone.
                 self._wake_all()
                 continue
             commits = None if reads.version is None else reads.version.commits
@@ -131,4 +134,4 @@ class Changes:
 
 
 def _nothing(_: Session) -> None:
-    """Each transaction looks what others have committed, and that is all that is wanted here."""
+    """Do nothing: each transaction checks for commits of others, and only that is needed here."""

@@ -1,4 +1,4 @@
-"""Claims: a key that holds its owner."""
+"""Claims: a key holds its owner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SQLiteClaims(Claims):
-    """`Claims` over a table."""
+    """`Claims` on a table."""
 
     _writes: Worker
 
@@ -60,7 +60,7 @@ def _acquire(
 ) -> int | None:
     if keyspace.look(session, key) is not None:
         return None
-    # The token first: if it can't be counted, the claim must not have been taken.
+    # The token goes first: if the counter is invalid, the claim must not be acquired.
     token = add(session, token_key, 1, TOKEN_LIFETIME, start=session.now // 1000, renew=True)
     keyspace.put(session, key, owner, keyspace.deadline(session, ttl))
     return token

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SQLiteCounters(Counters):
-    """`Counters` over a table."""
+    """`Counters` on a table."""
 
     _writes: Worker
 
@@ -23,7 +23,7 @@ class SQLiteCounters(Counters):
         return await self._writes.call(add, name_to_bytes(key), delta, ttl)
 
 
-def add(  # noqa: PLR0913 - INCRBY's, and what a fencing token needs of it
+def add(  # noqa: PLR0913 - arguments of INCRBY, plus those of a fencing token
     session: Session,
     key: bytes,
     delta: int,
@@ -32,8 +32,9 @@ def add(  # noqa: PLR0913 - INCRBY's, and what a fencing token needs of it
     start: int = 0,
     renew: bool = False,
 ) -> int:
-    """Add `delta` to the counter under `key`, a missing one counting from `start`; `ttl` only where
-    there is none, unless `renew`.
+    """Add `delta` to the counter under `key`.
+
+    A missing counter starts at `start`. `ttl` applies only if the key has none, unless `renew`.
     """
     found = keyspace.find(session, key)
     text, stream, until, since = (b"%d" % start, None, None, None) if found is None else found

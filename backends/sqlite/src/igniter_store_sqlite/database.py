@@ -1,11 +1,11 @@
-"""The database as an adapter has it: a connection that writes and one that reads, with their
-settings; in memory one that does both.
+"""The database of an adapter: one connection that writes and one that reads, with their settings.
 
-Rule: a file that can only be read is read: what would write is refused by the adapter.
-Rule: SQLAlchemy's engine opens and closes connections. What is done on them is done by the two
-    workers.
-Rule: a connection whose settings were changed doesn't go back into a pool of the user's, but ends
-    with the adapter.
+A database in memory has one connection for both.
+
+Rule: a read-only file can be read; the adapter refuses calls that write.
+Rule: SQLAlchemy's engine opens and closes connections. The two workers run everything on them.
+Rule: a connection with changed settings doesn't return to a pool of the user's, but is closed with
+    the adapter.
 """
 
 from __future__ import annotations
@@ -55,21 +55,21 @@ if TYPE_CHECKING:
 
 Synchronous: TypeAlias = Literal["normal", "full"]
 
-# Seconds before settings are tried again that another process's lock has kept from being made
+# Seconds before settings that failed on another process's lock are tried again
 _AGAIN: Final = 0.01
-_CACHE: Final = 16 * 1024  # KiB of pages that a connection may keep
+_CACHE: Final = 16 * 1024  # KiB of pages that a connection may cache
 
 
 class Database:
     """An open database.
 
     Attributes:
-        writes: whose calls change something, each transaction with the database for itself.
-        reads: whose calls don't; in memory the same as `writes`.
+        writes: worker for calls that write; each of its transactions has the database for itself.
+        reads: worker for calls that don't write; in memory the same as `writes`.
         connect_timeout: seconds that opening may take.
-        in_memory: whether it is in memory, so that nobody else can have it.
-        can_write: whether it can be written.
-        path: of the file, absolute; `None` in memory.
+        in_memory: whether the database is in memory, so that no other process can use it.
+        can_write: whether the database is writable.
+        path: absolute path of the file; `None` in memory.
         timeout: seconds that a call may take.
     """
 
@@ -84,24 +84,23 @@ class Database:
         self.can_write = True
         self.path: str | None = None
         self._engine = engine
-        self._used = engine  # or one for the same file as one that nothing writes
+        self._used = engine  # or an engine that opens the same file as immutable
         self.timeout: Final = timeout
         self.connect_timeout = timeout
         self._synchronous: Final = synchronous
         self._is_ours = is_ours
         self._connections: list[AsyncConnection] = []
         self._workers: list[Worker] = []
-        self._beside: dict[AsyncConnection, Worker] = {}  # that `on_the_side` has made
-        self._kept: bytes | None = None  # what was in memory when it was closed
-        self._keeping: Future[bytes | None] | None = (
-            None  # the same, when its event loop was closed: its thread will say it
-        )
+        self._beside: dict[AsyncConnection, Worker] = {}  # created by `on_the_side`
+        self._kept: bytes | None = None  # contents of the memory database when it was closed
+        # The same contents, after the event loop was closed: the thread will deliver them.
+        self._keeping: Future[bytes | None] | None = None
 
     async def open(self, on_commit: Callable[[], None]) -> None:
-        """Connect, and bring the tables forward.
+        """Connect, and migrate the tables.
 
         Raises:
-            StoreError: see `errors`; what was opened is closed.
+            StoreError: see `errors`; every connection opened so far is closed.
         """
         path = self._engine.url.database if self._is_ours and not self.in_memory else None
         try:
@@ -132,11 +131,10 @@ class Database:
             if path is not None and cannot_open(driver_error):
                 raise not_opened(path, await asyncio.to_thread(obstacle, path)) from driver_error
             raise failure(driver_error, path or self._engine.url.database) from error
-        except (
-            GeneratorExit
-        ):  # the event loop was closed meanwhile, and nothing can be awaited any more
+        # The event loop was closed meanwhile, so nothing can be awaited any more.
+        except GeneratorExit:
             raise
-        except BaseException:  # cancelled, above all: nothing may be left open
+        except BaseException:  # mostly cancellation: no connection may stay open
             await self.close()
             raise
 
@@ -156,7 +154,8 @@ class Database:
         real = await self.writes.run(_path)
         if not real:
             raise misconfigured(
-                "The engine's database has no file, so its connections can't share it. For a database in memory, use sqlite+aiosqlite://."
+                "The engine's database has no file, so its connections can't share it. For a "
+                "database in memory, use sqlite+aiosqlite://."
             )
         FORKS.check(real)
         prepare = partial(_prepare_writing, synchronous=self._synchronous.upper())
@@ -175,8 +174,9 @@ class Database:
         self.writes.prepare_again_with(partial(_prepare_again, prepare, self.log_file.prepare))
 
     async def close(self) -> None:
-        """Close both connections; what waits for them gets `STORE_CLOSED`. What is in memory is
-        kept, to be found by the next `open`.
+        """Close both connections; pending calls raise `STORE_CLOSED`.
+
+        The contents of a database in memory are kept for the next `open`.
         """
         for worker in self._workers:
             await worker.close()
@@ -195,13 +195,14 @@ class Database:
             self._used = self._engine
 
     def abandon(self, leave: Callable[[sqlite3.Connection], None], *, is_inherited: bool) -> None:
-        """Let the threads close both connections, since their event loop is closed. What is in
-        memory is kept, as `close` does.
+        """Let the threads close both connections, because their event loop is closed.
+
+        The contents of a database in memory are kept, as in `close`.
 
         Args:
-            leave: is called with the connection that writes, in its thread, before that is closed.
-            is_inherited: the connections belong to the parent process, and this one has no threads
-                for them.
+            leave: called with the write connection, in its thread, before it is closed.
+            is_inherited: the connections belong to the parent process, and this process has no
+                threads for them.
         """
         workers, self._workers = self._workers, []
         beside, self._beside = self._beside, {}
@@ -219,13 +220,13 @@ class Database:
                 engine.sync_engine.dispose(close=False)
             return
         if self.in_memory and not self._is_ours:
-            return  # the one connection is the user's, and serves again
+            return  # the only connection is the user's, and is used again
         connections, self._connections = self._connections, []
         for connection in (*connections, *beside):
             if (synchronous := connection.sync_connection) is not None:
                 synchronous.connection.detach()
         for worker in beside.values():
-            worker.interrupt()  # nobody hears of what it does
+            worker.interrupt()  # no caller is left for its result
             worker.abandon(_nothing)
         if self.in_memory and workers:
             self._keeping = Future()
@@ -236,8 +237,9 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def on_the_side(self) -> AsyncGenerator[Worker]:
-        """A connection for what takes long, which holds up no call; in memory there is none but the
-        one.
+        """Yield a connection for slow work, which delays no call.
+
+        In memory it is the only connection.
         """
         if self.in_memory:
             yield self.writes
@@ -254,7 +256,7 @@ class Database:
                 await connection.close()
 
     async def _worker(self, *, writes: bool, on_commit: Callable[[], None] | None = None) -> Worker:
-        if self.in_memory and self._connections:  # of an event loop that is closed
+        if self.in_memory and self._connections:  # left by an event loop that is closed
             connection = self._connections[0]
             driver: Any = (await connection.get_raw_connection()).driver_connection
             safe = connection_of(driver, in_memory=True)
@@ -274,13 +276,12 @@ class Database:
                 driver: Any = (await connection.get_raw_connection()).driver_connection
                 return connection, connection_of(driver, in_memory=self.in_memory)
             except (sqlite3.Error, SQLAlchemyError):
-                if (
-                    forks == FORKS.count
-                ):  # else it was closed for a fork before SQLAlchemy was done with it
+                # Otherwise a fork closed it before SQLAlchemy had finished with it.
+                if forks == FORKS.count:
                     raise
 
     async def _set_up(self, worker: Worker, prepare: Callable[[sqlite3.Connection], None]) -> None:
-        # Outside of transactions, where no call can be: so others' locks are waited for here.
+        # This runs outside of transactions, where calls can't be, so it waits for locks itself.
         worker.prepare_again_with(prepare)
         while True:
             try:
@@ -294,7 +295,7 @@ class Database:
 
 
 def is_in_memory(engine: AsyncEngine) -> bool:
-    """Whether an engine's database is in memory, where one connection has it for itself."""
+    """Whether the database of `engine` is in memory, private to one connection."""
     return isinstance(engine.pool, StaticPool) or engine.url.database in {None, "", ":memory:"}
 
 
@@ -305,14 +306,15 @@ def _driver_error(error: BaseException) -> BaseException:
 def _try(path: str) -> None:
     if is_no_file(path):
         raise not_opened(path, obstacle(path))
-    # A connection that can't be made is for aiosqlite a thread that it ends at some later time.
+    # aiosqlite leaves a thread behind for a connection that fails to open, and ends it some time
+    # later. So this tries with sqlite3 first.
     with FORKS.gate:
         sqlite3.connect(path).close()
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    # Transactions begin and end by our words alone, and nobody sleeps on a lock in the connection's
-    # thread.
+    # Only our own statements begin and end transactions, and the connection's thread never sleeps
+    # on a lock.
     connection.isolation_level = None
     connection.row_factory = None
     connection.execute("PRAGMA busy_timeout = 0")
@@ -329,9 +331,8 @@ def _prepare_writing(connection: sqlite3.Connection, synchronous: str) -> None:
     _prepare(connection)
     [pages] = connection.execute("PRAGMA page_count").fetchone()
     if not pages:
-        connection.execute(
-            "PRAGMA auto_vacuum = INCREMENTAL"
-        )  # taken only as long as there is nothing
+        # SQLite accepts this only while the database is empty.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     try:
         connection.execute("PRAGMA journal_mode = WAL").fetchone()
     except sqlite3.OperationalError as error:

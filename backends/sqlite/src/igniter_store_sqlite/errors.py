@@ -1,7 +1,7 @@
-"""From what goes wrong to `StoreError`s: one table of SQLite's result codes, and one translator.
+"""Translates SQLite's errors into `StoreError`s: a table of result codes, and one function.
 
-Rule: an error of SQLite has rolled back the transaction that it came from, so nothing that is
-    reported here may have been applied.
+Rule: SQLite's error rolled back its transaction, so no write of a failed call that is reported here
+    can have been applied.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _READ_ONLY: Final = (
     "where SQLite creates two more files, or move them to a writable disk."
 )
 
-# SQLite's primary result code: the code, whether the same call may succeed later, and what to do.
+# By primary result code of SQLite: our error code, whether a retry may succeed, and the message.
 _CODES: Final = {
     sqlite3.SQLITE_BUSY: (
         ErrorCode.STORE_TIMEOUT,
@@ -52,12 +52,18 @@ _CODES: Final = {
     sqlite3.SQLITE_IOERR: (
         _FAILED,
         True,
-        "Reading or writing the database failed, so nothing was changed. Check that its disk works, and that no quota is exhausted.",
+        (
+            "Reading or writing the database failed, so nothing was changed. Check that its disk "
+            "works, and that no quota is exhausted."
+        ),
     ),
     sqlite3.SQLITE_CORRUPT: (
         _FAILED,
         False,
-        "The database file is corrupt. Keep a copy, then restore a backup, or save what is left with `sqlite3 FILE .recover`.",
+        (
+            "The database file is corrupt. Keep a copy, then restore a backup, or save what is "
+            "left with `sqlite3 FILE .recover`."
+        ),
     ),
     sqlite3.SQLITE_NOTADB: (
         ErrorCode.STORE_CONFIGURATION_INVALID,
@@ -103,7 +109,7 @@ _MISSING: Final = re.compile(
 
 
 def other_kind() -> StoreError:
-    """A key that holds something else than what was asked for."""
+    """The key holds another type of value than the call expects."""
     return store_error(
         _FAILED,
         ("The key holds another type of value. Use another key, or delete this one."),
@@ -112,7 +118,7 @@ def other_kind() -> StoreError:
 
 
 def moved(path: str) -> StoreError:
-    """The file that is open, or the log beside it, isn't under its name any more."""
+    """The open file, or its WAL, no longer exists under its name."""
     message = (
         f"{path}: The database file or its WAL was removed or replaced while in use, so nothing "
         "was changed: other processes would never see a write to the old file. Put it back, or "
@@ -122,8 +128,9 @@ def moved(path: str) -> StoreError:
 
 
 def inherited_file(path: str) -> StoreError:
-    """A file that this process can't use, since it was forked while another connection to it was
-    open.
+    """The process was forked while another connection to the file was open.
+
+    The file can't be used in this process.
     """
     message = (
         f"{path}: The process was forked while another SQLite connection to this file was open, "
@@ -135,15 +142,16 @@ def inherited_file(path: str) -> StoreError:
 
 
 def changed(path: str) -> StoreError:
-    """A file that could only be read, and that nobody was to write, was written."""
-    message = f"{path}: The database file was written while it was open read-only, so nothing was read. Close the store and open it again."
+    """A file opened as immutable was written nevertheless."""
+    message = (
+        f"{path}: The database file was written while it was open read-only, so nothing was read. "
+        "Close the store and open it again."
+    )
     return store_error(_GONE, message, backend=NAME)
 
 
 def unreadable(path: str) -> StoreError:
-    """A file whose newest changes stand in a log beside it that can't be read where nothing can be
-    written.
-    """
+    """The newest changes are in a WAL that can't be read, because the place is read-only."""
     message = (
         f"{path}: The database has changes in its WAL ({path}-wal), which SQLite can't read from "
         "a read-only place. Open the database once where it is writable, or copy both files "
@@ -153,18 +161,18 @@ def unreadable(path: str) -> StoreError:
 
 
 def read_only() -> StoreError:
-    """A call that writes, on a database that was opened where it can only be read."""
+    """A call tried to write to a database that was opened read-only."""
     return store_error(_FAILED, _READ_ONLY, backend=NAME)
 
 
 def cannot_be_written(why: str) -> StoreError:
-    """A database that has to be written to be used at all, and can't be."""
+    """The database must be written before it can be used, but it is read-only."""
     message = f"The database is read-only, and {why}. Open it once where this user can write it."
     return store_error(_FAILED, message, backend=NAME)
 
 
 def locked(timeout: float) -> StoreError:
-    """The database was locked by somebody else for as long as a call may take; it never began."""
+    """Another connection held the lock for the whole timeout; the call never began."""
     message = (
         f"Another process has held the database lock for more than {timeout:g} seconds, so "
         "nothing was changed. Retry, or find that process."
@@ -173,13 +181,16 @@ def locked(timeout: float) -> StoreError:
 
 
 def late(timeout: float, *, maybe_applied: bool) -> StoreError:
-    """A call that began and didn't end in time."""
-    message = f"The database didn't reply within {timeout:g} seconds. Check its disk, retry, or raise the adapter's timeout."
+    """A call began, but didn't finish within the timeout."""
+    message = (
+        f"The database didn't reply within {timeout:g} seconds. Check its disk, retry, or raise "
+        "the adapter's timeout."
+    )
     return store_error(ErrorCode.STORE_TIMEOUT, message, backend=NAME, maybe_applied=maybe_applied)
 
 
 def is_busy(error: BaseException) -> bool:
-    """Whether SQLite says that somebody else has the lock, and nothing else is wrong."""
+    """Whether SQLite reports only that another connection holds the lock."""
     return isinstance(error, sqlite3.Error) and _primary(error) in {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
@@ -187,32 +198,35 @@ def is_busy(error: BaseException) -> bool:
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Whether SQLite says that the database can only be read."""
+    """Whether SQLite reports that the database is read-only."""
     return isinstance(error, sqlite3.Error) and _primary(error) == sqlite3.SQLITE_READONLY
 
 
 def cannot_open(error: BaseException) -> bool:
-    """Whether SQLite says that it can't open a file."""
+    """Whether SQLite reports that it can't open a file."""
     return isinstance(error, sqlite3.Error) and _primary(error) == sqlite3.SQLITE_CANTOPEN
 
 
 def not_opened(path: str, why: str) -> StoreError:
-    """A file that can't be opened, why, and what to do."""
+    """The file can't be opened: the reason, and the cure."""
     return store_error(
         _GONE, (f"{path}: Can't open the database file. {why}"), backend=NAME, retryable=True
     )
 
 
 def failure(error: BaseException, path: str | None = None) -> BaseException:
-    """The error for what went wrong, in the file of this path where there is one.
+    """Translate an error, with the path of the file if there is one.
 
-    What is no error of SQLite stays as it is.
+    An error that isn't SQLite's is returned unchanged.
     """
     if not isinstance(error, sqlite3.Error):
         return error
     code, retryable, message = _CODES.get(_primary(error), _OTHER)
-    if _MISSING.match(str(error)):  # SQLite has no code of its own for that
-        message = "The store's tables in the database were dropped or altered. Restore a backup, or delete the file to start over."
+    if _MISSING.match(str(error)):  # SQLite has no result code for this
+        message = (
+            "The store's tables in the database were dropped or altered. Restore a backup, or "
+            "delete the file to start over."
+        )
     if path is not None:
         message = f"{path}: {message}"
     failed = store_error(
@@ -223,8 +237,8 @@ def failure(error: BaseException, path: str | None = None) -> BaseException:
 
 
 def _primary(error: sqlite3.Error) -> int:
-    # The lower byte is the code, the rest says more of it. An error of the Python module itself has
-    # none.
+    # The low byte is the primary code; the other bytes give detail. Errors raised by the sqlite3
+    # module itself have no code.
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 

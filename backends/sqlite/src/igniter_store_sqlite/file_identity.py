@@ -1,11 +1,9 @@
-"""Where a file is: still there and the same, and on a disk of this machine or on one that is
-reached over a network.
+"""Identifies the database file: whether it is still the same, and whether its disk is local.
 
-Rule: a file that can only be read is opened as one that nothing writes ("immutable") where SQLite
-    has no other way: it can't make the two
-files beside it that readers and writers share. Then SQLite looks at no lock, so whether something
-has written is looked at here, before and after each transaction, and nothing that was read
-meanwhile is handed out.
+Rule: a read-only file is opened as "immutable" only if SQLite can't open it otherwise, because it
+    can't create the two files beside it that readers and writers share. SQLite then ignores locks,
+    so this module checks before and after each transaction whether the file was written. If it was,
+    nothing that was read meanwhile is returned.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from igniter_store_sqlite.errors import changed, moved, unreadable
 if TYPE_CHECKING:
     import sqlite3
 
-_LONGEST: Final = 504  # bytes of a path that SQLite takes: it adds a suffix
+_LONGEST: Final = 504  # bytes in the longest path that SQLite accepts; it adds a suffix
 _NETWORKS: Final = {
     "nfs",
     "nfs4",
@@ -40,11 +38,11 @@ _NETWORKS: Final = {
 
 
 class _Log(NamedTuple):
-    """A log beside a database file that was looked at.
+    """The WAL beside a database file, as found.
 
     Attributes:
-        identity: its device and inode; `None` where there is none.
-        size: bytes.
+        identity: its device and inode; `None` if it is missing.
+        size: in bytes.
     """
 
     identity: tuple[int, int] | None
@@ -52,18 +50,20 @@ class _Log(NamedTuple):
 
 
 class Place:
-    """A file that was opened. Removed or replaced under who has it open, it would go on taking what
-    nobody ever finds again.
+    """The identity of an open file.
+
+    If the file is removed or replaced while a connection has it open, the connection would go on
+    writing to a file that no other process can open.
 
     Args:
-        path: of the file, which is there. It may be a link: one that leads somewhere else later is
-            a file that was replaced.
+        path: of the existing file. It may be a symbolic link; if the link points to another file
+            later, the file counts as replaced.
 
     Attributes:
-        identity: its device and inode; `None` if it was gone at once.
-        is_frozen: whether it has to be checked again behind what was read.
-        is_log_lost: whether the log beside it was removed or replaced: what is written would go to
-            one that no other process reads.
+        identity: its device and inode; `None` if the file was removed at once.
+        is_frozen: whether the file must be checked again after a read.
+        is_log_lost: whether the WAL was removed or replaced; writes would go to a WAL that no other
+            process reads.
     """
 
     is_frozen: ClassVar[bool] = False
@@ -76,65 +76,66 @@ class Place:
         self.identity: Final = self._look()
 
     def is_same(self, other: Place) -> bool:
-        """Whether the other one is the same file."""
+        """Whether both are the same file."""
         return self.identity is not None and self.identity == other.identity
 
     def check(self) -> None:
-        """Look whether the file is the one that was opened: some microseconds.
+        """Check that the path still leads to the opened file; this costs some microseconds.
 
         Raises:
-            BackendUnavailable: `STORE_CONNECTION_FAILED`: it isn't, so nothing may be read or
+            BackendUnavailable: `STORE_CONNECTION_FAILED` if it doesn't; nothing may be read or
                 written.
         """
         if self.is_log_lost or self._look() != self.identity:
             raise moved(self._path)
 
     def note_log(self, _: sqlite3.Connection) -> None:
-        """In the thread of a connection that has read: this is the log beside it, unless another
-        connection knows it.
+        """Remember the present WAL, unless another connection has already done so.
+
+        It is called in the thread of a connection that has read.
         """
         if self._log is None:
             self._log = self._look_at_log()
 
     def forget_log(self) -> None:
-        """In the thread of a connection that a fork closes: SQLite removes the log with the last
-        one, and makes another.
+        """Forget the WAL; called in the thread of a connection that a fork closes.
+
+        SQLite removes the WAL with the last connection, and creates a new one later.
         """
         self._log = None
 
     def size_of_log(self) -> int:
-        """Look whether the log is still there, and return its bytes.
+        """Check whether the WAL still exists, and return its size in bytes.
 
-        SQLite itself removes none that is in use.
+        SQLite itself never removes a WAL in use.
         """
         known, found = self._log, self._look_at_log()
-        if (
-            known is not None and known is self._log
-        ):  # else connections were closed meanwhile, and the log with them
+        # Otherwise connections were closed meanwhile, and SQLite removed the WAL with them.
+        if known is not None and known is self._log:
             self.is_log_lost = found.identity != known.identity
         return found.size
 
     def _look(self) -> tuple[int, int] | None:
         try:
-            found = os.stat(self._path)  # noqa: PTH116 - a Path costs more than the look
+            found = os.stat(self._path)  # noqa: PTH116 - a Path costs more than the check
         except OSError:
             return None
         return found.st_dev, found.st_ino
 
     def _look_at_log(self) -> _Log:
         try:
-            found = os.stat(self._log_path)  # noqa: PTH116 - a Path costs more than the look
+            found = os.stat(self._log_path)  # noqa: PTH116 - a Path costs more than the check
         except OSError:
             return _Log(None, 0)
         return _Log((found.st_dev, found.st_ino), found.st_size)
 
 
 class FrozenPlace(Place):
-    """A file that can only be read, and that nothing else writes as long as it is open.
+    """A read-only file that no other process writes as long as it is open.
 
     Raises:
-        BackendUnavailable: `STORE_CONNECTION_FAILED`: there are changes in the log beside it, which
-            SQLite wouldn't read.
+        BackendUnavailable: `STORE_CONNECTION_FAILED`: the WAL has changes, which SQLite wouldn't
+            read.
     """
 
     is_frozen: ClassVar[bool] = True
@@ -155,7 +156,7 @@ class FrozenPlace(Place):
 
     def _look_inside(self) -> tuple[int, int] | None:
         try:
-            found = os.stat(self._path)  # noqa: PTH116 - a Path costs more than the look
+            found = os.stat(self._path)  # noqa: PTH116 - a Path costs more than the check
         except OSError:
             return None
         for log in self._logs:
@@ -168,9 +169,9 @@ class FrozenPlace(Place):
 
 
 def is_no_file(path: str) -> bool:
-    """Whether something else than a file is at `path`.
+    """Whether `path` exists and isn't a regular file.
 
-    SQLite would wait for ever for what a pipe has to say.
+    SQLite would block forever on a pipe.
     """
     try:
         return not stat.S_ISREG(Path(path).stat().st_mode)
@@ -179,15 +180,18 @@ def is_no_file(path: str) -> bool:
 
 
 def can_only_be_read(path: str) -> bool:
-    """Whether the file can be read, and nothing can be made beside it."""
+    """Whether the file is readable, and its folder isn't writable."""
     return os.access(path, os.R_OK) and not os.access(Path(os.path.realpath(path)).parent, os.W_OK)
 
 
 def obstacle(path: str) -> str:
-    """Why the file at `path` can't be opened, and what to do."""
+    """Why the file at `path` can't be opened, and the cure."""
     real = os.path.realpath(path)
     if len(os.fsencode(real)) > _LONGEST:
-        return f"Its path exceeds the limit of SQLite, which is {_LONGEST} bytes. Choose a shorter path."
+        return (
+            f"Its path exceeds the limit of SQLite, which is {_LONGEST} bytes. Choose a shorter "
+            "path."
+        )
     try:
         mode = Path(path).stat().st_mode
     except OSError as error:
@@ -197,33 +201,46 @@ def obstacle(path: str) -> str:
     if not stat.S_ISREG(mode):
         return "The path is a device, a pipe or a socket. Choose the path of a file."
     if not os.access(path, os.R_OK):
-        return "This user isn't allowed to read it. Grant read and write permission for the file and its folder."
-    return "SQLite can't create the two files beside it. Grant this user write permission for the folder."
+        return (
+            "This user isn't allowed to read it. Grant read and write permission for the file and "
+            "its folder."
+        )
+    return (
+        "SQLite can't create the two files beside it. Grant this user write permission for the "
+        "folder."
+    )
 
 
 def _no_entry(real: str, error: OSError) -> str:
     if isinstance(error, NotADirectoryError):
         return "A part of its path is a file instead of a folder. Correct the path."
     if isinstance(error, PermissionError):
-        return "This user isn't allowed to use its folder. Grant read and write permission, or choose another path."
+        return (
+            "This user isn't allowed to use its folder. Grant read and write permission, or choose "
+            "another path."
+        )
     if not isinstance(error, FileNotFoundError):
         return f"The operating system reports: {error.strerror}. Correct the path."
     if not Path(real).parent.is_dir():
         return "Its folder doesn't exist. Create the folder; the store creates only the file."
-    return "It doesn't exist, and this user can't create it. Grant write permission for the folder, or choose another path."
+    return (
+        "It doesn't exist, and this user can't create it. Grant write permission for the folder, "
+        "or choose another path."
+    )
 
 
 def network_of(path: str, mounts: str = "/proc/self/mounts") -> str | None:
-    r"""The kind of network file system that `path` is on, as the system calls it; `None` for a
-    local disk, or where it can't be told.
+    r"""Return the system's name of the network file system that `path` is on.
+
+    It returns `None` for a local disk, and if the kind can't be determined.
 
     Args:
-        path: of a file, which needn't be there.
-        mounts: where Linux lists what is mounted. On Windows a path that begins with `\\` is one of
-            a network.
+        path: of a file, which may be missing.
+        mounts: the file in which Linux lists mounts. On Windows a path that begins with `\\` is on
+            a network share.
     """
     if sys.platform == "win32":
-        # Path("//a/b") is another thing
+        # Path("//a/b") would be a different path
         return "a share" if os.path.abspath(path).startswith("\\\\") else None  # noqa: PTH100
     try:
         lines = Path(mounts).read_text(encoding="utf-8", errors="surrogateescape").splitlines()

@@ -1,21 +1,20 @@
-"""Connections of SQLite that `os.fork` doesn't break: they are closed before a fork, and opened
-again in the parent at their next use.
+"""SQLite connections that survive `os.fork`.
+
+They are closed before a fork, and the parent opens them again at their next use.
 
 SQLite keeps its file locks in a table of the process. A forked child inherits that table without
-the locks, so its own connections to the same file would take no locks at all, and another process
-could remove the WAL that the child is writing (sqlite.org/howtocorrupt, 2.6). Only a process that
-has no connection to a file can fork without handing such a table on.
+the locks. Its own connections to the same file would then take no locks at all, and another process
+could remove the WAL that the child is writing (sqlite.org/howtocorrupt, 2.6). Only a process
+without a connection to the file can fork without passing on such a table.
 
 Rule: before a fork, each connection is closed in its own thread, which then waits until the fork is
-    over. So no transaction is under way,
-no thread is inside SQLite, where it would leave a locked mutex to the child, and the child inherits
-no descriptor of the file.
-Rule: in memory there is nothing to close: the thread only waits.
-Rule: the child never touches what it inherits. It only keeps it, so that nothing is finalized
-    there.
-Rule: a child whose process has inherited another connection to a file (one of the user's own, or
-    all of them where a fork has run no hooks)
-is refused that file.
+    over. So no transaction is in progress, no thread is inside SQLite (where it would leave a
+    locked mutex to the child), and the child inherits no file descriptor of the database.
+Rule: a database in memory has no file to close: its thread only waits.
+Rule: the child never uses an inherited connection. It only keeps a reference, so that no finalizer
+    runs.
+Rule: a child is refused a file if its process inherited another connection to it: one of the
+    user's own, or any connection if the fork ran no hooks.
 """
 
 from __future__ import annotations
@@ -43,29 +42,28 @@ if TYPE_CHECKING:
 
     from igniter_store_sqlite.file_identity import Place
 
-# Seconds between two looks whether a thread that was asked to close its connection still lives
+# Seconds between two checks whether a thread that has to close its connection is still alive
 _LOOK: Final = 0.02
 _DESCRIPTORS: Final = "/proc/self/fd"
-_BESIDE: Final = ("-wal", "-shm")  # what SQLite has open beside a database that it uses
+_BESIDE: Final = ("-wal", "-shm")  # files that SQLite opens beside a database in use
 
 
 class ForkSafeConnection:
-    """A connection in aiosqlite's thread that is closed before a fork.
+    """A connection in aiosqlite's thread, closed before a fork.
 
     Attributes:
-        hand_over: lets the thread call a function, behind what it was given before.
-        prepare: makes the settings of the connection; called in the thread each time that it was
-            opened again.
-        is_interruptible: whether a fork interrupts what the connection does, instead of waiting for
-            it.
-        place: of its file, once it is known; another file that has taken its name is never opened.
-        times_opened: how often it was opened again.
+        hand_over: queues a function for the thread.
+        prepare: applies the settings of the connection; called in the thread each time the
+            connection is reopened.
+        is_interruptible: whether a fork interrupts the running statement instead of waiting for it.
+        place: identity of its file, once known; another file under the same name is never opened.
+        times_opened: how often the connection was reopened.
     """
 
     def __init__(self, driver: aiosqlite.Connection, *, in_memory: bool) -> None:
-        # aiosqlite has no public way to run a function in its thread, so this is how SQLAlchemy's
-        # dialect does it. One function for a whole transaction costs one change of threads, where
-        # aiosqlite's own methods take one for each statement.
+        # aiosqlite has no public way to run a function in its thread, so this does the same as
+        # SQLAlchemy's dialect. One function for a whole transaction costs one thread switch;
+        # aiosqlite's own methods cost one for each statement.
         private: Any = driver
         self._driver = private
         self._in_memory = in_memory
@@ -83,11 +81,11 @@ class ForkSafeConnection:
         private.stop = self.stop
 
     def use(self) -> sqlite3.Connection:
-        """In the thread: the open connection.
+        """Return the open connection; called in the thread.
 
         Raises:
             StoreError: the file was removed or replaced.
-            sqlite3.Error: it can't be opened again.
+            sqlite3.Error: the connection can't be reopened.
         """
         if self._connection is None:
             # see `__init__`
@@ -95,10 +93,10 @@ class ForkSafeConnection:
         return self._connection
 
     def stop(self) -> object:
-        """Close the connection and end the thread, behind what the thread was given before.
+        """Close the connection and end the thread, after the functions queued before.
 
-        aiosqlite calls this, too. It would close only what has arrived in the event loop, and not
-        what was opened for a task that had been cancelled meanwhile.
+        aiosqlite calls this, too. Its own `stop` would close only a connection that has arrived in
+        the event loop, but not one that was opened for a task cancelled meanwhile.
         """
         self.hand_over((None, self._close))
         return self._end_thread()
@@ -114,8 +112,8 @@ class ForkSafeConnection:
             return self._connection
 
     def _opened_again(self) -> sqlite3.Connection:
-        # Without the gate: a fork waits for this thread, which closes the connection before it
-        # waits for the fork.
+        # This doesn't take the gate: a fork waits for this thread, which closes the connection
+        # before it waits for the fork.
         if self.place is not None:
             self.place.check()
         connection = self._connect()
@@ -133,8 +131,9 @@ class ForkSafeConnection:
         return connection
 
     def hold(self, until: threading.Event) -> threading.Event:
-        """Let the thread close the connection and wait for `until`; what is returned is set once it
-        does.
+        """Let the thread close the connection and wait for `until`.
+
+        The returned event is set once the connection is closed.
         """
         held = threading.Event()
         self.hand_over((None, partial(self._held, held, until)))
@@ -144,7 +143,7 @@ class ForkSafeConnection:
         try:
             if self._has_file() and self._connection is not None:
                 if self.place is not None:
-                    # Before, since the last connection to be closed removes the log
+                    # Before closing: the last connection to close removes the log.
                     self.place.forget_log()
                 self._connection.close()
                 self._connection = None
@@ -153,29 +152,29 @@ class ForkSafeConnection:
             until.wait()
 
     def wait_for(self, held: threading.Event) -> None:
-        """Return when the connection is closed: because of `hold`, or because its thread has come
-        to an end.
-        """
+        """Return once the connection is closed, by `hold` or because its thread has ended."""
         while not held.wait(_LOOK) and self.thread.is_alive():
             if self.is_interruptible:
                 self.interrupt()
 
     def interrupt(self) -> None:
-        """Let what the thread is doing in SQLite end with `SQLITE_INTERRUPT`."""
+        """Make the statement that the thread runs in SQLite end with `SQLITE_INTERRUPT`."""
         connection = self._connection
         if connection is not None:
-            with contextlib.suppress(sqlite3.Error):  # it is closed just now
+            with contextlib.suppress(sqlite3.Error):  # it has just been closed
                 connection.interrupt()
 
     @property
     def thread(self) -> threading.Thread:
-        """The one that all of it happens in."""
+        """The thread of the connection."""
         thread: threading.Thread = self._driver._thread  # noqa: SLF001 - see `__init__`
         return thread
 
     def forget(self) -> tuple[int, int] | None:
-        """In a child: never touch the connection again. Its file, if no hook has closed it before
-        the fork.
+        """In a child: never use the connection again.
+
+        Returns:
+            The identity of its file if no hook closed it before the fork.
         """
         self._driver._connection = None  # noqa: SLF001 - so that its finalizer does nothing
         if (
@@ -188,8 +187,8 @@ class ForkSafeConnection:
         return self.place.identity
 
     def _has_file(self) -> bool:
-        # A user's engine may name a database in memory in other ways than `:memory:`; closed, it
-        # would be lost.
+        # A user's engine may name a database in memory in other ways than `:memory:`. Closing its
+        # connection would lose the data.
         return not self._in_memory and (self.place is None or self.place.identity is not None)
 
 
@@ -201,12 +200,12 @@ def _is_open(connection: sqlite3.Connection) -> bool:
 
 
 class _Forks:
-    """What this process does about forks.
+    """The fork hooks of this process, and their state.
 
     Attributes:
-        gate: held while a connection is opened for the first time, and while the process forks.
-        connections: all that a fork has to close.
-        count: how many forks there were.
+        gate: held while a connection is opened for the first time, and during a fork.
+        connections: all connections that a fork has to close.
+        count: number of forks so far.
     """
 
     def __init__(self) -> None:
@@ -214,7 +213,7 @@ class _Forks:
         self.connections: WeakSet[ForkSafeConnection] = WeakSet()
         self.count = 0
         self._over = threading.Event()
-        self._forking = 0  # the thread that forks
+        self._forking = 0  # id of the forking thread
         self._inherited: set[tuple[int, int]] = set()  # files with connections in our ancestors
 
     def before(self) -> None:
@@ -222,9 +221,8 @@ class _Forks:
         self._forking = threading.get_ident()
         self.count += 1
         self._over = threading.Event()
-        here = (
-            threading.current_thread()
-        )  # it can't wait for itself: a function of the user's that SQLite has called
+        # This thread can't wait for itself: SQLite may have called a function of the user's in it.
+        here = threading.current_thread()
         holding = [
             (connection, connection.hold(self._over))
             for connection in self.connections
@@ -250,7 +248,7 @@ class _Forks:
         keep(*connections)
 
     def check(self, path: str) -> None:
-        """Raise `STORE_CONFIGURATION_INVALID` for a file that another connection was inherited to."""
+        """Raise `STORE_CONFIGURATION_INVALID` if a connection to this file was inherited."""
         if self._inherited:
             with contextlib.suppress(OSError):
                 found = Path(path).stat()
@@ -260,7 +258,7 @@ class _Forks:
 
 FORKS: Final = _Forks()
 
-if hasattr(os, "register_at_fork"):  # where processes can't fork there is nothing to do
+if hasattr(os, "register_at_fork"):  # missing where processes can't fork
     os.register_at_fork(
         before=FORKS.before,
         after_in_parent=FORKS.after_in_parent,
@@ -270,8 +268,9 @@ if hasattr(os, "register_at_fork"):  # where processes can't fork there is nothi
 
 @contextlib.contextmanager
 def fork_safe(engine: AsyncEngine, *, in_memory: bool) -> Generator[None]:
-    """Within the block, what the current task opens with this engine is closed before forks, from
-    the first moment on.
+    """Make connections safe from their creation on.
+
+    Connections that the current task opens with this engine in the block are closed before forks.
     """
     if not event.contains(engine.sync_engine, "do_connect", _let_be_safe):
         event.listen(engine.sync_engine, "do_connect", _let_be_safe)
@@ -283,12 +282,12 @@ def fork_safe(engine: AsyncEngine, *, in_memory: bool) -> Generator[None]:
 
 
 def connection_of(driver: aiosqlite.Connection, *, in_memory: bool) -> ForkSafeConnection:
-    """The safe connection around aiosqlite's, which is open."""
+    """Return the fork-safe connection around an open aiosqlite connection."""
     private: Any = driver
     found = getattr(private._connector, "__self__", None)  # noqa: SLF001 - see `__init__`
     if isinstance(found, ForkSafeConnection):
         return found
-    with FORKS.gate:  # one that the pool of the user's engine had already
+    with FORKS.gate:  # it was already in the pool of the user's engine
         connection = ForkSafeConnection(driver, in_memory=in_memory)
         FORKS.connections.add(connection)
         return connection
@@ -304,7 +303,7 @@ def _let_be_safe(_dialect: Any, _record: Any, _arguments: Any, options: dict[str
 
 
 def _made(
-    # Of a partial
+    # The arguments of a partial
     creator: Callable[..., Any] | None,
     in_memory: bool,  # noqa: FBT001
     *arguments: Any,
@@ -317,9 +316,7 @@ def _made(
 
 
 def _databases_in_use() -> set[tuple[int, int]]:
-    """The files that this process has a connection to which is in WAL mode; empty where the system
-    doesn't tell.
-    """
+    """The WAL databases to which this process has a connection; empty if unsupported here."""
     found: set[tuple[int, int]] = set()
     with contextlib.suppress(OSError):
         for descriptor in Path(_DESCRIPTORS).iterdir():

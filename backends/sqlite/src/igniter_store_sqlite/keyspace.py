@@ -1,8 +1,8 @@
-"""Keys as every capability sees them: what is there, what kind it is of, and how it goes.
+"""Keys as every capability sees them: finding, storing and removing them.
 
-Rule: `LIVE` stands in every statement that reads keys: one whose deadline has passed isn't there,
+Rule: every statement that reads keys contains `LIVE`: an expired key is missing, whether it was
     swept or not (KV-6).
-Rule: these run within a transaction, in the connection's thread.
+Rule: these functions run within a transaction, in the connection's thread.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ PUT: Final = sql(
 def find(
     session: Session, key: bytes
 ) -> tuple[bytes | None, int | None, int | None, int | None] | None:
-    """Value, number of the stream, deadline and the moment when that was set, of a live key; `None`
-    when there is none.
+    """Return a live key's value, stream number, deadline, and the time the deadline was set.
+
+    It returns `None` if the key is missing.
     """
     found: tuple[bytes | None, int | None, int | None, int | None] | None = session.execute(
         _FIND, {"key": key, "now": session.now}
@@ -53,7 +54,7 @@ def find(
 
 
 def look(session: Session, key: bytes) -> tuple[int | None, int | None, int | None] | None:
-    """As `find` without the value, which may be large."""
+    """Do as `find`, without reading the value, which may be large."""
     found: tuple[int | None, int | None, int | None] | None = session.execute(
         _LOOK, {"key": key, "now": session.now}
     ).fetchone()
@@ -61,7 +62,7 @@ def look(session: Session, key: bytes) -> tuple[int | None, int | None, int | No
 
 
 def find_value(session: Session, key: bytes) -> bytes | None:
-    """The value of a live key.
+    """Return the value of a live key.
 
     Raises:
         BackendFailed: the key holds a stream.
@@ -81,7 +82,7 @@ def put(
     deadline: int | None,
     stream: int | None = None,
 ) -> None:
-    """Let `key` hold this and nothing else."""
+    """Store this under `key`, and replace its old content."""
     since = None if deadline is None else session.now
     session.execute(
         PUT, {"key": key, "value": value, "stream": stream, "deadline": deadline, "since": since}
@@ -89,17 +90,18 @@ def put(
 
 
 def remove(session: Session, key: bytes) -> None:
-    """Let `key` hold nothing."""
+    """Remove `key`."""
     session.execute(_DELETE, {"key": key})
 
 
 def deadline(session: Session, ttl: float | None) -> int | None:
-    """The moment when `ttl` seconds from now are over, rounded up."""
+    """The time `ttl` seconds from now, rounded up to a microsecond."""
     return None if ttl is None else session.now + math.ceil(ttl * 1_000_000)
 
 
 def bounded(session: Session, deadline: int, since: int | None) -> int:
-    """The deadline, or an earlier one: no more time is left than there was when it was set,
-    whatever the clock shows now.
+    """The deadline, or an earlier one if the clock was set back.
+
+    The remaining time is never longer than it was when the deadline was set.
     """
     return deadline if since is None or since <= session.now else session.now + deadline - since

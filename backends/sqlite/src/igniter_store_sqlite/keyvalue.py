@@ -34,17 +34,17 @@ _PERSIST: Final = sql(
     .where(KEYS.c.key == bindparam("name"), KEYS.c.deadline > bindparam("now"))
     .values(deadline=null())
 )
+# Lengths of key lists. A shorter list is padded with its last key, to keep the statements few.
 _SIZES: Final = (
     4,
     16,
     64,
     256,
-    # Of lists of keys: a shorter one is filled up with its last key, so that there are few statements
 )
 
 
 class SQLiteKeyValue(KeyValue):
-    """`KeyValue` over a table."""
+    """`KeyValue` on a table."""
 
     _reads: Worker
     _writes: Worker
@@ -170,7 +170,7 @@ def _mset(session: Session, entries: list[tuple[bytes, bytes, float | None]]) ->
 
 
 def _find_all(session: Session, keys: list[bytes]) -> dict[bytes, bytes | None]:
-    """Each live key among these with its value, which is `None` for a stream."""
+    """Return the live keys among these with their values; the value of a stream is `None`."""
     found: dict[bytes, bytes | None] = {}
     at = 0
     while at < len(keys):

@@ -1,7 +1,7 @@
-"""One stream in the tables: finding it, appending, trimming, and what its groups have handed out.
+"""One stream in the tables: finding, appending, trimming, and the pending entries of its groups.
 
-Rule: an id is sixteen bytes here, so that the database orders ids as they are meant.
-Rule: these run within a transaction, in the connection's thread.
+Rule: an id is stored as sixteen bytes, so that the database orders ids correctly.
+Rule: these functions run within a transaction, in the connection's thread.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 
     from igniter_store_sqlite.session import Session
 
-NO_LIMIT: Final = -1  # as SQLite's LIMIT has it
-_NODE: Final = (
-    100  # entries that Redis keeps in one node by default; approximate trimming removes whole nodes
-)
+NO_LIMIT: Final = -1  # the value for SQLite's LIMIT
+# Entries in one node of a Redis stream by default; approximate trimming removes whole nodes
+_NODE: Final = 100
 _ID: Final = struct.Struct(">QQ")
 _decode: Final = msgpack.Decoder(dict[str, bytes]).decode
 _decode_bytes: Final = msgpack.Decoder(dict[bytes, bytes]).decode
@@ -163,23 +162,23 @@ _PENDING: Final = sql(
 
 
 def pack(stream_id: StreamId) -> bytes:
-    """The id as the tables have it."""
+    """Convert an id to its stored form."""
     return _ID.pack(*stream_id)
 
 
 def unpack(stored: bytes) -> str:
-    """The id as text."""
+    """Convert a stored id to text."""
     return spell(_ID.unpack(stored))
 
 
 @dataclass(slots=True)
 class Log:
-    """A stream that is there.
+    """An existing stream.
 
     Attributes:
-        number: under which the tables have it.
-        last: the id that was given last.
-        length: how many entries there are.
+        number: its number in the tables.
+        last: the last id that was assigned.
+        length: the number of entries.
     """
 
     number: int
@@ -188,7 +187,7 @@ class Log:
 
 
 def find(session: Session, key: bytes) -> Log | None:
-    """The stream that a live key holds; `None` when there is no such key.
+    """Return the stream that a live key holds; `None` if the key is missing.
 
     Raises:
         BackendFailed: the key holds a value.
@@ -202,7 +201,7 @@ def find(session: Session, key: bytes) -> Log | None:
 
 
 def find_or_add(session: Session, key: bytes) -> Log:
-    """The stream that a live key holds, or a new one."""
+    """Return the stream that a live key holds, or create one."""
     log = find(session, key)
     if log is None:
         last = pack(FIRST)
@@ -213,7 +212,7 @@ def find_or_add(session: Session, key: bytes) -> Log:
 
 
 def append(session: Session, log: Log, fields: Mapping[str, bytes]) -> str:
-    """Add an entry behind all others, whatever the clock says, and return its id."""
+    """Append an entry after all others, whatever the clock shows, and return its id."""
     milliseconds, sequence = _ID.unpack(log.last)
     now = session.now // 1000
     given = (now, 0) if now > milliseconds else (milliseconds, sequence + 1)
@@ -225,7 +224,7 @@ def append(session: Session, log: Log, fields: Mapping[str, bytes]) -> str:
 
 
 def trim(session: Session, log: Log, max_len: int, *, approximate: bool) -> int:
-    """Remove the oldest entries and return how many."""
+    """Remove the oldest entries and return how many were removed."""
     surplus = log.length - max_len
     if approximate:
         surplus -= surplus % _NODE
@@ -236,23 +235,23 @@ def trim(session: Session, log: Log, max_len: int, *, approximate: bool) -> int:
 
 
 def remove(session: Session, log: Log, ids: Iterable[StreamId]) -> int:
-    """Remove entries and return how many were there."""
+    """Remove entries and return how many of them existed."""
     removed = session.execute_many(
         _DELETE_ENTRY, [{"number": log.number, "entry": pack(one)} for one in ids]
     ).rowcount
     return _shortened(session, log, max(removed, 0))
 
 
-def between(  # noqa: PLR0913 - XRANGE's
+def between(  # noqa: PLR0913 - the arguments of XRANGE
     session: Session, log: Log, low: StreamId, high: StreamId, count: int, *, is_reverse: bool
 ) -> list[StreamEntry]:
-    """The entries from `low` to `high`, both included."""
+    """Return the entries from `low` to `high`, both included."""
     parameters = {"number": log.number, "low": pack(low), "high": pack(high), "count": count}
     return _entries(session.execute(_RANGE_BACK if is_reverse else _RANGE, parameters))
 
 
 def find_group(session: Session, log: Log, group: bytes) -> tuple[int, bytes] | None:
-    """Number and position of a group, if there is one of this name."""
+    """Return number and position of a group; `None` if it is missing."""
     found: tuple[int, bytes] | None = session.execute(
         _FIND_GROUP, {"stream_number": log.number, "group_name": group}
     ).fetchone()
@@ -260,7 +259,7 @@ def find_group(session: Session, log: Log, group: bytes) -> tuple[int, bytes] | 
 
 
 def add_group(session: Session, log: Log, group: bytes, position: bytes) -> bool:
-    """Make a group; False when there is one of this name."""
+    """Create a group; return False if the name exists."""
     if find_group(session, log, group) is not None:
         return False
     session.execute(_ADD_GROUP, {"stream": log.number, "name": group, "position": position})
@@ -268,18 +267,18 @@ def add_group(session: Session, log: Log, group: bytes, position: bytes) -> bool
 
 
 def remove_group(session: Session, number: int) -> None:
-    """Remove a group with all that it has handed out."""
+    """Remove a group with its consumers and pending entries."""
     for statement in (_DELETE_PENDING, _DELETE_CONSUMERS, _DELETE_GROUP):
         session.execute(statement, {"group_number": number})
 
 
 def groups(session: Session, log: Log) -> list[tuple[bytes, int, int, bytes, int]]:
-    """Name, number of consumers, of pending entries, position and lag of each group, by name."""
+    """Name, consumer count, pending count, position and lag of each group, ordered by name."""
     return session.execute(_GROUPS, {"number": log.number}).fetchall()
 
 
 def has_news(session: Session, log: Log, position: bytes) -> bool:
-    """Whether there is an entry behind this position."""
+    """Whether there is an entry after this position."""
     return (
         log.last > position
         and session.execute(
@@ -292,7 +291,7 @@ def has_news(session: Session, log: Log, position: bytes) -> bool:
 def deliver(
     session: Session, log: Log, group: tuple[int, bytes], consumer: bytes, count: int
 ) -> list[StreamEntry]:
-    """Hand new entries to `consumer`."""
+    """Deliver new entries to `consumer`."""
     number, position = group
     rows = session.execute(
         _NEXT, {"number": log.number, "position": position, "count": count}
@@ -318,7 +317,7 @@ def deliver(
 def deliver_again(
     session: Session, log: Log, group: int, consumer: bytes, count: int
 ) -> list[StreamEntry]:
-    """Hand `consumer` its own pending entries once more, without those that were deleted (STR-18)."""
+    """Deliver `consumer` its own pending entries again, except deleted ones (STR-18)."""
     rows = session.execute(
         _OWN, {"number": group, "stream": log.number, "owner": consumer, "count": count}
     ).fetchall()
@@ -326,14 +325,15 @@ def deliver_again(
     return _entries(rows)
 
 
-def claim(  # noqa: PLR0913, PLR0917 - XAUTOCLAIM's
+def claim(  # noqa: PLR0913, PLR0917 - the arguments of XAUTOCLAIM
     session: Session, log: Log, group: int, consumer: bytes, idle_since: int, count: int | None
 ) -> list[StreamEntry]:
-    """Move what has been idle since then to `consumer`; drop what was deleted from the pending list
-    (STR-10, STR-12).
+    """Move entries that have been idle since `idle_since` to `consumer`.
+
+    Deleted entries are dropped from the pending list (STR-10, STR-12).
     """
-    # What was delivered in the future was delivered before the clock was set back: idle from now
-    # on, instead of never.
+    # An entry with a delivery time in the future was delivered before the clock was set back. It
+    # counts as idle from now on; otherwise it would never become idle.
     session.execute(_NO_LATER_THAN_NOW, {"number": group, "now": session.now})
     claimed: list[tuple[bytes, bytes]] = []
     deleted: list[bytes] = []
@@ -342,7 +342,7 @@ def claim(  # noqa: PLR0913, PLR0917 - XAUTOCLAIM's
     ):
         if len(claimed) == count:
             break
-        if fields is None:  # however young: Redis 7 looks at this first, too
+        if fields is None:  # however young: Redis 7 checks this first, too
             deleted.append(stream_id)
         else:
             claimed.append((stream_id, fields))
@@ -352,7 +352,7 @@ def claim(  # noqa: PLR0913, PLR0917 - XAUTOCLAIM's
 
 
 def settle(session: Session, group: int, ids: Iterable[bytes]) -> int:
-    """Take entries off a group's pending list, and return how many were on it."""
+    """Remove entries from a group's pending list, and return how many were on it."""
     return max(
         session.execute_many(_SETTLE, [{"number": group, "entry": one} for one in ids]).rowcount, 0
     )
@@ -361,14 +361,14 @@ def settle(session: Session, group: int, ids: Iterable[bytes]) -> int:
 def pending(
     session: Session, group: int, since: int | None, consumer: bytes | None, count: int
 ) -> list[tuple[bytes, bytes, int, int]]:
-    """Id, consumer, time of delivery and number of deliveries of pending entries, in order of id."""
+    """Id, consumer, delivery time and delivery count of pending entries, in order of id."""
     return session.execute(
         _PENDING, {"number": group, "since": since, "owner": consumer, "count": count}
     ).fetchall()
 
 
 def know_consumer(session: Session, group: int, consumer: bytes) -> None:
-    """Make a consumer that has never read before."""
+    """Create the consumer if it is missing."""
     if (
         session.execute(
             _FIND_CONSUMER, {"group_number": group, "consumer_name": consumer}
@@ -399,7 +399,7 @@ def _entries(rows: Iterable[tuple[Any, ...]] | Iterator[Any]) -> list[StreamEntr
 def _packed(fields: Mapping[str, bytes]) -> bytes:
     try:
         return _encode(fields)
-    except UnicodeEncodeError:  # names of other software, which aren't UTF-8
+    except UnicodeEncodeError:  # names written by other software that aren't UTF-8
         return _encode({name_to_bytes(name): value for name, value in fields.items()})
 
 

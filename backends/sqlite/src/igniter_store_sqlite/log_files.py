@@ -1,12 +1,11 @@
-"""The write-ahead log beside the file ("-wal"): kept small by what happens in the background.
+"""Keeps the write-ahead log ("-wal") beside the database file small, in the background.
 
-SQLite writes on in the log while some connection still reads what was there before, and the log
-stays as large as it has become. So once the reader is gone its content is copied into the database,
-on a connection of its own, and it is cut.
+SQLite keeps appending to the WAL while a connection still reads an older state, and the file never
+shrinks by itself. So once the reader has finished, a separate connection copies the content into
+the database and truncates the WAL.
 
-Rule: calls aren't held up. While the log is large, no commit stops to copy it; the small rest of
-    what has come meanwhile is for a commit,
-since only there nothing comes on top.
+Rule: calls aren't delayed. While the WAL is large, no commit stops to copy it. A commit copies only
+    the small rest that was written meanwhile, because no other write can be added during a commit.
 """
 
 from __future__ import annotations
@@ -24,21 +23,20 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.file_identity import Place
     from igniter_store_sqlite.worker import Worker
 
-SIZE_LIMIT: Final = (
-    8 * 1024 * 1024
-)  # bytes that the log may keep; a commit copies it at about half of that
-_COMMITS_COPY: Final = (
-    1_000  # pages in the log at which a commit copies them, which is SQLite's default
-)
+# Bytes that the WAL may keep; a commit copies it at about half of that
+SIZE_LIMIT: Final = 8 * 1024 * 1024
+# Pages in the WAL at which a commit copies them; SQLite's default
+_COMMITS_COPY: Final = 1_000
 
 
 class LogFile:
-    """The log of an open database.
+    """The WAL of an open database.
 
     Args:
-        place: of the database file; it knows the log, and refuses calls when that was removed.
-        writes: the connection whose commits copy the log.
-        on_the_side: makes another connection.
+        place: identity of the database file; it remembers the WAL, and refuses calls once that was
+            removed.
+        writes: the connection whose commits copy the WAL.
+        on_the_side: opens another connection.
     """
 
     def __init__(
@@ -53,20 +51,22 @@ class LogFile:
         self._do_commits_copy = True
 
     def prepare(self, connection: sqlite3.Connection) -> None:
-        """In the thread of the connection that writes, also when it was opened again: let its
-        commits copy the log, or not.
+        """Turn copying by commits on or off for the write connection.
+
+        It is called in the thread of that connection, also after it was reopened.
         """
         connection.execute(
             f"PRAGMA wal_autocheckpoint = {_COMMITS_COPY if self._do_commits_copy else 0}"
         ).fetchone()
 
     async def tend(self) -> None:
-        """Look whether the log is still there; copy a large one into the database and cut it, as
-        far as nothing reads it still.
+        """Check that the WAL still exists; copy a large one into the database and truncate it.
+
+        Pages that a connection still reads stay in the WAL.
 
         Raises:
             StoreError: the file was removed or replaced.
-            sqlite3.Error: a connection that a fork has closed can't be opened again.
+            sqlite3.Error: a connection that a fork closed can't be reopened.
         """
         size = self._place.size_of_log()
         if self._place.is_log_lost:
@@ -82,21 +82,20 @@ class LogFile:
                 copying = worker.run(_checkpoint)
                 try:
                     left = await asyncio.shield(copying)
-                except (
-                    asyncio.CancelledError
-                ):  # it may be copying a gigabyte, and what was copied so far is good
+                except asyncio.CancelledError:
+                    # It may be copying a gigabyte. The pages copied so far are valid.
                     worker.interrupt()
                     await asyncio.wait({copying})
                     copying.exception()
                     raise
         except (sqlite3.Error, SQLAlchemyError, OSError):
-            # A disk that fails or is full is reported to those who write; here it is tried again
+            # Writers get the error of a failing or full disk; this only tries again.
             pass
         finally:
             if left is not None and left < _COMMITS_COPY:
                 await self._let_commits_copy(True)
 
-    # the answer to the name's question
+    # The flag answers the question in the name.
     async def _let_commits_copy(self, do_they: bool) -> None:  # noqa: FBT001
         if do_they != self._do_commits_copy:
             self._do_commits_copy = do_they
@@ -104,8 +103,9 @@ class LogFile:
 
 
 def _checkpoint(connection: sqlite3.Connection) -> int:
-    """Copy what can be copied while others read and write, cut the log if that was all, and return
-    how many pages are left.
+    """Copy as many pages as possible while others read and write, and return how many are left.
+
+    The WAL is truncated if every page was copied.
     """
     _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     if pages == copied:

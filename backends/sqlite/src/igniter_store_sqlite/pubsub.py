@@ -1,15 +1,15 @@
-"""Messages to whoever listens now, in any process: a table that each listener reads on in.
+"""Publishes to the present listeners of any process, through a table that each listener polls.
 
-Rule: a message is stored only where somebody listens to its channel, and removed once all listeners
-    have read beyond it.
-Rule: a listener says from time to time that it lives. One that was silent for long is forgotten,
-    and what it had still to read with it: it
-learns of that when it wakes, and tells its subscriptions of the gap (PUB-10).
-Rule: the wall clock only raises a doubt, since it may have been set. A listener that is doubted
-    answers at once. It is forgotten when the
-doubt has grown old on the monotonic clock, and a process has found it unanswered at two looks
-(PUB-13). That clock is the machine's, the same for all processes; it stands still while the machine
-sleeps, as the listeners do, so a laptop that wakes forgets none.
+Rule: a message is stored only if its channel has a listener, and removed once all listeners have
+    read past it.
+Rule: a listener sends a heartbeat. A listener that was silent for long is forgotten, together with
+    the messages it hasn't read. When it wakes, it detects this and reports the gap to its
+    subscriptions (PUB-10).
+Rule: the wall clock only raises a doubt, since it may have been set. A doubted listener answers at
+    once. It is forgotten when the doubt is old by the monotonic clock, and one process has found it
+    unanswered at two checks (PUB-13). That clock belongs to the machine and is the same for all
+    processes. It stands still while the machine sleeps, as the listeners do, so a laptop that wakes
+    forgets none of them.
 """
 
 from __future__ import annotations
@@ -49,21 +49,21 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.worker import Worker
 
 LIFETIME: Final = 60.0  # seconds of silence after which a listener is doubted
-PATIENCE: Final = 30.0  # seconds that a listener that is doubted has to answer
-_SLACK: Final = 1.0  # seconds by which clocks may be corrected without a doubt
-_HEARTBEAT: Final = 10.0  # seconds between two signs of life
+PATIENCE: Final = 30.0  # seconds that a doubted listener has to answer
+_SLACK: Final = 1.0  # seconds by which a clock correction raises no doubt
+_HEARTBEAT: Final = 10.0  # seconds between two heartbeats
 _GOODBYE: Final = 0.2  # seconds that leaving may take
-_LEAST: Final = 0.05  # seconds before what has failed is tried again, unless something changes
-_PAGE: Final = 500  # messages that are read, or removed, at once
+_LEAST: Final = 0.05  # seconds before a failed read is retried, unless something changes
+_PAGE: Final = 500  # messages read, or removed, at once
 
 _MAX: Final = 2**63 - 1
 _LOGGER: Final = logging.getLogger("igniter_store")
 
 Name: TypeAlias = tuple[bytes, bool]
-"""A channel, or (True) a pattern."""
+"""A channel (False), or a pattern (True)."""
 
 Doubts: TypeAlias = dict[int, int | None]
-"""Listeners by their number, and when each was doubted, in microseconds of the monotonic clock."""
+"""Listeners by number, and when each was doubted, in microseconds of the monotonic clock."""
 
 
 _LAST: Final = sql(select(func.coalesce(func.max(MESSAGES.c.number), constant(0))))
@@ -118,7 +118,7 @@ _DOUBT: Final = sql(
     update(LISTENERS).where(LISTENERS.c.number == bindparam("who")).values(doubted=bindparam("at"))
 )
 _DOUBTED: Final = sql(select(LISTENERS.c.doubted).where(LISTENERS.c.number == bindparam("who")))
-# The newest message stays: it tells where a new listener begins.
+# The newest message stays: it marks where a new listener begins.
 _READ_BY_ALL: Final = (
     select(MESSAGES.c.number)
     .where(
@@ -138,15 +138,15 @@ class SQLiteSubscription(Subscription):
     """One callback on one channel or pattern.
 
     Attributes:
-        name: the channel or pattern, and which of the two.
-        since: the last message that was there when it began.
+        name: the channel or pattern, and which of the two it is.
+        since: number of the last message before it began.
     """
 
     def __init__(
         self, listener: Listener, name: Name, callback: MessageCallback, on_gap: GapCallback | None
     ) -> None:
         self.name = name
-        self.since = _MAX  # nothing, until it is live
+        self.since = _MAX  # receives nothing until it is live
         self._listener = listener
         self._pattern = Pattern(name_from_bytes(name[0])) if name[1] else None
         self._callback = callback
@@ -154,7 +154,7 @@ class SQLiteSubscription(Subscription):
         self._is_live = True
 
     def deliver(self, number: int, channel: str, payload: bytes) -> None:
-        """Call the callback, if the message is for it."""
+        """Call the callback, if the message matches."""
         if not self._is_live or number <= self.since:
             return
         if (
@@ -164,12 +164,12 @@ class SQLiteSubscription(Subscription):
         ):
             try:
                 self._callback(channel, payload)
-            # whatever a callback raises is its author's, and stops nobody else (PUB-6)
+            # An exception in a callback must not stop other subscribers (PUB-6).
             except Exception:  # noqa: BLE001
                 report_callback_error(channel)
 
     def tell_gap(self) -> None:
-        """Say that messages may be lost."""
+        """Report to the subscriber that messages may be lost."""
         if self._is_live and self._on_gap is not None:
             try:
                 self._on_gap()
@@ -177,7 +177,7 @@ class SQLiteSubscription(Subscription):
                 report_callback_error(name_from_bytes(self.name[0]))
 
     def end(self) -> None:
-        """Call the callback never again."""
+        """Never call the callback again."""
         self._is_live = False
 
     async def cancel(self) -> None:
@@ -188,14 +188,14 @@ class SQLiteSubscription(Subscription):
 
 
 class Listener:
-    """What one adapter listens to.
+    """The subscriptions of one adapter.
 
     Args:
-        reads: to read messages with.
-        writes: to subscribe with.
-        changes: what tells of new messages.
-        bind: called before a subscription is cancelled, to abandon what a closed event loop has
-            left.
+        reads: worker that reads messages.
+        writes: worker that writes subscriptions.
+        changes: wakes the listener for new messages.
+        bind: called before a subscription is cancelled, to abandon the state of a closed event
+            loop.
     """
 
     def __init__(
@@ -206,21 +206,20 @@ class Listener:
         self._writes = writes
         self._changes = changes
         self._subscriptions: list[SQLiteSubscription] = []
-        self._number = secrets.randbits(
-            62
-        )  # among the listeners; ours even where we never heard that it was written
+        # Our number among the listeners; valid even if the reply to the write was lost.
+        self._number = secrets.randbits(62)
         self._position = 0
-        self._was_lost = False  # the file: whoever published meanwhile may have been somewhere else
+        self._was_lost = False  # the file was lost: messages may have gone to another one meanwhile
         self._listening: asyncio.Task[None] | None = None
 
     async def add(self, subscription: SQLiteSubscription) -> None:
-        """Let a subscription be live."""
+        """Make a subscription live."""
         self._subscriptions.append(subscription)
         try:
             _, last = await self._written()
-        except BaseException:  # cancelled, above all
-            # The call may have been made all the same: another one puts it right, and nobody has to
-            # wait for it.
+        except BaseException:  # mostly cancellation
+            # The call may have been applied nevertheless. Another write corrects that, and no
+            # caller has to wait for it.
             subscription.end()
             if subscription in self._subscriptions:
                 self._subscriptions.remove(subscription)
@@ -232,13 +231,14 @@ class Listener:
             self._listening = asyncio.create_task(self._listen())
 
     async def remove(self, subscription: SQLiteSubscription) -> None:
-        """Let a subscription end, here and, if it was the last of its name, in the table."""
+        """End a subscription, and remove it from the table if it was the last of its name."""
         if subscription not in self._subscriptions:
             return
         self._subscriptions.remove(subscription)
         if any(other.name == subscription.name for other in self._subscriptions):
             return
-        # Written whoever is cancelled meanwhile: else others would go on counting us.
+        # This is written even if the caller is cancelled; otherwise publishers would keep counting
+        # this subscription.
         written = self._written()
         written.add_done_callback(_looked_at)
         if not self._subscriptions and self._listening is not None:
@@ -254,8 +254,8 @@ class Listener:
         was_known = bool(self._subscriptions)
         self._subscriptions.clear()
         if was_known:
-            # Others needn't count us any more. Where a lock is in the way nobody waits for that:
-            # silence says the same after some time.
+            # Publishers needn't count us any more. Closing doesn't wait for a lock here: after some
+            # time of silence this listener is removed anyway.
             leaving = self._written()
             leaving.add_done_callback(_looked_at)
             await asyncio.wait({leaving}, timeout=_GOODBYE)
@@ -265,15 +265,17 @@ class Listener:
             self._listening = None
 
     def abandon(self) -> None:
-        """As `close`, when the event loop is closed; `leave` is what is left to do in the table."""
+        """Do as `close`, for a closed event loop; `leave` does the rest, in the table."""
         for subscription in self._subscriptions:
             subscription.end()
         self._subscriptions.clear()
         forget_task(self._listening)
 
     def leave(self, connection: sqlite3.Connection) -> None:
-        """Take this listener out of the table, in the connection's thread, unless a lock is in the
-        way: silence says the same later.
+        """Remove this listener from the table; called in the connection's thread.
+
+        If another connection holds the lock, it does nothing: the listener is removed later,
+        because it is silent.
         """
         if self._listening is None or connection.in_transaction:
             return
@@ -286,7 +288,7 @@ class Listener:
                 connection.execute("COMMIT")
 
     def _written(self) -> asyncio.Future[tuple[bool, int]]:
-        """Let the tables say what we listen to now; calls that share a transaction share one write."""
+        """Write the current subscriptions; calls that share a transaction share one write."""
         return self._writes.share(
             _write_last, (self._number, {one.name for one in self._subscriptions}, self._position)
         )
@@ -296,7 +298,7 @@ class Listener:
         with self._changes.waiting() as changes:
             beat = clock() + _HEARTBEAT
             while True:
-                # Whatever fails here has failed for a while only: those who publish learn of it.
+                # A failure here is temporary; publishers get the error themselves.
                 with contextlib.suppress(StoreError):
                     is_well_known = await self._read_on()
                     if clock() >= beat or not is_well_known:
@@ -307,7 +309,7 @@ class Listener:
                 await changes.until(max(beat, clock() + _LEAST))
 
     async def _read_on(self) -> bool:
-        """Deliver what is new; False when this listener is doubted or was forgotten."""
+        """Deliver new messages; return False if this listener is doubted or was forgotten."""
         while True:
             try:
                 rows, is_well_known = await self._reads.call(_news, self._number, self._position)
@@ -326,9 +328,8 @@ class Listener:
                 return is_well_known
 
     def _lose(self, error: StoreError) -> None:
-        is_refused = (
-            error.code == ErrorCode.STORE_CONFIGURATION_INVALID
-        )  # for good: no call may say so to a program that only listens
+        # A permanent error: a program that only listens makes no call that could raise it.
+        is_refused = error.code == ErrorCode.STORE_CONFIGURATION_INVALID
         if is_refused and not self._was_lost:
             _LOGGER.error("Subscriptions don't receive messages. %s", error.message)
         self._was_lost = (
@@ -347,7 +348,7 @@ class Listener:
 
 
 class SQLitePubSub(PubSub):
-    """`PubSub` over the tables."""
+    """`PubSub` on the tables."""
 
     _writes: Worker
     _listener: Listener
@@ -374,23 +375,22 @@ class SQLitePubSub(PubSub):
 
 
 def silent(session: Session) -> Doubts:
-    """The listeners that have given no sign of life for long, as it seems, or that are doubted:
-    each with its doubt.
-    """
+    """Return listeners that seem silent for long or are doubted, each with its doubt."""
     before, after = session.now - int(LIFETIME * 1_000_000), session.now + int(_SLACK * 1_000_000)
     return dict(session.execute(_SILENT, {"before": before, "after": after}).fetchall())
 
 
 def is_to_be_judged(found: Doubts, before: Doubts) -> bool:
-    """Whether `judge` has anything to do with what `silent` has found now and before."""
+    """Whether `judge` has to act on the results of `silent` from now and before."""
     return any(
         doubted is None or _is_dead(number, doubted, before) for number, doubted in found.items()
     )
 
 
 def judge(session: Session, before: Doubts) -> Doubts:
-    """Doubt listeners that are silent, and forget those whose doubt is old: their process was
-    killed, or stands still.
+    """Doubt silent listeners, and remove those whose doubt is old.
+
+    The process of such a listener was killed, or is stopped.
     """
     found = silent(session)
     for number, doubted in [*found.items()]:
@@ -404,12 +404,12 @@ def judge(session: Session, before: Doubts) -> Doubts:
 
 
 def is_anything_read(session: Session) -> bool:
-    """Whether there are messages that nobody has to read any more."""
+    """Whether there are messages that every listener has read."""
     return session.execute(_IS_READ, {"count": 1}).fetchone() is not None
 
 
 def drop_read(session: Session) -> bool:
-    """Remove a step of messages that nobody has to read any more; whether there may be more."""
+    """Remove a batch of messages that every listener has read; return whether there may be more."""
     return session.execute(_DROP, {"count": _PAGE}).rowcount == _PAGE
 
 
@@ -423,8 +423,7 @@ def _publish(session: Session, channel: bytes, payload: bytes) -> int:
 
 
 def _is_dead(number: int, doubted: int, before: Doubts) -> bool:
-    # A doubt from the future is one from before the machine was started: no process is left from
-    # then.
+    # A doubt from the future was raised before the machine was rebooted, so its process is gone.
     return before.get(number) == doubted and abs(_monotonic() - doubted) >= PATIENCE * 1_000_000
 
 
@@ -442,14 +441,16 @@ def _news(
 def _write_last(
     session: Session, asked: list[tuple[int, set[Name], int]]
 ) -> list[tuple[bool, int] | StoreError]:
-    """`_write` for the last of these states, which holds what the earlier ones asked for."""
+    """Do `_write` for the last of these states, which includes the earlier ones."""
     written = _write(session, *asked[-1])
     return [written for _ in asked]
 
 
 def _write(session: Session, listener: int, names: set[Name], position: int) -> tuple[bool, int]:
-    """Let the tables say what a listener listens to; whether it was known, and the number of the
-    last message.
+    """Write a listener's subscriptions.
+
+    Returns:
+        Whether the listener was known, and the number of the last message.
     """
     [last] = session.execute(_LAST).fetchone()
     if not names:

@@ -1,5 +1,6 @@
-"""Scans in the order of keys: a cursor is the last key that was looked at, so that no deletion
-shifts what is still to come.
+"""Scans keys in order.
+
+A cursor is the last key of the previous page, so a deletion doesn't shift the following pages.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.worker import Worker
 
 _SPECIAL: Final = re.compile(rb"[*?\[\\]")
-_STEP: Final = 1_000  # keys that delete_prefix removes before it lets others have their turn
-_MARK: Final = "k"  # what a cursor begins with
+_STEP: Final = 1_000  # keys that delete_prefix removes before other calls get their turn
+_MARK: Final = "k"  # prefix of every cursor
 
 _BEGINS: Final = KEYS.c.key >= bindparam("first")
 _BEYOND: Final = KEYS.c.key < bindparam("beyond")
@@ -53,21 +54,20 @@ def _deletion_of(*where: ColumnElement[bool]) -> str:
 
 
 _PAGE: Final = _page_of(_BEGINS, _BEYOND)
-_LAST_PAGE: Final = _page_of(_BEGINS)  # where nothing is beyond
+_LAST_PAGE: Final = _page_of(_BEGINS)  # if the prefix has no upper bound
 _DELETE: Final = _deletion_of(_BEGINS, _BEYOND)
 _DELETE_LAST: Final = _deletion_of(_BEGINS)
 
 
 class SQLiteScan(Scan):
-    """`Scan` over a table."""
+    """`Scan` on a table."""
 
     _reads: Worker
     _writes: Worker
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        first = _SPECIAL.split(name_to_bytes(pattern), maxsplit=1)[
-            0
-        ]  # what every key that matches begins with
+        # The prefix of every key that matches
+        first = _SPECIAL.split(name_to_bytes(pattern), maxsplit=1)[0]
         keys = await self._reads.call(_page, _after(cursor), first, count)
         matches = Pattern(pattern).matches
         page = [key for key in map(name_from_bytes, keys) if matches(key)]
@@ -95,7 +95,7 @@ def _page(session: Session, after: bytes, first: bytes, count: int) -> list[byte
 
 
 def _delete_some(session: Session, prefix: bytes) -> tuple[int, int]:
-    """Remove a step of keys; how many, and how many of them were live."""
+    """Remove a batch of keys; return how many, and how many of them were live."""
     beyond = _beyond(prefix)
     statement = _DELETE_LAST if beyond is None else _DELETE
     rows = session.execute(
@@ -105,7 +105,7 @@ def _delete_some(session: Session, prefix: bytes) -> tuple[int, int]:
 
 
 def _beyond(prefix: bytes) -> bytes | None:
-    """The smallest key that is greater than all that begin with `prefix`; `None` when no key is."""
+    """The smallest key greater than all keys with this prefix; `None` if there is none."""
     rest = prefix.rstrip(b"\xff")
     return rest[:-1] + bytes([rest[-1] + 1]) if rest else None
 
@@ -122,6 +122,9 @@ def _after(cursor: str) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not key or _cursor(key) != cursor:
-        message = 'The cursor is invalid. Continue with the cursor of the previous page, or restart with "0".'
+        message = (
+            "The cursor is invalid. Continue with the cursor of the previous page, or restart with "
+            '"0".'
+        )
         raise store_error(ErrorCode.STORE_SCAN_FAILED, message, backend=NAME)
     return key

@@ -1,14 +1,12 @@
-"""The tables' version: made where there are none, carried forward where they are older, refused
-where they are newer or not ours.
+"""Creates and migrates the tables, and refuses a database that is newer or not ours.
 
-Rule: all of it happens in one transaction, so of two processes that open a file at once one does
-    the work and the other finds it done.
-Rule: a step of `STEPS` is never changed once it was released; what changes is a step more.
-Rule: what older code can go on beside, such as a column that may be empty, is added without a new
-    version: so two releases can share
-a file.
-Rule: each transaction looks whether the version is still ours, since a newer release may carry an
-    open file forward.
+Rule: everything happens in one transaction. If two processes open a file at once, one does the
+    work and the other finds it done.
+Rule: a released step of `STEPS` is never changed; a change is a new step.
+Rule: a change that older code can ignore, such as a nullable column, is added without a new
+    version, so that two releases can share a file.
+Rule: each transaction checks whether the version is still ours, since a newer release may migrate
+    an open file.
 """
 
 from __future__ import annotations
@@ -45,20 +43,19 @@ def _first_version(session: Session) -> None:
 
 
 STEPS: list[Callable[[Session], None]] = [_first_version]
-"""What leads from each version to the next, beginning with an empty database, which is version 0.
-"""
+"""The step from each version to the next, beginning with an empty database, which is version 0."""
 
 
 _ADDED: Final = (KEYS.c.since, LISTENERS.c.doubted)
 
 
 class Version:
-    """The version of the tables that one connection works on.
+    """The version of the tables, as seen by one connection.
 
     Attributes:
-        commits: another one whenever another connection has committed something. SQLite counts, for
-            each connection from the beginning: what one that was opened again says can't be
-            compared with what the one before said, so it stands with `times_opened`.
+        commits: a value that changes whenever another connection has committed. SQLite counts for
+            each connection from its beginning, so the counts of a reopened connection can't be
+            compared with earlier ones; therefore `times_opened` is part of the value.
     """
 
     def __init__(self) -> None:
@@ -66,15 +63,16 @@ class Version:
         self._ours: Final = len(STEPS)
 
     def check(self, connection: sqlite3.Connection, times_opened: int) -> None:
-        """Look whether the version is still ours, if another connection has written anything: a
-        microsecond or three.
+        """Check that the version is still ours, if another connection has written.
+
+        This costs one to three microseconds.
 
         Args:
             connection: in a transaction.
-            times_opened: how often it was opened again.
+            times_opened: how often the connection was reopened.
 
         Raises:
-            ConfigurationError: `STORE_CONFIGURATION_INVALID`: it isn't, so nothing may be read or
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` if it isn't; nothing may be read or
                 written.
         """
         commits = (times_opened, connection.execute("PRAGMA data_version").fetchone()[0])
@@ -95,20 +93,20 @@ class Version:
             self.commits = commits
 
 
-# work for a worker, whose arguments have no names
+# This is work for a worker, which passes no keyword arguments.
 def bring_forward(session: Session, is_shared: bool) -> bool:  # noqa: FBT001
-    """Let the tables be those of the newest version; whether the database can be written.
+    """Migrate the tables to the newest version; return whether the database is writable.
 
     Args:
-        session: of a transaction that writes.
-        is_shared: whether tables of others may stand beside ours: only in a database that the user
-            has connected us to.
+        session: in a write transaction.
+        is_shared: whether the database may have tables of others; only a database that the user
+            has connected us to may.
 
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID`: the tables are newer than this package,
-            or the file is somebody else's.
+            or the file belongs to another application.
         BackendFailed: `STORE_OPERATION_FAILED`: the tables are missing or older, and the database
-            can't be written.
+            is read-only.
     """
     there = {name for (name,) in session.execute(_TABLES)}
     ours = {table.name for table in METADATA.sorted_tables}
@@ -143,8 +141,9 @@ def bring_forward(session: Session, is_shared: bool) -> bool:  # noqa: FBT001
 
 
 def _is_possible(session: Session, statement: str) -> bool:
-    """Execute a statement that writes; False where the database can only be read. There BEGIN
-    IMMEDIATE passes all the same.
+    """Execute a statement that writes; return False if the database is read-only.
+
+    `BEGIN IMMEDIATE` succeeds in a read-only database, so it isn't a sufficient check.
     """
     try:
         session.execute(statement)
@@ -156,7 +155,7 @@ def _is_possible(session: Session, statement: str) -> bool:
 
 
 def _missing(session: Session) -> list[str]:
-    """The statements that add what came without a new version."""
+    """The statements that add columns and indexes which have no version of their own."""
     statements = [
         f"ALTER TABLE {column.table.name} ADD COLUMN {column.name} BIGINT"
         for column in _ADDED

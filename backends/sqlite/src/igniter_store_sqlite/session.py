@@ -1,4 +1,4 @@
-"""What the work of a transaction gets: the connection and the time."""
+"""The arguments of work in a transaction: the connection and the time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """What a piece of work has: the connection, within a transaction, and the time.
+    """The connection, within a transaction, and the time.
 
     Attributes:
         execute: runs one statement with its parameters, and returns a cursor.
         execute_many: runs one statement for each set of parameters.
-        now: microseconds since 1970, the same for all of a transaction.
+        now: microseconds since 1970, constant during a transaction.
     """
 
     __slots__ = ("execute", "execute_many", "now")

@@ -1,6 +1,6 @@
-"""From SQLAlchemy's statements to the text that the driver takes, once, when a module is imported.
+"""Compiles SQLAlchemy statements to SQL text once, when a module is imported.
 
-Rule: what changes from call to call is a parameter by name, and what doesn't is a `constant`:
+Rule: a value that changes from call to call is a named parameter, and any other is a `constant`:
     nothing is added when a statement runs.
 """
 
@@ -19,13 +19,14 @@ _BY_PLACE: Final = sqlite.dialect(paramstyle="qmark")
 
 
 def constant(number: int) -> ColumnClause[Any]:
-    """A number that stands in the text of a statement."""
+    """A number that is written into the text of a statement."""
     return literal_column(str(number))
 
 
 def sql(statement: Any, *, by_place: bool = False) -> str:
-    """A statement of SQLAlchemy as text, its parameters as `:name`, or in the order in which they
-    stand, where there are many.
+    """Compile a statement of SQLAlchemy to text.
+
+    Its parameters are written as `:name`, or, if there are many, by position.
     """
     compiled = statement.compile(dialect=_BY_PLACE if by_place else _BY_NAME)
     if any(not parameter.required for parameter in getattr(compiled, "binds", {}).values()):
@@ -35,4 +36,4 @@ def sql(statement: Any, *, by_place: bool = False) -> str:
 
 
 NONE: Final = constant(0)
-"""For OFFSET, which SQLAlchemy's dialect writes with every LIMIT, by itself as a parameter."""
+"""For OFFSET. SQLAlchemy's dialect writes it with every LIMIT, by default as a parameter."""

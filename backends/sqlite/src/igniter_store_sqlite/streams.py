@@ -1,4 +1,4 @@
-"""Streams: a key that holds a log."""
+"""Streams: a key holds a log."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.session import Session
     from igniter_store_sqlite.worker import Worker
 
-# Seconds after which a waiting reader looks whether its group is still there: nobody tells when a
+# Seconds after which a waiting reader checks that its group still exists: nothing wakes it when the
 # stream expires
 _LOOK: Final = 0.5
 
 
 class SQLiteStreams(Streams):
-    """`Streams` over the tables."""
+    """`Streams` on the tables."""
 
     _reads: Worker
     _writes: Worker
@@ -84,7 +84,7 @@ class SQLiteStreams(Streams):
     async def xgroup_destroy(self, stream: str, group: str) -> bool:
         return await self._writes.call(_xgroup_destroy, name_to_bytes(stream), name_to_bytes(group))
 
-    async def xreadgroup(  # noqa: PLR0913 - the contract's
+    async def xreadgroup(  # noqa: PLR0913 - the contract's arguments
         self,
         stream: str,
         group: str,
@@ -169,7 +169,7 @@ def _xadd(
     return added
 
 
-# a flag of the call
+# The flag is an argument of the call.
 def _xtrim(session: Session, key: bytes, max_len: int, approximate: bool) -> int:  # noqa: FBT001
     log = logs.find(session, key)
     return 0 if log is None else logs.trim(session, log, max_len, approximate=approximate)
@@ -180,8 +180,8 @@ def _xdel(session: Session, key: bytes, ids: list[StreamId]) -> int:
     return 0 if log is None else logs.remove(session, log, ids)
 
 
-def _xrange(  # noqa: PLR0913, PLR0917 - those of the call
-    # Those of the call
+def _xrange(  # noqa: PLR0913, PLR0917 - the arguments of the call
+    # The arguments of the call
     session: Session,
     key: bytes,
     low: StreamId,
@@ -209,8 +209,8 @@ def _xgroup_destroy(session: Session, key: bytes, group: bytes) -> bool:
     return found is not None
 
 
-def _xreadgroup(  # noqa: PLR0913, PLR0917 - those of the call
-    # Those of the call
+def _xreadgroup(  # noqa: PLR0913, PLR0917 - the arguments of the call
+    # The arguments of the call
     session: Session,
     key: bytes,
     group: bytes,
@@ -240,7 +240,7 @@ def _xack(session: Session, key: bytes, group: bytes, ids: list[bytes]) -> int:
     return 0 if found is None else logs.settle(session, found, ids)
 
 
-def _xpending(  # noqa: PLR0913, PLR0917 - those of the call
+def _xpending(  # noqa: PLR0913, PLR0917 - the arguments of the call
     session: Session,
     key: bytes,
     group: bytes,
@@ -263,7 +263,7 @@ def _xpending(  # noqa: PLR0913, PLR0917 - those of the call
     ]
 
 
-def _xautoclaim(  # noqa: PLR0913, PLR0917 - those of the call
+def _xautoclaim(  # noqa: PLR0913, PLR0917 - the arguments of the call
     session: Session, key: bytes, group: bytes, consumer: bytes, min_idle: float, count: int | None
 ) -> list[StreamEntry]:
     log, (number, _) = _log_and_group(session, key, group)

@@ -1,11 +1,11 @@
-"""What nobody sees any more is removed in the background, in small steps: expired keys, what
-streams have left, messages that were read.
+"""Removes unused rows in the background, in small steps.
 
-A deadline from before the clock was set back is brought nearer here, too.
+These are expired keys, rows of deleted streams, and messages that every listener has read. The
+sweeper also shortens deadlines that were set before the clock was set back.
 
-Rule: first it is looked, on the connection that reads, so that an idle database isn't written.
-Rule: a step is short, and others have their turn between two; so a million expired keys hold up
-    nobody.
+Rule: the sweeper looks first, on the read connection, so an idle database isn't written.
+Rule: a step is short, and other calls run between two steps, so a million expired keys don't delay
+    any call.
 """
 
 from __future__ import annotations
@@ -32,16 +32,15 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.session import Session
     from igniter_store_sqlite.worker import Worker
 
-_PAUSE: Final = 1.0  # seconds between two looks
+_PAUSE: Final = 1.0  # seconds between two sweeps
 _STEP: Final = 500  # rows that a step removes
 _BEFORE_ALL: Final = -(2**63)
-_LOOKED_AT: Final = 200  # streams that a look goes through
-_LOOKED_AT_KEYS: Final = 1_000  # deadlines that a look goes through
-_SLACK: Final = (
-    1_000_000  # microseconds by which the clock may be set back without a look at every deadline
-)
-_PAGES: Final = 200  # that a step gives back to the file system
-# Pages that may be free before any is given back, and a quarter of all: they are soon filled again
+_LOOKED_AT: Final = 200  # streams checked in one sweep
+_LOOKED_AT_KEYS: Final = 1_000  # deadlines checked in one sweep
+# Microseconds by which the clock may be set back without a check of every deadline
+_SLACK: Final = 1_000_000
+_PAGES: Final = 200  # pages that a step returns to the file system
+# Free pages that are kept, as is a quarter of all pages: they are soon filled again
 _FREE: Final = 1_000
 
 _EXPIRED: Final = (
@@ -114,16 +113,16 @@ _STREAM: Final = sql(delete(STREAMS).where(STREAMS.c.number == bindparam("number
 
 
 class _Look(NamedTuple):
-    """What there is to be done.
+    """The work that a sweep has found.
 
     Attributes:
         now: the wall clock, in microseconds.
         is_expired: whether there are expired keys.
-        is_read: whether there are messages nobody needs.
-        silent: the listeners whose life is in doubt.
-        deadlines: how many were looked at, the last of them, and the latest moment at which one was
-            set.
-        streams: some streams, and whether each is held by a key.
+        is_read: whether there are messages that every listener has read.
+        silent: the listeners that may be dead.
+        deadlines: the number of deadlines checked, the last of them, and the latest time at which
+            one of them was set.
+        streams: some streams, and whether a key holds each of them.
         has_room: whether there are many free pages.
     """
 
@@ -140,41 +139,40 @@ class Sweeper:
     """Sweeps as long as it runs.
 
     Args:
-        reads: to look with.
-        writes: to remove with.
-        log_file: the database's log, `None` in memory.
+        reads: worker that looks for work.
+        writes: worker that removes rows.
+        log_file: the database's WAL; `None` in memory.
     """
 
     def __init__(self, reads: Worker, writes: Worker, log_file: LogFile | None) -> None:
         self._reads = reads
         self._writes = writes
         self._log_file = log_file
-        self._looked_at = 0  # the number of the last stream that was looked at
-        self._last_deadline = _BEFORE_ALL  # that was looked at
-        self._doubts: pubsub.Doubts = {}  # that were there at the last look
-        self._ahead: int | None = None  # by how much the wall clock was ahead of the monotonic one
+        self._looked_at = 0  # number of the last stream checked
+        self._last_deadline = _BEFORE_ALL  # last deadline checked
+        self._doubts: pubsub.Doubts = {}  # as found by the last sweep
+        self._ahead: int | None = None  # wall clock minus monotonic clock
         self._sweeping: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start sweeping."""
         self._sweeping = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """End; what is under way is finished."""
+        """Stop, after the step in progress."""
         sweeping, self._sweeping = self._sweeping, None
         if sweeping is not None:
             sweeping.cancel()
             await asyncio.wait({sweeping})
 
     def abandon(self) -> None:
-        """As `close`, when the event loop is closed."""
+        """Do as `close`, for a closed event loop."""
         forget_task(self._sweeping)
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_PAUSE)
-            # A disk that is full or a lock that somebody holds is told to those who write; here it
-            # is tried again.
+            # Writers get the error of a full disk or a held lock; this only tries again.
             with contextlib.suppress(StoreError):
                 await self.sweep()
             if self._log_file is not None:
@@ -182,16 +180,13 @@ class Sweeper:
                     await self._log_file.tend()
 
     async def sweep(self) -> None:
-        """Remove all that is there to be removed, but look at some of the streams and deadlines
-        only.
-        """
+        """Remove all unused rows, but check only some of the streams and deadlines."""
         look = await self._reads.call(_look, self._looked_at, self._last_deadline)
         held, has_room = look.streams, look.has_room
         if look.is_expired:
             await self._all_of(_drop_expired)
-            held = await self._reads.call(
-                _streams, self._looked_at
-            )  # some of them have gone just now
+            # Some of them have just expired.
+            held = await self._reads.call(_streams, self._looked_at)
         is_judged = pubsub.is_to_be_judged(look.silent, self._doubts)
         self._doubts = (
             await self._writes.call(pubsub.judge, self._doubts) if is_judged else look.silent
@@ -207,15 +202,15 @@ class Sweeper:
             has_room = await self._reads.call(_has_room)
 
     async def _bound(self, look: _Look) -> None:
-        """Bring deadlines nearer that were set before the clock was set back, so that no key lives
-        longer than its TTL from now.
+        """Shorten deadlines that were set before the clock was set back.
+
+        So no key lives longer than its TTL from now.
         """
         ahead = look.now - time.monotonic_ns() // 1000
         was_set_back, self._ahead = self._ahead is not None and ahead < self._ahead - _SLACK, ahead
         deadlines = look.deadlines
-        if (
-            was_set_back and self._last_deadline != _BEFORE_ALL
-        ):  # seen here: every deadline, from the first one
+        # This sweeper has seen the change itself, so it checks every deadline from the first one.
+        if was_set_back and self._last_deadline != _BEFORE_ALL:
             self._last_deadline = _BEFORE_ALL
             deadlines = await self._reads.call(_deadlines, self._last_deadline)
         while True:
@@ -228,9 +223,7 @@ class Sweeper:
             deadlines = await self._reads.call(_deadlines, self._last_deadline)
 
     async def _all_of(self, work: Callable[..., bool], *arguments: Any) -> None:
-        """Do a step of it until there is nothing left; between two of them those who have called
-        meanwhile have their turn.
-        """
+        """Repeat a step until nothing is left; other calls run between two steps."""
         while await self._writes.call(work, *arguments):
             pass
 
@@ -256,8 +249,9 @@ def _deadlines(session: Session, after: int) -> tuple[int, int, int]:
 
 
 def _bring_nearer(session: Session, after: int, last: int) -> bool:
-    """Do so with a step of those deadlines between the two that were set in the future; whether
-    there may be more.
+    """Shorten a batch of deadlines in the range that were set in the future.
+
+    It returns whether there may be more.
     """
     return (
         session.execute(
@@ -272,12 +266,12 @@ def _streams(session: Session, after: int) -> list[tuple[int, int]]:
 
 
 def _drop_expired(session: Session) -> bool:
-    """Remove a step of expired keys; whether there may be more."""
+    """Remove a batch of expired keys; return whether there may be more."""
     return session.execute(_DELETE_EXPIRED, {"now": session.now, "count": _STEP}).rowcount == _STEP
 
 
 def _drop_part(session: Session, number: int) -> bool:
-    """Remove a step of what a stream has left that no key holds any more; whether there is more."""
+    """Remove a batch of the rows of a deleted stream; return whether there are more."""
     if session.execute(_ENTRIES, {"number": number}).rowcount:
         return True
     for (group,) in session.execute(_GROUPS, {"number": number}).fetchall():
@@ -295,7 +289,7 @@ def _has_room(session: Session) -> bool:
 
 
 def _give_back(session: Session) -> bool:
-    """Give pages back to the file system; False when the database was not made for that."""
+    """Return pages to the file system; False if the database wasn't created for that."""
     [mode] = session.execute("PRAGMA auto_vacuum").fetchone()
     if mode:
         session.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()

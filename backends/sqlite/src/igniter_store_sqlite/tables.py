@@ -1,15 +1,12 @@
-"""What stands in the database: keys with their values and deadlines, the logs of streams, and
-messages on their way.
+"""The tables: keys with their values and deadlines, the logs of streams, and pending messages.
 
-Rule: times are microseconds since 1970, in whole numbers. A deadline that has passed means that the
-    row isn't there any more.
-`since` is the moment at which the deadline was set: a deadline that is further away than it was
-then shows that the clock was set back.
-Rule: names are bytes of UTF-8, and ids of stream entries sixteen bytes that order as ids do: so
-    equality and order are those of bytes in
-any database, whatever its collation.
-Rule: a key that holds a stream names it by number. What a stream leaves behind when its key goes is
-    nobody's any more, and is swept.
+Rule: times are whole microseconds since 1970. A row whose deadline has passed counts as missing.
+    `since` is the time at which the deadline was set. If the deadline is further away from now than
+    it was then, the clock was set back.
+Rule: names are UTF-8 bytes, and ids of stream entries are sixteen bytes that sort as ids do. So
+    equality and order are those of bytes in any database, whatever its collation.
+Rule: a key that holds a stream refers to it by number. If the key is removed, the rows of its
+    stream belong to no key, and the sweeper removes them.
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ from sqlalchemy import (
 )
 
 METADATA: Final = MetaData()
-# Numbers that are never given twice. SQLite counts on only in a column that is called INTEGER.
+# Numbers that are never reused. SQLite guarantees this only for a column of type INTEGER.
 _NUMBER: Final = BigInteger().with_variant(Integer(), "sqlite")
 
 SCHEMA: Final = Table("igniter_schema", METADATA, Column("version", Integer, primary_key=True))
@@ -105,14 +102,12 @@ PENDING: Final = Table(
 LISTENERS: Final = Table(
     "igniter_listeners",
     METADATA,
-    Column(
-        "number", BigInteger, primary_key=True, autoincrement=False
-    ),  # chosen at random by the listener
+    # Chosen at random by the listener
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("position", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
-    Column(
-        "doubted", BigInteger
-    ),  # when its silence was noticed, in microseconds of the machine's monotonic clock
+    # When its silence was noticed, in microseconds of the machine's monotonic clock
+    Column("doubted", BigInteger),
 )
 
 SUBSCRIPTIONS: Final = Table(

@@ -1,10 +1,11 @@
-"""From a URL to an engine: `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` in
-memory.
+"""Creates an engine from a URL.
 
-Rule: a path is made absolute at once: where the file is doesn't change with the process's folder
-    (LIF-21).
-Rule: what stands in a URL's query may be a secret that was pasted into the wrong place, so a
-    message never shows it.
+A URL is `sqlite:///relative.db`, `sqlite:////absolute.db`, or `sqlite://` for a database in memory.
+
+Rule: a path is made absolute at once, so the file stays the same if the process changes its
+    working directory (LIF-21).
+Rule: the query of a URL may contain a secret pasted into the wrong place, so a message never shows
+    it.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ _HOME: Final = re.compile(r"~($|[^/\\]*[/\\])")
 
 
 def parts_of(url: str) -> tuple[str | None, str]:
-    """The absolute path of the file, `None` in memory, and the query.
+    """Return the absolute path of the file, `None` in memory, and the query.
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID`: it is no such URL.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID`: the URL is invalid.
     """
     parts = parsed(url, ("sqlite",), NAME)
     place = parts.place
@@ -46,20 +47,22 @@ def parts_of(url: str) -> tuple[str | None, str]:
         path.encode()
     except UnicodeError:
         raise misconfigured(
-            "The path of the database isn't UTF-8. Write each byte of its UTF-8 as %XX, or rename the file."
+            "The path of the database isn't UTF-8. Write each byte of its UTF-8 as %XX, or rename "
+            "the file."
         ) from None
     if "\0" in path:
         raise misconfigured("The path of the database contains a NUL character. Remove it.")
-    if (
-        place == "/"
-        # Perhaps a variable that was empty: it must not become a database that is gone with the process
-    ):
+    # The path may be a variable that was empty. That must not select a database in memory, which is
+    # lost with the process.
+    if place == "/":
         raise misconfigured(
-            "The path of the database is missing. For a database in memory, write sqlite:// (two slashes)."
+            "The path of the database is missing. For a database in memory, write sqlite:// (two "
+            "slashes)."
         )
     if path.endswith("/"):
         raise misconfigured(
-            "The path of the database is a folder. Write the path of a file, such as sqlite:///state.db."
+            "The path of the database is a folder. Write the path of a file, such as "
+            "sqlite:///state.db."
         )
     if path[:5].lower() == "file:":
         raise misconfigured(
@@ -78,13 +81,14 @@ def parts_of(url: str) -> tuple[str | None, str]:
         path = os.path.abspath(path)  # noqa: PTH100 - a Path would drop a folder's slashes
     except OSError:
         raise misconfigured(
-            "The path of the database is relative, but the working directory doesn't exist any more. Write an absolute path."
+            "The path of the database is relative, but the working directory doesn't exist any "
+            "more. Write an absolute path."
         ) from None
     return path, parts.query
 
 
 def engine_for(path: str | None) -> AsyncEngine:
-    """An engine for a file, or for a database in memory."""
+    """Create an engine for a file, or for a database in memory."""
     pool = StaticPool if path is None else NullPool
     return create_async_engine(
         URL.create("sqlite+aiosqlite", database=path or _MEMORY), poolclass=pool
@@ -92,8 +96,9 @@ def engine_for(path: str | None) -> AsyncEngine:
 
 
 def frozen_engine_for(path: str) -> AsyncEngine:
-    """An engine for a file that nothing writes: SQLite then needs no other files beside it, and
-    looks at no lock.
+    """Create an engine for a file that no process writes ("immutable").
+
+    SQLite then needs no other files beside it, and ignores locks.
     """
     url = URL.create(
         "sqlite+aiosqlite", database=f"file:{quote(path)}", query={"immutable": "1", "uri": "true"}

@@ -1,19 +1,18 @@
-"""One tick, one transaction: the calls of a turn of the event loop travel to the connection's
-thread together, and share one there.
+"""Runs the calls of one event-loop iteration in one transaction, in the connection's thread.
 
-Rule: each call keeps its own answer and its own error. A call that raises a `StoreError` has
-    written nothing before, so the others go on.
-When SQLite itself fails, all is rolled back, and each call travels again alone: then each has the
-error that is its own.
-Rule: one trip is under way at a time. What is asked for meanwhile waits, and travels with the next
-    one.
-Rule: where another process has the lock, the trip comes back at once and is tried again from the
-    loop, until the time of its calls is over.
-No thread ever sleeps, so others of its calls can go first, and `close` waits for nobody.
-Rule: a call is late only when nothing has arrived for it, in an event loop that could look
+A trip is one handover of calls to that thread and the return of their results.
+
+Rule: each call gets its own result and its own error. A call that raises a `StoreError` has written
+    nothing before, so the other calls continue. If SQLite itself fails, the transaction is rolled
+    back, and each call is repeated in a transaction of its own. Then each call gets its own error.
+Rule: only one trip is in progress at a time. Calls made meanwhile wait for the next trip.
+Rule: if another process holds the lock, the trip returns at once, and the loop retries it until the
+    timeout of its calls. No thread ever sleeps, so other calls of the process can go first, and
+    `close` never waits for a lock.
+Rule: a call times out only if no result has arrived for it, in an event loop that was able to check
     (`contract.timeouts`).
-Rule: a call that was cancelled before its trip never happens; during the trip it happens wholly,
-    and nobody hears of it.
+Rule: a call cancelled before its trip is never run. A call cancelled during its trip is completed,
+    and its result is discarded.
 """
 
 from __future__ import annotations
@@ -43,25 +42,25 @@ if TYPE_CHECKING:
 A = TypeVar("A")
 T = TypeVar("T")
 
+# Seconds between tries for a lock. A random part of up to the same length is added, so that two
+# processes don't retry in step.
 _PAUSES: Final = (
     0.0005,
     0.001,
     0.002,
     0.005,
     0.01,
-)  # seconds between tries for a lock; as long again at most, so that two don't keep step
-_SOON: Final = 0.01  # seconds at least between two looks at the time
-# Seconds that a trip which was just begun, or a try for a lock, is given to come back when its
-# calls' time is over
-_MOMENT: Final = 0.05
-_TOGETHER: Final = (
-    0.05  # seconds for which others may join a call that is shared, while a trip takes long
 )
-_MOST: Final = 500  # calls in one transaction, so that those of other processes have their turn
+_SOON: Final = 0.01  # minimum seconds between two checks for timeouts
+# Seconds that a trip just begun, or a try for a lock, gets to return after its calls' timeout
+_MOMENT: Final = 0.05
+# Seconds for which other calls may join a shared call while a trip takes long
+_TOGETHER: Final = 0.05
+_MOST: Final = 500  # calls in one transaction, so that other processes get their turn
 
 
 class _Call:
-    """Work under way, and who waits for what comes of it."""
+    """A call in progress, and the future of its caller."""
 
     __slots__ = ("arguments", "due", "future", "work")
 
@@ -90,8 +89,9 @@ class _Call:
 
 
 class _Shared:
-    """Calls that are one piece of work: a `_Call` with many who wait. Where it fails, each is made
-    again by itself.
+    """Several calls that are one piece of work: a `_Call` with many futures.
+
+    If it fails, each call is repeated separately.
     """
 
     __slots__ = ("_again", "arguments", "due", "futures", "open_until", "work")
@@ -103,7 +103,7 @@ class _Shared:
         self.arguments: tuple[list[Any]] = ([],)
         self.futures: list[asyncio.Future[Any]] = []
         self.due = due
-        self.open_until = due  # later ones would have too little of their time left
+        self.open_until = due  # a call that joined later would have too little time left
         self._again = again
 
     def is_over(self) -> bool:
@@ -132,24 +132,25 @@ class _Failed:
         self.error = error
 
 
-class _Busy(Exception):  # noqa: N818 - says what is the case
-    """Raised by a trip when somebody else has the lock."""
+class _Busy(Exception):  # noqa: N818 - names a state
+    """Raised by a trip if another connection holds the lock."""
 
 
-class _Mixed(Exception):  # noqa: N818 - says what is the case
-    """Raised by a trip that failed and had several calls: which of them it was shows when each
-    travels alone.
+class _Mixed(Exception):  # noqa: N818 - names a state
+    """Raised by a trip of several calls that failed.
+
+    The failing call is found by repeating each call in a trip of its own.
     """
 
 
 class Worker:
-    """A connection, and those who wait for it.
+    """A connection, and the calls that wait for it.
 
     Args:
-        connection: an open one; the database that made it closes it.
+        connection: an open connection; the database that created it closes it.
         timeout: seconds that a call may take.
-        writes: whether the calls change something: then they have the database for themselves.
-        on_commit: called on the loop after a transaction that may have changed something.
+        writes: whether the calls write; each transaction then has the database for itself.
+        on_commit: called on the loop after a transaction that may have written.
     """
 
     def __init__(
@@ -164,20 +165,19 @@ class Worker:
         self._hand_over = connection.hand_over
         self._timeout = timeout
         self._writes = writes
-        self.version: Version | None = (
-            None  # of its tables, once they are there; it is looked at in each transaction
-        )
+        # Of its tables, once they exist; checked in each transaction
+        self.version: Version | None = None
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._on_commit = on_commit
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Call | _Shared] = []
-        self._shared: dict[Callable[..., Any], _Shared] = {}  # by their work, those who wait
+        self._shared: dict[Callable[..., Any], _Shared] = {}  # waiting calls by their work
         self._travelling: list[_Call | _Shared] = []
-        self._is_busy = False  # a flush is due, or a trip under way
-        self._tries = 0  # for the lock, since it was had last
-        self._apart = 0  # how many of those who wait have to travel alone
-        self._outcome: Any = None  # of a trip that has come back
-        self._began = 0.0  # when the trip that is under way began
+        self._is_busy = False  # a flush is due, or a trip in progress
+        self._tries = 0  # for the lock, since it was last acquired
+        self._apart = 0  # number of waiting calls that need a trip of their own
+        self._outcome: Any = None  # of a trip that has returned
+        self._began = 0.0  # start of the trip in progress
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._idle = asyncio.Event()
@@ -185,7 +185,7 @@ class Worker:
 
     @property
     def place(self) -> Place | None:
-        """Of its file, once it is known; it is looked at before each trip."""
+        """The identity of its file, once known; checked before each trip."""
         return self._connection.place
 
     @place.setter
@@ -193,18 +193,18 @@ class Worker:
         self._connection.place = place
 
     def prepare_again_with(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
-        """Let these settings be made whenever the connection is opened again."""
+        """Apply these settings whenever the connection is reopened."""
         self._connection.prepare = prepare
 
     def let_forks_interrupt(self, wanted: bool) -> None:  # noqa: FBT001 - a switch
-        """Whether a fork interrupts what `run` does, instead of waiting for it."""
+        """Set whether a fork interrupts `run`, instead of waiting for it."""
         self._connection.is_interruptible = wanted
 
     def call(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
-        """Do `work(session, *arguments)` in the next transaction; the future has what it returns.
+        """Do `work(session, *arguments)` in the next transaction; the future gets its result.
 
-        `work` runs in the connection's thread, and perhaps again after a transaction that failed.
-        It raises before it writes.
+        `work` runs in the connection's thread, and may be repeated after a failed transaction. It
+        must raise before it writes.
         """
         self.require_open()
         future: asyncio.Future[T] = self._loop.create_future()
@@ -214,8 +214,9 @@ class Worker:
     def share(
         self, work: Callable[[Session, list[A]], list[T | StoreError]], argument: A
     ) -> asyncio.Future[T]:
-        """As `call`, for work that is done once for the arguments of all calls of a transaction,
-        and gives each its answer or error.
+        """Do as `call`, but do the work once for the arguments of all calls of a transaction.
+
+        The work returns a result or an error for each call.
         """
         self.require_open()
         shared, now = self._shared.get(work), monotonic()
@@ -251,18 +252,17 @@ class Worker:
         self._waiting.append(call)
 
     def require_open(self) -> None:
-        """Raise what a call would raise after `close`, or in another event loop."""
+        """Raise the error that a call raises after `close`, or in another event loop."""
         if self._is_closed:
             raise closed()
         if asyncio.get_running_loop() is not self._loop:
             raise elsewhere()
 
     def run(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Run `function` with the connection in its thread, outside of any transaction, behind what
-        is under way.
+        """Run `function` with the connection, in its thread and outside of any transaction.
 
-        Where a fork has closed the connection and another process has the lock, opening it again is
-        tried until `timeout` is over.
+        It runs after the trip in progress. If a fork has closed the connection and another process
+        holds the lock, reopening is retried until `timeout`.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         self._hand_over((None, partial(self._run, future, function, monotonic() + self._timeout)))
@@ -271,12 +271,12 @@ class Worker:
     def _run(
         self, future: asyncio.Future[T], function: Callable[[sqlite3.Connection], T], until: float
     ) -> None:
-        # In the connection's thread. It passes by aiosqlite's own way to set a future, which ends
-        # the thread where the loop is closed.
+        # This runs in the connection's thread. It doesn't use aiosqlite's own way to set a future,
+        # because that ends the thread if the loop is closed.
         arrived: Callable[[], object]
         try:
             connection = self._connection.use()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
+        except BaseException as error:  # noqa: BLE001 - any exception is the result
             if isinstance(error, sqlite3.Error) and is_busy(error) and monotonic() < until:
                 arrived = partial(self._run_later, future, function, until)
             else:
@@ -284,7 +284,7 @@ class Worker:
         else:
             try:
                 arrived = partial(_succeed, future, function(connection))
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
+            except BaseException as error:  # noqa: BLE001 - any exception is the result
                 arrived = partial(_fail, future, error)
         self._loop.call_soon_threadsafe(arrived)
 
@@ -302,11 +302,11 @@ class Worker:
             self._hand_over((None, partial(self._run, future, function, until)))
 
     def interrupt(self) -> None:
-        """Let what the connection's thread is doing in SQLite end with `SQLITE_INTERRUPT`."""
+        """Make the statement that the thread runs in SQLite end with `SQLITE_INTERRUPT`."""
         self._connection.interrupt()
 
     async def close(self) -> None:
-        """Let what travels arrive; what waits gets `STORE_CLOSED`."""
+        """Let the trip in progress finish; waiting calls raise `STORE_CLOSED`."""
         self._is_closed = True
         waiting, self._waiting = self._waiting, []
         for call in waiting:
@@ -317,8 +317,9 @@ class Worker:
             self._timer = None
 
     def abandon(self, last: Callable[[sqlite3.Connection], None]) -> None:
-        """Do `last` in the connection's thread, and close the connection and the thread; the event
-        loop of the callers is closed.
+        """Do `last` in the connection's thread, then close the connection and end the thread.
+
+        The event loop of the callers is closed.
         """
         self._is_closed = True
 
@@ -348,29 +349,28 @@ class Worker:
         self._hand_over((None, partial(self._travel, calls)))
 
     def _travel(self, calls: Sequence[_Call | _Shared]) -> None:
-        # In the connection's thread. Told directly, and not through a future, whose callbacks would
-        # come a turn of the loop later.
+        # This runs in the connection's thread. It reports directly, and not through a future, whose
+        # callbacks would run one loop iteration later.
         try:
             outcome: Any = _trip(self._connection, self.version, self._begin, calls)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
+        except BaseException as error:  # noqa: BLE001 - any exception is the result
             outcome = error
         self._outcome = outcome
-        del (
-            outcome
-        )  # or an error and this frame, which it was raised through, would keep each other
+        # Otherwise an error and this frame, which is in its traceback, would keep each other alive.
+        del outcome
         self._loop.call_soon_threadsafe(self._arrived)
 
     def _arrived(self) -> None:
         outcome, self._outcome = self._outcome, None
         if outcome is None:
-            return  # the timer has seen it first
+            return  # the timer has handled it already
         calls, self._travelling = self._travelling, []
         self._idle.set()
         if isinstance(outcome, _Busy) and not self._is_closed:
             self._waiting[:0] = calls
             pause = _PAUSES[min(self._tries, len(_PAUSES) - 1)]
             self._tries += 1
-            # so that two don't keep step
+            # The random part keeps two processes from retrying in step.
             self._loop.call_later(pause * (1 + random.random()), self._flush)  # noqa: S311
             return
         self._tries = 0
@@ -380,9 +380,8 @@ class Worker:
         elif isinstance(outcome, BaseException):
             for at, call in enumerate(calls):
                 error = closed() if isinstance(outcome, _Busy | _Mixed) else failure(outcome)
-                call.fail(
-                    error if at == 0 else copy.copy(error)
-                )  # each its own, to which the store adds what it knows
+                # Each call gets its own copy, because the store adds details to it.
+                call.fail(error if at == 0 else copy.copy(error))
         else:
             for call, answer in zip(calls, outcome, strict=True):
                 if isinstance(answer, _Failed):
@@ -391,21 +390,20 @@ class Worker:
                     call.succeed(answer)
             if self._on_commit is not None:
                 self._on_commit()
-        # Aiosqlite's thread keeps the list until the next trip, and with it what they were given
-        # and got
+        # aiosqlite's thread keeps a reference to the list until the next trip, and with it the
+        # arguments and results.
         calls.clear()
-        # Behind those who have just been answered: what they ask for next travels together.
+        # This runs after the callers just answered, so their next calls share one trip.
         self._loop.call_soon(self._flush)
 
     def _look_at_the_time(self) -> None:
-        """End the calls whose time is over, and look again when that of the next one is: one timer
-        for all.
+        """Fail the calls whose timeout is over, and schedule the next check: one timer for all.
 
-        Those that try for a lock just now have a moment more: most likely it isn't had, and then it
-        is certain that nothing was applied.
+        A trip that is trying for a lock gets a moment more. Most likely it won't get the lock, and
+        then it is certain that nothing was applied.
         """
         timer, self._timer = self._timer, None
-        self._arrived()  # uvloop calls timers before it calls what a thread has handed to it
+        self._arrived()  # uvloop runs timers before callbacks from other threads
         if timer is not None and (rest := oversleep(self._loop, timer)):
             self._timer = self._loop.call_later(rest, self._look_at_the_time)
             return
@@ -439,7 +437,7 @@ def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
         future.set_exception(error)
 
 
-# What follows runs in the connection's thread.
+# The functions below run in the connection's thread.
 
 
 def _trip(
@@ -452,9 +450,8 @@ def _trip(
         connection = safe.use()
     except sqlite3.Error as error:
         raise _sorted(error, calls) from error
-    is_lent = (
-        connection.in_transaction
-    )  # to a user, whose database in memory it is: that transaction isn't ours to end
+    # A user shares a database in memory: that transaction isn't ours to end.
+    is_lent = connection.in_transaction
     if is_lent:
         raise _Busy
     try:
@@ -474,7 +471,7 @@ def _trip(
 
 
 def _sorted(error: BaseException, calls: Sequence[_Call | _Shared]) -> BaseException:
-    """What a trip raises for an error."""
+    """The exception that a trip raises for an error."""
     if is_busy(error):
         return _Busy()
     return _Mixed() if len(calls) > 1 else error
@@ -486,6 +483,6 @@ def _outcomes(session: Session, calls: Sequence[_Call | _Shared]) -> list[Any]:
         try:
             outcomes.append(call.work(session, *call.arguments))
         except StoreError as error:
-            # Without its traceback: that leads here, to the list that the error is put into.
+            # Without its traceback, which refers to this frame, and so to the list with the error.
             outcomes.append(_Failed(error.with_traceback(None)))
     return outcomes

@@ -1,4 +1,4 @@
-"""The Valkey and Dragonfly backend of igniter-store, on valkey-glide."""
+"""The Valkey and Dragonfly backend of igniter-store, built on valkey-glide."""
 
 from igniter_store_valkey.adapter import ValkeyAdapter
 

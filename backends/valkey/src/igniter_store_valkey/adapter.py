@@ -1,4 +1,4 @@
-"""The adapter: what one client of Valkey or Dragonfly is made of."""
+"""The adapter for Valkey and Dragonfly, over a client of valkey-glide."""
 
 from __future__ import annotations
 
@@ -23,26 +23,29 @@ _CONNECT_TIMEOUT: Final = 5.0
 
 
 class ValkeyAdapter(CommandAdapter):
-    """Every capability on Valkey 8.1 or newer, Redis 7 or newer, or Dragonfly: one server or a
-    cluster, by valkey-glide.
+    """Every capability on Valkey 8.1 or newer, Redis 7 or newer, or Dragonfly, by valkey-glide.
 
-    Calls that are made in one turn of the event loop share one batch. Subscriptions have a client
-    of their own, and so has each read that waits.
+    The client connects to one server or to a cluster.
+
+    Calls of one event-loop iteration share one batch. Subscriptions have a client of their own, and
+    so has each blocking read.
 
     Args:
-        client: a client of glide, which sends the commands and stays open (LIF-6), while those that
-            wait and those that listen are made from its configuration; or a configuration, and all
-            clients are made from it.
-        timeout: seconds that an answer may take, beyond the time that a waiting read waits; with a
-            `client`, its own `request_timeout` counts for what it sends (250 ms where it has none).
+        client: a client or a configuration of glide. A client sends the commands, and the adapter
+            doesn't close it (LIF-6); the clients for blocking reads and subscriptions are made from
+            its configuration. Given a configuration, the adapter makes all clients from it.
+        timeout: seconds that a reply may take, beyond the time for which a blocking read waits. If
+            `client` is a client, its own `request_timeout` applies to the commands that it sends
+            (250 ms if it has none).
         connect_timeout: seconds that connecting and logging in may take.
         sharded_pubsub: publish and subscribe by SPUBLISH and SSUBSCRIBE, which keep a message at
-            the nodes of its channel's slot instead of sending it to all. All who share a channel
-            have to do the same. Patterns are refused then (`STORE_CAPABILITY_UNSUPPORTED`).
+            the nodes of its channel's slot instead of sending it to all. All publishers and
+            subscribers of a channel must use the same setting. Patterns are then rejected
+            (`STORE_CAPABILITY_UNSUPPORTED`).
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something else than a client, or an
-            option that makes no sense.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` if `client` is neither a client nor a
+            configuration of glide, or an option is invalid.
     """
 
     name: ClassVar[str] = NAME
@@ -56,7 +59,7 @@ class ValkeyAdapter(CommandAdapter):
         sharded_pubsub: bool = False,
     ) -> None:
         given: object = client
-        # By the class, not by isinstance: a mock lies about that.
+        # `type` and not `isinstance`, which a mock deceives.
         lent: Any = (
             client
             if issubclass(type(given), (glide.GlideClient, glide.GlideClusterClient))
@@ -69,7 +72,8 @@ class ValkeyAdapter(CommandAdapter):
         ):
             kinds = "a GlideClient, a GlideClusterClient, or a configuration of one"
             raise misconfigured(
-                f"ValkeyAdapter takes {kinds}, but got {named(given)}. To use a URL, call from_url()."
+                f"ValkeyAdapter takes {kinds}, but got {named(given)}. To use a URL, call "
+                "from_url()."
             )
         check_options(
             NAME, timeout=timeout, connect_timeout=connect_timeout, sharded_pubsub=sharded_pubsub
@@ -95,18 +99,19 @@ class ValkeyAdapter(CommandAdapter):
         sharded_pubsub: bool | None = None,
         **options: Any,
     ) -> Self:
-        """An adapter for `valkey://[user:password@]host[:port][/database]`, with several hosts
-        where there are several.
+        """Make an adapter from `valkey://[user:password@]host[:port][/database]`.
+
+        A URL may name several hosts.
 
         Args:
             url: valkey://, valkeys:// for TLS, valkey+cluster:// and valkeys+cluster://,
                 dragonfly:// and dragonflys://. The query may hold the options.
-            timeout: as for the class; the same without an argument, if the URL has none.
+            timeout: as for the class, and with the same default if the URL doesn't set it either.
             connect_timeout: the same.
-            connections: has no effect: glide keeps one connection to each server. It is taken so
+            connections: has no effect: glide keeps one connection to each server. It is accepted so
                 that a URL can change its scheme.
             sharded_pubsub: the same as `timeout`.
-            options: what glide can do beyond, see `urls.OPTIONS`. Arguments win over the URL.
+            options: further options of glide, see `urls.OPTIONS`. Arguments override the URL.
         """
         given = {
             "timeout": timeout,

@@ -1,20 +1,18 @@
-"""One tick, one batch: what is asked in one turn of the event loop goes to glide as one non-atomic
-`Batch`.
+"""Sends the calls of one event-loop iteration to glide as one non-atomic `Batch`.
 
-Rule: a turn in which many ask and nobody writes goes as several batches: glide works on one while
-    the next is being spelled out for it.
-What writes stays together, since nothing is promised about which of two batches arrives first.
-Rule: each call has its own answer or its own refusal. What befalls a whole batch befalls all its
-    calls.
-Rule: who was alone in the turn before, and has no company now, is sent at once; all others wait for
-    the turn to be over.
-Rule: one timer watches all that is on its way. glide keeps limits of its own, so when this is late,
-    it is the pipe that has ended.
-Rule: a batch that is on its way is nobody's in particular: a caller that was cancelled leaves its
-    place in it.
-Rule: of one server's replicas glide asks for what comes alone, and never for a batch. So where
-    replicas may answer, each read goes alone,
-and SCAN never does: a page's cursor means something at the node alone that gave it.
+Rule: an iteration with many reads and no write is sent as several batches: glide processes one
+    while the next is being encoded. Writes stay in one batch, because the order in which two
+    batches arrive isn't defined.
+Rule: each call gets its own reply or its own error. A failure of a whole batch fails all its calls.
+Rule: a lone command is sent immediately if the previous loop iteration also had only one; otherwise
+    it waits for the end of the iteration.
+Rule: one timer watches everything in flight. glide has timeouts of its own, so when this timer
+    fires, glide's pipe is no longer read.
+Rule: cancelling a caller doesn't cancel its batch; its slot in the batch stays and the reply is
+    discarded.
+Rule: with one server and its replicas, glide sends only single commands to replicas, never a batch.
+    So where replicas may reply, each read is sent as a single command. SCAN never is, because a
+    cursor is valid only at the node that returned it.
 Rule: futures get results, never exceptions; see `errors`.
 """
 
@@ -45,9 +43,9 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 
-_MOST: Final = 16  # batches on their way; what is asked beyond gathers in the next one
+_MOST: Final = 16  # batches in flight; at the limit, further calls wait for the next batch
 _PAUSE: Final = 0.05  # seconds
-_LARGEST: Final = 32  # commands in a batch that only reads: smaller ones cost more than they gain
+_LARGEST: Final = 32  # commands in a batch of reads; smaller batches cost more than they gain
 _CACHED: Final = b"GET"
 _SCAN: Final = b"SCAN"
 
@@ -56,9 +54,9 @@ class Batches:
     """The commands to one client.
 
     Args:
-        client: glide's.
-        patience: seconds in which glide says something in any case.
-        is_ours: whether the client ends with the adapter.
+        client: glide's client.
+        patience: seconds after which glide itself reports a timeout, at the latest.
+        is_ours: whether the adapter closes the client.
     """
 
     def __init__(self, client: Client, patience: float, *, is_ours: bool) -> None:
@@ -66,21 +64,20 @@ class Batches:
         self._patience: Final = patience + GRACE
         self._loop: Final = asyncio.get_running_loop()
         self._gathered: list[tuple[list[Any], asyncio.Future[Any]]] = []
-        self._apart: list[
-            tuple[list[Any], asyncio.Future[Any]]
-        ] = []  # of the same turn, what goes alone
+        # Commands of the same iteration that are sent as single commands
+        self._apart: list[tuple[list[Any], asyncio.Future[Any]]] = []
         self._flush_is_due = False
-        self._writes = False  # whether anything that is gathered does
+        self._writes = False  # whether a gathered command is a write
         self._sending: set[asyncio.Task[None]] = set()
         self._is_open = True
         self._is_ours: Final = is_ours
-        self._under_way: dict[asyncio.Task[Any], float] = {}  # since when
+        self._under_way: dict[asyncio.Task[Any], float] = {}  # with the time when each began
         self._late: set[asyncio.Task[Any]] = set()
         self._is_lost = False
         self._watching: asyncio.TimerHandle | None = None
         self._was_alone = False
         self._is_one_alone = False
-        # glide looks into its cache only for what comes alone.
+        # glide uses its cache only for single commands.
         self._is_cached: Final = client.config.client_side_cache is not None
         self._has_replicas: Final = (
             isinstance(client, glide.GlideClient)
@@ -88,7 +85,7 @@ class Batches:
         )
 
     def send(self, words: tuple[Any, ...], *, writes: bool) -> Awaitable[Any]:
-        """The answer to a command: the server's, as glide reads it, or a `ReplyError`."""
+        """The reply to a command as glide parses it, or a `ReplyError`."""
         spelled = [word if type(word) is bytes else spelt(word) for word in words]
         has_company = self._flush_is_due or self._sending or self._is_one_alone
         if self._was_alone and not has_company and self._is_open and spelled[0] != _SCAN:
@@ -110,8 +107,9 @@ class Batches:
         return future
 
     def ask_alone(self, words: tuple[Any, ...]) -> Awaitable[Any]:
-        """As `ask`, outside of a batch: glide gives up a whole batch for one answer that is too
-        large to decompress.
+        """As `send`, outside of a batch.
+
+        glide drops a whole batch if one of its replies is too large to decompress.
         """
         return self._ask_alone([spelt(word) for word in words])
 
@@ -119,14 +117,16 @@ class Batches:
         self._is_one_alone = True
         try:
             return await self._watched(answer_to(self._client, words))
-        except Exception as error:  # noqa: BLE001 - of glide, or it goes on
+        except Exception as error:  # noqa: BLE001 - errors of glide; reply_error_of raises others again
             return reply_error_of(error)
         finally:
             self._is_one_alone = False
 
     async def _watched(self, asking: Coroutine[Any, Any, A]) -> A | ReplyError:
-        """What comes of it, or `ReplyTimeout`, when not even a refusal has come, or
-        `ConnectionLost`, when the connection was given up.
+        """Return the result of `asking`.
+
+        Returns `ReplyTimeout` if glide doesn't even report a timeout, and `ConnectionLost` if the
+        connection was given up.
         """
         task: Any = asyncio.current_task()
         now = self._loop.time()
@@ -145,14 +145,13 @@ class Batches:
         finally:
             del self._under_way[task]
             self._late.discard(task)
-            del task  # or it, its error and this frame would keep each other
+            del task  # or the task, its error and this frame would form a reference cycle
 
     def _look(self) -> None:
-        """End what is late, and look again when the next may be."""
+        """Cancel overdue calls, and schedule the next check for when another may be overdue."""
         if self._watching is not None and (rest := oversleep(self._loop, self._watching)):
-            self._watching = self._loop.call_later(
-                rest, self._look
-            )  # until the loop has seen what came while it was blocked
+            # Wait until the loop has read what arrived while it was blocked
+            self._watching = self._loop.call_later(rest, self._look)
             return
         now = self._loop.time()
         for task, since in self._under_way.items():
@@ -165,7 +164,7 @@ class Batches:
         )
 
     async def close(self) -> None:
-        """Ask nothing any more; whoever waits gets `ConnectionClosed`."""
+        """Accept no more commands; pending callers get `ConnectionClosed`."""
         self._is_open = False
         gathered, self._gathered, self._apart = [*self._gathered, *self._apart], [], []
         _settle(gathered, [ConnectionClosed()] * len(gathered))
@@ -176,14 +175,14 @@ class Batches:
         await asyncio.gather(*self._sending, return_exceptions=True)
 
     def abandon(self) -> Client:
-        """Send nothing any more, since the event loop is closed; the client, for whoever closes it."""
+        """Stop sending, because the event loop is closed; return the client for closing."""
         self._is_open = False
         for task in (*self._sending, *self._under_way):
             forget_task(task)
         return self._client
 
     def lose(self) -> None:
-        """Give the connection up: `ConnectionLost` is the answer to all calls that are under way."""
+        """Give the connection up: all calls in flight get `ConnectionLost`."""
         self._is_lost = True
         for task in self._under_way:
             if task not in self._late:
@@ -191,8 +190,8 @@ class Batches:
                 task.cancel()
 
     async def answered(self) -> None:
-        """Wait until nothing is on its way any more, or nothing is asked any more."""
-        while self._is_open and (self._gathered or self._apart or self._under_way):  # noqa: ASYNC110 - who asks alone tells nobody of the answer
+        """Wait until no call is pending, or the batches are closed."""
+        while self._is_open and (self._gathered or self._apart or self._under_way):  # noqa: ASYNC110 - a single command sets no event when it completes
             await asyncio.sleep(_PAUSE)
 
     def _flush(self) -> None:
@@ -235,18 +234,18 @@ class Batches:
 
 
 def spelt(word: Any) -> bytes:
-    """A word of a command, as glide takes it: str, bytes of any kind, or a number."""
+    """An argument of a command as bytes, from str, bytes of any kind, or a number."""
     if isinstance(word, str):
         return encoded(word)
     if isinstance(word, bytes):
         return word
     if isinstance(word, (bytearray, memoryview)):
-        return bytes(word)  # pyright: ignore[reportUnknownArgumentType]  # of whatever
+        return bytes(word)  # pyright: ignore[reportUnknownArgumentType]  # a memoryview of any format
     return str(word).encode()
 
 
 def _parts(gathered: list[A], largest: int) -> list[list[A]]:
-    """The same in parts of nearly one size, none larger than `largest`."""
+    """Split a list into parts of nearly the same size, none larger than `largest`."""
     if len(gathered) <= largest:
         return [gathered] if gathered else []
     size = math.ceil(len(gathered) / math.ceil(len(gathered) / largest))
@@ -256,7 +255,7 @@ def _parts(gathered: list[A], largest: int) -> list[list[A]]:
 def _trouble(error: Exception) -> BaseException:
     try:
         return reply_error_of(error)
-    except Exception as other:  # noqa: BLE001 - what is not glide's goes on to the callers as it is
+    except Exception as other:  # noqa: BLE001 - the callers get other exceptions unchanged
         return other
 
 

@@ -1,18 +1,16 @@
-"""CommandClient to whatever a client of glide leads to: one server, or a cluster.
+"""CommandClient over a client of glide, which connects to one server or to a cluster.
 
-Rule: a read is asked a second time when the connection was lost; a write only when it had not left
-    yet.
-Rule: of several servers glide finds out who is the primary when a client connects, and never again.
-    So where they may have changed, another
-client takes the place of the one that there is, which is closed once it has answered.
-Rule: what changed while glide's cache had no connection, nobody tells it. So a client whose
-    connection is another one is replaced as well,
-and its cache with it.
-Rule: glide waits for a lost server as long as a call may take, and calls that a timeout. What it
-    was, `absence` finds out.
-Rule: glide 2.6 keeps a connection that is never answered again. A client that was silent for a
-    whole time limit, and doesn't answer a PING
-while the server answers a new client, is replaced, and the calls under way on it count as lost.
+Rule: a read is retried once when the connection was lost; a write only if it hadn't been sent.
+Rule: with several servers, glide determines the primary when a client connects, and never again. So
+    where the primary may have changed, a new client replaces the current one, which is closed once
+    its pending calls have replies.
+Rule: glide's cache isn't invalidated for changes that happen while it has no connection. So a
+    client whose connection has changed is replaced too, and its cache with it.
+Rule: glide waits for a lost server for the whole timeout of a call, and then reports a timeout.
+    `reachability` finds the reason.
+Rule: glide 2.6 keeps a connection that never gets a reply again. A client without any reply for a
+    whole timeout is replaced if it doesn't reply to a PING while the server replies to a new
+    client. The calls in flight on it count as lost.
 """
 
 from __future__ import annotations
@@ -84,12 +82,10 @@ T = TypeVar("T")
 
 _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 _GLIDES_TIMEOUT: Final = 250  # milliseconds, where a configuration has none
-_PATIENCE_WITH_THE_SILENT: Final = (
-    0.5  # seconds for a PING, on a connection that was silent for as long as an answer may take
-)
-_FIRST_PAUSE: Final = (
-    0.02  # seconds before a client that connects again is asked again, each twice the one before
-)
+# Seconds for a PING on a connection that had no reply for a whole timeout
+_PATIENCE_WITH_THE_SILENT: Final = 0.5
+# Seconds before a client that reconnects is retried; each pause is twice the one before
+_FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.25
 
 
@@ -97,10 +93,11 @@ class ValkeyClient(CommandClient):
     """CommandClient through glide.
 
     Args:
-        configuration: of the client.
-        timeout: seconds that an answer may take; to what a lent client sends, its own limit counts.
+        configuration: the client's configuration.
+        timeout: seconds that a reply may take. On the user's own client, that client's
+            `request_timeout` applies instead.
         connect_timeout: seconds that connecting may take.
-        lent: the user's own client; without, one is made.
+        lent: the user's own client; if None, the adapter makes one.
         is_sharded: whether channels are sharded.
     """
 
@@ -119,7 +116,7 @@ class ValkeyClient(CommandClient):
         self.timeout: Final = (
             timeout if lent is None else (lent.config.request_timeout or _GLIDES_TIMEOUT) / 1000
         )
-        self._own_timeout: Final = timeout  # of all that isn't sent by the user's client
+        self._own_timeout: Final = timeout  # for all calls that aren't sent by the user's client
         self.changes_values = (
             configuration.compression is not None and configuration.compression.enabled
         )
@@ -134,8 +131,8 @@ class ValkeyClient(CommandClient):
         self._blocking: Final = BlockingConnections(self._connector, timeout)
         self._listener: Final = Listener(self._connector, timeout)
         self._reachability: Final = Reachability(configuration, self._replace_if_silent)
-        # A cluster's client finds out by itself, and a client that was passed in is not ours to
-        # replace.
+        # A cluster client follows a change of the primary by itself, and the adapter must not
+        # replace the user's own client.
         self._may_move: Final = (
             lent is None
             and isinstance(configuration, glide.GlideClientConfiguration)
@@ -148,15 +145,14 @@ class ValkeyClient(CommandClient):
         self._cache: Final = cache if lent is None else None
         self._watching: asyncio.Task[None] | None = None
         self._moving: asyncio.Task[None] | None = None
-        self._former: set[Batches] = (
-            set()
-        )  # of clients that were replaced, and still have to answer
+        # Batches of clients that were replaced, and still have pending calls
+        self._former: set[Batches] = set()
         self._is_open = False
         self._was_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
-        """Connect."""
+        """Connect, or ping the user's own client."""
         if self._lent is None:
             client = await settled(self._configuration, self._connected)
         else:
@@ -170,13 +166,12 @@ class ValkeyClient(CommandClient):
                 raise lent_is_closed() from None
             except UNREACHABLE as error:
                 reason = not_reached(error, self._configuration)
-            if (
-                reason is not None
-            ):  # raised here, so that it doesn't have glide's own error as its context
+            # Raised outside the except block, which would set glide's own error as its context
+            if reason is not None:
                 try:
                     raise reason
                 finally:
-                    del reason  # or it and this frame would keep each other
+                    del reason  # or it and this frame would form a reference cycle
         self._client, self._batches = client, self._batches_to(client)
         self._is_open, self._was_closed, self.is_inherited = True, False, False
         self._loop = asyncio.get_running_loop()
@@ -190,9 +185,8 @@ class ValkeyClient(CommandClient):
         configuration = varied(
             self._configuration, timeout=self.timeout, connect_timeout=self._connect_timeout
         )
-        if (
-            self._cache is not None
-        ):  # its number names it: with the same one it would be the former one
+        # glide identifies a cache by its id; with the same id it would reuse the former cache
+        if self._cache is not None:
             configuration.client_side_cache = replace(
                 self._cache, cache_id=glide.ClientSideCache.create(1, 1).cache_id
             )
@@ -202,7 +196,7 @@ class ValkeyClient(CommandClient):
         return Batches(client, max(self.timeout, self._connect_timeout), is_ours=self._lent is None)
 
     async def close(self) -> None:
-        """Close all connections but the user's own; callers get `STORE_CLOSED`."""
+        """Close all connections but the user's own; pending callers get `STORE_CLOSED`."""
         self._is_open, self._was_closed, self.is_inherited = False, True, False
         ending = [task for task in (self._watching, self._moving) if task is not None]
         for task in ending:
@@ -216,9 +210,8 @@ class ValkeyClient(CommandClient):
             await self._batches.close()
         if self._client is not None and self._client is not self._lent:
             await self._client.close()
-        self._client = self._batches = (
-            None  # last: a close that was cancelled is finished by the next one
-        )
+        # Last: if this close is cancelled, the next one finishes it
+        self._client = self._batches = None
         await self._connector.ended()
         await self._reachability.close()
 
@@ -311,15 +304,16 @@ class ValkeyClient(CommandClient):
         *,
         writes: bool,
     ) -> Any:
-        """What becomes of a command that had no answer: further attempts, where those can't do it
-        twice, or an error.
+        """Return the outcome of a command that failed with `reply_error`.
+
+        Retries it if that can't apply it twice; otherwise raises the error.
 
         Args:
-            reply_error: what came instead.
-            again: one more attempt: its answer, or a `ReplyError`.
-            code: for a refusal that has no code of its own.
+            reply_error: the failure of the first attempt.
+            again: makes one more attempt, and returns its reply or a `ReplyError`.
+            code: the error code for an error reply that has no code of its own.
             words: the command and its arguments.
-            writes: whether the command changes something.
+            writes: whether the command changes data.
         """
         answer: Any = reply_error
         if (
@@ -331,7 +325,7 @@ class ValkeyClient(CommandClient):
         loop = asyncio.get_running_loop()
         end, pause = loop.time() + self._own_timeout, _FIRST_PAUSE
         while isinstance(answer, ServerLoading) and loop.time() < end:
-            # so that not all come back at once
+            # The jitter keeps callers from retrying all at once
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
             pause = min(_LONGEST_PAUSE, 2 * pause)
             answer = await again()
@@ -359,18 +353,17 @@ class ValkeyClient(CommandClient):
         try:
             client = await self._connected()
         except StoreError:
-            return  # who asks next is told, or moves
+            return  # the next call raises this error, or tries to replace the client again
         if self._client is not None and self._batches is not None:
             self._former.add(self._batches)
             self._connector.end(self._retired(self._client, self._batches))
         self._client, self._batches = client, self._batches_to(client)
 
     async def _replace_if_silent(self) -> None:
-        """Replace the client if it answers nothing. The server answers other clients, so the
-        connection is dead.
+        """Replace the client if it gets no reply.
 
-        A middlebox may have forgotten it: both ends count as connected, and glide never makes
-        another connection.
+        The server replies to other clients, so the connection is dead. A middlebox may have dropped
+        it: both ends then see it as open, and glide never reconnects.
         """
         client, batches = self._client, self._batches
         if (
@@ -383,9 +376,8 @@ class ValkeyClient(CommandClient):
         if not self._is_open or client is not self._client:
             return
         await asyncio.wait([self._move()])
-        if client is not self._client and not isinstance(
-            client, glide.GlideClusterClient
-        ):  # a cluster's other nodes may still answer
+        # A cluster's other nodes may still reply
+        if client is not self._client and not isinstance(client, glide.GlideClusterClient):
             batches.lose()
 
     async def _retired(self, client: Client, batches: Batches) -> None:
@@ -402,10 +394,8 @@ class ValkeyClient(CommandClient):
                 if known is not None and identity != known:
                     await asyncio.wait([self._move()])
                 known = known or identity
-            except (
-                TimeoutError,
-                glide.TimeoutError,
-            ):  # the cache answers on, though the server can't tell it of changes
+            # The cache still returns values, though the server can't send it invalidations
+            except (TimeoutError, glide.TimeoutError):
                 await self._replace_if_silent()
             except UNREACHABLE:
                 pass
@@ -455,8 +445,8 @@ class ValkeyClient(CommandClient):
 
 
 async def _raised(error: StoreError) -> Never:
-    await asyncio.sleep(0)  # who tries again and again lets others go on, too
+    await asyncio.sleep(0)  # a caller that retries in a loop must let other tasks run
     try:
         raise error
     finally:
-        del error  # or it and this frame would keep each other
+        del error  # or it and this frame would form a reference cycle

@@ -1,9 +1,9 @@
-"""A cluster: glide sends each command to the node that has its key.
+"""A cluster client; glide sends each command to the node that has its key.
 
-Rule: glide splits a batch by nodes and follows MOVED and ASK; what it may not do is split one
-    command, so keys are grouped by slots here.
-Rule: a MOVED that glide hands on is one that it couldn't follow: it has no connection to that node
-    just now. Nothing was applied.
+Rule: glide splits a batch by node and follows MOVED and ASK. It can't split a single command, so
+    this module groups keys by slot.
+Rule: if glide returns a MOVED, it couldn't follow it, because it has no connection to that node
+    just now. The command wasn't applied.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ValkeyClusterClient(ValkeyClient):
         return await super()._after(_astray(reply_error), once_more, code, words, writes=writes)
 
     async def _primaries(self, code: ErrorCode) -> list[tuple[int, str]]:
-        """The first slot and the address of each primary, in order, as one of them sees it now."""
+        """The first slot and the address of each primary, as one node reports them, in order."""
         answer = await self._routed(["CLUSTER", "SLOTS"], glide.RandomNode(), code)
         return believed(
             self._first_slots, answer, ("CLUSTER SLOTS",), code, backend=NAME, writes=False
@@ -91,16 +91,14 @@ class ValkeyClusterClient(ValkeyClient):
     def _first_slots(self, answer: Any) -> list[tuple[int, str]]:
         found: dict[str, int] = {}
         for first, _, (host, port, *_), *_ in answer:
-            # A node that knows no name of its own means the one by which it was asked: the cluster
-            # of one that people have at their desk.
+            # A node without an announced host means the host that the client connected to, as in a
+            # cluster of one node on a developer's machine.
             name = f"{host.decode() if host else self._configuration.addresses[0].host}:{port}"
             found[name] = min(first, found.get(name, first))
         return sorted((first, name) for name, first in found.items())
 
     async def _routed(self, words: list[Any], route: Any, code: ErrorCode) -> Any:
-        """The answer to a command that changes nothing, of the node or the nodes that `route`
-        names.
-        """
+        """Send a command that changes nothing to the nodes of `route`, and return the reply."""
 
         async def attempt() -> Any:
             self.require_open()

@@ -1,4 +1,4 @@
-"""Detect that a glide client has replaced its connection.
+"""Detects that a glide client has replaced its connection.
 
 glide reconnects silently, and messages that the server sent in between are lost. A new connection
 has a new CLIENT ID, so the adapter compares it several times a second. The request also makes glide
@@ -47,7 +47,7 @@ async def connection_id(
             if not isinstance(reply_error_of(error), ErrorReply):
                 raise
         try:
-            # A managed server, or a Dragonfly that is older than CLIENT ID.
+            # A managed server, or a Dragonfly from before CLIENT ID
             await answer_to(client, ["PING"], route)
         except glide.RequestError as error:
             if not isinstance(reply_error_of(error), ErrorReply):

@@ -1,6 +1,4 @@
-"""Connections for those who wait and those who listen: each is a client of its own, which glide
-connects.
-"""
+"""Connections for blocking reads and for subscriptions; each is a client of its own."""
 
 from __future__ import annotations
 
@@ -33,16 +31,17 @@ if TYPE_CHECKING:
     from igniter_store_valkey.glide_types import Client, Configuration
 
 
-# In a row on CLIENT ID, before anything was subscribed; one may be a connection that was just lost
+# Lost connections in a row on CLIENT ID, before the first subscription, after which it isn't sent
+# any more. A single one may be a connection that was lost just then.
 _HANG_UPS: Final = 2
 
 
 class GlideConnector:
-    """Makes clients to one place.
+    """Makes clients to the servers of one configuration.
 
     Args:
-        configuration: of glide; what is needed beyond it is changed in copies.
-        timeout: seconds that an answer may take.
+        configuration: of glide; the connector changes only copies of it.
+        timeout: seconds that a reply may take.
         connect_timeout: seconds that connecting may take.
         is_sharded: whether channels are sharded.
     """
@@ -65,18 +64,18 @@ class GlideConnector:
         self._hang_ups = 0
 
     def not_reached(self, error: Exception) -> StoreError:
-        """The error for what was raised while a client connected."""
+        """The error for an exception while a client connected."""
         return not_reached(error, self._configuration, was_connected=True)
 
     async def connect(self, patience: float) -> GlideConnection:
-        """A client for one who waits."""
+        """A client for a blocking read."""
         return GlideConnection(await self._connected(patience, None), patience, self.end)
 
     async def open_pubsub(self, handle: Callable[[Any], None]) -> GlidePubSubConnection:
         """A client for messages.
 
         Raises:
-            StoreError: when the server can't be reached, or refuses HELLO.
+            StoreError: if the server can't be reached, or rejects HELLO.
         """
         if self._configuration.protocol is glide.ProtocolVersion.RESP2:
             raise no_subscriptions()
@@ -85,7 +84,7 @@ class GlideConnector:
 
         def on_message(message: Any, _: Any) -> None:
             # glide calls this in the loop that reads its pipe, which may be another one.
-            # the public one raises where none runs
+            # `get_running_loop`, the public function, raises where no loop runs
             if asyncio._get_running_loop() is loop:  # noqa: SLF001
                 hear(message)
             else:
@@ -110,11 +109,10 @@ class GlideConnector:
         self._hang_ups = 0 if is_answered else self._hang_ups + 1
 
     async def ended(self) -> None:
-        """Wait until the clients that were given up are closed."""
+        """Wait until the discarded clients are closed."""
         while self._ending:
-            await asyncio.wait(
-                self._ending
-            )  # a gather that is cancelled would cancel them, and leave clients open
+            # Not gather: its cancellation would cancel the tasks, and leave clients open
+            await asyncio.wait(self._ending)
 
     async def _connected(
         self, patience: float, on_message: Callable[[Any, Any], None] | None
@@ -128,14 +126,14 @@ class GlideConnector:
         return await connected(other, self._connect_timeout, was_connected=True)
 
     def end(self, closing: Coroutine[Any, Any, None]) -> None:
-        """See that this is done, whoever is cancelled; `ended` waits for it."""
+        """Run a coroutine that no caller's cancellation interrupts; `ended` waits for it."""
         task = asyncio.get_running_loop().create_task(closing)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
 
 class GlideConnection:
-    """A client that one caller has for a while; its answers may take `patience` seconds."""
+    """A client that one caller uses for a while; its replies may take `patience` seconds."""
 
     def __init__(
         self, client: Client, patience: float, end: Callable[[Coroutine[Any, Any, None]], None]
@@ -146,17 +144,17 @@ class GlideConnection:
         self._end: Final = end
 
     def send(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """The future answer to a command, or a `ReplyError`."""
+        """Send a command, and return the future of its reply or of a `ReplyError`."""
         return asyncio.get_running_loop().create_task(self._answer(words))
 
     def shut(self) -> None:
-        """Close it; whoever waits for an answer gets `ConnectionClosed`."""
+        """Close the client; a pending caller gets `ConnectionClosed`."""
         if self.is_live:
             self.is_live = False
             self._end(self._client.close())
 
     def abandon(self, *, is_inherited: bool) -> None:
-        """Release the client, since the event loop is closed."""
+        """Release the client, because the event loop is closed."""
         self.is_live = False
         abandon_client(self._client, is_inherited=is_inherited)
 
@@ -165,11 +163,12 @@ class GlideConnection:
         answer: Any
         try:
             async with limit:
-                # As a batch, since of a lone command that waits glide reads how long, and gives the
-                # server half a second beyond.
+                # As a batch: for a single blocking command, glide reads the time from the command
+                # and adds only half a second for the server's reply.
                 [answer] = await answers_to(self._client, [[spelt(word) for word in words]])
-        except Exception as error:  # noqa: BLE001 - of glide, or it goes on
-            if limit.expired():  # glide's own limit is shorter, so its pipe isn't read any more
+        except Exception as error:  # noqa: BLE001 - errors of glide; reply_error_of raises others again
+            # glide's own timeout is shorter, so its pipe is no longer read
+            if limit.expired():
                 await mended(self._client)
             answer = reply_error_of(error)
         if isinstance(answer, glide.RequestError):

@@ -1,8 +1,7 @@
-"""From what glide raises to errors and `StoreError`s: one table of its words for the server's, and
-one translator.
+"""Converts exceptions of glide to `ReplyError`s and `StoreError`s.
 
-Rule: glide renames half of the server's error words. They get their own names back here, and then
-    mean what they mean everywhere.
+Rule: glide renames half of the server's error prefixes. The table here restores the original names,
+    so that they have the same meaning for every client.
 """
 
 from __future__ import annotations
@@ -39,9 +38,9 @@ elsewhere = partial(errors.elsewhere, NAME)
 misconfigured = partial(errors.misconfigured, backend=NAME)
 
 UNREACHABLE: Final = (glide.GlideError, OSError, TimeoutError)
-"""What is raised while a client connects."""
+"""The exceptions that are raised while a client connects."""
 
-# What glide calls the server's words; the others it leaves alone, but for a colon behind them.
+# glide's names for the server's error prefixes. It keeps the other prefixes, followed by a colon.
 _KINDS: Final = {
     "ResponseError": "ERR",
     "NoScriptError": "NOSCRIPT",
@@ -65,7 +64,8 @@ _RECOVERING: Final = "Connection in recovery"
 _NOT_THAT_TYPE: Final = "incompatible type"
 _TOO_LARGE: Final = "Decompression size limit exceeded"
 _MARKS: Final = re.compile(
-    r"signalled by the server|(?<=- )(?:ResponseError|PermissionDenied)(?=: )|FatalReceiveError|NOPROTO|driver unexpectedly terminated"
+    r"signalled by the server|(?<=- )(?:ResponseError|PermissionDenied)(?=: )"
+    r"|FatalReceiveError|NOPROTO|driver unexpectedly terminated"
 )
 _UNSENT: Final = (
     "FatalSendError",
@@ -75,8 +75,8 @@ _UNSENT: Final = (
     "Connection refused",
 )
 
-# What glide finds out by itself: whether the same call may succeed later, and what to do. The
-# braces get the addresses.
+# Errors that glide itself detects: whether the same call may succeed later, and the message. The
+# braces are replaced by the addresses.
 _GLIDES_OWN: Final = {
     "refused to switch database": (
         False,
@@ -87,16 +87,25 @@ _GLIDES_OWN: Final = {
     ),
     "refused to set client name": (
         False,
-        "The server at {where} rejected the client name. Write client_name without spaces, or allow the user CLIENT SETNAME.",
+        (
+            "The server at {where} rejected the client name. Write client_name without spaces, or "
+            "allow the user CLIENT SETNAME."
+        ),
     ),
     "failed to lookup address": (True, UNKNOWN_HOST),
     "certificate not valid for name": (
         False,
-        "The certificate of {where} isn't valid for this host. Use a host name from the certificate in the URL.",
+        (
+            "The certificate of {where} isn't valid for this host. Use a host name from the "
+            "certificate in the URL."
+        ),
     ),
     "invalid peer certificate": (
         False,
-        "The certificate of {where} isn't trusted. Pass the certificate of its authority as tls_ca_certs.",
+        (
+            "The certificate of {where} isn't trusted. Pass the certificate of its authority as "
+            "tls_ca_certs."
+        ),
     ),
     "Multiplexed connection driver unexpectedly terminated": (
         True,
@@ -105,10 +114,13 @@ _GLIDES_OWN: Final = {
             "Check the port, and whether it requires TLS (valkeys://)."
         ),
     ),
-    # While a replica becomes the primary these two may be so for a moment.
+    # The next two may occur for a moment while a replica is promoted to primary.
     "Primary conflict": (
         True,
-        "The URL names more than one primary. For a cluster, use valkey+cluster://; otherwise name one primary and its replicas.",
+        (
+            "The URL names more than one primary. For a cluster, use valkey+cluster://; otherwise "
+            "name one primary and its replicas."
+        ),
     ),
     "No primary node found": (
         True,
@@ -128,25 +140,35 @@ _NO_CLUSTER: Final = (
     "and whether it requires TLS (valkeys+cluster://). For a single server, use a URL that "
     "begins with valkey://."
 )
-_NOTHING_TO_DISCOVER: Final = " With node_discovery=discover_all, glide fails unless it discovers a node that the URL doesn't name."
-_SERVER_LOST: Final = "The connection to the server was lost, and it can't be reached at {where}. Check that it is running."
-_CLUSTER_LOST: Final = "The connection to the cluster was lost, and a complete cluster can't be reached at {where}. Check that its nodes are running."
+_NOTHING_TO_DISCOVER: Final = (
+    " With node_discovery=discover_all, glide fails unless it discovers a node that the URL "
+    "doesn't name."
+)
+_SERVER_LOST: Final = (
+    "The connection to the server was lost, and it can't be reached at {where}. Check that it is "
+    "running."
+)
+_CLUSTER_LOST: Final = (
+    "The connection to the cluster was lost, and a complete cluster can't be reached at {where}. "
+    "Check that its nodes are running."
+)
 
 
 class ServerUnreachable(ConnectionLost):
-    """There was no connection to send it on."""
+    """There was no connection on which to send the command."""
 
     def __init__(self) -> None:
         super().__init__(is_sent=False)
 
 
 class ServerLoading(ServerUnreachable):
-    """There was none just now: a cluster's client refuses what comes while it connects again."""
+    """There was no connection just now: a cluster client rejects commands while it reconnects."""
 
 
 class UndecompressedReply(ReplyError):
-    """A value is larger than glide decompresses (512 MB, or `max_decompressed_size`): it gave up
-    the batch, which the server executed.
+    """A value exceeds glide's limit for decompression (512 MB, or `max_decompressed_size`).
+
+    glide dropped all replies of the batch, which the server executed.
     """
 
 
@@ -154,7 +176,8 @@ def value_is_too_large(*, writes: bool) -> StoreError:
     """The error for a value that glide doesn't decompress.
 
     Args:
-        writes: whether the caller wrote, while another caller read the value in the same batch.
+        writes: whether the caller's command was a write, and another command of the same batch read
+            the value.
     """
     if writes:
         message = (
@@ -163,14 +186,17 @@ def value_is_too_large(*, writes: bool) -> StoreError:
             "max_decompressed_size."
         )
     else:
-        message = "The value exceeds glide's limit for decompression. Raise max_decompressed_size in the client's compression settings."
+        message = (
+            "The value exceeds glide's limit for decompression. Raise max_decompressed_size in "
+            "the client's compression settings."
+        )
     return store_error(
         ErrorCode.STORE_OPERATION_FAILED, message, backend=NAME, maybe_applied=writes
     )
 
 
 def lent_is_closed() -> StoreError:
-    """What is raised when the user's own client is closed, while the adapter isn't."""
+    """The error when the user's own client is closed, while the adapter is open."""
     message = (
         "The client that you passed is closed, or was created before this process was forked. "
         "Pass a client of this process, and keep it open as long as the adapter."
@@ -179,18 +205,21 @@ def lent_is_closed() -> StoreError:
 
 
 def lent_is_late(timeout: float, *, writes: bool) -> StoreError:
-    """The error for what the user's own client had no answer to.
+    """The error for a command without a reply on the user's own client.
 
     Args:
         timeout: the client's, in seconds.
-        writes: whether the command changes something.
+        writes: whether the command changes data.
     """
-    message = f"The server didn't reply within {timeout:g} seconds. Retry, or raise the client's request_timeout."
+    message = (
+        f"The server didn't reply within {timeout:g} seconds. Retry, or raise the client's "
+        "request_timeout."
+    )
     return store_error(ErrorCode.STORE_TIMEOUT, message, backend=NAME, maybe_applied=writes)
 
 
 def reply_error_of(error: BaseException) -> ReplyError:
-    """What a caller gets for an exception of glide.
+    """The `ReplyError` for an exception of glide.
 
     Raises:
         BaseException: the error itself, if it isn't glide's.
@@ -218,15 +247,14 @@ def reply_error_of(error: BaseException) -> ReplyError:
             )
         case _:
             raise error
-    if not isinstance(
-        reply_error, (ErrorReply, MalformedReply)
-    ):  # glide quotes what was sent, or what came
+    # Not for the other two: glide's error quotes the command or the reply.
+    if not isinstance(reply_error, (ErrorReply, MalformedReply)):
         reply_error.__cause__ = error
     return reply_error
 
 
 def server_words(text: str) -> str | None:
-    """What the server has said, as the server says it; nothing for what glide itself has to say."""
+    """The server's error reply with its original prefix; None for an error of glide itself."""
     signalled = _SIGNALLED.match(text)
     if signalled is not None:
         return f"{_KINDS.get(signalled[1], 'ERR')} {signalled[2]}"
@@ -237,27 +265,26 @@ def server_words(text: str) -> str | None:
 def not_reached(
     error: BaseException, configuration: Configuration, *, was_connected: bool = False
 ) -> StoreError:
-    """The error for what was raised while a client connected, with a cause that may be
-    without_quotes.
+    """The error for an exception while a client connected, with a cause that is safe to show.
 
     Args:
-        error: glide's, or one that was found for that before.
-        configuration: of the client.
-        was_connected: whether one was connected to this place before.
+        error: glide's exception, or a `StoreError` that was already made from one.
+        configuration: the client's configuration.
+        was_connected: whether a client was connected to these addresses before.
     """
     if isinstance(error, StoreError):
-        own = copy.copy(error)  # each caller raises one of his own
+        own = copy.copy(error)  # each caller raises an exception of its own
         own.__cause__ = error.__cause__
         return own
     failed = _diagnosed(str(error), configuration, was_connected=was_connected)
-    # What glide says itself shows nothing of the user's, and `handshake` judges by it.
+    # The kept phrases are glide's own and contain no user data; `handshake` reads them.
     words = dict.fromkeys([type(error).__name__, cut(str(error)), *_MARKS.findall(str(error))])
     failed.__cause__ = ConnectFailed("; ".join(filter(None, words)))
     return failed
 
 
 def address_of(configuration: Configuration) -> str:
-    """Where the servers are, as people write it."""
+    """The addresses of the servers, in their usual notation."""
     return ", ".join(
         place.unix_socket_path or address(place.host, place.port)
         for place in configuration.addresses
@@ -266,7 +293,7 @@ def address_of(configuration: Configuration) -> str:
 
 def _diagnosed(text: str, configuration: Configuration, *, was_connected: bool) -> StoreError:
     where = address_of(configuration)
-    for match in _ANY_WORD.finditer(text):  # glide puts words of its own around the server's
+    for match in _ANY_WORD.finditer(text):  # glide adds text of its own around the server's
         word = _KINDS.get(match[0], match[0])
         if (
             known := connection_rejected(f"{word} {text[match.end() :].lstrip(': ')}", NAME, where)

@@ -1,18 +1,15 @@
-"""Making glide's clients, and what one has to know of them.
+"""Makes glide's clients, and works around their quirks.
 
-Rule: a client connects with its first command. What glide's `create` connects itself holds the
-    event loop until it is through.
-Rule: all of glide's clients in a process answer through one pipe, which the loop of the first of
-    them reads. Once that loop is closed,
-only the making of another client finds a new reader; so whoever hears nothing for too long makes
-one (`mended`).
-Rule: who reads the pipe hands an answer to the loop that waits for it. It may be closed by then,
-    and the answer's future cancelled: then
-the answer is dropped (`_Loop`), where asyncio would log it, value and all, and the reader would
-drop what it had read of others'.
+Rule: a client connects with its first command. If glide's `create` connects, it blocks the event
+    loop until it is done.
+Rule: all glide clients of a process receive their replies through one pipe, which the event loop of
+    the first client reads. Once that loop is closed, glide assigns a new reader only when another
+    client is made. So a caller that gets no reply for too long makes a client (`mended`).
+Rule: the reader of the pipe passes each reply to the loop that waits for it. By then that loop may
+    be closed and the reply's future cancelled. `_Loop` then drops the reply. Otherwise asyncio
+    would log it, with its value, and the reader would lose replies that it had read for others.
 Rule: a client belongs to the process that made it. Since 2.6 a forked child can make clients of its
-    own; a client of its parent refuses
-every call there (`glide.ClosingError`).
+    own; there, a client of the parent rejects every call (`glide.ClosingError`).
 """
 
 from __future__ import annotations
@@ -51,11 +48,10 @@ if TYPE_CHECKING:
     from igniter_store_valkey.glide_types import Client, Configuration
 
 
-_NEVER: Final = (
-    2_147_483_647  # milliseconds between looks at subscriptions: those are ours to look after
-)
+# Milliseconds between glide's checks of subscriptions, which the adapter maintains itself
+_NEVER: Final = 2_147_483_647
 GRACE: Final = 1.0
-"""Seconds beyond glide's own limits, after which it isn't believed to answer any more."""
+"""Seconds beyond glide's own timeouts, after which no reply is expected any more."""
 
 _PAUSE: Final = 0.05  # seconds
 _REFUSED: Final = "configuration error"
@@ -66,8 +62,9 @@ _RETRIES: Final = glide.BackoffStrategy(
 
 
 def refuse_inherited(client: Client) -> None:
-    """Raise for a client of the user's that was made before this process was forked: glide doesn't
-    answer there.
+    """Raise for a user's client that was made before this process was forked.
+
+    In a forked child glide doesn't reply on such a client.
     """
     untyped: Any = client
     if untyped._create_pid != os.getpid():  # noqa: SLF001 - what glide compares before each command
@@ -79,21 +76,19 @@ def refuse_inherited(client: Client) -> None:
 
 
 async def create(configuration: Configuration) -> Client:
-    """A client of this configuration, which isn't connected yet.
+    """Make a client of this configuration, which isn't connected yet.
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for a configuration that glide doesn't
-            take.
-        glide.ClosingError: when there are no tokens of AWS.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` if glide rejects the configuration.
+        glide.ClosingError: if glide gets no AWS token.
     """
-    glide.Logger.init(
-        glide.LogLevel.OFF
-    )  # unless somebody has set it up: what goes wrong is told by errors
+    # Has no effect if the application has set up the logger; failures are reported as errors
+    glide.Logger.init(glide.LogLevel.OFF)
     try:
         is_cluster = isinstance(configuration, glide.GlideClusterClientConfiguration)
         kind: Any = glide.GlideClusterClient if is_cluster else glide.GlideClient
         client: Client = await kind.create(configuration)
-    except (ValueError, TypeError):  # it may show a password
+    except (ValueError, TypeError):  # the message may contain a password
         raise misconfigured(
             "glide rejected the configuration: a number is out of range, or an option isn't text."
         ) from None
@@ -104,20 +99,19 @@ async def create(configuration: Configuration) -> Client:
             "glide rejected the configuration. Its error is in __cause__."
         ) from error
     untyped: Any = client
-    # where glide looks for it; nothing public leads there
+    # where glide reads it; there is no public name for it
     untyped._loop = _Loop(asyncio.get_running_loop())  # noqa: SLF001
     return client
 
 
 class _Loop:
-    """A loop as glide uses it, from the thread of another one."""
+    """Stands for an event loop that glide calls from the thread of another one."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop: Final = loop
 
-    def __eq__(
-        self, other: object
-    ) -> bool:  # glide looks whether it is the one that reads the pipe
+    # glide compares it with the loop that reads the pipe
+    def __eq__(self, other: object) -> bool:
         return other is self._loop
 
     def __hash__(self) -> int:
@@ -127,7 +121,7 @@ class _Loop:
         return self._loop.is_closed()
 
     def call_soon_threadsafe(self, settle: Callable[[Any], None], answer: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # it is closed
+        with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(_settle, settle, answer)
 
 
@@ -144,13 +138,13 @@ def varied(
     connect_timeout: float | None = None,
     on_message: Callable[[Any, Any], None] | None = None,
 ) -> Configuration:
-    """The configuration for another client to the same place.
+    """The configuration for another client to the same servers.
 
     Args:
-        configuration: stays as it is.
-        timeout: seconds that an answer may take.
-        connect_timeout: seconds that connecting may take; without, as it was.
-        on_message: gets messages, and the client can have subscriptions then.
+        configuration: is copied, and not changed.
+        timeout: seconds that a reply may take.
+        connect_timeout: seconds that connecting may take; None keeps the configuration's value.
+        on_message: called with messages; the client can then have subscriptions.
     """
     other = copy.copy(configuration)
     other.request_timeout = max(1, round(timeout * 1000))
@@ -164,9 +158,8 @@ def varied(
             if is_cluster
             else glide.AdvancedGlideClientConfiguration()
         )
-    if (
-        connect_timeout is not None
-    ):  # a node that doesn't answer must leave time to ask the next ones
+    # On a cluster, a node that doesn't reply must leave time to try the next ones
+    if connect_timeout is not None:
         advanced.connection_timeout = max(1, round(connect_timeout * (250 if is_cluster else 1000)))
     advanced.pubsub_reconciliation_interval = _NEVER
     other.advanced_config = advanced
@@ -181,14 +174,14 @@ def varied(
 
 
 async def answer_to(client: Client, words: list[Any], route: Any = None) -> Any:
-    """The answer to one command.
+    """Send one command, and return its reply.
 
     Args:
-        client: glide's.
-        words: of str or bytes.
-        route: where a cluster's client is to send it, if not to where its key is.
+        client: glide's client.
+        words: the command and its arguments, as str or bytes.
+        route: the nodes to which a cluster client sends the command; None for the key's node.
     """
-    untyped: Any = client  # of its answers glide says nearly nothing
+    untyped: Any = client  # glide's types for replies are mostly missing
     return await (
         untyped.custom_command(words)
         if route is None
@@ -199,8 +192,9 @@ async def answer_to(client: Client, words: list[Any], route: Any = None) -> Any:
 async def answers_to(
     client: Client, commands: list[list[Any]], route: Any = None, *, is_atomic: bool = False
 ) -> list[Any]:
-    """The answers and the refusals of commands that travel as one batch, or as one transaction;
-    other arguments as `answer_to`.
+    """Send commands as one batch or transaction, and return their replies and error replies.
+
+    The other arguments are those of `answer_to`.
     """
     untyped: Any = client
     is_cluster = isinstance(client, glide.GlideClusterClient)
@@ -215,13 +209,13 @@ async def answers_to(
 
 
 def _disconnect_pipe() -> None:
-    """In a forked child: let the parent's pipe lead nowhere.
+    """In a forked child, replace the parent's pipe with one that leads nowhere.
 
-    A child that ends the inherited event loop would take the pipe out of the selector that both
-    share, and the parent would get no more answers (uvloop does).
+    If the child closed the inherited event loop, it would remove the pipe from the selector that
+    both processes share (uvloop does), and the parent would get no more replies.
     """
     untyped: Any = glide.glide_client
-    # glide shows its pipe nowhere else
+    # glide has no public name for its pipe
     if untyped._async_pipe_init_pid != os.getpid():  # noqa: SLF001
         disconnect([untyped._async_pipe_read_fd])  # noqa: SLF001 - the same
 
@@ -229,36 +223,35 @@ def _disconnect_pipe() -> None:
 async def connected(
     configuration: Configuration, patience: float, *, was_connected: bool = False
 ) -> Client:
-    """A client that has been answered.
+    """Make a client, and connect it by a PING.
 
     Args:
-        configuration: for it.
+        configuration: the client's configuration.
         patience: seconds that this may take.
-        was_connected: whether one was connected to this place before.
+        was_connected: whether a client was connected to these servers before.
 
     Raises:
-        StoreError: when the server can't be reached.
+        StoreError: if the server can't be reached.
     """
-    # A reason is raised outside of the block that finds it, where it would have glide's own error
-    # as its context.
+    # The reason is raised outside the except block, which would set glide's own error as its
+    # context.
     try:
         return await _answering(await create(configuration), patience)
     except UNREACHABLE as error:
         if isinstance(error, StoreError):
             raise
         reason = not_reached(error, configuration, was_connected=was_connected)
-    if (
-        reason.retryable and not reason.details and await is_full(configuration)
-    ):  # of which glide hears nothing
+    # glide doesn't report that the server has reached maxclients
+    if reason.retryable and not reason.details and await is_full(configuration):
         reason = connection_rejected(FULL, NAME, address_of(configuration)) or reason
     try:
         raise reason
     finally:
-        del reason  # or it and this frame would keep each other
+        del reason  # or it and this frame would form a reference cycle
 
 
 async def _answering(client: Client, patience: float) -> Client:
-    """This client, once it has been answered; otherwise it is closed."""
+    """Return the client once it has a reply to a PING; close the client if that fails."""
     try:
         async with FairTimeout(patience):
             while True:
@@ -267,19 +260,17 @@ async def _answering(client: Client, patience: float) -> Client:
                     break
                 except glide.RequestError as error:
                     reply_error = reply_error_of(error)
+                    # PING isn't allowed, so the server is reachable
                     if (
                         isinstance(reply_error, ErrorReply)
                         and error_prefix(str(reply_error)) in _ANSWERS
-                    ):  # PING isn't allowed, and the server is there
+                    ):
                         break
-                    if not isinstance(
-                        reply_error, ServerLoading
-                    ):  # a cluster's client that is still connecting to some node
+                    # ServerLoading: a cluster client is still connecting to some node
+                    if not isinstance(reply_error, ServerLoading):
                         raise
                 await asyncio.sleep(_PAUSE)
-    except (
-        GeneratorExit
-    ):  # the event loop was closed meanwhile, and nothing can be awaited any more
+    except GeneratorExit:  # the event loop was closed meanwhile; nothing can be awaited any more
         abandon_client(client, is_inherited=False)
         raise
     except BaseException:
@@ -289,11 +280,11 @@ async def _answering(client: Client, patience: float) -> Client:
 
 
 async def is_answered(client: Client, patience: float) -> bool:
-    """Whether a PING is answered: in a cluster, by each primary.
+    """Whether a PING gets a reply; in a cluster, from each primary.
 
     Args:
-        client: glide's.
-        patience: seconds that the answer may take.
+        client: glide's client.
+        patience: seconds that the reply may take.
     """
     try:
         async with FairTimeout(patience):
@@ -310,32 +301,32 @@ async def is_answered(client: Client, patience: float) -> bool:
 
 
 async def mended(client: Client) -> None:
-    """Let glide find out whether the pipe of this client is still read."""
+    """Make glide check that the pipe of this client is read, and replace the reader if not."""
     configuration: Any = copy.copy(client.config)
     configuration.lazy_connect = True
     await (await create(configuration)).close()
 
 
 def abandon_client(client: Client, *, is_inherited: bool) -> None:
-    """Close a client without awaiting anything, since its event loop is closed.
+    """Close a client without awaiting anything, because its event loop is closed.
 
-    glide's `close` awaits nothing; it sets an exception on each future that nobody waits for any
-    more, which a closed loop refuses.
+    glide's `close` awaits nothing either. But it sets an exception on each pending future, and a
+    closed loop rejects that.
 
     Args:
-        client: glide's.
-        is_inherited: the client belongs to the parent process: its threads and its sockets are left
-            alone.
+        client: glide's client.
+        is_inherited: whether the client belongs to the parent process. Its threads and its sockets
+            are then left untouched.
     """
     if is_inherited:
         keep(client)
         _disconnect_pipe()
         return
     untyped: Any = client
-    # only it knows whether the native client is freed
+    # only the finalizer shows whether the native client is freed
     finalizer = untyped._core_client_finalizer  # noqa: SLF001
     if finalizer is not None and not finalizer.alive:
-        # The garbage collector has run it, and glide's `close` would free the same memory again
+        # The garbage collector has called it, and glide's `close` would free the same memory again
         return
     for pending in (untyped._pending_futures, untyped._pubsub_futures):  # noqa: SLF001 - see above
         pending.clear()

@@ -1,4 +1,4 @@
-"""Names for the pairs of classes that glide has, one for a single server and one for a cluster."""
+"""Type aliases for glide's pairs of classes: one class for a single server, one for a cluster."""
 
 from __future__ import annotations
 

@@ -1,17 +1,15 @@
-"""How glide connects where a managed server, or a proxy, refuses a command of its handshake or
-hangs up on it.
+"""Connects glide where a managed server or a proxy rejects a command of its handshake.
 
 glide sends HELLO 3, CLIENT SETINFO and INFO REPLICATION when it connects, and the adapter sends
-PING.
+PING. A server may reply to one of them with an error, or close the connection.
 
-Rule: without HELLO, a client speaks RESP 2. It sends every command, and has no subscriptions.
-Rule: without INFO, a client of one address takes that server for the primary
+Rule: without HELLO, a client uses RESP 2. It can send every command, but has no subscriptions.
+Rule: without INFO, a client with one address assumes that this server is the primary
     (`NodeDiscoveryMode.STATIC`).
-Rule: a refused CLIENT SETINFO is ignored by glide, and a hang-up on it is an error that names the
-    command.
-Rule: a proxy that hangs up on the probe's PING as well may have no server behind it. Then nothing
-    else is tried, and a later call may
-succeed.
+Rule: glide ignores an error reply to CLIENT SETINFO. If the server closes the connection on it, the
+    error names the command.
+Rule: a proxy that also closes the connection on the probe's PING may have no server behind it. Then
+    no other handshake is tried, and a later call may succeed.
 """
 
 from __future__ import annotations
@@ -42,15 +40,15 @@ _ELSEWHERE: Final = (
 
 
 async def settled(configuration: Configuration, connect: Callable[[], Awaitable[Client]]) -> Client:
-    """A client, by the first handshake that the server takes.
+    """Connect with the first handshake that the server accepts.
 
     Args:
         configuration: changed to that handshake, for all further clients.
-        connect: connects a client of the present configuration.
+        connect: connects a client of the current configuration.
 
     Raises:
-        StoreError: when none is taken; it names the command that was hung up on, where that is
-            known.
+        StoreError: if the server accepts no handshake. The error names the command on which the
+            connection was closed, if that is known.
     """
     try:
         return await connect()
@@ -74,23 +72,31 @@ async def settled(configuration: Configuration, connect: Callable[[], Awaitable[
                 _set(configuration, before)
                 raise
         _set(configuration, before)
-        if is_early and not configuration.use_tls:  # where the probe was answered
+        # Without TLS the probe got a reply, so it was the handshake that failed
+        if is_early and not configuration.use_tls:
             raise _unconnected(
-                f"closed the connection on CLIENT SETINFO, which valkey-glide sends when it connects. {_ELSEWHERE}"
+                "closed the connection on CLIENT SETINFO, which valkey-glide sends when it "
+                f"connects. {_ELSEWHERE}"
             ) from first
         if has_hung_up:
             raise _hung_up(configuration) from first
         if first.details and _UNKNOWN not in _words(first):
             raise first
-        what = "rejects HELLO, INFO or PING, which valkey-glide sends when it connects. Enable them, or use the Redis backend (redis://)."
+        what = (
+            "rejects HELLO, INFO or PING, which valkey-glide sends when it connects. Enable them, "
+            "or use the Redis backend (redis://)."
+        )
         raise _unconnected(what) from first
     finally:
-        del first  # or it and this frame would keep each other
+        del first  # or it and this frame would form a reference cycle
 
 
 def no_subscriptions() -> StoreError:
-    """The error for a subscription where HELLO is refused."""
-    message = f"The server, or a proxy in front of it, rejects HELLO, which valkey-glide needs for subscriptions. {_ELSEWHERE}"
+    """The error for a subscription where the server rejects HELLO."""
+    message = (
+        "The server, or a proxy in front of it, rejects HELLO, which valkey-glide needs for "
+        f"subscriptions. {_ELSEWHERE}"
+    )
     return store_error(ErrorCode.STORE_SUBSCRIBE_FAILED, message, backend=NAME)
 
 
@@ -113,7 +119,7 @@ def _unconnected(what: str) -> StoreError:
 
 
 def _is_refused(error: StoreError) -> bool:
-    # Of a full server, a missing database or a wrong password the error already says what is wrong.
+    # The error for a full server, a missing database or a wrong password is already specific.
     words = _words(error)
     is_open = (
         error.details.get("word") == "NOPERM"
@@ -138,7 +144,7 @@ def _set(configuration: Configuration, handshake: tuple[Any, Any]) -> None:
 
 
 def _others(configuration: Configuration) -> Iterator[tuple[Any, Any]]:
-    """The handshakes with less; what HELLO gives is given up last."""
+    """The handshakes with fewer commands; HELLO is given up last."""
     _, mode = _handshake(configuration)
     yield glide.ProtocolVersion.RESP2, mode
     if mode is glide.NodeDiscoveryMode.STANDARD and len(configuration.addresses) == 1:

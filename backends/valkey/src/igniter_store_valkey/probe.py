@@ -1,4 +1,4 @@
-"""Probe each configured address: does it accept a connection, and what does it reply?
+"""Probes each configured address: does it accept a connection, and what does it reply?
 
 valkey-glide reports neither. The results are strings: the prefix of an error reply ("NOAUTH"), an
 empty string for any other reply, or one of the constants below.
@@ -21,9 +21,7 @@ CLOSED: Final = "(closed without a reply)"
 NO_REPLY: Final = "(no reply)"
 
 _CONNECT_TIMEOUT: Final = 0.5  # seconds, while a caller waits for the result
-_REPLY_TIMEOUT: Final = (
-    2.0  # seconds; a server that loads its data answers only a few times a second
-)
+_REPLY_TIMEOUT: Final = 2.0  # seconds; a loading server replies only a few times a second
 
 
 async def probe(

@@ -1,18 +1,18 @@
-"""One client that hears messages.
+"""One client that receives messages.
 
-glide's own way is a list of wishes: it sees to it that they come true, some day, and again after a
-lost connection, without a word to us. A subscription has to be there when `subscribe` returns, and
-a gap has to be told before the first message behind it (PUB-1, PUB-10). So the commands are sent as
-they are, in a batch, which glide passes on; after a lost connection such a client hears nothing any
-more, and is given up for a new one.
+glide's own subscriptions are declarative: it subscribes at some later time, and again after a lost
+connection, without a notification. But a subscription must be active when `subscribe` returns, and
+a gap must be reported before the first message after it (PUB-1, PUB-10). So the adapter sends the
+subscribe commands itself, in a batch, which glide forwards unchanged. After a lost connection such
+a client receives no more messages, and a new client replaces it.
 
-Rule: what waits goes as one batch, whose answers are passed on in the order of the commands. In a
-    cluster it is a batch for each slot,
-since each has its node, and they are on their way together.
-Rule: a message may overtake the confirmation of its subscription. It waits for it, since what comes
-    with a confirmation has to come first.
-Rule: a SUNSUBSCRIBE goes in a transaction of its own. Outside of one, glide 2.6 doesn't take its
-confirmation for the reply, and takes every later reply for the one before it.
+Rule: pending commands are sent as one batch, and their replies are passed on in the order of the
+    commands. On a cluster there is one batch per slot, since each slot has its node, and these
+    batches are in flight together.
+Rule: a message may overtake the confirmation of its subscription. It is held until the confirmation
+    arrives, because the confirmation, and a gap that it reports, must come first.
+Rule: a SUNSUBSCRIBE is sent in a transaction of its own. Outside of one, glide 2.6 doesn't treat
+    its confirmation as the reply, and matches every later reply to the command before its own.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
     from igniter_store_valkey.glide_types import Client
 
-_Command: TypeAlias = tuple[bytes, bytes]  # the verb, and a channel or a pattern
+_Command: TypeAlias = tuple[bytes, bytes]  # the command, and a channel or a pattern
 
-_MOST: Final = 128  # commands on their way; what a server says of so many comes in one piece
+_MOST: Final = 128  # commands in flight; a server confirms that many in one write
 _BEGUN_BY: Final = {end: verb for verb, end in ENDS.items()}
 _UNHEARD: Final = ENDS[SHARDED]
 _KINDS: Final = {PLAIN: 0, PATTERN: 1, SHARDED: 2}  # glide's numbers
@@ -50,13 +50,14 @@ class GlidePubSubConnection:
     """A connection for messages, or one to each node of a cluster.
 
     Args:
-        client: glide's, connected; its callback leads to `hear`.
-        handle: gets messages and confirmations as RESP 2 has them.
-        end: awaits what is to be done in the end.
-        patience: seconds that an answer may take.
-        is_sharded: whether the channels are sharded; glide doesn't say of a message what it is.
-        note_client_id: called with whether the first CLIENT ID was answered, or lost the
-            connection; `None` where it isn't to be sent.
+    Args:
+        client: glide's client, connected; its callback calls `hear`.
+        handle: called with messages and confirmations as RESP 2 has them.
+        end: runs the coroutine that closes the client.
+        patience: seconds that a reply may take.
+        is_sharded: whether the channels are sharded; glide's messages don't include that.
+        note_client_id: called with True when the first CLIENT ID gets a reply, and with False when
+            the connection is lost on it. None if CLIENT ID must not be sent.
 
     Attributes:
         lost: done when a connection is gone.
@@ -76,14 +77,13 @@ class GlidePubSubConnection:
         self._client: Final = client
         self._is_cluster: Final = isinstance(client, glide.GlideClusterClient)
         self._verb: Final = SHARDED if is_sharded else PLAIN
-        # glide 2.6 ends the process then (a panic). A single server's subscriptions end only with
-        # their connection, which CLIENT ID shows.
+        # There glide 2.6 aborts the process (a panic) when it is asked for its subscriptions. On a
+        # single server these end only with their connection, which CLIENT ID reveals.
         self._aborts_when_asked: Final = is_sharded and not self._is_cluster
         self._kind: Final = b"smessage" if is_sharded else b"message"
         self._confirmed: set[tuple[bytes, bytes]] = set()
-        self._early: dict[
-            tuple[bytes, bytes], list[list[bytes]]
-        ] = {}  # messages that have overtaken the confirmation
+        # Messages that have overtaken the confirmation
+        self._early: dict[tuple[bytes, bytes], list[list[bytes]]] = {}
         self._handle: Final = handle
         self._end: Final = end
         self._patience: Final = patience + GRACE
@@ -91,23 +91,23 @@ class GlidePubSubConnection:
         self._waiting: Final[deque[_Command]] = deque()
         self._has_waiting: Final = asyncio.Event()
         self._under_way: set[tuple[bytes, bytes]] = set()
-        self._parts: list[asyncio.Task[None]] = []  # of the work, once the client is known
+        self._parts: list[asyncio.Task[None]] = []  # subtasks of `_work`, once it has the client id
         self._work: Final = asyncio.create_task(self._keep())
         self._has_ended = False
 
     @property
     def heard_at(self) -> float | None:
-        """Nothing: `_watch` asks for a sign of life all the time, with a limit."""
+        """None: `_watch` checks the connection all the time, with a timeout of its own."""
         return None
 
     def send(self, *words: Any) -> None:
-        """Send a command; its answer comes as messages do."""
+        """Send a command; its reply arrives among the messages."""
         verb, name = words
         self._waiting.append((verb, name))
         self._has_waiting.set()
 
     def hear(self, message: Any) -> None:
-        """Pass on a message, unless the connection counts as lost."""
+        """Pass on a message, unless the connection is lost."""
         name: tuple[bytes, bytes]
         if message.pattern is not None:
             name, arrived = (
@@ -127,14 +127,14 @@ class GlidePubSubConnection:
             self._early[name].append(arrived)
 
     def end(self) -> None:
-        """Close it."""
+        """Close the client."""
         self._is_lost()
         if not self._has_ended:
             self._has_ended = True
             self._end(self._ended())
 
     def abandon(self, *, is_inherited: bool) -> None:
-        """Release the client, since the event loop is closed."""
+        """Release the client, because the event loop is closed."""
         self._has_ended = True
         for task in (*self._parts, self._work):
             forget_task(task)
@@ -151,7 +151,7 @@ class GlidePubSubConnection:
 
     async def _keep(self) -> None:
         try:
-            known = await self._first_identity()  # before anything is subscribed
+            known = await self._first_identity()  # before the first subscription
             async with asyncio.TaskGroup() as group:
                 self._parts = [
                     group.create_task(self._send_all()),
@@ -193,7 +193,7 @@ class GlidePubSubConnection:
             self._under_way.clear()
 
     def _next(self) -> list[_Command]:
-        """What is to be sent now, in its order: no more than `_MOST`, and a SUNSUBSCRIBE by itself."""
+        """The next batch, in order: at most `_MOST` commands, or one SUNSUBSCRIBE."""
         waiting, commands = self._waiting, [self._waiting.popleft()]
         while (
             waiting and len(commands) < _MOST and _UNHEARD not in {commands[-1][0], waiting[0][0]}
@@ -204,8 +204,8 @@ class GlidePubSubConnection:
         return commands
 
     async def _answers(self, commands: Sequence[_Command]) -> list[Any]:
-        """What is said to each."""
-        places: dict[int, list[int]] = {}  # by slots, since that is where a name is published, too
+        """Send the commands, and return one reply for each."""
+        places: dict[int, list[int]] = {}  # by slot, because a name is published at its slot's node
         for place, (_, name) in enumerate(commands):
             places.setdefault(slot_of(name) if self._is_cluster else 0, []).append(place)
         answers: list[Any] = [None] * len(commands)
@@ -225,7 +225,7 @@ class GlidePubSubConnection:
         return answers
 
     def _take(self, command: _Command, answer: Any) -> None:
-        """Pass on an answer, and the messages that were there before it."""
+        """Pass on a reply, and then the messages that arrived before it."""
         verb, name = command[0], _named(command)
         early = self._early.pop(name, [])
         if isinstance(answer, glide.RequestError):
@@ -240,10 +240,10 @@ class GlidePubSubConnection:
             self._handle(arrived)
 
     async def _watch(self, known: Any) -> None:
-        """Raise when something has changed."""
+        """Raise when the connection has changed or a subscription is gone."""
         has_missed = False
         while await self._identity() == known:
-            # Once may be a confirmation that glide has passed on and not yet noted.
+            # One miss may be a confirmation that glide has forwarded but not recorded yet.
             has_all = await self._has_all()
             if has_missed and not has_all:
                 break
@@ -252,19 +252,20 @@ class GlidePubSubConnection:
         raise glide.ConnectionError("another connection")
 
     async def _has_all(self) -> bool:
-        """False once a subscription has ended that nobody has ended: with its connection, or its
-        slot. glide knows, and asks nobody.
+        """False once a subscription has ended although no command ended it.
+
+        It ends with its connection, or when its slot moves. glide keeps track of that itself, and
+        this sends no command.
         """
-        confirmed = (
-            self._confirmed - self._under_way
-        )  # of what is being ended, glide may know before we do
+        # glide may already have dropped a subscription that is being ended
+        confirmed = self._confirmed - self._under_way
         if not confirmed or self._aborts_when_asked:
             return True
         client: Any = self._client
         try:
             state: Any = await client.get_subscriptions()
-        # Glide gives up at the first name that is no UTF-8; what ends with its connection is
-        # noticed anyway
+        # glide fails at the first name that isn't UTF-8. A subscription that ends with its
+        # connection is noticed anyway.
         except UnicodeDecodeError:
             return True
         actual: dict[int, set[str]] = state.actual_subscriptions
@@ -272,6 +273,6 @@ class GlidePubSubConnection:
 
 
 def _named(command: _Command) -> tuple[bytes, bytes]:
-    """What it is about: the command that begins it, and the channel or the pattern."""
+    """The command that begins the subscription, and its channel or pattern."""
     verb, name = command
     return _BEGUN_BY.get(verb, verb), name

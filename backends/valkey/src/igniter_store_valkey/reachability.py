@@ -1,13 +1,11 @@
-"""Find out why a server doesn't reply: is it slow, unreachable, or does it reject new connections?
+"""Finds out why a server doesn't reply: it is slow, unreachable, or rejects new connections.
 
 Rule: when many callers time out together, one probe runs and all of them share its result.
-Rule: after a probe finds no server, later calls fail at once, until a probe succeeds. glide would
-    let
-each of them wait for its whole timeout. This needs the addresses of all servers, so calls always
-wait where glide discovers servers by itself.
+Rule: after a probe finds no server, later calls fail at once until a probe succeeds. With glide,
+    each of them would wait for its whole timeout. This requires the addresses of all servers, so
+    calls always wait where glide discovers servers by itself.
 Rule: a server that closes the connection without a reply may be a proxy without a backend, or one
-    that
-rejects a plain PING. Only a new glide client can tell these apart.
+    that rejects a plain PING. Only a new glide client can tell these apart.
 """
 
 from __future__ import annotations
@@ -29,19 +27,17 @@ if TYPE_CHECKING:
 
     from igniter_store_valkey.glide_types import Configuration
 
-_BACKGROUND_TIMEOUT: Final = (
-    5.0  # seconds for a probe that no caller waits for; it covers a slow name server
-)
+_BACKGROUND_TIMEOUT: Final = 5.0  # seconds for a background probe, including a slow DNS lookup
 _CLIENT_TIMEOUT: Final = 2.0  # seconds in which a new glide client has to connect
 _INTERVAL: Final = 0.1  # seconds between background probes
 
 
 class Reachability:
-    """Knows whether the servers of a client are reachable.
+    """Finds out whether the servers of a client are reachable.
 
     Args:
         configuration: the configuration of the client whose calls time out.
-        on_connected: awaited when a new client connects, although the present one gets no reply.
+        on_connected: awaited when a new client connects although the current one gets no reply.
     """
 
     def __init__(
@@ -107,7 +103,7 @@ class Reachability:
         rejection = await self._rejection()
         if rejection is None:
             await self._on_connected()
-        # A timeout says only that the server is slow, which is known.
+        # A timeout only shows that the server is slow, which is already known.
         return rejection if rejection is not None and _is_from_server(rejection) else None
 
     async def _watch(self) -> None:

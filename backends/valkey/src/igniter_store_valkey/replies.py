@@ -1,7 +1,7 @@
-"""Answers as RESP 2 has them, which is what the contract's commands read.
+"""Converts glide's replies to those of RESP 2, which the commands of the contract expect.
 
-glide makes maps of what streams answer, entry by entry, a text of OK, and True and False of some
-numbers.
+glide turns stream replies into maps, one item per entry, OK into text, and some integers into True
+and False.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
-_FLAGS: Final = {"DELEX", "DELIFEQ", "PEXPIRE", "PERSIST"}  # of which glide makes True and False
+# Commands whose integer reply glide converts to True or False
+_FLAGS: Final = {"DELEX", "DELIFEQ", "PEXPIRE", "PERSIST"}
 _Entries: TypeAlias = Mapping[bytes, list[list[bytes]] | None]
 
 
 def plain(words: tuple[Any, ...], answer: Any) -> Any:
-    """The answer to these words."""
+    """The reply to a command, as RESP 2 has it."""
     unmade = _UNMADE.get(words[0])
     if unmade is not None and isinstance(answer, Mapping):
         return unmade(answer)

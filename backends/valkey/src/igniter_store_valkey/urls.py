@@ -1,9 +1,9 @@
-"""From a URL and options to a configuration of glide.
+"""Makes a configuration of glide from a URL and options.
 
-Rule: `igniter_store.contract.urls` reads URLs, the same for all backends; what glide takes beyond
-    that is listed here.
-Rule: a message never shows the URL: there may be a password in it, and a part of one where an
-    option should be.
+Rule: `igniter_store.contract.urls` parses URLs, in the same way for all backends. The further
+    options of glide are listed here.
+Rule: a message never contains the URL, which may hold a password. Part of a password may even stand
+    where an option is expected.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ SCHEMES: Final = (
 )
 
 _CLIENT_NAME: Final = re.compile(r"[!-~]+")
-# A user without a password (nopass) is let in with whichever, and glide would log in nobody with
-# none.
-_ANY_PASSWORD: Final = "nopass"  # noqa: S105 - of those who have none
+# For a user without a password (nopass) the server accepts any password. Without one, glide
+# wouldn't log in at all.
+_ANY_PASSWORD: Final = "nopass"  # noqa: S105 - for users without a password
 _UNSIGNED: Final = 2**32 - 1
 _LEVELS: Final = {
     glide.CompressionBackend.ZSTD: (-131_072, 22),
@@ -54,7 +54,10 @@ _ALIASES: Final = {
     "ssl_certfile": "tls_cert",
     "ssl_keyfile": "tls_key",
 }
-_NO_SENTINEL: Final = "Only the Redis backend supports Sentinel. Remove it, and use a URL that begins with redis+sentinel://."
+_NO_SENTINEL: Final = (
+    "Only the Redis backend supports Sentinel. Remove it, and use a URL that begins with "
+    "redis+sentinel://."
+)
 _REFUSED: Final = {
     "sentinel_username": _NO_SENTINEL,
     "sentinel_password": _NO_SENTINEL,
@@ -69,11 +72,12 @@ _REFUSED: Final = {
 }
 
 
-# What reads an option raises a ValueError that says what the option is, and not what it was given.
+# The reader of an option raises a ValueError that describes a valid value, and never shows the
+# given one.
 
 
 def _one_of(kind: Any) -> Callable[[Any], Any]:
-    """A member of an enumeration, by its name in lower case."""
+    """A reader for members of an enumeration, by their names in lower case."""
 
     def member(value: Any) -> Any:
         if isinstance(value, kind):
@@ -90,7 +94,7 @@ def _one_of(kind: Any) -> Callable[[Any], Any]:
 
 def _level(value: Any) -> int:
     try:
-        level: int = whole(*_LEVELS[glide.CompressionBackend.ZSTD])(value)  # the wider one
+        level: int = whole(*_LEVELS[glide.CompressionBackend.ZSTD])(value)  # the wider range
     except ValueError:
         raise ValueError(_LEVEL) from None
     return level
@@ -137,9 +141,9 @@ OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "otel_metrics": text,
     "otel_sample": whole(0, 100),
 }
-"""What a URL's query and `from_url` take beyond the adapter's own options, and how it is read.
+"""The options that a URL's query and `from_url` accept beyond the adapter's own, and their readers.
 
-The README says what it means.
+The README describes each option.
 """
 
 
@@ -150,11 +154,11 @@ _OWN: Final = ("timeout", "connect_timeout", "sharded_pubsub")
 
 
 def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration, dict[str, Any]]:
-    """A configuration of glide, and the adapter's own options.
+    """Make a configuration of glide, and return it with the adapter's own options.
 
     Args:
         url: see `ValkeyAdapter.from_url`.
-        given: options that win over those of the URL.
+        given: options that override those of the URL.
     """
     location = located(url, _SERVERS, given)
     security, _, kind = location.scheme.partition("+")
@@ -189,7 +193,7 @@ def configuration_of(url: str, given: Mapping[str, Any]) -> tuple[Configuration,
             configuration = glide.GlideClientConfiguration(
                 **settings, database_id=database, advanced_config=advanced
             )
-    except ValueError as error:  # glide's words: client_az is missing
+    except ValueError as error:  # glide's own message, when client_az is missing
         raise misconfigured(f"{error}.") from None
     _observe(options)
     return configuration, {name: options[name] for name in _OWN if name in options}
@@ -208,7 +212,8 @@ def _credentials(location: Location) -> glide.ServerCredentials | None:
         )
     if len(iam) < 3 or password or not user:  # noqa: PLR2004 - all of them
         raise misconfigured(
-            "IAM requires iam_cluster, iam_region, iam_service and a user name in the URL, without a password."
+            "IAM requires iam_cluster, iam_region, iam_service and a user name in the URL, "
+            "without a password."
         )
     config = glide.IamAuthConfig(
         options["iam_cluster"],
@@ -235,7 +240,7 @@ def _compression(options: Mapping[str, Any]) -> glide.CompressionConfiguration |
 def _cache(options: Mapping[str, Any]) -> glide.ClientSideCache | None:
     if "cache_kb" not in options:
         return None
-    ttl = max(1, round(options.get("cache_ttl", 60.0) * 1000))  # 0 would be for ever
+    ttl = max(1, round(options.get("cache_ttl", 60.0) * 1000))  # 0 would mean no expiry
     assisted = options.get("cache_server_assisted", True)
     return glide.ClientSideCache.create(
         max_cache_kb=options["cache_kb"], entry_ttl_ms=ttl, server_assisted=assisted
@@ -246,7 +251,8 @@ def _tls(options: Mapping[str, Any], *, is_secure: bool) -> glide.TlsAdvancedCon
     given = [ours for ours in _TLS if options.get(ours)]
     if given and not is_secure:
         raise misconfigured(
-            f"{given[0]} applies only to TLS. Use a URL that begins with valkeys://, valkeys+cluster:// or dragonflys://."
+            f"{given[0]} applies only to TLS. Use a URL that begins with valkeys://, "
+            "valkeys+cluster:// or dragonflys://."
         )
     if ("tls_cert" in given) != ("tls_key" in given):
         raise misconfigured("tls_cert and tls_key belong together. Pass both.")
@@ -255,7 +261,7 @@ def _tls(options: Mapping[str, Any], *, is_secure: bool) -> glide.TlsAdvancedCon
 
 
 def _observe(options: Mapping[str, Any]) -> None:
-    """Glide's own telemetry, which a process sets up once: the first one counts."""
+    """Set up glide's own telemetry, which takes effect only once per process."""
     if "otel_traces" not in options and "otel_metrics" not in options:
         return
     traces = metrics = None

@@ -1,6 +1,4 @@
-"""`igniter-store demo`: eight real uses, under real concurrency, each of which checks what it
-claims.
-"""
+"""`igniter-store demo`: eight real uses with real concurrency, each of which checks its claims."""
 
 from __future__ import annotations
 
@@ -33,11 +31,13 @@ def add(commands: Commands) -> None:
         "demo",
         run,
         help="a tour of real uses, each of which checks itself",
-        description="Play eight real uses of a store with the orders of a coffee shop, hundreds of tasks at the same time: a price "
-        "cache, a flash sale, a rate limit, a leader, typed events, a chat, presence, course enrolment. Each play checks "
-        "what it claims and shows the keys that it made as they are on the wire; a table says what was proven. Exit code 1 "
-        "when a check failed. It runs in memory, or on the backend that --url names, where buyers, applicants, requests and "
-        "workers are spread over several processes if those share it; under a service of its own, which it removes again.\n\n"
+        description="Play eight real uses of a store with the orders of a coffee shop, hundreds "
+        "of tasks at the same time: a price cache, a flash sale, a rate limit, a leader, typed "
+        "events, a chat, presence, course enrolment. Each play checks what it claims and shows "
+        "the keys that it made as they are on the wire; a table says what was proven. Exit code "
+        "1 when a check failed. It runs in memory, or on the backend that --url names, where "
+        "buyers, applicants, requests and workers are spread over several processes if those "
+        "share it; under a service of its own, which it removes again.\n\n"
         f"plays: {', '.join(PLAYS)}",
         example="  igniter-store demo\n"
         "  igniter-store demo --url redis://localhost:6379/0 --only flash-sale\n"
@@ -71,7 +71,7 @@ async def run(options: Namespace, output: Output) -> int:
             outcomes = [outcome async for outcome in perform(store, plays, orders, crowd)]
             print_json(_document(store, orders, outcomes, crowd.processes))
         else:
-            # it imports rich, which --json doesn't need
+            # The module imports rich, which `--json` doesn't need.
             from igniter_store_cli.demo import report  # noqa: PLC0415
 
             report.show_beginning(output.console, store, orders, crowd.processes)
@@ -84,7 +84,7 @@ async def run(options: Namespace, output: Output) -> int:
 
 def _path(text: str) -> Path:
     if "://" in text:
-        # A backend's URL, most likely, which a message about a missing file would repeat with its
+        # Most likely the URL of a backend. A message about a missing file would repeat it with its
         # password.
         message = "this is the path of a file; a backend's URL belongs to --url"
         raise ArgumentTypeError(message)

@@ -1,9 +1,8 @@
-"""A support chat: customers write about their orders, two agents answer, and one of them dies with
-questions in hand.
+"""A support chat: two agents answer customers, and one agent dies with open questions.
 
-What to see here: a stream keeps what was written; a group of consumers shares it out, each message
-to one of them. What a consumer took is pending until it acknowledges; `claim` takes over what a
-dead one left. So nothing is lost, and nobody has to notice the death.
+Things to notice: A stream keeps all messages, and a group of consumers distributes them, each to
+one consumer. A message stays pending until its consumer acknowledges it; `claim` takes over the
+messages of a dead consumer. No message is lost, and the death needs no detection.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
 
 STREAM: Final = "chat"
 GROUP: Final = "support"
-TAKEN: Final = 10  # questions that Kwame takes, if there are so many; he dies after the third
-IDLE: Final = 0.15  # seconds after which a question in hand counts as left behind
+TAKEN: Final = 10  # questions that Kwame reads, if there are enough; he dies after the third
+IDLE: Final = 0.15  # seconds after which a pending question counts as abandoned
 
 
 class Question(Struct, frozen=True):
-    """What a customer wrote."""
+    """A message from a customer."""
 
     customer: str
     order: str
@@ -38,7 +37,7 @@ class Question(Struct, frozen=True):
 
 
 async def ask(store: Store[str], order: Order) -> str:
-    """Write a question about an order; its id in the stream."""
+    """Write a question about an order, and return its id in the stream."""
     text = (
         f"Hello, this is {order.customer.name}. Where is {order.id}? The page says {order.status}."
     )
@@ -46,7 +45,7 @@ async def ask(store: Store[str], order: Order) -> str:
 
 
 async def kwame(store: Store[str], answers: Counter[str], in_hand: list[str], wanted: int) -> None:
-    """Take some questions, answer the first of them, and never come back from the next."""
+    """Read some questions, answer the first of them, and never return."""
     group = store.streams.group(GROUP, "kwame")
     taken: list[str] = []
     while len(taken) < wanted:
@@ -65,7 +64,7 @@ async def kwame(store: Store[str], answers: Counter[str], in_hand: list[str], wa
 
 
 async def ines(store: Store[str], answers: Counter[str], taken_over: list[str]) -> None:
-    """Answer whatever is new; when there is nothing, look after what others left behind."""
+    """Answer new questions; if there are none, take over abandoned ones."""
     group = store.streams.group(GROUP, "ines")
     while True:
         messages = await group.read(STREAM, count=20, block=IDLE / 3, type=Question)
@@ -78,7 +77,7 @@ async def ines(store: Store[str], answers: Counter[str], taken_over: list[str]) 
 
 
 async def perform(stage: Stage) -> None:
-    """Let everybody write, let Kwame die, and see that every question is answered once."""
+    """Let all customers write, let Kwame die, and check that every question is answered once."""
     store = stage.store
     group = store.streams.group(GROUP, "observer")
     await group.ensure(STREAM)
@@ -99,7 +98,7 @@ async def perform(stage: Stage) -> None:
     async with meanwhile(ines(store, answers, taken_over)) as living:
         await until(lambda: len(answers) >= len(asked) or living.done())
         await until_true(lambda: has_no_pending(group))
-        await asyncio.sleep(IDLE / 2)  # in which nothing may be answered a second time
+        await asyncio.sleep(IDLE / 2)  # no question may be answered a second time meanwhile
         await stage.show_keys(store, "streams")
 
     stage.check("his colleague took over exactly that", expected=in_hand, found=taken_over)
@@ -113,11 +112,14 @@ async def perform(stage: Stage) -> None:
         expected=len(asked),
         found=await store.streams.length(STREAM),
     )
-    stage.measured = f"{len(asked)} questions, {len(answers)} answered, {len(taken_over)} taken over from a dead agent"
+    stage.measured = (
+        f"{len(asked)} questions, {len(answers)} answered, {len(taken_over)} taken over from a "
+        "dead agent"
+    )
 
 
 async def has_no_pending(group: ConsumerGroup) -> bool:
-    """True when everything that was taken is acknowledged."""
+    """Return True if every delivered message is acknowledged."""
     return not await group.pending(STREAM)
 
 

@@ -1,8 +1,7 @@
-"""Letting many act in the same moment, and waiting for what others do.
+"""Runs many actions at the same moment, and waits for conditions.
 
-Rule: nobody begins before everybody is there. Started one after the other, the first would be done
-    before the last came, and a race
-that is there would never show.
+Rule: No action starts before all of them are ready. If they were started one after the other, the
+    first would finish before the last one started, and a race would never show.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE: Final = 3.0
-"""Seconds to wait for something that comes within milliseconds on a backend that works."""
+"""Seconds to wait for an event that takes milliseconds on a backend that works."""
 
 
 async def at_once(actions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all `actions` as tasks that are let go together, and return what each returned, in order."""
+    """Start all `actions` together as tasks, and return their results in order."""
     crowd = list(actions)
     gate = asyncio.Barrier(max(len(crowd), 1))
 
@@ -34,13 +33,13 @@ async def at_once(actions: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             running = [tasks.create_task(act(action)) for action in crowd]
     finally:
         for action in crowd:
-            action.close()  # one that was cancelled at the gate has never begun
+            action.close()  # an action that was cancelled at the gate was never started
     return [task.result() for task in running]
 
 
 @asynccontextmanager
 async def meanwhile(action: Coroutine[Any, Any, T]) -> AsyncGenerator[asyncio.Task[T]]:
-    """Run `action` while the block runs, then cancel it; if it failed before, its error is raised."""
+    """Run `action` while the block runs, then cancel it; if it failed first, raise its error."""
     task = asyncio.create_task(action)
     try:
         yield task
@@ -52,14 +51,15 @@ async def meanwhile(action: Coroutine[Any, Any, T]) -> AsyncGenerator[asyncio.Ta
 
 
 async def a_moment() -> None:
-    """Let all others have their turn: the gap between reading and acting, in which a service that
-    checks first goes wrong.
+    """Let all other tasks run.
+
+    This is the gap between reading and acting, in which a service that checks first has its race.
     """
     await asyncio.sleep(0)
 
 
 async def until(condition: Callable[[], bool], *, patience: float | None = None) -> bool:
-    """Wait until `condition` holds, and say whether it came to that."""
+    """Wait until `condition` holds, and return False after a timeout."""
     end = asyncio.get_running_loop().time() + (PATIENCE if patience is None else patience)
     while not condition():
         if asyncio.get_running_loop().time() >= end:
@@ -71,7 +71,7 @@ async def until(condition: Callable[[], bool], *, patience: float | None = None)
 async def until_true(
     question: Callable[[], Coroutine[Any, Any, bool]], *, patience: float | None = None
 ) -> bool:
-    """As `until`, for a condition that has to be asked for."""
+    """Like `until`, for an asynchronous condition."""
     end = asyncio.get_running_loop().time() + (PATIENCE if patience is None else patience)
     while not await question():
         if asyncio.get_running_loop().time() >= end:

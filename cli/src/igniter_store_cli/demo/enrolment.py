@@ -1,9 +1,10 @@
-"""Course enrolment: 20 seats, a prerequisite, impatient students who apply twice, and a waiting
-list that moves up in order.
+"""Course enrolment: 20 seats, a prerequisite, duplicate applications and a waiting list.
 
-What to see here: each rule of the business is one atomic operation. A claim per student stops the
-second application, a counter hands out the seats, a stream is the waiting list, and a group over it
-hands each freed seat to the next in line. Nothing locks the course.
+Impatient students apply twice, and the waiting list moves up in order.
+
+Things to notice: Each business rule is one atomic operation. A claim per student stops the second
+application, a counter assigns the seats, a stream is the waiting list, and a group over it passes
+each freed seat to the next student. The course is never locked.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ Result: TypeAlias = Literal["enrolled", "waiting", "applied before", "not prepar
 
 
 class Place(Struct, frozen=True):
-    """One line of a list: the student who is on it."""
+    """One line of a list: the student on it."""
 
     student: str
 
 
 async def apply(store: Store[str], student: str) -> Result:
-    """One application for the course."""
+    """Apply for the course once."""
     if not await store.kv.exists(f"passed:{BASICS}:{student}"):
         return "not prepared"
     await a_moment()
@@ -48,13 +49,13 @@ async def apply(store: Store[str], student: str) -> Result:
 
 
 async def leave(store: Store[str], student: str) -> None:
-    """Give the seat back: to the desk, which hands it on."""
+    """Return the seat to the desk, which passes it on."""
     if await store.claim.release(f"applied:{COURSE}:{student}", student):
         await store.streams.append(f"freed:{COURSE}", Place(student))
 
 
 async def hand_on_seats(store: Store[str]) -> list[str]:
-    """For each freed seat enrol the next who waits, in order; who they were."""
+    """Enrol the next waiting student for each freed seat, in order; return these students."""
     desk = store.streams.group("desk", "desk-1")
     await desk.ensure(f"freed:{COURSE}")
     await desk.ensure(f"waiting:{COURSE}")
@@ -72,7 +73,7 @@ async def perform(stage: Stage) -> None:
     """Let all customers apply twice at once, let some leave again, and compare the lists."""
     store = stage.store
     students = [customer.id for customer in stage.orders.customers]
-    # Who got a delivery had the beans to practise with, and has passed the basics.
+    # Customers with a delivery had the beans to practise with, and have passed the basics.
     prepared = {order.customer.id for order in stage.orders.accepted if order.status == "delivered"}
     await store.batch.set({f"passed:{BASICS}:{student}": True for student in prepared})
 
@@ -117,7 +118,7 @@ async def perform(stage: Stage) -> None:
 
 
 async def listed(store: Store[str], name: str) -> list[str]:
-    """The students on a list, in order."""
+    """Return the students on a list, in order."""
     return [
         entry.message.student for entry in await store.streams.range(f"{name}:{COURSE}", type=Place)
     ]

@@ -1,13 +1,12 @@
-"""Events of orders: each kind has a type and subscribers of its own, and an audit hears them all.
+"""Events of orders: each kind has its own type and subscribers, and an audit receives all.
 
-What to see here: events are declared once, as a class, and every publisher and subscriber is typed
-by it; a payload that doesn't fit is refused before anybody hears of it. A pattern subscribes to
-kinds that nobody has thought of yet. `as_actor` says who caused an event.
+Things to notice: Events are declared once, as a class, which gives every publisher and subscriber
+its types. A payload that doesn't fit is refused before any subscriber receives it. A pattern also
+subscribes to kinds that don't exist yet. `as_actor` records the actor that caused an event.
 
-Rule: the play checks what PUB-2 promises: one publisher's events of one kind arrive in the order in
-    which they were published. Events of
-different kinds are on different channels. On a cluster those have different nodes, and may overtake
-each other.
+Rule: The play checks the promise of PUB-2: one publisher's events of one kind arrive in the order
+    in which they were published. Events of different kinds are on different channels. On a cluster,
+    these have different nodes, so the events may overtake each other.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class OrderPlaced(Struct, frozen=True):
-    """What is told of a new order."""
+    """The payload for a new order."""
 
     order: str
     total: Annotated[int, Meta(gt=0)]
@@ -35,20 +34,20 @@ class OrderPlaced(Struct, frozen=True):
 
 
 class OrderPacked(Struct, frozen=True):
-    """One item of an order was packed; items are packed in the order in which they are listed."""
+    """The payload for a packed item; items are packed in the order in which they are listed."""
 
     order: str
     position: int
 
 
 class OrderMoved(Struct, frozen=True):
-    """What is told of an order that went a step further."""
+    """The payload for an order that moved one step further."""
 
     order: str
 
 
 class OrderEvents(EventGroup, namespace="order"):
-    """All that happens to orders."""
+    """All events of an order."""
 
     placed = event(OrderPlaced)
     packed = event(OrderPacked)
@@ -63,9 +62,7 @@ _STEPS: Final = ("placed", "paid", "shipped", "delivered")
 
 
 def life(order: Order) -> tuple[str, ...]:
-    """The kinds of the events that led to the order's status, in the order in which they are
-    published.
-    """
+    """Return the kinds of the events that led to the order's status, in the order of publishing."""
     steps = (
         ("placed", "cancelled")
         if order.status == "cancelled"
@@ -75,7 +72,7 @@ def life(order: Order) -> tuple[str, ...]:
 
 
 async def tell(store: Store[str], order: Order) -> None:
-    """Publish the life of one order, in the name of its customer."""
+    """Publish the events of one order, with its customer as the actor."""
     events = store.as_actor(order.customer.id, type="customer").events.bind(OrderEvents)
     await events.placed.publish(OrderPlaced(order.id, order.total, order.currency))
     for position, _ in enumerate(order.items):
@@ -87,10 +84,10 @@ async def tell(store: Store[str], order: Order) -> None:
 
 
 async def perform(stage: Stage) -> None:
-    """Subscribe, publish everything at once, and compare what was heard with what happened."""
+    """Subscribe, publish everything at once, and compare the received and the published events."""
     store, orders = stage.store, [order for order in stage.orders.accepted if order.total > 0]
     happened = Counter(kind for order in orders for kind in life(order))
-    most = happened.total() + 1  # a queue that never drops: the demo has no time to be slow
+    most = happened.total() + 1  # large enough never to drop: the demo must not depend on speed
     heard: Counter[str] = Counter()
     audit: list[EventContext[Any]] = []
     revenue: Counter[str] = Counter()
@@ -152,12 +149,16 @@ async def perform(stage: Stage) -> None:
         found=refusal,
     )
     stage.show_channels(store, *(f"order:{kind}" for kind in KINDS))
-    stage.measured = f"{len(audit)} events of {len(orders)} orders, {len(KINDS) + 1} subscribers, 1 bad payload refused"
+    stage.measured = (
+        f"{len(audit)} events of {len(orders)} orders, {len(KINDS) + 1} subscribers, 1 bad payload "
+        "refused"
+    )
 
 
 async def refused(store: Store[str], stage: Stage) -> str:
-    """Publish an order that costs nothing, one that the file has if it has any; the code of the
-    error that says no.
+    """Publish an order that costs nothing, and return the code of the error.
+
+    The order comes from the file if it contains such an order.
     """
     bad = next(
         (rejected.order for rejected in stage.orders.rejected if rejected.order.total <= 0), None
@@ -173,8 +174,9 @@ async def refused(store: Store[str], stage: Stage) -> str:
 
 
 def incomplete(orders: list[Order], audit: list[EventContext[Any]]) -> int:
-    """How many orders the audit heard of in other events than were published, whatever their
-    sequence.
+    """Return the number of orders whose events in the audit differ from the published ones.
+
+    The sequence of the events doesn't matter.
     """
     heard: dict[str, Counter[str]] = {}
     for context in audit:
@@ -183,8 +185,9 @@ def incomplete(orders: list[Order], audit: list[EventContext[Any]]) -> int:
 
 
 def out_of_sequence(orders: list[Order], audit: list[EventContext[Any]]) -> int:
-    """How many orders the audit heard of in another sequence than was published, on the one channel
-    that has several events of each.
+    """Return the number of orders whose events reached the audit out of sequence.
+
+    Only the channel that has several events of each order is checked.
     """
     heard: dict[str, list[int]] = {}
     for context in audit:
@@ -194,7 +197,7 @@ def out_of_sequence(orders: list[Order], audit: list[EventContext[Any]]) -> int:
 
 
 def without_its_customer(orders: list[Order], audit: list[EventContext[Any]]) -> int:
-    """How many events name another actor than the order's customer."""
+    """Return the number of events whose actor isn't the order's customer."""
     customers = {order.id: order.customer.id for order in orders}
     return sum(
         context.actor is None or context.actor.id != customers.get(context.data["order"])

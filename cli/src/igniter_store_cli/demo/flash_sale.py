@@ -1,8 +1,8 @@
-"""A flash sale: 200 buyers, each clicking twice, want one of 50 pieces in the same moment.
+"""A flash sale: 200 buyers, each clicking twice, want one of 50 pieces at the same moment.
 
-What to see here: a counter hands out numbered tickets, each number once, whoever asks at the same
-time; so the one question "is my number at most 50?" decides the sale, without a lock. A claim lets
-each buyer in once. A stream keeps the orders in the sequence they were won.
+Things to notice: A counter assigns numbered tickets, each number once, even to concurrent callers.
+Therefore one question, "is my number at most 50?", decides the sale without a lock. A claim admits
+each buyer once. A stream keeps the orders in the sequence of the tickets.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Result: TypeAlias = Literal["won", "sold out", "second click"]
 
 
 class Sale(Struct, frozen=True):
-    """An order that was won."""
+    """An order that got a ticket."""
 
     buyer: str
     sku: str
@@ -35,13 +35,13 @@ class Sale(Struct, frozen=True):
 
 
 async def buy(store: Store[str], sku: str, buyer: str, click: int) -> Result:
-    """One click on "buy now"."""
+    """Handle one click on "buy now"."""
     if not await store.claim.once(f"sale:{sku}:{buyer}", {"buyer": buyer, "click": click}):
         return "second click"
     sold = await store.counter.get(f"sale:{sku}:tickets")
     await a_moment()
-    # What was read is old by now: all the others have read the same. It may save a buyer the wait,
-    # and must decide nothing.
+    # The value is already stale: all other buyers have read the same one. It may save a buyer the
+    # wait, but must not decide the sale.
     if sold is not None and sold >= STOCK:
         return "sold out"
     ticket = await store.counter.increment(f"sale:{sku}:tickets")
@@ -52,7 +52,7 @@ async def buy(store: Store[str], sku: str, buyer: str, click: int) -> Result:
 
 
 async def perform(stage: Stage) -> None:
-    """Hold the sale of what was ordered most, and count what came out."""
+    """Sell the product that was ordered most, and count the results."""
     store, sku = stage.store, best_seller(stage.orders)
     buyers = names(stage.orders.customers, BUYERS)
 
@@ -76,11 +76,14 @@ async def perform(stage: Stage) -> None:
     )
 
     await stage.show_keys(store, "counter", "claim", "streams")
-    stage.measured = f"{results['won']} of {STOCK} sold, {results['sold out']} refused, {results['second click']} double clicks"
+    stage.measured = (
+        f"{results['won']} of {STOCK} sold, {results['sold out']} refused, "
+        f"{results['second click']} double clicks"
+    )
 
 
 def best_seller(orders: Orders) -> str:
-    """What was bought most."""
+    """Return the product with the most sold pieces."""
     sold: Counter[str] = Counter()
     for order in orders.accepted:
         for item in order.items:
@@ -89,7 +92,7 @@ def best_seller(orders: Orders) -> str:
 
 
 def names(customers: list[Customer], count: int) -> list[str]:
-    """So many different buyers: the customers, and with too few of them their friends."""
+    """Return `count` different buyers: the customers and, if they are too few, their friends."""
     return [
         customers[number % len(customers)].id
         + (f"-friend-{number // len(customers)}" if number >= len(customers) else "")

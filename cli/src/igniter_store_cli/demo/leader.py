@@ -1,8 +1,9 @@
-"""Electing a leader: ten workers start, one of them may close the day's books; when it goes or
-dies, another takes over.
+"""Leader election: of ten workers that start, only one may close the day's books.
 
-What to see here: `claim.once` lets one of any number of callers in. Only the owner can renew or
-release what it holds: a worker that was away for too long can't end the time of its successor. A
+If the leader resigns or dies, another worker takes over.
+
+Things to notice: `claim.once` succeeds for one of any number of callers. Only the owner can renew
+or release a claim, so a worker that was away for too long can't end the term of its successor. A
 TTL ends the claim of a leader that died.
 """
 
@@ -27,7 +28,7 @@ SHORT_TERM: Final = 0.5
 
 
 async def campaign(store: Store[str], worker: str, orders: Orders, term: float) -> str | None:
-    """Try to become the leader and, as such, close the books; the worker's name if it worked."""
+    """Try to become the leader and close the books; return the worker's name on success."""
     await a_moment()
     if not await store.claim.once("leader", worker, ttl=term):
         return None
@@ -41,7 +42,7 @@ async def campaign(store: Store[str], worker: str, orders: Orders, term: float) 
 
 
 async def perform(stage: Stage) -> None:
-    """Three elections: at the start, after a resignation, after a death."""
+    """Hold three elections: at the start, after a resignation, after a death."""
     store = stage.store
     leaders = await elected(stage, WORKERS)
     stage.check("leaders among ten workers", expected=1, found=len(leaders))
@@ -85,7 +86,7 @@ async def perform(stage: Stage) -> None:
         found=await store.claim.release("leader", leader),
     )
 
-    # The successor says nothing any more. Nobody has to notice: its term ends.
+    # The successor is silent from now on. No worker has to detect this: its term ends by itself.
     is_over = await until_true(lambda: has_no_leader(store))
     stage.check("a leader that died is leader for one term", expected=True, found=is_over)
     third = await elected(stage, WORKERS)
@@ -96,7 +97,7 @@ async def perform(stage: Stage) -> None:
 
 
 async def elected(stage: Stage, workers: Sequence[str], *, term: float = TERM) -> list[str]:
-    """Let the workers campaign at once; those who think that they won."""
+    """Let the workers campaign at once, and return those that believe they won."""
     return [
         winner
         for winner in await stage.at_once(
@@ -107,7 +108,7 @@ async def elected(stage: Stage, workers: Sequence[str], *, term: float = TERM) -
 
 
 async def has_no_leader(store: Store[str]) -> bool:
-    """True when nobody holds the claim."""
+    """Return True if the claim has no owner."""
     return await store.claim.owner("leader") is None
 
 

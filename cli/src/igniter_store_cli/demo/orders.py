@@ -1,9 +1,9 @@
-"""The orders that the plays are about, read from a file of JSON lines, one order a line.
+"""Reads the orders for the plays from a file of JSON lines, one order per line.
 
-Rule: a line that is no order ends the reading, with its number: the file is broken, and guessing
+Rule: An invalid line stops the reading, with its line number. The file is broken, and guessing
     would hide that.
-Rule: an order that can't be true (a quantity of 0, nothing bought, an id seen before) is left out,
-    and told with its line.
+Rule: An impossible order (a quantity of 0, no items, a repeated id) is left out, and reported with
+    its line.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class Customer(Struct, frozen=True):
-    """Who bought."""
+    """The buyer of an order."""
 
     id: str
     name: str
 
 
 class Item(Struct, frozen=True):
-    """One position of an order; the price of one piece in the currency's smallest unit."""
+    """One item of an order; the price per piece is in the currency's smallest unit."""
 
     sku: str
     name: str
@@ -42,7 +42,7 @@ class Item(Struct, frozen=True):
 
 
 class Order(Struct, frozen=True):
-    """What one customer bought of one organization, the tenant."""
+    """A customer's order from one organization, the tenant."""
 
     id: str
     organization: str
@@ -55,7 +55,7 @@ class Order(Struct, frozen=True):
 
     @property
     def total(self) -> int:
-        """What the customer pays, in the currency's smallest unit."""
+        """Return the amount that the customer pays, in the currency's smallest unit."""
         return sum(item.quantity * item.unit_price for item in self.items)
 
 
@@ -68,12 +68,12 @@ class Rejected(Struct, frozen=True):
 
 
 class Orders(Struct, frozen=True, dict=True):
-    """What a file held.
+    """The content of a file.
 
     Attributes:
         source: the file's name.
         accepted: the orders to work with; never empty.
-        rejected: those left out.
+        rejected: the orders that were left out.
     """
 
     source: str
@@ -82,7 +82,7 @@ class Orders(Struct, frozen=True, dict=True):
 
     @cached_property
     def customers(self) -> list[Customer]:
-        """Everybody who bought, once, in the order of their first purchase."""
+        """All buyers, without duplicates, in the order of their first purchase."""
         return list({order.customer.id: order.customer for order in self.accepted}.values())
 
     @cached_property
@@ -92,29 +92,35 @@ class Orders(Struct, frozen=True, dict=True):
         return sorted(dict.fromkeys(names), key=names.count, reverse=True)
 
     def of(self, organization: str) -> list[Order]:
-        """The orders of one tenant."""
+        """Return the orders of one tenant."""
         return [order for order in self.accepted if order.organization == organization]
 
 
 def read_orders(path: Path | None) -> Orders:
-    """The orders in the file at `path`, or in the sample that comes with the library.
+    """Read the orders from the file at `path`, or from the sample that comes with the library.
 
     Raises:
-        CommandFailure: for a file that isn't there (wrong usage), is empty, or has a line that is
-            no order.
+        CommandFailure: if the file is missing (wrong usage), is empty, or has a line that isn't an
+            order.
     """
     if path is None:
         return parsed_orders(files("igniter_store_cli.demo").joinpath(SAMPLE).read_bytes(), SAMPLE)
     try:
         content = path.read_bytes()
     except OSError as error:
-        message = f"The orders can't be read from {path}: {error.strerror or type(error).__name__}. Give a file of JSON lines."
+        message = (
+            f"The orders can't be read from {path}: {error.strerror or type(error).__name__}. Give "
+            "a file of JSON lines."
+        )
         raise CommandFailure(message, USAGE) from None
     return parsed_orders(content, path.name)
 
 
 def parsed_orders(content: bytes, source: str) -> Orders:
-    """The orders in `content`; `source` is what messages call it. Raises as `read_orders`."""
+    """Parse the orders in `content`; messages refer to it as `source`.
+
+    Raises the errors of `read_orders`.
+    """
     accepted: dict[str, Order] = {}
     rejected: list[Rejected] = []
     for number, line in enumerate(content.removeprefix(_BYTE_ORDER_MARK).split(b"\n"), start=1):
@@ -130,7 +136,10 @@ def parsed_orders(content: bytes, source: str) -> Orders:
         return Orders(source, tuple(accepted.values()), tuple(rejected))
     if rejected:
         first = rejected[0]
-        message = f"{source} has no order to work with: all {len(rejected)} are rejected, line {first.line} because of {first.reason}."
+        message = (
+            f"{source} has no order to work with: all {len(rejected)} are rejected, line "
+            f"{first.line} because of {first.reason}."
+        )
         raise CommandFailure(message, FAILED)
     message = f"{source} is empty. It has to hold at least one order, as one line of JSON."
     raise CommandFailure(message, FAILED)

@@ -1,9 +1,10 @@
-"""Presence: who is in the shop right now? Who stops saying so is gone after a moment, without
-having to say good-bye.
+"""Presence: which customers are in the shop right now?
 
-What to see here: a key with a TTL is a statement with an end. `touch` renews it, and says False
-when it is too late; then one comes back as anybody who arrives. No server process counts heads, and
-none has to clean up after a customer whose train went into a tunnel.
+A customer that stops sending heartbeats disappears after a moment, without having to sign off.
+
+Things to notice: A key with a TTL is a statement that expires. `touch` renews it, and returns False
+if it is too late; then the customer arrives anew. No server process counts customers, and none has
+to clean up after a customer whose train entered a tunnel.
 """
 
 from __future__ import annotations
@@ -23,21 +24,21 @@ if TYPE_CHECKING:
 LIFETIME: Final = 0.8
 HEARTBEAT: Final = 0.1
 GUESTS: Final = 6
-_ROUNDING: Final = 0.01  # of a backend that counts milliseconds
+_ROUNDING: Final = 0.01  # for a backend that counts milliseconds
 
 
 def key(guest: Customer) -> str:
-    """Where a guest's presence lies."""
+    """Return the key of a guest's presence."""
     return f"online:{guest.id}"
 
 
 async def arrive(store: Store[str], guest: Customer) -> None:
-    """Say that one is there."""
+    """Announce the guest."""
     await store.kv.set(key(guest), {"name": guest.name}, ttl=LIFETIME)
 
 
 async def stay(store: Store[str], guests: list[Customer]) -> None:
-    """Keep saying so, until cancelled."""
+    """Send heartbeats until cancelled."""
 
     async def heartbeats(guest: Customer) -> None:
         while True:
@@ -49,13 +50,13 @@ async def stay(store: Store[str], guests: list[Customer]) -> None:
 
 
 async def online(store: Store[str], guests: list[Customer]) -> list[str]:
-    """The names of those who are there."""
+    """Return the names of the present guests."""
     found = await store.batch.get([key(guest) for guest in guests], dict[str, str])
     return [presence["name"] for presence in found if presence is not None]
 
 
 async def perform(stage: Stage) -> None:
-    """Let some customers come, let the last one lose its connection, and watch."""
+    """Let some customers arrive, let the last one lose its connection, and check their presence."""
     store, guests = stage.store, stage.orders.customers[:GUESTS]
     *staying, leaving = guests
     await at_once(arrive(store, guest) for guest in guests)
@@ -75,7 +76,7 @@ async def perform(stage: Stage) -> None:
                 found=len(await online(store, guests)),
             )
 
-        # Leaving the block ended the heartbeats of the one: the train is in the tunnel.
+        # Leaving the block stopped this customer's heartbeats: the train is in the tunnel.
         last_sign = time.monotonic()
         await store.kv.touch(key(leaving), LIFETIME)
         is_gone = await until_true(lambda: is_offline(store, leaving))
@@ -97,11 +98,14 @@ async def perform(stage: Stage) -> None:
             found=await store.kv.touch(key(leaving), LIFETIME),
         )
 
-    stage.measured = f"{len(guests)} came, 1 fell silent and was gone after {lasted:.2f} s, {len(staying)} stayed"
+    stage.measured = (
+        f"{len(guests)} came, 1 fell silent and was gone after {lasted:.2f} s, {len(staying)} "
+        "stayed"
+    )
 
 
 async def is_offline(store: Store[str], guest: Customer) -> bool:
-    """True when there is no sign of life."""
+    """Return True if the guest's key has expired."""
     return not await store.kv.exists(key(guest))
 
 

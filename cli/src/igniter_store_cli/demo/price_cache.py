@@ -1,9 +1,10 @@
-"""A tenant's price cache: prices come from a slow catalogue once, and from the store for a minute
-after that.
+"""A tenant's price cache: the slow catalogue is called once, then the store has the price.
 
-What to see here: `store.scope` gives every tenant keys of its own, and no tenant can reach
-another's; `ttl=` ends what must not be trusted for long; a type given to `get` is the type that
-comes back; `batch` reads and writes many keys in one round trip.
+A price stays in the store for a minute.
+
+Things to notice: `store.scope` gives each tenant its own keys, which other tenants can't reach.
+`ttl=` limits how long a value is trusted. The type passed to `get` is the type of the result.
+`batch` reads and writes many keys in one round trip.
 """
 
 from __future__ import annotations
@@ -24,28 +25,28 @@ LIFETIME: Final = 60
 
 
 class Price(Struct, frozen=True):
-    """What one piece costs, in the currency's smallest unit."""
+    """The price of one piece, in the currency's smallest unit."""
 
     amount: int
     currency: str
 
 
 class SlowCatalogue:
-    """The service that the cache spares: it knows every price, and takes its time."""
+    """A slow service behind the cache that has every price."""
 
     def __init__(self, prices: Mapping[str, Price]) -> None:
         self.asked = 0
         self._prices = prices
 
     async def price(self, sku: str) -> Price:
-        """Look the price up."""
+        """Return the price of a product."""
         self.asked += 1
         await asyncio.sleep(0.002)
         return self._prices[sku]
 
 
 class PriceCache:
-    """Prices of one tenant: `shop` is a store in its scope."""
+    """Prices of one tenant; `shop` is a store in the tenant's scope."""
 
     def __init__(self, shop: Store[str], catalogue: SlowCatalogue) -> None:
         self.hits = 0
@@ -53,7 +54,7 @@ class PriceCache:
         self._catalogue = catalogue
 
     async def price(self, sku: str) -> Price:
-        """The price from the store, or from the catalogue and then for a minute in the store."""
+        """Return the price from the store, or fetch it and store it for a minute."""
         cached = await self._shop.kv.get(f"price:{sku}", Price)
         if cached is not None:
             self.hits += 1
@@ -64,7 +65,7 @@ class PriceCache:
 
 
 async def perform(stage: Stage) -> None:
-    """Fill the cache, ask it by a crowd, and look at it from another tenant."""
+    """Fill the cache, read it concurrently, and look for its keys from another tenant."""
     tenant, *others = stage.orders.organizations
     shop = stage.store.scope("organization", tenant)
     rival = stage.store.scope("organization", others[0] if others else f"not-{tenant}")

@@ -1,10 +1,11 @@
-"""A rate limit: of 500 requests that arrive together, 100 pass; a minute later the tenant may ask
-again.
+"""A rate limit: of 500 simultaneous requests, 100 pass, and a minute later more may follow.
 
-What to see here: counting and the window's end are one call, `increment(..., ttl=60)`, which sets
-the TTL only when the counter has none. Done as two calls, a crash in between leaves a counter that
-never ends, and a tenant that is locked out for good. Set anew with every request, the window would
-never end for who keeps asking.
+The limit applies to one tenant.
+
+Things to notice: Counting and limiting the window are one call, `increment(..., ttl=60)`, which
+sets the TTL only if the counter has none. With two calls, a crash between them would leave a
+counter that never expires, and would lock the tenant out permanently. If every request renewed the
+TTL, the window would never end for a tenant that keeps sending requests.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ LIMIT: Final = 100
 REQUESTS: Final = 500
 WINDOW: Final = 60.0
 SHORT_WINDOW: Final = 0.25
-_ROUNDING: Final = 0.01  # of a backend that counts milliseconds
-_SLACK: Final = 1.0  # for one that is far away
+_ROUNDING: Final = 0.01  # for a backend that counts milliseconds
+_SLACK: Final = 1.0  # for a distant backend
 
 
 async def is_admitted(shop: Store[str], window: float) -> bool:
-    """True when this request is within the tenant's limit."""
+    """Return True if this request is within the tenant's limit."""
     return await shop.counter.increment("requests", ttl=window) <= LIMIT
 
 
@@ -40,7 +41,7 @@ async def handle(shop: Store[str], order: str) -> str | None:
 
 
 async def perform(stage: Stage) -> None:
-    """Send the requests, then let a window end under fire."""
+    """Send the requests, then let a window end under constant load."""
     tenant = stage.orders.organizations[0]
     shop = stage.store.scope("organization", tenant)
     orders = [order.id for order in stage.orders.of(tenant)]
@@ -63,12 +64,16 @@ async def perform(stage: Stage) -> None:
         expected=True,
         found=SHORT_WINDOW - _ROUNDING <= (lasted or 0) <= SHORT_WINDOW + _SLACK,
     )
-    stage.measured = f"{passed} of {REQUESTS} passed; a window of {SHORT_WINDOW} s lasted {lasted or float('inf'):.2f} s under fire"
+    stage.measured = (
+        f"{passed} of {REQUESTS} passed; a window of {SHORT_WINDOW} s lasted "
+        f"{lasted or float('inf'):.2f} s under fire"
+    )
 
 
 async def time_under_fire(store: Store[str]) -> float | None:
-    """How long a short window lasts while requests keep coming, in seconds; `None` when it doesn't
-    end.
+    """Return the duration of a short window under constant load, in seconds.
+
+    Returns `None` if the window doesn't end.
     """
 
     async def is_first_of_its_window() -> bool:

@@ -1,10 +1,9 @@
-"""What people see of the tour: each play with its checks and its keys, then a table of what was
-proven.
+"""Prints the tour for people: each play with its checks and keys, then a table of the results.
 
-Rule: a failed check says what was expected and what was found; one that held says what was found
-    alone.
-Rule: keys that differ in one part only are shown as three of them and a number, each complete, so
-    that one may copy it.
+Rule: A failed check shows the expected and the found value; a passed check shows only the found
+    value.
+Rule: Keys that differ in only one part are shown as a few examples and a number. Each example is
+    complete, so that it can be copied.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _LISTED: Final = 4  # items of a list
 
 
 def show_beginning(console: Console, store: Store[str], orders: Orders, processes: int) -> None:
-    """Say what the tour is about, and which lines of the file it leaves out."""
+    """Print the subject of the tour, and the rejected lines of the file."""
     crowd = f", with callers in {processes} processes" if processes > 1 else ""
     _print(
         console,
@@ -45,7 +44,8 @@ def show_beginning(console: Console, store: Store[str], orders: Orders, processe
     _print(
         console,
         Text(
-            f"{len(orders.accepted)} orders of {len(orders.customers)} customers in {len(orders.organizations)} organizations, "
+            f"{len(orders.accepted)} orders of {len(orders.customers)} customers in "
+            f"{len(orders.organizations)} organizations, "
             f"from {orders.source}"
         ),
     )
@@ -66,7 +66,7 @@ def show_beginning(console: Console, store: Store[str], orders: Orders, processe
 
 
 def show_outcome(console: Console, number: int, outcome: Outcome) -> None:
-    """Show one play."""
+    """Print one play."""
     console.print()
     title = Table.grid(padding=(0, 1, 0, 0))
     title.add_row(
@@ -102,7 +102,7 @@ def show_outcome(console: Console, number: int, outcome: Outcome) -> None:
 
 
 def show_end(console: Console, outcomes: Sequence[Outcome]) -> None:
-    """Show what was proven."""
+    """Print the table of results."""
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold", show_lines=False
     )
@@ -126,7 +126,8 @@ def show_end(console: Console, outcomes: Sequence[Outcome]) -> None:
     _print(
         console,
         Text(
-            f"{held} of {len(checks)} checks held, in {seconds:.1f} s; {removed} keys were taken away again."
+            f"{held} of {len(checks)} checks held, in {seconds:.1f} s; {removed} keys were taken "
+            "away again."
         ),
     )
     if failed:
@@ -138,7 +139,7 @@ def _print(console: Console, what: RenderableType, *, indent: int = 0) -> None:
     if console.is_terminal:
         console.print(padded, soft_wrap=False)
         return
-    # Rich fills lines up with spaces, which have no place in a file.
+    # Rich pads lines with spaces, which don't belong in a file.
     with console.capture() as captured:
         console.print(padded, soft_wrap=False)
     console.file.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
@@ -161,7 +162,7 @@ def _described(check: Check) -> Text:
 
 
 def _short(value: Any) -> str:
-    """What a check expected or found, on a part of a line."""
+    """Format an expected or found value for a part of a line."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
@@ -179,9 +180,9 @@ def _short(value: Any) -> str:
 
 
 def _by_namespace(keys: Sequence[str]) -> list[list[str]]:
-    """The keys in groups of those that are for the same."""
-    # Three parts of a key are fixed: igniter, store and the service. Those of the scopes, the
-    # namespace and the first of the user's key tell what the key is for.
+    """Group the keys by their purpose."""
+    # Three parts of a key are fixed: igniter, store and the service. The parts for the scopes, the
+    # namespace and the first part of the user's key show its purpose.
     groups: dict[str, list[str]] = {}
     for key in keys:
         groups.setdefault(key.rpartition(":")[0], []).append(key)

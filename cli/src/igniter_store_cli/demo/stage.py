@@ -1,9 +1,7 @@
-"""What a play is, and what it stands on: a store of its own, the orders, and a list of checks that
-may fail.
+"""Defines a play and its environment: a store of its own, the orders, and a list of checks.
 
-Rule: a check compares what was expected with what was found; nothing is claimed without one.
-Rule: the keys of a play are shown as they are on the wire, as they lay there at the moment of
-    `show_keys`.
+Rule: A check compares an expected with a found value; every claim has one.
+Rule: The keys of a play are shown in their wire form, as they exist when `show_keys` is called.
 """
 
 from __future__ import annotations
@@ -30,9 +28,9 @@ class Play(Struct, frozen=True):
     """One real use, from beginning to end.
 
     Attributes:
-        name: as `--only` takes it.
-        claim: what is proven, in one line.
-        perform: does it.
+        name: the name for `--only`.
+        claim: the claim that the play proves, in one line.
+        perform: the coroutine function that runs the play.
     """
 
     name: str
@@ -50,14 +48,14 @@ class Check(Struct, frozen=True):
 
 
 class Stage:
-    """Where a play performs.
+    """The environment of a play.
 
     Attributes:
-        store: a store whose service is the demo's alone.
-        orders: what happened at the shop.
+        store: a store whose service is used only by the demo.
+        orders: the orders of the shop.
         checks: the comparisons so far.
-        keys: the keys that were shown so far, in their wire form.
-        measured: the numbers that the summary says.
+        keys: the keys shown so far, in their wire form.
+        measured: the numbers for the summary.
     """
 
     def __init__(self, store: Store[str], orders: Orders, workers: Tasks) -> None:
@@ -69,8 +67,9 @@ class Stage:
         self.measured = ""
 
     def check(self, name: str, *, expected: Any, found: Any) -> None:
-        """Compare, and remember the result under `name`, which is a sentence that is true when the
-        check is ok.
+        """Compare two values, and record the result under `name`.
+
+        The name is a sentence that is true if the check passes.
         """
         self.checks.append(Check(name, expected, found, ok=bool(expected == found)))
 
@@ -81,12 +80,13 @@ class Stage:
         *,
         store: Store[str] | None = None,
     ) -> list[T]:
-        """Let many workers do something in the same moment, in several processes where the backend
-        is shared by them.
+        """Run an action in many workers at the same moment.
+
+        If several processes share the backend, the workers are spread over them.
 
         Args:
-            action: what they do, a function of a module; called with a store and its arguments.
-            arguments: those of each worker.
+            action: the function to run, defined in a module; called with a store and its arguments.
+            arguments: the arguments of each worker.
             store: the store, or one of its scopes.
         """
         return await self._workers.at_once(
@@ -94,11 +94,12 @@ class Stage:
         )
 
     async def show_keys(self, store: Store[str], *namespaces: str) -> None:
-        """Keep for the report which keys `store` has in `namespaces` now."""
+        """Record the current keys of `store` in `namespaces`, for the report."""
         self.keys.extend(await keys_on_the_wire(store, namespaces))
 
     def show_channels(self, store: Store[str], *events: str) -> None:
-        """Keep for the report where on the wire these events go: a channel is no key, and is gone
-        with its message.
+        """Record the channels of these events on the wire, for the report.
+
+        A channel isn't a key, and disappears with its message.
         """
         self.keys.extend(channel(store, event) for event in events)

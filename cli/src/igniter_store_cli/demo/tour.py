@@ -1,9 +1,7 @@
-"""The tour: one play after the other, each on an empty store of its own, whatever happened to the
-one before.
+"""The tour: all plays in sequence, each on an empty store, independent of earlier failures.
 
-Rule: a play that breaks is a play that failed, with its reason; the tour goes on.
-Rule: what a play left on the backend is taken away when it is over, also when it failed or the user
-    pressed Ctrl-C.
+Rule: A play that raises an error has failed, with the error as its reason. The tour continues.
+Rule: The keys of a play are deleted when it ends, even if it failed or the user pressed Ctrl-C.
 """
 
 from __future__ import annotations
@@ -44,15 +42,15 @@ PLAYS: Final[dict[str, Play]] = {
     for module in (price_cache, flash_sale, rate_limit, leader, events, chat, presence, enrolment)
 }
 
-_LONGEST: Final = 60.0  # seconds; a play takes one on a backend that is near
+_LONGEST: Final = 60.0  # seconds; a play takes one second on a nearby backend
 
 
 class Outcome(Struct, frozen=True):
-    """What came out of a play.
+    """The result of a play.
 
     Attributes:
-        error: why it could not go on to its end, or `None`.
-        removed: how many keys it left, which were taken away.
+        error: the reason why it stopped early, or `None`.
+        removed: the number of leftover keys that were deleted.
     """
 
     play: Play
@@ -65,11 +63,11 @@ class Outcome(Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """True when it came to its end, and every check held."""
+        """True if the play ended and every check passed."""
         return self.error is None and bool(self.checks) and all(check.ok for check in self.checks)
 
     def document(self) -> dict[str, Any]:
-        """The outcome as `--json` prints it."""
+        """Return the outcome as `--json` prints it."""
         return {
             "name": self.play.name,
             "claim": self.play.claim,
@@ -92,7 +90,7 @@ class Outcome(Struct, frozen=True):
 
 
 def own_store(adapter: Adapter) -> Store[str]:
-    """A store under a service that nobody else has."""
+    """Create a store with a unique service."""
     return (
         Store.create()
         .with_adapter(observed(adapter))
@@ -104,7 +102,7 @@ def own_store(adapter: Adapter) -> Store[str]:
 async def perform(
     store: Store[str], plays: Iterable[Play], orders: Orders, workers: Tasks
 ) -> AsyncIterator[Outcome]:
-    """The outcome of each play, when it is over. The store has to be open."""
+    """Yield the outcome of each play when it ends. The store has to be open."""
     for play in plays:
         yield await _performed(store, play, orders, workers)
 
@@ -122,7 +120,7 @@ async def _performed(store: Store[str], play: Play, orders: Orders, workers: Tas
             if isinstance(problem, StoreError)
             else f"it was not over after {_LONGEST:.0f} s"
         )
-    # whatever a broken backend leads to is a failed play
+    # Any error from a broken backend is a failed play.
     except Exception as problem:  # noqa: BLE001
         error = described(problem)
     finally:

@@ -1,9 +1,9 @@
-"""What the demo leaves on the backend while it runs: finding it, and taking it away again.
+"""Finds and deletes the keys that the demo creates on the backend.
 
-Rule: the demo touches nothing but its own service, which has a random name; so it can run on a
-    backend that others use.
-Rule: a backend without `Scan` can't say what it holds. There the calls are recorded, and what they
-    wrote is known from them.
+Rule: The demo uses only its own service, which has a random name, so it can run on a shared
+    backend.
+Rule: A backend without `Scan` can't list its keys. For such a backend, the calls are recorded, and
+    the written keys are derived from them.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ if TYPE_CHECKING:
     from igniter_store.store import Store
     from igniter_store.wrappers.recording import RecordedCall
 
-# The methods of the contract that can make a key, which is their first argument.
+# The methods of the contract that can create a key. The key is their first argument.
 _MAKING = ("set", "increment", "set_nx", "acquire", "xadd", "xgroup_create")
 
 
 def observed(adapter: Adapter) -> Adapter:
-    """`adapter`, or a recorder over it where it can't be scanned."""
+    """Return `adapter`, or a recorder around it if it can't scan."""
     return adapter if isinstance(adapter, Scan) else RecordingAdapter(adapter)
 
 
 async def keys_on_the_wire(store: Store[str], namespaces: Iterable[str]) -> list[str]:
-    """The complete keys that `store` has in `namespaces`, in order; where there is no scan, those
-    that were written.
+    """Return the complete keys of `store` in `namespaces`, in order.
+
+    Without `Scan`, these are the keys that were written.
     """
     found: set[str] = set()
     for namespace in namespaces:
@@ -50,12 +51,12 @@ async def keys_on_the_wire(store: Store[str], namespaces: Iterable[str]) -> list
 
 
 def channel(store: Store[str], event: str) -> str:
-    """The complete name of the channel that `event` is published on."""
+    """Return the complete name of the channel for `event`."""
     return f"{prefix_of(store.service, store.scopes)}events:{event}"
 
 
 async def take_away(store: Store[str]) -> int:
-    """Delete everything of the store's service, and return how many keys there were."""
+    """Delete all keys of the store's service, and return how many there were."""
     prefix, adapter = prefix_of(store.service, ()), store.adapter
     if isinstance(adapter, Scan):
         return await adapter.delete_prefix(prefix)

@@ -1,9 +1,9 @@
-"""Where the callers of a play are: tasks of this process, or of several processes where the backend
-is shared by them.
+"""Runs the callers of a play as tasks of this process, or of several processes.
 
-Rule: whether it is shared isn't known from its name: another process is asked whether it sees what
-    this one wrote.
-Rule: nobody begins before everybody is there, whichever process he is in.
+Rule: Several processes are used only if they share the backend.
+Rule: A backend's name doesn't show whether it is shared. Therefore another process checks whether
+    it can read a value that this process wrote.
+Rule: No caller starts before all callers in all processes are ready.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ T = TypeVar("T")
 Action: TypeAlias = "Callable[..., Coroutine[Any, Any, T]]"
 
 PROCESSES: Final = 4
-_PATIENCE: Final = 50.0  # seconds for all to be there: a process has to import all this first
+_PATIENCE: Final = 50.0  # seconds until all are ready: each process imports this package first
 _PROBE: Final = "are-you-there"
 
 
 class Tasks:
-    """All callers are tasks of this process.
+    """Runs all callers as tasks of this process.
 
     Attributes:
-        processes: how many there are.
+        processes: the number of processes.
     """
 
     processes: int = 1
@@ -48,24 +48,25 @@ class Tasks:
     async def at_once(
         self, store: Store[str], action: Action[T], arguments: Iterable[tuple[Any, ...]]
     ) -> list[T]:
-        """Let `action(store, *arguments)` run for each arguments, all let go together; what each
-        returned, in order.
+        """Start `action(store, *arguments)` for all arguments together.
+
+        Returns the results in order.
         """
         return await at_once(action(store, *each) for each in arguments)
 
 
 class Processes(Tasks):
-    """The callers are spread over several processes, each with a store of its own.
+    """Spreads the callers over several processes, each with its own store.
 
     Args:
-        url: of the backend.
-        processes: how many.
+        url: the backend's URL.
+        processes: the number of processes.
     """
 
     def __init__(self, url: str, processes: int) -> None:
         self.processes = processes
         self._url: Final = url
-        context = multiprocessing.get_context("spawn")  # a fork would take the event loop with it
+        context = multiprocessing.get_context("spawn")  # a fork would copy the event loop
         self._barrier: Final = context.Barrier(processes)
         self._pool: Final = ProcessPoolExecutor(
             processes, mp_context=context, initializer=_begin, initargs=(self._barrier,)
@@ -74,7 +75,7 @@ class Processes(Tasks):
     async def at_once(
         self, store: Store[str], action: Action[T], arguments: Iterable[tuple[Any, ...]]
     ) -> list[T]:
-        """As `Tasks.at_once`, in all processes."""
+        """Like `Tasks.at_once`, in all processes."""
         self._barrier.reset()
         crowd = list(arguments)
         parts = [crowd[first :: self.processes] for first in range(self.processes)]
@@ -92,10 +93,11 @@ class Processes(Tasks):
             self._barrier.abort()
             await asyncio.gather(
                 *acting, return_exceptions=True
-            )  # or they would write after what was written is taken away
+            )  # otherwise they would write after the keys are deleted
             raise
         answers = await asyncio.gather(*acting, return_exceptions=True)
-        # Whoever failed has sent the others home, who say no more than that.
+        # A failed process breaks the barrier for the others. Their BrokenBarrierError is less
+        # useful.
         for answer in sorted(
             answers, key=lambda answer: isinstance(answer, threading.BrokenBarrierError)
         ):
@@ -107,20 +109,20 @@ class Processes(Tasks):
         ]
 
     async def close(self) -> None:
-        """End the processes, and wait for them; those that still wait for others go home."""
+        """Stop the processes and wait for them; processes at the barrier are released."""
         self._barrier.abort()
         await asyncio.shield(asyncio.to_thread(self._pool.shutdown, cancel_futures=True))
 
 
 @asynccontextmanager
 async def workers(url: str, store: Store[str]) -> AsyncGenerator[Tasks]:
-    """Several processes, if they see what this one writes; otherwise this one alone.
+    """Yield several processes if they share the backend, otherwise only this process.
 
     Args:
-        url: of the backend.
-        store: a store on it, open.
+        url: the backend's URL.
+        store: an open store on the backend.
     """
-    if url.startswith("memory:"):  # it is what the name says: no need to start anybody
+    if url.startswith("memory:"):  # private to this process, so no process is started
         yield Tasks()
         return
     several = Processes(url, PROCESSES)
@@ -139,8 +141,8 @@ async def _is_shared(several: Processes, store: Store[str]) -> bool:
         finally:
             await store.kv.remove(_PROBE)
     except (StoreError, BrokenExecutor, threading.BrokenBarrierError):
-        # What is wrong with the backend, the plays will tell; where no process can be started,
-        # tasks have to do
+        # The plays will report any problem with the backend. If no process can be started, tasks
+        # are used.
         return False
 
 
@@ -148,15 +150,13 @@ async def _see(store: Store[str]) -> object:
     return await store.kv.get(_PROBE)
 
 
-# In the other processes:
+# The following code runs in the other processes:
 
 _gate: list[Barrier] = []
 
 
 def _begin(barrier: Barrier) -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the process that has started this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent process handles Ctrl-C
     _gate.append(barrier)
 
 
@@ -186,5 +186,5 @@ async def _acted(
             return await at_once(action(store, *each) for each in part)
     except BaseException:
         with contextlib.suppress(OSError):
-            _gate[0].abort()  # or the others wait for us
+            _gate[0].abort()  # otherwise the others would wait for this process
         raise

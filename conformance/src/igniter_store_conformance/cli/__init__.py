@@ -1,6 +1,4 @@
-"""The command `igniter-conformance`: the suite without a test file, and what can be made of its
-reports.
-"""
+"""The command `igniter-conformance`: runs the suite without a test file, and merges its reports."""
 
 from igniter_store_conformance.cli.program import main
 

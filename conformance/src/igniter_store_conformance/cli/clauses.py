@@ -1,4 +1,4 @@
-"""`clauses`: the contract itself."""
+"""`clauses`: prints the contract."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ def add(commands: Commands) -> None:
         "clauses",
         run,
         help="print the contract: every clause that adapters are held to",
-        description="Print the contract as Markdown, the text of docs/contract.md: every clause, by the concept that it is about.",
+        description=(
+            "Print the contract as Markdown, the text of docs/contract.md: every clause, by the "
+            "concept that it is about."
+        ),
         example="  igniter-conformance clauses | less\n  igniter-conformance clauses --json",
     )
 

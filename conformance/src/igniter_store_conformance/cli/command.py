@@ -10,20 +10,21 @@ from igniter_store_conformance.cli.failures import CommandFailure
 from igniter_store_conformance.report.files import FORMATS, UnwritableReport, parsed
 
 Run: TypeAlias = Callable[[argparse.Namespace], int]
-"""A command: given its options, it returns the exit code."""
+"""A command: a function that receives its options and returns the exit code."""
 
 
 class Commands(Protocol):
-    """The program's list of commands, as argparse gives it."""
+    """The program's list of commands, as argparse provides it."""
 
     def add_parser(self, name: str, **options: Any) -> Parser:
-        """Declare one; the options are `argparse.ArgumentParser`'s, and `help`."""
+        """Declare a command; the options are `argparse.ArgumentParser`'s, and `help`."""
         ...
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser that raises `CommandFailure` where others print and exit, and keeps the
-    paragraphs of its help.
+    """An argparse parser that raises `CommandFailure` and keeps the paragraphs of its help.
+
+    argparse itself would print the error and exit.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -35,7 +36,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Paragraphs(argparse.HelpFormatter):
-    # What is indented is an example, which stays as it is.
+    # An indented paragraph is an example and stays unchanged.
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         paragraphs = text.split("\n\n")
         return "\n\n".join(
@@ -47,15 +48,15 @@ class _Paragraphs(argparse.HelpFormatter):
 def add_command(  # noqa: PLR0913 - what a command has
     commands: Commands, name: str, run: Run, *, help: str, description: str, example: str
 ) -> Parser:
-    """Declare the command `name`; the caller adds the options that it alone has.
+    """Declare the command `name`; the caller adds the command's own options.
 
     Args:
-        commands: the program's.
-        name: as it is typed.
-        run: what it does.
+        commands: the program's commands.
+        name: the name on the command line.
+        run: the function that runs it.
         help: one line for the list of commands.
         description: for `--help`, in sentences.
-        example: what one would type.
+        example: an example of its use.
     """
     parser = commands.add_parser(
         name, help=help, description=description, epilog=f"example:\n{example}"
@@ -70,14 +71,17 @@ def add_command(  # noqa: PLR0913 - what a command has
 
 
 def add_report_option(parser: Parser) -> None:
-    """Let the user say what to write, and where."""
+    """Add the option for the reports to write, and their files."""
     parser.add_argument(
         "--report",
         metavar="FORMAT=FILE",
         action="append",
         type=_target,
         default=[],
-        help=f"write a report, such as html=report.html; FORMAT is one of {', '.join(FORMATS)}; may be given several times",
+        help=(
+            f"write a report, such as html=report.html; FORMAT is one of {', '.join(FORMATS)}; "
+            "may be given several times"
+        ),
     )
 
 

@@ -1,5 +1,6 @@
-"""The tests that `igniter-conformance run` runs: a real file, for pytest to collect, with the class
-that the command line named.
+"""The tests of `igniter-conformance run`, with the class that the command line named.
+
+It is a real file, so that pytest can collect it.
 """
 
 from igniter_store_conformance.cli.harness_lookup import suite_of_environment

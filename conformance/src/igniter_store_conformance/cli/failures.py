@@ -1,8 +1,8 @@
-"""What goes wrong on the command line, and its exit codes.
+"""Failures on the command line, and their exit codes.
 
-Rule: 0 is done, 1 is an adapter that is not conformant, 2 is wrong usage, 130 is Ctrl-C.
-Rule: a failure is one line on stderr that says what was tried, what is wrong and what cures it;
-    never a traceback of ours.
+Rule: 0 is success, 1 is an adapter that isn't conformant, 2 is wrong usage, 130 is Ctrl-C.
+Rule: a failure is one line on stderr with the attempt, the problem and the fix, never a traceback
+    of the kit.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class CommandFailure(Exception):  # noqa: N818 - named for what it is to the use
     """Raised when a command can't do what was asked.
 
     Args:
-        message: what is wrong, and the cure.
+        message: the problem and the fix.
         exit_code: as above.
-        usage: how the command is called, where that helps.
+        usage: the usage of the command, where that helps.
     """
 
     def __init__(self, message: str, exit_code: int = USAGE, usage: str = "") -> None:

@@ -1,9 +1,7 @@
-"""From `module:harness` to a class of tests: what the command line may name, and what to say of
-anything else.
+"""Turns `module:harness` into a class of tests, with an error message for any other name.
 
-Rule: it is looked up in the process that runs the tests, never in the one that shows the progress:
-    importing somebody's module may start
-a server, and once is enough.
+Rule: the process that runs the tests looks up the name, never the process that shows the progress.
+    Importing the user's module may start a server, and once is enough.
 """
 
 from __future__ import annotations
@@ -27,7 +25,10 @@ if TYPE_CHECKING:
 
 NAME_VARIABLE: Final = "IGNITER_CONFORMANCE_HARNESS"
 CONTRACT_VARIABLE: Final = "IGNITER_CONFORMANCE_CONTRACT"
-"""How the program tells the process that runs the tests; workers of pytest-xdist inherit both."""
+"""The environment variables for the process that runs the tests.
+
+Workers of pytest-xdist inherit both.
+"""
 
 _CURE: Final = (
     "Name a Harness, a function that returns one, or a class that inherits AdapterSuite: "
@@ -36,21 +37,21 @@ _CURE: Final = (
 
 
 class WrongName(Exception):  # noqa: N818 - named for what it is to the user
-    """Raised when there is nothing of that name that could be tested.
+    """Raised when the name doesn't refer to anything that can be tested.
 
-    The message says why, and the cure.
+    The message has the reason and the fix.
     """
 
 
 def suite_named(name: str, contract: str | None = None) -> type[Suite]:
-    """The class of tests for `module:harness`.
+    """Return the class of tests for `module:harness`.
 
     Args:
-        name: as the user typed it.
+        name: the name, as the user typed it.
         contract: the version of the contract to pin, instead of the class's own.
 
     Raises:
-        WrongName: it names nothing that could be tested.
+        WrongName: the name doesn't refer to anything that can be tested.
     """
     found = _found(name)
     attributes: dict[str, Any] = {"__module__": __name__, "__doc__": None}
@@ -66,15 +67,15 @@ def suite_named(name: str, contract: str | None = None) -> type[Suite]:
 
 
 def suite_of_environment() -> type[Suite]:
-    """The class of tests that the program named in the environment."""
+    """Return the class of tests that the program named in the environment."""
     return suite_named(os.environ[NAME_VARIABLE], os.environ.get(CONTRACT_VARIABLE) or None)
 
 
 def check_named() -> None:
-    """Ask the harness once, to refuse what isn't one before a test runs.
+    """Call the harness once, to refuse an invalid one before any test runs.
 
     Raises:
-        WrongName: what was named is no harness, and returns none.
+        WrongName: the named object isn't a harness, and doesn't return one.
     """
     suite = suite_of_environment()
     try:
@@ -83,7 +84,7 @@ def check_named() -> None:
         raise
     # the harness may raise anything
     except (Exception, pytest.skip.Exception, pytest.fail.Exception):  # noqa: BLE001
-        return  # such as the skip of a missing server; each test will tell
+        return  # such as the skip of a missing server; each test will report it
 
 
 def _found(name: str) -> object:
@@ -98,7 +99,8 @@ def _found(name: str) -> object:
     ):
         dotted = module_name.removesuffix(".py").replace("/", ".").strip(".") or "my_module"
         raise WrongName(
-            f"{name!r} has to be module:harness, as one would import it: {dotted}:{path or 'harness'}"
+            f"{name!r} has to be module:harness, as one would import it: "
+            f"{dotted}:{path or 'harness'}"
         )
     try:
         found: object = importlib.import_module(module_name)
@@ -107,18 +109,22 @@ def _found(name: str) -> object:
             module_name == error.name or module_name.startswith(f"{error.name}.")
         ):
             message = (
-                f"There is no module {error.name!r}. Modules are looked for in the directory that the command is called in, "
-                f"and among what is installed in this Python."
+                f"There is no module {error.name!r}. Modules are looked for in the directory that "
+                "the command is called in, and among what is installed in this Python."
             )
             raise WrongName(message) from error
         raise WrongName(
-            f"{module_name} can't be imported: it needs the module {error.name!r}, which is not installed."
+            f"{module_name} can't be imported: it needs the module {error.name!r}, which is not "
+            "installed."
         ) from error
     except SuiteError as error:
         raise WrongName(str(error)) from error
     except Exception as error:
         told = f"{type(error).__name__}: {error}".rstrip(".")
-        message = f"{module_name} can't be imported ({_place(error)}): {told}. Does `python -c 'import {module_name}'` work?"
+        message = (
+            f"{module_name} can't be imported ({_place(error)}): {told}. Does `python -c 'import "
+            f"{module_name}'` work?"
+        )
         raise WrongName(message) from error
     for part in path.split("."):
         if not hasattr(found, part):
@@ -128,18 +134,20 @@ def _found(name: str) -> object:
 
 
 def _asking(name: str, found: object) -> Callable[[Suite], Harness]:
-    """The method `harness` of the class of tests."""
+    """Return the method `harness` of the class of tests."""
     if isinstance(found, Harness):
         return lambda _: found
     if isinstance(found, Adapter) or _is_class_of(found, Adapter):
         raise WrongName(
-            f"{name} is an adapter, and the kit makes its own: harness = Harness(connect=lambda: MyAdapter(...))"
+            f"{name} is an adapter, and the kit makes its own: harness = Harness(connect=lambda: "
+            "MyAdapter(...))"
         )
     if not callable(found) or inspect.isclass(found):
         raise WrongName(f"{name} is {_kind(found)}. {_CURE}")
     if inspect.iscoroutinefunction(found):
         raise WrongName(
-            f"{name} is a coroutine function. Make it a plain one: def, without async; `connect` needs no await."
+            f"{name} is a coroutine function. Make it a plain one: def, without async; `connect` "
+            "needs no await."
         )
     ask = cast("Callable[[], object]", found)
     try:

@@ -1,4 +1,4 @@
-"""`list`: every test of the suite, with its clause and what it promises."""
+"""`list`: prints every test of the suite, with its clause and its promise."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def add(commands: Commands) -> None:
         "list",
         run,
         help="print every test, with its clause and what it asks of an adapter",
-        description="Print every test of the suite under the clause that it holds an adapter to, with what it asks and the capabilities "
-        "that it uses.",
+        description="Print every test of the suite under the clause that it holds an adapter to, "
+        "with what it asks and the capabilities that it uses.",
         example="  igniter-conformance list | grep -A 3 KV-4\n  igniter-conformance list --json",
     )
 
 
 def tests() -> list[ClauseTest]:
-    """Every test of the suite, in the order of the contract."""
+    """Return every test of the suite, in the order of the contract."""
     order = [*CLAUSES]
     found = (clause_test_of(getattr(AdapterSuite, name)) for name in AdapterSuite.clause_tests())
     return sorted(
@@ -43,7 +43,7 @@ def tests() -> list[ClauseTest]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print them."""
+    """Print the tests."""
     if options.json:
         print_json({"tests": [_document(test) for test in tests()]})
         return DONE

@@ -1,6 +1,6 @@
-"""Where answers go: stdout for what was asked for, stderr for progress and failures.
+"""Output: results go to stdout, progress and failures to stderr.
 
-Rule: what an adapter said is printed as it is: nothing in it is read as markup.
+Rule: text from an adapter is printed literally: nothing in it is read as markup.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console for people; without colours when it goes to a file."""
-    # In a file a line may be as long as it wants; a terminal's width would cut the table for
-    # nobody.
+    """Return a console for people, without colours when the output goes to a file."""
+    # A line in a file may have any length. Cutting the table at a terminal's width wouldn't help
+    # any reader.
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else 120
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
@@ -31,17 +31,17 @@ def print_json(document: Mapping[str, Any] | Sequence[Any]) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print a text as it is."""
+    """Print a text unchanged."""
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
 def complain(message: str) -> None:
-    """Say on stderr what went wrong."""
+    """Print an error message to stderr."""
     sys.stderr.write(f"igniter-conformance: {message}\n")
 
 
 def tolerate_narrow_encodings() -> None:
-    """Let a terminal that knows no Unicode show escapes instead of ending the command."""
+    """Let a terminal without Unicode show escapes instead of failing the command."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

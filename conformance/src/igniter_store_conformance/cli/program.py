@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 _DESCRIPTION: Final = """\
 Find out whether an adapter of igniter-store keeps the contract, clause by clause.
 
-An adapter connects igniter-store to a backend, such as a database. The contract says what every adapter promises, in numbered clauses \
-(KV-4: `set` replaces the value). This kit holds an adapter to each of them by tests, and reports what it found."""
+An adapter connects igniter-store to a backend, such as a database. The contract says what every \
+adapter promises, in numbered clauses (KV-4: `set` replaces the value). This kit holds an adapter \
+to each of them by tests, and reports what it found."""
 
 _EXAMPLE: Final = """\
 example:
@@ -39,8 +40,9 @@ example:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that `arguments` (the process's own, if left out) ask for, and return its
-    exit code.
+    """Run the command in `arguments`, and return its exit code.
+
+    The default is the process's own arguments.
     """
     given = sys.argv[1:] if arguments is None else [*arguments]
     tolerate_narrow_encodings()
@@ -54,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(failure.message)
         return failure.exit_code
     except BrokenPipeError:
-        # The reader, such as `head`, has seen enough; Python would complain when it flushes at
-        # exit.
+        # The reader of the output, such as `head`, has closed the pipe; Python would complain when
+        # it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NOT_CONFORMANT
     except KeyboardInterrupt:
@@ -64,9 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> Parser:
-    """The parser of the whole program."""
+    """Return the parser of the whole program."""
     program = Parser(prog="igniter-conformance", description=_DESCRIPTION, epilog=_EXAMPLE)
-    version = f"igniter-store-conformance {metadata.version('igniter-store-conformance')}, contract {VERSIONS[-1]}"
+    version = (
+        f"igniter-store-conformance {metadata.version('igniter-store-conformance')}, contract "
+        f"{VERSIONS[-1]}"
+    )
     program.add_argument("--version", action="version", version=version)
     commands = program.add_subparsers(
         title="commands", metavar="COMMAND", required=True, parser_class=Parser

@@ -1,8 +1,7 @@
-"""A plug-in of the pytest that `igniter-conformance run` starts: it tells how far the run is, a
-line of JSON a step.
+"""A plugin for the pytest of `igniter-conformance run`: it reports progress as lines of JSON.
 
 Rule: a name on the command line that can't be tested ends the run before a test is collected, with
-    the words for the user.
+    the message for the user.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ EXPECTED: Final = "expected"
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin to tell, in the process that hears of all tests."""
+    """Start to report, in the process that receives the reports of all tests."""
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(
             _Teller(Path(os.environ[FILE_VARIABLE])), "igniter_conformance_teller"
@@ -39,7 +38,7 @@ class _Teller:
         self._ended: dict[str, str] = {}
 
     def pytest_sessionstart(self) -> None:
-        """Look up what was named."""
+        """Look up the name of the command line."""
         try:
             check_named()
         except WrongName as failure:
@@ -50,16 +49,16 @@ class _Teller:
             )
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Tell how many tests there will be. Where workers collect, nobody here knows."""
+        """Report the number of tests; it is unknown here when workers collect them."""
         if session.items:
             self._tell({EXPECTED: len(session.items)})
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """Tell which test begins, in case that it is the last."""
+        """Report which test begins, in case it is the last one."""
         self._tell({BEGAN: nodeid.rsplit("::", 1)[-1]})
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Tell what a test came to, once."""
+        """Report the result of a test, once."""
         if hasattr(report, ATTRIBUTE) and report.nodeid not in self._ended:
             self._ended[report.nodeid] = state_of(report).value
             self._tell({ENDED: self._ended[report.nodeid]})

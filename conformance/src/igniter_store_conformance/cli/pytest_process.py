@@ -1,8 +1,7 @@
-"""A pytest in a process of its own, watched: its command, its environment, its progress, and the
-report that it leaves.
+"""Runs pytest in a process of its own: its command, environment, progress and report.
 
-Rule: it reads no configuration but ours, loads no plug-in but ours (and pytest-xdist for -n), and
-    keeps no cache in the user's directory.
+Rule: pytest reads only the kit's configuration, loads only the kit's plugin (and pytest-xdist for
+    -n), and keeps no cache in the user's directory.
 """
 
 from __future__ import annotations
@@ -38,24 +37,23 @@ if TYPE_CHECKING:
 _HERE: Final = Path(__file__).parent
 _SUITE: Final = _HERE / "command_line_suite.py"
 _LOOK_EVERY: Final = 0.1  # seconds
-_LAST_WORDS: Final = 2_000  # characters of what pytest printed, when it left no report
+_LAST_WORDS: Final = 2_000  # characters of pytest's output, when it left no report
 _NOTHING_COLLECTED: Final = 5
-_COMPLETE: Final = frozenset(
-    {0, 1, _NOTHING_COLLECTED}
-)  # pytest's exit statuses; at the others it broke off
+# pytest's exit statuses for a complete run; with the others it broke off.
+_COMPLETE: Final = frozenset({0, 1, _NOTHING_COLLECTED})
 
 
 class Started(Struct, frozen=True, kw_only=True):
-    """What is to be run.
+    """The parameters of a run.
 
     Attributes:
         name: `module:harness`.
         contract: the version to pin, if not the suite's own.
         tests: their names; empty for all.
-        arguments: what pytest is given besides.
-        processes: how many run tests; `None` for the one.
-        expected: how many tests there will be, as far as is known before.
-        directory: for what the two processes tell each other.
+        arguments: further arguments for pytest.
+        processes: the number of processes that run tests; `None` for one.
+        expected: the number of tests, as far as it is known beforehand.
+        directory: for the files that the two processes exchange.
     """
 
     name: str
@@ -68,14 +66,14 @@ class Started(Struct, frozen=True, kw_only=True):
 
 
 def run_pytest(started: Started) -> tuple[Report, str]:
-    """Run it to its end, show how far it is, and return what it found.
+    """Run pytest to its end, show its progress, and return its report.
 
     Returns:
-        The report, and what kept it from being complete; empty when nothing did.
+        The report, and the reason why it is incomplete; empty when it is complete.
 
     Raises:
-        CommandFailure: it left no report: the name is wrong, nothing was selected, or pytest itself
-            failed.
+        CommandFailure: pytest left no report: the name is wrong, nothing was selected, or pytest
+            itself failed.
     """
     progress_file, report_file, printed = (
         started.directory / name for name in ("progress", "report.json", "printed")
@@ -117,8 +115,9 @@ def run_pytest(started: Started) -> tuple[Report, str]:
         )
     where = f" in {seen.latest}" if seen.latest else ""
     message = (
-        f"The process that runs the tests died with {_status(status)}{where}, and there is no report. "
-        f"What ends a process (os._exit, a crash in C code) is the adapter's or the harness's. Its last words:\n{_last(printed)}"
+        f"The process that runs the tests died with {_status(status)}{where}, and there is no "
+        "report. What ends a process (os._exit, a crash in C code) is the adapter's or the "
+        f"harness's. Its last words:\n{_last(printed)}"
     )
     raise CommandFailure(message, NOT_CONFORMANT)
 
@@ -174,9 +173,7 @@ def _environment(started: Started, progress_file: Path) -> Mapping[str, str]:
 
 
 class _Seen:
-    """What the process told on its way: what is wrong with the command, and the test that began
-    last.
-    """
+    """The reports of the process: an error in the command, and the test that began last."""
 
     against_usage = ""
     latest = ""

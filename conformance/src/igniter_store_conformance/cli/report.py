@@ -1,4 +1,4 @@
-"""`report`: several reports, of several adapters, servers or machines, in one matrix."""
+"""`report`: merges reports of several adapters, servers or machines into one matrix."""
 
 from __future__ import annotations
 
@@ -26,10 +26,14 @@ def add(commands: Commands) -> None:
         "report",
         run,
         help="merge reports into one matrix, print it, write it",
-        description="Read reports that were written with --report json=FILE, or by pytest with --conformance-report json=FILE, merge them "
-        "into one matrix of clauses and adapters, print it, and write it in whatever formats --report names. "
-        "It shows what the runs found and judges nothing anew: its exit code is 0 whatever they found.",
-        example="  igniter-conformance report redis.json valkey.json --report html=matrix.html --report badge=badge.svg",
+        description="Read reports that were written with --report json=FILE, or by pytest with "
+        "--conformance-report json=FILE, merge them into one matrix of clauses and adapters, "
+        "print it, and write it in whatever formats --report names. It shows what the runs found "
+        "and judges nothing anew: its exit code is 0 whatever they found.",
+        example=(
+            "  igniter-conformance report redis.json valkey.json --report html=matrix.html "
+            "--report badge=badge.svg"
+        ),
     )
     parser.add_argument("files", metavar="FILE", nargs="+", help="a JSON report")
     add_report_option(parser)
@@ -38,7 +42,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Merge, print and write."""
     merged = merge(_read(file) for file in options.files)
-    unwritten = write_all(merged, options.report)  # first: whoever reads the rest may stop reading
+    unwritten = write_all(merged, options.report)  # first: the reader of the output may close it
     if options.json:
         print_text(rendered(merged, "json"))
     else:
@@ -49,8 +53,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def write_all(report: Report, targets: Iterable[str]) -> str:
-    """Write a report to each FORMAT=FILE, and return what kept some from being written; empty when
-    nothing did.
+    """Write a report to each FORMAT=FILE.
+
+    Returns the errors of the reports that couldn't be written; empty when there are none.
     """
     failures: list[str] = []
     for target in targets:
@@ -67,5 +72,8 @@ def _read(file: str) -> Report:
     except UnreadableReport as failure:
         raise CommandFailure(str(failure)) from failure
     except OSError as error:
-        message = f"{file} can't be read: {error.strerror or error}. Give the JSON reports that runs have written."
+        message = (
+            f"{file} can't be read: {error.strerror or error}. Give the JSON reports that runs "
+            "have written."
+        )
         raise CommandFailure(message) from error

@@ -1,9 +1,8 @@
-"""`run`: the whole suite against a harness that the command line names.
+"""`run`: runs the whole suite against a harness that the command line names.
 
-Rule: the tests run in a pytest of their own, in a process of its own: no configuration, plug-in or
-    test file of the user has a say,
-failed asserts show their values, and an adapter that takes its process with it is a finding, not
-the end of the report.
+Rule: the tests run in a pytest of their own, in a process of its own. The user's configuration,
+    plugins and test files have no effect, failed asserts show their values, and an adapter that
+    crashes its process is a finding, not the end of the report.
 """
 
 from __future__ import annotations
@@ -39,13 +38,16 @@ if TYPE_CHECKING:
     from igniter_store_conformance.report.results import AdapterRun, Result
 
 _DESCRIPTION: Final = """\
-Run every test of the suite against an adapter, and print the verdict, what failed, and the matrix of clauses.
+Run every test of the suite against an adapter, and print the verdict, what failed, and the \
+matrix of clauses.
 
-MODULE:HARNESS is a Harness, a function that returns one (it is called for every test), or a class that inherits AdapterSuite (whose \
-pinned contract and list of known failures then hold). The module is looked for in the current directory first.
+MODULE:HARNESS is a Harness, a function that returns one (it is called for every test), or a \
+class that inherits AdapterSuite (whose pinned contract and list of known failures then hold). \
+The module is looked for in the current directory first.
 
-The exit code is 0 unless something is wrong with the adapter (1: a clause is broken, a known failure passes, the harness fails, or \
-nothing ran) or with the command (2). Tests that the harness does not allow are counted and shown, and say what they would need."""
+The exit code is 0 unless something is wrong with the adapter (1: a clause is broken, a known \
+failure passes, the harness fails, or nothing ran) or with the command (2). Tests that the \
+harness does not allow are counted and shown, and say what they would need."""
 
 
 def add(commands: Commands) -> None:
@@ -57,7 +59,8 @@ def add(commands: Commands) -> None:
         help="run the suite against an adapter",
         description=_DESCRIPTION,
         example="  igniter-conformance run my_tests:harness\n"
-        "  igniter-conformance run my_tests:harness --report html=report.html --report json=report.json\n"
+        "  igniter-conformance run my_tests:harness --report html=report.html "
+        "--report json=report.json\n"
         "  igniter-conformance run my_tests:harness --clause KV-4 --clause KV-7",
     )
     parser.add_argument(
@@ -124,7 +127,10 @@ def run(options: argparse.Namespace) -> int:
     """Run, print and write."""
     names = _selected(options)
     if options.n and importlib.util.find_spec("xdist") is None:
-        message = "-n needs pytest-xdist, which is not installed: pip install pytest-xdist. Or leave -n out."
+        message = (
+            "-n needs pytest-xdist, which is not installed: pip install pytest-xdist. Or leave -n "
+            "out."
+        )
         raise CommandFailure(message)
     with tempfile.TemporaryDirectory(prefix="igniter-conformance-") as directory:
         started = Started(
@@ -138,7 +144,7 @@ def run(options: argparse.Namespace) -> int:
         )
         report, interrupted = run_pytest(started)
     report = _renamed(report, options)
-    unwritten = write_all(report, options.report)  # first: whoever reads the rest may stop reading
+    unwritten = write_all(report, options.report)  # first: the reader of the output may close it
     if options.json:
         print_text(rendered(report, "json"))
     else:
@@ -151,7 +157,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _arguments(options: argparse.Namespace) -> list[str]:
-    """What pytest is given besides the tests."""
+    """Return pytest's arguments besides the tests."""
     given = {
         "-k": options.k,
         "--conformance-seed": options.seed,
@@ -165,12 +171,13 @@ def _arguments(options: argparse.Namespace) -> list[str]:
 
 
 def _selected(options: argparse.Namespace) -> list[str]:
-    """The names of the tests that were asked for; empty for all."""
+    """Return the names of the tests to run; empty for all."""
     options.clause = [clause.upper() for clause in options.clause]
     for clause in options.clause:
         if clause not in CLAUSES:
             raise CommandFailure(
-                f"There is no clause {clause}.{_similar(clause, CLAUSES)} `igniter-conformance clauses` prints them all."
+                f"There is no clause {clause}.{_similar(clause, CLAUSES)} `igniter-conformance "
+                "clauses` prints them all."
             )
     of_clauses = [test.name for test in tests() if test.clause.id in options.clause]
     if options.clause and not of_clauses:
@@ -179,7 +186,8 @@ def _selected(options: argparse.Namespace) -> list[str]:
     for name in options.test:
         if name not in known:
             raise CommandFailure(
-                f"There is no test {name}.{_similar(name, known)} `igniter-conformance list` prints them all."
+                f"There is no test {name}.{_similar(name, known)} `igniter-conformance list` "
+                "prints them all."
             )
     return [*of_clauses, *options.test]
 
@@ -192,8 +200,10 @@ def _similar(word: str, known: Iterable[str]) -> str:
 
 
 def _renamed(report: Report, options: argparse.Namespace) -> Report:
-    """The report with what the user named instead of the file that was collected, and commands that
-    the user can type.
+    """Return the report with the user's names and commands.
+
+    The name from the command line replaces the collected file, and the commands are ones that the
+    user can type.
     """
     return Report(runs=[_renamed_run(of_adapter, options) for of_adapter in report.runs])
 

@@ -1,1 +1,1 @@
-"""Runs the test of a clause: the suite class, the trial, the harness, the clock and the watchdog."""
+"""Runs the test of a clause: suite class, trial, harness, clock and watchdog."""

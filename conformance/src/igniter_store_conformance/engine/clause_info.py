@@ -1,4 +1,4 @@
-"""What the kit knows about the test of a clause."""
+"""Describes the tests of clauses."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Body: TypeAlias = Callable[[Any, Trial], Coroutine[Any, Any, None]] | Callable[[
 
 
 class ClauseTest:
-    """What the kit knows of one test.
+    """The description of one test.
 
     Attributes:
-        clause: the clause that it holds an adapter to.
+        clause: the clause that it tests.
         name: the name of the method.
         promise: the docstring up to the hint.
-        hint: where to look if it fails.
+        hint: where to look if the test fails.
         needs: the capabilities that it uses.
-        since: the version of the contract that it came with.
+        since: the version of the contract that introduced it.
     """
 
     def __init__(
@@ -49,6 +49,6 @@ class ClauseTest:
 
 
 def clause_test_of(member: object) -> ClauseTest | None:
-    """What the kit knows of a method, if it is a test of the suite."""
+    """Return the description of a method, if it is a test of the suite."""
     found = getattr(member, "clause_test", None)
     return found if isinstance(found, ClauseTest) else None

@@ -1,10 +1,10 @@
-"""From the body of a test, a coroutine function, to a plain function that any pytest runs.
+"""Turns the body of a test, a coroutine function, into a plain function that any pytest runs.
 
-Rule: no async plugin is needed and none interferes: what pytest sees is a plain method, which runs
-    the body in an event loop of its own.
-Rule: an adapter that hangs fails by the limit of the test; one that leaves tasks behind fails those
-    about its life.
-Rule: what a test came to is one of the six states, with its reason (see `states`).
+Rule: no async plugin is needed and none interferes. pytest sees a plain method, which runs the body
+    in an event loop of its own.
+Rule: an adapter that hangs fails at the test's time limit. An adapter that leaves tasks behind
+    fails the tests of its lifecycle.
+Rule: the result of a test is one of the six states, with a reason (see `states`).
 """
 
 from __future__ import annotations
@@ -37,36 +37,34 @@ if TYPE_CHECKING:
 Plain: TypeAlias = Callable[[Any, pytest.FixtureRequest], None]
 
 LIMIT: Final = 30.0
-"""Seconds that a test may take, unless it says otherwise or `--conformance-timeout` does."""
+"""The time limit of a test in seconds, unless the test or `--conformance-timeout` sets another."""
 
-# Whatever an adapter raises is a finding. That nothing was raised where something should be is,
-# too: pytest's own, no Exception.
+# Any exception of an adapter is a finding. So is a missing exception: pytest's own type for it
+# isn't an `Exception`.
 _FINDINGS: Final = (Exception, pytest.fail.Exception, Hangs)
-_STRAY_LIMIT: Final = (
-    2.0  # seconds that tasks get to end by themselves once every adapter is closed
-)
+_STRAY_LIMIT: Final = 2.0  # seconds for tasks to finish by themselves once every adapter is closed
 _ABOUT_LIFE: Final = (
     "LIF",
     "FLT",
-    # Clauses whose tests also look at what is left; elsewhere a leak would hide what the test is about
+    # Clauses whose tests also check for leaks. Elsewhere a leak would hide the test's own finding.
 )
 _SESSION_SEED: Final = secrets.randbits(32)
-_FAILED_HARNESSES: Final = pytest.StashKey[
-    dict[tuple[type, str], str]
-]()  # by class and complaint, the test that told it first
+# By class and complaint: the first test that reported it.
+_FAILED_HARNESSES: Final = pytest.StashKey[dict[tuple[type, str], str]]()
 
 
 def clause(
     clause_id: str, *needs: type[Adapter], since: str | None = None, limit: float = LIMIT
 ) -> Callable[[Body], Plain]:
-    """Make a test of the suite out of `async def test_…(self, trial)`, or of a plain function that
-    runs event loops itself.
+    """Make a test of the suite out of `async def test_…(self, trial)`.
+
+    A plain function that runs event loops itself is accepted as well.
 
     Args:
-        clause_id: the one clause that the test holds an adapter to.
-        needs: capabilities that it uses beyond the clause's own.
-        since: the version of the contract that brought the test, when it is newer than its clause.
-        limit: seconds that it may take.
+        clause_id: the one clause that the test checks.
+        needs: capabilities that the test uses beyond the clause's own.
+        since: the version of the contract that introduced the test, if it is newer than its clause.
+        limit: the time limit of the test in seconds.
     """
 
     def decorate(body: Body) -> Plain:
@@ -90,12 +88,12 @@ def clause(
 
 
 class End(Struct, frozen=True):
-    """What a test came to.
+    """The result of a test.
 
     Attributes:
-        state: one of the six.
-        detail: why, in a line; empty for a plain pass.
-        error: what was raised, when it failed, as it should or not.
+        state: one of the six states.
+        detail: the reason, in one line; empty for a plain pass.
+        error: the exception that was raised, if the test failed, whether expected or not.
     """
 
     state: State
@@ -103,9 +101,9 @@ class End(Struct, frozen=True):
     error: BaseException | None = None
 
 
-# one for each state
+# one return for each state
 def judge(suite: Suite, test: ClauseTest, trial: Trial, limit: float) -> End:  # noqa: PLR0911
-    """Run one test, which may take `limit` seconds, to one of the six states."""
+    """Run one test, for at most `limit` seconds, and return one of the six states."""
     known = suite.known_failing.get(test.name)
     not_scored = is_newer(test.since, suite.contract)
     try:
@@ -128,7 +126,7 @@ def judge(suite: Suite, test: ClauseTest, trial: Trial, limit: float) -> End:  #
 
 
 def run(suite: Suite, test: ClauseTest, request: pytest.FixtureRequest) -> None:
-    """Run one test as pytest's."""
+    """Run one test as a test of pytest."""
     __tracebackhide__ = True
     seed, limit = _seed(request), test.limit * suite.patience * _limit_factor(request)
     _note(request, states.CLAUSE, test.clause.id)
@@ -155,7 +153,10 @@ def run(suite: Suite, test: ClauseTest, request: pytest.FixtureRequest) -> None:
             _xfail(f"{end.state}: {end.detail}", end.error)
         case State.NOT_SCORED if end.error is not None:
             _xfail(
-                f"{end.state}: new in version {test.since} of the contract, the suite pins {suite.contract}",
+                (
+                    f"{end.state}: new in version {test.since} of the contract, the suite pins "
+                    f"{suite.contract}"
+                ),
                 end.error,
             )
         case State.FAILED if end.error is None:
@@ -175,9 +176,10 @@ def run(suite: Suite, test: ClauseTest, request: pytest.FixtureRequest) -> None:
 
 
 def _trial(suite: Suite, request: pytest.FixtureRequest, seed: int, limit: float) -> Trial:
-    """What the test works with.
+    """Create the trial for a test.
 
-    When the harness fails it is told in full once; hundreds of tests would all tell the same.
+    A failure of the harness is reported in full only once: hundreds of tests would all report the
+    same.
     """
     __tracebackhide__ = True
     failed = request.config.stash.setdefault(_FAILED_HARNESSES, {})
@@ -187,7 +189,8 @@ def _trial(suite: Suite, request: pytest.FixtureRequest, seed: int, limit: float
             name = type(suite).__name__
             hint = " Is a `return` missing?" if harness is None else ""
             raise TypeError(  # noqa: TRY301
-                f"{name}.harness() has to return a Harness, and returned {type(harness).__name__}.{hint}"
+                f"{name}.harness() has to return a Harness, and returned "
+                f"{type(harness).__name__}.{hint}"
             )
         return Trial(
             harness,
@@ -207,7 +210,7 @@ def _run_body(suite: Suite, test: ClauseTest, trial: Trial, limit: float) -> Non
     __tracebackhide__ = True
     body = test.body
     if not inspect.iscoroutinefunction(body):
-        body(suite, trial)  # it runs loops of its own; the first client was never opened
+        body(suite, trial)  # it runs event loops of its own; the first client was never opened
         return
     with asyncio.Runner() as runner:
         runner.run(
@@ -271,7 +274,7 @@ async def _failure(part: Coroutine[Any, Any, None]) -> BaseException | None:
 
 
 async def _strays(limit: float) -> list[str]:
-    """The tasks that are still there although nobody can need them any more."""
+    """Return the tasks that are still running although nothing needs them any more."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     if tasks:
         await asyncio.wait(tasks, timeout=limit)
@@ -302,20 +305,20 @@ def _seed(request: pytest.FixtureRequest) -> int:
     chosen = request.config.getoption("--conformance-seed", default=None)
     if chosen is not None:
         return int(chosen)
-    # Another seed for each test, so that they don't all try the same numbers; each is printed with
-    # the failure.
+    # Each test has another seed, so that they don't all try the same numbers. A failure prints its
+    # seed.
     return zlib.crc32(request.node.nodeid.encode(), _SESSION_SEED)
 
 
 def _limit_factor(request: pytest.FixtureRequest) -> float:
-    """How much longer than usual tests may take: a debugger, or a slow backend, wants more."""
+    """Return the factor for time limits, for a debugger or a slow backend."""
     seconds = request.config.getoption("--conformance-timeout", default=None) or os.environ.get(
         "IGNITER_CONFORMANCE_TIMEOUT"
     )
     return 1.0 if seconds is None else float(seconds) / LIMIT
 
 
-# What pytest reads to find fixtures, instead of the body's own.
+# pytest reads this signature to find fixtures, instead of the body's own.
 def _signature_of_plain(self: Any, request: pytest.FixtureRequest) -> None:
     """Have the signature that every test has."""
     del self, request

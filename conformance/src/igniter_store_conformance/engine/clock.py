@@ -1,8 +1,8 @@
-"""How time passes in a test: moved where the harness can move it, waited for where it can't.
+"""How time passes in a test: the harness moves it if it can, otherwise the kit waits.
 
-Rule: no verdict depends on how fast the machine is. What the kit measured around a call bounds the
-    moment at which the backend acted on
-it; where the bounds don't settle the question, the kit asks again with a wider margin.
+Rule: no verdict depends on the speed of the machine. The times that the kit measures around a call
+    bound the moment at which the backend acted on it. If the bounds don't settle the question, the
+    kit repeats the check with a wider margin.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.engine.harness import Harness
 
-LATE: Final = 0.05  # what KV-7 allows a key to live beyond its TTL
+LATE: Final = 0.05  # how long KV-7 allows a key to outlive its TTL
 _MOVED_TTL: Final = 100.0
 _WAITED_TTL: Final = 0.4
 _ATTEMPTS: Final = 8
@@ -29,8 +29,8 @@ class PassingTime:
     """The time of one test.
 
     Attributes:
-        is_moved: True when the harness moves time; False when it has to be waited for.
-        granularity: seconds to which the backend resolves TTLs.
+        is_moved: True when the harness moves time; False when the kit has to wait.
+        granularity: the resolution of the backend's TTLs in seconds.
     """
 
     def __init__(self, harness: Harness) -> None:
@@ -42,15 +42,15 @@ class PassingTime:
 
     @property
     def ttl(self) -> float:
-        """A TTL in seconds that a test can afford to see the end of."""
+        """A TTL in seconds that is short enough for a test to wait until it ends."""
         return _MOVED_TTL if self.is_moved else max(_WAITED_TTL, 10 * self.granularity)
 
     def now(self) -> float:
-        """Seconds, on the kit's own reckoning: what really went by and what was moved."""
+        """Return the kit's own time in seconds: real time plus the time that was moved."""
         return time.monotonic() + self._moved
 
     async def passes(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Let this many seconds pass."""
         if self._advance is None:
             await asyncio.sleep(seconds)
             return
@@ -60,7 +60,10 @@ class PassingTime:
         self._moved += seconds
 
     async def goes_back(self, seconds: float) -> None:
-        """Set the backend's clock back. What the test measures by `now` means nothing any more."""
+        """Set the backend's clock back.
+
+        Times that the test measures with `now` are meaningless afterwards.
+        """
         if self._rewind is None:
             raise NotExercised("Harness(rewind=...): a way to set the backend's clock back")
         answer = self._rewind(seconds)
@@ -68,11 +71,11 @@ class PassingTime:
             await answer
 
     async def expires(self, ttl: float) -> None:
-        """Let `ttl` seconds pass from now on, and what a key may live longer."""
+        """Let `ttl` seconds pass from now on, plus the time that a key may outlive its TTL."""
         await self.passes(ttl + LATE + self.granularity)
 
     async def until_done(self, waiting: asyncio.Future[Any], seconds: float) -> float:
-        """Let time pass in small steps until `waiting` is done, and say how long that took.
+        """Let time pass in small steps until `waiting` is done, and return how long that took.
 
         It should be done after `seconds`.
         """
@@ -89,11 +92,11 @@ class PassingTime:
         write: Callable[[float], Awaitable[object]],
         is_there: Callable[[], Awaitable[bool]],
     ) -> None:
-        """Check from both sides that what `write(ttl)` wrote is there until its TTL is over, and
-        gone `LATE` seconds after that.
+        """Check that the value of `write(ttl)` exists until its TTL ends, and no longer.
 
-        Asked shortly before the end, an answer that came in time must be yes; a no that came late
-        proves nothing, so the margin grows and the whole is done again.
+        The value must be gone `LATE` seconds after the end of the TTL. A request shortly before the
+        end must find the value if the reply arrived in time. A late negative reply proves nothing,
+        so the margin grows and the whole check is repeated.
         """
         margin = 2 * self.granularity if self.is_moved else max(0.02, 2 * self.granularity)
         for _ in range(_ATTEMPTS):

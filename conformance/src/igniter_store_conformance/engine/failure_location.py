@@ -1,6 +1,4 @@
-"""Where a test failed, in two lines: the line of the suite that found it, and the last one of the
-adapter's author.
-"""
+"""Locates a failure in two lines: the suite's line that found it, and the adapter's last line."""
 
 from __future__ import annotations
 
@@ -11,10 +9,8 @@ from traceback import FrameSummary, extract_tb
 from typing import Final
 
 _KIT: Final = f"{Path(__file__).parent.parent}{os.sep}"
-_TESTS: Final = (
-    f"{_KIT}suite{os.sep}",
-    f"{_KIT}model{os.sep}",
-)  # the other packages make the calls, and assert nothing
+# The other packages make the calls, and assert nothing.
+_TESTS: Final = (f"{_KIT}suite{os.sep}", f"{_KIT}model{os.sep}")
 _LIBRARIES: Final = tuple(
     {
         f"{sysconfig.get_path(name)}{os.sep}"
@@ -24,12 +20,13 @@ _LIBRARIES: Final = tuple(
 
 
 def places(error: BaseException) -> list[str]:
-    """At most two: `counters.py:172 assert ...`, and `my_adapter.py:11 in increment`; of the file
-    its name alone.
+    """Return at most two locations: `counters.py:172 assert ...`, `my_adapter.py:11 in increment`.
+
+    A location has only the name of the file, without its folder.
     """
     frames = extract_tb(error.__traceback__)
     waiting = error.__cause__
-    while waiting is not None:  # what was waited for when the time was over
+    while waiting is not None:  # the call that was pending when the time limit was reached
         frames += extract_tb(waiting.__traceback__)
         waiting = waiting.__cause__
     asked = [frame for frame in frames if frame.filename.startswith(_KIT)]

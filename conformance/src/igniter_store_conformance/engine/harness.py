@@ -1,8 +1,7 @@
-"""What an author tells the kit about a backend: how to make clients of it, and what else may be
-done to it.
+"""The harness: how to create a backend's adapters, and how to control the backend.
 
-Rule: only `connect` is needed. Each further argument lets more tests run; a test that can't run
-    says which argument it would need.
+Rule: only `connect` is required. Each further argument enables more tests. A test that can't run
+    reports which argument it needs.
 """
 
 from __future__ import annotations
@@ -27,13 +26,15 @@ Advance: TypeAlias = Callable[[float], Awaitable[None] | None]
 
 
 class Network(Protocol):
-    """A network that can be broken: `igniter_store_conformance.network.proxy.Proxy` before one
-    server, a `ProxyGroup` before several.
+    """A network that a test can break.
+
+    `igniter_store_conformance.network.proxy.Proxy` sits in front of one server, a `ProxyGroup` in
+    front of several.
     """
 
     @property
     def cuts(self) -> int:
-        """How many connections `cut_at` has cut."""
+        """The number of connections that `cut_at` has cut."""
         ...
 
     async def cut(self) -> None:
@@ -41,38 +42,41 @@ class Network(Protocol):
         ...
 
     async def cut_at(self, marker: bytes, when: Moment = "before") -> None:
-        """Cut the first connection whose client sends `marker`, at a chosen moment; then no more."""
+        """Cut the first connection whose client sends `marker`, at the given moment.
+
+        No further connection is cut.
+        """
         ...
 
     async def delay(self, seconds: float) -> None:
-        """Let everything, in both directions, arrive later by `seconds`."""
+        """Delay all data by `seconds`, in both directions."""
         ...
 
     async def black_hole(self) -> None:
-        """Take what clients and server send and pass nothing on."""
+        """Accept data from clients and servers, and forward none of it."""
         ...
 
     async def half_open(self) -> None:
-        """Pass nothing more on over the present connections, and close none of them; new
-        connections work.
+        """Stop forwarding data on existing connections without closing them.
+
+        New connections work.
         """
         ...
 
     async def heal(self) -> None:
-        """Undo every fault. Connections that a fault has damaged are cut."""
+        """Undo every fault, and cut the connections that a fault has damaged."""
         ...
 
 
 class ServerControl(Protocol):
-    """Power over the one server that all adapters of a harness talk to.
-    `igniter_store_conformance.servers` has some ready.
+    """Control over the one server that all adapters of a harness use.
 
-    A backend without a server may have something like it: a folder that is moved away is stopped,
-    one that is locked is paused.
+    `igniter_store_conformance.servers` has implementations. A backend without a server may have an
+    equivalent: moving its folder away stops it, locking the folder pauses it.
 
     Attributes:
-        proxy: what the adapters' connections go through, so that they can be cut; `None` when they
-            go straight to the server.
+        proxy: the network between the adapters and the server, so that tests can cut connections;
+            `None` when the adapters connect to the server directly.
     """
 
     @property
@@ -81,16 +85,17 @@ class ServerControl(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Shut down in order: the server saves what it saves and closes its connections."""
+        """Shut down gracefully: the server saves its data and closes its connections."""
         ...
 
     async def kill(self) -> None:
-        """End at once, without a goodbye."""
+        """Kill the server, without a graceful shutdown."""
         ...
 
     async def restart(self) -> None:
-        """Be there again at the same address, and return when the server answers; a running one is
-        stopped first.
+        """Start again at the same address, and return when the server answers.
+
+        A running server is stopped first.
         """
         ...
 
@@ -99,16 +104,16 @@ class ServerControl(Protocol):
         ...
 
     async def resume(self) -> None:
-        """Go on after `pause`; nothing happens otherwise."""
+        """Continue after `pause`; does nothing if the server isn't paused."""
         ...
 
 
 class Refusal(Protocol):
-    """What an adapter has to say when the server refuses a command."""
+    """The error that an adapter must raise when the server refuses a command."""
 
     @property
     def code(self) -> ErrorCode:
-        """The code that the adapter's error must have."""
+        """The error code that the adapter must raise."""
         ...
 
     @property
@@ -118,13 +123,11 @@ class Refusal(Protocol):
 
 
 class RefusingServer(ServerControl, Protocol):
-    """A server that can be made to refuse (FLT-6)."""
+    """A server that tests can make refuse commands (FLT-6)."""
 
     @property
     def refusals(self) -> Mapping[str, Refusal]:
-        """The refusals that it can be made to answer with, by the server's own word for each
-        ("OOM", "READONLY").
-        """
+        """The refusals that the server can produce, by error prefix ("OOM", "READONLY")."""
         ...
 
     def refusing(self, word: str) -> AbstractAsyncContextManager[None]:
@@ -133,48 +136,53 @@ class RefusingServer(ServerControl, Protocol):
 
 
 class Oracle(Protocol):
-    """A way around the adapter to the stored bytes, with a client of its own.
+    """Access to the stored bytes with a client of its own, bypassing the adapter.
 
     A key may not be UTF-8: its bytes are those of `igniter_store.contract.name_to_bytes`.
     """
 
     async def peek(self, key: str) -> bytes | None:
-        """The bytes that the backend holds under this complete key; `None` when there is no such
-        key, or its time is over.
+        """Return the bytes stored under this complete key.
+
+        Returns `None` when the key doesn't exist or has expired.
         """
         ...
 
     async def poke(self, key: str, value: bytes) -> None:
-        """Put bytes under this complete key, without a TTL."""
+        """Store bytes under this complete key, without a TTL."""
         ...
 
 
 class Harness:
-    """One backend, as the kit sees it. A fresh one is made for every test, so it should be cheap:
-    start servers elsewhere, once.
+    """One backend, as the kit sees it.
+
+    The kit creates a new harness for every test, so creating one should be cheap: start servers
+    elsewhere, once.
 
     Args:
-        connect: makes an adapter, not yet opened. Made twice, the two are clients of the same data.
-            A backend whose data can't be shared by two adapters returns the same adapter each time.
-            Tests in other processes need a `connect` that pickles (`functools.partial(MyAdapter,
-            url)` does, a lambda doesn't).
-        connect_other: makes the second client of the same data, where it should differ from the
-            first: another client library, a wrapper, another version. Without it, `connect` makes
+        connect: creates an adapter without opening it. Two adapters from two calls are clients of
+            the same data. If two adapters can't share the backend's data, it returns the same
+            adapter each time. Tests in other processes need a `connect` that can be pickled:
+            `functools.partial(MyAdapter, url)` can, a lambda can't.
+        connect_other: creates the second client of the same data, if it should differ from the
+            first: another client library, a wrapper, another version. Without it, `connect` creates
             both.
-        server: power over the server, for the tests that stop, kill, pause or refuse (FLT). Make
-            adapters with short timeouts then, of a second or two: the kit waits for them.
-        advance: moves the backend's time by so many seconds, a plain function or a coroutine
-            function. Without it the kit waits, with short TTLs. Blocked reads may follow it, or go
-            on in real time. Where the backend keeps the time of a subscriber's last sign of life,
-            it gets older, too.
-        oracle: reads and writes stored bytes around the adapter.
-        granularity: seconds to which the backend resolves TTLs, when that is coarser than a
+        server: control over the server, for the tests that stop, kill or pause it or make it refuse
+            commands (FLT). Give the adapters short timeouts then, of a second or two, because the
+            kit waits for them.
+        advance: moves the backend's time forward by a number of seconds; a plain function or a
+            coroutine function. Without it, the kit uses short TTLs and waits. Blocked reads may
+            follow the moved time or real time. If the backend records when a subscriber was last
+            alive, that record ages too.
+        oracle: reads and writes the stored bytes without the adapter.
+        granularity: the resolution of the backend's TTLs in seconds, if it is coarser than a
             millisecond.
-        namespace: what every key, channel and stream of the kit begins with. By default a new one
-            for each harness, so that no run meets what another has left. Nothing outside is read,
-            written or removed.
-        rewind: sets the backend's clock back by so many seconds, a plain function or a coroutine
-            function; or sets the last ids of streams ahead, which to a stream is the same.
+        namespace: the prefix of every key, channel and stream that the kit uses. By default each
+            harness gets a new one, so that a run never sees data of an earlier run. The kit reads,
+            writes and removes nothing outside of it.
+        rewind: sets the backend's clock back by a number of seconds; a plain function or a
+            coroutine function. Setting the last ids of the streams ahead has the same effect on a
+            stream and is enough.
     """
 
     def __init__(  # noqa: PLR0913 - one argument for each thing that a backend may allow
@@ -201,8 +209,9 @@ class Harness:
         )
 
     def through(self, wrapper: Callable[[Adapter], Adapter]) -> Harness:
-        """The same backend with every adapter inside `wrapper`, to run the suite again through an
-        adapter over an adapter.
+        """Return the same backend with every adapter wrapped by `wrapper`.
+
+        Use it to run the suite again through an adapter that wraps another adapter.
         """
         connect, connect_other = self.connect, self.connect_other
         wrapped = copy.copy(self)

@@ -1,4 +1,4 @@
-"""What a class of tests for an adapter is: a harness, and what its author says of it."""
+"""The base class of test suites, with the harness and the author's declarations."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 class SuiteError(TypeError):
-    """Raised when a class of tests leaves something out, or says of itself what can't be.
+    """Raised when a suite class omits a test, or declares something impossible.
 
-    The message has the cure.
+    The message includes the fix.
     """
 
 
 class LentClient(Struct, frozen=True):
-    """A client that the adapter's user has made and will close.
+    """A client that the adapter's user has created and will close.
 
     Attributes:
         adapter: an adapter around the client, not opened yet.
-        still_works: asks the client something and says whether it answered.
+        still_works: sends the client a request and returns whether it answered.
         close_client: closes the client.
     """
 
@@ -43,15 +43,15 @@ class LentClient(Struct, frozen=True):
 
 
 class Suite:
-    """The base of all classes of tests.
+    """The base class of all test suites.
 
     Attributes:
-        contract: the version of the contract that the adapter is judged by. Pin it: then newer
-            clauses run, and are shown, and fail nobody.
-        known_failing: tests that fail today, by the method's name, each with the reason. They run
-            and have to fail: one that passes is stale and makes the run red.
-        patience: how much longer than usual tests may take, for a backend that is slow; less than 1
-            for one of which much hangs.
+        contract: the version of the contract that the adapter is tested against. Pin it: newer
+            clauses then still run and appear in the report, but never fail the adapter.
+        known_failing: the tests that fail today, by method name, each with the reason. They still
+            run and must fail: an entry whose test passes is stale and makes the run red.
+        patience: the factor by which the tests' time limits are multiplied. Use more than 1 for a
+            slow backend, and less than 1 for a backend with many tests that hang.
     """
 
     contract: ClassVar[str] = VERSIONS[-1]
@@ -59,33 +59,37 @@ class Suite:
     patience: ClassVar[float] = 1.0
 
     def harness(self) -> Harness:
-        """The backend under test; asked once for every test."""
-        message = f"{type(self).__name__} has to say which backend it tests: def harness(self) -> Harness: return Harness(connect=...)"
+        """Return the backend under test; called once for every test."""
+        message = (
+            f"{type(self).__name__} has to say which backend it tests: def harness(self) -> "
+            "Harness: return Harness(connect=...)"
+        )
         raise TypeError(message)
 
     def lent_client(self) -> LentClient | Awaitable[LentClient] | None:
-        """An adapter around a client that its user made, for backends whose adapters take one
-        (LIF-6).
+        """Return an adapter around a client that its user created (LIF-6).
 
-        Override it where yours does; it may be `async def`, for a client that is made so.
+        Override it if your adapters accept such a client. It may be `async def`, for a client that
+        must be created in an event loop.
         """
         return None
 
     def second_oracle(self) -> Harness | None:
-        """A backend that is right by definition, such as a real Redis, which the model asks the
-        same (MDL-1). Override it to have one.
+        """Return a backend that is correct by definition, such as a real Redis.
+
+        Override it to have one. The model sends it the same commands (MDL-1).
         """
         return None
 
     @classmethod
     def imported(cls) -> tuple[str, str]:
-        """How a script comes by the harness: what it imports, and what it calls then."""
+        """Return how a script gets the harness: its import statement, and the call it makes."""
         name = cls.__qualname__.partition(".")[0]
         return f"{_found_from_here(cls)}from {cls.__module__} import {name}", f"{name}().harness()"
 
     @classmethod
     def clause_tests(cls) -> list[str]:
-        """The names of all tests of this class, in the order of the contract."""
+        """Return the names of all tests of this class, in the order of the contract."""
         return [
             name
             for base in reversed(cls.__mro__)
@@ -94,9 +98,7 @@ class Suite:
         ]
 
     def __init_subclass__(cls) -> None:
-        """Refuse a class that leaves out a test without saying so, or says so of one that there
-        isn't.
-        """
+        """Refuse a class that omits a test undeclared, or declares a test that doesn't exist."""
         super().__init_subclass__()
         _check_contract(cls.contract)
         _check_known_failing(cls)
@@ -113,8 +115,9 @@ class Suite:
         ]
         if replaced:
             message = (
-                f"{cls.__name__} leaves out or replaces {', '.join(sorted(replaced))}. Every adapter runs every test; "
-                f"what fails today belongs into known_failing, with its reason, and still runs."
+                f"{cls.__name__} leaves out or replaces {', '.join(sorted(replaced))}. Every "
+                "adapter runs every test; what fails today belongs into known_failing, with its "
+                "reason, and still runs."
             )
             raise SuiteError(message)
         unknown = sorted(set(cls.known_failing) - set(cls.clause_tests()))
@@ -129,37 +132,45 @@ class Suite:
                 if near
                 else " It lists tests by name: `igniter-conformance list` prints them."
             )
-            message = f"{cls.__name__}.known_failing lists {', '.join(unknown)}, and the suite has no such test.{hint}"
+            message = (
+                f"{cls.__name__}.known_failing lists {', '.join(unknown)}, and the suite has no "
+                f"such test.{hint}"
+            )
             raise SuiteError(message)
 
 
 def _check_contract(contract: Any) -> None:
     if contract not in VERSIONS:
         hint = f' It is text: contract = "{contract}".' if str(contract) in VERSIONS else ""
-        message = f"contract = {contract!r}: there is no such version of the contract. There is {', '.join(VERSIONS)}.{hint}"
+        message = (
+            f"contract = {contract!r}: there is no such version of the contract. There is "
+            f"{', '.join(VERSIONS)}.{hint}"
+        )
         raise SuiteError(message)
 
 
 def _check_known_failing(cls: type[Suite]) -> None:
     known: Any = cls.known_failing
     if not isinstance(known, Mapping):
-        message = f'{cls.__name__}.known_failing is a dict of tests and reasons, such as {{"test_a_missing_key_is_none": "ticket 12"}}.'
+        message = (
+            f"{cls.__name__}.known_failing is a dict of tests and reasons, such as "
+            f'{{"test_a_missing_key_is_none": "ticket 12"}}.'
+        )
         raise SuiteError(message)
     for name, reason in cast("Mapping[Any, Any]", known).items():
         if not isinstance(reason, str) or not reason.strip():
-            message = f"{cls.__name__}.known_failing[{name!r}] has no reason. Say why it fails, or where that is being worked on."
+            message = (
+                f"{cls.__name__}.known_failing[{name!r}] has no reason. Say why it fails, or "
+                "where that is being worked on."
+            )
             raise SuiteError(message)
 
 
 def _found_from_here(cls: type) -> str:
-    """What a script in the current directory has to do before it can import the class's module."""
+    """Return the statements that a script in the current directory needs to import the module."""
     try:
         root = Path(inspect.getfile(cls)).parents[cls.__module__.count(".")].relative_to(Path.cwd())
-    except (
-        TypeError,
-        OSError,
-        ValueError,
-        IndexError,
-    ):  # made in no file, or in one that is elsewhere
+    # The class is defined in no file, or in a file elsewhere.
+    except (TypeError, OSError, ValueError, IndexError):
         return ""
     return "" if root == Path() else f"import sys\n\nsys.path.insert(0, {root.as_posix()!r})\n"

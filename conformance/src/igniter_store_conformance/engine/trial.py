@@ -1,10 +1,9 @@
-"""What one test of the suite works with: clients of the backend, names of its own, time, power over
-the server.
+"""The resources of a test: clients of the backend, names, time, and control over the server.
 
-Rule: every name that a test uses comes from `key`, so tests never meet each other's data, nor
-    anybody else's, and all of it is removed.
-Rule: every adapter that a test makes comes from here and is closed, and nothing of it may be left
-    running.
+Rule: every name that a test uses comes from `key`. Tests therefore never see each other's data or
+    foreign data, and the kit removes all data of a test.
+Rule: a test creates its adapters only here. The kit closes all of them, and none of their tasks
+    may keep running.
 """
 
 from __future__ import annotations
@@ -50,24 +49,24 @@ _TIDY_STEP: Final = 1_000
 
 
 class FullAdapter(KeyValue, Counters, Claims, PubSub, Streams, Scan):
-    """An adapter with every capability, for type checkers: a test names those that it needs, and
-    runs only where they are inherited.
+    """An adapter with every capability, for type checkers.
+
+    A test names the capabilities that it needs, and runs only if the adapter inherits them.
     """
 
 
 class Trial:
-    """The means of one test.
+    """The resources of one test.
 
     Attributes:
-        harness: what the author said of the backend.
+        harness: the author's description of the backend.
         adapter: an open client.
         time: how time passes.
         random: seeded, so that a run can be repeated.
-        examples: how many random examples a test that compares with the model tries; `None` for as
-            many as its time allows.
-        limit: seconds after which something that should have happened is taken not to have
-            happened.
-        watch: who waits for the test to get on.
+        examples: the number of random examples in a test that compares with the model; `None` for
+            as many as its time allows.
+        limit: seconds after which an expected event is considered missing.
+        watch: the watchdog, which expects progress from the test.
     """
 
     adapter: FullAdapter
@@ -88,7 +87,7 @@ class Trial:
         self._other: FullAdapter | None = None
 
     def again(self, harness: Harness) -> Trial:
-        """Another one for the same test, with names and clients of its own."""
+        """Return another trial for the same test, with its own names and clients."""
         trial = Trial(harness, seed=0, limit=self.limit)
         trial.watch = self.watch
         return trial
@@ -96,14 +95,14 @@ class Trial:
     # Clients
 
     def require(self, capabilities: Iterable[type[Adapter]]) -> None:
-        """Go on only if the adapter has all of these capabilities."""
+        """Continue only if the adapter has all of these capabilities."""
         for capability in capabilities:
             if not isinstance(self._first, capability):
                 raise Lacks(f"{type(self._first).__name__} doesn't inherit {capability.__name__}")
 
     @property
     def capabilities(self) -> list[type[Adapter]]:
-        """Those that the adapter inherits."""
+        """Return the capabilities that the adapter inherits."""
         return [capability for capability in CAPABILITIES if isinstance(self._first, capability)]
 
     @property
@@ -122,18 +121,19 @@ class Trial:
         self.adapter = self._first
 
     def connect(self) -> FullAdapter:
-        """One more client, not opened yet."""
+        """Return one more client, not opened yet."""
         adapter = self._new(self.harness.connect)
         if adapter is self._first:
             raise NotExercised(
-                "a harness whose connect makes a new adapter each time; this one gives the same adapter again"
+                "a harness whose connect makes a new adapter each time; this one gives the same "
+                "adapter again"
             )
         return adapter
 
     async def other(self) -> FullAdapter:
-        """The second client of the same data, open.
+        """Return the second client of the same data, open.
 
-        Where a backend's data can't be shared it is the first one again.
+        If the backend's data can't be shared, this is the first client.
         """
         if self._other is None:
             self._other = self._new(self.harness.connect_other)
@@ -141,7 +141,7 @@ class Trial:
         return self._other
 
     async def clients(self, number: int) -> list[FullAdapter]:
-        """So many open clients, the first two among them."""
+        """Return `number` open clients, including the first two."""
         clients = [self.adapter, await self.other()]
         for _ in range(number - len(clients)):
             client = self._new(self.harness.connect)
@@ -151,7 +151,10 @@ class Trial:
 
     def _new(self, connect: Any) -> FullAdapter:
         if not callable(connect):
-            message = f"Harness(connect) is a function that makes an adapter, and not {_called(connect)}: connect=lambda: MyAdapter(...)"
+            message = (
+                "Harness(connect) is a function that makes an adapter, and not "
+                f"{_called(connect)}: connect=lambda: MyAdapter(...)"
+            )
             raise TypeError(message)
         adapter = connect()
         if not isinstance(adapter, Adapter):
@@ -163,36 +166,40 @@ class Trial:
     # Names
 
     def key(self, name: str = "key") -> str:
-        """A complete key, channel or stream that no other test has: the same for the same name."""
+        """Return a complete key, channel or stream that no other test uses.
+
+        The same name always returns the same key.
+        """
         key = self._prefix + name
         self._names.append(key)
         return key
 
     def keys(self, names: Iterable[str]) -> list[str]:
-        """`key` for each of the names."""
+        """Return `key` for each of the names."""
         return [self.key(name) for name in names]
 
     def token_key(self, key: str) -> str:
-        """Where the fencing tokens of a claim are counted.
+        """Return the key that counts the fencing tokens of a claim.
 
-        The braces keep both in one slot of a cluster, as the store's keys do.
+        The braces keep both keys in one slot of a cluster, as the store's keys do.
         """
         return self.key(f"token:{{{key}}}")
 
     @property
     def prefix(self) -> str:
-        """What all names of this test begin with."""
+        """The prefix of all names of this test."""
         return self._prefix
 
     def payload(self, length: int) -> bytes:
-        """Random bytes."""
+        """Return random bytes."""
         return self.random.randbytes(length)
 
-    # Doing several things at once
+    # Concurrency
 
     async def race(self, calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
-        """Make all the calls, each from a task of its own, started together; their answers in
-        order.
+        """Make all the calls concurrently, and return their results in order.
+
+        Each call has its own task, and all start together.
         """
         gate = asyncio.Event()
 
@@ -207,9 +214,9 @@ class Trial:
         return [task.result() for task in tasks]
 
     async def settle(self) -> None:
-        """Give what was just started the time to get under way.
+        """Give the calls that were just started time to get under way.
 
-        No verdict depends on whether it did.
+        No verdict depends on whether they did.
         """
         for _ in range(10):
             await asyncio.sleep(0)
@@ -217,31 +224,30 @@ class Trial:
             await asyncio.sleep(0.03)
 
     async def eventually(self, happens: Callable[[], Awaitable[bool]], what: str) -> None:
-        """Ask again and again until the answer is yes; the test fails when `limit` seconds have
-        gone by.
-        """
+        """Poll until `happens` returns True; the test fails after `limit` seconds."""
         try:
             async with asyncio.timeout(self.limit):
-                # there is nobody who could set an event
+                # no event exists that could be waited for
                 while not await happens():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         except TimeoutError:
             raise AssertionError(f"{what}: not within {self.limit:g} seconds") from None
 
     async def done(self, waiting: Awaitable[T], what: str) -> T:
-        """The result of a task that should be done soon; the test fails when `limit` seconds have
-        gone by.
+        """Return the result of a task that should be done soon.
+
+        The test fails after `limit` seconds.
         """
         task = asyncio.ensure_future(waiting)
         finished, _ = await asyncio.wait({task}, timeout=self.limit)
         assert finished, f"{what}: not within {self.limit:g} seconds"
         return task.result()
 
-    # What only some harnesses can do
+    # Features that only some harnesses have
 
     @property
     def server(self) -> ServerControl:
-        """Power over the server; what it can't do, nobody asks of it."""
+        """Control over the server; a test that needs an unsupported operation isn't exercised."""
         self.require_shared("no server that could be stopped")
         if self.harness.server is None:
             raise NotExercised(
@@ -255,13 +261,14 @@ class Trial:
         proxy = self.server.proxy
         if proxy is None:
             raise NotExercised(
-                "a server behind igniter_store_conformance.network.proxy.Proxy, so that its connections can be cut"
+                "a server behind igniter_store_conformance.network.proxy.Proxy, so that its "
+                "connections can be cut"
             )
         return proxy
 
     @property
     def refusing_server(self) -> RefusingServer:
-        """A server that can be made to refuse."""
+        """A server that can be made to refuse commands."""
         server = self.server
         if not getattr(self.harness.server, "refusals", None):
             raise NotExercised(
@@ -271,7 +278,7 @@ class Trial:
 
     @property
     def oracle(self) -> Oracle:
-        """A way around the adapter to the stored bytes."""
+        """Access to the stored bytes, bypassing the adapter."""
         if self.harness.oracle is None:
             raise NotExercised(
                 "Harness(oracle=...): a way to read and write stored bytes around the adapter"
@@ -279,7 +286,7 @@ class Trial:
         return self.harness.oracle
 
     def require_shared(self, instead: str) -> None:
-        """Go on only if the backend's data lives outside of this process."""
+        """Continue only if the backend's data lives outside of this process."""
         if self.in_process:
             raise Lacks(
                 f"the data of {type(self._first).__name__} lives in this process: {instead}"
@@ -287,21 +294,22 @@ class Trial:
 
     @property
     def pickled_connect(self) -> bytes:
-        """`connect`, for another process."""
+        """Return the pickled `connect`, for another process."""
         self.require_shared("there are no other processes")
         try:
             return pickle.dumps(self.harness.connect)
         except Exception:  # noqa: BLE001 - pickle raises whatever the object's own methods raise
             raise NotExercised(
-                "a `connect` that pickles, for clients in other processes: functools.partial(MyAdapter, url) does, a lambda doesn't"
+                "a `connect` that pickles, for clients in other processes: "
+                "functools.partial(MyAdapter, url) does, a lambda doesn't"
             ) from None
 
-    # The end
+    # Cleanup
 
     async def close(self) -> None:
-        """Remove what the test made, and close its clients.
+        """Remove the test's data, and close its clients.
 
-        Only closing may fail: what can't be removed stays.
+        Only closing may fail: data that can't be removed stays.
         """
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_TIDY_LIMIT):
@@ -327,7 +335,10 @@ class Trial:
 
 
 class _Power:
-    """The author's control of the server; a test that needs what it doesn't have is not exercised."""
+    """The author's control of the server.
+
+    A test that needs an unsupported operation isn't exercised.
+    """
 
     def __init__(self, server: ServerControl) -> None:
         self._server = server
@@ -351,8 +362,8 @@ def _no_adapter(made: object) -> str:
     elif made is None:
         hint = " Is a `return` missing?"
     return (
-        "Harness.connect has to return an adapter that inherits the capability classes of igniter_store.contract, "
-        f"and returned {_called(made)}.{hint}"
+        "Harness.connect has to return an adapter that inherits the capability classes of "
+        f"igniter_store.contract, and returned {_called(made)}.{hint}"
     )
 
 

@@ -1,8 +1,8 @@
-"""An adapter that never gives back: an event loop that is held up, or a test that nothing can end.
+"""Ends tests that never return: a blocked event loop, or a test that can't be cancelled.
 
-Rule: what hangs is a failure of its test, and the run goes on. A timeout of asyncio ends what
-    waits; here is what ends the rest, by the
-alarm of the operating system, where there is one (not on Windows), and where nobody else uses it.
+Rule: a hang is a failure of its test, and the run continues. An asyncio timeout ends calls that
+    wait. This module ends everything else with the operating system's alarm signal, where there is
+    one (not on Windows) and where no other code uses it.
 """
 
 from __future__ import annotations
@@ -16,25 +16,24 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import Self
 
-_HELD_UP: Final = 30.0  # seconds; with a shorter limit for tests so many, but not fewer than five
+_HELD_UP: Final = 30.0  # seconds; the test's limit if that is shorter, but at least five
 _LEAST: Final = 5.0
-_AGAIN: Final = 5.0  # seconds until the next alarm: what cleans up may hang as well
-_GRACE: Final = 25.0  # seconds that closing may take once a test's own limit is over
+_AGAIN: Final = 5.0  # seconds until the next alarm: the cleanup may hang as well
+_GRACE: Final = 25.0  # seconds that closing may take after a test's own limit
 
 
 class Hangs(BaseException):
-    """Raised where something never comes back.
+    """Raised in code that never returns.
 
-    No `Exception`: neither hypothesis nor the adapter may take it for one of theirs.
+    It isn't an `Exception`: neither hypothesis nor the adapter may handle it as one of its own.
     """
 
 
 class Watch:
-    """Within the block, raises `Hangs` in the main thread when `beat` was not called for a while.
+    """Within the block, raises `Hangs` in the main thread if `beat` isn't called for a while.
 
     Args:
-        limit: seconds that the block may take; after that, and some grace, beats don't count any
-            more.
+        limit: seconds that the block may take. After that and a grace period, beats are ignored.
     """
 
     def __init__(self, limit: float) -> None:
@@ -67,18 +66,19 @@ class Watch:
 
     @property
     def every(self) -> float:
-        """Seconds between beats that are enough."""
+        """A sufficient interval between beats, in seconds."""
         return self._patience / 4
 
     @property
     def for_one_call(self) -> float:
-        """Seconds that one call may take, where a test makes thousands: fewer than until the alarm,
-        which says less.
+        """The time limit of one call in seconds, in a test that makes thousands of them.
+
+        It is shorter than the time until the alarm, because the alarm reports less.
         """
         return 0.8 * self._patience
 
     def beat(self) -> None:
-        """Something got on."""
+        """Report progress."""
         if self._is_armed and time.monotonic() < self._end:
             signal.setitimer(signal.ITIMER_REAL, self._patience, _AGAIN)
 
@@ -86,6 +86,7 @@ class Watch:
         del number, frame
         if time.monotonic() < self._end:
             raise Hangs(
-                f"the event loop was held up for {self._patience:g} seconds: something blocks it instead of awaiting"
+                f"the event loop was held up for {self._patience:g} seconds: something blocks it "
+                "instead of awaiting"
             )
         raise Hangs("it could not be ended: something waits and takes no cancellation")

@@ -1,3 +1,4 @@
-"""The model: an adapter answers as a reference does that was written from the contract alone
-(MDL-1).
+"""The model (MDL-1): an adapter must answer like a reference.
+
+The reference is written from the contract only.
 """

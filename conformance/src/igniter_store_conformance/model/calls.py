@@ -1,7 +1,7 @@
-"""Random calls: few keys, few groups, few values, so that calls meet.
+"""Random calls with few keys, few groups and few values, so that calls interact.
 
-Rule: times are in steps. A step of the machine is 100 seconds, and whatever ends does so half a
-    step away from one.
+Rule: times are in steps. A step of the machine is 100 seconds, and every deadline is half a step
+    away from a full step.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ from igniter_store.contract import Entry
 from msgspec import Struct, field
 
 STEP: Final = 100.0
-"""Seconds by which the machine moves time; the real seconds of a run stay far below half of it."""
+"""Seconds by which the machine moves time.
+
+The real seconds of a run stay far below half of it.
+"""
 
 
 class Call(Struct, frozen=True):
-    """One method of an adapter with its arguments; keys and ids are short names that are made
-    complete when the call is made.
+    """One method of an adapter with its arguments.
+
+    Keys and ids are short names, which are made complete when the call is made.
     """
 
     name: str
@@ -27,7 +31,10 @@ class Call(Struct, frozen=True):
 
 
 class Newest(Struct, frozen=True):
-    """An id that is known only when the call is made: 0 the newest of the stream, 1 the one before."""
+    """An id that is known only when the call is made.
+
+    0 is the newest id of the stream, 1 the one before.
+    """
 
     place: int
 
@@ -54,7 +61,7 @@ IDLE_TIMES: Final = st.sampled_from([0.0, 0.0, 0.5 * STEP, 1.5 * STEP])
 IDS: Final = st.builds(Newest, st.integers(0, 5))
 BLOCKS: Final = st.sampled_from([0.3 * STEP, 1.3 * STEP])
 
-# Apart, since a run may leave one of these out altogether.
+# Separate strategies, since a run may leave one of them out completely.
 WRITE_CALLS: Final = st.one_of(
     call(
         "set",

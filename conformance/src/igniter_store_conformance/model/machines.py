@@ -1,4 +1,4 @@
-"""State machines that ask an adapter and the reference the same, one call after the other."""
+"""State machines that make the same calls on an adapter and on the reference, one by one."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ PATTERNS = st.sampled_from(
 
 
 class Machine(RuleBasedStateMachine):
-    """One run: the adapter, perhaps a second one over a real server, and the reference.
+    """One run: the adapter, the reference, and optionally a second oracle.
 
     Attributes:
-        harnesses: the backend under test, and the second oracle where there is one.
+        harnesses: the backend under test, and the second oracle if there is one.
         suite: the class of the author's tests, which a script imports.
-        test: that of the whole test, of which each run is a part.
-        waits_follow: True when blocked reads were seen to end as time is moved; they may go on in
-            real time.
+        test: the trial of the whole test, which consists of many runs.
+        waits_follow: True if blocked reads were seen to end as time is moved; otherwise they may
+            continue in real time.
     """
 
     harnesses: ClassVar[list[Harness]]
@@ -67,11 +67,11 @@ class Machine(RuleBasedStateMachine):
 
     @property
     def trial(self) -> Trial:
-        """The first subject's."""
+        """The first subject's trial."""
         return self.subjects[0].trial
 
     def has(self, *capabilities: type) -> bool:
-        """True when every subject has them."""
+        """Return True if every subject has these capabilities."""
         return all(
             isinstance(subject.adapter, capability)
             for subject in self.subjects
@@ -79,13 +79,13 @@ class Machine(RuleBasedStateMachine):
         )
 
     def teardown(self) -> None:
-        """Close what the run has opened."""
+        """Close everything that the run has opened."""
         for subject in self.subjects:
             self.runner.run(subject.trial.close())
         self.runner.close()
 
     def ask(self, name: str, *arguments: Any, **options: Any) -> Any:
-        """Ask everybody, compare, and return what the contract says."""
+        """Make the call on all subjects, compare, and return what the contract requires."""
         arguments = tuple(self._with_ids(arguments[0], argument) for argument in arguments)
         options = {option: self._with_ids(arguments[0], value) for option, value in options.items()}
         passed = options
@@ -107,8 +107,9 @@ class Machine(RuleBasedStateMachine):
         return expected
 
     def _comparable(self, name: str, arguments: tuple[Any, ...], answer: Any) -> Any:
-        """The answer without the idle times of a list that has deleted entries: where time is moved
-        from outside, theirs stand still.
+        """Return the answer without the idle times of a list that has deleted entries.
+
+        Where time is moved from outside, the idle times of deleted entries don't change.
         """
         if (
             name != "xpending"
@@ -119,7 +120,7 @@ class Machine(RuleBasedStateMachine):
         return [(i, consumer, deliveries) for i, consumer, _, deliveries in answer]
 
     def fail(self, question: str, place: int, expected: Any, answer: Any) -> None:
-        """Say what went wrong, and print the run as a script."""
+        """Fail with both answers, and with the run as a script."""
         who = "the adapter" if place == 0 else "the second oracle"
         raise AssertionError(
             f"{question}: {who} answered {answer!r}, the contract says {expected!r}.\n"
@@ -129,7 +130,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: all(subject.trial.time.is_moved for subject in self.subjects))
     @rule(steps=st.sampled_from([1, 1, 2, 4]))
     def let_time_pass(self, steps: int) -> None:
-        """Move time everywhere."""
+        """Move time for the reference and all subjects."""
         self.script.advance(steps * STEP)
         for subject in self.subjects:
             self.runner.run(subject.trial.time.passes(steps * STEP))
@@ -160,47 +161,47 @@ class Machine(RuleBasedStateMachine):
 
 
 class KeyMachine(Machine):
-    """Values, counters and claims under the same few keys, with a stream now and then."""
+    """Values, counters and claims under the same few keys, with an occasional stream."""
 
     @rule(call=calls.WRITE_CALLS | calls.STREAM_UNDER_A_KEY)
     def write(self, call: Call) -> None:
-        """A value comes or goes, or another kind takes its place."""
+        """Write or remove a value, or replace it with another kind."""
         if self.has(Streams) or call.name != "xadd":
             self.ask(call.name, *call.arguments, **call.options)
 
     @rule(call=calls.LOOK_CALLS)
     def look(self, call: Call) -> None:
-        """Values are read."""
+        """Read values."""
         self.ask(call.name, *call.arguments, **call.options)
 
     @rule(call=calls.LIFE_CALLS)
     def give_or_take_time(self, call: Call) -> None:
-        """TTLs are set, removed and read."""
+        """Set, remove and read TTLs."""
         self.ask(call.name, *call.arguments, **call.options)
 
     @precondition(lambda self: self.has(Counters))
     @rule(call=calls.COUNTER_CALLS)
     def count(self, call: Call) -> None:
-        """Any increment, and a look at the TTL."""
+        """Increment a counter, and check its TTL."""
         self.ask(call.name, *call.arguments, **call.options)
         self.ask("ttl", call.arguments[0])
 
     @precondition(lambda self: self.has(Claims))
     @rule(call=calls.CLAIM_CALLS)
     def claim(self, call: Call) -> None:
-        """Any call of `Claims`."""
+        """Call a method of `Claims`."""
         self.ask(call.name, *call.arguments, **call.options)
 
     @precondition(lambda self: self.has(Scan))
     @rule(call=calls.PREFIX_CALLS)
     def delete_by_prefix(self, call: Call) -> None:
-        """Removal by prefix; tokens begin otherwise."""
+        """Delete by prefix; token keys have another prefix."""
         self.ask(call.name, *call.arguments)
 
     @precondition(lambda self: self.has(Scan))
     @rule(pattern=PATTERNS, count=st.integers(1, 3))
     def scan(self, pattern: tuple[str, str], count: int) -> None:
-        """A whole walk."""
+        """Run a complete scan."""
         matching = {
             "*": ["a", "a*", "ab"],
             "a": ["a"],
@@ -225,14 +226,15 @@ class StreamMachine(Machine):
 
     @property
     def may_wait(self) -> bool:
-        """True when blocked reads follow the time that is moved, and only then is it known when
-        they end.
+        """True if blocked reads follow the time that is moved.
+
+        Only then is it known when they end.
         """
         return len(self.subjects) == 1 and self.waits_follow
 
     @initialize()
     def make_a_stream(self) -> None:
-        """Two groups, some entries, some of them pending."""
+        """Make two groups and some entries, some of them pending."""
         for group in ("g", "h"):
             self.ask("xgroup_create", "s", group)
         for _ in range(4):
@@ -241,27 +243,27 @@ class StreamMachine(Machine):
 
     @rule(call=calls.APPEND_CALLS)
     def append(self, call: Call) -> None:
-        """One more entry, perhaps trimming."""
+        """Append an entry, perhaps with trimming."""
         self.ask(call.name, *call.arguments, **call.options)
 
     @rule(call=calls.GROUP_CALLS)
     def make_a_group(self, call: Call) -> None:
-        """A group, new or not."""
+        """Create a group, which may exist already."""
         self.ask(call.name, *call.arguments)
 
     @rule(call=calls.READ_CALLS)
     def read(self, call: Call) -> None:
-        """What is new."""
+        """Read new entries."""
         self.ask_and_look(call)
 
     @rule(call=calls.HISTORY_CALLS)
     def read_again(self, call: Call) -> None:
-        """What is the consumer's own."""
+        """Read the consumer's own pending entries."""
         self.ask_and_look(call)
 
     @rule(call=calls.SETTLE_CALLS)
     def settle(self, call: Call) -> None:
-        """Acknowledge, or look what is pending."""
+        """Acknowledge, or list pending entries."""
         if call.name == "xpending" and self.reference.has_deleted_pending(call.arguments[0]):
             call = Call(
                 call.name, call.arguments, {**call.options, "min_idle": None}
@@ -270,10 +272,10 @@ class StreamMachine(Machine):
 
     @rule(call=calls.TAKEOVER_CALLS)
     def take_over(self, call: Call) -> None:
-        """Claim what is idle."""
+        """Claim idle entries."""
         if self.reference.has_deleted_pending(call.arguments[0]):
-            # When those leave the list that are too young to be claimed is the backend's to choose
-            # (STR-12): claim everything.
+            # The backend may choose when it removes deleted entries that are too young to be
+            # claimed (STR-12). So claim everything.
             call = Call(call.name, (*call.arguments[:3], 0.0))
         self.ask_and_look(call)
 
@@ -289,20 +291,20 @@ class StreamMachine(Machine):
 
     @rule(call=calls.DESTROY_CALLS, ends=st.sampled_from([False, False, False, True]))
     def destroy(self, call: Call, ends: bool) -> None:  # noqa: FBT001 - hypothesis gives it by name
-        """Remove a group, now and then."""
+        """Occasionally destroy a group."""
         if ends:
             self.ask(call.name, *call.arguments)
 
     @precondition(lambda self: self.has(KeyValue))
     @rule(call=calls.ENDING_CALLS, ends=st.sampled_from([False, False, False, True]))
-    # hypothesis gives it by name
+    # hypothesis passes `ends` by name
     def end_something(self, call: Call, ends: bool) -> None:  # noqa: FBT001
-        """Let a stream expire, vanish, or become a value, now and then."""
+        """Occasionally let a stream expire, vanish, or become a value."""
         if ends:
             self.ask(call.name, *call.arguments, **call.options)
 
     def ask_and_look(self, call: Call) -> None:
-        """Ask, then look at the pending list and the groups."""
+        """Make the call, then compare the pending list and the groups."""
         self.ask(call.name, *call.arguments, **call.options)
         self.ask("xpending", *call.arguments[:2])
         self.ask("xgroups", call.arguments[0])
@@ -310,7 +312,7 @@ class StreamMachine(Machine):
     @precondition(lambda self: self.may_wait)
     @rule(group=calls.GROUPS, consumer=calls.CONSUMERS, count=calls.COUNTS, block=calls.BLOCKS)
     def wait_for_entries(self, group: str, consumer: str, count: int | None, block: float) -> None:
-        """A blocked read, in the background."""
+        """Start a blocked read in the background."""
         subject = self.subjects[0]
 
         async def start() -> asyncio.Task[Any]:
@@ -325,7 +327,8 @@ class StreamMachine(Machine):
             or None
         )
         self.script.note(
-            f"a task that waits: xreadgroup of {group!r} for {consumer!r}, count={count!r}, block={block!r}"
+            f"a task that waits: xreadgroup of {group!r} for {consumer!r}, "
+            f"count={count!r}, block={block!r}"
         )
         waiting = Waiting("s", group, consumer, count, self.reference.now + block, answer)
         self.reference.waiting.append(waiting)
@@ -333,7 +336,7 @@ class StreamMachine(Machine):
 
     @rule(which=st.integers(0, 3))
     def cancel_a_wait(self, which: int) -> None:
-        """Cut a blocked read short."""
+        """Cancel a blocked read."""
         still = [pair for pair in self.tasks if pair[1].answer is None]
         if still:
             task, waiting = still[which % len(still)]
@@ -344,7 +347,7 @@ class StreamMachine(Machine):
 
     @invariant()
     def blocked_readers_have_their_answers_or_still_wait(self) -> None:
-        """Nobody waits who has something to read, and nobody got what was another's."""
+        """No reader waits that has entries to read, and no reader got another's entries."""
 
         async def settle() -> None:
             for _ in range(3):
@@ -363,7 +366,7 @@ class StreamMachine(Machine):
 
 
 async def _walk(subject: Subject, pattern: str, count: int) -> list[str]:
-    """The short names that a scan gives, tokens left out."""
+    """The short names that a scan returns, without token keys."""
     prefix = subject.trial.prefix
     found = {
         key.removeprefix(prefix)

@@ -1,11 +1,11 @@
-"""The contract in plain words: one dict, and a look at the clock each time. Slow, and without a
-single clever line.
+"""The contract as a plain reference: one dict, and a check of the clock on every call.
 
-Rule: what a backend is free to choose (the id of a new entry) is told to the reference, and
-    everything else it knows by itself.
-Rule: time is the reference's own. The machine moves it by steps that no TTL, idle time or wait ends
-    on, so that the moments which really
-go by between two calls decide nothing.
+It is slow and simple on purpose.
+
+Rule: values that a backend is free to choose (the id of a new entry) are passed to the reference.
+    It derives everything else by itself.
+Rule: the reference has its own clock. The machine moves it by steps on which no TTL, idle time or
+    wait ends, so the real time between two calls decides nothing.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 Id: TypeAlias = tuple[int, int]
 
 NOTHING: Final[Id] = (0, 0)
-"""What a group has read before it has read anything."""
+"""The last id of a group that has read nothing."""
 
 
 def is_id(value: object) -> TypeGuard[Id]:
-    """True for an id, and for nothing else that a call takes or answers."""
+    """Return True for an id, and for no other argument or answer."""
     return isinstance(value, tuple)
 
 
@@ -34,7 +34,7 @@ Found: TypeAlias = tuple[Id, dict[str, bytes]]
 
 
 class Refused(Exception):  # noqa: N818 - an answer
-    """Raised with the code that the contract names for a call."""
+    """Raised with the code that the contract defines for a call."""
 
     def __init__(self, code: ErrorCode) -> None:
         super().__init__(code)
@@ -43,7 +43,7 @@ class Refused(Exception):  # noqa: N818 - an answer
 
 @dataclass
 class Delivery:
-    """To whom an entry was handed last, when, and how often."""
+    """The last consumer of an entry, the time of its delivery, and the delivery count."""
 
     consumer: str
     at: float
@@ -52,7 +52,7 @@ class Delivery:
 
 @dataclass
 class Group:
-    """What a group has read and not yet acknowledged."""
+    """A group's position, and its pending entries."""
 
     position: Id
     pending: dict[Id, Delivery] = field(default_factory=dict[Id, Delivery])
@@ -60,7 +60,7 @@ class Group:
 
 @dataclass
 class Stream:
-    """Entries, groups, and every id that was ever given out."""
+    """Entries, groups, and every id that was ever issued."""
 
     issued: list[Id] = field(default_factory=list[Id])
     entries: dict[Id, dict[str, bytes]] = field(default_factory=dict[Id, dict[str, bytes]])
@@ -68,13 +68,13 @@ class Stream:
 
     @property
     def last(self) -> Id:
-        """The last id that was given out."""
+        """The last id that was issued."""
         return self.issued[-1] if self.issued else NOTHING
 
 
 @dataclass
 class Held:
-    """What a key holds, and when that ends."""
+    """The value of a key, and its deadline."""
 
     value: bytes | Stream
     ends: float = math.inf
@@ -82,7 +82,7 @@ class Held:
 
 @dataclass(eq=False)
 class Waiting:
-    """A blocked read: what it waits for, and once it is over its answer or the code that it raised."""
+    """A blocked read, and once it has ended its answer or the code that it raised."""
 
     stream: str
     group: str
@@ -93,7 +93,10 @@ class Waiting:
 
 
 class Reference:
-    """Every capability. Methods are named as the contract's; ids are pairs of numbers."""
+    """Every capability.
+
+    Methods are named as in the contract; ids are pairs of numbers.
+    """
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -101,7 +104,7 @@ class Reference:
         self.waiting: list[Waiting] = []
 
     def live(self, key: str) -> Held | None:
-        """What the key holds, unless its time is over."""
+        """The value of a key, unless it has expired."""
         held = self.held.get(key)
         return held if held is not None and self.now < held.ends else None
 
@@ -110,17 +113,17 @@ class Reference:
         return sorted(key for key in self.held if self.live(key) is not None)
 
     def lose(self, key: str) -> None:
-        """Take a key away; who waits for its entries is told."""
+        """Remove a key, and end the blocked reads of its groups."""
         self.held.pop(key, None)
         self.wake(key, None)
 
     def write(self, key: str, value: bytes | Stream, ttl: float | None) -> None:
-        """Replace whatever the key holds."""
+        """Replace the value of a key."""
         self.lose(key)
         self.held[key] = Held(value, math.inf if ttl is None else self.now + ttl)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move time forward."""
         end = self.now + seconds
         for waiting in self.waiting:
             held = self.held.get(waiting.stream)
@@ -236,8 +239,9 @@ class Reference:
         return self.get(key) == owner and self.expire(key, ttl)
 
     def acquire(self, key: str, owner: bytes, ttl: float) -> bool | None:
-        """See the contract; True stands for a token, which is the backend's: its clock, and how
-        often it counted.
+        """See the contract; True stands for the backend's token.
+
+        The token depends on the backend's clock and on its count of acquisitions.
         """
         return True if self.set_nx(key, owner, ttl=ttl) else None
 
@@ -257,7 +261,7 @@ class Reference:
         return held.value
 
     def made(self, key: str) -> Stream:
-        """The stream under a key, made if it is missing."""
+        """The stream under a key, created if it is missing."""
         stream = self.stream(key)
         if stream is None:
             stream = Stream()
@@ -265,14 +269,14 @@ class Reference:
         return stream
 
     def group(self, key: str, group: str) -> tuple[Stream, Group]:
-        """A group that must be there."""
+        """An existing group; a missing one is refused."""
         stream = self.stream(key)
         if stream is None or group not in stream.groups:
             raise Refused(ErrorCode.STORE_STREAM_GROUP_MISSING)
         return stream, stream.groups[group]
 
     def wake(self, key: str, group: str | None) -> None:
-        """Tell who waits in a group, or in any, that it is gone."""
+        """End the blocked reads of a group, or of all groups, that no longer exist."""
         for waiting in self.waiting:
             if waiting.stream == key and group in {None, waiting.group} and waiting.answer is None:
                 waiting.answer = ErrorCode.STORE_STREAM_GROUP_MISSING
@@ -286,7 +290,7 @@ class Reference:
         max_len: int | None = None,
         approximate: bool = False,
     ) -> Id:
-        """See the contract; `new_id` is what the backend has chosen."""
+        """See the contract; `new_id` is the id that the backend has chosen."""
         stream = self.made(key)
         stream.issued.append(new_id)
         stream.entries[new_id] = dict(fields)
@@ -306,7 +310,7 @@ class Reference:
         return 0 if stream is None else len(stream.entries)
 
     def xtrim(self, key: str, max_len: int, *, approximate: bool = False) -> int:
-        """See the contract; only ever asked for exactly."""
+        """See the contract; only exact trimming is used."""
         del approximate
         stream = self.stream(key)
         return (
@@ -366,7 +370,7 @@ class Reference:
         count: int | None = None,
         history: bool = False,
     ) -> list[Found]:
-        """See the contract; without waiting."""
+        """See the contract; without blocking."""
         stream, reading = self.group(key, group)
         if history:
             chosen = [
@@ -381,7 +385,7 @@ class Reference:
         return _entries(stream, chosen)
 
     def xgroups(self, key: str) -> list[tuple[str, int, Id]]:
-        """Name, pending entries and position of each group."""
+        """Name, pending count and position of each group."""
         stream = self.stream(key)
         return (
             []
@@ -409,7 +413,7 @@ class Reference:
         consumer: str | None = None,
         count: int | None = None,
     ) -> list[tuple[Id, str, float, int]]:
-        """Id, consumer, idle time and deliveries of each."""
+        """Id, consumer, idle time and delivery count of each pending entry."""
         _, reading = self.group(key, group)
         listed = [
             (i, of.consumer, self.now - of.at, of.times)
@@ -441,7 +445,7 @@ class Reference:
             reading.pending[i] = Delivery(consumer, self.now, times + 1)
 
     def has_deleted_pending(self, key: str) -> bool:
-        """True when a group of the stream has an entry pending that is no longer there."""
+        """Return True if a group of the stream has a pending entry that was deleted."""
         held = self.live(key)
         if held is None or isinstance(held.value, bytes):
             return False
@@ -455,7 +459,7 @@ class Reference:
 def answer_of(
     reference: Reference, name: str, arguments: Sequence[Any], options: Mapping[str, Any]
 ) -> Any:
-    """What the reference answers, or the code of its refusal."""
+    """The reference's answer, or the code of its refusal."""
     try:
         return getattr(reference, name)(*arguments, **options)
     except Refused as refused:

@@ -1,5 +1,6 @@
-"""A run of the model as a script that shows the same failure by itself, without hypothesis and
-without pytest.
+"""A run of the model as a script.
+
+The script reproduces the same failure without hypothesis and without pytest.
 """
 
 from __future__ import annotations
@@ -71,13 +72,13 @@ class Script:
         self._names: dict[Id, str] = {}
 
     def advance(self, seconds: float) -> None:
-        """Time was moved."""
+        """Add a line that moves time."""
         self._lines.append(f"await let_time_pass({seconds!r})")
 
     def call(
         self, name: str, arguments: Sequence[Any], options: Mapping[str, Any], expected: Any
     ) -> None:
-        """A call was made, and the contract says what its answer is."""
+        """Add a call, with the answer that the contract requires."""
         first, *rest = arguments
         keyed = _keyed(first)
         written = [keyed, *(self._written(argument) for argument in rest)]
@@ -92,11 +93,11 @@ class Script:
         self._lines += [f"got = {question}", self._check(name, expected)]
 
     def note(self, text: str) -> None:
-        """Something that the script can't do by itself."""
+        """Add a comment about a step that the script can't do by itself."""
         self._lines.append(f"# {text}")
 
     def text(self) -> str:
-        """The script."""
+        """Return the script."""
         imports, harness = self._suite.imported()
         beginning = _BEGINNING.format(imports=imports, harness=harness)
         return beginning + "".join(f"    {line}\n" for line in self._lines) + _END
@@ -114,7 +115,10 @@ class Script:
                     return (
                         f"assert [(group.name, group.pending) for group in got] == {named!r}, got"
                     )
-                return f"assert [entry.id for entry in got] == [{', '.join(self._written(part) for part in parts)}], got"
+                return (
+                    "assert [entry.id for entry in got] == "
+                    f"[{', '.join(self._written(part) for part in parts)}], got"
+                )
             case None | bool():
                 got = (
                     "(type(got) is int or got)" if name == "acquire" else "got"

@@ -1,7 +1,9 @@
-"""An adapter as the model sees it: asked with short names and the reference's ids, answering in the
-reference's terms.
+"""An adapter in the model's terms.
 
-Rule: what a backend chooses by itself is translated: its ids become the reference's, a token
+The model calls it with short names and the reference's ids, and gets replies in the reference's
+terms.
+
+Rule: values that a backend chooses are translated. Its ids become the reference's ids, and a token
     becomes True.
 """
 
@@ -24,18 +26,18 @@ if TYPE_CHECKING:
 UNKNOWN: Final[Id] = (7, 7)
 """An id that no stream ever gave out."""
 
-# Seconds that may really go by in a run: answers in seconds agree when they are no further apart
+# Seconds that a run may really take: replies in seconds agree if they differ by less
 _CLOSE: Final = 40.0
 _OF_MANY_KEYS: Final = {"delete", "mget", "mset"}
 
 
 class Subject:
-    """One open adapter, and what the reference calls its ids.
+    """One open adapter, with the reference's names for its ids.
 
     Args:
-        trial: whose keys are used.
-        adapter: who is asked, when it isn't the trial's first client.
-        numbered: True when the reference gives ids of its own; False when it takes the backend's.
+        trial: the trial that supplies the keys.
+        adapter: the adapter to call, if it isn't the trial's first client.
+        numbered: True if the reference makes ids of its own; False if it uses the backend's.
     """
 
     def __init__(
@@ -56,8 +58,9 @@ class Subject:
         *,
         new_id: Id | None = None,
     ) -> Any:
-        """The adapter's answer, or the code of the error that it raised; an id that it gives is
-        `new_id` from now on.
+        """Return the adapter's reply, or the code of the error that it raised.
+
+        An id in the reply of `xadd` is mapped to `new_id` from now on.
         """
         self.trial.watch.beat()
         limit = asyncio.timeout(self.trial.watch.for_one_call)
@@ -92,7 +95,7 @@ class Subject:
     def own_options(
         self, name: str, arguments: Sequence[Any], options: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The options with real ids, and with the key that only the backend is to know."""
+        """The options with real ids, and with the token key, which only the backend needs."""
         own = {option: self._own(value) for option, value in options.items()}
         return (
             own | {"token_key": self.trial.token_key(self.trial.key(arguments[0]))}
@@ -101,7 +104,7 @@ class Subject:
         )
 
     def forget(self, stream: str) -> None:
-        """The stream is gone: the next one of its name begins anew."""
+        """Forget the ids of a lost stream: the next stream of its name starts anew."""
         self._numbers.pop(stream, None)
 
     def _own_key(self, part: str | Entry) -> str | Entry:
@@ -165,7 +168,7 @@ class Subject:
 
 
 def agree(expected: Any, answer: Any) -> bool:
-    """True when the two say the same; seconds may differ by what a run takes."""
+    """Return True if the two are equal; seconds may differ by the duration of a run."""
     if type(expected) is not type(answer):
         return False
     if isinstance(expected, (list, tuple)):

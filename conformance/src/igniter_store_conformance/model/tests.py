@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
 
 _EXAMPLES: Final = 500
-_FIRST_ROUND: Final = 3  # examples, from which the pace of the backend is measured
-_ROUND: Final = 10  # examples; always as many, so that a seed repeats a run
+_FIRST_ROUND: Final = 3  # examples, which measure the speed of the backend
+_ROUND: Final = 10  # examples; a fixed number, so that a seed repeats a run
 _STEPS: Final = 40
 _SECONDS: Final = 12.0  # for each test of this module; a slow backend gets fewer examples
 _LONG: Final = 600.0
@@ -46,33 +46,34 @@ class ModelClauses(Suite):
 
     @clause("MDL-1", KeyValue, limit=_LONG)
     def test_values_counters_and_claims_answer_as_the_reference_does(self, trial: Trial) -> None:
-        """Any sequence of calls on a few keys, with time moved in between, gives the answers of the
-        contract in plain words.
+        """Random calls on values, counters and claims get the reference's answers.
 
-        If this fails, look at the last line of the script in the message: the calls before it are
-        the shortest way to it that was found.
+        The calls use a few keys, and time is moved in between.
+
+        If this fails, look at the last line of the script in the message. The calls before it are
+        the shortest sequence found that leads to it.
         """
         _run_machine(self, trial, KeyMachine)
 
     @clause("MDL-1", Streams, limit=_LONG)
     def test_streams_and_groups_answer_as_the_reference_does(self, trial: Trial) -> None:
-        """Any sequence of calls on two streams with two groups and two consumers gives the answers
-        of the contract in plain words.
+        """Random calls on streams and groups get the reference's answers.
 
-        If this fails, look at the last line of the script in the message: the calls before it are
-        the shortest way to it that was found.
+        The calls use two streams with two groups and two consumers.
+
+        If this fails, look at the last line of the script in the message. The calls before it are
+        the shortest sequence found that leads to it.
         """
         _run_machine(self, trial, StreamMachine)
 
     @clause("MDL-1", KeyValue, Counters, Claims, Streams, limit=_LONG)
     def test_interleaved_callers_get_the_answers_of_some_order(self, trial: Trial) -> None:
-        """Two or three callers with programs of their own: some order of their calls, one after the
-        other, gives everybody's answers.
+        """Some sequential order of concurrent callers' calls explains all their replies.
 
-        A call on several keys counts as one on each, since a cluster may do them slot by slot
-        (KV-11).
+        There are two or three callers with random programs. A call on several keys counts as one
+        call on each, since a cluster may run it slot by slot (KV-11).
 
-        If this fails, look at the shortest history that has no explanation: it is in the message.
+        If this fails, see the message: it prints the shortest history that has no explanation.
         """
 
         def check(seed: int, limits: settings) -> None:
@@ -95,7 +96,10 @@ class ModelClauses(Suite):
 
 
 def _of_one_key(call: Call) -> Call:
-    """The same, but for a `delete` of several: its answer says how many there were, and not which."""
+    """The same call, but a `delete` of several keys becomes a `delete` of one.
+
+    Its reply is a count, which doesn't identify the keys.
+    """
     if call.name != "delete" or len(call.arguments[0]) < 2:
         return call
     return Call(call.name, (call.arguments[0][:1],), call.options)
@@ -142,8 +146,7 @@ def _run_machine(suite: Suite, trial: Trial, kind: type[Machine]) -> None:
 
 
 def _try_examples(trial: Trial, check: Callable[[int, settings], None]) -> None:
-    """Call `check(seed, settings)` round by round, until there were enough examples or the time is
-    over.
+    """Call `check(seed, settings)` in rounds, until there are enough examples or time is over.
 
     With `--conformance-examples` there is one round of that many examples, however long it takes.
     """
@@ -164,7 +167,7 @@ def _settings(examples: int) -> settings:
         stateful_step_count=_STEPS,
         deadline=None,
         database=None,
-        report_multiple_bugs=False,  # one shrunk failure is read, two are a traceback of groups
+        report_multiple_bugs=False,  # one shrunk failure is readable, several are nested tracebacks
         phases=(Phase.generate, Phase.shrink),
         suppress_health_check=(
             HealthCheck.too_slow,
@@ -241,7 +244,7 @@ def _with_ids(issued: dict[str, list[tuple[int, int]]], stream: Any, part: Any) 
 
 
 def by_keys(events: Sequence[Event]) -> list[Event]:
-    """The same history, in which a call on several keys is one on each, all at the same time."""
+    """The same history, with a call on several keys split into concurrent calls on one key each."""
     found: list[Event] = []
     for event in events:
         (arguments, options), answer = event.arguments, event.answer
@@ -260,7 +263,7 @@ def by_keys(events: Sequence[Event]) -> list[Event]:
 
 
 def explained(state: Reference, event: Event) -> list[Reference]:
-    """The reference after this call, if it answers as the adapter did."""
+    """The reference after this call, if it gives the same answer as the adapter."""
     after = copy.deepcopy(state)
     arguments, options = event.arguments[0], dict(event.arguments[1])
     if event.call == "xadd" and is_id(event.answer):

@@ -1,6 +1,6 @@
-"""When a proxy cuts a connection: after so many bytes, or at a command.
+"""When a proxy cuts a connection: after a number of bytes, or at a command.
 
-Rule: a cut decides and does nothing; the proxy does.
+Rule: a cut only decides. The proxy closes the connection.
 """
 
 from __future__ import annotations
@@ -8,26 +8,28 @@ from __future__ import annotations
 from typing import Literal, Protocol, TypeAlias
 
 Direction: TypeAlias = Literal["to_server", "to_client"]
-"""Which way bytes go: from the client to the server, or back."""
+"""The direction of bytes: from the client to the server, or back."""
 
 Moment: TypeAlias = Literal["before", "middle", "answered"]
-"""When `Proxy.cut_at` cuts: before the server gets the command, half-way through it, or once it has
-answered.
+"""When `Proxy.cut_at` cuts the connection.
+
+Before the server gets the command, half-way through it, or once the server has answered.
 """
 
 
 class Cut(Protocol):
-    """A cut that is armed, and is told of everything that comes through."""
+    """An armed cut, which sees all data that passes."""
 
     def allowed(self, connection: object, direction: Direction, chunk: bytes) -> int | None:
-        """How many bytes of `chunk` still pass on this connection before the cut; `None`: all of
-        them, and no cut.
+        """Return how many bytes of `chunk` still pass on this connection before the cut.
+
+        `None` means that all of them pass, without a cut.
         """
         ...
 
 
 class AfterBytes:
-    """After so many bytes of one connection in one direction."""
+    """Cuts after a number of bytes of one connection in one direction."""
 
     def __init__(self, count: int, direction: Direction) -> None:
         self._count = count
@@ -44,12 +46,12 @@ class AfterBytes:
 
 
 class AtMarker:
-    """At a chosen moment of the command that has these bytes in it."""
+    """Cuts at a chosen moment of the command that contains the marker."""
 
     def __init__(self, marker: bytes, when: Moment) -> None:
         self._marker = marker
         self._when = when
-        self._tails: dict[object, bytes] = {}  # a marker may come in several chunks
+        self._tails: dict[object, bytes] = {}  # a marker may arrive in several chunks
         self._asked: set[object] = set()
 
     def allowed(self, connection: object, direction: Direction, chunk: bytes) -> int | None:

@@ -1,9 +1,9 @@
 """A network that can be broken on purpose: a TCP proxy between an adapter and its server.
 
-Rule: it knows bytes, not protocols, so every server can stand behind it.
-Rule: it listens on the loopback interface alone, at an address that is known before it starts and
-    stays its own until `close`.
-Rule: a fault holds until `heal`; asked for twice, it is there once.
+Rule: the proxy handles bytes, not protocols, so it works with every server.
+Rule: it listens only on the loopback interface, at an address that is fixed before it starts and
+    stays reserved until `close`.
+Rule: a fault lasts until `heal`. Requesting it twice has the effect of requesting it once.
 """
 
 from __future__ import annotations
@@ -27,19 +27,18 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _CHUNK: Final = 64 * 1024
-# Chunks that wait for their time in one direction; beyond, the sender has to wait, as TCP would
-# make it
+# Chunks that may wait for their time in one direction. At the limit the sender has to wait, as with
+# TCP.
 _QUEUED: Final = 64
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER of zero seconds: closing sends RST and no FIN
 
 
 class Proxy:
-    """A TCP proxy with faults: `with Proxy("127.0.0.1", 6379) as proxy:` and let clients talk to
-    `proxy.host` and `proxy.port`.
+    """A TCP proxy with faults: `with Proxy("127.0.0.1", 6379) as proxy:`.
 
-    Its event loop runs in a thread of its own. The methods that make faults are coroutines for
-    whatever loop the caller has; they return when the fault is there. Where the server can't be
-    reached, a connection is accepted and reset.
+    Clients connect to `proxy.host` and `proxy.port`. The proxy's event loop runs in a thread of its
+    own. The methods that cause faults are coroutines for the caller's loop, and return when the
+    fault is in effect. If the server is unreachable, the proxy accepts a connection and resets it.
 
     Args:
         host: the server's host name or IPv4 address.
@@ -47,20 +46,20 @@ class Proxy:
         path: the server's Unix socket, instead of `host` and `port`.
 
     Attributes:
-        host: where clients connect to, always 127.0.0.1.
+        host: the host that clients connect to, always 127.0.0.1.
         port: the port that clients connect to.
-        accepted: how many connections there ever were.
-        cuts: how many connections `cut_after` and `cut_at` have cut.
-        bytes_to_server: how many bytes were passed on to the server.
-        bytes_to_client: how many bytes were passed on to clients.
+        accepted: the number of connections so far.
+        cuts: the number of connections that `cut_after` and `cut_at` have cut.
+        bytes_to_server: the number of bytes forwarded to the server.
+        bytes_to_client: the number of bytes forwarded to clients.
     """
 
     def __init__(
         self, host: str = "127.0.0.1", port: int = 0, *, path: str | os.PathLike[str] | None = None
     ) -> None:
         self._target: str | tuple[str, int] = (host, port) if path is None else str(path)
-        # Bound for as long as the proxy lives, never listening: the port refuses, and nobody else
-        # gets it, while there is no listener.
+        # Bound for the proxy's lifetime, and never listening. While there is no listener, the port
+        # refuses connections and no other process can take it.
         self._reservation = _bound(0)
         self.host: str = "127.0.0.1"
         self.port: int = self._reservation.getsockname()[1]
@@ -82,14 +81,16 @@ class Proxy:
 
     @property
     def connections(self) -> int:
-        """How many connections of clients are open now."""
+        """The number of client connections that are open now."""
         return len(self._links)
 
     def start(self) -> None:
-        """Listen; returns when connections are accepted. A running proxy goes on.
+        """Start to listen, and return when connections are accepted.
+
+        A running proxy isn't affected.
 
         Raises:
-            RuntimeError: the proxy was closed, so its port is no longer its own.
+            RuntimeError: the proxy was closed, so its port is no longer reserved.
         """
         if self._thread is not None:
             return
@@ -105,8 +106,9 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(self._listen(), loop).result()
 
     def close(self) -> None:
-        """Cut every connection, give the port back and end the thread; twice, or before `start`, is
-        fine.
+        """Cut every connection, release the port and end the thread.
+
+        It may be called twice, or before `start`.
         """
         thread, loop = self._thread, self._loop
         self._thread = self._loop = None
@@ -125,80 +127,86 @@ class Proxy:
         self.close()
 
     async def cut(self) -> None:
-        """Reset every open connection now, on both sides. New ones are welcome."""
+        """Reset every open connection now, on both sides. New connections work."""
         await self._on_loop(self._cut())
 
     async def cut_after(self, count: int, direction: Direction = "to_server") -> None:
-        """Cut one connection after exactly `count` more bytes in `direction`: the first that gets
-        there; then no more.
+        """Cut one connection after exactly `count` more bytes in `direction`.
 
-        0 to the server: before a command reaches it. 0 to the client: the server did its work, and
-        no byte of its answer arrives. Replaces what `cut_after` or `cut_at` had armed and was not
-        fired.
+        It is the first connection that reaches the count; no further one is cut. 0 to the server
+        cuts before a command reaches it. 0 to the client cuts when the server has executed the
+        command, before a byte of its reply arrives. This replaces a cut of `cut_after` or `cut_at`
+        that hasn't fired yet.
         """
         await self.arm(AfterBytes(count, direction))
 
     async def cut_at(self, marker: bytes, when: Moment = "before") -> None:
-        """Cut the first connection whose client sends `marker`, at a chosen moment; then no more.
+        """Cut the first connection whose client sends `marker`, at the given moment.
 
-        "before": nothing of what the client sent together with the marker reaches the server.
-        "middle": the server gets everything up to the middle of the marker. "answered": the server
-        gets all of it, and nothing of what it answers arrives; the first bytes from the server
-        count as the answer, so a connection that has several commands under way is cut at the first
-        answer to any.
+        No further connection is cut.
+
+        - "before": the server gets nothing that the client sent together with the marker.
+        - "middle": the server gets everything up to the middle of the marker.
+        - "answered": the server gets all of it, and nothing of its reply arrives. The first bytes
+          from the server count as the reply, so a connection with several commands in flight is cut
+          at the first reply to any of them.
         """
         await self.arm(AtMarker(marker, when))
 
     async def arm(self, cut: Cut) -> None:
-        """Cut the first connection for which `cut` says so; then no more. Replaces what was armed
-        and was not fired.
+        """Cut the first connection for which `cut` decides so, and no further one.
+
+        This replaces a cut that hasn't fired yet.
         """
         await self._on_loop(self._arm(cut))
 
     async def fired(self) -> None:
-        """Return when the cut that was armed last has happened; at once when none was armed since
-        `heal`, or it has happened.
+        """Return when the cut that was armed last has happened.
+
+        Returns at once when it has happened already, or none was armed since `heal`.
         """
         await self._on_loop(self._fired.wait())
 
     async def delay(self, seconds: float) -> None:
-        """Let everything, in both directions, arrive later by `seconds`; the order stays. `heal`
-        passes on at once what is on its way.
+        """Delay all data by `seconds`, in both directions; the order stays.
+
+        `heal` delivers delayed data at once.
         """
         await self._on_loop(self._set_delay(seconds))
 
     async def black_hole(self) -> None:
-        """Take what clients and server send and pass nothing on; new connections are accepted, and
-        the server never hears of them.
+        """Accept data from clients and servers, and forward none of it.
 
-        What was swallowed is lost. `heal` cuts the connections that lost something, since TCP never
-        goes on behind a hole.
+        New connections are accepted, but the server doesn't see them. The data is lost. `heal` cuts
+        the connections that lost data, because TCP never continues after a gap.
         """
         await self._on_loop(self._swallow())
 
     async def half_open(self) -> None:
-        """Pass nothing more on over the present connections, and close none of them; new
-        connections work.
+        """Stop forwarding data on existing connections without closing them.
 
-        A firewall or an address translator that has forgotten its connections behaves so: neither
-        end gets an error. `heal` cuts these connections.
+        New connections work. A firewall or an address translator that has lost its state behaves
+        this way: neither end gets an error. `heal` cuts these connections.
         """
         await self._on_loop(self._strand())
 
     async def half_close(self, direction: Direction) -> None:
-        """On every open connection end this direction (its receiver reads the end of the stream),
-        while the other goes on.
+        """Close this direction of every open connection, while the other one continues.
 
-        What the sender sends further is dropped. `heal` cuts what is left of these connections.
+        The receiver reads the end of the stream. Data that the sender sends later is dropped.
+        `heal` cuts these connections.
         """
         await self._on_loop(self._half_close(direction))
 
     async def refuse(self) -> None:
-        """Cut every connection and refuse new ones, as a host does where no server listens."""
+        """Cut every connection and refuse new ones, like a host without a server."""
         await self._on_loop(self._refuse())
 
     async def heal(self) -> None:
-        """Undo every fault. Connections that a fault has damaged are cut; the others live on."""
+        """Undo every fault, and cut the connections that a fault has damaged.
+
+        The other connections stay open.
+        """
         await self._on_loop(self._heal())
 
     async def _on_loop(self, work: Coroutine[Any, Any, _T]) -> _T:
@@ -207,7 +215,7 @@ class Proxy:
             raise RuntimeError("The proxy isn't running; start() it first.")
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
-    # What follows runs on the proxy's own loop.
+    # Everything below runs on the proxy's own loop.
 
     async def _listen(self) -> None:
         if self._listener is None:
@@ -261,48 +269,51 @@ class Proxy:
         await _end([link.task for link in self._links if link.is_damaged])
         await self._listen()
 
-    # What a link asks of its proxy.
+    # Used by the links of the proxy.
 
     @property
     def target(self) -> str | tuple[str, int]:
-        """Where the server is: a path, or host and port."""
+        """The server's address: a path, or host and port."""
         return self._target
 
     @property
     def swallows(self) -> bool:
-        """Whether `black_hole` holds."""
+        """Whether `black_hole` is in effect."""
         return self._swallows
 
     @property
     def lateness(self) -> float:
-        """The seconds by which what comes in now has to go out later."""
+        """The delay in seconds for data that arrives now."""
         return self._delay
 
     async def until(self, due: float) -> None:
-        """Wait for this time of the loop, or for `heal`."""
+        """Wait until this time of the loop, or until `heal`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(due):
                 await self._healed.wait()
 
     def allowed(self, link: _Link, direction: Direction, chunk: bytes) -> int | None:
-        """How many bytes of `chunk` still pass before the armed cut; `None`: all, and no cut."""
+        """Return how many bytes of `chunk` still pass before the armed cut.
+
+        `None` means that all of them pass, without a cut.
+        """
         return None if self._trigger is None else self._trigger.allowed(link, direction, chunk)
 
     def passed(self, direction: Direction, count: int) -> None:
-        """Count what went through."""
+        """Count bytes that were forwarded."""
         if direction == "to_server":
             self.bytes_to_server += count
         else:
             self.bytes_to_client += count
 
     def disarm(self, link: _Link) -> None:
-        """The armed cut happens to `link` now."""
+        """Record that the armed cut is happening to `link` now."""
         self._trigger = None
         self._cutting = link
         self.cuts += 1
 
     def forget(self, link: _Link) -> None:
-        """`link` is closed, on both sides."""
+        """Remove `link`, which is closed on both sides."""
         self._links.discard(link)
         if link is self._cutting:
             self._cutting = None
@@ -314,7 +325,7 @@ class _CutNow(Exception):  # noqa: N818 - no error but the fault that was asked 
 
 
 class _Link:
-    """One connection of a client, and the one to the server that it is joined to."""
+    """A client's connection, and the connection to the server that it is joined to."""
 
     def __init__(self, proxy: Proxy, client: socket.socket) -> None:
         self._proxy = proxy
@@ -326,12 +337,12 @@ class _Link:
 
     @property
     def swallows(self) -> bool:
-        """Whether this connection passes nothing on, and not even its end."""
+        """Whether this connection forwards nothing, not even its end."""
         return self.is_stranded or self._proxy.swallows
 
     def start(self) -> None:
         self.task = asyncio.create_task(self._run())
-        # A task that is cancelled before its first step never gets to its own `finally`.
+        # A task that is cancelled before its first step never runs its own `finally`.
         self.task.add_done_callback(lambda _: self._forget())
 
     def half_close(self, direction: Direction) -> None:
@@ -361,7 +372,7 @@ class _Link:
                     group.create_task(flow.send())
             is_orderly = True
         except* (OSError, _CutNow):
-            pass  # either side went away, was never there, or the cut is due: both sides are reset
+            pass  # either side closed or was unreachable, or the cut is due: reset both sides
         finally:
             for side in (self._client, server):
                 if not is_orderly and side.family == socket.AF_INET:
@@ -369,7 +380,7 @@ class _Link:
                 side.close()
 
     async def _starve(self) -> None:
-        # A connection that began in a black hole. It ends with the client, or with the hole.
+        # The connection began in a black hole. It ends with the client, or with `heal`.
         self.is_damaged = True
         while await asyncio.get_running_loop().sock_recv(self._client, _CHUNK):
             pass
@@ -402,7 +413,7 @@ class _Flow:
     async def receive(self) -> None:
         loop = asyncio.get_running_loop()
         chunk = b"-"
-        while chunk:  # the empty one, which is the stream's end, is passed on as well
+        while chunk:  # the empty chunk, which is the end of the stream, is forwarded as well
             chunk = await loop.sock_recv(self._source, _CHUNK)
             await self._chunks.put((loop.time() + self._proxy.lateness, chunk))
 
@@ -443,17 +454,16 @@ class _Flow:
 def _bound(port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.setsockopt(
-        socket.SOL_SOCKET, socket.SO_REUSEPORT, 1
-    )  # the listener shares its port with the reservation
+    # The listener shares its port with the reservation.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sock.bind(("127.0.0.1", port))
     sock.setblocking(False)
     return sock
 
 
 async def _delivered(sock: socket.socket) -> None:
-    # A reset throws away what the kernel has not sent yet, and then fewer bytes would have passed
-    # than were promised.
+    # A reset discards data that the kernel hasn't sent yet. Fewer bytes than promised would then
+    # pass.
     unsent = array.array("i", [0])
     for _ in range(1000):
         fcntl.ioctl(sock, termios.TIOCOUTQ, unsent)

@@ -1,7 +1,6 @@
-"""Several proxies that are broken together: what stands between an adapter and a set of servers.
+"""Several proxies that fail together: the network between an adapter and a set of servers.
 
-Rule: a fault is a fault of all of them. A cut that is armed happens once, at whichever proxy it is
-    due first.
+Rule: a fault affects all of them. An armed cut happens once, at the proxy where it is due first.
 """
 
 from __future__ import annotations
@@ -21,11 +20,12 @@ if TYPE_CHECKING:
 
 
 class ProxyGroup:
-    """Proxies with one set of faults; it satisfies `harness.Network`, and each method does what
-    `Proxy`'s does, at all of them.
+    """Proxies with one set of faults; it satisfies `harness.Network`.
+
+    Each method does what `Proxy`'s does, on all of them.
 
     Args:
-        proxies: the proxies, which run; whoever made them closes them.
+        proxies: the running proxies; their creator closes them.
     """
 
     def __init__(self, proxies: Sequence[Proxy]) -> None:
@@ -33,7 +33,7 @@ class ProxyGroup:
 
     @property
     def cuts(self) -> int:
-        """How many connections `cut_at` has cut."""
+        """The number of connections that `cut_at` has cut."""
         return sum(proxy.cuts for proxy in self._proxies)
 
     async def cut(self) -> None:
@@ -63,9 +63,7 @@ class ProxyGroup:
 
 
 class _Once:
-    """A cut that several proxies, each in a thread of its own, are armed with, and that the first
-    one does.
-    """
+    """A cut for several proxies, each in its own thread; only the first one performs it."""
 
     def __init__(self, cut: Cut) -> None:
         self._cut = cut

@@ -1,11 +1,9 @@
-"""An adapter over redis-py, plain and obviously right: what the suite itself is checked against on
-real servers, and on fakeredis.
+"""A plain adapter over redis-py, used to check the suite itself on real servers and on fakeredis.
 
-It is the second opinion on what Redis does, beside the model; random sequences are compared with
-it. It is not the backend for
-production: that one is made to be fast.
+Beside the model it is a second opinion on Redis's behaviour: random sequences are compared with it.
+It isn't the backend for production, which is optimized for speed.
 
-Rule: one command or one script for each method; nothing is kept in the client but subscriptions.
+Rule: each method is one command or one script. The client keeps no state except subscriptions.
 """
 
 from igniter_store_conformance.redis_py.adapter import RedisPyAdapter

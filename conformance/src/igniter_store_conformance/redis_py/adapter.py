@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 class RedisPyAdapter(
     RedisPyKeyValue, RedisPyCounters, RedisPyClaims, RedisPyPubSub, RedisPyStreams, RedisPyScan
 ):
-    """A Redis, Valkey or Dragonfly server, or fakeredis; obviously right rather than fast.
+    """An adapter for Redis, Valkey, Dragonfly or fakeredis; simple rather than fast.
 
     Args:
-        connect: makes a client of redis-py, with answers as bytes, RESP2, no retries and no timeout
-            of its own; `open` calls it, and `close` closes what it made. `from_url` has one.
-        timeout: seconds that a command may take, beyond the time that a blocking read waits.
+        connect: creates a client of redis-py that returns bytes and uses RESP2, without retries and
+            without timeouts of its own. `open` calls it, and `close` closes the client. `from_url`
+            has one.
+        timeout: seconds that a command may take, in addition to the time that a blocking read
+            waits.
     """
 
     name: ClassVar[str] = NAME
@@ -55,14 +57,16 @@ class RedisPyAdapter(
     def from_url(
         cls, url: str, *, timeout: float = 5.0, connect_timeout: float = 2.0, **unknown: Any
     ) -> Self:
-        """An adapter for `redis://[user:password@]host[:port][/database]`, valkey://, rediss:// or
+        """Return an adapter for a URL.
+
+        The URL is `redis://[user:password@]host[:port][/database]`, valkey://, rediss:// or
         unix:///path.
 
         Args:
-            url: where the server is.
+            url: the address of the server.
             timeout: see the class.
-            connect_timeout: seconds that a connection may take to come about.
-            unknown: no other options are known.
+            connect_timeout: seconds to wait for a connection.
+            unknown: no other options are accepted.
         """
         if unknown:
             raise _misconfigured(
@@ -86,9 +90,8 @@ class RedisPyAdapter(
             try:
                 await self._calls.open()
             except StoreError as error:
-                if (
-                    error.code is ErrorCode.STORE_TIMEOUT
-                ):  # there is something, but it is no server, or not one that can be used
+                # Something answers, but it isn't a server, or not a usable one.
+                if error.code is ErrorCode.STORE_TIMEOUT:
                     message = (
                         "The server accepts connections and doesn't answer. Is it the right port?"
                     )
@@ -126,8 +129,9 @@ class RedisPyAdapter(
 
 
 def client(url: str, connect_timeout: float = 2.0) -> Redis:
-    """The client that the adapter wants, for a URL; it connects when it is used. One for
-    redis+cluster:// answers the same calls.
+    """Return the client that the adapter needs for a URL; it connects when it is used.
+
+    A client for redis+cluster:// has the same methods.
     """
     options: dict[str, Any] = {
         "protocol": 2,

@@ -1,9 +1,9 @@
-"""One command, one connection, one answer: how everything but subscriptions talks to the server.
+"""One command, one connection, one reply: all communication except subscriptions.
 
-Rule: a connection carries one command at a time. One whose answer was not read to its end, whatever
-    the reason, is closed.
-Rule: a read is tried a second time when the connection was lost; a write never, and says that it
-    may have been applied.
+Rule: a connection carries one command at a time. It is closed if its reply was not read completely,
+    for any reason.
+Rule: a read is retried once when the connection was lost. A write never is: its error reports that
+    it may have been applied.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-_CROWD: Final = 32  # connections for commands; more callers wait for one
-_GRACE: Final = 1.0  # seconds that callers get to let go when the adapter closes
+_CROWD: Final = 32  # connections for commands; further callers wait for one
+_GRACE: Final = 1.0  # seconds that calls get to release their connections when the adapter closes
 
 
 class Calls:
     """The connections of one adapter.
 
     Args:
-        connect: makes the client, which connects when it is used.
+        connect: creates the client, which connects when it is used.
         timeout: seconds that a command may take.
-        affinity: the event loop that the adapter was opened in.
+        affinity: the event loop in which the adapter was opened.
     """
 
     def __init__(self, connect: Callable[[], Redis], timeout: float, affinity: Affinity) -> None:
@@ -59,15 +59,14 @@ class Calls:
 
     @property
     def is_closed(self) -> bool:
-        """Whether `close` has begun and `open` hasn't since."""
+        """Whether `close` has begun, without a later `open`."""
         return self._is_closed
 
     async def open(self) -> None:
-        """Make the client, and see whether the server answers."""
+        """Create the client, and check that the server answers."""
         self._is_closed = False
-        self._crowd = asyncio.Semaphore(
-            _CROWD
-        )  # belongs to the loop that the adapter was opened in
+        # It belongs to the loop in which the adapter was opened.
+        self._crowd = asyncio.Semaphore(_CROWD)
         self._client, self._loop = self._connect(), asyncio.get_running_loop()
         try:
             await self.ask("PING")
@@ -77,13 +76,13 @@ class Calls:
             raise
 
     def shut(self) -> None:
-        """Let no more calls in, and end those that wait."""
+        """Refuse new calls, and end the pending ones."""
         self._is_closed = True
         for limit in self._under_way:
             limit.expire()
 
     async def close(self) -> None:
-        """Close all connections, once every call has let go of its own."""
+        """Close all connections, once every call has released its own."""
         if self._under_way:
             await asyncio.wait(list(self._under_way.values()), timeout=_GRACE)
         if self._client is not None:
@@ -91,12 +90,13 @@ class Calls:
             self._client = None
 
     def bind(self) -> None:
-        """Belong to the running event loop; see `Affinity.enter`."""
+        """Bind to the running event loop; see `Affinity.enter`."""
         self.affinity.enter(NAME, is_in_use=self._client is not None)
 
     def abandon(self) -> None:
-        """Release all connections, whose event loop is closed; in a forked child, keep out of the
-        parent's.
+        """Release all connections after their event loop was closed.
+
+        In a forked child, don't touch the parent's connections.
         """
         client, self._client = self._client, None
         self._is_closed = False
@@ -116,11 +116,11 @@ class Calls:
             keep(client)
 
     async def ask(self, *words: Any, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> Any:
-        """The answer to a command that changes nothing.
+        """Return the reply to a command that changes nothing.
 
         Args:
             words: the command and its arguments.
-            code: for a refusal that has no code of its own.
+            code: the code for a refusal that has none of its own.
         """
         try:
             return await self._once(words, code, 0, self._crowd, writes=False)
@@ -130,11 +130,11 @@ class Calls:
             return await self._once(words, code, 0, self._crowd, writes=False)
 
     async def see(self, name: str, keys: Sequence[str], *arguments: Any) -> Any:
-        """The answer to the script of this name, which changes nothing."""
+        """Return the reply to the script of this name, which changes nothing."""
         return await self.ask("EVAL", script(name), len(keys), *keys, *arguments)
 
     async def tell(self, *words: Any, code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED) -> Any:
-        """The answer to a command that changes something; arguments as `ask`."""
+        """Return the reply to a command that changes data; arguments as for `ask`."""
         return await self._once(words, code, 0, self._crowd, writes=True)
 
     async def run(
@@ -144,12 +144,13 @@ class Calls:
         *arguments: Any,
         code: ErrorCode = ErrorCode.STORE_OPERATION_FAILED,
     ) -> Any:
-        """The answer to the script of this name, which changes something."""
+        """Return the reply to the script of this name, which changes data."""
         return await self.tell("EVAL", script(name), len(keys), *keys, *arguments, code=code)
 
     async def wait(self, seconds: float, *words: Any) -> Any:
-        """The answer to a command that may wait for so many seconds at the server, on a connection
-        that keeps nobody else waiting.
+        """Return the reply to a command that may block at the server for `seconds`.
+
+        It uses a connection of its own, so other calls don't wait.
         """
         return await self._once(
             words, ErrorCode.STORE_OPERATION_FAILED, seconds, contextlib.nullcontext(), writes=True
@@ -187,7 +188,7 @@ class Calls:
         raise failed  # outside of the block, where it would have redis-py's words as its context
 
     def require_open(self) -> None:
-        """Refuse to go on, unless the adapter is open."""
+        """Raise an error unless the adapter is open."""
         if self._client is None or self._is_closed:
             raise not_open(is_inherited=self.affinity.is_inherited, was_closed=self._is_closed)
         if asyncio.get_running_loop() is not self._loop:
@@ -195,7 +196,7 @@ class Calls:
 
     @contextlib.asynccontextmanager
     async def limit(self, seconds: float) -> AsyncGenerator[None]:
-        """Within the block, raise `TimeoutError` after so many seconds, or when the adapter closes."""
+        """Within the block, raise `TimeoutError` after `seconds`, or when the adapter closes."""
         self.require_open()
         done = asyncio.get_running_loop().create_future()
         async with FairTimeout(seconds) as limit:
@@ -207,8 +208,9 @@ class Calls:
                 done.set_result(None)
 
     async def drop_idle(self) -> None:
-        """Close the connections that nobody uses just now: what has ended one of them has most
-        likely ended all of them.
+        """Close the idle connections.
+
+        The cause that ended one connection has most likely ended all of them.
         """
         if self._client is not None:
             await self._client.connection_pool.disconnect(inuse_connections=False)
@@ -217,13 +219,13 @@ class Calls:
     async def connection(self) -> AsyncGenerator[Any]:
         """A connection of the pool, for one command.
 
-        Whoever is interrupted in reading leaves it closed: redis-py sees to that.
+        redis-py closes the connection when a caller is interrupted while reading.
         """
         if self._client is None:
             raise not_open(is_inherited=self.affinity.is_inherited, was_closed=self._is_closed)
         pool: Any = self._client.connection_pool
-        # One turn of the loop, in which it hears of connections that were closed while they were
-        # idle: the pool then replaces them.
+        # One iteration of the loop, in which it notices connections that were closed while they
+        # were idle: the pool then replaces them.
         await asyncio.sleep(0)
         connection = await pool.get_connection()
         try:
@@ -233,18 +235,16 @@ class Calls:
 
 
 async def is_sent(connection: Any, words: Sequence[Any]) -> bool:
-    """False when the connection was reset while it was idle, which redis-py doesn't notice before
-    it writes.
+    """Send a command, and return False when the connection was reset while it was idle.
 
-    Not all of the command has left us then, so the server can't have done it, and another
-    connection may take it.
+    redis-py only notices such a reset when it writes. The command hasn't been sent completely then,
+    so the server can't have executed it, and another connection may send it.
     """
-    # asyncio of Python 3.12 and 3.13.0 doesn't look whether the transport is closed: it raises
-    # AttributeError, or waits for the descriptor that the transport had, which may be another
-    # connection's by now.
-    writer = getattr(
-        connection, "_writer", None
-    )  # redis-py has no other way to ask, and fakeredis has no sockets
+    # asyncio of Python 3.12 and 3.13.0 doesn't check whether the transport is closed. It raises
+    # AttributeError, or waits for the transport's former descriptor, which may belong to another
+    # connection by now.
+    # redis-py has no public way to get the writer, and fakeredis has no sockets.
+    writer = getattr(connection, "_writer", None)
     if isinstance(writer, asyncio.StreamWriter) and writer.is_closing():
         return False
     try:
@@ -256,7 +256,7 @@ async def is_sent(connection: Any, words: Sequence[Any]) -> bool:
 
 @cache
 def script(name: str) -> str:
-    """The text of a script."""
+    """Return the text of a script."""
     return (
         resources.files("igniter_store_conformance.redis_py") / "scripts" / f"{name}.lua"
     ).read_text(encoding="utf-8")

@@ -1,4 +1,7 @@
-"""Claims: a key that holds its owner, and a counter of tokens; each step that compares is a script."""
+"""Claims: a key that holds the owner, and a counter of tokens.
+
+Each step that compares is a script.
+"""
 
 from __future__ import annotations
 

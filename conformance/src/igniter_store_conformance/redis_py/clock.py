@@ -1,7 +1,7 @@
-"""Time on a real server, whose clock can't be moved: instead, everything is made older.
+"""Moves time on a real server by ageing its data, because its clock can't be moved.
 
-Rule: only keys under the namespace are touched. A key whose deadline has passed is gone, as it
-    would be.
+Rule: only keys under the namespace are changed. A key whose deadline has passed is removed, as it
+    would be by the server.
 Rule: pending entries keep their consumer and their number of deliveries.
 """
 
@@ -21,11 +21,11 @@ _STEP: Final = 1000
 
 
 class RedisTime:
-    """Moves the time of a server for what lies under one namespace.
+    """Moves a server's time for the keys under one namespace.
 
     Args:
         server: its URL, or a client of redis-py that stays open.
-        namespace: what the keys begin with.
+        namespace: the prefix of the keys.
     """
 
     def __init__(self, server: str | Redis, namespace: str) -> None:
@@ -33,19 +33,20 @@ class RedisTime:
         self._namespace = namespace
 
     async def advance(self, seconds: float) -> None:
-        """Let so many seconds pass, in whole milliseconds: for the deadlines of keys, and for the
-        idle times of pending entries.
+        """Let `seconds` pass, in whole milliseconds.
 
-        Pending entries that were deleted keep their idle times: from Redis 7 on, whatever would
-        change those drops the entries instead. Not one atomic step: what is written meanwhile may
-        have seen the time before, or the time after.
+        It moves the deadlines of keys and the idle times of pending entries. Pending entries that
+        were deleted keep their idle times: from Redis 7 on, any command that would change those
+        drops the entries instead. It isn't one atomic step: data written meanwhile may belong to
+        the time before or after.
         """
-        # Rounded down, since nothing may be gone before its time.
+        # Rounded down, because nothing may expire before its time.
         await self._everywhere("advance", int(seconds * 1000))
 
     async def rewind(self, seconds: float) -> None:
-        """Set the last id of every stream so many seconds ahead: to a stream it is the same as a
-        clock that goes back.
+        """Set the last id of every stream ahead by `seconds`.
+
+        The effect on a stream is the same as that of a clock that is set back.
         """
         await self._everywhere("rewind", int(seconds * 1000))
 
@@ -61,7 +62,7 @@ class RedisTime:
 
 
 async def _run(redis: Any, namespace: str, name: str, milliseconds: int) -> None:
-    # All keys before any is made older: a scan may give a key twice.
+    # Collect all keys before changing any: a scan may return a key twice.
     keys = {key async for key in redis.scan_iter(f"{escape(namespace)}*", count=_STEP)}
     for key in keys:
         await redis.eval(script(name), 1, key, milliseconds)

@@ -33,5 +33,8 @@ class RedisPyCounters(Counters):
 
 
 def _no_integer() -> StoreError:
-    message = "The key holds something that is no integer. Count under another key, or delete this one first."
+    message = (
+        "The key holds something that is no integer. Count under another key, or delete this one "
+        "first."
+    )
     return store_error(ErrorCode.STORE_INCREMENT_FAILED, message, backend=NAME)

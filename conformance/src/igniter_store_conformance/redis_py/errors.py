@@ -1,7 +1,6 @@
-"""From redis-py's exceptions to `StoreError`s: one table of the server's words, and one translator.
+"""Translates redis-py's exceptions to `StoreError`s, with a table of the server's error prefixes.
 
-Rule: of what the server says only its first word is read; the rest of the text differs from version
-    to version.
+Rule: only the error prefix is matched, because the rest of the text differs between versions.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ not_open = partial(errors.not_open, NAME)
 elsewhere = partial(errors.elsewhere, NAME)
 malformed_id = partial(errors.malformed_id, backend=NAME)
 
-# The server's word: the code, whether the same call may succeed later, and what to do.
+# The server's error prefix: the code, whether the same call may succeed later, and the advice.
 _WORDS: Final = {
     "AUTH": (
         ErrorCode.STORE_CONNECTION_FAILED,
@@ -93,7 +92,7 @@ _WORDS: Final = {
 }
 _SAME: Final = {"NOAUTH": "AUTH", "WRONGPASS": "AUTH", "UNBLOCKED": "NOGROUP"}
 
-# redis-py takes the word away from errors that it has a class for; the narrower class first.
+# redis-py strips the prefix from errors that it has a class for. Narrower classes come first.
 _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis.BusyLoadingError, "LOADING"),
     (redis.AuthenticationError, "AUTH"),
@@ -109,20 +108,23 @@ _CLASSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis.ClusterCrossSlotError, "CROSSSLOT"),
 )
 
-# What went wrong inside a script: Redis 6.2 puts words of its own before the server's.
+# An error inside a script: Redis 6.2 puts text of its own before the server's error.
 _IN_SCRIPT: Final = re.compile(
     r"(?:ERR Error running script.*?|@user_script): ?\d*:? ?-?([A-Z]+) ", re.DOTALL
 )
 
 
 def timed_out(seconds: float, *, maybe_applied: bool) -> StoreError:
-    """No answer came within so many seconds."""
-    message = f"The server didn't answer within {seconds:g} seconds. Try again, or give the adapter a longer timeout."
+    """Return the error for a reply that didn't arrive within `seconds`."""
+    message = (
+        f"The server didn't answer within {seconds:g} seconds. Try again, or give the adapter a "
+        "longer timeout."
+    )
     return store_error(ErrorCode.STORE_TIMEOUT, message, backend=NAME, maybe_applied=maybe_applied)
 
 
 def word_of(error: Exception) -> str:
-    """The server's own word for what it refused ("WRONGTYPE"); "" for what is no refusal."""
+    """Return the server's error prefix ("WRONGTYPE"), or "" if it isn't a refusal."""
     for kind, word in _CLASSES:
         if isinstance(error, kind):
             return word
@@ -140,13 +142,13 @@ def translated(
     *,
     maybe_applied: bool = False,
 ) -> StoreError:
-    """The error for what redis-py raised.
+    """Return the error for an exception of redis-py.
 
     Args:
-        error: what it raised.
-        code: for refusals that the table doesn't know.
-        maybe_applied: what to say if the connection was lost, with nobody knowing how far the
-            command got.
+        error: the exception.
+        code: the code for refusals that aren't in the table.
+        maybe_applied: the error's `maybe_applied` if the connection was lost, when it is unknown
+            how far the command got.
     """
     failed = _translated(word_of(error), code, maybe_applied=maybe_applied)
     failed.__cause__ = ErrorReply(cut(f"{word_of(error)} {error}"))  # the server quotes keys
@@ -166,7 +168,10 @@ def _translated(word: str, code: ErrorCode, *, maybe_applied: bool) -> StoreErro
             backend=NAME,
             details={"word": word},
         )
-    message = "The server can't be reached, or has closed the connection. Is it there, and is the URL right?"
+    message = (
+        "The server can't be reached, or has closed the connection. Is it there, and is the URL "
+        "right?"
+    )
     return store_error(
         ErrorCode.STORE_CONNECTION_FAILED, message, backend=NAME, maybe_applied=maybe_applied
     )

@@ -1,6 +1,4 @@
-"""The harness of the adapter over redis-py: on a server, with power over it, its time, and a way
-around it.
-"""
+"""The harness of the redis-py adapter: server control, its time, and an oracle."""
 
 from __future__ import annotations
 
@@ -18,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def redis_harness(server: Server, *, timeout: float = 5.0, namespace: str | None = None) -> Harness:
-    """The whole harness for `server`; a fresh one for every test, which costs nothing.
+    """Return the complete harness for `server`; create a new one for every test, it is cheap.
 
     Args:
-        server: from `servers.start` or `servers.shared`. Adapters go through its proxy, if it has
-            one; time and oracle go straight.
+        server: from `servers.start` or `servers.shared`. Adapters connect through its proxy, if it
+            has one; time and oracle connect directly.
         timeout: seconds that a command of the adapters may take.
-        namespace: what every key begins with; a new one if `None`.
+        namespace: the prefix of every key; a new one if `None`.
     """
     chosen = f"igniter-conformance-{secrets.token_hex(6)}:" if namespace is None else namespace
     return Harness(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def milliseconds(seconds: float) -> int:
-    """Rounded up, so that no key lives less than its TTL."""
+    """Return milliseconds, rounded up so that no key lives less than its TTL."""
     return max(1, math.ceil(seconds * 1000))
 
 
@@ -58,7 +58,7 @@ class RedisPyKeyValue(KeyValue):
         left: int = await self._calls.ask("PTTL", key)
         if left == -2:  # no such key
             return None
-        # 0 is what a key answers in its last millisecond.
+        # The server returns 0 for a key in its last millisecond.
         return math.inf if left == -1 else max(left, 1) / 1000
 
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:

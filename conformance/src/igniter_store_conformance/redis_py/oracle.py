@@ -1,4 +1,4 @@
-"""A way around the adapter: redis-py's client, as anybody would use it."""
+"""Access to the stored bytes with redis-py's client, bypassing the adapter."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from igniter_store_conformance.redis_py.adapter import client
 
 
 class RedisOracle:
-    """Reads and writes what the server holds, over connections of its own.
+    """Reads and writes the server's data over connections of its own.
 
     Args:
-        url: where the server is; not through a proxy, unless its faults are meant for the oracle,
-            too.
+        url: the address of the server. Don't use a proxy's address, unless its faults are meant for
+            the oracle, too.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     async def peek(self, key: str) -> bytes | None:
-        """The bytes that the server holds under this complete key."""
-        redis: Any = client(self._url)  # its types leave open whether answers are decoded
+        """Return the bytes that the server holds under this complete key."""
+        redis: Any = client(self._url)  # its types leave open whether replies are decoded
         try:
             value: bytes | None = await redis.get(name_to_bytes(key))
         finally:
@@ -30,7 +30,7 @@ class RedisOracle:
         return value
 
     async def poke(self, key: str, value: bytes) -> None:
-        """Put bytes under this complete key, without a TTL."""
+        """Store bytes under this complete key, without a TTL."""
         redis = client(self._url)
         try:
             await redis.set(name_to_bytes(key), value)

@@ -1,12 +1,12 @@
-"""Subscriptions: one connection of their own, and one task that reads it.
+"""Subscriptions: they share one connection of their own, and one task that reads it.
 
-Rule: the server answers commands of one connection in their order, so the oldest one that waits for
-    a confirmation gets the next.
-Rule: what is subscribed stands in one table. A new connection subscribes to what the table says,
-    then those in it are told of the gap.
-Rule: a subscription that was cancelled is out of the table before anything is awaited.
-Rule: the server is asked for a sign of life all the time. A connection on which nothing comes for
-    twice as long is closed.
+Rule: the server answers the commands of a connection in order, so the next confirmation belongs to
+    the oldest pending command.
+Rule: one table lists the subscriptions. A new connection subscribes to the names in the table, and
+    then reports the gap to their subscribers.
+Rule: a cancelled subscription leaves the table before anything is awaited.
+Rule: the listener pings the server continuously. It closes a connection that stays silent for twice
+    the interval.
 """
 
 from __future__ import annotations
@@ -37,13 +37,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.redis_py.calls import Calls
 
-_PAUSES: Final = (
-    0.02,
-    0.05,
-    0.1,
-    0.2,
-    0.5,
-)  # seconds between attempts to get a connection back; the last one over and over
+# Seconds between reconnection attempts; the last one is repeated.
+_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.5)
 _Name: TypeAlias = tuple[str, str]  # SUBSCRIBE and a channel, or PSUBSCRIBE and a pattern
 _ENDS: Final = {"SUBSCRIBE": "UNSUBSCRIBE", "PSUBSCRIBE": "PUNSUBSCRIBE"}
 
@@ -67,7 +62,7 @@ class RedisPySubscription(Subscription):
             self._call(channel, lambda: self._callback(channel, payload))
 
     def tell_of_gap(self) -> None:
-        """Say that messages may have been lost."""
+        """Report that messages may have been lost."""
         if self.is_live and self.is_confirmed and self._on_gap is not None:
             self._call(self.name[1], self._on_gap)
 
@@ -80,7 +75,7 @@ class RedisPySubscription(Subscription):
     def _call(self, channel: str, callback: GapCallback) -> None:
         try:
             callback()
-        # whatever a callback raises is its author's, and stops nobody else (PUB-6)
+        # a callback's exception is its author's, and must not affect other subscribers (PUB-6)
         except Exception:  # noqa: BLE001
             report_callback_error(channel)
 
@@ -92,20 +87,17 @@ class Listener:
         self.bind = calls.bind
         self._calls = calls
         self._table: dict[_Name, list[RedisPySubscription]] = {}
-        self._changing = (
-            asyncio.Lock()
-        )  # one change of the table at a time, its confirmation included (PUB-1)
+        # One change of the table at a time, its confirmation included (PUB-1).
+        self._changing = asyncio.Lock()
         self._reader: asyncio.Task[None] | None = None
-        self._ending: set[asyncio.Task[None]] = (
-            set()
-        )  # unsubscribing; whoever has asked for it may have gone
-        # Of the present connection, and empty without one:
+        # Unsubscribe tasks, which outlive a cancelled caller.
+        self._ending: set[asyncio.Task[None]] = set()
+        # State of the current connection, empty without one:
         self._connection: Any = None
         self._confirmed: set[_Name] = set()
-        self._commands: deque[asyncio.Future[Exception | None]] = (
-            deque()
-        )  # that wait for a confirmation, or for what went wrong
-        # Those who wait for a connection, or for what went wrong:
+        # Pending confirmations; the result of each is the error, if there was one.
+        self._commands: deque[asyncio.Future[Exception | None]] = deque()
+        # Callers that wait for a connection, or for the error that prevents one:
         self._arrivals: list[asyncio.Future[Exception | None]] = []
 
     async def add(self, subscription: RedisPySubscription) -> None:
@@ -134,11 +126,14 @@ class Listener:
         raise failed  # outside of the block, where it would have redis-py's words as its context
 
     async def remove(self, subscription: RedisPySubscription) -> None:
-        """Cancel a subscription, and return once the server knows, if it was the last of its name."""
+        """Cancel a subscription.
+
+        If it was the last one of its name, return once the server has confirmed it.
+        """
         if not self._forget(subscription):
             return
-        # A task, since it has to be done whoever is cancelled here: else the server goes on
-        # sending.
+        # A task, because the server must be unsubscribed even if this call is cancelled: otherwise
+        # it continues to send messages.
         ending = asyncio.create_task(self._unsubscribe(subscription.name))
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
@@ -166,7 +161,7 @@ class Listener:
         self._reader = None
 
     def abandon(self) -> None:
-        """As `end`, when the event loop is closed."""
+        """Stop everything after the event loop was closed."""
         for subscription in [
             subscription for subscriptions in self._table.values() for subscription in subscriptions
         ]:
@@ -177,7 +172,7 @@ class Listener:
         self._reader = None
 
     def _forget(self, subscription: RedisPySubscription) -> bool:
-        # Says whether it was the last of its name.
+        # Returns whether it was the last one of its name.
         subscriptions = self._table.get(subscription.name, [])
         if subscription not in subscriptions:
             return False
@@ -187,7 +182,7 @@ class Listener:
         return not subscriptions
 
     async def _take_back(self, subscription: RedisPySubscription) -> None:
-        # The server may have subscribed, or may yet; nobody waits for the answer.
+        # The server may have subscribed, or may do so yet; no caller waits for the reply.
         subscription.is_live = False
         if self._forget(subscription) and self._connection is not None:
             verb, name = subscription.name
@@ -196,13 +191,13 @@ class Listener:
     async def _until_confirmed(self, name: _Name) -> None:
         if self._reader is None:
             self._reader = asyncio.create_task(self._read())
-        # What a cancelled call has sent is still under way where a command waits: it may be an
-        # unsubscribing from this very name.
+        # While a command is pending, the command of a cancelled call may still be in flight. It may
+        # unsubscribe from this very name.
         while name not in self._confirmed or self._commands:
             connects = self._connection is None
             error = await (await (self._arrival() if connects else self._send(*name)))
-            # A connection that was lost just now is no answer: the next one subscribes to all that
-            # the table says.
+            # A connection that was just lost isn't a failure: the next one subscribes to all names
+            # in the table.
             if error is not None and (connects or word_of(error)):
                 raise error
 
@@ -214,12 +209,11 @@ class Listener:
     async def _send(self, verb: str, name: str) -> asyncio.Future[Exception | None]:
         answer: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._commands.append(answer)
-        await is_sent(
-            self._connection, (verb, name)
-        )  # if not, the task that reads meets the same error, and answers with it
+        # If it isn't sent, the reading task gets the same error, and passes it on.
+        await is_sent(self._connection, (verb, name))
         return answer
 
-    # The task that reads.
+    # The reading task
 
     async def _read(self) -> None:
         failures = 0
@@ -271,9 +265,8 @@ class Listener:
             is_lost = False
             while not is_lost:
                 await asyncio.sleep(self._calls.timeout)
-                is_lost = not await is_sent(
-                    connection, ("PING",)
-                )  # then the task that reads meets the same error
+                # If it isn't sent, the reading task gets the same error.
+                is_lost = not await is_sent(connection, ("PING",))
 
         asking = asyncio.create_task(ask())
         try:
@@ -325,7 +318,7 @@ def _settle(
 
 
 def _text(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")  # others may publish on what they like
+    return name.decode("utf-8", "surrogateescape")  # foreign publishers may use any name
 
 
 class RedisPyPubSub(PubSub):

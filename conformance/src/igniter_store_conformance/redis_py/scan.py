@@ -1,7 +1,7 @@
 """Scans: SCAN, and removal by prefix.
 
-Rule: a cursor is the server's with a checksum behind it. The server would take any number, and
-    begin somewhere (SCN-4).
+Rule: a cursor is the server's cursor followed by a checksum. The server would accept any number,
+    and begin at an arbitrary place (SCN-4).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from igniter_store_conformance.redis_py.errors import NAME
 if TYPE_CHECKING:
     from igniter_store_conformance.redis_py.calls import Calls
 
-_STEP: Final = 1000  # keys that delete_prefix looks at in one trip
+_STEP: Final = 1000  # keys that delete_prefix examines in one round trip
 
 
 class RedisPyScan(Scan):
@@ -34,7 +34,7 @@ class RedisPyScan(Scan):
             count,
             code=ErrorCode.STORE_SCAN_FAILED,
         )
-        # Keys of others may be no UTF-8; they must not spoil the page.
+        # Foreign keys may not be UTF-8; they must not break the page.
         return ScanPage(
             _sealed(following.decode()), [key.decode("utf-8", "surrogateescape") for key in keys]
         )

@@ -1,7 +1,7 @@
 """Streams: Redis's X commands.
 
-Rule: ids are checked here. The server looks at them only once it has found stream and group, and
-    answers 0 when it hasn't.
+Rule: ids are checked here. The server checks them only once it has found the stream and the group,
+    and returns 0 if it hasn't.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.redis_py.calls import Calls
 
-_PAGE: Final = 500  # pending entries in one trip
-# Seconds that a reader waits at the server before it asks again: Redis 6.2 doesn't wake a reader
+_PAGE: Final = 500  # pending entries in one round trip
+# Seconds that a reader blocks at the server before it asks again: Redis 6.2 doesn't wake a reader
 # whose stream is deleted.
 _SLICE: Final = 0.5
 
@@ -186,8 +186,8 @@ class RedisPyStreams(Streams):
             start = f"({last.decode()}"
 
     async def _none_of(self, stream: str) -> int:
-        # The server takes no empty list of ids. A key that holds no stream is an error all the
-        # same.
+        # The server accepts no empty list of ids. A key that doesn't hold a stream must raise an
+        # error all the same.
         await self.xlen(stream)
         return 0
 
@@ -198,7 +198,7 @@ class RedisPyStreams(Streams):
         start = "0"
         while True:
             wanted = None if count is None else count - len(found)
-            # Kept for the ids: deleted entries are listed without fields, and are left out only
+            # Kept for the ids: deleted entries are listed without fields, and are omitted only
             # after they were counted.
             page: list[Any] = _listed(
                 await self._calls.tell(*reader, *_count(wanted), "STREAMS", stream, start)
@@ -216,8 +216,8 @@ class RedisPyStreams(Streams):
         while True:
             left = end - loop.time()
             wait = max(0.001, min(left, _SLICE))
-            # A lost connection ends the wait: entries may have been on their way, and are pending
-            # now (maybe_applied).
+            # A lost connection ends the wait: entries may have been in flight, and are pending now
+            # (maybe_applied).
             answer = await self._calls.wait(
                 wait, *reader, "BLOCK", math.ceil(wait * 1000), "STREAMS", stream, ">"
             )
@@ -244,7 +244,7 @@ def _check_bounds(start: str, end: str) -> None:
 
 
 def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")  # others write what they like
+    return data.decode("utf-8", "surrogateescape")  # foreign writers may store any bytes
 
 
 def _entries(listed: Sequence[Any]) -> list[StreamEntry]:
@@ -256,7 +256,7 @@ def _fields(flat: Sequence[bytes]) -> dict[str, bytes]:
 
 
 def _listed(answer: Any) -> list[Any]:
-    # One stream was asked for, so the answer is about one, or none.
+    # The request names one stream, so the reply has one or none.
     return [] if answer is None else answer[0][1]
 
 
@@ -266,7 +266,7 @@ def _of_stream(answer: Any) -> list[StreamEntry]:
 
 def _group(flat: Sequence[Any]) -> GroupInfo:
     facts = dict(zip(flat[::2], flat[1::2], strict=True))
-    # Redis 6.2 doesn't tell the lag; later servers tell none when entries in the middle were
+    # Redis 6.2 doesn't report the lag; later servers omit it when entries in the middle were
     # deleted.
     return GroupInfo(
         _text(facts[b"name"]),

@@ -1,8 +1,7 @@
-"""What a run of the suite came to: collected from pytest, judged, merged, and shown in whatever
-form its readers want.
+"""The report of a run: collected from pytest, judged, merged, and rendered in several formats.
 
-Rule: `results` is the data, `verdict` and `matrix` say what it means, and every other module here
-    only shows it.
+Rule: `results` is the data, `verdict` and `matrix` interpret it, and every other module here only
+    renders it.
 """
 
 from igniter_store_conformance.report.files import FORMATS, write

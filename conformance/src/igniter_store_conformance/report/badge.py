@@ -1,7 +1,8 @@
-"""The report as a badge, an SVG for a README: the version of the contract, how much of it is kept,
-and what is not offered.
+"""The report as a badge, an SVG for a README.
 
-Rule: it says in words what its colour says: a red one says so too.
+It shows the version of the contract, how much of it the adapter keeps, and what it doesn't offer.
+
+Rule: the text repeats the meaning of the colour, also for a red badge.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from igniter_store_conformance.report.matrix import Matrix
     from igniter_store_conformance.report.results import Report
 
-# White text on each of them has a contrast of at least 4.5 to 1.
+# White text has a contrast of at least 4.5 to 1 on each of these colours.
 _COLOURS: Final = {
     Outcome.CONFORMANT: "#1a7f37",
     Outcome.AS_MEASURED: "#1a7f37",
@@ -34,7 +35,7 @@ _WIDE: Final = frozenset("mwMW%@")
 
 
 def render(report: Report) -> str:
-    """The SVG: one row for each adapter."""
+    """Return the SVG, with one row for each adapter."""
     table = matrix(report)
     many = len(table.columns) > 1
     rows = [
@@ -57,15 +58,15 @@ def render(report: Report) -> str:
     title = escape("; ".join(f"{label}: {text}" for label, text, _ in rows))
     size = f'width="{left + right}" height="{_HEIGHT * len(rows)}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{title}">\n<title>{title}</title>\n'
-        f'<g font-family="{_FONT}" font-size="11" fill="#fff" text-rendering="geometricPrecision">\n'
-        + "\n".join(parts)
-        + "\n</g>\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" '
+        f'aria-label="{title}">\n<title>{title}</title>\n'
+        f'<g font-family="{_FONT}" font-size="11" fill="#fff" '
+        f'text-rendering="geometricPrecision">\n' + "\n".join(parts) + "\n</g>\n</svg>\n"
     )
 
 
 def message(table: Matrix, place: int) -> str:
-    """What the badge says of one adapter: "core 34/34 · streams 23/23 · lacks scan"."""
+    """Return the badge's text for an adapter: "core 34/34 · streams 23/23 · lacks scan"."""
     column = table.columns[place]
     words = (
         []
@@ -91,11 +92,14 @@ def _row(place: int, label: str, text: str, colour: str, left: int, right: int) 
 
 
 def _text(text: str, x: int, top: int) -> str:
-    # textLength keeps the text within its box, whatever font there is.
-    return f'<text x="{x}" y="{top + 14}" textLength="{_width(text) - 2 * _PADDING}" lengthAdjust="spacingAndGlyphs">{escape(text)}</text>'
+    # textLength keeps the text within its box, in any font.
+    return (
+        f'<text x="{x}" y="{top + 14}" textLength="{_width(text) - 2 * _PADDING}" '
+        f'lengthAdjust="spacingAndGlyphs">{escape(text)}</text>'
+    )
 
 
 def _width(text: str) -> int:
-    """About how wide Verdana sets the text at 11 px, with the space around it."""
+    """Return the approximate width of the text in Verdana at 11 px, with its padding."""
     units = sum(4.2 if letter in _NARROW else 10.0 if letter in _WIDE else 6.9 for letter in text)
     return round(units) + 2 * _PADDING

@@ -1,12 +1,10 @@
-"""From pytest's reports to results: what each test of the suite came to, whoever ran it and
-wherever.
+"""Turns pytest's reports into results, one for each test, from any process.
 
-Rule: pytest has the last word where it knows of a failure: a setup or a teardown that fails is a
-    failure of the test.
-Rule: the suite has it where pytest would be lenient: a failed test under a mark of xfail has
-    failed.
-Rule: what a worker of pytest-xdist learns travels on its reports; nothing here needs the test's own
-    process.
+Rule: pytest decides where it reports a failure: a failing setup or teardown is a failure of the
+    test.
+Rule: the suite decides where pytest would be lenient: a failed test with an xfail mark has failed.
+Rule: a worker of pytest-xdist sends its findings with its reports. No code here needs the test's
+    own process.
 """
 
 from __future__ import annotations
@@ -35,17 +33,20 @@ if TYPE_CHECKING:
     from igniter_store_conformance.engine.clause_info import ClauseTest
 
 ATTRIBUTE: Final = "igniter_conformance"
-"""The attribute of a pytest report that says which test of the suite it is about."""
+"""The attribute of a pytest report that describes a test of the suite."""
 
 _KIT: Final = "igniter-store-conformance"
 _ADAPTERS: Final = "igniter_store.adapters"  # the entry points by which the core finds adapters
-_CAPTURED_LIMIT: Final = 4_000  # characters of a test's own output; the last ones tell most
+_CAPTURED_LIMIT: Final = (
+    4_000  # characters of a test's own output; the last ones are the most informative
+)
 _NEVER: Final = frozenset({State.LACKS, State.NOT_EXERCISED})
 
 
 def described(item: pytest.Item) -> dict[str, Any] | None:
-    """What reports say of a test of the suite, in what every worker can send; `None` for any other
-    test.
+    """Return the description of a suite's test in a form that every worker can send.
+
+    Returns `None` for any other test.
     """
     test, owner = clause_test_of(getattr(item, "function", None)), getattr(item, "cls", None)
     if test is None or not (isinstance(owner, type) and issubclass(owner, Suite)):
@@ -58,29 +59,30 @@ def described(item: pytest.Item) -> dict[str, Any] | None:
 
 
 def suite_of(item: pytest.Item) -> str:
-    """The node id of the test's class, with the parameters, so that a class that runs for several
-    servers is several adapters.
+    """Return the node id of the test's class, with the parameters.
+
+    A class that runs for several servers therefore counts as several adapters.
     """
     parent = item.nodeid.rsplit("::", 1)[0] if item.parent is None else item.parent.nodeid
     return parent + item.name[len(getattr(item, "originalname", None) or item.name) :]
 
 
 def state_of(report: pytest.TestReport) -> State:
-    """The state that a report tells of: of a whole test, if it is the call's."""
+    """Return the state in a report; for the report of the call, it is the state of the test."""
     noted = dict(report.user_properties).get(states.STATE)
     if report.failed:
         return State.FAILED
     if noted is not None:
         return State(str(noted))
-    # A skip that isn't the suite's: of the author's harness or fixture, or a mark.
+    # This skip isn't the suite's own: it comes from the author's harness, a fixture or a mark.
     return State.NOT_EXERCISED
 
 
 class Collector:
-    """What was heard so far.
+    """The results collected so far.
 
     Args:
-        root: the directory that paths are told relative to.
+        root: the directory that paths are relative to.
     """
 
     def __init__(self, root: Path) -> None:
@@ -91,12 +93,13 @@ class Collector:
         self._crashed: dict[str, str] = {}
 
     def hear(self, report: pytest.TestReport) -> Result | None:
-        """Take in one of pytest's reports, and return what the test came to, if that is known now
-        or changed.
+        """Process one of pytest's reports.
+
+        Returns the result of the test, if it is known now or has changed.
         """
         about: Mapping[str, Any] | None = getattr(report, ATTRIBUTE, None)
         if about is None:
-            if str(report.when) == "???":  # a worker that died, as pytest-xdist tells it
+            if str(report.when) == "???":  # pytest-xdist's report for a worker that died
                 self._crashed[report.nodeid] = report.longreprtext
             return None
         noted = {str(name): str(value) for name, value in report.user_properties}
@@ -108,24 +111,24 @@ class Collector:
             }
         )
         _, before = self._tests.get(report.nodeid, (None, None))
-        ended_before = (
-            report.when != "call" and before is not None
-        )  # a teardown failed after the test had come to its end
+        # A teardown failed after the test had finished.
+        ended_before = report.when != "call" and before is not None
         result = self._result(report, about, {} if ended_before else noted)
         self._tests[report.nodeid] = about, result
         return result
 
     def deselect(self, suites: Mapping[str, int]) -> None:
-        """Take in how many tests of each class were left out.
+        """Record how many tests of each class were deselected.
 
-        Workers all tell the same, and are believed once.
+        All workers report the same numbers, which count once.
         """
         for suite, number in suites.items():
             self._deselected[suite] = max(number, self._deselected.get(suite, 0))
 
     def report(self) -> Report:
-        """All of it, in an order that doesn't depend on who was first: the suites by name, the
-        results in the order of the contract.
+        """Return the report, in an order that doesn't depend on which test finished first.
+
+        The suites are sorted by name, the results are in the order of the contract.
         """
         runs: dict[str, list[tuple[Mapping[str, Any], Result]]] = {}
         for about, result in self._tests.values():
@@ -190,14 +193,18 @@ class Collector:
             where=noted.get(states.WHERE, ""),
             difference=difference,
             failure=self._without_places(_failure(report, about["clause"])) if reported else "",
-            again=f"pytest {shlex.quote(report.nodeid)}{f' --conformance-seed {seed}' if seed else ''}"
+            again=(
+                "pytest "
+                f"{shlex.quote(report.nodeid)}{f' --conformance-seed {seed}' if seed else ''}"
+            )
             if reported
             else "",
         )
 
     def _without_places(self, text: str) -> str:
-        """The text without what it says of the machine: its directories, its user, and passwords of
-        URLs.
+        """Return the text without details of the machine.
+
+        These are its directories, its user, and passwords of URLs.
         """
         text = re.sub(r"[^\s'\"(]*[\\/]((?:site|dist)-packages)[\\/]", r"\1/", text)
         for place in sorted(
@@ -211,7 +218,7 @@ class Collector:
 
 
 def environment(adapter: str, server: str = "") -> Environment:
-    """Where this process runs, and with which versions of what is under test."""
+    """Describe this process, and the versions of the packages under test."""
     names = [_KIT, "igniter-store", "pytest", "hypothesis"]
     for point in metadata.entry_points(group=_ADAPTERS, name=adapter):
         if point.dist is not None:
@@ -260,26 +267,27 @@ def _version(distribution: str) -> str:
 
 
 def _reason(report: pytest.TestReport) -> str:
-    """Why pytest skipped, in the words of whoever did."""
+    """Return the reason of the skip, as it was given to pytest."""
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     return ""
 
 
 def _difference(report: pytest.TestReport, clause: str) -> str:
-    """What was expected and what came: the message of the error, with pytest's comparison, without
-    the notes of the suite.
+    """Return the expected and the actual value.
+
+    This is the message of the error with pytest's comparison, without the notes of the suite.
     """
     chain: list[Any] = list(getattr(report.longrepr, "chain", ()))
     if hasattr(report, "wasxfail") and len(chain) > 1:
-        chain.pop()  # the xfail; what it hides was its cause
+        chain.pop()  # the xfail; the failure that it hides was its cause
     crash = chain[-1][1] if chain else getattr(report.longrepr, "reprcrash", None)
     message = str(crash.message) if crash is not None else report.longreprtext
     return message.partition(f"\n\n{clause}: ")[0].strip()
 
 
 def _failure(report: pytest.TestReport, clause: str) -> str:
-    """The traceback, and what the test printed and logged."""
+    """Return the traceback, and the captured output and log of the test."""
     notes = rf"^E *\nE +{re.escape(clause)}: .*?^E +To run it again: [^\n]*\n?"
     traceback = re.sub(notes, "", report.longreprtext, flags=re.MULTILINE | re.DOTALL)
     sections = [

@@ -1,6 +1,6 @@
-"""Where a report is written to: FORMAT=FILE, and the module that knows each format.
+"""Writes a report to a file: FORMAT=FILE, and the module for each format.
 
-Rule: a format's module is imported when somebody asks for it.
+Rule: a format's module is imported only when the format is used.
 """
 
 from __future__ import annotations
@@ -21,42 +21,46 @@ FORMATS: Final = {
     "markdown": "igniter_store_conformance.report.markdown",
     "badge": "igniter_store_conformance.report.badge",
 }
-"""The module of each format; it has `render(report)`, which returns the text."""
+"""The module of each format; its `render(report)` returns the text."""
 
 
 class UnwritableReport(Exception):  # noqa: N818 - named for what it is to the caller
-    """Raised for a format that there isn't, or a file that can't be written.
+    """Raised for an unknown format, or a file that can't be written.
 
-    The message says what is wrong, and the cure.
+    The message includes the fix.
     """
 
 
 def parsed(target: str) -> tuple[str, str]:
-    """The format and the file of FORMAT=FILE.
+    """Return the format and the file of FORMAT=FILE.
 
     Raises:
-        UnwritableReport: it is not of that form.
+        UnwritableReport: it isn't of that form.
     """
     format, _, file = target.partition("=")
     if format not in FORMATS or not file:
-        message = f"{target!r} has to be FORMAT=FILE, such as html=report.html; FORMAT is one of {', '.join(FORMATS)}."
+        message = (
+            f"{target!r} has to be FORMAT=FILE, such as html=report.html; FORMAT is one of "
+            f"{', '.join(FORMATS)}."
+        )
         raise UnwritableReport(message)
     return format, file
 
 
 def rendered(report: Report, format: str) -> str:
-    """The report in one of the formats."""
+    """Return the report in one of the formats."""
     render: Callable[[Report], str] = import_module(FORMATS[format]).render
     return render(report)
 
 
 def write(report: Report, target: str, directory: Path | None = None) -> Path:
-    """Write a report, and the directories that it needs.
+    """Write a report, and create missing directories.
 
     Args:
-        report: what was measured.
+        report: the report.
         target: FORMAT=FILE.
-        directory: what a relative FILE is relative to; where the process runs, if left out.
+        directory: the directory that a relative FILE is relative to; the current directory by
+            default.
 
     Raises:
         UnwritableReport: it can't be written there.
@@ -68,6 +72,9 @@ def write(report: Report, target: str, directory: Path | None = None) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     except OSError as error:
-        message = f"The {format} report can't be written to {file}: {error.strerror or error}. Name a file in a directory that you may write to."
+        message = (
+            f"The {format} report can't be written to {file}: {error.strerror or error}. Name a "
+            "file in a directory that you may write to."
+        )
         raise UnwritableReport(message) from error
     return path

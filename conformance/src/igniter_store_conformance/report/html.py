@@ -1,11 +1,10 @@
-"""The report as one page that needs nothing besides: what each adapter offers and is, what failed
-and why, then every clause.
+"""The report as one self-contained page: each adapter, its failures, then every clause.
 
-Rule: no script, no font, no picture and no address elsewhere: it can be mailed, archived and opened
-    in ten years.
-Rule: a state is a sign and a word; colour only repeats them. Headings, lists and tables are what
-    they are called.
-Rule: every text that came from outside of this module goes through `_escaped`.
+Rule: the page has no script, font, picture or external address. It can be mailed, archived and
+    opened in ten years.
+Rule: a sign and a word show a state; colour only repeats them. Headings, lists and tables use the
+    elements of that name.
+Rule: every text from outside of this module goes through `_escaped`.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _TITLE: Final = "Conformance to the contract of igniter-store"
 
 
 def render(report: Report) -> str:
-    """The page."""
+    """Return the page."""
     table = matrix(report)
     style = (
         resources.files(__package__ or "igniter_store_conformance.report")
@@ -75,7 +74,12 @@ def render(report: Report) -> str:
 {_table(table)}</div>
 <h2 id="legend">What the words mean</h2>
 <dl>
-{"".join(f"<dt>{_state(look, word)}</dt><dd>{_escaped(meaning)}</dd>" for word, look, meaning in LEGEND)}
+{
+        "".join(
+            f"<dt>{_state(look, word)}</dt><dd>{_escaped(meaning)}</dd>"
+            for word, look, meaning in LEGEND
+        )
+    }
 </dl>
 </main>
 <footer>Made by igniter-store-conformance {_escaped(", ".join(kits))}.</footer>
@@ -136,7 +140,10 @@ def _capabilities(table: Matrix, place: int) -> Iterator[str]:
         if name == "KeyValue" and name in column.offered:
             continue  # within the core
         if name in column.lacking:
-            yield f'<li class="absent">{STATE_LOOKS[State.LACKS].sign} {name} <span>not offered</span></li>'
+            yield (
+                f'<li class="absent">{STATE_LOOKS[State.LACKS].sign} {name} '
+                f"<span>not offered</span></li>"
+            )
         else:
             yield _capability(name, score.get(name.lower(), Score(name, 0, 0)))
 
@@ -151,7 +158,10 @@ def _capability(name: str, score: Score) -> str:
         if score.kept == score.applying
         else State.NOT_EXERCISED
     ]
-    return f"<li>{look.sign} {name} <span class=soft>{score.kept} of {score.applying} clauses kept</span></li>"
+    return (
+        f"<li>{look.sign} {name} <span class=soft>{score.kept} of {score.applying} clauses "
+        "kept</span></li>"
+    )
 
 
 def _core(column: Column) -> str:
@@ -175,7 +185,7 @@ def _facts(column: Column) -> Iterator[str]:
             yield f"<dt>{name}</dt><dd>{_escaped(value)}</dd>"
 
 
-# What failed, and what is missing
+# Failures and gaps
 
 
 def _failures(columns: Sequence[Column]) -> Iterator[str]:
@@ -189,7 +199,10 @@ def _failures(columns: Sequence[Column]) -> Iterator[str]:
 
 
 def _failure(place: int, column: Column, result: Result) -> str:
-    about = f"<p><strong>{_prose(result.sentence)}</strong></p>\n<p><code>{_escaped(result.test)}</code>: {_prose(result.promise)}</p>\n"
+    about = (
+        f"<p><strong>{_prose(result.sentence)}</strong></p>\n"
+        f"<p><code>{_escaped(result.test)}</code>: {_prose(result.promise)}</p>\n"
+    )
     hint = (
         f"<h4>Where to look</h4>\n<p>{_prose(capitalized(result.hint))}</p>\n"
         if result.hint and not is_stale(result)
@@ -198,13 +211,21 @@ def _failure(place: int, column: Column, result: Result) -> str:
     if not column.run.adapter:
         about = hint = ""
     traceback = (
-        f"<details><summary>The whole traceback</summary>\n<pre>{_escaped(result.failure)}</pre></details>\n"
+        (
+            "<details><summary>The whole traceback</summary>\n"
+            f"<pre>{_escaped(result.failure)}</pre></details>\n"
+        )
         if result.failure
         else ""
     )
     return f"""\
 <article class="failure" id="{_anchor(place, result)}">
-<h3>{_state(STALE_LOOK if is_stale(result) else STATE_LOOKS[result.state], headline(column, result))} {_escaped(column.label)}</h3>
+<h3>{
+        _state(
+            STALE_LOOK if is_stale(result) else STATE_LOOKS[result.state],
+            headline(column, result),
+        )
+    } {_escaped(column.label)}</h3>
 {about}<h4>What happened</h4>
 <pre>{_escaped(happened(result))}</pre>
 {hint}<h4>To run this one test</h4>
@@ -216,8 +237,8 @@ def _failure(place: int, column: Column, result: Result) -> str:
 def _gaps(column: Column, place: int) -> str:
     run = column.run
     items = [
-        f"<li>{_state(STATE_LOOKS[result.state], result.state.value)} {result.clause} <code>{_escaped(result.test)}</code>: "
-        f"{_prose(result.detail)}{_hidden(result)}</li>"
+        f"<li>{_state(STATE_LOOKS[result.state], result.state.value)} {result.clause} "
+        f"<code>{_escaped(result.test)}</code>: {_prose(result.detail)}{_hidden(result)}</li>"
         for result in run.of_state(State.KNOWN_FAILING, State.NOT_SCORED)
     ]
     look = STATE_LOOKS[State.NOT_EXERCISED]
@@ -226,18 +247,25 @@ def _gaps(column: Column, place: int) -> str:
             f"{result.clause} <code>{_escaped(result.test)}</code>" for result in results
         )
         items.append(
-            f"<li>{_state(look, State.NOT_EXERCISED.value)} would need {_prose(need)}<br>{tests}</li>"
+            f"<li>{_state(look, State.NOT_EXERCISED.value)} would need "
+            f"{_prose(need)}<br>{tests}</li>"
         )
     if not items:
         return ""
     title = f"{_escaped(column.label)}: what is not kept, or not known"
-    return f'<h2 id="gaps-{place}">{title}</h2>\n<ul>\n{"".join(f"{item}{chr(10)}" for item in items)}</ul>\n'
+    return (
+        f'<h2 id="gaps-{place}">{title}</h2>\n<ul>\n'
+        f"{''.join(f'{item}{chr(10)}' for item in items)}</ul>\n"
+    )
 
 
 def _hidden(result: Result) -> str:
     if not result.difference:
         return ""
-    return f"<details><summary>What happens</summary>\n<pre>{_escaped(result.difference)}</pre></details>"
+    return (
+        "<details><summary>What happens</summary>\n"
+        f"<pre>{_escaped(result.difference)}</pre></details>"
+    )
 
 
 # The matrix
@@ -249,7 +277,8 @@ def _table(table: Matrix) -> str:
     body: list[str] = []
     for section in table.sections:
         body.append(
-            f'<tr><th class="section" scope="colgroup" colspan="{width}">{_escaped(section.title)}</th></tr>\n'
+            f'<tr><th class="section" scope="colgroup" '
+            f'colspan="{width}">{_escaped(section.title)}</th></tr>\n'
         )
         body += [_row(row, table.columns) for row in section.rows]
     return (
@@ -282,7 +311,10 @@ def _row(row: Row, columns: Sequence[Column]) -> str:
         for place, (cell, column) in enumerate(zip(row.cells, columns, strict=True))
     )
     anchor = _escaped(row.id)
-    return f'<tr id="{anchor}"><th scope="row">{anchor}</th><td>{_prose(row.sentence)}{details}</td>{cells}</tr>\n'
+    return (
+        f'<tr id="{anchor}"><th scope="row">{anchor}</th>'
+        f"<td>{_prose(row.sentence)}{details}</td>{cells}</tr>\n"
+    )
 
 
 def _cell(cell: ClauseState, column: Column, place: int, clause: str) -> str:
@@ -302,11 +334,15 @@ def _cell(cell: ClauseState, column: Column, place: int, clause: str) -> str:
     return f'<td class="cell">{shown}{why}</td>'
 
 
-# Words
+# Text
 
 
 def _state(look: Look, word: str, *, sign: str | None = None) -> str:
-    return f'<span class="state {look.tone}"><span aria-hidden="true">{look.sign if sign is None else sign}</span> {_escaped(word)}</span>'
+    return (
+        f'<span class="state {look.tone}">'
+        f'<span aria-hidden="true">{look.sign if sign is None else sign}</span> '
+        f"{_escaped(word)}</span>"
+    )
 
 
 def _anchor(place: int, result: Result) -> str:
@@ -318,7 +354,7 @@ def _number(number: int, thing: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """A sentence of the contract: escaped, with its `code` and its *emphasis*."""
+    """Return a sentence of the contract: escaped, with its `code` and its *emphasis*."""
     pieces: Iterable[str] = re.split(r"(`[^`]+`)", text)
     return "".join(
         f"<code>{_escaped(piece[1:-1])}</code>"

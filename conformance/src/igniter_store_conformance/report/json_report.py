@@ -1,5 +1,6 @@
-"""The report as JSON: the data, which can be read back and merged, and what follows from it, for
-readers without the kit.
+"""The report as JSON: data that the kit can read back and merge, and conclusions from it.
+
+The conclusions are for readers without the kit.
 
 Rule: the verdicts, counts and states of clauses under `judged` are never read back.
 """
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def render(report: Report) -> str:
-    """The JSON document, with a line feed at its end."""
+    """Return the JSON document, with a line feed at its end."""
     table = matrix(report)
     return to_json(
         report, {"judged": [_judged(table, place) for place in range(len(table.columns))]}

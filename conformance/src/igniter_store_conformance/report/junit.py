@@ -1,9 +1,8 @@
-"""The report as JUnit XML, for CI servers: a test suite for each adapter, the clause ids as
-properties.
+"""The report as JUnit XML for CI servers: one test suite per adapter, clause ids as properties.
 
-Rule: only what fails the run is a failure. What the adapter lacks, what was not exercised, what is
-    known to fail and what is not scored is
-skipped, with the state as its type, so that no count of passed tests holds it.
+Rule: only a test that fails the run is a failure. Tests that the adapter lacks, that weren't
+    exercised, that are known to fail or that aren't scored are skipped, with the state as their
+    type. No count of passed tests includes them.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def render(report: Report) -> str:
-    """The XML document, with a line feed at its end."""
+    """Return the XML document, with a line feed at its end."""
     columns = matrix(report).columns
     root = ET.Element(
         "testsuites",
@@ -113,7 +112,7 @@ def _counts(results: list[Result]) -> dict[str, str]:
 
 
 def _clean(text: str) -> str:
-    """The text without what XML 1.0 can't hold, spelled out instead."""
+    """Return the text with escapes for the characters that XML 1.0 can't represent."""
     return re.sub(
         "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]",
         lambda found: f"\\x{ord(found[0]):02x}",

@@ -1,7 +1,8 @@
-"""The report as Markdown, for a README, a pull request or the summary of a CI job: verdicts,
-failures, then the matrix.
+"""The report as Markdown, for a README, a pull request or the summary of a CI job.
 
-Rule: it reads well as plain text too, and what an adapter said can't break out of its cell or its
+It has the verdicts, the failures, then the matrix.
+
+Rule: it is readable as plain text too. Text from an adapter can't break out of its cell or its
     block.
 """
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def render(report: Report) -> str:
-    """The document, with a line feed at its end."""
+    """Return the document, with a line feed at its end."""
     table = matrix(report)
     parts = ["# Conformance to the contract of igniter-store", _overview(table)]
     for column in table.columns:
@@ -128,8 +129,9 @@ def _cell(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """One line, in which neither HTML nor a picture can begin; code and emphasis stay, as the
-    clauses use them.
+    """Return one line in which neither HTML nor a picture can begin.
+
+    Code and emphasis stay, because the clauses use them.
     """
     return (
         " ".join(text.split())

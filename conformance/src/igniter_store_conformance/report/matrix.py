@@ -1,8 +1,9 @@
-"""The matrix of clauses and adapters, for every form that shows it: the columns with their labels,
-the rows in the order of the contract.
+"""The matrix of clauses and adapters, for every format that shows it.
 
-Rule: a clause of which this kit knows nothing, from a report of a newer one, is shown too, in a
-    section of its own.
+It has the columns with their labels, and the rows in the order of the contract.
+
+Rule: a clause that this kit doesn't know, from a report of a newer kit, is shown too, in a section
+    of its own.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ CAPABILITIES: Final = tuple(
         if section.capability.__name__ != "Adapter"
     )
 )
-"""The names of all that an adapter may offer, in the order of the contract."""
+"""The names of all capabilities, in the order of the contract."""
 
 _OTHERS: Final = "Clauses that this version of the kit does not have"
 _CORE: Final = ("Adapter", "KeyValue")
@@ -40,12 +41,12 @@ class Column(Struct, frozen=True):
     """One adapter.
 
     Attributes:
-        label: what it is called in this report; no two columns have the same.
-        run: what was measured.
-        verdict: what is to be said of it.
+        label: its name in this report; no two columns have the same.
+        run: the results.
+        verdict: the verdict on the adapter.
         offered: its capabilities, in the order of the contract.
-        lacking: those that it does not offer; empty when nobody knows, since no adapter was ever
-            made.
+        lacking: the capabilities that it doesn't offer; empty if they are unknown because no
+            adapter was ever created.
     """
 
     label: str
@@ -56,7 +57,7 @@ class Column(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """One clause, and what it came to in each column."""
+    """One clause, and its state in each column."""
 
     id: str
     sentence: str
@@ -72,14 +73,14 @@ class Rows(Struct, frozen=True):
 
 
 class Matrix(Struct, frozen=True):
-    """The whole of it."""
+    """The whole matrix."""
 
     columns: Sequence[Column]
     sections: Sequence[Rows]
 
 
 def matrix(report: Report) -> Matrix:
-    """What every clause came to for every adapter."""
+    """Return the state of every clause for every adapter."""
     columns = [
         _column(label, run) for label, run in zip(_labels(report.runs), report.runs, strict=True)
     ]
@@ -91,7 +92,7 @@ def matrix(report: Report) -> Matrix:
             for clause in section.clauses
         ]
         sections.append(Rows(section.title, section.capability.__name__, rows))
-    if sentences:  # whatever is left
+    if sentences:  # the clauses that are left
         sections.append(
             Rows(
                 _OTHERS,
@@ -103,7 +104,7 @@ def matrix(report: Report) -> Matrix:
 
 
 class Score(Struct, frozen=True):
-    """How many of the clauses that apply are kept, and how many are broken, for one group of them."""
+    """The number of applicable, kept and broken clauses in one group of clauses."""
 
     group: str
     kept: int
@@ -112,8 +113,9 @@ class Score(Struct, frozen=True):
 
 
 def scores(table: Matrix, place: int) -> list[Score]:
-    """The scores of a column, core first, then one for each further capability; nothing for what
-    does not apply.
+    """Return the scores of a column: core first, then one for each further capability.
+
+    Capabilities that don't apply have no score.
     """
     kept: dict[str, int] = {}
     applying: dict[str, int] = {}
@@ -146,7 +148,7 @@ def _row(clause: str, sentence: str, runs: Sequence[AdapterRun]) -> Row:
 
 
 def _labels(runs: Sequence[AdapterRun]) -> list[str]:
-    """The shortest label for each column that tells it from the others; numbers where nothing does."""
+    """Return the shortest unique label for each column, with a number if nothing else differs."""
     labels = [run.adapter or run.class_name for run in runs]
     details: tuple[Callable[[AdapterRun], str], ...] = (
         lambda run: run.environment.server,

@@ -1,5 +1,4 @@
-"""How the HTML report shows states and verdicts: a sign, a tone of the style sheet, and what the
-words mean.
+"""The look of states and verdicts in the HTML report: a sign, a style, and an explanation.
 
 Rule: no two states share both their sign and their word, so that the page reads the same in black
     and white.
@@ -46,12 +45,18 @@ LEGEND: Final = (
     (
         "pass",
         STATE_LOOKS[State.PASSED],
-        "Every test of the clause that applies to the adapter ran, and the adapter did as promised.",
+        (
+            "Every test of the clause that applies to the adapter ran, and the adapter did as "
+            "promised."
+        ),
     ),
     (
         "pass*",
         Look("✓", "warn"),
-        "As far as it was exercised, the clause is kept; some of its tests need what the harness doesn't give.",
+        (
+            "As far as it was exercised, the clause is kept; some of its tests need what the "
+            "harness doesn't give."
+        ),
     ),
     (
         "fail",
@@ -61,7 +66,10 @@ LEGEND: Final = (
     (
         "stale",
         STALE_LOOK,
-        "A test that the adapter's author listed as known to fail passes. It has to be taken off the list.",
+        (
+            "A test that the adapter's author listed as known to fail passes. It has to be taken "
+            "off the list."
+        ),
     ),
     (
         "known failing",
@@ -81,12 +89,18 @@ LEGEND: Final = (
     (
         "not scored",
         STATE_LOOKS[State.NOT_SCORED],
-        "The clause is newer than the version of the contract that the suite pins. It ran, and counts for nothing.",
+        (
+            "The clause is newer than the version of the contract that the suite pins. It ran, "
+            "and counts for nothing."
+        ),
     ),
     (
         "not run",
         UNRUN_LOOK,
-        "No test of the clause came to an end: none was selected, the run stopped before, or the suite has none yet.",
+        (
+            "No test of the clause came to an end: none was selected, the run stopped before, or "
+            "the suite has none yet."
+        ),
     ),
 )
-"""Each word of the matrix, how it looks, and what it means."""
+"""Each word of the matrix, its look, and its meaning."""

@@ -1,10 +1,9 @@
-"""What was measured, as data: one `Result` a test, one `AdapterRun` for each class of tests, one
-`Report` for any number of those.
+"""The results as data: a `Result` per test, an `AdapterRun` per class, a `Report` for all runs.
 
-Rule: a report stands by itself. It carries the sentences of the clauses that it names, so another
+Rule: a report is self-contained. It includes the sentences of the clauses that it names, so another
     version of the kit can read and merge it.
-Rule: no host, no user, no path of a machine and no password of a URL is in it; it is made to be
-    published.
+Rule: a report contains no host, no user, no path of a machine and no password of a URL, because it
+    is made to be published.
 """
 
 from __future__ import annotations
@@ -23,35 +22,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FORMAT: Final = 1
-"""The version of the JSON form.
+"""The version of the JSON format.
 
-It grows only when an old reader would misread a new report; added fields don't count.
+It increases only when an old reader would misread a new report; added fields don't count.
 """
 
 
 class UnreadableReport(Exception):  # noqa: N818 - named for what it is to the caller
-    """Raised for a file that is no report. The message says what is wrong, and the cure."""
+    """Raised for a file that isn't a report. The message includes the fix."""
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """What one test came to.
+    """The result of one test.
 
     Attributes:
         test: the method's name.
-        clause: the id of the clause that it holds the adapter to.
+        clause: the id of the clause that it tests.
         sentence: the clause, in the words of the contract.
-        promise: what the test alone asks for.
+        promise: the part of the clause that this test checks.
         hint: where to look if it fails.
-        state: its end.
-        kept: whether the adapter did what the test asks; `None` where nobody asked it (lacks, not
-            exercised).
-        detail: the state's reason: what is lacking, what it would need, why it is known, the first
-            line of the failure.
-        seconds: how long it took.
-        seed: what its random numbers came from, where it failed.
-        where: the line of the suite that found it, and the last one of the adapter's author, a line
-            each.
-        difference: what was expected and what came, without the lines of code.
+        state: the state in which it ended.
+        kept: whether the adapter did what the test requires; `None` if the test didn't ask it
+            (lacks, not exercised).
+        detail: the reason for the state: the missing capability, the missing part of the harness,
+            the reason for a known failure, the first line of the failure.
+        seconds: its duration.
+        seed: the seed of its random numbers, if it failed.
+        where: the line of the suite that found the failure, and the last line of the adapter's
+            code, one per line.
+        difference: the expected and the actual value, without the lines of code.
         failure: the whole traceback.
         again: the command that runs this one test.
     """
@@ -73,13 +72,13 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class Environment(Struct, frozen=True, kw_only=True):
-    """Where it was measured, as far as a stranger may know it.
+    """The environment of the run, without private details.
 
     Attributes:
         python: implementation and version.
         platform: operating system and processor.
-        server: what the harness's server calls its version; empty without one.
-        packages: versions of the kit, the core, the adapters, and what those are built upon.
+        server: the version that the harness's server reports; empty without a server.
+        packages: versions of the kit, the core, the adapters, and the adapters' dependencies.
     """
 
     python: str = ""
@@ -89,18 +88,18 @@ class Environment(Struct, frozen=True, kw_only=True):
 
 
 class AdapterRun(Struct, frozen=True, kw_only=True):
-    """One class of tests, run once: a column of the matrix.
+    """One run of a class of tests: a column of the matrix.
 
     Attributes:
-        suite: the class, by its node id; on the command line what was named there.
-        adapter: the adapter's `name`; empty if no test got as far as having one.
+        suite: the node id of the class; on the command line, the name that was given there.
+        adapter: the adapter's `name`; empty if no test got as far as creating one.
         contract: the version of the contract that the suite pins.
         kit: the version of the kit.
-        capabilities: the names of those that the adapter inherits.
-        total: how many tests the suite has for an adapter, whether they were selected or not.
-        deselected: how many of them were left out by `-k`, `-m` or `--deselect`.
-        environment: where it was measured.
-        results: one for every test that came to an end, in the order of the contract.
+        capabilities: the names of the capabilities that the adapter inherits.
+        total: the number of tests that the suite has for an adapter, selected or not.
+        deselected: the number of tests that `-k`, `-m` or `--deselect` excluded.
+        environment: the environment of the run.
+        results: one for every test that finished, in the order of the contract.
     """
 
     suite: str
@@ -114,17 +113,17 @@ class AdapterRun(Struct, frozen=True, kw_only=True):
     results: Sequence[Result] = ()
 
     def counts(self) -> dict[State, int]:
-        """How many results there are of each state, those that occur, the best first."""
+        """Return the number of results in each state that occurs, the best state first."""
         counted = Counter(result.state for result in self.results)
         return {state: counted[state] for state in State if counted[state]}
 
     def of_state(self, *states: State) -> list[Result]:
-        """The results in one of these states."""
+        """Return the results in one of these states."""
         return [result for result in self.results if result.state in states]
 
     @property
     def missing(self) -> int:
-        """How many tests came to no end at all: not selected, or the run stopped before."""
+        """The number of tests without a result: deselected, or the run stopped before."""
         return max(0, self.total - len(self.results))
 
     @property
@@ -137,7 +136,7 @@ class Report(Struct, frozen=True, kw_only=True):
     """Any number of runs, of one session or of many.
 
     Attributes:
-        format: the version of the form.
+        format: the version of the format.
         runs: the columns of the matrix.
     """
 
@@ -146,7 +145,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 def merge(reports: Iterable[Report]) -> Report:
-    """One report with the runs of all, in order; a run that occurs twice is there once."""
+    """Return one report with the runs of all reports, in order and without duplicates."""
     runs: list[AdapterRun] = []
     for report in reports:
         runs.extend(run for run in report.runs if run not in runs)
@@ -154,39 +153,44 @@ def merge(reports: Iterable[Report]) -> Report:
 
 
 def from_json(text: bytes | str, *, source: str = "the report") -> Report:
-    """Read what `to_json` wrote.
+    """Read the output of `to_json`.
 
     Args:
         text: the document.
-        source: how messages should call it.
+        source: the name of the document in error messages.
 
     Raises:
-        UnreadableReport: it is something else, or of a form that this version doesn't know.
+        UnreadableReport: it isn't a report, or has a format that this version doesn't know.
     """
     try:
         version = msgspec.json.decode(text, type=_Header).format
         if version != FORMAT:
-            message = f"{source} is a report of form {version}, and this kit reads form {FORMAT}: use the newest igniter-store-conformance."
+            message = (
+                f"{source} is a report of form {version}, and this kit reads form {FORMAT}: use "
+                "the newest igniter-store-conformance."
+            )
             raise UnreadableReport(message)
         return msgspec.json.decode(text, type=Report)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        message = f"{source} is no report of the conformance kit ({error}). Make one with --report json=FILE."
+        message = (
+            f"{source} is no report of the conformance kit ({error}). Make one with --report "
+            "json=FILE."
+        )
         raise UnreadableReport(message) from error
 
 
 def to_json(report: Report, judged: Mapping[str, Any] | None = None) -> str:
-    """The report as JSON, indented so that two of them can be compared.
+    """Return the report as JSON, indented so that two of them can be compared.
 
     Args:
         report: the data.
-        judged: what readers without the kit want besides; not read back, since it follows from the
+        judged: conclusions for readers without the kit; not read back, because they follow from the
             data.
     """
     document: dict[str, Any] = msgspec.to_builtins(report)
     text = json.dumps(document | dict(judged or {}), indent=2, ensure_ascii=False)
-    return (
-        text.encode("utf-8", "replace").decode() + "\n"
-    )  # half a surrogate pair, of a key that a test tried, is no text
+    # Half a surrogate pair, from a test's key, can't be encoded.
+    return text.encode("utf-8", "replace").decode() + "\n"
 
 
 class _Header(Struct):

@@ -1,7 +1,7 @@
-"""What the end of a pytest run says of the adapters, in a few plain lines for each.
+"""The adapters' results at the end of a pytest run, in a few plain lines for each.
 
-Rule: short unless asked: reasons in groups, and with -v (or -ra, -rs) every test that was not
-    exercised by name.
+Rule: it is short by default, with reasons in groups. With -v (or -ra, -rs) it names every test that
+    wasn't exercised.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ _COLOURS: Final = {
 
 
 def summary(report: Report, *, detailed: bool = False) -> Iterator[tuple[str, str]]:
-    """Lines, each with its colour or an empty string.
+    """Yield lines, each with its colour or an empty string.
 
     Args:
-        report: what was measured.
-        detailed: name every test that was not exercised or lacks something, not only the reasons.
+        report: the report.
+        detailed: name every test that wasn't exercised or lacks a capability, not only the reasons.
     """
     for column in matrix(report).columns:
         yield from _adapter(column, detailed=detailed)
 
 
 def counted(column: Column) -> str:
-    """The counts of all states, and of what did not run at all."""
+    """Return the counts of all states, and of the tests that didn't run."""
     parts = [f"{number} {state}" for state, number in column.run.counts().items()]
     return ", ".join(parts + ([f"{column.run.missing} not run"] if column.run.missing else []))
 
 
 def grouped(results: list[Result]) -> dict[str, list[Result]]:
-    """The results by their reason."""
+    """Return the results by their reason."""
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(result.detail, []).append(result)
@@ -55,10 +55,10 @@ def grouped(results: list[Result]) -> dict[str, list[Result]]:
 
 
 def failures(column: Column) -> list[Result]:
-    """The failed tests to be shown, those first that say the most.
+    """Return the failed tests to show, the most informative first.
 
-    One will do when the harness fails, and each test with it for the same reason. Tests that use
-    every operation, or any at random, fail for what is wrong with one of them, so they come last.
+    One is enough when the harness fails, because every test then fails for the same reason. Tests
+    that use every operation, or random ones, fail for an error in any of them, so they come last.
     """
     failed = sorted(
         column.run.of_state(State.FAILED),
@@ -68,13 +68,14 @@ def failures(column: Column) -> list[Result]:
 
 
 def happened(result: Result) -> str:
-    """What to show of a failure: where it was found, and what was expected and came."""
+    """Return where a failure was found, and the expected and the actual value."""
     return "\n".join(filter(None, (result.where, result.difference or result.detail)))
 
 
 def headline(column: Column, result: Result) -> str:
-    """What to call a failure: by its clause, unless it is the harness's, which says nothing about
-    any clause.
+    """Return the headline of a failure: its clause, or the harness.
+
+    A failure of the harness doesn't concern any clause.
     """
     if not column.run.adapter:
         return "the harness fails"

@@ -1,8 +1,7 @@
-"""The report on a terminal: for each adapter its verdict and what failed, then the matrix of
-clauses and adapters.
+"""The report on a terminal: each adapter's verdict and failures, then the matrix of clauses.
 
 Rule: a state is a word, and its colour only repeats it.
-Rule: nothing that an adapter said is read as markup.
+Rule: no text from an adapter is read as markup.
 """
 
 from __future__ import annotations
@@ -55,12 +54,12 @@ _EDGES: Final = 2
 
 
 def show(report: Report, console: Console, *, whole_matrix: bool = True) -> None:
-    """Print all of it.
+    """Print the report.
 
     Args:
-        report: what was measured.
-        console: where to.
-        whole_matrix: also the clauses of which no test ran.
+        report: the report.
+        console: the console to print on.
+        whole_matrix: include the clauses of which no test ran.
     """
     table = matrix(report)
     if any(column.run.adapter for column in table.columns):
@@ -71,7 +70,10 @@ def show(report: Report, console: Console, *, whole_matrix: bool = True) -> None
         ):
             console.print(
                 Text(
-                    "pass*: kept as far as it was exercised; some tests of the clause need what the harness doesn't give",
+                    (
+                        "pass*: kept as far as it was exercised; some tests of the clause need "
+                        "what the harness doesn't give"
+                    ),
                     style="dim",
                 )
             )
@@ -87,7 +89,7 @@ def _width(column: Column) -> int:
 
 
 def _beside_each_other(table: Matrix, width: int) -> list[list[int]]:
-    """The places of the columns, in as many tables as it takes for none to be cut."""
+    """Split the columns into as many tables as needed, so that no table is cut off."""
     tables: list[list[int]] = []
     left = 0
     for place, column in enumerate(table.columns):
@@ -102,7 +104,7 @@ def _beside_each_other(table: Matrix, width: int) -> list[list[int]]:
 def _matrix(table: Matrix, places: Sequence[int], width: int, *, whole: bool) -> Table:
     shown = Table(box=SIMPLE, pad_edge=False, expand=False)
     shown.add_column("clause", no_wrap=True)
-    # The sentences get what the adapters leave.
+    # The sentences get the space that the adapters leave.
     left = width - _EDGES - _CLAUSE_WIDTH - sum(_width(table.columns[place]) for place in places)
     room = max(_NARROWEST_SENTENCE, min(_WIDEST_SENTENCE, left))
     shown.add_column("promise", max_width=room, no_wrap=True, overflow="ellipsis", style="dim")
@@ -142,9 +144,8 @@ def _show_failure(column: Column, result: Result, console: Console) -> None:
         console.print(Text(f"{result.test}: {result.promise}"))
         console.print()
     lines = happened(result).splitlines()
-    most = (
-        _SCRIPT_LINES if result.clause == "MDL-1" else _DIFFERENCE_LINES
-    )  # half a script can't be run
+    # A script is shown in full, because half of it can't be run.
+    most = _SCRIPT_LINES if result.clause == "MDL-1" else _DIFFERENCE_LINES
     for line in lines[:most]:
         shown = line if len(line) <= _LINE_WIDTH else f"{line[:_LINE_WIDTH]} ..."
         console.print(Text(f"    {shown}", style="red"))
@@ -179,5 +180,5 @@ def _show_adapter(column: Column, console: Console) -> None:
 
 
 def capitalized(text: str) -> str:
-    """The text, beginning like a sentence."""
+    """Return the text with a capital first letter."""
     return text[:1].upper() + text[1:]

@@ -1,17 +1,20 @@
-"""What results mean: the state of a clause, and the one-line verdict on an adapter.
+"""The meaning of results: the state of a clause, and the one-line verdict on an adapter.
 
-The state of a clause is decided by its tests, and the first line that applies decides:
+The tests of a clause decide its state. The first line that applies decides:
 
-    its tests                                                the clause one failed
-    fail one is listed as known to fail, and passes               stale one is known to fail, and
-    does                           known failing one is newer than the pinned contract, and fails
-    not scored some passed, none was left unexercised                   pass some passed, some were
-    not exercised                     pass*, with the number of those that were not some are newer
-    than the pinned contract, and pass        not scored some were not exercised
-    not exercised all are about what the adapter lacks                     lacks none ran
-    not run
+    its tests                                                the clause
+    one failed                                               fail
+    one is listed as known to fail, and passes               stale
+    one is known to fail, and does                           known failing
+    one is newer than the pinned contract, and fails         not scored
+    some passed, and all were exercised                      pass
+    some passed, some were not exercised                     pass*, with the number of the latter
+    some are newer than the pinned contract, and pass        not scored
+    some were not exercised                                  not exercised
+    all are about what the adapter lacks                     lacks
+    none ran                                                 not run
 
-The verdict on an adapter, likewise:
+The verdict on an adapter follows the same way:
 
     a test of the adapter failed                             not conformant, and what is stale
     the harness failed, or a known failure passes            no verdict
@@ -20,9 +23,9 @@ The verdict on an adapter, likewise:
     a test is known to fail                                  conformant except for its clause
     otherwise                                                conformant
 
-Rule: nothing that did not run counts as kept: not a skip, not a deselected test, not a clause for
-    which the harness was too weak.
-Rule: what is newer than the pinned contract never changes a verdict.
+Rule: a test that didn't run never counts as passed: not a skip, not a deselected test, not a clause
+    that the harness couldn't exercise.
+Rule: tests newer than the pinned contract never change a verdict.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from igniter_store_conformance.report.results import AdapterRun, Result
 
 STALE: Final = "stale: "
-"""What the detail of a failure begins with when the test passes and is listed as known to fail."""
+"""The start of a failure's detail when the test passes and is listed as known to fail."""
 
 _NAMED: Final = 12  # clauses that one line names; the lists below it name all
 
@@ -57,13 +60,13 @@ class Outcome(StrEnum):
 
 
 class Verdict(Struct, frozen=True):
-    """What is to be said of an adapter.
+    """The verdict on an adapter.
 
     Attributes:
         outcome: which of the six.
         sentence: the whole line, as reports show it.
         clauses: the clauses that it is about.
-        red: whether the run has to fail.
+        red: whether the run must fail.
     """
 
     outcome: Outcome
@@ -73,13 +76,13 @@ class Verdict(Struct, frozen=True):
 
 
 class ClauseState(Struct, frozen=True):
-    """What one clause came to for one adapter.
+    """The state of one clause for one adapter.
 
     Attributes:
-        state: as of a test; `None` if none of its tests ran.
-        partial: passed as far as it was exercised, which was not all the way.
-        stale: failed only because a test of it passes and is listed as known to fail.
-        note: what the state alone does not say.
+        state: a state as of a test; `None` if none of its tests ran.
+        partial: whether it passed, but was not exercised completely.
+        stale: whether it failed only because a test passes that is listed as known to fail.
+        note: an explanation of the state.
     """
 
     state: State | None
@@ -89,14 +92,14 @@ class ClauseState(Struct, frozen=True):
 
     @property
     def word(self) -> str:
-        """The state, in a word or two; never in colour alone."""
+        """The state in a word or two, never only as a colour."""
         if self.stale:
             return "stale"
         return "not run" if self.state is None else f"{self.state}{'*' if self.partial else ''}"
 
 
 def clause_state(results: Sequence[Result]) -> ClauseState:
-    """What a clause came to, by the table above."""
+    """Return the state of a clause, by the table above."""
     if not results:
         return ClauseState(None)
     state = _deciding_state(results)
@@ -113,7 +116,7 @@ def clause_state(results: Sequence[Result]) -> ClauseState:
 
 
 def of_clauses(results: Iterable[Result]) -> dict[str, ClauseState]:
-    """What each clause came to that has results."""
+    """Return the state of each clause that has results."""
     grouped: dict[str, list[Result]] = {}
     for result in results:
         grouped.setdefault(result.clause, []).append(result)
@@ -121,22 +124,22 @@ def of_clauses(results: Iterable[Result]) -> dict[str, ClauseState]:
 
 
 def is_stale(result: Result) -> bool:
-    """Whether it is a failure only because the test was expected to fail."""
+    """Return whether the test only failed because it was expected to fail."""
     return result.state is State.FAILED and result.detail.startswith(STALE)
 
 
 def nothing_ran(run: AdapterRun) -> bool:
-    """Whether no test asked the adapter anything."""
+    """Return whether no test exercised the adapter."""
     return all(result.kept is None for result in run.results)
 
 
 def verdict(run: AdapterRun) -> Verdict:
-    """The verdict on an adapter, by the table above."""
+    """Return the verdict on an adapter, by the table above."""
     return _failed(run) or _unmeasured(run) or _conformant(run)
 
 
 def enumerated(words: Iterable[str]) -> str:
-    """Up to a dozen words, each once, and how many more there are."""
+    """Return up to a dozen words without duplicates, and how many more there are."""
     unique = list(dict.fromkeys(words))
     more = len(unique) - _NAMED
     return ", ".join(unique[:_NAMED]) + (f" and {more} more" if more > 0 else "")
@@ -159,11 +162,17 @@ def _deciding_state(results: Sequence[Result]) -> State:
 
 def _note(state: State, results: Sequence[Result], *, stale: bool) -> str:
     deciding = [result for result in results if result.state is state and is_stale(result) is stale]
-    if state is State.FAILED and not stale:  # what each of them found is too much for a cell
+    if state is State.FAILED and not stale:  # the findings of each are too long for a cell
         return f"{len(deciding)} of {len(results)} tests" if len(results) > len(deciding) else ""
     if stale or state in {State.KNOWN_FAILING, State.NOT_SCORED}:
         others = f"{len(deciding)} of {len(results)}: " if len(results) > len(deciding) else ""
-        return f"{others}{'; '.join(dict.fromkeys(result.detail.removeprefix(STALE) for result in deciding if result.detail))}"
+        return f"""{others}{
+            "; ".join(
+                dict.fromkeys(
+                    result.detail.removeprefix(STALE) for result in deciding if result.detail
+                )
+            )
+        }"""
     parts = [
         f"{len(those)} of {len(results)} {word}: {enumerated(result.detail for result in those)}"
         for other, word in (
@@ -184,9 +193,15 @@ def _failed(run: AdapterRun) -> Verdict | None:
     if not run.adapter and failed:
         reason = f"the harness fails before there is an adapter ({failed[0].detail})"
         return Verdict(Outcome.NO_VERDICT, f"no verdict: {reason}", (), red=True)
-    passes = f"{enumerated(result.test for result in stale)} passes and is listed as known failing; take it off the list"
+    passes = (
+        f"{enumerated(result.test for result in stale)} passes and is listed as known failing; "
+        "take it off the list"
+    )
     if broken := _ids(result for result in failed if not is_stale(result)):
-        message = f"not conformant to contract {run.contract}: {enumerated(broken)}{f' (and {passes})' if stale else ''}"
+        message = (
+            f"not conformant to contract {run.contract}: "
+            f"{enumerated(broken)}{f' (and {passes})' if stale else ''}"
+        )
         return Verdict(Outcome.NOT_CONFORMANT, message, broken, red=True)
     if stale:
         return Verdict(Outcome.NO_VERDICT, f"no verdict: {passes}", _ids(stale), red=True)
@@ -215,7 +230,10 @@ def _unmeasured(run: AdapterRun) -> Verdict | None:
             idle,
         )
     if idle:
-        message = f"conformant to contract {run.contract} as far as it was measured, not exercised: {enumerated(idle)}{_but_known(run)}"
+        message = (
+            f"conformant to contract {run.contract} as far as it was measured, not exercised: "
+            f"{enumerated(idle)}{_but_known(run)}"
+        )
         return Verdict(Outcome.AS_MEASURED, message, idle)
     return None
 
@@ -225,7 +243,10 @@ def _conformant(run: AdapterRun) -> Verdict:
     gaps = f" ({idle} of {run.total} tests not exercised)" if idle else ""
     known = _ids(run.of_state(State.KNOWN_FAILING))
     if known:
-        message = f"conformant to contract {run.contract} except {enumerated(known)} (known failing){gaps}"
+        message = (
+            f"conformant to contract {run.contract} except {enumerated(known)} (known "
+            f"failing){gaps}"
+        )
         return Verdict(Outcome.EXCEPT, message, known)
     return Verdict(Outcome.CONFORMANT, f"conformant to contract {run.contract}{gaps}")
 

@@ -1,14 +1,14 @@
-"""Real servers for tests: found, started, broken and ended.
+"""Real servers for tests: find, start, break and stop them.
 
     with servers.start("valkey", proxied=True) as server:
         adapter = MyAdapter(server.url)
         await server.proxy.cut()
         await server.restart()
 
-Rule: a server that is already there is never touched, unless the environment names its URL; and
-    then it is only talked to.
-Rule: what was started here ends with `close`, with the interpreter, or with its sudden death, and
-    leaves nothing behind.
+Rule: the kit never touches a server that already runs, unless the environment names its URL. It
+    then only sends commands to it.
+Rule: a server that the kit started ends with `close`, with the interpreter, or when the interpreter
+    is killed, and leaves nothing behind.
 """
 
 from igniter_store_conformance.servers.cluster import Cluster, start_cluster

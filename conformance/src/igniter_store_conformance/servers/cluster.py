@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from igniter_store_conformance.servers.target import Target
 
 _PRIMARIES: Final = 3
-_BUS: Final = 10_000  # from a node's port to the one where it talks with other nodes
-# A node of a cluster can't be told to follow a server that isn't there.
+_BUS: Final = 10_000  # added to a node's port: the port of the cluster bus
+# A cluster node can't be made the replica of a server that doesn't exist.
 _REFUSALS: Final = MappingProxyType(
     {word: refusal for word, refusal in REFUSALS.items() if word != "READONLY"}
 )
@@ -45,20 +45,20 @@ _ARGUMENTS: Final = (
 
 
 class Cluster:
-    """Six nodes; `with servers.start_cluster("valkey") as cluster:`. A node that is asked for
-    another's key answers MOVED.
+    """A cluster of six nodes; `with servers.start_cluster("valkey") as cluster:`.
 
-    It satisfies `harness.RefusingServer`: what is done to it is done to all six at once, and those
-    that have slots refuse. `restart` and `resume` return when it is whole again.
+    A node answers MOVED for a key of another node. The class satisfies `harness.RefusingServer`:
+    each method acts on all six nodes at once, and the nodes that own slots refuse. `restart` and
+    `resume` return when the cluster is complete again.
 
     Attributes:
-        kind: as reports show it, "valkey cluster".
-        version: of the servers, "9.1.2".
-        primaries: the three nodes that had the slots in the beginning, in the order of the slots.
-        replicas: the three nodes that followed them, in the same order.
-        proxy: what stands before all six, when it was started with `proxied=True`, else `None`;
-            replicas follow through it, too.
-        refusals: what those that have slots can be made to answer with.
+        kind: the name in reports, "valkey cluster".
+        version: the version of the servers, "9.1.2".
+        primaries: the three nodes that owned the slots at the start, in the order of the slots.
+        replicas: the three nodes that replicated them, in the same order.
+        proxy: the network in front of all six, if the cluster was started with `proxied=True`, else
+            `None`. Replicas follow through it, too.
+        refusals: the refusals that the nodes with slots can produce.
     """
 
     refusals: Mapping[str, Refusal] = _REFUSALS
@@ -79,16 +79,16 @@ class Cluster:
 
     @property
     def nodes(self) -> list[Member]:
-        """All six."""
+        """All six nodes."""
         return [*self.primaries, *self.replicas]
 
     @property
     def urls(self) -> list[str]:
-        """The URLs of all nodes; clients find the others from any of them."""
+        """The URLs of all nodes; a client discovers the others from any of them."""
         return [node.url for node in self.nodes]
 
     def owner(self, key: str) -> Member:
-        """The node that has `key` now. It blocks."""
+        """Return the node that owns `key` now. This call blocks."""
         slot = slot_of(key)
         for slots, node in self._slots():
             if slot in slots:
@@ -97,38 +97,38 @@ class Cluster:
         raise LookupError(message)
 
     def stranger(self, key: str) -> Member:
-        """A primary that hasn't `key`, and answers MOVED when asked for it. It blocks."""
+        """Return a primary that doesn't own `key` and answers MOVED for it. This call blocks."""
         owner = self.owner(key)
         return next(node for node in self.primaries if node is not owner)
 
     async def stop(self) -> None:
-        """Shut all six down in order."""
+        """Shut all six nodes down gracefully."""
         await at_all(self.nodes, Member.stop)
 
     async def kill(self) -> None:
-        """End all six at once, without a goodbye."""
+        """Kill all six nodes at once, without a graceful shutdown."""
         await at_all(self.nodes, Member.kill)
 
     async def restart(self) -> None:
-        """Start all six at their addresses, the running ones anew."""
+        """Start all six nodes at their addresses; running ones are restarted."""
         await at_all(self.nodes, Member.restart)
         await asyncio.to_thread(self._until_whole)
 
     async def pause(self) -> None:
-        """Stop all six, and keep every connection open."""
+        """Pause all six nodes, and keep every connection open."""
         await at_all(self.nodes, Member.pause)
 
     async def resume(self) -> None:
-        """Go on after `pause`."""
+        """Continue after `pause`."""
         await at_all(self.nodes, Member.resume)
         await asyncio.to_thread(self._until_whole)
 
     @asynccontextmanager
     async def refusing(self, word: str) -> AsyncGenerator[None]:
-        """Within the block, all nodes that have slots refuse with this word.
+        """Within the block, all nodes that own slots refuse with this error prefix.
 
         Raises:
-            KeyError: for a word that `refusals` doesn't have.
+            KeyError: `refusals` doesn't have this prefix.
         """
         self.refusals[word]
         async with AsyncExitStack() as blocks:
@@ -140,7 +140,7 @@ class Cluster:
         await asyncio.to_thread(self._until_whole)
 
     def close(self) -> None:
-        """End all six; twice is fine."""
+        """End all six nodes; may be called twice."""
         self._owner.close()
 
     def __enter__(self) -> Self:
@@ -155,9 +155,8 @@ class Cluster:
             first, last = SLOTS * number // _PRIMARIES, SLOTS * (number + 1) // _PRIMARIES
             with primary.exchange() as exchange:
                 exchange.ask("CLUSTER", "ADDSLOTS", *range(first, last))
-                exchange.ask(
-                    "CLUSTER", "SET-CONFIG-EPOCH", number + 1
-                )  # equal ones would have to be told apart by a vote
+                # Equal epochs would need a vote to resolve.
+                exchange.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         with nodes[0].exchange() as exchange:
             for node in nodes[1:]:
                 exchange.ask(
@@ -205,7 +204,7 @@ def _state(node: Member, name: str) -> str:
 
 
 def _replicate(replica: Member, primary: Member) -> bool:
-    # Refused, and so tried again, as long as the replica doesn't know this primary well enough.
+    # The node refuses, and the call is retried, until the replica knows this primary well enough.
     with primary.exchange() as exchange:
         name = exchange.ask("CLUSTER", "MYID")
     assert isinstance(name, bytes)
@@ -220,16 +219,19 @@ def _follows(node: Member) -> bool:
 
 
 def start_cluster(target: Target | str, *, proxied: bool = False) -> Cluster:
-    """Start three primaries and three replicas; some seconds, until they know each other. It
-    blocks.
+    """Start three primaries and three replicas, and wait until they know each other.
+
+    This call blocks for some seconds.
 
     Args:
-        target: what `find` gave, or a kind to find; a program, neither URL nor container.
-        proxied: put a `Proxy` before each node, so that the network can be broken; nodes send
-            clients to each other's proxies then.
+        target: a result of `find`, or a kind to find. It must be a program, not a URL or a
+            container.
+        proxied: put a `Proxy` in front of each node, so that tests can break the network. Nodes
+            then redirect clients to each other's proxies.
 
     Raises:
-        ServerMissing, ServerFailed, NotControllable: it can't be had, doesn't come together, or is
-        no program.
+        ServerMissing: there is no server of that kind.
+        ServerFailed: a node doesn't start, or the cluster doesn't form.
+        NotControllable: the target isn't a program.
     """
     return Cluster(target, proxied=proxied)

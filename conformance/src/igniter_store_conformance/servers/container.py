@@ -1,7 +1,7 @@
-"""A server in a container, for kinds that no wheel carries.
+"""A server in a container, for kinds that have no wheel.
 
-Rule: the port on this machine is chosen here and stays, since Docker would give a new one at each
-    restart.
+Rule: the kit chooses the port on this machine, and the port stays the same. Docker would assign a
+    new one at each restart.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def engine_answers() -> bool:
-    """Whether a Docker engine is there."""
+    """Return whether a Docker engine answers."""
     docker: Any = importlib.import_module("docker")  # comes with testcontainers, which is optional
     try:
         return bool(docker.from_env(timeout=5).ping())
@@ -29,7 +29,7 @@ def engine_answers() -> bool:
 
 
 class ContainerServer(Server):
-    """A server whose container was started here and is removed by `close`."""
+    """A server whose container the kit started; `close` removes it."""
 
     controllable: ClassVar[bool] = True
 

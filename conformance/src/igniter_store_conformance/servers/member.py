@@ -1,4 +1,4 @@
-"""What sets of servers share: starting many at once, waiting until they agree, ending them all."""
+"""Shared by sets of servers: start many at once, wait until they agree, end them all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Server = TypeVar("_Server", bound=ServerProcess)
 
 
 def startable(target: Target | str) -> Target:
-    """The target, which has to be a program: a set is made of several processes."""
+    """Return the target, which must be a program: a set consists of several processes."""
     if isinstance(target, str):
         target = find(target)
     if target.binary is None or target.kind == "dragonfly":
@@ -35,8 +35,9 @@ def startable(target: Target | str) -> Target:
 
 
 def start_all(makers: Sequence[Callable[[], _Server]], owner: ExitStack) -> list[_Server]:
-    """Start servers side by side, each to be closed by `owner`; when one doesn't come up, its error
-    is raised after all have tried.
+    """Start servers concurrently, each to be closed by `owner`.
+
+    If a server doesn't start, its error is raised after all others have been tried.
     """
     with ThreadPoolExecutor(len(makers)) as pool:
         starting = [pool.submit(maker) for maker in makers]
@@ -47,14 +48,13 @@ def start_all(makers: Sequence[Callable[[], _Server]], owner: ExitStack) -> list
 
 
 class Member(ServerProcess):
-    """A server of a set. What the others and clients are told is the port of its proxy, where it
-    has one.
+    """A server of a set. It announces the port of its proxy, if it has one.
 
     Args:
-        target: what to start.
-        option: the setting by which it tells others its port.
-        proxied: whether a `Proxy` stands before it.
-        arguments: more of the server's own command line.
+        target: the server to start.
+        option: the setting with which it announces its port to other servers.
+        proxied: whether a `Proxy` is in front of it.
+        arguments: further arguments of the server's command line.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Member(ServerProcess):
 
     @property
     def port(self) -> int:
-        """Where others find it."""
+        """The port at which other servers reach it."""
         return self.address.port if self.proxy is None else self.proxy.port
 
     def command(self) -> list[str]:
@@ -77,21 +77,21 @@ class Member(ServerProcess):
 
 
 def network_of(servers: Sequence[ServerProcess]) -> ProxyGroup | None:
-    """What stands before the servers, if anything does."""
+    """Return the network in front of the servers, if there is one."""
     proxies = [server.proxy for server in servers if server.proxy is not None]
     return ProxyGroup(proxies) if proxies else None
 
 
 async def at_all(servers: Sequence[Member], work: Callable[[Member], Awaitable[None]]) -> None:
-    """Do something to all servers at once."""
+    """Call `work` with all servers concurrently."""
     await asyncio.gather(*(work(server) for server in servers))
 
 
 def until(what: str, is_so: Callable[[], bool], servers: Sequence[ServerProcess]) -> None:
-    """Return once `is_so()`; a server that isn't there or refuses counts as no.
+    """Return once `is_so()` is true; an unreachable or refusing server counts as false.
 
     Raises:
-        ServerFailed: it takes too long; the message has the end of every log.
+        ServerFailed: the wait timed out. The message has the end of every log.
     """
     end = time.monotonic() + _PATIENCE
     while True:

@@ -6,18 +6,18 @@ import random
 import socket
 from typing import Final
 
-# Below the range from which systems give ports to outgoing connections (32768 and up on Linux,
-# 49152 elsewhere). Otherwise, while a server is down, a client's own connection could get the
-# server's port: it then connects to itself, and the server can't come back. Far enough below, too,
-# for the second port of a cluster's node, which is 10,000 higher.
+# This range is below the one from which systems assign ports to outgoing connections (32768 and up
+# on Linux, 49152 elsewhere). Otherwise, while a server is down, a client's own connection could get
+# the server's port: the client then connects to itself, and the server can't restart. The range is
+# low enough for the second port of a cluster node, too, which is 10,000 higher.
 _FIRST: Final = 12_000
 _LAST: Final = 22_000
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody has now.
+    """Return a port of the loopback interface that is free now.
 
-    Somebody may take it before you do: be ready to ask again.
+    Another process may take it before the caller does, so be ready to retry.
     """
     while True:
         port = random.randint(_FIRST, _LAST)  # noqa: S311 - no secret
@@ -27,9 +27,8 @@ def free_port() -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # else a port would seem taken while old connections fade
+        # Otherwise a port would seem taken while old connections fade.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

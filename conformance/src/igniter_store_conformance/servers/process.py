@@ -1,6 +1,6 @@
-"""A server as a process of ours: on a port and in a folder that nobody else has.
+"""A server as a child process, on a port and in a folder of its own.
 
-Rule: the data survive `kill`: every write is in a file before it is answered.
+Rule: data survives `kill`: every write is in a file before the server answers it.
 Rule: nothing is left behind: not after `close`, not when the interpreter ends, and not when it is
     killed.
 """
@@ -33,26 +33,31 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers.target import Target
 
-_GOODBYE: Final = 10.0  # seconds for a shutdown in order; then the process is killed
-# At a port, which somebody may take between our look and the server's; and at removing the folder
+_GOODBYE: Final = 10.0  # seconds for a graceful shutdown; then the process is killed
+# Attempts at binding a port, which another process may take between the check and the server's
+# start; and at removing the folder.
 _ATTEMPTS: Final = 5
 _REFUSALS: Final = MappingProxyType({**REFUSALS, "LOADING": LOADING})
 
-# Waits for the end of its input, which comes when this process has ended in whatever way, and then
-# does what this process no longer can. The minus means the server's whole group: it may have a
-# child that writes a file.
-_GUARD: Final = 'read -r _; kill -9 "-$1" 2>/dev/null; for _ in 1 2 3 4 5; do rm -rf "$2" && break; sleep 0.1; done'
+# Waits for the end of its input, which comes however this process ends, and then does the cleanup
+# that this process can't do any more. The minus addresses the server's whole process group: the
+# server may have a child that writes a file.
+_GUARD: Final = (
+    'read -r _; kill -9 "-$1" 2>/dev/null; for _ in 1 2 3 4 5; do rm -rf "$2" && break; sleep '
+    "0.1; done"
+)
 
 
 class ServerProcess(Server):
-    """A server that was started here. It stands in a temporary folder, listens on the loopback
-    interface alone, and ends with `close`.
+    """A server that the kit started; it ends with `close`.
+
+    It runs in a temporary folder and listens only on the loopback interface.
 
     Args:
-        target: what to start; it has a `binary`.
-        proxied: whether a `Proxy` stands before it.
+        target: the server to start; it has a `binary`.
+        proxied: whether a `Proxy` is in front of it.
         unix_socket: whether it listens on a Unix socket in its folder, and on no port.
-        arguments: more of the server's own command line.
+        arguments: further arguments of the server's command line.
     """
 
     controllable: ClassVar[bool] = True
@@ -69,7 +74,8 @@ class ServerProcess(Server):
         self._arguments = tuple(arguments)
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
-        self._lock = threading.RLock()  # `close` at the interpreter's end may meet a restart
+        # `close` at the interpreter's end may coincide with a restart.
+        self._lock = threading.RLock()
         self._owner = os.getpid()
         self.proxy = None
         atexit.register(self.close)
@@ -95,28 +101,27 @@ class ServerProcess(Server):
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there; one that was paused is."""
+        """Whether the process exists; a paused one does."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int | None:
-        """The number of the process, `None` when it doesn't run."""
+        """The id of the process, `None` when it doesn't run."""
         return self._process.pid if self._process is not None and self.is_running else None
 
     def launch(self, *more: str, is_loaded: bool = True) -> None:
-        """Start the process, with `more` arguments; returns when it answers.
+        """Start the process, with `more` arguments, and return when it answers.
 
         Args:
-            more: arguments for this time only.
-            is_loaded: wait until its data are loaded, too.
+            more: arguments for this start only.
+            is_loaded: also wait until its data is loaded.
 
         Raises:
-            ServerFailed: it doesn't come up.
+            ServerFailed: it doesn't start.
         """
         with self._lock, (self.folder / "log").open("ab") as log:
-            self._end(
-                signal.SIGKILL
-            )  # what is left of one that died by itself, its guard above all
+            # Remove the rest of a process that died by itself, above all its guard.
+            self._end(signal.SIGKILL)
             self._process = subprocess.Popen(  # noqa: S603 - a server that was looked for
                 [*self.command(), *more],
                 stdin=subprocess.DEVNULL,
@@ -143,7 +148,7 @@ class ServerProcess(Server):
             raise ServerFailed(f"{failed}\n{self.log()}") from failed
 
     def log(self, lines: int = 20) -> str:
-        """The last lines that the server has written."""
+        """Return the last lines of the server's log."""
         with contextlib.suppress(FileNotFoundError):
             text = (self.folder / "log").read_text(errors="replace")
             return "\n".join(text.splitlines()[-lines:])
@@ -151,12 +156,12 @@ class ServerProcess(Server):
 
     def close(self) -> None:
         if os.getpid() != self._owner:
-            return  # a forked child, which has a copy of this object, not the server
+            return  # a forked child has a copy of this object, but doesn't own the server
         with self._lock:
             atexit.unregister(self.close)
             super().close()
             self._end(signal.SIGKILL)
-            for _ in range(_ATTEMPTS):  # a child that is just being killed may still make a file
+            for _ in range(_ATTEMPTS):  # a child that is just being killed may still create a file
                 shutil.rmtree(self.folder, ignore_errors=True)
                 if not self.folder.exists():
                     break
@@ -197,12 +202,12 @@ class ServerProcess(Server):
         if self.target.kind == "dragonfly":
             own = ["--dbfilename", "dump", "--proactor_threads", "2", "--logtostderr"]
             return [str(self.target.binary), *place, *own, *self._arguments]
-        # A file of settings, empty at first, so that the server can keep in it what a Sentinel
-        # tells it.
+        # A settings file, empty at first, in which the server can save the settings that a Sentinel
+        # sends it.
         settings = self.folder / "settings.conf"
         settings.touch()
-        # The append-only file is written before an answer is sent, so that a kill loses nothing; to
-        # the disk it needn't get.
+        # The append-only file is written before the server answers, so that a kill loses nothing.
+        # It needn't be flushed to the disk.
         own = [
             "--save",
             "",
@@ -231,17 +236,17 @@ class ServerProcess(Server):
     def _end(self, number: signal.Signals) -> None:
         with self._lock:
             if self._guard is not None:
-                # Before the server: once that is gone, its number may be another's
+                # Before the server: once the server is gone, its process id may be reused.
                 self._guard.kill()
                 self._guard.communicate()
                 self._guard = None
             if self._process is not None:
-                self._signal(signal.SIGCONT)  # one that is paused would not hear
+                self._signal(signal.SIGCONT)  # a paused process would ignore it
                 self._signal(number)
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(_GOODBYE)
-                # Its children, which write the append-only file anew, outlive a kill; and so does a
-                # server that doesn't want to stop.
+                # Its children, which rewrite the append-only file, outlive a kill; so does a server
+                # that doesn't stop.
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()

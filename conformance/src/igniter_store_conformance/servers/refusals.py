@@ -1,7 +1,6 @@
-"""The servers' own ways to say no, each made with the server's own means.
+"""The servers' own refusals, each produced by the server itself.
 
-Rule: what is changed in the server for a refusal is changed back, also when the test within has
-    failed.
+Rule: every change to the server for a refusal is undone, also when the test in the block fails.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What an adapter has to say when the server refuses.
+    """The error that an adapter must raise when the server refuses a command.
 
     Attributes:
-        code: of the `StoreError`.
+        code: the code of the `StoreError`.
         retryable: whether the same call may succeed later without a change.
         refuses_reads: whether the server refuses reads as well as writes.
     """
@@ -40,33 +39,31 @@ class Refusal:
 
 REFUSALS: Final[Mapping[str, Refusal]] = MappingProxyType(
     {
-        # No memory for more. Commands that need none (DEL, PEXPIRE, XACK, XREADGROUP) are still
-        # done.
+        # Out of memory. Commands that need none (DEL, PEXPIRE, XACK, XREADGROUP) still work.
         "OOM": Refusal(ErrorCode.STORE_OPERATION_FAILED, retryable=True),
-        # A replica, to which a client of the former primary is still connected: a failover is under
+        # A replica that was the primary, to which a client is still connected: a failover is under
         # way.
         "READONLY": Refusal(ErrorCode.STORE_CONNECTION_FAILED, retryable=True),
-        # The password was changed, and the client hasn't the new one.
+        # The password was changed, and the client doesn't have the new one.
         "NOAUTH": Refusal(ErrorCode.STORE_CONNECTION_FAILED, retryable=False, refuses_reads=True),
-        # Somebody's script keeps the server from everything else.
+        # A script of another client keeps the server from all other work.
         "BUSY": Refusal(ErrorCode.STORE_TIMEOUT, retryable=True, refuses_reads=True),
     }
 )
-"""What a Redis or Valkey server can be made to answer with.
+"""The refusals that a Redis or Valkey server can be made to produce.
 
-Each word refuses all commands that write, but for what the comments say.
+Each refusal applies to all commands that write, except where a comment lists others.
 """
 
 
 @asynccontextmanager
 async def refusing(server: Queryable, word: str) -> AsyncGenerator[None]:
-    """Let `server` refuse with `word` within the block."""
+    """Make `server` refuse with the error prefix `word` within the block."""
     block = _BLOCKS[word](server)
     entering = asyncio.create_task(asyncio.to_thread(block.__enter__))
     try:
-        await asyncio.shield(
-            entering
-        )  # a thread can't be cancelled: what it has begun has to be ended
+        # A thread can't be cancelled: its work has to be finished.
+        await asyncio.shield(entering)
         yield
     finally:
         await entering
@@ -85,7 +82,7 @@ def _out_of_memory(server: Queryable) -> Generator[None]:
 
 @contextlib.contextmanager
 def _read_only(server: Queryable) -> Generator[None]:
-    # A primary that isn't there, at a port that nobody else can get meanwhile.
+    # A primary that doesn't exist, at a port that no other process can get meanwhile.
     with server.exchange() as exchange, socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         exchange.ask("REPLICAOF", *nobody.getsockname())
@@ -98,7 +95,7 @@ def _read_only(server: Queryable) -> Generator[None]:
 @contextlib.contextmanager
 def _password(server: Queryable) -> Generator[None]:
     with server.exchange() as exchange, _setting(exchange, "requirepass", "changed"):
-        # Those who are in stay in, so they are sent away.
+        # Existing connections stay logged in, so close them.
         exchange.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         exchange.ask("CLIENT", "KILL", "TYPE", "pubsub")
         yield

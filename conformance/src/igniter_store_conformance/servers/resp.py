@@ -1,7 +1,6 @@
-"""Just enough of Redis's wire protocol to ask a server something, so that no client library has to
-be installed.
+"""Just enough of Redis's wire protocol to query a server without a client library.
 
-Rule: it blocks. Whoever has an event loop calls it from another thread.
+Rule: all calls block. A caller with an event loop uses another thread.
 """
 
 from __future__ import annotations
@@ -18,8 +17,9 @@ Answer: TypeAlias = "bytes | int | list[Answer] | None"
 
 
 class Refused(Exception):  # noqa: N818 - named for what the server did
-    """Raised when the server answers with an error; `word` is its first word ("OOM"), the text is
-    the whole of it.
+    """Raised when the server answers with an error.
+
+    `word` is the error prefix ("OOM"), the text is the whole error.
     """
 
     def __init__(self, text: str) -> None:
@@ -29,8 +29,9 @@ class Refused(Exception):  # noqa: N818 - named for what the server did
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens: a Unix socket if there is a `path`, else `host` and `port`; and whom
-    to log in as.
+    """Where a server listens, and the user to log in as.
+
+    It is a Unix socket if there is a `path`, else `host` and `port`.
     """
 
     host: str = "127.0.0.1"
@@ -41,7 +42,9 @@ class Address:
 
     @classmethod
     def of_url(cls, url: str) -> Self:
-        """The address in `redis://[user:password@]host[:port]` (or valkey://, dragonfly://), or
+        """Return the address in a URL.
+
+        The URL is `redis://[user:password@]host[:port]` (or valkey://, dragonfly://), or
         `unix:///path`.
         """
         parts = urlsplit(url)
@@ -55,15 +58,15 @@ class Address:
 
 
 class Exchange:
-    """One connection: a command, then its answer.
+    """One connection: a command, then its reply.
 
     Args:
-        address: where the server is.
-        timeout: seconds to wait for the connection, and for every answer.
+        address: where the server listens.
+        timeout: seconds to wait for the connection, and for every reply.
 
     Raises:
-        OSError: there is no server, or it is silent for too long (`TimeoutError`).
-        Refused: the server doesn't let us in.
+        OSError: the server is unreachable, or doesn't reply in time (`TimeoutError`).
+        Refused: the server rejects the client.
     """
 
     def __init__(self, address: Address, *, timeout: float = 5.0) -> None:
@@ -88,7 +91,7 @@ class Exchange:
                 raise
 
     def send(self, *words: str | bytes | int) -> None:
-        """Send a command, and leave its answer for later."""
+        """Send a command, and leave its reply for later."""
         encoded = [word if isinstance(word, bytes) else str(word).encode() for word in words]
         self._socket.sendall(
             b"*%d\r\n" % len(encoded)
@@ -96,7 +99,7 @@ class Exchange:
         )
 
     def receive(self) -> Answer:
-        """The next answer; one that is an error is raised as `Refused`."""
+        """Return the next reply, or raise it as `Refused` if it is an error."""
         line = self._file.readline()
         if not line.endswith(b"\r\n"):
             raise ConnectionResetError("The server closed the connection.")
@@ -115,12 +118,12 @@ class Exchange:
         return self._file.read(length + 2)[:-2]
 
     def ask(self, *words: str | bytes | int) -> Answer:
-        """Send a command and return its answer: bulk and simple strings as `bytes`."""
+        """Send a command and return its reply; bulk and simple strings are `bytes`."""
         self.send(*words)
         return self.receive()
 
     def info(self, section: str) -> dict[str, str]:
-        """The lines of INFO, or of CLUSTER INFO for the section "cluster state", as a mapping."""
+        """Return INFO as a mapping, or CLUSTER INFO for the section "cluster state"."""
         answer = (
             self.ask("CLUSTER", "INFO") if section == "cluster state" else self.ask("INFO", section)
         )
@@ -140,7 +143,7 @@ class Exchange:
 
 
 class Queryable(Protocol):
-    """A server that takes commands on a connection of the caller's own."""
+    """A server that accepts commands on a connection of the caller's own."""
 
     def exchange(self, *, timeout: float = 5.0) -> Exchange:
         """Connect; `timeout` in seconds."""
@@ -148,6 +151,6 @@ class Queryable(Protocol):
 
 
 def ask(address: Address, *words: str | bytes | int, timeout: float = 5.0) -> Answer:
-    """One command over a connection of its own; see `Exchange` for what it raises."""
+    """Send one command over a new connection; see `Exchange` for the exceptions."""
     with Exchange(address, timeout=timeout) as exchange:
         return exchange.ask(*words)

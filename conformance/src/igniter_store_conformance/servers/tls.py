@@ -1,5 +1,6 @@
-"""TLS before a server, with a certificate made on the spot: what a TLS port of the server does, for
-servers that were built without.
+"""TLS in front of a server that was built without it, with a certificate made on the spot.
+
+It does what a TLS port of the server would do.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
     from igniter_store_conformance.servers.resp import Address
 
 _MADE: Final = (
-    "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1 "
-    "-addext basicConstraints=critical,CA:FALSE"
+    "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext "
+    "subjectAltName=DNS:localhost,IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
 )
 _CHUNK: Final = 65_536
 
 
 class TlsPort(NamedTuple):
-    """Where the server answers by TLS, and the certificate with which it proves who it is."""
+    """The address at which the server answers by TLS, and the certificate that identifies it."""
 
     address: str
     certificate: Path
@@ -31,11 +32,11 @@ class TlsPort(NamedTuple):
 
 @asynccontextmanager
 async def tls_before(address: Address, folder: Path) -> AsyncGenerator[TlsPort]:
-    """Give a server a TLS port while the block runs. It takes the program openssl.
+    """Give a server a TLS port while the block runs. It needs the program openssl.
 
     Args:
-        address: of the server.
-        folder: gets the certificate and its key.
+        address: the address of the server.
+        folder: where the certificate and its key are written.
     """
     key, certificate = folder / "key.pem", folder / "certificate.pem"
     making = await asyncio.create_subprocess_exec(

@@ -1,8 +1,7 @@
-"""What a test of the suite can come to, and how it is told to whoever reports it.
+"""The states in which a test of the suite can end, and the names under which reports find them.
 
-Rule: a skip is never just a skip. It is *lacks* (the adapter doesn't inherit the capability) or
-    *not exercised* (the harness doesn't let
-the kit do it, and the kit says what it would need).
+Rule: a skip always has a cause. It is *lacks* (the adapter doesn't inherit the capability) or *not
+    exercised* (the harness lacks something that the test needs, and the reason names it).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Final
 
 
 class State(StrEnum):
-    """The six ends of a test."""
+    """The six results of a test."""
 
     PASSED = "pass"
     FAILED = "fail"
@@ -22,7 +21,7 @@ class State(StrEnum):
     NOT_SCORED = "not scored"
 
 
-# The names under which a test's end stands in pytest's `user_properties`, and so in a JUnit file.
+# The names of a test's result in pytest's `user_properties`, and so in a JUnit file.
 CLAUSE: Final = "conformance.clause"
 TEST: Final = "conformance.test"
 ADAPTER: Final = "conformance.adapter"
@@ -36,14 +35,14 @@ WHERE: Final = "conformance.where"
 
 
 class Lacks(Exception):  # noqa: N818 - an end of a test, not an error
-    """Raised within a test when the adapter lacks what the test is about.
+    """Raised within a test when the adapter lacks the capability that is tested.
 
-    The message says what that is.
+    The message names it.
     """
 
 
 class NotExercised(Exception):  # noqa: N818 - an end of a test, not an error
-    """Raised within a test when the harness can't do what the test needs.
+    """Raised within a test when the harness lacks something that the test needs.
 
-    The message says what it would need.
+    The message names the missing part.
     """

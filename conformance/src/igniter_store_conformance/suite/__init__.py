@@ -1,3 +1,4 @@
-"""The tests of the contract, and nothing else: one package or module for each concept of the
-contract.
+"""The tests of the contract, and nothing else.
+
+Each concept of the contract has its own package or module.
 """

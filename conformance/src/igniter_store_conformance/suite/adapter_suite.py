@@ -81,6 +81,7 @@ class AdapterSuite(
     CauseClauses,
     LifecycleClauses,
 ):
-    """Every test that an adapter has to pass: inherit it, and say in `harness` how to make a
-    client.
+    """Every test that an adapter has to pass.
+
+    Inherit this class, and define `harness` to describe how a client is made.
     """

@@ -1,4 +1,4 @@
-"""Counters: clauses CTR. Many callers at once are in `contention`."""
+"""Counters: clauses CTR. Concurrent callers are tested in `concurrency.keys`."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ _MIN = -(2**63)
 
 
 class CounterClauses(Suite):
-    """Whole numbers."""
+    """Integer counters."""
 
     @clause("CTR-1")
     async def test_a_missing_counter_counts_from_zero(self, trial: Trial) -> None:
-        """The first increment returns its own delta, positive, negative or 0, and the next ones add
-        to it.
+        """A missing counter counts from 0.
 
-        If this fails, look at what the first increment starts from, and at whether the new value is
-        returned or the old one.
+        The first increment returns its own delta, whether positive, negative or 0. Later increments
+        add to it.
+
+        If this fails, check which value the first increment starts from, and whether the adapter
+        returns the new value or the old one.
         """
         up, down, still = trial.keys(["up", "down", "still"])
         assert [await trial.adapter.increment(up, delta) for delta in (1, 41, -2, 0)] == [
@@ -48,16 +50,16 @@ class CounterClauses(Suite):
     async def test_without_a_delta_it_is_one(self, trial: Trial) -> None:
         """`increment(key)` adds 1.
 
-        If this fails, look at the default of `delta`.
+        If this fails, check the default of `delta`.
         """
         key = trial.key()
         assert [await trial.adapter.increment(key) for _ in range(3)] == [1, 2, 3]
 
     @clause("CTR-1")
     async def test_counters_are_apart(self, trial: Trial) -> None:
-        """Counters whose names nearly agree count for themselves.
+        """Counters with similar names are independent of each other.
 
-        If this fails, look at how the key is compared.
+        If this fails, check how keys are compared.
         """
         keys = trial.keys(["a", "A", "a*", "ab", "a ", "\u00e9", "e\u0301"])
         for place, key in enumerate(keys):
@@ -75,9 +77,9 @@ class CounterClauses(Suite):
 
     @clause("CTR-1")
     async def test_another_client_counts_on(self, trial: Trial) -> None:
-        """Two clients that increment in turn count one counter.
+        """Two clients that increment in turn share one counter.
 
-        If this fails, look for numbers that are kept in the client.
+        If this fails, look for numbers that are cached in the client.
         """
         other, key = await trial.other(), trial.key()
         clients = (trial.adapter, other)
@@ -92,9 +94,9 @@ class CounterClauses(Suite):
 
     @clause("CTR-1", KeyValue)
     async def test_increments_of_zero_create_the_counter(self, trial: Trial) -> None:
-        """A delta of 0 on a missing counter makes one that holds 0.
+        """A delta of 0 on a missing counter creates one that holds 0.
 
-        If this fails, look for a shortcut that skips the write when nothing is added.
+        If this fails, look for a shortcut that skips the write when the delta is 0.
         """
         key = trial.key()
         assert await trial.adapter.increment(key, 0) == 0
@@ -103,9 +105,9 @@ class CounterClauses(Suite):
 
     @clause("CTR-3")
     async def test_the_whole_range_of_64_bits_is_counted_exactly(self, trial: Trial) -> None:
-        """Numbers beyond 2^53 and up to both ends of the range are exact.
+        """Numbers beyond 2^53, up to both ends of the 64-bit range, are exact.
 
-        If this fails, look for a float, or a column of 32 bits.
+        If this fails, look for a float, or for a 32-bit column.
         """
         key, high, low = trial.keys(["key", "high", "low"])
         assert await trial.adapter.increment(key, 2**53) == 2**53
@@ -118,10 +120,12 @@ class CounterClauses(Suite):
 
     @clause("CTR-3")
     async def test_leaving_the_range_is_refused(self, trial: Trial) -> None:
-        """A step over either end raises `STORE_INCREMENT_FAILED`, and the counter stays.
+        """An increment beyond either end raises `STORE_INCREMENT_FAILED`.
 
-        If this fails, look for numbers without end, as Python's, or for an overflow that wraps.
-        Redis 6.2 wraps when it is told to decrement by -2^63.
+        The counter keeps its value.
+
+        If this fails, look for unbounded integers such as Python's, or for an overflow that wraps.
+        Redis 6.2 wraps on a decrement by -2^63.
         """
         for start, deltas in ((_MAX, (1, 2, _MAX)), (_MIN, (-1, -2, _MIN))):
             key = trial.key(f"from {start}")
@@ -134,10 +138,11 @@ class CounterClauses(Suite):
 
     @clause("CTR-3")
     async def test_a_great_step_leaves_the_range_from_anywhere(self, trial: Trial) -> None:
-        """From 1 and from -1 a step as wide as the range is refused; one that leads from end to end
-        is not.
+        """A delta as large as the range is refused from 1 and from -1.
 
-        If this fails, look for a check of the delta or of the old number, where the sum has to be
+        A delta that leads from one end of the range to the other is accepted.
+
+        If this fails, look for a check of the delta or of the old number: the sum has to be
         checked.
         """
         for start, delta in ((1, _MAX), (-1, _MIN)):
@@ -155,9 +160,9 @@ class CounterClauses(Suite):
 
     @clause("CTR-3", KeyValue)
     async def test_a_refused_step_changes_no_ttl(self, trial: Trial) -> None:
-        """An increment that is refused gives no TTL, even if it brought one.
+        """A refused increment leaves the TTL unchanged, even when it was called with `ttl=`.
 
-        If this fails, look for the two in two steps.
+        If this fails, look for an adapter that increments and sets the TTL in two steps.
         """
         key, text, mortal = trial.keys(["key", "text", "mortal"])
         await trial.adapter.increment(key, _MAX)
@@ -174,10 +179,12 @@ class CounterClauses(Suite):
 
     @clause("CTR-4", KeyValue)
     async def test_what_is_no_integer_is_not_incremented(self, trial: Trial) -> None:
-        """Text, fractions, spaces, leading zeros, a plus sign, "-0", nothing at all and numbers
-        beyond 64 bits are refused.
+        """A value that isn't a 64-bit decimal integer can't be incremented.
 
-        If this fails, look for Python's `int`, or SQL's CAST, which take more than Redis does.
+        Text, fractions, spaces, leading zeros, a plus sign, "-0", an empty value and numbers beyond
+        64 bits are refused.
+
+        If this fails, look for Python's `int` or SQL's CAST, which accept more than Redis does.
         """
         for place, text in enumerate(NOT_INTEGERS):
             key = trial.key(f"text-{place}")
@@ -186,7 +193,7 @@ class CounterClauses(Suite):
                 1,
                 0,
                 -1,
-            ):  # beyond 64 bits the sum may be within them, and is refused all the same
+            ):  # the sum with a number beyond 64 bits may fit in 64 bits, and is refused too
                 with pytest.raises(BackendFailed) as caught:
                     await trial.adapter.increment(key, delta)
                 assert caught.value.code == ErrorCode.STORE_INCREMENT_FAILED, text
@@ -194,9 +201,12 @@ class CounterClauses(Suite):
 
     @clause("CTR-4", Streams)
     async def test_a_stream_is_not_incremented(self, trial: Trial) -> None:
-        """A key that holds a stream raises `STORE_INCREMENT_FAILED`, and the stream stays.
+        """`increment` of a key that holds a stream raises `STORE_INCREMENT_FAILED`.
 
-        If this fails, look at what your backend says of a key of another kind.
+        The stream stays as it is.
+
+        If this fails, check which error your backend returns for a key that holds another kind of
+        value.
         """
         key = trial.key()
         await trial.adapter.xadd(key, {"field": b"1"})
@@ -209,11 +219,12 @@ class CounterClauses(Suite):
 
     @clause("CTR-5", KeyValue)
     async def test_an_increment_keeps_the_ttl(self, trial: Trial) -> None:
-        """A counter with a TTL ends when it was going to, however often it is incremented, with
-        `ttl=` or without.
+        """Later increments don't change the TTL of a counter, with `ttl=` or without.
 
-        If this fails, look for a deadline that is dropped with the old value, or begun anew with
-        every increment.
+        The counter expires at its original deadline, however often it is incremented.
+
+        If this fails, look for a deadline that is dropped together with the old value, or that
+        restarts with every increment.
         """
         key, long, time = trial.key(), trial.key("long"), trial.time
         await trial.adapter.increment(key, ttl=time.ttl)
@@ -231,9 +242,9 @@ class CounterClauses(Suite):
 
     @clause("CTR-5", KeyValue)
     async def test_a_window_lasts_as_long_as_its_ttl(self, trial: Trial) -> None:
-        """The TTL that the first increment brings is a TTL like others: not shorter, not longer.
+        """A TTL set by the first increment lasts exactly as long as any other TTL.
 
-        If this fails, look at the unit and at the step in which it is set.
+        If this fails, check the unit of the TTL and the step that sets it.
         """
         key, adapter = trial.key(), trial.adapter
 
@@ -246,9 +257,9 @@ class CounterClauses(Suite):
 
     @clause("CTR-5", KeyValue)
     async def test_a_counter_without_a_ttl_gets_one_when_asked(self, trial: Trial) -> None:
-        """`ttl=` gives a TTL to a counter that has none, also when it is not new.
+        """`ttl=` sets a TTL on a counter without one, even if the counter isn't new.
 
-        If this fails, look for a TTL that is set only with the first increment.
+        If this fails, look for a TTL that only the first increment sets.
         """
         counted, written, never = trial.keys(["counted", "written", "never"])
         await trial.adapter.increment(counted)
@@ -265,9 +276,9 @@ class CounterClauses(Suite):
 
     @clause("CTR-6", KeyValue)
     async def test_a_counter_is_stored_as_its_decimal_text(self, trial: Trial) -> None:
-        """`get` and `mget` of a counter give its digits, with a minus where it is negative.
+        """`get` and `mget` of a counter return its decimal digits, with a minus sign if negative.
 
-        If this fails, look for numbers that are stored in a column or a form of their own.
+        If this fails, look for numbers that are stored in a separate column or in another format.
         """
         key = trial.key()
         for delta, text in ((7, b"7"), (-10, b"-3"), (3, b"0"), (_MAX, b"9223372036854775807")):
@@ -277,9 +288,9 @@ class CounterClauses(Suite):
 
     @clause("CTR-6", KeyValue)
     async def test_a_decimal_text_that_was_set_can_be_incremented(self, trial: Trial) -> None:
-        """Digits that `set` or `mset` wrote count as a number.
+        """A decimal text written by `set` or `mset` can be incremented.
 
-        If this fails, look for counters and values in two places.
+        If this fails, look for counters and values that are stored in two places.
         """
         for text in INTEGERS:
             key = trial.key(f"text {text.decode()}")
@@ -289,9 +300,9 @@ class CounterClauses(Suite):
 
     @clause("CTR-6", KeyValue)
     async def test_the_store_holds_the_decimal_text(self, trial: Trial) -> None:
-        """What lies in the backend under a counter's key is its decimal text.
+        """The backend stores a counter as its decimal text under the counter's key.
 
-        If this fails, look for a form of your own around the number.
+        If this fails, look for a format of your own around the number.
         """
         key, oracle = trial.key(), trial.oracle
         await trial.adapter.increment(key, 41)
@@ -303,10 +314,12 @@ class CounterClauses(Suite):
 
     @clause("CTR-7", KeyValue)
     async def test_counter_ttl_is_what_is_left(self, trial: Trial) -> None:
-        """`ttl` says what `increment` or `expire` gave and what is left of it, `math.inf` without,
-        `None` without a counter.
+        """`ttl` of a counter returns the seconds that are left.
 
-        If this fails, look for counters whose deadlines are kept apart from those of values.
+        The TTL comes from `increment` or `expire`. `ttl` returns `math.inf` for a counter without a
+        TTL, and `None` for a missing counter.
+
+        If this fails, look for deadlines of counters that are stored apart from those of values.
         """
         window, lasting, later, time = (
             trial.key("window"),

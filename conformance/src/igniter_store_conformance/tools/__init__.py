@@ -1,1 +1,1 @@
-"""What several tests share. There are no tests in this package."""
+"""Helpers that several tests share. This package has no tests."""

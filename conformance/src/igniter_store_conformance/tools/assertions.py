@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 async def refused(call: Awaitable[object], code: ErrorCode, what: str, *others: ErrorCode) -> None:
-    """Check that the backend refuses, with this code or one of the others."""
+    """Check that the call raises `BackendFailed` with this code, or with one of the others."""
     try:
         answer = await call
     except BackendFailed as error:
-        # says which of many calls it was
+        # the message names the call, which may be one of many
         assert error.code in (code, *others), f"{what}: refused with {error.code}"  # noqa: PT017
         return
     message = f"{what}: not refused, but answered with {answer!r}"

@@ -1,8 +1,8 @@
 """Cancel a call at a chosen step.
 
-A coroutine stops whenever it awaits something. `cancelled_at` cancels it at its k-th stop, either
-while it waits, or after the awaited result has arrived and before the coroutine has resumed. In the
-second case clients confuse their replies most easily.
+A coroutine is suspended whenever it awaits something. `cancelled_at` cancels it at its k-th
+suspension, either while it waits, or after the awaited result has arrived and before the coroutine
+resumes. In the second case, clients are most likely to mix up their replies.
 """
 
 from __future__ import annotations
@@ -25,16 +25,15 @@ Moment: TypeAlias = Literal["waiting", "answered"]
 MOMENTS: Final[tuple[Moment, ...]] = ("waiting", "answered")
 MOST_STEPS: Final = 200
 CLOSING_TURNS: Final = 40
-"""Turns of the event loop in which a closing adapter may be busy with those who still wait for it.
-"""
+"""Event-loop iterations in which a closing adapter may still be handling pending calls."""
 
 
-class Cancelled(Exception):  # noqa: N818 - what became of a call
-    """Raised by `cancelled_at` when the call was cut short."""
+class Cancelled(Exception):  # noqa: N818 - the outcome of a call
+    """Raised by `cancelled_at` if the call was cancelled."""
 
 
 class _Stepped:
-    """Awaits a call, and cancels the task that does so at the call's k-th stop."""
+    """Awaits a call, and cancels the awaiting task at the call's k-th suspension."""
 
     def __init__(self, call: Awaitable[Any], step: int, moment: Moment) -> None:
         self._call = call
@@ -56,24 +55,24 @@ class _Stepped:
             step += 1
             if step == self._step:
                 if self._moment == "answered" and asyncio.isfuture(waited_for):
-                    # Registered before the task's own callback: the answer is there, and the task
-                    # is cancelled before it goes on.
+                    # Registered before the task's own callback: the result has arrived, and the
+                    # task is cancelled before it resumes.
                     waited_for.add_done_callback(lambda _: task.cancel())
                 else:
                     task.cancel()
             error = None
             try:
                 value = yield waited_for
-            # passed on to the call, CancelledError above all
+            # passed on to the call, in particular CancelledError
             except BaseException as thrown:  # noqa: BLE001
                 error = thrown
 
 
 async def cancelled_at(step: int, call: Awaitable[Any], *, moment: Moment = "waiting") -> Any:
-    """The answer of `call`, which is cancelled at its `step`-th stop.
+    """Await `call`, cancel it at its `step`-th suspension, and return its result if it has one.
 
     Raises:
-        Cancelled: when it was cut short.
+        Cancelled: if the call was cancelled.
     """
 
     async def whole() -> Any:
@@ -87,7 +86,7 @@ async def cancelled_at(step: int, call: Awaitable[Any], *, moment: Moment = "wai
 
 
 async def prepared(trial: Trial, turn: int) -> list[Operation]:
-    """All operations, with what they ask for in this turn."""
+    """Return all operations, after preparing their keys for this turn."""
     operations = operations_of(trial)
     for operation in operations:
         await operation.prepare(trial.adapter, names_for(trial, operation, turn))
@@ -97,14 +96,16 @@ async def prepared(trial: Trial, turn: int) -> list[Operation]:
 async def ended_otherwise(
     trial: Trial, operations: list[Operation], turn: int, getting_under_way: Awaitable[None]
 ) -> dict[str, Any]:
-    """Which operations have ended otherwise than as cancelled, and how, though they were cancelled
-    while the adapter closed.
+    """Cancel all operations while the adapter closes, and return those that ended differently.
+
+    The result maps the title of each operation that didn't end as cancelled to its exception or its
+    result.
 
     Args:
         trial: its adapter is closed afterwards.
-        operations: as `prepared` for this turn.
-        turn: how many turns of the loop `close` has before they are cancelled.
-        getting_under_way: what to wait for between calling them and `close`.
+        operations: the operations, `prepared` for this turn.
+        turn: the number of event-loop iterations between the call of `close` and the cancellations.
+        getting_under_way: awaited between calling the operations and calling `close`.
     """
     calls = [
         asyncio.ensure_future(operation.ask(trial.adapter, names_for(trial, operation, turn)))

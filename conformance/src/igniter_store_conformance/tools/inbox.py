@@ -1,7 +1,7 @@
-"""What hears messages in a test: a callback that remembers, and a log handler that does.
+"""Recorders for tests: a callback that records messages, and a log handler that records logs.
 
-Rule: that nothing more comes is proven by a last message on the same channel, since one publisher's
-    messages on one channel come in order.
+Rule: a test proves that no more messages arrive by a last message on the same channel, because the
+    messages of one publisher on one channel arrive in order.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
 
 END: Final = b"the last message"
-"""What a test publishes to say that nothing more will come; see `Inbox.ends`."""
+"""Published by a test as its last message; see `Inbox.ends`."""
 
 
 class Inbox:
-    """A callback that keeps what it is called with.
+    """A callback that records its calls.
 
     Attributes:
         messages: channel and payload of each call, in order.
@@ -33,18 +33,19 @@ class Inbox:
         self._changed = asyncio.Event()
 
     def __call__(self, channel: str, payload: bytes) -> None:
-        """Be called back."""
+        """Record a message."""
         self.messages.append((channel, payload))
         self._changed.set()
 
     @property
     def payloads(self) -> list[bytes]:
-        """The payloads alone."""
+        """Only the payloads."""
         return [payload for _, payload in self.messages]
 
     async def holds(self, number: int) -> list[bytes]:
-        """Wait until so many messages have come, check that there are no more, and give their
-        payloads.
+        """Wait for this number of messages, and return their payloads.
+
+        It fails if there are more messages.
         """
         await self._until(lambda: len(self.messages) >= number, f"{number} messages")
         assert len(self.messages) == number, (
@@ -53,14 +54,14 @@ class Inbox:
         return self.payloads
 
     async def hears(self, payload: bytes) -> None:
-        """Wait until this message has come."""
+        """Wait until this message has arrived."""
         await self._until(lambda: payload in self.payloads, repr(payload[:40]))
 
     async def ends(self) -> list[bytes]:
-        """Wait for the message that says that no more will come, and give the payloads before it.
+        """Wait for the last message, and return the payloads before it.
 
-        One publisher's messages on one channel come in order, so what comes before it is all there
-        is.
+        The messages of one publisher on one channel arrive in order, so these are all of its
+        messages.
         """
         await self.hears(END)
         assert self.payloads[-1] == END, (
@@ -69,12 +70,13 @@ class Inbox:
         return self.payloads[:-1]
 
     async def ends_on(self, channels: Collection[str], whose: str) -> None:
-        """Wait for the last message on each of these channels: those of different ones come in any
-        order.
+        """Wait for the last message on each of these channels.
+
+        The messages of different channels arrive in any order.
 
         Args:
             channels: the channels.
-            whose: who is this, for the failure.
+            whose: names the subscriber in the failure message.
         """
         await self._until(
             lambda: {channel for channel, payload in self.messages if payload == END}.issuperset(
@@ -96,10 +98,10 @@ class Inbox:
 
 
 class Reports(logging.Handler):
-    """What the log of `igniter_store` is told within the block; it goes nowhere else.
+    """Records what the `igniter_store` logger logs in the block, without propagating it.
 
     Attributes:
-        records: in order.
+        records: the log records, in order.
     """
 
     def __init__(self) -> None:
@@ -108,7 +110,7 @@ class Reports(logging.Handler):
         self._logger = logging.getLogger("igniter_store")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the record."""
+        """Record a log record."""
         self.records.append(record)
 
     def __enter__(self) -> Self:

@@ -12,12 +12,15 @@ _FILES: Final = Path("/proc/self/fd")
 
 
 def threads() -> set[threading.Thread]:
-    """All of this process, but for those of `asyncio.to_thread`, which end with the event loop."""
+    """Return this process's threads, except those of `asyncio.to_thread`.
+
+    These end with the event loop.
+    """
     return {thread for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
 
 
 def open_files() -> int:
-    """How many descriptors this process has, where the system shows them."""
+    """Return the number of open file descriptors, or 0 if the system doesn't list them."""
     return len(list(_FILES.iterdir())) if _FILES.is_dir() else 0
 
 
@@ -30,7 +33,7 @@ class Resources:
         self._files = open_files()
 
     def more(self) -> list[str]:
-        """What there is now beyond that."""
+        """Return the tasks, threads and open files that were added after the object was created."""
         more = [
             repr(thing)
             for thing in (*(asyncio.all_tasks() - self._tasks), *(threads() - self._threads))
@@ -39,9 +42,9 @@ class Resources:
         return [*more, f"{files} open files"] if files > 0 else more
 
     async def left_after(self, limit: float) -> list[str]:
-        """What there is still more after so many seconds, or nothing as soon as there is no more."""
+        """Wait until nothing was added, at most `limit` seconds, and return what is still left."""
         until = asyncio.get_running_loop().time() + limit
         while self.more() and asyncio.get_running_loop().time() < until:
-            gc.collect()  # the descriptor of a closed file may stay as long as a traceback does
+            gc.collect()  # a traceback may keep the descriptor of a file open
             await asyncio.sleep(0.01)
         return self.more()

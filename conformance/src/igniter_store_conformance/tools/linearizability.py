@@ -1,9 +1,9 @@
-"""What happened, written down while it happened and judged afterwards.
+"""Record the calls of concurrent callers, and check them afterwards.
 
-Rule: a call is in a history with the moment before it was made and the moment after it was
-    answered. Of two calls whose times overlap
-either may have come first; of others the order is known. A history is right when some order that
-agrees with the times gives every call the answer that it got.
+Rule: a history has each call with the time just before it was made, and the time just after it
+    returned. If two calls overlap in time, either may have come first; otherwise the order is
+    known. A history is correct if some order that agrees with the times explains the result of
+    every call.
 """
 
 from __future__ import annotations
@@ -18,21 +18,22 @@ from msgspec import Struct
 
 S = TypeVar("S", bound=Hashable)
 Step: TypeAlias = Callable[[S, "Event"], Sequence[S]]
-"""From a state and a call with its answer to the states that may follow; none when this state never
-gives this answer.
+"""Maps a state and a call with its result to the possible next states.
+
+It returns no states if the call can't have this result in this state.
 """
 
 
 class Event(Struct, frozen=True):
-    """One call that was made and answered.
+    """A call that was made and has returned.
 
     Attributes:
-        caller: who made it.
-        call: the method's name.
-        arguments: what it was given.
-        answer: what came back.
-        began: the moment before it was made, on a scale of the history's own.
-        ended: the moment after it was answered.
+        caller: the name of the caller.
+        call: the name of the method.
+        arguments: its arguments.
+        answer: its result.
+        began: the time just before the call, on a scale of the history's own.
+        ended: the time just after it returned.
     """
 
     caller: str
@@ -44,11 +45,11 @@ class Event(Struct, frozen=True):
 
 
 class History:
-    """The calls of one run, in the order in which they were answered."""
+    """The calls of one run, in the order in which they returned."""
 
     def __init__(self) -> None:
         self.events: Final[list[Event]] = []
-        # Two moments that the clock can't tell apart are still one after the other.
+        # Keeps moments in order even if the clock returns the same time for both.
         self._ticks = itertools.count()
 
     def _moment(self) -> float:
@@ -57,7 +58,7 @@ class History:
     async def record(
         self, caller: str, call: str, arguments: tuple[Any, ...], answer: Awaitable[Any]
     ) -> Any:
-        """Make a call, and write down what it answered."""
+        """Make a call, and record its result."""
         began = self._moment()
         answered = await answer
         self.events.append(Event(caller, call, arguments, answered, began, self._moment()))
@@ -65,16 +66,15 @@ class History:
 
 
 def explain(history: Sequence[Event], start: S, step: Step[S]) -> list[Event] | None:
-    """An order of the events that agrees with their times and with `step`, or `None` when there is
-    none.
+    """Return an order of the events that agrees with their times and with `step`, or `None`.
 
-    The search of Wing and Gong: take any event that no other one must precede, see whether `step`
-    explains its answer in this state, go on with the rest. States that were seen with the same rest
-    are not tried again.
+    This is the search of Wing and Gong. It takes any event that no other one must precede, checks
+    whether `step` explains its result in the current state, and continues with the remaining
+    events. It doesn't try a state with the same remaining events twice.
 
     Args:
-        history: some tens of events; of many that overlap the search takes long.
-        start: the state before.
+        history: up to some tens of events; with many overlapping ones, the search takes long.
+        start: the initial state.
         step: see `Step`.
     """
     seen: set[tuple[frozenset[int], S]] = set()
@@ -101,11 +101,10 @@ def explain(history: Sequence[Event], start: S, step: Step[S]) -> list[Event] | 
 
 
 def shortest_wrong(history: Sequence[Event], start: S, step: Step[S]) -> list[Event]:
-    """The shortest beginning of the history that has no explanation; an empty list when the whole
-    has one.
+    """Return the shortest prefix of the history that has no explanation.
 
-    A beginning ends where nobody is waiting for an answer: what is under way may have taken effect
-    already.
+    If the whole history has an explanation, the list is empty. A prefix only ends where no call is
+    in flight, because a call in flight may already have taken effect.
     """
     if explain(history, start, step) is not None:
         return []
@@ -121,19 +120,23 @@ def shortest_wrong(history: Sequence[Event], start: S, step: Step[S]) -> list[Ev
 
 
 def described(events: Sequence[Event]) -> str:
-    """The events for a person, one a line."""
+    """Return the events as readable text, one per line."""
     if not events:
         return ""
     zero = min(event.began for event in events)
     return "\n".join(
-        f"  {(event.began - zero) * 1e3:8.3f} to {(event.ended - zero) * 1e3:8.3f} ms  {event.caller:>10}  "
+        f"  {(event.began - zero) * 1e3:8.3f} to {(event.ended - zero) * 1e3:8.3f} ms"
+        f"  {event.caller:>10}  "
         f"{event.call}{event.arguments!r} -> {event.answer!r}"
         for event in events
     )
 
 
 def key_step(state: bytes | None, event: Event) -> list[bytes | None]:
-    """What one key of the contract does, as a `Step`; the state is its value, or `None`."""
+    """The behaviour of one key of the contract, as a `Step`.
+
+    The state is its value, or `None`.
+    """
     after, answer = _key_after(state, event.call, event.arguments)
     return [after] if answer == event.answer else []
 
@@ -164,22 +167,26 @@ def _key_after(  # noqa: PLR0911 - a table
 
 
 def miscounted(answers: Sequence[int]) -> str:
-    """What is wrong with the answers of so many increments of one counter, in a line; empty when
-    they are 1, 2, 3 and so on.
+    """Describe in one line what is wrong with the results of increments of one counter.
+
+    The line is empty if the results are 1, 2, 3 and so on.
     """
     number = len(answers)
     if sorted(answers) == list(range(1, number + 1)):
         return ""
     answer, times = Counter(answers).most_common(1)[0]
     lost = len(set(range(1, number + 1)) - set(answers))
-    return f"of {number} increments {lost} numbers were never answered, and {answer} was answered {times} times; the last is {max(answers)}"
+    return (
+        f"of {number} increments {lost} numbers were never answered, "
+        f"and {answer} was answered {times} times; the last is {max(answers)}"
+    )
 
 
 def overlapping_leases(events: Sequence[Event]) -> list[tuple[Event, Event]]:
-    """Pairs of leases that were certainly held at the same time: `acquire` and `release` events, by
-    owner.
+    """Return pairs of leases that were certainly held at the same time.
 
-    A lease is certain from the answer of its `acquire` to the beginning of its `release`.
+    The leases are matched from `acquire` and `release` events by owner. A lease is certainly held
+    from the return of its `acquire` to the call of its `release`.
     """
     held: list[tuple[float, float, Event]] = []
     for event in events:

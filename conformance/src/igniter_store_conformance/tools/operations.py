@@ -1,9 +1,10 @@
-"""Every operation of the contract with a question whose answer is known, for tests that put all of
-them into one situation.
+"""Every operation of the contract, as a call with a known result.
 
-Rule: a question is asked of a key of its own, prepared before by a client that works, so that its
-    answer can't be another's.
-Rule: the list is whole. A test of the kit compares it with the abstract methods of the contract.
+Tests use the list to run all operations in one situation.
+
+Rule: each operation has its own keys, prepared beforehand by a working client, so its result can't
+    be that of another call.
+Rule: the list is complete. A test of the kit compares it with the abstract methods of the contract.
 """
 
 from __future__ import annotations
@@ -43,17 +44,17 @@ _ID: Final = re.compile(r"[0-9]+-[0-9]+")
 
 
 class Operation(Struct, frozen=True):
-    """One method of the contract, asked in one way.
+    """A method of the contract, called in one way.
 
     Attributes:
-        title: what it is, for messages.
+        title: names the operation in messages.
         capability: the class that has the method.
-        method: its name.
-        prepare: makes the keys that the question is about.
-        ask: asks.
-        accepts: says whether an answer, which is no error, is the right one.
-        is_whole: says, after the call was cut short, whether it has happened wholly or not at all;
-            `None` for what changes nothing.
+        method: the name of the method.
+        prepare: creates the keys that the call needs.
+        ask: makes the call.
+        accepts: checks whether a result, which isn't an error, is the expected one.
+        is_whole: checks after a cancelled call that it was applied completely or not at all; `None`
+            for operations that change nothing.
     """
 
     title: str
@@ -65,7 +66,7 @@ class Operation(Struct, frozen=True):
     is_whole: Ask | None = None
 
     def is_right(self, answer: Any) -> bool:
-        """Whether an answer is the right one; the code of an error never is."""
+        """Whether the result is the expected one; an error code never is."""
         return not isinstance(answer, ErrorCode) and self.accepts(answer)
 
 
@@ -134,7 +135,7 @@ async def _claim(adapter: FullAdapter, names: Names) -> None:
 
 
 async def _held_or_free(adapter: FullAdapter, names: Names) -> bool:
-    # Whoever was let in, exactly one is: the caller that was cut short, or the one that comes now.
+    # Exactly one caller holds the claim: the cancelled one, or this one.
     return await adapter.set_nx(
         names("free"), b"next", ttl=3_000
     ) is not await adapter.compare_delete(names("free"), b"owner")
@@ -181,7 +182,7 @@ async def _three_or_one(adapter: FullAdapter, names: Names) -> bool:
 
 
 async def _new_or_pending(adapter: FullAdapter, names: Names) -> bool:
-    """Nothing is lost: what was not handed out yet comes now, and what was is pending."""
+    """Check that nothing was lost: undelivered entries are read now, delivered ones are pending."""
     new = [entry.id for entry in await adapter.xreadgroup(names("stream"), "group", "next")]
     pending = [entry.id for entry in await adapter.xpending(names("stream"), "group")]
     return len(pending) == 3 and set(new) <= set(pending)
@@ -556,8 +557,9 @@ OPERATIONS: Final = (
 
 
 async def answer_or_code(ask: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-    """What a call answers, or the code of the error that it raises; a subscription is cancelled
-    again.
+    """Return the result of a call, or the code of the error that it raises.
+
+    A subscription is cancelled at once.
     """
     try:
         answer = await ask(*arguments)
@@ -569,13 +571,16 @@ async def answer_or_code(ask: Callable[..., Awaitable[Any]], *arguments: Any) ->
 
 
 def operations_of(trial: Trial) -> list[Operation]:
-    """Those that the adapter has the capability for."""
+    """Return the operations of the adapter's capabilities."""
     capabilities = (Adapter, *trial.capabilities)
     return [operation for operation in OPERATIONS if operation.capability in capabilities]
 
 
 def names_for(trial: Trial, operation: Operation, turn: object = "") -> Names:
-    """Keys of its own for one asking of the operation; the same name gives the same key."""
+    """Return a function that makes keys for one call of the operation.
+
+    The same name gives the same key.
+    """
     return lambda name: trial.key(f"{operation.title} {turn}:{name}")
 
 
@@ -585,7 +590,10 @@ _LONG_ENOUGH: Final = 10.0  # seconds for one answer
 async def wrong_answers(
     trial: Trial, preparing: FullAdapter | None, asked: FullAdapter, turn: object
 ) -> list[str]:
-    """What `asked` answered wrongly, after `preparing` has made the keys, or somebody before."""
+    """Run all operations on `asked`, and return a line for each wrong result.
+
+    `preparing` creates the keys first. If it is None, they were created before.
+    """
     wrong: list[str] = []
     for operation in operations_of(trial):
         names = names_for(trial, operation, turn)

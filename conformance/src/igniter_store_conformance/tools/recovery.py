@@ -1,6 +1,6 @@
-"""After a fault: waiting until an adapter has got over it by itself.
+"""Wait after a fault until an adapter has recovered by itself.
 
-Rule: an adapter may raise a few times, and must not need help.
+Rule: an adapter may raise a few times, and must not need help to recover.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ LONG: Final = 300.0
 """Seconds that a test with faults may take: it waits for the adapter's own timeouts."""
 
 GONE: Final = {ErrorCode.STORE_CONNECTION_FAILED, ErrorCode.STORE_TIMEOUT}
-"""What an adapter may say of a server that it can't reach."""
+"""The error codes that an adapter may raise while it can't reach the server."""
 
 
 async def works_again(trial: Trial) -> None:
-    """Wait until the first client is answered."""
+    """Wait until calls on the first client succeed."""
 
     async def pings() -> bool:
         try:
@@ -42,7 +42,11 @@ async def works_again(trial: Trial) -> None:
 
 
 async def hear_again(trial: Trial, breaks: Callable[[], Any]) -> None:
-    """Subscribe three times, break the connections, and publish until everybody hears again."""
+    """Subscribe three times, break the connections, and wait until every subscriber recovers.
+
+    The test publishes until each of them receives messages again, and until each `on_gap` observer
+    was called.
+    """
     adapter: PubSub = trial.adapter
     channel = trial.key()
     heard: list[list[bytes]] = [[], [], []]

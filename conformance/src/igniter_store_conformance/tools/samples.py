@@ -1,5 +1,6 @@
-"""Names, payloads and numbers that tell right from nearly right: order, boundary, prefix, case,
-glob, encoding and truncation bugs show.
+"""Names, payloads and numbers that reveal subtle bugs.
+
+These are bugs in ordering, boundaries, prefixes, case, globs, encoding and truncation.
 """
 
 from __future__ import annotations
@@ -34,18 +35,19 @@ NAMES: Final = (
     "1.0",
     "null",
     "\u00e9",  # one code point
-    "e\u0301",  # the same to look at, in two
+    "e\u0301",  # looks the same, but is two code points
     "\u00df",  # folds to "ss"
     "ss",
-    "\u05e9\u05dc",  # written from the right
-    "\U0001f469\u200d\U0001f4bb",  # two emoji joined to one
+    "\u05e9\u05dc",  # right-to-left text
+    "\U0001f469\u200d\U0001f4bb",  # two emoji joined into one
 )
-"""All different, though folding, trimming, normalizing, globbing or cutting would make some of them
-one.
+"""Distinct names, some of which would become equal if a backend changed them.
+
+The changes are case folding, trimming, normalizing, globbing and truncating.
 """
 
 LONGEST_NAME: Final = 1_024
-"""Bytes of the longest name that every backend takes."""
+"""Bytes of the longest name that every backend accepts."""
 
 PAYLOADS: Final = (
     b"",
@@ -59,11 +61,12 @@ PAYLOADS: Final = (
     b"\xe2\x28\xa1",
     bytes(range(256)),
     bytes(reversed(range(256))) * 3,
-    b"\r\n$-1\r\n*1\r\n",  # a protocol's own marks
+    b"\r\n$-1\r\n*1\r\n",  # markers of a protocol
     b"'); DROP TABLE store; --",
 )
-"""Bytes that a backend which decodes, trims, stops at NUL or mistakes empty for missing does not
-give back.
+"""Payloads that some backends don't return unchanged.
+
+These backends decode, trim, stop at NUL, or confuse an empty value with a missing one.
 """
 
 NOT_INTEGERS: Final = (
@@ -85,12 +88,12 @@ NOT_INTEGERS: Final = (
     b"",
     b"0x10",
     b"1_000",
-    "\u0661".encode(),  # a digit, but not to Redis
+    "\u0661".encode(),  # a digit in Unicode, but not for Redis
     b"9223372036854775808",
     b"-9223372036854775809",
     b"99999999999999999999999",
 )
-"""What Redis refuses to increment; Python's `int` takes half of them."""
+"""Values that Redis refuses to increment; Python's `int` accepts half of them."""
 
 INTEGERS: Final = (
     b"0",
@@ -101,10 +104,10 @@ INTEGERS: Final = (
     b"9223372036854775806",
     b"-9223372036854775807",
 )
-"""What Redis increments; the fifth is 2**53 + 1, which a float can't hold."""
+"""Values that Redis increments; the fifth is 2**53 + 1, which a float can't represent."""
 
 GLOBS: Final = (
-    # pattern, what it matches, what it doesn't
+    # pattern, names that it matches, names that it doesn't
     ("*", ("", "a", "abc", "a:b", "a\nb", "[x]"), ()),
     ("", ("",), ("a",)),
     ("a", ("a",), ("", "b", "aa", "A")),
@@ -130,7 +133,7 @@ GLOBS: Final = (
     ("user:*:name", ("user:1:name", "user::name", "user:1:2:name"), ("user:1", "user:1:names")),
     ("\u00e9*", ("\u00e9", "\u00e9t\u00e9"), ("e\u0301",)),
 )
-"""Redis's globs, run on Redis 6.2 and Valkey 9.1.
+"""Globs of Redis, checked with Redis 6.2 and Valkey 9.1.
 
-Python's `fnmatch` fails at the negations and the escapes, SQL's LIKE at most.
+Python's `fnmatch` fails at the negations and the escapes, and LIKE in SQL at most of them.
 """

@@ -1,4 +1,4 @@
-"""Walking through a whole scan, and writing many keys."""
+"""Helpers that run a whole scan, and that write many keys."""
 
 from __future__ import annotations
 
@@ -17,18 +17,16 @@ if TYPE_CHECKING:
 
 
 LARGE: Final = 20_000
-"""Keys that no adapter should hold, or remove, at once."""
+"""A number of keys that no adapter should load, or delete, at once."""
 
 
-_AT_ONCE: Final = 2_000  # keys of one `mset`
-_ROUNDS: Final = (
-    100  # how often a scan may come by the same cursor before it counts as going in circles
-)
-_PAGES: Final = 100_000  # that no scan of a test needs
+_AT_ONCE: Final = 2_000  # keys per `mset`
+_ROUNDS: Final = 100  # how often a scan may return the same cursor before it counts as a loop
+_PAGES: Final = 100_000  # more pages than any scan of a test needs
 
 
 async def walk(adapter: Scan, pattern: str, count: int, *, cursor: str = START) -> list[str]:
-    """The keys of all pages, from the beginning or from a cursor, until the cursor is `"0"`."""
+    """Return the keys of all pages, from the start or a cursor until the cursor is `"0"`."""
     keys: list[str] = []
     seen = Counter[str]()
     while True:
@@ -42,11 +40,11 @@ async def walk(adapter: Scan, pattern: str, count: int, *, cursor: str = START) 
             f"the scan goes in circles: it came {_ROUNDS} times by the same cursor"
         )
         assert seen.total() < _PAGES, f"the scan gave {_PAGES} pages and no end"
-        await asyncio.sleep(0)  # for adapters that never wait, so that a test has its limit
+        await asyncio.sleep(0)  # applies the test's time limit to adapters that never suspend
 
 
 def all_of(trial: Trial) -> str:
-    """The pattern of every key of a test."""
+    """Return a pattern for every key of the test."""
     return escape(trial.prefix) + "*"
 
 

@@ -1,4 +1,4 @@
-"""Filling streams and consumer groups, and comparing what comes back."""
+"""Helpers that fill streams and consumer groups, and that compare their entries."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import FullAdapter, Trial
 
 
-_AT_ONCE: Final = 250  # appends under way at the same time
+_AT_ONCE: Final = 250  # concurrent appends
 
 
 async def fill(
     adapter: Streams, stream: str, number: int, *, max_len: int | None = None
 ) -> list[str]:
-    """Append so many entries, many at once, and give their ids in order."""
+    """Append this number of entries, many concurrently, and return their ids in order."""
     ids: list[str] = []
     for begin in range(0, number, _AT_ONCE):
         places = range(begin, min(begin + _AT_ONCE, number))
@@ -32,41 +32,45 @@ async def fill(
 
 
 def ids_of(entries: list[StreamEntry]) -> list[str]:
-    """The ids, in the order of the entries."""
+    """Return the ids, in the order of the entries."""
     return [entry.id for entry in entries]
 
 
 async def are_whole(adapter: Streams, stream: str, entries: list[StreamEntry]) -> bool:
-    """True when each entry has the fields that a range gives for it."""
+    """Whether each entry has the same fields as in a range."""
     stored = {entry.id: entry.fields for entry in await adapter.xrange(stream)}
     return all(stored.get(entry.id) == entry.fields for entry in entries)
 
 
 def number_of(text: str) -> StreamId:
-    """The two numbers of an id, which order entries as its text does not."""
+    """Return the two numbers of an id. They order entries correctly; the text of an id doesn't."""
     number = parse(text)
     assert number is not None, f"{text!r} is no id of an entry"
     return number
 
 
 SLACK: Final = 0.05
-"""Seconds by which an idle time may be off, for rounding."""
+"""Seconds of tolerance for rounded idle times."""
 
 
 async def group_with(adapter: FullAdapter, stream: str, number: int) -> list[str]:
-    """A stream of so many entries with a group that has still to read them; the ids in order."""
+    """Create a stream with this number of entries and a group that hasn't read them.
+
+    Returns the ids in order.
+    """
     ids = await fill(adapter, stream, number)
     await adapter.xgroup_create(stream, "group")
     return ids
 
 
 def facts(pending: Iterable[PendingEntry]) -> list[tuple[str, str, int]]:
-    """Of each pending entry the id, who has it, and how often it was delivered."""
+    """Return the id, the consumer and the delivery count of each pending entry."""
     return [(entry.id, entry.consumer, entry.deliveries) for entry in pending]
 
 
 def touched_since(trial: Trial, began: float, entry: PendingEntry) -> bool:
-    """True when the idle time says that the entry was handed out after `began`: what was not is
-    idle for longer than that.
+    """Whether the entry's idle time shows that it was delivered after `began`.
+
+    An entry that was delivered earlier has been idle for longer.
     """
     return entry.idle <= trial.time.now() - began + SLACK

@@ -1,4 +1,4 @@
-"""Worker processes that run jobs with an adapter of their own."""
+"""Worker processes that run jobs, each with its own adapter."""
 
 from __future__ import annotations
 
@@ -17,20 +17,19 @@ if TYPE_CHECKING:
 
 
 _WORKERS: Final = 3
-_START_LIMIT: Final = (
-    60.0  # seconds for an interpreter to come up, on a machine that is busy with other tests
-)
+# seconds for an interpreter to start, on a machine that is busy with other tests
+_START_LIMIT: Final = 60.0
 _LONG: Final = 180.0
 
 
 class Workers:
-    """Processes with an open client each.
+    """Worker processes, each with an open client.
 
     Used as `async with Workers(trial, jobs) as workers: await workers.answers()`.
 
     Args:
-        trial: whose harness makes the clients.
-        jobs: for each process a job and its arguments.
+        trial: its harness creates the clients.
+        jobs: a job and its arguments for each process.
     """
 
     def __init__(self, trial: Trial, jobs: list[tuple[Job, tuple[Any, ...]]]) -> None:
@@ -39,7 +38,7 @@ class Workers:
         self._processes: list[tuple[SpawnProcess, Connection]] = []
 
     async def __aenter__(self) -> Self:
-        # Spawned, not forked: a copy of this process would have copies of its sockets and threads.
+        # Spawned, not forked: a forked process would inherit the sockets and threads of this one.
         context = multiprocessing.get_context("spawn")
         for job, arguments in self._jobs:
             here, there = context.Pipe()
@@ -63,17 +62,17 @@ class Workers:
         await self._end()
 
     async def answers(self) -> list[Any]:
-        """Let all workers begin, and return what their jobs did."""
+        """Start the jobs of all workers, and return their results."""
         self.begin()
         return await self.results()
 
     def begin(self) -> None:
-        """Let all workers begin."""
+        """Start the jobs of all workers."""
         for _, connection in self._processes:
             connection.send("begin")
 
     async def results(self) -> list[Any]:
-        """What the jobs returned, in order."""
+        """Return the results of the jobs, in order."""
         return [
             _raise_if_failed(await _received(connection, _LONG))
             for _, connection in self._processes
@@ -91,16 +90,16 @@ class Workers:
 def _work(pipe: Connection, connect: bytes, job: bytes) -> None:
     try:
         answer = asyncio.run(_do(pipe, connect, job))
-    except Exception as error:  # noqa: BLE001 - told to the test, which raises it
+    except Exception as error:  # noqa: BLE001 - sent to the test, which raises it
         answer = _Failed(f"{type(error).__name__}: {error}")
     with suppress(OSError):
         pipe.send(answer)
 
 
 async def _do(pipe: Connection, connect: bytes, pickled: bytes) -> Any:
-    # our own, from the process that started this one
+    # trusted: pickled by the parent process
     job, arguments = pickle.loads(pickled)  # noqa: S301
-    adapter = pickle.loads(connect)()  # noqa: S301 - the same
+    adapter = pickle.loads(connect)()  # noqa: S301 - trusted, as above
     await adapter.open()
     try:
         pipe.send("ready")
@@ -111,7 +110,7 @@ async def _do(pipe: Connection, connect: bytes, pickled: bytes) -> Any:
 
 
 class _Failed:
-    """What went wrong in a worker, in words, since not every exception pickles."""
+    """An error in a worker, as text, because not every exception can be pickled."""
 
     def __init__(self, message: str) -> None:
         self.message = message
@@ -133,5 +132,4 @@ def _raise_if_failed(answer: Any) -> Any:
 
 
 Job: TypeAlias = Callable[..., Awaitable[Any]]
-"""A coroutine function of a module, called with an open adapter and further arguments that pickle.
-"""
+"""A module-level coroutine function, called with an open adapter and other picklable arguments."""

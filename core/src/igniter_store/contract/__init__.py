@@ -1,8 +1,8 @@
-"""What a backend promises: all that an adapter, or the kit that checks one, may import from
-`igniter-store`.
+"""The backend contract: the API that adapters and the conformance kit import.
 
-One capability is one abstract class in the module of its name. `adapter` has the rules that hold
-for all of them; read it first.
+Adapters and the kit import nothing else from `igniter-store`. Each capability is an abstract class
+in the module of the same name. `adapter` holds the rules that apply to every capability; read it
+first.
 """
 
 from typing import Final
@@ -94,4 +94,4 @@ __all__ = [
 ]
 
 CAPABILITIES: Final[tuple[type[Adapter], ...]] = (KeyValue, Counters, Claims, PubSub, Streams, Scan)
-"""Every capability that an adapter can have, in the order of the contract."""
+"""Every capability that an adapter can implement, in the order of the contract."""

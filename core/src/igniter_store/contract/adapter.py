@@ -1,35 +1,34 @@
-"""What every adapter is: something with a name that can be opened, closed and asked whether it is
-there.
+"""The base class of every adapter: its life cycle, and the rules for all capabilities.
 
-An adapter stores bytes under complete keys. It inherits the capability classes that it keeps
-(`KeyValue`, `Counters`, `Claims`, `PubSub`, `Streams`, `Scan`) and implements their methods; a
-store raises `STORE_CAPABILITY_UNSUPPORTED` for what a backend doesn't inherit.
+An adapter stores bytes under complete keys. It inherits the capability classes that it supports
+(`KeyValue`, `Counters`, `Claims`, `PubSub`, `Streams`, `Scan`) and implements their methods. For
+any capability that the adapter doesn't inherit, the store raises `STORE_CAPABILITY_UNSUPPORTED`.
 
 Rules for every method of every capability:
-- The caller guarantees: keys, channels, names of streams, groups and consumers are non-empty `str`
-  that `name_to_bytes` can encode; values and payloads are `bytes`; times are finite seconds, TTLs
-  above 0 and at most 10^10; deltas, counts and lengths are `int` that fit 64 bits with sign. Don't
-  check them again.
-- A name that other software chose may not be UTF-8: each such byte is a lone surrogate in it, going
-in and coming out (SCN-8, STR-24).
-- Keys come complete and are opaque: an adapter never builds, splits, folds or normalizes one.
-- Times are seconds as `float`, resolved to a millisecond at least. A coarser backend rounds *up*: a
-key never lives less than its TTL.
-- One call is one round trip where the backend can, and one atomic step always, unless the method
-says otherwise.
-- A call that is cancelled has happened wholly or not at all, and leaves the adapter correct: the
-  next call gets its own answer (LIF-4). `asyncio.CancelledError` passes through untouched.
-- A driver's exception never leaves the adapter. One constant table and one translator per backend
-  turn it into a `StoreError`: unreachable is `STORE_CONNECTION_FAILED`, too late is
-  `STORE_TIMEOUT`, the backend's own refusal is `STORE_OPERATION_FAILED`, unless a method names a
-  code of its own. A write that was sent and never answered says `maybe_applied=True` and is not
-  repeated.
-- A key that holds another kind (a stream read as a value) raises `STORE_OPERATION_FAILED`, and
-changes nothing (KV-14).
-- After `close` every operation raises `STORE_CLOSED` (LIF-2).
-- In a second event loop, while the first one isn't closed, an operation works or raises
-  `STORE_CONFIGURATION_INVALID` (LIF-11). In a forked child, every operation of what the parent had
-  opened raises the same code, and `close` only forgets (LIF-14).
+- The caller validates the arguments; don't check them again. Keys, channels, and the names of
+  streams, groups and consumers are non-empty `str` that `name_to_bytes` can encode. Values and
+  payloads are `bytes`. Times are finite seconds; TTLs are above 0 and at most 10^10. Deltas, counts
+  and lengths are `int` that fit into signed 64 bits.
+- A name that other software chose may not be valid UTF-8. Each invalid byte is represented by a
+  lone surrogate, in arguments and in results (SCN-8, STR-24).
+- Keys are complete and opaque. An adapter never builds, splits, case-folds or normalizes a key.
+- Times are `float` seconds with a resolution of at least one millisecond. A coarser backend rounds
+  *up*, so a key never lives shorter than its TTL.
+- Unless the method documents otherwise, a call is one atomic step, and one round trip if the
+  backend supports it.
+- A cancelled call takes effect completely or not at all, and leaves the adapter usable: the next
+  call gets its own reply (LIF-4). `asyncio.CancelledError` propagates unchanged.
+- Exceptions of the driver never leave the adapter. Each backend has one constant table and one
+  translator, which convert them to `StoreError`: `STORE_CONNECTION_FAILED` if the backend is
+  unreachable, `STORE_TIMEOUT` if the reply is late, `STORE_OPERATION_FAILED` if the backend rejects
+  the operation and the method names no other code. If a write was sent but not answered, the error
+  has `maybe_applied=True`, and the adapter doesn't retry the write.
+- An operation on a key that holds another type (for example, reading a stream as a value) raises
+  `STORE_OPERATION_FAILED` and changes nothing (KV-14).
+- After `close`, every operation raises `STORE_CLOSED` (LIF-2).
+- While the first event loop isn't closed, an operation in a second loop either works or raises
+  `STORE_CONFIGURATION_INVALID` (LIF-11). If the parent process opened the adapter, every operation
+  in a forked child raises the same code, and `close` only drops the inherited state (LIF-14).
 """
 
 from __future__ import annotations
@@ -49,12 +48,13 @@ class Adapter(ABC):
     """The life cycle that all capabilities share.
 
     Attributes:
-        name: the backend in one lower-case word, as errors and telemetry show it ("redis").
-        is_open: True between `open` and `close`. A store that finds its adapter open leaves it open
-            when the store closes: who opened it closes it. An adapter that never sets it is opened
-            and closed by every store that uses it.
-        in_process: True when the data lives in this process, so that neither sockets nor threads
-            are needed.
+        name: the name of the backend in errors and telemetry, as one lower-case word ("redis").
+        is_open: True between `open` and `close`. If the adapter is open before a store uses it, the
+            store leaves it open when the store closes; the code that opened it must close it. If an
+            adapter never sets this attribute, every store that uses the adapter opens and closes
+            it.
+        in_process: True if the data lives in this process, so the adapter needs neither sockets nor
+            threads.
     """
 
     name: ClassVar[str]
@@ -63,77 +63,82 @@ class Adapter(ABC):
 
     @property
     def affinity(self) -> Affinity | None:
-        """The event loop and the process in which it was opened, where the adapter keeps that
-        (`contract.affinity`).
+        """The event loop and process that opened the adapter, or `None` if it doesn't track them.
 
-        A store then sees that an adapter which says that it is open was opened in a loop that is
-        closed by now.
+        See `contract.affinity`. The affinity lets a store detect an adapter that is marked as open
+        although the event loop that opened it is closed.
         """
         return None
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
-        """An adapter for `url`, not yet opened; `options` are the constructor's, and win over the
-        URL's query.
+        """Create an adapter for `url` without opening it.
+
+        `options` are the options of the constructor. They take precedence over the query of the
+        URL.
 
         Raises:
-            ConfigurationError: `STORE_CONFIGURATION_INVALID` for a URL or an option that the
-                backend doesn't know. The message never shows user, password or query of the URL.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` if the backend doesn't support the URL
+                or an option. The message never shows the user, the password or the query of the
+                URL.
         """
         del url, options
         raise store_error(
             ErrorCode.STORE_CONFIGURATION_INVALID,
-            f"{cls.__name__} can't be created from a URL. Construct it, and pass it to with_adapter().",
+            f"{cls.__name__} can't be created from a URL. "
+            "Construct it, and pass it to with_adapter().",
         )
 
     @abstractmethod
     async def open(self) -> None:
-        """Connect and make ready. Called again while open: nothing happens. Called after `close`:
-        opens anew, with the same data (LIF-1).
+        """Connect, and prepare the adapter for use.
+
+        Calling `open` on an open adapter does nothing. Calling it after `close` opens the adapter
+        again, with the same data (LIF-1).
 
         Raises:
-            BackendUnavailable: `STORE_CONNECTION_FAILED` within the connect timeout when the
-                backend isn't there; nothing is left running, and a later `open` may succeed
-                (LIF-3).
+            BackendUnavailable: `STORE_CONNECTION_FAILED` within the connect timeout if the backend
+                is unreachable. No task or connection is left running, and a later `open` may
+                succeed (LIF-3).
         """
 
     @abstractmethod
     async def close(self) -> None:
-        """End every task, thread, socket and file of the adapter; called twice or before `open`:
-        nothing happens (LIF-1, LIF-5).
+        """Stop every task and thread of the adapter, and close its sockets and files.
 
-        Blocked reads end with `STORE_CLOSED` within a second, and subscriptions stop: no callback
-        runs once `close` has returned. A client that the user passed in stays open (LIF-6). If
-        `close` is cancelled, what could be released is released, and a second call finishes the
-        work.
+        Calling `close` twice, or before `open`, does nothing (LIF-1, LIF-5).
 
-        In a forked child, what the parent had opened is abandoned, and the parent doesn't notice; a
-        later `open` opens anew (LIF-14).
+        Blocked reads raise `STORE_CLOSED` within a second, and subscriptions end: no callback runs
+        after `close` has returned. A client that the user passed in stays open (LIF-6). If `close`
+        is cancelled, it releases as much as it can, and a second call finishes the work.
+
+        In a forked child, `close` abandons everything that the parent opened, without affecting the
+        parent. A later `open` opens the adapter again (LIF-14).
         """
 
     def abandon(self) -> None:
-        """Forget what belongs to an event loop that is closed, or to the parent process; LIF-12,
-        LIF-13.
+        """Drop all state of a closed event loop or of the parent process (LIF-12, LIF-13).
 
-        No I/O in the caller's thread, nothing awaited, nothing sent, no callback. Afterwards the
-        adapter is as if it had never been opened: `open` works in another loop, and the data
-        outlive it as they outlive `close`. Subscriptions are over, and cancelling them returns.
-        While the loop in which it was opened isn't closed, nothing happens.
+        The method does no I/O in the caller's thread, awaits nothing, sends nothing and runs no
+        callback. Afterwards the adapter is in the same state as before its first `open`: it can be
+        opened in another loop, and the data persists as it does after `close`. Subscriptions end,
+        and cancelling one returns without an error. While the event loop that opened the adapter
+        isn't closed, `abandon` does nothing.
 
-        Of a closed loop, threads, sockets and files are released. In a forked child they stay as
-        they are, since the parent uses them: `igniter_store.contract.affinity` has what is needed
-        for both.
+        If the loop is closed, `abandon` releases threads, sockets and files. In a forked child it
+        leaves them as they are, because the parent still uses them.
+        `igniter_store.contract.affinity` has helpers for both cases.
 
-        An adapter that keeps nothing of an event loop, and shares nothing with a forked child,
-        needs no more than this default.
+        This default is sufficient for an adapter that keeps no state of an event loop and shares
+        nothing with a forked child.
         """
         if self.affinity is None or self.affinity.has_ended:
             self.is_open = False
 
     @abstractmethod
     async def ping(self) -> float:
-        """Ask the backend for a sign of life and return the seconds that the round trip took.
+        """Check that the backend responds, and return the round-trip time in seconds.
 
         Raises:
-            BackendUnavailable, BackendTimeout: when there is none.
+            BackendUnavailable, BackendTimeout: if the backend doesn't respond.
         """

@@ -1,13 +1,12 @@
-"""The event loop and the process that an open adapter, or an open store, belongs to.
+"""Tracks the event loop and the process that an open adapter or an open store belongs to.
 
-Rule: what was opened in an event loop works in that loop. Once the loop is closed, the next call
-    abandons what is left and opens anew.
-Rule: what was opened before a fork belongs to the parent. The child shares its sockets, its
-    selector and its locks with the parent, so it
-must neither use them nor close them: an UNSUBSCRIBE, or a socket that leaves the selector, reaches
-the parent.
-Rule: the child abandons at once, in a hook that `os.fork` calls, so that no garbage collection and
-    no exit of the child comes first.
+Rule: an object that is opened in an event loop works only in that loop. After the loop is closed,
+    the next call abandons the remaining state and opens the object again.
+Rule: an object that is opened before a fork belongs to the parent. The child shares its sockets,
+    selector and locks with the parent, so the child must neither use them nor close them: sending
+    an UNSUBSCRIBE, or removing a socket from the selector, would affect the parent.
+Rule: the child abandons inherited state immediately, in a hook that `os.fork` calls, before garbage
+    collection or the exit of the child can run.
 """
 
 from __future__ import annotations
@@ -26,13 +25,14 @@ from igniter_store.contract import errors
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
 
-# listed in asyncio.events.__all__; None without a loop, as under trio
+# Listed in asyncio.events.__all__; returns None without a loop, and under trio.
 running_loop: Final = asyncio._get_running_loop  # noqa: SLF001
-"""The event loop that runs in this thread, or `None`."""
+"""Returns the event loop that is running in this thread, or `None`."""
 
 NO_LOOP: Final = object()
-"""What `Affinity.loop` is while nothing is bound; no running loop is equal to it, and neither is
-`None`.
+"""The value of `Affinity.loop` while no loop is bound.
+
+It differs from every running loop, and from `None`.
 """
 
 
@@ -46,17 +46,18 @@ _ALL: Final[weakref.WeakSet[Affinity]] = weakref.WeakSet()
 
 
 class Affinity:
-    """The event loop and the process in which something was opened.
+    """The event loop and the process in which an object was opened.
 
     Args:
-        abandon: a bound method, called in a forked child; it is held by a weak reference.
+        abandon: a bound method, which is called in a forked child. It is held by a weak reference.
 
     Attributes:
-        loop: the event loop that was bound, or `NO_LOOP`.
-        runner: that loop, to ask for its `_thread_id`: the thread in which it runs now, or `None`.
-            A hot path compares that with `threading.get_ident()`, and nothing else, since on Python
-            3.11 asking for the running loop costs a system call. It is an attribute of asyncio's
-            own loops; with another loop, such as uvloop's, each call asks for the running loop.
+        loop: the event loop that is bound, or `NO_LOOP`.
+        runner: the same loop, for its attribute `_thread_id`: the thread in which the loop is
+            running, or `None`. A hot path compares only this attribute with
+            `threading.get_ident()`, because getting the running loop costs a system call on Python
+            3.11. Only asyncio's own loops have the attribute; with another loop, such as uvloop's,
+            each call gets the running loop instead.
     """
 
     __slots__ = ("__weakref__", "_abandon", "_lock", "_process", "_was_forked", "loop", "runner")
@@ -72,26 +73,28 @@ class Affinity:
 
     @property
     def is_inherited(self) -> bool:
-        """True in a forked child for what its parent had opened, until `release`."""
+        """True in a forked child if the parent opened the object, until `release`."""
         return self._was_forked or (self.loop is not NO_LOOP and self._process != os.getpid())
 
     @property
     def has_ended(self) -> bool:
-        """True when the event loop is closed, and for what is inherited."""
+        """True if the event loop is closed, or the object is inherited."""
         return self.is_inherited or (
             isinstance(self.loop, asyncio.AbstractEventLoop) and self.loop.is_closed()
         )
 
     def enter(self, backend: str | None, *, is_in_use: bool) -> None:
-        """Bind to the running event loop. What is left of a loop that is closed is abandoned first.
+        """Bind to the running event loop.
+
+        If the object still has state of a closed loop, that state is abandoned first.
 
         Args:
-            backend: for errors.
-            is_in_use: whether a loop that is bound and not closed keeps others out.
+            backend: the backend's name, for errors.
+            is_in_use: whether a bound loop that isn't closed excludes other loops.
 
         Raises:
-            ConfigurationError: `STORE_CONFIGURATION_INVALID` without a running asyncio loop, in a
-                forked child, and while another loop that isn't closed uses it.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` if no asyncio loop is running, in a
+                forked child, or while another loop that isn't closed uses the object.
         """
         loop = running_loop()
         if loop is None:
@@ -99,7 +102,7 @@ class Affinity:
         if self.is_inherited:
             self.inherit()
             raise errors.inherited(backend)
-        with self._lock:  # two threads, each with a loop of its own
+        with self._lock:  # two threads may call this, each with its own loop
             if self.loop is loop:
                 return
             if self.has_ended:
@@ -110,20 +113,20 @@ class Affinity:
             self.runner = loop if hasattr(loop, "_thread_id") else _NOT_RUNNING
 
     def release(self) -> None:
-        """Belong to no loop and no process any more: it was closed."""
+        """Unbind from the loop and the process, because the object was closed."""
         self.loop, self.runner, self._was_forked = NO_LOOP, _NOT_RUNNING, False
 
     def end(self) -> None:
-        """Belong to no loop any more: it was abandoned. What is inherited stays so until it is
-        closed.
+        """Unbind from the loop, because the object was abandoned.
+
+        An inherited object stays inherited until it is closed.
         """
         self._was_forked, self.loop, self.runner = self.is_inherited, NO_LOOP, _NOT_RUNNING
 
     def inherit(self) -> None:
-        """Abandon what the parent had opened; called in a forked child."""
-        self._lock = (
-            threading.Lock()
-        )  # a thread that the child doesn't have may hold the former one
+        """Abandon the state that the parent opened; called in a forked child."""
+        # A thread that doesn't exist in the child may hold the old lock.
+        self._lock = threading.Lock()
         if self.loop is not NO_LOOP:
             self._was_forked = True
             self._call_abandon()
@@ -136,27 +139,27 @@ class Affinity:
 
 
 class LoopEnd:
-    """Calls `call` when `asyncio.run()` is about to close the running event loop, which still runs
-    then.
+    """Runs `call` when `asyncio.run()` is about to close the event loop, which is still running.
 
-    Connections are closed so before the loop is: else Python warns of each, and uvloop waits for
-    ever where warnings are errors. It is an asynchronous generator, which
-    `loop.shutdown_asyncgens()` ends; for a loop that is closed without that, `Adapter.abandon`
-    comes later.
+    Connections can then be closed before the loop is. Otherwise Python warns about each open
+    connection, and uvloop waits forever if warnings are errors. `LoopEnd` is based on an
+    asynchronous generator, which `loop.shutdown_asyncgens()` closes. If a loop is closed without
+    that call, `Adapter.abandon` runs later instead.
 
     Args:
-        call: awaits nothing. The loop may go on, so it leaves everything usable.
+        call: a function that awaits nothing. The loop may continue to run, so the function must
+            leave everything usable.
     """
 
     def __init__(self, call: Callable[[], None]) -> None:
         self._call: Callable[[], None] | None = call
         self._waiting = self._wait()
-        # A loop that is ending already warns: then there is nothing to wait for.
+        # A loop that is already shutting down warns here; there is nothing to wait for.
         with contextlib.suppress(StopIteration, ResourceWarning):
             self._waiting.asend(None).send(None)
 
     def cancel(self) -> None:
-        """Don't call any more."""
+        """Cancel the call."""
         self._call = None
         with contextlib.suppress(StopIteration):
             self._waiting.aclose().send(None)
@@ -170,25 +173,25 @@ class LoopEnd:
 
 
 def keep(*things: object) -> None:
-    """Keep what a forked child has inherited until it exits.
+    """Keep objects that a forked child inherited until the child exits.
 
-    Garbage collection would run its finalizers, which close transports and connections, and warn
-    that nobody had closed them.
+    If they were garbage collected, their finalizers would close transports and connections, and
+    would warn that these weren't closed.
     """
     _KEPT.extend(things)
 
 
 def disconnect(sockets: Iterable[Any]) -> None:
-    """Let sockets or pipes that a forked child shares with its parent lead nowhere in the child.
-    The parent doesn't notice.
+    """Disconnect sockets or pipes in a forked child, without affecting the parent.
 
-    `dup2` puts a socket without a peer in the place of each. Whatever in the child still holds the
-    descriptor, such as a transport of the parent's event loop, then reads an end of file, sends
-    nothing, and can't take the parent's socket out of the selector that both share.
+    `dup2` replaces each descriptor with a socket that has no peer. If an object in the child still
+    holds the descriptor, such as a transport of the parent's event loop, it reads an end of file
+    and sends nothing. It also can't remove the parent's socket from the selector that both
+    processes share.
 
     Args:
-        sockets: what `transport.get_extra_info("socket")` returns, or descriptors; `None` and
-            closed ones are skipped.
+        sockets: results of `transport.get_extra_info("socket")`, or descriptors. `None` and closed
+            sockets are skipped.
     """
     here, there = socket.socketpair()
     there.close()
@@ -200,11 +203,11 @@ def disconnect(sockets: Iterable[Any]) -> None:
 
 
 def release_transport(transport: Any) -> None:
-    """Close the socket of a transport, also when its event loop is closed.
+    """Close the socket of a transport, even if its event loop is closed.
 
-    `abort` asks the loop to close the socket a moment later. A closed loop refuses, and the socket
-    would stay open until the garbage collector finds it, with a `ResourceWarning`. asyncio has no
-    public way to the socket; uvloop closes its sockets with the loop.
+    `abort` asks the loop to close the socket a moment later. A closed loop refuses, so the socket
+    would stay open until the garbage collector finds it and emits a `ResourceWarning`. asyncio has
+    no public API for reaching the socket; uvloop closes its sockets together with the loop.
     """
     try:
         transport.abort()
@@ -220,14 +223,14 @@ def release_transport(transport: Any) -> None:
 
 
 def forget_task(task: asyncio.Task[Any] | None) -> None:
-    """Let go of a task of an event loop that is closed.
+    """Drop a task of a closed event loop without warnings.
 
-    When it is collected, asyncio would log as an error that it was pending, and Python would warn
-    where it had not even begun.
+    Otherwise, when the task is collected, asyncio logs an error because the task was pending, and
+    Python warns if its coroutine never started.
     """
     if task is not None and not task.done():
         untyped: Any = task
-        untyped._log_destroy_pending = False  # noqa: SLF001 - what asyncio.gather does with its own
+        untyped._log_destroy_pending = False  # noqa: SLF001 - asyncio.gather does the same
         work = task.get_coro()
         if inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
             work.close()

@@ -1,8 +1,9 @@
-"""Claims: at most one owner holds a key at a time, until it lets go or its time is over.
+"""Claims: a key has at most one owner at a time, until the owner releases it or its TTL expires.
 
-Rule: ownership is equality of the owner's bytes, compared and acted on in one atomic step.
-Rule: when the backend can't be reached, claiming raises. It never says yes (CLM-7).
-Rule: claims and fencing tokens are never evicted to make room for other data.
+Rule: ownership means that the owner's bytes are equal. Comparing them and acting on the result is
+    one atomic step.
+Rule: if the backend is unreachable, claiming raises an error. It never reports success (CLM-7).
+Rule: the backend never evicts claims or fencing tokens to make room for other data.
 """
 
 from __future__ import annotations
@@ -13,56 +14,59 @@ from typing import Final
 from igniter_store.contract.adapter import Adapter
 
 TOKEN_LIFETIME: Final = 30 * 86_400.0
-"""Seconds after which a token counter that nobody used may be forgotten (CLM-5)."""
+"""Seconds after which an unused token counter may be deleted (CLM-5)."""
 
 
 class Claims(Adapter):
-    """SET NX with compare-and-delete, compare-and-expire, and fencing tokens; on Redis Lua scripts,
-    on SQL one statement each.
+    """SET NX with compare-and-delete, compare-and-expire, and fencing tokens.
+
+    On Redis these are Lua scripts; on SQL each is one statement.
     """
 
     @abstractmethod
     async def set_nx(self, key: str, owner: bytes, *, ttl: float | None = None) -> bool:
-        """Take the claim for `owner` if nobody holds it, and say whether that worked.
+        """Acquire the claim for `owner` if it is free; return whether that succeeded.
 
-        Of any number of concurrent callers, tasks, connections and processes, exactly one gets True
-        (CLM-1). A live claim refuses everybody, its own holder too. It ends with its TTL in
-        seconds; without one it stays (CLM-2). A call with a TTL that is cancelled has left either
-        no claim, or the claim with its TTL (CLM-9). The store cancels no call without a TTL: it
-        waits for the answer, and gives back with `compare_delete`, from another task, what a
-        cancelled caller has taken (CLM-10).
+        Of any number of concurrent callers (tasks, connections and processes), exactly one gets
+        True (CLM-1). While a claim is live, every other attempt returns False, even one by its own
+        owner. The claim ends after its TTL in seconds; without a TTL it stays (CLM-2).
+
+        If a call with a TTL is cancelled, it leaves either no claim or the claim with its TTL
+        (CLM-9). The store never cancels a call without a TTL: it waits for the reply, and if the
+        caller was cancelled, another task releases the claim with `compare_delete` (CLM-10).
         """
 
     @abstractmethod
     async def compare_delete(self, key: str, owner: bytes) -> bool:
-        """Remove the claim if it still has these owner bytes, atomically, and say whether it had
-        (CLM-3).
+        """Atomically delete the claim if `owner` still holds it; return whether it did (CLM-3).
 
-        The late release of a former owner must never remove the claim of the next one: a read and a
-        delete in two steps is the classic bug.
+        A late release by a former owner must never delete the claim of the next owner. Reading and
+        deleting in two steps is the classic bug.
         """
 
     @abstractmethod
     async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
-        """Give the claim `ttl` seconds from now if it still has these owner bytes, atomically, and
-        say whether it had (CLM-4).
+        """Atomically set the TTL to `ttl` seconds from now if `owner` still holds the claim.
 
-        An expired claim is not revived, a missing one not created.
+        Returns whether `owner` held it (CLM-4). An expired claim isn't revived, and a missing claim
+        isn't created.
         """
 
     @abstractmethod
     async def acquire(self, key: str, owner: bytes, ttl: float, *, token_key: str) -> int | None:
-        """Take the claim as `set_nx` does and return its fencing token, or `None` when another
-        holds it, in one atomic step (CLM-5, CLM-6).
+        """Acquire the claim as `set_nx` does, and return its fencing token.
 
-        The token is greater than every token ever given for this key: after release, expiry, and
-        restart of every client. It is counted under `token_key`, which the caller built so that a
-        cluster keeps both keys in one slot. A counter that doesn't exist begins at the backend's
-        clock in milliseconds, and every use gives it `TOKEN_LIFETIME` more seconds to live: so
-        unused ones don't pile up, and tokens still grow when one was forgotten. A refused call
-        doesn't count.
+        Both happen in one atomic step. The method returns `None` if the claim is already held
+        (CLM-5, CLM-6).
+
+        The token is greater than every token that was ever issued for this key, even after a
+        release, an expiry, or a restart of every client. The token counter is stored under
+        `token_key`, which the caller builds so that a cluster keeps both keys in the same slot. A
+        missing counter starts at the backend's clock in milliseconds, and each use resets its TTL
+        to `TOKEN_LIFETIME`. So unused counters don't accumulate, and tokens still increase after a
+        counter was deleted. A rejected call doesn't increment the counter.
 
         Raises:
-            BackendFailed: `STORE_INCREMENT_FAILED` when `token_key` holds no number; the claim is
-                not taken then.
+            BackendFailed: `STORE_INCREMENT_FAILED` if `token_key` doesn't hold a number; the claim
+                isn't acquired.
         """

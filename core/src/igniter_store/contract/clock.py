@@ -1,8 +1,7 @@
-"""Time, as backends that keep it themselves see it, so that a test can move it.
+"""The clock of backends that keep time themselves, which a test can replace.
 
-Rule: a clock is any function that returns seconds since the epoch. One that also has `call_later`
-    decides when waiting is over; with any
-other, waits last in real time.
+Rule: a clock is any function that returns seconds since the epoch. If the clock also has
+    `call_later`, it decides when waiting ends; with any other clock, waits last in real time.
 """
 
 from __future__ import annotations
@@ -17,31 +16,31 @@ Clock: TypeAlias = Callable[[], float]
 
 
 class Timer(Protocol):
-    """A call that was put off; asyncio's `TimerHandle` is one."""
+    """A delayed call, for example asyncio's `TimerHandle`."""
 
     def cancel(self) -> None:
-        """Don't call any more; twice, or after the call, nothing happens."""
+        """Cancel the call; does nothing if it has run or was already cancelled."""
         ...
 
 
 @runtime_checkable
 class TimerClock(Protocol):
-    """A clock that also decides when what waits is woken."""
+    """A clock that also decides when waiting calls wake up."""
 
     def __call__(self) -> float:
-        """Seconds since the epoch."""
+        """Return the seconds since the epoch."""
         ...
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
-        """Call `callback` once `delay` seconds of this clock have passed."""
+        """Call `callback` after `delay` seconds of this clock."""
         ...
 
 
 def system_clock() -> Clock:
-    """A clock that shows the time of day as it was when made, and from there on only runs forward.
+    """Create a clock that starts at the current time of day and only runs forward.
 
-    So a machine whose wall clock is set back an hour neither keeps keys an hour longer nor loses
-    them.
+    If the wall clock of the machine is set back an hour, keys are neither kept an hour longer nor
+    lost.
     """
     offset: Final = time.time() - time.monotonic()
     monotonic = time.monotonic
@@ -49,10 +48,12 @@ def system_clock() -> Clock:
 
 
 class ManualClock:
-    """A clock that stands still until it is moved; TTLs, idle times and blocked reads follow it.
+    """A clock that stands still until a test moves it.
+
+    TTLs, idle times and blocked reads follow it.
 
     Attributes:
-        now: the time it shows, in seconds since the epoch.
+        now: the current time of this clock, in seconds since the epoch.
     """
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
@@ -61,16 +62,17 @@ class ManualClock:
         self._order = itertools.count()
 
     def __call__(self) -> float:
-        """The time it shows."""
+        """Return the current time of this clock."""
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Move forward, and make the calls that fall due on the way, in their order, each at its
-        own time.
+        """Move the clock forward, and run the calls that become due.
+
+        The calls run in order, each at its own time.
 
         Raises:
-            ValueError: for a negative number; give a backend a function of your own to see a clock
-                that runs backwards.
+            ValueError: if `seconds` is negative. To test a clock that runs backwards, give the
+                backend a function of your own.
         """
         if not seconds >= 0:
             message = f"a ManualClock only moves forward, not by {seconds!r} seconds"
@@ -83,7 +85,7 @@ class ManualClock:
         self.now = max(self.now, end)  # a timer may have moved it further
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
-        """Call `callback` from within the `advance` that moves the clock `delay` seconds from here."""
+        """Call `callback` during the `advance` that moves the clock `delay` seconds from now."""
         timer = _ManualTimer(callback)
         heapq.heappush(self._timers, (self.now + delay, next(self._order), timer))
         return timer

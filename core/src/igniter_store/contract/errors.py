@@ -1,11 +1,10 @@
-"""Every failure is a `StoreError` with a stable code; its class says what the caller can do about
-it.
+"""Every failure is a `StoreError` with a stable code; its class shows how the caller can handle it.
 
 Rules:
-- Each code belongs to exactly one class (`class_of`); `store_error` picks the class from the code.
-- A message names the thing and the cure. No message, detail or `repr` holds a value, a payload, an
-owner or a password.
-- `asyncio.CancelledError` is no failure: it passes through every layer untouched.
+- Each code belongs to exactly one class (`class_of`). `store_error` picks the class from the code.
+- A message names what failed and how to fix it. No message, detail or `repr` contains a value, a
+  payload, an owner or a password.
+- `asyncio.CancelledError` isn't a failure: it propagates unchanged through every layer.
 """
 
 from __future__ import annotations
@@ -19,8 +18,10 @@ if TYPE_CHECKING:
 
 @unique
 class ErrorCode(StrEnum):
-    """The stable names of failures; the string equals the name, and is the same as in
-    `@igniter-js/store` where that has it.
+    """The stable names of failures.
+
+    The string equals the name. It is the same as in `@igniter-js/store` if that library has the
+    code.
     """
 
     # Configuration: raised while a store is being built or a backend is looked up.
@@ -38,7 +39,7 @@ class ErrorCode(StrEnum):
     STORE_DUPLICATE_SCOPE = "STORE_DUPLICATE_SCOPE"
     STORE_SCOPE_REQUIRED = "STORE_SCOPE_REQUIRED"
 
-    # Arguments: refused before anything is sent.
+    # Arguments: rejected before anything is sent.
     STORE_KEY_REQUIRED = "STORE_KEY_REQUIRED"
     STORE_KEY_INVALID = "STORE_KEY_INVALID"
     STORE_VALUE_REQUIRED = "STORE_VALUE_REQUIRED"
@@ -65,7 +66,7 @@ class ErrorCode(StrEnum):
     STORE_SERIALIZATION_FAILED = "STORE_SERIALIZATION_FAILED"
     STORE_DESERIALIZATION_FAILED = "STORE_DESERIALIZATION_FAILED"
 
-    # Operations: the backend answered, and the answer was no.
+    # Operations: the backend rejected them.
     STORE_OPERATION_FAILED = "STORE_OPERATION_FAILED"
     STORE_GET_FAILED = "STORE_GET_FAILED"
     STORE_SET_FAILED = "STORE_SET_FAILED"
@@ -86,37 +87,36 @@ class ErrorCode(StrEnum):
 
     # Connection and life cycle.
     STORE_CONNECTION_FAILED = "STORE_CONNECTION_FAILED"
-    # Raised by an adapter that was used before `open`, where it can't connect by itself. A store
-    # always opens its adapter first, so a store's user meets it only from an adapter of his own.
+    # Raised if an adapter is used before `open` and can't connect by itself. A store always opens
+    # its adapter first, so this code reaches users only if they use an adapter of their own.
     STORE_NOT_CONNECTED = "STORE_NOT_CONNECTED"
     STORE_TIMEOUT = "STORE_TIMEOUT"
     STORE_CLOSED = "STORE_CLOSED"
-    # Raised by an adapter that refuses calls for a while because its backend kept failing.
+    # Raised by an adapter that rejects calls for a while because its backend kept failing.
     STORE_CIRCUIT_OPEN = "STORE_CIRCUIT_OPEN"
 
-    # Leases: a claim that is waited for and kept alive.
+    # Leases: claims that the caller waits for, and that are renewed.
     STORE_CLAIM_UNAVAILABLE = "STORE_CLAIM_UNAVAILABLE"
     STORE_CLAIM_LOST = "STORE_CLAIM_LOST"
 
 
 class StoreError(Exception):
-    """Raised when a store operation can't be done; never for a missing key, which is an answer.
+    """Raised when a store operation fails; never for a missing key, which is a normal result.
 
     Attributes:
         code: the stable name of the failure.
-        message: what is wrong and what cures it, without the context that `str(error)` adds.
-        operation: what was tried, as the user called it ("kv.set"); `None` until a store gives it.
-        backend: the adapter's name ("redis"); `None` where no adapter was involved.
-        status: the HTTP status that a web service would answer with.
-        details: facts for programs (names, counts, limits), free of values and secrets.
-        retryable: True when the same call may succeed later without a change.
-        maybe_applied: True when a write was sent and no answer came, so it may or may not have
-            happened.
+        message: what failed and how to fix it, without the context that `str(error)` adds.
+        operation: the operation as the user called it ("kv.set"); `None` until a store sets it.
+        backend: the adapter's name ("redis"); `None` if no adapter was involved.
+        status: the HTTP status that a web service would respond with.
+        details: facts for programs (names, counts, limits), without values or secrets.
+        retryable: True if the same call may succeed later without a change.
+        maybe_applied: True if a write was sent but not answered, so its effect is unknown.
     """
 
     default_retryable: ClassVar[bool] = False
 
-    # each is one attribute of the error, and all but two are optional
+    # Each argument is one attribute of the error, and all but two are optional.
     def __init__(  # noqa: PLR0913
         self,
         code: ErrorCode,
@@ -149,11 +149,14 @@ class StoreError(Exception):
         return f"<{type(self).__name__} {self}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Keyword-only arguments would be lost by the default; errors travel between processes.
+        # The default __reduce__ would lose keyword-only arguments; errors travel between processes.
         return _rebuild, (type(self), self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """The error as plain data for logs and responses (`toJSON` in `@igniter-js/store`)."""
+        """Return the error as plain data for logs and responses.
+
+        It corresponds to `toJSON` in `@igniter-js/store`.
+        """
         return {
             "name": type(self).__name__,
             "code": str(self.code),
@@ -168,19 +171,24 @@ class StoreError(Exception):
 
     @staticmethod
     def is_store_error(value: object) -> TypeGuard[StoreError]:
-        """True when `value` is one of ours, whatever it is (`isStoreError` in `@igniter-js/store`)."""
+        """True if `value` is a `StoreError` (`isStoreError` in `@igniter-js/store`).
+
+        `value` may be any object.
+        """
         return isinstance(value, StoreError)
 
 
 class ConfigurationError(StoreError):
-    """Raised when a store or an adapter is put together wrongly: fix the set-up. Never once a store
-    is built.
+    """Raised when a store or an adapter is configured incorrectly: fix the configuration.
+
+    Never raised after a store is built.
     """
 
 
 class InvalidArgument(StoreError, ValueError):
-    """Raised when an argument can't be used: fix the call. Nothing was sent. Never for a value that
-    can't be encoded.
+    """Raised when an argument is invalid: fix the call. Nothing was sent.
+
+    Never raised for a value that can't be encoded.
     """
 
 
@@ -196,53 +204,57 @@ class EventError(StoreError):
 
 
 class SerializationError(StoreError):
-    """Raised when a value can't be encoded (nothing was sent), or stored bytes can't be decoded
-    (nothing was changed).
+    """Raised when a value can't be encoded or stored bytes can't be decoded.
+
+    If encoding failed, nothing was sent; if decoding failed, nothing was changed.
     """
 
 
 class CapabilityMissing(StoreError):
-    """Raised when the adapter doesn't inherit the capability that an operation needs: choose
-    another backend.
+    """Raised when the adapter doesn't support the capability that an operation needs.
+
+    The adapter doesn't inherit the capability's class: choose another backend.
     """
 
 
 class StoreClosed(StoreError):
-    """Raised when a store or an adapter is used after `close`, and to those who were waiting when
-    it was closed.
+    """Raised when a store or an adapter is used after `close`.
+
+    Calls that are pending when it closes raise it too.
     """
 
 
 class BackendUnavailable(StoreError, ConnectionError):
-    """Raised when the backend can't be reached or went away: retry. `maybe_applied` says whether
-    the effect is unknown.
+    """Raised when the backend is unreachable or the connection was lost: retry.
+
+    `maybe_applied` is True if the effect is unknown.
     """
 
     default_retryable = True
 
 
 class BackendTimeout(StoreError, TimeoutError):
-    """Raised when the backend didn't answer in time.
+    """Raised when the backend didn't reply in time.
 
-    Never for a blocking read that found nothing: that is an empty list.
+    Never raised for a blocking read that found nothing: that returns an empty list.
     """
 
     default_retryable = True
 
 
 class BackendFailed(StoreError):
-    """Raised when the backend refused or broke the operation.
+    """Raised when the backend rejected the operation, or the operation failed there.
 
-    The cause is in `__cause__` where a driver gave one: report it.
+    If the driver raised an exception, `__cause__` holds it: report it.
     """
 
 
 class ClaimUnavailable(StoreError):
-    """Raised when a lease was not obtained within the time that the caller was ready to wait."""
+    """Raised when a lease couldn't be acquired within the time that the caller allowed."""
 
 
 class ClaimLost(StoreError):
-    """Raised when a lease ended while its holder still worked under it."""
+    """Raised when a lease ended while its holder was still working under it."""
 
 
 _CODES: dict[type[StoreError], tuple[ErrorCode, ...]] = {
@@ -304,8 +316,8 @@ _CLASSES: dict[ErrorCode, type[StoreError]] = {
     code: owner for owner, codes in _CODES.items() for code in codes
 }
 
-# The HTTP statuses of `@igniter-js/store`: 500 for its two configuration codes, 400 for misuse; the
-# rest by HTTP's own meaning.
+# The HTTP statuses of `@igniter-js/store`: 500 for its two configuration codes, 400 for misuse. The
+# other codes follow the meaning of the status in HTTP.
 _STATUS: dict[ErrorCode, int] = {
     **{code: 500 for code in ErrorCode if code not in _CLASSES},
     ErrorCode.STORE_ADAPTER_REQUIRED: 500,
@@ -327,7 +339,7 @@ _STATUS: dict[ErrorCode, int] = {
 
 
 def class_of(code: ErrorCode) -> type[StoreError]:
-    """The one class that `code` belongs to; what no other class owns is a `BackendFailed`."""
+    """Return the class that `code` belongs to; `BackendFailed` if no other class has it."""
     return _CLASSES.get(code, BackendFailed)
 
 
@@ -341,8 +353,9 @@ def store_error(  # noqa: PLR0913 - the arguments of StoreError
     retryable: bool | None = None,
     maybe_applied: bool = False,
 ) -> StoreError:
-    """The error for `code`, of the class that `code` belongs to; arguments as the attributes of
-    `StoreError`.
+    """Create the error for `code`, as an instance of the class that `code` belongs to.
+
+    The arguments are the attributes of `StoreError`.
     """
     return class_of(code)(
         code,
@@ -355,22 +368,28 @@ def store_error(  # noqa: PLR0913 - the arguments of StoreError
     )
 
 
-# What backends find out each in its own way, and all say alike.
+# Messages that all backends share, although each backend detects the failure in its own way.
 NO_NUMBER: Final = (
     "The stored value isn't a 64-bit decimal integer. Use another key, or delete this one."
 )
-OUT_OF_RANGE: Final = "The counter would exceed the range of signed 64-bit integers, so it wasn't changed. Delete it to restart from 0."
-GROUP_MISSING: Final = "The consumer group or the stream doesn't exist. Create the group with ensure() before reading; create it again if it was deleted."
+OUT_OF_RANGE: Final = (
+    "The counter would exceed the range of signed 64-bit integers, so it wasn't changed. "
+    "Delete it to restart from 0."
+)
+GROUP_MISSING: Final = (
+    "The consumer group or the stream doesn't exist. "
+    "Create the group with ensure() before reading; create it again if it was deleted."
+)
 
 
 def closed(backend: str) -> StoreError:
-    """What every operation of a closed adapter raises."""
+    """Create the error that every operation of a closed adapter raises."""
     message = "The adapter is closed. Open it again, or close it only after its last use."
     return store_error(ErrorCode.STORE_CLOSED, message, backend=backend)
 
 
 def not_connected(backend: str) -> StoreError:
-    """What every operation raises before `open`."""
+    """Create the error that every operation raises before `open`."""
     return store_error(
         ErrorCode.STORE_NOT_CONNECTED,
         "The adapter isn't open yet. Await open() first.",
@@ -379,15 +398,19 @@ def not_connected(backend: str) -> StoreError:
 
 
 def not_open(backend: str, *, is_inherited: bool, was_closed: bool) -> StoreError:
-    """What every operation raises while the adapter isn't open, and why it isn't."""
+    """Create the error that every operation raises while the adapter isn't open.
+
+    The error depends on the reason: inherited from a parent process, closed, or not opened yet.
+    """
     if is_inherited:
         return inherited(backend)
     return closed(backend) if was_closed else not_connected(backend)
 
 
 def elsewhere(backend: str | None) -> StoreError:
-    """What every operation raises in a second event loop, while the one in which it was opened
-    isn't closed.
+    """Create the error that every operation raises in a second event loop.
+
+    It applies while the loop that opened the adapter isn't closed.
     """
     message = (
         "The store belongs to another event loop, which isn't closed. asyncio.run() creates a "
@@ -398,7 +421,7 @@ def elsewhere(backend: str | None) -> StoreError:
 
 
 def inherited(backend: str | None) -> StoreError:
-    """What every operation raises in a forked child, on what the parent process had opened."""
+    """Create the error for an operation in a forked child on an adapter that the parent opened."""
     message = (
         "The store was opened before this process was forked, so it belongs to the parent. Open "
         "a store after the fork: create it in the child, or don't use it in the parent."
@@ -407,29 +430,35 @@ def inherited(backend: str | None) -> StoreError:
 
 
 def not_asyncio(backend: str | None) -> StoreError:
-    """What every operation raises where no event loop of asyncio runs."""
-    message = "No asyncio event loop is running. Await the call inside asyncio.run(); trio isn't supported."
+    """Create the error that every operation raises if no asyncio event loop is running."""
+    message = (
+        "No asyncio event loop is running. Await the call inside asyncio.run(); "
+        "trio isn't supported."
+    )
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
 
 
 def misconfigured(message: str, backend: str) -> StoreError:
-    """A URL, an option or a file that can't be used."""
+    """Create the error for an unusable URL, option or file."""
     return store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message, backend=backend)
 
 
 def no_number(backend: str) -> StoreError:
-    """A key that was to be counted, and holds something else."""
+    """Create the error for incrementing a key that doesn't hold a number."""
     return store_error(ErrorCode.STORE_INCREMENT_FAILED, NO_NUMBER, backend=backend)
 
 
 def group_missing(backend: str) -> StoreError:
-    """A group of a stream, or the stream, that isn't there (any more)."""
+    """Create the error for a missing or deleted stream or consumer group."""
     return store_error(ErrorCode.STORE_STREAM_GROUP_MISSING, GROUP_MISSING, backend=backend)
 
 
 def malformed_id(code: ErrorCode, backend: str) -> StoreError:
-    """An id or a bound of a stream that is none."""
-    message = 'A stream id is malformed, so nothing was changed. Ids look like "1700000000000-0"; a bound may also be "-", "+" or begin with "(".'
+    """Create the error for a malformed stream id or range bound."""
+    message = (
+        'A stream id is malformed, so nothing was changed. Ids look like "1700000000000-0"; '
+        'a bound may also be "-", "+" or begin with "(".'
+    )
     return store_error(code, message, backend=backend)
 
 

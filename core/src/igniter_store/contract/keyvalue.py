@@ -1,9 +1,9 @@
 """Values under keys, with an optional time to live.
 
-Rule: an expired key is absent to every method of every capability, in the same moment for all,
-    swept already or not (KV-6).
-Rule: a value is the adapter's own. Changing what was passed in or handed out changes nothing stored
-    (KV-13).
+Rule: an expired key is absent for every method of every capability, from the same moment, even if
+    the backend hasn't removed it yet (KV-6).
+Rule: the adapter owns its values. If the caller modifies an argument or a result, the stored data
+    doesn't change (KV-13).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Condition: TypeAlias = Literal["absent", "present"]
 
 
 class Entry(Struct, frozen=True):
-    """One key to write: its value and, where it has one, its TTL in seconds."""
+    """One key to write: its value and, optionally, its TTL in seconds."""
 
     key: str
     value: bytes
@@ -34,81 +34,84 @@ class KeyValue(Adapter):
 
     @abstractmethod
     async def get(self, key: str) -> bytes | None:
-        """The value of `key`, exactly the bytes that were set; `None` when there is no such key
-        (KV-1, KV-2).
+        """Return the value of `key`, or `None` if the key doesn't exist (KV-1, KV-2).
+
+        The value is exactly the bytes that were set.
 
         Raises:
-            BackendFailed: `STORE_OPERATION_FAILED` when the key holds a stream (KV-14).
+            BackendFailed: `STORE_OPERATION_FAILED` if the key holds a stream (KV-14).
         """
 
     @abstractmethod
     async def getdel(self, key: str) -> bytes | None:
-        """Read and remove `key` in one atomic step: of two concurrent callers one gets the value,
-        the other `None` (KV-10).
+        """Read and delete `key` in one atomic step (KV-10).
+
+        Of two concurrent callers, one gets the value and the other gets `None`.
         """
 
     @abstractmethod
     async def set(
         self, key: str, value: bytes, *, ttl: float | None = None, only_if: Condition | None = None
     ) -> bool:
-        """Write `value`, and say whether it was written (always, without `only_if`).
+        """Write `value`; return whether it was written (always True without `only_if`).
 
-        The new value replaces whatever the key held, a stream too (KV-14), and an old TTL: without
-        `ttl` the key stays for good (KV-4).
+        The new value replaces any existing value of the key, even a stream (KV-14). It also
+        replaces an existing TTL: without `ttl`, the key doesn't expire (KV-4).
 
         Args:
             key: the complete key.
-            value: 0 bytes to at least 8 MiB, any bytes.
-            ttl: seconds that the key lives, never less, and at most 50 ms longer (KV-7).
-            only_if: "absent" writes only when there is no live key, "present" only when there is
-                one; atomic among concurrent callers (KV-5). What is not written changes neither
-                value nor TTL.
+            value: any bytes; every backend accepts 0 bytes to at least 8 MiB.
+            ttl: seconds that the key lives; never less, and at most 50 ms longer (KV-7).
+            only_if: "absent" writes only if the key doesn't exist or has expired, "present" only if
+                the key is live. The check is atomic among concurrent callers (KV-5). If nothing is
+                written, the value and the TTL stay unchanged.
         """
 
     @abstractmethod
     async def delete(self, keys: Sequence[str]) -> int:
-        """Remove `keys`, of every kind, and say how many live ones there were; duplicates count
-        once, no keys are no error (KV-10).
+        """Delete keys of any type; return how many of them were live (KV-10).
+
+        Duplicates count once. An empty list isn't an error.
         """
 
     @abstractmethod
     async def exists(self, key: str) -> bool:
-        """True when there is a live key of any kind. Agrees with `get` in every state."""
+        """True if a live key of any type exists. Agrees with `get` in every state."""
 
     @abstractmethod
     async def expire(self, key: str, ttl: float) -> bool:
-        """Give a live key, of any kind, `ttl` seconds from now, be it more or less than it had, and
-        say True.
+        """Set the TTL of a live key to `ttl` seconds from now; return True if the key is live.
 
-        False when there is no live key, and none is made (KV-8).
+        The key may be of any type, and the new TTL may be longer or shorter than the old one. The
+        method returns False if the key isn't live, and creates no key (KV-8).
         """
 
     @abstractmethod
     async def persist(self, key: str) -> bool:
-        """Remove the TTL of `key`, and say whether it had one (KV-9)."""
+        """Remove the TTL of `key`; return whether the key had one (KV-9)."""
 
     @abstractmethod
     async def ttl(self, key: str) -> float | None:
-        """The seconds that `key` has left, above 0; `math.inf` when it has no TTL, `None` when
-        there is no live key (KV-9).
+        """Return the remaining seconds of `key`, always above 0 (KV-9).
 
-        Milliseconds count: Redis's TTL rounds, PTTL doesn't.
+        The method returns `math.inf` if the key has no TTL, and `None` if the key isn't live. The
+        result has millisecond resolution: Redis's TTL command rounds, PTTL doesn't.
         """
 
     @abstractmethod
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The values of `keys` in the order asked, one for each, duplicates and missing ones
-        included (KV-11).
+        """Return one value for each of `keys`, in the same order (KV-11).
 
-        A key of another kind reads as `None` here, as in Redis's MGET. No keys: an empty list
-        without a trip. 10,000 keys work (KV-12).
+        Duplicate and missing keys are included. As in Redis's MGET, a key of another type reads as
+        `None`. For no keys, the method returns an empty list without a round trip. 10,000 keys must
+        work (KV-12).
         """
 
     @abstractmethod
     async def mset(self, entries: Sequence[Entry]) -> None:
-        """Write all `entries`, each with its own TTL or none; old TTLs are cleared, and of two for
-        one key the last wins (KV-11).
+        """Write all `entries`, each with its own TTL or none (KV-11).
 
-        One round trip, and all or nothing, where the backend can; a cluster may write slot by slot.
-        No entries: nothing happens (KV-12).
+        Existing TTLs are cleared. If two entries have the same key, the last one wins. If the
+        backend supports it, the method is atomic and takes one round trip; a cluster may write slot
+        by slot. For no entries, nothing happens (KV-12).
         """

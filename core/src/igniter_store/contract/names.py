@@ -1,8 +1,8 @@
-"""Keys and other names as bytes, for backends that store or send them as such.
+"""Converts keys and other names to bytes and back, for backends that store or send bytes.
 
-Rule: a name is text, and the bytes of other software's keys needn't be UTF-8. Such a byte is
-    spelled as a lone surrogate, as Python's
-`surrogateescape` does, so that every key that a scan gives goes back as it was (SCN-8).
+Rule: a name is text, but the keys of other software may not be valid UTF-8. Each invalid byte is
+    represented by a lone surrogate, as Python's `surrogateescape` does. So every key that a scan
+    returns can be passed back unchanged (SCN-8).
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ from igniter_store.contract.errors import ErrorCode, store_error
 
 
 def name_to_bytes(name: str) -> bytes:
-    """The bytes that a key, channel, group or field is named by.
+    """Return the bytes of a key, channel, group or field name.
 
     Raises:
-        InvalidArgument: `STORE_KEY_INVALID` for a surrogate that stands for no byte.
+        InvalidArgument: `STORE_KEY_INVALID` for a surrogate that doesn't represent a byte.
     """
     try:
         return name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        pass  # the exception holds the name, so it must not become the cause
-    message = "A key or another name contains a lone surrogate, which UTF-8 can't encode. Decode your text with errors='strict'."
+        pass  # the exception contains the name, so it must not become the cause
+    message = (
+        "A key or another name contains a lone surrogate, which UTF-8 can't encode. "
+        "Decode your text with errors='strict'."
+    )
     raise store_error(ErrorCode.STORE_KEY_INVALID, message)
 
 
 def name_from_bytes(data: bytes) -> str:
-    """The name that `name_to_bytes` makes these bytes of."""
+    """Return the name that `name_to_bytes` converts to these bytes."""
     return data.decode("utf-8", "surrogateescape")

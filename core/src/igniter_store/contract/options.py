@@ -1,13 +1,13 @@
-"""The options of an adapter, as they are written in a URL's query and given to `from_url`: names,
-types, refusals.
+"""The options of an adapter: their names, their types, and the checks that reject bad values.
 
-Rule: an option has one name and one meaning on every backend. `timeout`, `connect_timeout` and
-    `connections` are known to all of them.
-Rule: an argument of `from_url` wins over the query. An option that is given twice in one place is
-    refused.
-Rule: a message names an option and never shows its value. What doesn't look like an option's name
-    isn't shown either, since it may be a
-part of a password.
+Options are written in the query of a URL, or passed to `from_url`.
+
+Rule: an option has the same name and the same meaning on every backend. Every backend supports
+    `timeout`, `connect_timeout` and `connections`.
+Rule: an argument of `from_url` takes precedence over the query. An option that appears twice in one
+    place is rejected.
+Rule: a message names the option and never shows its value. It also omits text that doesn't look
+    like the name of an option, because that text may be part of a password.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from igniter_store.contract.errors import StoreError
 
 Reader: TypeAlias = Callable[[Any], Any]
-"""Makes an option's value of what was written; raises a ValueError that says what the option is,
-and not what was written.
+"""Converts a written value to the value of an option.
+
+It raises a ValueError that describes the valid values without quoting the invalid one.
 """
 
 LONGEST: Final = 1_000_000
-"""Seconds: more is a mistake of units."""
+"""Seconds; a larger number means that the caller used the wrong unit."""
 
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9}", re.ASCII)
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
@@ -43,16 +44,16 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", re.ASCII)
 
 
 class Written(str):
-    """A text of a URL's query, which may stand for a number or a truth.
+    """Text from a URL's query, which may represent a number or a boolean.
 
-    An argument has to be one.
+    An argument of `from_url` must have the real type.
     """
 
     __slots__ = ()
 
 
 def seconds(value: Any) -> float:
-    """A duration: a number of seconds, or a timedelta."""
+    """Read a duration: a number of seconds, or a timedelta."""
     number = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(number, Written) and _NUMBER.fullmatch(number):
         number = float(number)
@@ -62,7 +63,7 @@ def seconds(value: Any) -> float:
 
 
 def whole(least: int, most: int) -> Reader:
-    """A whole number within bounds."""
+    """Create a reader for an integer from `least` to `most`."""
 
     def number(value: Any) -> int:
         found = int(value) if isinstance(value, Written) and _WHOLE.fullmatch(value) else value
@@ -74,22 +75,22 @@ def whole(least: int, most: int) -> Reader:
 
 
 def truth(value: Any) -> bool:
-    """True or False, by the words that people use for them."""
+    """Read a boolean; in a URL, "true", "false", "1" or "0" in any case."""
     found = _TRUTHS.get(value.lower()) if isinstance(value, Written) else value
     if not isinstance(found, bool):
-        raise ValueError("true or false")  # noqa: TRY004 - a reader raises ValueErrors
+        raise ValueError("true or false")  # noqa: TRY004 - readers raise ValueError
     return found
 
 
 def text(value: Any) -> str:
-    """A text that isn't empty."""
+    """Read a non-empty text."""
     if not isinstance(value, str) or not value:
         raise ValueError("a text that isn't empty")
     return str(value)
 
 
 def one_of(*words: str) -> Reader:
-    """One of some words, in any case."""
+    """Create a reader for one of `words`, in any case."""
 
     def word(value: Any) -> str:
         found = value.lower() if isinstance(value, str) else value
@@ -103,9 +104,9 @@ def one_of(*words: str) -> Reader:
 COMMON: Final[Mapping[str, Reader]] = MappingProxyType(
     {"timeout": seconds, "connect_timeout": seconds, "connections": whole(1, 10_000)}
 )
-"""What every backend knows.
+"""Options that every backend supports.
 
-A backend that has nothing to wait for, or no connections, checks them and does nothing else.
+A backend without waits or connections validates the options and then ignores them.
 """
 
 _ALIASES: Final = {"socket_timeout": "timeout", "socket_connect_timeout": "connect_timeout"}
@@ -114,11 +115,12 @@ _SERIALIZER: Final = "The store's serializer decodes values"
 _SPEECH: Final = "The adapter chooses how it speaks to the server"
 _PLACE: Final = "The host and the port are written before the query"
 
-# What redis-py takes in a URL and this library does in another way.
+# Options that redis-py accepts in a URL, and that this library handles in another way.
 _REFUSED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "max_connections": (
-            "It limits a pool, which this backend doesn't use. Use connections, the number of connections for commands."
+            "It limits a pool, which this backend doesn't use. "
+            "Use connections, the number of connections for commands."
         ),
         "ssl": (
             "The scheme of the URL selects TLS. Remove the option, and use rediss:// or valkeys://."
@@ -150,13 +152,13 @@ _REFUSED: Final[Mapping[str, str]] = MappingProxyType(
 
 
 class Options(Struct, frozen=True):
-    """What a backend's URLs and its `from_url` take.
+    """The options that a backend accepts in its URLs and in `from_url`.
 
     Attributes:
         backend: the adapter's name.
         readers: the options beyond `COMMON`.
         aliases: other names of these options.
-        refused: names that other clients have, each with a sentence or two on what to do instead.
+        refused: names of options of other clients, each with a sentence or two on the replacement.
     """
 
     backend: str
@@ -165,11 +167,11 @@ class Options(Struct, frozen=True):
     refused: Mapping[str, str] = MappingProxyType({})
 
     def read(self, query: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The options by their own names; those of `given` win.
+        """Return the options by their main names; those in `given` take precedence.
 
         Args:
-            query: what follows the URL's question mark.
-            given: arguments of `from_url`; those that are `None` count as not given.
+            query: the part of the URL after the question mark.
+            given: arguments of `from_url`; an argument that is `None` counts as not given.
 
         Raises:
             ConfigurationError: `STORE_CONFIGURATION_INVALID`.
@@ -184,16 +186,18 @@ class Options(Struct, frozen=True):
         return {**self._read(written), **self._read(arguments)}
 
     def accepted(self, name: str, reader: Reader, value: Any) -> Any:
-        """What `reader` makes of `value`; a refusal names the option."""
+        """Return the value that `reader` returns for `value`; an error names the option."""
         try:
             return reader(value)
         except OSError as error:
-            message = f"Can't read the file of {name} ({type(error).__name__}). Check its path and its permissions."
+            message = (
+                f"Can't read the file of {name} ({type(error).__name__}). "
+                "Check its path and its permissions."
+            )
         except (ValueError, TypeError, OverflowError) as what:
             message = f"{name} must be {what}. Correct or remove it."
-        raise misconfigured(
-            message, self.backend
-        )  # outside of the block, where it would have the value in its context
+        # Raised outside of the except block: inside it, the error's context would hold the value.
+        raise misconfigured(message, self.backend)
 
     def _read(self, written: list[tuple[str, Any]]) -> dict[str, Any]:
         options: dict[str, Any] = {}
@@ -249,4 +253,4 @@ class Options(Struct, frozen=True):
 LOGIN: Final[Mapping[str, Reader]] = MappingProxyType(
     {"username": text, "password": text, "db": whole(0, 2**31 - 1)}
 )
-"""What the URL of a server has in places of its own, and may have as options, too."""
+"""The parts of a server's URL that may also be written as options."""

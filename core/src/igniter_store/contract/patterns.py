@@ -1,12 +1,13 @@
-r"""Redis's globs, for backends that match in Python. One matcher for channels (PUB-7) and keys
-(SCN-2), because the server has one.
+r"""Redis's glob patterns, for backends that match in Python.
 
-Rule: `*` is any run, `?` one byte, `[ab]` a choice, `[^a]` none of it, `[a-c]` a range in either
-    direction, `\\` takes the next character
-literally, everywhere. `[!a]` is `!` or `a`. Python's `fnmatch` differs in three of these: don't use
-it.
-Rule: the server compares bytes, not characters: `?` matches half of an `é`. Plain text and `*`
-    don't show it.
+Channels (PUB-7) and keys (SCN-2) use the same matcher, because the server has only one.
+
+Rule: `*` matches any run of bytes, `?` matches one byte, `[ab]` matches either, `[^a]` matches any
+    byte except `a`, `[a-c]` matches a range in either direction, and `\\` makes the next character
+    literal, everywhere. `[!a]` matches `!` or `a`. Python's `fnmatch` differs in three of these
+    rules: don't use it.
+Rule: the server compares bytes, not characters: `?` matches half of an `é`. With plain text and `*`
+    there is no difference.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ from typing import Final
 from igniter_store.contract.names import name_to_bytes
 
 _SPECIAL: Final = re.compile(r"([*?\[\\])")
-_ANY: Final = ""  # stands for `*` between the other tokens, each of which matches exactly one byte
+_ANY: Final = ""  # represents `*`; every other token matches exactly one byte
 
 
 def escape(text: str) -> str:
-    """`text` as a pattern that matches `text` alone."""
+    """Return a pattern that matches only `text`."""
     return _SPECIAL.sub(r"\\\1", text)
 
 
 class Pattern:
-    """A glob, read once and matched often, in time proportional to the subject and the pattern
-    however many stars there are.
+    """A compiled glob.
+
+    The time of a match is linear in the subject and the pattern, regardless of the number of stars.
     """
 
     __slots__ = ("_match", "text")
@@ -37,12 +39,12 @@ class Pattern:
         self._match = re.compile(_regex(_tokens(_as_bytes(text))), re.DOTALL).fullmatch
 
     def matches(self, subject: str) -> bool:
-        """True when the whole of `subject` is matched."""
+        """True if the pattern matches the whole of `subject`."""
         return self._match(_as_bytes(subject)) is not None
 
 
 def _as_bytes(text: str) -> str:
-    # A `str` with one character for each byte of the name.
+    # Returns a `str` with one character for each byte of the name.
     return text if text.isascii() else name_to_bytes(text).decode("latin-1")
 
 
@@ -67,9 +69,9 @@ def _tokens(text: str) -> list[str]:
 
 
 def _choice(text: str, at: int) -> tuple[str, int]:
-    # From behind the `[` to its `]`, or to the end of the pattern, which closes a choice as well.
-    # Follows the server's reading order: an escape first, then the end, then a range, so `[a-]` is
-    # the range from `a` to `]`, still open.
+    # Parses from the character after `[` to its `]`, or to the end of the pattern, which also ends
+    # a choice. The order of the checks is the server's: first an escape, then the end, then a
+    # range. So `[a-]` is the range from `a` to `]`, and the choice is still open.
     negated = text[at : at + 1] == "^"
     at += negated
     members: list[str] = []
@@ -89,8 +91,9 @@ def _choice(text: str, at: int) -> tuple[str, int]:
 
 
 def _range(begin: str, end: str) -> str:
-    # The server's `char` has a sign, on x86: the bytes beyond ASCII come before it, so `[a-é]` runs
-    # from the first byte of `é` up to the last of all, and goes on from the first of all to `a`.
+    # On x86 the server's `char` is signed, so bytes beyond ASCII sort before ASCII. `[a-é]`
+    # therefore runs from the first byte of `é` to the highest byte, and continues from the lowest
+    # byte to `a`.
     low, high = sorted((begin, end), key=lambda byte: (byte.isascii(), byte))
     return (
         f"{re.escape(low)}-{re.escape(high)}"
@@ -100,8 +103,8 @@ def _range(begin: str, end: str) -> str:
 
 
 def _regex(tokens: list[str]) -> str:
-    # Between two stars the first place that fits is as good as any, so each run is an atomic group:
-    # no backtracking over stars, hence no pattern that takes exponential time.
+    # Between two stars, the first match is as good as any other, so each run is an atomic group.
+    # Without backtracking over stars, no pattern takes exponential time.
     runs: list[str] = [""]
     for token in tokens:
         if token == _ANY:

@@ -1,10 +1,11 @@
-"""Messages to whoever listens now; nothing is kept for those who come later (PUB-11).
+"""Messages to the current subscribers; the backend keeps nothing for later subscribers (PUB-11).
 
-Rule: the adapter calls callbacks, the store does the rest. A callback is a plain function, runs on
-    the event loop and returns at once;
-queues, async handlers and decoding are above the contract.
-Rule: a callback that raises is reported with `report_callback_error` and stops nothing (PUB-6).
-Rule: one message gives one call for each subscription that matches it, by channel or by pattern
+Rule: the adapter only calls callbacks; the store does the rest. A callback is a plain function,
+    runs on the event loop and returns immediately. Queues, async handlers and decoding are layers
+    above the contract.
+Rule: if a callback raises, the adapter reports the error with `report_callback_error` and continues
+    (PUB-6).
+Rule: a message causes one call for each subscription that matches it, by channel or by pattern
     (PUB-4, PUB-8).
 """
 
@@ -18,27 +19,28 @@ from typing import Final, TypeAlias
 from igniter_store.contract.adapter import Adapter
 
 MessageCallback: TypeAlias = Callable[[str, bytes], None]
-"""Called with the channel that the message was published on, and its payload."""
+"""Called with the channel on which the message was published, and with its payload."""
 
 GapCallback: TypeAlias = Callable[[], None]
-"""Called when a subscription is live again after a lost connection: what was published meanwhile is
-lost (PUB-10).
+"""Called when a subscription is live again after its connection was lost.
+
+Messages that were published in the meantime are lost (PUB-10).
 """
 
 _LOGGER: Final = logging.getLogger("igniter_store")
 
 
 class Subscription(ABC):
-    """One live subscription, as `subscribe` and `psubscribe` return it."""
+    """One live subscription, returned by `subscribe` and `psubscribe`."""
 
     @abstractmethod
     async def cancel(self) -> None:
-        """End this subscription and no other; once it has returned, the callback isn't called again
-        (PUB-5).
+        """End this subscription, and only this one (PUB-5).
 
-        Twice is fine, after the adapter was closed too, and so is a call from a task that the
-        callback started. The last subscription of a channel or pattern also ends the backend's
-        (PUB-4).
+        After the method has returned, the callback isn't called again. Calling it twice is safe,
+        also after the adapter was closed, and also from a task that the callback started.
+        Cancelling the last subscription of a channel or pattern also ends the subscription at the
+        backend (PUB-4).
         """
 
 
@@ -47,45 +49,46 @@ class PubSub(Adapter):
 
     @abstractmethod
     async def publish(self, channel: str, payload: bytes) -> int:
-        """Send `payload`, exactly these bytes, 0 to at least 1 MiB, and return the number of
-        receivers where known, else 0 (PUB-3).
+        """Publish `payload`; return the number of receivers if known, else 0 (PUB-3).
 
-        Messages of one publisher on one channel arrive in order (PUB-2). With no subscriber the
-        message is gone; that is no error (PUB-11).
+        Subscribers receive exactly these bytes; every backend accepts 0 bytes to at least 1 MiB.
+        Messages from one publisher on one channel arrive in order (PUB-2). Without a subscriber the
+        message is dropped, which isn't an error (PUB-11).
         """
 
     @abstractmethod
     async def subscribe(
         self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
     ) -> Subscription:
-        """Call `callback` for each message on exactly this channel; returns when the backend has
-        confirmed the subscription (PUB-1).
+        """Call `callback` for each message on exactly this channel.
 
-        That holds for the second subscriber of a channel too, while the first one's confirmation is
-        still under way. If the call is cancelled, no subscription remains.
+        The method returns when the backend has confirmed the subscription (PUB-1). This also
+        applies to a second subscriber of the channel while the confirmation of the first one is
+        still pending. If the call is cancelled, no subscription remains.
 
         Args:
-            channel: the complete name, exact as keys are.
+            channel: the complete name, which must match exactly, as keys do.
             callback: see `MessageCallback`.
-            on_gap: see `GapCallback`; a backend in this process never calls it.
+            on_gap: see `GapCallback`; an in-process backend never calls it.
         """
 
     @abstractmethod
     async def psubscribe(
         self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
     ) -> Subscription:
-        """As `subscribe`, for every channel that `pattern` matches: Redis's globs, as
-        `contract.patterns.Pattern` has them (PUB-7).
+        """Like `subscribe`, for every channel that matches `pattern` (PUB-7).
+
+        Patterns are Redis's globs, as implemented by `contract.patterns.Pattern`.
         """
 
 
 def report_callback_error(channel: str) -> None:
-    """Tell the log, from within an `except` block, that a subscriber's callback raised.
+    """Log that a subscriber's callback raised; call this in an `except` block.
 
-    The channel is named, the payload never.
+    The log entry contains the channel, and never the payload.
     """
     _LOGGER.error(
         ("A subscriber's callback raised on channel %r. The subscription stays active."),
         channel,
-        exc_info=True,  # noqa: LOG014 - called from one
+        exc_info=True,  # noqa: LOG014 - called in an except block
     )

@@ -1,8 +1,9 @@
-"""Reading the ids of stream entries, for backends that order entries themselves and for whoever
-checks an id before it is sent.
+"""Parses ids of stream entries.
 
-Rule: an id is `<milliseconds>-<sequence>`, both unsigned 64 bit, decimal; `<milliseconds>` alone
-    leaves the sequence to its context.
+Backends that order entries themselves use it, and so does code that checks an id before sending it.
+
+Rule: an id is `<milliseconds>-<sequence>`, two unsigned 64-bit decimal numbers. If the id is only
+    `<milliseconds>`, the context determines the sequence.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from typing import Final, TypeAlias
 
 StreamId: TypeAlias = tuple[int, int]
-"""An id as numbers, which compare as ids do."""
+"""An id as two numbers, which compare in the order of the ids."""
 
 FIRST: Final[StreamId] = (0, 0)
 LAST: Final[StreamId] = (2**64 - 1, 2**64 - 1)
@@ -20,7 +21,10 @@ _ID: Final = re.compile(r"([0-9]{1,20})(?:-([0-9]{1,20}))?", re.ASCII)
 
 
 def parse(text: str, *, sequence: int = 0) -> StreamId | None:
-    """The id that `text` spells, with `sequence` where it names none; `None` when it spells none."""
+    """Parse an id; return `None` if `text` isn't one.
+
+    If `text` has no sequence, the id gets `sequence`.
+    """
     match = _ID.fullmatch(text)
     if match is None:
         return None
@@ -30,12 +34,15 @@ def parse(text: str, *, sequence: int = 0) -> StreamId | None:
 
 
 def spell(stream_id: StreamId) -> str:
-    """The id as text."""
+    """Format an id as text."""
     return f"{stream_id[0]}-{stream_id[1]}"
 
 
 def lower_bound(text: str) -> StreamId | None:
-    """The smallest id that a range beginning with `text` includes; `None` when `text` is no bound."""
+    """Return the smallest id in a range that begins with `text`.
+
+    The result is `None` if `text` isn't a valid bound.
+    """
     if text == "-":
         return FIRST
     if text == "+":
@@ -47,7 +54,10 @@ def lower_bound(text: str) -> StreamId | None:
 
 
 def upper_bound(text: str) -> StreamId | None:
-    """The greatest id that a range ending with `text` includes; `None` when `text` is no bound."""
+    """Return the greatest id in a range that ends with `text`.
+
+    The result is `None` if `text` isn't a valid bound.
+    """
     if text == "+":
         return LAST
     if text == "-":

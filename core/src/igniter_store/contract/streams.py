@@ -1,14 +1,14 @@
-"""Logs of entries that groups of consumers share out, with a list of what was handed out and not
-yet acknowledged.
+"""Logs of entries that the consumers of a group share, with a list of pending entries.
 
-Rule: ids are `<milliseconds>-<sequence>`, two unsigned 64 bit numbers, and grow strictly within a
-    stream, also when the clock goes back,
-after every entry was deleted or trimmed; only deleting the stream starts anew (STR-1).
-`contract.stream_ids` reads them.
-Rule: an entry is handed to one consumer of a group and stays pending for it until acknowledged or
-    claimed by another (STR-6, STR-8).
-Rule: whatever a reader does or suffers, an entry is never lost: it is still new for the group, or
-    pending (STR-16).
+Pending entries were delivered and not yet acknowledged.
+
+Rule: ids are `<milliseconds>-<sequence>`, two unsigned 64-bit numbers. They strictly increase
+    within a stream, even if the clock goes back, or after every entry was deleted or trimmed. Only
+    deleting the stream starts over (STR-1). `contract.stream_ids` parses ids.
+Rule: an entry is delivered to one consumer of a group, and stays pending for that consumer until it
+    is acknowledged or another consumer claims it (STR-6, STR-8).
+Rule: an entry is never lost, even if a reader fails or is cancelled: it is either still new for the
+    group, or pending (STR-16).
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 
 class StreamEntry(Struct, frozen=True):
-    """One entry: its id and its fields in the order they were added. The mapping is the caller's
-    own.
+    """One entry: its id, and its fields in the order in which they were added.
+
+    The mapping belongs to the caller.
     """
 
     id: str
@@ -37,12 +38,12 @@ class GroupInfo(Struct, frozen=True):
     """One group of a stream.
 
     Attributes:
-        name: the group's.
-        consumers: how many the backend knows of.
-        pending: how many entries were handed out and not acknowledged.
+        name: the name of the group.
+        consumers: the number of consumers known to the backend.
+        pending: the number of entries that were delivered and not acknowledged.
         last_delivered_id: the id up to which the group has read; `0-0` at the beginning.
-        lag: how many entries of the stream the group has still to read, or `None` where the backend
-            can't tell.
+        lag: the number of entries that the group hasn't read yet, or `None` if the backend can't
+            determine it.
     """
 
     name: str
@@ -53,7 +54,7 @@ class GroupInfo(Struct, frozen=True):
 
 
 class PendingEntry(Struct, frozen=True):
-    """One entry that was handed out: to whom, how many seconds ago the last time, and how often."""
+    """One pending entry: its consumer, seconds since its last delivery, and its delivery count."""
 
     id: str
     consumer: str
@@ -62,7 +63,7 @@ class PendingEntry(Struct, frozen=True):
 
 
 class Streams(Adapter):
-    """Redis's X commands. `STORE_STREAM_GROUP_MISSING` is what Redis calls NOGROUP or UNBLOCKED."""
+    """Redis's X commands; the errors NOGROUP and UNBLOCKED become `STORE_STREAM_GROUP_MISSING`."""
 
     @abstractmethod
     async def xadd(
@@ -73,46 +74,51 @@ class Streams(Adapter):
         max_len: int | None = None,
         approximate: bool = True,
     ) -> str:
-        """Append an entry, make the stream if there is none, keep its TTL, and return the new
-        entry's id (STR-1).
+        """Append an entry and return its id; create the stream if it is missing (STR-1).
+
+        The TTL of the stream is kept.
 
         Args:
             stream: the complete key.
-            fields: at least one; values of 0 bytes to at least 1 MiB, any bytes (STR-15).
-            max_len: also trim to the newest so many, as `xtrim` does, in the same step.
+            fields: at least one field; every backend accepts values of 0 bytes to at least 1 MiB,
+                and any bytes (STR-15).
+            max_len: also trim the stream to its newest `max_len` entries, as `xtrim` does, in the
+                same step.
             approximate: see `xtrim`.
         """
 
     @abstractmethod
     async def xlen(self, stream: str) -> int:
-        """How many entries there are; 0 when there is no stream."""
+        """Return the number of entries; 0 if the stream doesn't exist."""
 
     @abstractmethod
     async def xtrim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
-        """Remove the oldest entries and return how many (STR-14).
+        """Delete the oldest entries; return how many were deleted (STR-14).
 
-        Exact, the newest `max_len` stay, 0 included: a stream without entries still knows its
-        groups and its last id. Approximate, at least the newest `max_len` stay, and no more than
-        some hundreds beyond: Redis removes whole nodes (STR-3).
+        If `approximate` is False, exactly the newest `max_len` entries stay. `max_len` may be 0: a
+        stream without entries keeps its groups and its last id. If it is True, at least the newest
+        `max_len` entries stay, and at most some hundreds more, because Redis removes whole nodes
+        (STR-3).
         """
 
     @abstractmethod
     async def xdel(self, stream: str, ids: Sequence[str]) -> int:
-        """Delete entries and return how many were there.
+        """Delete entries; return how many existed.
 
-        One malformed id: `STORE_OPERATION_FAILED`, and none is deleted.
+        If any id is malformed, the method raises `STORE_OPERATION_FAILED` and deletes no entry.
         """
 
     @abstractmethod
     async def xrange(
         self, stream: str, start: str = "-", end: str = "+", *, count: int | None = None
     ) -> list[StreamEntry]:
-        """The entries from `start` to `end` in order, both included; none when there is no stream
-        (STR-2).
+        """Return the entries from `start` to `end` in order, both included (STR-2).
 
-        `-` and `+` are the ends of everything; `<ms>` alone begins at its first and ends at its
-        last sequence number; `(` before an id leaves that id out. `count` (at least 1) limits;
-        `None` is no limit (STR-15). Reading is not delivering: it changes no pending list.
+        The list is empty if the stream doesn't exist. `-` and `+` are the lowest and the highest
+        bound. An id that is only `<ms>` stands for its first sequence number as `start`, and for
+        its last one as `end`. `(` before an id excludes that id. `count` (at least 1) limits the
+        number of entries; `None` means no limit (STR-15). Reading isn't a delivery: it changes no
+        pending list.
 
         Raises:
             BackendFailed: `STORE_STREAM_READ_FAILED` for a malformed bound.
@@ -122,17 +128,17 @@ class Streams(Adapter):
     async def xrevrange(
         self, stream: str, end: str = "+", start: str = "-", *, count: int | None = None
     ) -> list[StreamEntry]:
-        """The mirror of `xrange`: the newest first, `count` from the newest (STR-2)."""
+        """The reverse of `xrange`: newest first, and `count` counts from the newest (STR-2)."""
 
     @abstractmethod
     async def xgroup_create(self, stream: str, group: str, start: str = "0") -> bool:
-        """Make the group, and the stream if it is missing, and say True.
+        """Create the group, and the stream if it is missing; return True if the group is new.
 
-        False when the group was there, and then nothing changes: neither its position nor its
-        pending list, whatever `start` says (STR-4).
+        If the group already exists, the method returns False and changes nothing: the group's
+        position and its pending list stay the same, regardless of `start` (STR-4).
 
-        The group reads what comes after `start`: `0` everything, `$` only what is added from now
-        on, an id what follows it (STR-5).
+        The group reads the entries after `start`: `0` means all entries, `$` only entries that are
+        added from now on, and an id the entries after it (STR-5).
 
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_CREATE_FAILED` for a malformed `start`.
@@ -140,12 +146,13 @@ class Streams(Adapter):
 
     @abstractmethod
     async def xgroup_destroy(self, stream: str, group: str) -> bool:
-        """Remove the group with its pending list; False when there was none. Its blocked readers
-        get `STORE_STREAM_GROUP_MISSING`.
+        """Delete the group and its pending list; return False if the group doesn't exist.
+
+        Blocked readers of the group raise `STORE_STREAM_GROUP_MISSING`.
         """
 
     @abstractmethod
-    async def xreadgroup(  # noqa: PLR0913 - XREADGROUP's own arguments
+    async def xreadgroup(  # noqa: PLR0913 - the arguments of XREADGROUP
         self,
         stream: str,
         group: str,
@@ -155,49 +162,50 @@ class Streams(Adapter):
         block: float | None = None,
         history: bool = False,
     ) -> list[StreamEntry]:
-        """Hand entries to `consumer`, in order.
+        """Deliver entries to `consumer`, in order.
 
-        New ones (the default): each goes to one consumer of the group and becomes pending for it
-        (STR-6, STR-8).
+        By default the method delivers new entries. Each new entry goes to one consumer of the
+        group, and becomes pending for that consumer (STR-6, STR-8).
 
-        History: the consumer's own pending entries again, nobody else's, without those that were
-            deleted from the stream meanwhile.
-        That is a delivery too: it counts, and resets the idle time (STR-18).
+        With `history`, the method returns the consumer's own pending entries again, without those
+        of other consumers, and without entries that were deleted from the stream meanwhile. This is
+        a delivery too: it increments the delivery count and resets the idle time (STR-18).
+
+        If the call is cancelled, its entries are either still new, or pending for this consumer.
 
         Args:
             stream: the complete key.
             group: must exist.
-            consumer: made by its first read.
-            count: the most to return, at least 1; `None` is no limit of ours.
-            block: how many seconds to wait when there is nothing new. `None` or 0 doesn't wait, and
-                nothing waits for ever. Returns as soon as an entry comes, within 100 ms when
-                another process added it; after its time returns an empty list. It holds up no other
-                operation (STR-7). Of several waiting readers one gets the entry. Ignored with
-                `history`.
+            consumer: created by its first read.
+            count: the maximum number of entries, at least 1; `None` means that the contract sets no
+                limit.
+            block: the seconds to wait if there are no new entries. `None` or 0 doesn't wait, and
+                there is no way to wait forever. The call returns as soon as an entry arrives,
+                within 100 ms if another process added it. If the time expires, it returns an empty
+                list. It doesn't block other operations (STR-7). If several readers wait, one of
+                them gets the entry. Ignored with `history`.
             history: see above.
 
-        If the call is cancelled, what it would have got is still new, or pending for this consumer.
-
         Raises:
-            BackendFailed: `STORE_STREAM_GROUP_MISSING` when there is no such group or stream, and
-                within a second when it disappears under a waiting reader (STR-13).
+            BackendFailed: `STORE_STREAM_GROUP_MISSING` if the group or the stream doesn't exist. If
+                either is deleted during a blocking read, the error comes within a second (STR-13).
         """
 
     @abstractmethod
     async def xgroups(self, stream: str) -> list[GroupInfo]:
-        """Every group of the stream, by name; none when there is no stream (STR-19)."""
+        """Return every group of the stream, by name; none if the stream doesn't exist (STR-19)."""
 
     @abstractmethod
     async def xack(self, stream: str, group: str, ids: Sequence[str]) -> int:
-        """Take entries off the group's pending list, whichever consumer holds them, and return how
-        many were on it.
+        """Acknowledge entries; return how many were pending in the group.
 
-        Unknown ids, a second time, a missing group or stream count 0 and are no error. The entries
-        stay in the stream (STR-9).
+        The entries leave the group's pending list, regardless of which consumer holds them. Unknown
+        ids, ids that were already acknowledged, and a missing group or stream count as 0 and aren't
+        errors. The entries stay in the stream (STR-9).
 
         Raises:
-            BackendFailed: `STORE_STREAM_ACK_FAILED` when one id is malformed; none is acknowledged
-                then.
+            BackendFailed: `STORE_STREAM_ACK_FAILED` if an id is malformed; no entry is
+                acknowledged.
         """
 
     @abstractmethod
@@ -210,11 +218,13 @@ class Streams(Adapter):
         consumer: str | None = None,
         count: int | None = None,
     ) -> list[PendingEntry]:
-        """The pending entries in order of id: of one `consumer` only, idle for at least `min_idle`
-        seconds only, at most `count`.
+        """Return the pending entries of the group in order of their ids.
 
-        Looking changes nothing: neither idle times nor delivery counts (STR-18). Entries that were
-        deleted meanwhile are listed until they are claimed.
+        `consumer` limits the result to one consumer, `min_idle` to entries that have been idle for
+        at least that many seconds, and `count` to that many entries.
+
+        The method changes neither idle times nor delivery counts (STR-18). Entries that were
+        deleted from the stream meanwhile are listed until they are claimed.
 
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING`.
@@ -224,13 +234,14 @@ class Streams(Adapter):
     async def xautoclaim(
         self, stream: str, group: str, consumer: str, min_idle: float, *, count: int | None = None
     ) -> list[StreamEntry]:
-        """Move entries that are pending for at least `min_idle` seconds to `consumer`, oldest id
-        first, and return them.
+        """Move entries that have been pending for `min_idle` seconds or more to `consumer`.
 
-        Their idle time starts anew and their delivery count grows by one, so of several claimers
-        each entry goes to one (STR-10, STR-11). Entries that were deleted meanwhile are not
-        returned and don't count: they leave the pending list (STR-12). The caller's own entries are
-        moved too. `count` limits what is returned; `None` walks the whole list.
+        Returns these entries, lowest id first. Their idle time restarts and their delivery count
+        increases by one, so if several callers claim at once, each entry goes to one of them
+        (STR-10, STR-11). Entries that were deleted from the stream meanwhile leave the pending
+        list; they aren't returned and don't count (STR-12). Entries that the caller already holds
+        are moved too. `count` limits the number of returned entries; `None` processes the whole
+        list.
 
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING`.

@@ -1,9 +1,9 @@
-"""Time limits for an event loop that was blocked: what arrived meanwhile is looked at before
-anything is judged to be late.
+"""Timeouts that allow for a blocked event loop.
 
-While a callback blocks the loop, nothing is sent and nothing is read; then all timers are due at
-once, with uvloop even before the sockets are read. So a timer that comes late gives the loop some
-time first, and judges when it comes in time.
+While a callback blocks the loop, the loop sends nothing and reads nothing. Afterwards all timers
+are due at once; with uvloop, they run even before the sockets are read. So if a timer fires late,
+the code here first gives the loop some time to read the data that arrived. A timeout expires only
+when its timer fires on time.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ if TYPE_CHECKING:
     from typing import Self
 
 _PUNCTUAL: Final = 0.02  # seconds by which a timer may be late in a loop that isn't blocked
-_MOMENT: Final = 0.05  # seconds that a loop which was blocked gets at least
+_MOMENT: Final = 0.05  # minimum seconds that a blocked loop gets to catch up
 
 
 def oversleep(loop: asyncio.AbstractEventLoop, timer: asyncio.TimerHandle) -> float:
-    """Seconds after which a timer that has just been called should look again, because the loop was
-    blocked; 0.0 if it came in time.
+    """Return the seconds after which to check again, or 0.0 if the timer fired on time.
 
-    They are as many as it was late, so a backend that doesn't answer is found out soon even in a
-    loop that is often blocked.
+    Call this when `timer` has just fired. A late timer means that the loop was blocked. The result
+    is as long as the delay, so an unresponsive backend is detected soon even in a loop that is
+    often blocked.
     """
     late = loop.time() - timer.when()
     return max(late, _MOMENT) if late > _PUNCTUAL else 0.0
 
 
 async def wait_for_any(awaited: Sequence[asyncio.Future[Any]], seconds: float) -> bool:
-    """Wait until one of these is done; False if none is after so many seconds. None of them is
-    cancelled, whatever happens.
+    """Wait until one of the futures is done; return False if none is done after `seconds`.
+
+    None of them is ever cancelled.
     """
     loop = asyncio.get_running_loop()
     while True:
@@ -48,11 +49,12 @@ async def wait_for_any(awaited: Sequence[asyncio.Future[Any]], seconds: float) -
 
 
 class FairTimeout:
-    """As `asyncio.timeout`: an asynchronous context manager that raises `TimeoutError`; but not
-    because the loop was blocked.
+    """Like `asyncio.timeout`, but doesn't expire because the event loop was blocked.
+
+    It is an asynchronous context manager that raises `TimeoutError`.
 
     Args:
-        seconds: that the block may take.
+        seconds: the time that the block may take.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -75,11 +77,11 @@ class FairTimeout:
         await self._timeout.__aexit__(kind, error, traceback)
 
     def expired(self) -> bool:
-        """Whether the block's time was over."""
+        """Whether the timeout has expired."""
         return self._timeout.expired()
 
     def expire(self) -> None:
-        """End the block now, with `TimeoutError`; nothing happens if it is ending already."""
+        """End the block now with `TimeoutError`; does nothing if it is already ending."""
         if not self._timeout.expired():
             self._timeout.reschedule(self._loop.time())
 

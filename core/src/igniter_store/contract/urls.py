@@ -1,11 +1,10 @@
-"""URLs, by one rule for all schemes: what may be in them, and where their parts are.
+"""Parses URLs by the same rules for all schemes.
 
-Rule: the same mistake gives the same message on every scheme. A message shows no part of the URL:
-    what looks like a host may be a password.
-Rule: blanks and control characters are refused, wherever they are. They come with copying, and from
-    files of settings. But the path of a
-database file may have spaces in it.
-Rule: a host is written out. An empty one, and the port 0, are variables that were empty.
+Rule: the same mistake gives the same message for every scheme. A message shows no part of the URL,
+    because text that looks like a host may be a password.
+Rule: whitespace and control characters are rejected everywhere: they come from copying, and from
+    configuration files. Only the path of a database file may contain spaces.
+Rule: the URL must name a host. An empty host, and port 0, come from variables that were empty.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "dragonfly": "dragonfly://user:password@host:6379/0",
     "dragonflys": "dragonflys://user:password@host:6379/0",
 }
-"""How a URL of each scheme looks."""
+"""An example URL for each scheme."""
 
 LAST_DATABASE: Final = 2**31 - 1
 
@@ -54,17 +53,17 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9_.])?"
 _PORT: Final = re.compile(r"[0-9]{1,5}", re.ASCII)
 _PORTS: Final = range(1, 65_536)
 _DATABASE: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
-_LABEL: Final = 63  # characters that a part of a host's name may have
-_JOINERS: Final = "\u200c\u200d"  # invisible, and part of words in some scripts
+_LABEL: Final = 63  # maximum characters in one label of a host name
+_JOINERS: Final = "\u200c\u200d"  # invisible, but part of words in some scripts
 
 
 class Url(Struct, frozen=True):
-    """A URL that has been looked at, in its first parts.
+    """The first parts of a URL, whose text has been checked.
 
     Attributes:
         scheme: in lower case.
-        place: what is between `://` and the query.
-        query: what follows the question mark.
+        place: the part between `://` and the query.
+        query: the part after the question mark.
     """
 
     scheme: str
@@ -73,16 +72,17 @@ class Url(Struct, frozen=True):
 
 
 class Location(Struct, frozen=True):
-    """Where servers are, and what else a URL says.
+    """The addresses of the servers, and the other parts of a URL.
 
     Attributes:
         scheme: in lower case, "redis+cluster".
-        hosts: names, in ASCII, or addresses without brackets, with their ports; none for a socket.
-        path: what follows the hosts, decoded, without the slashes around it; of a socket the whole
-            path.
-        username: of the URL or of the option; `None` without.
+        hosts: pairs of host and port. A host is a name, in ASCII, or an address without brackets.
+            Empty for a socket.
+        path: the part after the hosts, decoded, without the slashes around it. For a socket, the
+            whole path.
+        username: from the URL or from the option; `None` if missing.
         password: the same.
-        database: the number of the database, if it is given.
+        database: the number of the database, if given.
         options: the other options; see `Options.read`.
     """
 
@@ -96,15 +96,16 @@ class Location(Struct, frozen=True):
 
 
 class Form(Struct, frozen=True):
-    """What may be in the URLs of some schemes that lead to servers.
+    """The parts that the URLs of some server schemes may have.
 
     Attributes:
-        schemes: those.
-        options: the options. Of them `username`, `password` and `db` may stand in the URL in their
-            own places.
-        port: of a host that has none.
-        has_several: whether there may be more than one host.
-        has_path: whether the path is more than the number of a database; it isn't read here then.
+        schemes: the schemes.
+        options: the supported options. `username`, `password` and `db` may also be written in their
+            own parts of the URL.
+        port: the default port.
+        has_several: whether the URL may have more than one host.
+        has_path: whether the path is more than the number of a database; if so, it isn't parsed
+            here.
     """
 
     schemes: tuple[str, ...]
@@ -115,7 +116,7 @@ class Form(Struct, frozen=True):
 
 
 def checked_text(url: Any) -> str:
-    """`url` as a plain str without blanks and control characters.
+    """Return `url` as a plain str, and reject whitespace and control characters.
 
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID`.
@@ -123,7 +124,8 @@ def checked_text(url: Any) -> str:
     if not issubclass(type(url), str):
         kind = type(url).__name__
         raise _unusable(
-            f"The URL of a backend must be a str such as redis://localhost:6379/0, not a {kind}. Pass str(url)."
+            "The URL of a backend must be a str such as redis://localhost:6379/0, not a "
+            f"{kind}. Pass str(url)."
         )
     plain = str.__str__(url)
     inner = (
@@ -131,13 +133,14 @@ def checked_text(url: Any) -> str:
     )
     if any(_is_blank(character) for character in inner):
         raise _unusable(
-            "The URL contains a space or a control character. Remove it, or percent-encode it (%20) where it is intended."
+            "The URL contains a space or a control character. "
+            "Remove it, or percent-encode it (%20) where it is intended."
         )
     return plain
 
 
 def parsed(url: Any, schemes: Sequence[str], backend: str) -> Url:
-    """The first parts of a URL of one of these schemes.
+    """Split a URL of one of these schemes into its first parts.
 
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID`.
@@ -147,7 +150,8 @@ def parsed(url: Any, schemes: Sequence[str], backend: str) -> Url:
         begins = ", ".join(f"{name}://" for name in schemes)
         raise _unusable(
             (
-                f"The URL doesn't begin with {begins}. Write it as in {EXAMPLES.get(schemes[0], begins)}."
+                f"The URL doesn't begin with {begins}. "
+                f"Write it as in {EXAMPLES.get(schemes[0], begins)}."
             ),
             backend,
         )
@@ -161,13 +165,13 @@ def parsed(url: Any, schemes: Sequence[str], backend: str) -> Url:
 
 
 def located(url: Any, form: Form, given: Mapping[str, Any]) -> Location:
-    """Where the servers of a URL are.
+    """Parse a URL of servers.
 
     Args:
         url: `scheme://[user:password@]host[:port][,host[:port]...][/path][?option=value&...]`; or
             `unix://[user:password@]/path`.
-        form: what may be in it.
-        given: arguments of `from_url`, which win over the URL.
+        form: the parts that the URL may have.
+        given: arguments of `from_url`, which take precedence over the URL.
 
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID`.
@@ -182,7 +186,10 @@ def located(url: Any, form: Form, given: Mapping[str, Any]) -> Location:
     if parts.scheme == "unix":
         if names or not rest.strip("/"):
             raise _unusable(
-                f"The path of the socket is missing, or isn't absolute. Write {example}, with three slashes.",
+                (
+                    "The path of the socket is missing, or isn't absolute. "
+                    f"Write {example}, with three slashes."
+                ),
                 taken.backend,
             )
         hosts: tuple[tuple[str, int], ...] = ()
@@ -196,7 +203,10 @@ def located(url: Any, form: Form, given: Mapping[str, Any]) -> Location:
         tail = _decoded(rest.strip("/"), taken.backend)
     if len(hosts) > 1 and not form.has_several:
         raise _unusable(
-            f"A {parts.scheme}:// URL names one server. For several, use redis+sentinel://, redis+cluster:// or valkey+cluster://.",
+            (
+                f"A {parts.scheme}:// URL names one server. "
+                "For several, use redis+sentinel://, redis+cluster:// or valkey+cluster://."
+            ),
             taken.backend,
         )
     options = taken.read(parts.query, given)
@@ -206,7 +216,8 @@ def located(url: Any, form: Form, given: Mapping[str, Any]) -> Location:
         if database is not None and given.get("db") is None:
             raise _unusable(
                 (
-                    "The database is given twice, in the path of the URL and as db. Remove one of them."
+                    "The database is given twice, in the path of the URL and as db. "
+                    "Remove one of them."
                 ),
                 taken.backend,
             )
@@ -234,7 +245,7 @@ def _decoded(text: str, backend: str) -> str:
 def _login(
     login: str, options: dict[str, Any], given: Mapping[str, Any], backend: str
 ) -> tuple[str | None, str | None]:
-    """The user and the password, of the URL's beginning or of the options."""
+    """Return the user and the password, from the start of the URL or from the options."""
     name, _, secret = login.partition(":")
     found: list[str | None] = []
     for option, written in (("username", name), ("password", secret)):
@@ -242,7 +253,8 @@ def _login(
         if value is not None and written and option not in given:
             raise _unusable(
                 (
-                    f"The {option} is given twice, before the host and as an option. Remove one of them."
+                    f"The {option} is given twice, before the host and as an option. "
+                    "Remove one of them."
                 ),
                 backend,
             )
@@ -269,7 +281,10 @@ def _host(text: str, port: int, example: str, backend: str) -> tuple[str, int]:
         name, colon, number = text.partition(":")
         host = "" if ":" in number else _name(_decoded(name, backend))
     if not host:
-        message = f"A host of the URL isn't a name or an address. Write an IPv6 address in brackets, as in [::1]:6379. {_ENCODE}"
+        message = (
+            "A host of the URL isn't a name or an address. "
+            f"Write an IPv6 address in brackets, as in [::1]:6379. {_ENCODE}"
+        )
         raise _unusable(message, backend)
     if not colon:
         return host, port
@@ -288,7 +303,7 @@ def _address(text: str) -> str:
 
 
 def _name(text: str) -> str:
-    """A host's name in ASCII; empty when it isn't one."""
+    """Return a host name in ASCII, or an empty str if `text` isn't a valid name."""
     try:
         name = text if text.isascii() else text.encode("idna").decode("ascii")
     except UnicodeError:
@@ -299,7 +314,7 @@ def _name(text: str) -> str:
 
 
 def database_of(text: str, backend: str) -> int:
-    """The number of a database, as a URL's path has it."""
+    """Parse the number of a database in the path of a URL."""
     if not _DATABASE.fullmatch(text) or int(text) > LAST_DATABASE:
         message = (
             f"The database of the URL isn't a number from 0 to {LAST_DATABASE}. It is the last "

@@ -1,1 +1,1 @@
-"""Typed events: their names, schemas and envelopes, and the two ways to declare them."""
+"""Typed events: their names, schemas and envelopes, and two ways to declare them."""

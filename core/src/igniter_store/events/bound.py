@@ -1,4 +1,7 @@
-"""One event of a store, with its name and schema: what attribute access and bound classes give."""
+"""One event of a store, with its name and schema.
+
+Rule: attribute access on `store.events` and bound classes return these objects.
+"""
 
 from __future__ import annotations
 
@@ -12,45 +15,45 @@ T = TypeVar("T")
 
 
 class EventBus(Protocol):
-    """What events are published and subscribed through."""
+    """The interface through which bound events publish and subscribe."""
 
     def bound(self, event: str, schema: Schema) -> BoundEvent[Any]:
-        """The event with this full name."""
+        """Return the event with this full name."""
         ...
 
     async def publish_checked(self, event: str, data: Any, schema: Schema) -> int:
-        """Publish under a name that is known to be right."""
+        """Publish under a name that is known to be valid."""
         ...
 
     async def subscribe_typed(
         self, event: str, handler: Handler[Any], schema: Schema | None, max_queue: int
     ) -> EventSubscription:
-        """Subscribe, and convert what comes to the schema's type where there is one."""
+        """Subscribe; with a schema, convert payloads to its type."""
         ...
 
     def listen_typed(self, event: str, schema: Schema | None, max_queue: int) -> EventStream[Any]:
-        """Listen, and convert what comes to the schema's type where there is one."""
+        """Listen; with a schema, convert payloads to its type."""
         ...
 
 
 class BoundEvent(Generic[T]):
-    """An event that can be published, subscribed to and listened to.
+    """An event to publish, subscribe to and listen to.
 
     Attributes:
-        name: its full name ("user:created").
+        name: the event's full name ("user:created").
     """
 
     def __init__(self, bus: EventBus, name: str, schema: Schema, *, is_typed: bool) -> None:
         self.name = name
         self._bus = bus
         self._schema = schema
-        # A fluent registry gives its payloads as they came, unless validate_subscribe is set, as in
-        # `@igniter-js/store`. A declared class promises its types to the type checker, so its
+        # As in `@igniter-js/store`, payloads of a fluent registry stay plain data unless
+        # validate_subscribe is set. A declared class promises its types to the type checker, so its
         # payloads are always converted.
         self._wanted = schema if is_typed else None
 
     async def publish(self, data: T) -> int:
-        """Publish `data` after its schema checked it; as `store.events.publish`.
+        """Check `data` against the schema and publish it, as `store.events.publish`.
 
         Raises:
             EventError: `STORE_SCHEMA_VALIDATION_FAILED`; nothing was published.
@@ -58,11 +61,12 @@ class BoundEvent(Generic[T]):
         return await self._bus.publish_checked(self.name, data, self._schema)
 
     async def subscribe(self, handler: Handler[T], *, max_queue: int = 1000) -> EventSubscription:
-        """Call `handler` for each such event; as `store.events.subscribe`, and awaited before
-        `async with`, too.
+        """Call `handler` for each of these events, as `store.events.subscribe`.
+
+        It is also awaited before `async with`.
         """
         return await self._bus.subscribe_typed(self.name, handler, self._wanted, max_queue)
 
     def listen(self, *, max_queue: int = 1000) -> EventStream[T]:
-        """Iterate over such events; as `store.events.listen`."""
+        """Return these events to iterate over, as `store.events.listen`."""
         return self._bus.listen_typed(self.name, self._wanted, max_queue)

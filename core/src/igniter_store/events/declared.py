@@ -1,15 +1,15 @@
-"""Declaring events as a class, which every type checker then understands.
+"""Declares events as a class, which every type checker understands.
 
     class UserEvents(EventGroup, namespace="user"):
         created = event(UserCreated)
         notifications = group(NotificationEvents)
 
-Rule: on the class an attribute is the declaration, on a bound instance
-    (`store.events.bind(UserEvents)`) it is the event or group itself.
+Rule: on the class, an attribute is the declaration. On a bound instance
+    (`store.events.bind(UserEvents)`), it is the event or group itself.
 """
 
 # pyright: reportPrivateUsage=false
-# The names that every EventGroup has are private, so that no event's name meets them.
+# EventGroup's own names are private, so that event names can't collide with them.
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ G = TypeVar("G", bound="EventGroup")
 
 
 class EventDeclaration(Generic[T]):
-    """An event of a group; made by `event`."""
+    """An event of a group, created by `event`."""
 
     def __init__(self, schema: Any, name: str | None) -> None:
         self.schema = Schema(schema)
@@ -44,9 +44,9 @@ class EventDeclaration(Generic[T]):
         self.name = attribute if self.name is None else self.name
 
     def check(self) -> None:
-        """Refuse a name that events can't have.
+        """Raise if the name isn't valid for an event.
 
-        Not in `__set_name__`, out of which Python 3.11 lets nothing but a RuntimeError.
+        `__set_name__` can't do this: Python 3.11 wraps every exception from it in a RuntimeError.
         """
         self.name = event_name(self.name, "event")
 
@@ -59,7 +59,7 @@ class EventDeclaration(Generic[T]):
 
 
 class GroupDeclaration(Generic[G]):
-    """A group within a group; made by `group`."""
+    """A group within a group, created by `group`."""
 
     def __init__(self, kind: type[G], name: str | None) -> None:
         self.kind = kind
@@ -69,7 +69,7 @@ class GroupDeclaration(Generic[G]):
         self.name = attribute if self.name is None else self.name
 
     def check(self) -> None:
-        """Refuse a name that groups can't have; see `EventDeclaration.check`."""
+        """Raise if the name isn't valid for a group; see `EventDeclaration.check`."""
         self.name = event_name(self.name, "group")
 
     @overload
@@ -85,11 +85,12 @@ def event(schema: TypeForm[T], *, name: str | None = None) -> EventDeclaration[T
 
     Args:
         schema: the payload's type; see `igniter_store.schema`.
-        name: the event's name where it can't be the attribute's, such as "password-reset".
+        name: the event's name if it can't be the attribute's name, such as "password-reset".
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that can't be a schema.
-        EventError: `STORE_INVALID_EVENT_NAME`, `STORE_RESERVED_NAMESPACE`, when the class is made.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` for an object that can't be a schema.
+        EventError: `STORE_INVALID_EVENT_NAME`, `STORE_RESERVED_NAMESPACE`, when the class is
+            created.
     """
     return EventDeclaration(schema, name)
 
@@ -98,7 +99,7 @@ def group(kind: type[G], *, name: str | None = None) -> GroupDeclaration[G]:
     """Declare a group of events within an `EventGroup`; `name` as in `event`.
 
     Raises:
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `EventGroup`.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` when `kind` isn't an `EventGroup`.
     """
     if not is_a(kind, type) or not issubclass(kind, EventGroup):
         raise store_error(
@@ -109,12 +110,14 @@ def group(kind: type[G], *, name: str | None = None) -> GroupDeclaration[G]:
 
 
 class EventGroup:
-    """Events that belong together. With `namespace=` it stands at the top and can be bound and
-    registered; without, it is used in `group`.
+    """Events that belong together.
+
+    With `namespace=`, it is a top-level group that can be bound and registered. Without, it is used
+    in `group`.
 
     Raises:
         EventError: `STORE_INVALID_NAMESPACE`, `STORE_RESERVED_NAMESPACE`, `STORE_DUPLICATE_EVENT`,
-            when the class is made.
+            when the class is created.
     """
 
     _namespace: ClassVar[str | None] = None
@@ -146,11 +149,11 @@ class EventGroup:
 
 
 def namespace_of(kind: Any) -> str:
-    """The namespace of a declared group that stands at the top.
+    """Return the namespace of a declared top-level group.
 
     Raises:
         EventError: `STORE_MISSING_NAMESPACE`.
-        ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `EventGroup`.
+        ConfigurationError: `STORE_CONFIGURATION_INVALID` when `kind` isn't an `EventGroup`.
     """
     if not is_a(kind, type) or not issubclass(kind, EventGroup):
         raise store_error(
@@ -161,13 +164,14 @@ def namespace_of(kind: Any) -> str:
     if namespace is None:
         raise store_error(
             ErrorCode.STORE_MISSING_NAMESPACE,
-            f"{kind.__name__} has no namespace. Declare it: class {kind.__name__}(EventGroup, namespace='...').",
+            f"{kind.__name__} has no namespace. Declare it: class {kind.__name__}(EventGroup, "
+            "namespace='...').",
         )
     return namespace
 
 
 def definitions_of(kind: type[EventGroup]) -> EventDefinitions:
-    """The events of a declared group, as a registry takes them; errors as `namespace_of`."""
+    """Return the events of a declared group for a registry; errors as in `namespace_of`."""
     namespace = namespace_of(kind)
     return EventDefinitions(namespace, dict(_schemas(kind, namespace)))
 

@@ -1,9 +1,8 @@
-"""Events on the wire: one object with type, data, time and origin, as both libraries read and write
-it.
+"""The wire format of events: one object with type, data, time and origin.
 
-Rule: a message that is no such object was published by other software. It is delivered all the
-    same, as the data of an event that is named
-like its channel, with the time of its arrival.
+Rule: the Python and the TypeScript library read and write the same format.
+Rule: a message in another format was published by other software. It is delivered all the same, as
+    the data of an event with the name of its channel and the time of its arrival.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ T = TypeVar("T")
 
 
 class Actor(Struct, frozen=True):
-    """Who caused an event."""
+    """The user or process that caused an event."""
 
     id: str
     type: str | None = None
@@ -36,16 +35,16 @@ class Actor(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class EventContext(Generic[T]):
-    """One event, as handlers and `listen` get it.
+    """One event, as handlers and `listen` receive it.
 
     Attributes:
-        type: the event's full name, as it was published ("user:created").
-        data: the payload; as plain data, or as the schema's type where that is asked for.
-        timestamp: when it was published, in UTC with milliseconds.
+        type: the full name under which the event was published ("user:created").
+        data: the payload, as plain data, or as the schema's type if conversion was requested.
+        timestamp: the time of publishing, in UTC with milliseconds.
         scope: the publisher's innermost scope, or `None`.
-        scopes: the publisher's whole chain, outermost first; what the other library publishes has
-            the innermost alone.
-        actor: who the publisher acted for, or `None`.
+        scopes: the publisher's whole chain, outermost first. Events of the TypeScript library have
+            only the innermost scope.
+        actor: the actor that the publisher acted for, or `None`.
     """
 
     type: str
@@ -56,17 +55,17 @@ class EventContext(Generic[T]):
     actor: Actor | None = None
 
     def with_data(self, data: Any) -> EventContext[Any]:
-        """The same event with its data converted."""
+        """Return the same event with converted data."""
         return replace(cast("EventContext[Any]", self), data=data)
 
 
 class Wrapper:
-    """Makes what is published in one scope.
+    """Creates the messages published in one scope.
 
     Args:
-        codec: how the store writes its values.
+        codec: the store's codec.
         scopes: the publisher's chain, outermost first.
-        actor: who it acts for.
+        actor: the actor that the publisher acts for.
     """
 
     __slots__ = ("_codec", "_end", "_origin")
@@ -85,10 +84,10 @@ class Wrapper:
         self._end: Final = b"," + JSON.encode(origin)[1:] if origin else b"}"
 
     def wrap(self, event: str, data: Any) -> bytes:
-        """The message of an event."""
+        """Return the message of an event."""
         milliseconds = time_ns() // 1_000_000
         if self._codec.writes_json:
-            # All but the data is known before, or the same for a thousand events.
+            # Only the data is encoded here; the other parts are precomputed or cached.
             return _head(event) + self._codec.encode(data) + _stamp(milliseconds) + self._end
         return self._codec.encode(
             {"type": event, "data": data, "timestamp": _timestamp(milliseconds), **self._origin}
@@ -96,7 +95,7 @@ class Wrapper:
 
 
 def unwrap(message: Any, event: str) -> EventContext[Any]:
-    """The event in a decoded message that came on the channel of `event`."""
+    """Return the event of a decoded message from the channel of `event`."""
     envelope = cast("dict[str, Any] | None", message if isinstance(message, dict) else None)
     if envelope is not None:
         name, timestamp = envelope.get("type"), _time(envelope.get("timestamp"))
@@ -113,7 +112,7 @@ def unwrap(message: Any, event: str) -> EventContext[Any]:
     return EventContext(event, cast("Any", message), datetime.now(UTC))
 
 
-@lru_cache(maxsize=1024)  # a service publishes a handful of events, each very often
+@lru_cache(maxsize=1024)  # a service publishes few different events, each very often
 def _head(event: str) -> bytes:
     return b'{"type":' + JSON.encode(event) + b',"data":'
 
@@ -137,7 +136,7 @@ def _time(text: Any) -> datetime | None:
     try:
         time = datetime.fromisoformat(text)
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):  # no time, or one that UTC would put before the year 1
+    except (ValueError, OverflowError):  # not a time, or one before the year 1 in UTC
         return None
 
 

@@ -1,7 +1,8 @@
-"""Declare events with a builder, as in `@igniter-js/store`: `Events.create("user").event("created",
-UserCreated).build()`.
+"""Declares events with a builder, as in `@igniter-js/store`.
 
-Rule: builders are immutable; each call returns a new one.
+For example `Events.create("user").event("created", UserCreated).build()`.
+
+Rule: builders are immutable; each call returns a new builder.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class EventsBuilder:
-    """The events of a namespace, or of a group in it, as far as they are declared."""
+    """The events declared so far in a namespace, or in a group of it."""
 
     def __init__(self, path: str, schemas: Mapping[str, Schema]) -> None:
         self._path = path
@@ -28,22 +29,25 @@ class EventsBuilder:
         """Add an event.
 
         Args:
-            name: without `.`, spaces and glob characters, not beginning with a reserved word.
+            name: a name without `.`, spaces and glob characters that doesn't begin with a reserved
+                word.
             schema: see `igniter_store.schema`.
 
         Raises:
             EventError: `STORE_INVALID_EVENT_NAME`, `STORE_RESERVED_NAMESPACE`,
                 `STORE_DUPLICATE_EVENT`.
-            ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that can't be a schema.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` for an object that can't be a schema.
         """
         return self._with(f"{self._path}:{event_name(name, 'event')}", Schema(schema))
 
     def group(self, name: str, build: Callable[[EventsBuilder], EventsBuilder]) -> EventsBuilder:
-        """Add the events that `build` adds to the builder it is given, under a name of their own.
-        Groups nest.
+        """Add a group of events under a name of its own.
+
+        `build` gets an empty builder for the group, adds events to it and returns the result.
+        Groups can be nested.
 
         Raises:
-            EventError: as `event`.
+            EventError: as in `event`.
             ConfigurationError: `STORE_CONFIGURATION_INVALID` when `build` doesn't return the
                 builder.
         """
@@ -54,7 +58,7 @@ class EventsBuilder:
             group = build(EventsBuilder(path, {}))
         except TypeError as error:
             raise _not_a_builder(path) from error
-        # Another path: a builder that was made elsewhere, whose events would not be under this
+        # A builder with another path was created elsewhere, so its events would be outside of this
         # namespace.
         if not isinstance(group, EventsBuilder) or group._path != path:
             raise _not_a_builder(path)
@@ -64,7 +68,7 @@ class EventsBuilder:
         return builder
 
     def build(self) -> EventDefinitions:
-        """What `add_events` takes."""
+        """Return the definitions that `add_events` accepts."""
         return EventDefinitions(self._path.partition(":")[0], dict(self._schemas))
 
     def _with(self, full_name: str, schema: Schema) -> EventsBuilder:
@@ -76,12 +80,13 @@ class EventsBuilder:
 
 
 class Events:
-    """Where a fluent declaration begins."""
+    """The start of a fluent declaration."""
 
     @staticmethod
     def create(namespace: str) -> EventsBuilder:
-        """A builder for the events of `namespace`, which holds no `.` and no `:` and is none of the
-        reserved words.
+        """Return a builder for the events of `namespace`.
+
+        The namespace contains neither `.` nor `:`, and isn't a reserved word.
 
         Raises:
             EventError: `STORE_INVALID_NAMESPACE`, `STORE_RESERVED_NAMESPACE`.
@@ -99,5 +104,6 @@ def _duplicate(full_name: str) -> Exception:
 def _not_a_builder(path: str) -> Exception:
     return store_error(
         ErrorCode.STORE_CONFIGURATION_INVALID,
-        f"The function for group {path!r} must return the builder that it gets: lambda g: g.event(...).",
+        f"The function for group {path!r} must return the builder that it gets: lambda g: "
+        "g.event(...).",
     )

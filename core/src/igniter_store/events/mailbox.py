@@ -1,7 +1,7 @@
 """A bounded queue between the event loop's callbacks and one reader.
 
-Rule: a full queue drops its oldest, counts it, and says so once; a slow reader never holds up
-    whoever publishes.
+Rule: a full queue drops its oldest item, counts it, and reports the first drop. A slow reader never
+    blocks the publisher.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class MailboxClosed(Exception):  # noqa: N818 - it is how reading ends, no failure
-    """Raised when a mailbox is empty and nothing will come any more."""
+class MailboxClosed(Exception):  # noqa: N818 - it ends reading and isn't a failure
+    """Raised when a mailbox is empty and gets no more items."""
 
 
 class Mailbox(Generic[T]):
     """The queue.
 
     Attributes:
-        dropped: how many were dropped because the queue was full.
-        is_closed: True when nothing is taken any more.
+        dropped: how many items were dropped because the queue was full.
+        is_closed: True when the queue accepts no more items.
     """
 
     def __init__(self, size: int, on_first_drop: Callable[[], None]) -> None:
@@ -49,13 +49,13 @@ class Mailbox(Generic[T]):
         self._changed.set()
 
     async def get(self) -> T:
-        """The oldest item, waited for.
+        """Wait for the oldest item and return it.
 
         Raises:
-            MailboxClosed: when there is none and none will come.
+            MailboxClosed: when the queue is empty and closed.
         """
-        # Others have their turn before each item: a reader that puts one for each that it takes
-        # would never let them.
+        # Let other tasks run before each item. Otherwise a reader that puts one item for each that
+        # it gets would never yield to them.
         if self._items:
             await asyncio.sleep(0)
         while not self._items:
@@ -66,15 +66,16 @@ class Mailbox(Generic[T]):
         return self._items.popleft()
 
     def close(self) -> None:
-        """Forget what is in it, take nothing more, and wake the reader."""
+        """Discard all items, accept no more, and wake the reader."""
         if not self.is_closed:
             self.is_closed = True
             self._items.clear()
             self._changed.set()
 
     def abandon(self) -> None:
-        """As `close`, when the reader's event loop is closed or belongs to the parent process: no
-        reader is woken.
+        """Close the queue without waking the reader.
+
+        Used when the reader's event loop is closed or belongs to the parent process.
         """
         self.is_closed = True
         self._items.clear()

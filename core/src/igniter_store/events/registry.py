@@ -1,4 +1,4 @@
-"""The events that a store was told of, with their schemas and the switches for checking them."""
+"""The registered events of a store, with their schemas and validation switches."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 
 class UnknownEvent(EventError, AttributeError):  # noqa: N818 - named as the other errors
-    """Raised when a path leads to no registered event; an `AttributeError` too, so that `hasattr`
-    and `getattr` work on `store.events`.
+    """Raised when a path isn't a registered event.
+
+    It is also an `AttributeError`, so that `hasattr` and `getattr` work on `store.events`.
     """
 
 
 class EventDefinitions(Struct, frozen=True):
-    """The events of one namespace by their full names; what `Events...build()` and a declared group
-    give.
+    """The events of one namespace, by full name.
+
+    `Events...build()` and a declared group produce it.
     """
 
     namespace: str
@@ -30,16 +32,16 @@ class EventDefinitions(Struct, frozen=True):
 
 
 class EventRegistry(Struct, frozen=True):
-    """Everything that `add_events` was given.
+    """All events registered with `add_events`.
 
     Attributes:
-        schemas: by full name, `<namespace>:[<group>:]...<event>`.
-        namespaces: those that were registered.
-        validate_publish: check payloads before they are published; refuse names that a registered
-            namespace does not have.
+        schemas: the schemas by full name, `<namespace>:[<group>:]...<event>`.
+        namespaces: the registered namespaces.
+        validate_publish: check payloads before they are published, and refuse events that a
+            registered namespace doesn't declare.
         validate_subscribe: check payloads before handlers get them, and convert them to the
             schema's type.
-        throw_on_validation_error: refuse what does not fit; otherwise log it and let it pass.
+        throw_on_validation_error: raise for an invalid payload; otherwise log it and pass it on.
     """
 
     schemas: dict[str, Schema] = {}
@@ -51,7 +53,7 @@ class EventRegistry(Struct, frozen=True):
     def with_events(
         self, definitions: EventDefinitions, switches: Mapping[str, bool]
     ) -> EventRegistry:
-        """This registry and another namespace.
+        """Return this registry with another namespace added.
 
         Raises:
             EventError: `STORE_DUPLICATE_NAMESPACE`.
@@ -59,7 +61,8 @@ class EventRegistry(Struct, frozen=True):
         if definitions.namespace in self.namespaces:
             raise store_error(
                 ErrorCode.STORE_DUPLICATE_NAMESPACE,
-                f"The events namespace {definitions.namespace!r} is registered already. Merge the two, or rename one.",
+                f"The events namespace {definitions.namespace!r} is registered already. Merge the "
+                "two, or rename one.",
             )
         return EventRegistry(
             {**self.schemas, **definitions.schemas},
@@ -68,16 +71,17 @@ class EventRegistry(Struct, frozen=True):
         )
 
     def schema(self, event: str) -> Schema | None:
-        """The schema of the event with this full name, if it has one."""
+        """Return the schema of the event with this full name, or `None`."""
         return self.schemas.get(event)
 
     def has_branch(self, path: str) -> bool:
-        """True when `path` is a namespace or a group with events in it."""
+        """Return whether `path` is a namespace or a group that contains events."""
         return any(name.startswith(f"{path}:") for name in self.schemas)
 
     def require(self, event: str) -> None:
-        """Refuse a name that its namespace, if that is registered, does not have: a typo, which no
-        subscriber would ever hear.
+        """Refuse an event that its registered namespace doesn't declare.
+
+        Such a name is a typo, and no subscriber would ever receive the event.
 
         Raises:
             EventError: `STORE_SCHEMA_CHANNEL_NOT_FOUND`.
@@ -88,7 +92,7 @@ class EventRegistry(Struct, frozen=True):
 
 
 def unknown_event(path: str, schemas: Mapping[str, Any]) -> UnknownEvent:
-    """The error for a path that leads to no event."""
+    """Return the error for a path that isn't an event."""
     namespace = path.partition(":")[0]
     known = sorted(name for name in schemas if name.startswith(f"{namespace}:"))
     return UnknownEvent(

@@ -1,11 +1,10 @@
-"""The two ways to receive events: a handler that is called, and an iterator that is asked.
+"""The two ways to receive events: a handler callback and an async iterator.
 
-Rule: within one subscription events come in order, one at a time; no subscription waits for another
-    (PUB-6).
-Rule: a handler that raises, and a payload that can't be read, are logged and told to telemetry; the
-    subscription goes on.
-Rule: the task of a subscription belongs to it: `cancel` and the closing of the store wait until it
-    has ended.
+Rule: within one subscription, events are handled in order, one at a time. No subscription waits for
+    another (PUB-6).
+Rule: if a handler raises or a payload can't be decoded, the error is logged and reported to
+    telemetry, and the subscription continues.
+Rule: a subscription owns its task. `cancel` and closing the store wait until the task has ended.
 """
 
 from __future__ import annotations
@@ -40,26 +39,25 @@ _ENDED: Final = (
     "The event loop of this listen() is closed. Call listen() again in the running loop."
 )
 
-# The subscription whose handler is running, inherited by the tasks that it starts: they must not
-# wait for it to end.
+# The subscription whose handler is running. Tasks that the handler starts inherit it, because they
+# must not wait for that subscription to end.
 _handling: Final[ContextVar[EventSubscription | None]] = ContextVar(
     "igniter_store_handling", default=None
 )
 
 
 class Feed:
-    """A subscription of the adapter, seen from above: where messages come from, what they mean, and
-    how they are watched.
+    """A subscription at the adapter, with its decoding and telemetry.
 
     Args:
         name: the event's name or pattern, for messages.
-        subscribe: subscribes at the adapter, given the callbacks.
-        read: makes the event of a message; `None` leaves it out.
-        handling: watches the handling of one event.
-        unsubscribing: watches the cancelling.
+        subscribe: subscribes at the adapter with the given callbacks.
+        read: converts a message to its event.
+        handling: observes the handling of one event.
+        unsubscribing: observes the cancellation.
     """
 
-    def __init__(  # noqa: PLR0913 - one object that ties six others together
+    def __init__(  # noqa: PLR0913 - this object connects six others
         self,
         name: str,
         *,
@@ -87,28 +85,31 @@ class Feed:
         self._subscription = await self._subscribe(self._receive, self._note_gap)
 
     async def stop(self) -> None:
-        """Take nothing more, and cancel at the adapter."""
+        """Accept no more events, and cancel the subscription at the adapter."""
         if self._subscription is None:
             self.mailbox.close()
             return
         with self._unsubscribing():
-            # Entering has bound the store to this loop, and so abandoned what a closed loop has
-            # left.
+            # Entering the block has bound the store to this loop. If the old loop is closed, that
+            # has abandoned this feed.
             self.mailbox.close()
             if self._subscription is not None:
                 await self._subscription.cancel()
         self._subscription = None
 
     def abandon(self) -> None:
-        """Take nothing more, and forget what is at the adapter; see `Closable.abandon`."""
+        """Accept no more events, and forget the adapter's subscription.
+
+        See `Closable.abandon`.
+        """
         self.mailbox.abandon()
         self._subscription = None
 
     @property
     def is_stopped(self) -> bool:
-        """True when nothing is left at the adapter.
+        """True when no subscription is left at the adapter.
 
-        When cancelling there failed, `stop` has to be called again.
+        If cancelling there failed, `stop` must be called again.
         """
         return self._subscription is None
 
@@ -118,7 +119,8 @@ class Feed:
     def _note_gap(self) -> None:
         self.gaps += 1
         self.logger.warning(
-            "The connection of the subscription to %r was lost and restored. Events that were published in between are lost.",
+            "The connection of the subscription to %r was lost and restored. Events that were "
+            "published in between are lost.",
             self.name,
         )
 
@@ -131,13 +133,14 @@ class Feed:
 
 
 class EventSubscription:
-    """A handler that is called for each event, as `subscribe` returns it.
+    """A handler that is called for each event, as returned by `subscribe`.
 
-    `await sub.cancel()`, `await sub()` and leaving `async with sub` are the same.
+    `await sub.cancel()`, `await sub()` and leaving `async with sub` are equivalent.
 
     Attributes:
         name: the event's name or pattern.
-        is_live: False once it was cancelled, or the store closed, or its task was ended by others.
+        is_live: False once the subscription is cancelled, the store is closed, or other code has
+            ended the subscription's task.
     """
 
     def __init__(self, feed: Feed, handler: Handler[Any]) -> None:
@@ -146,7 +149,7 @@ class EventSubscription:
         self._was_abandoned = False
         self._feed = feed
         self._handler = handler
-        self._awaited: list[EventSubscription] = []  # whose end its handler waits for
+        self._awaited: list[EventSubscription] = []  # subscriptions whose end this handler awaits
         feed.connection.add(self)
         self._task = asyncio.get_running_loop().create_task(
             self._run(), name=f"igniter-store events {feed.name}"
@@ -160,19 +163,21 @@ class EventSubscription:
 
     @property
     def gaps(self) -> int:
-        """How often the backend's connection was lost, and with it what was published meanwhile."""
+        """How often the backend's connection was lost.
+
+        Events that were published before it was restored are lost.
+        """
         return self._feed.gaps
 
     async def cancel(self) -> None:
-        """End the subscription. Twice is fine, and so is a call from the handler itself.
+        """End the subscription; idempotent. The handler itself may call it.
 
-        What waits in the queue is not delivered any more. A handler that is running is left to
-        finish, and waited for; once this has returned, the handler is not running and is not called
-        again. From inside the handler there is no waiting, nor from inside one whose end this
-        handler waits for.
+        Queued events are discarded. The call waits for a running handler to finish; after it
+        returns, the handler isn't running and isn't called again. It doesn't wait when it is called
+        inside this handler, or inside a handler whose end this handler waits for.
 
-        When its event loop is closed, or the process was forked, it is over already, and this only
-        returns.
+        If its event loop is closed or the process was forked, the subscription has already ended,
+        and the call only returns.
         """
         if not self._was_abandoned:
             self._feed.connection.bind()
@@ -182,28 +187,29 @@ class EventSubscription:
         self._forget()
 
     async def end(self) -> None:
-        """What the closing of the store does: as `cancel`, but a handler that is running is
-        cancelled.
+        """End the subscription as `cancel` does, but cancel a running handler.
+
+        Closing the store calls this.
         """
         self.is_live = False
         try:
             await self._feed.stop()
         finally:
-            # The handler ends, whatever became of the subscription at the backend.
+            # End the handler even if cancelling at the backend failed.
             if _handling.get() is not self and not self._task.done():
                 self._task.cancel()
                 await asyncio.wait({self._task})
             self._forget()
 
     def abandon(self) -> None:
-        """What the closing of its event loop, or a fork, leaves to do: it is over."""
+        """Mark the subscription as ended, because its event loop is closed or was forked."""
         self.is_live = False
         self._was_abandoned = True
         self._feed.abandon()
         forget_task(self._task)
 
     async def __call__(self) -> None:
-        """As `cancel`: in `@igniter-js/store`, `subscribe` returns a function."""
+        """Cancel; in `@igniter-js/store`, `subscribe` returns a function."""
         await self.cancel()
 
     async def __aenter__(self) -> Self:
@@ -224,7 +230,7 @@ class EventSubscription:
         if inside is None:
             await asyncio.wait({self._task})
         elif inside is not self and not self._waits_for(inside):
-            inside._awaited.append(self)  # noqa: SLF001 - another of this class
+            inside._awaited.append(self)  # noqa: SLF001 - an instance of the same class
             try:
                 await asyncio.wait({self._task})
             finally:
@@ -240,8 +246,8 @@ class EventSubscription:
         self._forget()
 
     def _forget(self) -> None:
-        # Not while a handler runs that called this, nor while something is left at the adapter: the
-        # closing of the store ends both.
+        # Keep it while the calling handler still runs, or a subscription is left at the adapter:
+        # closing the store must end both.
         if self._task.done() and self._feed.is_stopped:
             self._feed.connection.discard(self)
 
@@ -260,8 +266,8 @@ class EventSubscription:
                 self._feed.logger.error(  # noqa: TRY400 - the cause has the traceback
                     "An event for %r wasn't handled: %s", self.name, error, exc_info=error.__cause__
                 )
-                # A handler that answers the cancelling of its task with another error has not
-                # undone it.
+                # A handler may respond to its task's cancellation with another error. The task is
+                # still cancelled then.
                 if self._task.cancelling():
                     return
 
@@ -271,18 +277,22 @@ class EventSubscription:
             if inspect.isawaitable(result):
                 await result
         except (Exception, asyncio.CancelledError) as error:
-            # A handler that awaits what others cancelled gets this error although nobody cancelled
-            # the subscription: it failed.
+            # A handler that awaits a cancelled task gets CancelledError although the subscription
+            # wasn't cancelled. That is a failure of the handler.
             if isinstance(error, asyncio.CancelledError) and self._task.cancelling():
                 raise
             raise store_error(
                 ErrorCode.STORE_OPERATION_FAILED,
-                f"The handler of {context.type!r} raised {type(error).__name__}. The subscription stays active.",
+                f"The handler of {context.type!r} raised {type(error).__name__}. The subscription "
+                "stays active.",
             ) from error
 
 
 class EventStream(Generic[T]):
-    """Events to iterate over, as `listen` returns it; `async with` subscribes and cancels."""
+    """Events to iterate over, as returned by `listen`.
+
+    Entering `async with` subscribes, and leaving it cancels the subscription.
+    """
 
     def __init__(self, feed: Feed, starting: Callable[[], Attempt]) -> None:
         self.name = feed.name
@@ -294,12 +304,15 @@ class EventStream(Generic[T]):
 
     @property
     def dropped(self) -> int:
-        """How many events were dropped because nobody asked for them in time."""
+        """How many events were dropped because the iteration was too slow."""
         return self._feed.mailbox.dropped
 
     @property
     def gaps(self) -> int:
-        """How often the backend's connection was lost, and with it what was published meanwhile."""
+        """How often the backend's connection was lost.
+
+        Events that were published before it was restored are lost.
+        """
         return self._feed.gaps
 
     async def __aenter__(self) -> Self:
@@ -331,13 +344,15 @@ class EventStream(Generic[T]):
         return self
 
     async def __anext__(self) -> EventContext[T]:
-        """The next event; an event that can't be read is logged and passed over.
+        """Wait for the next event and return it.
+
+        An event that can't be decoded is logged and skipped.
 
         Raises:
-            StoreClosed: `STORE_CLOSED` when the store was closed meanwhile, or the event loop in
-                which it was entered.
-            BackendFailed: `STORE_SUBSCRIBE_FAILED` when it was never entered, and nothing would
-                ever come.
+            StoreClosed: `STORE_CLOSED` when the store was closed, or the event loop in which the
+                stream was entered.
+            BackendFailed: `STORE_SUBSCRIBE_FAILED` when the stream was never entered, so no event
+                would ever arrive.
         """
         if not self._was_entered:
             raise store_error(
@@ -360,18 +375,21 @@ class EventStream(Generic[T]):
                 with self._feed.handling():
                     return self._feed.read(channel, payload)
             except StoreError as error:
-                self._feed.logger.error("An event for %r can't be decoded: %s", self.name, error)  # noqa: TRY400 - the message says all
+                self._feed.logger.error("An event for %r can't be decoded: %s", self.name, error)  # noqa: TRY400 - the message is complete
 
     async def end(self) -> None:
-        """What the closing of the store does: whoever waits gets `STORE_CLOSED`."""
+        """End the stream; a pending iteration raises `STORE_CLOSED`.
+
+        Closing the store calls this.
+        """
         self._is_ended_by_store = True
         await self._feed.stop()
 
     def abandon(self) -> None:
-        """What the closing of its event loop, or a fork, leaves to do: it is over."""
+        """Mark the stream as ended, because its event loop is closed or was forked."""
         self._was_abandoned = True
         self._feed.abandon()
 
 
 Handler: TypeAlias = Callable[[EventContext[T]], Any]
-"""Called with each event, one at a time; what it returns is awaited when it can be."""
+"""Called with each event, one at a time; an awaitable result is awaited."""

@@ -1,4 +1,4 @@
-"""What a user calls, written once over any adapter.
+"""The operations that users call, written once for all adapters.
 
-One module a concept, named as in the contract.
+Rule: each concept has its own module, named as in the contract.
 """

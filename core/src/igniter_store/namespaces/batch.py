@@ -1,7 +1,7 @@
 """`store.batch`: many keys of `store.kv` in one round trip.
 
-Semantics are clauses KV-10 to KV-12 of the contract. A batch with one bad entry does nothing at
-all.
+Rule: semantics are clauses KV-10 to KV-12 of the contract.
+Rule: a batch with one invalid entry changes nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FIELDS: Final = frozenset({"key", "value", "ttl"})
 
 @dataclass(frozen=True, slots=True)
 class BatchEntry:
-    """One key to write, with a TTL of its own in seconds or as a `timedelta`, or none."""
+    """One key to write, with an optional TTL of its own in seconds or as a `timedelta`."""
 
     key: str
     value: Any
@@ -44,7 +44,7 @@ class BatchEntry:
 
 
 class BatchNamespace(Namespace):
-    """Many keys at once."""
+    """Operations on many keys at once."""
 
     word = "kv"
     event_namespace = "batch"
@@ -54,17 +54,18 @@ class BatchNamespace(Namespace):
     @overload
     async def get(self, keys: Iterable[str], type: TypeForm[T]) -> list[T | None]: ...
     async def get(self, keys: Iterable[str], type: Any = None) -> list[Any | None]:
-        """The values of `keys`, in their order, one for each; `None` for what is missing,
-        duplicates included. Redis MGET; KV-11.
+        """Return the values of `keys`, in the same order.
 
-        No keys: an empty list, and nothing is sent. `type` as in `kv.get`, for each value.
+        The list has one value for each key, duplicates included, and `None` for each missing key.
+        Without keys, it is empty and nothing is sent. `type` converts each value, as in `kv.get`.
+        Redis MGET; KV-11.
 
         Raises:
-            InvalidArgument: `STORE_BATCH_KEYS_REQUIRED` when `keys` is no iterable of keys (one str
-                is none).
+            InvalidArgument: `STORE_BATCH_KEYS_REQUIRED` when `keys` isn't an iterable of keys; a
+                single str isn't accepted.
             SerializationError: `STORE_DESERIALIZATION_FAILED` when a value can't be decoded as
-                `type`. The message names its place in `keys`; `details` have the `index`, and the
-                `indices` of all such values, so that one may ask for the others.
+                `type`. The message gives its index in `keys`. `details` has that `index`, and the
+                `indices` of all such values, so the caller can request the other keys.
         """
         with self._attempt(GET) as attempt:
             full_keys = self._keys(keys)
@@ -75,12 +76,11 @@ class BatchNamespace(Namespace):
                 return []
             found = await self._through.keyvalue.mget(full_keys)
             values: list[Any | None] | None = None
-            with suppress(Exception):  # a serializer or a type of the user's may raise anything
+            with suppress(Exception):  # a user's serializer or type may raise anything
                 values = [None if data is None else decode(data) for data in found]
-            if (
-                values is None
-                # Behind the failure, which may quote the value and must not become the context of ours
-            ):
+            # Outside of the `suppress` block: the failure may quote the value, so it must not be
+            # the context of the error raised here.
+            if values is None:
                 values = _decoded_one_by_one(found, self._codec.bare_decoder(type))
             attempt.note("ctx.batch.found", len(found) - found.count(None))
             return values
@@ -88,19 +88,20 @@ class BatchNamespace(Namespace):
     async def set(
         self, entries: Mapping[str, Any] | Iterable[BatchEntry | Mapping[str, Any]]
     ) -> None:
-        """Write all `entries`, each with its own TTL or none; of two for one key the last wins.
-        Redis MSET; KV-11.
+        """Write all `entries`, each with its own TTL or none.
 
-        One atomic step where the backend can. No entries: nothing is sent.
+        If a key occurs twice, the last entry wins. The write is one atomic step if the backend
+        supports that. Without entries, nothing is sent. Redis MSET; KV-11.
 
         Args:
             entries: a mapping of keys to values, or `BatchEntry` objects, or dicts with `key`,
-                `value` and perhaps `ttl`.
+                `value` and optionally `ttl`.
 
         Raises:
-            InvalidArgument: `STORE_BATCH_ENTRIES_REQUIRED` when `entries` is neither; for one bad
-                entry its own code. Nothing is written.
-            SerializationError: `STORE_SERIALIZATION_FAILED` for one value. Nothing is written.
+            InvalidArgument: `STORE_BATCH_ENTRIES_REQUIRED` when `entries` is none of these; for an
+                invalid entry, the code of its own error. Nothing is written.
+            SerializationError: `STORE_SERIALIZATION_FAILED` when a value can't be encoded. Nothing
+                is written.
         """
         with self._attempt(SET) as attempt:
             writes = [self._entry(entry) for entry in _entries(entries)]
@@ -111,11 +112,12 @@ class BatchNamespace(Namespace):
                 self._through.check()
 
     async def remove(self, keys: Iterable[str]) -> int:
-        """Remove `keys`, and say how many were there. Redis DEL; KV-10. No keys: 0, and nothing is
-        sent.
+        """Remove `keys` and return how many existed.
+
+        Without keys, it returns 0 and nothing is sent. Redis DEL; KV-10.
 
         Raises:
-            InvalidArgument: `STORE_BATCH_KEYS_REQUIRED`, as `get`.
+            InvalidArgument: `STORE_BATCH_KEYS_REQUIRED`, as in `get`.
         """
         with self._attempt(REMOVE) as attempt:
             full_keys = self._keys(keys)
@@ -135,16 +137,16 @@ class BatchNamespace(Namespace):
 
 
 def _decoded_one_by_one(found: Sequence[bytes | None], decode: Decoder) -> list[Any | None]:
-    """The values, or an error that names every place whose value can't be decoded."""
+    """Return the values, or raise an error that lists the index of every undecodable value."""
     values: list[Any | None] = []
     failures: dict[int, Exception] = {}
     for index, data in enumerate(found):
         try:
             values.append(None if data is None else decode(data))
-        # whatever a serializer or a type of the user's raises
+        # a user's serializer or type may raise anything
         except Exception as error:  # noqa: BLE001
             failures[index] = error
-    if not failures:  # a decoder of the user's that failed once
+    if not failures:  # a user's decoder failed the first time only
         return values
     first = next(iter(failures))
     others = f", nor those at {len(failures) - 1} more indices," if len(failures) > 1 else ""
@@ -174,26 +176,28 @@ def _one(entry: Any) -> BatchEntry:
     if not is_a(entry, Mapping):
         raise store_error(
             ErrorCode.STORE_BATCH_ENTRIES_REQUIRED,
-            f"An entry must be a BatchEntry or a dict with key, value and optionally ttl, not a {type(entry).__name__}.",
+            "An entry must be a BatchEntry or a dict with key, value and optionally ttl, not a "
+            f"{type(entry).__name__}.",
         )
     fields = _as_dict(entry)
     if not _FIELDS.issuperset(fields):
         raise invalid(
-            "An entry has unknown fields; it can have key, value and ttl. To write a mapping of keys to values, pass the mapping itself."
+            "An entry has unknown fields; it can have key, value and ttl. To write a mapping of "
+            "keys to values, pass the mapping itself."
         )
     if "value" not in fields:
         raise store_error(
             ErrorCode.STORE_VALUE_REQUIRED,
             ("An entry has no value. To remove a key, use batch.remove()."),
         )
-    return BatchEntry(fields.get("key"), fields["value"], fields.get("ttl"))  # type: ignore[arg-type]  # a missing key is refused with the others
+    return BatchEntry(fields.get("key"), fields["value"], fields.get("ttl"))  # type: ignore[arg-type]  # `_key` refuses a missing key
 
 
 def _as_dict(mapping: Any) -> dict[Any, Any]:
     try:
         return dict(mapping)
     except Exception as error:
-        # As in `items`: a mapping of the caller's that fails is the caller's failure.
+        # As in `items`: if the caller's mapping raises, the argument is invalid.
         raise store_error(
             ErrorCode.STORE_BATCH_ENTRIES_REQUIRED,
             ("Iterating over `entries` failed. See the cause."),

@@ -1,8 +1,9 @@
 """`store.claim`: at most one owner at a time.
 
-Semantics are clauses CLM-1 to CLM-10 of the contract. Operations are atomic, and raise what those
-of `store.kv` raise. When the backend can't be reached they raise: a claim never fails open. A
-cancelled `once` leaves no claim, or one that ends with its TTL.
+Rule: semantics are clauses CLM-1 to CLM-10 of the contract.
+Rule: operations are atomic, and raise the same errors as those of `store.kv`.
+Rule: a claim never fails open: when the backend can't be reached, the operation raises.
+Rule: a cancelled `once` leaves no claim, or a claim that its TTL ends.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ RENEW: Final = Operation("claim.renew", ErrorCode.STORE_CLAIM_FAILED)
 
 
 class ClaimNamespace(Namespace):
-    """Claims under keys. Equal owners are the same owner, so give each holder one of its own; a
-    `str` is the best.
+    """Claims under keys.
 
-    Owners are compared by one spelling, which Node's library shares: keys and sets in order; `1`,
-    `"1"` and `True` are three owners. What Python and JavaScript spell differently (`1.0`, `1e21`,
-    an int beyond 2**53 - 1) and types with several spellings of equal values (times, decimals,
-    bytes) are refused. In Node, give the keys of an object in sorted order.
+    Equal owners are the same owner, so give each holder an owner of its own, preferably a `str`.
+
+    Owners are compared by one canonical form, which the Node library shares: mapping keys and sets
+    are ordered, and `1`, `"1"` and `True` are three different owners. An owner is refused if Python
+    and JavaScript write it differently (`1.0`, `1e21`, an int beyond 2**53 - 1), or if equal values
+    of its type can be written in several ways (times, decimals, bytes). In Node, pass objects with
+    sorted keys.
     """
 
     word = "claim"
@@ -46,23 +49,24 @@ class ClaimNamespace(Namespace):
         self._undoing: Final = Undoing(connection, surroundings.logger)
 
     async def once(self, key: str, owner: Any, *, ttl: Ttl | None = None) -> bool:
-        """Take the claim if nobody holds it, and say whether that worked. Redis SET NX; CLM-1,
-        CLM-2, CLM-7.
+        """Take the claim if it isn't held, and return whether it was taken.
+
+        Redis SET NX; CLM-1, CLM-2, CLM-7.
 
         Args:
             key: the key within this store and scope.
-            owner: who takes it; needed again to release or renew.
-            ttl: when the claim ends by itself. Without it, only `release` ends it, and a crashed
-                holder keeps it for good.
+            owner: the new owner; pass it again to release or renew the claim.
+            ttl: when the claim expires. Without it, only `release` ends the claim, so a crashed
+                owner holds it forever.
 
-        A call that is cancelled leaves no claim, or one that ends with its `ttl`. Without `ttl` a
-        claim that the call has taken is given back behind the caller, and closing the store waits
-        for that; a claim that `owner` held before stays. When it can't be given back (the backend
-        is gone, or the event loop ends) a warning is logged; CLM-9, CLM-10.
+        A cancelled call with a `ttl` leaves no claim, or a claim that expires. Without a `ttl`, a
+        claim that the cancelled call took is released in the background, and closing the store
+        waits for that release. A claim that `owner` held before the call is kept. If the release
+        fails (the backend is gone, or the event loop ends), a warning is logged; CLM-9, CLM-10.
 
         Raises:
-            InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`; `STORE_ARGUMENT_INVALID`
-                for one without one spelling; `STORE_TTL_INVALID`.
+            InvalidArgument: `STORE_VALUE_REQUIRED` when `owner` is `None`; `STORE_ARGUMENT_INVALID`
+                when it has no canonical form; `STORE_TTL_INVALID`.
         """
         with self._attempt(ONCE) as attempt:
             full_key, holder, seconds = (
@@ -82,20 +86,21 @@ class ClaimNamespace(Namespace):
             return acquired
 
     async def owner(self, key: str) -> Any | None:
-        """Who holds the claim, or `None`. Redis GET.
+        """Return the owner of the claim, or `None` when it isn't held. Redis GET.
 
-        It may have changed by the time you read it: act with `release` and `renew`, which compare
-        and act in one step.
+        The owner may have changed by the time the caller reads it. To act on it, use `release` and
+        `renew`, which compare and act in one step.
         """
         with self._attempt(OWNER):
             data = await self._through.keyvalue.get(self._key(key))
             return None if data is None else self._codec.decode_any(data)
 
     async def ttl(self, key: str) -> float | None:
-        """The seconds until the claim ends by itself. Redis PTTL; KV-9.
+        """Return the seconds until the claim expires. Redis PTTL; KV-9.
 
-        `None` when it has no TTL, so that only `release` ends it, or when it isn't held; `owner`
-        tells the two apart. The time may have changed when the caller reads it.
+        `None` when the claim has no TTL, so that only `release` ends it, or when it isn't held;
+        `owner` distinguishes the two. The remaining time may have changed by the time the caller
+        reads it.
         """
         with self._attempt(TTL) as attempt:
             left = await self._through.keyvalue.ttl(self._key(key))
@@ -105,12 +110,13 @@ class ClaimNamespace(Namespace):
             return left
 
     async def release(self, key: str, owner: Any) -> bool:
-        """End the claim if `owner` holds it, and say whether that was so. It never ends another's;
-        CLM-3.
+        """End the claim if `owner` holds it, and return whether it was held by `owner`.
+
+        A claim of another owner is never ended; CLM-3.
 
         Raises:
-            InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`; `STORE_ARGUMENT_INVALID`
-                for one without one spelling.
+            InvalidArgument: `STORE_VALUE_REQUIRED` when `owner` is `None`; `STORE_ARGUMENT_INVALID`
+                when it has no canonical form.
         """
         with self._attempt(RELEASE):
             return await self._through.claims.compare_delete(
@@ -118,12 +124,13 @@ class ClaimNamespace(Namespace):
             )
 
     async def renew(self, key: str, owner: Any, ttl: Ttl) -> bool:
-        """Let the claim last for `ttl` from now if `owner` holds it, and say whether that was so.
-        It revives nothing; CLM-4.
+        """Extend the claim to `ttl` from now if `owner` holds it, and return whether it did.
+
+        An expired claim isn't revived; CLM-4.
 
         Raises:
-            InvalidArgument: `STORE_VALUE_REQUIRED` for an owner of `None`; `STORE_ARGUMENT_INVALID`
-                for one without one spelling; `STORE_TTL_INVALID`.
+            InvalidArgument: `STORE_VALUE_REQUIRED` when `owner` is `None`; `STORE_ARGUMENT_INVALID`
+                when it has no canonical form; `STORE_TTL_INVALID`.
         """
         with self._attempt(RENEW) as attempt:
             full_key, holder, seconds = (
@@ -135,6 +142,6 @@ class ClaimNamespace(Namespace):
             return await self._through.claims.compare_expire(full_key, holder, seconds)
 
     async def _give_back(self, full_key: str, holder: bytes) -> None:
-        # Past `through`, which refuses everything once the store is closing.
+        # Bypasses `_through`, which refuses every call once the store is closing.
         adapter: Any = self._connection.adapter
         await adapter.compare_delete(full_key, holder)

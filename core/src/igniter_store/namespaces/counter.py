@@ -1,7 +1,7 @@
-"""`store.counter`: whole numbers that many callers change at once.
+"""`store.counter`: integers that many callers change concurrently.
 
-Semantics are clauses CTR-1 to CTR-6 of the contract. Operations are atomic, and raise what those of
-`store.kv` raise.
+Rule: semantics are clauses CTR-1 to CTR-6 of the contract.
+Rule: operations are atomic, and raise the same errors as those of `store.kv`.
 """
 
 from __future__ import annotations
@@ -32,33 +32,36 @@ class CounterNamespace(Namespace):
     word = "counter"
 
     async def increment(self, key: str, by: int = 1, *, ttl: Ttl | None = None) -> int:
-        """Add `by` and return the new value; a missing counter counts from 0. Redis INCRBY; CTR-1,
-        CTR-2, CTR-5.
+        """Add `by` and return the new value; a missing counter starts at 0.
+
+        Redis INCRBY; CTR-1, CTR-2, CTR-5.
 
         Args:
             key: the key within this store and scope.
-            by: what to add; negative and 0 too.
-            ttl: how long the counter lives, set in the same step and only when it has no TTL: a
-                rate-limit window is one call.
+            by: the amount to add; it may be negative or 0.
+            ttl: the counter's time to live. It is set in the same step, and only if the counter has
+                no TTL, so a rate-limit window needs one call.
 
         Raises:
-            BackendFailed: `STORE_INCREMENT_FAILED` when the result, or `by`, leaves signed 64 bit,
-                or the key holds no integer; nothing is changed.
-            InvalidArgument: `STORE_ARGUMENT_INVALID` for a `by` that is no `int`;
-                `STORE_TTL_INVALID`.
+            BackendFailed: `STORE_INCREMENT_FAILED` when the result or `by` exceeds signed 64 bits,
+                or the key doesn't hold an integer. Nothing is changed.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` when `by` isn't an `int`; `STORE_TTL_INVALID`.
         """
         return await self._add(INCREMENT, key, by, 1, ttl)
 
     async def decrement(self, key: str, by: int = 1, *, ttl: Ttl | None = None) -> int:
-        """Subtract `by` and return the new value, below 0 too. Otherwise as `increment`."""
+        """Subtract `by` and return the new value, which may be negative.
+
+        Arguments and errors as in `increment`.
+        """
         return await self._add(DECREMENT, key, by, -1, ttl)
 
     async def get(self, key: str) -> int | None:
-        """The value, or `None` when there is no such counter. Redis GET; CTR-6.
+        """Return the value, or `None` when the counter doesn't exist. Redis GET; CTR-6.
 
         Raises:
-            SerializationError: `STORE_DESERIALIZATION_FAILED` when other software put something
-                else there.
+            SerializationError: `STORE_DESERIALIZATION_FAILED` when the key holds another kind of
+                value, written by other software.
         """
         with self._attempt(GET) as attempt:
             text = await self._through.keyvalue.get(self._key(key))
@@ -74,16 +77,20 @@ class CounterNamespace(Namespace):
             return value
 
     async def expire(self, key: str, ttl: Ttl) -> bool:
-        """Let the counter live for `ttl` from now; False when there is none. Redis PEXPIRE; KV-8."""
+        """Set the counter's TTL to `ttl` from now, and return whether the counter exists.
+
+        Redis PEXPIRE; KV-8.
+        """
         with self._attempt(EXPIRE) as attempt:
             full_key, seconds = self._key(key), ttl_seconds(ttl)
             attempt.note("ctx.counter.ttl", seconds)
             return await self._through.keyvalue.expire(full_key, seconds)
 
     async def ttl(self, key: str) -> float | None:
-        """The seconds that the counter has left: when a rate limit's window ends. Redis PTTL; KV-9.
+        """Return the counter's remaining time to live, in seconds. Redis PTTL; KV-9.
 
-        `None` when it has no TTL or doesn't exist; `get` tells the two apart.
+        For a rate limit, this is the time until the window ends. `None` when the counter has no TTL
+        or doesn't exist; `get` distinguishes the two.
         """
         with self._attempt(TTL) as attempt:
             left = await self._through.keyvalue.ttl(self._key(key))
@@ -93,8 +100,9 @@ class CounterNamespace(Namespace):
             return left
 
     async def remove(self, key: str) -> bool:
-        """Remove the counter, and say whether it was there; it then counts from 0 again. Redis DEL;
-        KV-10.
+        """Remove the counter and return whether it existed.
+
+        The next increment starts at 0 again. Redis DEL; KV-10.
         """
         with self._attempt(REMOVE):
             return await self._through.keyvalue.delete([self._key(key)]) > 0

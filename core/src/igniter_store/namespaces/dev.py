@@ -1,7 +1,7 @@
-"""`store.dev`: looking at the keys that are there, for tools and debugging.
+"""`store.dev`: list existing keys, for tools and debugging.
 
-Semantics are clauses SCN-1 to SCN-6 of the contract. A scan sees this store and scope only,
-whatever characters its identifiers hold.
+Rule: semantics are clauses SCN-1 to SCN-6 of the contract.
+Rule: a scan returns only keys of this store and scope, whatever characters its identifiers contain.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ SCAN: Final = Operation("dev.scan", ErrorCode.STORE_SCAN_FAILED)
 
 
 class DevNamespace(Namespace):
-    r"""Scans, by Redis's globs: `*` any run, `?` one byte, `[ab]` a choice, `[^a]` none of it, `\\`
-    takes what follows literally.
+    r"""Scans by Redis glob patterns.
+
+    `*` matches any run of characters, `?` one byte, `[ab]` either character, `[^a]` any other
+    character. `\\` escapes the next character.
     """
 
     word = "dev"
@@ -34,25 +36,26 @@ class DevNamespace(Namespace):
     async def scan(
         self, pattern: str, *, cursor: str = START, count: int = 100, namespace: str = "kv"
     ) -> ScanPage:
-        """One page of the keys that match. Redis SCAN; SCN-1 to SCN-4.
+        """Return one page of matching keys. Redis SCAN; SCN-1 to SCN-4.
 
         Args:
-            pattern: over keys as `kv.get` takes them.
-            cursor: "0" to begin, then what the page before gave; "0" again says that this was the
-                last.
-            count: how many keys the backend looks at; a hint. Empty pages with a live cursor
-                happen.
+            pattern: a glob over keys as `kv.get` accepts them.
+            cursor: "0" for the first page, then the cursor of the previous page. A returned cursor
+                of "0" marks the last page.
+            count: how many keys the backend examines; a hint. A page can be empty although its
+                cursor isn't "0".
             namespace: "kv", "counter", "claim", "streams", or another namespace of keys.
 
         Returns:
-            A page with `.keys`, without duplicates within the page, and `.cursor`. A key that other
-            software wrote may not be UTF-8: its bytes are lone surrogates then, as with Python's
-            `errors="surrogateescape"`, and every operation takes it so; SCN-8.
+            A page with `.keys`, without duplicates within the page, and `.cursor`. A key written by
+            other software may not be UTF-8. Its invalid bytes are then lone surrogates, as with
+            Python's `errors="surrogateescape"`, and every operation accepts the key in this form;
+            SCN-8.
 
         Raises:
             InvalidArgument: `STORE_SCAN_PATTERN_REQUIRED` without a pattern;
-                `STORE_ARGUMENT_INVALID` for another argument.
-            BackendFailed: `STORE_SCAN_FAILED` for a cursor that no scan gave.
+                `STORE_ARGUMENT_INVALID` for any other invalid argument.
+            BackendFailed: `STORE_SCAN_FAILED` for a cursor that no scan returned.
         """
         with self._attempt(SCAN):
             wanted = checked_key(pattern, "pattern", ErrorCode.STORE_SCAN_PATTERN_REQUIRED)
@@ -69,10 +72,12 @@ class DevNamespace(Namespace):
     async def iterate(
         self, pattern: str, *, count: int = 100, namespace: str = "kv"
     ) -> AsyncIterator[str]:
-        """Every key that matches, page after page; holds one page at a time, so a key may come
-        twice when others change meanwhile.
+        """Iterate over all matching keys, page by page.
 
-        Arguments and errors as `scan`.
+        Only one page is held in memory, so a key may be returned twice if keys change during the
+        iteration.
+
+        Arguments and errors as in `scan`.
         """
         cursor = START
         while True:

@@ -1,8 +1,9 @@
-"""`store.events`: messages to whoever listens now, by name or by pattern, with a schema where one
-is declared.
+"""`store.events`: publish messages to current subscribers, by name or by pattern.
 
-Semantics are clauses PUB-1 to PUB-11 of the contract: at most once, in order for each publisher,
-nothing kept for later subscribers. Operations raise what those of `store.kv` raise.
+Rule: semantics are clauses PUB-1 to PUB-11 of the contract: delivery is at most once, in order for
+    each publisher, and nothing is stored for later subscribers.
+Rule: a payload is checked against its schema if the event declares one.
+Rule: operations raise the same errors as those of `store.kv`.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ HANDLE: Final = Operation("events.handle", ErrorCode.STORE_OPERATION_FAILED)
 
 
 class EventsNamespace(Namespace):
-    """Events.
+    """Events of one store and scope.
 
-    Registered ones are attributes, too: `store.events.user.created.publish(...)`;
-    `store.events["user"]` for other names.
+    Registered events are also attributes: `store.events.user.created.publish(...)`. For names that
+    aren't Python identifiers, use `store.events["user"]`.
     """
 
     word = "events"
@@ -65,17 +66,19 @@ class EventsNamespace(Namespace):
         self._logger: Final = surroundings.logger
 
     async def publish(self, event: str, data: Any) -> int:
-        """Send `data` to everybody who subscribed to this name in this store and scope. Redis
-        PUBLISH; PUB-2, PUB-3, PUB-11.
+        """Send `data` to every subscriber of this event in this store and scope.
+
+        Redis PUBLISH; PUB-2, PUB-3, PUB-11.
 
         Args:
-            event: the full name, such as "user:created". In a registered namespace it must be a
-                registered one.
-            data: anything that the serializer takes; the event's schema checks it first, and what
-                the schema returns is sent.
+            event: the full name, such as "user:created". In a registered namespace, the event must
+                be registered too.
+            data: any value that the serializer can encode. The event's schema checks it first, and
+                the schema's result is sent.
 
         Returns:
-            How many subscriptions got it, where the backend knows; else 0.
+            The number of subscriptions that received the event, or 0 if the backend can't count
+            them.
 
         Raises:
             EventError: `STORE_INVALID_EVENT_NAME`, `STORE_SCHEMA_CHANNEL_NOT_FOUND`,
@@ -83,8 +86,8 @@ class EventsNamespace(Namespace):
             SerializationError: `STORE_SERIALIZATION_FAILED`; nothing was sent.
         """
         if self._is_bare:
-            # Nobody is to be told, and nothing is registered: what an attempt does is spelled out,
-            # which saves a fifth of the time.
+            # Without telemetry and registered events, the steps of an `Attempt` are inlined. This
+            # saves a fifth of the time.
             try:
                 if get_ident() != self._affinity.runner._thread_id:  # noqa: SLF001 - see Affinity
                     self._bind()
@@ -92,8 +95,8 @@ class EventsNamespace(Namespace):
                 return await self._through.pubsub.publish(
                     self._prefix + name, self._wrapper.wrap(name, data)
                 )
-            except Exception as error:  # noqa: BLE001 - `failed` is the one translator
-                # it knows its cause
+            except Exception as error:  # noqa: BLE001 - `failed` translates all errors
+                # `failed` sets the cause
                 raise self._observer.failed(PUBLISH, error, 0.0, {})  # noqa: B904
         with self._attempt(PUBLISH) as attempt:
             name = name_to_publish(event)
@@ -106,59 +109,60 @@ class EventsNamespace(Namespace):
     async def subscribe(
         self, event: str, handler: Handler[Any], *, max_queue: int = 1000
     ) -> EventSubscription:
-        r"""Call `handler` with the context of each event; returns when the subscription is live.
-        Redis SUBSCRIBE, PSUBSCRIBE; PUB-1, PUB-7.
+        r"""Call `handler` with the context of each event.
 
-        It is awaited before `async with`, which `listen` isn't: `async with await
-        store.events.subscribe("user:*", handler): ...`
+        Returns once the subscription is live. Unlike `listen`, it is awaited before `async with`:
+        `async with await store.events.subscribe("user:*", handler): ...`. Redis SUBSCRIBE,
+        PSUBSCRIBE; PUB-1, PUB-7.
 
         Args:
-            event: one name, or a pattern with `*`, `?`, `[ab]`, and `\\` before what is meant
-                literally.
-            handler: a function or coroutine function of one `EventContext`; what else it needs is
-                bound with `functools.partial`. Events come to it in order, one at a time. When it
-                raises, that is logged and the next event comes.
-            max_queue: how many events may wait for a slow handler; then the oldest are dropped,
-                counted in `.dropped`, and logged once.
+            event: one name, or a pattern with `*`, `?` and `[ab]`; `\\` escapes the next character.
+            handler: a function or coroutine function that accepts one `EventContext`. Bind other
+                arguments with `functools.partial`. It is called with one event at a time, in order.
+                If it raises, the error is logged and the next event is handled.
+            max_queue: how many events can queue for a slow handler. When the queue is full, the
+                oldest events are dropped and counted in `.dropped`; a warning is logged once.
 
-        The data of the context are plain (a dict for an object), unless the event is registered and
-        `validate_subscribe` is on: then they are of the schema's type. What a class that was bound
-        with `bind` subscribes to has its declared types.
+        The context's data is plain (a dict for an object), unless the event is registered and
+        `validate_subscribe` is on; then it has the schema's type. Subscriptions through a class
+        bound with `bind` always get the declared types.
 
         If the call is cancelled, no subscription remains.
 
         Raises:
             EventError: `STORE_INVALID_EVENT_NAME`.
-            InvalidArgument: `STORE_ARGUMENT_INVALID` for a handler that can't be called with one
-                argument, or another `max_queue`.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` when `handler` can't be called with one
+                argument, or `max_queue` is invalid.
         """
         return await self.subscribe_typed(event, handler, None, max_queue)
 
     def listen(self, event: str, *, max_queue: int = 1000) -> EventStream[Any]:
-        """Events to iterate over: `async with store.events.listen("user:*") as stream: async for
-        ctx in stream: ...`.
+        """Return events to iterate over with `async for`.
 
-        The subscription is live from entering until leaving. Arguments and errors as `subscribe`;
-        wrong arguments are refused at once.
+        `async with store.events.listen("user:*") as stream: async for ctx in stream: ...`
+
+        The subscription is live inside the `async with` block. Arguments and errors as in
+        `subscribe`; invalid arguments raise at once.
         """
         return self.listen_typed(event, None, max_queue)
 
     def bind(self, events: type[G]) -> G:
-        """The declared class `events` over this store: `users = store.events.bind(UserEvents);
-        await users.created.publish(...)`.
+        """Bind the declared class `events` to this store.
 
-        The class need not be registered with `add_events`. What its subscribers get is converted to
-        the declared types.
+        `users = store.events.bind(UserEvents); await users.created.publish(...)`
+
+        The class doesn't have to be registered with `add_events`. Its subscribers get data
+        converted to the declared types.
 
         Raises:
             EventError: `STORE_MISSING_NAMESPACE`.
-            ConfigurationError: `STORE_CONFIGURATION_INVALID` for something that is no `EventGroup`.
+            ConfigurationError: `STORE_CONFIGURATION_INVALID` when `events` isn't an `EventGroup`.
         """
         return events(self, namespace_of(events))
 
     def __getattr__(self, namespace: str) -> Any:
-        # Only called for what is no attribute: the registered namespaces. Python itself asks for
-        # private names, when copying for example.
+        # Called only for names that aren't attributes: the registered namespaces. Python itself
+        # looks up private names, for example to copy an object.
         if namespace.startswith("_"):
             raise AttributeError(namespace)
         return _step(self, self._registry, namespace)
@@ -167,11 +171,11 @@ class EventsNamespace(Namespace):
         return _step(self, self._registry, name_to_subscribe(namespace))
 
     def bound(self, event: str, schema: Schema) -> BoundEvent[Any]:
-        """The declared event of this full name."""
+        """Return the declared event with this full name."""
         return BoundEvent(self, event, schema, is_typed=True)
 
     async def publish_checked(self, event: str, data: Any, schema: Schema) -> int:
-        """`publish` for a name that was declared."""
+        """Publish under a declared name, which needs no further check."""
         with self._attempt(PUBLISH) as attempt:
             self._note(attempt, event)
             return await self._through.pubsub.publish(
@@ -181,17 +185,19 @@ class EventsNamespace(Namespace):
     async def subscribe_typed(
         self, event: str, handler: Handler[Any], schema: Schema | None, max_queue: int
     ) -> EventSubscription:
-        """`subscribe`, with conversion to what `schema` returns."""
+        """Subscribe, and convert payloads with `schema`."""
         with self._attempt(SUBSCRIBE) as attempt:
             feed = self._feed(event, schema, max_queue)
             self._note(attempt, event)
             if not callable(handler):
                 raise invalid(
-                    "`handler` must be a function or coroutine function that takes one EventContext."
+                    "`handler` must be a function or coroutine function that takes one "
+                    "EventContext."
                 )
             if not _takes_one(handler):
                 raise invalid(
-                    "`handler` can't be called with one EventContext. Bind other arguments with functools.partial."
+                    "`handler` can't be called with one EventContext. Bind other arguments with "
+                    "functools.partial."
                 )
             await feed.start()
             try:
@@ -201,7 +207,7 @@ class EventsNamespace(Namespace):
                 raise
 
     def listen_typed(self, event: str, schema: Schema | None, max_queue: int) -> EventStream[Any]:
-        """`listen`, with conversion to what `schema` returns."""
+        """Listen, and convert payloads with `schema`."""
         feed = self._feed(event, schema, max_queue)
         return EventStream(feed, lambda: self._attempt_on(SUBSCRIBE, event))
 
@@ -292,9 +298,9 @@ class _Branch:
 
 def _takes_one(handler: Handler[Any]) -> bool:
     try:
-        # Not of what it wraps: a decorator may add arguments.
+        # The signature of the decorator, not of the wrapped function: it may add arguments.
         signature = inspect.signature(handler, follow_wrapped=False)
-    # some of C have none, and to be asked for it may fail in any way
+    # some C functions have no signature, and a user's `__signature__` may raise anything
     except Exception:  # noqa: BLE001
         return True
     try:

@@ -1,8 +1,9 @@
-"""`store.streams.group(...)`: one consumer of a group of readers that share out a stream.
+"""`store.streams.group(...)`: one consumer of a group that shares the messages of a stream.
 
-Semantics are clauses STR-4 to STR-16 of the contract: each message goes to one consumer of a group,
-and is pending for it until it is acknowledged, or another consumer claims it. Nothing is lost when
-a consumer dies.
+Rule: semantics are clauses STR-4 to STR-16 of the contract.
+Rule: each message is delivered to one consumer of a group. It is pending for that consumer until it
+    is acknowledged, or another consumer claims it.
+Rule: no message is lost when a consumer dies.
 """
 
 from __future__ import annotations
@@ -46,8 +47,13 @@ CLAIM: Final = Operation(
 
 
 class PendingMessage(Struct, frozen=True):
-    """One message that was handed out and not acknowledged: to whom, how many seconds ago the last
-    time, and how often.
+    """A message that was delivered and isn't acknowledged yet.
+
+    Attributes:
+        id: the message's id.
+        consumer: the consumer that it was delivered to.
+        idle: the seconds since its last delivery.
+        deliveries: how often it was delivered.
     """
 
     id: str
@@ -57,12 +63,12 @@ class PendingMessage(Struct, frozen=True):
 
 
 class ConsumerGroup(Namespace):
-    """One consumer of one group, over any stream.
+    """One consumer of one group, for any stream.
 
     Attributes:
-        name: the group's.
-        consumer: who reads; give every reader a name of its own, and the same one again after a
-            restart.
+        name: the group's name.
+        consumer: the consumer's name. Give every reader a name of its own, and keep that name
+            across restarts.
     """
 
     word = "streams"
@@ -74,13 +80,14 @@ class ConsumerGroup(Namespace):
         self._backend: Final = surroundings.backend
 
     async def ensure(self, stream: str, *, start: str = "0") -> None:
-        """Make the group, and the stream, unless they are there. A group that is there keeps its
-        position. XGROUP CREATE; STR-4, STR-5.
+        """Create the group, and the stream if it is missing.
+
+        An existing group keeps its position. Redis XGROUP CREATE; STR-4, STR-5.
 
         Args:
             stream: the stream's name.
-            start: "0" reads everything from the beginning, "$" only what is appended from now on,
-                an id what follows it.
+            start: "0" reads all messages from the beginning, "$" only messages appended from now
+                on, an id only messages after it.
 
         Raises:
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed
@@ -91,7 +98,8 @@ class ConsumerGroup(Namespace):
             position = plain_text(start)
             if position is None or (position != "$" and parse(position) is None):
                 raise invalid(
-                    '`start` must be "0" (all messages), "$" (only new messages) or the id of a message.'
+                    '`start` must be "0" (all messages), "$" (only new messages) or the id of '
+                    "a message."
                 )
             await self._through.streams.xgroup_create(key, self.name, position)
 
@@ -123,24 +131,25 @@ class ConsumerGroup(Namespace):
         type: Any = None,
         history: bool = False,
     ) -> list[StreamMessage[Any]]:
-        """Take new messages, which are then pending for this consumer until `ack`. Redis
-        XREADGROUP; STR-6, STR-7, STR-18.
+        """Read new messages, which stay pending for this consumer until `ack`.
+
+        Redis XREADGROUP; STR-6, STR-7, STR-18.
 
         Args:
             stream: the stream's name.
-            count: the most to take; 0 takes none, and `None` takes all there are.
-            block: how long to wait when there is nothing new; returns as soon as something comes.
+            count: the maximum number of messages; 0 reads none, and `None` reads all.
+            block: how long to wait for new messages. The call returns as soon as a message arrives.
                 `None` and 0 don't wait.
-            type: what each message is converted to, as in `kv.get`.
-            history: instead of new messages, those again that this consumer took and did not
-                acknowledge: what to do first after a restart. It counts as a delivery.
+            type: the type to convert each message to, as in `kv.get`.
+            history: read this consumer's own pending messages again, instead of new ones. Do this
+                first after a restart. It counts as a delivery.
 
-        If the call is cancelled, what it would have got is still new, or pending for this consumer.
-        An entry that can't be decoded is a message with an `error`, pending as the others, and
-        hides none of them; STR-24.
+        If the call is cancelled, the messages that it would have returned are still new, or pending
+        for this consumer. An entry that can't be decoded is returned as a message with an `error`.
+        It is pending like the others, and doesn't hide them; STR-24.
 
         Raises:
-            BackendFailed: `STORE_STREAM_GROUP_MISSING` without the group, and when it is removed
+            BackendFailed: `STORE_STREAM_GROUP_MISSING` when the group doesn't exist, or is removed
                 while the call waits.
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_TTL_INVALID` for `block`,
                 `STORE_ARGUMENT_INVALID`.
@@ -163,14 +172,14 @@ class ConsumerGroup(Namespace):
             return reader.messages(entries, attempt)
 
     async def ack(self, stream: str, ids: Iterable[str]) -> int:
-        """Say that messages are done, whichever consumer took them, and return how many were
-        pending. Redis XACK; STR-9.
+        """Acknowledge messages of any consumer, and return how many were pending.
 
-        Unknown ids and a second time count 0. No ids: 0, and nothing is sent.
+        Unknown ids, and ids that were already acknowledged, count 0. Without ids, it returns 0 and
+        nothing is sent. Redis XACK; STR-9.
 
         Raises:
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed
-                id, and none is acknowledged.
+                id, and no message is acknowledged.
         """
         with self._attempt(ACK) as attempt:
             key, wanted = self._stream(stream, attempt), stream_ids(ids)
@@ -189,25 +198,27 @@ class ConsumerGroup(Namespace):
         consumer: str | None = None,
         min_idle: Ttl | None = None,
     ) -> list[PendingMessage]:
-        """What the whole group has taken and not acknowledged, in order of id. Looking changes
-        nothing. Redis XPENDING; STR-8, STR-25.
+        """Return the group's pending messages, ordered by id.
+
+        This changes nothing. Redis XPENDING; STR-8, STR-25.
 
         Args:
             stream: the stream's name.
-            count: the most to return, the oldest ids first; 0 returns none, and `None` returns all,
-                however many there are.
-            consumer: return only what this consumer has taken; `None` returns every consumer's.
-            min_idle: return only what was last delivered at least so long ago, in seconds or as a
-                `timedelta`.
+            count: the maximum number to return, the oldest ids first; 0 returns none, and `None`
+                returns all, however many there are.
+            consumer: return only messages that are pending for this consumer; `None` returns those
+                of every consumer.
+            min_idle: return only messages whose last delivery was at least this long ago, in
+                seconds or as a `timedelta`.
 
-        A list that takes more than one trip is not one moment: a message that is acknowledged
-        meanwhile may be in it or not.
+        A list that needs several round trips isn't a snapshot: a message that is acknowledged
+        during the call may be included or not.
 
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING`.
-            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_STREAM_CONSUMER_REQUIRED` for a
-                `consumer` without characters, `STORE_TTL_INVALID` for `min_idle`,
-                `STORE_ARGUMENT_INVALID` for `count`.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_STREAM_CONSUMER_REQUIRED` for an
+                empty `consumer`, `STORE_TTL_INVALID` for `min_idle`, `STORE_ARGUMENT_INVALID` for
+                `count`.
         """
         with self._attempt(PENDING) as attempt:
             key, limit = (
@@ -245,20 +256,20 @@ class ConsumerGroup(Namespace):
     async def claim(
         self, stream: str, *, min_idle: Ttl, count: int | None = None, type: Any = None
     ) -> list[StreamMessage[Any]]:
-        """Take over messages that are pending for at least `min_idle`, the oldest first: their
-        consumer died. Redis XAUTOCLAIM; STR-10.
+        """Take over messages that were pending for at least `min_idle`, the oldest first.
 
-        Of several who claim at once each message goes to one. Choose `min_idle` longer than any
-        handler takes.
+        This recovers the messages of a dead consumer. If several consumers claim concurrently, each
+        message goes to one of them. Choose a `min_idle` longer than any handler takes. Redis
+        XAUTOCLAIM; STR-10.
 
         Args:
             stream: the stream's name.
-            min_idle: for how long a message must not have been delivered.
-            count: the most to take; 0 takes none, and `None` takes all.
-            type: what each message is converted to, as in `kv.get`.
+            min_idle: the minimum time since the message's last delivery.
+            count: the maximum number of messages; 0 takes none, and `None` takes all.
+            type: the type to convert each message to, as in `kv.get`.
 
-        An entry that can't be decoded is a message with an `error`, taken over as the others, and
-        hides none of them; STR-24.
+        An entry that can't be decoded is returned as a message with an `error`. It is taken over
+        like the others, and doesn't hide them; STR-24.
 
         Raises:
             BackendFailed: `STORE_STREAM_GROUP_MISSING`.
@@ -283,18 +294,18 @@ class ConsumerGroup(Namespace):
             return reader.messages(entries, attempt)
 
     async def destroy(self, stream: str) -> bool:
-        """Remove the group with its position and its pending list, for all its consumers, and
-        return whether it existed.
+        """Remove the group for all its consumers, and return whether it existed.
 
-        Redis XGROUP DESTROY; STR-22. One atomic step; the messages and the other groups stay. What
-        was pending is lost to this group: a group that is made again reads from its `start`.
-        Readers that wait in it get `STORE_STREAM_GROUP_MISSING`; STR-13.
+        Its position and its pending list are removed in one atomic step; the messages and the other
+        groups stay. The group's pending messages are lost to it: a group that is created again
+        reads from its `start`. Readers that wait in the group get `STORE_STREAM_GROUP_MISSING`.
+        Redis XGROUP DESTROY; STR-13, STR-22.
 
-        If the call is cancelled, the group is either there as it was, or gone.
+        If the call is cancelled, the group is either unchanged or removed.
 
         Raises:
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_KEY_INVALID`.
-            BackendFailed: `STORE_OPERATION_FAILED` when the key holds no stream.
+            BackendFailed: `STORE_OPERATION_FAILED` when the key doesn't hold a stream.
         """
         with self._attempt(DESTROY) as attempt:
             return await self._through.streams.xgroup_destroy(

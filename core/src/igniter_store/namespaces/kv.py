@@ -1,10 +1,12 @@
 """`store.kv`: values under keys, with an optional time to live.
 
-Semantics are Redis's, on every backend: clauses KV-1 to KV-14 of the contract. Every operation is
-one atomic step and one round trip, is safe to cancel (a cancelled write happened wholly or not at
-all), and raises, besides what it names: `STORE_KEY_REQUIRED` / `STORE_KEY_INVALID`,
-`STORE_SCOPE_REQUIRED`, `STORE_CLOSED`, `STORE_CAPABILITY_UNSUPPORTED`, `STORE_CONNECTION_FAILED`,
-`STORE_TIMEOUT`, and the code that its operation has for the backend's own refusal.
+Rule: semantics are those of Redis on every backend: clauses KV-1 to KV-14 of the contract.
+Rule: every operation is one atomic step and one round trip.
+Rule: every operation is safe to cancel: a cancelled write was applied completely or not at all.
+Rule: in addition to its own errors, every operation can raise `STORE_KEY_REQUIRED` /
+    `STORE_KEY_INVALID`, `STORE_SCOPE_REQUIRED`, `STORE_CLOSED`, `STORE_CAPABILITY_UNSUPPORTED`,
+    `STORE_CONNECTION_FAILED`, `STORE_TIMEOUT`, and its own failure code when the backend rejects
+    the command.
 """
 
 from __future__ import annotations
@@ -40,8 +42,8 @@ PERSIST: Final = Operation("kv.persist", ErrorCode.STORE_OPERATION_FAILED)
 _GET_STARTED: Final = GET.started
 _GET_SUCCESS: Final = GET.success
 _CONDITIONS: Final = ("absent", "present")
-# Python's `type`, which is the name of an argument here. Not `key.__class__`: a mock of a `str`
-# passes that off as its own.
+# The builtin `type`, which an argument shadows below. `key.__class__` won't do: a mock of a `str`
+# reports `str` as its `__class__`.
 _kind: Final = type
 
 
@@ -67,31 +69,34 @@ class KeyValueNamespace(Namespace):
     @overload
     async def get(self, key: str, *, default: Any) -> Any: ...
     async def get(self, key: str, type: Any = None, *, default: Any = None) -> Any:
-        """The value of `key`. Redis GET; KV-1, KV-2, KV-6.
+        """Return the value of `key`.
+
+        Redis GET; KV-1, KV-2, KV-6.
 
         Args:
             key: the key within this store and scope.
-            type: what the value is converted to: a builtin, a dataclass, a TypedDict, a msgspec
-                struct, a pydantic model, or a generic such as `list[int]`. Without it plain data
-                come back.
-            default: what is returned for a missing key.
+            type: the type to convert the value to: a builtin, a dataclass, a TypedDict, a msgspec
+                struct, a pydantic model, or a generic such as `list[int]`. Without it, plain data
+                is returned.
+            default: returned when the key is missing.
 
         Returns:
-            The value, or `default`. A stored `None` is a value: `exists` tells it from a missing
-            key.
+            The value, or `default`. A stored `None` is a value; `exists` distinguishes it from a
+            missing key.
 
         Raises:
-            SerializationError: `STORE_DESERIALIZATION_FAILED` when the stored bytes are no `type`.
-            InvalidArgument: `STORE_ARGUMENT_INVALID` for a `type` that nothing converts to.
+            SerializationError: `STORE_DESERIALIZATION_FAILED` when the stored bytes can't be
+                decoded as `type`.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` when conversion to `type` isn't supported.
         """
-        # `get` and `set` are called far more often than all others: what an attempt does is spelled
-        # out, which saves a third of their time.
+        # `get` and `set` are by far the most frequent calls, so the steps of an `Attempt` are
+        # inlined here. This saves a third of their time.
         emit = self._emit
         began = 0.0
         if emit is not None:
             try:
                 emit(_GET_STARTED, level="debug", attributes=self._started_attributes)
-            except Exception:  # noqa: BLE001 - a sink of the user's may raise anything
+            except Exception:  # noqa: BLE001 - a user's sink may raise anything
                 self._observer.sink_failed()
             began = perf_counter()
         try:
@@ -106,10 +111,10 @@ class KeyValueNamespace(Namespace):
             data = await self._through.keyvalue.get(full_key)
             try:
                 value = default if data is None else decode(data)
-            except Exception as error:  # noqa: BLE001 - whatever a decoder raises means one thing
+            except Exception as error:  # noqa: BLE001 - any decoder error means the same
                 value = self._reread(data, type, error)
-        except Exception as error:  # noqa: BLE001 - `failed` is the one translator
-            # it knows its cause
+        except Exception as error:  # noqa: BLE001 - `failed` translates all errors
+            # `failed` sets the cause
             raise self._observer.failed(GET, error, began, self._attributes.copy())  # noqa: B904
         if emit is not None:
             attributes = self._attributes.copy()
@@ -129,19 +134,22 @@ class KeyValueNamespace(Namespace):
         ttl: Ttl | None = None,
         only_if: Literal["absent", "present"] | None = None,
     ) -> bool:
-        """Write `value`, and say whether it was written. Redis SET; KV-4, KV-5, KV-7.
+        """Write `value` and return whether it was written.
+
+        Redis SET; KV-4, KV-5, KV-7.
 
         Args:
             key: the key within this store and scope.
-            value: anything that the serializer takes.
-            ttl: how long the key lives, in seconds or as a `timedelta`. Without it the key stays,
-                and an old TTL is cleared.
-            only_if: "absent" writes only a new key, "present" only an existing one; atomic among
-                all callers.
+            value: any value that the serializer can encode.
+            ttl: the key's time to live, in seconds or as a `timedelta`. Without it, the key doesn't
+                expire, and an existing TTL is cleared.
+            only_if: "absent" writes only a new key, "present" only an existing one. The check and
+                the write are one atomic step among all callers.
 
         Raises:
             SerializationError: `STORE_SERIALIZATION_FAILED`; nothing was sent.
-            InvalidArgument: `STORE_TTL_INVALID`, or `STORE_ARGUMENT_INVALID` for another `only_if`.
+            InvalidArgument: `STORE_TTL_INVALID`, or `STORE_ARGUMENT_INVALID` for any other
+                `only_if`.
         """
         emit = self._emit
         began = 0.0 if emit is None else self._observer.start(SET)
@@ -168,14 +176,14 @@ class KeyValueNamespace(Namespace):
         return written
 
     async def exists(self, key: str) -> bool:
-        """True when there is a value under `key`. Redis EXISTS; KV-6."""
+        """Return whether `key` has a value. Redis EXISTS; KV-6."""
         with self._attempt(EXISTS) as attempt:
             existed = await self._through.keyvalue.exists(self._key(key))
             attempt.note("ctx.kv.existed", existed)
             return existed
 
     async def remove(self, key: str) -> bool:
-        """Remove `key`, and say whether it was there. Redis DEL; KV-10."""
+        """Remove `key` and return whether it existed. Redis DEL; KV-10."""
         with self._attempt(REMOVE) as attempt:
             existed = await self._through.keyvalue.delete([self._key(key)]) > 0
             attempt.note("ctx.kv.existed", existed)
@@ -186,12 +194,14 @@ class KeyValueNamespace(Namespace):
     @overload
     async def pop(self, key: str, type: TypeForm[T]) -> T | None: ...
     async def pop(self, key: str, type: Any = None) -> Any:
-        """Read and remove `key` in one step: of concurrent callers one gets the value, the others
-        `None`. Redis GETDEL; KV-10.
+        """Return the value of `key` and remove it, in one step.
+
+        Of several concurrent callers, one gets the value and the others get `None`. Redis GETDEL;
+        KV-10.
 
         Raises:
-            SerializationError: `STORE_DESERIALIZATION_FAILED` when the bytes are no `type`; they
-                are removed all the same.
+            SerializationError: `STORE_DESERIALIZATION_FAILED` when the stored bytes can't be
+                decoded as `type`. The key is removed all the same.
         """
         with self._attempt(POP) as attempt:
             full_key = self._key(key)
@@ -201,7 +211,9 @@ class KeyValueNamespace(Namespace):
             return None if data is None else decode(data)
 
     async def expire(self, key: str, ttl: Ttl) -> bool:
-        """Let `key` live for `ttl` from now; False when there is no such key. Redis PEXPIRE; KV-8.
+        """Set the TTL of `key` to `ttl` from now, and return whether the key exists.
+
+        Redis PEXPIRE; KV-8.
 
         Raises:
             InvalidArgument: `STORE_TTL_INVALID`.
@@ -212,15 +224,16 @@ class KeyValueNamespace(Namespace):
             return await self._through.keyvalue.expire(full_key, seconds)
 
     async def touch(self, key: str, ttl: Ttl) -> bool:
-        """As `expire`: the word for keeping a session or a presence alive."""
+        """Keep a session or a presence entry alive; the same as `expire`."""
         with self._attempt(TOUCH) as attempt:
             full_key, seconds = self._key(key), ttl_seconds(ttl)
             attempt.note("ctx.kv.ttl", seconds)
             return await self._through.keyvalue.expire(full_key, seconds)
 
     async def ttl(self, key: str) -> float | None:
-        """The seconds that `key` has left; `None` when it has no TTL or doesn't exist. Redis PTTL;
-        KV-9.
+        """Return the remaining time to live of `key`, in seconds.
+
+        `None` when the key has no TTL or doesn't exist. Redis PTTL; KV-9.
         """
         with self._attempt(TTL) as attempt:
             left = await self._through.keyvalue.ttl(self._key(key))
@@ -230,7 +243,7 @@ class KeyValueNamespace(Namespace):
             return left
 
     async def persist(self, key: str) -> bool:
-        """Remove the TTL of `key`, and say whether it had one. Redis PERSIST; KV-9."""
+        """Remove the TTL of `key` and return whether it had one. Redis PERSIST; KV-9."""
         with self._attempt(PERSIST):
             return await self._through.keyvalue.persist(self._key(key))
 

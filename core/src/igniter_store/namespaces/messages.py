@@ -1,12 +1,12 @@
-"""Messages of streams as values, and the ids that users give.
+"""Stream messages as values, and checks of message ids.
 
-Rule: a message is kept in one field named `data`; an entry without it, which other software wrote,
-    is a dict of its fields (STR-17).
-Rule: an entry that can't be decoded is a message too: it has the entry's id and bytes, and an error
-    instead of a value. So one such
-entry hides no other, and the reader can acknowledge, move or remove it.
-Rule: an entry whose `data` is empty, as Node writes `undefined`, is a dict of its fields too: Node
-    reads it that way.
+Rule: a message is stored in one field named `data`. An entry without that field, written by other
+    software, is read as a dict of its fields (STR-17).
+Rule: an entry with an empty `data` field, which Node writes for `undefined`, is read as a dict of
+    its fields too, as Node reads it.
+Rule: an entry that can't be decoded is still a message: it has the entry's id and bytes, and an
+    error instead of a value. It therefore hides no other entry, and the reader can acknowledge,
+    move or remove it.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ FIELD: Final = "data"
 
 
 class StreamMessage(Struct, Generic[T], frozen=True):
-    """One message of a stream, and the id that acknowledges it.
+    """One message of a stream, with the id that acknowledges it.
 
     Attributes:
         id: the entry's id, for `ack` and `remove`.
-        message: the value. Reading it raises `error` when the entry can't be decoded.
+        message: the value. Reading it raises `error` if the entry couldn't be decoded.
     """
 
     id: str
@@ -45,16 +45,15 @@ class StreamMessage(Struct, Generic[T], frozen=True):
 
     @property
     def error(self) -> StoreError | None:
-        """Why the entry can't be decoded: `STORE_DESERIALIZATION_FAILED`, with the id in `details`;
-        `None` for a decoded message.
+        """The reason why the entry couldn't be decoded; `None` for a decoded message.
+
+        The code is `STORE_DESERIALIZATION_FAILED`, and `details` has the id.
         """
         return None
 
     @property
     def raw(self) -> dict[str, bytes] | None:
-        """The entry's fields as they are stored, when it can't be decoded; `None` for a decoded
-        message.
-        """
+        """The stored fields of an entry that couldn't be decoded; `None` for a decoded message."""
         return None
 
 
@@ -67,9 +66,9 @@ class _Undecodable(StreamMessage[Any], frozen=True):
     failure: StoreError
     fields: dict[str, bytes]
 
-    @property  # type: ignore[misc]  # a frozen field is only read, as a property is
+    @property  # type: ignore[misc]  # frozen fields are read-only, like this property
     def message(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]  # as above
-        # Without the traceback of the previous reader, which would grow with each one.
+        # Reset the traceback, which would otherwise grow with each access.
         raise self.failure.with_traceback(None)
 
     @property
@@ -88,16 +87,16 @@ class _Undecodable(StreamMessage[Any], frozen=True):
 
 
 class Reader:
-    """Reads the entries of one answer as messages.
+    """Converts the entries of one reply to messages.
 
     Args:
-        codec: how the store writes its values.
-        type: what each message is converted to.
+        codec: the store's codec.
+        type: the type to convert each message to.
         operation: the operation's name, for the errors of entries that can't be decoded.
-        backend: its name, for the same.
+        backend: the backend's name, for the same errors.
 
     Raises:
-        InvalidArgument: `STORE_ARGUMENT_INVALID` when nothing converts to `type`.
+        InvalidArgument: `STORE_ARGUMENT_INVALID` when conversion to `type` isn't supported.
     """
 
     __slots__ = ("_backend", "_codec", "_decode", "_operation", "_type", "_undecodable")
@@ -113,8 +112,9 @@ class Reader:
     def messages(
         self, entries: Sequence[StreamEntry], attempt: Attempt
     ) -> list[StreamMessage[Any]]:
-        """One message for each entry, whether it can be decoded or not; `attempt` notes how many
-        there are of both.
+        """Return one message for each entry, decodable or not.
+
+        The numbers of messages and of undecodable entries are noted on `attempt`.
         """
         decode = self._decode
         found: list[StreamMessage[Any]] = []
@@ -124,7 +124,7 @@ class Reader:
                 found.append(
                     StreamMessage(entry.id, decode(data)) if data else self._foreign_message(entry)
                 )
-            # a serializer or a type of the user's may raise anything
+            # a user's serializer or type may raise anything
             except Exception as error:  # noqa: BLE001
                 found.append(self._read_again(entry, data, error))
         attempt.note("ctx.stream.count", len(found))
@@ -133,9 +133,9 @@ class Reader:
         return found
 
     def _foreign_message(self, entry: StreamEntry) -> StreamMessage[Any]:
-        """What other software wrote.
+        """Return the message of an entry without `data`, written by other software.
 
-        Node writes an empty field for `undefined`, and reads the entry's fields in its place.
+        Node writes an empty `data` field for `undefined`, and reads such an entry as its fields.
         """
         return StreamMessage(entry.id, _foreign(entry.fields, self._type))
 
@@ -160,10 +160,11 @@ class Reader:
             if is_foreign
             else "can't be decoded as what was asked for"
         )
-        # The decoder's exception may quote the entry, so it is not chained.
+        # Not chained, because the decoder's exception may quote the entry.
         failure = store_error(
             ErrorCode.STORE_DESERIALIZATION_FAILED,
-            f"The entry {entry.id} {what}: {reason(error)}. Inspect `raw`, then acknowledge or remove the entry.",
+            f"The entry {entry.id} {what}: {reason(error)}. Inspect `raw`, then acknowledge or "
+            "remove the entry.",
             operation=self._operation,
             backend=self._backend,
             details={"id": entry.id, "error": error.__class__.__name__},
@@ -172,24 +173,26 @@ class Reader:
 
 
 def stream_ids(ids: Any) -> list[str]:
-    """`ids`, each of which spells one."""
+    """Return `ids` as a list, after checking that each is a valid message id."""
     wanted: list[str] = []
     for id in items(ids, "ids"):
         text = plain_text(id)
         if text is None or parse(text) is None:
             raise invalid(
-                '`ids` contains an invalid message id (expected e.g. "1700000000000-0"), so nothing was changed.'
+                '`ids` contains an invalid message id (expected e.g. "1700000000000-0"), so '
+                "nothing was changed."
             )
         wanted.append(text)
     return wanted
 
 
 def bound(text: Any, name: str) -> str:
-    """`text`, when it can begin or end a range."""
+    """Return `text` if it is a valid start or end of a range."""
     spelled = plain_text(text)
     if spelled is None or (lower_bound if name == "start" else upper_bound)(spelled) is None:
         raise invalid(
-            f'`{name}` must be an id such as "1700000000000-0" or "1700000000000", "-", "+", or an id after "(" to exclude it.'
+            f'`{name}` must be an id such as "1700000000000-0" or "1700000000000", "-", "+", or an '
+            'id after "(" to exclude it.'
         )
     return spelled
 

@@ -1,4 +1,4 @@
-"""What every namespace of a store stands on."""
+"""The base class of all namespaces of a store."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 
 class Surroundings(Struct, frozen=True):
-    """What the namespaces of one store share: where it is, and what it goes through.
+    """The state that all namespaces of one store share.
 
     Attributes:
-        prefix: what the store's keys begin with, up to the colon before the namespace.
-        connection: the store's, which each operation binds to the running event loop.
-        through: the way to the adapter: the connection, or what refuses for a missing scope.
+        prefix: the common beginning of the store's keys, up to the colon before the namespace.
+        connection: the store's connection, which each operation binds to the running event loop.
+        through: the capabilities that operations call: the connection, or a stand-in that raises
+            because a required scope is missing.
     """
 
     service: str
@@ -37,7 +38,10 @@ class Surroundings(Struct, frozen=True):
     backend: str
 
     def attributes(self, namespace: str) -> dict[str, Any]:
-        """What telemetry says of every operation in `namespace`; never an identifier."""
+        """Return the telemetry attributes of every operation in `namespace`.
+
+        They never contain a scope's identifier.
+        """
         attributes: dict[str, Any] = {
             "ctx.store.service": self.service,
             "ctx.store.namespace": namespace,
@@ -49,11 +53,11 @@ class Surroundings(Struct, frozen=True):
 
 
 class Namespace:
-    """A group of operations over keys that begin alike.
+    """A group of operations on keys with a common prefix.
 
     Attributes:
-        word: the namespace's word in keys.
-        event_namespace: its word in telemetry events, where that differs.
+        word: the namespace's name in keys.
+        event_namespace: its name in telemetry events, if that differs.
     """
 
     word: ClassVar[str]
@@ -74,7 +78,7 @@ class Namespace:
         return self._observer.attempt(operation)
 
     def _key(self, key: str) -> str:
-        # What full_key does, for nearly every key there is.
+        # The fast path of `full_key`, which nearly every key takes.
         if type(key) is str and key and key.isascii():
             return self._prefix + key
         return full_key(self._prefix, key)

@@ -1,10 +1,10 @@
-"""Owners of claims as bytes: backends compare bytes, so equal owners must have the same ones.
+"""Owners of claims as bytes: backends compare bytes, so equal owners need equal bytes.
 
-Rule: an owner has one spelling, whatever order its keys and items have, and it is the one that
-    `JSON.stringify` makes: a Python and a Node
-process that name the same owner hold and release the same claim.
-Rule: an owner that Python and JavaScript spell differently is refused, as is a type with several
-    spellings of equal values.
+Rule: an owner has one canonical form, whatever the order of its keys and items. It is the form that
+    `JSON.stringify` writes, so a Python and a Node process with the same owner hold and release the
+    same claim.
+Rule: an owner is refused if Python and JavaScript write it differently, or if equal values of its
+    type can be written in several ways.
 """
 
 from __future__ import annotations
@@ -27,23 +27,20 @@ if TYPE_CHECKING:
     from igniter_store.contract import StoreError
     from igniter_store.serialization import Codec
 
-_SAFE: Final = 2**53 - 1  # Number.MAX_SAFE_INTEGER: JavaScript rounds greater ones
-_SMALL: Final = (
-    1e-6,
-    1e-5,
-)  # JavaScript writes these without an exponent, Python's encoders with one
-_INDEX: Final = re.compile(
-    r"0|[1-9][0-9]{0,8}"
-)  # keys that JavaScript puts first, in the order of numbers
+_SAFE: Final = 2**53 - 1  # Number.MAX_SAFE_INTEGER: JavaScript rounds greater ints
+# JavaScript writes floats in this range without an exponent, Python's encoders with one.
+_SMALL: Final = (1e-6, 1e-5)
+# JavaScript puts such keys first, in numeric order.
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def owner_bytes(owner: Any, codec: Codec) -> bytes:
-    """The bytes that a claim of `owner` holds.
+    """Return the bytes that a claim stores for `owner`.
 
     Raises:
-        InvalidArgument: `STORE_VALUE_REQUIRED` for `None`; `STORE_ARGUMENT_INVALID` for an owner
-            without one spelling.
+        InvalidArgument: `STORE_VALUE_REQUIRED` for `None`; `STORE_ARGUMENT_INVALID` when the owner
+            has no canonical form.
         SerializationError: `STORE_SERIALIZATION_FAILED` for text that UTF-8 can't encode.
     """
     if owner is None:
@@ -51,7 +48,7 @@ def owner_bytes(owner: Any, codec: Codec) -> bytes:
             ErrorCode.STORE_VALUE_REQUIRED,
             ('`owner` must not be None: None means "unclaimed". Pass a name or an id.'),
         )
-    # First as any value, so that what no value may be is refused with the same words.
+    # Encode it like any value first, so that an unsupported value gets the same error message.
     data = codec.encode(owner)
     kind = owner.__class__
     if kind is str or (kind is bytes and not codec.writes_json):
@@ -59,13 +56,14 @@ def owner_bytes(owner: Any, codec: Codec) -> bytes:
     canonical = None
     with suppress(RecursionError):
         canonical = _canonical(owner)
-    if canonical is None:  # behind the failure, which must not become the context of ours
+    # Outside of the `suppress` block, so that RecursionError isn't the context of this error.
+    if canonical is None:
         raise _refused("it is nested too deeply")
     return codec.encode(canonical)
 
 
 def _canonical(value: Any) -> Any:
-    """`value` with one order of keys and items."""
+    """Return `value` with its keys and items in one fixed order."""
     if value is None or isinstance(value, bool):
         return value
     for kind, spell in _SPELLINGS.items():
@@ -117,7 +115,7 @@ def _object(value: Any) -> Any:
         )
     except RecursionError:
         raise
-    # a class of the user's may raise anything; `plain` is still the object then
+    # a user's class may raise anything; `plain` is still the object then
     except Exception:  # noqa: BLE001, S110
         pass
     if plain is value or not isinstance(plain, tuple(_SPELLINGS)):
@@ -128,13 +126,13 @@ def _object(value: Any) -> Any:
 def _dump(value: Any) -> Any:
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(value, pydantic.BaseModel):
-        # Not as JSON: that makes lists of sets, in the order of this process's hashes.
+        # Not in JSON mode, which turns sets into lists in the hash order of this process.
         return value.model_dump()
     message = f"there is no encoding for {type(value).__name__}"
     raise TypeError(message)
 
 
-# Equal values of these types have several spellings, so they stay as they are.
+# Not converted, so that they are refused: equal values of these types have several forms.
 _AMBIGUOUS: Final = (
     bytes,
     bytearray,
@@ -160,5 +158,6 @@ _SPELLINGS: Final[dict[type, Callable[[Any], Any]]] = {
 
 def _refused(why: str) -> StoreError:
     return invalid(
-        f"`owner` must have the same JSON form in every process, but this one doesn't: {why}. Pass a str."
+        f"`owner` must have the same JSON form in every process, but this one doesn't: {why}. "
+        "Pass a str."
     )

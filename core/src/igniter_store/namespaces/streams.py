@@ -1,8 +1,9 @@
-"""`store.streams`: logs that groups of consumers share out.
+"""`store.streams`: logs whose messages consumer groups share.
 
-Semantics are clauses STR-1 to STR-19 of the contract. Messages are values, kept in one field named
-`data`; an entry that other software wrote with other fields is read as a dict of them (STR-17).
-Operations are atomic and raise what those of `store.kv` raise.
+Rule: semantics are clauses STR-1 to STR-19 of the contract.
+Rule: a message is a value, stored in one field named `data`. An entry with other fields, written by
+    other software, is read as a dict of them (STR-17).
+Rule: operations are atomic, and raise the same errors as those of `store.kv`.
 """
 
 from __future__ import annotations
@@ -51,18 +52,19 @@ class StreamNamespace(Namespace):
     async def append(
         self, stream: str, message: Any, *, max_len: int | None = None, approximate: bool = True
     ) -> str:
-        """Add a message, and return its id, which is greater than every id before it. Redis XADD;
-        STR-1.
+        """Append a message and return its id, which is greater than all earlier ids.
+
+        Redis XADD; STR-1.
 
         Args:
-            stream: the stream's name; it is made when it is missing.
-            message: anything that the serializer takes.
-            max_len: keep the newest so many, in the same step.
-            approximate: let the backend keep some hundreds more, which is cheaper (STR-3).
+            stream: the stream's name; a missing stream is created.
+            message: any value that the serializer can encode.
+            max_len: trim the stream to this many messages, the newest ones, in the same step.
+            approximate: let the backend keep some hundred messages more, which is cheaper (STR-3).
 
         Raises:
-            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for another
-                argument.
+            InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for any other
+                invalid argument.
             SerializationError: `STORE_SERIALIZATION_FAILED`; nothing was sent.
         """
         with self._attempt(APPEND) as attempt:
@@ -106,24 +108,26 @@ class StreamNamespace(Namespace):
         reverse: bool = False,
         type: Any = None,
     ) -> list[StreamMessage[Any]]:
-        """The messages from `start` to `end`, both included, the oldest first; `reverse` gives the
-        newest first. Redis XRANGE; STR-2.
+        """Return the messages from `start` to `end`, both included, the oldest first.
+
+        Redis XRANGE; STR-2.
 
         Args:
-            stream: the stream's name; a missing one has no messages.
-            start: an id, `<milliseconds>`, `-` for the beginning, or `(` before an id to leave that
-                out.
-            end: the same, `+` for the end.
-            count: the most to return, counted from `start`, or from `end` with `reverse`; 0 returns
-                none.
-            reverse: the newest first.
-            type: what each message is converted to, as in `kv.get`.
+            stream: the stream's name; a missing stream has no messages.
+            start: an id, `<milliseconds>`, `-` for the beginning, or `(` before an id to exclude
+                it.
+            end: the same, with `+` for the end.
+            count: the maximum number of messages, counted from `start`, or from `end` with
+                `reverse`; 0 returns none.
+            reverse: return the newest messages first.
+            type: the type to convert each message to, as in `kv.get`.
 
-        An entry that can't be decoded is a message with an `error` and hides no other; STR-24.
+        An entry that can't be decoded is returned as a message with an `error`, and doesn't hide
+        the others; STR-24.
 
         Raises:
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`; `STORE_ARGUMENT_INVALID` for a malformed
-                id or another argument.
+                id or any other invalid argument.
         """
         with self._attempt(RANGE) as attempt:
             key, reader = (
@@ -143,7 +147,7 @@ class StreamNamespace(Namespace):
             return reader.messages(entries, attempt)
 
     async def length(self, stream: str) -> int:
-        """How many messages there are; 0 when there is no such stream. Redis XLEN; STR-14."""
+        """Return the number of messages; 0 when the stream doesn't exist. Redis XLEN; STR-14."""
         with self._attempt(LENGTH) as attempt:
             key = self._stream(stream, attempt)
             length = await self._through.streams.xlen(key)
@@ -151,8 +155,9 @@ class StreamNamespace(Namespace):
             return length
 
     async def trim(self, stream: str, max_len: int, *, approximate: bool = True) -> int:
-        """Keep the newest `max_len` messages (some more with `approximate`), and say how many were
-        removed. Redis XTRIM; STR-3, STR-14.
+        """Keep the newest `max_len` messages, and return how many were removed.
+
+        With `approximate`, the backend may keep some more. Redis XTRIM; STR-3, STR-14.
         """
         with self._attempt(TRIM) as attempt:
             key, length = self._stream(stream, attempt), whole_number(max_len, "max_len", least=0)
@@ -163,10 +168,10 @@ class StreamNamespace(Namespace):
             return removed
 
     async def remove(self, stream: str, ids: Iterable[str]) -> int:
-        """Remove messages, and say how many were there. Redis XDEL; STR-14.
+        """Remove messages by id, and return how many existed. Redis XDEL; STR-14.
 
         Raises:
-            InvalidArgument: `STORE_ARGUMENT_INVALID` for a malformed id, and none is removed.
+            InvalidArgument: `STORE_ARGUMENT_INVALID` for a malformed id, and no message is removed.
         """
         with self._attempt(REMOVE) as attempt:
             key, wanted = self._stream(stream, attempt), stream_ids(ids)
@@ -178,14 +183,14 @@ class StreamNamespace(Namespace):
             return removed
 
     async def drop(self, stream: str) -> bool:
-        """Remove the whole stream with its messages, groups and pending lists, and return whether
-        it existed. Redis DEL; KV-10, STR-13.
+        """Remove the stream with its messages, groups and pending lists.
 
-        One atomic step. Readers that wait in one of its groups get `STORE_STREAM_GROUP_MISSING`.
-        The next `append` makes a new stream, whose ids begin anew. To remove the messages and keep
-        the groups, use `trim(stream, 0, approximate=False)`.
+        Returns whether the stream existed. This is one atomic step. Readers that wait in one of its
+        groups get `STORE_STREAM_GROUP_MISSING`. The next `append` creates a new stream, whose ids
+        start anew. To remove the messages and keep the groups, use `trim(stream, 0,
+        approximate=False)`. Redis DEL; KV-10, STR-13.
 
-        If the call is cancelled, the stream is either there as it was, or gone.
+        If the call is cancelled, the stream is either unchanged or removed.
 
         Raises:
             InvalidArgument: `STORE_STREAM_NAME_REQUIRED`, `STORE_KEY_INVALID`.
@@ -194,7 +199,7 @@ class StreamNamespace(Namespace):
             return await self._through.keyvalue.delete([self._stream(stream, attempt)]) > 0
 
     async def groups(self, stream: str) -> list[GroupInfo]:
-        """The groups of the stream, with what they have still to read and to acknowledge.
+        """Return the stream's groups, each with its numbers of unread and pending messages.
 
         Redis XINFO GROUPS; STR-19.
         """
@@ -205,7 +210,7 @@ class StreamNamespace(Namespace):
             return groups
 
     def group(self, group: str, consumer: str) -> ConsumerGroup:
-        """The consumer `consumer` of the group `group`, to read with. Nothing is sent.
+        """Return a reader for the consumer `consumer` of the group `group`. Nothing is sent.
 
         Raises:
             InvalidArgument: `STORE_STREAM_GROUP_REQUIRED`, `STORE_STREAM_CONSUMER_REQUIRED`,

@@ -1,15 +1,13 @@
-"""The contract in Redis commands, for adapters of servers that speak them: Redis, Valkey,
-Dragonfly.
+"""The contract implemented in Redis commands, for adapters of Redis, Valkey and Dragonfly.
 
-A capability has the same file name as in the contract. `scripts` has the Lua files, for what no
-single command does in one step. An adapter inherits `CommandAdapter` and gives it a
-`CommandClient`, which decides where a command goes and what happens after a lost connection.
+The module of a capability has the same name as in the contract. `scripts` holds the Lua files, for
+operations that no single command does in one step. An adapter inherits `CommandAdapter` and passes
+it a `CommandClient`, which decides where to send a command, and how to handle a lost connection.
 Blocking reads (`blocking`) and subscriptions (`subscriptions`) need connections of their own; a
-`transport.Connector` makes them.
+`transport.Connector` creates them.
 
-Rule: both clients of one server must send the same commands, since they share its claims, counters
-    and
-streams.
+Rule: all clients of one server must send the same commands, because they share its claims, counters
+    and streams.
 Rule: no module here imports a client library, and `igniter_store.contract` never imports this
     package.
 """

@@ -1,4 +1,4 @@
-"""The adapter whose operations are commands: what each client of such a server begins from."""
+"""The base adapter of every client whose operations are Redis commands."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _SENTINEL: Final = (
     "The server is a Sentinel, which has no data. Use a URL that begins with redis+sentinel:// "
     "and names the service: redis+sentinel://host:26379/service."
 )
-_LONGEST: Final = 1e6  # seconds: more is a mistake of units
+_LONGEST: Final = 1e6  # seconds; a larger number means that the caller used the wrong unit
 
 
 class CommandAdapter(
     CommandKeyValue, CommandCounters, CommandClaims, CommandPubSub, CommandStreams, CommandScan
 ):
-    """Every capability, on whatever carries commands to the keys.
+    """Implements every capability on top of a `CommandClient`.
 
     Args:
-        make_client: makes that; called again when what it made was abandoned.
-        sharded_pubsub: whether to publish and subscribe by SPUBLISH and SSUBSCRIBE.
+        make_client: creates the client. It is called again after the client was abandoned.
+        sharded_pubsub: whether to publish and subscribe with SPUBLISH and SSUBSCRIBE.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class CommandAdapter(
 
     @property
     def affinity(self) -> Affinity:
-        """The event loop and the process in which it was opened."""
+        """The event loop and the process that opened the adapter."""
         return self._affinity
 
     async def open(self) -> None:
@@ -62,10 +62,8 @@ class CommandAdapter(
                 await self._commands.open()
                 try:
                     await self._look_at_server()
-                except (
-                    GeneratorExit
-                ):  # the event loop was closed meanwhile, and nothing can be awaited any more
-                    raise
+                except GeneratorExit:
+                    raise  # the event loop was closed meanwhile, so nothing can be awaited
                 except BaseException:
                     await self._commands.close()
                     raise
@@ -97,7 +95,7 @@ class CommandAdapter(
         self._abandon_client(is_inherited=is_inherited)
         self._commands = self._make_command_client()
         self._commands.is_inherited = is_inherited
-        self._changing = asyncio.Lock()  # a task of the closed loop may hold the former one
+        self._changing = asyncio.Lock()  # a task of the closed loop may hold the old lock
         self.is_open = False
         self.affinity.end()
 
@@ -110,7 +108,7 @@ class CommandAdapter(
         return time.perf_counter() - began
 
     async def _look_at_server(self) -> None:
-        """Refuse a Sentinel, and warn once of a server that drops keys."""
+        """Reject a Sentinel, and warn once about a server that evicts keys."""
         facts = await facts_of(self._commands)
         if is_sentinel(facts):
             raise store_error(
@@ -120,14 +118,14 @@ class CommandAdapter(
             self._has_warned = warn_of_eviction(facts, self.name)
 
     async def _ended(self) -> None:
-        """Release what stands behind the commands; a hook for what a client has opened besides."""
+        """Release resources behind the commands; a hook for anything else that a client opened."""
 
     def _abandon_client(self, *, is_inherited: bool) -> None:
-        """The same for `abandon`, before other commands are made."""
+        """Like `_ended`, for `abandon`; called before the new command client is created."""
 
 
 def check_options(backend: str, *, timeout: Any, connect_timeout: Any, sharded_pubsub: Any) -> None:
-    """Refuse what makes no sense of the options that all these adapters have.
+    """Reject invalid values of the options that all these adapters have.
 
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID`, with the option's name.
@@ -146,7 +144,7 @@ def check_options(backend: str, *, timeout: Any, connect_timeout: Any, sharded_p
 
 
 def named(thing: object) -> str:
-    """What something is, for a message that refuses it: its type, and nothing of its contents."""
+    """Describe a rejected object in a message: its type, and none of its contents."""
     kind = thing if isinstance(thing, type) else type(thing)
     name = (
         kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

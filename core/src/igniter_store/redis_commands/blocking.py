@@ -1,9 +1,9 @@
-"""CommandClient that wait at the server: each on a connection that nobody else uses meanwhile, and
-that goes back when it is answered.
+"""Connections for commands that block at the server.
 
-Rule: a wait that was cancelled leaves its connection in the middle of an answer, so the connection
-    is closed: the server then hands nothing
-out to it, or what it has handed out is pending.
+Each blocking command has a connection to itself, which returns to the pool after the reply.
+
+Rule: a cancelled wait leaves its connection in the middle of a reply, so the connection is closed.
+    The server then delivers no entries to it; entries that it has already delivered are pending.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from igniter_store.redis_commands.transport import Connection, Connector
 
 LONGEST_WAIT: Final = 0.5
-"""Seconds that a command may wait at the server at most; whoever wants to wait longer asks again.
+"""The maximum seconds that a command blocks at the server; to wait longer, the caller repeats it.
 """
 
-_MOST_IDLE: Final = 4  # connections that are kept for the next ones who wait
+_MOST_IDLE: Final = 4  # idle connections that are kept for later calls
 
 
 class BlockingConnections:
-    """The connections of those who wait.
+    """The pool of connections for blocking commands.
 
     Args:
-        connector: makes them.
-        timeout: seconds that an answer may take beyond the time that the server waits.
+        connector: creates the connections.
+        timeout: seconds that a reply may take beyond the time that the server blocks.
     """
 
     def __init__(self, connector: Connector, timeout: float) -> None:
@@ -44,22 +44,22 @@ class BlockingConnections:
         self._connecting: set[asyncio.Task[Any]] = set()
 
     def open(self) -> None:
-        """Let callers in."""
+        """Accept calls."""
         self._is_open = True
 
     def retire(self) -> None:
-        """Keep no connection that nobody waits on."""
+        """Close the idle connections."""
         for connection in self._idle:
             connection.shut()
         self._idle.clear()
 
     @property
     def is_idle(self) -> bool:
-        """True when no connection is open or about to be."""
+        """True if no connection is open or being opened."""
         return not (self._idle or self._busy or self._connecting)
 
     async def close(self) -> None:
-        """Close all connections; those who wait get `STORE_CLOSED`."""
+        """Close all connections; pending calls raise `STORE_CLOSED`."""
         self._is_open = False
         for connection in [*self._idle, *self._busy]:
             connection.shut()
@@ -76,11 +76,13 @@ class BlockingConnections:
             forget_task(task)
 
     async def send(self, words: tuple[Any, ...], read: Reader[Any], *, is_asking: bool) -> Any:
-        """The answer to a command that waits at the server for `LONGEST_WAIT` at most, or what came
-        instead of it; see `Server.attempt`.
+        """Send a command that blocks for at most `LONGEST_WAIT`; return its reply.
+
+        If there is no reply, the method returns a `ReplyError` instead. `is_asking` sends ASKING
+        first.
 
         Raises:
-            StoreError: for a reply that its reader refuses.
+            StoreError: if the reader rejects the reply.
         """
         connection = await self._taken()
         self._busy.add(connection)
@@ -102,13 +104,12 @@ class BlockingConnections:
             raise
         finally:
             self._busy.discard(connection)
-        if isinstance(
-            answer, ReplyTimeout
-        ):  # the connection may be dead, and the idle ones with it
+        # The connection may be dead, and the idle ones with it.
+        if isinstance(answer, ReplyTimeout):
             connection.shut()
             self.retire()
-        # A server that refused may have become a replica, and one that didn't answer may be out of
-        # reach on this connection.
+        # After an error reply the server may have become a replica, and after a timeout it may be
+        # unreachable on this connection.
         is_welcome = not isinstance(answer, ReplyError)
         if is_welcome and connection.is_live and self._is_open and len(self._idle) < _MOST_IDLE:
             self._idle.append(connection)
@@ -125,18 +126,18 @@ class BlockingConnections:
         self._connecting.add(connecting)
         try:
             await asyncio.wait([connecting])
-        except asyncio.CancelledError:  # our caller, and nobody else
+        except asyncio.CancelledError:  # only the caller was cancelled
             connecting.add_done_callback(_unwanted)
             connecting.cancel()
             raise
         finally:
             connecting.add_done_callback(self._connecting.discard)
-        if connecting.cancelled():  # by `close`
+        if connecting.cancelled():  # `close` cancelled it
             raise closed(self._connector.backend)
         try:
             connection = self._made(connecting)
         finally:
-            del connecting  # or it, its error and this frame would keep each other
+            del connecting  # avoids a reference cycle of the task, its error and this frame
         if not self._is_open:
             connection.shut()
             raise closed(self._connector.backend)
@@ -147,9 +148,10 @@ class BlockingConnections:
         if failed is None:
             return connecting.result()
         try:
+            # Some StoreErrors are OSErrors too.
             if isinstance(failed, StoreError) or not isinstance(
                 failed, self._connector.unreachable
-            ):  # some are OSErrors, too
+            ):
                 raise failed
             raise self._connector.not_reached(failed)
         finally:
@@ -157,6 +159,6 @@ class BlockingConnections:
 
 
 def _unwanted(connecting: asyncio.Task[Connection]) -> None:
-    # It may have been through before it could be cancelled.
+    # It may have connected before it could be cancelled.
     if not connecting.cancelled() and connecting.exception() is None:
         connecting.result().shut()

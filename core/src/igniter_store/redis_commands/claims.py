@@ -1,6 +1,6 @@
 """Claims: a key that holds its owner, and a counter of tokens.
 
-Rule: each step that compares is one command, or a script where the server has no such command.
+Rule: each step that compares is one command, or a script if the server doesn't have such a command.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CommandClaims(Claims):
-    """`Claims` on commands."""
+    """Implements `Claims` with commands."""
 
     _commands: CommandClient
 
@@ -33,12 +33,13 @@ class CommandClaims(Claims):
 
     async def compare_delete(self, key: str, owner: bytes) -> bool:
         lost: tuple[Any, ...] = ()
-        # A client that changes values may refuse a command that compares.
+        # A client that changes values may reject a command that compares. DELEX needs Redis 8.4,
+        # and DELIFEQ needs Valkey 9.
         comparing = (
             ()
             if self._commands.changes_values
             else (("DELEX", key, "IFEQ", owner), ("DELIFEQ", key, owner))
-        )  # Redis 8.4, Valkey 9
+        )
         for words in comparing:
             removed = await self._commands.write_if_supported(words[0], *words, read=flag)
             if not isinstance(removed, Unknown):
@@ -48,7 +49,7 @@ class CommandClaims(Claims):
             removed = await self._commands.run_write_script(
                 "compare_delete", [key], owner, read=flag
             )
-        if lost and not removed:  # it may have been removed before the connection was lost
+        if lost and not removed:  # it may have been deleted before the connection was lost
             raise failure(
                 ConnectionLost(is_sent=True),
                 ErrorCode.STORE_OPERATION_FAILED,
@@ -61,15 +62,8 @@ class CommandClaims(Claims):
 
     async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
         if not self._commands.changes_values:
-            words = (
-                "SET",
-                key,
-                owner,
-                "IFEQ",
-                owner,
-                "PX",
-                milliseconds(ttl),
-            )  # Valkey 8.1, Redis 8.4
+            # SET with IFEQ needs Valkey 8.1 or Redis 8.4.
+            words = ("SET", key, owner, "IFEQ", owner, "PX", milliseconds(ttl))
             renewed = await self._commands.write_if_supported("SET IFEQ", *words, read=ok_or_none)
             if not isinstance(renewed, Unknown):
                 return renewed

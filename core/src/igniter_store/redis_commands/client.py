@@ -1,8 +1,7 @@
-"""What the operations ask, whether one server answers it or the nodes of a cluster.
+"""The interface through which operations send commands, to one server or to a cluster.
 
-Rule: an operation names the command, its arguments and the reader of its reply, and nothing else:
-    where it goes, how often it is tried and
-what becomes of a refusal is decided behind this.
+Rule: an operation specifies only the command, its arguments and the reader of its reply. The client
+    decides where to send the command, how often to retry it, and how to handle an error reply.
 """
 
 from __future__ import annotations
@@ -27,11 +26,12 @@ _Send: TypeAlias = Callable[..., Awaitable[Any]]
 
 
 class Unknown:
-    """What `try_telling` returns when the server doesn't know the command.
+    """The result of `write_if_supported` if the server doesn't support the command.
 
     Attributes:
-        is_lost: whether the server, or a proxy before it, hung up instead of refusing: then it may
-            also have done it, and been lost.
+        is_lost: True if the server, or a proxy in front of it, closed the connection instead of
+            rejecting the command. The server may then have executed the command before the
+            connection was lost.
     """
 
     def __init__(self, *, is_lost: bool) -> None:
@@ -44,12 +44,13 @@ _FAILED: Final = ErrorCode.STORE_OPERATION_FAILED
 
 
 class CommandClient(ABC):
-    """CommandClient to where the keys are.
+    """Sends commands to the server or the nodes that hold the keys.
 
     Attributes:
-        changes_values: True for a client that writes other bytes than SET was given, and reads them
-            back as they were: what is compared at the server has to be written by a script then.
-        is_inherited: True in a forked child, when the parent had opened what was here before.
+        changes_values: True if the client stores other bytes than the caller passes to SET, and
+            restores them when reading. Values that the server compares must then be written by a
+            script.
+        is_inherited: True in a forked child, if the parent had opened the previous client.
     """
 
     changes_values: bool = False
@@ -60,7 +61,7 @@ class CommandClient(ABC):
         self._known: set[str] = set()
 
     def forget_server(self) -> None:
-        """Find out again what the server knows; it may be another one now."""
+        """Forget which commands the server supports, because it may be a different server now."""
         self._unknown.clear()
         self._known.clear()
 
@@ -70,58 +71,60 @@ class CommandClient(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Close all connections; callers get `STORE_CLOSED`."""
+        """Close all connections; pending calls raise `STORE_CLOSED`."""
 
     @abstractmethod
     def abandon(self, *, is_inherited: bool) -> None:
-        """Release all connections without awaiting anything, for good: their event loop is closed.
+        """Release all connections permanently and without awaiting: their event loop is closed.
 
         Args:
-            is_inherited: they belong to the parent process, and so they stay open, and out of
-                reach.
+            is_inherited: whether the connections belong to the parent process. They then stay open,
+                and become unreachable in this process.
         """
 
     @abstractmethod
     def require_open(self) -> None:
-        """Refuse to go on, unless it is open."""
+        """Raise an error unless the client is open."""
 
-    # These two are no `async def`, so that one may hand on a coroutine of its own: it is awaited
-    # once less.
+    # These two aren't `async def`, so that an implementation can return a coroutine of its own.
+    # This saves one await.
     @abstractmethod
     def read(
         self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED
     ) -> Coroutine[Any, Any, T]:
-        """The answer to a command that changes nothing: it is asked again when the connection was
-        lost.
+        """Send a command that changes nothing; retry it if the connection was lost.
 
         Args:
             words: the command and its arguments.
-            read: the reader of its reply, see `replies`. What it refuses is an error, and the
-                connection isn't used any more.
-            code: for a refusal that has no code of its own.
+            read: the reader of the reply, see `replies`. If it rejects the reply, the call raises
+                an error, and the connection isn't used again.
+            code: the error code for an error reply that has no code of its own.
         """
 
     @abstractmethod
     def write(
         self, *words: Any, read: Reader[T], code: ErrorCode = _FAILED
     ) -> Coroutine[Any, Any, T]:
-        """The answer to a command that changes something: it is asked again only when it had not
-        left yet; arguments as `ask`.
+        """Send a command that changes data; retry it only if it had not been sent.
+
+        The arguments are those of `read`.
         """
 
     async def write_if_supported(self, form: str, *words: Any, read: Reader[T]) -> T | Unknown:
-        """As `tell`, for what only newer servers have: `Unknown` where this one hasn't, and from
-        then on it isn't asked.
+        """Like `write`, for commands or options that only newer servers support.
+
+        If the server doesn't support the command, the method returns `Unknown` and doesn't send the
+        command again.
 
         Args:
             form: a name for the command or its option.
             words: the command and its arguments.
-            read: the reader of its reply.
+            read: the reader of the reply.
         """
         if form in self._unknown:
             return _REFUSED
-        # A server that doesn't know a command repeats its words in the refusal, and glide drops a
-        # connection on which one isn't UTF-8.
+        # A server repeats the arguments of an unknown command in its error reply, and glide closes
+        # the connection if an argument isn't valid UTF-8.
         if form not in self._known and not all(map(_is_utf8, words)):
             return _REFUSED
         try:
@@ -132,8 +135,8 @@ class CommandClient(ABC):
                 if error.code is ErrorCode.STORE_CONNECTION_FAILED and error.maybe_applied
                 else _REFUSED
             )
-            # No such command or option; access rules that are older than it; a proxy that hangs up
-            # on what it doesn't know.
+            # The server may not have the command or option, its access rules may be older than the
+            # command, or a proxy may close the connection on an unknown command.
             if error.details.get("word") not in {"ERR", "NOPERM"} and (
                 unknown is _REFUSED or form in self._known
             ):
@@ -146,33 +149,32 @@ class CommandClient(ABC):
 
     @abstractmethod
     async def block(self, *words: Any, read: Reader[T]) -> T:
-        """The answer to a command that waits at the server, for `waiting.LONGEST_WAIT` at most;
-        arguments as `ask`.
+        """Send a command that blocks at the server for at most `blocking.LONGEST_WAIT`.
 
-        A lost connection ends the wait: what was on its way is pending then, and only its
-        consumer's history gives it again.
+        The arguments are those of `read`. If the connection is lost, the wait ends: entries that
+        were in transit are pending then, and only the history of their consumer returns them again.
         """
 
     @abstractmethod
     def group_by_slot(self, keys: Sequence[str | bytes]) -> Sequence[Sequence[int]]:
-        """The places of keys, in groups that one command can have."""
+        """Return indices of `keys`, grouped so that each group fits in one command."""
 
     @abstractmethod
     async def scan(
         self, cursor: str, pattern: str, count: int, code: ErrorCode
     ) -> tuple[str, list[bytes]]:
-        """A page of the keys that match, and the cursor of the next one."""
+        """Return the cursor of the next page, and the matching keys of this page."""
 
     @abstractmethod
     async def subscribe(self, subscription: CommandSubscription) -> None:
-        """Listen for it, from when this returns."""
+        """Activate a subscription, before this method returns."""
 
     @abstractmethod
     async def ping(self) -> None:
-        """Ask for a sign of life."""
+        """Check that the server responds."""
 
     async def information(self) -> bytes:
-        """What the server says of itself; in a cluster, what one of the nodes says."""
+        """Return the server's INFO; on a cluster, the INFO of one of the nodes."""
         return await self.read("INFO", read=data)
 
     async def run_write_script(
@@ -183,7 +185,7 @@ class CommandClient(ABC):
         read: Reader[T],
         code: ErrorCode = _FAILED,
     ) -> T:
-        """The answer of the script of this name, which changes something; other arguments as `ask`."""
+        """Run the script `name`, which changes data; the other arguments are those of `read`."""
         return await _script(self.write, name, keys, arguments, read, code)
 
     async def run_read_script(
@@ -194,7 +196,7 @@ class CommandClient(ABC):
         read: Reader[T],
         code: ErrorCode = _FAILED,
     ) -> T:
-        """The answer of the script of this name, which changes nothing; other arguments as `ask`."""
+        """Run the script `name`, which changes nothing; the other arguments are those of `read`."""
         return await _script(self.read, name, keys, arguments, read, code)
 
 
@@ -203,13 +205,13 @@ def _is_utf8(word: Any) -> bool:
         if isinstance(word, str):
             word.encode()
         elif isinstance(word, bytes | bytearray | memoryview):
-            bytes(word).decode()  # pyright: ignore[reportUnknownArgumentType]  # of whatever
+            bytes(word).decode()  # pyright: ignore[reportUnknownArgumentType]  # the element type is unknown
     except UnicodeError:
         return False
     return True
 
 
-async def _script(  # noqa: PLR0913, PLR0917 - what a script is
+async def _script(  # noqa: PLR0913, PLR0917 - the parts of a script call
     send: _Send,
     name: str,
     keys: Sequence[str],
@@ -227,6 +229,6 @@ async def _script(  # noqa: PLR0913, PLR0917 - what a script is
             raise
     else:
         return answer
-    # The server doesn't know the script, or not any more; or it doesn't know EVALSHA.
+    # The server doesn't have the script, or has dropped it; or it doesn't support EVALSHA.
     answer = await send("EVAL", text, *rest, read=read, code=code)
     return answer

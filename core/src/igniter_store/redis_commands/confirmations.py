@@ -1,13 +1,12 @@
-"""What was asked of a server about subscriptions, and the confirmations that are to come.
+"""Pending subscription commands, and the confirmations that they wait for.
 
-Rule: the server answers commands of one connection in their order, so the oldest one that waits for
-    a confirmation gets the next.
-Rule: nobody waits with a command for the answer to another's: a thousand who ask together share
-    their trips.
-Rule: the limit is how long the server may confirm nothing at all. Behind a thousand others one
-    waits longer than for one answer.
-Rule: a request for a sign of life is a command like the others, so an answer or a refusal never
-    goes to the wrong one.
+Rule: the server answers the commands of one connection in order, so the next confirmation belongs
+    to the oldest pending command.
+Rule: a command doesn't wait for the reply to another caller's command: a thousand concurrent
+    callers share their round trips.
+Rule: the timeout restarts with every confirmation. A caller behind a thousand others may wait
+    longer than the time of one reply.
+Rule: a PING is a command like the others, so a reply or an error never goes to the wrong command.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _NO_NAME: Final = (PING, "")
 
 
 class Command(NamedTuple):
-    """What was asked and when, and the answer that is to come: `None` for a confirmation."""
+    """A command that was sent, when it was sent, and its future reply: `None` confirms it."""
 
     verb: bytes
     name: Name
@@ -39,10 +38,10 @@ class Command(NamedTuple):
 
 
 class Confirmations:
-    """The commands that have no answer yet.
+    """The commands that are not answered yet.
 
     Args:
-        timeout: seconds that the next answer may take.
+        timeout: seconds that the next reply may take.
     """
 
     def __init__(self, timeout: float) -> None:
@@ -52,8 +51,9 @@ class Confirmations:
         self._answered_at = 0.0
 
     def expect(self, verb: bytes, name: Name) -> asyncio.Future[ReplyError | None]:
-        """The future answer to a command that is sent now; whoever waits for it does so by
-        `answer`.
+        """Return the future reply to a command that is sent now.
+
+        A caller waits for it with `answer`.
         """
         loop = asyncio.get_running_loop()
         command = Command(verb, name, loop.create_future(), loop.time())
@@ -62,31 +62,36 @@ class Confirmations:
         return command.answer
 
     def last(self, name: Name) -> Command | None:
-        """The last command about this name, which says what becomes of it (PUB-1)."""
+        """Return the last pending command for this name.
+
+        It determines the final state of the name (PUB-1).
+        """
         return self._last.get(name)
 
     def confirm(self, verb: bytes, name: Name) -> bool:
-        """Pass on a confirmation, if it is the one that is expected."""
+        """Pass on a confirmation if it matches the oldest pending command.
+
+        Returns whether it did.
+        """
         if not self._commands or self._commands[0][:2] != (verb, name):
             return False
         self.settle(None)
         return True
 
     def expect_life(self) -> None:
-        """Expect the answer to a PING that is sent now."""
+        """Expect the reply to a PING that is sent now."""
         self.expect(PING, _NO_NAME)
 
     def confirm_life(self) -> None:
-        """Take the answer to a PING."""
+        """Accept the reply to a PING."""
         self.confirm(PING, _NO_NAME)
 
     def due(self, heard_at: float) -> float | None:
-        """When the oldest command will have waited too long, in the loop's time; `None` when none
-        waits.
+        """Return when the oldest command times out, in the loop's time; `None` if none is pending.
 
         Args:
-            heard_at: when something came last. Messages that come before the answer to a PING are
-                as good a sign of life.
+            heard_at: when the connection last received data. A message that arrives before the
+                reply to a PING also proves that the connection is alive.
         """
         if not self._commands:
             return None
@@ -95,7 +100,7 @@ class Confirmations:
         return (max(began, heard_at) if oldest.verb == PING else began) + self._timeout
 
     def settle(self, outcome: ReplyError | None) -> None:
-        """Pass on an answer to the oldest command."""
+        """Pass on a reply to the oldest command."""
         if not self._commands:
             return
         command = self._commands.popleft()
@@ -105,7 +110,7 @@ class Confirmations:
         command.answer.set_result(outcome)
 
     def lose(self, reply_error: ReplyError) -> None:
-        """The connection is gone: no answer comes any more."""
+        """Fail all pending commands, because the connection is lost."""
         for command in self._commands:
             command.answer.set_result(reply_error)
         self._commands.clear()
@@ -114,14 +119,17 @@ class Confirmations:
     async def answer(
         self, answer: asyncio.Future[ReplyError | None], since: float
     ) -> ReplyError | None:
-        """An answer that others may wait for as well, or `ReplyTimeout`; arguments as `is_done`."""
+        """Wait for a reply that other callers may wait for too, or return `ReplyTimeout`.
+
+        The argument `since` is that of `is_done`.
+        """
         return answer.result() if await self.is_done([answer], since) else ReplyTimeout()
 
     async def is_done(self, awaited: Sequence[asyncio.Future[Any]], since: float) -> bool:
-        """Wait until one of these is done; False once the server has been silent for too long.
+        """Wait until one future is done; return False once the server has been silent for too long.
 
         Args:
-            awaited: stay what they are when our caller is cancelled.
+            awaited: the futures; cancelling the caller doesn't cancel them.
             since: when waiting began, in the loop's time.
         """
         loop = asyncio.get_running_loop()

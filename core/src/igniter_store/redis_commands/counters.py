@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class CommandCounters(Counters):
-    """`Counters` on commands."""
+    """Implements `Counters` with commands."""
 
     _commands: CommandClient
 
     async def increment(self, key: str, delta: int = 1, *, ttl: float | None = None) -> int:
         code = ErrorCode.STORE_INCREMENT_FAILED
         try:
-            if ttl is None and not self._commands.changes_values:  # such a client may refuse INCRBY
+            if ttl is None and not self._commands.changes_values:  # such a client may reject INCRBY
                 return await self._commands.write("INCRBY", key, delta, read=integer, code=code)
             life = "" if ttl is None else milliseconds(ttl)
             return await self._commands.run_write_script(

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NO_KEY: Final = -2  # what PTTL says; -1 is no TTL
+_NO_KEY: Final = -2  # the reply of PTTL for a missing key; -1 means no TTL
 
 
 def milliseconds(seconds: float) -> int:
-    """Rounded up, so that no key lives less than its TTL."""
+    """Convert seconds, rounded up so that a key never lives shorter than its TTL."""
     return max(1, math.ceil(seconds * 1000))
 
 
 class CommandKeyValue(KeyValue):
-    """`KeyValue` on commands."""
+    """Implements `KeyValue` with commands."""
 
     _commands: CommandClient
 
@@ -79,7 +79,7 @@ class CommandKeyValue(KeyValue):
         left = await self._commands.read("PTTL", key, read=milliseconds_left)
         if left == _NO_KEY:
             return None
-        # 0 is what a key answers in its last millisecond.
+        # A key in its last millisecond returns 0.
         return math.inf if left == -1 else max(left, 1) / 1000
 
     async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
@@ -123,8 +123,9 @@ class CommandKeyValue(KeyValue):
 
 
 async def all_of(calls: Sequence[Coroutine[Any, Any, T]], *, write: bool) -> list[T]:
-    """The answers of all, or the first error once all are through; when they `write`, it says
-    whether some have.
+    """Return all results, or raise the first error after every call has finished.
+
+    With `write`, `maybe_applied` of the error is True if any of the calls may have been applied.
     """
     if len(calls) == 1:
         return [await calls[0]]
@@ -138,5 +139,5 @@ async def all_of(calls: Sequence[Coroutine[Any, Any, T]], *, write: bool) -> lis
         try:
             raise error
         finally:
-            del answers, error  # or they and this frame would keep each other
+            del answers, error  # avoids a reference cycle with this frame
     return [answer for answer in answers if not isinstance(answer, BaseException)]

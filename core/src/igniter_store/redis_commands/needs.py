@@ -1,5 +1,7 @@
-"""What each command is needed for: a server, a proxy or access rules may not have it, and then the
-error says what doesn't work.
+"""The purpose of each command, for errors about a missing command.
+
+A server, a proxy or access rules may not support a command; the error then names the operation that
+doesn't work.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ _SCRIPTS: Final = {
 
 
 def needed(words: tuple[Any, ...]) -> str:
-    """The command, and what it is needed for, in the midst of a sentence.
+    """Name the command and its purpose, for use inside a sentence.
 
     Args:
         words: the command and its arguments.
@@ -76,14 +78,14 @@ def needed(words: tuple[Any, ...]) -> str:
 
 
 def command_of(words: tuple[Any, ...]) -> str:
-    """The name of the command."""
+    """Return the name of the command."""
     word = words[0] if words else "a command"
     return word.decode("ascii", "replace") if isinstance(word, bytes) else str(word)
 
 
 @cache
 def script(name: str) -> tuple[str, str]:
-    """The text of a script, and the digest by which the server knows it."""
+    """Return the text of a script, and the digest that identifies it on the server."""
     text = (resources.files("igniter_store.redis_commands") / "scripts" / f"{name}.lua").read_text(
         encoding="utf-8"
     )

@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from igniter_store.redis_commands.client import CommandClient
     from igniter_store.redis_commands.transport import Name
 
-_NO_PATTERNS: Final = "Sharded channels don't support patterns. Subscribe to each channel, or create the adapter without sharded_pubsub."
-_NOT_SHARDED: Final = "The server doesn't support sharded channels. Use Redis 7 or Valkey, or create the adapter without sharded_pubsub."
+_NO_PATTERNS: Final = (
+    "Sharded channels don't support patterns. "
+    "Subscribe to each channel, or create the adapter without sharded_pubsub."
+)
+_NOT_SHARDED: Final = (
+    "The server doesn't support sharded channels. "
+    "Use Redis 7 or Valkey, or create the adapter without sharded_pubsub."
+)
 
 
 class CommandPubSub(PubSub):
-    """`PubSub` on commands and the subscriptions behind them."""
+    """Implements `PubSub` with commands, and with the client's subscriptions."""
 
     _commands: CommandClient
     _is_sharded: bool
@@ -60,7 +66,7 @@ class CommandPubSub(PubSub):
         self, name: Name, callback: MessageCallback, on_gap: GapCallback | None
     ) -> Subscription:
         verb, text = name
-        # Two spellings of the same bytes are one name, and the server's answers have one of them.
+        # Two spellings of the same bytes are the same name; the server's replies use one of them.
         subscription = CommandSubscription(
             (verb, decoded(encoded(text))), callback, on_gap, self._bind
         )

@@ -1,10 +1,11 @@
-"""What a reply has to look like before it is believed.
+"""Validates replies before the adapter uses them.
 
-Rule: each command is sent with a reader of its reply. A reader returns what the reply means, or
-    raises one of `MALFORMED`; then the caller
-gets an error that names the command, and nothing of the reply. So a proxy's greeting is never a
-value, and a number never a claim.
-Rule: replies are RESP 2's, as the clients hand them on: bytes, int, None, and lists of those.
+Rule: each command is sent with a reader of its reply. A reader returns the parsed reply, or raises
+    one of `MALFORMED`. The caller then gets an error that names the command and quotes nothing of
+    the reply. So a proxy's greeting is never returned as a value, and a number never counts as a
+    claim.
+Rule: replies have the types of RESP 2, as the clients return them: bytes, int, None, and lists of
+    these.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError)
-"""What a reader raises."""
+"""The exceptions that a reader raises."""
 
 _NUMBER: Final = re.compile(rb"-?[0-9]{1,19}")
 _STREAM_ID: Final = re.compile(rb"[0-9]{1,20}-[0-9]{1,20}")
@@ -40,14 +41,14 @@ if TYPE_CHECKING:
 def unexpected(
     words: tuple[Any, ...], reply: object, code: ErrorCode, *, backend: str, writes: bool
 ) -> StoreError:
-    """The error for a reply that its reader refused.
+    """Create the error for a reply that its reader rejected.
 
     Args:
         words: the command and its arguments.
-        reply: what came.
-        code: the error's.
+        reply: the reply.
+        code: the error's code.
         backend: the adapter's name.
-        writes: whether the command changes something.
+        writes: whether the command changes data.
     """
     command, kind = command_of(words), type(reply).__name__
     message = (
@@ -63,7 +64,7 @@ def unexpected(
     )
 
 
-def believed(  # noqa: PLR0913 - what is known of a call
+def believed(  # noqa: PLR0913 - the facts of a call
     read: Reader[T],
     reply: Any,
     words: tuple[Any, ...],
@@ -72,100 +73,100 @@ def believed(  # noqa: PLR0913 - what is known of a call
     backend: str,
     writes: bool,
 ) -> T:
-    """What a reply means.
+    """Parse a reply with its reader.
 
     Args:
-        read: its reader.
-        reply: what came.
+        read: the reader.
+        reply: the reply.
         words: the command and its arguments.
-        code: for a reply that the reader refuses.
+        code: the error code for a reply that the reader rejects.
         backend: the adapter's name.
-        writes: whether the command changes something.
+        writes: whether the command changes data.
 
     Raises:
-        StoreError: for a reply that the reader refuses.
+        StoreError: if the reader rejects the reply.
     """
     try:
         return read(reply)
     except MALFORMED:
-        pass  # it holds the reply, so it is no cause
+        pass  # the exception contains the reply, so it must not become the cause
     raise unexpected(words, reply, code, backend=backend, writes=writes)
 
 
 def ok(reply: Any) -> bool:
-    """True; there is no other answer."""
+    """Return True for OK, the only valid reply."""
     if reply != b"OK":
         raise ValueError
     return True
 
 
 def ok_or_none(reply: Any) -> bool:
-    """True for OK, False for nil."""
+    """Return True for OK, False for nil."""
     return reply is not None and ok(reply)
 
 
 def pong(reply: Any) -> None:
-    """The answer to PING."""
+    """Check the reply to PING."""
     if reply != b"PONG":
         raise ValueError
 
 
 def data(reply: Any) -> bytes:
-    """A string of bytes."""
+    """Read a byte string."""
     if type(reply) is not bytes:
         raise TypeError
     return reply
 
 
 def data_or_none(reply: Any) -> bytes | None:
-    """A string of bytes, or nil."""
+    """Read a byte string or nil."""
     if reply is not None and type(reply) is not bytes:
         raise TypeError
     return reply
 
 
 def integer(reply: Any) -> int:
-    """A number."""
+    """Read an integer."""
     if type(reply) is not int:
         raise TypeError
     return reply
 
 
 def count(reply: Any) -> int:
-    """How many."""
+    """Read a number that isn't negative."""
     if type(reply) is not int or reply < 0:
         raise ValueError
     return reply
 
 
 def flag(reply: Any) -> bool:
-    """1 or 0."""
+    """Read 1 or 0."""
     if type(reply) is not int or reply not in {0, 1}:
         raise ValueError
     return reply == 1
 
 
 def decimal(reply: Any) -> int:
-    """A number as text, which a script answers."""
+    """Read an integer as text, which scripts return."""
     if _NUMBER.fullmatch(data(reply)) is None:
         raise ValueError
     return int(reply)
 
 
 def decimal_or_none(reply: Any) -> int | None:
-    """A number as text, or nil."""
+    """Read an integer as text, or nil."""
     return None if reply is None else decimal(reply)
 
 
 def milliseconds_left(reply: Any) -> int:
-    """A number of milliseconds; -1 without a TTL, -2 without a key."""
+    """Read a number of milliseconds; -1 without a TTL, -2 without a key."""
     if integer(reply) < _NO_KEY:
         raise ValueError
     return int(reply)
 
 
 def values(number: int) -> Reader[list[bytes | None]]:
-    """The reader of so many strings or nils."""
+    """Create a reader for `number` byte strings or nils."""
 
     def read(reply: Any) -> list[bytes | None]:
         found: list[bytes | None] = _listed(reply)
@@ -177,7 +178,7 @@ def values(number: int) -> Reader[list[bytes | None]]:
 
 
 def page(reply: Any) -> tuple[str, list[bytes]]:
-    """The next cursor and the keys of a page."""
+    """Read the next cursor and the keys of a page."""
     cursor, keys = _listed(reply)
     if _CURSOR.fullmatch(data(cursor)) is None or not _KEY_TYPES.issuperset(
         map(type, _listed(keys))
@@ -187,29 +188,29 @@ def page(reply: Any) -> tuple[str, list[bytes]]:
 
 
 def stream_id(reply: Any) -> str:
-    """The id of an entry."""
+    """Read the id of an entry."""
     if _STREAM_ID.fullmatch(data(reply)) is None:
         raise ValueError
     return str(reply, "ascii")
 
 
 def listed_entries(reply: Any) -> list[tuple[str, dict[str, bytes] | None]]:
-    """Entries by id; deleted ones, which a consumer still has, are without fields."""
+    """Read entries with their ids; deleted entries that are still pending have no fields."""
     return [(stream_id(id), None if flat is None else _fields(flat)) for id, flat in _listed(reply)]
 
 
 def entries(reply: Any) -> list[StreamEntry]:
-    """Entries, without those that were deleted."""
+    """Read entries, without deleted ones."""
     return there(listed_entries(reply))
 
 
 def there(listed: list[tuple[str, dict[str, bytes] | None]]) -> list[StreamEntry]:
-    """Those of these entries that weren't deleted."""
+    """Return the entries that weren't deleted."""
     return [StreamEntry(id, fields) for id, fields in listed if fields is not None]
 
 
 def listed_of_stream(reply: Any) -> list[tuple[str, dict[str, bytes] | None]]:
-    """As `listed_entries`, of the one stream that was asked for; nil is none."""
+    """Like `listed_entries`, for the one stream of the command; nil is an empty list."""
     if reply is None or reply == []:
         return []
     [(name, listed)] = _listed(reply)
@@ -218,17 +219,17 @@ def listed_of_stream(reply: Any) -> list[tuple[str, dict[str, bytes] | None]]:
 
 
 def of_stream(reply: Any) -> list[StreamEntry] | None:
-    """As `entries`, of the one stream that was asked for; nothing for nil."""
+    """Like `entries`, for the one stream of the command; nil is `None`."""
     return None if reply is None else there(listed_of_stream(reply))
 
 
 def groups(reply: Any) -> list[GroupInfo]:
-    """The groups of a stream."""
+    """Read the groups of a stream."""
     return [_group(flat) for flat in _listed(reply)]
 
 
 def pending(reply: Any) -> list[PendingEntry]:
-    """Entries that were handed out and not acknowledged."""
+    """Read entries that were delivered and not acknowledged."""
     return [
         PendingEntry(stream_id(id), text(consumer), count(idle) / 1000, count(deliveries))
         for id, consumer, idle, deliveries in _listed(reply)
@@ -236,20 +237,20 @@ def pending(reply: Any) -> list[PendingEntry]:
 
 
 def claimed(reply: Any) -> tuple[str, list[StreamEntry]]:
-    """The id at which the script stopped, "" for the end, and the entries."""
+    """Read the id at which the script stopped ("" at the end), and the entries."""
     last, listed = _listed(reply)
     return (stream_id(last) if data(last) else ""), entries(listed)
 
 
 def text(reply: Any) -> str:
-    """A name, whatever bytes others have put into it."""
+    """Read a name, which may contain any bytes of other software."""
     return data(reply).decode("utf-8", "surrogateescape")
 
 
 def _listed(reply: Any) -> list[Any]:
     if type(reply) is not list:
         raise TypeError
-    return reply  # pyright: ignore[reportUnknownVariableType]  # of whatever
+    return reply  # pyright: ignore[reportUnknownVariableType]  # the element type is unknown
 
 
 def _fields(flat: Any) -> dict[str, bytes]:
@@ -260,7 +261,7 @@ def _fields(flat: Any) -> dict[str, bytes]:
 def _group(flat: Any) -> GroupInfo:
     words = _listed(flat)
     facts = dict(zip(words[::2], words[1::2], strict=True))
-    # Redis 6.2 doesn't tell the lag; later servers tell none when entries in the middle were
+    # Redis 6.2 doesn't report the lag. Later servers report nil if entries in the middle were
     # deleted.
     lag = facts.get(b"lag")
     last = stream_id(facts[b"last-delivered-id"])

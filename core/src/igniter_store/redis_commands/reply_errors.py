@@ -1,14 +1,12 @@
-"""From what goes wrong with a command to `StoreError`s: one table of the server's words.
+"""Converts failed commands to `StoreError`s, with one table of the server's error prefixes.
 
-Rule: of what the server says only its first word is read; the rest of the text differs from version
-    to version. But for a count that is
-refused: its word is ERR, as for everything else, and what follows is the same on all servers. So it
-    is for a server with too many clients,
-which gets a word here.
-Rule: whoever connects gives answers, or a `ReplyError` in their place; what becomes of that is
-    decided behind it, once.
-Rule: an error's cause is `without_quotes(reply_error)`, which has no more of the server's words
-    than may be logged (LIF-22).
+Rule: only the error prefix is matched, because the texts differ between versions. The exceptions
+    are errors whose prefix is only ERR, such as rejected increments: their texts are the same on
+    all servers. A server with too many clients is one of these, and gets a prefix of its own here.
+Rule: a connection returns replies, or a `ReplyError` in their place. One layer above it decides how
+    to handle the error.
+Rule: an error's cause is `without_quotes(reply_error)`, which contains only those words of the
+    server that may be logged (LIF-22).
 """
 
 from __future__ import annotations
@@ -28,25 +26,29 @@ from igniter_store.contract.errors import (
 from igniter_store.redis_commands.needs import command_of, needed
 from igniter_store.redis_commands.server_text import cut, refused_command
 
-_ONE_NODE: Final = "The server is a node of a cluster. Use a URL that begins with redis+cluster://, or with valkey+cluster:// for valkey-glide."
+_ONE_NODE: Final = (
+    "The server is a node of a cluster. "
+    "Use a URL that begins with redis+cluster://, or with valkey+cluster:// for valkey-glide."
+)
 
 FULL: Final = "MAXCLIENTS"
-"""The word for a server that has as many clients as it takes."""
+"""The prefix for a server that has reached maxclients."""
 
 UNKNOWN_HOST: Final = "Can't resolve the host name ({where}). Check the URL and DNS."
-"""What to do when the name server knows nothing; the braces get the addresses."""
+"""The message for a host name that DNS can't resolve; `{where}` is replaced by the addresses."""
 
 _IS_UNKNOWN: Final = re.compile(
     r"unknown|not allowed|not supported|unsupported|disabled|not available|not permitted",
     re.IGNORECASE,
 )
 
-# The same, for what a server says while a client connects; the braces get the addresses.
+# The same for errors while a client connects; {where} is replaced by the addresses.
 _WELCOMES: Final = {
     "NOAUTH": (
         False,
         (
-            "The server at {where} requires authentication. Put user:password@ before the host in the URL."
+            "The server at {where} requires authentication. "
+            "Put user:password@ before the host in the URL."
         ),
     ),
     "WRONGPASS": (
@@ -55,7 +57,10 @@ _WELCOMES: Final = {
     ),
     "NOPERM": (
         False,
-        "The access rules of the server at {where} don't allow this user {command}. Allow it with ACL SETUSER, or use another user.",
+        (
+            "The access rules of the server at {where} don't allow this user {command}. "
+            "Allow it with ACL SETUSER, or use another user."
+        ),
     ),
     "DENIED": (
         False,
@@ -67,12 +72,13 @@ _WELCOMES: Final = {
     "NOPROTO": (
         False,
         (
-            "The server at {where} doesn't support the client's protocol. Upgrade it to Redis 6.2 or later, or to Valkey."
+            "The server at {where} doesn't support the client's protocol. "
+            "Upgrade it to Redis 6.2 or later, or to Valkey."
         ),
     ),
 }
 
-# What follows ERR, which is the same on all servers.
+# Texts after the prefix ERR, which are the same on all servers.
 _NO_DATABASE: Final = (
     "The server at {where} doesn't have a database with this number. Correct the number in the "
     "URL; by default the server has databases 0 to 15."
@@ -91,20 +97,23 @@ _REFUSALS: Final = {
         "valkey-glide."
     ),
     "called without any password configured": (
-        "The URL has a password, but the server at {where} doesn't have one. Remove it from the URL, or set it on the server (requirepass)."
+        "The URL has a password, but the server at {where} doesn't have one. "
+        "Remove it from the URL, or set it on the server (requirepass)."
     ),
     "cluster support disabled": (
-        "The server at {where} isn't a node of a cluster. Use a URL that begins with redis://, or with valkey:// for valkey-glide."
+        "The server at {where} isn't a node of a cluster. "
+        "Use a URL that begins with redis://, or with valkey:// for valkey-glide."
     ),
     "Client names cannot contain spaces": (
-        "The server at {where} rejected the client name. Correct client_name in the URL; it must not contain spaces."
+        "The server at {where} rejected the client name. Correct client_name in the URL; "
+        "it must not contain spaces."
     ),
     "unknown command": _SENTINEL,
 }
 
 _IS_FULL: Final = "ERR max number of clients"
 
-# The server's word: the code, whether the same call may succeed later, and what to do.
+# The error prefix: the code, whether the same call may succeed later, and the message.
 _WORDS: Final = {
     "NOAUTH": (
         ErrorCode.STORE_CONNECTION_FAILED,
@@ -120,7 +129,8 @@ _WORDS: Final = {
         ErrorCode.STORE_OPERATION_FAILED,
         False,
         (
-            "The server's access rules don't allow this user the command or the key. Allow it with ACL SETUSER, or use another user."
+            "The server's access rules don't allow this user the command or the key. "
+            "Allow it with ACL SETUSER, or use another user."
         ),
     ),
     "OOM": (
@@ -178,7 +188,10 @@ _WORDS: Final = {
     "DENIED": (
         ErrorCode.STORE_CONNECTION_FAILED,
         False,
-        "The server is in protected mode and only accepts local connections. Set a password (requirepass), and put it in the URL.",
+        (
+            "The server is in protected mode and only accepts local connections. "
+            "Set a password (requirepass), and put it in the URL."
+        ),
     ),
     FULL: (
         ErrorCode.STORE_CONNECTION_FAILED,
@@ -198,36 +211,36 @@ _WORDS: Final = {
     ),
 }
 
-# Of a count: what the server's text holds, and what to do. Of other commands it may mean one of
-# their arguments.
+# For increments: a part of the server's text, and the message. For other commands the same text may
+# refer to one of their arguments.
 _COUNTING: Final = {
     "value is not an integer or out of range": NO_NUMBER,
     "increment or decrement would overflow": OUT_OF_RANGE,
 }
 
-# What went wrong inside a script: Redis 6.2 puts words of its own before the server's.
+# Errors inside a script: Redis 6.2 puts its own text before the error of the command.
 _IN_SCRIPT: Final = re.compile(
     r"(?:ERR Error running script.*?|@user_script): ?\d*:? ?-?([A-Z]+) ", re.DOTALL
 )
 
 
 class ReplyError(Exception):
-    """What a caller gets instead of an answer."""
+    """Returned to a caller in place of a reply."""
 
 
 class ErrorReply(ReplyError):
-    """The server's refusal, with its words."""
+    """The server's error reply, with its text."""
 
 
 class ConnectFailed(ReplyError):
-    """What a client of a server said, in words that may be without_quotes."""
+    """A client library's error, with a text that can be cut by `without_quotes`."""
 
 
 class ConnectionLost(ReplyError):
     """The connection was lost.
 
     Attributes:
-        is_sent: whether the command had left, so that the server may have done it.
+        is_sent: whether the command had been sent, so the server may have executed it.
     """
 
     def __init__(self, *, is_sent: bool) -> None:
@@ -236,36 +249,36 @@ class ConnectionLost(ReplyError):
 
 
 class ReplyTimeout(ReplyError):
-    """No answer came in time; the server may have done it."""
+    """No reply came in time; the server may have executed the command."""
 
 
 class MalformedReply(ReplyError):
-    """What came isn't the protocol, or never ends; the server may have done it."""
+    """The reply isn't valid RESP, or never ends; the server may have executed the command."""
 
     def __init__(self) -> None:
         super().__init__("what came isn't the server's protocol")
 
 
 class ReplyTooLarge(ReplyError):
-    """The answer is larger than the adapter takes; the server has done it."""
+    """The reply is larger than the adapter accepts; the server has executed the command."""
 
     def __init__(self) -> None:
         super().__init__("what came is larger than the adapter takes")
 
 
 class ConnectionClosed(ReplyError):
-    """The connection was closed by its owner."""
+    """The owner of the connection closed it."""
 
 
 def error_prefix(text: str) -> str:
-    """The server's own word for what it refused ("WRONGTYPE")."""
+    """Return the prefix of the server's error text ("WRONGTYPE")."""
     if text.lstrip("-").startswith(_IS_FULL):
         return FULL
     inside = _IN_SCRIPT.match(text)
     return inside[1] if inside is not None else text.lstrip("-").split(" ", 1)[0]
 
 
-def failure(  # noqa: PLR0913 - what is known of a call
+def failure(  # noqa: PLR0913 - the facts of a call
     reply_error: ReplyError,
     code: ErrorCode,
     timeout: float,
@@ -274,21 +287,24 @@ def failure(  # noqa: PLR0913 - what is known of a call
     writes: bool,
     words: tuple[Any, ...] = (),
 ) -> StoreError:
-    """The error for what a caller got instead of an answer.
+    """Create the error for a `ReplyError` that a caller got in place of a reply.
 
     Args:
-        reply_error: what it got.
-        code: for refusals that the table doesn't know.
-        timeout: the seconds that were waited.
-        backend: its name.
-        writes: whether the command changes something.
-        words: the command and its arguments; errors name the command only.
+        reply_error: the `ReplyError`.
+        code: the code for error replies that aren't in the table.
+        timeout: the seconds that the call waited.
+        backend: the backend's name.
+        writes: whether the command changes data.
+        words: the command and its arguments; errors contain only the command's name.
     """
     match reply_error:
         case ErrorReply():
             return _refusal(str(reply_error), code, backend, words)
         case ReplyTimeout():
-            message = f"The server didn't reply within {timeout:g} seconds. Retry, or raise the adapter's timeout."
+            message = (
+                f"The server didn't reply within {timeout:g} seconds. "
+                "Retry, or raise the adapter's timeout."
+            )
             return store_error(
                 ErrorCode.STORE_TIMEOUT, message, backend=backend, maybe_applied=writes
             )
@@ -327,12 +343,11 @@ def failure(  # noqa: PLR0913 - what is known of a call
 
 
 def connection_rejected(text: str, backend: str, where: str) -> StoreError | None:
-    """The error for words with which a server refuses a connection; nothing for those that no table
-    knows.
+    """Create the error for a rejected connection; return `None` if no table has the text.
 
     Args:
-        text: the words, or the first of them.
-        backend: its name.
+        text: the server's text, or its prefix.
+        backend: the backend's name.
         where: the address, or the addresses.
     """
     word = error_prefix(text)
@@ -362,7 +377,7 @@ def connection_rejected(text: str, backend: str, where: str) -> StoreError | Non
 
 
 def without_quotes(reply_error: ReplyError) -> ReplyError:
-    """A reply error as the cause of an error, without what a server or a client has quoted."""
+    """Return a reply error for use as a cause, without text that the server or client quoted."""
     if isinstance(reply_error, ErrorReply):
         return ErrorReply(cut(str(reply_error)))
     behind = reply_error.__cause__

@@ -1,7 +1,7 @@
-"""Scans: SCAN, and removal by prefix.
+"""Scans: SCAN, and deletion by prefix.
 
-Rule: a cursor is the server's with a checksum behind it. The server would take any number, and
-    begin somewhere (SCN-4).
+Rule: a cursor is the server's cursor, followed by a checksum. The server would accept any number,
+    and would start at an arbitrary place (SCN-4).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from igniter_store.redis_commands.client import CommandClient
 
-_STEP: Final = 1000  # keys that delete_prefix looks at in one trip
+_STEP: Final = 1000  # keys that delete_prefix examines in one round trip
 
 
 class CommandScan(Scan):
-    """`Scan` on commands."""
+    """Implements `Scan` with commands."""
 
     _commands: CommandClient
 
@@ -34,7 +34,7 @@ class CommandScan(Scan):
         following, keys = await self._commands.scan(
             _opened(cursor, self.name), pattern, count, ErrorCode.STORE_SCAN_FAILED
         )
-        # Keys of others may be no UTF-8; they must not spoil the page.
+        # Keys of other software may not be valid UTF-8; they must not make the page fail.
         return ScanPage(
             _sealed(following), [key.decode("utf-8", "surrogateescape") for key in keys]
         )
@@ -59,9 +59,8 @@ class CommandScan(Scan):
         if not isinstance(removed, Unknown):
             return removed
         again = await self._commands.write("DEL", *keys, read=number)
-        if removed.is_lost and again < len(
-            keys
-        ):  # some may have been removed before the connection was lost
+        # Some keys may have been deleted before the connection was lost.
+        if removed.is_lost and again < len(keys):
             code = ErrorCode.STORE_OPERATION_FAILED
             raise failure(
                 ConnectionLost(is_sent=True),
@@ -81,19 +80,19 @@ async def scan_nodes(
     code: ErrorCode,
     backend: str,
 ) -> tuple[str, list[bytes]]:
-    """A page of a scan that goes through the primaries of a cluster, and the cursor of the next
-    one.
+    """Return one page of a scan over all primaries of a cluster, and the next cursor.
 
-    A replica that takes over has the place of its primary, but not its cursor, which is worth
-    nothing at another node: a scan whose node is no primary any more has to begin again. A key
-    whose slot moves during the scan may be given twice or not at all.
+    A replica that takes over has the slots of its primary, but not its cursor, which is meaningless
+    on another node. So if the node of a scan is no longer a primary, the scan must restart. A key
+    whose slot moves during the scan may be returned twice or not at all.
 
     Args:
-        cursor: the one of the page before.
-        primaries: the first slot and the name of each, in order of the slots.
-        look: a page of one node: takes its name and its cursor, gives the next cursor and keys.
-        code: for a scan that can't go on.
-        backend: its name.
+        cursor: the cursor of the previous page.
+        primaries: the first slot and the name of each primary, in the order of the slots.
+        look: reads a page of one node: accepts its name and cursor, and returns the next cursor and
+            the keys.
+        code: the error code if the scan can't continue.
+        backend: the backend's name.
     """
     place, number = 0, START
     if cursor != START:
@@ -120,6 +119,9 @@ def _sealed(cursor: str) -> str:
 def _opened(cursor: str, backend: str) -> str:
     own = cursor if cursor == START else cursor.rpartition("-")[0]
     if _sealed(own) != cursor:
-        message = 'The cursor is invalid. Continue with the cursor of the previous page, or restart with "0".'
+        message = (
+            "The cursor is invalid. Continue with the cursor of the previous page, or restart "
+            'with "0".'
+        )
         raise store_error(ErrorCode.STORE_SCAN_FAILED, message, backend=backend)
     return own

@@ -1,8 +1,7 @@
-"""What a server says of itself when an adapter opens: whether it drops keys by itself, and whether
-it keeps any.
+"""Checks a server's INFO when an adapter opens: does it evict keys, and does it store data at all?
 
-Rule: it is asked once at each opening, by one INFO, for a second at most. A server that refuses, or
-    is silent, is opened all the same.
+Rule: each opening sends one INFO, and waits at most a second. If the server rejects it or doesn't
+    reply, the adapter opens anyway.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _WITH_TTL: Final = "namely those with a TTL, including claims and counters"
 
 
 async def facts_of(commands: CommandClient) -> dict[str, str]:
-    """The lines of the server's INFO; nothing when it can't be had."""
+    """Return the lines of the server's INFO; empty if it isn't available."""
     try:
         async with asyncio.timeout(_PATIENCE):
             answer = await commands.information()
@@ -39,14 +38,14 @@ async def facts_of(commands: CommandClient) -> dict[str, str]:
 
 
 def is_sentinel(facts: dict[str, str]) -> bool:
-    """Whether the server is a Sentinel, which keeps no data."""
+    """Whether the server is a Sentinel, which stores no data."""
     return "sentinel" in {facts.get("redis_mode"), facts.get("server_mode")}
 
 
 def warn_of_eviction(facts: dict[str, str], backend: str) -> bool:
-    """Log a warning for a server that drops keys by itself; whether there was one."""
+    """Log a warning if the server evicts keys; return whether it did."""
     policy = facts.get("maxmemory_policy", "")
-    if facts.get("cache_mode") == "cache":  # Dragonfly's word for it
+    if facts.get("cache_mode") == "cache":  # Dragonfly's name for it
         policy, setting = "allkeys-lru", "cache_mode"
     else:
         setting = f"maxmemory-policy {policy}"

@@ -1,10 +1,10 @@
-"""What of a server's words an error may carry in its cause.
+"""Cuts a server's error text to the parts that an error may have in its cause.
 
 Servers quote keys, groups, users and arguments: "NOGROUP No such key 'orders' or consumer group
-'billing'". Keys name tenants.
+'billing'". Keys contain the names of tenants.
 
-Rule: of a text only its first word is kept, the command's name, and one phrase that this module
-    knows. What isn't written here, can't leak.
+Rule: only the error prefix, the command's name, and one phrase from the list in this module are
+    kept. Text that isn't in this list can't leak.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Final
 
 _WORD: Final = re.compile(r"-?([A-Z][A-Z0-9]{1,24})(?=[ :]|\Z)", re.ASCII)
 _COMMAND: Final = re.compile(
-    r"-?(?:ERR )?(?:(unknown (?:sub)?command)|NOPERM (?:this user|User \S+) has (no permissions to run the)) "
+    r"-?(?:ERR )?(?:(unknown (?:sub)?command)|"
+    r"NOPERM (?:this user|User \S+) has (no permissions to run the)) "
     r"['`\"]([A-Za-z]{2,20}(?:\|[A-Za-z]{2,20})?)['`\"]",
     re.ASCII,
 )
 
-# Of Redis, Valkey and Dragonfly, and of valkey-glide; the first that is found is kept.
+# Phrases of Redis, Valkey, Dragonfly and valkey-glide; the first match is kept.
 _PHRASES: Final = (
     "value is not an integer or out of range",
     "increment or decrement would overflow",
@@ -91,7 +92,7 @@ _PHRASES: Final = (
 
 
 def cut(text: str) -> str:
-    """The part of a server's words that names nothing of the user's: "NOGROUP No such key"."""
+    """Return the parts of a server's text that contain no user data: "NOGROUP No such key"."""
     found = _WORD.match(text)
     word = found[1] if found is not None else ""
     command = _COMMAND.match(text)
@@ -103,8 +104,9 @@ def cut(text: str) -> str:
 
 
 def refused_command(text: str) -> str:
-    """The name of the command that the server refuses to do, or doesn't know; empty when it doesn't
-    say.
+    """Return the name of the command that the server rejects or doesn't support.
+
+    The result is empty if the text doesn't name the command.
     """
     command = _COMMAND.match(text)
     return command[3].lower() if command is not None else ""

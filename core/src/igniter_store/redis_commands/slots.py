@@ -1,4 +1,4 @@
-"""Which slot of a cluster a key is in."""
+"""Computes the cluster slot of a key."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ SLOTS: Final = 16_384
 
 
 def slot_of(key: str | bytes) -> int:
-    """The slot of a key: CRC16 of what stands in its first braces, if anything does, else of all of
-    it.
+    """Return the slot of a key.
+
+    It is the CRC16 of the text in the first braces, or of the whole key if there is none.
     """
     data = encoded(key) if isinstance(key, str) else key
     _, opened, rest = data.partition(b"{")

@@ -1,7 +1,7 @@
 """Streams: Redis's X commands.
 
-Rule: ids are checked here. The server looks at them only once it has found stream and group, and
-    answers 0 when it hasn't.
+Rule: ids are checked here. The server checks them only after it has found the stream and the group,
+    and otherwise returns 0.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
     from igniter_store.redis_commands.client import CommandClient
 
-_PAGE: Final = 500  # pending entries in one trip
+_PAGE: Final = 500  # pending entries in one round trip
 
 
 class CommandStreams(Streams):
-    """`Streams` on commands."""
+    """Implements `Streams` with commands."""
 
     _commands: CommandClient
 
@@ -104,7 +104,7 @@ class CommandStreams(Streams):
     async def xgroup_destroy(self, stream: str, group: str) -> bool:
         return await self._commands.run_write_script("xgroup_destroy", [stream], group, read=flag)
 
-    async def xreadgroup(  # noqa: PLR0913 - the contract's
+    async def xreadgroup(  # noqa: PLR0913 - the arguments of the contract
         self,
         stream: str,
         group: str,
@@ -188,8 +188,8 @@ class CommandStreams(Streams):
             raise malformed_id(ErrorCode.STORE_STREAM_READ_FAILED, self.name)
 
     async def _none_of(self, stream: str) -> int:
-        # The server takes no empty list of ids. A key that holds no stream is an error all the
-        # same.
+        # The server doesn't accept an empty list of ids. A key that doesn't hold a stream is an
+        # error here too.
         await self.xlen(stream)
         return 0
 
@@ -200,8 +200,8 @@ class CommandStreams(Streams):
         start = "0"
         while True:
             wanted = None if count is None else count - len(found)
-            # Kept for the ids: deleted entries are listed without fields, and are left out only
-            # after they were counted.
+            # Deleted entries are listed without fields. Their ids count here, and they are dropped
+            # afterwards.
             page = await self._commands.write(
                 *reader, *_count(wanted), "STREAMS", stream, start, read=listed_of_stream
             )
@@ -214,7 +214,7 @@ class CommandStreams(Streams):
         self, reader: tuple[Any, ...], stream: str, block: float
     ) -> list[StreamEntry]:
         self._commands.require_open()
-        # Again and again, since Redis 6.2 doesn't wake a reader whose stream is deleted.
+        # Repeats the command, because Redis 6.2 doesn't wake a reader whose stream is deleted.
         loop = asyncio.get_running_loop()
         end = loop.time() + block
         while True:
@@ -227,8 +227,8 @@ class CommandStreams(Streams):
             except StoreError as error:
                 if error.details.get("word") != "UNBLOCKED":
                     raise
-                # The stream was removed, or the server is a replica now: it says which to whoever
-                # doesn't wait.
+                # The stream was deleted, or the server is a replica now. A non-blocking read
+                # reports which of the two it is.
                 return (
                     await self._commands.write(*reader, "STREAMS", stream, ">", read=of_stream)
                     or []

@@ -1,14 +1,13 @@
-"""The subscriptions at one server: a connection of their own, which comes back by itself.
+"""The subscriptions at one server, on a connection of their own that reconnects by itself.
 
-Rule: what is subscribed stands in one table. A new connection subscribes to what the table says,
-    then those in it are told of the gap.
-Rule: a subscription that was cancelled is out of the table before anything is awaited; what is
-    confirmed and stands in no table is ended.
-Rule: a connection that is silent is asked for a sign of life. One on which that, or a confirmation,
-    is late is closed: a middlebox may have
-forgotten it, and then neither end would ever get an error.
-Rule: in a cluster each node has a listener. Who belongs to which, the cluster decides; a listener
-    says only that it can't hear something.
+Rule: one table holds all subscriptions. A new connection subscribes to the names in the table, and
+    then reports the gap to their subscribers.
+Rule: a cancelled subscription is removed from the table before anything is awaited. A confirmed
+    subscription without subscribers is unsubscribed.
+Rule: a silent connection gets a PING. If its reply or a confirmation is late, the connection is
+    closed: a middlebox may have dropped it, and then neither end would ever get an error.
+Rule: on a cluster each node has a listener. The cluster assigns subscriptions to listeners; a
+    listener only reports that it can't serve a name.
 """
 
 from __future__ import annotations
@@ -46,18 +45,17 @@ if TYPE_CHECKING:
 
     from igniter_store.redis_commands.transport import Connector, PubSubConnection
 
-_FIRST_PAUSE: Final = (
-    0.02  # seconds between attempts to get a connection back; each twice the one before
-)
+# Seconds between attempts to reconnect; each is twice the previous one.
+_FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 1.0
-_MOST_LOSSES: Final = 4  # connections that are lost while one caller waits for a confirmation
+_MOST_LOSSES: Final = 4  # connections that may be lost while one caller waits for a confirmation
 PLAIN: Final = b"SUBSCRIBE"
 PATTERN: Final = b"PSUBSCRIBE"
 SHARDED: Final = b"SSUBSCRIBE"
 ENDS: Final = {PLAIN: b"UNSUBSCRIBE", PATTERN: b"PUNSUBSCRIBE", SHARDED: b"SUNSUBSCRIBE"}
 _BEGINNINGS: Final = {end: verb for verb, end in ENDS.items()}
 _KINDS: Final = {b"message": PLAIN, b"smessage": SHARDED}
-_ASTRAY: Final = {"MOVED", "CLUSTERDOWN", "TRYAGAIN"}  # another node has the channel, or soon will
+_ASTRAY: Final = {"MOVED", "CLUSTERDOWN", "TRYAGAIN"}  # another node has the channel, or will soon
 
 _LOGGER: Final = logging.getLogger("igniter_store")
 
@@ -66,16 +64,16 @@ class CommandSubscription(Subscription):
     """One callback on one channel or pattern.
 
     Args:
-        name: what it listens to.
-        callback: gets the messages.
+        name: the subscribe command, and the channel or pattern.
+        callback: receives the messages.
         on_gap: called after messages may have been lost.
-        bind: called by `cancel`, to abandon what a closed event loop has left.
+        bind: called by `cancel`, to abandon the state of a closed event loop.
 
     Attributes:
-        name: what it listens to.
-        listener: where it listens; in a cluster that changes.
+        name: the subscribe command, and the channel or pattern.
+        listener: the listener that serves it, which may change on a cluster.
         is_live: whether its callback may be called.
-        is_confirmed: whether its caller has been told that it listens.
+        is_confirmed: whether `subscribe` has reported to the caller that it is active.
     """
 
     def __init__(
@@ -94,20 +92,20 @@ class CommandSubscription(Subscription):
         self._bind = bind
 
     def deliver(self, channel: str, payload: bytes) -> None:
-        """Call the callback, unless an earlier one has cancelled this subscription."""
+        """Call the callback, unless an earlier callback has cancelled this subscription."""
         if self.is_live:
             try:
                 self._callback(channel, payload)
-            # whatever a callback raises is its author's, and stops nobody else (PUB-6)
+            # A callback may raise anything; it must not affect other subscribers (PUB-6).
             except Exception:  # noqa: BLE001
                 report_callback_error(channel)
 
     def tell_of_gap(self) -> None:
-        """Say that messages may have been lost."""
+        """Report that messages may have been lost."""
         if self.is_live and self.is_confirmed and self._on_gap is not None:
             try:
                 self._on_gap()
-            except Exception:  # noqa: BLE001 - the same
+            except Exception:  # noqa: BLE001 - as above
                 report_callback_error(self.name[1])
 
     async def cancel(self) -> None:
@@ -122,10 +120,10 @@ class Listener:
     """The subscriptions at one server.
 
     Args:
-        connector: makes connections.
+        connector: creates connections.
         timeout: seconds that a connection, or the next confirmation, may take.
-        on_astray: told when something can't be heard here, or not now; in a cluster, another node
-            may have it.
+        on_astray: called when this server can't serve a name, or not at present; on a cluster,
+            another node may have it.
     """
 
     def __init__(
@@ -140,24 +138,23 @@ class Listener:
         self._is_open = False
         self._was_closed = False
         self.is_failing = False
-        """True since a connection couldn't be made, until one is."""
-        # Of the present connection:
+        """True after a connection attempt failed, until one succeeds."""
+        # State of the current connection:
         self._connection: PubSubConnection | None = None
         self._confirmed: set[Name] = set()
-        self._renewed: set[Name] = set()  # that have still to hear of the gap
+        self._renewed: set[Name] = set()  # names whose gap isn't reported yet
         self._confirmations: Final = Confirmations(timeout)
-        self._asked: asyncio.Future[None] | None = (
-            None  # done when a command is sent: its answer is due then
-        )
-        # Those who wait for a connection, or for what went wrong:
+        # Done when a command is sent, because its reply then has a deadline.
+        self._asked: asyncio.Future[None] | None = None
+        # Callers that wait for a connection; an error is the reason why there is none.
         self._arrivals: list[asyncio.Future[Exception | None]] = []
 
     def open(self) -> None:
-        """Let callers in; a connection is made for the first of them."""
+        """Accept subscriptions; the first one opens a connection."""
         self._is_open, self._was_closed = True, False
 
     async def close(self) -> None:
-        """Stop everything; no callback runs any more."""
+        """Stop everything; no callback runs afterwards."""
         for subscription in [
             subscription for subscriptions in self._table.values() for subscription in subscriptions
         ]:
@@ -169,7 +166,7 @@ class Listener:
             await asyncio.gather(keeping, return_exceptions=True)
 
     def retire(self) -> None:
-        """Let nobody in any more, and end the connection."""
+        """Accept no more subscriptions, and close the connection."""
         self._is_open, self._was_closed = False, True
         if self._keeping is not None:
             self._keeping.cancel()
@@ -188,14 +185,14 @@ class Listener:
 
     @property
     def is_idle(self) -> bool:
-        """True when no connection is open or about to be."""
+        """True if no connection is open or being opened."""
         return self._keeping is None or self._keeping.done()
 
     async def add(self, subscription: CommandSubscription) -> ReplyError | None:
-        """Subscribe, and return once the server has confirmed it, or with what it says instead.
+        """Subscribe; return `None` once the server has confirmed, or the `ReplyError`.
 
         Raises:
-            StoreError: when the server can't be reached, or nobody is let in.
+            StoreError: if the server is unreachable, or the listener isn't open.
         """
         if not self._is_open:
             raise (
@@ -216,9 +213,11 @@ class Listener:
         return reply_error
 
     async def remove(self, subscription: CommandSubscription) -> None:
-        """Cancel a subscription, and return once the server knows, if it was the last of its name."""
-        # The command is on its way before anything is awaited, whatever becomes of our caller
-        # (PUB-4).
+        """Cancel a subscription.
+
+        If it was the last one of its name, the method returns after the server has confirmed.
+        """
+        # The command is sent before anything is awaited, even if the caller is cancelled (PUB-4).
         connection = self._connection
         if (
             self._forget(subscription)
@@ -229,7 +228,7 @@ class Listener:
 
     @property
     def names(self) -> Sequence[Name]:
-        """What somebody listens to here."""
+        """The names that have confirmed subscribers here."""
         return [
             name
             for name, subscriptions in self._table.items()
@@ -238,15 +237,13 @@ class Listener:
 
     @property
     def is_astray(self) -> bool:
-        """True when the server doesn't tell us of something that somebody listens to, though there
-        is a connection.
-        """
+        """True if the connected server doesn't serve a name that has subscribers."""
         return self._connection is not None and any(
             name not in self._confirmed for name in self.names
         )
 
     def give_up(self, name: Name) -> list[CommandSubscription]:
-        """The subscriptions of this name, for another listener."""
+        """Remove and return the subscriptions of this name, for another listener."""
         leaving = [
             subscription for subscription in self._table.get(name, ()) if subscription.is_confirmed
         ]
@@ -256,7 +253,7 @@ class Listener:
         return leaving
 
     def adopt(self, name: Name, subscriptions: Iterable[CommandSubscription]) -> None:
-        """Listen for subscriptions of another listener, and tell them of the gap once they hear."""
+        """Add subscriptions of another listener, and report the gap once they are active."""
         for subscription in subscriptions:
             self._table.setdefault(name, []).append(subscription)
             subscription.listener = self
@@ -267,14 +264,14 @@ class Listener:
         self.renew()
 
     def renew(self) -> None:
-        """Ask again for what the server doesn't tell us of."""
+        """Subscribe again to the names that the server doesn't serve."""
         if self._connection is not None:
             self._ask_again(
                 self._connection, [name for name in self.names if not self._will_hear(name)]
             )
 
     def _forget(self, subscription: CommandSubscription) -> bool:
-        # Says whether it was the last of its name.
+        # Returns whether it was the last one of its name.
         subscriptions = self._table.get(subscription.name, [])
         if subscription not in subscriptions:
             return False
@@ -284,9 +281,7 @@ class Listener:
         return not subscriptions
 
     def _will_hear(self, name: Name) -> bool:
-        """Whether the server tells us of this name, or is asked to, once it has answered what is
-        under way.
-        """
+        """Whether this name is subscribed once the server has answered the pending commands."""
         last = self._confirmations.last(name)
         return name in self._confirmed if last is None else last.verb in ENDS
 
@@ -294,7 +289,7 @@ class Listener:
         if self._connection is None or name in self._table:
             return None
         last = self._confirmations.last(name)
-        if last is not None:  # what isn't confirmed yet is ended when it is
+        if last is not None:  # an unconfirmed subscription is ended when it is confirmed
             return None if last.verb in ENDS else last.answer
         return (
             self._send(self._connection, ENDS[name[0]], name) if name in self._confirmed else None
@@ -306,12 +301,12 @@ class Listener:
         if self._keeping is None:
             self._keeping = asyncio.create_task(self._keep())
         while (last := self._confirmations.last(name)) is not None or name not in self._confirmed:
-            if not self._is_open:  # closed in the moment after a connection had come
+            if not self._is_open:  # closed just after a connection was made
                 raise closed(self._connector.backend)
             if self._connection is None:
                 arrival: asyncio.Future[Exception | None] = loop.create_future()
                 self._arrivals.append(arrival)
-                # Connections that come and go are no progress.
+                # Connections that are made and lost again don't count as progress.
                 if not await wait_for_any([arrival], max(0.0, since + self._timeout - loop.time())):
                     self._arrivals.remove(arrival)
                     return ReplyTimeout()
@@ -320,10 +315,9 @@ class Listener:
                     if error is not None:
                         raise error
                 finally:
-                    del arrival, error  # or they and this frame would keep each other
-                if (
-                    loop.time() > since + self._timeout
-                ):  # only because the loop was blocked: nothing could be asked before
+                    del arrival, error  # avoids a reference cycle with this frame
+                # Late only because the loop was blocked: no command could be sent before.
+                if loop.time() > since + self._timeout:
                     since = loop.time() - self._timeout / 2
                 continue
             connection = self._connection
@@ -334,13 +328,12 @@ class Listener:
             )
             asked_at = loop.time()
             reply_error = await self._answer(connection, answer, since)
-            if (
-                loop.time() > asked_at + self._timeout
-            ):  # others were answered meanwhile, or the loop was blocked
+            # The server answered other commands meanwhile, or the loop was blocked.
+            if loop.time() > asked_at + self._timeout:
                 since = loop.time() - self._timeout / 2
-            # A connection that was lost just now is no answer: the next one subscribes to all that
-            # the table says. A few that are lost one after the other are one: a proxy hangs up on a
-            # command that it doesn't know.
+            # A connection that was just lost isn't a result: the next one subscribes to all names
+            # in the table. But several losses in a row are a result, because a proxy closes the
+            # connection on a command that it doesn't support.
             losses += isinstance(reply_error, ConnectionLost)
             if reply_error is not None and (losses in {0, _MOST_LOSSES}):
                 return reply_error
@@ -349,8 +342,10 @@ class Listener:
     async def _answer(
         self, connection: PubSubConnection, answer: asyncio.Future[ReplyError | None], since: float
     ) -> ReplyError | None:
-        """See `Confirmations.answer`; a connection on which no confirmation comes is closed, so
-        that the next caller gets another one.
+        """Wait for a reply, as `Confirmations.answer` does.
+
+        If no confirmation arrives on the connection, it is closed, so that the next caller gets a
+        new one.
         """
         reply_error = await self._confirmations.answer(answer, since)
         if isinstance(reply_error, ReplyTimeout) and self._is_late(connection):
@@ -391,14 +386,14 @@ class Listener:
             self._on_astray()
             return
         _LOGGER.error("The server rejects the renewed subscription to %r: %s", name[1], reply_error)
-        self._tell_of_gap(name)  # the others hear it with their confirmation
+        self._tell_of_gap(name)  # the other names report it with their confirmation
 
-    # The task that keeps the connection.
+    # The task that keeps the connection up.
 
     async def _keep(self) -> None:
         pause = 0.0
         while True:
-            # so that not all come back at once
+            # Jitter, so that not all clients reconnect at once.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
             pause = min(_LONGEST_PAUSE, 2 * pause or _FIRST_PAUSE)
             try:
@@ -423,13 +418,14 @@ class Listener:
     def _not_reached(self, error: Exception) -> StoreError:
         if not isinstance(error, StoreError):
             return self._connector.not_reached(error)
-        own = copy.copy(error)  # each of those who wait raises one
+        own = copy.copy(error)  # each waiting caller raises a copy
         own.__cause__ = error.__cause__
         return own
 
     async def _greet(self, connection: PubSubConnection) -> None:
-        """Subscribe again to what was subscribed, then let callers use the connection, who
-        subscribe for themselves.
+        """Restore the subscriptions, then let callers use the connection.
+
+        These callers send their own subscribe commands.
         """
         self._renewed.clear()
         answering = asyncio.gather(*self._ask_again(connection, self.names))
@@ -443,8 +439,8 @@ class Listener:
             return
         self.is_failing = False
         self._connection = connection
-        self.renew()  # what has come to us meanwhile
-        for name in tuple(self._confirmed):  # and what has gone
+        self.renew()  # names that were added meanwhile
+        for name in tuple(self._confirmed):  # names that were removed meanwhile
             self._end_unwanted(name)
         for arrival in self._arrivals:
             if not arrival.done():
@@ -452,9 +448,7 @@ class Listener:
         self._arrivals.clear()
 
     async def _until_lost(self, connection: PubSubConnection) -> None:
-        """Return once the connection is lost, or counts as lost: it is silent, and gives no sign of
-        life.
-        """
+        """Return once the connection is lost, or is silent and doesn't answer a PING."""
         loop, idle = asyncio.get_running_loop(), idle_limit(self._timeout)
         while not connection.lost.done():
             heard_at, now = connection.heard_at, loop.time()
@@ -489,17 +483,15 @@ class Listener:
             case [b"unsubscribe" | b"punsubscribe" | b"sunsubscribe" as verb, channel, _]:
                 name = (_BEGINNINGS[verb.upper()], decoded(channel))
                 self._confirmed.discard(name)
-                # Nobody has asked for it: the channel's slot has gone to another node.
+                # No command asked for this: the channel's slot has moved to another node.
                 if (
                     not self._confirmations.confirm(verb.upper(), name)
                     and name in self._table
                     and self._on_astray is not None
                 ):
                     self._on_astray()
-            case [
-                b"pong",
-                *_,
-            ] | b"PONG":  # as it is said in the midst of subscriptions, and without any
+            # The reply to PING while there are subscriptions, and without any.
+            case [b"pong", *_] | b"PONG":
                 self._confirmations.confirm_life()
             case ErrorReply():
                 self._confirmations.settle(answer)
@@ -507,7 +499,8 @@ class Listener:
                 pass
 
     def _tell_of_gap(self, name: Name) -> None:
-        # At once, since the next message may stand right behind the confirmation (PUB-10).
+        # Reported immediately, because the next message may follow the confirmation directly
+        # (PUB-10).
         if name in self._renewed:
             self._renewed.discard(name)
             for subscription in tuple(self._table.get(name, ())):

@@ -1,4 +1,4 @@
-"""What a client of a server has to give, so that commands can wait and messages be heard."""
+"""The connections that a client must provide for blocking commands and subscriptions."""
 
 from __future__ import annotations
 
@@ -19,73 +19,73 @@ _LONGEST_IDLE: Final = 15.0
 
 
 def idle_limit(timeout: float) -> float:
-    """The seconds for which a connection may be silent before its server is asked for a sign of
-    life.
+    """Return the seconds that a connection may be silent before it gets a PING.
 
-    As long as an answer may take, so that a dead connection is noticed within twice that time;
-    within limits, so that a short timeout makes no traffic, and after a long one a firewall hasn't
-    forgotten the connection yet.
+    The limit equals the timeout of a reply, so a dead connection is detected within twice that
+    time. It has a minimum, so that a short timeout doesn't cause traffic, and a maximum, so that a
+    firewall doesn't drop the connection during a long timeout.
     """
     return min(max(timeout, _SHORTEST_IDLE), _LONGEST_IDLE)
 
 
 def address(host: str, port: int) -> str:
-    """A place as people write it."""
+    """Format an address for people."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Connection(Protocol):
-    """A connection that one caller has for a while.
+    """A connection that one caller uses for a while.
 
     Attributes:
-        is_live: False once it is gone.
+        is_live: False once the connection is lost or closed.
     """
 
     is_live: bool
 
     def send(self, words: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """The future answer to a command, or a `Trouble`; never an exception."""
+        """Return the future reply to a command, or a `ReplyError`; it never holds an exception."""
         ...
 
     def shut(self) -> None:
-        """Close it; whoever waits for an answer gets `Shut`."""
+        """Close the connection; pending commands get `ConnectionClosed`."""
         ...
 
     def abandon(self, *, is_inherited: bool) -> None:
-        """Release it; see `CommandClient.abandon`."""
+        """Release the connection; see `CommandClient.abandon`."""
         ...
 
 
 class PubSubConnection(Protocol):
-    """A connection that hears messages."""
+    """A connection that receives messages."""
 
     @property
     def lost(self) -> asyncio.Future[None]:
-        """Done when it is gone."""
+        """Done when the connection is lost."""
         ...
 
     @property
     def heard_at(self) -> float | None:
-        """When something came last, in the loop's time; `None` for a connection that notices
-        silence by itself.
+        """When the connection last received data, in the loop's time.
+
+        `None` for a connection that detects silence by itself.
         """
         ...
 
     def send(self, *words: Any) -> None:
-        """Send a command; its answer comes as messages do, in the order of the commands."""
+        """Send a command; replies arrive in the order of the commands, as messages do."""
         ...
 
     def end(self) -> None:
-        """Close it."""
+        """Close the connection."""
         ...
 
     def abandon(self, *, is_inherited: bool) -> None:
-        """Release it; see `CommandClient.abandon`."""
+        """Release the connection; see `CommandClient.abandon`."""
         ...
 
 
 class Connector(Protocol):
-    """Makes connections to one server, or wherever it leads."""
+    """Creates connections to one server, or to the servers behind its address."""
 
     @property
     def backend(self) -> str:
@@ -94,23 +94,25 @@ class Connector(Protocol):
 
     @property
     def unreachable(self) -> tuple[type[Exception], ...]:
-        """What it raises when it can't connect, and doesn't say it by a `StoreError`."""
+        """Exceptions other than `StoreError` that mean that the connector can't connect."""
         ...
 
     def not_reached(self, error: Exception) -> StoreError:
-        """The error for one of those, with a cause that may be shown (LIF-22)."""
+        """Create the error for such an exception, with a cause that may be logged (LIF-22)."""
         ...
 
     async def connect(self, patience: float) -> Connection:
-        """A connection for commands, whose answers may take `patience` seconds."""
+        """Open a connection for commands whose replies may take `patience` seconds."""
         ...
 
     async def open_pubsub(self, handle: Callable[[Any], None]) -> PubSubConnection:
-        """A connection for messages; `handle` gets what comes on it, as RESP 2 has it, and a
-        `Refused` for a command that was refused.
+        """Open a connection for messages.
+
+        `handle` receives everything that arrives on it, in the types of RESP 2, and an `ErrorReply`
+        for a command that the server rejected.
         """
         ...
 
 
 Name: TypeAlias = tuple[bytes, str]
-"""The command that subscribes, and a channel or a pattern."""
+"""The subscribe command, and a channel or a pattern."""

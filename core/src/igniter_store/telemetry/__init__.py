@@ -1,4 +1,7 @@
-"""Telling others what the store does. One optional integration a module."""
+"""Reports what the store does to external systems.
+
+Rule: each optional integration has its own module.
+"""
 
 from igniter_store.telemetry.logging import LoggingTelemetry
 from igniter_store.telemetry.registry import EVENTS, Telemetry

@@ -17,18 +17,20 @@ _LEVELS: Final = {
 
 
 class LoggingTelemetry:
-    """Writes each event as one record: the name as its message, the attributes as text behind it
-    and as `record.attributes`.
+    """Logs each event as one record.
+
+    The message is the event's name, followed by the attributes as text. The attributes are also
+    available as `record.attributes`.
 
     Args:
-        logger: where to; the logger "igniter_store.telemetry" if left out.
+        logger: the logger to use; the default is "igniter_store.telemetry".
     """
 
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logging.getLogger("igniter_store.telemetry") if logger is None else logger
 
     def emit(self, name: str, *, level: str, attributes: Mapping[str, Any]) -> None:
-        """Log one event, if the logger takes its level."""
+        """Log one event if its level is enabled for the logger."""
         number = _LEVELS.get(level, logging.INFO)
         if self._logger.isEnabledFor(number):
             text = " ".join(

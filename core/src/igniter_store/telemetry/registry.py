@@ -1,10 +1,10 @@
-"""Every name that telemetry can carry, with the attributes that come with it and their types.
+"""All names of telemetry events, with their attributes and attribute types.
 
-Rule: nothing is emitted that is not here, and nothing is here that is not emitted; a test runs
-    every operation to see that.
+Rule: only events listed here are emitted, and every event listed here is emitted. A test runs every
+    operation to verify this.
 Rule: keys, values, payloads, scope identifiers and owners are never attributes.
-Rule: `started` comes before the arguments were looked at, so it has the base attributes alone.
-    `None` is left out.
+Rule: `started` is emitted before the arguments are checked, so it has only the base attributes.
+    Attributes with the value `None` are left out.
 """
 
 from __future__ import annotations
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Telemetry(Protocol):
-    """What `with_telemetry` takes."""
+    """The interface of a sink for `with_telemetry`."""
 
     def emit(self, name: str, *, level: str, attributes: Mapping[str, Any]) -> None:
-        """Take one event. Called on the event loop, so return at once; don't change `attributes`.
-        Raising is logged once and hurts nobody.
+        """Receive one event.
+
+        It is called on the event loop, so it must return at once, and it must not change
+        `attributes`. If it raises, the error is logged once and doesn't affect the operation.
 
         Args:
             name: `igniter.store.<group>.<operation>.<started|success|error>`.
             level: "debug", or "error" for errors.
-            attributes: as this module lists them.
+            attributes: the attributes listed in this module.
         """
         ...
 
@@ -52,11 +54,11 @@ _GROUP: Final[Mapping[str, type]] = {**_STREAM, "ctx.stream.group": str, "ctx.st
 _COUNT: Final[Mapping[str, type]] = {"ctx.stream.count": int}
 _READ: Final[Mapping[str, type]] = {
     **_COUNT,
-    "ctx.stream.undecodable": int,
-}  # the second only where there are any
+    "ctx.stream.undecodable": int,  # only if there are undecodable entries
+}
 _EVENT: Final[Mapping[str, type]] = {"ctx.events.channel": str, "ctx.events.wildcard": bool}
 
-# What an operation knows of itself: before it ran (so errors carry it too), and of its result.
+# Each operation's attributes: those known before it runs, which errors have too, and its result's.
 _OPERATIONS: Final[Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]]] = {
     "kv.get": ({}, {"ctx.kv.found": bool}),
     "kv.set": ({"ctx.kv.ttl": float}, {}),
@@ -107,7 +109,7 @@ _OPERATIONS: Final[Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]]] 
     "dev.scan": ({}, {}),
 }
 
-# What this has read may still turn out to be undecodable, so its errors carry the result too.
+# Decoding may fail after the read, so the errors of these operations have the result's too.
 _DECODING: Final = frozenset({"kv.pop"})
 
 
@@ -123,4 +125,4 @@ def _all() -> dict[str, Mapping[str, type]]:
 
 
 EVENTS: Final[Mapping[str, Mapping[str, type]]] = MappingProxyType(_all())
-"""Each event's name with the attributes that it may carry and their types."""
+"""The name of each event, with its possible attributes and their types."""

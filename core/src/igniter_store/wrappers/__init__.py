@@ -1,3 +1,4 @@
-"""Adapters over adapters: each inherits the capabilities that the adapter inside has, and no
-others, so it passes the same suite.
+"""Adapters that wrap other adapters.
+
+Rule: a wrapper inherits exactly the capabilities of the inner adapter, so it passes the same suite.
 """

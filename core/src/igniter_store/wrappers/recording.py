@@ -1,4 +1,4 @@
-"""An adapter that remembers every call, for tests that look at what was sent."""
+"""An adapter that records every call, for tests that check which commands were sent."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """One call: the contract's method, and what it was given. It is recorded when it is made,
-    whether or not it succeeds.
+    """One call: the contract's method and its arguments.
+
+    It is recorded when the call is made, whether or not the call succeeds.
     """
 
     method: str
@@ -25,16 +26,16 @@ class RecordedCall:
 
 
 class RecordingAdapter(Adapter):
-    """Passes every call on to `inner` and remembers it.
+    """Records every call and passes it on to `inner`.
 
     The object has the capabilities of `inner`: it is an instance of the same capability classes.
 
     Args:
-        inner: the adapter that does the work.
+        inner: the adapter that executes the calls.
 
     Attributes:
-        inner: the same.
-        calls: every call so far, in order; `calls.clear()` begins anew.
+        inner: the same adapter.
+        calls: all calls so far, in order; `calls.clear()` resets it.
     """
 
     name = "recording"
@@ -58,11 +59,12 @@ class RecordingAdapter(Adapter):
     def __init__(self, inner: Adapter) -> None:
         self.inner: Final = inner
         self.calls: list[RecordedCall] = []
-        # Who opened `inner` closes it: a store must not, only because it did not open the recorder.
+        # If `inner` is already open, its opener closes it. The recorder then starts as open too, so
+        # that a store doesn't open it, and so doesn't close `inner` through it.
         self.is_open = inner.is_open
 
     def named(self, *methods: str) -> list[RecordedCall]:
-        """The calls of these methods, in order."""
+        """Return the calls of these methods, in order."""
         return [call for call in self.calls if call.method in methods]
 
     async def open(self) -> None:
@@ -80,7 +82,7 @@ class RecordingAdapter(Adapter):
 
     @property
     def affinity(self) -> Affinity | None:
-        """The inner adapter's."""
+        """The inner adapter's affinity."""
         return self.inner.affinity
 
     async def ping(self) -> float:
@@ -88,7 +90,7 @@ class RecordingAdapter(Adapter):
         return seconds
 
     async def pass_on(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Record a call and make it."""
+        """Record a call and execute it."""
         self.calls.append(RecordedCall(method, args, kwargs))
         return await getattr(self.inner, method)(*args, **kwargs)
 

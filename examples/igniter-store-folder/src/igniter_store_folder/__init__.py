@@ -1,5 +1,6 @@
-"""An adapter for igniter-store whose keys are files in a folder: shared by any number of processes,
-on Linux and macOS.
+"""An adapter for igniter-store that stores keys as files in a folder.
+
+Any number of processes can share the folder, on Linux and macOS.
 """
 
 from igniter_store_folder.adapter import FolderAdapter

@@ -1,7 +1,6 @@
 """The adapter: its capabilities, operation by operation.
 
-Rule: what an operation reads and what it then writes stand in one `step`, which nobody comes
-    between.
+Rule: an operation reads and writes in one `step`, which no other operation interrupts.
 """
 
 from __future__ import annotations
@@ -34,17 +33,17 @@ if TYPE_CHECKING:
 
 _DECIMAL: Final = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 _RANGE: Final = range(-(2**63), 2**63)
-_PAGE: Final = 1_000  # the most that one page looks at, since everybody else waits for it
+_PAGE: Final = 1_000  # the most keys that one page examines, because all other calls wait for it
 
 
 class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
-    """Keys are files in a folder, shared by any number of processes of one machine.
+    """Stores keys as files in a folder, shared by any number of processes of one machine.
 
     Args:
-        path: the folder; `open` makes it where it is missing. Nothing else should be kept in it.
-        clock: seconds since the epoch, the same for all who use the folder; by default the wall
+        path: the folder; `open` creates it if it is missing. Don't keep anything else in it.
+        clock: seconds since the epoch, the same for all users of the folder; by default the wall
             clock.
-        timeout: seconds that an operation waits for the others; then it raises `STORE_TIMEOUT`.
+        timeout: seconds that an operation waits for others; then it raises `STORE_TIMEOUT`.
     """
 
     async def get(self, key: str) -> bytes | None:
@@ -73,9 +72,7 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
         return await self.alone(step)
 
     async def delete(self, keys: Sequence[str]) -> int:
-        keys = tuple(
-            keys
-        )  # a cancelled caller may go on and change his list, while the step still reads it
+        keys = tuple(keys)  # a cancelled caller may change its list while the step still reads it
 
         def step() -> int:
             removed = 0
@@ -112,9 +109,8 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
 
     async def ttl(self, key: str) -> float | None:
         def step() -> float | None:
-            now = (
-                self.files.clock()
-            )  # before the record is found alive, so that some of its time is left
+            # Read before the record is loaded, so that some of its time is left.
+            now = self.files.clock()
             record = self.files.load(key, whole=False)
             return None if record is None else record.deadline - now
 
@@ -177,8 +173,8 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
                 return None
             last = self.files.load(token_key)
             token = 1 + (int(self.files.clock() * 1_000) if last is None else _number(last.value))
-            # The token first: who is killed between the two has wasted a number. After the claim, a
-            # number might come twice.
+            # The token first: a process that is killed between the two has wasted a number. In the
+            # other order, a number might be issued twice.
             self._store(token_key, b"%d" % token, TOKEN_LIFETIME)
             self._store(key, owner, ttl)
             return token
@@ -186,8 +182,8 @@ class FolderAdapter(FolderLifeCycle, KeyValue, Counters, Claims, Scan):
         return await self.alone(step)
 
     async def scan(self, pattern: str, *, cursor: str = START, count: int = 100) -> ScanPage:
-        # The cursor is the last name that was looked at: a place in the order of names, whether or
-        # not there is still such a file.
+        # The cursor is the last name that was examined: a place in the order of names, whether or
+        # not the file still exists.
         if cursor != START and not is_name(cursor):
             raise store_error(
                 ErrorCode.STORE_SCAN_FAILED,

@@ -1,12 +1,12 @@
-"""The files: one a key, and one lock for the folder.
+"""The files: one per key, and one lock for the folder.
 
-    lock        held by who reads or writes; the system lets go of it when its holder dies
-    new         the record that is being written, until it is moved to its place in one step
+    lock        held while reading or writing; the system releases it when its holder dies
+    new         the record that is being written, until it is renamed in one step
     3f/a2c4...  a record: magic, deadline, length of the key, key, value
 
-Rule: a record's name is the SHA-256 of its key, so that any key is exact on any file system; the
-    key itself stands in the record.
-Rule: all methods but `make` and `locked` are called with the lock held.
+Rule: a record's name is the SHA-256 of its key, so that any key works on any file system. The
+    record contains the key itself.
+Rule: all methods except `make` and `locked` are called with the lock held.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NAME: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class Record(NamedTuple):
-    """A key, its value, and the time at which it ends, in seconds since the epoch."""
+    """A key, its value, and the time at which it expires, in seconds since the epoch."""
 
     key: str
     value: bytes
@@ -44,15 +44,15 @@ class Record(NamedTuple):
 
 
 def is_name(text: str) -> bool:
-    """True when a record can have this name."""
+    """Return True when a record can have this name."""
     return _NAME.fullmatch(text) is not None
 
 
 class Files:
-    """The records in `folder`; `clock` says which have ended.
+    """The records in `folder`; `clock` decides which have expired.
 
     Attributes:
-        changed: True when a record was stored or removed since somebody made it False.
+        changed: set to True when a record is stored or removed; callers reset it.
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
@@ -63,17 +63,18 @@ class Files:
         self._new = folder / "new"
 
     def make(self) -> None:
-        """Make the folder and its lock where they are missing."""
+        """Create the folder and its lock if they are missing."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock.touch()
 
     @contextmanager
     def locked(self, until: float) -> Generator[None]:
-        """Hold the lock, alone among all threads and processes; `TimeoutError` when others hold it
-        `until` then, by `time.monotonic`.
+        """Hold the lock, which excludes all other threads and processes.
+
+        Raises `TimeoutError` when others still hold it at the time `until`, by `time.monotonic`.
         """
-        # Opened anew each time: the lock belongs to the open file, and a forked process would share
-        # that.
+        # Opened anew each time: the lock belongs to the open file, which a forked process would
+        # share.
         lock = os.open(self._lock, os.O_RDWR)
         try:
             while not _taken(lock):
@@ -82,17 +83,16 @@ class Files:
                 time.sleep(0.001)
             yield
         finally:
-            fcntl.flock(
-                lock, fcntl.LOCK_UN
-            )  # closing alone lets go of nothing when a fork has copied the open file meanwhile
+            # Closing isn't enough when a fork has copied the open file meanwhile.
+            fcntl.flock(lock, fcntl.LOCK_UN)
             os.close(lock)
 
     def load(self, key: str, *, whole: bool = True) -> Record | None:
-        """The live record of `key`; without its value when not `whole`."""
+        """Return the live record of `key`, without its value unless `whole`."""
         return self.load_named(_name(key), whole=whole)
 
     def load_named(self, name: str, *, whole: bool) -> Record | None:
-        """The live record with this name. One that has ended is removed on the way."""
+        """Return the live record with this name; an expired one is removed."""
         path = self._path(name)
         try:
             with path.open("rb") as file:
@@ -111,7 +111,7 @@ class Files:
         return Record(key, value, deadline)
 
     def store(self, record: Record) -> None:
-        """Put `record` in the place of whatever its key had."""
+        """Store `record` in place of the previous record of its key."""
         key = name_to_bytes(record.key)
         with self._new.open("wb") as file:
             file.writelines((_HEADER.pack(_MAGIC, record.deadline, len(key)), key, record.value))
@@ -126,15 +126,15 @@ class Files:
         self.changed = True
 
     def names(self, after: str) -> Iterator[str]:
-        """The names of records that are greater than `after`, in order."""
+        """Yield the names of records that are greater than `after`, in order."""
         for shard in range(int(after[:2] or "0", 16), 256):
             begin = f"{shard:02x}"
             try:
-                # a Path for each name is slow when there are millions
+                # creating a Path for each name is slow when there are millions
                 rests = os.listdir(self._folder / begin)  # noqa: PTH208
             except FileNotFoundError:
                 continue
-            # What is no name was put there by others: a desktop, a backup.
+            # Other files aren't the adapter's: a desktop or a backup created them.
             yield from sorted(
                 name for rest in rests if (name := begin + rest) > after and is_name(name)
             )
@@ -156,7 +156,10 @@ def _name(key: str) -> str:
 
 
 def _damaged(name: str) -> Exception:
-    message = "A file of the folder can't be read as a record: remove the file that the details name, or bring it back from a backup."
+    message = (
+        "A file of the folder can't be read as a record: remove the file that the details name, "
+        "or bring it back from a backup."
+    )
     return store_error(
         ErrorCode.STORE_OPERATION_FAILED,
         message,

@@ -1,8 +1,7 @@
-"""What an adapter for a folder is before it can do anything: its URL, opening, closing, and the one
-way to the files.
+"""The adapter's life cycle: its URL, opening, closing, and the access to its files.
 
-Rule: nobody touches the files but through `alone`. It sees whether the adapter is open, and no
-    `OSError` comes past it.
+Rule: all access to the files goes through `alone`. It checks that the adapter is open, and lets no
+    `OSError` escape.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ _CODES: Final = {
     errno.ESTALE: ErrorCode.STORE_CONNECTION_FAILED,
     errno.ETIMEDOUT: ErrorCode.STORE_TIMEOUT,
 }
-"""What a file system's error means.
+"""The meaning of a file system's errors.
 
-Any other, such as a full disk or a missing right, is `STORE_OPERATION_FAILED`.
+Any other error, such as a full disk or a missing permission, is `STORE_OPERATION_FAILED`.
 """
 
 
@@ -55,7 +54,7 @@ class FolderLifeCycle(Adapter):
         self._affinity = Affinity(self.abandon)
         self._closed = False
         self._worker: Worker | None = None
-        # The wall clock, since it is the only one that all processes share.
+        # The wall clock, because it is the only one that all processes share.
         self.files = Files(self._path, time.time if clock is None else clock)
 
     @property
@@ -65,8 +64,9 @@ class FolderLifeCycle(Adapter):
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
-        """An adapter for `folder:///some/path`, in which `%20` is a space; `options` are the
-        constructor's.
+        """Return an adapter for `folder:///some/path`.
+
+        A space in the path is written as `%20`. `options` are the constructor's.
         """
         parts = urlsplit(url)
         if (
@@ -78,14 +78,17 @@ class FolderLifeCycle(Adapter):
         ):
             raise store_error(
                 ErrorCode.STORE_CONFIGURATION_INVALID,
-                "A folder's URL is folder:///an/absolute/path and nothing behind it; beside it there are the options clock and timeout.",
+                (
+                    "A folder's URL is folder:///an/absolute/path and nothing behind it; beside "
+                    "it there are the options clock and timeout."
+                ),
                 backend=cls.name,
             )
         return cls(unquote(parts.path), **options)
 
     async def open(self) -> None:
-        """Make the folder where it is missing."""
-        # The thread serves any loop, so another one that isn't closed is no reason to refuse.
+        """Create the folder if it is missing."""
+        # The thread works with any loop, so another open loop isn't a reason to refuse.
         self.affinity.enter(self.name, is_in_use=False)
         if self.is_open:
             return
@@ -101,7 +104,7 @@ class FolderLifeCycle(Adapter):
             await worker.end()  # another call was faster
 
     async def close(self) -> None:
-        """Wait for the steps under way, which end within the timeout."""
+        """Wait for the running steps, which end within the timeout."""
         if self.affinity.is_inherited:
             self.affinity.inherit()
         else:
@@ -121,13 +124,16 @@ class FolderLifeCycle(Adapter):
             self.affinity.end()
 
     async def ping(self) -> float:
-        """Take the lock and let go of it."""
+        """Acquire the lock and release it."""
         begin = time.perf_counter()
         await self.alone(lambda: None)
         return time.perf_counter() - begin
 
     async def alone(self, step: Callable[[], T]) -> T:
-        """What `step` returns or raises, in the adapter's thread and alone with the files."""
+        """Run `step` in the adapter's thread, with exclusive access to the files.
+
+        Returns or raises the result of `step`.
+        """
         if self._closed:
             raise store_error(
                 ErrorCode.STORE_CLOSED,
@@ -148,9 +154,8 @@ class FolderLifeCycle(Adapter):
         return await self._in(self._worker, step)
 
     async def _in(self, worker: Worker, step: Callable[[], T], *, opening: bool = False) -> T:
-        until = (
-            time.monotonic() + self._timeout
-        )  # as of the call: of a long queue nobody waits longer
+        # Counted from the call, so that no call waits longer in a long queue.
+        until = time.monotonic() + self._timeout
 
         def locked() -> T:
             self.files.changed = False
@@ -170,5 +175,8 @@ class FolderLifeCycle(Adapter):
         return await worker.run(locked)
 
     def _failed(self, error: OSError, code: ErrorCode) -> StoreError:
-        message = f"The folder {self._path} can't be used: {error.strerror}. Is it there, has it room, and may this process write in it?"
+        message = (
+            f"The folder {self._path} can't be used: {error.strerror}. Is it there, has it room, "
+            "and may this process write in it?"
+        )
         return store_error(code, message, backend=self.name, maybe_applied=self.files.changed)

@@ -1,7 +1,7 @@
-"""The thread in which an adapter touches its files, so that no disk ever blocks the event loop.
+"""The thread in which an adapter accesses its files, so that no disk blocks the event loop.
 
-Rule: one thread, one step at a time, in the order of the calls: a step that outlives its cancelled
-    call is over before the next begins.
+Rule: one thread runs one step at a time, in the order of the calls. A step that outlives its
+    cancelled call is done before the next one begins.
 """
 
 from __future__ import annotations
@@ -24,21 +24,20 @@ class Worker:
         self._last: Future[None] | None = None
 
     async def run(self, step: Callable[[], T]) -> T:
-        """What `step` returns or raises.
+        """Return or raise the result of `step`.
 
-        When the call is cancelled, a step that has begun is finished, and one that waits is
-        dropped.
+        When the call is cancelled, a running step is finished, and a queued one is dropped.
         """
         return await asyncio.wrap_future(self._pool.submit(step))
 
     def abandon(self) -> None:
-        """As `end`, without waiting for it: the event loop is closed."""
+        """End the thread without waiting for it, because the event loop is closed."""
         self._pool.shutdown(wait=False)
 
     async def end(self) -> None:
-        """Let the steps that wait be done, and the thread end.
+        """Finish the queued steps, and end the thread.
 
-        Cancelled, this happens all the same; a second call waits for it.
+        This happens even if the call is cancelled; a second call waits for it.
         """
         if self._last is None:
             self._last = self._pool.submit(lambda: None)

@@ -1,8 +1,7 @@
-"""Claims whose caller was cancelled: clause CLM-10.
+"""Claims whose caller is cancelled: clause CLM-10.
 
-The store asks for a claim without TTL in a task of its own. When the caller is cancelled meanwhile,
-the store waits for the answer and gives back what was taken, in a third task; the kit does the same
-here.
+The store requests a claim without a TTL in a separate task. If the caller is cancelled meanwhile,
+the store waits for the reply and releases the claim in a third task. The kit does the same here.
 """
 
 from __future__ import annotations
@@ -18,19 +17,22 @@ from igniter_store_conformance.engine.suite import Suite
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import FullAdapter, Trial
 
-_TURNS: Final = 12  # of the event loop, after which the caller is cancelled
+_TURNS: Final = 12  # iterations of the event loop before the caller is cancelled
 
 
 class CancelledClaimClauses(Suite):
-    """What becomes of a claim without TTL when its caller is gone."""
+    """Claims without a TTL whose caller has gone."""
 
     @clause("CLM-10", Claims, KeyValue)
     async def test_claim_of_cancelled_caller_is_given_back(self, trial: Trial) -> None:
-        """Once the answer is there, the claim is released by its owner, and the next one gets it at
-        once.
+        """A claim of a cancelled caller can be released by its owner.
+
+        Once the reply has arrived, the owner's bytes release the claim, and the next caller gets it
+        at once.
 
         If this fails, look for ownership that is bound to a task, as with locks that keep their
-        token in a local of the task; or for an answer that comes before the claim can be seen.
+        token in a task-local variable. Or look for a reply that arrives before the claim is
+        visible.
         """
         adapter, other = trial.adapter, await trial.other()
         for turn in range(_TURNS):
@@ -43,9 +45,11 @@ class CancelledClaimClauses(Suite):
 
     @clause("CLM-10", Claims, KeyValue)
     async def test_earlier_claim_of_cancelled_caller_stays(self, trial: Trial) -> None:
-        """A claim that the same owner held before refuses the call, so nothing is given back.
+        """A claim that the owner already held stays after its next call is cancelled.
 
-        If this fails, look for a claim that says True to its own holder.
+        The earlier claim refuses the call, so there is nothing to give back.
+
+        If this fails, look for a claim that returns True to its current holder.
         """
         adapter, other = trial.adapter, await trial.other()
         for turn in range(_TURNS):
@@ -58,8 +62,9 @@ class CancelledClaimClauses(Suite):
 
 
 async def _given_back(adapter: FullAdapter, key: str, owner: bytes, turn: int) -> bool:
-    """Claim for a caller who is cancelled some turns later, and give back what was taken; whether
-    anything was.
+    """Claim for a caller that is cancelled some iterations later, and give back the claim.
+
+    Returns True if there was a claim to give back.
     """
     asking = asyncio.create_task(adapter.set_nx(key, owner))
 

@@ -1,4 +1,7 @@
-"""Claims: clauses CLM. Contenders at once are in `contention`, lost connections in `faults`."""
+"""Claims: clauses CLM.
+
+Concurrent contenders are in `concurrency.keys`, lost connections in `faults.connections`.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,13 @@ if TYPE_CHECKING:
 
 
 class ClaimClauses(Suite):
-    """Who holds a key."""
+    """Ownership of keys."""
 
     @clause("CLM-2")
     async def test_a_claim_ends_with_its_ttl_and_another_wins_it(self, trial: Trial) -> None:
-        """Until the TTL is over another is refused; after it another wins.
+        """A claim excludes other owners until its TTL ends; then another owner can take it.
 
-        If this fails, look at the unit of the TTL, and at whether a claim whose time is over still
-        counts.
+        If this fails, check the unit of the TTL, and whether an expired claim still counts.
         """
         key, adapter = trial.key(), trial.adapter
 
@@ -43,9 +45,9 @@ class ClaimClauses(Suite):
 
     @clause("CLM-2")
     async def test_a_claim_without_a_ttl_stays(self, trial: Trial) -> None:
-        """It is still held after a time in which others would have ended.
+        """A claim without a TTL is still held after other claims would have expired.
 
-        If this fails, look for a TTL that you give by default.
+        If this fails, look for a default TTL.
         """
         key, time = trial.key(), trial.time
         assert await trial.adapter.set_nx(key, b"first") is True
@@ -57,9 +59,9 @@ class ClaimClauses(Suite):
 
     @clause("CLM-2", KeyValue)
     async def test_a_new_claim_has_no_ttl_of_the_old_one(self, trial: Trial) -> None:
-        """A claim without TTL that follows a released one with TTL stays.
+        """A claim without a TTL stays, even if it follows a released claim that had one.
 
-        If this fails, look for the old deadline.
+        If this fails, look for the deadline of the old claim.
         """
         key, time = trial.key(), trial.time
         await trial.adapter.set_nx(key, b"first", ttl=time.ttl)
@@ -73,10 +75,12 @@ class ClaimClauses(Suite):
 
     @clause("CLM-3")
     async def test_only_the_owner_releases(self, trial: Trial) -> None:
-        """Another owner's bytes, nearly the same or a part of them, say False and release nothing;
-        the owner's say True, once.
+        """Only the owner's bytes release a claim.
 
-        If this fails, look at how owners are compared: bytes, all of them, and nothing else.
+        Other bytes, even similar ones or a part of them, return False and release nothing. The
+        owner's bytes return True, once.
+
+        If this fails, check how owners are compared: all bytes must match, and nothing else counts.
         """
         key, other = trial.key(), await trial.other()
         await trial.adapter.set_nx(key, b"owner-1")
@@ -99,9 +103,9 @@ class ClaimClauses(Suite):
 
     @clause("CLM-3")
     async def test_a_release_of_nothing_says_false(self, trial: Trial) -> None:
-        """A key that nobody holds says False, for empty owner bytes too.
+        """Releasing a key without a claim returns False, for empty owner bytes too.
 
-        If this fails, look for "nothing there" that compares equal to nothing.
+        If this fails, look for a missing value that compares equal to empty bytes.
         """
         key = trial.key()
         assert await trial.adapter.compare_delete(key, b"owner") is False
@@ -110,10 +114,12 @@ class ClaimClauses(Suite):
 
     @clause("CLM-3")
     async def test_a_late_release_never_removes_the_new_owners_claim(self, trial: Trial) -> None:
-        """The first owner's time is over, a second one claims, the first one releases late: the
-        second one still holds.
+        """A late release by the former owner doesn't remove the new owner's claim.
 
-        If this fails, look for a release that deletes without looking at the owner.
+        The first owner's claim expires, a second owner claims the key, and the first owner releases
+        late. The second owner still holds the claim.
+
+        If this fails, look for a release that deletes without comparing the owner.
         """
         key, time, other = trial.key(), trial.time, await trial.other()
         await trial.adapter.set_nx(key, b"first", ttl=time.ttl)
@@ -128,7 +134,7 @@ class ClaimClauses(Suite):
 
     @clause("CLM-3")
     async def test_owners_are_any_bytes(self, trial: Trial) -> None:
-        """Empty, NUL, not UTF-8: an owner's bytes are compared as they are.
+        """Owners can be any bytes: empty, with NUL, or not UTF-8. They are compared as they are.
 
         If this fails, look for owners that are decoded or trimmed.
         """
@@ -147,10 +153,12 @@ class ClaimClauses(Suite):
 
     @clause("CLM-4")
     async def test_only_the_owner_renews(self, trial: Trial) -> None:
-        """Another owner says False and moves nothing; the owner says True, and the claim lives for
-        the new TTL from now.
+        """Only the owner's bytes renew a claim.
 
-        If this fails, look at the comparison, at the unit, and at whether the TTL is added to what
+        Another owner's bytes return False and don't move the deadline. The owner's bytes return
+        True, and the claim lasts for the new TTL from then on.
+
+        If this fails, check the comparison, the unit, and whether the TTL is added to the time that
         was left.
         """
         key, adapter, time = trial.key(), trial.adapter, trial.time
@@ -173,7 +181,7 @@ class ClaimClauses(Suite):
     async def test_renewing_lengthens(self, trial: Trial) -> None:
         """A claim that is renewed in time outlives its first TTL.
 
-        If this fails, look for a renewal that says True and leaves the deadline.
+        If this fails, look for a renewal that returns True and doesn't move the deadline.
         """
         key, time = trial.key(), trial.time
         await trial.adapter.set_nx(key, b"owner", ttl=time.ttl)
@@ -186,7 +194,7 @@ class ClaimClauses(Suite):
 
     @clause("CLM-4")
     async def test_renewing_revives_nothing(self, trial: Trial) -> None:
-        """After its time a claim can't be renewed, and one that never was is not created.
+        """Renewing neither revives an expired claim nor creates a missing one.
 
         If this fails, look for a renewal that writes the claim instead of moving its deadline.
         """
@@ -202,9 +210,9 @@ class ClaimClauses(Suite):
 
     @clause("CLM-4", KeyValue)
     async def test_renewing_gives_a_ttl_to_a_claim_without_one(self, trial: Trial) -> None:
-        """A claim that was taken for good gets the TTL of its renewal; the owner stays.
+        """Renewing a claim without a TTL gives it the new TTL and keeps the owner.
 
-        If this fails, look for a renewal that only moves deadlines that are there.
+        If this fails, look for a renewal that only moves existing deadlines.
         """
         key = trial.key()
         await trial.adapter.set_nx(key, b"owner")
@@ -216,10 +224,10 @@ class ClaimClauses(Suite):
 
     @clause("CLM-5")
     async def test_tokens_grow_over_release(self, trial: Trial) -> None:
-        """Every acquisition has a greater token than the one before, whichever client makes it.
+        """Every acquisition returns a greater token than the one before, on any client.
 
-        If this fails, look for tokens that are taken from a clock that may stand still, or kept
-        with the claim and lost with it.
+        If this fails, look for tokens taken from a clock that may stand still, or for tokens that
+        are stored with the claim and lost with it.
         """
         key, counter = trial.key(), trial.token_key(trial.key())
         clients = (trial.adapter, await trial.other())
@@ -234,9 +242,9 @@ class ClaimClauses(Suite):
 
     @clause("CLM-5")
     async def test_tokens_grow_over_expiry(self, trial: Trial) -> None:
-        """A lease that ended by itself is followed by a greater token.
+        """The token after an expired lease is greater than that of the lease.
 
-        If this fails, look for a token that lives and ends with the claim.
+        If this fails, look for a token that is removed together with the claim.
         """
         key, counter, time = trial.key(), trial.token_key(trial.key()), trial.time
         first = await trial.adapter.acquire(key, b"first", time.ttl, token_key=counter)
@@ -250,7 +258,7 @@ class ClaimClauses(Suite):
 
     @clause("CLM-5", limit=60)
     async def test_tokens_grow_over_a_restart_of_the_client(self, trial: Trial) -> None:
-        """A client that is closed and opened again, and a new one, go on where the old one was.
+        """A reopened client and a new client continue the sequence of tokens.
 
         If this fails, look for tokens that are counted in the client.
         """
@@ -270,11 +278,12 @@ class ClaimClauses(Suite):
     async def test_a_token_counter_begins_at_the_clock_and_may_be_forgotten(
         self, trial: Trial
     ) -> None:
-        """A first token is about the milliseconds since 1970, and its counter has 30 days to live,
-        counted from each use.
+        """The first token is about the milliseconds since 1970.
 
-        If this fails, look at what the counter begins with: from 1 a forgotten counter would give
-        old tokens again.
+        The token's counter has a TTL of 30 days, counted from each use.
+
+        If this fails, check the initial value of the counter. A counter that starts at 1 would
+        return old tokens again once it was deleted.
         """
         key, counter, time = trial.key(), trial.token_key(trial.key()), trial.time
         token = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
@@ -296,15 +305,17 @@ class ClaimClauses(Suite):
 
     @clause("CLM-5", KeyValue)
     async def test_a_counter_that_was_forgotten_still_grows(self, trial: Trial) -> None:
-        """When the token's counter is gone, the next token is greater all the same.
+        """If the token's counter was deleted, the next token is still greater.
 
-        If this fails, look at what the counter begins with.
+        If this fails, check the initial value of the counter.
         """
         key, counter = trial.key(), trial.token_key(trial.key())
         first = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
         await trial.adapter.delete([key, counter])
         await trial.time.passes(0.01)
-        await asyncio.sleep(0.01)  # where deadlines are moved, the backend's clock isn't
+        await asyncio.sleep(
+            0.01
+        )  # where the harness moves deadlines, it doesn't move the backend's clock
 
         second = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
 
@@ -314,10 +325,11 @@ class ClaimClauses(Suite):
 
     @clause("CLM-6")
     async def test_while_a_lease_lives_nobody_else_acquires(self, trial: Trial) -> None:
-        """Others get `None`, again and again, until the owner releases; `set_nx` and `acquire` see
-        each other's claims.
+        """Other callers get `None` until the owner releases the lease.
 
-        If this fails, look for the claim in two places.
+        `set_nx` and `acquire` see each other's claims.
+
+        If this fails, look for claims that are stored in two places.
         """
         key, counter, other = trial.key(), trial.token_key(trial.key()), await trial.other()
         assert await trial.adapter.acquire(key, b"first", 3_000, token_key=counter) is not None
@@ -332,9 +344,9 @@ class ClaimClauses(Suite):
 
     @clause("CLM-6")
     async def test_a_lease_lasts_as_long_as_its_ttl(self, trial: Trial) -> None:
-        """Another acquires when the TTL is over, and not before.
+        """Another owner can acquire a lease when its TTL ends, and not before.
 
-        If this fails, look at the unit of the TTL of `acquire`.
+        If this fails, check the unit of the TTL in `acquire`.
         """
         key, counter, adapter = trial.key(), trial.token_key(trial.key()), trial.adapter
 
@@ -352,7 +364,7 @@ class ClaimClauses(Suite):
     async def test_an_acquired_lease_is_released_and_renewed_by_its_owner(
         self, trial: Trial
     ) -> None:
-        """`compare_expire` and `compare_delete` know the owner that `acquire` was given.
+        """`compare_expire` and `compare_delete` accept the owner that was passed to `acquire`.
 
         If this fails, look for owner bytes that are stored together with the token.
         """
@@ -366,7 +378,9 @@ class ClaimClauses(Suite):
 
     @clause("CLM-6", KeyValue)
     async def test_a_token_that_can_not_be_counted_leaves_no_claim(self, trial: Trial) -> None:
-        """When the counter holds no number, `acquire` raises `STORE_INCREMENT_FAILED`, and the key
+        """A token that can't be counted leaves the key unclaimed.
+
+        If the counter doesn't hold a number, `acquire` raises `STORE_INCREMENT_FAILED`, and the key
         is free.
 
         If this fails, look for a claim that is taken before its token is counted.
@@ -383,10 +397,11 @@ class ClaimClauses(Suite):
 
     @clause("CLM-8", KeyValue)
     async def test_a_refused_claim_changes_nothing(self, trial: Trial) -> None:
-        """Whoever is refused, the holder too, changes neither the owner nor the TTL, and counts no
-        token.
+        """A refused claim changes neither the owner nor the TTL, and counts no token.
 
-        If this fails, look for a write that comes before the answer.
+        This holds for the current holder, too.
+
+        If this fails, look for a write that comes before the check.
         """
         key, counter, time = trial.key(), trial.token_key(trial.key()), trial.time
         await trial.adapter.set_nx(key, b"owner", ttl=time.ttl)
@@ -403,11 +418,13 @@ class ClaimClauses(Suite):
 
     @clause("CLM-8", KeyValue)
     async def test_a_claim_is_stored_as_its_owners_bytes(self, trial: Trial) -> None:
-        """`get` of a claim gives the owner, of `set_nx` and of `acquire`; a key that holds a value
-        refuses a claim.
+        """`get` of a claim returns the owner's bytes.
 
-        If this fails, look for claims that are stored elsewhere than values: `claim.owner` of the
-        store reads them with `get`.
+        This holds for claims of `set_nx` and of `acquire`. A key that holds a value can't be
+        claimed.
+
+        If this fails, look for claims that are stored apart from values: the store's `claim.owner`
+        reads them with `get`.
         """
         one, two, value = trial.keys(["one", "two", "value"])
         await trial.adapter.set_nx(one, b"owner 1")
@@ -426,7 +443,7 @@ class ClaimClauses(Suite):
     async def test_a_stream_refuses_a_claim(self, trial: Trial) -> None:
         """A key that holds a stream can't be claimed, and the stream stays.
 
-        If this fails, look for a claim that only looks at the table of claims.
+        If this fails, look for a claim that only checks the table of claims.
         """
         key = trial.key()
         await trial.adapter.xadd(key, {"field": b"1"})
@@ -440,10 +457,12 @@ class ClaimClauses(Suite):
 
     @clause("CLM-3", KeyValue, Streams)
     async def test_a_stream_is_nobodys_claim(self, trial: Trial) -> None:
-        """Releasing and renewing a key that holds a stream raise `STORE_OPERATION_FAILED`, and the
-        stream stays as it is.
+        """Releasing or renewing a key that holds a stream raises `STORE_OPERATION_FAILED`.
 
-        If this fails, look at what your backend says of a key of another kind.
+        The stream stays as it is.
+
+        If this fails, check which error your backend returns for a key that holds another kind of
+        value.
         """
         key, adapter = trial.key(), trial.adapter
         await adapter.xadd(key, {"field": b"owner"})

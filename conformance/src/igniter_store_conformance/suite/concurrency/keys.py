@@ -1,9 +1,9 @@
-"""Many callers at one key: tasks and connections. Streams and channels are in `stream_contention`,
-other processes in `processes`.
+"""Concurrent callers on one key, from several tasks and connections.
 
-Rule: what is judged is every answer, not only the total at the end: increments answer with a
-    permutation, exactly one contender is told
-that it won, and a history of mixed calls has an order that explains it.
+Streams and channels are in `concurrency.streams`, other processes in `concurrency.processes`.
+
+Rule: every reply is checked, not only the final total. Increments return a permutation, exactly one
+    contender wins, and some order of the calls explains a history of mixed calls.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ class ContentionClauses(Suite):
 
     @clause("KV-5")
     async def test_of_many_conditional_sets_one_writes(self, trial: Trial) -> None:
-        """Of thirty callers that set one key if it is absent, one is told True, and its value is
-        the one that is stored.
+        """Of thirty concurrent conditional sets, exactly one writes.
 
-        If this fails, look for a look and a write in two steps.
+        All callers set the same key with `only_if="absent"`. One call returns True, and its value
+        is stored.
+
+        If this fails, look for a non-atomic check-then-write.
         """
         clients = await trial.clients(3)
         for turn in range(5):
@@ -57,10 +59,11 @@ class ContentionClauses(Suite):
 
     @clause("KV-10")
     async def test_of_many_getdels_one_gets_the_value(self, trial: Trial) -> None:
-        """Of thirty callers that take one key, one gets the value and the others `None`; of thirty
-        deletes one counts.
+        """Of thirty concurrent `getdel` calls on one key, one returns the value.
 
-        If this fails, look for a read and a delete in two steps.
+        The other calls return `None`. Of thirty concurrent deletes of one key, one counts it.
+
+        If this fails, look for a non-atomic read-then-delete.
         """
         clients = await trial.clients(3)
         for turn in range(5):
@@ -73,9 +76,9 @@ class ContentionClauses(Suite):
 
     @clause("CTR-2", limit=LONG)
     async def test_concurrent_increments_are_all_counted(self, trial: Trial) -> None:
-        """Two hundred increments by three clients answer 1 to 200, each number once.
+        """Two hundred increments by three clients return 1 to 200, each number once.
 
-        If this fails, look for a read and a write in two steps, with an await between them.
+        If this fails, look for a non-atomic read-then-write with an await in between.
         """
         clients = await trial.clients(3)
         key = trial.key()
@@ -86,7 +89,7 @@ class ContentionClauses(Suite):
 
     @clause("CTR-2", limit=LONG)
     async def test_increments_and_decrements_of_many_sizes_add_up(self, trial: Trial) -> None:
-        """However they meet, the sum at the end is the sum of what was added.
+        """The final value is the sum of all deltas, however the calls interleave.
 
         If this fails, look for increments that overwrite each other.
         """
@@ -101,11 +104,12 @@ class ContentionClauses(Suite):
 
     @clause("CTR-5", KeyValue, limit=LONG)
     async def test_a_window_that_many_begin_at_once_has_one_ttl(self, trial: Trial) -> None:
-        """Fifty first increments that bring TTLs count to fifty, and the counter ends with a TTL
-        that one of them brought.
+        """Fifty concurrent first increments with different TTLs set exactly one of the TTLs.
 
-        If this fails, look for the TTL in a step of its own: a counter that was begun and not given
-        its TTL never ends.
+        The increments return 1 to 50, and the counter has a TTL that one of them passed.
+
+        If this fails, look for a TTL that is set in a separate step: a counter that is created
+        without its TTL never expires.
         """
         clients = await trial.clients(2)
         for turn in range(3):
@@ -120,10 +124,11 @@ class ContentionClauses(Suite):
 
     @clause("CLM-1", limit=LONG)
     async def test_of_many_contenders_one_wins(self, trial: Trial) -> None:
-        """Of thirty callers over three clients exactly one is told that the claim is its own; after
-        its release again one.
+        """Of thirty concurrent contenders on three clients, exactly one wins the claim.
 
-        If this fails, look for a look and a write in two steps.
+        After its release, again exactly one wins.
+
+        If this fails, look for a non-atomic check-then-write.
         """
         clients = await trial.clients(3)
         for turn in range(5):
@@ -140,10 +145,11 @@ class ContentionClauses(Suite):
 
     @clause("CLM-3", limit=LONG)
     async def test_a_claim_is_released_once(self, trial: Trial) -> None:
-        """Of thirty releases by the owner at once one says True, and a claim that follows is not
-        released by the others.
+        """Of thirty concurrent releases by the owner, one returns True.
 
-        If this fails, look for the comparison and the delete in two steps.
+        The other releases don't remove a claim that follows.
+
+        If this fails, look for a comparison and a delete in two steps.
         """
         clients = await trial.clients(3)
         for turn in range(5):
@@ -162,10 +168,13 @@ class ContentionClauses(Suite):
 
     @clause("CLM-4", KeyValue, limit=LONG)
     async def test_a_renewal_never_moves_the_next_owners_deadline(self, trial: Trial) -> None:
-        """While thirty renewals by the owner are under way the claim is released and taken by
-        another: its TTL stays its own.
+        """A renewal by the former owner doesn't move the next owner's deadline.
 
-        If this fails, look for the comparison and the new deadline in two steps.
+        While thirty renewals by the owner are in flight, the claim is released and taken by another
+        owner. The new claim keeps its own TTL.
+
+        If this fails, look for an adapter that compares the owner and sets the deadline in two
+        steps.
         """
         clients = await trial.clients(3)
         for turn in range(5):
@@ -183,10 +192,11 @@ class ContentionClauses(Suite):
 
     @clause("CLM-5", limit=LONG)
     async def test_tokens_of_contenders_are_all_different_and_grow(self, trial: Trial) -> None:
-        """Twenty callers acquire and release one key in turn: the tokens are all different, and
-        later leases have greater ones.
+        """Tokens of concurrent contenders are all different, and later leases have greater ones.
 
-        If this fails, look for the token in a step of its own.
+        Twenty callers acquire and release one key in turn.
+
+        If this fails, look for a token that is counted in a separate step.
         """
         history = await _fight(trial, rounds=3)
         acquired = [
@@ -205,10 +215,12 @@ class ContentionClauses(Suite):
 
     @clause("CLM-6", limit=LONG)
     async def test_leases_never_overlap(self, trial: Trial) -> None:
-        """Twenty callers fight for one key with `acquire`: between an answer and the release that
-        follows nobody else is let in.
+        """Only one caller at a time holds a lease.
 
-        If this fails, look at the step in which a lease is taken, and at what a release compares.
+        Twenty callers compete for one key with `acquire`. Between a successful acquisition and the
+        release that follows, no other caller succeeds.
+
+        If this fails, check the step that takes the lease, and the value that a release compares.
         """
         history = await _fight(trial, rounds=4)
 
@@ -223,11 +235,12 @@ class ContentionClauses(Suite):
 
     @clause("FLT-5", KeyValue, Counters, limit=300)
     async def test_of_a_thousand_callers_everyone_gets_its_own_answer(self, trial: Trial) -> None:
-        """A thousand calls at once over one adapter, a quarter of them cancelled at random: each of
-        the others is answered rightly.
+        """Of a thousand concurrent calls on one adapter, each gets its own reply.
 
-        If this fails, look for answers that are matched with callers by a count that a cancelled
-        caller upsets.
+        A quarter of the calls are cancelled at random. All others get the right reply.
+
+        If this fails, look for replies that are matched with callers by a count that a cancelled
+        caller shifts.
         """
         adapter = trial.adapter
         keys = trial.keys(f"key-{n}" for n in range(250))
@@ -251,9 +264,7 @@ class ContentionClauses(Suite):
 
         callers = trial.random.sample(range(1_000), 1_000)
         waves: list[list[asyncio.Task[None]]] = []
-        for begin in range(
-            0, 1_000, 50
-        ):  # twenty waves, each of them cut into at another moment of its way
+        for begin in range(0, 1_000, 50):  # twenty waves, cancelled at different moments
             wave = [asyncio.create_task(ask(number)) for number in callers[begin : begin + 50]]
             for _ in range(begin // 50 % 4):
                 await asyncio.sleep(0)
@@ -273,10 +284,11 @@ class ContentionClauses(Suite):
     async def test_mixed_calls_on_one_key_have_an_order_that_explains_them(
         self, trial: Trial
     ) -> None:
-        """Three callers read, set, increment and delete one key at once; some order of the calls
-        explains every answer.
+        """For concurrent mixed calls on one key, some order explains every reply.
 
-        If this fails, look at the shortest history that has no explanation: it is in the message.
+        Three callers read, set, increment and delete the key.
+
+        If this fails, see the message: it prints the shortest history that has no explanation.
         """
         clients = await trial.clients(3)
         for turn in range(12):
@@ -300,7 +312,10 @@ class ContentionClauses(Suite):
 
 
 async def _fight(trial: Trial, rounds: int) -> History:
-    """Twenty callers over three clients, each of which wants the lease some times."""
+    """Let twenty callers on three clients compete for one lease, and return their history.
+
+    They stop after `3 * rounds` acquisitions.
+    """
     clients, key, counter, history = (
         await trial.clients(3),
         trial.key(),
@@ -336,7 +351,7 @@ async def _fight(trial: Trial, rounds: int) -> History:
 
 
 async def _claim_when_free(client: FullAdapter, key: str, owner: bytes) -> bool:
-    while not await client.set_nx(key, owner, ttl=3_000):  # noqa: ASYNC110 - a claim wakes nobody
+    while not await client.set_nx(key, owner, ttl=3_000):  # noqa: ASYNC110 - claims don't notify
         await asyncio.sleep(0)
     return True
 

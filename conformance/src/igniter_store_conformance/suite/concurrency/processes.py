@@ -1,9 +1,8 @@
-"""Several real processes at one key, for backends whose data lives outside of this one.
+"""Several real processes on one key, for backends whose data is outside this process.
 
-Rule: a worker is a fresh interpreter that makes its own client with the harness's `connect`; it
-    shares the backend with the test, and
-nothing else.
-Rule: workers say when they are ready, and all of them begin when the last one is.
+Rule: a worker is a fresh interpreter that makes its own client with the harness's `connect`. It
+    shares only the backend with the test.
+Rule: each worker reports when it is ready, and all of them start when the last one is.
 """
 
 from __future__ import annotations
@@ -23,14 +22,16 @@ if TYPE_CHECKING:
 
 
 class ProcessClauses(Suite):
-    """What must hold among processes."""
+    """Guarantees among several processes."""
 
     @clause("CTR-2", limit=_LONG)
     async def test_increments_of_several_processes_are_all_counted(self, trial: Trial) -> None:
-        """Three processes with four tasks each count one counter to 600: every number is answered
+        """Increments by several processes are all counted.
+
+        Three processes with four tasks each count one counter to 600. Every number is returned
         once.
 
-        If this fails, look for a lock that only this process knows of.
+        If this fails, look for a lock that exists only in this process.
         """
         key = trial.key()
         async with Workers(trial, [(count, (key, 4, 50))] * _WORKERS) as workers:
@@ -43,9 +44,11 @@ class ProcessClauses(Suite):
     async def test_of_contenders_in_several_processes_one_wins_each_claim(
         self, trial: Trial
     ) -> None:
-        """Three processes with four tasks each claim fifty keys: each key has exactly one winner.
+        """Of contenders in several processes, exactly one wins each claim.
 
-        If this fails, look for a lock that only this process knows of.
+        Three processes with four tasks each claim fifty keys.
+
+        If this fails, look for a lock that exists only in this process.
         """
         keys = trial.keys(f"key-{number}" for number in range(50))
         async with Workers(
@@ -60,11 +63,13 @@ class ProcessClauses(Suite):
     async def test_leases_of_several_processes_have_tokens_that_are_all_different(
         self, trial: Trial
     ) -> None:
-        """Three processes acquire and release one key forty times each: the tokens are all
-        different, and grow for each of them.
+        """Leases that several processes acquire have different tokens.
 
-        If this fails, look at the step in which the token is counted: it has to be the one that
-        takes the lease.
+        Three processes acquire and release one key forty times each. The tokens are all different,
+        and grow within each process.
+
+        If this fails, check the step that counts the token: it has to be the one that takes the
+        lease.
         """
         key, counter = trial.key(), trial.token_key(trial.key())
         async with Workers(
@@ -86,10 +91,9 @@ class ProcessClauses(Suite):
     async def test_subscribers_in_other_processes_hear_everything_in_order(
         self, trial: Trial
     ) -> None:
-        """Messages that this process publishes reach the subscribers of three others, all of them,
-        in order.
+        """Subscribers in three other processes get every message of this one, in order.
 
-        If this fails, look for subscriptions that live in this process alone.
+        If this fails, look for subscriptions that exist only in this process.
         """
         channel = trial.key()
         messages = [b"%d" % number for number in range(50)]
@@ -113,9 +117,9 @@ class ProcessClauses(Suite):
 
     @clause("STR-6", limit=_LONG)
     async def test_readers_in_several_processes_share_everything_out(self, trial: Trial) -> None:
-        """Three processes drain one group: every entry goes to one of them.
+        """Three processes read one group, and every entry goes to one of them.
 
-        If this fails, look for the group's position in the client.
+        If this fails, look for a group position that is kept in the client.
         """
         key = trial.key()
         await trial.adapter.xgroup_create(key, "group")
@@ -132,9 +136,9 @@ class ProcessClauses(Suite):
 
     @clause("STR-7", limit=_LONG)
     async def test_a_blocked_reader_in_another_process_is_woken(self, trial: Trial) -> None:
-        """Readers of other processes that wait for entries get them as they are appended here.
+        """Blocked readers in other processes get the entries that this process appends.
 
-        If this fails, look at what wakes a blocked read: the backend, or only this process.
+        If this fails, check which side wakes a blocked read: the backend, or only this process.
         """
         key = trial.key()
         await trial.adapter.xgroup_create(key, "group")
@@ -150,11 +154,11 @@ class ProcessClauses(Suite):
         assert all(len(share) == 1 for share in answers)
 
 
-# The jobs, each run in a process of its own.
+# Jobs: each runs in a separate process
 
 
 async def count(adapter: FullAdapter, key: str, tasks: int, times: int) -> list[int]:
-    """Increment `key` from several tasks, and return every answer."""
+    """Increment `key` from several tasks, and return every reply."""
 
     async def run() -> list[int]:
         return [await adapter.increment(key) for _ in range(times)]
@@ -165,7 +169,7 @@ async def count(adapter: FullAdapter, key: str, tasks: int, times: int) -> list[
 
 
 async def claim_each(adapter: FullAdapter, keys: list[str], owner: str, tasks: int) -> list[str]:
-    """Try to claim every key from several tasks, and return those that were won."""
+    """Try to claim every key from several tasks, and return the keys that were won."""
 
     async def run(task: int) -> list[str]:
         return [
@@ -180,7 +184,7 @@ async def claim_each(adapter: FullAdapter, keys: list[str], owner: str, tasks: i
 async def acquire_often(
     adapter: FullAdapter, key: str, counter: str, owner: str, times: int
 ) -> list[int]:
-    """Acquire and release one key so many times, and return the tokens."""
+    """Acquire and release one key `times` times, and return the tokens."""
     tokens: list[int] = []
     while len(tokens) < times:
         token = await adapter.acquire(key, owner.encode(), 3_000, token_key=counter)
@@ -195,7 +199,7 @@ async def acquire_often(
 
 
 async def listen(adapter: FullAdapter, channel: str, ready: str, number: int) -> list[bytes]:
-    """Subscribe, say so on `ready`, and return the first messages."""
+    """Subscribe, publish to `ready`, and return the first messages."""
     heard: list[bytes] = []
     enough = asyncio.Event()
 
@@ -214,7 +218,7 @@ async def listen(adapter: FullAdapter, channel: str, ready: str, number: int) ->
 
 
 async def drain(adapter: FullAdapter, key: str, consumer: str) -> list[str]:
-    """Read and acknowledge everything new, and return the ids."""
+    """Read and acknowledge all new entries, and return their ids."""
     got: list[str] = []
     while entries := await adapter.xreadgroup(key, "group", consumer, count=4):
         ids = [entry.id for entry in entries]
@@ -228,6 +232,3 @@ async def await_entries(adapter: FullAdapter, key: str, consumer: str, block: fl
     return [
         entry.id for entry in await adapter.xreadgroup(key, "group", consumer, count=1, block=block)
     ]
-
-
-# The two ends of the pipe.

@@ -1,7 +1,8 @@
-"""Many callers at one stream or channel: tasks and connections. Keys and claims are in
-`contention`, other processes in `processes`.
+"""Concurrent callers on one stream or channel, from several tasks and connections.
 
-Rule: as there, every answer is judged.
+Keys and claims are in `concurrency.keys`, other processes in `concurrency.processes`.
+
+Rule: every reply is checked, as in `concurrency.keys`.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ class StreamContentionClauses(Suite):
 
     @clause("STR-6", limit=LONG)
     async def test_readers_at_once_share_everything_out(self, trial: Trial) -> None:
-        """Six readers over three clients drain a stream in small bites: every entry goes to one of
-        them, in order for each.
+        """Concurrent readers of one group get each entry exactly once.
 
-        If this fails, look for the group's position: read and moved on in two steps, the same
-        entries are handed out twice.
+        Six readers on three clients read a stream in small batches. Every entry goes to one of
+        them, and each reader gets its entries in order.
+
+        If this fails, look at the group's position: if it is read and advanced in two steps, the
+        same entries are delivered twice.
         """
         clients, key = await trial.clients(3), trial.key()
         await trial.adapter.xgroup_create(key, "group")
@@ -54,11 +57,13 @@ class StreamContentionClauses(Suite):
 
     @clause("STR-11", limit=LONG)
     async def test_of_concurrent_claimers_each_entry_goes_to_one(self, trial: Trial) -> None:
-        """Eight claimers over two clients take what a dead consumer had: every entry goes to one,
-        and its deliveries count two.
+        """Concurrent claimers get each entry exactly once.
 
-        If this fails, look for entries that are looked for and moved in two steps, or for an idle
-        time that is not begun anew.
+        Eight claimers on two clients claim the entries of a dead consumer. Every entry goes to one
+        claimer, and its delivery count is two.
+
+        If this fails, look for entries that are selected and moved in two steps, or for an idle
+        time that doesn't restart.
         """
         clients, key = await trial.clients(2), trial.key()
         await trial.adapter.xgroup_create(key, "group")
@@ -84,8 +89,9 @@ class StreamContentionClauses(Suite):
 
     @clause("STR-1", limit=LONG)
     async def test_ids_of_appends_at_once_are_all_different(self, trial: Trial) -> None:
-        """Two hundred appends by three clients have two hundred ids, and the stream is in their
-        order.
+        """Two hundred concurrent appends by three clients get two hundred ids.
+
+        The stream holds the entries in the order of their ids.
 
         If this fails, look for ids that are taken from the clock, or counted in the client.
         """
@@ -101,9 +107,11 @@ class StreamContentionClauses(Suite):
 
     @clause("STR-9", limit=LONG)
     async def test_acknowledgements_at_once_count_every_entry_once(self, trial: Trial) -> None:
-        """Ten callers acknowledge the same twenty entries: the answers add up to twenty.
+        """Concurrent acknowledgements count every entry once.
 
-        If this fails, look for a count of what was asked for.
+        Ten callers acknowledge the same twenty entries, and their counts add up to twenty.
+
+        If this fails, look for a count of the requested ids instead of the acknowledged ones.
         """
         clients, key = await trial.clients(2), trial.key()
         await trial.adapter.xgroup_create(key, "group")
@@ -119,10 +127,12 @@ class StreamContentionClauses(Suite):
 
     @clause("STR-16", limit=LONG)
     async def test_every_entry_is_delivered_though_readers_die(self, trial: Trial) -> None:
-        """Readers take entries, some die with them, others take over what is idle: in the end each
-        entry was acknowledged once.
+        """Every entry is delivered and acknowledged once, even if readers die.
 
-        If this fails, look for entries that are neither new nor pending. Nothing may be in between.
+        Some readers die with the entries that they have read, and others claim the idle entries.
+
+        If this fails, look for entries that are neither new nor pending: there must be no state in
+        between.
         """
         clients, key = await trial.clients(3), trial.key()
         await trial.adapter.xgroup_create(key, "group")
@@ -134,7 +144,7 @@ class StreamContentionClauses(Suite):
                 entries = await client.xreadgroup(key, "group", consumer, count=4)
                 for entry in entries:
                     if trial.random.random() < 0.3:
-                        return  # it dies with what it has
+                        return  # the reader dies with its entries
                     done[entry.id] += await client.xack(key, "group", [entry.id])
 
         await trial.race([partial(work, clients[n % 3], f"mortal-{n}", 5) for n in range(9)])
@@ -151,11 +161,12 @@ class StreamContentionClauses(Suite):
 
     @clause("PUB-2", limit=LONG)
     async def test_every_publishers_messages_keep_their_order(self, trial: Trial) -> None:
-        """Three clients publish fifty messages each, at once: a subscriber hears all of them, each
-        publisher's in order.
+        """A subscriber gets each publisher's messages in order.
 
-        If this fails, look for deliveries that are put off one by one, or for several connections
-        that one publisher's messages go over.
+        Three clients publish fifty messages each, concurrently. The subscriber gets all of them.
+
+        If this fails, look for callbacks that are scheduled one by one, or for several connections
+        that carry one publisher's messages.
         """
         clients, channel = await trial.clients(3), trial.key()
         heard: list[bytes] = []

@@ -1,1 +1,1 @@
-"""Connections that break, servers that stop, event loops that are blocked."""
+"""Broken connections, stopped servers and blocked event loops."""

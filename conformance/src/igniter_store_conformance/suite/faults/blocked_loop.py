@@ -1,7 +1,7 @@
-"""An event loop that something else blocks for longer than a call may take: clause FLT-10.
+"""An event loop that other code blocks for longer than the timeout of a call: clause FLT-10.
 
-Rule: it is blocked as user code does it, by a callback that computes or sleeps. What arrives
-    meanwhile has arrived in time.
+Rule: the loop is blocked as user code does it, by a callback that computes or sleeps. A reply that
+    arrives meanwhile has arrived in time.
 """
 
 from __future__ import annotations
@@ -36,15 +36,17 @@ _TURNS: Final = (
 
 
 class BlockedLoopClauses(Suite):
-    """What an event loop that was blocked does to calls."""
+    """Calls in an event loop that was blocked."""
 
     @clause("FLT-10", limit=LONG)
     async def test_answer_that_arrived_is_no_timeout(self, trial: Trial) -> None:
-        """Each operation is called, and the event loop blocked for longer than a call may take, at
-        several moments: each gets its answer.
+        """A reply that arrived while the event loop was blocked isn't a timeout.
 
-        If this fails, look for a timer that judges by the clock: when the loop goes on it is due at
-        once, before the answer is read.
+        Each operation is called, and the event loop is blocked for longer than the timeout, at
+        several moments. Each call gets its reply.
+
+        If this fails, look for a timer that only compares the clock. When the loop resumes, the
+        timer is due at once, before the reply is read.
         """
         trial.require_shared("no answer arrives while the event loop is blocked")
         asked = [
@@ -61,7 +63,7 @@ class BlockedLoopClauses(Suite):
                 asyncio.create_task(answer_or_code(operation.ask, trial.adapter, names))
                 for operation, names in now
             ]
-        time.sleep(_BLOCKED)  # noqa: ASYNC251 - that it blocks the loop is what this is about
+        time.sleep(_BLOCKED)  # noqa: ASYNC251 - blocking the loop is the purpose
         wrong: list[str] = []
         for (turns, operation, _), call in zip(asked, calls, strict=True):
             answer = await trial.done(call, operation.title)
@@ -71,11 +73,13 @@ class BlockedLoopClauses(Suite):
 
     @clause("FLT-10", limit=LONG)
     async def test_opening_in_a_blocked_loop_is_no_timeout(self, trial: Trial) -> None:
-        """An adapter is opened, and the event loop blocked for longer than that may take, at
-        several moments: it opens.
+        """Opening an adapter in a blocked event loop doesn't time out.
 
-        If this fails, look for a timeout around the whole of connecting: its steps go on only when
-        the loop does.
+        The event loop is blocked for longer than the connect timeout, at several moments. The
+        adapter opens.
+
+        If this fails, look for a timeout around the whole of connecting: its steps continue only
+        when the loop does.
         """
         trial.require_shared("there is nothing to connect to")
         opened: list[tuple[int, FullAdapter, asyncio.Task[None]]] = []
@@ -89,10 +93,12 @@ class BlockedLoopClauses(Suite):
 
     @clause("FLT-10", Streams, limit=LONG)
     async def test_entry_that_came_in_a_blocked_loop_is_read(self, trial: Trial) -> None:
-        """A reader waits, and the event loop is blocked beyond its time; meanwhile another process
-        appends an entry: the reader gets it.
+        """A blocked read returns an entry that arrived while the event loop was blocked.
 
-        If this fails, let a waiting read look once more when its time is over.
+        The event loop is blocked beyond the end of the read. Meanwhile another process appends an
+        entry, and the reader gets it.
+
+        If this fails, make a blocked read check once more for entries when its time is over.
         """
         for attempt in range(_ATTEMPTS):
             key = trial.key(f"{attempt}")
@@ -114,15 +120,16 @@ class BlockedLoopClauses(Suite):
 
 
 async def append(adapter: FullAdapter, key: str) -> tuple[str, float]:
-    """What another process does: append an entry. Returns its id, and the time of `time.monotonic`
-    at which it was there.
+    """Append an entry, in another process.
+
+    Returns its id, and the time of `time.monotonic` after the append.
     """
     added = await adapter.xadd(key, {"n": b"1"})
     return added, time.monotonic()
 
 
 async def _before_blocking() -> AsyncGenerator[int]:
-    """Each number of `_TURNS`, so many iterations of the event loop before the end."""
+    """Yield each number of `_TURNS`, so many event-loop iterations before the loop is blocked."""
     for turns, next_turns in pairwise((*_TURNS, 0)):
         yield turns
         for _ in range(turns - next_turns):

@@ -1,9 +1,10 @@
-"""Connections that are cut and delayed: clauses FLT-1, FLT-2, FLT-5, and what CLM and PUB say of
-it.
+"""Connections that are cut or delayed.
 
-Servers that are gone are in `outages`.
+Clauses FLT-1, FLT-2, FLT-5, and those parts of LIF, CLM and PUB that are about connections. Servers
+that are down are in `faults.outages`.
 
-Rule: only a harness with a proxy before its server runs these. Every test leaves the network whole.
+Rule: only a harness with a proxy in front of its server runs these tests. Every test leaves the
+    network healed.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from igniter_store_conformance.engine.harness import Network
     from igniter_store_conformance.engine.trial import FullAdapter, Trial
 
-# What may be asked again when the answer was lost: it changes nothing.
+# Methods that may be retried when their reply was lost: they change nothing.
 _READS: Final = {
     "get",
     "exists",
@@ -55,11 +56,13 @@ class FaultClauses(Suite):
 
     @clause("CLM-7", limit=LONG)
     async def test_a_claim_whose_answer_was_lost_is_not_a_yes(self, trial: Trial) -> None:
-        """A connection that is cut before the answer to `set_nx` or `acquire` comes raises, and
-        says that it may have happened.
+        """A claim whose reply was lost raises.
 
-        If this fails, look for a claim that is tried again: the second try meets the first one's
-        claim, or takes a second token.
+        The connection is cut before the reply to `set_nx` or `acquire` arrives. The call raises an
+        error with `maybe_applied`.
+
+        If this fails, look for a claim that is retried: the second attempt finds the claim of the
+        first one, or counts a second token.
         """
         proxy = trial.proxy
         plain, leased = trial.keys(["plain", "leased"])
@@ -73,7 +76,8 @@ class FaultClauses(Suite):
             ),
         ]
         for key, call in calls:
-            # What an adapter brings to the server at first use, a script above all, is there then
+            # The first call loads what the adapter sends to the server on first use, such as a
+            # script
             await call()
             assert await trial.adapter.compare_delete(key, b"owner") is True
             async with _cut(proxy, key, "answered"):
@@ -86,8 +90,9 @@ class FaultClauses(Suite):
 
     @clause("CLM-6", limit=LONG)
     async def test_a_lost_connection_ends_no_lease(self, trial: Trial) -> None:
-        """A lease goes on while its holder's connection is cut, and its holder renews and releases
-        it afterwards.
+        """A lease survives a lost connection of its owner.
+
+        The owner renews and releases it afterwards.
 
         If this fails, look for claims that are tied to a connection or a session.
         """
@@ -106,10 +111,12 @@ class FaultClauses(Suite):
 
     @clause("PUB-10", limit=LONG)
     async def test_subscriptions_come_back_after_a_cut(self, trial: Trial) -> None:
-        """After every connection was cut, all subscriptions hear again by themselves, each message
-        once, and observers are told of the gap.
+        """Subscriptions come back by themselves after every connection was cut.
 
-        If this fails, look at who subscribes again when the connection is a new one, and to what.
+        Each message arrives once, and `on_gap` is called.
+
+        If this fails, look at the code that subscribes again on a new connection, and at the names
+        that it subscribes to.
         """
         proxy = trial.proxy
         await hear_again(trial, proxy.cut)
@@ -118,11 +125,13 @@ class FaultClauses(Suite):
     async def test_a_thousand_subscriptions_come_back_over_a_slow_network(
         self, trial: Trial
     ) -> None:
-        """A thousand subscriptions are cut off, and all takes a twentieth of a second longer from
-        then on: each is told, and hears again.
+        """A thousand subscriptions come back over a slow network.
 
-        If this fails, look at how they are renewed: one trip for each takes longer than a limit
-        that counts from the first.
+        All are cut off, and every round trip takes a twentieth of a second longer from then on.
+        Each subscription's `on_gap` is called, and each gets messages again.
+
+        If this fails, check how they are renewed: a round trip for each one takes longer than a
+        timeout that starts with the first.
         """
         proxy, names = trial.proxy, [f"{number}" for number in range(1_000)]
         heard: set[str] = set()
@@ -155,11 +164,12 @@ class FaultClauses(Suite):
 
     @clause("FLT-1", limit=LONG)
     async def test_a_cut_at_any_moment_gives_the_own_answer_or_an_error(self, trial: Trial) -> None:
-        """For each operation the connection is cut before, in the middle of, and after the command:
-        answer or `STORE_CONNECTION_FAILED`.
+        """A cut at any moment of a call leads to its own reply or to `STORE_CONNECTION_FAILED`.
 
-        If this fails, look for a caller that nobody tells that its connection is gone, or for a
-        connection that is used on.
+        For each operation the connection is cut before, in the middle of, and after the command.
+
+        If this fails, look for a caller that isn't notified when its connection is lost, or for a
+        lost connection that stays in use.
         """
         proxy, wrong = trial.proxy, list[str]()
         for operation in operations_of(trial):
@@ -181,11 +191,13 @@ class FaultClauses(Suite):
     async def test_who_is_cancelled_while_an_adapter_closes_that_has_no_connection_is_cancelled(
         self, trial: Trial
     ) -> None:
-        """Callers wait for a connection that nobody takes when `close` is called; cancelled a few
-        turns later, they end in no other way.
+        """A call that is cancelled while an unconnected adapter closes raises `CancelledError`.
 
-        If this fails, look for a shared attempt to connect: that `close` cancels it is one thing,
-        that its waiter is cancelled another.
+        The calls wait for a connection that the server doesn't accept when `close` is called. They
+        are cancelled a few event-loop iterations later, and end in no other way.
+
+        If this fails, look at a shared attempt to connect: distinguish its cancellation by `close`
+        from the cancellation of its waiter.
         """
         proxy = trial.proxy
         for turn in range(CLOSING_TURNS):
@@ -200,11 +212,11 @@ class FaultClauses(Suite):
 
     @clause("FLT-1", KeyValue, limit=LONG)
     async def test_a_cut_among_many_callers_mixes_up_nobody(self, trial: Trial) -> None:
-        """A hundred callers are under way when all connections are cut: each gets its own answer or
-        an error, and then all works.
+        """A cut among a hundred callers doesn't mix up their replies.
 
-        If this fails, look for answers of the new connection that are given to callers of the old
-        one.
+        Each caller gets its own reply or an error. Afterwards everything works.
+
+        If this fails, look for replies on the new connection that go to callers of the old one.
         """
         proxy, keys = trial.proxy, trial.keys(f"key-{n}" for n in range(100))
         for n, key in enumerate(keys):
@@ -228,10 +240,11 @@ class FaultClauses(Suite):
 
     @clause("FLT-2", limit=LONG)
     async def test_reads_are_asked_again(self, trial: Trial) -> None:
-        """A read whose connection is cut, before the command or before its answer, is answered all
-        the same.
+        """A read whose connection is cut is retried and returns its reply.
 
-        If this fails, ask again over a new connection: a read changes nothing.
+        The cut comes before the command or before its reply.
+
+        If this fails, retry on a new connection: a read changes nothing.
         """
         proxy, wrong = trial.proxy, list[str]()
         for operation in operations_of(trial):
@@ -248,10 +261,12 @@ class FaultClauses(Suite):
 
     @clause("FLT-2", Counters, limit=LONG)
     async def test_a_write_whose_answer_was_lost_is_not_repeated(self, trial: Trial) -> None:
-        """An increment that the server did, and whose answer was cut off, raises with
-        `maybe_applied`, and was done once.
+        """A write whose reply was lost isn't repeated.
 
-        If this fails, look for a retry of everything: the driver has one of its own, too.
+        The server applies an increment, and the connection is cut before the reply. The call raises
+        an error with `maybe_applied`, and the increment was applied once.
+
+        If this fails, look for a retry of all commands. The driver may have one of its own.
         """
         proxy, key = trial.proxy, trial.key()
         await trial.adapter.increment(key, 41)
@@ -266,9 +281,9 @@ class FaultClauses(Suite):
 
     @clause("FLT-2", Streams, limit=LONG)
     async def test_an_append_whose_answer_was_lost_is_not_repeated(self, trial: Trial) -> None:
-        """An entry whose id never came is in the stream once.
+        """An entry whose id was lost with the reply is in the stream once.
 
-        If this fails, look for a retry of everything.
+        If this fails, look for a retry of all commands.
         """
         proxy, key = trial.proxy, trial.key()
         await trial.adapter.xadd(key, {"n": b"0"})
@@ -282,11 +297,12 @@ class FaultClauses(Suite):
 
     @clause("FLT-5", KeyValue, limit=LONG)
     async def test_callers_on_a_slow_network_get_their_own_answers(self, trial: Trial) -> None:
-        """Three hundred callers, a third of them cancelled, over a network that delays everything:
-        the others are answered rightly.
+        """Callers on a slow network get their own replies.
 
-        If this fails, look for answers that are matched with callers by a count that a cancelled
-        caller upsets.
+        A third of three hundred callers is cancelled. The others get the right replies.
+
+        If this fails, look for replies that are matched with callers by a count that a cancelled
+        caller shifts.
         """
         proxy, keys = trial.proxy, trial.keys(f"key-{n}" for n in range(300))
         for begin in range(0, 300, 100):
@@ -312,14 +328,15 @@ class FaultClauses(Suite):
 
 @asynccontextmanager
 async def _cut(proxy: Network, marker: str, when: Any) -> AsyncGenerator[None]:
-    """Cut the connection that the marker is sent over; the block's call has to send it."""
+    """Cut the connection that carries the marker; the call in the block has to send it."""
     await proxy.cut_at(marker.encode(), when=when)
     before = proxy.cuts
     try:
         yield
         if proxy.cuts == before:
             raise NotExercised(
-                "a protocol that sends keys as they are: the proxy looks for them to know the moment to cut"
+                "a protocol that sends keys as they are: "
+                "the proxy looks for them to know the moment to cut"
             )
     finally:
         await proxy.heal()

@@ -1,10 +1,11 @@
-"""Connections that fall silent: clause FLT-12, and what PUB-10 says of it.
+"""Half-open connections: clause FLT-12, and the part of PUB-10 about them.
 
 A firewall or an address translator that has forgotten a connection drops its packets, and neither
-end gets an error. So silence is the only sign, and an adapter has to look for it where it waits for
-messages as well.
+end gets an error. Silence is then the only sign, so an adapter has to check for it on the
+connections that wait for messages, too.
 
-Rule: only a harness with a proxy before its server runs these. Every test leaves the network whole.
+Rule: only a harness with a proxy in front of its server runs these tests. Every test leaves the
+    network healed.
 """
 
 from __future__ import annotations
@@ -30,31 +31,34 @@ if TYPE_CHECKING:
     from igniter_store_conformance.engine.harness import Network
     from igniter_store_conformance.engine.trial import Trial
 
-_MOST_FAILURES: Final = 3  # connections that one caller may meet before it gets a new one
+_MOST_FAILURES: Final = 3  # failures of one caller on old connections before it gets a new one
 _CALLERS: Final = 20
 
 
 class SilenceClauses(Suite):
-    """Connections over which nothing comes any more."""
+    """Connections that are open and deliver nothing."""
 
     @clause("PUB-10", limit=LONG)
     async def test_subscriptions_come_back_after_half_open_connection(self, trial: Trial) -> None:
-        """The present connections pass nothing on and aren't closed: subscriptions hear again by
-        themselves, and observers are told.
+        """Subscriptions come back by themselves after their connection was half-open.
 
-        If this fails, ask for a sign of life on a subscription's connection that has been silent
-        for a while, and close it without one.
+        The current connections pass nothing on and aren't closed. Subscriptions receive messages
+        again, and `on_gap` is called.
+
+        If this fails, send a probe on a subscription's connection that has been silent for a while,
+        and close the connection if there is no reply.
         """
         async with _whole_again(trial):
             await hear_again(trial, _network(trial).half_open)
 
     @clause("FLT-12", PubSub, limit=LONG)
     async def test_subscribe_works_after_half_open_connection(self, trial: Trial) -> None:
-        """A subscription on a half-open connection fails at most a few times; then it is live, and
-        so is the one that was there before.
+        """`subscribe` on a half-open connection fails at most a few times.
 
-        If this fails, close a connection on which a confirmation is late: the next subscriber must
-        not wait on it as well.
+        Then the new subscription is live, and so is the earlier one.
+
+        If this fails, close a connection whose confirmation is late: the next subscriber must not
+        wait on it as well.
         """
         first, second = trial.keys(["first", "second"])
         heard: set[bytes] = set()
@@ -80,10 +84,11 @@ class SilenceClauses(Suite):
 
     @clause("FLT-12", PubSub, limit=LONG)
     async def test_cancel_ends_on_half_open_connection(self, trial: Trial) -> None:
-        """`cancel` of a subscription whose connection is half-open returns, and nothing is
-        delivered to it afterwards.
+        """`cancel` of a subscription on a half-open connection returns.
 
-        If this fails, look for a wait for the server's confirmation without a limit.
+        The subscription gets no message afterwards.
+
+        If this fails, look for a wait without a timeout for the server's confirmation.
         """
         channel, heard = trial.key(), list[bytes]()
         subscription: Subscription = await trial.adapter.subscribe(
@@ -99,10 +104,11 @@ class SilenceClauses(Suite):
 
     @clause("FLT-12", KeyValue, limit=LONG)
     async def test_commands_work_after_half_open_connection(self, trial: Trial) -> None:
-        """Of many callers on half-open connections each fails at most a few times, and then gets
-        its own answer.
+        """Calls on half-open connections fail at most a few times.
 
-        If this fails, look for a connection that is used again although its answer never came.
+        Of many callers, each then gets its own reply.
+
+        If this fails, look for a connection that is reused although its reply never arrived.
         """
         keys = trial.keys(f"key-{number}" for number in range(_CALLERS))
         await asyncio.gather(*(trial.adapter.set(key, key.encode()) for key in keys))
@@ -114,10 +120,11 @@ class SilenceClauses(Suite):
 
     @clause("FLT-12", Streams, limit=LONG)
     async def test_blocked_reader_ends_on_half_open_connection(self, trial: Trial) -> None:
-        """A blocked read whose connection is half-open ends with an error or reads on over another
-        one; it isn't blocked for ever.
+        """A blocked read on a half-open connection ends.
 
-        If this fails, look for a read that waits for its answer without a limit.
+        It raises an error, or it continues on another connection. It isn't blocked forever.
+
+        If this fails, look for a read that waits for its reply without a timeout.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
@@ -141,7 +148,7 @@ class SilenceClauses(Suite):
 
 def _network(trial: Trial) -> Network:
     proxy = trial.proxy
-    if not hasattr(proxy, "half_open"):  # it came later than the others
+    if not hasattr(proxy, "half_open"):  # a later addition to the protocol
         raise NotExercised(
             f"`half_open` of Harness(server=...).proxy: {type(proxy).__name__} hasn't got it"
         )
@@ -157,7 +164,7 @@ async def _whole_again(trial: Trial) -> AsyncGenerator[None]:
 
 
 async def _soon(call: Callable[[], Awaitable[Any]]) -> Any:
-    """The answer of a call, which may fail on each connection of before."""
+    """Return the reply of a call, which may fail on each old connection."""
     for _ in range(_MOST_FAILURES):
         try:
             return await call()

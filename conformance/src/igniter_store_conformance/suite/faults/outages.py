@@ -1,12 +1,11 @@
-"""A server that is stopped, killed, paused or refuses: clauses FLT-3, FLT-4, FLT-6, and what LIF,
-CLM and PUB say of it.
+"""Servers that are stopped, killed or paused, or that refuse.
 
-Rule: only a harness with power over its server runs these (`Harness(server=...)`). Every test
-    leaves the server running, and refusing
-nothing.
+Clauses FLT-3, FLT-4, FLT-6, and those parts of LIF, CLM and PUB that are about outages.
 
-An adapter under these tests should be made with short timeouts, of a second or two: the kit waits
-for them.
+Rule: only a harness that controls its server runs these tests (`Harness(server=...)`). Every test
+    leaves the server running, and refusing nothing.
+
+Make the adapter for these tests with short timeouts, of a second or two: the kit waits for them.
 """
 
 from __future__ import annotations
@@ -41,15 +40,16 @@ if TYPE_CHECKING:
 
 
 class OutageClauses(Suite):
-    """Servers that are gone for a while."""
+    """Servers that are down for a while."""
 
     @clause("LIF-3", limit=LONG)
     async def test_opening_where_no_server_is_says_so(self, trial: Trial) -> None:
-        """`open` against a stopped server raises `STORE_CONNECTION_FAILED`, leaves no task, and
-        works when the server is back.
+        """`open` raises `STORE_CONNECTION_FAILED` while the server is stopped.
 
-        If this fails, look for an `open` that doesn't connect, that tries for ever, or that leaves
-        what it had begun.
+        It leaves no task, and works when the server is back.
+
+        If this fails, look for an `open` that doesn't connect, that retries forever, or that leaves
+        unfinished work behind.
         """
         async with _stopped(trial):
             fresh = trial.connect()
@@ -66,10 +66,11 @@ class OutageClauses(Suite):
 
     @clause("LIF-3", limit=LONG)
     async def test_opening_where_nobody_answers_ends(self, trial: Trial) -> None:
-        """`open` against a server that takes the connection and says nothing raises within the
-        connect timeout.
+        """`open` ends when the server accepts the connection and sends nothing.
 
-        If this fails, look for a handshake without a time limit.
+        It raises within the connect timeout.
+
+        If this fails, look for a handshake without a timeout.
         """
         server = trial.server
         fresh = trial.connect()
@@ -85,10 +86,11 @@ class OutageClauses(Suite):
 
     @clause("LIF-10", limit=LONG)
     async def test_ping_raises_where_no_server_is(self, trial: Trial) -> None:
-        """`ping` of a stopped server raises `STORE_CONNECTION_FAILED`, and answers again when the
-        server is back.
+        """`ping` of a stopped server raises `STORE_CONNECTION_FAILED`.
 
-        If this fails, look for a ping that is answered by the client.
+        It works again when the server is back.
+
+        If this fails, look for a ping that the client answers without the server.
         """
         async with _stopped(trial):
             for _ in range(2):
@@ -100,8 +102,9 @@ class OutageClauses(Suite):
 
     @clause("CLM-7", KeyValue, limit=LONG)
     async def test_without_a_server_nobody_is_told_yes(self, trial: Trial) -> None:
-        """Against a stopped server every method of claims and counters raises
-        `STORE_CONNECTION_FAILED`; nobody is told anything else.
+        """Claims and counters raise `STORE_CONNECTION_FAILED` while the server is stopped.
+
+        No method returns a result.
 
         If this fails, look for an error that is swallowed on the way: a cache may fail open, a
         claim must not.
@@ -123,26 +126,28 @@ class OutageClauses(Suite):
 
     @clause("PUB-10", limit=LONG)
     async def test_subscriptions_come_back_after_a_restart(self, trial: Trial) -> None:
-        """The same after the server was killed and started anew.
+        """Subscriptions come back by themselves after the server was killed and restarted.
 
-        If this fails, look for a reader that gives up when it can't connect at the first try.
+        If this fails, look for a reader that gives up when its first attempt to connect fails.
         """
         server = trial.server
 
         async def kill_and_restart() -> None:
             await server.kill()
-            await asyncio.sleep(0.2)  # long enough that a first try to connect fails
+            await asyncio.sleep(0.2)  # long enough for a first attempt to connect to fail
             await server.restart()
 
         await hear_again(trial, kill_and_restart)
 
     @clause("PUB-10", limit=LONG)
     async def test_a_gap_is_told_before_what_comes_after_it(self, trial: Trial) -> None:
-        """Numbers are published all the time while connections are cut: where the subscriber misses
-        some, it hears of a gap in between.
+        """`on_gap` is called before the first message after a gap.
 
-        If this fails, look at when you tell of the gap: the first message of a new connection may
-        come with the confirmation itself.
+        Numbers are published continuously while connections are cut. Where the subscriber misses
+        some, `on_gap` is called in between.
+
+        If this fails, check when you report the gap: the first message on a new connection may
+        arrive together with the confirmation.
         """
         proxy, channel, other = trial.proxy, trial.key(), await trial.other()
         heard: list[int | None] = []  # None for a gap
@@ -183,19 +188,20 @@ class OutageClauses(Suite):
 
     @clause("FLT-3", limit=LONG)
     async def test_after_kill_and_restart_everything_works(self, trial: Trial) -> None:
-        """While the server is away every operation says so; when it is back every operation
-        answers, without anybody's help.
+        """All operations fail while the server is down, and work when it is back.
 
-        If this fails, look for something that was made when the adapter was opened and isn't made
-        again: a script, a pool, a reader.
+        The adapter recovers by itself.
+
+        If this fails, look for something that is created when the adapter is opened and isn't
+        created again: a script, a pool, a reader.
         """
         server = trial.server
         await server.kill()
         try:
             for operation in operations_of(trial):
                 if operation.method in {"subscribe", "psubscribe"}:
-                    # An adapter may wait for the server's confirmation as long as it likes to
-                    # connect
+                    # An adapter may wait for the server's confirmation as long as for a
+                    # connection
                     continue
                 answer = await answer_or_code(
                     operation.ask, trial.adapter, names_for(trial, operation, "away")
@@ -213,11 +219,12 @@ class OutageClauses(Suite):
 
     @clause("FLT-3", Streams, limit=LONG)
     async def test_blocked_readers_survive_a_restart(self, trial: Trial) -> None:
-        """A reader that is blocked when the server dies ends with an error or reads on; a new one
-        is woken as ever.
+        """A blocked reader survives a restart of the server.
 
-        If this fails, look for a blocked read that waits for an answer on a connection that is
-        gone.
+        The read in flight raises an error, or continues. A new read is woken as usual.
+
+        If this fails, look for a blocked read that waits for a reply on a connection that no longer
+        exists.
         """
         server, key = trial.server, trial.key()
         await trial.adapter.xgroup_create(key, "group")
@@ -250,11 +257,12 @@ class OutageClauses(Suite):
 
     @clause("FLT-4", KeyValue, limit=LONG)
     async def test_a_command_that_takes_too_long_times_out(self, trial: Trial) -> None:
-        """Of a server that stopped answering a caller hears `STORE_TIMEOUT`; once it goes on, later
-        commands get their own answers.
+        """Calls raise `STORE_TIMEOUT` when the server stops replying.
 
-        If this fails, look for a command without a time limit, or for an answer that comes late and
-        is given to the next caller.
+        When the server continues, later commands get their own replies.
+
+        If this fails, look for a command without a timeout, or for a late reply that goes to the
+        next caller.
         """
         server, adapter = trial.server, trial.adapter
         keys = trial.keys(f"key-{n}" for n in range(10))
@@ -281,10 +289,10 @@ class OutageClauses(Suite):
     async def test_a_write_that_times_out_says_that_it_may_have_happened(
         self, trial: Trial
     ) -> None:
-        """A write that was sent and not answered in time has `maybe_applied`.
+        """A write that was sent and got no reply in time has `maybe_applied`.
 
-        If this fails, look at where a timeout becomes an error of the contract: it knows whether
-        the command was sent.
+        If this fails, look at the code that converts a timeout to an error of the contract: it has
+        to know whether the command was sent.
         """
         proxy, key = trial.proxy, trial.key()
         await trial.adapter.set(key, b"before")
@@ -301,10 +309,9 @@ class OutageClauses(Suite):
 
     @clause("FLT-6", KeyValue, limit=LONG)
     async def test_the_servers_refusals_have_their_codes(self, trial: Trial) -> None:
-        """Each refusal that the server can be made to give becomes an error with its code, and says
-        whether to try again.
+        """Each refusal of the server raises an error with its code and the right `retryable`.
 
-        If this fails, look at your table of the server's errors: its words are the server's, the
+        If this fails, check your table of server errors: the error prefixes are the server's, the
         codes are the contract's.
         """
         server = trial.refusing_server
@@ -316,15 +323,16 @@ class OutageClauses(Suite):
                     try:
                         await trial.adapter.set(key, b"value")
                     except StoreError as error:
-                        # Some refusals send clients away before: then the first command may be lost
-                        # on a connection that has just ended.
+                        # Some refusals disconnect clients first. The first command may then be
+                        # lost on a connection that has just ended.
                         if not error.maybe_applied:
                             raise
                         await trial.adapter.set(key, b"value")
                 except StoreError as error:
                     if (error.code, error.retryable) != (refusal.code, refusal.retryable):
                         wrong.append(
-                            f"{word}: {error.code}, retryable={error.retryable}; it should be {refusal.code}, {refusal.retryable}"
+                            f"{word}: {error.code}, retryable={error.retryable}; "
+                            f"it should be {refusal.code}, {refusal.retryable}"
                         )
                 else:
                     wrong.append(f"{word}: no error")
@@ -344,5 +352,5 @@ async def _stopped(trial: Trial) -> AsyncGenerator[None]:
 
 
 async def _has_heard(heard: list[int | None], turn: int) -> bool:
-    """Whether the subscriber hears numbers again, with so many gaps behind it."""
+    """Return True if the subscriber receives numbers again after `turn - 1` gaps."""
     return heard.count(None) >= turn - 1 and bool(heard) and heard[-1] is not None

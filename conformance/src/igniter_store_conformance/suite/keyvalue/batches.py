@@ -1,4 +1,4 @@
-"""Many keys in one call: clauses KV-11, KV-12 and KV-15."""
+"""Calls with many keys: clauses KV-11, KV-12 and KV-15."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 
 class BatchClauses(Suite):
-    """Many keys in one call."""
+    """Calls with many keys."""
 
     @clause("KV-11")
     async def test_mget_answers_in_the_order_asked(self, trial: Trial) -> None:
-        """One answer for each key, in its place: unsorted, missing and repeated keys included.
+        """`mget` returns one result per key, in the order of the keys.
 
-        If this fails, look for a result by row order, a set of keys, or missing rows that are left
-        out.
+        The keys are unsorted, and some of them are missing or repeated.
+
+        If this fails, look for results in row order, keys collected in a set, or missing rows that
+        are dropped.
         """
         b, a, missing, c = trial.keys(["b", "a", "missing", "c"])
         for key, value in ((c, b"3"), (a, b"1"), (b, b"2")):
@@ -40,9 +42,10 @@ class BatchClauses(Suite):
 
     @clause("KV-11")
     async def test_mset_gives_every_entry_its_own_ttl(self, trial: Trial) -> None:
-        """Of three entries one has no TTL, one a long, one a short one; each keeps its own.
+        """Each entry of a batch keeps its own TTL: none, a long one, or a short one.
 
-        If this fails, look for one TTL that is applied to the whole batch, or for none.
+        If this fails, look for a single TTL that is applied to the whole batch, or for TTLs that
+        are ignored.
         """
         short, none, long = trial.keys(["short", "none", "long"])
         time = trial.time
@@ -61,9 +64,10 @@ class BatchClauses(Suite):
 
     @clause("KV-11")
     async def test_a_batch_is_seen_whole(self, trial: Trial) -> None:
-        """Every key of a batch can be read once `mset` has returned, by this client and by another.
+        """After `mset` returns, this client and another one can read every key of the batch.
 
-        If this fails, look for a batch that is written later, or in parts that nobody waits for.
+        If this fails, look for a batch that is written later, or in parts that `mset` doesn't
+        await.
         """
         other = await trial.other()
         keys = trial.keys(f"key-{number}" for number in range(50))
@@ -74,7 +78,7 @@ class BatchClauses(Suite):
 
     @clause("KV-12")
     async def test_an_empty_batch_does_nothing(self, trial: Trial) -> None:
-        """`mget([])` is `[]`, and `mset([])` is no error.
+        """`mget([])` returns `[]`, and `mset([])` doesn't raise.
 
         If this fails, look for a command or statement that must not be sent without arguments.
         """
@@ -85,8 +89,8 @@ class BatchClauses(Suite):
     async def test_a_batch_of_ten_thousand_works(self, trial: Trial) -> None:
         """Batches of 999, 1,000, 1,001 and 10,000 keys are written, read in order and deleted.
 
-        If this fails, look for a limit on the variables of a statement, and cut the batch into
-        pieces.
+        If this fails, look for a limit on the number of variables in a statement, and split the
+        batch.
         """
         for number in (1, 999, 1_000, 1_001, 10_000):
             keys = trial.keys(f"{number}-{place}" for place in range(number))
@@ -97,10 +101,10 @@ class BatchClauses(Suite):
 
     @clause("KV-15")
     async def test_mset_is_a_plain_set_of_each_entry(self, trial: Trial) -> None:
-        """`mset` replaces values and clears their TTLs.
+        """`mset` replaces existing values and clears their TTLs.
 
-        If this fails, look for an upsert that writes the value and leaves the column of the
-        deadline.
+        If this fails, look for an upsert that writes the value but doesn't update the deadline
+        column.
         """
         key, other, time = trial.key("key"), trial.key("other"), trial.time
         await trial.adapter.mset([Entry(key, b"old", time.ttl), Entry(other, b"old", 3_000)])
@@ -114,10 +118,10 @@ class BatchClauses(Suite):
 
     @clause("KV-15")
     async def test_of_two_entries_for_one_key_the_last_wins(self, trial: Trial) -> None:
-        """A batch that names a key twice leaves the later value, with the later TTL.
+        """If a batch contains a key twice, the last value and the last TTL win.
 
-        If this fails, look for entries that are gathered by key before they are written, or written
-        at once in no order.
+        If this fails, look for entries that are grouped by key before they are written, or that are
+        written concurrently in no fixed order.
         """
         key, other = trial.keys(["key", "other"])
         await trial.adapter.mset(
@@ -129,9 +133,10 @@ class BatchClauses(Suite):
 
     @clause("KV-15")
     async def test_a_key_that_is_named_twice_is_deleted_once(self, trial: Trial) -> None:
-        """`delete([a, a, b])` counts two keys.
+        """`delete([a, a, b])` returns 2.
 
-        If this fails, look for a count of what was asked for, or of answers one by one.
+        If this fails, look for code that counts the requested keys, or that adds up one result per
+        key.
         """
         a, b = trial.keys("ab")
         await trial.adapter.mset([Entry(a, b"1"), Entry(b, b"2")])

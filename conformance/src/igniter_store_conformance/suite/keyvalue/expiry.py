@@ -1,4 +1,4 @@
-"""Time to live: clauses KV-6 to KV-9, KV-16."""
+"""Time to live: clauses KV-6 to KV-9, and KV-16."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ class ExpiryClauses(Suite):
 
     @clause("KV-6")
     async def test_an_expired_key_is_gone_for_every_reader(self, trial: Trial) -> None:
-        """`get`, `exists`, `mget`, `ttl`, `expire`, `persist`, `getdel` and `delete` all see that
-        it is gone, whichever asks first.
+        """Every method treats an expired key as missing, even if it is the first to access it.
 
-        If this fails, look for a method that reads around the check of the deadline.
+        The methods are `get`, `exists`, `mget`, `ttl`, `expire`, `persist`, `getdel` and `delete`.
+
+        If this fails, look for a method that bypasses the deadline check.
         """
         adapter, time = trial.adapter, trial.time
         keys = trial.keys(["get", "exists", "mget", "ttl", "expire", "persist", "getdel", "delete"])
@@ -47,9 +48,9 @@ class ExpiryClauses(Suite):
 
     @clause("KV-6", Scan)
     async def test_a_scan_does_not_give_expired_keys(self, trial: Trial) -> None:
-        """Of keys of which some have expired, a scan gives the others.
+        """A scan returns the live keys and leaves out the expired ones.
 
-        If this fails, look for a scan over everything that was not swept yet.
+        If this fails, look for a scan that returns everything that hasn't been swept yet.
         """
         adapter, time = trial.adapter, trial.time
         mortal, immortal = (
@@ -68,7 +69,7 @@ class ExpiryClauses(Suite):
 
     @clause("KV-6", Counters)
     async def test_an_expired_counter_counts_from_nothing(self, trial: Trial) -> None:
-        """`increment` of a key whose TTL is over begins at 0 again, without a TTL.
+        """`increment` of an expired key starts again from 0, without a TTL.
 
         If this fails, look for an increment that finds the old row.
         """
@@ -82,10 +83,11 @@ class ExpiryClauses(Suite):
 
     @clause("KV-6", Streams)
     async def test_an_expired_stream_is_gone_with_its_groups(self, trial: Trial) -> None:
-        """A stream whose TTL is over has no entries and no groups, and reading in one says that it
-        is missing.
+        """An expired stream has no entries and no groups.
 
-        If this fails, look at whether your stream methods look at the deadline of the key.
+        Reading in one of its groups raises `STORE_STREAM_GROUP_MISSING`.
+
+        If this fails, check whether your stream methods compare the deadline of the key.
         """
         key, time, adapter = trial.key(), trial.time, trial.adapter
         await adapter.xadd(key, {"field": b"1"})
@@ -103,10 +105,10 @@ class ExpiryClauses(Suite):
 
     @clause("KV-7")
     async def test_a_key_lives_as_long_as_its_ttl(self, trial: Trial) -> None:
-        """It is there shortly before its TTL is over, and gone 50 ms after that.
+        """A key exists shortly before its TTL is over, and is gone 50 ms after its end.
 
-        If this fails, look at the unit of the TTL (seconds here), at rounding, and at who compares
-        the deadline with which clock.
+        If this fails, look at the unit of the TTL (seconds in the contract), at rounding, and at
+        which clock the deadline is compared with, on the client or on the server.
         """
         key, adapter = trial.key(), trial.adapter
         await trial.time.bracket(
@@ -117,11 +119,10 @@ class ExpiryClauses(Suite):
 
     @clause("KV-7")
     async def test_a_ttl_under_a_second_works(self, trial: Trial) -> None:
-        """TTLs of 0.05 s, and of seconds with a fraction, are neither cut nor rounded to whole
-        seconds.
+        """TTLs of 0.05 s, and of seconds with a fraction, aren't truncated or rounded to seconds.
 
-        If this fails, look for a TTL that becomes an `int`: milliseconds are the unit of most
-        backends' fine clocks.
+        If this fails, look for a TTL that is converted to `int`. Most backends have a command or a
+        column with milliseconds.
         """
         adapter = trial.adapter
         for shortest in (0.05, 0.25, 1.5):
@@ -131,9 +132,9 @@ class ExpiryClauses(Suite):
 
     @clause("KV-7")
     async def test_every_way_to_give_a_ttl_gives_the_same(self, trial: Trial) -> None:
-        """`set`, conditional `set`, `mset` and `expire` give a key the time that they were told.
+        """`set`, a conditional `set`, `mset` and `expire` all apply exactly the requested TTL.
 
-        If this fails, look for one path that has another unit or another rounding than the rest.
+        If this fails, look for a code path whose unit or rounding differs from the others.
         """
         adapter = trial.adapter
         one, two, three, four = trial.keys(["absent", "present", "mset", "expire"])
@@ -162,11 +163,12 @@ class ExpiryClauses(Suite):
 
     @clause("KV-7")
     async def test_very_long_ttls_are_kept(self, trial: Trial) -> None:
-        """TTLs of a day, a year and 10^10 seconds, the longest that the store lets through, are
-        taken as they are.
+        """TTLs of a day, a year and 10^10 seconds are kept unchanged.
 
-        If this fails, look for a number of milliseconds that leaves 32 or 64 bits, or for days that
-        are cut off.
+        10^10 seconds is the longest TTL that the store allows.
+
+        If this fails, look for a number of milliseconds that overflows 32 or 64 bits, or for an
+        interval that loses its days.
         """
         for ttl in (86_400.0, 366 * 86_400.0, 1e10):
             key = trial.key(f"key-{ttl}")
@@ -178,10 +180,10 @@ class ExpiryClauses(Suite):
 
     @clause("KV-8")
     async def test_expire_gives_a_new_ttl(self, trial: Trial) -> None:
-        """`expire` shortens, lengthens, and gives a TTL where there was none; the value stays.
+        """`expire` shortens, extends or adds a TTL, and keeps the value.
 
-        If this fails, look for a deadline that is only ever moved in one direction, or counted from
-        the old one.
+        If this fails, look for a deadline that is only moved in one direction, or that is computed
+        from the old one.
         """
         adapter, time = trial.adapter, trial.time
         shorter, longer, none = trial.keys(["shorter", "longer", "none"])
@@ -199,7 +201,7 @@ class ExpiryClauses(Suite):
 
     @clause("KV-8")
     async def test_expire_of_nothing_says_false_and_creates_nothing(self, trial: Trial) -> None:
-        """A missing key and an expired one both say False, and stay missing.
+        """`expire` returns False for a missing key and for an expired one, and creates neither.
 
         If this fails, look for an upsert of the deadline.
         """
@@ -215,11 +217,13 @@ class ExpiryClauses(Suite):
 
     @clause("KV-9")
     async def test_ttl_tells_three_things_apart(self, trial: Trial) -> None:
-        """`ttl` is `None` without a key, `math.inf` without a TTL, and what is left with one: never
-        more than was given, never 0.
+        """`ttl` distinguishes a missing key, a key without a TTL, and a key with one.
 
-        If this fails, look at what your backend says for "no key" and for "no TTL"; Redis says -2
-        and -1, and its TTL rounds (use PTTL).
+        It returns `None` for a missing key, `math.inf` for a key without a TTL, and the remaining
+        seconds otherwise. The remaining time is never more than the TTL that was set, and never 0.
+
+        If this fails, look at what your backend returns for "no such key" and for "no TTL". Redis
+        returns -2 and -1, and its TTL command rounds (use PTTL).
         """
         adapter, time = trial.adapter, trial.time
         missing, immortal, mortal = trial.keys(["missing", "immortal", "mortal"])
@@ -236,10 +240,12 @@ class ExpiryClauses(Suite):
 
     @clause("KV-9")
     async def test_ttl_counts_from_when_it_was_given(self, trial: Trial) -> None:
-        """With 3,000 seconds given, and some passed, what is left is the difference, to the
-        fraction of a second.
+        """`ttl` returns the TTL minus the time since it was set, to a fraction of a second.
 
-        If this fails, look for whole seconds, or for a TTL that is stored instead of a deadline.
+        The test sets a TTL of 3,000 seconds and lets some time pass.
+
+        If this fails, look for whole seconds, or for a stored TTL where a deadline should be
+        stored.
         """
         key, time, adapter = trial.key(), trial.time, trial.adapter
         began = time.now()
@@ -260,10 +266,12 @@ class ExpiryClauses(Suite):
 
     @clause("KV-9")
     async def test_persist_removes_a_ttl_and_says_whether_there_was_one(self, trial: Trial) -> None:
-        """True once, then False; False for a missing key and for one without TTL. The key then
-        stays.
+        """`persist` removes the TTL and returns True only if there was one.
 
-        If this fails, look at what counts as changed when there was no TTL to remove.
+        The second call for the same key returns False, and so do calls for a missing key and for a
+        key without a TTL. The key then stays.
+
+        If this fails, look at how "changed" is determined when there was no TTL to remove.
         """
         adapter, time = trial.adapter, trial.time
         mortal, immortal, missing = trial.keys(["mortal", "immortal", "missing"])
@@ -280,9 +288,10 @@ class ExpiryClauses(Suite):
 
     @clause("KV-16", Counters)
     async def test_a_deleted_key_leaves_nothing_to_its_successor(self, trial: Trial) -> None:
-        """What is written after a delete has no TTL and no number of what was there before.
+        """A key that is written again after a delete inherits neither its old TTL nor its count.
 
-        If this fails, look for a deadline or a counter in a table of its own that `delete` forgets.
+        If this fails, look for a deadline or a counter in a separate table that `delete` doesn't
+        clear.
         """
         adapter, time = trial.adapter, trial.time
         value, number, taken = trial.keys(["value", "number", "taken"])
@@ -301,10 +310,11 @@ class ExpiryClauses(Suite):
 
     @clause("KV-16", Streams)
     async def test_an_expired_key_may_become_another_kind(self, trial: Trial) -> None:
-        """Where a value has expired a stream can be made, and the other way round, without the old
-        TTL.
+        """A stream can replace an expired value, and a value an expired stream.
 
-        If this fails, look for a check of the kind that comes before the check of the deadline.
+        The new key doesn't get the old TTL.
+
+        If this fails, look for a check of the type that runs before the check of the deadline.
         """
         adapter, time = trial.adapter, trial.time
         value, stream = trial.keys(["value", "stream"])
@@ -322,10 +332,9 @@ class ExpiryClauses(Suite):
 
     @clause("KV-9")
     async def test_what_is_left_is_never_nothing(self, trial: Trial) -> None:
-        """In the very moment in which a TTL is over, and just before it, `ttl` is `None` or above
-        0.
+        """At the end of a TTL, and just before it, `ttl` returns `None` or more than 0.
 
-        If this fails, look at `<` where `<=` is meant: a key whose deadline is now has no time
+        If this fails, look for `<` where `<=` is meant. A key whose deadline is now has no time
         left, so it is gone.
         """
         adapter, time = trial.adapter, trial.time
@@ -338,11 +347,12 @@ class ExpiryClauses(Suite):
 
     @clause("KV-6", Counters, Claims)
     async def test_at_the_moment_of_its_end_a_key_is_there_or_gone(self, trial: Trial) -> None:
-        """Just after its TTL a key may still be found (KV-7). What a call says is true: what it
-        renewed lives, what it removed is gone.
+        """At the end of a TTL, every call's result agrees with its effect.
 
-        If this fails, look for a read that gives out what it has just removed because its time is
-        over.
+        A key may still be found just after its TTL is over (KV-7). A key that a call reported as
+        renewed lives, and a key that a call removed is gone.
+
+        If this fails, look for a read that returns a value which it has just removed as expired.
         """
         adapter, time = trial.adapter, trial.time
         for late in (0.0, 0.002, 0.005, 0.02):
@@ -379,11 +389,11 @@ class ExpiryClauses(Suite):
 
     @clause("KV-7")
     async def test_after_a_busy_time_nothing_lives_on(self, trial: Trial) -> None:
-        """The program computes while TTLs end, so that no timer runs: the first calls after that
-        find the keys gone all the same.
+        """Keys that expire while the event loop is blocked are gone for the next calls.
 
-        If this fails, look for a method that leaves it to a timer on the event loop to take expired
-        keys away.
+        The program computes while the TTLs end, so no timer can run.
+
+        If this fails, look for a method that relies on an event-loop timer to remove expired keys.
         """
         adapter, passing = trial.adapter, trial.time
         ttl = 0.05 + passing.granularity
@@ -395,7 +405,7 @@ class ExpiryClauses(Suite):
         if passing.is_moved:
             await passing.expires(ttl)
         else:
-            # the event loop has to stand still
+            # blocks the event loop on purpose
             time.sleep(ttl + LATE + passing.granularity)  # noqa: ASYNC251
 
         assert await adapter.get(keys[0]) is None
@@ -410,11 +420,13 @@ class ExpiryClauses(Suite):
 
     @clause("KV-16", Counters, Claims)
     async def test_a_time_that_ends_after_its_key_disturbs_nobody(self, trial: Trial) -> None:
-        """Keys with TTLs are deleted, taken, released and persisted: when their time would be over,
-        other keys still end in theirs.
+        """The old deadline of a removed or persisted key affects no other key.
 
-        If this fails, look for a deadline that stays behind, and for what happens when it comes and
-        there is no key.
+        Keys with TTLs are deleted, read with `getdel`, released and persisted. When their TTLs
+        would have ended, other keys still expire on time.
+
+        If this fails, look for a deadline that isn't removed with its key, and at what happens when
+        that deadline passes.
         """
         adapter, passing = trial.adapter, trial.time
         deleted, taken, released, persisted, mortal, later = trial.keys(

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 
 class KindClauses(Suite):
-    """Values where a stream is asked for, and the other way round."""
+    """Value methods on streams, and stream methods on values."""
 
     @clause("KV-14", Streams)
     async def test_a_set_replaces_a_stream(self, trial: Trial) -> None:
-        """`set` and `mset` write over a stream, and the stream is gone.
+        """`set` and `mset` replace a stream with a value.
 
-        If this fails, look for one table a kind: the other kinds of the key have to go in the same
-        step.
+        The stream's entries, groups and TTL are gone.
+
+        If this fails, look for a separate table per kind. The write has to remove the key from the
+        other tables in the same step.
         """
         one, other = trial.keys(["one", "other"])
         for stream in (one, other):
@@ -45,11 +47,12 @@ class KindClauses(Suite):
 
     @clause("KV-14", Streams)
     async def test_a_stream_is_no_value(self, trial: Trial) -> None:
-        """`get` and `getdel` of a stream raise `STORE_OPERATION_FAILED`, `mget` gives `None`, and
-        the stream stays.
+        """`get` and `getdel` of a stream raise `STORE_OPERATION_FAILED`; `mget` returns `None`.
 
-        If this fails, look at what your backend answers for a key of another kind, and at your
-        table of errors.
+        The stream is unchanged.
+
+        If this fails, look at what your backend returns for a key of another kind, and at your
+        mapping of errors.
         """
         key = trial.key()
         await trial.adapter.xadd(key, {"field": b"1"})
@@ -63,10 +66,11 @@ class KindClauses(Suite):
 
     @clause("KV-14", Streams)
     async def test_a_stream_is_there_for_whoever_asks_for_its_key(self, trial: Trial) -> None:
-        """`exists`, `ttl`, `expire`, `persist` and conditional sets look at the key, whatever it
-        holds.
+        """`exists`, `ttl`, `expire`, `persist` and conditional sets work on a stream's key.
 
-        If this fails, look for methods that only know the table of values.
+        They depend only on the key, not on the kind of data that it holds.
+
+        If this fails, look for methods that only query the table of values.
         """
         key, adapter = trial.key(), trial.adapter
         await adapter.xadd(key, {"field": b"1"})
@@ -84,11 +88,10 @@ class KindClauses(Suite):
 
     @clause("STR-23", KeyValue)
     async def test_a_value_is_no_stream(self, trial: Trial) -> None:
-        """Every stream command on a key that holds a value raises `STORE_OPERATION_FAILED` and
-        leaves the value.
+        """Every stream command on a value raises `STORE_OPERATION_FAILED` and keeps the value.
 
-        If this fails, look at which error of your backend says "wrong type", and at commands that
-        overwrite without looking.
+        If this fails, look at which error your backend raises for a wrong type, and for commands
+        that overwrite the key without checking its type.
         """
         key, adapter = trial.key(), trial.adapter
         await adapter.set(key, b"value")

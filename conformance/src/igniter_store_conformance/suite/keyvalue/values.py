@@ -1,7 +1,7 @@
-"""Key-value: clauses KV-1 to KV-5, KV-10, KV-13 and KV-17.
+"""Values: clauses KV-1 to KV-5, KV-10, KV-13 and KV-17.
 
-How long keys live is in `expiry`, many keys at once in `batches`, streams under the same keys in
-`kinds`, many callers in `contention`.
+TTLs are tested in `expiry`, calls with many keys in `batches`, streams under the same keys in
+`kinds`, and concurrent callers in `concurrency.keys`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ class KeyValueClauses(Suite):
 
     @clause("KV-1")
     async def test_a_missing_key_is_none(self, trial: Trial) -> None:
-        """`get` of a key that was never set is `None`, not an error and not empty bytes.
+        """`get` of a key that was never set returns `None`.
 
-        If this fails, look at what your backend answers for "no such key", and at how that becomes
-        `None`.
+        It neither raises an error nor returns empty bytes.
+
+        If this fails, look at what your backend returns for "no such key", and at how the adapter
+        converts it to `None`.
         """
         assert await trial.adapter.get(trial.key()) is None
 
     @clause("KV-1")
     async def test_an_empty_value_is_not_a_missing_one(self, trial: Trial) -> None:
-        """`get` of a key that holds no bytes is `b""`, and the key exists.
+        """`get` of a key with an empty value returns `b""`, and the key exists.
 
-        If this fails, look for a test of truth (`if value:`) where `value is None` is meant.
+        If this fails, look for a truth test (`if value:`) where `value is None` is meant.
         """
         key = trial.key()
         await trial.adapter.set(key, b"")
@@ -48,9 +50,9 @@ class KeyValueClauses(Suite):
 
     @clause("KV-2")
     async def test_every_byte_comes_back(self, trial: Trial) -> None:
-        """What `set` was given, `get` returns: bytes, unchanged, whatever they spell.
+        """`get` returns exactly the bytes that `set` stored, whatever they are.
 
-        If this fails, look for decoding, trimming, escaping or a text column between you and the
+        If this fails, look for decoding, trimming, escaping or a text column on the way to the
         stored bytes.
         """
         for place, payload in enumerate(PAYLOADS):
@@ -62,10 +64,10 @@ class KeyValueClauses(Suite):
 
     @clause("KV-2", limit=120)
     async def test_large_values_come_back(self, trial: Trial) -> None:
-        """Values of 64 KiB, one byte more and less, and 8 MiB come back whole.
+        """Values of 64 KiB, one byte more and less, and 8 MiB are returned complete.
 
-        If this fails, look for a limit of your backend, or a read that takes what came in one piece
-        for everything.
+        If this fails, look for a size limit of your backend, or for code that treats the first
+        chunk of a reply as the whole reply.
         """
         for length in (65_535, 65_536, 65_537, 8 * 1024 * 1024):
             key = trial.key(f"length-{length}")
@@ -76,12 +78,11 @@ class KeyValueClauses(Suite):
             assert len(value) == length
             assert value == payload, (
                 "as long as it was, and not the same"
-            )  # not the bytes themselves: there are millions
+            )  # doesn't show the bytes: there are millions
 
     @clause("KV-2")
     async def test_the_store_holds_the_bytes_and_not_a_cache(self, trial: Trial) -> None:
-        """What `set` wrote is in the backend, and what somebody else wrote there is what `get`
-        reads.
+        """`set` writes to the backend, and `get` sees what another program wrote there.
 
         If this fails, look for a cache in your adapter, or for bytes that are wrapped before they
         are stored.
@@ -98,10 +99,12 @@ class KeyValueClauses(Suite):
 
     @clause("KV-3")
     async def test_names_that_nearly_agree_are_different_keys(self, trial: Trial) -> None:
-        """Case, spaces, accents, newlines, NUL and glob characters all tell keys apart.
+        """Keys that differ only slightly are different keys.
 
-        If this fails, look for a collation that ignores case, normalized unicode, trimmed text, or
-        a key that is used as a pattern.
+        The names differ in case, spaces, accents, newlines, NUL or glob characters.
+
+        If this fails, look for a case-insensitive collation, normalized Unicode, trimmed text, or a
+        key that is used as a pattern.
         """
         keys = trial.keys(NAMES)
         for place, key in enumerate(keys):
@@ -113,10 +116,10 @@ class KeyValueClauses(Suite):
 
     @clause("KV-3")
     async def test_removing_a_key_leaves_those_that_nearly_agree(self, trial: Trial) -> None:
-        """`delete` takes the key that it names and no other, glob characters in it or not.
+        """`delete` removes only the key that it names, even if the name has glob characters.
 
-        If this fails, look at how the key is compared when it is deleted: as a pattern, a prefix,
-        or without regard to case?
+        If this fails, look at how `delete` compares keys: as a pattern, as a prefix, or without
+        regard to case?
         """
         keys = trial.keys(NAMES)
         for place, key in enumerate(keys):
@@ -133,9 +136,11 @@ class KeyValueClauses(Suite):
 
     @clause("KV-3")
     async def test_long_keys_are_not_cut(self, trial: Trial) -> None:
-        """Keys of one character more than the prefix, and of 1 KiB, differ by their last character.
+        """Two keys of 1 KiB that differ in their last character are different keys.
 
-        If this fails, look for a column or an index that cuts keys.
+        Their common prefix, one character shorter, is a third key.
+
+        If this fails, look for a column or an index that truncates keys.
         """
         base = "k" * (LONGEST_NAME - len(trial.prefix.encode()) - 1)
         keys = [trial.key(base + last) for last in "ab"] + [trial.key(base)]
@@ -146,9 +151,9 @@ class KeyValueClauses(Suite):
 
     @clause("KV-4")
     async def test_a_set_replaces_the_value(self, trial: Trial) -> None:
-        """Setting again writes again: longer, shorter, empty, the same.
+        """`set` overwrites an existing value with a longer, shorter, empty or equal one.
 
-        If this fails, look for an insert that does nothing when the key is there.
+        If this fails, look for an insert that does nothing when the key exists.
         """
         key = trial.key()
         for value in (b"first", b"the second is longer", b"3", b"", b"", b"last"):
@@ -157,10 +162,10 @@ class KeyValueClauses(Suite):
 
     @clause("KV-4")
     async def test_a_plain_set_clears_the_ttl(self, trial: Trial) -> None:
-        """A key that had a TTL and is set without one stays for good.
+        """`set` without a TTL removes the TTL that the key had.
 
-        If this fails, look for the deadline of the old value, kept in a table of its own or by an
-        upsert that leaves its column.
+        If this fails, look for the deadline of the old value in a separate table, or for an upsert
+        that doesn't update the deadline column.
         """
         key, time = trial.key(), trial.time
         await trial.adapter.set(key, b"old", ttl=time.ttl)
@@ -173,9 +178,9 @@ class KeyValueClauses(Suite):
 
     @clause("KV-4")
     async def test_a_set_with_a_ttl_replaces_the_ttl(self, trial: Trial) -> None:
-        """The new TTL counts, shorter or longer than the old one.
+        """`set` with a TTL replaces the old TTL, whether the new one is shorter or longer.
 
-        If this fails, look for a deadline that is only ever moved in one direction.
+        If this fails, look for a deadline that is only moved in one direction.
         """
         longer, shorter, time = trial.key("longer"), trial.key("shorter"), trial.time
         await trial.adapter.set(longer, b"old", ttl=time.ttl)
@@ -190,11 +195,13 @@ class KeyValueClauses(Suite):
 
     @clause("KV-5")
     async def test_set_if_absent_writes_only_where_nothing_is(self, trial: Trial) -> None:
-        """`only_if="absent"` says True and writes, then says False and leaves what is there; after
-        a delete it writes again.
+        """`set` with `only_if="absent"` writes only if the key is missing.
 
-        If this fails, look at the condition: Redis's NX, SQL's insert that does nothing on
-        conflict, and at what tells you which it was.
+        The first call returns True and writes. The second returns False and keeps the value. After
+        a delete, the next call writes again.
+
+        If this fails, look at the condition (NX in Redis, an insert that does nothing on conflict
+        in SQL), and at how the adapter finds out whether the write happened.
         """
         key = trial.key()
         assert await trial.adapter.set(key, b"first", only_if="absent") is True
@@ -208,9 +215,12 @@ class KeyValueClauses(Suite):
 
     @clause("KV-5")
     async def test_set_if_present_writes_only_where_something_is(self, trial: Trial) -> None:
-        """`only_if="present"` says False and creates nothing, then says True and writes.
+        """`set` with `only_if="present"` writes only if the key exists.
 
-        If this fails, look at the condition: Redis's XX, SQL's update and its count of rows.
+        On a missing key it returns False and creates nothing. On an existing key it returns True
+        and writes.
+
+        If this fails, look at the condition (XX in Redis, an update and its row count in SQL).
         """
         key = trial.key()
         assert await trial.adapter.set(key, b"first", only_if="present") is False
@@ -229,11 +239,13 @@ class KeyValueClauses(Suite):
 
     @clause("KV-5")
     async def test_an_expired_key_is_absent_for_a_conditional_set(self, trial: Trial) -> None:
-        """After its TTL a key refuses `only_if="present"` and lets `only_if="absent"` write, each
-        as the first to ask for it.
+        """A conditional `set` treats an expired key as missing.
 
-        If this fails, look at whether the condition looks at the deadline, or only at whether a row
-        is there.
+        `only_if="present"` returns False and `only_if="absent"` writes, each as the first access to
+        the key after its TTL is over.
+
+        If this fails, check whether the condition compares the deadline, or only checks that a row
+        exists.
         """
         one, other, time = trial.key("one"), trial.key("other"), trial.time
         for key in (one, other):
@@ -248,10 +260,11 @@ class KeyValueClauses(Suite):
 
     @clause("KV-10")
     async def test_delete_counts_the_live_keys_that_it_removed(self, trial: Trial) -> None:
-        """`delete` of present and missing keys says how many there were; a second time it says 0;
-        no keys are no error.
+        """`delete` returns the number of keys that existed.
 
-        If this fails, look for an answer that counts the keys that were asked for.
+        A second call with the same keys returns 0, and a call without keys doesn't raise.
+
+        If this fails, look for code that counts the requested keys.
         """
         keys = trial.keys(["c", "a", "missing", "b"])
         for key in (keys[0], keys[1], keys[3]):
@@ -264,9 +277,9 @@ class KeyValueClauses(Suite):
 
     @clause("KV-10")
     async def test_delete_does_not_count_expired_keys(self, trial: Trial) -> None:
-        """A key whose TTL is over was not there to be removed.
+        """`delete` doesn't count a key whose TTL is over.
 
-        If this fails, look for rows that are still there until a sweep takes them.
+        If this fails, look for expired rows that stay in the table until a sweep removes them.
         """
         gone, stays, time = trial.key("gone"), trial.key("stays"), trial.time
         await trial.adapter.set(gone, b"value", ttl=time.ttl)
@@ -278,9 +291,9 @@ class KeyValueClauses(Suite):
 
     @clause("KV-10", Streams)
     async def test_delete_removes_every_kind(self, trial: Trial) -> None:
-        """`delete` removes a stream as it does a value, and counts it.
+        """`delete` removes and counts a stream as it does a value.
 
-        If this fails, look for tables, one a kind, of which only one is deleted from.
+        If this fails, look for a separate table per kind, of which `delete` only clears one.
         """
         value, stream = trial.key("value"), trial.key("stream")
         await trial.adapter.set(value, b"value")
@@ -291,11 +304,12 @@ class KeyValueClauses(Suite):
 
     @clause("KV-10")
     async def test_getdel_gives_the_value_once(self, trial: Trial) -> None:
-        """`getdel` returns the value and removes it with its TTL; then there is nothing, empty
-        values included.
+        """`getdel` returns the value once, and removes the key with its TTL.
 
-        If this fails, look at whether the delete is part of the same step as the read, and at a
-        test of truth for the value.
+        The next call returns `None`. The same holds for empty values.
+
+        If this fails, check whether the read and the delete are a single step, and look for a truth
+        test of the value.
         """
         key, empty, missing = trial.keys(["key", "empty", "missing"])
         await trial.adapter.set(key, b"value", ttl=3_000)
@@ -309,10 +323,9 @@ class KeyValueClauses(Suite):
 
     @clause("KV-13")
     async def test_a_value_is_not_shared_with_the_caller(self, trial: Trial) -> None:
-        """Bytes that can be changed after they were passed in don't change what is stored.
+        """Changing a `bytearray` after a call doesn't change the stored value.
 
-        If this fails, look for the caller's own object in your data; `bytes(value)` makes one of
-        its own.
+        If this fails, look for the caller's own object in your data. `bytes(value)` makes a copy.
         """
         key, batched = trial.keys(["key", "batched"])
         value = bytearray(b"before")
@@ -327,8 +340,7 @@ class KeyValueClauses(Suite):
 
     @clause("KV-13", Claims)
     async def test_an_owner_is_not_shared_with_the_caller(self, trial: Trial) -> None:
-        """An owner's bytes that are changed after a claim was taken with them don't change who
-        holds it.
+        """Changing an owner's `bytearray` after a claim doesn't change the owner of the claim.
 
         If this fails, look for the caller's own object in your data.
         """
@@ -346,9 +358,9 @@ class KeyValueClauses(Suite):
 
     @clause("KV-13", Scan)
     async def test_a_page_that_was_handed_out_is_the_callers(self, trial: Trial) -> None:
-        """Changing the keys of a page changes no later page.
+        """Changing the list of keys in a page doesn't change a later page.
 
-        If this fails, look for a list of keys that is handed out itself.
+        If this fails, look for an internal list of keys that is returned without a copy.
         """
         keys = trial.keys("ab")
         await trial.adapter.mset([Entry(key, b"value") for key in keys])
@@ -360,9 +372,9 @@ class KeyValueClauses(Suite):
 
     @clause("KV-13")
     async def test_a_list_that_was_handed_out_is_the_callers(self, trial: Trial) -> None:
-        """Changing the list that `mget` returned changes no later answer.
+        """Changing the list that `mget` returned doesn't change a later result.
 
-        If this fails, look for an answer that is cached and handed out again.
+        If this fails, look for a result that is cached and returned again.
         """
         keys = trial.keys("ab")
         await trial.adapter.mset([Entry(key, b"value") for key in keys])
@@ -374,10 +386,11 @@ class KeyValueClauses(Suite):
 
     @clause("KV-17")
     async def test_a_refused_set_changes_nothing(self, trial: Trial) -> None:
-        """`only_if` that says False leaves the value and its TTL as they were, whatever TTL the
-        call brought.
+        """A conditional `set` that returns False changes neither the value nor its TTL.
 
-        If this fails, look for a deadline that is written before the condition is known.
+        This holds whatever TTL the call has.
+
+        If this fails, look for a deadline that is written before the condition is checked.
         """
         plain, mortal, missing = trial.keys(["plain", "mortal", "missing"])
         time = trial.time

@@ -1,9 +1,9 @@
-"""Cancelling at every step: clauses LIF-4, CLM-9 and what cutting a call short may leave.
+"""Cancellation at every step: clauses LIF-4, CLM-9, and the state that a cancelled call may leave.
 
-A call of a coroutine comes to a stop several times, whenever it waits for something. The kit
-cancels it at its k-th stop, for every k until it gets through, in two ways: while it waits, and in
-the moment when what it waited for has come but the call has not gone on yet. The second is where
-clients lose the place of their answers.
+A coroutine call is suspended several times, whenever it waits for something. The kit cancels it at
+its k-th suspension, for every k until the call completes. It does so at two moments: while the call
+waits, and after the awaited result has arrived but before the call resumes. At the second moment
+clients lose track of which reply belongs to which caller.
 """
 
 from __future__ import annotations
@@ -46,22 +46,23 @@ if TYPE_CHECKING:
 
 _QUESTIONS: Final = frozenset(
     {"get", "mget", "exists", "increment", "set_nx", "xlen"}
-)  # whose answers differ
+)  # with distinct replies
 
 
 class CancellationClauses(Suite):
-    """What a call that was cut short leaves behind."""
+    """The state that a cancelled call leaves."""
 
     @clause("LIF-4", limit=SLOW)
     async def test_after_a_cancelled_operation_the_next_ones_get_their_own_answers(
         self, trial: Trial
     ) -> None:
-        """Each operation is cancelled at each of its steps; the calls that follow on the same
-        adapter are answered rightly.
+        """After a cancelled operation, later calls get their own replies.
 
-        If this fails, look for a connection that goes back into use although an answer is still on
-        its way to it. A call that was cut short leaves either a connection whose next answer is
-        thrown away, or no connection.
+        Each operation is cancelled at each of its steps. Later calls on the same adapter get the
+        right replies.
+
+        If this fails, look for a connection that returns to use while a reply is still in flight. A
+        cancelled call leaves either a connection that discards its next reply, or no connection.
         """
         wrong: list[str] = []
         for operation in operations_of(trial):
@@ -80,11 +81,13 @@ class CancellationClauses(Suite):
     async def test_a_cancelled_operation_has_happened_wholly_or_not_at_all(
         self, trial: Trial
     ) -> None:
-        """Each operation that changes something is cancelled at each of its steps; what it leaves
-        is the old state or the new one.
+        """A cancelled operation is applied completely or not at all.
 
-        If this fails, look for two steps where the contract asks for one: a value and then its TTL,
-        a claim and then its token.
+        Each operation that changes data is cancelled at each of its steps. It leaves the old state
+        or the new one.
+
+        If this fails, look for two steps where the contract requires one: a value and then its TTL,
+        or a claim and then its token.
         """
         halves: list[str] = []
         for operation in operations_of(trial):
@@ -94,7 +97,7 @@ class CancellationClauses(Suite):
                 for step in range(1, MOST_STEPS):
                     names = names_for(trial, operation, f"{moment} {step}")
                     is_through = await self._cut(trial, operation, step, moment)
-                    await trial.settle()  # what was sent may still be on its way
+                    await trial.settle()  # the request may still be in flight
                     if not await operation.is_whole(trial.adapter, names):
                         halves.append(f"{operation.title}, cancelled at step {step} while {moment}")
                     if is_through or halves:
@@ -103,11 +106,12 @@ class CancellationClauses(Suite):
 
     @clause("LIF-4", KeyValue, Counters, limit=SLOW)
     async def test_calls_beside_a_cancelled_one_are_not_disturbed(self, trial: Trial) -> None:
-        """Of twenty calls made together one is cancelled, at each step; the other nineteen get
-        their own answers.
+        """Cancelling one of twenty concurrent calls doesn't disturb the other nineteen.
 
-        If this fails, look for calls that share a trip to the backend, of which one takes the
-        others with it.
+        The call is cancelled at each step. The others get their own replies.
+
+        If this fails, look for calls that share a round trip to the backend, where one cancelled
+        call cancels the others.
         """
         adapter = trial.adapter
         keys = trial.keys(f"key-{number}" for number in range(20))
@@ -138,11 +142,13 @@ class CancellationClauses(Suite):
     async def test_who_is_cancelled_while_the_adapter_closes_is_cancelled(
         self, trial: Trial
     ) -> None:
-        """Every operation is under way when `close` is called, and is cancelled a few turns of the
-        loop later: it ends in no other way.
+        """A call that is cancelled while the adapter closes raises `CancelledError`.
 
-        If this fails, look for a wait that takes every cancellation for that of what it waits for,
-        and makes `STORE_CLOSED` of it.
+        Every operation is in flight when `close` is called, and is cancelled a few event-loop
+        iterations later. It doesn't end in any other way.
+
+        If this fails, look for a wait that mistakes the caller's cancellation for that of the
+        awaited task, and raises `STORE_CLOSED`.
         """
         for turn in range(CLOSING_TURNS):
             operations = await prepared(trial, turn)
@@ -151,11 +157,13 @@ class CancellationClauses(Suite):
 
     @clause("LIF-4", Streams, limit=SLOW)
     async def test_a_cancelled_read_loses_nothing(self, trial: Trial) -> None:
-        """Entries of a group read that was cancelled, blocked or not, are still new or are pending:
-        every one can be had.
+        """A cancelled group read loses no entries.
 
-        If this fails, look for an answer that had arrived and was dropped: the entries are pending
-        then, and `xpending` must show them.
+        The entries of the read, blocking or not, are still new or are pending. All of them can be
+        read.
+
+        If this fails, look for a reply that arrived and was dropped. Its entries are pending, and
+        `xpending` must list them.
         """
         for block in (None, 20.0):
             for moment in MOMENTS:
@@ -187,11 +195,12 @@ class CancellationClauses(Suite):
 
     @clause("CLM-9", KeyValue, limit=SLOW)
     async def test_a_cancelled_claim_is_free_or_ends_with_its_ttl(self, trial: Trial) -> None:
-        """`set_nx` and `acquire` are cancelled at each step: either nobody holds the claim, or it
-        has its owner and its TTL.
+        """A cancelled claim is free, or it has its owner and its TTL.
 
-        If this fails, look for a claim that is taken first and given its TTL after that: cut short
-        between the two, it stays for ever.
+        `set_nx` and `acquire` are cancelled at each step.
+
+        If this fails, look for a claim that is taken first and gets its TTL afterwards. A call
+        cancelled between the two steps leaves a claim that never expires.
         """
         adapter = trial.adapter
         for moment in MOMENTS:
@@ -224,12 +233,14 @@ class CancellationClauses(Suite):
     async def test_a_subscribe_that_is_cancelled_at_any_step_leaves_no_subscription(
         self, trial: Trial
     ) -> None:
-        """`subscribe` and `psubscribe` are cancelled at each step: nobody is called afterwards, and
-        whoever subscribes to the same next is.
+        """A `subscribe` or `psubscribe` that is cancelled at any step leaves no subscription.
 
-        If this fails, look for a callback that is entered before the backend has confirmed, and
-        stays when the caller is gone; or for an unsubscribing that is still on its way when the
-        next one takes the old confirmation for its own.
+        The cancelled callback isn't called afterwards, and the next subscriber to the same name
+        gets its messages.
+
+        If this fails, look for a callback that is registered before the backend has confirmed, and
+        that stays when the caller is cancelled. Or look for an unsubscribe that is still in flight
+        when the next subscriber mistakes the old confirmation for its own.
         """
         for is_pattern in (False, True):
             subscribe = trial.adapter.psubscribe if is_pattern else trial.adapter.subscribe
@@ -247,7 +258,7 @@ class CancellationClauses(Suite):
                         through = None
                     live = await subscribe(
                         name, _collect(heard)
-                    )  # at once: what the cancelled one left may still be under way
+                    )  # at once, while the cleanup of the cancelled call may still be in flight
                     for number in range(2):
                         await trial.adapter.publish(channel, b"%d" % number)
 
@@ -256,7 +267,8 @@ class CancellationClauses(Suite):
 
                     await trial.eventually(
                         is_heard,
-                        f"both messages, after subscribing was cancelled at step {step} while {moment}",
+                        "both messages, after subscribing was cancelled "
+                        f"at step {step} while {moment}",
                     )
                     assert len(ghosts) == (0 if through is None else 2), (
                         f"cancelled at step {step} while {moment}"
@@ -270,11 +282,13 @@ class CancellationClauses(Suite):
     async def test_a_cancel_that_is_cancelled_at_any_step_ends_the_subscription(
         self, trial: Trial
     ) -> None:
-        """`cancel` is cancelled at each step, while others subscribe: it has ended, at the backend
-        too, and one can begin anew.
+        """A `cancel` that is cancelled at any step still ends the subscription.
 
-        If this fails, look for an unsubscribing that waits for something before it is sent, and
-        isn't sent when its caller is cancelled.
+        Other callers subscribe meanwhile. The subscription ends at the backend too, and a new one
+        can start.
+
+        If this fails, look for an unsubscribe that waits for something before it is sent, and isn't
+        sent when its caller is cancelled.
         """
         for moment in MOMENTS:
             for step in range(1, MOST_STEPS):
@@ -312,7 +326,7 @@ class CancellationClauses(Suite):
                     break
 
     async def _cut(self, trial: Trial, operation: Operation, step: int, moment: Moment) -> bool:
-        """Cancel one asking at `step`; True when it got through before."""
+        """Cancel one call at `step`; return True if it completed before."""
         names = names_for(trial, operation, f"{moment} {step}")
         await operation.prepare(trial.adapter, names)
         try:
@@ -332,9 +346,7 @@ def _collect(payloads: list[bytes]) -> MessageCallback:
 
 
 async def _misled(trial: Trial) -> list[str]:
-    """Which of some questions, asked one after the other and then together, is answered wrongly
-    now.
-    """
+    """Return the wrong replies to some calls, made one after the other and then concurrently."""
     adapter = trial.adapter
     questions = [operation for operation in operations_of(trial) if operation.title in _QUESTIONS]
     wrong: list[str] = []

@@ -1,4 +1,7 @@
-"""Closing: clauses LIF-2 and LIF-5. Every operation is put on a closed and on a closing adapter."""
+"""Closing: clauses LIF-2 and LIF-5.
+
+The tests run every operation on a closed adapter and on a closing one.
+"""
 
 from __future__ import annotations
 
@@ -32,18 +35,20 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.engine.trial import FullAdapter, Trial
 
-_TO_CLOSE: Final = 15.0  # seconds in which what was begun comes to its end
+_TO_CLOSE: Final = 15.0  # seconds in which pending work has to end
 
 
 class ClosingClauses(Suite):
-    """What close ends, and what comes after it."""
+    """The effects of `close`, and operations after it."""
 
     @clause("LIF-2")
     async def test_every_operation_after_close_says_that_it_is_closed(self, trial: Trial) -> None:
-        """Each raises `STORE_CLOSED`, a second time too, and nothing was done.
+        """Every operation of a closed adapter raises `STORE_CLOSED`, and changes nothing.
 
-        If this fails, look for an operation that connects by itself, or that lets the driver's own
-        error through.
+        A second call does the same.
+
+        If this fails, look for an operation that connects by itself, or that passes on the driver's
+        own error.
         """
         adapter, other = trial.adapter, await trial.other()
         if other is adapter:
@@ -73,10 +78,9 @@ class ClosingClauses(Suite):
     async def test_with_nothing_to_do_a_closed_adapter_says_that_it_is_closed(
         self, trial: Trial
     ) -> None:
-        """Batches and deletions of nothing raise `STORE_CLOSED`, too.
+        """Empty batches and deletions raise `STORE_CLOSED` on a closed adapter, too.
 
-        If this fails, look for an early return that comes before the look at whether the adapter is
-        open.
+        If this fails, look for an early return before the check that the adapter is open.
         """
         adapter = trial.adapter
         await adapter.close()
@@ -93,11 +97,10 @@ class ClosingClauses(Suite):
 
     @clause("LIF-5")
     async def test_operations_that_meet_a_close_end(self, trial: Trial) -> None:
-        """Whatever is under way when `close` is called ends with its own answer or with
-        `STORE_CLOSED`.
+        """Operations in flight at `close` end with their own reply or with `STORE_CLOSED`.
 
-        If this fails, look for callers that wait for an answer which nobody will bring any more, or
-        for a driver's own error.
+        If this fails, look for callers that wait for a reply that can no longer arrive, or for a
+        driver's own error.
         """
         adapter, other = trial.adapter, await trial.other()
         for turns in range(4):
@@ -133,10 +136,10 @@ class ClosingClauses(Suite):
 
     @clause("LIF-5", Streams)
     async def test_close_wakes_blocked_readers(self, trial: Trial) -> None:
-        """Readers that wait for entries get `STORE_CLOSED`, all of them.
+        """Blocked readers all raise `STORE_CLOSED` when the adapter closes.
 
-        If this fails, look for a blocked read that `close` doesn't know of: it has to be ended, not
-        waited for.
+        If this fails, look for a blocked read that `close` doesn't track. `close` has to end it,
+        not wait for it.
         """
         adapter, key = trial.adapter, trial.key()
         await adapter.xgroup_create(key, "group")
@@ -155,8 +158,9 @@ class ClosingClauses(Suite):
 
     @clause("LIF-5", PubSub)
     async def test_no_callback_runs_once_close_has_returned(self, trial: Trial) -> None:
-        """What is published after `close` reaches nobody of the closed adapter; cancelling its
-        subscriptions is still no error.
+        """No callback of a closed adapter runs once `close` has returned.
+
+        Cancelling its subscriptions afterwards is still not an error.
 
         If this fails, look for a reader task that outlives its adapter.
         """
@@ -183,11 +187,12 @@ class ClosingClauses(Suite):
 
     @clause("LIF-5", PubSub)
     async def test_subscriptions_that_close_ended_do_not_come_back(self, trial: Trial) -> None:
-        """When the adapter is opened again, its former subscriptions are over; new ones on the same
-        names hear as usual.
+        """Subscriptions that `close` ended don't come back when the adapter is reopened.
 
-        If this fails, look for a table of subscriptions that outlives `close`, and is subscribed to
-        again when a connection is made.
+        New subscriptions to the same names get their messages.
+
+        If this fails, look for a table of subscriptions that outlives `close`, and is subscribed
+        again on the next connection.
         """
         adapter, channel = trial.adapter, trial.key()
         ghosts: list[bytes] = []
@@ -208,14 +213,13 @@ class ClosingClauses(Suite):
 
     @clause("LIF-5")
     async def test_close_leaves_no_task_thread_or_file(self, trial: Trial) -> None:
-        """After opening, working and closing, several times, there are as many tasks, threads and
-        open files as before.
+        """Repeated opening, use and closing leaves no task, thread or open file.
 
-        If this fails, look for a reader, a pool or a socket that nobody closes. Whatever the
-        adapter starts it has to end.
+        If this fails, look for a reader, a pool or a socket that is never closed. The adapter has
+        to end everything that it starts.
         """
         adapter = trial.connect()
-        await adapter.open()  # what is made once in a process, and stays, is made now
+        await adapter.open()  # things that are made once per process and stay are made now
         await _work(trial, adapter, "first")
         await adapter.close()
         tasks, before, files = asyncio.all_tasks(), threads(), open_files()
@@ -232,24 +236,25 @@ class ClosingClauses(Suite):
 
     @clause("LIF-5", limit=SLOW)
     async def test_cancelled_opening_leaves_no_task_thread_or_file(self, trial: Trial) -> None:
-        """`open` is cancelled at each of its steps; then nothing has stayed of it, and it can be
-        opened as if nobody had tried.
+        """An `open` that is cancelled at any step leaves no task, thread or open file.
 
-        If this fails, look for what `open` has begun when it is cancelled: a connection that is
-        being made, above all, has no owner yet.
+        Afterwards an adapter can be opened as usual.
+
+        If this fails, look for work that `open` has started when it is cancelled. In particular, a
+        connection that is being made has no owner yet.
         """
         adapter = trial.connect()
         await (
             trial.adapter.close()
-        )  # SQLite keeps the descriptors of a file while somebody else in the process has it open
-        await adapter.open()  # what is made once in a process, and stays, is made now
+        )  # SQLite keeps descriptors of a file while it is open elsewhere in the process
+        await adapter.open()  # things that are made once per process and stay are made now
         await _work(trial, adapter, "first")
         await adapter.close()
 
         for moment in MOMENTS:
             for step in range(1, MOST_STEPS):
                 is_through, left = await _opened_and_left(trial, step, moment)
-                # Other tests of this process may have connected meanwhile, which they don't at each
+                # Other tests in this process may have connected meanwhile, but not during every
                 # attempt
                 if left:
                     is_through, left = await _opened_and_left(trial, step, moment)
@@ -263,8 +268,9 @@ class ClosingClauses(Suite):
 
 
 async def _opened_and_left(trial: Trial, step: int, moment: Moment) -> tuple[bool, list[str]]:
-    """Whether `open` was through, and closed again, before it could be cancelled at this step; if
-    it was cancelled, what it has left.
+    """Cancel `open` at this step; return whether it completed before, and the resources it left.
+
+    A completed adapter is closed again, and then the list is empty.
     """
     before, adapter = Resources(), trial.connect()
     try:
@@ -278,7 +284,7 @@ async def _opened_and_left(trial: Trial, step: int, moment: Moment) -> tuple[boo
 
 
 async def _work(trial: Trial, adapter: FullAdapter, turn: object) -> None:
-    """Something of everything, a blocked read and a subscription left open included."""
+    """Use every operation, and leave a subscription and a cancelled blocked read."""
     await wrong_answers(trial, adapter, adapter, turn)
     key = trial.key(f"work {turn}")
     if isinstance(adapter, PubSub):

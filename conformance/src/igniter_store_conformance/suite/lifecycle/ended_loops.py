@@ -1,9 +1,9 @@
-"""Event loops that end, and processes that fork, with an adapter open: clauses LIF-12 to LIF-16.
+"""Event loops that end, and processes that fork, with an open adapter: clauses LIF-12 to LIF-16.
 
-Rule: an event loop ends here as `asyncio.run` ends it, in a thread, with the adapter open, a
+Rule: an event loop ends here as under `asyncio.run`, in a thread, with the adapter open, a
     subscription live and a read waiting.
-Rule: a forked child leaves by `multiprocessing`'s way, which joins threads and runs exit handlers,
-    and what it found comes through a pipe.
+Rule: a forked child exits the way `multiprocessing` children do: it joins threads and runs exit
+    handlers. It sends its results through a pipe.
 """
 
 from __future__ import annotations
@@ -38,16 +38,18 @@ if TYPE_CHECKING:
 
 _ROUNDS: Final = 10
 _LONG: Final = 120.0
-_LONG_ENOUGH: Final = 10.0  # seconds for one answer, and for a child to exit
+_LONG_ENOUGH: Final = 10.0  # seconds for one reply, and for a child to exit
 
 
 class AbandoningClauses(Suite):
-    """What an event loop that has ended, or a parent process, leaves."""
+    """Adapters left open by an ended event loop or by a parent process."""
 
     @clause("LIF-12")
     async def test_abandoned_adapter_opens_in_next_loop(self, trial: Trial) -> None:
-        """Once the loop is closed, `abandon` makes the adapter as if it had never been opened, and
-        `open` works in another loop.
+        """`abandon` resets an adapter whose event loop is closed.
+
+        The adapter is then in the state of one that was never opened, and `open` works in another
+        loop.
 
         If this fails, look for a lock, a task or a connection of the former loop that `abandon`
         keeps.
@@ -64,9 +66,9 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-12", KeyValue)
     async def test_data_survive_abandoning(self, trial: Trial) -> None:
-        """What was written in the loop that has ended is there in the next one, with its TTL.
+        """Data written in an ended loop is still there in the next one, with its TTL.
 
-        If this fails, look for data that live in the connection, and that `close` keeps and
+        If this fails, look for data that is kept in the connection, where `close` saves it and
         `abandon` doesn't.
         """
         adapter, key, mortal = trial.connect(), trial.key(), trial.key("mortal")
@@ -85,10 +87,12 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-12", KeyValue)
     async def test_abandon_does_nothing_while_loop_lives(self, trial: Trial) -> None:
-        """An adapter that is open in a loop which isn't closed stays open, and its operations work.
+        """`abandon` does nothing while the adapter's event loop is open.
 
-        If this fails, ask `affinity.has_ended` first: another user of the adapter may have opened
-        it anew.
+        The adapter stays open, and its operations work.
+
+        If this fails, check `affinity.has_ended` first: another user of the adapter may have
+        reopened it.
         """
         adapter, key = trial.adapter, trial.key()
         was_open = adapter.is_open
@@ -101,17 +105,19 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-13", limit=_LONG)
     async def test_abandoning_leaves_no_thread_or_file(self, trial: Trial) -> None:
-        """After ten loops that ended with the adapter open there are as many threads as before, and
-        fewer than ten files more.
+        """Ten abandoned event loops leave no thread and no file per loop.
 
-        Not exactly as many files: SQLite keeps a descriptor for the next connection while another
-        connection has a lock. If this fails, look for a socket or a thread that only the closed
-        loop could end. `affinity.release_transport` closes a socket.
+        After ten loops that ended with the adapter open, there are as many threads as before, and
+        fewer than ten additional open files. The file count may differ because SQLite keeps a
+        descriptor for the next connection while another connection has a lock.
+
+        If this fails, look for a socket or a thread that only the closed loop could end.
+        `affinity.release_transport` closes a socket.
         """
         adapter = trial.connect()
         await _used_in_a_loop_that_ends(trial, adapter, "first")
         adapter.abandon()
-        await adapter.open()  # what is made once in a process, and stays, is made now
+        await adapter.open()  # things that are made once per process and stay are made now
         await adapter.close()
         await asyncio.sleep(0)
         threads, files = set(threading.enumerate()), open_files()
@@ -132,11 +138,13 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-14", limit=_LONG)
     async def test_operations_in_forked_child_do_not_reach_parent(self, trial: Trial) -> None:
-        """Each operation of an inherited adapter raises `STORE_CONFIGURATION_INVALID`, or works in
-        the child; in the parent all goes on.
+        """Operations in a forked child don't disturb the parent.
 
-        If this fails, look for an answer that the child takes from the parent's socket, or for a
-        lock that no thread of the child releases.
+        Each operation of the inherited adapter raises `STORE_CONFIGURATION_INVALID`, or works in
+        the child. The parent's adapter keeps working.
+
+        If this fails, look for a reply that the child reads from the parent's socket, or for a lock
+        that no thread of the child releases.
         """
         adapter = trial.adapter
         asked = [
@@ -159,11 +167,12 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-14", limit=_LONG)
     async def test_close_in_forked_child_does_not_reach_parent(self, trial: Trial) -> None:
-        """A child that closes the adapter, twice, only forgets it: the parent's subscription, its
-        reads and its data are as before.
+        """`close` in a forked child only discards the adapter there.
 
-        If this fails, look for an UNSUBSCRIBE, or for a transport that is closed: the selector is
-        the parent's, too.
+        The child closes it twice. The parent's subscription, reads and data are as before.
+
+        If this fails, look for an UNSUBSCRIBE, or for a closed transport: the parent shares the
+        selector.
         """
 
         async def child() -> list[str]:
@@ -175,11 +184,12 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-15", limit=_LONG)
     async def test_forked_child_exits_by_itself(self, trial: Trial) -> None:
-        """A child that doesn't touch the adapter, and one that closes it, end when their work is
-        done.
+        """A forked child exits by itself.
 
-        If this fails, look for a thread that the child waits for, though it has only the one that
-        forked.
+        One child doesn't use the adapter, and another closes it. Both exit when their work is done.
+
+        If this fails, look for a thread that the child waits for: only the forking thread exists
+        there.
         """
 
         async def nothing() -> list[str]:
@@ -194,11 +204,12 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-15", limit=_LONG)
     async def test_forked_child_opens_after_closing(self, trial: Trial) -> None:
-        """Where the data are shared, a child opens anew the inherited adapter that it has closed,
-        and opens one of its own.
+        """A forked child can close and reopen the inherited adapter, and open its own.
 
-        If this fails, look for a connection, a pool or a cursor of the parent that the child's
-        `open` finds.
+        This holds if parent and child share the data.
+
+        If this fails, look for a connection, a pool or a cursor of the parent that `open` reuses in
+        the child.
         """
         trial.require_shared("the child has a copy of the data")
         inherited, own = trial.adapter, trial.connect()
@@ -225,10 +236,11 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-16")
     async def test_open_works_when_loop_has_ended(self, trial: Trial) -> None:
-        """Without `abandon`, `open` in the next loop opens anew, and subscriptions of the former
-        loop are over.
+        """Without `abandon`, `open` in the next loop opens the adapter anew.
 
-        If this fails, look at `is_open`: it may say something about a loop that is closed.
+        Subscriptions of the former loop are ended.
+
+        If this fails, check `is_open`: it may still report the state of a closed loop.
         """
         adapter, heard = trial.connect(), list[bytes]()
         subscriptions = await _used_in_a_loop_that_ends(trial, adapter, "open", heard)
@@ -252,8 +264,9 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-16")
     async def test_close_works_when_loop_has_ended(self, trial: Trial) -> None:
-        """Without `abandon`, `close` in the next loop returns, and the adapter is closed; then it
-        can be opened.
+        """Without `abandon`, `close` in the next loop returns, and the adapter is closed.
+
+        Afterwards it can be opened.
 
         If this fails, look for a task or a future of the closed loop that `close` waits for.
         """
@@ -267,10 +280,11 @@ class AbandoningClauses(Suite):
 
     @clause("LIF-16", PubSub)
     async def test_cancel_works_when_loop_has_ended(self, trial: Trial) -> None:
-        """Without `abandon`, cancelling a subscription in the next loop returns, twice, and the
-        adapter can be opened.
+        """Without `abandon`, cancelling a subscription in the next loop returns, even twice.
 
-        If this fails, look for an answer that can't come any more.
+        Afterwards the adapter can be opened.
+
+        If this fails, look for a wait for a reply that can no longer arrive.
         """
         adapter = trial.connect()
         for subscription in await _used_in_a_loop_that_ends(trial, adapter, "cancel"):
@@ -293,12 +307,12 @@ async def _in_a_loop_that_ends(work: Callable[[], Awaitable[Any]]) -> Any:
 
     answers: list[Any] = []
     failures: list[BaseException] = []
-    # A daemon: an adapter that hangs in its loop must not keep the process from ending.
+    # A daemon thread: an adapter that hangs in its loop must not keep the process from exiting
     thread = threading.Thread(
         target=loop, name="igniter-store-conformance loop that ends", daemon=True
     )
     thread.start()
-    # a thread of the default executor would stay, and be counted
+    # A thread of the default executor would stay, and be counted
     while thread.is_alive():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     if failures:
@@ -309,8 +323,9 @@ async def _in_a_loop_that_ends(work: Callable[[], Awaitable[Any]]) -> Any:
 async def _used_in_a_loop_that_ends(
     trial: Trial, adapter: FullAdapter, turn: object, heard: list[bytes] | None = None
 ) -> list[Subscription]:
-    """Open the adapter in a loop of its own, use everything, and leave a subscription and a waiting
-    read behind.
+    """Use every operation in a new event loop that ends with the adapter open.
+
+    It leaves a subscription and a waiting read behind.
     """
     key, got = trial.key(f"work {turn}"), [] if heard is None else heard
 
@@ -350,8 +365,9 @@ async def _within(answer: Awaitable[Any]) -> Any:
 async def _with_parent_at_work(
     trial: Trial, adapter: FullAdapter, child: Callable[[], Awaitable[list[str]]]
 ) -> list[str]:
-    """What `child` found wrong in a forked process, or the parent during that: it listens, waits
-    and works.
+    """Run `child` in a forked process, and return its failures and those of the parent.
+
+    The parent has a subscription, a blocked read and calls of its own meanwhile.
     """
     key, stream, heard = trial.key("parent"), trial.key("parent's stream"), list[bytes]()
     if isinstance(adapter, PubSub):
@@ -383,7 +399,7 @@ async def _with_parent_at_work(
 
 
 async def _forked(child: Callable[[], Awaitable[list[str]]]) -> list[str]:
-    """What `child` returns in a forked process, which has to end by itself."""
+    """Return the result of `child` in a forked process, which has to exit by itself."""
     if "fork" not in multiprocessing.get_all_start_methods():
         raise Lacks("processes don't fork on this system")
     context: Any = multiprocessing.get_context("fork")
@@ -392,7 +408,7 @@ async def _forked(child: Callable[[], Awaitable[list[str]]]) -> list[str]:
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", DeprecationWarning
-        )  # that this process has threads, which is what is tested
+        )  # this process has threads: that is the case under test
         process.start()
     there.close()
     try:
@@ -416,7 +432,7 @@ def _run_child(pipe: Connection, child: Callable[[], Awaitable[list[str]]]) -> N
 
     try:
         wrong = asyncio.run(run())
-    except BaseException as error:  # noqa: BLE001 - told to the parent, which fails by it
+    except BaseException as error:  # noqa: BLE001 - sent to the parent, whose test then fails
         wrong = [f"{type(error).__name__}: {error}"]
     with suppress(OSError):
         pipe.send(wrong)

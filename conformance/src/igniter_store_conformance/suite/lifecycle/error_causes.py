@@ -1,8 +1,8 @@
-"""What errors show: clause LIF-22.
+"""Contents of errors: clause LIF-22.
 
-Servers and drivers quote what they were asked: "NOGROUP No such key
-'igniter:store:api:organization:acme:...'". Logs keep the whole chain of an error. So every error
-here is looked through, with everything that it was raised from.
+Servers and drivers quote the request in their errors: "NOGROUP No such key
+'igniter:store:api:organization:acme:...'". Logs contain the whole chain of an error. So these tests
+search each error and everything that it was raised from.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ CANARY: Final = "canary"
 
 
 class CauseClauses(Suite):
-    """Errors, their causes, and what both show."""
+    """Errors, their causes, and the texts of both."""
 
     @clause("LIF-22", Counters, KeyValue)
     async def test_counter_error_shows_no_key_and_no_value(self, trial: Trial) -> None:
-        """An error of `increment`, and what it was raised from, holds neither the key nor the
-        value.
+        """An error of `increment` contains neither the key nor the value.
 
-        If this fails, look for the server's or the driver's words in `__cause__`: pass on the code
-        word only.
+        Neither do the errors that it was raised from.
+
+        If this fails, look for the server's or the driver's message in `__cause__`. Pass on only
+        the error prefix.
         """
         adapter, key, number = (
             trial.adapter,
@@ -52,10 +53,11 @@ class CauseClauses(Suite):
 
     @clause("LIF-22", Streams)
     async def test_error_of_a_group_shows_no_name(self, trial: Trial) -> None:
-        """An error about a missing group holds no stream, no group and no consumer, and neither
-        does what it was raised from.
+        """An error about a missing group contains no name of a stream, group or consumer.
 
-        If this fails, look for Redis's NOGROUP text, which quotes the key and the group.
+        Neither do the errors that it was raised from.
+
+        If this fails, look for Redis's NOGROUP message, which quotes the key and the group.
         """
         adapter, stream, other = (
             trial.adapter,
@@ -78,11 +80,10 @@ class CauseClauses(Suite):
 
     @clause("LIF-22", KeyValue, Streams)
     async def test_error_about_another_kind_shows_no_key(self, trial: Trial) -> None:
-        """An error about a key that holds another kind of value holds neither the key nor the
-        value.
+        """An error about a key of another kind contains neither the key nor the value.
 
         If this fails, look for the driver's error in `__cause__` or `__context__`: `from None`
-        hides the second one and keeps it.
+        hides the context and keeps it.
         """
         adapter, stream, key = (
             trial.adapter,
@@ -109,9 +110,9 @@ class CauseClauses(Suite):
 
     @clause("LIF-22", Scan)
     async def test_error_of_a_scan_shows_no_pattern(self, trial: Trial) -> None:
-        """An error of `scan` holds neither the pattern nor the cursor.
+        """An error of `scan` contains neither the pattern nor the cursor.
 
-        If this fails, look for a message that quotes what was passed in.
+        If this fails, look for a message that quotes an argument.
         """
         assert (
             await shown_by(partial(trial.adapter.scan, f"{trial.prefix}{CANARY}*", cursor=CANARY))
@@ -120,7 +121,7 @@ class CauseClauses(Suite):
 
     @clause("LIF-22")
     async def test_error_after_close_shows_no_name(self, trial: Trial) -> None:
-        """What an operation of a closed adapter raises holds nothing that it was called with.
+        """An error of a closed adapter contains no argument of the call.
 
         If this fails, look for a driver's error about a closed connection, which quotes the
         command.
@@ -140,7 +141,7 @@ class CauseClauses(Suite):
 
 
 async def shown_by(call: Callable[[], Awaitable[Any]]) -> list[str]:
-    """Where an error of this call shows the canary; nothing when it raises none."""
+    """Return the texts in which an error of this call shows the canary, if it raises one."""
     try:
         await call()
     except StoreError as error:
@@ -156,7 +157,7 @@ async def shown_by(call: Callable[[], Awaitable[Any]]) -> list[str]:
 def chain_of(error: BaseException) -> list[BaseException]:
     """An error, and everything that it was raised from, hidden or not."""
     chain: list[BaseException] = [error]
-    for one in chain:  # which grows meanwhile
+    for one in chain:  # the list grows during the loop
         untyped: Any = one
         together: tuple[BaseException, ...] = getattr(untyped, "exceptions", ())  # of a group
         behind: list[BaseException | None] = [one.__cause__, one.__context__, *together]
@@ -169,6 +170,6 @@ def chain_of(error: BaseException) -> list[BaseException]:
 
 
 def texts_of(error: BaseException) -> list[str]:
-    """All that a log may show of one error."""
+    """All texts of one error that a log may show."""
     texts = [str(error), repr(error), repr(error.args), *getattr(error, "__notes__", [])]
     return [*texts, repr(error.to_dict())] if isinstance(error, StoreError) else texts

@@ -1,8 +1,8 @@
 """Processes that are forked while an adapter is open: clause LIF-20.
 
-Rule: what forks is a fresh process, so that no child has copies of the test's own sockets and
+Rule: a fresh process does the forking, so that no child has copies of the test's own sockets and
     threads.
-Rule: a worker has made its first writes before its parent closes, and makes the others afterwards.
+Rule: each worker makes its first writes before its parent closes, and the others afterwards.
 """
 
 from __future__ import annotations
@@ -30,21 +30,23 @@ if TYPE_CHECKING:
 
 _LONG: Final = 180.0
 _WORKERS: Final = 3
-_FIRST, _ALL = 10, 100  # what a worker writes before its parent closes, and altogether
-_HANGS: Final = 60  # seconds after which a child is ended that doesn't end
-_REFUSED: Final = 3  # the exit code of a child whose adapter says that it can't be used there
+_FIRST, _ALL = 10, 100  # writes of a worker before its parent closes, and in total
+_HANGS: Final = 60  # seconds after which a hanging child is killed
+_REFUSED: Final = 3  # the exit code of a child whose adapter refuses to be used there
 
 
 class ForkClauses(Suite):
-    """What must hold for processes that were forked."""
+    """Guarantees for forked processes."""
 
     @clause("LIF-20", KeyValue, limit=_LONG)
     async def test_forked_workers_keep_what_was_acknowledged(self, trial: Trial) -> None:
-        """Three workers are forked from a process whose adapter is open, and write with adapters of
-        their own while it closes that one.
+        """Forked workers keep all acknowledged writes while their parent closes its adapter.
 
-        If this fails, look for what a child inherits: descriptors, locks, connections, threads that
-        are gone, a pool of the process.
+        Three workers are forked from a process with an open adapter, and write with adapters of
+        their own.
+
+        If this fails, look for state that a child inherits: descriptors, locks, connections,
+        threads that no longer exist, or a process-wide pool.
         """
         lost = await _lost(trial, closes=True)
 
@@ -52,11 +54,12 @@ class ForkClauses(Suite):
 
     @clause("LIF-20", KeyValue, limit=_LONG)
     async def test_forking_process_goes_on(self, trial: Trial) -> None:
-        """A process whose adapter is open forks three workers, and goes on with its adapter while
-        they write and when they have ended.
+        """A process that forks can keep using its open adapter.
 
-        If this fails, look for a connection that parent and child both use: an answer for one is
-        read by the other.
+        It forks three workers, and uses its adapter while they write and after they have exited.
+
+        If this fails, look for a connection that parent and child both use: one of them reads the
+        other's reply.
         """
         lost = await _lost(trial, closes=False)
 
@@ -64,7 +67,7 @@ class ForkClauses(Suite):
 
 
 async def _lost(trial: Trial, *, closes: bool) -> list[str]:
-    """The keys that were acknowledged to some process and aren't there."""
+    """The acknowledged keys of all processes that are missing or have a wrong value."""
     if not hasattr(os, "fork"):
         raise Lacks(f"there is no fork on {sys.platform}")
     connect = trial.pickled_connect
@@ -73,13 +76,15 @@ async def _lost(trial: Trial, *, closes: bool) -> list[str]:
     ]
     own = trial.keys(f"parent {number}" for number in range(2 * _WORKERS + 1))
     async with Workers(trial, [(fork_workers, (connect, shares, own, closes))]) as workers:
-        # A backend may clean up behind the last process that has it open: that is to be the parent
+        # A backend may clean up after the last process that has it open, which has to be the
+        # parent
         await trial.adapter.close()
         [(codes, acknowledged)] = await workers.answers()
     await trial.adapter.open()
 
     assert set(codes) <= {0, _REFUSED}, (
-        f"workers ended with {codes}: 1 is an error, a negative one a signal, after {_HANGS} seconds"
+        f"workers ended with {codes}: 1 is an error, a negative one a signal, "
+        f"after {_HANGS} seconds"
     )
     keys = [
         *acknowledged,
@@ -97,10 +102,11 @@ async def fork_workers(
     connect: bytes,
     shares: list[list[str]],
     own: list[str],
-    closes: bool,  # noqa: FBT001 - a job's arguments have no names
+    closes: bool,  # noqa: FBT001 - a job's arguments are positional
 ) -> tuple[list[int], list[str]]:
-    """In a process of its own: fork a worker for each share of the keys; their exit codes, and
-    which of its own keys were acknowledged.
+    """Fork a worker for each share of the keys; return exit codes and acknowledged keys.
+
+    This runs in a separate process. The acknowledged keys are those of the process itself.
     """
     acknowledged: list[str] = []
 
@@ -116,11 +122,11 @@ async def fork_workers(
         children.append(_forked(partial(_write_share, connect, share, begun[1], goes_on), begun[1]))
         await write()
     for _ in children:
-        await asyncio.to_thread(os.read, begun[0], 1)  # one that ends has begun, too
+        await asyncio.to_thread(os.read, begun[0], 1)  # a child that exits also writes
     await write()
     if closes:
         await adapter.close()
-    os.close(goes_on[1])  # which all of them wait for
+    os.close(goes_on[1])  # all children wait for this
     if not closes:
         await write()
     codes = [
@@ -138,7 +144,7 @@ async def _write_share(
     connect: bytes, share: list[str], begun: int, goes_on: tuple[int, int]
 ) -> None:
     os.close(goes_on[1])
-    # from the process that started this one
+    # the pickle comes from the process that started this one
     adapter: FullAdapter = pickle.loads(connect)()  # noqa: S301
     await adapter.open()
     for number, key in enumerate(share):
@@ -150,7 +156,7 @@ async def _write_share(
 
 
 def _forked(work: Callable[[], Awaitable[None]], begun: int) -> int:
-    """Fork a child that does this and ends; its process id."""
+    """Fork a child that runs `work` and exits; return its process id."""
     child = os.fork()
     if child:
         return child
@@ -162,7 +168,7 @@ def _forked(work: Callable[[], Awaitable[None]], begun: int) -> int:
         code = 0
     except ConfigurationError:
         code = _REFUSED
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the child ends here
+    except BaseException as error:  # noqa: BLE001 - whatever the error is, the child exits here
         with suppress(OSError):
             print(  # noqa: T201 - pytest shows it
                 f"in a forked worker: {type(error).__name__}: {error}", file=sys.stderr, flush=True

@@ -1,10 +1,11 @@
-"""Errors that their callers let go of: clause FLT-13.
+"""Errors that must be freed when their callers drop them: clause FLT-13.
 
-An error holds its traceback, that its frames, and those all that the call was given and had found.
-A frame that has a name for the error that it raises closes a circle, which nothing but the garbage
-collector opens: a service whose calls fail then keeps every payload for a while.
+An error references its traceback, the traceback its frames, and the frames all arguments and
+results of the call. A frame with a local name for the error that it raises closes a reference
+cycle, which only the garbage collector breaks. A service with failing calls would then keep every
+payload for a while.
 
-Rule: the collector is off while a test looks, and on afterwards whatever happens.
+Rule: the garbage collector is disabled during a check, and always enabled again afterwards.
 """
 
 from __future__ import annotations
@@ -28,20 +29,23 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.engine.trial import Trial
 
-# Seconds in which tasks and threads of the adapter let go of what they have just handed over
+# Seconds in which tasks and threads of the adapter release the results that they have delivered
 _PATIENCE: Final = 1.0
-_KEPT: Final = "these errors are kept by a reference cycle: is there a frame with a name for the error that it raises?"
+_KEPT: Final = (
+    "these errors are kept by a reference cycle: "
+    "is there a frame with a name for the error that it raises?"
+)
 
 
 class FreeingClauses(Suite):
-    """Errors and what they hold."""
+    """Errors and the objects that they reference."""
 
     @clause("FLT-13", limit=LONG)
     async def test_closed_adapters_errors_are_freed(self, trial: Trial) -> None:
-        """What each operation of a closed adapter raises is freed when its caller lets go of it.
+        """Errors of a closed adapter's operations are freed when the caller drops them.
 
-        If this fails, look for `raise error` where `error` is a local name: raise what a function
-        returns, or `del` the name in `finally`.
+        If this fails, look for `raise error` where `error` is a local name. Raise the return value
+        of a function, or `del` the name in `finally`.
         """
         operations = operations_of(trial)
         await trial.adapter.close()
@@ -54,10 +58,9 @@ class FreeingClauses(Suite):
 
     @clause("FLT-13", KeyValue, Streams, limit=LONG)
     async def test_refusals_errors_are_freed(self, trial: Trial) -> None:
-        """What is raised for a key of another kind is freed, and so is what is raised for a group
-        that isn't there.
+        """Errors about a key of another kind or a missing group are freed.
 
-        If this fails, look at where an error of the backend becomes one of the contract.
+        If this fails, look at the code that converts a backend error to an error of the contract.
         """
         value, stream = trial.keys(["value", "stream"])
         await trial.adapter.set(value, b"value")
@@ -86,10 +89,11 @@ class FreeingClauses(Suite):
 
     @clause("FLT-13", limit=LONG)
     async def test_lost_servers_errors_are_freed(self, trial: Trial) -> None:
-        """What each operation raises while the server is away is freed, and so is what `open`
-        raises.
+        """Errors that are raised while the server is down are freed.
 
-        If this fails, look for a task whose result a frame has asked for while it still has a name
+        These are the errors of each operation and of `open`.
+
+        If this fails, look for a frame that has asked a task for its result and still has a name
         for the task.
         """
         server = trial.server
@@ -111,9 +115,10 @@ class FreeingClauses(Suite):
 
     @clause("FLT-13", KeyValue, limit=LONG)
     async def test_timeouts_errors_are_freed(self, trial: Trial) -> None:
-        """What is raised when no answer comes is freed.
+        """Errors of calls that time out are freed.
 
-        If this fails, look for a timer, a task or a future that holds the error that it has made.
+        If this fails, look for a timer, a task or a future that references the error that it has
+        created.
         """
         proxy, key = trial.proxy, trial.key()
         await proxy.black_hole()
@@ -132,7 +137,7 @@ class FreeingClauses(Suite):
 
 
 async def _kept(calls: Mapping[str, Callable[[], Awaitable[Any]]]) -> list[str]:
-    """The calls whose errors live on."""
+    """The calls whose errors aren't freed."""
     kept: list[str] = []
     with _no_collector():
         for title, call in calls.items():

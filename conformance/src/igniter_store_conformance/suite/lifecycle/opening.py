@@ -1,8 +1,8 @@
 """Life cycle: clauses LIF-1, LIF-6 to LIF-11 and LIF-21.
 
-Closing is in `closing`, cancelling in `cancellation`, servers that aren't there are in `outages`.
-Every operation is put into every state of an adapter's life, from one list (`operations`): open,
-opened again, closing, closed, never opened.
+Closing is in `lifecycle.closing`, cancellation in `lifecycle.cancellation`, missing servers in
+`faults.outages`. The tests run every operation of one list (`tools.operations`) in every state of
+an adapter: open, reopened, closing, closed, never opened.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ if TYPE_CHECKING:
 
 
 class LifecycleClauses(Suite):
-    """Opening, closing, and what an adapter is in between."""
+    """Opening and closing, and the states in between."""
 
     @clause("LIF-1")
     async def test_opening_and_closing_may_be_repeated(self, trial: Trial) -> None:
-        """`open` while open and `close` while closed do nothing, in any order, and in the end the
-        adapter works.
+        """Repeated calls of `open` and `close` do nothing, in any order.
 
-        If this fails, look for a second connection that replaces the first, or a second close of
-        what is gone.
+        Afterwards the adapter works.
+
+        If this fails, look for a second connection that replaces the first, or for a second close
+        of something that is already closed.
         """
         adapter = trial.adapter
         await adapter.open()
@@ -56,9 +57,9 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-1")
     async def test_closing_before_opening_is_no_error(self, trial: Trial) -> None:
-        """An adapter that was never opened can be closed, twice, and opened after that.
+        """An adapter that was never opened can be closed, twice, and then opened.
 
-        If this fails, look for a close that takes a connection for granted.
+        If this fails, look for a `close` that assumes a connection.
         """
         adapter = trial.connect()
         await adapter.close()
@@ -69,11 +70,12 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-1")
     async def test_opening_and_closing_at_once_is_no_error(self, trial: Trial) -> None:
-        """Several tasks that open, or close, at the same time end well, and the adapter is what
-        they said.
+        """Concurrent calls of `open`, or of `close`, all succeed.
 
-        If this fails, look for two connections of which only one is remembered, or a close that
-        trips over another.
+        Afterwards the adapter is open, or closed, as requested.
+
+        If this fails, look for two connections of which the adapter remembers only one, or for a
+        `close` that breaks a concurrent one.
         """
         adapter = trial.adapter
         for _ in range(3):
@@ -86,10 +88,10 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-6")
     async def test_a_client_that_was_passed_in_stays_open(self, trial: Trial) -> None:
-        """After `close` of the adapter, the client that its user had made still works.
+        """After `close` of the adapter, a client that the caller passed in still works.
 
-        If this fails, look for a close that ends whatever connection there is: who opened it closes
-        it.
+        If this fails, look for a `close` that ends any connection. The adapter must close only
+        clients that it opened.
         """
         trial.require_shared("there is no client that could be passed in")
         lent = self.lent_client()
@@ -114,12 +116,14 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-7", KeyValue)
     async def test_two_clients_see_each_others_writes_at_once(self, trial: Trial) -> None:
-        """What one has written, replaced or removed, the other reads, in both directions, again and
-        again.
+        """Two clients see each other's writes at once.
 
-        If this fails, look for a cache in the client, for a write that is not committed when the
-        call returns, or for a harness whose `connect` makes adapters of different data: then make
-        the data once and connect both to it.
+        Each client reads a key that the other has written, replaced or removed, repeatedly and in
+        both directions.
+
+        If this fails, look for a cache in the client, for a write that isn't committed when the
+        call returns, or for a harness whose `connect` makes adapters with different data. In the
+        last case, make the data once and connect both adapters to it.
         """
         one, other, key = trial.adapter, await trial.other(), trial.key()
         for turn in range(10):
@@ -134,10 +138,9 @@ class LifecycleClauses(Suite):
     async def test_every_operation_works_on_an_adapter_that_was_opened_again(
         self, trial: Trial
     ) -> None:
-        """After `close` and `open` every operation gives its answer, from the data that was there
-        before.
+        """After `close` and `open`, every operation works on the earlier data.
 
-        If this fails, look for something that `close` ends for good: a pool, a flag, a thread.
+        If this fails, look for something that `close` ends permanently: a pool, a flag, a thread.
         """
         await trial.adapter.close()
         await trial.adapter.open()
@@ -151,10 +154,11 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-8", KeyValue)
     async def test_ttls_survive_a_close(self, trial: Trial) -> None:
-        """Closed and opened again, a key without TTL has none, and one with a TTL ends when it was
-        going to.
+        """TTLs survive `close` and `open`.
 
-        If this fails, look for deadlines that live in the client.
+        A key without a TTL still has none, and a key with a TTL expires at its original deadline.
+
+        If this fails, look for deadlines that are kept in the client.
         """
         key, mortal, time = trial.key(), trial.key("mortal"), trial.time
         await trial.adapter.set(key, b"stays")
@@ -173,10 +177,11 @@ class LifecycleClauses(Suite):
     async def test_before_it_is_opened_an_adapter_opens_or_says_that_it_is_not(
         self, trial: Trial
     ) -> None:
-        """Each operation of an adapter that was never opened gives its answer or raises
-        `STORE_NOT_CONNECTED`; then it can be opened.
+        """Operations of a never opened adapter either work or raise `STORE_NOT_CONNECTED`.
 
-        If this fails, look for an `AttributeError` or the driver's own words for "no connection".
+        Afterwards the adapter can be opened.
+
+        If this fails, look for an `AttributeError`, or for the driver's own "no connection" error.
         """
         for operation in operations_of(trial):
             fresh, names = trial.connect(), names_for(trial, operation)
@@ -190,11 +195,10 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-9")
     async def test_a_capability_that_is_not_inherited_has_no_methods(self, trial: Trial) -> None:
-        """What the classes say is what there is: no method of a capability that the adapter doesn't
-        inherit.
+        """An adapter has no method of a capability that it doesn't inherit.
 
-        If this fails, inherit the capability and keep its clauses, or take the method away: a store
-        asks `isinstance`, and so do users.
+        If this fails, inherit the capability and fulfil its clauses, or remove the method. The
+        store and its users check capabilities with `isinstance`.
         """
         adapter = trial.adapter
         for capability in CAPABILITIES:
@@ -202,7 +206,8 @@ class LifecycleClauses(Suite):
                 continue
             present = [name for name in _methods(capability) if hasattr(adapter, name)]
             assert present == [], (
-                f"{type(adapter).__name__} doesn't inherit {capability.__name__} and has its methods"
+                f"{type(adapter).__name__} doesn't inherit {capability.__name__} "
+                "and has its methods"
             )
 
     @clause("LIF-9")
@@ -230,9 +235,9 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-9")
     async def test_the_name_is_one_lower_case_word(self, trial: Trial) -> None:
-        """`name` is what errors and telemetry show of the backend: one word, lower case.
+        """`name` is one lower-case word that errors and telemetry show for the backend.
 
-        If this fails, give the class a `name`, such as "redis".
+        If this fails, set `name` on the class, for example to "redis".
         """
         name = trial.adapter.name
         assert isinstance(name, str)
@@ -242,10 +247,10 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-10")
     async def test_ping_says_how_long_it_took(self, trial: Trial) -> None:
-        """`ping` answers with seconds, 0 or more, as often as it is asked, and on each client.
+        """`ping` returns the seconds that it took, 0 or more, each time and on each client.
 
-        If this fails, look at what your backend answers to a ping: the answer is the time that it
-        took, not its words.
+        If this fails, check what your backend replies to a ping. Return the elapsed time, not the
+        reply.
         """
         for adapter in (trial.adapter, trial.adapter, await trial.other()):
             seconds = await adapter.ping()
@@ -254,11 +259,12 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-11")
     async def test_in_another_event_loop_it_works_or_says_so(self, trial: Trial) -> None:
-        """Each operation that is asked in the loop of another thread gives its answer or
-        `STORE_CONFIGURATION_INVALID`, and none hangs.
+        """Operations in another thread's event loop work or raise `STORE_CONFIGURATION_INVALID`.
 
-        If this fails, remember the loop in `open`, and compare it with the running one wherever you
-        compare that you are open.
+        None of them hangs.
+
+        If this fails, store the loop in `open`, and compare it with the running loop wherever you
+        check that the adapter is open.
         """
         adapter = trial.adapter
         asked = [
@@ -287,10 +293,12 @@ class LifecycleClauses(Suite):
 
     @clause("LIF-21", KeyValue)
     async def test_an_adapter_keeps_its_place_in_another_directory(self, trial: Trial) -> None:
-        """An adapter that is opened, and opened again, in another working directory than it was
-        made in has the data of the others.
+        """An adapter keeps its data when the working directory changes.
 
-        If this fails, look for a relative path that is kept as it is: make it absolute where the
+        It is opened, and reopened, in another working directory than the one it was made in. It
+        still has the same data as other adapters.
+
+        If this fails, look for a relative path that is stored as it is. Make it absolute when the
         adapter is made.
         """
         key, adapter = trial.key(), trial.connect()
@@ -303,15 +311,16 @@ class LifecycleClauses(Suite):
                     await adapter.set(key, b"%d" % (turn + 1))
                     await adapter.close()
                 assert await trial.adapter.get(key) == b"%d" % (turn + 1)
-            assert os.listdir(directory) == []  # noqa: PTH208 - names are what is looked at
+            assert os.listdir(directory) == []  # noqa: PTH208 - only the names are compared
 
     @clause("LIF-8")
     async def test_is_open_says_whether_it_is(self, trial: Trial) -> None:
-        """`is_open` is False before `open` and after `close`; in between it is True, or False
-        always where the adapter doesn't keep it.
+        """`is_open` is False before `open` and after `close`.
 
-        If this fails, set it where the adapter opens and closes: a store leaves an adapter alone
-        that says that it is open.
+        In between it is True, or always False if the adapter doesn't implement it.
+
+        If this fails, set it where the adapter opens and closes: the store doesn't open an adapter
+        that reports being open.
         """
         adapter = trial.connect()
         assert adapter.is_open is False

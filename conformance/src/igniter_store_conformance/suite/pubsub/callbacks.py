@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 
 class CallbackClauses(Suite):
-    """What callbacks may do, and what they do to others."""
+    """What callbacks may do, and how they affect other subscribers."""
 
     @clause("PUB-6")
     async def test_a_raising_callback_stops_nothing(self, trial: Trial) -> None:
-        """It is called again for the next message, and so are all others, those after it in the
-        order too.
+        """A callback that raises affects neither its own later calls nor other callbacks.
+
+        It is called again for the next message. So are all other callbacks, including those that
+        were subscribed after it.
 
         If this fails, look for an exception that ends the task that reads messages, or the loop
         over the callbacks.
@@ -52,10 +54,11 @@ class CallbackClauses(Suite):
 
     @clause("PUB-6")
     async def test_a_raising_callback_is_reported(self, trial: Trial) -> None:
-        """The log of `igniter_store` has an error with the exception, one a call, and never the
-        payload.
+        """The `igniter_store` logger logs an error for each call that raises.
 
-        If this fails, look at `report_callback_error`, to be called where the exception was caught.
+        The log record has the exception, and never the payload.
+
+        If this fails, check that `report_callback_error` is called where the exception is caught.
         """
         channel, inbox, error = trial.key(), Inbox(trial), RuntimeError("the callback is broken")
 
@@ -80,9 +83,12 @@ class CallbackClauses(Suite):
 
     @clause("PUB-6")
     async def test_work_that_a_callback_starts_delays_nobody(self, trial: Trial) -> None:
-        """A callback starts work that isn't done before others have heard.
+        """Work that a callback starts doesn't delay the messages to other subscribers.
 
-        If this fails, look for what is waited for between one callback and the next.
+        The callback starts a task that isn't done before the other subscribers have received
+        theirs.
+
+        If this fails, look for something that is awaited between one callback and the next.
         """
         channel, adapter, other = trial.key(), trial.adapter, await trial.other()
         released, working, inbox = asyncio.Event(), list[asyncio.Task[bool]](), Inbox(trial)
@@ -103,8 +109,8 @@ class CallbackClauses(Suite):
     async def test_callbacks_may_publish(self, trial: Trial) -> None:
         """Two subscribers answer each other from their callbacks, a dozen times.
 
-        If this fails, look for a lock that is held while callbacks run, or a connection that can't
-        publish while it reads.
+        If this fails, look for a lock that is held while callbacks run, or for a connection that
+        can't publish while it reads.
         """
         ping, pong, adapter, other = (
             trial.key("ping"),
@@ -131,11 +137,12 @@ class CallbackClauses(Suite):
 
     @clause("PUB-12")
     async def test_callbacks_may_subscribe_and_cancel(self, trial: Trial) -> None:
-        """A task that a callback starts subscribes to a second channel, publishes there, cancels,
-        and is never waited for in vain.
+        """A task that a callback starts may subscribe to a second channel, publish and cancel.
+
+        None of these calls blocks forever.
 
         If this fails, look for a reader that waits for the callback's tasks while these wait for
-        the reader's confirmation.
+        the reader to process their confirmation.
         """
         first, second, adapter = trial.key("first"), trial.key("second"), trial.adapter
         inbox, called, working = Inbox(trial), Inbox(trial), list[asyncio.Task[None]]()

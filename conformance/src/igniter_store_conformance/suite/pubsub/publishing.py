@@ -1,7 +1,7 @@
-"""Messages and whom they reach: clauses PUB-1 to PUB-3 and PUB-11.
+"""Delivery of messages: clauses PUB-1 to PUB-3 and PUB-11.
 
-Several subscriptions, patterns and cancelling are in `subscriptions`, what callbacks do in
-`callbacks`.
+Multiple subscriptions, patterns and cancellation are tested in `subscriptions`, and what callbacks
+may do in `callbacks`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from igniter_store_conformance.tools.samples import NAMES, PAYLOADS
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
 
-_MESSAGES: Final = 500  # published one after the other, when that doesn't take too long
-_LONG_ENOUGH: Final = 3.0  # seconds after which fewer messages do, too
+_MESSAGES: Final = 500  # published one by one, fewer if that exceeds `_LONG_ENOUGH`
+_LONG_ENOUGH: Final = 3.0  # seconds after which fewer messages are enough
 
 
 class PubSubClauses(Suite):
-    """Messages to whoever listens now."""
+    """Messages to the current subscribers."""
 
     @clause("PUB-1")
     async def test_a_message_is_delivered_once(self, trial: Trial) -> None:
-        """What is published once `subscribe` has returned reaches the callback, one call a message,
-        from either client.
+        """After `subscribe` returns, each message calls the callback exactly once.
 
-        If this fails, look at whether the backend has confirmed the subscription before `subscribe`
+        The messages come from the subscribing client and from another one.
+
+        If this fails, check whether the backend has confirmed the subscription before `subscribe`
         returns.
         """
         channel, inbox, other = trial.key(), Inbox(trial), await trial.other()
@@ -48,11 +49,12 @@ class PubSubClauses(Suite):
 
     @clause("PUB-1")
     async def test_every_subscriber_is_confirmed(self, trial: Trial) -> None:
-        """Many subscribe to one channel at the same moment, and each publishes as soon as it may:
-        it hears itself.
+        """Concurrent subscribers of one channel each receive what they publish after subscribing.
 
-        If this fails, look at the second subscriber of a channel: it has to wait for the first
-        one's confirmation, too.
+        Each subscriber publishes as soon as its own `subscribe` or `psubscribe` returns.
+
+        If this fails, look at the second subscriber of a channel. It has to wait for the first
+        one's confirmation too.
         """
         channel, pattern, other = trial.key(), escape(trial.key("k")) + "*", await trial.other()
         inboxes = [Inbox(trial) for _ in range(12)]
@@ -76,11 +78,10 @@ class PubSubClauses(Suite):
 
     @clause("PUB-1")
     async def test_a_thousand_may_subscribe_together(self, trial: Trial) -> None:
-        """A thousand subscribe at the same moment, to as many channels, and each hears its own
-        message once.
+        """A thousand concurrent subscriptions to as many channels each receive their message once.
 
-        If this fails, look for confirmations that are waited for one by one: the last of a thousand
-        is waited for a thousand trips.
+        If this fails, look for confirmations that are awaited one by one: the last subscription
+        then waits for a thousand round trips.
         """
         inboxes = {trial.key(f"{number}"): Inbox(trial) for number in range(1_000)}
 
@@ -96,10 +97,12 @@ class PubSubClauses(Suite):
 
     @clause("PUB-1")
     async def test_callbacks_run_on_the_event_loop(self, trial: Trial) -> None:
-        """A callback is called in the loop that subscribed, with a `str` and `bytes`, so it may
-        start tasks.
+        """Callbacks run in the event loop that subscribed, with a `str` and `bytes`.
 
-        If this fails, look for a thread that calls callbacks by itself: hand them to the loop.
+        So a callback may start tasks.
+
+        If this fails, look for a thread that calls callbacks directly. Schedule them on the event
+        loop instead.
         """
         channel, calls = trial.key(), list[tuple[type, type, bool]]()
         loop, inbox = asyncio.get_running_loop(), Inbox(trial)
@@ -121,11 +124,13 @@ class PubSubClauses(Suite):
 
     @clause("PUB-2", limit=60)
     async def test_one_publishers_messages_come_in_order(self, trial: Trial) -> None:
-        """Hundreds of messages, one after the other: every subscriber, by channel or by pattern,
-        gets them in this order.
+        """Every subscriber receives the messages of one publisher in the order of publishing.
 
-        If this fails, look for publishing over several connections, or callbacks that are called
-        from several tasks.
+        The test publishes hundreds of messages one by one, and subscribes by channel and by
+        pattern.
+
+        If this fails, look for publishing over several connections, or for callbacks that are
+        called from several tasks.
         """
         channel, publisher = trial.key(), await trial.other()
         inboxes = [Inbox(trial) for _ in range(3)]
@@ -144,10 +149,9 @@ class PubSubClauses(Suite):
 
     @clause("PUB-2")
     async def test_publishers_do_not_disturb_each_others_order(self, trial: Trial) -> None:
-        """Two clients publish on one channel at the same time: the messages of each come in its
-        order.
+        """When two clients publish concurrently on a channel, each client's messages stay in order.
 
-        If this fails, look for messages that overtake each other when two come at once.
+        If this fails, look for messages that overtake each other when two of them arrive at once.
         """
         channel, inbox = trial.key(), Inbox(trial)
         publishers = (trial.adapter, await trial.other())
@@ -166,10 +170,10 @@ class PubSubClauses(Suite):
 
     @clause("PUB-3")
     async def test_messages_are_exact_bytes(self, trial: Trial) -> None:
-        """Whatever the bytes spell, none at all too, they arrive as they were sent.
+        """Payloads arrive unchanged, whatever their bytes are. An empty payload arrives too.
 
-        If this fails, look for decoding, for a protocol's own marks, and for an empty message that
-        is taken for none.
+        If this fails, look for decoding, for bytes that are parsed as protocol markers, and for an
+        empty payload that is treated as no message.
         """
         channel, inbox, other = trial.key(), Inbox(trial), await trial.other()
         await trial.adapter.subscribe(channel, inbox)
@@ -182,10 +186,10 @@ class PubSubClauses(Suite):
 
     @clause("PUB-3", limit=60)
     async def test_a_message_may_hold_a_mebibyte(self, trial: Trial) -> None:
-        """1 MiB arrives whole, by channel and by pattern.
+        """A payload of 1 MiB arrives complete, by channel and by pattern.
 
         If this fails, look for a limit of your backend (PostgreSQL's NOTIFY has one of 8,000
-        bytes), or a buffer that is cut.
+        bytes), or for a buffer that truncates.
         """
         channel, payload = trial.key(), trial.payload(1024 * 1024)
         inboxes = (Inbox(trial), Inbox(trial))
@@ -201,11 +205,13 @@ class PubSubClauses(Suite):
 
     @clause("PUB-3")
     async def test_channels_that_nearly_agree_are_different(self, trial: Trial) -> None:
-        """Case, spaces, accents, newlines, NUL and glob characters all tell channels apart; a name
-        with a `*` is no pattern.
+        """Channels whose names differ only slightly are different channels.
 
-        If this fails, look for folded, trimmed or cut names, and for a channel that is subscribed
-        to as a pattern.
+        The names differ in case, spaces, accents, newlines, NUL or glob characters. A channel name
+        with a `*` isn't a pattern.
+
+        If this fails, look for names that are case-folded, trimmed or truncated, and for a channel
+        that is subscribed to as a pattern.
         """
         channels, other = trial.keys(NAMES), await trial.other()
         inboxes = [Inbox(trial) for _ in channels]
@@ -227,10 +233,12 @@ class PubSubClauses(Suite):
 
     @clause("PUB-11")
     async def test_publishing_to_nobody_is_no_error(self, trial: Trial) -> None:
-        """It returns a number, 0 where the backend knows it: on a channel that nobody ever had, and
-        on one that all have left.
+        """`publish` on a channel without subscribers returns an `int` and doesn't raise.
 
-        If this fails, look for a channel that has to be there before it can be published on.
+        It returns 0 if the backend reports the number of subscribers. The test publishes on a
+        channel that never had a subscriber, and on one that all subscribers have left.
+
+        If this fails, look for a channel that has to exist before a client can publish on it.
         """
         channel, adapter = trial.key(), trial.adapter
         assert await adapter.publish(channel, b"1") == 0
@@ -244,10 +252,11 @@ class PubSubClauses(Suite):
 
     @clause("PUB-11")
     async def test_nothing_is_kept_for_later_subscribers(self, trial: Trial) -> None:
-        """What was published before a subscription began, by name or by pattern, is not delivered
-        to it.
+        """A subscription doesn't receive messages that were published before it began.
 
-        If this fails, look for a backend that keeps messages, and where reading begins.
+        This holds by name and by pattern.
+
+        If this fails, look for a backend that stores messages, and at where reading starts.
         """
         channel, adapter, other = trial.key(), trial.adapter, await trial.other()
         inboxes = [Inbox(trial) for _ in range(3)]

@@ -1,5 +1,6 @@
-"""Subscriptions beside each other, by channel and by pattern, and their end: clauses PUB-4, PUB-5,
-PUB-7, PUB-8 and PUB-13.
+"""Multiple subscriptions by channel and by pattern, and their end.
+
+These are clauses PUB-4, PUB-5, PUB-7, PUB-8 and PUB-13.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ if TYPE_CHECKING:
 
 
 class SubscriptionClauses(Suite):
-    """Who hears what, and until when."""
+    """Which subscriptions receive a message, and until when."""
 
     @clause("PUB-4")
     async def test_every_subscription_gets_every_message(self, trial: Trial) -> None:
-        """Several subscriptions on one channel, on one client and on another, get each message once
-        each.
+        """Each subscription on a channel receives each message once.
 
-        If this fails, look for one subscription that replaces another, or a message that goes to
-        one of several.
+        There are several subscriptions on one client and on another.
+
+        If this fails, look for a subscription that replaces another, or for a message that goes to
+        only one of several.
         """
         channel, other = trial.key(), await trial.other()
         inboxes = [Inbox(trial) for _ in range(5)]
@@ -46,10 +48,11 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-4")
     async def test_one_callback_may_be_subscribed_twice(self, trial: Trial) -> None:
-        """Two subscriptions with the same callback are two calls a message; one of them cancelled,
-        it is one call.
+        """Two subscriptions with the same callback call it twice per message.
 
-        If this fails, look for subscriptions that are kept by their callback.
+        After one of them is cancelled, each message calls it once.
+
+        If this fails, look for a table of subscriptions with the callback as the key.
         """
         channel, inbox, adapter = trial.key(), Inbox(trial), trial.adapter
         first, _ = await adapter.subscribe(channel, inbox), await adapter.subscribe(channel, inbox)
@@ -64,11 +67,13 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-4")
     async def test_cancelling_one_leaves_the_others(self, trial: Trial) -> None:
-        """One of several subscriptions ends, the first, one between, or the last: those that are
-        left get every message.
+        """Cancelling one of several subscriptions doesn't affect the others.
 
-        If this fails, look for the backend's subscription being ended with the first one that is
-        cancelled.
+        The cancelled one is the first, a middle one or the last. The remaining ones receive every
+        message.
+
+        If this fails, look for code that ends the subscription at the backend when the first of
+        several subscriptions is cancelled.
         """
         channel, other = trial.key(), await trial.other()
         inboxes = [Inbox(trial) for _ in range(4)]
@@ -86,8 +91,10 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-4")
     async def test_cancelling_ends_nothing_of_another_name(self, trial: Trial) -> None:
-        """Another channel, a pattern of the same text, and the same channel on another client are
-        left.
+        """Cancelling a subscription doesn't affect other channels, patterns or clients.
+
+        Three other subscriptions stay active: on another channel, on a pattern with the same text,
+        and on the same channel with another client.
 
         If this fails, look for channels and patterns in one table.
         """
@@ -112,10 +119,13 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-4")
     async def test_the_last_one_ends_the_backends_subscription(self, trial: Trial) -> None:
-        """Where the backend tells how many a message has reached, that is none once all have
-        cancelled; then one can begin anew.
+        """Cancelling the last subscription of a channel also ends the subscription at the backend.
 
-        If this fails, look at what is left at the backend: it goes on sending what nobody hears.
+        If the backend reports how many subscribers a message has reached, it then reports 0. A new
+        subscription to the channel works.
+
+        If this fails, look for a subscription that stays open at the backend, so that it goes on
+        sending messages that the adapter discards.
         """
         channel, other = trial.key(), await trial.other()
         subscriptions = [
@@ -141,11 +151,12 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-5")
     async def test_nothing_is_delivered_after_cancel_has_returned(self, trial: Trial) -> None:
-        """Messages that are under way when a subscription is cancelled, and all later ones, don't
-        reach its callback.
+        """After `cancel` returns, the callback receives no more messages.
 
-        If this fails, look for a queue between the connection and the callback that is worked off
-        after the end.
+        This includes messages that are in flight while the subscription is cancelled.
+
+        If this fails, look for a queue between the connection and the callback that is still
+        processed after the subscription has ended.
         """
         channel, other = trial.key(), await trial.other()
         inboxes = (Inbox(trial), Inbox(trial))
@@ -169,11 +180,12 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-5")
     async def test_cancelling_twice_is_fine(self, trial: Trial) -> None:
-        """Again, several at once, and after the adapter was closed: no error, and no other
-        subscription ends.
+        """Cancelling a subscription more than once neither raises nor ends another subscription.
 
-        If this fails, look for a second cancel that takes away whoever subscribed to this channel
-        in between.
+        The extra calls come later, several at once, and after the adapter was closed.
+
+        If this fails, look for a second `cancel` that removes a newer subscription to the same
+        channel.
         """
         channel, adapter, other = trial.key(), trial.adapter, await trial.other()
         first = await adapter.subscribe(channel, Inbox(trial))
@@ -194,10 +206,11 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-5")
     async def test_a_subscription_may_be_cancelled_from_its_callback(self, trial: Trial) -> None:
-        """A task that the callback starts cancels the subscription while messages come: it returns,
-        and then nothing comes.
+        """A task that the callback starts may cancel the subscription while messages arrive.
 
-        If this fails, look for a cancel that waits for the very callback that it was started from.
+        The `cancel` returns, and the callback receives nothing after that.
+
+        If this fails, look for a `cancel` that waits for the callback that started it.
         """
         channel, adapter, other = trial.key(), trial.adapter, await trial.other()
         inbox, cancelling = Inbox(trial), list[asyncio.Task[None]]()
@@ -221,11 +234,12 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-5")
     async def test_a_cancelled_subscribe_leaves_no_subscription(self, trial: Trial) -> None:
-        """When the call of `subscribe` or `psubscribe` is cancelled, after any number of steps, its
-        callback is never called.
+        """If a `subscribe` or `psubscribe` call is cancelled, its callback is never called.
 
-        If this fails, look for a callback that is put into the table before the backend has
-        confirmed, and stays there.
+        The test cancels the calls after different numbers of event-loop iterations.
+
+        If this fails, look for a callback that is put into the table before the backend confirms
+        the subscription, and isn't removed after the cancellation.
         """
         adapter, other = trial.adapter, await trial.other()
         for turn in range(6):
@@ -249,10 +263,10 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-7", limit=60)
     async def test_patterns_are_rediss_globs(self, trial: Trial) -> None:
-        """Every pattern of the table hears the channels that it should, and no others.
+        """Every pattern of the table matches the channels that it should, and no others.
 
-        If this fails, look at `contract.patterns.Pattern`; Python's `fnmatch` takes `[!a]` for a
-        negation and knows no escapes.
+        If this fails, look at `contract.patterns.Pattern`. Python's `fnmatch` treats `[!a]` as a
+        negation and doesn't support escapes.
         """
         adapter, other = trial.adapter, await trial.other()
         inboxes = {pattern: Inbox(trial) for pattern, _, _ in GLOBS}
@@ -288,10 +302,10 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-7")
     async def test_a_pattern_matches_whole_channels_of_any_text(self, trial: Trial) -> None:
-        r"""An escaped name is the pattern of this name alone, whatever is in it.
+        r"""An escaped name is a pattern that matches only this name, whatever characters it has.
 
-        If this fails, look at how `\` is read, in choices too, and at matching that begins or ends
-        somewhere in the name.
+        If this fails, look at how `\` is parsed, in choices too, and for a match that may begin or
+        end in the middle of the name.
         """
         channels, adapter, other = trial.keys(NAMES), trial.adapter, await trial.other()
         inboxes = [Inbox(trial) for _ in channels]
@@ -313,11 +327,10 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-8")
     async def test_a_channel_and_patterns_each_get_the_message(self, trial: Trial) -> None:
-        """One message on a channel that is subscribed to by name and by two patterns calls each of
-        the three once.
+        """One message calls each matching subscription once: one by name, two by pattern.
 
-        If this fails, look for a client that folds what the server sends three times, or that calls
-        all three for each of them.
+        If this fails, look for an adapter that merges the three messages that the server sends, or
+        that calls all three callbacks for each of them.
         """
         channel, elsewhere, prefix = trial.key("news.a"), trial.key("news.b"), escape(trial.prefix)
         exact, narrow, wide = (Inbox(trial) for _ in range(3))
@@ -338,10 +351,11 @@ class SubscriptionClauses(Suite):
     async def test_one_callback_by_channel_and_by_pattern_is_called_for_each(
         self, trial: Trial
     ) -> None:
-        """One callback that is subscribed by name, by a pattern, and by the same pattern again is
-        called three times a message.
+        """A callback with three matching subscriptions is called three times per message.
 
-        If this fails, look for callbacks or patterns that are kept in a set.
+        It is subscribed by name, by a pattern, and by the same pattern again.
+
+        If this fails, look for callbacks or patterns that are stored in a set.
         """
         channel, inbox, adapter = trial.key(), Inbox(trial), trial.adapter
         await adapter.subscribe(channel, inbox)
@@ -356,11 +370,12 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-13")
     async def test_subscribers_stay_when_the_clock_steps_ahead(self, trial: Trial) -> None:
-        """The clock steps ahead by a minute, an hour, a year: after each step messages reach every
-        subscriber.
+        """After the clock jumps ahead, messages still reach every subscriber.
 
-        If this fails, look for subscribers whose silence is judged by the wall clock. Judge it by
-        two looks that are apart on the monotonic clock of the process that looks.
+        The clock jumps by a minute, an hour and a year.
+
+        If this fails, look for code that uses the wall clock to decide that a subscriber is gone.
+        Compare two checks by the monotonic clock of the process that makes them.
         """
         if not trial.time.is_moved:
             raise NotExercised("Harness(advance=...): a way to let the backend's clock step ahead")
@@ -370,10 +385,12 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-13")
     async def test_subscribers_stay_when_the_clock_goes_back(self, trial: Trial) -> None:
-        """The clock is set back by a minute, an hour, a day: after each step messages reach every
-        subscriber.
+        """After the clock is set back, messages still reach every subscriber.
 
-        If this fails, look for an age that is a difference of two wall times: it may be negative.
+        The clock is set back by a minute, an hour and a day.
+
+        If this fails, look for an age that is computed as the difference of two wall-clock times.
+        It may be negative.
         """
         await _are_reached_after_each_step(trial, trial.time.goes_back, [61.0, 3_600.0, 86_400.0])
 
@@ -392,7 +409,7 @@ async def _are_reached_after_each_step(
 
     for seconds in steps:
         await move(seconds)
-        for turn in range(3):  # what forgets subscribers may do so a little later
+        for turn in range(3):  # the adapter may drop subscribers a little later
             await trial.settle()
             payload = b"%d seconds, %d" % (seconds, turn)
             await (other if turn % 2 else trial.adapter).publish(channel, payload)
@@ -401,8 +418,9 @@ async def _are_reached_after_each_step(
 
 
 async def _until_quiet(trial: Trial, channel: str) -> None:
-    """Return when everything that was published on the channel by any client has been delivered to
-    whom it will be.
+    """Wait until every message published on the channel so far has been delivered.
+
+    This covers the messages of all clients.
     """
 
     async def quiet(publisher: FullAdapter, listener: FullAdapter) -> None:

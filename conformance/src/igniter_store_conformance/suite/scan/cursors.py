@@ -1,7 +1,9 @@
-"""Walking over keys: clauses SCN-1 to SCN-4, SCN-6 and SCN-7. Removing by prefix is in `prefixes`.
+"""Scanning keys: clauses SCN-1 to SCN-4, SCN-6 and SCN-7.
 
-Rule: the backend may hold keys of others, so every pattern begins with the test's own prefix, or
-    only the test's own keys are judged.
+Deleting by prefix (SCN-5) is tested in `delete_prefix`.
+
+Rule: the backend may hold keys of other software, so every pattern begins with the test's own
+    prefix, or only the test's own keys are checked.
 """
 
 from __future__ import annotations
@@ -46,15 +48,16 @@ _WRONG: Final = (
 
 
 class ScanClauses(Suite):
-    """Following cursors, and removal by prefix."""
+    """Scans with cursors, and deletes by prefix."""
 
     @clause("SCN-1", KeyValue)
     async def test_every_key_is_given(self, trial: Trial) -> None:
-        """None, one, a few more than a page, thousands: each key comes at least once, for every
-        client, as a `str`.
+        """A scan returns each key at least once, as a `str`, to every client.
 
-        If this fails, look at the first and the last page, and at what an empty page says about the
-        end.
+        There are no keys, one, slightly more than a page, or thousands.
+
+        If this fails, look at the first and the last page, and check that an empty page doesn't end
+        the scan.
         """
         adapter, other = trial.adapter, await trial.other()
         for number in (0, 1, 11, 101, 3_000):
@@ -68,9 +71,12 @@ class ScanClauses(Suite):
 
     @clause("SCN-1", KeyValue, Counters, Claims, Streams)
     async def test_keys_of_every_kind_are_given(self, trial: Trial) -> None:
-        """Values, counters, claims, streams, an emptied stream, and the counter of fencing tokens.
+        """A scan returns keys of every kind.
 
-        If this fails, look for kinds in tables of their own.
+        These are values, counters, claims, streams, an emptied stream, and the counter of fencing
+        tokens.
+
+        If this fails, look for kinds that are stored in separate tables.
         """
         adapter = trial.adapter
         keys = trial.keys(["value", "counter", "claim", "lease", "stream", "empty"])
@@ -87,11 +93,13 @@ class ScanClauses(Suite):
 
     @clause("SCN-1", KeyValue)
     async def test_what_stays_is_given_while_others_come_and_go(self, trial: Trial) -> None:
-        """Between pages keys are added, overwritten and deleted, those already seen as well: what
-        was there all along is given.
+        """A scan returns every key that exists throughout, while other keys come and go.
 
-        If this fails, look for a cursor that is a place in a list: deleting what lies before it
-        shifts what comes after.
+        Between pages, keys are added, overwritten and deleted, including keys that were already
+        returned.
+
+        If this fails, look for a cursor that is an index into a list. Deleting keys before the
+        index shifts the keys after it.
         """
         adapter, other = trial.adapter, await trial.other()
         stays, goes = (
@@ -119,8 +127,7 @@ class ScanClauses(Suite):
 
     @clause("SCN-1", KeyValue)
     async def test_expired_keys_are_not_given(self, trial: Trial) -> None:
-        """Keys whose TTL is over don't come, neither in a new scan nor in the rest of one under
-        way.
+        """A scan doesn't return expired keys, even if it began before they expired.
 
         If this fails, look for keys that stay in the table until they are swept.
         """
@@ -147,10 +154,11 @@ class ScanClauses(Suite):
 
     @clause("SCN-1", KeyValue)
     async def test_scans_at_once_do_not_disturb_each_other(self, trial: Trial) -> None:
-        """Several scans with other counts and patterns, on one client and on another, each give
-        everything that is theirs.
+        """Concurrent scans don't affect each other: each returns all keys of its pattern.
 
-        If this fails, look for a place in the scan that is kept with the client instead of in the
+        They use different counts and patterns, on two clients.
+
+        If this fails, look for a scan position that is stored in the client instead of in the
         cursor.
         """
         clients, keys = (
@@ -174,8 +182,8 @@ class ScanClauses(Suite):
     async def test_keys_are_matched_by_rediss_globs(self, trial: Trial) -> None:
         """Every pattern of the table finds the keys that it should, and no others.
 
-        If this fails, look at `contract.patterns.Pattern`; Python's `fnmatch`, SQL's LIKE and
-        SQLite's GLOB all differ from Redis.
+        If this fails, look at `contract.patterns.Pattern`. Python's `fnmatch`, LIKE in SQL and GLOB
+        in SQLite all differ from Redis.
         """
         names = {
             trial.key(subject): subject
@@ -195,10 +203,12 @@ class ScanClauses(Suite):
 
     @clause("SCN-2", KeyValue, limit=60)
     async def test_an_escaped_name_finds_this_key_alone(self, trial: Trial) -> None:
-        r"""Whatever is in a key, its escaped form is a pattern for it and for no other.
+        r"""The escaped form of a key is a pattern that matches only this key.
 
-        If this fails, look at how `\` is read, at case, accents and spaces, and at matching that
-        begins or ends within the key.
+        This holds whatever characters the key has.
+
+        If this fails, look at how `\` is parsed, at case, accents and spaces, and for a match that
+        may begin or end in the middle of the key.
         """
         keys = trial.keys(NAMES)
         await put(trial.adapter, keys)
@@ -210,9 +220,9 @@ class ScanClauses(Suite):
 
     @clause("SCN-2", KeyValue)
     async def test_a_star_finds_everything(self, trial: Trial) -> None:
-        """The pattern `*` gives all keys of the test, whatever else there is.
+        """The pattern `*` finds all keys of the test, whatever characters they have.
 
-        If this fails, look for keys with newlines or other marks that a `*` stops at.
+        If this fails, look for newlines or other special characters that `*` doesn't match.
         """
         keys = trial.keys(NAMES)
         await put(trial.adapter, keys)
@@ -223,10 +233,11 @@ class ScanClauses(Suite):
 
     @clause("SCN-3", KeyValue)
     async def test_count_is_only_a_hint(self, trial: Trial) -> None:
-        """With a count of 1, with one above everything, and with another count on every page, a
-        scan gives the same keys.
+        """A scan returns the same keys for any `count`.
 
-        If this fails, look for a cursor that only works with the count that it came with.
+        `count` is 1, larger than the number of keys, or different for every page.
+
+        If this fails, look for a cursor that only works with the `count` it was created with.
         """
         adapter, keys = trial.adapter, trial.keys(f"{place}" for place in range(30))
         await put(adapter, keys)
@@ -248,8 +259,9 @@ class ScanClauses(Suite):
 
     @clause("SCN-3", KeyValue)
     async def test_empty_pages_do_not_end_a_scan(self, trial: Trial) -> None:
-        """One key among many is found with small pages, wherever it is, and a pattern that finds
-        nothing comes to its end.
+        """A scan with small pages finds a single key among many, wherever it is.
+
+        A scan whose pattern matches nothing comes to its end.
 
         If this fails, look for a cursor that becomes `"0"` because a page is empty.
         """
@@ -262,10 +274,10 @@ class ScanClauses(Suite):
 
     @clause("SCN-4", KeyValue)
     async def test_a_wrong_cursor_is_refused(self, trial: Trial) -> None:
-        """What is no cursor at all raises `STORE_SCAN_FAILED`, and does not begin anew.
+        """An invalid cursor raises `STORE_SCAN_FAILED` instead of restarting the scan.
 
-        If this fails, look for a cursor that is read with `int()`, or tested for truth. Numbers
-        that no scan gave are not judged here: Redis takes them.
+        If this fails, look for a cursor that is parsed with `int()`, or checked with a truth test.
+        Numbers that no scan returned aren't tested here: Redis accepts them.
         """
         adapter = trial.adapter
         await put(adapter, trial.keys(f"{place}" for place in range(30)))
@@ -280,8 +292,9 @@ class ScanClauses(Suite):
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_no_page_holds_everything(self, trial: Trial) -> None:
-        """Of 20,000 keys a page with a small count has a small part, and following the cursors
-        gives them all.
+        """With 20,000 keys, a page with a small `count` has only a small part of them.
+
+        Following the cursors returns all keys.
 
         If this fails, look for KEYS, or for a query without LIMIT.
         """
@@ -299,10 +312,11 @@ class ScanClauses(Suite):
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_a_long_removal_lets_others_have_their_turn(self, trial: Trial) -> None:
-        """While 20,000 keys are removed, other calls on the same adapter are answered: some of them
-        before the removal is done.
+        """While `delete_prefix` deletes 20,000 keys, other calls on the adapter return.
 
-        If this fails, look for a removal in one step, on the server or on the event loop.
+        Some of them return before the deletion is done.
+
+        If this fails, look for a deletion in a single step, on the server or on the event loop.
         """
         adapter, canary = trial.adapter, trial.key("canary")
         await put(adapter, [canary, *trial.keys(f"p:{place}" for place in range(LARGE))])
@@ -320,10 +334,12 @@ class ScanClauses(Suite):
 
     @clause("SCN-7", KeyValue, limit=120)
     async def test_a_scan_ends_while_keys_are_added(self, trial: Trial) -> None:
-        """As many keys are added between pages as a page looks at: the scan comes to its end, and
-        gives no key that never was.
+        """A scan ends even if other clients add keys as fast as it reads them.
 
-        If this fails, look for a cursor that is a place in a list that grows.
+        Between two pages, the test adds as many keys as a page covers. The scan returns no key that
+        never existed.
+
+        If this fails, look for a cursor that is an index into a growing list.
         """
         adapter, other, random = trial.adapter, await trial.other(), trial.random
         stays = trial.keys(f"{random.getrandbits(64):x}" for _ in range(60))
@@ -352,11 +368,10 @@ class ScanClauses(Suite):
 
     @clause("SCN-7", KeyValue)
     async def test_deleting_what_is_found_ends_and_leaves_nothing(self, trial: Trial) -> None:
-        """Each page's keys are deleted before the next page: when the scan is over, nothing is
-        left.
+        """Deleting each page's keys before reading the next page deletes all keys.
 
-        If this fails, look for a cursor that is a place in a list: deleting what lies before it
-        shifts what comes after.
+        If this fails, look for a cursor that is an index into a list. Deleting keys before the
+        index shifts the keys after it.
         """
         adapter, keys = trial.adapter, trial.keys(f"{place}" for place in range(200))
         await put(adapter, keys)
@@ -373,10 +388,11 @@ class ScanClauses(Suite):
 
     @clause("SCN-7", KeyValue)
     async def test_a_scan_ends_when_everything_is_gone(self, trial: Trial) -> None:
-        """All keys are removed after the first page: the scan goes on to its end without them, and
-        without an error.
+        """If all keys are deleted after the first page, the scan ends without an error.
 
-        If this fails, look for a cursor that is a key, and has to be there.
+        The rest of the scan goes on without these keys.
+
+        If this fails, look for a cursor that is a key and only works while that key exists.
         """
         adapter, keys = trial.adapter, trial.keys(f"{place}" for place in range(100))
         await put(adapter, keys)
@@ -395,10 +411,11 @@ class ScanClauses(Suite):
 
     @clause("SCN-4", KeyValue)
     async def test_a_cursor_with_something_about_it_is_refused(self, trial: Trial) -> None:
-        """The cursor of a scan under way, with a letter, a space or a newline before or behind it,
-        raises `STORE_SCAN_FAILED`.
+        """A valid cursor with extra characters before or after it raises `STORE_SCAN_FAILED`.
 
-        If this fails, look for a cursor of which only the beginning is read: `fullmatch`, not
+        The extra character is a letter, a space or a newline.
+
+        If this fails, look for a cursor of which only the beginning is parsed. Use `fullmatch`, not
         `match`.
         """
         adapter = trial.adapter
@@ -424,11 +441,12 @@ class ScanClauses(Suite):
 
     @clause("SCN-4", KeyValue)
     async def test_a_cursor_that_was_used_up_is_a_page_or_a_refusal(self, trial: Trial) -> None:
-        """A cursor that is given again after its scan is over answers with a page of keys that are
-        there, or with `STORE_SCAN_FAILED`.
+        """A cursor of a finished scan returns a page of keys or raises `STORE_SCAN_FAILED`.
 
-        If this fails, look for a scan that is looked up and taken for granted: no other error may
-        leave the adapter.
+        The page has only keys that exist.
+
+        If this fails, look for code that looks up the scan and assumes that it exists. The adapter
+        must not raise any other error.
         """
         adapter, keys = trial.adapter, trial.keys(f"{place}" for place in range(500))
         await put(adapter, keys)
@@ -449,10 +467,9 @@ class ScanClauses(Suite):
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_the_last_page_is_no_larger_than_the_first(self, trial: Trial) -> None:
-        """Of 20,000 keys every page of a scan has a small part, the last as well as the first.
+        """With 20,000 keys, every page of a scan has only a small part of them, even the last one.
 
-        If this fails, look for a page that begins where the scan began instead of where the cursor
-        is.
+        If this fails, look for a page that starts where the scan began instead of at the cursor.
         """
         adapter, keys = trial.adapter, trial.keys(f"{place}" for place in range(LARGE))
         await put(adapter, keys)
@@ -470,10 +487,10 @@ class ScanClauses(Suite):
 
     @clause("SCN-6", KeyValue, limit=120)
     async def test_a_long_removal_is_done_in_steps(self, trial: Trial) -> None:
-        """While 20,000 keys are removed, somebody sees some of them gone and others there.
+        """While 20,000 keys are deleted, another call sees some of them gone and others there.
 
-        If this fails, look for a removal in one step, on the server or on the event loop, whatever
-        is waited for before or after it.
+        If this fails, look for a deletion in a single step, on the server or on the event loop,
+        whatever the adapter awaits before or after it.
         """
         adapter, keys = trial.adapter, trial.keys(f"p:{place}" for place in range(LARGE))
         await put(adapter, keys)

@@ -1,4 +1,4 @@
-"""Removing by prefix: clause SCN-5."""
+"""Deleting by prefix: clause SCN-5."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
 
 _PREFIXES: Final = (
-    # prefix, what begins with it, what doesn't
+    # prefix, names that begin with it, names that don't
     (
         "org:1:",
         ("org:1:", "org:1:a", "org:1:\U0010ffff", "org:1:\x00", "org:1::"),
@@ -38,14 +38,16 @@ _PREFIXES: Final = (
 
 
 class PrefixClauses(Suite):
-    """Everything that begins alike, and nothing else."""
+    """Deleting exactly the keys that begin with a prefix."""
 
     @clause("SCN-5", KeyValue)
     async def test_a_prefix_takes_exactly_what_begins_with_it(self, trial: Trial) -> None:
-        """Nothing that begins otherwise goes: no longer neighbour, no other case, nothing that `*`,
-        `?`, `[`, `%` or `_` would match.
+        """`delete_prefix` deletes exactly the keys that begin with the prefix.
 
-        If this fails, look for a prefix that is used as a pattern, by globs or by LIKE, without
+        It keeps keys whose names continue differently or differ in case, and keys that `*`, `?`,
+        `[`, `%` or `_` in the prefix would match as a wildcard.
+
+        If this fails, look for a prefix that is used as a pattern, in a glob or in LIKE, without
         being escaped.
         """
         adapter, other = trial.adapter, await trial.other()
@@ -68,11 +70,13 @@ class PrefixClauses(Suite):
 
     @clause("SCN-5", KeyValue, Counters, Claims, Streams)
     async def test_a_prefix_takes_keys_of_every_kind(self, trial: Trial) -> None:
-        """Values, counters, claims and streams with their groups go, and are counted; what has
-        expired isn't.
+        """`delete_prefix` deletes and counts keys of every kind.
 
-        If this fails, look for kinds in tables of their own, and for expired keys that are still in
-        the table.
+        These are values, counters, claims, and streams with their groups. Expired keys aren't
+        counted.
+
+        If this fails, look for kinds that are stored in separate tables, and for expired keys that
+        are still in the table.
         """
         adapter, time = trial.adapter, trial.time
         value, counter, claim, stream, mortal = trial.keys(
@@ -94,9 +98,11 @@ class PrefixClauses(Suite):
 
     @clause("SCN-5", KeyValue)
     async def test_a_prefix_with_nothing_behind_it_counts_nothing(self, trial: Trial) -> None:
-        """0 for a prefix of no key, for one whose keys were just removed, and no error.
+        """`delete_prefix` returns 0 if no key begins with the prefix, and doesn't raise.
 
-        If this fails, look for what your backend answers when there is nothing to delete.
+        This includes a prefix whose keys were just deleted.
+
+        If this fails, look at what your backend returns when there is nothing to delete.
         """
         adapter, keys = trial.adapter, trial.keys(["a:1", "a:2"])
         await put(adapter, keys)
@@ -107,11 +113,12 @@ class PrefixClauses(Suite):
 
     @clause("SCN-5", KeyValue)
     async def test_a_prefix_takes_thousands_and_leaves_their_neighbours(self, trial: Trial) -> None:
-        """2,500 keys go and are counted, their neighbours stay, and so do those that are written
-        meanwhile.
+        """`delete_prefix` deletes and counts 2,500 keys, and keeps keys with similar names.
 
-        If this fails, look for a removal that ends after its first page, or loses some because it
-        deletes what it walks over.
+        Keys outside of the prefix that are written during the deletion also stay.
+
+        If this fails, look for a deletion that ends after its first page, or that skips keys
+        because it deletes the list it iterates over.
         """
         adapter, other = trial.adapter, await trial.other()
         keys, neighbours = (
@@ -131,11 +138,13 @@ class PrefixClauses(Suite):
 
     @clause("SCN-5", KeyValue, limit=120)
     async def test_a_removal_is_not_disturbed_by_other_removals(self, trial: Trial) -> None:
-        """Two remove by the same prefix and a third deletes the same keys one by one: each key is
-        counted by exactly one, without an error.
+        """With concurrent deletions, each key is counted by exactly one of them, without an error.
 
-        If this fails, look for a list of keys that is made once and taken for what is there when
-        its turn comes.
+        Two calls delete by the same prefix, while a third client deletes the same keys in small
+        batches.
+
+        If this fails, look for a list of keys that is made once, and whose keys are assumed to
+        still exist when they are deleted.
         """
         adapter, other, keys = (
             trial.adapter,

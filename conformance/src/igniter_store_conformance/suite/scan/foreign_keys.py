@@ -1,9 +1,8 @@
-"""What other software writes: keys, groups and fields whose bytes aren't UTF-8. Clauses SCN-8,
-SCN-9 and STR-24.
+"""Names from other software whose bytes aren't UTF-8: clauses SCN-8, SCN-9 and STR-24.
 
-Such a byte crosses the contract as a lone surrogate, as Python's `surrogateescape` spells it;
-`igniter_store.contract.name_to_bytes` and `name_from_bytes` are for adapters that store or send
-bytes.
+These are names of keys, groups and fields. The contract represents each invalid byte as a lone
+surrogate, as Python's `surrogateescape` does. Adapters that store or send bytes can use
+`igniter_store.contract.name_to_bytes` and `name_from_bytes`.
 """
 
 from __future__ import annotations
@@ -32,13 +31,11 @@ FOREIGN: Final = (
     "\udca9",
     "\udcc3x\udca9",
     "\udc80:\udc80",
-    "\udcf0\udc9f\udc98",  # a character that was cut
-    "\udced\udca0\udc80",  # a surrogate as CESU-8 writes it
+    "\udcf0\udc9f\udc98",  # a truncated character
+    "\udced\udca0\udc80",  # a surrogate in CESU-8
     "\udcc0\udc80",  # NUL in two bytes
 )
-"""Names that are all different, though replacing or leaving out what isn't UTF-8 would make some of
-them one.
-"""
+"""Distinct names, some of which would become equal if invalid UTF-8 was replaced or dropped."""
 
 
 class ForeignClauses(Suite):
@@ -46,8 +43,7 @@ class ForeignClauses(Suite):
 
     @clause("SCN-8", KeyValue, Scan)
     async def test_scanned_key_of_any_bytes_is_taken_back(self, trial: Trial) -> None:
-        """Each key that was written so comes from a scan in the same form, and every method for
-        values takes it.
+        """A scan returns keys that aren't UTF-8 unchanged, and every value method accepts them.
 
         If this fails, look for `.encode()` and `.decode()` without `surrogateescape`.
         """
@@ -72,8 +68,7 @@ class ForeignClauses(Suite):
 
     @clause("SCN-8", KeyValue, Scan)
     async def test_key_of_other_software_is_scanned_and_removed(self, trial: Trial) -> None:
-        """A key that was written around the adapter comes from a scan, and the adapter reads and
-        removes it.
+        """A scan returns keys that other software wrote; the adapter reads and deletes them.
 
         If this fails, look for keys that are stored in another form than their bytes.
         """
@@ -93,10 +88,11 @@ class ForeignClauses(Suite):
 
     @clause("SCN-8", KeyValue, Counters, Claims, Streams, Scan)
     async def test_every_kind_takes_names_of_any_bytes(self, trial: Trial) -> None:
-        """Counters, claims, streams, groups and consumers may have such names, and each is a name
-        of its own.
+        """Counters, claims, streams, groups and consumers accept names that aren't UTF-8.
 
-        If this fails, look for the capability that encodes its names by itself.
+        Different names stay different.
+
+        If this fails, look for a capability that encodes its names separately.
         """
         adapter = trial.adapter
         for place, name in enumerate(FOREIGN):
@@ -128,10 +124,12 @@ class ForeignClauses(Suite):
 
     @clause("SCN-9", KeyValue, Scan)
     async def test_pattern_matches_bytes_that_are_not_utf8(self, trial: Trial) -> None:
-        """`?` is one such byte, `[...]` a choice or a range of them, and a literal one matches
-        itself only.
+        """Patterns match invalid UTF-8 byte by byte.
 
-        If this fails, look for patterns that are matched on characters.
+        `?` matches one such byte, `[...]` a choice or a range of them, and a literal byte only
+        itself.
+
+        If this fails, look for patterns that are matched character by character.
         """
         adapter, prefix = trial.adapter, escape(trial.prefix)
         for key in trial.keys(FOREIGN):
@@ -152,10 +150,11 @@ class ForeignClauses(Suite):
 
     @clause("SCN-9", KeyValue, Scan)
     async def test_prefix_removal_takes_bytes_that_are_not_utf8(self, trial: Trial) -> None:
-        """Every key that begins with the prefix goes, also when the next byte is the greatest there
-        is; no neighbour goes.
+        """`delete_prefix` deletes every key that begins with the prefix, and no other.
 
-        If this fails, look for an end of the range that some keys lie beyond.
+        This includes keys in which the byte after the prefix is the greatest possible one.
+
+        If this fails, look for an upper bound of a range that is smaller than some of the keys.
         """
         adapter = trial.adapter
         for key in trial.keys(FOREIGN):
@@ -171,11 +170,12 @@ class ForeignClauses(Suite):
 
     @clause("STR-24", Streams)
     async def test_entry_of_other_software_hides_no_neighbour(self, trial: Trial) -> None:
-        """An entry whose names and values are any bytes comes with its neighbours: by range, read,
-        history and takeover.
+        """An entry whose names and values aren't UTF-8 is returned along with its neighbours.
 
-        If this fails, look for an answer that is decoded as a whole: one entry must not decide
-        about the others.
+        The test reads by range, by group, from the history and by `xautoclaim`.
+
+        If this fails, look for a reply that is decoded as a whole. One entry must not affect the
+        others.
         """
         stream, adapter, other = trial.key(), trial.adapter, await trial.other()
         await adapter.xgroup_create(stream, "group")

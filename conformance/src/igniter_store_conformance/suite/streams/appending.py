@@ -1,6 +1,6 @@
-"""Appending to streams, and what an entry is: clauses STR-1, STR-15, STR-17 and STR-21.
+"""Appending to streams, and their entries: clauses STR-1, STR-15, STR-17 and STR-21.
 
-Reading by id is in `ranges`, taking out in `trimming`, groups are in `groups`.
+Reading by id is tested in `ranges`, trimming and deleting in `trimming`, and groups in `groups`.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from igniter_store_conformance.tools.streams import fill, ids_of, number_of
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
 
-_MANY: Final = 5_500  # entries that no default limit covers
+_MANY: Final = 5_500  # entries, more than any default limit
 
 
 class StreamClauses(Suite):
-    """Logs of entries; how groups share them out is in `GroupClauses`, `BlockingReadClauses` and
-    `ClaimingClauses`.
+    """Streams as logs of entries.
+
+    Consumer groups are tested by `GroupClauses`, `BlockingReadClauses` and `ClaimingClauses`.
     """
 
     @clause("STR-1")
     async def test_an_id_is_milliseconds_and_a_sequence_number(self, trial: Trial) -> None:
-        """`xadd` returns `<ms>-<seq>` in decimal, and the milliseconds are those since 1970.
+        """`xadd` returns `<ms>-<seq>` in decimal, with the milliseconds since 1970.
 
-        If this fails, look at the unit of the clock that ids are made from, and at how they are
-        spelled.
+        If this fails, look at the unit of the clock that the ids are derived from, and at how they
+        are formatted.
         """
         for _ in range(2):
             added = await trial.adapter.xadd(trial.key(), {"field": b"1"})
@@ -43,11 +44,13 @@ class StreamClauses(Suite):
 
     @clause("STR-1")
     async def test_ids_grow_whoever_appends(self, trial: Trial) -> None:
-        """Two clients append in turn, fast and after a pause: each id is greater than the one
-        before, compared as numbers.
+        """Each id is greater than the one before, also with two clients.
 
-        If this fails, look for ids that come from the clock alone, or from a count that each client
-        keeps for itself.
+        The clients append in turn, in quick succession and after a pause. Ids are compared as
+        numbers.
+
+        If this fails, look for ids that come only from the clock, or from a counter that each
+        client keeps for itself.
         """
         stream, clients = trial.key(), (trial.adapter, await trial.other())
         ids: list[str] = []
@@ -60,10 +63,11 @@ class StreamClauses(Suite):
 
     @clause("STR-1")
     async def test_no_id_is_given_twice(self, trial: Trial) -> None:
-        """Hundreds of appends at once, from two clients: every one has an id of its own, and every
-        entry is there under its id.
+        """Hundreds of concurrent appends by two clients get distinct ids.
 
-        If this fails, look for an id that is made in one step and used in another.
+        Every entry is stored under its id.
+
+        If this fails, look for an id that is created in one step and used in another.
         """
         stream, clients = trial.key(), (trial.adapter, await trial.other())
         ids = await asyncio.gather(
@@ -76,11 +80,12 @@ class StreamClauses(Suite):
 
     @clause("STR-1")
     async def test_ids_grow_when_the_clock_goes_back(self, trial: Trial) -> None:
-        """The clock is set back by an hour: ids go on growing, whichever client appends, and
-        readers get what comes.
+        """Ids keep growing after the clock is set back by an hour.
 
-        If this fails, look for ids that follow the clock alone: where it is not ahead of the last
-        id, the sequence number goes on.
+        This holds for every client that appends, and readers receive the new entries.
+
+        If this fails, look for ids that depend only on the clock. While the clock isn't ahead of
+        the last id, increment the sequence number instead.
         """
         stream, adapter, other = trial.key(), trial.adapter, await trial.other()
         ids = await fill(adapter, stream, 3)
@@ -98,11 +103,12 @@ class StreamClauses(Suite):
 
     @clause("STR-1")
     async def test_ids_grow_after_the_last_entry_was_deleted(self, trial: Trial) -> None:
-        """The id of a deleted entry, the last one or every one, does not come again, nor does a
-        smaller one.
+        """After entries are deleted, new ids are still greater than every earlier id.
 
-        If this fails, look for the last id being read off the entries that are left: it has to be
-        kept with the stream.
+        The test deletes the last entry, and then all entries.
+
+        If this fails, look for code that derives the last id from the remaining entries. It has to
+        be stored with the stream.
         """
         stream, other = trial.key(), await trial.other()
         ids = await fill(trial.adapter, stream, 5)
@@ -115,9 +121,9 @@ class StreamClauses(Suite):
 
     @clause("STR-1")
     async def test_ids_grow_after_everything_was_trimmed(self, trial: Trial) -> None:
-        """After trimming to nothing ids go on where they were.
+        """After a stream is trimmed to 0 entries, the next id is greater than the last one.
 
-        If this fails, look for an empty stream that is removed, or begins anew.
+        If this fails, look for an empty stream that is removed, or whose ids start again.
         """
         stream = trial.key()
         ids = await fill(trial.adapter, stream, 5)
@@ -129,9 +135,9 @@ class StreamClauses(Suite):
 
     @clause("STR-15")
     async def test_entries_hold_exact_bytes(self, trial: Trial) -> None:
-        """Whatever the bytes of a field spell, they come back as they were.
+        """Fields are returned unchanged, whatever their bytes are.
 
-        If this fails, look for decoding, trimming, or an empty value that is taken for none.
+        If this fails, look for decoding, trimming, or an empty value that is treated as missing.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await asyncio.gather(
@@ -145,10 +151,10 @@ class StreamClauses(Suite):
 
     @clause("STR-15", limit=60)
     async def test_an_entry_may_hold_a_mebibyte(self, trial: Trial) -> None:
-        """1 MiB in one field comes back whole, by range and by group.
+        """A field of 1 MiB is returned complete, by range and by group.
 
-        If this fails, look for a limit of your backend, or a read that takes what came in one piece
-        for everything.
+        If this fails, look for a size limit of your backend, or for code that treats the first
+        chunk of a reply as the whole reply.
         """
         stream, adapter, payload = trial.key(), trial.adapter, trial.payload(1024 * 1024)
         await adapter.xgroup_create(stream, "group")
@@ -163,9 +169,9 @@ class StreamClauses(Suite):
 
     @clause("STR-15", limit=90)
     async def test_a_range_without_count_gives_everything(self, trial: Trial) -> None:
-        """Thousands of entries come in one answer, forward and backward.
+        """Without `count`, a range returns thousands of entries in one call, forward and backward.
 
-        If this fails, look for a limit that you give by default.
+        If this fails, look for a default limit in your adapter.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, _MANY)
@@ -175,10 +181,12 @@ class StreamClauses(Suite):
 
     @clause("STR-15")
     async def test_an_entry_is_the_callers_own(self, trial: Trial) -> None:
-        """Changing the mapping that was passed in, its bytes, or one that was handed out in
-        whatever way, changes nothing stored.
+        """Changing a mapping that was passed in or returned doesn't change the stored entry.
 
-        If this fails, look for a mapping that is kept or handed out without a copy.
+        The test changes the mapping passed to `xadd`, the bytes in it, and mappings returned by
+        every method that reads entries.
+
+        If this fails, look for a mapping that is stored or returned without a copy.
         """
         stream, adapter = trial.key(), trial.adapter
         value = bytearray(b"stored")
@@ -200,10 +208,12 @@ class StreamClauses(Suite):
 
     @clause("STR-17")
     async def test_fields_may_have_any_names(self, trial: Trial) -> None:
-        """Many fields, named by any text, are read as they were written, by range and by group:
-        others write to streams, too.
+        """An entry with many fields of any name is returned unchanged, by range and by group.
 
-        If this fails, look for an adapter that knows its own fields only, or folds names.
+        Other software writes to streams too.
+
+        If this fails, look for an adapter that only supports its own fields, or that normalizes
+        names.
         """
         stream, adapter = trial.key(), trial.adapter
         fields = {name: PAYLOADS[place % len(PAYLOADS)] for place, name in enumerate(NAMES)} | {
@@ -221,10 +231,11 @@ class StreamClauses(Suite):
 
     @clause("STR-21")
     async def test_fields_keep_their_order(self, trial: Trial) -> None:
-        """Fields come in the order in which they were given, however they are read, whatever other
-        entries have.
+        """Fields are returned in the order in which they were passed to `xadd`.
 
-        If this fails, look for fields that are sorted, or stored in a way that has no order.
+        This holds for every way of reading, and whatever fields other entries have.
+
+        If this fails, look for fields that are sorted, or stored in a form without an order.
         """
         stream, adapter = trial.key(), trial.adapter
         names = [f"field-{number}" for number in range(40)]
@@ -243,11 +254,12 @@ class StreamClauses(Suite):
 
     @clause("STR-21", KeyValue)
     async def test_appending_keeps_the_streams_ttl(self, trial: Trial) -> None:
-        """An append neither removes nor renews the TTL of a stream, trimming or not, and gives a
-        new stream none.
+        """`xadd` neither removes nor renews the TTL of a stream, with or without trimming.
 
-        If this fails, look for an append that writes the whole stream anew, or a TTL that streams
-        get by default.
+        A new stream has no TTL.
+
+        If this fails, look for an append that rewrites the whole stream, or for a default TTL of
+        streams.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         await adapter.xadd(stream, {"field": b"1"})

@@ -1,4 +1,4 @@
-"""What is handed out to another consumer, and never lost: clauses STR-10 to STR-12 and STR-16."""
+"""Claiming pending entries, and not losing any: clauses STR-10 to STR-12 and STR-16."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 
 
 class ClaimingClauses(Suite):
-    """Pending entries: taken over, deleted meanwhile, and never lost."""
+    """Pending entries that are claimed, deleted, or left by a crashed reader."""
 
     @clause("STR-10")
     async def test_claiming_moves_what_is_idle(self, trial: Trial) -> None:
-        """Entries of a consumer that has gone come to the caller, oldest first and with their
-        fields, and are pending for it alone.
+        """`xautoclaim` moves idle entries of another consumer to the caller.
 
-        If this fails, look at what a claim returns, and at whom the entry belongs to afterwards.
+        It returns them with their fields, oldest first. They are then pending only for the caller.
+
+        If this fails, look at what a claim returns, and at which consumer owns the entry
+        afterwards.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 12)
@@ -51,10 +53,11 @@ class ClaimingClauses(Suite):
 
     @clause("STR-10")
     async def test_claiming_leaves_what_is_younger(self, trial: Trial) -> None:
-        """What was handed out less than `min_idle` seconds ago stays with its consumer, with its
-        idle time and its count.
+        """`xautoclaim` doesn't claim entries that were delivered less than `min_idle` seconds ago.
 
-        If this fails, look for a claim that ignores `min_idle`, or measures from the id.
+        They keep their consumer, their idle time and their delivery count.
+
+        If this fails, look for a claim that ignores `min_idle`, or that measures it from the id.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 6)
@@ -73,10 +76,12 @@ class ClaimingClauses(Suite):
 
     @clause("STR-10")
     async def test_the_idle_time_of_a_claim_is_in_seconds(self, trial: Trial) -> None:
-        """What has been idle for a hundredth of `min_idle` is not claimed; with a `min_idle` of 0
-        everything is.
+        """`min_idle` is in seconds.
 
-        If this fails, look at the unit: Redis takes milliseconds.
+        An entry that has been idle for a hundredth of `min_idle` isn't claimed. With a `min_idle`
+        of 0, every pending entry is claimed.
+
+        If this fails, look at the unit: Redis expects milliseconds.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 3)
@@ -91,9 +96,10 @@ class ClaimingClauses(Suite):
 
     @clause("STR-10")
     async def test_claiming_resets_the_idle_time(self, trial: Trial) -> None:
-        """What was claimed is young again, so the next claimer with the same `min_idle` leaves it.
+        """A claim resets the idle time, so another claim with the same `min_idle` finds nothing.
 
-        If this fails, look for a claim that only changes the owner: two would work on one entry.
+        If this fails, look for a claim that only changes the owner: two consumers would process the
+        same entry.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 3)
@@ -110,10 +116,10 @@ class ClaimingClauses(Suite):
 
     @clause("STR-10")
     async def test_every_claim_counts_as_a_delivery(self, trial: Trial) -> None:
-        """The count grows by one each time, and by none for the entries that were not claimed.
+        """Each claim increments the delivery count of the claimed entries, and of no others.
 
-        If this fails, look for a count that claiming leaves or starts anew: it is how poisonous
-        messages are found.
+        If this fails, look for a claim that doesn't change the count, or that resets it. The count
+        is how poison messages are found.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 2)
@@ -132,9 +138,12 @@ class ClaimingClauses(Suite):
 
     @clause("STR-10")
     async def test_claiming_is_bounded_by_count(self, trial: Trial) -> None:
-        """At most `count` are moved, those with the oldest ids; the others stay where they are.
+        """`xautoclaim` claims at most `count` entries, those with the oldest ids.
 
-        If this fails, look for a limit on what is returned, and not on what is moved.
+        The other entries stay with their consumer.
+
+        If this fails, look for a limit on the entries that are returned, but not on those that are
+        moved.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 5)
@@ -153,11 +162,10 @@ class ClaimingClauses(Suite):
 
     @clause("STR-10")
     async def test_claiming_looks_behind_what_is_young(self, trial: Trial) -> None:
-        """However many young entries come first, `count` entries that are idle for long enough are
-        found behind them.
+        """`xautoclaim` finds `count` idle entries behind any number of recently delivered ones.
 
-        If this fails, look at the cursor of XAUTOCLAIM: one call looks at ten times `count` and may
-        come back with nothing.
+        If this fails, look at the cursor of XAUTOCLAIM: one call examines ten times `count`
+        entries, and may return none.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 150)
@@ -173,9 +181,11 @@ class ClaimingClauses(Suite):
 
     @clause("STR-10")
     async def test_a_consumer_claims_its_own_entries_too(self, trial: Trial) -> None:
-        """A program that began anew under its old name gets what it left behind.
+        """A consumer can claim its own entries.
 
-        If this fails, look for a claim that leaves out the caller.
+        A program that restarts under its old name gets the entries that it left behind.
+
+        If this fails, look for a claim that excludes the caller.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 3)
@@ -189,10 +199,11 @@ class ClaimingClauses(Suite):
 
     @clause("STR-10")
     async def test_claiming_takes_neither_new_nor_acknowledged_entries(self, trial: Trial) -> None:
-        """Only what is pending in this group can be claimed: not what is new, was acknowledged, or
-        is pending in another group.
+        """Only entries that are pending in this group can be claimed.
 
-        If this fails, look for a claim that walks over the stream instead of the pending list.
+        New entries, acknowledged entries, and entries that are pending in another group can't.
+
+        If this fails, look for a claim that iterates over the stream instead of the pending list.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 6)
@@ -212,10 +223,9 @@ class ClaimingClauses(Suite):
 
     @clause("STR-11")
     async def test_of_claimers_at_once_each_entry_goes_to_one(self, trial: Trial) -> None:
-        """Many claimers on several clients, started together: each entry is handed to exactly one
-        of them.
+        """Of many concurrent claims on several clients, exactly one gets each entry.
 
-        If this fails, look for a look at the list and a move of it in two steps.
+        If this fails, look for a non-atomic read and update of the pending list.
         """
         stream, clients, time = trial.key(), await trial.clients(3), trial.time
         ids = await group_with(trial.adapter, stream, 40)
@@ -245,11 +255,12 @@ class ClaimingClauses(Suite):
 
     @clause("STR-12")
     async def test_claiming_hands_out_no_deleted_entry(self, trial: Trial) -> None:
-        """Deleted entries are not among what is claimed, and leave the pending list; the others are
-        claimed.
+        """`xautoclaim` doesn't return deleted entries, and removes them from the pending list.
 
-        If this fails, look for entries without fields among what your backend returns, or for one
-        that hides all others.
+        It claims the other entries.
+
+        If this fails, look for entries without fields in your backend's reply, or for one deleted
+        entry that hides all others.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 6)
@@ -266,11 +277,10 @@ class ClaimingClauses(Suite):
 
     @clause("STR-12")
     async def test_claiming_clears_away_what_was_trimmed(self, trial: Trial) -> None:
-        """When everything that was pending is gone from the stream, a claim gives nothing, and
-        nothing is pending.
+        """If all pending entries were trimmed, a claim returns none and clears the pending list.
 
-        If this fails, look for pending entries that nobody can ever acknowledge because nobody is
-        given them.
+        If this fails, look for pending entries that no consumer can ever acknowledge, because none
+        receives them.
         """
         stream, adapter = trial.key(), trial.adapter
         await group_with(adapter, stream, 30)
@@ -285,11 +295,12 @@ class ClaimingClauses(Suite):
 
     @clause("STR-12")
     async def test_deleted_entries_do_not_use_up_the_count_of_a_claim(self, trial: Trial) -> None:
-        """With `count`, so many entries that are there are claimed, however many deleted ones come
-        before them.
+        """Deleted entries don't count towards the `count` of a claim.
 
-        If this fails, look at your backend's limit: Redis counts what it clears away, and the
-        cursor has to be followed.
+        A claim returns `count` existing entries, whatever number of deleted ones comes before them.
+
+        If this fails, look at your backend's limit. Redis also counts the entries that it removes,
+        so the adapter has to follow the cursor.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 40)
@@ -304,10 +315,11 @@ class ClaimingClauses(Suite):
     async def test_what_was_deleted_before_it_was_read_is_not_handed_out(
         self, trial: Trial
     ) -> None:
-        """Trimmed and deleted entries that are still new for a group are stepped over, also when
-        the first ones are gone.
+        """Group reads skip entries that were trimmed or deleted before the group read them.
 
-        If this fails, look for a list of what is new that is made when entries are appended.
+        This includes the case that the first entries of the stream are gone.
+
+        If this fails, look for a list of new entries that is filled when entries are appended.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 10)
@@ -330,9 +342,11 @@ class ClaimingClauses(Suite):
     async def test_a_deleted_entry_stays_pending_until_claimed_or_acknowledged(
         self, trial: Trial
     ) -> None:
-        """Deleting from the stream leaves the pending list; an ack of the deleted entry counts.
+        """A deleted entry stays in the pending list until it is claimed or acknowledged.
 
-        If this fails, look for a pending list that is read off the entries.
+        `xack` counts a deleted entry.
+
+        If this fails, look for a pending list that is derived from the entries.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 4)
@@ -347,11 +361,12 @@ class ClaimingClauses(Suite):
 
     @clause("STR-16", limit=60)
     async def test_when_readers_crash_every_entry_is_delivered(self, trial: Trial) -> None:
-        """Readers that die with entries in hand lose none: others take them over, until each was
-        acknowledged once and none is pending.
+        """When readers crash with unacknowledged entries, other readers claim and process them.
 
-        If this fails, look for entries that are neither new nor pending: what a dead reader had, or
-        what was claimed and not returned.
+        In the end each entry was acknowledged once, and none is pending.
+
+        If this fails, look for entries that are neither new nor pending: those of a crashed reader,
+        or those that were claimed but not returned.
         """
         stream, clients, time = trial.key(), await trial.clients(3), trial.time
         ids = await group_with(trial.adapter, stream, 40)
@@ -365,7 +380,7 @@ class ClaimingClauses(Suite):
                 break
             finished = ids_of(
                 entries[: len(entries) - turn % 3]
-            )  # some die before they are through
+            )  # some readers crash before they finish
             done += [
                 added for added in finished if await client.xack(stream, "group", [added]) == 1
             ]
@@ -379,11 +394,13 @@ class ClaimingClauses(Suite):
     async def test_readers_that_are_cancelled_at_any_moment_lose_nothing(
         self, trial: Trial
     ) -> None:
-        """Reads, histories and claims are cancelled after any number of steps while entries come:
-        each is still new, or pending.
+        """Cancelling reads, history reads and claims while entries arrive loses no entry.
 
-        If this fails, look for an entry that is taken from the group before it is sure to arrive or
-        to be pending.
+        The test cancels them after different numbers of event-loop iterations. Each entry is then
+        still new, or pending, or was received.
+
+        If this fails, look for an entry that is removed from the group before it is certain to be
+        received or to be pending.
         """
         stream, clients = trial.key(), await trial.clients(3)
         await trial.adapter.xgroup_create(stream, "group")
@@ -395,7 +412,7 @@ class ClaimingClauses(Suite):
             entries = await client.xreadgroup(stream, "group", consumer, count=3, block=0.2)
             entries += await client.xautoclaim(stream, "group", consumer, 0, count=2)
             for added in ids_of(entries):
-                finished.append(added)  # before the ack: one that is cancelled may have happened
+                finished.append(added)  # before the ack: a cancelled ack may have been applied
                 await client.xack(stream, "group", [added])
             await client.xreadgroup(stream, "group", consumer, count=3, block=3_600)
 
@@ -414,9 +431,9 @@ class ClaimingClauses(Suite):
                     f"a cancelled reader raised {ended!r}"
                 )
 
-        # A call that was cancelled on its way may still happen: behind another one of its client it
-        # has, or never will. And what is new is read before the pending are listed, so that a late
-        # reader can take nothing between the two.
+        # A call that was cancelled in flight may still be applied. Once a later call of the same
+        # client has returned, it has been applied, or never will be. The test reads new entries
+        # before it lists the pending ones, so that a late read can't take an entry in between.
         for client in clients:
             await client.xgroup_create(stream, "group")
         await trial.adapter.xreadgroup(stream, "group", "last")
@@ -428,7 +445,7 @@ class ClaimingClauses(Suite):
 
     @clause("STR-16")
     async def test_what_a_closed_client_had_is_still_pending(self, trial: Trial) -> None:
-        """A client reads and is closed; another one finds the entries pending, and takes them over.
+        """The entries that a closed client read stay pending, and another client can claim them.
 
         If this fails, look for a pending list in the client.
         """

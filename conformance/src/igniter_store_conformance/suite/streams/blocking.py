@@ -1,4 +1,4 @@
-"""Group reads that wait: clause STR-7, and what STR-13 says of waiting readers."""
+"""Blocking group reads: clause STR-7, and the part of STR-13 about waiting readers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ if TYPE_CHECKING:
 
     from igniter_store_conformance.engine.trial import FullAdapter, Trial
 
-_LONG: Final = 3_600.0  # seconds of a read that is to be woken or cancelled
-_SHORT: Final = 0.4  # seconds of a read that is to end by itself
+_LONG: Final = 3_600.0  # seconds, for reads that the test wakes or cancels
+_SHORT: Final = 0.4  # seconds, for reads that time out
 
 
 class BlockingReadClauses(Suite):
-    """Readers that wait for what isn't there yet."""
+    """Readers that wait for new entries."""
 
     @clause("STR-7")
     async def test_a_waiting_read_returns_when_an_entry_comes(self, trial: Trial) -> None:
-        """It is woken by an append of another client, and by one of its own, long before its time
-        is over.
+        """An append wakes a blocking read long before its timeout.
 
-        If this fails, look for a read that looks once and then waits for the whole time.
+        The append comes from another client, and from the reader's own client.
+
+        If this fails, look for a read that checks once and then waits for the whole `block` time.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
@@ -42,8 +43,9 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_a_waiting_read_ends_after_its_time(self, trial: Trial) -> None:
-        """With nothing to read it gives an empty list, no error, and not before its time; parts of
-        a second count.
+        """Without new entries, a blocking read returns an empty list after `block` seconds.
+
+        It doesn't raise, and it doesn't return early. `block` may have a fraction of a second.
 
         If this fails, look at the unit of `block`, at a time that is rounded down to whole seconds,
         and at your backend's own timeout.
@@ -60,9 +62,9 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_a_very_short_wait_is_not_for_ever(self, trial: Trial) -> None:
-        """A `block` below a millisecond ends, too.
+        """A read with a `block` below a millisecond returns too.
 
-        If this fails, look for a time that is rounded down to 0, which to Redis is for ever.
+        If this fails, look for a time that is rounded down to 0, which means "forever" to Redis.
         """
         stream = trial.key()
         await trial.adapter.xgroup_create(stream, "group")
@@ -76,9 +78,9 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_what_is_there_already_is_not_waited_for(self, trial: Trial) -> None:
-        """With `block`, a read of what is new already answers at once, with at most `count`.
+        """A blocking read returns at once if there are new entries, at most `count` of them.
 
-        If this fails, look for a read that waits first.
+        If this fails, look for a read that waits before it checks.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 5)
@@ -94,10 +96,11 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_what_comes_after_a_wait_is_left_for_the_next_read(self, trial: Trial) -> None:
-        """A read that has ended with nothing takes nothing that comes later; the next read of
-        anybody gets it.
+        """A blocking read that has timed out doesn't receive later entries; the next read does.
 
-        If this fails, look for a reader that stays on the list of those who wait.
+        The next read may be by any consumer.
+
+        If this fails, look for a reader that stays in the list of waiting readers.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
@@ -112,11 +115,12 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_a_waiting_read_holds_up_nothing(self, trial: Trial) -> None:
-        """While readers wait, the same adapter answers all other calls, reads of the same group
-        included.
+        """While readers wait, the same adapter serves all other calls.
+
+        These include reads of the same group.
 
         If this fails, look for a connection or a lock that the waiting reader holds, and for a pool
-        that many readers use up.
+        that many readers exhaust.
         """
         stream, busy, adapter = trial.key(), trial.key("busy"), trial.adapter
         await adapter.xgroup_create(stream, "group")
@@ -139,11 +143,12 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_a_cancelled_wait_takes_nothing(self, trial: Trial) -> None:
-        """What comes after the cancellation is new for the others, and the adapter gives the next
-        calls their own answers.
+        """A cancelled read doesn't receive later entries, and later calls get their own replies.
 
-        If this fails, look for a reader that stays on the list of those who wait, or a connection
-        that is used again with an answer due.
+        Entries that are appended after the cancellation are new for the other consumers.
+
+        If this fails, look for a reader that stays in the list of waiting readers, or for a
+        connection that is reused while a reply is still outstanding.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
@@ -152,7 +157,7 @@ class BlockingReadClauses(Suite):
         ]
         await _cancel(trial, *readings)
         if not trial.in_process:
-            await asyncio.sleep(0.5)  # that they have gone has to get to the backend
+            await asyncio.sleep(0.5)  # until the backend notices the cancellations
 
         added = await adapter.xadd(stream, {"field": b"1"})
 
@@ -162,10 +167,12 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_an_entry_that_meets_a_cancellation_is_not_lost(self, trial: Trial) -> None:
-        """A reader is cancelled just when an entry comes: the entry is still new, or pending for
-        this reader.
+        """If a read is cancelled just when an entry arrives, the entry isn't lost.
 
-        If this fails, look for an entry that was taken from the group and belongs to nobody.
+        It is still new, or pending for the cancelled reader.
+
+        If this fails, look for an entry that was removed from the group's new entries without
+        becoming pending for a consumer.
         """
         adapter, other = trial.adapter, await trial.other()
         for turn in range(6):
@@ -186,10 +193,11 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_an_entry_passes_over_a_cancelled_reader(self, trial: Trial) -> None:
-        """Of two waiting readers one is cancelled as an entry comes: if it did not get the entry,
-        the other one does.
+        """If one of two waiting readers is cancelled as an entry arrives, the other one gets it.
 
-        If this fails, look for a wake-up that goes to one who has left.
+        The exception is an entry that the cancelled reader had already received.
+
+        If this fails, look for a wake-up that is sent to a reader which no longer waits.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
@@ -207,11 +215,11 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_one_entry_wakes_one_reader(self, trial: Trial) -> None:
-        """Of several readers that wait, on several clients, each entry goes to one, and the others
-        wait on.
+        """Of several waiting readers on several clients, exactly one gets each entry.
 
-        If this fails, look for readers that are all woken and go home with nothing, or with the
-        same entry.
+        The others go on waiting.
+
+        If this fails, look for readers that are all woken and return nothing, or the same entry.
         """
         stream, clients = trial.key(), await trial.clients(2)
         await trial.adapter.xgroup_create(stream, "group")
@@ -241,9 +249,9 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_one_entry_wakes_a_reader_of_every_group(self, trial: Trial) -> None:
-        """Readers of several groups wait on one stream: the entry goes to each group.
+        """If readers of several groups wait on a stream, each group gets the entry.
 
-        If this fails, look for a wake-up that ends with the first who takes it.
+        If this fails, look for a wake-up that stops at the first reader that takes the entry.
         """
         stream, adapter, groups = trial.key(), trial.adapter, ("one", "two", "three")
         for group in groups:
@@ -257,11 +265,12 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_readers_of_other_streams_wait_on(self, trial: Trial) -> None:
-        """An entry wakes the readers of its own stream; a reader of another gets nothing, until its
-        own entry comes.
+        """An entry wakes only the readers of its own stream.
 
-        If this fails, look for one wake-up for all streams, whose readers answer without looking
-        again.
+        A reader of another stream goes on waiting until that stream gets an entry.
+
+        If this fails, look for a single wake-up for all streams, after which readers return without
+        checking their stream again.
         """
         one, two, adapter = trial.key("one"), trial.key("two"), trial.adapter
         for stream in (one, two):
@@ -279,10 +288,11 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_what_a_waiting_reader_gets_is_pending_for_it(self, trial: Trial) -> None:
-        """An entry that ended a wait is as pending as any other, and at most `count` are handed
-        out.
+        """An entry that a blocking read returns is pending for its consumer.
 
-        If this fails, look for a second way of delivering, beside that of reads that don't wait.
+        The read returns at most `count` entries.
+
+        If this fails, look for a separate code path for delivery in blocking reads.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
@@ -300,9 +310,9 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-7")
     async def test_an_append_that_trims_wakes_readers(self, trial: Trial) -> None:
-        """A reader gets an entry that was appended with `max_len`.
+        """An append with `max_len` wakes a waiting reader.
 
-        If this fails, look for appends that go another way when they trim.
+        If this fails, look for a separate code path for appends that trim.
         """
         stream, adapter = trial.key(), trial.adapter
         await fill(adapter, stream, 3)
@@ -315,11 +325,12 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-13")
     async def test_a_waiting_reader_is_told_that_its_group_is_gone(self, trial: Trial) -> None:
-        """When its group is destroyed it raises `STORE_STREAM_GROUP_MISSING`; the readers of other
-        groups wait on.
+        """If its group is destroyed, a blocking read raises `STORE_STREAM_GROUP_MISSING`.
 
-        If this fails, look for readers that sleep until their time is over: a long wait has to look
-        again once a second.
+        The readers of other groups go on waiting.
+
+        If this fails, look for readers that sleep until their timeout. A long wait has to check the
+        group again once a second.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
@@ -338,9 +349,9 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-13")
     async def test_after_the_group_was_made_again_reading_goes_on(self, trial: Trial) -> None:
-        """A reader that was told makes the group anew and waits again: it is woken by what comes.
+        """After its group was destroyed, a reader can create it again and wait for new entries.
 
-        If this fails, look for a wait that remembers the group that was.
+        If this fails, look for a wait that still refers to the destroyed group.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
@@ -356,11 +367,11 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-13", KeyValue)
     async def test_a_waiting_reader_is_told_that_its_stream_was_deleted(self, trial: Trial) -> None:
-        """When the stream is deleted every waiting reader of every group raises
-        `STORE_STREAM_GROUP_MISSING`.
+        """If its stream is deleted, every blocking read raises `STORE_STREAM_GROUP_MISSING`.
 
-        If this fails, look for readers that sleep until their time is over: Redis 6 leaves them
-        asleep.
+        This holds for the readers of all groups.
+
+        If this fails, look for readers that sleep until their timeout. Redis 6 doesn't wake them.
         """
         stream, adapter = trial.key(), trial.adapter
         for group in ("group", "other"):
@@ -378,9 +389,11 @@ class BlockingReadClauses(Suite):
     async def test_a_waiting_reader_is_told_that_its_stream_went_with_a_prefix(
         self, trial: Trial
     ) -> None:
-        """`delete_prefix` removes a stream as `delete` does.
+        """If `delete_prefix` deletes the stream, a blocking read raises too.
 
-        If this fails, look for a removal that tells nobody.
+        It raises `STORE_STREAM_GROUP_MISSING`, as after `delete`.
+
+        If this fails, look for a deletion that doesn't notify the waiting readers.
         """
         stream, adapter = trial.key("gone:stream"), trial.adapter
         await adapter.xgroup_create(stream, "group")
@@ -392,9 +405,9 @@ class BlockingReadClauses(Suite):
 
     @clause("STR-13", KeyValue)
     async def test_a_waiting_reader_is_told_that_its_stream_has_expired(self, trial: Trial) -> None:
-        """A stream whose TTL is over is gone for those who wait, too.
+        """If its stream expires, a blocking read raises `STORE_STREAM_GROUP_MISSING`.
 
-        If this fails, look for an expiry that is only noticed when somebody asks.
+        If this fails, look for an expiry that is only noticed when a call accesses the key.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         await adapter.xgroup_create(stream, "group")
@@ -410,10 +423,11 @@ class BlockingReadClauses(Suite):
     async def test_a_waiting_reader_does_not_outlast_a_stream_that_became_a_value(
         self, trial: Trial
     ) -> None:
-        """When the key is set to a value the wait ends with an error: the group is missing, or the
-        key is of another kind.
+        """If the key is set to a value, a blocking read raises.
 
-        If this fails, look for a wait that is only ended by appends.
+        The error reports that the group is missing, or that the key is of another kind.
+
+        If this fails, look for a wait that only an append ends.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
@@ -430,11 +444,13 @@ class BlockingReadClauses(Suite):
     async def test_each_waiting_reader_is_told_when_its_own_stream_expires(
         self, trial: Trial
     ) -> None:
-        """Streams end one after the other, in another order than their TTLs were given, beside keys
-        that stay: each reader is told in time.
+        """If several streams expire, each blocking read raises when its own stream does.
 
-        If this fails, look for one timer for all deadlines: is it set anew for an earlier one, and
-        again once it has run?
+        The streams expire one after the other, in another order than their TTLs were set, while
+        other keys stay.
+
+        If this fails, look for a single timer for all deadlines. Is it rescheduled for an earlier
+        deadline, and again after it has fired?
         """
         adapter, time = trial.adapter, trial.time
         streams = trial.keys(["second", "first", "third"])
@@ -456,7 +472,7 @@ class BlockingReadClauses(Suite):
         await _ended_with(trial, readings[third])
 
 
-async def _waiting(  # noqa: PLR0913 - what a read may be told
+async def _waiting(  # noqa: PLR0913 - the arguments of a read
     trial: Trial,
     adapter: FullAdapter,
     stream: str,
@@ -465,7 +481,7 @@ async def _waiting(  # noqa: PLR0913 - what a read may be told
     group: str = "group",
     count: int | None = None,
 ) -> asyncio.Task[list[StreamEntry]]:
-    """A reader that waits, or is about to."""
+    """Start a reader that waits, or is about to wait."""
     reading = asyncio.create_task(
         adapter.xreadgroup(stream, group, consumer, count=count, block=_LONG)
     )
@@ -480,12 +496,13 @@ async def _cancel(trial: Trial, *readings: asyncio.Task[list[StreamEntry]]) -> N
     assert all(reading.done() for reading in readings), "cancelled readers still wait"
     for reading in readings:
         if not reading.cancelled():
-            reading.result()  # what it was just given, or what the adapter raised instead
+            reading.result()  # the entries it just received, or the adapter's error
 
 
 async def _ended(trial: Trial, reading: asyncio.Future[Any], seconds: float) -> float:
-    """Let time pass until the read is done, which should be after so many seconds, and say how many
-    they were.
+    """Let time pass until the read is done, and return the seconds that it took.
+
+    The read should be done after about `seconds`.
     """
     return await trial.time.until_done(reading, seconds)
 

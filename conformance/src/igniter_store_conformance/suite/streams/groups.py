@@ -1,7 +1,7 @@
-"""Groups of consumers, made, named and destroyed: clauses STR-4, STR-5, STR-13, STR-19 and STR-22.
+"""Creating, listing and destroying groups: clauses STR-4, STR-5, STR-13, STR-19 and STR-22.
 
-Reading in them is in `group_reading` and `blocking`; what was read, in `pending`, `history` and
-`claiming`.
+Reading in groups is tested in `reading` and `blocking`, and entries that were read in `pending`,
+`history` and `autoclaim`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ _MALFORMED: Final = ("", "x", "1-", "(5", "1-2-3", "-", "+")
 
 
 class GroupClauses(Suite):
-    """How a group begins, what it says of itself, and how it ends."""
+    """How a group begins, what is reported about it, and how it ends."""
 
     @clause("STR-4")
     async def test_creating_a_group_makes_its_stream(self, trial: Trial) -> None:
-        """A group of a stream that isn't there makes it, empty; what is appended later is read.
+        """Creating a group on a missing stream creates an empty stream.
 
-        If this fails, look for MKSTREAM, or what your backend has for it.
+        The group reads the entries that are appended later.
+
+        If this fails, look for MKSTREAM, or for the equivalent of your backend.
         """
         stream, other = trial.key(), await trial.other()
         assert await trial.adapter.xgroup_create(stream, "group") is True
@@ -43,10 +45,10 @@ class GroupClauses(Suite):
 
     @clause("STR-4")
     async def test_creating_a_group_again_leaves_its_position(self, trial: Trial) -> None:
-        """It says False, whatever start is asked for, and reading goes on where it was.
+        """Creating an existing group returns False and keeps its position, whatever `start` is.
 
-        If this fails, look for a group that is replaced or moved when it is there: every start of a
-        program would read all again.
+        If this fails, look for an existing group that is replaced or moved. Every start of a
+        program would then read all entries again.
         """
         stream, adapter, other = trial.key(), trial.adapter, await trial.other()
         ids = await group_with(adapter, stream, 8)
@@ -61,10 +63,11 @@ class GroupClauses(Suite):
 
     @clause("STR-4")
     async def test_creating_a_group_again_leaves_its_pending_list(self, trial: Trial) -> None:
-        """What was handed out and not acknowledged is still pending for its consumer, as often
-        delivered as before.
+        """Creating an existing group keeps its pending list.
 
-        If this fails, look for a group that is destroyed and made anew.
+        Unacknowledged entries are still pending for their consumer, with the same delivery count.
+
+        If this fails, look for a group that is destroyed and created again.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 5)
@@ -82,10 +85,12 @@ class GroupClauses(Suite):
 
     @clause("STR-4")
     async def test_of_those_who_create_a_group_at_once_one_is_told_so(self, trial: Trial) -> None:
-        """Of many creators exactly one hears True; the others hear False, and no error.
+        """Of many concurrent calls that create a group, exactly one returns True.
 
-        If this fails, look for a look-up before the creation: your backend's own "already there" is
-        the answer.
+        The others return False and don't raise.
+
+        If this fails, look for a lookup before the creation. Use your backend's own "already
+        exists" reply instead.
         """
         stream, clients = trial.key(), await trial.clients(3)
 
@@ -101,11 +106,13 @@ class GroupClauses(Suite):
 
     @clause("STR-5")
     async def test_a_group_begins_after_its_start(self, trial: Trial) -> None:
-        """`0` reads everything, `$` only what comes later, an id what follows it: the entry of that
-        id is not read.
+        """A group reads the entries after its `start`.
 
-        If this fails, look at whether the start itself is included, and at what `$` means at the
-        moment of creation.
+        `0` means all entries, `$` only later entries, and an id the entries after that id, without
+        the entry itself.
+
+        If this fails, check whether the start itself is included, and what `$` means at the time of
+        the creation.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 6)
@@ -127,8 +134,9 @@ class GroupClauses(Suite):
 
     @clause("STR-5")
     async def test_a_start_need_not_be_an_entry(self, trial: Trial) -> None:
-        """A group may begin after an entry that was deleted; `$` after a deleted last entry reads
-        what comes.
+        """A group may start after the id of a deleted entry.
+
+        A group with the start `$` after a deleted last entry reads the entries that follow.
 
         If this fails, look for a start that is looked up instead of compared.
         """
@@ -148,11 +156,13 @@ class GroupClauses(Suite):
 
     @clause("STR-5")
     async def test_a_start_may_be_a_millisecond_or_lie_ahead(self, trial: Trial) -> None:
-        """`<ms>` alone is its first id; a group that begins after an id to come gives, blocked or
-        not, nothing before it.
+        """A start may be only `<ms>`, or an id in the future.
 
-        If this fails, look at the sequence number that is put behind a bare millisecond, and for a
-        position that new entries draw back.
+        `<ms>` means its first id. A group with a start in the future returns no entry before it,
+        from blocking and non-blocking reads.
+
+        If this fails, look at the sequence number that is appended to a bare `<ms>`, and for a
+        position that new entries move back.
         """
         stream, adapter = trial.key(), trial.adapter
         first, *rest = await fill(adapter, stream, 3)
@@ -168,16 +178,17 @@ class GroupClauses(Suite):
         assert await reading == []
         behind = ids_of(await adapter.xreadgroup(stream, "millisecond", "consumer"))
 
-        # What has the very id `<ms>-0` is not after it.
+        # An entry with exactly the id `<ms>-0` isn't after it.
         assert behind == [added for added in (first, *rest, later) if added != f"{milliseconds}-0"]
 
     @clause("STR-5")
     async def test_a_malformed_start_is_refused(self, trial: Trial) -> None:
-        """What is no id raises `STORE_STREAM_GROUP_CREATE_FAILED`, and there is neither a group nor
-        a stream after it.
+        """A malformed `start` raises `STORE_STREAM_GROUP_CREATE_FAILED` and creates nothing.
 
-        If this fails, look at the code of your backend's complaint, and at what was made before it
-        complained.
+        Neither the group nor the stream is created.
+
+        If this fails, look at the code that your backend's error is mapped to, and at what was
+        created before the error.
         """
         stream, missing, adapter = trial.key(), trial.key("missing"), trial.adapter
         await adapter.xadd(stream, {"field": b"1"})
@@ -198,11 +209,13 @@ class GroupClauses(Suite):
 
     @clause("STR-13")
     async def test_a_group_that_does_not_exist_is_missing(self, trial: Trial) -> None:
-        """Reading, waiting, looking and claiming in a missing group, or in a group of a missing
-        stream, raise the code for that.
+        """Using a missing group raises `STORE_STREAM_GROUP_MISSING`.
 
-        If this fails, look at NOGROUP, or what your backend has for it, and for an empty list where
-        nobody will ever see an entry.
+        The calls read, wait, list pending entries and claim, in a missing group and in a group of a
+        missing stream.
+
+        If this fails, look at NOGROUP, or at the equivalent of your backend, and for an empty list
+        in place of the error: the reader would never get an entry.
         """
         stream, adapter, code = trial.key(), trial.adapter, ErrorCode.STORE_STREAM_GROUP_MISSING
         await adapter.xadd(stream, {"field": b"1"})
@@ -222,10 +235,13 @@ class GroupClauses(Suite):
 
     @clause("STR-13", KeyValue)
     async def test_groups_go_with_their_stream(self, trial: Trial) -> None:
-        """When a stream was deleted and begins anew it has no groups; made again, a group has
-        nothing of its former life.
+        """Deleting a stream deletes its groups.
 
-        If this fails, look for groups in a table of their own that deleting the stream forgets.
+        A new stream under the same key has no groups. A group that is created again has nothing
+        from before.
+
+        If this fails, look for groups in a separate table that isn't cleared when the stream is
+        deleted.
         """
         stream, adapter = trial.key(), trial.adapter
         await group_with(adapter, stream, 3)
@@ -250,10 +266,11 @@ class GroupClauses(Suite):
 
     @clause("STR-19")
     async def test_every_group_is_named_with_what_it_has_to_do(self, trial: Trial) -> None:
-        """Every group of this stream and no other, by name, with its consumers, its pending count,
-        its last id, and its lag or None.
+        """`xgroups` returns every group of this stream, and no other, sorted by name.
 
-        If this fails, look at counts that forget acks, and at a last id that is the last
+        Each has its number of consumers, its pending count, its last id, and its lag or None.
+
+        If this fails, look at counts that don't include acks, and at a last id that is the last
         acknowledged one or the stream's.
         """
         stream, elsewhere, adapter = trial.key(), trial.key("elsewhere"), trial.adapter
@@ -278,9 +295,11 @@ class GroupClauses(Suite):
 
     @clause("STR-19")
     async def test_a_new_group_has_read_nothing(self, trial: Trial) -> None:
-        """A group that begins at `0` was last given `0-0`; on a new stream `$` is the same.
+        """The last id of a group that starts at `0` is `0-0`.
 
-        If this fails, look at how the beginning of everything is spelled.
+        The same holds for `$` on a new stream.
+
+        If this fails, look at how the adapter formats the id that precedes all others.
         """
         stream, new, adapter = trial.key(), trial.key("new"), trial.adapter
         await fill(adapter, stream, 3)
@@ -295,9 +314,9 @@ class GroupClauses(Suite):
 
     @clause("STR-19")
     async def test_a_last_id_moves_with_new_entries_only(self, trial: Trial) -> None:
-        """Reading again, claiming and acknowledging leave a group where it is.
+        """History reads, claims and acks don't change the last id of a group.
 
-        If this fails, look for the last id of whatever was handed out.
+        If this fails, look for a last id that is set by every delivery.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 4)
@@ -313,10 +332,12 @@ class GroupClauses(Suite):
 
     @clause("STR-22")
     async def test_destroying_says_whether_there_was_a_group(self, trial: Trial) -> None:
-        """True once, then False; False for a group that never was, and for a missing stream.
+        """`xgroup_destroy` returns True if the group existed, and False otherwise.
 
-        If this fails, look for your backend's complaint about a missing stream: it is an answer
-        here.
+        It returns False for a second call, for a group that never existed, and for a missing
+        stream.
+
+        If this fails, look for your backend's error about a missing stream. Here it means False.
         """
         stream, adapter = trial.key(), trial.adapter
         await adapter.xgroup_create(stream, "group")
@@ -329,9 +350,12 @@ class GroupClauses(Suite):
 
     @clause("STR-22")
     async def test_destroying_leaves_the_entries_and_the_other_groups(self, trial: Trial) -> None:
-        """Entries, other groups, their positions and their pending lists stay.
+        """Destroying a group keeps the entries and the other groups.
 
-        If this fails, look for a list that groups share, and for a stream that goes with its group.
+        The other groups keep their positions and their pending lists.
+
+        If this fails, look for a list that several groups share, and for a stream that is deleted
+        with its group.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 5)
@@ -350,10 +374,12 @@ class GroupClauses(Suite):
 
     @clause("STR-22")
     async def test_a_destroyed_group_comes_back_empty(self, trial: Trial) -> None:
-        """Made again, it begins at its start, has nothing pending, and delivers each entry for the
-        first time.
+        """A group that is destroyed and created again has no data from before.
 
-        If this fails, look for a pending list, a position or a count that outlives the group.
+        It begins at its `start`, has nothing pending, and delivers each entry for the first time.
+
+        If this fails, look for a pending list, a position or a count that isn't deleted with the
+        group.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 3)

@@ -1,4 +1,4 @@
-"""Reading again what was not acknowledged: clause STR-18."""
+"""Reading unacknowledged entries again: clause STR-18."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 
 
 class HistoryClauses(Suite):
-    """A consumer's own entries again."""
+    """A consumer reads its own pending entries again."""
 
     @clause("STR-18")
     async def test_history_gives_a_consumer_its_own_again(self, trial: Trial) -> None:
-        """Its unacknowledged entries with their fields, in order, as often as it asks; nobody
-        else's, and nothing new.
+        """A history read returns the consumer's own unacknowledged entries.
 
-        If this fails, look at whose pending list is read, and at the id that history begins from:
-        0, and not `>`.
+        It returns them with their fields, in order, as often as it is repeated. It returns no
+        entries of other consumers and no new ones.
+
+        If this fails, look at which consumer's pending list is read, and at the id that the history
+        starts from: 0, and not `>`.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 30)
@@ -46,10 +48,13 @@ class HistoryClauses(Suite):
 
     @clause("STR-18")
     async def test_history_counts_as_a_delivery(self, trial: Trial) -> None:
-        """What is read again is one delivery more and young again; what others have is as it was.
+        """A history read counts as a delivery of the entries that it returns.
 
-        If this fails, look for a history that is only looked up: who works on an entry again must
-        not lose it to a claimer.
+        It increments their delivery count and resets their idle time. The entries of other
+        consumers don't change.
+
+        If this fails, look for a history that is only looked up. A consumer that processes an entry
+        again must not lose it to a claim.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 4)
@@ -74,7 +79,7 @@ class HistoryClauses(Suite):
     async def test_looking_is_no_delivery(self, trial: Trial) -> None:
         """`xpending`, `xrange`, `xrevrange` and `xgroups` change neither counts nor idle times.
 
-        If this fails, look for a list of pending entries that is made by reading history.
+        If this fails, look for a list of pending entries that is created by a history read.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 2)
@@ -93,7 +98,9 @@ class HistoryClauses(Suite):
 
     @clause("STR-18")
     async def test_history_leaves_deleted_entries_out(self, trial: Trial) -> None:
-        """A deleted entry is not handed out again, not even empty; the others are.
+        """A history read doesn't return deleted entries, not even without fields.
+
+        It returns the other entries.
 
         If this fails, look at the entries without fields that Redis puts into a history.
         """
@@ -112,11 +119,12 @@ class HistoryClauses(Suite):
 
     @clause("STR-18")
     async def test_history_is_bounded_by_count_and_does_not_wait(self, trial: Trial) -> None:
-        """With `count` the oldest so many come again; with nothing pending the answer is empty, at
-        once, whatever `block` says.
+        """A history read returns at most `count` entries, the oldest, and never waits.
 
-        If this fails, look at whether `block` is passed on, and at a history that goes on with what
-        is new.
+        If nothing is pending it returns an empty list at once, whatever `block` is.
+
+        If this fails, check whether `block` is passed on, and look for a history that continues
+        with new entries.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 6)
@@ -141,10 +149,9 @@ class HistoryClauses(Suite):
 
     @clause("STR-18")
     async def test_history_follows_a_claim(self, trial: Trial) -> None:
-        """What another has claimed is in the history of the new consumer, and no more in that of
-        the old one.
+        """A claimed entry moves from the history of the old consumer to that of the new one.
 
-        If this fails, look for a pending list of each consumer beside that of the group.
+        If this fails, look for a pending list per consumer in addition to that of the group.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 4)

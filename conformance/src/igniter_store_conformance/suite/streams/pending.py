@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 
 class PendingClauses(Suite):
-    """What was handed out and not acknowledged."""
+    """Entries that were delivered and not acknowledged."""
 
     @clause("STR-8")
     async def test_what_was_read_is_pending_until_acknowledged(self, trial: Trial) -> None:
-        """Each entry is listed once, in order of id, with the consumer that has it and one
-        delivery; an ack takes it off.
+        """An entry that was read is pending until it is acknowledged.
+
+        `xpending` lists each entry once, in the order of ids, with its consumer and one delivery.
+        An ack removes it.
 
         If this fails, look at what a read records, and at the order of the list.
         """
@@ -42,11 +44,13 @@ class PendingClauses(Suite):
 
     @clause("STR-8")
     async def test_an_idle_time_is_the_seconds_since_the_delivery(self, trial: Trial) -> None:
-        """Each entry's idle time counts from its own delivery: not from its id, its group, or the
-        last delivery of all.
+        """Each entry's idle time is the seconds since its own delivery.
 
-        If this fails, look at the unit (Redis answers in milliseconds), and at the moment that is
-        remembered.
+        It isn't measured from the id, from the group's creation, or from the group's latest
+        delivery.
+
+        If this fails, look at the unit (Redis returns milliseconds), and at the point in time that
+        is stored.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await fill(adapter, stream, 2)
@@ -68,11 +72,12 @@ class PendingClauses(Suite):
 
     @clause("STR-8")
     async def test_the_pending_list_can_be_narrowed_to_a_consumer(self, trial: Trial) -> None:
-        """Only the entries of exactly this consumer are listed; `count` counts those, and not what
-        is left out.
+        """With `consumer`, `xpending` lists only the entries of exactly this consumer.
 
-        If this fails, look at how names are compared, and at whether the limit comes before the
-        filter.
+        `count` limits the entries that are listed, not those that are examined.
+
+        If this fails, look at how names are compared, and check whether the limit is applied before
+        the filter.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 9)
@@ -89,11 +94,13 @@ class PendingClauses(Suite):
 
     @clause("STR-8")
     async def test_the_pending_list_can_be_narrowed_to_what_is_idle(self, trial: Trial) -> None:
-        """Only what has been idle for at least `min_idle` is listed; `count` counts those, however
-        many younger ones come before.
+        """With `min_idle`, `xpending` lists only entries that have been idle at least that long.
 
-        If this fails, look at the unit of `min_idle`, and at whether the limit comes before the
-        filter.
+        `count` limits the entries that are listed, whatever number of younger ones comes before
+        them.
+
+        If this fails, look at the unit of `min_idle`, and check whether the limit is applied before
+        the filter.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 70)
@@ -102,7 +109,7 @@ class PendingClauses(Suite):
         began, long = time.now(), 4 * time.ttl
         await adapter.xreadgroup(
             stream, "group", "consumer", count=50, history=True
-        )  # makes the first 50 young again
+        )  # resets the idle time of the first 50
         await adapter.xreadgroup(stream, "group", "other")
 
         idle = [entry.id for entry in await adapter.xpending(stream, "group", min_idle=long)]
@@ -121,10 +128,11 @@ class PendingClauses(Suite):
 
     @clause("STR-25")
     async def test_pending_list_has_no_page(self, trial: Trial) -> None:
-        """More than a thousand pending entries are all listed, with filters and without; `count`
-        may be more than a page.
+        """`xpending` lists more than a thousand entries in one call, with and without filters.
 
-        If this fails, look for the size of a page that is taken for the end of the list.
+        `count` may be larger than a page of your backend.
+
+        If this fails, look for code that treats the end of a page as the end of the list.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 1_203)
@@ -154,10 +162,12 @@ class PendingClauses(Suite):
 
     @clause("STR-9")
     async def test_an_ack_says_how_many_were_pending(self, trial: Trial) -> None:
-        """An id named twice counts once; one acknowledged before, one unknown, and one never read
-        count nothing.
+        """`xack` returns the number of entries that were pending.
 
-        If this fails, look for the number of ids that were asked for.
+        A repeated id counts once. Ids that were acknowledged before, that don't exist, or that were
+        never read don't count.
+
+        If this fails, look for code that counts the requested ids.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 8)
@@ -170,9 +180,9 @@ class PendingClauses(Suite):
 
     @clause("STR-9")
     async def test_an_ack_of_what_was_not_read_swallows_nothing(self, trial: Trial) -> None:
-        """An entry whose id was acknowledged before anybody read it is still new.
+        """An entry whose id was acknowledged before it was read is still new.
 
-        If this fails, look for acks that are remembered as marks on the entry.
+        If this fails, look for acks that are stored as a flag on the entry.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 2)
@@ -184,10 +194,11 @@ class PendingClauses(Suite):
 
     @clause("STR-9")
     async def test_any_consumer_may_acknowledge(self, trial: Trial) -> None:
-        """An ack names no consumer: any client takes entries off the list, of several consumers in
-        one call.
+        """Any client can acknowledge entries of any consumer, several consumers in one call.
 
-        If this fails, look for an ack that asks whose entry it is.
+        An ack doesn't name a consumer.
+
+        If this fails, look for an ack that checks the owner of the entry.
         """
         stream, adapter, other = trial.key(), trial.adapter, await trial.other()
         ids = await group_with(adapter, stream, 4)
@@ -200,11 +211,12 @@ class PendingClauses(Suite):
 
     @clause("STR-9")
     async def test_an_ack_is_for_one_group(self, trial: Trial) -> None:
-        """The same entry stays pending for another group; a missing group and a missing stream
-        count 0, and are no error.
+        """An ack in one group leaves the entry pending in another group.
 
-        If this fails, look for a pending list that groups share, and for your backend's complaint
-        about a missing group.
+        In a missing group or stream, `xack` returns 0 and doesn't raise.
+
+        If this fails, look for a pending list that groups share, and for your backend's error about
+        a missing group.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 3)
@@ -224,10 +236,11 @@ class PendingClauses(Suite):
 
     @clause("STR-9")
     async def test_an_ack_leaves_the_entry_in_the_stream(self, trial: Trial) -> None:
-        """What all groups have acknowledged is still there to be read by range, and by groups to
-        come.
+        """Entries that all groups have acknowledged stay in the stream.
 
-        If this fails, look for an ack that deletes.
+        They can be read by range, and by groups that are created later.
+
+        If this fails, look for an ack that deletes the entry.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 3)
@@ -242,9 +255,11 @@ class PendingClauses(Suite):
 
     @clause("STR-9")
     async def test_one_malformed_id_acknowledges_none(self, trial: Trial) -> None:
-        """`STORE_STREAM_ACK_FAILED`, and the well-formed ids beside it are still pending.
+        """If one id is malformed, `xack` raises `STORE_STREAM_ACK_FAILED` and acknowledges none.
 
-        If this fails, look for ids that are acknowledged one after the other.
+        The entries with valid ids in the same call are still pending.
+
+        If this fails, look for ids that are acknowledged one by one.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 2)

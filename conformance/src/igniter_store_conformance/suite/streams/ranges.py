@@ -36,10 +36,11 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_a_range_includes_both_ends(self, trial: Trial) -> None:
-        """From one id to another gives both of them and what lies between, in order; `-` and `+`
-        are the ends of everything.
+        """A range includes both of its bounds and the entries between them, in order.
 
-        If this fails, look at `<` where `<=` is meant.
+        `-` and `+` are the bounds of the whole stream.
+
+        If this fails, look for `<` where `<=` is meant.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 12)
@@ -56,8 +57,10 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_ids_are_ordered_as_numbers(self, trial: Trial) -> None:
-        """Of many entries in one millisecond, number 9 comes before number 10, and bounds see it so
-        as well.
+        """Ids are ordered and compared as numbers.
+
+        Of many entries in one millisecond, number 9 comes before number 10. Bounds are compared in
+        the same way.
 
         If this fails, look for ids that are compared as text.
         """
@@ -72,9 +75,9 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_a_bound_may_leave_its_id_out(self, trial: Trial) -> None:
-        """`(` before an id excludes it, at either end and at both.
+        """`(` before an id excludes it, at either bound and at both.
 
-        If this fails, look at how `(` is read: it belongs to the bound, not to the id.
+        If this fails, look at how `(` is parsed: it is part of the bound, not of the id.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 12)
@@ -87,11 +90,12 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_milliseconds_alone_mean_all_of_them(self, trial: Trial) -> None:
-        """A bound without sequence number begins at the first entry of its millisecond and ends at
-        the last.
+        """A bound without a sequence number covers its whole millisecond.
 
-        If this fails, look at the number that a missing sequence stands for: 0 at the beginning,
-        the greatest of all at the end.
+        It starts at the first entry of the millisecond, or ends at the last.
+
+        If this fails, look at the sequence number that is filled in: 0 for the start, and the
+        greatest possible number for the end.
         """
         stream, adapter = trial.key(), trial.adapter
         ids: list[str] = []
@@ -116,7 +120,7 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_a_bound_need_not_be_an_entry(self, trial: Trial) -> None:
-        """The id of a deleted entry, or one that never was, bounds a range all the same.
+        """The id of a deleted entry, or one that never existed, is a valid bound.
 
         If this fails, look for a bound that is looked up instead of compared.
         """
@@ -133,8 +137,9 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_count_limits_from_the_beginning(self, trial: Trial) -> None:
-        """`count` gives the first so many of the range, reversed the last so many, and all when
-        there are fewer.
+        """`count` limits a range to its first entries, and a reversed one to its last entries.
+
+        If the range has fewer entries, all of them are returned.
 
         If this fails, look for a limit that is applied before the bounds, or from the wrong end.
         """
@@ -150,8 +155,9 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_the_reverse_is_the_mirror(self, trial: Trial) -> None:
-        """For any bounds, `xrevrange` gives what `xrange` gives, the newest first, with the same
-        fields.
+        """For any bounds, `xrevrange` returns the result of `xrange` in reverse, newest first.
+
+        The fields are the same.
 
         If this fails, look at the order of the arguments of XREVRANGE: the end comes first.
         """
@@ -177,10 +183,11 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_there_may_be_nothing_in_a_range(self, trial: Trial) -> None:
-        """A missing stream, an emptied one, and ends in the wrong order give no entries, and no
-        error.
+        """A range without entries is an empty list, and doesn't raise.
 
-        If this fails, look at what your backend answers when there is nothing.
+        The stream is missing or emptied, or the bounds are in the wrong order.
+
+        If this fails, look at what your backend returns when there are no entries.
         """
         stream, missing, adapter = trial.key(), trial.key("missing"), trial.adapter
         ids = await fill(adapter, stream, 3)
@@ -201,10 +208,11 @@ class RangeClauses(Suite):
 
     @clause("STR-2", KeyValue)
     async def test_reading_makes_no_stream(self, trial: Trial) -> None:
-        """A stream that was read, measured, trimmed, or asked for its groups is not there because
-        of that.
+        """Methods that only read, and trimming or deleting, don't create a missing stream.
 
-        If this fails, look for a look-up that makes what it doesn't find.
+        The test calls `xrange`, `xrevrange`, `xgroups`, `xlen`, `xtrim` and `xdel`.
+
+        If this fails, look for a lookup that creates the stream if it is missing.
         """
         stream, adapter = trial.key(), trial.adapter
         assert await adapter.xrange(stream) == await adapter.xrevrange(stream) == []
@@ -219,10 +227,10 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_a_malformed_bound_is_refused(self, trial: Trial) -> None:
-        """What is no bound raises `STORE_STREAM_READ_FAILED`, at either end.
+        """A malformed bound raises `STORE_STREAM_READ_FAILED`, at either end.
 
-        If this fails, look at whether your backend's complaint about an id gets the code of
-        reading; `stream_ids` has a parser.
+        If this fails, check that your backend's error about an id is mapped to the code for
+        reading. `stream_ids` has a parser.
         """
         stream, adapter = trial.key(), trial.adapter
         await fill(adapter, stream, 3)
@@ -244,9 +252,9 @@ class RangeClauses(Suite):
 
     @clause("STR-2")
     async def test_a_count_never_reaches_beyond_the_end_of_a_range(self, trial: Trial) -> None:
-        """With more allowed than the range holds, forward and backward, the range is what is given.
+        """With a `count` larger than the range, only the range is returned, forward and backward.
 
-        If this fails, look for a limit that is counted from the beginning and forgets the end.
+        If this fails, look for a limit that is counted from the start and ignores the end.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 10)

@@ -12,18 +12,19 @@ from igniter_store_conformance.tools.streams import are_whole, fill, group_with,
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
 
-_MANY: Final = 5_500  # entries that no default limit covers
+_MANY: Final = 5_500  # entries, more than any default limit
 
 
 class GroupReadingClauses(Suite):
-    """New entries, shared out."""
+    """New entries, distributed among consumers."""
 
     @clause("STR-6")
     async def test_each_entry_goes_to_one_consumer(self, trial: Trial) -> None:
-        """What one consumer of a group was given, no other is given as new, acknowledged or not,
-        whichever client asks.
+        """Each new entry is delivered to only one consumer of a group.
 
-        If this fails, look for a position that each consumer, or each client, has for itself.
+        This holds for acknowledged and unacknowledged entries, and for reads by any client.
+
+        If this fails, look for a position that each consumer or each client keeps for itself.
         """
         stream, adapter, other = trial.key(), trial.adapter, await trial.other()
         ids = await group_with(adapter, stream, 10)
@@ -42,10 +43,10 @@ class GroupReadingClauses(Suite):
 
     @clause("STR-6")
     async def test_every_group_gets_every_entry(self, trial: Trial) -> None:
-        """What one group has read, or acknowledged, another one still reads.
+        """Each group reads all entries, whatever other groups have read or acknowledged.
 
-        If this fails, look for a position or a mark that belongs to the stream, or entries that go
-        when they are acknowledged.
+        If this fails, look for a position or a flag that belongs to the stream, or for entries that
+        are deleted when they are acknowledged.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 5)
@@ -59,10 +60,11 @@ class GroupReadingClauses(Suite):
 
     @clause("STR-6")
     async def test_consumers_that_read_at_once_share_everything_out(self, trial: Trial) -> None:
-        """Several consumers on several clients read until nothing is left: together they have
-        everything, and nothing twice.
+        """Concurrent consumers on several clients together read every entry exactly once.
 
-        If this fails, look for a look at the position and a move of it in two steps.
+        They read until nothing is left.
+
+        If this fails, look for a non-atomic read and update of the group's position.
         """
         stream, clients = trial.key(), await trial.clients(3)
         ids = await group_with(trial.adapter, stream, 200)
@@ -82,11 +84,12 @@ class GroupReadingClauses(Suite):
 
     @clause("STR-6")
     async def test_reading_and_appending_at_once_misses_nothing(self, trial: Trial) -> None:
-        """While several append, several read: each entry is read by exactly one, those appended at
-        the same moment, too.
+        """While clients append concurrently, exactly one reader gets each entry.
 
-        If this fails, look for ids that are given in another order than entries become visible in:
-        a reader steps over the late ones.
+        This includes entries that are appended at the same moment.
+
+        If this fails, look for ids that are assigned in another order than the entries become
+        visible. A reader then skips the late ones.
         """
         stream, clients = trial.key(), await trial.clients(3)
         await trial.adapter.xgroup_create(stream, "group")
@@ -123,11 +126,12 @@ class GroupReadingClauses(Suite):
 
     @clause("STR-20")
     async def test_a_group_reads_in_order_and_no_more_than_count(self, trial: Trial) -> None:
-        """Entries come in the order of their ids as numbers, the oldest first, with their fields,
-        at most `count` of them.
+        """A group read returns at most `count` entries, oldest first, with their fields.
 
-        If this fails, look for ids that are compared as text, a limit that is not passed on, and a
-        position that steps too far.
+        Ids are ordered as numbers.
+
+        If this fails, look for ids that are compared as text, for a limit that isn't passed on, and
+        for a position that advances too far.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, 130)
@@ -144,10 +148,11 @@ class GroupReadingClauses(Suite):
 
     @clause("STR-20")
     async def test_with_nothing_new_a_read_answers_at_once(self, trial: Trial) -> None:
-        """Without `block`, and with a `block` of 0, a read of nothing is an empty list, and nothing
-        waits for ever.
+        """Without new entries, a read with no `block` or a `block` of 0 returns `[]` at once.
 
-        If this fails, look at what 0 means to your backend: to Redis it is for ever.
+        It never waits forever.
+
+        If this fails, look at what 0 means to your backend. To Redis it means "forever".
         """
         stream, adapter = trial.key(), trial.adapter
         await fill(adapter, stream, 2)
@@ -161,11 +166,11 @@ class GroupReadingClauses(Suite):
 
     @clause("STR-15", limit=90)
     async def test_a_group_without_count_has_no_limit(self, trial: Trial) -> None:
-        """Thousands of entries are read, listed, read again, claimed and acknowledged, each in one
-        call.
+        """Without `count`, the group methods handle thousands of entries in one call.
 
-        If this fails, look for a limit that you give by default: XPENDING and XAUTOCLAIM have one,
-        and answers come in pages.
+        The entries are read, listed, read again, claimed and acknowledged.
+
+        If this fails, look for a default limit. XPENDING and XAUTOCLAIM have one, and return pages.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await group_with(adapter, stream, _MANY)

@@ -15,19 +15,21 @@ from igniter_store_conformance.tools.streams import fill, ids_of, number_of
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
 
-# Entries beyond `max_len` that approximate trimming may leave: Redis drops whole nodes, of 100
-# entries
+# Entries beyond `max_len` that approximate trimming may leave. Redis removes whole nodes, of 100
+# entries each.
 _NODES: Final = 500
 
 
 class TrimmingClauses(Suite):
-    """What is taken out, and what stays when it is."""
+    """Removing entries, and what stays."""
 
     @clause("STR-3")
     async def test_exact_trimming_keeps_exactly_the_newest(self, trial: Trial) -> None:
-        """Trimmed to n, the newest n stay: one more than there are, all, some, one, none.
+        """Exact trimming to n keeps exactly the newest n entries.
 
-        If this fails, look for an off by one, for trimming at the wrong end, and for
+        n is one more than there are entries, all of them, some, one, or none.
+
+        If this fails, look for an off-by-one error, for trimming at the wrong end, and for
         `approximate=False` that isn't passed on.
         """
         stream, adapter = trial.key(), trial.adapter
@@ -41,10 +43,11 @@ class TrimmingClauses(Suite):
 
     @clause("STR-3")
     async def test_an_exact_length_counts_the_new_entry(self, trial: Trial) -> None:
-        """Appending with an exact `max_len` leaves the new entry and the newest before it, so many
-        in all.
+        """An exact `max_len` of an append counts the new entry.
 
-        If this fails, look for trimming that comes before adding.
+        The stream keeps the new entry and the newest ones before it, `max_len` in all.
+
+        If this fails, look for trimming that happens before the append.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = [
@@ -58,10 +61,11 @@ class TrimmingClauses(Suite):
 
     @clause("STR-3")
     async def test_an_exact_length_holds_with_many_appenders(self, trial: Trial) -> None:
-        """Two clients append at once, each with the same `max_len`: exactly the newest so many are
-        left.
+        """Concurrent appends with an exact `max_len` keep exactly the newest entries.
 
-        If this fails, look for adding and trimming in two steps.
+        Two clients append with the same `max_len`.
+
+        If this fails, look for an append and a trim in two separate steps.
         """
         stream, clients = trial.key(), (trial.adapter, await trial.other())
         appends = (
@@ -76,11 +80,12 @@ class TrimmingClauses(Suite):
 
     @clause("STR-3")
     async def test_approximate_trimming_keeps_at_least_the_newest(self, trial: Trial) -> None:
-        """Trimmed to about n, the newest n are there, and not more than some hundreds besides; a
-        shorter stream stays whole.
+        """Approximate trimming to n keeps the newest n, and at most a few hundred more.
 
-        If this fails, look for nodes that are removed although they hold one of the newest n, or
-        for trimming that is left to later.
+        A shorter stream isn't changed.
+
+        If this fails, look for nodes that are removed although they contain one of the newest n, or
+        for trimming that is postponed.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 1_000)
@@ -93,11 +98,12 @@ class TrimmingClauses(Suite):
 
     @clause("STR-3")
     async def test_an_approximate_length_bounds_the_stream(self, trial: Trial) -> None:
-        """Appending with an approximate `max_len` keeps at least so many, and doesn't grow for
-        ever.
+        """Appends with an approximate `max_len` keep at least that many entries.
 
-        If this fails, look at whether `max_len` arrives, and at what is left when a node is
-        removed.
+        The stream doesn't grow without limit.
+
+        If this fails, check that `max_len` is passed on, and look at which entries are left when a
+        node is removed.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 1_200, max_len=10)
@@ -108,9 +114,9 @@ class TrimmingClauses(Suite):
 
     @clause("STR-14")
     async def test_a_length_is_the_number_of_entries(self, trial: Trial) -> None:
-        """`xlen` counts what is there now, for every client, and 0 where there is no stream.
+        """`xlen` returns the current number of entries to every client, and 0 for a missing stream.
 
-        If this fails, look for a count that deleting or trimming leaves as it was.
+        If this fails, look for a counter that deleting or trimming doesn't update.
         """
         stream, other = trial.key(), await trial.other()
         assert await trial.adapter.xlen(stream) == 0
@@ -126,10 +132,12 @@ class TrimmingClauses(Suite):
 
     @clause("STR-14")
     async def test_deleting_counts_what_was_there(self, trial: Trial) -> None:
-        """An id named twice counts once, one that is unknown or already deleted not at all; the
-        others stay, in order.
+        """`xdel` returns the number of entries that existed.
 
-        If this fails, look for the number of ids that were asked for.
+        A repeated id counts once. An id that doesn't exist or was already deleted doesn't count.
+        The other entries stay, in order.
+
+        If this fails, look for code that counts the requested ids.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 6)
@@ -141,9 +149,11 @@ class TrimmingClauses(Suite):
 
     @clause("STR-14")
     async def test_one_malformed_id_deletes_none(self, trial: Trial) -> None:
-        """`STORE_OPERATION_FAILED`, and the well-formed ids beside it are still there.
+        """If one id is malformed, `xdel` raises `STORE_OPERATION_FAILED` and deletes none.
 
-        If this fails, look for ids that are deleted one after the other.
+        The entries with valid ids in the same call still exist.
+
+        If this fails, look for ids that are deleted one by one.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 2)
@@ -158,10 +168,11 @@ class TrimmingClauses(Suite):
 
     @clause("STR-14")
     async def test_trimming_says_how_many_it_removed(self, trial: Trial) -> None:
-        """`xtrim` returns the number of entries removed, not of those left, exact or not; 0 where
-        there is no stream.
+        """`xtrim` returns the number of entries that it removed, not of those left.
 
-        If this fails, look at what your backend's answer to a trim counts.
+        This holds for exact and approximate trimming. For a missing stream it returns 0.
+
+        If this fails, look at what the number in your backend's reply to a trim means.
         """
         stream, adapter = trial.key(), trial.adapter
         await fill(adapter, stream, 700)
@@ -178,10 +189,11 @@ class TrimmingClauses(Suite):
     async def test_a_stream_without_entries_keeps_its_groups_and_its_last_id(
         self, trial: Trial
     ) -> None:
-        """Emptied by deleting or by trimming, a stream has its groups where they were, and a new
-        group `$` begins at its last id.
+        """A stream that is emptied by deleting or trimming keeps its groups and its last id.
 
-        If this fails, look for a stream that goes with its last entry.
+        Its groups keep their positions, and a new group with the start `$` begins at the last id.
+
+        If this fails, look for a stream that is removed with its last entry.
         """
         deleted, trimmed, adapter = trial.key("deleted"), trial.key("trimmed"), trial.adapter
         for stream in (deleted, trimmed):
