@@ -49,7 +49,7 @@ def refusal(url: Any, **options: Any) -> str:
 def the_same(messages: dict[str, str]) -> str:
     """The one message, which may have its scheme's example and its backend."""
     plain = {
-        message.replace(EXAMPLES[scheme], "EXAMPLE").replace(f"backend {class_of(scheme).name} ", "backend NAME ")
+        message.replace(EXAMPLES[scheme], "EXAMPLE").replace(f"The {class_of(scheme).name} backend", "The NAME backend")
         for scheme, message in messages.items()
     }
     assert len(plain) == 1, plain
@@ -135,13 +135,13 @@ def test_database_that_is_none_is_refused(path: str) -> None:
 @pytest.mark.parametrize("option", ["timeout", "connect_timeout", "socket_timeout", "socket_connect_timeout"])
 def test_seconds_that_are_none_are_refused(option: str, value: str) -> None:
     message = the_same({scheme: refusal(url_of(scheme, query=f"{option}={value}")) for scheme in EXAMPLES})
-    assert message == f"{option} is a number of seconds above 0 and below 1000000. Correct it, or leave it out."
+    assert message == f"{option} must be a number of seconds above 0 and below 1000000. Correct or remove it."
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "", "10001", "9" * 5_000])
 def test_count_of_connections_that_is_none_is_refused(value: str) -> None:
     message = the_same({scheme: refusal(url_of(scheme, query=f"connections={value}")) for scheme in EXAMPLES})
-    assert message.startswith("connections is a whole number from 1 to 10000.")
+    assert message.startswith("connections must be a whole number from 1 to 10000.")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_count_of_connections_that_is_none_is_refused(value: str) -> None:
 )
 def test_wrong_argument_is_refused_like_the_option(options: dict[str, Any]) -> None:
     [name] = options
-    assert the_same({scheme: refusal(url_of(scheme), **options) for scheme in EXAMPLES}).startswith(f"{name} is ")
+    assert the_same({scheme: refusal(url_of(scheme), **options) for scheme in EXAMPLES}).startswith(f"{name} must be ")
 
 
 @pytest.mark.parametrize("scheme", EXAMPLES)

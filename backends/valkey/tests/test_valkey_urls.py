@@ -102,7 +102,7 @@ def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
         ("valkey://localhost?tls_insecure=true", "valkeys://"),
         (f"valkeys://localhost?tls_ca_certs={os.__file__}", "in PEM form"),
         ("valkey://localhost?tls_insecure=maybe", "true or false"),
-        ("valkey://localhost?compression=zstd&compression_from=1", "compression_from is a whole number from 6"),
+        ("valkey://localhost?compression=zstd&compression_from=1", "compression_from must be a whole number from 6"),
     ],
 )
 def test_options_that_can_not_be_taken_are_refused_with_the_cure(url: str, cure: str) -> None:
