@@ -81,4 +81,4 @@ def test_other_commands_with_a_wrong_number_are_not_told_of_counters() -> None:
 
     error = failure(refused, ErrorCode.STORE_OPERATION_FAILED, 1.0, backend="redis", writes=True)
 
-    assert error.message == "The server refused the command; its own words are in __cause__."
+    assert error.message == "The server rejected the command. Its reply is in __cause__."

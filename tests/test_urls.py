@@ -55,7 +55,7 @@ def the_same(messages: dict[str, str]) -> str:
     """Return the only message, which may contain its scheme's example and its backend."""
     plain = {
         message.replace(EXAMPLES[scheme], "EXAMPLE").replace(
-            f"backend {class_of(scheme).name} ", "backend NAME "
+            f"The {class_of(scheme).name} backend", "The NAME backend"
         )
         for scheme, message in messages.items()
     }
@@ -184,8 +184,8 @@ def test_seconds_that_are_none_are_refused(option: str, value: str) -> None:
         {scheme: refusal(url_of(scheme, query=f"{option}={value}")) for scheme in EXAMPLES}
     )
     assert (
-        message == f"{option} is a number of seconds above 0 and below 1000000. "
-        "Correct it, or leave it out."
+        message == f"{option} must be a number of seconds above 0 and below 1000000. "
+        "Correct or remove it."
     )
 
 
@@ -194,7 +194,7 @@ def test_count_of_connections_that_is_none_is_refused(value: str) -> None:
     message = the_same(
         {scheme: refusal(url_of(scheme, query=f"connections={value}")) for scheme in EXAMPLES}
     )
-    assert message.startswith("connections is a whole number from 1 to 10000.")
+    assert message.startswith("connections must be a whole number from 1 to 10000.")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_count_of_connections_that_is_none_is_refused(value: str) -> None:
 def test_wrong_argument_is_refused_like_the_option(options: dict[str, Any]) -> None:
     [name] = options
     assert the_same({scheme: refusal(url_of(scheme), **options) for scheme in EXAMPLES}).startswith(
-        f"{name} is "
+        f"{name} must be "
     )
 
 

@@ -565,8 +565,8 @@ async def test_a_full_queue_drops_the_oldest_counts_it_and_says_so_once(
     assert subscription.dropped == 7
     assert [record.getMessage() for record in caplog.records] == [
         (
-            "The subscription to 'e' is too slow: its queue is full and drops the oldest events. "
-            "Raise max_queue?"
+            "The handler of the subscription to 'e' is too slow: its queue is full, so the oldest "
+            "events are dropped. Raise max_queue, or speed up the handler."
         )
     ]
 

@@ -110,7 +110,7 @@ def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
         ("valkey://localhost?tls_insecure=maybe", "true or false"),
         (
             "valkey://localhost?compression=zstd&compression_from=1",
-            "compression_from is a whole number from 6",
+            "compression_from must be a whole number from 6",
         ),
     ],
 )
