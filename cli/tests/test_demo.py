@@ -428,7 +428,7 @@ def test_a_capability_that_is_missing_is_a_failed_play_and_no_traceback(
     assert chat["ok"] is False
     assert "STORE_CAPABILITY_UNSUPPORTED" in chat["error"]
     assert main(["demo", "--only", "chat"]) == 1
-    assert "The backend does not offer Streams" in " ".join(capsys.readouterr().out.split())
+    assert "The backend doesn't support Streams" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_backend_without_scan_is_shown_and_cleaned_by_what_was_written(

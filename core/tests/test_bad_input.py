@@ -413,9 +413,9 @@ async def test_a_bad_ttl_is_refused(
         (1_700_000_000_000, "omit it for none. Is this value in milliseconds?"),
         (1.7e12, "omit it for none. Is this value in milliseconds?"),
         (10**400, "omit it for none. Is this value in milliseconds?"),
-        ("60", "omit it for none. This is of type str."),
-        (True, "omit it for none. This is of type bool."),
-        (datetime(2030, 1, 1, tzinfo=UTC), "omit it for none. This is of type datetime."),
+        ("60", "omit it for none. This is a str."),
+        (True, "omit it for none. This is a bool."),
+        (datetime(2030, 1, 1, tzinfo=UTC), "omit it for none. This is a datetime."),
     ],
 )
 async def test_a_bad_ttl_is_told_what_is_wrong_with_it(
@@ -1065,10 +1065,10 @@ def test_an_identifier_that_could_pass_for_another_scope_is_refused(
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (UUID(int=0), "is a str or an int, not of type UUID. Make it one with str(...)."),
-        (1.5, "is a str or an int, not of type float. Make it one with str(...)."),
-        (b"acme", "is a str or an int, not of type bytes. Decode it first."),
-        (10**5000, "has more digits than Python spells. Take a shorter int, or a str."),
+        (UUID(int=0), "must be a str or an int, not a UUID. Make it one with str(...)."),
+        (1.5, "must be a str or an int, not a float. Make it one with str(...)."),
+        (b"acme", "must be a str or an int, not a bytes. Decode it first."),
+        (10**5000, "is too large to convert to text. Use a smaller int, or a str."),
     ],
     ids=["uuid", "float", "bytes", "too many digits"],
 )

@@ -96,8 +96,8 @@ async def test_a_host_that_is_not_there_can_not_be_reached() -> None:
         ("redis://[::1]:1", " at [::1]:1 ("),
         ("unix:///no/such/socket", " at /no/such/socket."),
         ("redis+cluster://127.0.0.1:1,127.0.0.1:2", " at 127.0.0.1:1, 127.0.0.1:2, "),
-        ("redis://nobody.invalid", "No host of this name is known (nobody.invalid:6379)"),
-        ("redis+cluster://nobody.invalid", "No host of this name is known (nobody.invalid:6379)"),
+        ("redis://nobody.invalid", "Can't resolve the host name (nobody.invalid:6379)"),
+        ("redis+cluster://nobody.invalid", "Can't resolve the host name (nobody.invalid:6379)"),
     ],
 )
 async def test_who_can_not_be_reached_is_told_where_that_was(url: str, place: str) -> None:

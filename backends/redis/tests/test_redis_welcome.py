@@ -223,7 +223,7 @@ async def test_sentinels_that_are_not_there_are_named() -> None:
     error = await refusal("redis+sentinel://127.0.0.1:1,127.0.0.1:2/service")
 
     assert error.retryable is True
-    assert "No sentinel can be reached at 127.0.0.1:1, 127.0.0.1:2" in error.message
+    assert "Can't reach any sentinel at 127.0.0.1:1, 127.0.0.1:2" in error.message
 
 
 async def test_cluster_node_given_as_server_is_named() -> None:
@@ -304,7 +304,7 @@ async def goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
         (silence, "doesn't answer within 1 seconds. Check"),
         (
             goodbye,
-            "closed the connection before it answered. Check whether it wants TLS (rediss://)",
+            "closed the connection before it replied. Check whether it requires TLS (rediss://)",
         ),
         (echo, ""),
     ],
@@ -340,7 +340,7 @@ async def test_certificates_are_judged(server: Server, tmp_path: Path) -> None:
         await adapter.open()
         await adapter.close()
 
-    assert "Check whether it wants TLS (rediss://)" in plain.message
+    assert "Check whether it requires TLS (rediss://)" in plain.message
     assert (
         untrusted.retryable,
         "isn't trusted" in untrusted.message,
@@ -406,5 +406,5 @@ async def test_closed_port_and_unknown_host_are_named(scheme: str) -> None:
 
     assert "127.0.0.1:1" in closed.message
     assert "(connection refused). Check that" in closed.message
-    assert "No host of this name is known (nobody.invalid:6379). Check the URL" in unknown.message
+    assert "Can't resolve the host name (nobody.invalid:6379). Check the URL" in unknown.message
     assert (closed.retryable, unknown.retryable) == (True, True)

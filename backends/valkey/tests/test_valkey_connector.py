@@ -151,8 +151,8 @@ async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
         ("valkey://localhost:1", " at localhost:1."),
         ("valkey://[::1]:1", " at [::1]:1."),
         ("valkey+cluster://127.0.0.1:1,localhost:2", " at 127.0.0.1:1, localhost:2, "),
-        ("valkey://nobody.invalid", "No host of this name is known (nobody.invalid:6379)"),
-        ("valkey+cluster://nobody.invalid", "No host of this name is known (nobody.invalid:6379)"),
+        ("valkey://nobody.invalid", "Can't resolve the host name (nobody.invalid:6379)"),
+        ("valkey+cluster://nobody.invalid", "Can't resolve the host name (nobody.invalid:6379)"),
     ],
 )
 async def test_who_can_not_be_reached_is_told_where_that_was(url: str, place: str) -> None:
@@ -223,7 +223,7 @@ async def test_who_was_connected_is_not_asked_about_the_url() -> None:
         place = f"{server.address.host}:{server.address.port}"
         assert error.message == (
             f"The connection to the server was lost, and it can't be reached at {place}. "
-            "Check that the server is running"
+            "Check that it is running."
         )
 
 

@@ -230,7 +230,7 @@ def test_client_of_parent_is_refused_in_child(server: Server) -> None:
     )
 
     assert printed.startswith(
-        "STORE_CONFIGURATION_INVALID: The client of glide was made before this process was forked"
+        "STORE_CONFIGURATION_INVALID: The glide client was created before this process was forked"
     )
 
 
