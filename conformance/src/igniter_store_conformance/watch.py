@@ -7,6 +7,7 @@ alarm of the operating system, where there is one (not on Windows), and where no
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -41,6 +42,8 @@ class Watch:
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and hasattr(signal, "SIGALRM") and signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, signal.SIG_IGN):
             self._before = signal.signal(signal.SIGALRM, self._ring)
+            # Python swallows what is raised in a finalizer or a callback of the garbage collector. The alarm rings again.
+            self._report, sys.unraisablehook = sys.unraisablehook, self._report_others
             self._is_armed = True
             self.beat()
         return self
@@ -50,6 +53,11 @@ class Watch:
             self._is_armed = False
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self._before)
+            sys.unraisablehook = self._report
+
+    def _report_others(self, unraisable: sys.UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, Hangs):
+            self._report(unraisable)
 
     @property
     def every(self) -> float:
