@@ -122,6 +122,25 @@ def test_an_alarm_of_somebody_else_is_left_alone() -> None:
 
 
 @needs_an_alarm
+def test_alarm_in_a_finalizer_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("igniter_store_conformance.engine.watchdog._LEAST", 0.2)
+    monkeypatch.setattr("igniter_store_conformance.engine.watchdog._AGAIN", 0.2)
+
+    class Slow:
+        def __del__(self) -> None:
+            until = time.monotonic() + 60
+            while time.monotonic() < until:
+                pass
+
+    def hang() -> None:
+        Slow()  # what its finalizer raises is swallowed by Python
+        time.sleep(60)
+
+    with Watch(0.2), pytest.raises(Hangs):
+        hang()
+
+
+@needs_an_alarm
 def test_nothing_is_left_of_a_watch() -> None:
     before = signal.getsignal(signal.SIGALRM)
     with pytest.raises(ZeroDivisionError), Watch(1):

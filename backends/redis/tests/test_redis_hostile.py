@@ -320,20 +320,17 @@ async def test_replies_up_to_the_limit_arrive() -> None:
 
 async def test_confirmation_that_never_comes_ends_the_connection() -> None:
     """Each subscriber gets at most one timeout, even if the server sends other data."""
-    asked = 0
+    confirms = False
 
     async def late(writer: asyncio.StreamWriter) -> None:
-        nonlocal asked
-        asked += 1
-        writer.write(
-            b"*3\r\n$7\r\nmessage\r\n$1\r\nd\r\n$1\r\nx\r\n"
-            if asked == 1
-            else b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
-        )
+        confirmation = b"*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
+        message = b"*3\r\n$7\r\nmessage\r\n$1\r\nd\r\n$1\r\nx\r\n"
+        writer.write(confirmation if confirms else message)
 
     async with Hostile(late) as server, adapter_to(server, timeout=0.3) as adapter:
         with pytest.raises(StoreError) as caught:
             await adapter.subscribe("c", lambda _channel, _payload: None)
+        confirms = True
         await asyncio.wait_for(adapter.subscribe("c", lambda _channel, _payload: None), 30)
 
     assert caught.value.code is ErrorCode.STORE_TIMEOUT

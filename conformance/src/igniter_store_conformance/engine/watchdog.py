@@ -8,6 +8,7 @@ Rule: a hang is a failure of its test, and the run continues. An asyncio timeout
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -49,6 +50,8 @@ class Watch:
             and signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, signal.SIG_IGN)
         ):
             self._before = signal.signal(signal.SIGALRM, self._ring)
+            # Python ignores an exception that is raised in a finalizer. The alarm rings again.
+            self._report, sys.unraisablehook = sys.unraisablehook, self._report_others
             self._is_armed = True
             self.beat()
         return self
@@ -63,6 +66,11 @@ class Watch:
             self._is_armed = False
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self._before)
+            sys.unraisablehook = self._report
+
+    def _report_others(self, unraisable: sys.UnraisableHookArgs) -> None:
+        if not issubclass(unraisable.exc_type, Hangs):
+            self._report(unraisable)
 
     @property
     def every(self) -> float:
