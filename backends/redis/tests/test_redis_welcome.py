@@ -356,9 +356,8 @@ async def test_certificate_of_another_host_is_named(
         resolve = loop.getaddrinfo
 
         async def resolved(host: str, *arguments: object, **options: object) -> object:
-            return await resolve(
-                "127.0.0.1" if host == "other.example" else host, *arguments, **options
-            )  # type: ignore[arg-type]  # arguments are passed through
+            known = "127.0.0.1" if host == "other.example" else host
+            return await resolve(known, *arguments, **options)  # type: ignore[arg-type]  # passed on
 
         monkeypatch.setattr(loop, "getaddrinfo", resolved)
         error = await refusal(
