@@ -584,7 +584,7 @@ def names_for(trial: Trial, operation: Operation, turn: object = "") -> Names:
     return lambda name: trial.key(f"{operation.title} {turn}:{name}")
 
 
-_LONG_ENOUGH: Final = 10.0  # seconds for one answer
+LONG_ENOUGH: Final = 10.0  # seconds for one answer
 
 
 async def wrong_answers(

@@ -22,7 +22,7 @@ LARGE: Final = 20_000
 
 _AT_ONCE: Final = 2_000  # keys per `mset`
 _ROUNDS: Final = 100  # how often a scan may return the same cursor before it counts as a loop
-_PAGES: Final = 100_000  # more pages than any scan of a test needs
+PAGES: Final = 100_000  # more pages than any scan of a test needs
 
 
 async def walk(adapter: Scan, pattern: str, count: int, *, cursor: str = START) -> list[str]:
@@ -39,7 +39,7 @@ async def walk(adapter: Scan, pattern: str, count: int, *, cursor: str = START) 
         assert seen[cursor] < _ROUNDS, (
             f"the scan goes in circles: it came {_ROUNDS} times by the same cursor"
         )
-        assert seen.total() < _PAGES, f"the scan gave {_PAGES} pages and no end"
+        assert seen.total() < PAGES, f"the scan gave {PAGES} pages and no end"
         await asyncio.sleep(0)  # applies the test's time limit to adapters that never suspend
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
 
 
-_WORKERS: Final = 3
+WORKERS: Final = 3
 # seconds for an interpreter to start, on a machine that is busy with other tests
 _START_LIMIT: Final = 60.0
-_LONG: Final = 180.0
+LONG: Final = 180.0
 
 
 class Workers:
@@ -74,8 +74,7 @@ class Workers:
     async def results(self) -> list[Any]:
         """Return the results of the jobs, in order."""
         return [
-            _raise_if_failed(await _received(connection, _LONG))
-            for _, connection in self._processes
+            _raise_if_failed(await _received(connection, LONG)) for _, connection in self._processes
         ]
 
     async def _end(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from igniter_store.contract import CAPABILITIES, Adapter
 
@@ -54,7 +54,7 @@ class RecordingAdapter(Adapter):
             (cls, *capabilities),
             methods | {"name": inner.name, "in_process": inner.in_process},
         )
-        return object.__new__(shaped)
+        return object.__new__(cast("type[Self]", shaped))
 
     def __init__(self, inner: Adapter) -> None:
         self.inner: Final = inner

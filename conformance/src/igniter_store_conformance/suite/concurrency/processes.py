@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.tools.linearizability import miscounted
-from igniter_store_conformance.tools.worker_processes import _LONG, _WORKERS, Workers
+from igniter_store_conformance.tools.worker_processes import LONG, WORKERS, Workers
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import FullAdapter, Trial
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class ProcessClauses(Suite):
     """Guarantees among several processes."""
 
-    @clause("CTR-2", limit=_LONG)
+    @clause("CTR-2", limit=LONG)
     async def test_increments_of_several_processes_are_all_counted(self, trial: Trial) -> None:
         """Increments by several processes are all counted.
 
@@ -34,13 +34,13 @@ class ProcessClauses(Suite):
         If this fails, look for a lock that exists only in this process.
         """
         key = trial.key()
-        async with Workers(trial, [(count, (key, 4, 50))] * _WORKERS) as workers:
+        async with Workers(trial, [(count, (key, 4, 50))] * WORKERS) as workers:
             answers = await workers.answers()
 
         assert miscounted([number for part in answers for number in part]) == ""
         assert await trial.adapter.increment(key, 0) == 600
 
-    @clause("CLM-1", limit=_LONG)
+    @clause("CLM-1", limit=LONG)
     async def test_of_contenders_in_several_processes_one_wins_each_claim(
         self, trial: Trial
     ) -> None:
@@ -52,14 +52,14 @@ class ProcessClauses(Suite):
         """
         keys = trial.keys(f"key-{number}" for number in range(50))
         async with Workers(
-            trial, [(claim_each, (keys, f"process-{number}", 4)) for number in range(_WORKERS)]
+            trial, [(claim_each, (keys, f"process-{number}", 4)) for number in range(WORKERS)]
         ) as workers:
             answers = await workers.answers()
 
         won = Counter(key for part in answers for key in part)
         assert won == Counter(keys)
 
-    @clause("CLM-6", limit=_LONG)
+    @clause("CLM-6", limit=LONG)
     async def test_leases_of_several_processes_have_tokens_that_are_all_different(
         self, trial: Trial
     ) -> None:
@@ -74,20 +74,17 @@ class ProcessClauses(Suite):
         key, counter = trial.key(), trial.token_key(trial.key())
         async with Workers(
             trial,
-            [
-                (acquire_often, (key, counter, f"process-{number}", 40))
-                for number in range(_WORKERS)
-            ],
+            [(acquire_often, (key, counter, f"process-{number}", 40)) for number in range(WORKERS)],
         ) as workers:
             answers = await workers.answers()
 
         tokens = [token for part in answers for token in part]
-        assert len(tokens) == 40 * _WORKERS
+        assert len(tokens) == 40 * WORKERS
         assert len(set(tokens)) == len(tokens)
         for part in answers:
             assert part == sorted(part)
 
-    @clause("PUB-9", limit=_LONG)
+    @clause("PUB-9", limit=LONG)
     async def test_subscribers_in_other_processes_hear_everything_in_order(
         self, trial: Trial
     ) -> None:
@@ -100,22 +97,20 @@ class ProcessClauses(Suite):
         ready = trial.key("ready")
         heard_of: list[bytes] = []
         await trial.adapter.subscribe(ready, lambda _, payload: heard_of.append(payload))
-        async with Workers(
-            trial, [(listen, (channel, ready, len(messages)))] * _WORKERS
-        ) as workers:
+        async with Workers(trial, [(listen, (channel, ready, len(messages)))] * WORKERS) as workers:
             workers.begin()
 
             async def all_listen() -> bool:
-                return len(heard_of) == _WORKERS
+                return len(heard_of) == WORKERS
 
             await trial.eventually(all_listen, "a word from every subscriber in another process")
             for message in messages:
                 await trial.adapter.publish(channel, message)
             answers = await workers.results()
 
-        assert answers == [messages] * _WORKERS
+        assert answers == [messages] * WORKERS
 
-    @clause("STR-6", limit=_LONG)
+    @clause("STR-6", limit=LONG)
     async def test_readers_in_several_processes_share_everything_out(self, trial: Trial) -> None:
         """Three processes read one group, and every entry goes to one of them.
 
@@ -127,14 +122,14 @@ class ProcessClauses(Suite):
             *(trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(150))
         )
         async with Workers(
-            trial, [(drain, (key, f"process-{number}")) for number in range(_WORKERS)]
+            trial, [(drain, (key, f"process-{number}")) for number in range(WORKERS)]
         ) as workers:
             answers = await workers.answers()
 
         assert Counter(part for share in answers for part in share) == Counter(added)
         assert await trial.adapter.xpending(key, "group") == []
 
-    @clause("STR-7", limit=_LONG)
+    @clause("STR-7", limit=LONG)
     async def test_a_blocked_reader_in_another_process_is_woken(self, trial: Trial) -> None:
         """Blocked readers in other processes get the entries that this process appends.
 
@@ -143,11 +138,11 @@ class ProcessClauses(Suite):
         key = trial.key()
         await trial.adapter.xgroup_create(key, "group")
         async with Workers(
-            trial, [(await_entries, (key, f"process-{number}", 20.0)) for number in range(_WORKERS)]
+            trial, [(await_entries, (key, f"process-{number}", 20.0)) for number in range(WORKERS)]
         ) as workers:
             workers.begin()
             await trial.settle()
-            added = [await trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(_WORKERS)]
+            added = [await trial.adapter.xadd(key, {"n": b"%d" % n}) for n in range(WORKERS)]
             answers = await workers.results()
 
         assert sorted(part for share in answers for part in share) == sorted(added)

@@ -20,7 +20,7 @@ from igniter_store_conformance.engine.clause_test import clause
 from igniter_store_conformance.engine.suite import LentClient, Suite
 from igniter_store_conformance.spec.states import Lacks, NotExercised
 from igniter_store_conformance.tools.operations import (
-    _LONG_ENOUGH,
+    LONG_ENOUGH,
     answer_or_code,
     names_for,
     operations_of,
@@ -278,7 +278,7 @@ class LifecycleClauses(Suite):
             wrong: list[str] = []
             for operation, names in asked:
                 try:
-                    async with asyncio.timeout(_LONG_ENOUGH):
+                    async with asyncio.timeout(LONG_ENOUGH):
                         answer = await answer_or_code(operation.ask, adapter, names)
                 except TimeoutError:
                     answer = "no answer"

@@ -28,7 +28,7 @@ from igniter_store_conformance.engine.suite import Suite
 from igniter_store_conformance.tools.assertions import refused
 from igniter_store_conformance.tools.operations import answer_or_code
 from igniter_store_conformance.tools.samples import GLOBS, NAMES
-from igniter_store_conformance.tools.scans import _PAGES, LARGE, all_of, put, walk
+from igniter_store_conformance.tools.scans import LARGE, PAGES, all_of, put, walk
 
 if TYPE_CHECKING:
     from igniter_store_conformance.engine.trial import Trial
@@ -357,7 +357,7 @@ class ScanClauses(Suite):
             await put(other, added)
             there.update(added)
             pages += 1
-            assert pages < _PAGES / 10, f"{pages} pages and no end, while keys are added"
+            assert pages < PAGES / 10, f"{pages} pages and no end, while keys are added"
             await asyncio.sleep(0)
             page = await adapter.scan(all_of(trial), cursor=page.cursor, count=10)
         found.update(page.keys)
