@@ -282,8 +282,8 @@ class ClaimClauses(Suite):
 
         The token's counter has a TTL of 30 days, counted from each use.
 
-        If this fails, check the initial value of the counter. A counter that starts at 1 would
-        return old tokens again once it was deleted.
+        If this fails, check the initial value of the counter. Once deleted, a counter that starts
+        at 1 would return old tokens again.
         """
         key, counter, time = trial.key(), trial.token_key(trial.key()), trial.time
         token = await trial.adapter.acquire(key, b"owner", 3_000, token_key=counter)
