@@ -405,7 +405,7 @@ async def carry_forward(folder: Path) -> dict[str, Any]:
 
 
 async def find_the_file_locked(folder: Path) -> dict[str, Any]:
-    """Behind a fork, somebody else has the file for themselves when the parent opens its connections again."""
+    """Another connection holds an exclusive lock when the parent reopens its connections after a fork."""
     path = folder / "state.db"
     async with opened(path) as adapter:
         await adapter.set("key", b"value")

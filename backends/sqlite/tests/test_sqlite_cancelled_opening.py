@@ -45,7 +45,7 @@ async def everything_is_closed() -> AsyncGenerator[None]:
     try:
         yield
         async with asyncio.timeout(LIMIT):
-            while (threads(), open_connections()) != before:  # noqa: ASYNC110 - threads tell nobody that they end
+            while (threads(), open_connections()) != before:  # noqa: ASYNC110 - a thread sets no event when it ends
                 await asyncio.sleep(0.01)
     finally:
         gc.enable()

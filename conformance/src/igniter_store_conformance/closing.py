@@ -188,12 +188,12 @@ class ClosingClauses(Suite):
 
     @clause("LIF-5", limit=SLOW)
     async def test_cancelled_opening_leaves_no_task_thread_or_file(self, trial: Trial) -> None:
-        """`open` is cancelled at each of its steps; then nothing has stayed of it, and it can be opened as if nobody had tried.
+        """A cancelled `open` leaves no task, thread or file, whatever its step, and the next `open` works.
 
-        If this fails, look for what `open` has begun when it is cancelled: a connection that is being made, above all, has no owner yet.
+        If this fails, look for a connection that `open` was making when it was cancelled: no object owns it yet.
         """
         adapter = trial.connect()
-        await trial.adapter.close()  # SQLite keeps the descriptors of a file while somebody else in the process has it open
+        await trial.adapter.close()  # SQLite keeps a file's descriptors until the last connection of the process is closed
         await adapter.open()  # what is made once in a process, and stays, is made now
         await _work(trial, adapter, "first")
         await adapter.close()
@@ -240,7 +240,7 @@ class _Resources:
         return [*more, f"{files} open files"] if files > 0 else more
 
     async def left_after(self, limit: float) -> list[str]:
-        """What there is still more after so many seconds, or nothing as soon as there is no more."""
+        """Wait up to `limit` seconds for the surplus to end, and return what remains of it."""
         until = asyncio.get_running_loop().time() + limit
         while self.more() and asyncio.get_running_loop().time() < until:
             gc.collect()  # the descriptor of a closed file may stay as long as a traceback does

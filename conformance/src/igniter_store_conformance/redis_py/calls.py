@@ -179,7 +179,7 @@ class Calls:
                 done.set_result(None)
 
     async def drop_idle(self) -> None:
-        """Close the connections that nobody uses just now: what has ended one of them has most likely ended all of them."""
+        """Close the idle connections, since a fault that ended one connection has probably ended them all."""
         if self._client is not None:
             await self._client.connection_pool.disconnect(inuse_connections=False)
 
