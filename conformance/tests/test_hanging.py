@@ -133,8 +133,8 @@ def test_alarm_in_a_finalizer_rings_again(monkeypatch: pytest.MonkeyPatch) -> No
                 pass
 
     def hang() -> None:
-        Slow()  # what its finalizer raises is swallowed by Python
-        time.sleep(60)
+        Slow()  # Python swallows the exception that the alarm raises in its finalizer
+        time.sleep(60)  # until the second alarm
 
     with Watch(0.2), pytest.raises(Hangs):
         hang()

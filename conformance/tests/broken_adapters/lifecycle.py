@@ -128,9 +128,7 @@ class CloseLeavesAFile(Broken):
 
 
 class CancelledOpeningLeavesAFile(Broken):
-    """The file that `open` opens is closed by `close` alone: who cancels the opening has no reason
-    to call that.
-    """
+    """Only `close` closes the file that `open` opens; a cancelled `open` leaves it open."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
     _file: Any = None
