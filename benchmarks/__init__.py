@@ -1,4 +1,4 @@
 """Benchmarks: one question per file, answered by `python -m benchmarks`.
 
-README.md says how to read them.
+README.md explains how to read the results.
 """

@@ -1,7 +1,7 @@
-"""Ask all questions, each in a process of its own, and print the final table.
+"""Run all questions, each in a separate process, and print the final table.
 
-The table is also written into README.md when the results go to benchmarks/results: not with
---quick, nor with another --results.
+The table is also written into README.md if the results go to benchmarks/results. This isn't the
+case with --quick or with another --results.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def main() -> int:
     quick: bool = arguments.quick
     if quick and arguments.results and arguments.results.resolve() == RESULTS:
         parser.error(
-            "--quick may not overwrite benchmarks/results: its numbers mean nothing. Give another "
+            "--quick must not overwrite benchmarks/results: its numbers mean nothing. Give another "
             "--results, or none."
         )
     if arguments.table:
         print(tables.document(_stored(RESULTS)))
         return 0
-    with tempfile.TemporaryDirectory() as nowhere:
-        directory: Path = arguments.results or (Path(nowhere) if quick else RESULTS)
+    with tempfile.TemporaryDirectory() as temporary:
+        directory: Path = arguments.results or (Path(temporary) if quick else RESULTS)
         for name in arguments.only or QUESTIONS:
             command = [
                 sys.executable,
@@ -82,22 +82,25 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--only", action="append", choices=QUESTIONS, help="ask this question; may be given again"
+        "--only",
+        action="append",
+        choices=QUESTIONS,
+        help="run this question; repeat it for several",
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="only see that it runs: few calls, numbers that mean nothing",
+        help="only check that it runs: few calls, numbers that mean nothing",
     )
     parser.add_argument(
         "--results",
         type=Path,
-        help="where raw numbers and pictures go (benchmarks/results; with --quick nowhere)",
+        help="directory for raw numbers and pictures (benchmarks/results; none with --quick)",
     )
     parser.add_argument(
         "--table",
         action="store_true",
-        help="measure nothing; print what README.md has to hold for benchmarks/results",
+        help="measure nothing; print the table of README.md for benchmarks/results",
     )
     return parser
 

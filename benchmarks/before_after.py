@@ -1,9 +1,9 @@
 """Is anything slower than it was at another commit?
 
-`python -m benchmarks.before_after COMMIT [--only TEXT]` checks COMMIT out beside this tree,
-installs it into an environment of its own, and starts one worker process per environment. Both
+`python -m benchmarks.before_after COMMIT [--only TEXT]` checks out COMMIT into a temporary
+worktree, installs it into its own environment, and starts one worker process per environment. Both
 workers run the same calls in turn, round by round, against the same server, so a slow moment of the
-machine hurts both. The table shows the median of the ratios now ÷ before.
+machine affects both. The table shows the median of the ratios now ÷ before.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _compare(
 ) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {name: [] for name in workers}
     for number in range(rounds + 1):
-        # The two take turns in going first.
+        # The workers alternate in running first.
         for name in sorted(workers, reverse=bool(number % 2)):
             rate = workers[name].rate(url, *call)
             if number:  # the first round warms up
@@ -128,7 +128,7 @@ def _servers() -> Generator[dict[str, str]]:
 
 
 class _Worker:
-    """A process in one of the two environments, with a database file of its own."""
+    """A process in one of the two environments, with its own database file."""
 
     def __init__(self, python: Path, file: Path) -> None:
         self._file: Final = file

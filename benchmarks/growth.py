@@ -1,12 +1,12 @@
 """Does kv.get stay as fast when there are a million keys?
 
-P12, in both senses that it has. Asked for the same thousand keys, strewn over the million, in the
-same order, the two stores differ in nothing but their size. Asked for any of the million, the large
-one also leaves the processor's caches; a bare dict does so too, and is measured next to it, to tell
-the memory's share from the store's.
-Rule: the order is random and drawn before. The lists hold a `str` of its own for each call, so that
-    the harness misses the caches equally
-often for all.
+P12, in two ways. First both stores get the same thousand keys, in the same order. In the large
+store they are spread over the million, so the stores differ only in size. Then the large store gets
+any of its million keys, which don't fit into the processor's caches. The same is measured for a
+bare dict, to separate the cost of memory from the cost of the store.
+
+Rule: The order is random and drawn in advance. The lists hold a separate `str` for each call, so
+    that the harness misses the caches equally often for all contestants.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 _ASKED: Final = 0.7
 _FEW: Final = 1_000
 _MANY: Final = 1_000_000
-# Calls before a list starts over. The part of the million that they touch is far more than a
-# processor's caches hold.
+# Calls before a list starts over. They use far more of the million keys than a processor's caches
+# can hold.
 _READ: Final = 200_000
 _FILLED: Final = 10_000  # keys written at once
 _NOTE: Final = (

@@ -1,13 +1,12 @@
 """Timing contestants against each other in one process.
 
-Rule: what is compared is measured in turn, A B C A B C, so that a slow moment of the machine hurts
-    all; ratios are made round by round.
-Rule: every contestant is called through the same loop, with as many awaits. What that loop costs is
-    measured too, as an empty coroutine,
-and printed; it is not subtracted.
-Rule: every answer that was timed is checked. It is checked while the clock stands still, batch by
-    batch, so that few answers are alive.
-Rule: garbage is collected before each round and not during it, for all alike.
+Rule: Contestants are measured in turn, A B C A B C, so that a slow moment of the machine affects
+    all of them. Ratios are computed round by round.
+Rule: Every contestant is called through the same loop, with the same number of awaits. The cost of
+    that loop is measured too, with an empty coroutine, and printed. It isn't subtracted.
+Rule: Every timed result is checked, batch by batch, while the clock is stopped. So few results are
+    in memory at a time.
+Rule: Garbage is collected before each round and never during it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How fast are kv.get and kv.set in memory, next to other libraries?
 
-P8. Ours encodes and decodes each value, so no two callers ever share one; py-key-value does as
-well. Cashews keeps a shallow copy and aiocache the object itself, and both hand the same object to
-everyone.
+P8. Ours encodes and decodes each value, so callers never share an object; py-key-value does the
+same. Cashews keeps a shallow copy and aiocache the object itself, and both return the same object
+to all callers.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _setting(calls: KeyValueCalls) -> Contestant:
         yield
         found = await calls.get(KEY)
         if found != VALUE:
-            message = f"{calls.name} holds {found!r} after the round, not what was set."
+            message = f"{calls.name} returned {found!r} after the round, not the written value."
             raise WrongAnswerError(message)
 
     def entered() -> AbstractAsyncContextManager[None]:

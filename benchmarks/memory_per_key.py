@@ -1,12 +1,13 @@
 """How many bytes does a key take in memory beyond its payload, and is all of it given back?
 
-P13. Counted by tracemalloc in a process of its own. The payload of a key is what the backend is
-given for it: the complete key and the encoded value, in bytes. The larger figure next to it takes
-for payload only what the user gave: key and value without the prefix.
-Rule: the number of keys is one past that at which Python doubles the tables of a dict, where a key
-    takes the most.
-Rule: TTLs run from 1 to 60 seconds and pass on a clock that is moved by hand; then the bytes that
-    are left are counted.
+P13. The bytes are counted by tracemalloc, in a separate process. The payload of a key is the data
+that the backend receives: the complete key and the encoded value. For the larger figure, the
+payload is only the user's key and value, without the prefix.
+
+Rule: The number of keys is one above the point at which Python doubles the tables of a dict. There
+    a key takes the most memory.
+Rule: TTLs are between 1 and 60 seconds, and end on a clock that is moved by hand. Then the
+    remaining bytes are counted.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _GIVEN: Final = len(KEY) + len(msgspec.json.encode(VALUE))
 
 
 class _Held(Struct, frozen=True):
-    """Bytes held per key, payload included; and in total once every key was gone."""
+    """Bytes held per key, payload included, and in total after every key is gone."""
 
     per_key: float
     left: float
@@ -57,8 +58,8 @@ async def answer(pace: Pace) -> Answer:
         "every TTL has passed": [one.left for one in held[_WITH]],
     }
     print(
-        f"\n{keys:,} keys; payload {_PAYLOAD} bytes as the backend is given it, {_GIVEN} as the "
-        "user gave it"
+        f"\n{keys:,} keys; payload: {_PAYLOAD} bytes as the backend receives it, {_GIVEN} bytes "
+        "without the prefix"
     )
     for name, rounds in total.items():
         print(f"  {name:<44} {show_spread(rounds)} bytes per key, payload included")
@@ -121,7 +122,7 @@ async def _held(keys: int, *, with_ttl: bool) -> _Held:
         full = _traced()
         for number in range(keys):
             if await store.kv.get(key_of(number)) != value_of(key_of(number)):
-                message = f"{key_of(number)} holds something else than was set."
+                message = f"{key_of(number)} doesn't hold the written value."
                 raise WrongAnswerError(message)
         if with_ttl:
             # The keys of one second are removed in steps with pauses, measured by the same clock.

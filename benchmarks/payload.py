@@ -1,4 +1,4 @@
-"""What all questions store: a JSON object of 40 bytes, under keys of one length."""
+"""The data that all questions store: a JSON object of 40 bytes, under keys of one length."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def key_of(number: int) -> str:
 
 
 def value_of(key: str) -> dict[str, Any]:
-    """Return the value under `key`: each key has another, and all have the same length."""
+    """Return the value of `key`. Each key has a different value, and all have the same length."""
     return {"id": 10_000_000 + int(key[5:]), "name": "Ada L", "ok": True}
 
 

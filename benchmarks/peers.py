@@ -2,10 +2,10 @@
 
 Each is used as its documentation says, with its own defaults.
 
-Rule: a peer that is not installed is left out, and it is said so. Nothing here is imported before
-    it is asked for.
-Rule: peers are imported by name, as they are optional here: type checkers see them as `Any`, with
-    and without them.
+Rule: A peer that isn't installed is left out, and the output says so. No peer is imported before
+    it is needed.
+Rule: Peers are imported by name, because they are optional. Type checkers see them as `Any`,
+    whether they are installed or not.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 It has a panel for each comparison, a bar for each contestant, and a whisker from its slowest to its
 fastest round.
 
-Rule: the same numbers give the same file, so that a picture changes only when they do: no date, no
-    random ids.
+Rule: The same numbers give the same file, without a date or random ids. So a picture changes only
+    if the numbers do.
 """
 
 from __future__ import annotations

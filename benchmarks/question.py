@@ -1,4 +1,4 @@
-"""Asking one question in a process of its own.
+"""Runs one question in a separate process.
 
 The command is `python -m benchmarks.<name> [--quick] [--results DIRECTORY]`.
 """
@@ -57,8 +57,8 @@ def ask(file: str, question: str | None, asking: Asking, *, packages: Iterable[s
     print(f"{name}: {asked}", flush=True)
     for package in missing:
         print(
-            f"  NOT COMPARED with {package}: it is not installed. `uv sync --group bench` installs "
-            "what is compared with."
+            f"  NOT COMPARED with {package}: it isn't installed. `uv sync --group bench` installs "
+            "it."
         )
     answer = asyncio.run(_answer(asking, QUICK if quick else FULL))
     result = Result(
@@ -85,12 +85,12 @@ def _parser(question: str | None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="only see that it runs: few calls, numbers that mean nothing",
+        help="only check that it runs: few calls, numbers that mean nothing",
     )
     parser.add_argument(
         "--results",
         type=Path,
-        help="where raw numbers and picture go (benchmarks/results; with --quick nowhere)",
+        help="directory for raw numbers and picture (benchmarks/results; none with --quick)",
     )
     return parser
 

@@ -1,8 +1,8 @@
 """How fast are the store's operations on Redis, next to other libraries and to bare clients?
 
-P1 to P4. One server on loopback that only this question uses. Ours is the whole store: keys are
-checked and built, values encoded and decoded. A bare client does the same with the key written out
-and msgspec at hand.
+P1 to P4. Only this question uses the server, which is on loopback. Ours is the whole store: it
+checks and builds keys, and encodes and decodes values. A bare client gets the complete key, and
+uses msgspec directly.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What ours is compared with on Redis.
+"""The clients and libraries that ours is compared with on Redis.
 
-These are clients and libraries in Python, and the TypeScript library in a process of its own.
+They are in Python, except for the TypeScript library, which runs in a separate process.
 
-Rule: each is used as its documentation says, with its own defaults; a bare client encodes and
-    decodes with msgspec, as ours does, so that all give and take the same Python objects.
-Rule: a peer that is not installed is left out, and it is said so.
+Rule: Each is used as its documentation says, with its own defaults. A bare client encodes and
+    decodes with msgspec, as ours does, so that all of them use the same Python objects.
+Rule: A peer that isn't installed is left out, and the output says so.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ async def ours(url: str, name: str = OURS) -> AsyncGenerator[Calls]:
 
 
 def ours_on_glide(url: str) -> AbstractAsyncContextManager[Calls]:
-    """Open the same on the Valkey backend."""
+    """Open the store on the Valkey backend."""
     return ours(on_glide(url), OURS_ON_GLIDE)
 
 
@@ -210,7 +210,7 @@ def contestant(calls: Calls, operation: str) -> Contestant:
     async def around() -> AsyncGenerator[None]:
         yield
         if operation == "set" and (found := await calls.operations["get"](KEY)) != VALUE:
-            message = f"{calls.name} holds {found!r} after the round, not what was set."
+            message = f"{calls.name} returned {found!r} after the round, not the written value."
             raise WrongAnswerError(message)
 
     return Contestant(
@@ -242,7 +242,7 @@ class _Anything:
 
 
 class NodePeer:
-    """The TypeScript library in a process of its own, which runs batches on request.
+    """The TypeScript library in a separate process, which runs batches on request.
 
     Args:
         name: as tables show it.
@@ -259,8 +259,8 @@ class NodePeer:
         async def elsewhere(batch: Batch) -> tuple[list[list[Any]], float]:
             assert self._process.stdin is not None
             assert self._process.stdout is not None
-            told = {"operation": operation, "batch": batch, "value": VALUE, "many": MANY}
-            self._process.stdin.write(json.dumps(told).encode() + b"\n")
+            request = {"operation": operation, "batch": batch, "value": VALUE, "many": MANY}
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
             line = await self._process.stdout.readline()
             if not line:
                 message = f"{self.name} ended."
@@ -281,7 +281,7 @@ async def node_peer(url: str, *, pipelining: bool) -> AsyncGenerator[NodePeer | 
     """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        print(f"  NOT COMPARED with {NODE}: there is no Node.js on this machine.")
+        print(f"  NOT COMPARED with {NODE}: Node.js isn't installed.")
         yield None
         return
     if not (_FOLDER / "node_modules").exists():

@@ -1,7 +1,7 @@
 """How much of a get on Redis is the store's own, and how much is telemetry's?
 
-P5 and P6, with fifty callers who share trips. `adapter.get` gives bytes, `store.kv.get` the value,
-so decoding is in the store's share.
+P5 and P6, with fifty callers that share round trips. `adapter.get` returns bytes and `store.kv.get`
+the value, so decoding is part of the store's share.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How long do 100,000 messages take through a stream: appended, read by a group, acknowledged?
 
-P11. Fifty producers append, each awaiting its own; then one consumer reads a hundred at a time and
-acknowledges each batch. A bare client does the same commands. Every message has to come once, and
-none may be pending in the end.
+P11. Fifty producers append, and each awaits its own appends. Then one consumer reads a hundred
+messages at a time and acknowledges each batch. A bare client sends the same commands. Every message
+has to arrive once, and none may be pending at the end.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ async def answer(pace: Pace) -> Answer:
                     if sorted(value["id"] for value in found) != [
                         10_000_000 + number for number in range(messages)
                     ]:
-                        message = f"{name}: not every message came once."
+                        message = f"{name}: not every message arrived exactly once."
                         raise WrongAnswerError(message)
                     if turn:
                         rounds[name].append(messages / seconds)
@@ -100,7 +100,7 @@ async def _through_the_store(
         await group.ack(stream, [message.id for message in page])
     seconds = perf_counter() - began
     if await group.pending(stream):
-        message = "messages are pending that were acknowledged"
+        message = "acknowledged messages are still pending"
         raise WrongAnswerError(message)
     return seconds, found
 
@@ -122,7 +122,7 @@ async def _through_the_client(client: Any, stream: str, messages: int) -> tuple[
         await client.xack(stream, "group", *[added for added, _ in page])
     seconds = perf_counter() - began
     if (await client.xpending(stream, "group"))["pending"]:
-        message = "messages are pending that were acknowledged"
+        message = "acknowledged messages are still pending"
         raise WrongAnswerError(message)
     return seconds, found
 

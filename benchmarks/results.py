@@ -1,7 +1,7 @@
-"""What a question's answer consists of, and its file of raw numbers.
+"""The parts of a question's answer, and its file of raw numbers.
 
-Rule: tables and pictures are made of the file alone, so what they show is what was measured.
-Rule: of the machine no more is said than numbers need to be understood; its name isn't.
+Rule: Tables and pictures are made only from the file, so they show the measured numbers.
+Rule: The file describes the machine only as far as the numbers need it, and without its name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Comparison(Struct, frozen=True):
     """The numbers of contestants measured in turn.
 
     Attributes:
-        title: what they did.
+        title: the operation that was measured.
         unit: of the numbers in `rounds`.
         callers: number of concurrent tasks.
         answers_checked: number of timed calls whose results were checked, in all rounds together.
@@ -82,7 +82,7 @@ class Figure(Struct, frozen=True):
     def is_met(self) -> bool | None:
         """Whether the median keeps the bound.
 
-        `None` if there is no bound, or no measurement.
+        `None` without a bound, or without a measurement.
         """
         if self.asked is None or not self.rounds:
             return None

@@ -1,8 +1,7 @@
 """How fast are kv.get and kv.set on SQLite, next to other libraries that keep a file?
 
-P9 and P10. Everybody writes into a file of SQLite's in WAL mode. Ours encodes JSON, and lets the
-calls of one turn of the event loop share a transaction; cashews is diskcache in a thread for each
-call.
+P9 and P10. All libraries write into an SQLite file in WAL mode. Ours encodes JSON, and the calls
+of one event-loop iteration share a transaction. Cashews runs diskcache in a thread for each call.
 """
 
 from __future__ import annotations
@@ -79,7 +78,7 @@ def _setting(calls: KeyValueCalls) -> Contestant:
         await calls.set(_KEYS[0], {"stale": True})
         yield
         if await calls.get(_KEYS[0]) != value_of(_KEYS[0]):
-            message = f"{calls.name} doesn't hold after the round what was set."
+            message = f"{calls.name} doesn't hold the written value after the round."
             raise WrongAnswerError(message)
 
     def setting(key: str) -> Any:

@@ -1,8 +1,8 @@
 """The libraries that ours is compared with on SQLite.
 
-Each has a folder of its own, and is used as its documentation says.
+Each has its own folder, and is used as its documentation says.
 
-Rule: as in `peers`: what isn't installed is left out, and imported by name.
+Rule: As in `peers`, a library is imported by name, and left out if it isn't installed.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ async def _cashews_disk() -> AsyncGenerator[KeyValueCalls]:
         cache.setup(f"disk://?directory={folder}")
         await cache.init()
         try:
-            # If it doesn't get its lock within a hundredth of a second, it returns False and has
-            # written nothing.
+            # If cashews doesn't get its lock within a hundredth of a second, it returns False
+            # and writes nothing.
             async def set_(key: str, value: Any) -> bool:
                 while not await cache.set(key, value):
                     pass

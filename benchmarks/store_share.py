@@ -1,9 +1,11 @@
 """How much of an operation is the store's own, between the user's call and the adapter's?
 
-P5 asks for it on Redis, where a trip takes some 4 µs at 50 callers. In memory `adapter.get` is one
-look-up in a dict, so the raw ratio says little; what can be carried over is the store's cost per
-call in microseconds.
-Rule: the cost is what a get takes beyond the adapter's own, so decoding the value is in it.
+P5 sets its bound for Redis, where a round trip takes about 4 µs with 50 callers. In memory,
+`adapter.get` is one lookup in a dict, so the raw ratio says little. Only the store's cost per call,
+in microseconds, applies to Redis too.
+
+Rule: The cost of a get is its time minus the time of the adapter's own get, so it includes decoding
+    the value.
 """
 
 from __future__ import annotations
@@ -22,8 +24,8 @@ from benchmarks.results import Figure
 _URL: Final = "memory://"
 _CALLERS: Final = 50
 _ASKED: Final = 0.85
-# Gets per second that a connection of ours, sharing trips, answered with 50 callers. The bound was
-# chosen from these measurements.
+# Gets per second on one connection of ours, whose 50 callers share round trips. The bound was
+# chosen from this measurement.
 _REDIS_CALLS_A_SECOND: Final = 235_000
 
 _STORE, _ADAPTER, _BY_HAND = (

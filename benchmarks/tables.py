@@ -1,4 +1,4 @@
-"""Results as the Markdown that is printed and that README.md holds between its two marks."""
+"""Formats results as Markdown, to print and for README.md, between its two marks."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ END: Final = "<!-- measured: end -->"
 
 
 def document(results: Sequence[Result]) -> str:
-    """Write everything that was measured.
+    """Format everything that was measured.
 
-    The document has the figures with their reasons, and each question's numbers and picture.
+    The document has the figures with their notes, and each question's numbers and picture.
     """
     parts = [_circumstances(results), figures_table(results), *_notes(results)]
     for result in results:
@@ -37,7 +37,7 @@ def document(results: Sequence[Result]) -> str:
 
 
 def figures_table(results: Iterable[Result]) -> str:
-    """Write the final table."""
+    """Format the final table."""
     lines = ["| id | figure | asked | measured | met |", "|---|---|---|---|---|"]
     lines += [_figure_line(figure) for result in results for figure in result.figures]
     return "\n".join(lines)
@@ -90,7 +90,7 @@ def _notes(results: Iterable[Result]) -> list[str]:
 
 
 def _comparison_table(comparison: Comparison) -> str:
-    callers = (
+    checked = (
         f", {comparison.answers_checked:,} answers checked" if comparison.answers_checked else ""
     )
     lines = [
@@ -103,5 +103,5 @@ def _comparison_table(comparison: Comparison) -> str:
     ]
     return (
         "\n".join(lines)
-        + f"\n\n{len(next(iter(comparison.rounds.values())))} rounds in turn{callers}."
+        + f"\n\n{len(next(iter(comparison.rounds.values())))} rounds in turn{checked}."
     )

@@ -1,8 +1,8 @@
 """What does telemetry cost, with a sink that does nothing?
 
-P6. Two stores in memory, one with a sink. An operation with a sink makes two events, each with its
-attributes, and reads the clock twice. In memory, where the operation itself takes about a
-microsecond, that weighs more than next to any trip to a server.
+P6. Two stores in memory, one with a sink. An operation with a sink emits two events, each with its
+attributes, and reads the clock twice. In memory the operation itself takes about a microsecond, so
+the ratio is worse than on any server.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How fast are the store's operations on Valkey over its own client, next to that client bare?
 
-P7. One server on loopback that only this question uses. The backend on redis-py and hiredis, and
-bare redis-py, are asked the same on the same server: they say what each client costs.
+P7. Only this question uses the server, which is on loopback. The backend on redis-py and hiredis,
+and bare redis-py, run the same operations on the same server, to show the cost of each client.
 """
 
 from __future__ import annotations

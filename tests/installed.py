@@ -15,10 +15,10 @@ async def _use(url: str) -> None:
     async with Store.from_url(url, service="installed") as store:
         await store.kv.set("greeting", {"hello": "world"}, ttl=60)
         if await store.kv.get("greeting") != {"hello": "world"}:
-            sys.exit("a value did not come back")
+            sys.exit("the stored value was not returned")
 
 
-def _use_core_alone() -> None:
+def _use_only_core() -> None:
     try:
         Store.from_url("memory://", service="installed")
     except StoreError as error:
@@ -26,10 +26,10 @@ def _use_core_alone() -> None:
             error.code != ErrorCode.STORE_BACKEND_UNKNOWN
             or "igniter-store[memory]" not in error.message
         ):
-            sys.exit(f"the message does not name the extra: {error}")
+            sys.exit(f"the error message does not name the extra: {error}")
     else:
         sys.exit("a backend was found that is not installed")
-    print("core alone names the extra that is missing")  # noqa: T201 - this is a program
+    print("core without extras names the missing extra")  # noqa: T201 - this is a program
 
 
 def main() -> None:
@@ -45,11 +45,11 @@ def main() -> None:
         if "extra ==" not in line
     ]
     if [line.split(">")[0] for line in needed] != ["msgspec"]:
-        sys.exit(f"core needs msgspec alone, not {needed}")
+        sys.exit(f"core must need only msgspec, not {needed}")
     if sys.argv[1:] == ["alone"]:
         if Path(sys.executable).with_name("igniter-store").exists():
             sys.exit("core installs a command; it belongs to igniter-store-cli")
-        _use_core_alone()
+        _use_only_core()
         return
     for distribution in (
         "igniter-store",

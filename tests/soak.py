@@ -59,7 +59,7 @@ class Soak:
         self.outstanding: set[bytes] = set()  # being appended or appended, and not yet handled
         self.handled = 0
         self.gaps = 0
-        self.heard = 0
+        self.received = 0
 
     @property
     def goes_on(self) -> bool:
@@ -134,7 +134,7 @@ class Soak:
                 await asyncio.sleep(0.01)
                 continue
             if holders:
-                raise Wrong("two hold one claim")
+                raise Wrong("two tasks hold one claim")
             holders.add(number)
             await asyncio.sleep(0.001)
             holders.discard(number)
@@ -194,13 +194,13 @@ class Soak:
         """
         last, is_gap = 0, True
 
-        def hear(_: str, payload: bytes) -> None:
+        def receive(_: str, payload: bytes) -> None:
             nonlocal last, is_gap
             number = int(payload)
             if number <= last or (number != last + 1 and not is_gap):
-                wrong.append(f"heard {number} after {last}")
+                wrong.append(f"received {number} after {last}")
             last, is_gap = number, False
-            self.heard += 1
+            self.received += 1
 
         def gap() -> None:
             nonlocal is_gap
@@ -208,7 +208,7 @@ class Soak:
             self.gaps += 1
 
         wrong: list[str] = []
-        await until_done(lambda: self.adapter.subscribe("soak:news", hear, on_gap=gap))
+        await until_done(lambda: self.adapter.subscribe("soak:news", receive, on_gap=gap))
         number = 0
         while self.goes_on:
             number += 1
@@ -268,8 +268,8 @@ async def soak(minutes: float, kind: str, backend: str) -> int:
         await adapter.close()
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         print(
-            f"messages handled {work.handled:,}, lost {len(work.outstanding)}; heard "
-            f"{work.heard:,}, gaps {work.gaps}"
+            f"messages handled {work.handled:,}, lost {len(work.outstanding)}; received "
+            f"{work.received:,}, gaps {work.gaps}"
         )
         print(
             f"longest call {work.longest:.2f} s; tasks left {len(left)}; errors {dict(work.errors)}"

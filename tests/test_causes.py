@@ -38,7 +38,7 @@ class Point(msgspec.Struct):
 
 class Person(pydantic.BaseModel):
     age: int
-    name: Literal["nobody"]
+    name: Literal["avery"]
 
 
 class Placed(msgspec.Struct):
@@ -64,7 +64,7 @@ class Raising:
 
 @pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store[str]]:
-    """Open a store in the scope of a tenant, whose names are all secret."""
+    """Open a store in the scope of a tenant; all its names are secret."""
     kind = request.param
     url = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/state.db"}.get(
         kind
@@ -137,11 +137,11 @@ async def test_no_error_shows_what_a_store_keeps(
         "another kind": partial(store.kv.get, f"{CANARY}-stream"),
         "no counter": partial(store.counter.increment, CANARY),
         "a counter with a ttl": partial(store.counter.increment, CANARY, ttl=5),
-        "what can't be encoded": partial(store.kv.set, CANARY, Unencodable()),
-        "what can't be encoded inside": partial(store.kv.set, CANARY, {CANARY: [Unencodable()]}),
-        "a batch of it": partial(store.batch.set, {CANARY: Unencodable()}),
-        "a key that is none": partial(store.kv.get, f"{CANARY}\ud800"),
-        "a ttl that is none": partial(store.kv.set, CANARY, 1, ttl=CANARY),  # type: ignore[arg-type]  # refused at run time
+        "an unencodable value": partial(store.kv.set, CANARY, Unencodable()),
+        "a nested unencodable value": partial(store.kv.set, CANARY, {CANARY: [Unencodable()]}),
+        "a batch with an unencodable value": partial(store.batch.set, {CANARY: Unencodable()}),
+        "an invalid key": partial(store.kv.get, f"{CANARY}\ud800"),
+        "an invalid ttl": partial(store.kv.set, CANARY, 1, ttl=CANARY),  # type: ignore[arg-type]  # refused at run time
         "no group": partial(group.read, CANARY),
         "no group to wait in": partial(group.read, CANARY, block=0.05),
         "no group to look at": partial(group.pending, CANARY),
@@ -150,21 +150,19 @@ async def test_no_error_shows_what_a_store_keeps(
         "no stream to append to": partial(store.streams.append, f"{CANARY}-value", 1),
         "no id": partial(group.ack, CANARY, [CANARY]),
         "another type of message": partial(first_message, store, CANARY),
-        "a start that is none": partial(store.streams.range, CANARY, start=CANARY),
+        "an invalid start": partial(store.streams.range, CANARY, start=CANARY),
         "a payload that doesn't fit": partial(
             store.events.publish, "order:placed", {"total": CANARY}
         ),
         "a model that doesn't fit": partial(
             store.events.publish, "order:person", {"age": CANARY, "name": CANARY}
         ),
-        "an event that there isn't": partial(
-            store.events.publish, "order:other", {"total": CANARY}
-        ),
-        "a cursor that is none": partial(store.dev.scan, "*", cursor=CANARY),
+        "an unknown event": partial(store.events.publish, "order:other", {"total": CANARY}),
+        "an invalid cursor": partial(store.dev.scan, "*", cursor=CANARY),
     }
-    for what, call in calls.items():
+    for title, call in calls.items():
         error = await shown_by(call)
-        assert error.message, what
+        assert error.message, title
 
     assert CANARY not in caplog.text
 
@@ -228,7 +226,7 @@ async def test_access_rule_error_shows_no_user_or_key(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["redis", "valkey", "redis+cluster", "valkey+cluster"])
 async def test_no_error_while_connecting_shows_the_login(kind: str) -> None:
-    for host in (place("valkey"), "127.0.0.1:1", "nobody.invalid"):
+    for host in (place("valkey"), "127.0.0.1:1", "missing.invalid"):
         adapter = adapter_from_url(f"{kind}://{CANARY}:{CANARY}@{host}", connect_timeout=1.0)
         await shown_by(adapter.open)
         await adapter.close()

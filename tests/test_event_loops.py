@@ -98,11 +98,11 @@ async def iterated(store: Store[str]) -> list[str]:
 
 
 async def subscribed(store: Store[str]) -> None:
-    heard: asyncio.Queue[Any] = asyncio.Queue()
-    subscription = await store.events.subscribe("e", heard.put_nowait)
+    received: asyncio.Queue[Any] = asyncio.Queue()
+    subscription = await store.events.subscribe("e", received.put_nowait)
     await store.events.publish("e", 1)
     async with asyncio.timeout(30):
-        assert (await heard.get()).data == 1
+        assert (await received.get()).data == 1
         await subscription.cancel()
 
 
@@ -202,8 +202,8 @@ def test_subscription_can_be_cancelled_when_loop_has_ended(store: Store[str], ru
 
 
 def test_subscription_ends_with_its_loop(store: Store[str], run: Any) -> None:
-    heard: list[Any] = []
-    subscription = run(awaited(store.events.subscribe, "e", heard.append))
+    received: list[Any] = []
+    subscription = run(awaited(store.events.subscribe, "e", received.append))
 
     async def publish() -> None:
         fresh: asyncio.Queue[Any] = asyncio.Queue()
@@ -214,7 +214,7 @@ def test_subscription_ends_with_its_loop(store: Store[str], run: Any) -> None:
 
     run(publish())
 
-    assert heard == []
+    assert received == []
     assert subscription.is_live is False
 
 
@@ -287,7 +287,7 @@ def test_opening_may_be_cut_off_anywhere(store: Store[str], run: Any) -> None:
     if store.adapter.name in {"sqlite", "redis"} or run is not run_until_complete:
         pytest.skip(
             "asyncio, uvloop and aiosqlite warn about an unfinished socket or thread; asyncio.run "
-            "cancels what is pending"
+            "cancels pending tasks"
         )
     for step in range(20):
         kept: list[Any] = []
@@ -336,12 +336,12 @@ def test_second_store_keeps_what_first_has_opened_anew(url: str, run: Any) -> No
     run(awaited(second.kv.get, "k"))
 
     async def both() -> None:
-        heard: asyncio.Queue[Any] = asyncio.Queue()
-        await first.events.subscribe("e", heard.put_nowait)
+        received: asyncio.Queue[Any] = asyncio.Queue()
+        await first.events.subscribe("e", received.put_nowait)
         assert await second.kv.get("k") == 1
         await second.events.publish("e", 1)
         async with asyncio.timeout(30):
-            assert (await heard.get()).data == 1
+            assert (await received.get()).data == 1
         await second.close()
         await first.close()
 
@@ -385,7 +385,7 @@ def test_loops_leave_no_thread_and_no_file(url: str, run: Any, *, subscribes: bo
         for _ in range(3):
             run(use())
         before = settled()
-        gc.disable()  # the code releases it, not the garbage collector
+        gc.disable()  # the adapter must release them without the garbage collector
         try:
             for _ in range(ROUNDS if run is run_asyncio else 20):
                 run(use())
@@ -428,8 +428,8 @@ def test_second_living_loop_is_refused_by_every_call(
         return asyncio.run_coroutine_threadsafe(awaited(call, *arguments), other_loop).result(60)
 
     there(store.kv.set, "k", 1)
-    heard: list[Any] = []
-    subscription = there(store.events.subscribe, "e", heard.append)
+    received: list[Any] = []
+    subscription = there(store.events.subscribe, "e", received.append)
     stream = store.events.listen("e")
     there(stream.__aenter__)
 
@@ -452,7 +452,7 @@ def test_second_living_loop_is_refused_by_every_call(
     assert "one store per loop" in message
     assert subscription.is_live
     there(store.events.publish, "e", 2)
-    wait_until(lambda: [event.data for event in heard] == [2])
+    wait_until(lambda: [event.data for event in received] == [2])
     there(store.close)
 
 

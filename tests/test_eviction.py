@@ -127,7 +127,7 @@ async def test_eviction_behind_sentinel_is_warned_of_once(caplog: pytest.LogCapt
 
 
 async def test_server_that_never_answers_info_is_opened(caplog: pytest.LogCaptureFixture) -> None:
-    """A proxy drops commands that it doesn't support."""
+    """Some proxies drop commands that they don't support."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -1,8 +1,10 @@
 """A process forks with an open store.
 
-The child refuses the inherited store and drops it; the parent is unaffected.
+In the child, the inherited store refuses calls until it is closed and opened again. The parent is
+unaffected.
 
-Each case is a script of its own: a fork next to the threads of a test run warns, and copies them.
+Each case is a script of its own, because a fork of a test run with threads causes a warning, and
+copies locks that a thread may hold.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ def new_store():
     return Store.from_url(URL, service="forks")
 
 def forked(child, leave=os._exit):
-    '''Run `child` in a forked process, which ends by `leave`; wait for it, and say whether it went well.'''
+    '''Run `child` in a forked process, which ends by `leave`, and return its process id.'''
     pid = os.fork()
     if pid == 0:
         signal.alarm(40)
@@ -78,15 +80,15 @@ async def use(store):
     await store.kv.set("k", 1)
     assert await store.kv.get("k") == 1
 
-async def hears(store, heard, number):
-    '''The subscription that was there before still hears.'''
+async def assert_delivered(store, received, number):
+    '''Publish an event, and wait until the subscription from before the fork delivers it.'''
     await store.events.publish("e", number)
     async with asyncio.timeout(30):
-        while (event := await heard.get()).data != number:
+        while (event := await received.get()).data != number:
             pass
 
 def in_thread(child):
-    '''asyncio.run in a thread that has no running loop, as one that was forked out of a coroutine needs it.'''
+    '''Run `child` in a thread without a running loop: a process forked by a coroutine inherits one.'''
     raised = []
     def work():
         try:
@@ -140,8 +142,8 @@ def test_child_is_refused_and_parent_goes_on(url: str, loop: str) -> None:
         """
         async def main():
             store = new_store()
-            heard = asyncio.Queue()
-            subscription = await store.events.subscribe("e", heard.put_nowait)
+            received = asyncio.Queue()
+            subscription = await store.events.subscribe("e", received.put_nowait)
             stream = store.events.listen("e")
             await stream.__aenter__()
             await use(store)
@@ -160,7 +162,7 @@ def test_child_is_refused_and_parent_goes_on(url: str, loop: str) -> None:
                 await refused(store.kv.get("k"))
 
             ended(forked(lambda: in_thread(child)))
-            await hears(store, heard, 3)
+            await assert_delivered(store, received, 3)
             await use(store)
             await store.close()
 
@@ -176,8 +178,8 @@ def test_child_closes_and_parent_goes_on_hearing(url: str, loop: str) -> None:
         """
         async def main():
             store = new_store()
-            heard = asyncio.Queue()
-            await store.events.subscribe("e", heard.put_nowait)
+            received = asyncio.Queue()
+            await store.events.subscribe("e", received.put_nowait)
             await use(store)
 
             async def child():
@@ -196,7 +198,7 @@ def test_child_closes_and_parent_goes_on_hearing(url: str, loop: str) -> None:
 
             for number in range(3):
                 ended(forked(lambda: in_thread(child)))
-                await hears(store, heard, number)
+                await assert_delivered(store, received, number)
                 await use(store)
             await store.close()
 
@@ -212,8 +214,8 @@ def test_child_opens_store_of_its_own(shared_url: str, loop: str) -> None:
         """
         async def main():
             store = new_store()
-            heard = asyncio.Queue()
-            await store.events.subscribe("e", heard.put_nowait)
+            received = asyncio.Queue()
+            await store.events.subscribe("e", received.put_nowait)
             await use(store)
 
             async def child():
@@ -224,10 +226,10 @@ def test_child_opens_store_of_its_own(shared_url: str, loop: str) -> None:
 
             pid = forked(lambda: in_thread(child))
             async with asyncio.timeout(30):
-                assert (await heard.get()).data == "from the child"
+                assert (await received.get()).data == "from the child"
             ended(pid)
             assert await store.kv.pop("from the child") == 1
-            await hears(store, heard, 3)
+            await assert_delivered(store, received, 3)
             await store.close()
 
         run(main())
@@ -293,8 +295,8 @@ def test_parent_goes_on_whatever_way_child_leaves(url: str, loop: str) -> None:
         import gc
         async def main():
             store = new_store()
-            heard = asyncio.Queue()
-            await store.events.subscribe("e", heard.put_nowait)
+            received = asyncio.Queue()
+            await store.events.subscribe("e", received.put_nowait)
             await use(store)
             # SQLite's opening uses asyncio.to_thread: asyncio itself then hangs in a child that ends the inherited loop.
             ways = (os._exit,) if URL.startswith("sqlite") else (os._exit, sys.exit, os._exit, sys.exit)
@@ -305,7 +307,7 @@ def test_parent_goes_on_whatever_way_child_leaves(url: str, loop: str) -> None:
                 while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                     await asyncio.sleep(0.01)
                 ended(pid)
-                await hears(store, heard, number)
+                await assert_delivered(store, received, number)
                 await use(store)
             await store.close()
 
@@ -354,8 +356,8 @@ def test_fork_from_thread_leaves_parent_alone(url: str, loop: str) -> None:
         """
         async def main():
             store = new_store()
-            heard = asyncio.Queue()
-            await store.events.subscribe("e", heard.put_nowait)
+            received = asyncio.Queue()
+            await store.events.subscribe("e", received.put_nowait)
 
             async def child():
                 await refused(store.kv.get("k"))
@@ -370,7 +372,7 @@ def test_fork_from_thread_leaves_parent_alone(url: str, loop: str) -> None:
                 await use(store)
                 await asyncio.sleep(0.001)
             await forking
-            await hears(store, heard, 3)
+            await assert_delivered(store, received, 3)
             await store.close()
 
         run(main())
@@ -385,8 +387,8 @@ def test_nested_forks_leave_every_ancestor_alone(shared_url: str, loop: str) -> 
         """
         async def main():
             store = new_store()
-            heard = asyncio.Queue()
-            await store.events.subscribe("e", heard.put_nowait)
+            received = asyncio.Queue()
+            await store.events.subscribe("e", received.put_nowait)
 
             async def child():
                 await store.close()
@@ -402,12 +404,12 @@ def test_nested_forks_leave_every_ancestor_alone(shared_url: str, loop: str) -> 
                     await store.close()
 
                 ended(forked(lambda: in_thread(grandchild)))
-                await hears(store, mine, "child")
+                await assert_delivered(store, mine, "child")
                 await use(store)
                 await store.close()
 
             ended(forked(lambda: in_thread(child)))
-            await hears(store, heard, "parent")
+            await assert_delivered(store, received, "parent")
             await use(store)
             await store.close()
 
@@ -433,15 +435,15 @@ def test_multiprocessing_child_exits_by_itself(url: str, loop: str) -> None:
 
         async def main():
             store = new_store()
-            heard = asyncio.Queue()
-            await store.events.subscribe("e", heard.put_nowait)
+            received = asyncio.Queue()
+            await store.events.subscribe("e", received.put_nowait)
             context = multiprocessing.get_context("fork")
             for closes in (False, True):
                 process = context.Process(target=work, args=(store, closes))
                 process.start()
                 await asyncio.to_thread(process.join, 30)
                 assert process.exitcode == 0, process.exitcode
-                await hears(store, heard, closes)
+                await assert_delivered(store, received, closes)
             await store.close()
 
         run(main())
@@ -455,15 +457,15 @@ def test_child_leaves_async_with_of_parent(url: str, loop: str) -> None:
     run_script(
         """
         async def main():
-            heard = asyncio.Queue()
+            received = asyncio.Queue()
             async with new_store() as store:
-                await store.events.subscribe("e", heard.put_nowait)
+                await store.events.subscribe("e", received.put_nowait)
 
                 async def child():
                     await store.__aexit__(None, None, None)
 
                 ended(forked(lambda: in_thread(child)))
-                await hears(store, heard, 1)
+                await assert_delivered(store, received, 1)
                 await use(store)
 
         run(main())
@@ -478,8 +480,8 @@ def test_servers_that_redis_py_finds_are_left_to_parent(kind: str) -> None:
     script = """
         async def main():
             store = new_store()
-            heard = asyncio.Queue()
-            await store.events.subscribe("e", heard.put_nowait)
+            received = asyncio.Queue()
+            await store.events.subscribe("e", received.put_nowait)
             await use(store)
 
             async def child():
@@ -491,7 +493,7 @@ def test_servers_that_redis_py_finds_are_left_to_parent(kind: str) -> None:
 
             for number in range(2):
                 ended(forked(lambda: in_thread(child)))
-                await hears(store, heard, number)
+                await assert_delivered(store, received, number)
                 await use(store)
             await store.close()
 

@@ -1,4 +1,4 @@
-"""URLs follow one rule for all schemes: which are refused, the messages, and the parsing."""
+"""URLs follow the same rules for all schemes: refusals, messages and parsing."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def refusal(url: Any, **options: Any) -> str:
     with pytest.raises(ConfigurationError) as caught:
         make(url, **options)
     assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
-    for told in (str(caught.value), repr(caught.value), str(caught.value.to_dict())):
-        assert "hush" not in told
+    for text in (str(caught.value), repr(caught.value), str(caught.value.to_dict())):
+        assert "hush" not in text
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
     return caught.value.message

@@ -140,12 +140,13 @@ def test_a_value_can_not_command_the_terminal(
 def test_a_missing_key_is_a_failure_that_says_so(
     capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
-    assert main([command, "nobody"]) == 1
+    """The error message names the key and the service."""
+    assert main([command, "missing"]) == 1
 
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.endswith("igniter-store: no key 'nobody' in service 'default'\n")
-    assert main([command, "nobody", "--json"]) == 1
+    assert err.endswith("igniter-store: no key 'missing' in service 'default'\n")
+    assert main([command, "missing", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["found"] is False
 
 
@@ -160,7 +161,7 @@ def test_a_condition_that_does_not_hold_is_a_failure_that_changes_nothing(
     out, err = capsys.readouterr()
     assert json.loads(out.removeprefix("wrote key\n")) == {"key": "key", "written": False}
     assert "the key 'key' is missing" in err
-    assert "the key 'key' is there" in err
+    assert "the key 'key' is present" in err
     assert answer(capsys, "get", "key")["value"] == 1
 
 
@@ -182,7 +183,7 @@ def test_remove_says_how_many_were_there(capsys: pytest.CaptureFixture[str]) -> 
     main(["set", "b", "1"])
     capsys.readouterr()
 
-    assert main(["remove", "a", "a", "nobody"]) == 0
+    assert main(["remove", "a", "a", "missing"]) == 0
     assert capsys.readouterr().out == "removed 1 of 2\n"
     assert answer(capsys, "remove", "b") == {"keys": ["b"], "removed": 1}
     assert answer(capsys, "scan")["keys"] == []
@@ -237,7 +238,7 @@ def test_who_uses_memory_is_told_that_nothing_stays(
 ) -> None:
     main([*arguments, "--json"])
 
-    assert "lives and dies with this command" in capsys.readouterr().err
+    assert "exists only while this command runs" in capsys.readouterr().err
 
 
 def test_ping_says_who_answered(capsys: pytest.CaptureFixture[str]) -> None:
@@ -378,6 +379,8 @@ def test_an_adapter_that_leaks_its_drivers_error_neither_prints_a_secret_nor_a_t
 def test_an_error_that_nobody_expected_is_told_by_its_place_and_not_by_its_words(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, as_json: list[str]
 ) -> None:
+    """The output names the type of the error instead."""
+
     async def broken(*_: object) -> int:
         message = f"no route to nope://user:{SECRET}@host"
         raise ExceptionGroup(message, [ValueError(message)])

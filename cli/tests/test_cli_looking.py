@@ -1,4 +1,4 @@
-"""The commands that read events, streams and claims, and those that write them."""
+"""The commands that read and write events, streams and claims."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_stream_that_is_not_there_is_empty(capsys: pytest.CaptureFixture[str])
     assert main(["streams", "tail", "none", "--for", "0.01"]) == 0
     assert answer(capsys, "streams", "groups", "none") == {"stream": "none", "groups": []}
     assert main(["streams", "groups", "none"]) == 0
-    assert capsys.readouterr().out == "There is no group.\n"
+    assert capsys.readouterr().out == "There are no groups.\n"
 
 
 def test_the_length_of_a_stream_is_kept(capsys: pytest.CaptureFixture[str], url: str) -> None:
@@ -122,7 +122,7 @@ def test_an_unknown_group_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
     assert main(["streams", "append", "orders", "1"]) == 0
     capsys.readouterr()
 
-    assert main(["streams", "pending", "orders", "nobody"]) == 1
+    assert main(["streams", "pending", "orders", "missing"]) == 1
 
     out, err = capsys.readouterr()
     assert out == ""
@@ -158,7 +158,7 @@ def test_an_event_that_nobody_hears_says_so(capsys: pytest.CaptureFixture[str]) 
         "receivers": 0,
     }
     assert main(["events", "publish", "user:created", "text"]) == 0
-    assert capsys.readouterr().out == "0 subscribers got it\n"
+    assert capsys.readouterr().out == "0 subscribers received it\n"
 
 
 def test_listening_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:

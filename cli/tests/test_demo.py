@@ -88,7 +88,7 @@ def test_nothing_of_the_demo_stays_on_the_backend_and_nothing_else_goes(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter = MemoryAdapter()
-    asyncio.run(adapter.set("igniter:store:api:kv:somebody-elses", b"1"))
+    asyncio.run(adapter.set("igniter:store:api:kv:not-the-demo", b"1"))
     use(monkeypatch, adapter)
 
     code, document = played(capsys)
@@ -97,7 +97,7 @@ def test_nothing_of_the_demo_stays_on_the_backend_and_nothing_else_goes(
     assert sum(play["removed"] for play in document["plays"]) > 400
     asyncio.run(adapter.open())
     assert asyncio.run(adapter.scan("*", count=10_000)).keys == [
-        "igniter:store:api:kv:somebody-elses"
+        "igniter:store:api:kv:not-the-demo"
     ]
 
 
@@ -136,10 +136,10 @@ def test_the_report_fits_its_columns_and_has_no_colours_in_a_file(
     assert not any(line.endswith(" ") for line in out.splitlines())
     assert "line 41, ord_10041: a quantity of 0 of filter-1kg" in out
     assert ":organization:org_aurora:kv:price:café-grão-500g" in out
-    assert out.rstrip().endswith("keys were taken away again.")
+    assert out.rstrip().endswith("keys were deleted.")
 
 
-# Each of these breaks one promise of the contract, in a way in which real backends break it.
+# Each adapter below breaks one clause of the contract, as some real backends do.
 
 
 class RacyCounters(MemoryAdapter):
@@ -192,12 +192,12 @@ class RacyClaims(MemoryAdapter):
         return await self.set(key, owner, ttl=ttl)
 
 
-class ClaimsThatAnybodyEnds(MemoryAdapter):
+class ClaimsThatAnyoneReleases(MemoryAdapter):
     async def compare_delete(self, key: str, owner: bytes) -> bool:
         return await self.delete([key]) > 0
 
 
-class ClaimsThatAnybodyRenews(MemoryAdapter):
+class ClaimsThatAnyoneRenews(MemoryAdapter):
     async def compare_expire(self, key: str, owner: bytes, ttl: float) -> bool:
         return await self.expire(key, ttl)
 
@@ -242,7 +242,7 @@ class DeafPatterns(MemoryAdapter):
     async def psubscribe(
         self, pattern: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
     ) -> Subscription:
-        return await super().psubscribe("nobody:publishes:this*", callback, on_gap=on_gap)
+        return await super().psubscribe("another:channel*", callback, on_gap=on_gap)
 
 
 class LostEvents(MemoryAdapter):
@@ -321,33 +321,33 @@ def unscoped(key: str) -> str:
     ("adapter", "play", "check"),
     [
         (TenantsThatMeet, "price-cache", "prices that another tenant sees"),
-        (CacheThatForgets, "price-cache", "looks that reached the catalogue, one for each price"),
-        (KeysWithoutTtl, "price-cache", "a price lives for 60 s at most"),
+        (CacheThatForgets, "price-cache", "lookups that reached the catalogue, one for each price"),
+        (KeysWithoutTtl, "price-cache", "a price is kept for at most 60 s"),
         (RacyCounters, "flash-sale", "pieces sold"),
         (ForgetfulCounters, "flash-sale", "tickets on the order list"),
         (RacyClaims, "flash-sale", "second clicks refused"),
         (RacyCounters, "rate-limit", "requests that passed"),
         (ForgetfulCounters, "rate-limit", "requests counted"),
-        (WindowsThatNeverEnd, "rate-limit", "a window under constant fire ends all the same"),
-        (CountersWithoutTtl, "rate-limit", "a window under constant fire ends all the same"),
+        (WindowsThatNeverEnd, "rate-limit", "a window under constant load still ends"),
+        (CountersWithoutTtl, "rate-limit", "a window under constant load still ends"),
         (RacyClaims, "leader", "leaders among ten workers"),
-        (ClaimsThatAnybodyEnds, "leader", "another worker can't release it"),
-        (ClaimsThatAnybodyRenews, "leader", "another worker can't renew it"),
-        (ClaimsWithoutTtl, "leader", "a leader that died is leader for one term"),
-        (DeafPatterns, "events", "events heard by the audit"),
-        (LostEvents, "events", "events heard by the subscribers of each kind"),
+        (ClaimsThatAnyoneReleases, "leader", "another worker can't release it"),
+        (ClaimsThatAnyoneRenews, "leader", "another worker can't renew it"),
+        (ClaimsWithoutTtl, "leader", "the claim of a dead leader ends with its term"),
+        (DeafPatterns, "events", "events received by the audit"),
+        (LostEvents, "events", "events received by the subscribers of each kind"),
         (
             EventsOutOfSequence,
             "events",
-            "orders whose items came in another order than they were packed",
+            "orders whose items arrived in another order than they were packed",
         ),
         (NothingIsTakenOver, "chat", "questions pending at the end"),
         (NothingIsPending, "chat", "questions without an answer"),
-        (KeysWithoutTtl, "presence", "who is silent is gone"),
-        (KeysThatEndEarly, "presence", "but never before the TTL of 0.8 s"),
+        (KeysWithoutTtl, "presence", "a silent customer is gone"),
+        (KeysThatEndEarly, "presence", "but not before the TTL of 0.8 s"),
         (RacyCounters, "enrolment", "seats given"),
         (RacyClaims, "enrolment", "second applications refused"),
-        (WaitingListThatForgets, "enrolment", "students on a list, each on one and once"),
+        (WaitingListThatForgets, "enrolment", "students who are listed exactly once"),
     ],
 )
 def test_a_backend_that_breaks_a_promise_fails_the_check_for_it(
@@ -357,6 +357,7 @@ def test_a_backend_that_breaks_a_promise_fails_the_check_for_it(
     play: str,
     check: str,
 ) -> None:
+    """Each broken adapter fails the check of the clause that it breaks."""
     monkeypatch.setattr(concurrency, "PATIENCE", 1.2)  # longer than the presence play's TTL
     use(monkeypatch, adapter())
 
@@ -434,6 +435,7 @@ def test_a_capability_that_is_missing_is_a_failed_play_and_no_traceback(
 def test_a_backend_without_scan_is_shown_and_cleaned_by_what_was_written(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Without scan, the demo lists and removes the keys that it wrote."""
     adapter = MemoryWithoutScan()
     use(monkeypatch, adapter)
 
@@ -517,7 +519,7 @@ def test_the_tour_takes_a_single_order(capsys: pytest.CaptureFixture[str], tmp_p
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (b"not json", "line 2: this is no order"),
+        (b"not json", "line 2: this isn't an order"),
         (b'{"id": "ord_2"}', "missing required field `organization`"),
         (lines({**ORDER, "status": "eaten"}).rstrip(), "at `$.status`"),
         (
@@ -584,7 +586,7 @@ def test_a_missing_file_is_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_p
         ),
         ({"customer": {"id": "", "name": "?"}}, "an empty id of the customer"),
         ({"organization": ""}, "an empty id of the organization"),
-        ({"id": "ord_1"}, "the id ord_1, which was there before"),
+        ({"id": "ord_1"}, "the repeated id ord_1"),
     ],
 )
 def test_an_order_that_can_not_be_true_is_rejected_with_its_line(

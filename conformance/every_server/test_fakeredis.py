@@ -15,15 +15,13 @@ if TYPE_CHECKING:
 
 
 _WAITS: Final = (
-    "XREADGROUP with BLOCK waits its whole time though there is a new entry, and then answers "
-    "with nothing"
+    "XREADGROUP with BLOCK ignores a new entry: it waits until its timeout and returns nothing"
 )
-_NO_WORD: Final = (
-    "XREADGROUP of a missing group raises an error without a word, where servers say NOGROUP"
+_NO_PREFIX: Final = (
+    "XREADGROUP of a missing group raises an error without a prefix, where servers reply NOGROUP"
 )
 _OTHER_KIND: Final = (
-    "XREADGROUP of a key that holds a value raises an AttributeError of its own, where servers "
-    "say WRONGTYPE"
+    "XREADGROUP of a key that holds a value raises an AttributeError, where servers reply WRONGTYPE"
 )
 
 
@@ -42,26 +40,26 @@ class TestFakeRedis(AdapterSuite):
         "test_a_cancelled_wait_takes_nothing": (
             "a blocked XREADGROUP whose client is gone still takes the next entry"
         ),
-        "test_an_expired_stream_is_gone_with_its_groups": _NO_WORD,
-        "test_a_group_that_does_not_exist_is_missing": _NO_WORD,
-        "test_groups_go_with_their_stream": _NO_WORD,
-        "test_a_waiting_reader_is_told_that_its_stream_was_deleted": _NO_WORD,
-        "test_a_waiting_reader_is_told_that_its_stream_went_with_a_prefix": _NO_WORD,
-        "test_a_waiting_reader_is_told_that_its_stream_has_expired": _NO_WORD,
+        "test_an_expired_stream_is_gone_with_its_groups": _NO_PREFIX,
+        "test_a_group_that_does_not_exist_is_missing": _NO_PREFIX,
+        "test_groups_go_with_their_stream": _NO_PREFIX,
+        "test_a_waiting_reader_is_told_that_its_stream_was_deleted": _NO_PREFIX,
+        "test_a_waiting_reader_is_told_that_its_stream_went_with_a_prefix": _NO_PREFIX,
+        "test_a_waiting_reader_is_told_that_its_stream_has_expired": _NO_PREFIX,
         "test_a_waiting_reader_does_not_outlast_a_stream_that_became_a_value": _OTHER_KIND,
         "test_a_value_is_no_stream": _OTHER_KIND,
         "test_the_pending_list_can_be_narrowed_to_what_is_idle": (
-            "XPENDING with IDLE gives the younger ones"
+            "XPENDING with IDLE returns the younger entries"
         ),
         "test_claiming_looks_behind_what_is_young": (
-            "XPENDING with IDLE gives the younger ones, and XCLAIM takes them"
+            "XPENDING with IDLE returns the younger entries, and XCLAIM claims them"
         ),
-        "test_history_counts_as_a_delivery": "reading the history resets no idle time",
+        "test_history_counts_as_a_delivery": "reading the history doesn't reset the idle time",
         "test_streams_and_groups_answer_as_the_reference_does": (
-            "what is listed here, found by the model, too"
+            "the model finds the failures that are listed here"
         ),
         "test_interleaved_callers_get_the_answers_of_some_order": (
-            "what is listed here, found by the model, too"
+            "the model finds the failures that are listed here"
         ),
     }
 

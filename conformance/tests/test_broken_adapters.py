@@ -11,8 +11,8 @@ from broken_adapters.breaking import Breaking, Broken
 from igniter_store_conformance import CLAUSES
 
 RECORDED = killing.recorded()
-# One in this many clauses is run in addition to those that an adapter breaks: all of them would
-# take as long as all other tests.
+# One in this many of the other clauses is also run. Running all of them would take as long as all
+# other tests.
 SAMPLE = 30
 
 
@@ -33,7 +33,7 @@ def check(broken: type[Breaking], clauses: frozenset[str]) -> None:
     failing = killing.failing_clauses(broken, expected, clauses)
 
     assert broken.breaks & clauses <= set(failing), f"not found: {broken.__doc__}"
-    assert set(failing) == expected, f"run nox -s matrix, and look at what changed: {failing}"
+    assert set(failing) == expected, f"run nox -s matrix, and check the changes: {failing}"
 
 
 def test_the_adapter_that_is_not_broken_fails_nothing() -> None:

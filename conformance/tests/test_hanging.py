@@ -38,7 +38,7 @@ class Waits(Broken):
 
 class Blocks(Broken):
     async def getdel(self, key: str) -> bytes | None:
-        time.sleep(60)  # noqa: ASYNC251 - what is wrong with it
+        time.sleep(60)  # noqa: ASYNC251 - the fault of this adapter
         return None
 
 
@@ -107,15 +107,17 @@ def test_a_call_that_takes_no_cancellation_is_ended(monkeypatch: pytest.MonkeyPa
 
 @needs_an_alarm
 def test_an_alarm_of_somebody_else_is_left_alone() -> None:
-    def theirs(*_: object) -> None:
+    """The watch neither replaces the handler of other code nor sets a timer."""
+
+    def handler(*_: object) -> None:
         pass
 
-    before = signal.signal(signal.SIGALRM, theirs)
+    before = signal.signal(signal.SIGALRM, handler)
     try:
         with Watch(1) as watch:
             watch.beat()
 
-            assert signal.getsignal(signal.SIGALRM) is theirs
+            assert signal.getsignal(signal.SIGALRM) is handler
             assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     finally:
         signal.signal(signal.SIGALRM, before)
@@ -151,4 +153,5 @@ def test_nothing_is_left_of_a_watch() -> None:
 
 
 def test_a_hang_is_nothing_that_an_adapter_may_catch() -> None:
+    """An adapter that catches `Exception` doesn't catch a hang."""
     assert not issubclass(Hangs, Exception)

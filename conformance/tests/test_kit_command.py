@@ -71,7 +71,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-class Told:
+class CommandResult:
     """The output and the exit code of the command."""
 
     def __init__(self, code: int, out: str, err: str) -> None:
@@ -83,52 +83,55 @@ class Told:
 
 
 @pytest.fixture
-def tell(directory: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    def run(*arguments: str) -> Told:
+def run_command(directory: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    def run(*arguments: str) -> CommandResult:
         try:
             code = main(arguments)
         except SystemExit as leaving:  # --help and --version
             code = int(leaving.code or 0)
         printed = capsys.readouterr()
-        return Told(code, printed.out, printed.err)
+        return CommandResult(code, printed.out, printed.err)
 
     return run
 
 
-def test_an_adapter_that_keeps_what_was_asked_ends_with_0(tell: Any) -> None:
-    told = tell("run", "adapters_of_mine:harness", "--clause", "KV-1")
+def test_an_adapter_that_keeps_what_was_asked_ends_with_0(run_command: Any) -> None:
+    result = run_command("run", "adapters_of_mine:harness", "--clause", "KV-1")
 
-    assert told.code == 0
-    assert "memory: not measured: " in told.out
-    assert "KV-1     `get` of a missing key" in told.out
-    assert "KV-4" not in told.out
+    assert result.code == 0
+    assert "memory: not measured: " in result.out
+    assert "KV-1     `get` of a missing key" in result.out
+    assert "KV-4" not in result.out
 
 
-def test_a_broken_adapter_ends_with_1_and_is_told_all_that_helps(tell: Any) -> None:
-    told = tell("run", "adapters_of_mine:broken", "--test", ONE, "--seed", "7")
+def test_a_broken_adapter_ends_with_1_and_is_told_all_that_helps(run_command: Any) -> None:
+    """The output names the clause, the difference, the hint and the command to run it again."""
+    result = run_command("run", "adapters_of_mine:broken", "--test", ONE, "--seed", "7")
 
-    assert told.code == 1
-    assert "broken: KV-1 fails" in told.out
-    assert "assert b'' is None" in told.out
-    assert "where to look  Look at what your backend answers" in told.out
+    assert result.code == 1
+    assert "broken: KV-1 fails" in result.out
+    assert "assert b'' is None" in result.out
+    assert "where to look  Check the reply of your backend" in result.out
     assert (
         f"to run it again  igniter-conformance run adapters_of_mine:broken --test {ONE} --seed 7\n"
-        in told.out
+        in result.out
     )
-    assert "broken: not conformant to contract 1: KV-1" in told.out
+    assert "broken: not conformant to contract 1: KV-1" in result.out
 
 
-def test_a_class_brings_its_known_failures(tell: Any) -> None:
-    told = tell("run", "adapters_of_mine:Suite", "--test", ONE, "--contract", "1", "--json")
+def test_a_class_brings_its_known_failures(run_command: Any) -> None:
+    result = run_command(
+        "run", "adapters_of_mine:Suite", "--test", ONE, "--contract", "1", "--json"
+    )
 
-    assert told.code == 0
-    assert told.document["runs"][0]["suite"] == "adapters_of_mine:Suite"
-    assert told.document["runs"][0]["results"][0]["state"] == "known failing"
-    assert told.document["judged"][0]["sentence"].endswith("except KV-1 (known failing)")
+    assert result.code == 0
+    assert result.document["runs"][0]["suite"] == "adapters_of_mine:Suite"
+    assert result.document["runs"][0]["results"][0]["state"] == "known failing"
+    assert result.document["judged"][0]["sentence"].endswith("except KV-1 (known failing)")
 
 
-def test_workers_find_the_harness_too(tell: Any) -> None:
-    told = tell(
+def test_workers_find_the_harness_too(run_command: Any) -> None:
+    result = run_command(
         "run",
         "adapters_of_mine:ready",
         "-n",
@@ -140,18 +143,18 @@ def test_workers_find_the_harness_too(tell: Any) -> None:
         "--json",
     )
 
-    assert told.code == 0
-    assert told.document["judged"][0]["counts"] == {"pass": 2}
+    assert result.code == 0
+    assert result.document["judged"][0]["counts"] == {"pass": 2}
 
 
-def test_reports_of_several_runs_become_one_matrix(tell: Any, directory: Path) -> None:
-    tell("run", "adapters_of_mine:broken", "--test", ONE, "--report", "json=broken.json")
+def test_reports_of_several_runs_become_one_matrix(run_command: Any, directory: Path) -> None:
+    run_command("run", "adapters_of_mine:broken", "--test", ONE, "--report", "json=broken.json")
     text = (directory / "broken.json").read_text()
     (directory / "whole.json").write_text(
         text.replace('"adapter": "broken"', '"adapter": "memory"').replace('"fail"', '"pass"')
     )
 
-    told = tell(
+    result = run_command(
         "report",
         "whole.json",
         "broken.json",
@@ -161,23 +164,23 @@ def test_reports_of_several_runs_become_one_matrix(tell: Any, directory: Path) -
         "badge=both.svg",
     )
 
-    assert told.code == 0
-    assert "memory    broken" in told.out
-    assert "pass      fail" in told.out
+    assert result.code == 0
+    assert "memory    broken" in result.out
+    assert "pass      fail" in result.out
     assert '<h2 id="adapter-1">broken</h2>' in (directory / "both.html").read_text()
     assert (directory / "both.svg").read_text().startswith("<svg")
 
 
 def test_configuration_of_the_directory_has_no_say(
-    tell: Any, directory: Path, monkeypatch: pytest.MonkeyPatch
+    run_command: Any, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (directory / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
     (directory / "conftest.py").write_text("raise RuntimeError('never')\n")
     monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option-either")
 
-    told = tell("run", "adapters_of_mine:harness", "--test", ONE)
+    result = run_command("run", "adapters_of_mine:harness", "--test", ONE)
 
-    assert told.code == 0
+    assert result.code == 0
     assert not (directory / ".pytest_cache").exists()
 
 
@@ -257,12 +260,14 @@ def test_a_name_that_can_not_be_tested_is_refused_with_the_cure(
     assert words in str(caught.value)
 
 
-def test_a_wrong_name_ends_with_2_and_one_line(tell: Any) -> None:
-    told = tell("run", "adapters_of_mine:gives_a_number")
+def test_a_wrong_name_ends_with_2_and_one_line(run_command: Any) -> None:
+    result = run_command("run", "adapters_of_mine:gives_a_number")
 
-    assert told.code == 2
-    assert told.out == ""
-    assert told.err.startswith("igniter-conformance: adapters_of_mine:gives_a_number has returned")
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.startswith(
+        "igniter-conformance: adapters_of_mine:gives_a_number has returned"
+    )
 
 
 @pytest.mark.parametrize(
@@ -281,41 +286,41 @@ def test_a_wrong_name_ends_with_2_and_one_line(tell: Any) -> None:
     ],
 )
 def test_wrong_arguments_end_with_2_before_anything_runs(
-    tell: Any, arguments: list[str], words: str
+    run_command: Any, arguments: list[str], words: str
 ) -> None:
-    told = tell("run", "adapters_of_mine:harness", *arguments)
+    result = run_command("run", "adapters_of_mine:harness", *arguments)
 
-    assert told.code == 2
-    assert words in told.err
-
-
-def test_an_expression_that_selects_nothing_ends_with_2(tell: Any) -> None:
-    told = tell("run", "adapters_of_mine:harness", "-k", "no_such_test")
-
-    assert told.code == 2
-    assert "No test of the suite was selected" in told.err
+    assert result.code == 2
+    assert words in result.err
 
 
-def test_an_adapter_that_ends_its_process_is_a_finding(tell: Any) -> None:
-    told = tell("run", "adapters_of_mine:deadly", "--test", ONE)
+def test_an_expression_that_selects_nothing_ends_with_2(run_command: Any) -> None:
+    result = run_command("run", "adapters_of_mine:harness", "-k", "no_such_test")
 
-    assert told.code == 1
-    assert f"died with exit status 7 in {ONE}, and there is no report" in told.err
+    assert result.code == 2
+    assert "No test of the suite was selected" in result.err
 
 
-def test_a_harness_that_fails_is_no_verdict_and_red(tell: Any) -> None:
-    told = tell("run", "adapters_of_mine:fails", "--clause", "KV-1")
+def test_an_adapter_that_ends_its_process_is_a_finding(run_command: Any) -> None:
+    result = run_command("run", "adapters_of_mine:deadly", "--test", ONE)
 
-    assert told.code == 1
+    assert result.code == 1
+    assert f"died with exit status 7 in {ONE}, and there is no report" in result.err
+
+
+def test_a_harness_that_fails_is_no_verdict_and_red(run_command: Any) -> None:
+    result = run_command("run", "adapters_of_mine:fails", "--clause", "KV-1")
+
+    assert result.code == 1
     assert (
         "adapters_of_mine:fails: no verdict: the harness fails before there is an adapter"
-        in told.out
+        in result.out
     )
-    assert "hush" not in told.out
+    assert "hush" not in result.out
 
 
-def test_clauses_prints_the_contract(tell: Any) -> None:
-    text, document = tell("clauses"), tell("clauses", "--json")
+def test_clauses_prints_the_contract(run_command: Any) -> None:
+    text, document = run_command("clauses"), run_command("clauses", "--json")
 
     assert text.out == (markdown() if markdown().endswith("\n") else markdown() + "\n")
     assert [
@@ -323,8 +328,8 @@ def test_clauses_prints_the_contract(tell: Any) -> None:
     ] == [*CLAUSES]
 
 
-def test_list_prints_every_test_with_its_clause_and_promise(tell: Any) -> None:
-    text, document = tell("list"), tell("list", "--json")
+def test_list_prints_every_test_with_its_clause_and_promise(run_command: Any) -> None:
+    text, document = run_command("list"), run_command("list", "--json")
 
     assert {test["test"] for test in document.document["tests"]} == set(AdapterSuite.clause_tests())
     assert all(
@@ -332,36 +337,37 @@ def test_list_prints_every_test_with_its_clause_and_promise(tell: Any) -> None:
         for test in document.document["tests"]
     )
     assert (
-        f"\n  {ONE}\n    `get` of a key that was never set is `None`, not an error and not empty "
-        "bytes.\n"
+        f"\n  {ONE}\n    `get` of a key that was never set returns `None`. It neither raises an "
+        "error nor returns empty bytes.\n"
     ) in text.out
 
 
 @pytest.mark.parametrize("command", [(), ("run",), ("report",), ("clauses",), ("list",)])
-def test_every_command_explains_itself(tell: Any, command: tuple[str, ...]) -> None:
-    told = tell(*command, "--help")
+def test_every_command_explains_itself(run_command: Any, command: tuple[str, ...]) -> None:
+    result = run_command(*command, "--help")
 
-    assert told.code == 0
-    assert told.out.startswith(f"usage: {' '.join(('igniter-conformance', *command))}")
-    assert "\nexample:\n  " in told.out
+    assert result.code == 0
+    assert result.out.startswith(f"usage: {' '.join(('igniter-conformance', *command))}")
+    assert "\nexample:\n  " in result.out
 
 
 @pytest.mark.parametrize("command", [(), ("run",)])
 def test_its_help_says_that_a_class_of_tests_can_be_named(
-    tell: Any, command: tuple[str, ...]
+    run_command: Any, command: tuple[str, ...]
 ) -> None:
-    told = " ".join(tell(*command, "--help").out.split())
+    """The help shows that a class of tests can be named instead of a harness."""
+    shown = " ".join(run_command(*command, "--help").out.split())
 
-    assert "inherits AdapterSuite" in told
-    assert ":TestMyAdapter" in told
-
-
-def test_it_says_its_version_and_the_contracts(tell: Any) -> None:
-    assert tell("--version").out.startswith("igniter-store-conformance ")
+    assert "inherits AdapterSuite" in shown
+    assert ":TestMyAdapter" in shown
 
 
-def test_without_a_command_it_ends_with_2(tell: Any) -> None:
-    assert tell().code == 2
+def test_it_says_its_version_and_the_contracts(run_command: Any) -> None:
+    assert run_command("--version").out.startswith("igniter-store-conformance ")
+
+
+def test_without_a_command_it_ends_with_2(run_command: Any) -> None:
+    assert run_command().code == 2
 
 
 @pytest.mark.parametrize(
@@ -369,19 +375,22 @@ def test_without_a_command_it_ends_with_2(tell: Any) -> None:
     [(None, "can't be read: No such file"), ("{}", "is no report of the conformance kit")],
 )
 def test_a_file_that_is_no_report_ends_with_2(
-    tell: Any, directory: Path, content: str | None, words: str
+    run_command: Any, directory: Path, content: str | None, words: str
 ) -> None:
+    """A file that is missing, or that isn't a report, is refused."""
     if content is not None:
         (directory / "a.json").write_text(content)
 
-    told = tell("report", "a.json")
+    result = run_command("report", "a.json")
 
-    assert told.code == 2
-    assert words in told.err
+    assert result.code == 2
+    assert words in result.err
 
 
-def test_a_report_that_can_not_be_written_ends_with_2_after_the_rest_was_told(tell: Any) -> None:
-    told = tell(
+def test_a_report_that_can_not_be_written_ends_with_2_after_the_rest_was_told(
+    run_command: Any,
+) -> None:
+    result = run_command(
         "run",
         "adapters_of_mine:harness",
         "--test",
@@ -390,6 +399,6 @@ def test_a_report_that_can_not_be_written_ends_with_2_after_the_rest_was_told(te
         "json=adapters_of_mine.py/report.json",
     )
 
-    assert told.code == 2
-    assert "memory: not measured: " in told.out
-    assert "The json report can't be written to adapters_of_mine.py/report.json" in told.err
+    assert result.code == 2
+    assert "memory: not measured: " in result.out
+    assert "The json report can't be written to adapters_of_mine.py/report.json" in result.err

@@ -76,7 +76,7 @@ def run(
 
 
 def again(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    # A file of its own, so that pytest finds no configuration in a parent directory.
+    # This file keeps pytest from using a configuration in a parent directory.
     pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function")
     return pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments)
 
@@ -92,7 +92,7 @@ def lines(result: pytest.RunResult) -> list[str]:
 
 @pytest.fixture
 def _small_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reduce the suite to these few tests, all of them selected: the whole suite takes too long."""
+    """Reduce the suite to a few tests and select all of them: the whole suite takes too long."""
     names = [
         name
         for name in AdapterSuite.clause_tests()
@@ -134,7 +134,8 @@ def test_a_broken_adapter_is_told_the_clause_and_its_sentence(pytester: pytest.P
 
     assert result.ret == 1
     assert lines(result)[0] == "broken: not conformant to contract 1: KV-1"
-    assert '  KV-1: `get` of a missing key is `None`; of an empty value `b""`.' in lines(result)
+    clause = '`get` of a missing key returns `None`. `get` of an empty value returns `b""`.'
+    assert f"  KV-1: {clause}" in lines(result)
 
 
 def test_what_did_not_run_has_letters_words_and_counts_of_its_own(
@@ -252,7 +253,7 @@ REQUIRED = """
 from igniter_store_conformance.servers import find_or_skip
 class TestServer(AdapterSuite):
     def harness(self):
-        find_or_skip("redis", "0.0.1")  # a version that nobody has
+        find_or_skip("redis", "0.0.1")  # a version that doesn't exist
         return harness()
 """
 
@@ -278,17 +279,17 @@ def test_a_server_that_is_missing_and_not_required_is_skipped_with_its_reason(
 
 def test_workers_of_xdist_tell_the_same(pytester: pytest.Pytester) -> None:
     options = ("--require-backends=redis", "--conformance-seed=7")
-    alone = run(pytester, MEMORY + BROKEN + REQUIRED, *options)
-    spread = again(pytester, "-n", "2", "-k", A_FEW, *options)
+    serial = run(pytester, MEMORY + BROKEN + REQUIRED, *options)
+    parallel = again(pytester, "-n", "2", "-k", A_FEW, *options)
 
-    assert spread.ret == alone.ret == 1
-    assert "TestServer: no verdict: " in alone.stdout.str()
-    assert sorted(lines(spread)) == sorted(lines(alone))
+    assert parallel.ret == serial.ret == 1
+    assert "TestServer: no verdict: " in serial.stdout.str()
+    assert sorted(lines(parallel)) == sorted(lines(serial))
 
 
 def test_a_worker_that_dies_is_a_failure_of_its_test() -> None:
     place = "test_mine.py::TestDying"
-    told = pytest.TestReport(
+    crash = pytest.TestReport(
         f"{place}::{NOTHING_IS_NONE}",
         ("", None, ""),
         {},
@@ -298,7 +299,7 @@ def test_a_worker_that_dies_is_a_failure_of_its_test() -> None:
     )
     collector = Collector(Path.cwd())
 
-    collector.hear(told)
+    collector.hear(crash)
 
     (of_adapter,) = collector.report().runs
     assert (of_adapter.suite, of_adapter.results[0].clause, of_adapter.results[0].state) == (
@@ -337,6 +338,7 @@ def test_a_fixture_that_fails_is_a_failure_of_the_test(
 def test_a_class_that_runs_for_several_servers_is_several_adapters(
     pytester: pytest.Pytester,
 ) -> None:
+    """Each parameter of a fixture, such as a server, is reported as an adapter."""
     several = (
         "class TestBoth(AdapterSuite):\n"
         "    @pytest.fixture(autouse=True, params=['whole', 'broken'])\n"
@@ -373,14 +375,15 @@ def test_reports_are_written_in_every_format(pytester: pytest.Pytester) -> None:
 def test_a_failure_is_reported_with_what_one_needs_and_without_the_machine(
     pytester: pytest.Pytester,
 ) -> None:
+    """The report has the clause, hint, difference, command and traceback, and no local path."""
     run(pytester, BROKEN, "--conformance-report=json=report.json", "--conformance-seed=7")
 
     text = (pytester.path / "report.json").read_text()
     failed: dict[str, Any] = next(
         entry for entry in json.loads(text)["runs"][0]["results"] if entry["state"] == "fail"
     )
-    assert failed["sentence"].startswith("`get` of a missing key is `None`")
-    assert failed["hint"].startswith("look at what your backend answers")
+    assert failed["sentence"].startswith("`get` of a missing key returns `None`")
+    assert failed["hint"].startswith("check the reply of your backend")
     assert failed["difference"] == "AssertionError: assert b'' is None"
     assert (
         failed["again"]
@@ -460,6 +463,7 @@ def test_where_no_suite_is_the_kit_says_nothing_and_loads_nothing(
 def test_a_run_that_selects_no_test_of_the_suite_is_as_if_it_were_not_there(
     pytester: pytest.Pytester,
 ) -> None:
+    """The output doesn't have the kit's section."""
     result = run(pytester, MEMORY + "def test_of_mine(): pass\n", "-k", "test_of_mine", few=False)
 
     assert result.ret == 0
@@ -467,7 +471,7 @@ def test_a_run_that_selects_no_test_of_the_suite_is_as_if_it_were_not_there(
 
 
 @pytest.mark.parametrize(
-    ("harness", "told"),
+    ("harness", "message"),
     [
         ("harness()", "has to return a Harness, and returned NoneType. Is a `return` missing?"),
         (
@@ -486,7 +490,7 @@ def test_a_run_that_selects_no_test_of_the_suite_is_as_if_it_were_not_there(
     ],
 )
 def test_a_harness_that_is_none_says_what_cures_it(
-    pytester: pytest.Pytester, harness: str, told: str
+    pytester: pytest.Pytester, harness: str, message: str
 ) -> None:
     suite = (
         "async def connect(): return MemoryAdapter()\nclass TestMine(AdapterSuite):\n    def "
@@ -496,7 +500,7 @@ def test_a_harness_that_is_none_says_what_cures_it(
     result = run(pytester, suite)
 
     assert result.ret == 1
-    assert told in " ".join(result.stdout.str().split())
+    assert message in " ".join(result.stdout.str().split())
 
 
 def test_a_harness_that_fails_is_told_in_full_once(pytester: pytest.Pytester) -> None:
@@ -507,14 +511,14 @@ def test_a_harness_that_fails_is_told_in_full_once(pytester: pytest.Pytester) ->
     )
 
     assert result.ret == 1
-    told = result.stdout.str()
-    assert told.count("def harness(self): raise") == 1
-    assert told.count("the harness fails, as for test_") >= 2
+    output = result.stdout.str()
+    assert output.count("def harness(self): raise") == 1
+    assert output.count("the harness fails, as for test_") >= 2
     assert lines(result)[0].startswith("TestMine: no verdict: the harness fails")
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("attribute", "message"),
     [
         ("contract = 1", 'It is text: contract = "1".'),
         (
@@ -530,17 +534,19 @@ def test_a_harness_that_fails_is_told_in_full_once(pytester: pytest.Pytester) ->
     ],
 )
 def test_what_a_class_says_wrongly_of_itself_is_refused_with_the_cure(
-    pytester: pytest.Pytester, said: str, told: str
+    pytester: pytest.Pytester, attribute: str, message: str
 ) -> None:
-    result = run(pytester, f"{MEMORY}    {said}\n")
+    result = run(pytester, f"{MEMORY}    {attribute}\n")
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert told in " ".join(line.removeprefix("E").strip() for line in result.stdout.lines)
+    output = " ".join(line.removeprefix("E").strip() for line in result.stdout.lines)
+    assert message in output
 
 
 def test_power_over_a_server_that_the_author_has_not_is_not_asked_for(
     pytester: pytest.Pytester,
 ) -> None:
+    """A test isn't run if the harness's server lacks a method that the test needs."""
     suite = (
         "class Shared(MemoryAdapter):\n    in_process = False\n"
         "class Power:\n    proxy = None\n    async def stop(self): pass\n"

@@ -18,7 +18,7 @@ from igniter_store_conformance.tools.linearizability import (
 
 
 def event(
-    call: str, *arguments: Any, answer: Any, at: tuple[float, float], caller: str = "somebody"
+    call: str, *arguments: Any, answer: Any, at: tuple[float, float], caller: str = "caller"
 ) -> Event:
     return Event(caller, call, arguments, answer, *at)
 
@@ -77,6 +77,7 @@ def test_leases_that_were_certainly_held_at_once_are_found() -> None:
 
 
 def test_what_a_cluster_wrote_of_a_batch_may_be_read_before_the_rest_of_it_and_not_after() -> None:
+    """A reader may see a part of the batch while `mset` is in flight, and not after it."""
     writing = (([Entry("a", b"0"), Entry("a", b"1"), Entry("b", b"2")],), ())
     half = event("mget", (["a", "b"],), (), answer=[b"1", None], at=(1, 4))
     late = event("mget", (["a", "b"],), (), answer=[b"1", None], at=(6, 7))

@@ -35,7 +35,7 @@ class TestMemoryInRealTime(AdapterSuite):
         return Harness(partial(MemoryAdapter.from_url, url), oracle=MemoryOracle(kept))
 
 
-class TestMemoryWhoseWaitsAreReal(ModelClauses):
+class TestMemoryWithRealWaits(ModelClauses):
     """A clock that is a plain function: time is moved, but blocked reads wait in real time.
 
     The model must account for that.

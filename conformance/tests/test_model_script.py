@@ -43,7 +43,7 @@ class TestForgetful(AdapterSuite):
 
 
 TEST = "test_values_counters_and_claims_answer_as_the_reference_does"
-EXAMPLES = "500"  # however busy the machine is
+EXAMPLES = "500"  # a fixed number, even on a busy machine
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -100,7 +100,7 @@ def from_the_command(name: str) -> Callable[[Path], list[str]]:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "failure_lines",
     [
         pytest.param(from_pytest, id="pytest"),
         pytest.param(from_the_command("TestForgetful"), id="a class"),
@@ -109,11 +109,11 @@ def from_the_command(name: str) -> Callable[[Path], list[str]]:
     ],
 )
 def test_the_script_of_a_failure_fails_in_the_same_way(
-    tmp_path: Path, told: Callable[[Path], list[str]]
+    tmp_path: Path, failure_lines: Callable[[Path], list[str]]
 ) -> None:
     (tmp_path / "test_author.py").write_text(AUTHOR, encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    lines = told(tmp_path)
+    lines = failure_lines(tmp_path)
     begin = next(place for place, line in enumerate(lines) if line.startswith("import asyncio"))
     end = next(place for place, line in enumerate(lines) if line.startswith("asyncio.run(main())"))
     (tmp_path / "replay.py").write_text("\n".join(lines[begin : end + 1]) + "\n", encoding="utf-8")

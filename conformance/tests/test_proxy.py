@@ -1,6 +1,6 @@
 """Each fault of the proxy, between real sockets.
 
-The tests check what the server and the client receive, and the fate of the connection.
+The tests check the data that arrives on both sides, and whether the connection stays open.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ async def connected(proxy: Proxy) -> AsyncGenerator[Client]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    # the proxy counts in a thread of its own and has no event to wait for
+    # the proxy counts in its own thread and has no event to wait for
     while not condition():  # noqa: ASYNC110
         await asyncio.sleep(0.001)
 
@@ -269,7 +269,7 @@ async def test_a_delayed_chunk_waits_for_its_time_or_for_heal() -> None:
         await client.ask(b"a")
         await proxy.delay(3600)
         client.writer.write(b"b")
-        await asyncio.sleep(0.05)  # in which it would have arrived
+        await asyncio.sleep(0.05)  # long enough for the chunk to arrive without a delay
         arrived = echo.received
         await proxy.heal()
 
@@ -292,6 +292,7 @@ async def test_a_black_hole_takes_everything_and_passes_nothing_on() -> None:
 
 
 async def test_what_a_black_hole_has_damaged_is_cut_by_heal_and_what_was_silent_lives_on() -> None:
+    """It keeps connections that were idle in the meantime."""
     async with proxied() as (echo, proxy), connected(proxy) as silent, connected(proxy) as old:
         await silent.ask(b"1")
         await old.ask(b"2")
@@ -299,7 +300,7 @@ async def test_what_a_black_hole_has_damaged_is_cut_by_heal_and_what_was_silent_
         old.writer.write(b"lost")
         async with connected(proxy) as new:
             await until(lambda: proxy.accepted == 3)
-            # Let the bytes get into the black hole, which can't be observed.
+            # Let the proxy discard the bytes, which can't be observed.
             await asyncio.sleep(0.05)
             await proxy.heal()
 
@@ -333,6 +334,7 @@ async def test_a_half_close_towards_the_client_lets_the_server_go_on_hearing_it(
 
 
 async def test_refusing_cuts_and_lets_nobody_in_until_healed_at_the_same_port() -> None:
+    """`refuse` also cuts open connections. After `heal` the port is the same."""
     async with proxied() as (_, proxy), connected(proxy) as client:
         await client.ask(b"a")
         await proxy.refuse()
@@ -348,9 +350,9 @@ async def test_refusing_cuts_and_lets_nobody_in_until_healed_at_the_same_port() 
 
 
 async def test_a_server_that_is_not_there_looks_like_a_reset() -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        with Proxy(*nobody.getsockname()) as proxy, cut_off():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with Proxy(*unused.getsockname()) as proxy, cut_off():
             async with connected(proxy) as client:
                 await client.ask(b"a")
 
@@ -358,6 +360,8 @@ async def test_a_server_that_is_not_there_looks_like_a_reset() -> None:
 async def test_faults_come_from_any_loop_and_the_network_lives_while_a_tests_loop_is_blocked() -> (
     None
 ):
+    """A fault can also be triggered from another event loop."""
+
     def ask() -> bytes:
         with socket.create_connection((proxy.host, proxy.port), timeout=10) as client:
             client.sendall(b"a")
@@ -366,7 +370,7 @@ async def test_faults_come_from_any_loop_and_the_network_lives_while_a_tests_loo
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=lambda: _echo_once(server), daemon=True).start()
         with Proxy(*server.getsockname()) as proxy:
-            assert ask() == b"a"  # in this very thread, whose loop is blocked meanwhile
+            assert ask() == b"a"  # blocks the event loop of this thread
             await asyncio.to_thread(asyncio.run, proxy.refuse())
             with pytest.raises(ConnectionRefusedError):
                 ask()

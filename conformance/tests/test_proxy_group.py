@@ -61,6 +61,7 @@ async def test_a_cut_resets_the_connections_of_all() -> None:
 
 
 async def test_a_cut_at_a_marker_happens_once_at_the_proxy_where_it_comes_first() -> None:
+    """The proxy that receives the marker first cuts its connection."""
     async with grouped(3) as (group, clients):
         await group.cut_at(b"marker", "before")
 

@@ -346,6 +346,7 @@ async def test_closing_wakes_who_waits_and_refuses_who_comes(server: Server) -> 
 async def test_time_passes_for_keys_and_pending_entries_of_the_namespace(
     adapter: RedisPyAdapter, server: Server
 ) -> None:
+    """It passes for keys and pending entries. A key outside of the namespace keeps its TTL."""
     await adapter.set("t:in:short", b"", ttl=100)
     await adapter.set("t:in:long", b"", ttl=1000)
     await adapter.set("t:in:always", b"")
@@ -520,13 +521,13 @@ async def test_a_server_that_is_not_there_is_said_so_and_nothing_is_left() -> No
     with Proxy() as proxy:
         await proxy.refuse()
         adapter = RedisPyAdapter.from_url(f"redis://{proxy.host}:{proxy.port}")
-        nobody = await refused(adapter.open())
+        unreachable = await refused(adapter.open())
         await proxy.heal()
         await proxy.black_hole()
         adapter = RedisPyAdapter.from_url(f"redis://{proxy.host}:{proxy.port}", timeout=0.1)
         silent = await refused(adapter.open())
 
-    assert (nobody.code, silent.code) == (
+    assert (unreachable.code, silent.code) == (
         ErrorCode.STORE_CONNECTION_FAILED,
         ErrorCode.STORE_CONNECTION_FAILED,
     )
@@ -544,6 +545,7 @@ def test_a_bad_url_or_option_is_a_wrong_configuration() -> None:
 async def test_callers_that_are_cancelled_at_random_leave_the_others_their_own_answers(
     adapter: RedisPyAdapter,
 ) -> None:
+    """The other callers get their own replies."""
     keys = [f"t:{number}" for number in range(500)]
     await adapter.mset([Entry(key, key.encode()) for key in keys])
     calls = [asyncio.create_task(adapter.get(key)) for key in keys]

@@ -213,6 +213,7 @@ def test_a_verdict_follows_from_the_results(
 
 
 def test_what_is_stale_is_no_failure_of_its_clause_in_any_form() -> None:
+    """Every format shows the clause as stale."""
     report = Report(runs=[run(FAIL, msgspec.structs.replace(STALE, clause="KV-2"))])
 
     assert json.loads(rendered(report, "json"))["judged"][0]["clauses"]["KV-2"]["state"] == "stale"
@@ -248,6 +249,7 @@ def test_a_report_survives_json() -> None:
 
 
 def test_what_no_file_can_hold_does_not_keep_a_report_from_being_written(tmp_path: Path) -> None:
+    """The text contains NUL and a lone surrogate."""
     path = write(Report(runs=[failing_run()]), "json=report.json", tmp_path)
 
     assert from_json(path.read_bytes()).runs[0].results[0].difference.startswith("assert 1 == 2")
@@ -291,6 +293,7 @@ def test_a_report_of_a_later_form_is_refused_with_the_cure() -> None:
 
 
 def test_what_a_later_kit_adds_is_passed_over_and_its_clauses_are_shown() -> None:
+    """A report of a later kit can be read."""
     document = msgspec.to_builtins(Report(runs=[run(PASS, result(State.PASSED, "NEW-1"))])) | {
         "mood": "good"
     }
@@ -391,12 +394,13 @@ def test_the_page_is_well_formed_and_needs_nothing_besides() -> None:
 
 
 def test_the_page_shows_a_failure_with_its_clause_difference_hint_and_command() -> None:
+    """The page shows the sentence of the clause and the difference, too."""
     text, _ = page(Report(runs=[failing_run()]))
     article = text[text.index("<article") : text.index("</article>")]
 
     assert (
-        "<code>set</code> replaces the value, and clears a TTL unless it brings one. "
-        "<em>(Redis)</em>"
+        "<code>set</code> replaces the value. It also removes an existing TTL, or replaces it if "
+        "the call passes a TTL. <em>(Redis)</em>"
     ) in article
     assert "assert 1 == 2" in article
     assert "Look at the upsert." in article
@@ -480,7 +484,7 @@ def test_a_terminal_shows_the_matrix_and_what_failed() -> None:
 
     assert isinstance(screen.file, StringIO)
     shown = screen.file.getvalue()
-    assert re.search(r"KV-4 +`set` replaces the value, .*… +fail +not run", shown)
+    assert re.search(r"KV-4 +`set` replaces the value\. .*… +fail +not run", shown)
     assert "mine: KV-4 fails" in shown
     assert (
         "to run it again  pytest 'test_mine.py::TestMine::test_a_set_replaces' --conformance-seed "
@@ -493,6 +497,7 @@ def test_a_terminal_shows_the_matrix_and_what_failed() -> None:
 def test_a_matrix_that_is_wider_than_the_terminal_is_several_and_nothing_of_it_is_cut(
     width: int,
 ) -> None:
+    """A matrix that is wider than the terminal becomes several."""
     screen = Console(file=StringIO(), width=width)
     names = [f"an adapter of number {number}" for number in range(12)]
 
@@ -508,6 +513,7 @@ def test_a_matrix_that_is_wider_than_the_terminal_is_several_and_nothing_of_it_i
 
 
 def test_a_harness_that_fails_is_told_once_and_blames_no_clause() -> None:
+    """A failing harness is shown as one failure instead of one for each clause."""
     failed = [
         result(State.FAILED, clause, f"test_{clause}", detail="no server", difference="no server")
         for clause in CLAUSES
@@ -563,17 +569,17 @@ def test_a_report_that_can_not_be_written_says_why(tmp_path: Path) -> None:
 
 
 def test_the_environment_names_no_machine_and_no_user() -> None:
-    told = environment("memory", "7.0.15")
+    described = environment("memory", "7.0.15")
 
-    assert told.server == "7.0.15"
+    assert described.server == "7.0.15"
     assert {
         "igniter-store",
         "igniter-store-conformance",
         "igniter-store-memory",
         "cachetools",
         "pytest",
-    } <= set(told.packages)
-    text = json.dumps(msgspec.to_builtins(told))
+    } <= set(described.packages)
+    text = json.dumps(msgspec.to_builtins(described))
     assert platform.node() not in text
     assert str(Path.home()) not in text
     assert f'"{getpass.getuser()}"' not in text

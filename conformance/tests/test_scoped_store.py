@@ -1,9 +1,9 @@
-"""The store keeps the contract: the suite through a scoped store, one namespace at a time.
+"""The store keeps the contract: the suite runs through a scoped store, one namespace at a time.
 
-Each adapter here has one capability, and implements it by calling a store; scans return values. The
-adapters lack the other capabilities for tests that mix several: the store keeps values, counters
-and claims under names of their own. Calls that the store refuses with a code of its own, before it
-calls an adapter, are listed as known failing.
+Each adapter here has one capability, and implements it by calling a store; the adapter with scans
+also has values. An adapter lacks the other capabilities because the store keeps values, counters
+and claims under separate names, so tests that mix them can't pass. Calls that the store refuses
+with its own error code, before it calls an adapter, are listed as known failing.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class ScopedStore(Adapter):
     def complete(self, namespace: str, name: str) -> str:
         """Return the key that the store makes.
 
-        It is for operations that the store has no method for, and that go to the adapter below.
+        Operations for which the store has no method use it to call the adapter directly.
         """
         return f"igniter:store:kit:tenant:{TENANT}:{namespace}:{name}"
 
@@ -345,8 +345,8 @@ class TestEventsThroughAScopedStore(AdapterSuite):
             "test_a_pattern_matches_whole_channels_of_any_text",
         ),
         (
-            "the store publishes under no name with glob characters (STORE_INVALID_EVENT_NAME): "
-            "one subscribes with those"
+            "the store doesn't publish under names with glob characters "
+            "(STORE_INVALID_EVENT_NAME): only subscriptions can have them"
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Clusters and Sentinel sets form, break, refuse, work behind proxies, and leave nothing behind."""
+"""Clusters and Sentinel sets start, fail, refuse, work behind proxies, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from igniter_store_conformance.servers import Cluster, SentinelSet, ServerProcess
 
 
-async def told(server: ServerProcess, *words: str | int) -> object:
+async def execute(server: ServerProcess, *words: str | int) -> object:
+    """Send a command, and return the reply."""
+
     def ask() -> object:
         with server.exchange() as exchange:
             return exchange.ask(*words)
@@ -39,15 +41,15 @@ async def owner_of(place: Cluster | SentinelSet, key: str) -> ServerProcess:
 
 async def break_and_mend(place: Cluster | SentinelSet, parts: list[ServerProcess]) -> None:
     for end in (place.kill, place.stop):
-        assert await told(await owner_of(place, "a"), "SET", "a", "value") == b"OK"
+        assert await execute(await owner_of(place, "a"), "SET", "a", "value") == b"OK"
         await end()
         assert not any(part.is_running for part in parts)
         await place.restart()
-        assert await told(await owner_of(place, "a"), "GET", "a") == b"value"
+        assert await execute(await owner_of(place, "a"), "GET", "a") == b"value"
     await place.pause()
     assert all([await is_silent(part) for part in parts])
     await place.resume()
-    assert await told(await owner_of(place, "a"), "SET", "a", "value") == b"OK"
+    assert await execute(await owner_of(place, "a"), "SET", "a", "value") == b"OK"
 
 
 async def test_a_sentinel_set_makes_its_replica_the_primary() -> None:
@@ -57,14 +59,14 @@ async def test_a_sentinel_set_makes_its_replica_the_primary() -> None:
             await asyncio.to_thread(group.primary),
             await asyncio.to_thread(group.replica),
         )
-        await told(primary, "SET", "key", "value")
-        await told(primary, "WAIT", 1, 10_000)
+        await execute(primary, "SET", "key", "value")
+        await execute(primary, "WAIT", 1, 10_000)
         await primary.kill()
         await group.promoted(replica)
 
         assert await asyncio.to_thread(group.primary) is replica
-        assert await told(replica, "GET", "key") == b"value"
-        assert await told(replica, "SET", "key", "new") == b"OK"
+        assert await execute(replica, "GET", "key") == b"value"
+        assert await execute(replica, "SET", "key", "new") == b"OK"
         folders = [server.folder for server in [*group.servers, *group.sentinels]]
         assert len(group.addresses) == 3
         assert (group.kind, group.version) == ("valkey behind sentinel", target.version)
@@ -72,6 +74,7 @@ async def test_a_sentinel_set_makes_its_replica_the_primary() -> None:
 
 
 async def test_a_sentinel_set_is_ended_and_paused_as_a_whole_and_keeps_its_primary() -> None:
+    """The primary stays the same."""
     target = servers.find_or_skip("valkey")
     with await asyncio.to_thread(servers.start_sentinel, target, down_after=60.0) as group:
         primary = await asyncio.to_thread(group.primary)
@@ -80,8 +83,8 @@ async def test_a_sentinel_set_is_ended_and_paused_as_a_whole_and_keeps_its_prima
         assert await asyncio.to_thread(group.primary) is primary
         async with group.refusing("OOM"):
             with pytest.raises(servers.Refused, match="OOM"):
-                await told(primary, "SET", "a", "value")
-        assert await told(primary, "SET", "a", "value") == b"OK"
+                await execute(primary, "SET", "a", "value")
+        assert await execute(primary, "SET", "a", "value") == b"OK"
 
 
 async def test_a_sentinel_set_behind_proxies_tells_clients_of_those() -> None:
@@ -92,7 +95,7 @@ async def test_a_sentinel_set_behind_proxies_tells_clients_of_those() -> None:
         primary, replica = group.servers
         assert primary.proxy is not None
         assert replica.proxy is not None
-        assert await told(
+        assert await execute(
             group.sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", group.name
         ) == [
             b"127.0.0.1",
@@ -102,7 +105,7 @@ async def test_a_sentinel_set_behind_proxies_tells_clients_of_those() -> None:
         await group.failover()
         assert await asyncio.to_thread(group.primary) is replica
         await replica.restart()
-        assert await told(
+        assert await execute(
             group.sentinels[0], "SENTINEL", "GET-MASTER-ADDR-BY-NAME", group.name
         ) == [
             b"127.0.0.1",
@@ -111,6 +114,7 @@ async def test_a_sentinel_set_behind_proxies_tells_clients_of_those() -> None:
 
 
 async def test_a_cluster_takes_a_key_at_its_own_node_and_moves_those_who_ask_another() -> None:
+    """A node that doesn't own the slot replies with MOVED."""
     target = servers.find_or_skip("redis")
     with await asyncio.to_thread(servers.start_cluster, target) as cluster:
         for key in ["a", "b", "c", "{tag}1"]:
@@ -118,11 +122,11 @@ async def test_a_cluster_takes_a_key_at_its_own_node_and_moves_those_who_ask_ano
                 await asyncio.to_thread(cluster.owner, key),
                 await asyncio.to_thread(cluster.stranger, key),
             )
-            assert await told(owner, "SET", key, "value") == b"OK"
+            assert await execute(owner, "SET", key, "value") == b"OK"
             with pytest.raises(
                 servers.Refused, match=f"MOVED {slot_of(key)} 127.0.0.1:{owner.address.port}"
             ):
-                await told(stranger, "SET", key, "value")
+                await execute(stranger, "SET", key, "value")
 
         assert len({slot_of("{tag}1"), slot_of("{tag}2"), slot_of("tag")}) == 1
         assert len(cluster.urls) == 6
@@ -135,12 +139,13 @@ async def test_a_cluster_takes_a_key_at_its_own_node_and_moves_those_who_ask_ano
             async with cluster.refusing(word):
                 for key in ["a", "b", "c"]:
                     with pytest.raises(servers.Refused, match=word):
-                        await told(owners[key], "SET", key, "value")
-            assert await told(await owner_of(cluster, "a"), "SET", "a", "value") == b"OK"
+                        await execute(owners[key], "SET", key, "value")
+            assert await execute(await owner_of(cluster, "a"), "SET", "a", "value") == b"OK"
     assert not any(folder.exists() for folder in folders)
 
 
 async def test_a_cluster_behind_proxies_sends_clients_to_those() -> None:
+    """A redirect names the address of a proxy."""
     target = servers.find_or_skip("valkey")
     with await asyncio.to_thread(servers.start_cluster, target, proxied=True) as cluster:
         owner, stranger = (
@@ -153,7 +158,7 @@ async def test_a_cluster_behind_proxies_sends_clients_to_those() -> None:
             with pytest.raises(
                 servers.Refused, match=f"MOVED {slot_of('a')} 127.0.0.1:{owner.proxy.port}"
             ):
-                await told(stranger, "GET", "a")
+                await execute(stranger, "GET", "a")
             await cluster.restart()
         reader, writer = await asyncio.open_connection(owner.proxy.host, owner.proxy.port)
         await cluster.proxy.cut_at(b"marker")

@@ -1,4 +1,4 @@
-"""Servers start, break on request, come back with their data, and leave nothing behind.
+"""Servers start, fail on request, keep their data over a restart, and leave nothing behind.
 
 The tests run on every available server.
 """
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 STARTABLE = [target for target in servers.available() if target.binary is not None]
 
 
-def told(server: Server, *words: str | int) -> Answer:
+def execute(server: Server, *words: str | int) -> Answer:
+    """Send a command, and return the reply."""
     with server.exchange() as exchange:
         return exchange.ask(*words)
 
@@ -55,7 +56,7 @@ def test_a_server_of_each_kind_that_can_be_started_here_is_what_it_says(kind: st
     server = servers.or_skip(kind)
 
     assert server.kind == kind
-    assert told(server, "PING") == b"PONG"
+    assert execute(server, "PING") == b"PONG"
 
 
 def test_a_server_tells_the_version_that_was_found(server: ServerProcess) -> None:
@@ -68,7 +69,7 @@ def test_a_server_tells_the_version_that_was_found(server: ServerProcess) -> Non
 def test_a_server_listens_on_a_unix_socket_alone_where_that_was_asked_for(target: Target) -> None:
     with started(target, unix_socket=True) as server:
         assert server.url == f"unix://{server.folder}/socket"
-        assert told(server, "CONFIG", "GET", "port") == [b"port", b"0"]
+        assert execute(server, "CONFIG", "GET", "port") == [b"port", b"0"]
 
 
 def test_a_proxied_server_shows_the_proxys_address(target: Target) -> None:
@@ -80,16 +81,16 @@ def test_a_proxied_server_shows_the_proxys_address(target: Target) -> None:
 
 
 async def test_data_survive_a_stop_and_a_kill_at_the_same_address(server: ServerProcess) -> None:
-    await asyncio.to_thread(told, server, "SET", "key", "1")
+    await asyncio.to_thread(execute, server, "SET", "key", "1")
     await server.restart()
-    await asyncio.to_thread(told, server, "INCR", "key")
+    await asyncio.to_thread(execute, server, "INCR", "key")
     await server.kill()
     await server.kill()
     running = server.is_running
     await server.restart()
 
     assert not running
-    assert await asyncio.to_thread(told, server, "GET", "key") == b"2"
+    assert await asyncio.to_thread(execute, server, "GET", "key") == b"2"
 
 
 async def test_a_stopped_server_refuses_connections(server: ServerProcess) -> None:
@@ -97,12 +98,13 @@ async def test_a_stopped_server_refuses_connections(server: ServerProcess) -> No
     await server.stop()
 
     with pytest.raises(ConnectionRefusedError):
-        told(server, "PING")
+        execute(server, "PING")
 
 
 async def test_a_paused_server_is_silent_and_then_goes_on_with_what_it_was_sent(
     server: ServerProcess,
 ) -> None:
+    """It doesn't reply while it is paused."""
     with server.exchange(timeout=0.05) as exchange:
         await server.pause()
         exchange.send("SET", "key", "value")
@@ -111,7 +113,7 @@ async def test_a_paused_server_is_silent_and_then_goes_on_with_what_it_was_sent(
     await server.resume()
     await server.resume()
 
-    assert await asyncio.to_thread(told, server, "GET", "key") == b"value"
+    assert await asyncio.to_thread(execute, server, "GET", "key") == b"value"
 
 
 async def test_a_paused_server_can_be_stopped_and_closed(server: ServerProcess) -> None:
@@ -135,10 +137,10 @@ async def test_a_server_refuses_with_the_word_that_was_asked_for_and_afterwards_
                 *([("GET", "key")] * refusal.refuses_reads),
             ]:
                 with pytest.raises(servers.Refused) as refused:
-                    await asyncio.to_thread(told, server, *command)
+                    await asyncio.to_thread(execute, server, *command)
                 assert refused.value.word == word
 
-        assert await asyncio.to_thread(told, server, "SET", "key", "value") == b"OK"
+        assert await asyncio.to_thread(execute, server, "SET", "key", "value") == b"OK"
     assert server.refusals.keys() == {"OOM", "READONLY", "NOAUTH", "BUSY", "LOADING"}
 
 
@@ -147,7 +149,7 @@ async def test_a_refusal_ends_when_the_test_within_fails(server: ServerProcess) 
         async with server.refusing("OOM"):
             raise ZeroDivisionError
 
-    assert await asyncio.to_thread(told, server, "SET", "key", "value") == b"OK"
+    assert await asyncio.to_thread(execute, server, "SET", "key", "value") == b"OK"
 
 
 def test_close_leaves_no_process_and_no_folder(target: Target) -> None:
@@ -164,9 +166,10 @@ def test_close_leaves_no_process_and_no_folder(target: Target) -> None:
     "end", ["pass", "import os; os.kill(os.getpid(), 9)"], ids=["in order", "killed"]
 )
 def test_nothing_is_left_when_the_interpreter_ends_without_closing(end: str) -> None:
+    """Neither the process nor its folder is left."""
     target = servers.find_or_skip("valkey")
     if target.binary is None:
-        pytest.skip(f"{target} is no process of ours")
+        pytest.skip(f"{target} isn't started by the tests")
     program = f"""
         from igniter_store_conformance import servers
         server = servers.start({target.kind!r})
@@ -199,7 +202,7 @@ def test_a_shared_server_is_the_same_one_each_time_and_comes_back_when_it_has_di
     _until(lambda: not server.is_running)
 
     assert servers.shared(target) is server
-    assert told(server, "PING") == b"PONG"
+    assert execute(server, "PING") == b"PONG"
 
 
 async def test_a_server_given_by_url_comes_first_and_is_not_controlled(
@@ -218,13 +221,14 @@ async def test_a_server_given_by_url_comes_first_and_is_not_controlled(
         with pytest.raises(servers.NotControllable, match="Unset the variable"):
             await control()
     given.close()
-    assert told(server, "PING") == b"PONG"
+    assert execute(server, "PING") == b"PONG"
 
 
 def test_a_login_of_a_url_is_used_and_kept_before_a_proxy(
     server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told(server, "CONFIG", "SET", "requirepass", "p@ss")
+    """The proxy's URL has the password and the database of the original one."""
+    execute(server, "CONFIG", "SET", "requirepass", "p@ss")
     monkeypatch.setenv(
         f"IGNITER_TEST_{server.kind.upper()}_URL",
         f"redis://:p%40ss@127.0.0.1:{server.address.port}/3",
@@ -238,7 +242,7 @@ def test_a_login_of_a_url_is_used_and_kept_before_a_proxy(
 
 @pytest.mark.skipif(
     sys.platform == "win32",
-    reason="the program stands in for a server, and is a script of the shell",
+    reason="the stand-in for a server is a shell script",
 )
 def test_every_server_on_the_path_is_found_and_not_the_first_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -302,16 +306,16 @@ def _exists(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # A process that has ended without a parent stays listed until it is reaped; in a container that
-    # may never happen.
+    # An orphaned process stays listed as a zombie until it is reaped, which may never happen in a
+    # container.
     status = Path(f"/proc/{pid}/stat")
     return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    import time  # noqa: PLC0415 - no test measures it
+    import time  # noqa: PLC0415 - only this function uses it
 
     end = time.monotonic() + 20
     while not condition():
-        assert time.monotonic() < end, "it doesn't happen"
+        assert time.monotonic() < end, "the condition wasn't met in time"
         time.sleep(0.002)

@@ -306,7 +306,7 @@ def circle() -> list[Any]:
 
 
 def mixed(*right: Any) -> st.SearchStrategy[Any]:
-    """Now and then one of the right values, else any value."""
+    """Draw one of the right values, or any value."""
     return st.sampled_from(right) | ANYTHING
 
 
@@ -343,7 +343,7 @@ KEY_LISTS: st.SearchStrategy[Any] = (
 )
 
 
-# --- Every method that talks to the backend -------------------------------------------------------
+# --- Every method that calls the backend ----------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -517,12 +517,12 @@ def make_store(recorder: RecordingAdapter, **switches: bool) -> Any:
 
 
 def assert_translated(error: StoreError) -> None:
-    # The memory backend translates every error. So an argument, or a result, would have escaped the
-    # checks.
+    # The memory backend raises only StoreErrors. A translated exception means that a bad argument,
+    # or a bad result, passed the checks.
     assert "instead of a StoreError" not in error.message
 
 
-def assert_an_error_of_ours(error: StoreError, recorder: RecordingAdapter) -> None:
+def assert_own_error(error: StoreError, recorder: RecordingAdapter) -> None:
     assert_translated(error)
     is_early = isinstance(error, BEFORE_SENDING) or (
         isinstance(error, SerializationError) and "Can't encode" in error.message
@@ -545,7 +545,7 @@ async def outcome(call: Callable[[Any, Any], Any], arguments: dict[str, Any]) ->
         if inspect.isawaitable(answer):
             await answer
     except StoreError as error:
-        assert_an_error_of_ours(error, recorder)
+        assert_own_error(error, recorder)
     await store.close()
     assert len(asyncio.all_tasks()) == 1
 
@@ -615,7 +615,7 @@ def test_one_wrong_argument_among_right_ones_gives_an_error_of_ours(
     run(outcome(chosen.call, arguments))
 
 
-# --- Every method that puts something together ----------------------------------------------------
+# --- Every method that builds something -----------------------------------------------------------
 
 
 class Declared(EventGroup, namespace="declared"):
@@ -664,7 +664,7 @@ ASSEMBLING: dict[str, Method] = {
         lambda store, given: store.events.listen(**given), event=EVENTS, max_queue=NUMBERS
     ),
     "events[]": method(
-        lambda store, given: store.events[given["name"]], name=mixed("user", "nobody")
+        lambda store, given: store.events[given["name"]], name=mixed("user", "missing")
     ),
     "events[][]": method(
         lambda store, given: store.events["user"][given["name"]], name=mixed("created", "deleted")

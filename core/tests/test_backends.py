@@ -172,8 +172,8 @@ class WithoutGlide:
         monkeypatch.setitem(sys.modules, "glide", None)
         monkeypatch.setattr("igniter_store.backends.sys.platform", platform)
         monkeypatch.setattr("igniter_store.backends.platform.libc_ver", lambda: (libc, ""))
-        told: set[str] = set()
-        monkeypatch.setattr("igniter_store.backends._warned", told)
+        warned: set[str] = set()
+        monkeypatch.setattr("igniter_store.backends._warned", warned)
 
 
 @pytest.mark.parametrize("where", [("win32", ""), ("linux", ""), ("linux", "musl")])
@@ -193,6 +193,7 @@ def test_where_there_is_no_glide_the_redis_backend_serves_valkey_and_says_so_onc
     url: str,
     served: str,
 ) -> None:
+    """One warning reports it, and doesn't contain the password."""
     installed_ones: dict[str, Any] = {
         served.partition("://")[0]: Mine,
         "valkey": ImportError("glide"),

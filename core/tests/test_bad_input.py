@@ -208,7 +208,7 @@ async def test_bad_pending_consumer_is_refused(
 ) -> None:
     name, is_missing = BAD_NAMES[bad]
     if name is None:
-        pytest.skip("None is every consumer")
+        pytest.skip("None selects every consumer")
 
     error = await failure_of(igniter_store.streams.group("g", "c").pending("s", consumer=name))
 
@@ -508,6 +508,8 @@ async def test_a_bad_whole_number_is_refused(
 async def test_zero_is_refused_where_nothing_could_come_of_it(
     argument: str, igniter_store: Store[str]
 ) -> None:
+    """With 0, the call could never return a key or an event."""
+
     async def attempt() -> None:
         await TAKES_NUMBER[argument](igniter_store, 0)
 
@@ -721,6 +723,7 @@ async def test_keys_that_are_no_list_are_refused(
 async def test_entries_that_are_neither_list_nor_mapping_are_refused(
     bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
 ) -> None:
+    """Entries are an iterable of entries, or a mapping."""
     entries = Endless() if bad == "failing mapping" else NO_LISTS[bad]()
 
     error = await failure_of(igniter_store.batch.set(entries))
@@ -739,7 +742,7 @@ BAD_ENTRIES: dict[str, tuple[Any, ErrorCode]] = {
     "no value": ({"key": "k"}, ErrorCode.STORE_VALUE_REQUIRED),
     "empty": ({}, ErrorCode.STORE_VALUE_REQUIRED),
     "another field": ({"key": "k", "value": 1, "tll": 60}, ErrorCode.STORE_ARGUMENT_INVALID),
-    "a field that is no text": ({"key": "k", "value": 1, 7: 60}, ErrorCode.STORE_ARGUMENT_INVALID),
+    "a non-text field": ({"key": "k", "value": 1, 7: 60}, ErrorCode.STORE_ARGUMENT_INVALID),
 }
 
 
@@ -1056,6 +1059,7 @@ BAD_IDENTIFIERS: dict[str, Any] = {
 def test_an_identifier_that_could_pass_for_another_scope_is_refused(
     bad: str, igniter_store: Any
 ) -> None:
+    """Otherwise a key of one scope could also be a key of another scope."""
     with pytest.raises(StoreError) as caught:
         igniter_store.scope("org", BAD_IDENTIFIERS[bad])
 
@@ -1552,8 +1556,7 @@ async def test_nothing_asked_for_is_no_error(
 
 
 def test_every_method_is_here(igniter_store: Store[str]) -> None:
-    # A new method can't be forgotten: it must appear in one of the tables, or the test that lists
-    # them fails.
+    # A new method must be added to TAKES_KEY: otherwise this test fails.
     store: Mapping[str, Any] = {
         name: getattr(igniter_store, name) for name in ("kv", "counter", "claim", "batch")
     }
@@ -1564,6 +1567,6 @@ def test_every_method_is_here(igniter_store: Store[str]) -> None:
         if not method.startswith("_")
     }
 
-    assert methods - {f"{name}.{word}" for name in store for word in ("word", "told_as")} == set(
-        TAKES_KEY
-    )
+    assert methods - {
+        f"{name}.{word}" for name in store for word in ("word", "event_namespace")
+    } == set(TAKES_KEY)

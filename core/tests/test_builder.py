@@ -37,7 +37,7 @@ STEPS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("step", STEPS)
 def test_each_step_gives_a_new_builder_and_leaves_the_old_one(step: str) -> None:
     builder = Store.create().with_service("test")
-    # No public name shows it.
+    # No public attribute exposes it.
     before = repr(builder._choices)  # pyright: ignore[reportPrivateUsage]
 
     changed = STEPS[step](builder)

@@ -108,6 +108,8 @@ async def test_owners_that_only_look_alike_are_others(igniter_store: Store[str])
 async def test_when_the_backend_is_not_there_a_claim_raises_and_never_says_yes(
     method: str, igniter_recorder: RecordingAdapter
 ) -> None:
+    """It never returns True."""
+
     class Gone(RecordingAdapter):
         async def pass_on(self, method: str, *args: Any, **kwargs: Any) -> Any:
             raise ConnectionError

@@ -227,11 +227,11 @@ async def test_surrogate_that_stands_for_no_byte_is_refused(
 async def test_telemetry_gets_names_that_utf8_can_encode(
     igniter_recorder: RecordingAdapter,
 ) -> None:
-    told: list[str] = []
+    emitted: list[str] = []
 
     class Sink:
         def emit(self, name: str, *, level: str, attributes: Any) -> None:
-            told.append(f"{name} {level} {dict(attributes)}")
+            emitted.append(f"{name} {level} {dict(attributes)}")
 
     store = (
         Store.create()
@@ -244,5 +244,5 @@ async def test_telemetry_gets_names_that_utf8_can_encode(
     await group.ensure("s\udcff")
     await group.read("s\udcff")
 
-    "".join(told).encode()
-    assert "s\\\\udcff" in "".join(told)
+    "".join(emitted).encode()
+    assert "s\\\\udcff" in "".join(emitted)

@@ -24,8 +24,8 @@ DERIVED: dict[str, Callable[[Store[str]], Store[str]]] = {
 @pytest.mark.parametrize("derived", DERIVED)
 async def test_derived_store_closes_nothing(derived: str, igniter_store: Store[str]) -> None:
     await igniter_store.kv.set("k", 1)
-    heard: asyncio.Queue[Any] = asyncio.Queue()
-    await igniter_store.events.subscribe("e", heard.put_nowait)
+    received: asyncio.Queue[Any] = asyncio.Queue()
+    await igniter_store.events.subscribe("e", received.put_nowait)
 
     async with DERIVED[derived](igniter_store) as tenant:
         await tenant.kv.set("k", 2)
@@ -33,7 +33,7 @@ async def test_derived_store_closes_nothing(derived: str, igniter_store: Store[s
     assert igniter_store.is_open
     assert await igniter_store.kv.get("k") == (2 if derived == "actor" else 1)
     await igniter_store.events.publish("e", 1)
-    assert (await heard.get()).data == 1
+    assert (await received.get()).data == 1
 
 
 @pytest.mark.parametrize("derived", DERIVED)

@@ -29,27 +29,27 @@ class Unencodable:
 
 CALLS: dict[str, Callable[[Store[str]], Awaitable[Any]]] = {
     "kv.get of another type": lambda store: store.kv.get("text", int),
-    "kv.get of a key that is none": lambda store: store.kv.get(""),
-    "kv.set of what can't be encoded": lambda store: store.kv.set("k", Unencodable()),
-    "kv.set with a TTL that is none": lambda store: store.kv.set("k", 1, ttl=-1),
+    "kv.get of an invalid key": lambda store: store.kv.get(""),
+    "kv.set of an unencodable value": lambda store: store.kv.set("k", Unencodable()),
+    "kv.set with an invalid TTL": lambda store: store.kv.set("k", 1, ttl=-1),
     "kv.pop of another type": lambda store: store.kv.pop("text", int),
-    "kv.expire with a TTL that is none": lambda store: store.kv.expire("text", -1),
-    "counter.increment of text": lambda store: store.counter.increment("k", ttl=-1),
+    "kv.expire with an invalid TTL": lambda store: store.kv.expire("text", -1),
+    "counter.increment with an invalid TTL": lambda store: store.counter.increment("k", ttl=-1),
     "batch.get of another type": lambda store: store.batch.get(["text", "text"], int),
-    "batch.set of what can't be encoded": lambda store: store.batch.set({"k": Unencodable()}),
-    "claim.once of a key that is none": lambda store: store.claim.once("", "worker"),
-    "events.publish of a name that is none": lambda store: store.events.publish("", 1),
-    "events.publish of what can't be encoded": lambda store: store.events.publish(
+    "batch.set of an unencodable value": lambda store: store.batch.set({"k": Unencodable()}),
+    "claim.once of an invalid key": lambda store: store.claim.once("", "worker"),
+    "events.publish of an invalid name": lambda store: store.events.publish("", 1),
+    "events.publish of an unencodable value": lambda store: store.events.publish(
         "order:placed", Unencodable()
     ),
-    "events.subscribe to a name that is none": lambda store: store.events.subscribe("", print),
-    "streams.append of what can't be encoded": lambda store: store.streams.append(
+    "events.subscribe to an invalid name": lambda store: store.events.subscribe("", print),
+    "streams.append of an unencodable value": lambda store: store.streams.append(
         "stream", {"field": Unencodable()}
     ),
-    "streams.group without a group": lambda store: store.streams.group("nobody", "worker").read(
+    "streams.group without a group": lambda store: store.streams.group("missing", "worker").read(
         "stream"
     ),
-    "dev.scan of a pattern that is none": lambda store: store.dev.scan(""),
+    "dev.scan of an invalid pattern": lambda store: store.dev.scan(""),
 }
 
 FAILING_URLS = ["redis://127.0.0.1:1", "valkey://127.0.0.1:1", "sqlite:////no/such/folder/file.db"]

@@ -1,4 +1,4 @@
-"""Every error code: what raises it, its message, and what a message never contains."""
+"""Every error code: its cause, its message, and the data that a message never contains."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ async def after_close(bench: Bench) -> None:
 
 
 def raised_by_an_adapter(code: ErrorCode) -> Scenario:
-    return lambda bench: bench.failing(store_error(code, "As an adapter says it.")).kv.get("k")
+    return lambda bench: bench.failing(store_error(code, "A message of an adapter.")).kv.get("k")
 
 
 def untranslated(call: Callable[[Any], Awaitable[Any]]) -> Scenario:
@@ -325,7 +325,7 @@ def test_only_what_may_pass_by_itself_is_retryable(code: ErrorCode) -> None:
 def complete(code: ErrorCode) -> StoreError:
     return store_error(
         code,
-        "what is wrong",
+        "the failure",
         operation="kv.set",
         backend="redis",
         details={"count": 1},
@@ -367,7 +367,7 @@ def test_an_error_is_plain_data_for_logs_and_responses() -> None:
     assert json.loads(json.dumps(error.to_dict())) == {
         "name": "BackendTimeout",
         "code": "STORE_TIMEOUT",
-        "message": "what is wrong",
+        "message": "the failure",
         "operation": "kv.set",
         "backend": "redis",
         "status": 503,
@@ -380,7 +380,7 @@ def test_an_error_is_plain_data_for_logs_and_responses() -> None:
 def test_an_errors_text_says_what_was_tried_and_where() -> None:
     error = complete(ErrorCode.STORE_TIMEOUT)
 
-    assert str(error) == "what is wrong [STORE_TIMEOUT, kv.set on redis, maybe applied]"
+    assert str(error) == "the failure [STORE_TIMEOUT, kv.set on redis, maybe applied]"
     assert repr(error) == f"<BackendTimeout {error}>"
 
 
@@ -423,6 +423,7 @@ async def test_what_an_adapter_lets_through_is_translated_and_kept_as_the_cause(
 async def test_an_adapters_own_error_passes_as_it_is_and_learns_where_it_happened(
     bench: Bench,
 ) -> None:
+    """The same error object reaches the caller."""
     raised = store_error(
         ErrorCode.STORE_OPERATION_FAILED,
         "m",
@@ -562,15 +563,15 @@ class Talkative:
     """A schema, and a serializer, that quotes its input."""
 
     def validate(self, value: Any) -> Any:
-        raise ValueError(f"what is {value!r}?")
+        raise ValueError(f"{value!r} is wrong")
 
     def encode(self, value: Any) -> bytes:
         if value == "ok":
             return b"ok"
-        raise ValueError(f"what is {value!r}?")
+        raise ValueError(f"{value!r} is wrong")
 
     def decode(self, data: bytes, type: Any) -> Any:
-        raise ValueError(f"what is {data!r}?")
+        raise ValueError(f"{data!r} is wrong")
 
 
 class Shown:
@@ -697,16 +698,16 @@ async def publish(store: Any, value: Any, wanted: Any) -> None:
 
 
 class Witness:
-    """Telemetry that keeps everything."""
+    """A telemetry sink that keeps every event."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.emitted: list[Any] = []
 
     def emit(self, name: str, *, level: str, attributes: Any) -> None:
-        self.told.append((name, level, dict(attributes)))
+        self.emitted.append((name, level, dict(attributes)))
 
 
-def everything_said(error: StoreError, caplog: pytest.LogCaptureFixture, witness: Witness) -> str:
+def visible_text(error: StoreError, caplog: pytest.LogCaptureFixture, witness: Witness) -> str:
     formatter = logging.Formatter("%(message)s")
     return "\n".join(
         [
@@ -717,7 +718,7 @@ def everything_said(error: StoreError, caplog: pytest.LogCaptureFixture, witness
             repr(error.to_dict()),
             repr(pickle.loads(pickle.dumps(error))),  # noqa: S301 - our own bytes
             *(formatter.format(record) for record in caplog.records),
-            repr(witness.told),
+            repr(witness.emitted),
         ]
     )
 
@@ -749,7 +750,7 @@ async def test_a_value_that_cannot_be_encoded_is_never_shown(
         await WRITES[method](watched, UNENCODABLE[kind])
 
     assert caught.value.code == ErrorCode.STORE_SERIALIZATION_FAILED
-    assert SECRET not in everything_said(caught.value, caplog, witness)
+    assert SECRET not in visible_text(caught.value, caplog, witness)
 
 
 @pytest.mark.parametrize("kind", UNDECODABLE)
@@ -766,7 +767,7 @@ async def test_a_value_of_another_type_is_never_shown(
         ErrorCode.STORE_DESERIALIZATION_FAILED,
         ErrorCode.STORE_SCHEMA_VALIDATION_FAILED,
     }
-    assert SECRET not in everything_said(caught.value, caplog, witness)
+    assert SECRET not in visible_text(caught.value, caplog, witness)
 
 
 @pytest.mark.parametrize("how", ["validate_subscribe", "bound"])
@@ -803,7 +804,7 @@ async def test_a_payload_that_subscribers_refuse_is_never_shown(
     await subscription.cancel()
 
     assert got == []
-    assert SECRET not in "\n".join(map(str, caplog.records)) + caplog.text + repr(witness.told)
+    assert SECRET not in "\n".join(map(str, caplog.records)) + caplog.text + repr(witness.emitted)
 
 
 @pytest.mark.parametrize("method", ["encode", "decode"])
@@ -826,7 +827,7 @@ async def test_what_a_serializer_of_the_users_says_is_never_shown(
     with pytest.raises(StoreError) as caught:
         await (store.kv.set("k", SECRET) if method == "encode" else store.kv.get("k"))
 
-    assert SECRET not in everything_said(caught.value, caplog, witness)
+    assert SECRET not in visible_text(caught.value, caplog, witness)
 
 
 async def test_what_a_schema_of_the_users_says_is_never_shown(
@@ -845,12 +846,13 @@ async def test_what_a_schema_of_the_users_says_is_never_shown(
         await store.events.publish("user:created", SECRET)
 
     assert caught.value.code == ErrorCode.STORE_SCHEMA_VALIDATION_FAILED
-    assert SECRET not in everything_said(caught.value, caplog, witness)
+    assert SECRET not in visible_text(caught.value, caplog, witness)
 
 
 async def test_a_payload_that_passes_although_it_is_wrong_is_never_shown(
     igniter_recorder: RecordingAdapter, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """With `throw_on_validation_error=False`, publishing only logs the mismatch."""
     events = Events.create("user").event("created", Colour).build()
     store = (
         Store.create()
@@ -877,7 +879,7 @@ async def test_a_counter_that_holds_something_else_is_never_shown(
     with pytest.raises(StoreError) as counted:
         await watched.counter.increment("c")
 
-    assert SECRET not in everything_said(read.value, caplog, witness) + everything_said(
+    assert SECRET not in visible_text(read.value, caplog, witness) + visible_text(
         counted.value, caplog, witness
     )
 
@@ -910,7 +912,7 @@ def test_a_urls_password_is_never_shown(
     with pytest.raises(ConfigurationError) as caught:
         Store.from_url(url, service="test")
 
-    assert SECRET not in everything_said(caught.value, caplog, witness)
+    assert SECRET not in visible_text(caught.value, caplog, witness)
 
 
 @pytest.mark.parametrize("raised", [ValueError, RuntimeError])
@@ -931,7 +933,7 @@ def test_what_an_adapter_says_of_a_url_is_never_shown(
         Store.from_url(f"quoting://user:{SECRET}@localhost", service="test", password=SECRET)
 
     assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
-    assert SECRET not in everything_said(caught.value, caplog, witness)
+    assert SECRET not in visible_text(caught.value, caplog, witness)
 
 
 def test_a_store_shows_no_identifier(igniter_store: Store[str]) -> None:

@@ -1,4 +1,4 @@
-"""Events: by name, by pattern, declared either way, handled and listened to, and how these end."""
+"""Events: names, patterns, both ways to declare them, handlers and listeners, and their end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Inbox:
-    """A handler that keeps its events, and can be waited for."""
+    """A handler that keeps its events; a test can wait for them."""
 
     def __init__(self) -> None:
         self.got: list[EventContext[Any]] = []
@@ -59,7 +59,7 @@ async def soon(condition: asyncio.Event) -> None:
 
 
 async def turns() -> None:
-    """Run the event loop until nothing is left to do."""
+    """Run the event loop long enough for pending callbacks to finish."""
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -150,7 +150,7 @@ async def test_publishing_says_how_many_got_it(igniter_store: Store[str]) -> Non
     await igniter_store.events.subscribe("*", Inbox())
 
     assert await igniter_store.events.publish("e", 1) == 2
-    assert await igniter_store.events.publish("nobody", 1) == 1
+    assert await igniter_store.events.publish("other", 1) == 1
 
 
 @pytest.mark.clause("PUB-11")
@@ -317,6 +317,7 @@ async def test_an_event_says_who_caused_it(
 async def test_an_actor_stays_in_the_scopes_below_and_changes_nothing_else(
     igniter_store: Store[str],
 ) -> None:
+    """The original store still publishes without an actor."""
     inbox = Inbox()
     await igniter_store.scope("org", 1).events.subscribe("e", inbox)
     acting = igniter_store.as_actor("u1")
@@ -406,6 +407,7 @@ async def test_a_stream_is_entered_once(igniter_store: Store[str]) -> None:
 async def test_a_stream_that_was_not_entered_gives_an_error_and_does_not_wait_for_ever(
     igniter_store: Store[str],
 ) -> None:
+    """It doesn't wait forever."""
     with pytest.raises(StoreError) as caught:
         await anext(igniter_store.events.listen("e"))
 
@@ -475,7 +477,7 @@ async def cancelling_itself(_: EventContext[Any]) -> None:
     raise asyncio.CancelledError
 
 
-async def awaiting_what_was_cancelled(_: EventContext[Any]) -> None:
+async def awaiting_cancelled_future(_: EventContext[Any]) -> None:
     future = asyncio.get_running_loop().create_future()
     future.cancel()
     await future
@@ -483,7 +485,7 @@ async def awaiting_what_was_cancelled(_: EventContext[Any]) -> None:
 
 @pytest.mark.clause("PUB-6")
 @pytest.mark.parametrize(
-    "bad", [failing, failing_later, cancelling_itself, awaiting_what_was_cancelled]
+    "bad", [failing, failing_later, cancelling_itself, awaiting_cancelled_future]
 )
 async def test_a_failing_handler_is_logged_and_gets_the_next_event(
     bad: Callable[[EventContext[Any]], Any],
@@ -546,6 +548,7 @@ async def test_what_nobody_can_be_told_goes_to_the_stores_logger(
 async def test_a_full_queue_drops_the_oldest_counts_it_and_says_so_once(
     igniter_store: Store[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    """`dropped` counts the dropped events."""
     may_go_on, started, inbox = asyncio.Event(), asyncio.Event(), Inbox()
 
     async def slow(context: EventContext[Any]) -> None:
@@ -656,7 +659,7 @@ async def cancel_directly(cancel: Callable[[], Awaitable[None]]) -> None:
 
 
 async def cancel_with_a_time_limit(cancel: Callable[[], Awaitable[None]]) -> None:
-    # This Python runs it in another task.
+    # Python 3.11 runs it in another task, later versions in the same one.
     await asyncio.wait_for(cancel(), 5)
 
 
@@ -841,6 +844,7 @@ class StuckSubscription(Subscription):
 async def test_a_subscription_that_cannot_be_cancelled_keeps_nothing_else_open(
     igniter_recorder: RecordingAdapter,
 ) -> None:
+    """The error reaches the caller, and the adapter is closed."""
     store = Store.create().with_adapter(Stuck(igniter_recorder)).with_service("test").build()
     await store.events.subscribe("e", Inbox())
     await store.events.subscribe("e", Inbox())
@@ -898,6 +902,7 @@ async def test_groups_nest(registered: Store[str]) -> None:
 async def test_a_registered_event_is_an_item_where_its_name_is_no_attributes(
     igniter_recorder: RecordingAdapter,
 ) -> None:
+    """Item access also works for a name that can't be an attribute."""
     events = (
         Events.create("my-app").group("sub-group", lambda g: g.event("password-reset", str)).build()
     )
@@ -929,7 +934,7 @@ def test_an_unknown_event_is_an_attribute_error_so_that_hasattr_works(
 ) -> None:
     events = registered.events
 
-    assert (hasattr(events, "user"), hasattr(events, "nobody"), hasattr(events, "_user")) == (
+    assert (hasattr(events, "user"), hasattr(events, "missing"), hasattr(events, "_user")) == (
         True,
         False,
         False,
@@ -1192,6 +1197,7 @@ async def test_a_pattern_checks_each_event_with_its_own_schema(
 
 
 def test_a_switch_holds_for_all_namespaces_from_then_on(igniter_recorder: RecordingAdapter) -> None:
+    """A later `add_events` without the switch keeps its value."""
     builder = Store.create().with_adapter(igniter_recorder).with_service("test")
 
     store = (
@@ -1200,7 +1206,7 @@ def test_a_switch_holds_for_all_namespaces_from_then_on(igniter_recorder: Record
         .build()
     )
 
-    # No public name shows it.
+    # No public attribute exposes it.
     registry = store._configuration.events  # pyright: ignore[reportPrivateUsage]
     assert (
         registry.validate_publish,

@@ -33,9 +33,9 @@ async def test_a_missing_key_is_the_default_and_a_stored_none_is_not(
 ) -> None:
     await igniter_store.kv.set("none", None)
 
-    assert await igniter_store.kv.get("k", User, default="nobody") == "nobody"
+    assert await igniter_store.kv.get("k", User, default="fallback") == "fallback"
     assert await igniter_store.kv.get("k", default=0) == 0
-    assert await igniter_store.kv.get("none", default="nobody") is None
+    assert await igniter_store.kv.get("none", default="fallback") is None
     assert await igniter_store.kv.exists("none") is True
 
 

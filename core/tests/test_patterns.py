@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from igniter_store.contract import Pattern, escape
 
-# Results of SCAN MATCH on Redis 6.2.14 and Valkey 9.1.2: a pattern, the names that match, and those
-# that don't.
+# Results of SCAN MATCH on Redis 6.2.14 and Valkey 9.1.2: a pattern, the names that match, and the
+# names that don't.
 SEEN: list[tuple[str, list[str], list[str]]] = [
     ("", [], ["a"]),
     ("a", ["a"], ["ab", "A"]),

@@ -44,11 +44,11 @@ def test_the_store_is_of_the_service_test(igniter_store):
     assert (igniter_store.service, igniter_store.adapter.name) == ("test", "memory")
 """
 
-NOT_ASKED_FOR = """
+NO_FIXTURES = """
 import sys
 
 
-def test_the_backend_is_imported_when_a_test_asks_for_it():
+def test_backend_is_not_imported_without_fixtures():
     assert "igniter_store_memory" not in sys.modules
 """
 
@@ -95,7 +95,7 @@ def test_the_fixtures_work_without_an_async_plugin(tmp_path: Path) -> None:
 
 
 def test_the_plugin_imports_no_backend_before_it_is_used(tmp_path: Path) -> None:
-    ended = run(tmp_path, NOT_ASKED_FOR)
+    ended = run(tmp_path, NO_FIXTURES)
 
     assert "1 passed" in ended.stdout, ended.stdout + ended.stderr
 

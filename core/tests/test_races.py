@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 class Unreachable(MemoryAdapter):
-    """A backend that fails to open, after some time, until `is_there` is set."""
+    """A backend that fails to open, after some time, until `is_reachable` is set."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.is_there = False
+        self.is_reachable = False
         self.attempts = 0
 
     async def open(self) -> None:
         self.attempts += 1
         await asyncio.sleep(0.001)
-        if not self.is_there:
-            raise store_error(ErrorCode.STORE_CONNECTION_FAILED, "nobody answers") from OSError(
-                "refused"
-            )
+        if not self.is_reachable:
+            raise store_error(
+                ErrorCode.STORE_CONNECTION_FAILED, "the server is unreachable"
+            ) from OSError("refused")
         await super().open()
 
 
@@ -118,7 +118,7 @@ def test_callers_that_waited_for_the_opening_in_one_event_loop_can_do_so_again_i
         )
 
     first = asyncio.run(read_two())
-    adapter.is_there = True
+    adapter.is_reachable = True
     second = asyncio.run(read_two())
 
     assert [error.code for error in first] == ["STORE_CONNECTION_FAILED", "STORE_CONNECTION_FAILED"]
@@ -145,14 +145,14 @@ async def test_an_operation_after_a_failed_attempt_to_open_tries_again() -> None
 
     with pytest.raises(StoreError):
         await store.kv.get("a")
-    adapter.is_there = True
+    adapter.is_reachable = True
 
     assert await store.kv.get("a") is None
 
 
 async def test_the_next_caller_opens_when_the_one_who_was_opening_is_cancelled() -> None:
     adapter = Unreachable()
-    adapter.is_there = True
+    adapter.is_reachable = True
     store = store_on(adapter)
 
     first, second = asyncio.create_task(store.kv.get("a")), asyncio.create_task(store.kv.get("b"))
@@ -194,22 +194,22 @@ async def test_a_handler_that_publishes_what_it_handles_leaves_the_event_loop_to
 
 async def test_a_listener_that_publishes_what_it_hears_leaves_the_event_loop_to_others() -> None:
     store = store_on(MemoryAdapter())
-    heard = 0
+    received = 0
 
     async def echo() -> None:
-        nonlocal heard
+        nonlocal received
         async with store.events.listen("tick") as stream:
             await store.events.publish("tick", 0)
             async for _ in stream:
-                heard += 1
-                if heard < 10_000:
-                    await store.events.publish("tick", heard)
+                received += 1
+                if received < 10_000:
+                    await store.events.publish("tick", received)
 
     echoing = asyncio.create_task(echo())
     await ticks()
     echoing.cancel()
 
-    assert 0 < heard < 100
+    assert 0 < received < 100
 
 
 def test_handler_that_replaces_its_cancellation_does_not_block_exit(
@@ -306,7 +306,7 @@ async def test_subscription_cancelled_by_its_handler_is_forgotten() -> None:
     await store.events.publish("user:created", 1)
     await ticks()
 
-    # No public name shows it.
+    # No public attribute exposes it.
     assert subscription not in store._connection._closables  # pyright: ignore[reportPrivateUsage]
 
 
@@ -390,6 +390,7 @@ async def test_a_type_whose_annotations_have_no_hash_is_a_type(serializer: str) 
 
 
 def test_a_manual_clock_that_a_timer_moves_further_does_not_go_back() -> None:
+    """A timer may itself advance the clock."""
     clock = ManualClock(0)
     clock.call_later(1, lambda: clock.advance(10))
 

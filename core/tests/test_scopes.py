@@ -161,7 +161,7 @@ def strict(igniter_recorder: RecordingAdapter) -> Store[Any]:
         .with_service("test")
         .add_scope("org", required=True)
         .add_scope("region", required=True)
-        .add_scope("team", description="who works together")
+        .add_scope("team", description="people on one project")
         .build()
     )
 
@@ -230,5 +230,5 @@ def test_two_different_places_never_make_one_key(
     prefixes = [f"{prefix_of('service', chain)}kv:" for chain in chains]
 
     assert (prefixes[0] == prefixes[1]) is (chains[0] == chains[1])
-    # Nor is one prefix the beginning of the other, so no key of one tenant is a key of the other.
+    # Neither is a prefix of the other, so no key of one tenant is a key of the other.
     assert chains[0] == chains[1] or not prefixes[0].startswith(prefixes[1])

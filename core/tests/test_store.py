@@ -83,6 +83,7 @@ async def test_the_first_operation_opens_the_store(
 
 
 async def test_concurrent_first_operations_open_once_and_all_get_their_answers() -> None:
+    """Each caller gets its own result."""
     adapter = SlowToOpen(memory())
     store = over(adapter)
     operations = [

@@ -112,6 +112,7 @@ def test_a_bound_is_the_first_or_the_last_id_that_it_includes(
 
 @pytest.mark.clause("STR-2")
 def test_a_bound_beyond_all_ids_is_refused_as_the_servers_refuse_it() -> None:
+    """The servers refuse it, too."""
     assert lower_bound(f"({MAX}-{MAX}") is None
     assert upper_bound("(0-0") is None
 

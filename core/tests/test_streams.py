@@ -341,7 +341,7 @@ async def test_closing_a_store_ends_its_blocked_reads_also_when_the_adapter_stay
     async with asyncio.timeout(5):
         with pytest.raises(StoreClosed):
             await reading
-    await staying.streams.append("s", "for those who are left")
+    await staying.streams.append("s", "for the other store")
     assert await staying.streams.group("g", "other").pending("s") == []
     assert len(await staying.streams.group("g", "other").read("s")) == 1
     await staying.close()
@@ -459,7 +459,7 @@ async def test_pending_is_narrowed(
     assert await listed(count=0) == []
     assert await listed(consumer="c2") == ids[2:4]
     assert await listed(consumer="c1", count=3) == [ids[0], ids[1], ids[4]]
-    assert await listed(consumer="nobody") == []
+    assert await listed(consumer="missing") == []
     assert await listed(min_idle=60) == ids[:2]
     assert await listed(min_idle=timedelta(minutes=1), consumer="c2") == []
     assert await listed(min_idle=0, count=10_000) == ids

@@ -45,16 +45,16 @@ class Collecting:
     """A sink that keeps its events."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str, dict[str, Any]]] = []
+        self.emitted: list[tuple[str, str, dict[str, Any]]] = []
 
     def emit(self, name: str, *, level: str, attributes: Mapping[str, Any]) -> None:
-        self.told.append((name, level, dict(attributes)))
+        self.emitted.append((name, level, dict(attributes)))
 
     def names(self) -> list[str]:
-        return [name.removeprefix("igniter.store.") for name, _, _ in self.told]
+        return [name.removeprefix("igniter.store.") for name, _, _ in self.emitted]
 
     def last(self) -> dict[str, Any]:
-        return self.told[-1][2]
+        return self.emitted[-1][2]
 
 
 class Broken(RecordingAdapter):
@@ -273,47 +273,48 @@ async def late_failures(bench: Bench) -> None:
     await subscription.cancel()
 
 
-async def everything_told(bench: Bench) -> list[tuple[str, str, dict[str, Any]]]:
+async def all_emitted(bench: Bench) -> list[tuple[str, str, dict[str, Any]]]:
     for tour in TOURS:
         await tour(bench.store)
     await failures(bench)
     await late_failures(bench)
-    return bench.sink.told
+    return bench.sink.emitted
 
 
 async def test_every_event_is_emitted_and_no_other(bench: Bench) -> None:
-    told = await everything_told(bench)
+    emitted = await all_emitted(bench)
 
-    assert {name for name, _, _ in told} == set(EVENTS)
+    assert {name for name, _, _ in emitted} == set(EVENTS)
 
 
 async def test_every_attribute_is_emitted_and_no_other(bench: Bench) -> None:
     emitted: dict[str, set[str]] = defaultdict(set)
 
-    for name, _, attributes in await everything_told(bench):
+    for name, _, attributes in await all_emitted(bench):
         emitted[name] |= attributes.keys()
 
     assert emitted == {name: set(attributes) for name, attributes in EVENTS.items()}
 
 
 async def test_every_attribute_is_of_the_type_that_the_registry_says(bench: Bench) -> None:
-    told = await everything_told(bench)
+    emitted = await all_emitted(bench)
 
     # The exact types: isinstance accepts a bool as an int, and an int isn't a float.
     assert [
         (name, attribute, value)
-        for name, _, attributes in told
+        for name, _, attributes in emitted
         for attribute, value in attributes.items()
         if type(value) is not EVENTS[name][attribute]
     ] == []
 
 
 async def test_no_attribute_holds_a_key_a_value_an_identifier_or_an_owner(bench: Bench) -> None:
-    told = await everything_told(bench)
+    """User data are keys, values, identifiers and owners."""
+    emitted = await all_emitted(bench)
 
     assert [
         (name, sentinel)
-        for name, _, attributes in told
+        for name, _, attributes in emitted
         for sentinel in SENTINELS
         if sentinel in repr(attributes)
     ] == []
@@ -322,9 +323,9 @@ async def test_no_attribute_holds_a_key_a_value_an_identifier_or_an_owner(bench:
 async def test_an_error_is_told_at_the_level_of_errors_and_the_rest_for_debugging(
     bench: Bench,
 ) -> None:
-    told = await everything_told(bench)
+    emitted = await all_emitted(bench)
 
-    assert {(name.rpartition(".")[2], level) for name, level, _ in told} == {
+    assert {(name.rpartition(".")[2], level) for name, level, _ in emitted} == {
         ("started", "debug"),
         ("success", "debug"),
         ("error", "error"),
@@ -332,12 +333,14 @@ async def test_an_error_is_told_at_the_level_of_errors_and_the_rest_for_debuggin
 
 
 async def test_what_starts_also_ends(bench: Bench) -> None:
-    told = await everything_told(bench)
+    emitted = await all_emitted(bench)
 
     started = sorted(
-        name.removesuffix(".started") for name, _, _ in told if name.endswith(".started")
+        name.removesuffix(".started") for name, _, _ in emitted if name.endswith(".started")
     )
-    ended = sorted(name.rpartition(".")[0] for name, _, _ in told if not name.endswith(".started"))
+    ended = sorted(
+        name.rpartition(".")[0] for name, _, _ in emitted if not name.endswith(".started")
+    )
     assert started == ended
 
 
@@ -357,7 +360,7 @@ async def test_each_operation_tells_its_failure(operation: str, bench: Bench) ->
 async def test_a_store_tells_its_service_and_its_backend(bench: Bench) -> None:
     await bench.plain.kv.get(KEY)
 
-    assert bench.sink.told[0][2] == {
+    assert bench.sink.emitted[0][2] == {
         "ctx.store.service": SERVICE,
         "ctx.store.namespace": "kv",
         "ctx.store.backend": "memory",
@@ -433,7 +436,7 @@ async def test_a_refused_argument_is_told_too(bench: Bench) -> None:
 async def test_a_cancelled_operation_only_starts(bench: Bench) -> None:
     group = bench.store.streams.group(GROUP, CONSUMER)
     await group.ensure(STREAM)
-    bench.sink.told.clear()
+    bench.sink.emitted.clear()
     reading = asyncio.ensure_future(group.read(STREAM, block=60))
     await asyncio.sleep(0)
 

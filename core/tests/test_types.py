@@ -188,6 +188,7 @@ asyncio.run(main())
 
 
 def test_types_of_pydantic_are_refused_with_reason_without_it() -> None:
+    """The error message names the reason and the extra to install."""
     run = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", WITHOUT_PYDANTIC],
         capture_output=True,

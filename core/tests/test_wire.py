@@ -1,6 +1,6 @@
 """The bytes on the wire.
 
-A Node process must be able to read them, and we must be able to read those of Node and others.
+A Node process must be able to read them, and a store must read the bytes of Node and of others.
 """
 
 from __future__ import annotations

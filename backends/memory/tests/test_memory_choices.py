@@ -94,6 +94,7 @@ async def test_approximate_trimming_removes_whole_nodes_as_redis_does(
 
 @pytest.mark.clause("STR-19")
 async def test_a_group_knows_its_lag_and_everybody_who_ever_asked(adapter: MemoryAdapter) -> None:
+    """A consumer counts from its first read or claim, even if that returned no entry."""
     ids = [await adapter.xadd("stream", {"data": b"%d" % number}) for number in range(10)]
     await adapter.xgroup_create("stream", "group")
     await adapter.xgroup_create("stream", "another", "$")
@@ -129,6 +130,7 @@ async def test_a_claim_clears_away_deleted_entries_however_young(adapter: Memory
 async def test_of_several_waiting_readers_the_first_gets_the_entry_and_the_others_wait_on(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
+    """The other readers keep waiting."""
     await adapter.xgroup_create("stream", "group")
     readings: list[asyncio.Task[list[StreamEntry]]] = []
     for number in range(3):

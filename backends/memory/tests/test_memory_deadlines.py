@@ -91,6 +91,7 @@ async def test_at_its_deadline_a_key_is_as_one_that_never_was(
     held: str,
     question: Callable[[MemoryAdapter], Awaitable[Any]],
 ) -> None:
+    """This holds at the exact deadline, while no sweep has removed the key yet."""
     if held == "value":
         await adapter.set("key", b"41", ttl=1)
     else:
@@ -99,11 +100,11 @@ async def test_at_its_deadline_a_key_is_as_one_that_never_was(
         await adapter.xreadgroup("key", "group", "me")
         await adapter.expire("key", 1)
     clock.advance(1)
-    never = MemoryAdapter(clock=clock)
+    empty = MemoryAdapter(clock=clock)
 
     assert "key" in adapter._keyspace.values  # no sweep removed it
-    assert await _answer(question(adapter)) == await _answer(question(never))
-    assert await _all(adapter) == await _all(never)
+    assert await _answer(question(adapter)) == await _answer(question(empty))
+    assert await _all(adapter) == await _all(empty)
 
 
 @pytest.mark.clause("KV-7", "KV-9")
@@ -122,6 +123,7 @@ async def test_a_key_lives_to_the_last_millisecond_of_its_ttl(
 
 @pytest.mark.clause("KV-9")
 async def test_ttl_is_never_zero_or_below_however_long_the_look_takes() -> None:
+    """Each reading of the clock advances it, so the key may expire during `ttl`."""
     now = 0.0
 
     def running() -> float:
@@ -143,6 +145,7 @@ async def test_ttl_is_never_zero_or_below_however_long_the_look_takes() -> None:
 async def test_a_window_of_a_rate_limit_ends_when_its_first_increment_said(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
+    """Later increments in a rate-limit window don't extend it."""
     counted: list[int] = []
     for _ in range(6):
         counted.append(await adapter.increment("a", ttl=2))
@@ -196,6 +199,7 @@ async def test_idle_times_are_exact(adapter: MemoryAdapter, clock: ManualClock) 
 async def test_what_has_been_idle_for_just_long_enough_is_listed_and_claimed(
     adapter: MemoryAdapter, clock: ManualClock, seconds: float
 ) -> None:
+    """An entry that was idle for exactly `min_idle` is listed and claimed."""
     await adapter.xgroup_create("stream", "group")
     added = await adapter.xadd("stream", {"a": b"1"})
     await adapter.xreadgroup("stream", "group", "first")

@@ -1,4 +1,7 @@
-"""Consequences of the contract that the kit doesn't check. Once it does, a test here may go."""
+"""Consequences of the contract that the kit doesn't check.
+
+Once the kit checks one of them, its test here can be removed.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,12 @@ WITH_NOTHING_RIGHT: dict[str, Callable[[MemoryAdapter], Awaitable[Any]]] = {
 @pytest.mark.clause("LIF-1")
 async def test_an_adapter_says_whether_it_is_open() -> None:
     adapter = MemoryAdapter()
-    said = [adapter.is_open]
+    states = [adapter.is_open]
     for change in (adapter.open, adapter.open, adapter.close, adapter.close, adapter.open):
         await change()
-        said.append(adapter.is_open)
+        states.append(adapter.is_open)
 
-    assert said == [False, True, True, False, False, True]
+    assert states == [False, True, True, False, False, True]
 
 
 @pytest.mark.clause("LIF-2")
@@ -131,6 +134,7 @@ async def test_a_value_over_a_stream_has_no_ttl_of_the_stream(adapter: MemoryAda
 async def test_a_great_step_from_a_small_number_leaves_the_range(
     adapter: MemoryAdapter, stored: int, delta: int
 ) -> None:
+    """The delta is in the 64-bit range, but the sum isn't."""
     await adapter.set("a", b"%d" % stored, ttl=8)
 
     with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
@@ -165,6 +169,7 @@ async def test_what_is_no_integer_is_refused_and_left_as_it_is(
 async def test_a_text_above_the_range_is_no_integer_though_the_sum_would_be_one(
     adapter: MemoryAdapter,
 ) -> None:
+    """This holds even if the sum would be in the range."""
     await adapter.set("a", b"9223372036854775808")
 
     with pytest.raises(BackendFailed, match="STORE_INCREMENT_FAILED"):
@@ -188,6 +193,7 @@ async def test_a_stream_is_nobodys_claim(adapter: MemoryAdapter) -> None:
 async def test_a_refused_acquire_counts_no_token_and_renews_none(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
+    """It neither counts a token nor renews the TTL of the token's key."""
     await adapter.acquire("a", b"me", 100, token_key="token")
     counted = await adapter.get("token")
     clock.advance(8)
@@ -201,6 +207,7 @@ async def test_a_refused_acquire_counts_no_token_and_renews_none(
 async def test_a_group_may_begin_after_a_millisecond_and_after_what_is_to_come(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
+    """A start ID may lack its sequence number, and may be greater than every ID so far."""
     ids = [await adapter.xadd("stream", {"data": b"%d" % number}) for number in range(3)]
     milliseconds = int(ids[0].partition("-")[0])
     await adapter.xgroup_create("stream", "millisecond", f"{milliseconds}")
@@ -226,6 +233,7 @@ async def test_a_group_may_begin_after_a_millisecond_and_after_what_is_to_come(
 async def test_an_entry_that_comes_as_a_wait_ends_is_left_for_the_next_read(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
+    """The next read of the group gets it."""
     await adapter.xgroup_create("stream", "group")
     reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "late", block=5))
     await asyncio.sleep(0.001)

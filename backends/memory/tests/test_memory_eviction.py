@@ -58,6 +58,7 @@ async def test_with_max_keys_a_batch_larger_than_that_keeps_its_newest() -> None
 
 
 async def test_a_set_with_a_condition_counts_as_use_and_writes_within_max_keys() -> None:
+    """A conditional write also stays within `max_keys`."""
     adapter = MemoryAdapter(max_keys=2)
     await adapter.set("a", b"1")
     await adapter.set("b", b"2")

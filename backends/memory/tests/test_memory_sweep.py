@@ -127,6 +127,7 @@ def test_a_sweep_goes_on_in_another_event_loop() -> None:
 
 
 async def test_a_ttl_of_a_day_keeps_no_forgotten_adapter_alive() -> None:
+    """The keyspace of a dropped adapter is freed, although a TTL of a day is pending."""
     adapter = MemoryAdapter()
     await adapter.set("key", b"value", ttl=86_400)
     keyspace = weakref.ref(adapter._keyspace)

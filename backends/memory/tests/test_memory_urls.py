@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.clause("LIF-7")
 async def test_two_adapters_of_one_name_see_each_other_at_once() -> None:
+    """Each adapter gets the other's writes and messages immediately."""
     one, other = (
         MemoryAdapter.from_url("memory://shared"),
         MemoryAdapter.from_url("memory://shared"),

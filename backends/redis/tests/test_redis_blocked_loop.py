@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from igniter_store_conformance.servers import Server
 
 
-def hear_nothing(channel: str, payload: bytes) -> None:
+def ignore(channel: str, payload: bytes) -> None:
     del channel, payload
 
 
@@ -49,7 +49,7 @@ def test_calls_in_blocked_loop_get_answers(
                     asyncio.create_task(adapter.set("key", b"value")),
                     asyncio.create_task(adapter.get("key")),
                     asyncio.create_task(adapter.xlen("stream")),
-                    asyncio.create_task(adapter.subscribe(channel, hear_nothing)),
+                    asyncio.create_task(adapter.subscribe(channel, ignore)),
                 ]
                 for _ in range(turns):
                     await asyncio.sleep(0)

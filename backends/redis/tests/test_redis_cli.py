@@ -114,7 +114,7 @@ def test_the_demo_lets_several_processes_race(options: list[str]) -> None:
 def test_the_demo_does_without_processes_where_none_can_be_started(options: list[str]) -> None:
     """A program that Python reads from its standard input calls the demo.
 
-    There is no file that a child process could start from.
+    A child process then has no file to start from.
     """
     program = (
         "from igniter_store_cli import main; "

@@ -96,8 +96,8 @@ async def test_a_host_that_is_not_there_can_not_be_reached() -> None:
         ("redis://[::1]:1", " at [::1]:1 ("),
         ("unix:///no/such/socket", " at /no/such/socket."),
         ("redis+cluster://127.0.0.1:1,127.0.0.1:2", " at 127.0.0.1:1, 127.0.0.1:2, "),
-        ("redis://nobody.invalid", "Can't resolve the host name (nobody.invalid:6379)"),
-        ("redis+cluster://nobody.invalid", "Can't resolve the host name (nobody.invalid:6379)"),
+        ("redis://missing.invalid", "Can't resolve the host name (missing.invalid:6379)"),
+        ("redis+cluster://missing.invalid", "Can't resolve the host name (missing.invalid:6379)"),
     ],
 )
 async def test_who_can_not_be_reached_is_told_where_that_was(url: str, place: str) -> None:
@@ -175,6 +175,7 @@ def minimal_rights() -> list[str]:
 
 
 async def test_a_user_who_may_touch_only_the_stores_keys_can_do_everything(server: Server) -> None:
+    """The README's rights allow access only to the store's keys."""
     with server.exchange() as exchange:
         exchange.ask(*minimal_rights())
     try:
@@ -203,7 +204,7 @@ async def test_a_user_who_may_touch_only_the_stores_keys_can_do_everything(serve
             assert [facts.name for facts in await store.streams.groups("stream")] == ["group"]
             assert [key async for key in store.dev.iterate("*")] == ["key"]
             with pytest.raises(StoreError) as caught:
-                await store.adapter.get("somebody else's")  # type: ignore[attr-defined]  # below the prefix
+                await store.adapter.get("another service's")  # type: ignore[attr-defined]  # adds no prefix
             assert caught.value.details == {"word": "NOPERM"}
     finally:
         with server.exchange() as exchange:

@@ -183,11 +183,11 @@ async def test_operation_believes_only_its_own_kind_of_reply(reply: str) -> None
             try:
                 answer = await asyncio.wait_for(call(adapter), 20)
             except StoreError as error:
-                told = (
+                shown = (
                     f"{error} {error!r} {error.to_dict()} {error.__cause__!r} {error.__context__!r}"
                 )
-                if SECRET.decode() in told:
-                    wrong.append(f"{name} shows the reply: {told}")
+                if SECRET.decode() in shown:
+                    wrong.append(f"{name} shows the reply: {shown}")
             else:
                 if reply not in believable:
                     wrong.append(f"{name} returned {answer!r}")
@@ -286,7 +286,7 @@ async def test_reply_beyond_the_limit_is_refused(*, announced: bool) -> None:
 
 
 async def test_message_beyond_the_limit_ends_subscription_connection() -> None:
-    told = asyncio.Event()
+    gap = asyncio.Event()
     subscribed = 0
 
     async def subscribe(writer: asyncio.StreamWriter) -> None:
@@ -301,9 +301,9 @@ async def test_message_beyond_the_limit_ends_subscription_connection() -> None:
         Hostile(subscribe) as server,
         adapter_to(server, max_reply_bytes=1_000_000) as adapter,
     ):
-        await adapter.subscribe("c", lambda _channel, _payload: None, on_gap=told.set)
+        await adapter.subscribe("c", lambda _channel, _payload: None, on_gap=gap.set)
         async with asyncio.timeout(30):
-            await told.wait()
+            await gap.wait()
 
     assert subscribed >= 2
 

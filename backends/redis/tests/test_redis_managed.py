@@ -1,6 +1,7 @@
 """Managed servers and proxies that lack some commands.
 
-The store works without them, or its error names the rejected command and what needs it.
+The store works without them, or its error names the rejected command and the operation that
+needs it.
 """
 
 from __future__ import annotations
@@ -262,15 +263,15 @@ async def test_operation_works_or_names_refused_command(
             try:
                 await asyncio.wait_for(operation(adapter), 30)
             except StoreError as error:
-                told = f"{error} {error.__cause__!r}"
+                shown = f"{error} {error.__cause__!r}"
                 if error.code is ErrorCode.STORE_STREAM_GROUP_MISSING and "XGROUP" in commands:
                     continue
                 if not any(f"{command} (needed for " in error.message for command in commands):
                     wrong.append(f"{title}: {error}")
-                if "secret" in told:
-                    wrong.append(f"{title} shows a key: {told}")
+                if "secret" in shown:
+                    wrong.append(f"{title} shows a key: {shown}")
                 if not needed and way != "a proxy that hangs up":
-                    wrong.append(f"{title} could have gone another way: {error}")
+                    wrong.append(f"{title} could have used a fallback: {error}")
             else:
                 if needed:
                     wrong.append(f"{title} worked without {needed}")

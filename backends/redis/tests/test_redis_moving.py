@@ -1,4 +1,4 @@
-"""The data moves: failovers with Sentinel, clusters whose slots move, and nodes that die."""
+"""Data that moves between servers: failovers with Sentinel, moved slots, and nodes that die."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ async def test_a_failover_is_followed(sentinels: SentinelSet) -> None:
                     await asyncio.sleep(0.05)
         assert await adapter.get("key") == b"after"
         assert await eventually(lambda: adapter.publish("news", b"now")) >= 0
-        await hears(heard, adapter)
+        await wait_for_message(heard, adapter)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -128,8 +128,8 @@ def give(source: ServerProcess, target: ServerProcess, key: str) -> None:
             exchange.ask("CLUSTER", "SETSLOT", slot, "NODE", there)
 
 
-async def hears(heard: asyncio.Queue[bytes], adapter: RedisAdapter) -> None:
-    """The subscription recovers by itself, some time after the connection was lost."""
+async def wait_for_message(heard: asyncio.Queue[bytes], adapter: RedisAdapter) -> None:
+    """Publish until the subscription, which recovers by itself, receives a message."""
     async with asyncio.timeout(LIMIT):
         while heard.empty():
             with contextlib.suppress(BackendUnavailable):
@@ -199,6 +199,7 @@ async def test_calls_for_many_keys_are_put_back_in_order(cluster: Cluster) -> No
 
 
 async def test_a_claim_and_its_counter_in_two_slots_are_refused(cluster: Cluster) -> None:
+    """A claim and its token counter must be in the same slot."""
     async with adapter_of(cluster) as adapter:
         with pytest.raises(StoreError) as caught:
             await adapter.acquire("claim", b"me", 10, token_key="elsewhere")
@@ -233,7 +234,7 @@ async def test_a_slot_that_moves_is_followed(own_cluster: Cluster) -> None:
             await adapter.set("moving", b"between")
             await adapter.set("{moving}new", b"made on the way")
             assert new.ask("DBSIZE") == 2
-            # one key is here, one is there: TRYAGAIN, until all are moved
+            # one key is at the source, and one at the target: TRYAGAIN, until both are moved
             with pytest.raises(BackendUnavailable) as caught:
                 await adapter.mget(["moving", "{moving}stream"])
             assert caught.value.retryable
@@ -280,7 +281,7 @@ async def test_a_node_that_dies_is_replaced_by_its_replica(own_cluster: Cluster)
         assert await eventually(lambda: adapter.get(keys[0])) == b"before"
         assert await eventually(lambda: adapter.mget(keys)) == [b"before"] * len(keys)
         await eventually(lambda: adapter.mset([Entry(key, b"after") for key in keys]))
-        await hears(heard, adapter)
+        await wait_for_message(heard, adapter)
         found: set[str] = set()
         cursor = "0"
         while True:
@@ -323,7 +324,7 @@ async def test_a_scan_finds_what_has_gone_to_a_new_node(own_cluster: Cluster) ->
 
 
 async def becomes_empty_primary(replica: ServerProcess, cluster: Cluster) -> None:
-    """Promote a replica to a primary without slots, and wait until all nodes know it."""
+    """Promote a replica to a primary without slots, and wait until all nodes list it."""
     source = cluster.primaries[0]
     with replica.exchange() as exchange:
         exchange.ask("CLUSTER", "RESET", "SOFT")
@@ -351,7 +352,7 @@ def is_empty_primary(name: str, nodes: str) -> bool:
 
 
 def nodes_at(node: ServerProcess) -> str:
-    """The node's CLUSTER NODES, which lists the nodes it knows."""
+    """The node's CLUSTER NODES, which lists the cluster's nodes."""
     with node.exchange() as exchange:
         return str(exchange.ask("CLUSTER", "NODES"), "ascii")  # type: ignore[arg-type]  # bytes, but typed as any reply
 
@@ -411,10 +412,10 @@ async def test_subscriptions_at_a_node_that_leaves_the_cluster_go_elsewhere(
 async def test_publishers_of_a_cluster_reach_who_subscribes_where_they_publish(
     cluster: Cluster,
 ) -> None:
-    """So the number of receivers is correct.
+    """Therefore, `publish` returns the correct number of receivers.
 
-    And no message from before the subscription arrives after it, although messages between nodes
-    are slower.
+    No message from before the subscription arrives after it, although messages between nodes are
+    slower.
     """
     channels = [f"news:{number}" for number in range(30)]
     heard: list[tuple[str, bytes]] = []
@@ -462,7 +463,7 @@ async def test_sharded_channels_stay_at_their_nodes(cluster: Cluster) -> None:
 def rights_on_a_cluster() -> list[str]:
     """The README's command for a user with minimal rights.
 
-    Includes what the README adds for clusters and sharded channels.
+    Includes the rights that the README adds for clusters and sharded channels.
     """
     text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     command = next(line for line in text.splitlines() if line.startswith("ACL SETUSER api "))
@@ -500,7 +501,7 @@ async def test_a_user_with_the_rights_of_the_readme_can_use_a_cluster_and_sharde
         await subscription.cancel()
         assert await adapter.delete_prefix("igniter:store:api:") == 20
         with pytest.raises(StoreError) as caught:
-            await adapter.get("somebody else's")
+            await adapter.get("another service's")
         assert caught.value.details == {"word": "NOPERM"}
     finally:
         await adapter.close()
@@ -534,7 +535,7 @@ async def test_a_sharded_channel_whose_slot_moves_is_followed(own_cluster: Clust
         assert await adapter.publish("moving", b"one") == 1
         await until(lambda: heard[4:] == [b"one"])
         await staying.cancel()
-        assert await adapter.publish("moving", b"nobody") == 0
+        assert await adapter.publish("moving", b"unheard") == 0
 
         move(own_cluster, "moving")
         newcomer = await adapter.subscribe("moving", lambda _, payload: heard.append(payload))
@@ -547,7 +548,7 @@ async def test_a_sharded_channel_whose_slot_moves_is_followed(own_cluster: Clust
 async def test_a_sharded_channel_is_looked_for_until_the_nodes_say_where_it_is(
     own_cluster: Cluster,
 ) -> None:
-    """Nothing else would trigger another refresh.
+    """Without retries, nothing would trigger another refresh.
 
     The connection is open, but it gets no more messages of the channel.
     """
@@ -564,7 +565,7 @@ async def test_a_sharded_channel_is_looked_for_until_the_nodes_say_where_it_is(
                     exchange.ask("ACL", "SETUSER", "default", rule)
             if rule.startswith("-"):
                 give(source, target, "moving")
-                await asyncio.sleep(0.5)  # by then it has refreshed in vain more than once
+                await asyncio.sleep(0.5)  # by then the adapter has refreshed in vain more than once
                 assert gaps == []
         await until(lambda: gaps == ["gap"])
         assert await adapter.publish("moving", b"after") == 1
@@ -602,7 +603,7 @@ async def test_subscriptions_at_a_node_that_dies_go_elsewhere(
         await until(lambda: "channel" in gaps)
         reached = await eventually(lambda: adapter.publish("dying", b"after"))
         assert reached == 1 or not sharded_pubsub, (
-            "until the replica took over, any node would do, and this is no reason to leave it"
+            "until the replica takes over, an unsharded subscription may stay at any other node"
         )
         await until(lambda: ("channel", b"after") in heard)
         if sharded_pubsub:
@@ -652,6 +653,7 @@ async def test_what_is_no_cluster_says_so() -> None:
 async def test_who_is_cancelled_while_it_is_asked_who_is_there_and_the_adapter_closes_is_cancelled(
     own_cluster: Cluster,
 ) -> None:
+    """A topology refresh waits for nodes that don't reply, and the adapter closes meanwhile."""
     dying = own_cluster.owner("key")
     with own_cluster.replicas[own_cluster.primaries.index(dying)].exchange() as exchange:
         exchange.ask("CONFIG", "SET", "cluster-replica-no-failover", "yes")

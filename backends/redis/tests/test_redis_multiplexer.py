@@ -128,10 +128,10 @@ def test_it_works_on_uvloop(server: Server) -> None:
             ) == list(range(1_000))
             heard: asyncio.Queue[Any] = asyncio.Queue()
 
-            async def hear(context: Any) -> None:
+            async def receive(context: Any) -> None:
                 await heard.put(context.data)
 
-            async with await store.events.subscribe("order:*", hear):
+            async with await store.events.subscribe("order:*", receive):
                 await store.events.publish("order:placed", 1)
                 assert await heard.get() == 1
             group = store.streams.group("group", "consumer")
@@ -156,7 +156,7 @@ def test_it_works_on_uvloop(server: Server) -> None:
 async def test_a_server_that_falls_silent_in_the_middle_of_a_large_answer_is_left(
     server: Server,
 ) -> None:
-    """The other callers would wait forever for room behind that reply."""
+    """Otherwise, the other callers would wait forever for room behind that reply."""
     with servers.start(servers.find("valkey"), proxied=True) as proxied:
         proxy: Any = proxied.proxy
         async with opened(

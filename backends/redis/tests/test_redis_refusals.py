@@ -34,7 +34,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[ServerProcess]:
 
 
 async def refused(url: str) -> StoreError:
-    """The error that opening the adapter raises, or else a write."""
+    """The error that opening the adapter raises, or a write if it opens."""
     adapter = RedisAdapter.from_url(url, timeout=2.0, connect_timeout=2.0)
 
     async def used() -> None:
@@ -46,9 +46,9 @@ async def refused(url: str) -> StoreError:
             await used()
     finally:
         await adapter.close()
-    told = f"{caught.value!r} {caught.value} {caught.value.to_dict()}"
-    assert PASSWORD not in told
-    assert "a value" not in told
+    shown = f"{caught.value!r} {caught.value} {caught.value.to_dict()}"
+    assert PASSWORD not in shown
+    assert "a value" not in shown
     return caught.value
 
 
@@ -108,7 +108,7 @@ def _outer_address() -> str:
         try:
             asking.connect(("192.0.2.1", 9))
         except OSError:
-            pytest.skip("this machine has no address but its own")
+            pytest.skip("this machine has only its loopback address")
         return str(asking.getsockname()[0])
 
 

@@ -137,8 +137,8 @@ async def test_sign_of_life_disturbs_no_subscription(target: Any) -> None:
 def pings(server: Any) -> int:
     """The number of PINGs that the server has executed."""
     with server.exchange() as exchange:
-        told = exchange.info("commandstats").get("cmdstat_ping", "calls=0,")
-    return int(told.partition("calls=")[2].partition(",")[0])
+        statistics = exchange.info("commandstats").get("cmdstat_ping", "calls=0,")
+    return int(statistics.partition("calls=")[2].partition(",")[0])
 
 
 async def test_unused_connection_is_replaced_before_its_next_use() -> None:

@@ -1,4 +1,4 @@
-"""Servers that reject a connection: each error names what failed, the address and the cure.
+"""Servers that reject a connection: each error names the cause, the address and the cure.
 
 These tests use real servers, and plain sockets for everything else.
 """
@@ -127,7 +127,7 @@ async def test_password_works_where_the_server_has_none(
 @pytest.mark.parametrize(
     ("login", "end", "word", "message"),
     [
-        (f"{SECRET}-nobody:{PASSWORD}@", "", "WRONGPASS", "rejected the user name or password"),
+        (f"{SECRET}-missing:{PASSWORD}@", "", "WRONGPASS", "rejected the user name or password"),
         (f"{SECRET}-off:{PASSWORD}@", "", "WRONGPASS", "rejected the user name or password"),
         (f"{SECRET}-select:{PASSWORD}@", "/1", "NOPERM", "Allow it with ACL SETUSER"),
         (f"{SECRET}-client:{PASSWORD}@", "?client_name=api", "NOPERM", "Allow it with ACL SETUSER"),
@@ -401,9 +401,9 @@ async def test_socket_without_permission_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+cluster", "rediss+cluster"])
 async def test_closed_port_and_unknown_host_are_named(scheme: str) -> None:
     closed = await refusal(f"{scheme}://{SECRET}:{PASSWORD}@127.0.0.1:1", 30.0)
-    unknown = await refusal(f"{scheme}://{SECRET}:{PASSWORD}@nobody.invalid", 30.0)
+    unknown = await refusal(f"{scheme}://{SECRET}:{PASSWORD}@missing.invalid", 30.0)
 
     assert "127.0.0.1:1" in closed.message
     assert "(connection refused). Check that" in closed.message
-    assert "Can't resolve the host name (nobody.invalid:6379). Check the URL" in unknown.message
+    assert "Can't resolve the host name (missing.invalid:6379). Check the URL" in unknown.message
     assert (closed.retryable, unknown.retryable) == (True, True)

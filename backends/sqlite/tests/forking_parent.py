@@ -57,7 +57,7 @@ def forked(work: Callable[[], Awaitable[Any]]) -> int:
     return child
 
 
-def hear_nothing(channel: str, payload: bytes) -> None:
+def ignore(channel: str, payload: bytes) -> None:
     del channel, payload
 
 
@@ -236,7 +236,7 @@ async def use_the_inherited(folder: Path) -> dict[str, Any]:
         for call in (
             adapter.get("key"),
             adapter.increment("counter"),
-            adapter.subscribe("channel", hear_nothing),
+            adapter.subscribe("channel", ignore),
             adapter.ping(),
         ):
             try:
@@ -253,7 +253,7 @@ async def use_the_inherited(folder: Path) -> dict[str, Any]:
         )
 
     async with opened(path) as adapter:
-        await adapter.subscribe("channel", hear_nothing)
+        await adapter.subscribe("channel", ignore)
         await adapter.set("key", b"value")
         codes = await exit_codes([forked(lambda: use(adapter))])
         return {

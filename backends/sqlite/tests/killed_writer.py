@@ -26,26 +26,26 @@ class Work:
 
     Args:
         adapter: an open adapter to work on.
-        told: file that gets a line for each acknowledged call.
+        log: descriptor of the file that gets a line for each acknowledged call.
     """
 
-    def __init__(self, adapter: SQLiteAdapter, told: int) -> None:
+    def __init__(self, adapter: SQLiteAdapter, log: int) -> None:
         self.adapter = adapter
-        self.told = told
+        self.log = log
 
-    def tell(self, line: str) -> None:
-        os.write(self.told, f"{line}\n".encode())
+    def record(self, line: str) -> None:
+        os.write(self.log, f"{line}\n".encode())
 
     async def sets(self, number: int) -> None:
         turn = int(await self.adapter.get(f"value:{number}") or 0)
         while True:
             turn += 1
             await self.adapter.set(f"value:{number}", b"%d" % turn)
-            self.tell(f"set {number} {turn}")
+            self.record(f"set {number} {turn}")
 
     async def counts(self) -> None:
         while True:
-            self.tell(f"count {await self.adapter.increment('counter')}")
+            self.record(f"count {await self.adapter.increment('counter')}")
 
     async def batches(self) -> None:
         turn = int(await self.adapter.get("batch:0") or 0)
@@ -54,33 +54,33 @@ class Work:
             await self.adapter.mset(
                 [Entry(f"batch:{place}", b"%d" % turn) for place in range(BATCH)]
             )
-            self.tell(f"batch {turn}")
+            self.record(f"batch {turn}")
 
     async def appends(self) -> None:
         while True:
-            self.tell(f"append {await self.adapter.xadd(STREAM, {'payload': os.urandom(200)})}")
+            self.record(f"append {await self.adapter.xadd(STREAM, {'payload': os.urandom(200)})}")
 
     async def handles(self) -> None:
         while True:
             for entry in await self.adapter.xreadgroup(STREAM, GROUP, CONSUMER, count=7, block=1.0):
-                self.tell(f"handle {entry.id}")
+                self.record(f"handle {entry.id}")
                 await self.adapter.xack(STREAM, GROUP, [entry.id])
-                self.tell(f"ack {entry.id}")
+                self.record(f"ack {entry.id}")
 
     async def claims(self) -> None:
         while True:
             token = await self.adapter.acquire("claim", b"owner", 0.005, token_key="token")
             if token is not None:
-                self.tell(f"token {token}")
+                self.record(f"token {token}")
                 await self.adapter.compare_delete("claim", b"owner")
             await asyncio.sleep(0)
 
 
-async def work(folder: Path, told: int) -> None:
+async def work(folder: Path, log: int) -> None:
     adapter = SQLiteAdapter.from_url(f"sqlite:///{folder}/state.db", timeout=30.0)
     await adapter.open()
     await adapter.xgroup_create(STREAM, GROUP)
-    all_kinds = Work(adapter, told)
+    all_kinds = Work(adapter, log)
     async with asyncio.TaskGroup() as group:
         for number in range(SETTERS):
             group.create_task(all_kinds.sets(number))

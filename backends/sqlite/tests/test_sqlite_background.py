@@ -128,7 +128,7 @@ async def test_room_is_given_back_to_the_file_system(tmp_path: Path) -> None:
 
 async def test_messages_are_kept_as_long_as_somebody_has_to_read_them(tmp_path: Path) -> None:
     async with opened(tmp_path) as publisher, opened(tmp_path) as listener:
-        assert await publisher.publish("news", b"nobody") == 0
+        assert await publisher.publish("news", b"unheard") == 0
         assert await count(publisher, "messages") == 0
         heard: list[bytes] = []
         subscription = await listener.subscribe("news", lambda _, payload: heard.append(payload))
@@ -137,12 +137,12 @@ async def test_messages_are_kept_as_long_as_somebody_has_to_read_them(tmp_path: 
         await until(lambda: len(heard) == 20)
         await private(publisher)._sweeper.sweep()
         assert await count(publisher, "messages") == 20, (
-            "the listener hasn't said yet that it has read them"
+            "the listener hasn't recorded yet that it has read them"
         )
         await private(listener)._listener._written()
         await private(publisher)._sweeper.sweep()
         assert await count(publisher, "messages") == 1, (
-            "the newest tells where a new listener begins"
+            "the newest message marks where a new listener begins"
         )
         await subscription.cancel()
         assert (await count(publisher, "listeners"), await count(publisher, "subscriptions")) == (
@@ -165,7 +165,7 @@ async def test_a_listener_that_was_silent_for_long_is_forgotten_and_told_of_the_
         await until(lambda: heard == [b"1"])
 
         private(listener)._changes._watching.cancel()  # as if its process were stopped
-        await private(publisher)._writes.call(forget_the_time)
+        await private(publisher)._writes.call(be_silent)
         await private(publisher)._sweeper.sweep()
         await private(publisher)._writes.call(make_doubts_older)
         for _ in range(2):
@@ -193,7 +193,7 @@ async def test_a_subscription_that_is_cancelled_on_its_way_leaves_nothing(tmp_pa
                 await subscribing.result().cancel()
             await adapter.ping()
             await adapter.set("key", b"behind all that was under way")
-            assert await other.publish("news", b"nobody") == 0
+            assert await other.publish("news", b"unheard") == 0
 
 
 @pytest.mark.parametrize("is_last", [False, True])
@@ -204,12 +204,12 @@ async def test_cancelled_subscriber_harms_none_that_shares_its_write(
         for turns in range(8):
             heard: list[str] = []
 
-            def hear(channel: str, payload: bytes, heard: list[str] = heard) -> None:
+            def receive(channel: str, payload: bytes, heard: list[str] = heard) -> None:
                 del payload
                 heard.append(channel)
 
             subscribing = [
-                asyncio.create_task(adapter.subscribe(f"{turns} {number}", hear))
+                asyncio.create_task(adapter.subscribe(f"{turns} {number}", receive))
                 for number in range(5)
             ]
             for _ in range(turns):
@@ -261,23 +261,24 @@ async def test_a_new_subscription_hears_nothing_from_before_it(tmp_path: Path) -
 
 
 async def test_who_waits_for_nothing_asks_nothing(tmp_path: Path) -> None:
+    """Without a waiting read or a subscription, the adapter doesn't query `data_version`."""
     async with opened(tmp_path) as adapter:
-        told: list[str] = []
+        statements: list[str] = []
 
         def trace(connection: sqlite3.Connection) -> None:
-            connection.set_trace_callback(told.append)
+            connection.set_trace_callback(statements.append)
 
         await private(adapter)._reads.run(trace)
         await asyncio.sleep(0.1)
-        assert [statement for statement in told if "data_version" in statement] == []
+        assert [statement for statement in statements if "data_version" in statement] == []
         reading = asyncio.create_task(wait_for_news(adapter))
-        await until(lambda: any("data_version" in statement for statement in told))
+        await until(lambda: any("data_version" in statement for statement in statements))
         async with opened(tmp_path) as other:
             await other.xadd("stream", {"n": b"1"})
         assert len(await reading) == 1
-        told.clear()
+        statements.clear()
         await asyncio.sleep(0.15)
-        assert len([statement for statement in told if "data_version" in statement]) <= 1
+        assert len([statement for statement in statements if "data_version" in statement]) <= 1
 
 
 async def wait_for_news(adapter: SQLiteAdapter) -> list[StreamEntry]:
@@ -285,7 +286,7 @@ async def wait_for_news(adapter: SQLiteAdapter) -> list[StreamEntry]:
     return await adapter.xreadgroup("stream", "group", "consumer", block=LIMIT)
 
 
-def forget_the_time(session: Session) -> None:
+def be_silent(session: Session) -> None:
     session.execute("UPDATE igniter_listeners SET seen_at = 0")
 
 
@@ -296,6 +297,7 @@ def make_doubts_older(session: Session) -> None:
 async def test_a_close_that_is_cancelled_at_any_moment_is_finished_by_the_next(
     tmp_path: Path,
 ) -> None:
+    """The first close is cancelled after 0 to 29 event-loop iterations."""
     for turns in range(30):
         adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
         await adapter.open()

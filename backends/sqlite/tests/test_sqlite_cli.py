@@ -62,7 +62,7 @@ def test_a_copy_is_made_while_others_use_the_file(
 
 def test_a_copy_of_what_is_no_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["backup", "copy.db", "--url", "memory://"]) == 2
-    assert "is no file" in capsys.readouterr().err
+    assert "isn't a file" in capsys.readouterr().err
 
 
 def test_a_file_that_cannot_be_opened_is_one_line_that_names_it(

@@ -84,11 +84,11 @@ async def test_live_listener_stays_when_clock_steps(
         heard: list[bytes | str] = []
         inbox = asyncio.Event()
 
-        def hear(_: str, payload: bytes) -> None:
+        def receive(_: str, payload: bytes) -> None:
             heard.append(payload)
             inbox.set()
 
-        await listener.subscribe("news", hear, on_gap=lambda: heard.append("gap"))
+        await listener.subscribe("news", receive, on_gap=lambda: heard.append("gap"))
         wall_clock.step(seconds)
         await swept(publisher)
 
@@ -145,7 +145,7 @@ async def test_killed_listener_is_forgotten_after_two_looks(
         assert await adapter.publish("news", b"1") == 1
 
         await swept(adapter, 1)
-        assert await adapter.publish("news", b"2") == 1, "one look says nothing"
+        assert await adapter.publish("news", b"2") == 1, "one check isn't enough"
         await private(adapter)._writes.call(make_doubts_older)
         await swept(adapter, 1)
         assert await adapter.publish("news", b"3") == 1, (
@@ -154,7 +154,7 @@ async def test_killed_listener_is_forgotten_after_two_looks(
         await swept(adapter, 1)
         assert await adapter.publish("news", b"4") == 0
         await swept(adapter, 1)
-        assert await private(adapter)._reads.call(messages) <= 1, "nothing piles up behind it"
+        assert await private(adapter)._reads.call(messages) <= 1, "no messages are kept for it"
 
 
 async def test_listener_of_former_boot_is_forgotten(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ async def test_ttl_stays_bounded_when_clock_goes_back(
         assert left <= 2.0
         await swept(adapter, 1)
         assert await deadline_left(adapter, "key") <= 2.0
-        assert await adapter.exists("key"), "it never lives less than its TTL"
+        assert await adapter.exists("key"), "it exists for at least its TTL"
         wall_clock.step(2.0)
         assert not await adapter.exists("key")
 
@@ -285,7 +285,7 @@ async def test_pending_entry_can_be_claimed_when_clock_went_back(
         wall_clock.step(-2 * HOUR)
 
         assert await adapter.xautoclaim("stream", "group", "alive", 30.0) == [], (
-            "it may be under way still"
+            "its consumer may still handle it"
         )
         wall_clock.step(31.0)
         assert [

@@ -50,43 +50,43 @@ def nursery(folder: Path) -> Generator[subprocess.Popen[str]]:
         yield process
 
 
-async def work_and_be_killed(process: subprocess.Popen[str], told: Path, lines: int) -> None:
+async def work_and_be_killed(process: subprocess.Popen[str], log: Path, lines: int) -> None:
     """Let a child work until it has that many acknowledged calls, then kill it."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("go\n")
     process.stdin.flush()
     child = int(await asyncio.to_thread(process.stdout.readline))
-    before = count(told)
+    before = count(log)
     try:
         async with asyncio.timeout(LIMIT):
-            while count(told) < before + lines:  # noqa: ASYNC110 - another process writes there
+            while count(log) < before + lines:  # noqa: ASYNC110 - another process writes there
                 await asyncio.sleep(0.001)
     finally:
         os.kill(child, signal.SIGKILL)
         assert await asyncio.to_thread(process.stdout.readline) == "ended\n"
 
 
-def count(told: Path) -> int:
-    return told.read_bytes().count(b"\n") if told.exists() else 0
+def count(log: Path) -> int:
+    return log.read_bytes().count(b"\n") if log.exists() else 0
 
 
 class Acknowledged:
     """The acknowledged calls of the killed children, by the name of the work."""
 
-    def __init__(self, told: Path) -> None:
+    def __init__(self, log: Path) -> None:
         self.by_name: dict[str, list[list[str]]] = defaultdict(list)
-        for line in told.read_text(encoding="ascii").splitlines():
+        for line in log.read_text(encoding="ascii").splitlines():
             name, *words = line.split()
             self.by_name[name].append(words)
 
     def last(self, name: str, *words: str) -> int:
         return max(
-            (int(told[-1]) for told in self.by_name[name] if told[:-1] == [*words]), default=0
+            (int(call[-1]) for call in self.by_name[name] if call[:-1] == [*words]), default=0
         )
 
     def ids(self, name: str) -> set[str]:
-        return {told[0] for told in self.by_name[name]}
+        return {call[0] for call in self.by_name[name]}
 
 
 class Found:
@@ -102,27 +102,29 @@ class Found:
         self.last[name] = number
 
 
-async def check(adapter: SQLiteAdapter, told: Acknowledged, found: Found) -> None:
-    """Check that acknowledged calls were applied, and those in progress wholly or not at all."""
+async def check(adapter: SQLiteAdapter, acknowledged: Acknowledged, found: Found) -> None:
+    """Check that acknowledged calls were applied, and others wholly or not at all."""
     for number in range(SETTERS):
         found.check(
-            f"value:{number}", await adapter.get(f"value:{number}"), told.last("set", str(number))
+            f"value:{number}",
+            await adapter.get(f"value:{number}"),
+            acknowledged.last("set", str(number)),
         )
-    found.check("counter", await adapter.get("counter"), told.last("count"))
+    found.check("counter", await adapter.get("counter"), acknowledged.last("count"))
     batch = {*await adapter.mget([f"batch:{place}" for place in range(BATCH)])}
     assert len(batch) == 1
-    found.check("batch", batch.pop(), told.last("batch"))
+    found.check("batch", batch.pop(), acknowledged.last("batch"))
     entries = [entry.id for entry in await adapter.xrange(STREAM)]
-    assert told.ids("append") <= {*entries}
+    assert acknowledged.ids("append") <= {*entries}
     assert len(entries) == await adapter.xlen(STREAM)
     pending = {entry.id for entry in await adapter.xpending(STREAM, GROUP)}
-    assert not pending & told.ids("ack")
+    assert not pending & acknowledged.ids("ack")
     [group] = await adapter.xgroups(STREAM)
-    tokens = [int(words[0]) for words in told.by_name["token"]]
+    tokens = [int(words[0]) for words in acknowledged.by_name["token"]]
     assert tokens == sorted(set(tokens))
     # Every entry read is acknowledged or pending: none was lost between the two.
     read = {entry for entry in entries if number_of(entry) <= number_of(group.last_delivered_id)}
-    assert read - pending <= told.ids("handle")
+    assert read - pending <= acknowledged.ids("handle")
 
 
 def names_in(folder: Path) -> list[str]:
@@ -136,18 +138,19 @@ def number_of(stream_id: str) -> tuple[int, int]:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork and no kill there")
 async def test_fifty_kills_in_the_middle_of_work_lose_nothing(tmp_path: Path) -> None:
-    told = tmp_path / "acknowledged"
+    """Each of 50 rounds kills a child in the middle of its work."""
+    log = tmp_path / "acknowledged"
     found = Found()
     chance = random.Random(5)  # noqa: S311 - a fixed seed, so that a failure can be reproduced
     with nursery(tmp_path) as process:
         for _ in range(ROUNDS):
-            await work_and_be_killed(process, told, chance.randrange(1, 400))
+            await work_and_be_killed(process, log, chance.randrange(1, 400))
             async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
-                await check(adapter, Acknowledged(told), found)
+                await check(adapter, Acknowledged(log), found)
             with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as connection:
                 assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
-    acknowledged = Acknowledged(told)
+    acknowledged = Acknowledged(log)
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         left = [
             *await adapter.xautoclaim(STREAM, GROUP, CONSUMER, 0.0),
@@ -184,7 +187,7 @@ async def test_a_copy_made_during_work_is_a_database_as_it_was_at_one_moment(
                 assert at_least <= found.pop() <= at_most
                 assert await copy.get("filling:1999") == b"x" * 1_000
                 assert await copy.increment("own") == 1, (
-                    f"turn {turn}: a copy of its own, which replaces the one before"
+                    f"turn {turn}: each copy is a new database, which replaces the former copy"
                 )
         assert at_most > 0
         writing.cancel()

@@ -145,7 +145,7 @@ async def test_a_folder_is_no_database(tmp_path: Path) -> None:
 
 async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
     place = tmp_path / "notes.txt"
-    place.write_text("No database, but a long text of somebody's. " * 100, encoding="utf-8")
+    place.write_text("Not a database, but a long text of a user. " * 100, encoding="utf-8")
     before = place.read_bytes()
 
     error = await refusal(place)
@@ -294,6 +294,7 @@ async def test_opening_a_new_file_waits_for_a_lock_and_then_gives_up(tmp_path: P
 async def test_a_file_that_was_removed_or_replaced_takes_nothing_that_nobody_would_find(
     tmp_path: Path,
 ) -> None:
+    """A write to the old file would be lost."""
     place = tmp_path / "state.db"
     async with opened(place) as adapter:
         await adapter.set("key", b"value")

@@ -1,6 +1,6 @@
 """An event loop that was closed by hand.
 
-It leaves connections for slow work, and those of a read-only file.
+It leaves connections for slow work, and connections to a read-only file.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.session import Session
 
 
-async def told(path: Path, query: str) -> list[Any]:
+async def rows_of(path: Path, query: str) -> list[Any]:
     def ask() -> list[Any]:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             return connection.execute(query).fetchall()
@@ -30,11 +30,11 @@ async def test_a_new_file_has_the_newest_version_and_gives_room_back(tmp_path: P
     await adapter.open()
     await adapter.close()
 
-    assert await told(tmp_path / "state.db", "SELECT max(version) FROM igniter_schema") == [
+    assert await rows_of(tmp_path / "state.db", "SELECT max(version) FROM igniter_schema") == [
         (len(schema.STEPS),)
     ]
-    assert await told(tmp_path / "state.db", "PRAGMA journal_mode") == [("wal",)]
-    assert await told(tmp_path / "state.db", "PRAGMA auto_vacuum") == [(2,)]
+    assert await rows_of(tmp_path / "state.db", "PRAGMA journal_mode") == [("wal",)]
+    assert await rows_of(tmp_path / "state.db", "PRAGMA auto_vacuum") == [(2,)]
 
 
 async def test_many_that_open_a_new_file_at_once_make_its_tables_once(tmp_path: Path) -> None:
@@ -69,10 +69,10 @@ async def test_an_older_file_is_carried_forward_with_its_data(
     assert await both[0].get("key") == b"value"
     assert steps == ["taken"]
     await asyncio.gather(*(adapter.close() for adapter in both))
-    assert await told(
+    assert await rows_of(
         tmp_path / "state.db", "SELECT version FROM igniter_schema ORDER BY version"
     ) == [(1,), (2,)]
-    assert await told(tmp_path / "state.db", "SELECT note FROM igniter_keys") == [(None,)]
+    assert await rows_of(tmp_path / "state.db", "SELECT note FROM igniter_keys") == [(None,)]
 
 
 async def test_a_step_that_fails_leaves_the_file_as_it_was(

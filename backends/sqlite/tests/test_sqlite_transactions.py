@@ -42,36 +42,38 @@ def writes_of(adapter: Any) -> Worker:
 
 async def statements_of(adapter: Any, *, reads: bool) -> list[str]:
     """Return a list that collects every statement executed from now on."""
-    told: list[str] = []
+    statements: list[str] = []
     worker: Worker = adapter._reads if reads else adapter._writes
-    await worker.run(lambda connection: connection.set_trace_callback(told.append))
-    return told
+    await worker.run(lambda connection: connection.set_trace_callback(statements.append))
+    return statements
 
 
 async def test_calls_of_one_turn_share_a_transaction(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
-        told = await statements_of(adapter, reads=False)
+        statements = await statements_of(adapter, reads=False)
         await asyncio.gather(
             *(adapter.set(f"key-{number}", b"value") for number in range(50)),
             adapter.increment("counter"),
         )
 
-        assert [word for word in told if word.startswith(("BEGIN", "COMMIT"))] == [
+        assert [
+            statement for statement in statements if statement.startswith(("BEGIN", "COMMIT"))
+        ] == [
             "BEGIN IMMEDIATE",
             "COMMIT",
         ]
         await adapter.increment("counter")
-        assert told.count("COMMIT") == 2
+        assert statements.count("COMMIT") == 2
 
 
 async def test_reads_of_one_turn_are_one_query(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         await adapter.mset([Entry(f"key-{number}", b"%d" % number) for number in range(50)])
-        told = await statements_of(adapter, reads=True)
+        statements = await statements_of(adapter, reads=True)
         answers = await asyncio.gather(*(adapter.get(f"key-{number}") for number in range(60)))
 
         assert answers == [*(b"%d" % number for number in range(50)), *[None] * 10]
-        assert len([word for word in told if word.startswith("SELECT")]) == 1
+        assert len([statement for statement in statements if statement.startswith("SELECT")]) == 1
 
 
 @pytest.mark.parametrize("place", ["{}/state.db", ""])
@@ -109,7 +111,7 @@ async def test_one_that_breaks_the_transaction_is_told_alone(tmp_path: Path) -> 
         assert [*answers[::2]] == [1, 2]
         assert isinstance(answers[1], StoreError)
         assert isinstance(answers[1].__cause__, sqlite3.OperationalError)
-        assert await adapter.exists("\0") is False, "half of it stayed"
+        assert await adapter.exists("\0") is False, "a part of the failed call was applied"
         assert await adapter.increment("counter") == 3
 
 
@@ -131,6 +133,7 @@ async def test_one_that_is_cancelled_before_its_trip_never_happens(tmp_path: Pat
 async def test_a_disk_that_stands_still_ends_in_a_timeout_and_the_next_call_gets_its_own_answer(
     tmp_path: Path,
 ) -> None:
+    """The next call gets its own reply."""
     release = threading.Event()
 
     def stands_still(session: Session) -> int:
@@ -183,11 +186,11 @@ async def test_a_close_during_a_trip_that_fails_sends_nobody_again(tmp_path: Pat
 
 async def test_more_calls_than_a_transaction_takes_are_all_done(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
-        told = await statements_of(adapter, reads=False)
+        statements = await statements_of(adapter, reads=False)
         counted = await asyncio.gather(*(adapter.increment("counter") for _ in range(1_200)))
 
         assert sorted(counted) == list(range(1, 1_201))
-        assert told.count("COMMIT") == 3
+        assert statements.count("COMMIT") == 3
 
 
 async def test_a_users_database_in_memory_is_shared_with_the_user(tmp_path: Path) -> None:
@@ -212,6 +215,7 @@ async def test_a_users_database_in_memory_is_shared_with_the_user(tmp_path: Path
 
 
 async def test_a_users_own_transaction_in_memory_is_waited_for_and_left_to_the_user() -> None:
+    """The user's rollback or commit doesn't affect the adapter's writes."""
     engine = create_async_engine("sqlite+aiosqlite://")
     adapter = SQLiteAdapter(engine)
     await adapter.open()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _HANGS_UP: Final = (
-    "fakeredis ends a connection by TCP in the middle of an answer, or answers with what is no "
+    "fakeredis ends a connection by TCP in the middle of an answer, or sends a reply that isn't "
     "RESP 3"
 )
 _NO_MODULE: Final = "the workers of the kit can't import this module"
@@ -75,7 +75,7 @@ class TestValkeyBackendOnDragonfly(AdapterSuite):
         return harness
 
 
-class KeysAlone(CommandKeyValue, CommandCounters, CommandClaims, CommandScan):
+class KeysOnly(CommandKeyValue, CommandCounters, CommandClaims, CommandScan):
     """The Valkey backend without messages and streams.
 
     fakeredis doesn't support RESP 3 for these.
@@ -85,7 +85,7 @@ class KeysAlone(CommandKeyValue, CommandCounters, CommandClaims, CommandScan):
 
     def __init__(self, url: str) -> None:
         self._whole = ValkeyAdapter.from_url(url, timeout=5.0, connect_timeout=5.0)
-        self._commands = self._whole._commands  # noqa: SLF001 - the same, with less on it
+        self._commands = self._whole._commands  # noqa: SLF001 - the same object
 
     async def open(self) -> None:
         await self._whole.open()
@@ -111,5 +111,5 @@ class TestValkeyBackendOnFakeredisAsDragonfly(AdapterSuite):
 
     def harness(self) -> Harness:
         return Harness(
-            connect=partial(KeysAlone, f"dragonfly://127.0.0.1:{fake_port()}?node_discovery=static")
+            connect=partial(KeysOnly, f"dragonfly://127.0.0.1:{fake_port()}?node_discovery=static")
         )

@@ -112,10 +112,10 @@ async def test_those_who_subscribe_together_share_their_trips() -> None:
         subscribing = [
             adapter.subscribe(f"test:channels:{number}", ignore) for number in range(200)
         ]
-        told = await asyncio.gather(*subscribing, return_exceptions=True)
+        results = await asyncio.gather(*subscribing, return_exceptions=True)
         await proxy.delay(0.0)
 
-        assert [error for error in told if isinstance(error, BaseException)] == []
+        assert [error for error in results if isinstance(error, BaseException)] == []
         assert [
             await adapter.publish(f"test:channels:{number}", b"payload") for number in range(200)
         ] == [1] * 200
@@ -199,6 +199,7 @@ CALLS: dict[str, Callable[[ValkeyAdapter], Coroutine[Any, Any, object]]] = {
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_what_can_not_be_spelled_is_refused_and_disturbs_nobody(call: str) -> None:
+    """Another subscription keeps its messages and reports no gap."""
     heard: list[bytes] = []
     gaps: list[int] = []
     async with opened(url_of(servers.or_skip("valkey"))) as adapter:

@@ -76,6 +76,7 @@ async def test_a_lent_client_that_its_owner_has_closed_is_told_from_a_closed_ada
 
 
 async def test_a_lent_client_waits_and_is_told_of_as_long_as_its_own_limit_says() -> None:
+    """The error names the client's timeout, not the adapter's."""
     with servers.start("valkey") as server:
         address = glide.NodeAddress(server.address.host, server.address.port)
         impatient = await glide.GlideClient.create(glide.GlideClientConfiguration([address]))
@@ -108,7 +109,7 @@ async def test_a_lent_client_waits_and_is_told_of_as_long_as_its_own_limit_says(
     assert written.result() is True
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:1", "nobody.invalid"])
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "missing.invalid"])
 async def test_a_host_that_is_not_there_can_not_be_reached(host: str) -> None:
     error = await failure(f"valkey://{host}")
 
@@ -151,8 +152,8 @@ async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
         ("valkey://localhost:1", " at localhost:1."),
         ("valkey://[::1]:1", " at [::1]:1."),
         ("valkey+cluster://127.0.0.1:1,localhost:2", " at 127.0.0.1:1, localhost:2, "),
-        ("valkey://nobody.invalid", "Can't resolve the host name (nobody.invalid:6379)"),
-        ("valkey+cluster://nobody.invalid", "Can't resolve the host name (nobody.invalid:6379)"),
+        ("valkey://missing.invalid", "Can't resolve the host name (missing.invalid:6379)"),
+        ("valkey+cluster://missing.invalid", "Can't resolve the host name (missing.invalid:6379)"),
     ],
 )
 async def test_who_can_not_be_reached_is_told_where_that_was(url: str, place: str) -> None:
@@ -208,6 +209,7 @@ async def test_a_server_with_too_many_clients_says_so_to_who_opens_and_to_who_wa
 
 
 async def test_who_was_connected_is_not_asked_about_the_url() -> None:
+    """A connection existed before, so the URL was right."""
     with servers.start("valkey") as server:
         adapter = ValkeyAdapter.from_url(url_of(server), timeout=1.0, connect_timeout=10.0)
         await adapter.open()
@@ -237,6 +239,7 @@ async def test_who_is_to_discover_all_where_there_is_no_more_is_told_of_the_opti
 
 
 async def test_who_was_connected_to_a_cluster_is_not_asked_about_the_url() -> None:
+    """A connection existed before, so the URL was right."""
     with servers.start_cluster("valkey") as cluster:
         hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in cluster.primaries)
         adapter = ValkeyAdapter.from_url(
@@ -339,6 +342,7 @@ async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: S
 
 
 async def test_a_cluster_of_one_node_that_knows_no_name_of_its_own_is_scanned() -> None:
+    """The only node of a new cluster doesn't report an address of its own."""
     arguments = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")
     with servers.start(servers.find_or_skip("valkey"), arguments=arguments) as server:
         with server.exchange() as exchange:

@@ -1,6 +1,6 @@
-"""glide's quirks stay below the contract.
+"""The adapter hides glide's quirks.
 
-Its threads, its single pipe, its log, and its errors for a lost server.
+They concern its threads, its single pipe, its log, and its errors for a lost server.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ async def counting(server: Server) -> AsyncGenerator[tuple[ValkeyAdapter, list[i
 
 
 async def test_calls_of_one_turn_are_one_batch_and_each_has_its_own_answer(server: Server) -> None:
+    """Each call gets its own reply or error."""
     async with counting(server) as (adapter, batches):
         await adapter.set("batch:text", b"no number")
         calls = [
@@ -89,6 +90,7 @@ async def test_calls_of_one_turn_are_one_batch_and_each_has_its_own_answer(serve
 async def test_many_reads_of_one_turn_are_several_batches_and_each_has_its_own_answer(
     server: Server,
 ) -> None:
+    """Each read gets its own reply."""
     keys = [f"parts:{number}" for number in range(100)]
     async with counting(server) as (adapter, batches):
         await adapter.mset([Entry(key, key.encode()) for key in keys[:-1]])
@@ -193,12 +195,12 @@ def test_forked_child_opens_its_own_adapter(server: Server, state: str) -> None:
         state,
     )
 
-    told, code = printed.splitlines()
+    message, code = printed.splitlines()
     assert code == "0"
     if state == "open":
-        assert told == "STORE_CONFIGURATION_INVALID It was opened before this process was forked"
+        assert message == "STORE_CONFIGURATION_INVALID It was opened before this process was forked"
     else:
-        assert told.startswith("STORE_CLOSED")
+        assert message.startswith("STORE_CLOSED")
 
 
 def test_client_of_parent_is_refused_in_child(server: Server) -> None:
@@ -290,7 +292,7 @@ def test_a_loop_goes_on_when_the_one_that_was_first_has_ended(server: Server) ->
         threading.Event(),
     )
     answers: list[Any] = []
-    gap_is_told = asyncio.Event()
+    has_gap = asyncio.Event()
 
     async def first() -> None:
         adapter = ValkeyAdapter.from_url(url_of(server))
@@ -306,12 +308,12 @@ def test_a_loop_goes_on_when_the_one_that_was_first_has_ended(server: Server) ->
         waiting = asyncio.create_task(
             adapter.xreadgroup("loops:stream", "group", "consumer", block=2)
         )
-        await adapter.subscribe("loops:channel", lambda _, payload: None, on_gap=gap_is_told.set)
+        await adapter.subscribe("loops:channel", lambda _, payload: None, on_gap=has_gap.set)
         second_is_open.set()
         await asyncio.to_thread(first_has_ended.wait, 30)
         async with asyncio.timeout(30):
             answers.extend(await asyncio.gather(waiting, return_exceptions=True))
-            await gap_is_told.wait()
+            await has_gap.wait()
         for _ in range(2):  # the pipe has no reader, so the first call times out
             try:
                 answers.append(await adapter.get("loops:none"))

@@ -1,6 +1,6 @@
-"""Servers and proxies that send wrong replies: the adapter never returns or shows what glide makes
-of them.
+"""Servers and proxies that send wrong replies.
 
+Rule: the adapter never returns or shows the values that glide makes of them.
 Rule: replies that abort the process in glide (a big number, as of 2.5) are left out.
 """
 
@@ -117,12 +117,12 @@ async def test_operation_believes_only_its_own_kind_of_reply(reply: str) -> None
             try:
                 answer = await asyncio.wait_for(call(adapter), 60)
             except StoreError as error:
-                told = (
+                shown = (
                     f"{error!r} {error.to_dict()} {error.__cause__!r} "
                     f"{error.__cause__ and error.__cause__.__cause__!r}"
                 )
-                if "a-secret" in told:
-                    wrong.append(f"{name} shows the reply: {told}")
+                if "a-secret" in shown:
+                    wrong.append(f"{name} shows the reply: {shown}")
             else:
                 if reply not in believable:
                     wrong.append(f"{name} returned {answer!r}")

@@ -1,4 +1,4 @@
-"""A server that is gone: calls fail at once, even while others are cancelled, until it is back."""
+"""An unreachable server: calls fail at once, even while others are cancelled, until it is back."""
 
 from __future__ import annotations
 
@@ -160,12 +160,12 @@ async def test_cancelled_caller_leaves_probe_to_others() -> None:
         for task in asking[:-1]:
             await asyncio.sleep(0.01)
             task.cancel()
-        told = await asyncio.gather(*asking, return_exceptions=True)
+        results = await asyncio.gather(*asking, return_exceptions=True)
         await adapter.close()
 
-    assert isinstance(told[0], asyncio.CancelledError)
-    assert {error.code for error in told if isinstance(error, StoreError)} == {
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert {error.code for error in results if isinstance(error, StoreError)} == {
         ErrorCode.STORE_CONNECTION_FAILED
     }
-    assert all(isinstance(error, (StoreError, asyncio.CancelledError)) for error in told)
+    assert all(isinstance(error, (StoreError, asyncio.CancelledError)) for error in results)
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []

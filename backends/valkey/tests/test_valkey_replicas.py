@@ -51,6 +51,7 @@ def url_of(*of_all: Server) -> str:
 
 
 async def test_reads_of_one_server_go_to_its_replicas_and_pages_of_a_scan_do_not() -> None:
+    """The pages of a scan come from one server, because a cursor is valid only there."""
     async with replicated(2) as (primary, replicas):
         adapter = ValkeyAdapter.from_url(url_of(primary, *replicas), read_from="prefer_replica")
         await adapter.open()

@@ -187,13 +187,13 @@ async def test_calls_under_way_end_with_the_silent_connection() -> None:
             asyncio.create_task(adapter.get("key")),
             asyncio.create_task(adapter.set("other", b"value")),
         )
-        told = await asyncio.gather(first, reading, writing, return_exceptions=True)
+        results = await asyncio.gather(first, reading, writing, return_exceptions=True)
 
-    assert isinstance(told[0], StoreError)
-    assert told[0].code == ErrorCode.STORE_TIMEOUT
-    assert told[1] == b"value"  # read again on the new connection
-    assert isinstance(told[2], StoreError)
-    assert (told[2].code, told[2].maybe_applied) == (ErrorCode.STORE_CONNECTION_FAILED, True)
+    assert isinstance(results[0], StoreError)
+    assert results[0].code == ErrorCode.STORE_TIMEOUT
+    assert results[1] == b"value"  # read again on the new connection
+    assert isinstance(results[2], StoreError)
+    assert (results[2].code, results[2].maybe_applied) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 
 
 @pytest.mark.parametrize("place", ["server", "cluster"])
@@ -274,10 +274,10 @@ async def test_close_during_replacement_leaves_nothing(later: float) -> None:
             for task in asyncio.all_tasks()
             if "igniter_store_valkey" in repr(task) and task not in reading
         ]
-        told = await asyncio.gather(*reading, return_exceptions=True)
+        results = await asyncio.gather(*reading, return_exceptions=True)
 
     assert left == []
-    assert all(isinstance(answer, StoreError) or answer == b"value" for answer in told)
+    assert all(isinstance(answer, StoreError) or answer == b"value" for answer in results)
 
 
 async def test_silent_server_is_used_once_new_connections_are_answered() -> None:

@@ -177,6 +177,7 @@ def test_a_url_says_all_that_glide_has_to_know(tmp_path: Path) -> None:
 
 
 def test_a_cache_of_less_than_a_millisecond_is_not_one_for_ever() -> None:
+    """A TTL of 0 would mean that cached values never expire."""
     configuration, _ = configuration_of("valkey://localhost?cache_kb=1&cache_ttl=0.0001", {})
 
     assert configuration.client_side_cache is not None

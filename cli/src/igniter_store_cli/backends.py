@@ -27,9 +27,9 @@ def add(commands: Commands) -> None:
         commands,
         "backends",
         run,
-        help="the installed backends and what they can do",
-        description="List the backends that are installed: the scheme that their URLs begin with, "
-        "the distribution that brought them, and the capabilities that they offer.",
+        help="list the installed backends and their capabilities",
+        description="List the installed backends, each with its URL scheme, its distribution and "
+        "its capabilities.",
         example="  igniter-store backends\n"
         "  igniter-store backends --json | jq -r '.backends[].scheme'",
     )
@@ -48,7 +48,7 @@ async def run(options: Namespace, output: Output) -> int:
 
 def _show(console: Console, found: list[Backend]) -> None:
     if not found:
-        console.print("No backend is installed. Begin with: pip install 'igniter-store[memory]'")
+        console.print("No backend is installed. Run: pip install 'igniter-store[memory]'")
         return
     rows = [
         ("\n".join(brought.schemes), brought.distribution, brought.capabilities)

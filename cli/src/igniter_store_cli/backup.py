@@ -24,15 +24,15 @@ def add(commands: Commands) -> None:
         commands,
         "backup",
         run,
-        help="copy a database that is a file, while it is in use",
-        description="Write a copy of the whole database, as it is at one moment, while others go "
-        "on using it. The copy is complete or not there at all; it replaces a file that is there. "
-        "To restore it, stop who uses the database and put the copy in its place. For backends "
-        "that are a file; a server has its own ways.",
+        help="copy a database file while it is in use",
+        description="Write a copy of the whole database, as it is at one moment, while other "
+        "programs use it. The copy is either complete or isn't created. It replaces an existing "
+        "file. To restore it, stop all programs that use the database and put the copy in its "
+        "place. The command supports backends that are a file; for a server, use its own tools.",
         example="  igniter-store backup state-today.db --url sqlite:///state.db\n"
         "  copied to state-today.db, 24,576 bytes",
     )
-    parser.add_argument("path", metavar="PATH", help="where the copy shall be")
+    parser.add_argument("path", metavar="PATH", help="the file to write the copy to")
     add_url_option(parser)
 
 
@@ -43,8 +43,8 @@ async def run(options: Namespace, output: Output) -> int:
         back_up: Any = getattr(store.adapter, "backup", None)
         if back_up is None:
             message = (
-                f"The {store.adapter.name} backend is no file, so there is nothing to copy. A "
-                "server has ways of its own for that."
+                f"Can't copy the {store.adapter.name} backend, because it isn't a file. Use the "
+                "backup tools of the server instead."
             )
             raise CommandFailure(message, USAGE)
         await back_up(place)

@@ -22,18 +22,22 @@ _UNDECODABLE: Final = "(can't be decoded)"
 
 def add(commands: Commands) -> None:
     """Declare the commands."""
-    group = add_group(commands, "claims", help="who holds what")
+    group = add_group(commands, "claims", help="list claims and their owners")
     listing = add_command(
         group,
         "ls",
         ls,
-        help="the claims that are held",
+        help="list the held claims",
         description="List the claims that match PATTERN, with their owners and the time until "
-        "each ends by itself. Each may have changed hands by the time you read it.",
+        "they expire. An owner may have changed by the time you read the list.",
         example="  igniter-store claims ls 'job:*' --service api",
     )
     listing.add_argument(
-        "pattern", metavar="PATTERN", nargs="?", default="*", help="which claims (default: all)"
+        "pattern",
+        metavar="PATTERN",
+        nargs="?",
+        default="*",
+        help="pattern of the claims (default: all)",
     )
     add_store_options(listing)
 

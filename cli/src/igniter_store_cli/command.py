@@ -74,7 +74,7 @@ def add_command(  # noqa: PLR0913 - the parts of a command
         epilog=f"example:\n{example}",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("--json", action="store_true", help="answer with one JSON document")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser
 
 
@@ -89,9 +89,9 @@ def add_group(commands: Commands, name: str, *, help: str) -> Commands:
 
 def add_following_options(parser: Parser) -> None:
     """Add the options that end a command which would otherwise run forever."""
-    parser.add_argument("--count", metavar="N", type=whole, help="end after N of them")
+    parser.add_argument("--count", metavar="N", type=whole, help="stop after N items")
     parser.add_argument(
-        "--for", metavar="SECONDS", type=float, dest="seconds", help="end after so many seconds"
+        "--for", metavar="SECONDS", type=float, dest="seconds", help="stop after SECONDS"
     )
 
 
@@ -119,7 +119,7 @@ def add_store_options(parser: Parser) -> None:
     parser.add_argument(
         "--service",
         metavar="NAME",
-        help=f"what the keys begin with (default: ${SERVICE_VARIABLE}, or 'default')",
+        help=f"the service of the keys (default: ${SERVICE_VARIABLE}, or 'default')",
     )
     parser.add_argument(
         "--scope",
@@ -127,8 +127,8 @@ def add_store_options(parser: Parser) -> None:
         action="append",
         type=_scope,
         default=[],
-        help="a scope of the keys, such as organization=org_1; repeat it for a chain, outermost "
-        "first",
+        help="a scope of the keys, such as organization=org_1; repeat it for nested scopes, "
+        "outermost first",
     )
 
 

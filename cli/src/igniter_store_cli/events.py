@@ -27,33 +27,34 @@ if TYPE_CHECKING:
 
 def add(commands: Commands) -> None:
     """Declare the commands."""
-    group = add_group(commands, "events", help="publish an event, or hear what is published")
+    group = add_group(commands, "events", help="publish an event, or print published events")
     publishing = add_command(
         group,
         "publish",
         publish,
         help="publish an event",
-        description="Send DATA to everybody who listens to EVENT in this service and scope. DATA "
-        "is JSON where it can be read as JSON, and text otherwise. Nobody keeps it for later.",
+        description="Send DATA to all current subscribers of EVENT in this service and scope. DATA "
+        "is parsed as JSON if possible, and is text otherwise. The event isn't stored for later "
+        "subscribers.",
         example="  igniter-store events publish user:created '{\"id\": 7}' --service api\n"
-        "  1 subscriber got it",
+        "  1 subscriber received it",
     )
     publishing.add_argument("event", metavar="EVENT", help="the full name, such as user:created")
     publishing.add_argument(
-        "data", metavar="DATA", help="JSON, or text; put -- before one that begins with a dash"
+        "data", metavar="DATA", help="JSON or text; put -- before it if it begins with a dash"
     )
     publishing.add_argument(
-        "--string", action="store_true", help="take DATA as text, whatever it looks like"
+        "--string", action="store_true", help="treat DATA as text, even if it is valid JSON"
     )
     add_store_options(publishing)
     tailing = add_command(
         group,
         "tail",
         tail,
-        help="print events as they come",
-        description="Print each event that is published under EVENT from now on, with its time, "
-        "until Ctrl-C. `*` stands for anything, `?` for one byte, [ab] for a choice. With --json "
-        "each line is a document.",
+        help="print events as they arrive",
+        description="Print each event that is published as EVENT from now on, with its time, "
+        "until Ctrl-C. In a pattern, `*` matches anything, `?` one byte, and [ab] one of several. "
+        "With --json each line is a JSON document.",
         example="  igniter-store events tail 'user:*' --service api\n"
         '  2026-01-31T12:00:00.000Z user:created {"id": 7}',
     )
@@ -69,10 +70,10 @@ async def publish(options: Namespace, output: Output) -> int:
     data = options.data if options.string else parsed(options.data)
     async with opened_store(options, output) as store:
         receivers = await store.events.publish(options.event, data)
-    got = "1 subscriber" if receivers == 1 else f"{receivers} subscribers"
+    subscribers = "1 subscriber" if receivers == 1 else f"{receivers} subscribers"
     output.answer(
         {"event": options.event, "receivers": receivers},
-        lambda console: console.print(f"{got} got it"),
+        lambda console: console.print(f"{subscribers} received it"),
     )
     return 0
 
@@ -85,7 +86,7 @@ async def tail(options: Namespace, output: Output) -> int:
         async for event in output.followed(events, options):
             if events.gaps > reported:
                 reported = events.gaps
-                output.note("the connection was lost; what was published meanwhile is missing here")
+                output.note("the connection was lost; events published meanwhile are missing")
             output.line(
                 _document(event), f"{_time(event)} {visible(event.type)} {as_text(event.data)}"
             )

@@ -32,7 +32,7 @@ class CommandFailure(Exception):  # noqa: N818
     Errors from the store are a `StoreError` instead.
 
     Args:
-        message: what is wrong, and the cure.
+        message: the problem, and the cure.
         exit_code: FAILED, or USAGE for a call that can never work.
     """
 

@@ -29,8 +29,8 @@ def add(commands: Commands) -> None:
         "get",
         run,
         help="print the value under a key",
-        description="Print the value under KEY: text as it is, everything else as JSON. Exit code "
-        "1 when there is no such key.",
+        description="Print the value under KEY: text unchanged, everything else as JSON. The exit "
+        "code is 1 if the key doesn't exist.",
         example="  igniter-store get user:1 --url redis://localhost:6379/0 --service api --scope "
         "organization=org_1",
     )
@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
         "key",
         metavar="KEY",
         type=key_argument,
-        help="the key within the service and scope, as store.kv.get takes it",
+        help="the key within the service and scope, as passed to store.kv.get",
     )
     add_store_options(parser)
 

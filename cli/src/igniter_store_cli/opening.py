@@ -65,9 +65,9 @@ async def opened_store(options: Namespace, output: Output) -> AsyncGenerator[Sto
         scoped = scoped.scope(key, identifier)
     if store.adapter.in_process:
         output.note(
-            f"hint: the {store.adapter.name} backend lives and dies with this command, so it "
-            "begins empty and nothing stays. "
-            f"Give --url, or set {URL_VARIABLE}, to use one that lasts."
+            f"hint: the {store.adapter.name} backend exists only while this command runs, so it "
+            "starts empty and keeps nothing. "
+            f"Pass --url, or set {URL_VARIABLE}, to use a lasting backend."
         )
     async with store:
         yield scoped

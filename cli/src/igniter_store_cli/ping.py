@@ -21,9 +21,9 @@ def add(commands: Commands) -> None:
         commands,
         "ping",
         run,
-        help="ask the backend for a sign of life",
-        description="Ask the backend for a sign of life, and say how long its answer took. Exit "
-        "code 1 when there is none.",
+        help="check that the backend answers",
+        description="Ping the backend, and print how long the answer took. The exit code is 1 if "
+        "the backend doesn't answer.",
         example="  igniter-store ping --url redis://localhost:6379/0\n  redis answered in 0.21 ms",
     )
     add_url_option(parser)

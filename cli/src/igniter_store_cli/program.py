@@ -43,11 +43,11 @@ if TYPE_CHECKING:
     from igniter_store_cli.command import Run
 
 _DESCRIPTION: Final = """\
-Look into the state that your services share, change it by hand, and see what igniter-store does.
+Inspect the state that your services share, change it by hand, and see what igniter-store does.
 
-Values, counters, claims and streams lie under a service and, within it, under scopes. \
-A command sees one place: the one that --service and --scope name, at the backend \
-that --url names. `igniter-store demo` shows all of it at work; it needs no server."""
+Values, counters, claims and streams belong to a service and, within it, to scopes. \
+A command works in the service that --service names and in the scopes that --scope names, \
+on the backend that --url names. `igniter-store demo` shows real uses; it needs no server."""
 
 _EXAMPLE: Final = """\
 example:
@@ -122,10 +122,10 @@ def _run(given: list[str]) -> int:
         raise
     # A third-party adapter may raise anything, and its message may contain a password.
     except Exception as error:  # noqa: BLE001
-        return _tell(error, as_json=options.json)
+        return _report(error, as_json=options.json)
 
 
-def _tell(error: Exception, *, as_json: bool) -> int:
+def _report(error: Exception, *, as_json: bool) -> int:
     if as_json:
         print_json(document(error))
     else:

@@ -21,8 +21,8 @@ def add(commands: Commands) -> None:
         "remove",
         run,
         help="remove keys",
-        description="Remove each KEY in one round trip, and say how many were there. A key that "
-        "is missing is no failure.",
+        description="Remove all KEYs in one round trip, and print how many of them existed. A "
+        "missing key isn't an error.",
         example="  igniter-store remove user:1 user:2\n  removed 2 of 2",
     )
     parser.add_argument(

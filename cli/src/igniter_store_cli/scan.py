@@ -23,18 +23,22 @@ def add(commands: Commands) -> None:
         "scan",
         run,
         help="list the keys that match a pattern",
-        description="List the keys that match PATTERN, one a line, in no order. `*` stands for "
-        "anything, `?` for one byte, [ab] for a choice. Only keys of this service and scope are "
-        "seen, in the form that the other commands take: for what a terminal can't show that is "
-        "an escape such as \\udcff.",
+        description="List the keys that match PATTERN, one per line, in no particular order. `*` "
+        "matches anything, `?` one byte, and [ab] one of several. Only keys of this service and "
+        "scope are listed. The other commands accept the keys as printed: characters that a "
+        "terminal can't show are escaped, for example as \\udcff.",
         example="  igniter-store scan 'user:*' --service api\n"
         "  igniter-store scan --namespace streams",
     )
     parser.add_argument(
-        "pattern", metavar="PATTERN", nargs="?", default="*", help="which keys (default: all)"
+        "pattern",
+        metavar="PATTERN",
+        nargs="?",
+        default="*",
+        help="pattern of the keys (default: all)",
     )
     parser.add_argument(
-        "--namespace", choices=_NAMESPACES, default="kv", help="whose keys (default: kv)"
+        "--namespace", choices=_NAMESPACES, default="kv", help="namespace of the keys (default: kv)"
     )
     add_store_options(parser)
 

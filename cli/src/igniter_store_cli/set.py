@@ -24,10 +24,10 @@ def add(commands: Commands) -> None:
         "set",
         run,
         help="write a value under a key",
-        description="Write VALUE under KEY, replacing what was there and its time to live. VALUE "
-        "is JSON where it can be read as JSON, and text otherwise: 7 is a number, '\"7\"' and "
-        "--string 7 are text, and so is hello. With --only-if nothing is written unless that "
-        "holds at the moment of writing; exit code 1 says so.",
+        description="Write VALUE under KEY, replacing an existing value and its TTL. VALUE is "
+        "parsed as JSON if possible, and is text otherwise: 7 is a number; '\"7\"', --string 7 and "
+        "hello are text. With --only-if the value is written only if the condition holds at that "
+        "moment. Otherwise the exit code is 1.",
         example="  igniter-store set greeting hello --ttl 60\n"
         '  igniter-store set user:1 \'{"name": "Avery"}\' --only-if absent',
     )
@@ -35,21 +35,21 @@ def add(commands: Commands) -> None:
         "key", metavar="KEY", type=key_argument, help="the key within the service and scope"
     )
     parser.add_argument(
-        "value", metavar="VALUE", help="JSON, or text; put -- before one that begins with a dash"
+        "value", metavar="VALUE", help="JSON or text; put -- before it if it begins with a dash"
     )
     parser.add_argument(
         "--ttl",
         metavar="SECONDS",
         type=float,
-        help="how long the key lives; without it the key stays",
+        help="time until the key expires (default: it never expires)",
     )
     parser.add_argument(
         "--only-if",
         choices=("absent", "present"),
-        help="write a new key only, or an existing one only",
+        help="write only if the key is missing, or only if it exists",
     )
     parser.add_argument(
-        "--string", action="store_true", help="take VALUE as text, whatever it looks like"
+        "--string", action="store_true", help="treat VALUE as text, even if it is valid JSON"
     )
     add_store_options(parser)
 
@@ -64,7 +64,7 @@ async def run(options: Namespace, output: Output) -> int:
     if not is_written:
         output.note(
             f"nothing was written: the key {options.key!r} is "
-            f"{'there' if options.only_if == 'absent' else 'missing'}"
+            f"{'present' if options.only_if == 'absent' else 'missing'}"
         )
     output.answer(
         {"key": options.key, "written": is_written},

@@ -42,15 +42,15 @@ def add(commands: Commands) -> None:
     group = add_group(
         commands,
         "streams",
-        help="append to a stream, follow it, see how far its groups are, and remove it",
+        help="append to a stream, follow it, list its groups, or remove it",
     )
     appending = add_command(
         group,
         "append",
         append,
         help="append a message",
-        description="Append MESSAGE to STREAM and print its id. MESSAGE is JSON where it can be "
-        "read as JSON, and text otherwise.",
+        description="Append MESSAGE to STREAM and print its id. MESSAGE is parsed as JSON if "
+        "possible, and is text otherwise.",
         example="  igniter-store streams append orders '{\"id\": 7}' --service api\n"
         "  1700000000000-0",
     )
@@ -63,22 +63,22 @@ def add(commands: Commands) -> None:
     appending.add_argument(
         "message",
         metavar="MESSAGE",
-        help="JSON, or text; put -- before one that begins with a dash",
+        help="JSON or text; put -- before it if it begins with a dash",
     )
     appending.add_argument(
-        "--string", action="store_true", help="take MESSAGE as text, whatever it looks like"
+        "--string", action="store_true", help="treat MESSAGE as text, even if it is valid JSON"
     )
     appending.add_argument(
-        "--max-len", metavar="N", type=whole, help="drop the oldest beyond about so many"
+        "--max-len", metavar="N", type=whole, help="keep only about the newest N messages"
     )
     add_store_options(appending)
     tailing = add_command(
         group,
         "tail",
         tail,
-        help="print messages as they come",
-        description="Print the newest messages of STREAM, then those that are appended, until "
-        "Ctrl-C. It takes nothing from any group. With --json each line is a document.",
+        help="print messages as they arrive",
+        description="Print the newest messages of STREAM, then new ones as they are appended, "
+        "until Ctrl-C. This affects no group. With --json each line is a JSON document.",
         example="  igniter-store streams tail orders -n 2 --service api\n"
         '  1700000000000-0 {"id": 7}',
     )
@@ -94,7 +94,7 @@ def add(commands: Commands) -> None:
         metavar="N",
         type=whole,
         default=10,
-        help="begin with the newest N (default: 10)",
+        help="start with the newest N messages (default: 10)",
     )
     add_following_options(tailing)
     add_store_options(tailing)
@@ -102,10 +102,10 @@ def add(commands: Commands) -> None:
         group,
         "groups",
         groups,
-        help="the groups of a stream",
-        description="List the groups of STREAM: how many consumers each has, how many messages "
-        "are pending, up to which it has read, and how many it has still to read, where the "
-        "backend knows.",
+        help="list the groups of a stream",
+        description="List the groups of STREAM. For each group, print the number of consumers, "
+        "the number of pending messages, the id of the last message that it has read, and the "
+        "number of messages still to read, if the backend reports it.",
         example="  igniter-store streams groups orders --service api",
     )
     listing.add_argument(
@@ -119,9 +119,10 @@ def add(commands: Commands) -> None:
         group,
         "pending",
         pending,
-        help="what a group has taken and not acknowledged",
-        description="List the messages of STREAM that GROUP has taken and not acknowledged: who "
-        "has each, since how many seconds, and how often it was delivered.",
+        help="list the pending messages of a group",
+        description="List the messages of STREAM that GROUP has read and not acknowledged. For "
+        "each message, print its consumer, the seconds since its delivery, and the number of "
+        "deliveries.",
         example="  igniter-store streams pending orders billing --service api",
     )
     waiting.add_argument(
@@ -132,16 +133,16 @@ def add(commands: Commands) -> None:
     )
     waiting.add_argument("group", metavar="GROUP", type=key_argument, help="the group")
     waiting.add_argument(
-        "--consumer", metavar="NAME", type=key_argument, help="only what this consumer has"
+        "--consumer", metavar="NAME", type=key_argument, help="only messages of this consumer"
     )
     waiting.add_argument(
         "--min-idle",
         metavar="SECONDS",
         type=float,
-        help="only what was delivered at least so long ago",
+        help="only messages delivered at least SECONDS ago",
     )
     waiting.add_argument(
-        "--count", metavar="N", type=whole, help="at most so many, the oldest first (default: all)"
+        "--count", metavar="N", type=whole, help="at most N messages, oldest first (default: all)"
     )
     add_store_options(waiting)
     dropping = add_command(
@@ -149,8 +150,8 @@ def add(commands: Commands) -> None:
         "drop",
         drop,
         help="remove a stream with its groups",
-        description="Remove STREAM with its messages, its groups and what they have pending. Exit "
-        "code 1 when there is no such stream.",
+        description="Remove STREAM with its messages, its groups and their pending lists. The "
+        "exit code is 1 if the stream doesn't exist.",
         example="  igniter-store streams drop orders --service api\n  removed the stream orders",
     )
     dropping.add_argument(
@@ -165,8 +166,8 @@ def add(commands: Commands) -> None:
         "destroy",
         destroy,
         help="remove a group of a stream",
-        description="Remove GROUP of STREAM with its position and what it has pending; the "
-        "messages and the other groups stay. Exit code 1 when there is no such group.",
+        description="Remove GROUP of STREAM with its position and its pending list. The messages "
+        "and the other groups stay. The exit code is 1 if the group doesn't exist.",
         example="  igniter-store streams destroy orders billing --service api\n"
         "  removed the group billing of orders",
     )
@@ -210,7 +211,7 @@ async def groups(options: Namespace, output: Output) -> int:
     header = ("group", "consumers", "pending", "last read", "still to read")
     output.answer(
         {"stream": options.stream, "groups": [structs.asdict(group) for group in found]},
-        lambda console: table(console, header, rows, "There is no group."),
+        lambda console: table(console, header, rows, "There are no groups."),
     )
     return 0
 

@@ -21,9 +21,9 @@ def add(commands: Commands) -> None:
         commands,
         "ttl",
         run,
-        help="how long a key has still to live",
-        description="Print the seconds that KEY has left, or that it stays. Exit code 1 when "
-        "there is no such key.",
+        help="print the remaining time of a key",
+        description="Print the seconds until KEY expires, or that it has no TTL. The exit code is "
+        "1 if the key doesn't exist.",
         example="  igniter-store ttl session:9\n  41.873 s",
     )
     parser.add_argument(
@@ -37,14 +37,14 @@ async def run(options: Namespace, output: Output) -> int:
     async with opened_store(options, output) as store:
         seconds = await store.kv.ttl(options.key)
         # `kv.ttl` returns None both for a key without a TTL and for a missing key.
-        is_there = seconds is not None or await store.kv.exists(options.key)
-    if not is_there:
+        is_found = seconds is not None or await store.kv.exists(options.key)
+    if not is_found:
         output.note(f"no key {options.key!r} in {place_of(options)}")
     answer = (
-        "" if not is_there else "no TTL: the key stays" if seconds is None else f"{seconds:.3f} s"
+        "" if not is_found else "no TTL: the key stays" if seconds is None else f"{seconds:.3f} s"
     )
     output.answer(
-        {"key": options.key, "found": is_there, "ttl": seconds},
-        lambda console: console.print(answer) if is_there else None,
+        {"key": options.key, "found": is_found, "ttl": seconds},
+        lambda console: console.print(answer) if is_found else None,
     )
-    return 0 if is_there else FAILED
+    return 0 if is_found else FAILED

@@ -1,5 +1,6 @@
-"""Adapters that are broken on purpose, each as real adapters are: the proof that the kit's tests
-can fail.
+"""Adapters with deliberate bugs, which prove that the kit's tests can fail.
 
-Rule: a clause without an adapter here that breaks it is not proven. Whoever adds a clause adds one.
+Real adapters have the same bugs.
+
+Rule: a clause is proven only if an adapter here breaks it. A new clause needs a new adapter.
 """

@@ -1,4 +1,4 @@
-"""Broken waits: group reads with `block` that miss their entry, their end, or each other."""
+"""Broken blocked reads: they miss an entry, their timeout, or the end of their group."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def unheard(groups: Iterable[Group]) -> Generator[None]:
-    """Those who wait in these groups don't hear of what happens in here."""
+    """Hide the blocked readers of these groups, so that the code inside doesn't wake them."""
     waiting = [(group, group.waiters) for group in groups]
     for group, _ in waiting:
         group.waiters = deque()
@@ -32,13 +32,13 @@ def unheard(groups: Iterable[Group]) -> Generator[None]:
 
 
 def groups_of(adapter: MemoryAdapter, key: str) -> list[Group]:
-    """The groups of what a key holds."""
+    """Return the groups of the stream under a key, or none if it holds no stream."""
     log = bare(adapter).find(key)
     return list(log.groups.values()) if isinstance(log, Log) else []
 
 
-class LooksAgainAtTheEnd(Broken):
-    """A waiting read looks once, sleeps for the whole time, and looks again."""
+class BlockedReadSleepsUntilTimeout(Broken):
+    """A blocked read sleeps for its whole `block` time, and only then reads again."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7", "STR-13"})
     limit: ClassVar[float | None] = 2.0
@@ -64,7 +64,7 @@ class LooksAgainAtTheEnd(Broken):
 
 
 class BlockInWholeSeconds(Broken):
-    """`block` is rounded down to seconds."""
+    """The adapter rounds `block` down to whole seconds."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
 
@@ -74,8 +74,8 @@ class BlockInWholeSeconds(Broken):
         return await super()._wait(group, consumer, count, block // 1)
 
 
-class ShortBlockIsForEver(Broken):
-    """`block` is rounded down to milliseconds, and 0 of them are for ever."""
+class ShortBlockNeverTimesOut(Broken):
+    """The adapter rounds `block` down to milliseconds, and waits forever if the result is 0."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
     limit: ClassVar[float | None] = 2.0
@@ -86,8 +86,8 @@ class ShortBlockIsForEver(Broken):
         return await super()._wait(group, consumer, count, block * 1_000 // 1 / 1_000 or 1e9)
 
 
-class WaitsUseUpThePool(Broken):
-    """Reads that wait take connections from a pool of ten, which other calls use, too."""
+class BlockedReadsUseUpThePool(Broken):
+    """Blocked reads hold the connections of a pool of ten, which `ping` uses, too."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
     limit: ClassVar[float | None] = 2.0
@@ -103,8 +103,8 @@ class WaitsUseUpThePool(Broken):
             return await super().ping()
 
 
-class CancelledStayInLine(Broken):
-    """A reader that was cancelled is given the next entry all the same."""
+class CancelledReaderStaysQueued(Broken):
+    """A cancelled reader stays in the queue and receives the next entry."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
 
@@ -114,8 +114,8 @@ class CancelledStayInLine(Broken):
         return await asyncio.shield(super()._wait(group, consumer, count, block))
 
 
-class LateStayInLine(Broken):
-    """A reader whose time is over is given the next entry, and nobody hears of it."""
+class TimedOutReaderStaysQueued(Broken):
+    """A reader stays queued after its timeout and receives an entry that no call returns."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
 
@@ -130,8 +130,8 @@ class LateStayInLine(Broken):
         return found
 
 
-class CancelledTakeTheirEntryAlong(Broken):
-    """An entry that was just given to a reader which is cancelled is neither new nor pending."""
+class CancelledReaderLosesItsEntries(Broken):
+    """A cancelled blocked read removes all pending entries of its consumer."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
 
@@ -150,7 +150,7 @@ class CancelledTakeTheirEntryAlong(Broken):
 
 
 class WakesOneGroup(Broken):
-    """An entry wakes readers of one group alone."""
+    """A new entry wakes only the readers of the stream's first group."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
     limit: ClassVar[float | None] = 2.0
@@ -161,7 +161,7 @@ class WakesOneGroup(Broken):
 
 
 class WakesAllStreams(Broken):
-    """An entry ends the waits of all streams, and readers answer without looking again."""
+    """A new entry also ends the blocked reads of other streams, which return no entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
 
@@ -179,8 +179,8 @@ class WakesAllStreams(Broken):
         return added
 
 
-class TrimmingAppendWakesNobody(Broken):
-    """An append with `max_len` goes another way, on which no reader is woken."""
+class TrimmingAppendWakesNoReader(Broken):
+    """`xadd` with `max_len` doesn't wake the blocked readers."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
     limit: ClassVar[float | None] = 2.0
@@ -190,8 +190,8 @@ class TrimmingAppendWakesNobody(Broken):
             return await super().xadd(stream, fields, **options)
 
 
-class DestroyTellsNobody(Broken):
-    """Readers whose group is destroyed sleep on."""
+class DestroyWakesNoReader(Broken):
+    """`xgroup_destroy` doesn't wake the blocked readers of the group."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-13"})
     limit: ClassVar[float | None] = 2.0
@@ -201,8 +201,8 @@ class DestroyTellsNobody(Broken):
             return await super().xgroup_destroy(stream, group)
 
 
-class DeleteTellsNobody(Broken):
-    """Readers whose stream is deleted sleep on, as on Redis 6."""
+class DeleteWakesNoReader(Broken):
+    """`delete` doesn't wake the blocked readers of a stream, as on Redis 6."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-13"})
     limit: ClassVar[float | None] = 2.0
@@ -212,17 +212,15 @@ class DeleteTellsNobody(Broken):
             return await super().delete(keys)
 
 
-class ExpiryTellsNobody(Unswept):
-    """A stream whose time is over is missed by whoever asks for it next, and by no reader that
-    waits.
-    """
+class ExpiryWakesNoReader(Unswept):
+    """The adapter removes an expired stream only on access, so expiry wakes no reader."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-13"})
     limit: ClassVar[float | None] = 2.0
 
 
-class SetTellsNobody(Broken):
-    """Readers whose stream becomes a value sleep on."""
+class SetWakesNoReader(Broken):
+    """`set` replaces a stream, but doesn't wake its blocked readers."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-13"})
     limit: ClassVar[float | None] = 2.0

@@ -1,5 +1,7 @@
-"""What a broken adapter is: the in-memory backend, or the one over redis-py, with one thing wrong,
-and the clauses that this breaks.
+"""The base classes of broken adapters, and their helpers.
+
+A broken adapter is the in-memory adapter, or the adapter over redis-py, with one bug. It declares
+the clauses that the bug breaks.
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Breaking(Adapter):
-    """What every broken adapter says of itself.
+    """The properties of an adapter that the kit's own tests need.
 
     Attributes:
-        breaks: the clauses that it breaks. What fails besides, because it stands on them, is in the
-            README's table.
-        limit: seconds that a test may take over it, when it isn't the usual.
+        breaks: the clauses that the adapter breaks. The README's table also lists the clauses that
+            fail because they depend on them.
+        limit: seconds that a test of the adapter may take, if not the default.
     """
 
     breaks: ClassVar[frozenset[str]] = frozenset()
@@ -33,14 +35,14 @@ class Breaking(Adapter):
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What it remembers besides."""
+        """The state that the bug needs, kept for each adapter."""
         notes: dict[str, Any] = vars(self).setdefault("_notes", {})
         return notes
 
     @classmethod
     @abstractmethod
     def harness(cls) -> Harness:
-        """A backend of its own, empty."""
+        """Return the harness for tests of this adapter."""
 
     @classmethod
     def lent_client(cls) -> LentClient | None:
@@ -50,11 +52,11 @@ class Breaking(Adapter):
     @classmethod
     @abstractmethod
     def is_judged_by(cls, test: ClauseTest) -> bool:
-        """Whether the test is run over it."""
+        """Return whether the kit runs this test over the adapter."""
 
 
 class Broken(Breaking, MemoryAdapter):
-    """The base of those in memory: nothing is broken here."""
+    """The base class of the in-memory adapters; it has no bug."""
 
     @classmethod
     def harness(cls) -> Harness:
@@ -62,15 +64,13 @@ class Broken(Breaking, MemoryAdapter):
 
     @classmethod
     def is_judged_by(cls, test: ClauseTest) -> bool:
-        # The model finds nearly everything and takes its time; whoever breaks MDL-1 is judged by
-        # it.
+        # The test of the model is slow and finds nearly every bug. It runs only over adapters that
+        # break MDL-1.
         return test.clause.id != "MDL-1" or "MDL-1" in cls.breaks
 
 
 class Unswept(Broken):
-    """The base of those that look at keys whose time is over: here they lie about until somebody
-    asks for them.
-    """
+    """The base class of some expiry bugs: expired keys stay in memory until the next access."""
 
     def use(self, keyspace: Keyspace) -> None:
         keyspace._arm = _do_nothing  # type: ignore[method-assign]  # pyright: ignore[reportPrivateUsage]  # no sweep
@@ -82,10 +82,10 @@ def _do_nothing() -> None:
 
 
 class MemoryOracle:
-    """The bytes in the dict."""
+    """Reads and writes the stored bytes without the adapter."""
 
     def __init__(self, adapter: MemoryAdapter) -> None:
-        # around the adapter is what an oracle is for
+        # an oracle bypasses the adapter
         self._data = adapter._data  # pyright: ignore[reportPrivateUsage]
 
     async def peek(self, key: str) -> bytes | None:
@@ -97,7 +97,7 @@ class MemoryOracle:
 
 
 def memory_harness(adapter_class: type[MemoryAdapter] = MemoryAdapter) -> Harness:
-    """The harness of any adapter that is made from the in-memory one."""
+    """Return the harness of an adapter that derives from the in-memory one."""
     clock, url = ManualClock(), f"memory://{secrets.token_hex(8)}"
 
     def connect() -> Adapter:
@@ -108,16 +108,16 @@ def memory_harness(adapter_class: type[MemoryAdapter] = MemoryAdapter) -> Harnes
 
     kept = adapter_class.from_url(
         url, clock=clock
-    )  # the data lives as long as some adapter of this name
+    )  # the data exists as long as an adapter with this name does
     return Harness(connect, advance=clock.advance, rewind=rewind, oracle=MemoryOracle(kept))
 
 
 async def others_turn() -> None:
-    """Where a real adapter would wait for its backend, and other callers run."""
+    """Let other tasks run, where a real adapter would wait for its backend."""
     await asyncio.sleep(0)
 
 
 def bare(adapter: MemoryAdapter) -> Any:
-    """The data behind an adapter."""
-    # what is broken is broken in here
+    """Return the data of an adapter, without its type."""
+    # the bugs change private state
     return adapter._keyspace  # pyright: ignore[reportPrivateUsage]

@@ -1,6 +1,4 @@
-"""Broken takeovers: claiming what others left, history, and what crashes and deletions do to
-pending lists.
-"""
+"""Broken `xautoclaim` and history reads, and pending lists after crashes and deletions."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def deleted_of(adapter: MemoryAdapter, stream: str, group: str) -> dict[StreamId, Any]:
-    """What is pending in a group and no more in the stream."""
+    """Return the pending entries of a group that the stream no longer has."""
     log = log_of(adapter, stream)
     return {
         stream_id: delivery
@@ -30,7 +28,7 @@ def deleted_of(adapter: MemoryAdapter, stream: str, group: str) -> dict[StreamId
 
 
 def with_empty(entries: list[StreamEntry], ids: Iterable[StreamId]) -> list[StreamEntry]:
-    """Entries and others that have no fields, in order of id."""
+    """Return the entries, and one without fields for each id, in the order of their ids."""
     return sorted(
         [*entries, *(StreamEntry(spell(stream_id), {}) for stream_id in ids)],
         key=lambda entry: numbers(entry.id),
@@ -38,7 +36,7 @@ def with_empty(entries: list[StreamEntry], ids: Iterable[StreamId]) -> list[Stre
 
 
 class ClaimIdleInMilliseconds(Broken):
-    """`xautoclaim` takes `min_idle` for milliseconds."""
+    """`xautoclaim` reads `min_idle` as milliseconds."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
 
@@ -49,7 +47,7 @@ class ClaimIdleInMilliseconds(Broken):
 
 
 class ClaimKeepsIdle(Broken):
-    """A claim leaves the idle time as it was, so that the next claimer takes the entry, too."""
+    """`xautoclaim` doesn't reset the idle time, so the next caller claims the same entry."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10", "STR-11"})
 
@@ -65,7 +63,7 @@ class ClaimKeepsIdle(Broken):
 
 
 class ClaimKeepsTheConsumer(Broken):
-    """A claim hands entries out and leaves them with their old consumer."""
+    """`xautoclaim` returns entries, but leaves them pending for their old consumer."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
 
@@ -80,8 +78,8 @@ class ClaimKeepsTheConsumer(Broken):
         return claimed
 
 
-class ClaimMovesMoreThanItGives(Broken):
-    """`count` limits what a claim returns, not what it moves."""
+class ClaimMovesMoreThanItReturns(Broken):
+    """`xautoclaim` limits its result to `count`, but moves all idle entries to the caller."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
 
@@ -91,10 +89,8 @@ class ClaimMovesMoreThanItGives(Broken):
         return (await super().xautoclaim(stream, group, consumer, min_idle))[:count]
 
 
-class ClaimOfOneCall(Broken):
-    """A claim looks at ten times `count` entries, as one call of XAUTOCLAIM does whose cursor
-    nobody follows.
-    """
+class ClaimIgnoresTheCursor(Broken):
+    """`xautoclaim` checks only `10 * count` entries, as if it ignored XAUTOCLAIM's cursor."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
 
@@ -110,8 +106,8 @@ class ClaimOfOneCall(Broken):
         return claimed
 
 
-class ClaimLeavesItsOwn(Broken):
-    """A consumer doesn't claim what is its own already."""
+class ClaimSkipsItsOwnEntries(Broken):
+    """`xautoclaim` skips entries that already belong to the calling consumer."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
 
@@ -134,8 +130,8 @@ class ClaimLeavesItsOwn(Broken):
         return claimed
 
 
-class ClaimTakesTheNew(Broken):
-    """A claim that finds nothing takes entries which nobody has read yet."""
+class ClaimReadsNewEntries(Broken):
+    """`xautoclaim` reads new entries if it finds no idle entry."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-10"})
 
@@ -147,7 +143,7 @@ class ClaimTakesTheNew(Broken):
 
 
 class ClaimInTwoSteps(Broken):
-    """A claim looks at the idle times, lets others run, and takes what was idle before."""
+    """`xautoclaim` reads the idle times, lets other tasks run, and claims by the old times."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-11"})
 
@@ -162,8 +158,8 @@ class ClaimInTwoSteps(Broken):
         return await super().xautoclaim(stream, group, consumer, min_idle, count=count)
 
 
-class ClaimHandsOutDeleted(Broken):
-    """A claim hands deleted entries out without fields."""
+class ClaimReturnsDeletedEntries(Broken):
+    """`xautoclaim` returns deleted entries, without fields."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-12"})
 
@@ -176,8 +172,8 @@ class ClaimHandsOutDeleted(Broken):
         )
 
 
-class DeletedUseUpTheCount(Broken):
-    """Deleted entries count for the `count` of a claim, as in one call of XAUTOCLAIM."""
+class ClaimCountsDeletedEntries(Broken):
+    """`xautoclaim` counts deleted entries towards `count`, as one XAUTOCLAIM call does."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-12"})
 
@@ -196,8 +192,8 @@ class DeletedUseUpTheCount(Broken):
         )
 
 
-class DeletingAcknowledges(Broken):
-    """Deleting an entry takes it off the pending lists."""
+class XdelAcknowledges(Broken):
+    """`xdel` also removes the entries from the pending lists of all groups."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-12"})
 
@@ -208,8 +204,8 @@ class DeletingAcknowledges(Broken):
         return deleted
 
 
-class DeletedAreRead(Broken):
-    """An entry that was deleted before it was read is read, without fields."""
+class DeletedEntriesAreRead(Broken):
+    """`xreadgroup` returns entries that were deleted before they were read, without fields."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-12"})
 
@@ -238,8 +234,8 @@ class DeletedAreRead(Broken):
         )
 
 
-class HistoryOfAll(Broken):
-    """History gives the entries of every consumer."""
+class HistoryOfAllConsumers(Broken):
+    """A history read returns the pending entries of all consumers."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
 
@@ -257,8 +253,8 @@ class HistoryOfAll(Broken):
         return with_empty(found, ())[: options.get("count")]
 
 
-class HistoryGoesOnWithTheNew(Broken):
-    """History reads what is new when nothing is pending."""
+class HistoryReadsNewEntries(Broken):
+    """A history read returns new entries if the consumer has no pending ones."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
 
@@ -272,7 +268,7 @@ class HistoryGoesOnWithTheNew(Broken):
 
 
 class HistoryKeepsIdle(Broken):
-    """Reading history counts as a delivery and leaves the idle time as it was."""
+    """A history read counts as a delivery, but doesn't reset the idle time."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
 
@@ -287,8 +283,8 @@ class HistoryKeepsIdle(Broken):
         return found
 
 
-class LookingIsADelivery(Broken):
-    """`xpending` of one consumer reads its history, and so counts as a delivery."""
+class XpendingCountsAsADelivery(Broken):
+    """`xpending` with a consumer reads its history, which counts as a delivery."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
 
@@ -299,8 +295,8 @@ class LookingIsADelivery(Broken):
         return found
 
 
-class HistoryWithDeleted(Broken):
-    """History has deleted entries without fields, as Redis's answers have."""
+class HistoryReturnsDeletedEntries(Broken):
+    """A history read returns deleted entries without fields, as Redis does."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-18"})
 
@@ -320,8 +316,8 @@ class HistoryWithDeleted(Broken):
         )
 
 
-class PendingInTheClient(Broken):
-    """What a client has read goes off the pending list when it is closed."""
+class CloseAcknowledgesEntries(Broken):
+    """`close` acknowledges all entries that the client has read."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-16"})
 
@@ -339,9 +335,7 @@ class PendingInTheClient(Broken):
 
 
 class ReadThenPending(Broken):
-    """A read takes entries, lets others run, and enters them as pending then: cancelled between,
-    they are lost.
-    """
+    """`xreadgroup` makes entries pending one step late, so a cancelled read loses them."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-16"})
 

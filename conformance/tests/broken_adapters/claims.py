@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CheckThenSet(Broken):
-    """`set_nx` looks, lets others run, and writes."""
+    """`set_nx` checks for the key, lets other tasks run, and then writes."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-1"})
 
@@ -25,8 +25,8 @@ class CheckThenSet(Broken):
         return await self.set(key, owner, ttl=ttl)
 
 
-class ClaimsNeverEnd(Broken):
-    """`set_nx` forgets the TTL."""
+class ClaimsNeverExpire(Broken):
+    """`set_nx` ignores the TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-2"})
 
@@ -34,8 +34,8 @@ class ClaimsNeverEnd(Broken):
         return await super().set_nx(key, owner)
 
 
-class ClaimsEndByDefault(Broken):
-    """A claim without TTL gets one of thirty seconds."""
+class ClaimsExpireByDefault(Broken):
+    """A claim without a TTL expires after thirty seconds."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-2"})
 
@@ -43,8 +43,8 @@ class ClaimsEndByDefault(Broken):
         return await super().set_nx(key, owner, ttl=30 if ttl is None else ttl)
 
 
-class ClaimsEndEarly(Broken):
-    """A claim ends after nine tenths of its time."""
+class ClaimsExpireEarly(Broken):
+    """A claim expires after nine tenths of its TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-2"})
 
@@ -52,8 +52,8 @@ class ClaimsEndEarly(Broken):
         return await super().set_nx(key, owner, ttl=None if ttl is None else ttl * 0.9)
 
 
-class AnybodyReleases(Broken):
-    """`compare_delete` doesn't look at the owner."""
+class ReleaseIgnoresTheOwner(Broken):
+    """`compare_delete` doesn't compare the owner."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-3"})
 
@@ -62,7 +62,7 @@ class AnybodyReleases(Broken):
 
 
 class ReleaseByPrefix(Broken):
-    """An owner whose bytes begin as the holder's do releases."""
+    """`compare_delete` accepts a prefix of the owner's bytes."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-3"})
 
@@ -74,7 +74,7 @@ class ReleaseByPrefix(Broken):
 
 
 class ReleaseInTwoTrips(Broken):
-    """`compare_delete` reads, lets others run, and deletes."""
+    """`compare_delete` compares the owner, lets other tasks run, and then deletes."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-3"})
 
@@ -86,7 +86,7 @@ class ReleaseInTwoTrips(Broken):
 
 
 class ReleaseAlwaysTrue(Broken):
-    """`compare_delete` says True whatever it found."""
+    """`compare_delete` always returns True."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-3"})
 
@@ -95,8 +95,8 @@ class ReleaseAlwaysTrue(Broken):
         return True
 
 
-class AnybodyRenews(Broken):
-    """`compare_expire` doesn't look at the owner."""
+class RenewIgnoresTheOwner(Broken):
+    """`compare_expire` doesn't compare the owner."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-4"})
 
@@ -104,8 +104,8 @@ class AnybodyRenews(Broken):
         return await self.expire(key, ttl)
 
 
-class RenewRevives(Broken):
-    """`compare_expire` of a claim that is over takes it again."""
+class RenewTakesMissingClaims(Broken):
+    """`compare_expire` takes a claim that has expired or was released."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-4"})
 
@@ -116,7 +116,7 @@ class RenewRevives(Broken):
 
 
 class RenewDoesNothing(Broken):
-    """`compare_expire` says True and leaves the deadline."""
+    """`compare_expire` returns True to the owner, but doesn't change the deadline."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-4"})
 
@@ -125,7 +125,7 @@ class RenewDoesNothing(Broken):
 
 
 class RenewAdds(Broken):
-    """`compare_expire` adds its time to what is left."""
+    """`compare_expire` adds the TTL to the remaining time."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-4"})
 
@@ -137,7 +137,7 @@ class RenewAdds(Broken):
 
 
 class TokensRepeat(Broken):
-    """A token is the time in milliseconds, which may stand still."""
+    """A token is the time in milliseconds, so two leases may get the same token."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-5"})
 
@@ -147,7 +147,7 @@ class TokensRepeat(Broken):
 
 
 class TokensFromOne(Broken):
-    """A token counter begins at 1, so that a forgotten one gives old tokens again."""
+    """A token counter starts at 1, so tokens repeat after the counter has expired."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-5"})
 
@@ -160,7 +160,7 @@ class TokensFromOne(Broken):
 
 
 class TokensOfTheClient(Broken):
-    """Tokens are counted in the client, from the time at which it was opened."""
+    """Each client counts its own tokens, from the time at which it was opened."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-5"})
 
@@ -174,8 +174,8 @@ class TokensOfTheClient(Broken):
         return None if token is None else self.notes["token"]
 
 
-class TokensDieWithTheClaim(Broken):
-    """The token's counter lives as long as the lease."""
+class TokenCounterExpiresWithTheLease(Broken):
+    """The token counter expires at the same time as the lease."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-5"})
 
@@ -187,7 +187,7 @@ class TokensDieWithTheClaim(Broken):
 
 
 class LeaseThenToken(Broken):
-    """`acquire` takes the lease first, and counts the token after that."""
+    """`acquire` takes the lease, lets other tasks run, and then counts the token."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-6"})
 
@@ -201,7 +201,7 @@ class LeaseThenToken(Broken):
 
 
 class ReentrantLease(Broken):
-    """Whoever holds a lease acquires it again."""
+    """`acquire` succeeds again for the current owner of the lease."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-6"})
 
@@ -211,8 +211,8 @@ class ReentrantLease(Broken):
         return await super().acquire(key, owner, ttl, token_key=token_key)
 
 
-class LeaseInMilliseconds(Broken):
-    """`acquire` gives a tenth of its TTL."""
+class LeaseExpiresEarly(Broken):
+    """`acquire` sets a tenth of the TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-6"})
 
@@ -221,7 +221,7 @@ class LeaseInMilliseconds(Broken):
 
 
 class RefusedClaimRenews(Broken):
-    """A claim that is refused renews the holder's, which it takes for its own."""
+    """`set_nx` applies its TTL to the existing claim when it returns False."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-8"})
 
@@ -234,7 +234,7 @@ class RefusedClaimRenews(Broken):
 
 
 class ReentrantClaim(Broken):
-    """Whoever holds a claim is told again that it is his."""
+    """`set_nx` returns True again for the current owner of the claim."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-8"})
 
@@ -242,8 +242,8 @@ class ReentrantClaim(Broken):
         return await super().set_nx(key, owner, ttl=ttl) or (await self.mget([key]))[0] == owner
 
 
-class ClaimsElsewhere(Broken):
-    """Claims live under names of their own, so that values and claims don't see each other."""
+class ClaimsUnderSeparateKeys(Broken):
+    """The adapter stores claims under separate keys, so claims and values don't conflict."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-8"})
 
@@ -261,7 +261,7 @@ class ClaimsElsewhere(Broken):
 
 
 class ClaimThenTtl(Broken):
-    """`set_nx` takes the claim, and gives it its TTL in a second step."""
+    """`set_nx` takes the claim, lets other tasks run, and then sets the TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-9"})
 
@@ -275,7 +275,7 @@ class ClaimThenTtl(Broken):
 
 
 class OwnersAreText(Broken):
-    """Owners are decoded on their way in."""
+    """`set_nx` drops the bytes of the owner that aren't UTF-8."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-3"})
 
@@ -284,7 +284,7 @@ class OwnersAreText(Broken):
 
 
 class NewClaimHasTheOldTtl(Broken):
-    """A released claim leaves its deadline to the next one."""
+    """A claim without a TTL gets the remaining TTL of the claim that was released before it."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-2"})
 
@@ -301,7 +301,7 @@ class NewClaimHasTheOldTtl(Broken):
 
 
 class TokensOfOneLease(Broken):
-    """Tokens count from 1, and their counter ends with the lease."""
+    """Tokens start at 1, and their counter expires at the same time as the lease."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-5"})
 
@@ -311,8 +311,8 @@ class TokensOfOneLease(Broken):
         return await self.increment(token_key, ttl=ttl)
 
 
-class LeaseLookThenTake(Broken):
-    """`acquire` looks, lets others run, and takes the lease."""
+class LeaseCheckThenAcquire(Broken):
+    """`acquire` checks for the lease, lets other tasks run, and then replaces any lease."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-6"})
 
@@ -325,9 +325,7 @@ class LeaseLookThenTake(Broken):
 
 
 class RenewInTwoTrips(Broken):
-    """`compare_expire` compares, lets others run, and moves the deadline of whoever holds the claim
-    by then.
-    """
+    """`compare_expire` compares the owner, lets other tasks run, and renews any owner's claim."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-4"})
 
@@ -339,9 +337,7 @@ class RenewInTwoTrips(Broken):
 
 
 class ReleaseByTheSameTask(Broken):
-    """A claim belongs to the task that took it, as with locks that keep their token in a local of
-    the task: no other task releases it.
-    """
+    """Only the task that took a claim can release it, as long as that task exists."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-10"})
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ReturnsTheOldNumber(Broken):
-    """`increment` returns what was there before."""
+    """`increment` returns the previous number."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-1"})
 
@@ -24,7 +24,7 @@ class ReturnsTheOldNumber(Broken):
 
 
 class CountsFromOne(Broken):
-    """The first increment sets 1, whatever it adds."""
+    """The first `increment` sets the counter to 1 instead of the delta."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-1"})
 
@@ -33,7 +33,7 @@ class CountsFromOne(Broken):
 
 
 class ZeroCreatesNothing(Broken):
-    """An increment of 0 is not sent."""
+    """An `increment` by 0 doesn't create a missing counter."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-1"})
 
@@ -44,7 +44,7 @@ class ZeroCreatesNothing(Broken):
 
 
 class ReadModifyWrite(Broken):
-    """`increment` reads, lets others run, and writes."""
+    """`increment` reads, lets other tasks run, and then writes."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-2"})
 
@@ -57,7 +57,7 @@ class ReadModifyWrite(Broken):
 
 
 class FiftyThreeBits(Broken):
-    """Numbers are floats on their way."""
+    """`increment` converts its result to a float, which has 53 bits of precision."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-3"})
 
@@ -65,8 +65,8 @@ class FiftyThreeBits(Broken):
         return int(float(await super().increment(key, delta, ttl=ttl)))
 
 
-class NumbersWithoutEnd(Broken):
-    """Numbers grow beyond 64 bits, as Python's do."""
+class NumbersWithoutLimit(Broken):
+    """Counters exceed 64 bits, as Python's integers do."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-3"})
 
@@ -80,7 +80,7 @@ class NumbersWithoutEnd(Broken):
 
 
 class WrapsAround(Broken):
-    """An overflow comes out at the other end, as DECRBY of the smallest number did in Redis 6.2."""
+    """An overflow wraps around, as DECRBY of the smallest number did in Redis 6.2."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-3"})
 
@@ -101,8 +101,8 @@ class WrapsAround(Broken):
             return number
 
 
-class OverflowWithAnotherCode(Broken):
-    """An overflow raises `STORE_OPERATION_FAILED`."""
+class IncrementFailsWithAnotherCode(Broken):
+    """`increment` raises `STORE_OPERATION_FAILED` instead of `STORE_INCREMENT_FAILED`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-3", "CTR-4"})
 
@@ -114,7 +114,7 @@ class OverflowWithAnotherCode(Broken):
 
 
 class PythonsIntegers(Broken):
-    """Whatever `int` takes is a number."""
+    """`increment` accepts any text that Python's `int` accepts."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-4"})
 
@@ -126,8 +126,8 @@ class PythonsIntegers(Broken):
         return await super().increment(key, delta, ttl=ttl)
 
 
-class NoNumberIsZero(Broken):
-    """What is no number counts as 0."""
+class NonNumberIsZero(Broken):
+    """`increment` counts from 0 if the value isn't a number."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-4"})
 
@@ -143,7 +143,7 @@ class NoNumberIsZero(Broken):
 
 
 class IncrementDropsTheTtl(Broken):
-    """`increment` writes the number as a plain set would."""
+    """`increment` removes the TTL, as a plain `set` does."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-5"})
 
@@ -156,7 +156,7 @@ class IncrementDropsTheTtl(Broken):
 
 
 class IncrementRenewsTheTtl(Broken):
-    """`ttl=` begins the window anew with every increment."""
+    """`increment` applies its TTL on every call."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-5"})
 
@@ -167,8 +167,8 @@ class IncrementRenewsTheTtl(Broken):
         return number
 
 
-class TtlWithTheFirstAlone(Broken):
-    """`ttl=` is looked at only when the counter is new."""
+class TtlOnlyForNewCounters(Broken):
+    """`increment` applies its TTL only if it creates the counter."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-5"})
 
@@ -176,10 +176,8 @@ class TtlWithTheFirstAlone(Broken):
         return await super().increment(key, delta, ttl=None if await self.exists(key) else ttl)
 
 
-class WindowInTwoSteps(Broken):
-    """The TTL of a new counter is set by a second call, which a caller that is cut short never
-    makes.
-    """
+class CounterThenTtl(Broken):
+    """`increment` writes the counter, lets other tasks run, and then sets the TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4"})
 
@@ -191,8 +189,8 @@ class WindowInTwoSteps(Broken):
         return number
 
 
-class WindowOfHalfItsTime(Broken):
-    """The TTL of a counter has another unit."""
+class CounterTtlIsHalved(Broken):
+    """`increment` sets half of the TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-5"})
 
@@ -200,8 +198,8 @@ class WindowOfHalfItsTime(Broken):
         return await super().increment(key, delta, ttl=None if ttl is None else ttl / 2)
 
 
-class CountersElsewhere(Broken):
-    """Counters live under names of their own, so that `get` doesn't find them."""
+class CountersUnderSeparateKeys(Broken):
+    """The adapter stores counters under separate keys, so `get` doesn't find them."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-6"})
 
@@ -210,7 +208,7 @@ class CountersElsewhere(Broken):
 
 
 class PaddedNumbers(Broken):
-    """Numbers are stored with leading zeros, to be sorted as text."""
+    """`get` returns counters with leading zeros, as if they were stored for sorting."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-6"})
 
@@ -233,8 +231,8 @@ class PaddedNumbers(Broken):
         return await super().set(key, value, ttl=ttl, only_if=only_if)
 
 
-class RefusedStepGivesATtl(Broken):
-    """An increment that is refused has given its TTL before."""
+class RefusedIncrementSetsTheTtl(Broken):
+    """`increment` sets the TTL even if it then raises."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-3"})
 
@@ -244,8 +242,8 @@ class RefusedStepGivesATtl(Broken):
         return await super().increment(key, delta, ttl=ttl)
 
 
-class CounterTtlApart(Broken):
-    """The TTL that `increment` gives is kept in a table of counters, where `ttl` doesn't look."""
+class TtlIgnoresCounters(Broken):
+    """`ttl` returns infinity for a counter to which `increment` has given a TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-7"})
 

@@ -1,4 +1,4 @@
-"""Broken time to live."""
+"""Broken TTLs, and expired keys that stay visible."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from igniter_store.contract import Condition
 
 
-class ExistsForgetsExpiry(Unswept):
-    """`exists` answers from the dict."""
+class ExistsIgnoresExpiry(Unswept):
+    """`exists` returns True for an expired key that is still in memory."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-6"})
 
@@ -24,8 +24,8 @@ class ExistsForgetsExpiry(Unswept):
         return key in bare(self).values
 
 
-class AbsentForgetsExpiry(Unswept):
-    """`only_if="absent"` finds the row of an expired key."""
+class AbsentIgnoresExpiry(Unswept):
+    """`set` with `only_if="absent"` finds an expired key that is still in memory."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-5"})
 
@@ -38,7 +38,7 @@ class AbsentForgetsExpiry(Unswept):
 
 
 class ExpireRevives(Unswept):
-    """`expire` moves the deadline of a key whose time is over."""
+    """`expire` gives a new deadline to a key that has already expired."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-6"})
 
@@ -51,7 +51,7 @@ class ExpireRevives(Unswept):
 
 
 class ExpiresAtHalfTime(Broken):
-    """A key lives for half of its TTL."""
+    """`set` sets half of the TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
 
@@ -62,7 +62,7 @@ class ExpiresAtHalfTime(Broken):
 
 
 class ExpiresLate(Broken):
-    """A key lives for a second more."""
+    """`set` adds one second to the TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
 
@@ -72,8 +72,8 @@ class ExpiresLate(Broken):
         return await super().set(key, value, ttl=None if ttl is None else ttl + 1, only_if=only_if)
 
 
-class WholeSeconds(Broken):
-    """TTLs are rounded down to seconds, but not to none."""
+class SetRoundsTheTtl(Broken):
+    """`set` rounds the TTL down to whole seconds, but to at least one."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
 
@@ -85,8 +85,8 @@ class WholeSeconds(Broken):
         )
 
 
-class TtlInMilliseconds(Broken):
-    """`expire` takes seconds for milliseconds."""
+class ExpireInMilliseconds(Broken):
+    """`expire` reads the TTL as milliseconds."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
 
@@ -95,7 +95,7 @@ class TtlInMilliseconds(Broken):
 
 
 class DaysAreLost(Broken):
-    """A TTL keeps the seconds of its last day, as `timedelta.seconds` does."""
+    """`set` drops the whole days of a TTL, as `timedelta.seconds` does."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
 
@@ -108,7 +108,7 @@ class DaysAreLost(Broken):
 
 
 class MsetExpiresEarly(Broken):
-    """`mset` has another unit than `set`: its TTLs are a tenth."""
+    """`mset` sets a tenth of each TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-7"})
 
@@ -119,7 +119,7 @@ class MsetExpiresEarly(Broken):
 
 
 class ExpireOnlyLengthens(Broken):
-    """`expire` never takes time away."""
+    """`expire` never shortens the remaining time."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-8"})
 
@@ -131,7 +131,7 @@ class ExpireOnlyLengthens(Broken):
 
 
 class ExpireAdds(Broken):
-    """`expire` adds its time to what is left."""
+    """`expire` adds the TTL to the remaining time."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-8"})
 
@@ -140,8 +140,8 @@ class ExpireAdds(Broken):
         return await super().expire(key, ttl + (0 if left is None or left == math.inf else left))
 
 
-class ExpireSaysTrue(Broken):
-    """`expire` of nothing says True."""
+class ExpireAlwaysReturnsTrue(Broken):
+    """`expire` returns True for a missing key."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-8"})
 
@@ -151,7 +151,7 @@ class ExpireSaysTrue(Broken):
 
 
 class ExpireCreates(Broken):
-    """`expire` of nothing makes an empty key."""
+    """`expire` creates an empty value under a missing key."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-8"})
 
@@ -163,7 +163,7 @@ class ExpireCreates(Broken):
 
 
 class TtlInWholeSeconds(Broken):
-    """`ttl` answers whole seconds, as Redis's TTL does."""
+    """`ttl` returns whole seconds, as Redis's TTL command does."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
 
@@ -173,7 +173,7 @@ class TtlInWholeSeconds(Broken):
 
 
 class MinusOne(Broken):
-    """`ttl` passes on what Redis says for "no TTL"."""
+    """`ttl` returns Redis's -1 for a key without a TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
 
@@ -182,8 +182,8 @@ class MinusOne(Broken):
         return -1.0 if left == math.inf else left
 
 
-class TtlOfNothing(Broken):
-    """`ttl` of a missing key is endless."""
+class TtlOfAMissingKeyIsInfinite(Broken):
+    """`ttl` returns infinity for a missing key."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
 
@@ -193,7 +193,7 @@ class TtlOfNothing(Broken):
 
 
 class TtlAsGiven(Broken):
-    """`ttl` answers what was given, not what is left."""
+    """`ttl` returns the TTL that the caller passed to `set`, not the remaining time."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
 
@@ -211,8 +211,8 @@ class TtlAsGiven(Broken):
         return left if left is None or left == math.inf or given is None else given
 
 
-class PersistSaysTrue(Broken):
-    """`persist` says True of every key that is there."""
+class PersistReturnsTrueWithoutATtl(Broken):
+    """`persist` returns True for every key that exists."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
 
@@ -222,7 +222,7 @@ class PersistSaysTrue(Broken):
 
 
 class PersistDoesNothing(Broken):
-    """`persist` says what it should and leaves the deadline."""
+    """`persist` returns the right result, but keeps the deadline."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-9"})
 
@@ -236,7 +236,7 @@ class PersistDoesNothing(Broken):
 
 
 class DeadlineOutlivesItsKey(Broken):
-    """`delete` leaves the deadline in its table, for the next value of that name."""
+    """`delete` keeps the deadline, and the next `set` without a TTL applies it."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-16"})
 
@@ -255,8 +255,8 @@ class DeadlineOutlivesItsKey(Broken):
         return await super().set(key, value, ttl=old if ttl is None else ttl, only_if=only_if)
 
 
-class StreamsNeverExpire(Unswept):
-    """The methods of streams don't look at the deadline of their key."""
+class XlenIgnoresExpiry(Unswept):
+    """`xlen` returns the length of an expired stream that is still in memory."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-6"})
 

@@ -1,4 +1,4 @@
-"""Adapters that take every name and every field for UTF-8."""
+"""Adapters that assume that every key and every field name is UTF-8."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ScanReplacesBytes(Broken):
-    """A scan decodes keys with `errors="replace"`, so that what it gives is the name of no key."""
+    """`scan` decodes keys with `errors="replace"`, so it returns keys that don't exist."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-8"})
 
@@ -29,7 +29,7 @@ class ScanReplacesBytes(Broken):
 
 
 class KeysAreEncodedStrictly(Broken):
-    """`increment` encodes its key strictly, and raises for a key that a scan gave."""
+    """`increment` encodes its key strictly, so it raises for a key that isn't UTF-8."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-8"})
 
@@ -38,7 +38,7 @@ class KeysAreEncodedStrictly(Broken):
 
 
 class PatternOfCharacters(Broken):
-    """A pattern without special characters but `?` is matched on characters."""
+    """`scan` matches a pattern that ends in `??` against characters instead of bytes."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-9"})
 
@@ -53,9 +53,7 @@ class PatternOfCharacters(Broken):
 
 
 class PrefixEndsAtTheGreatestByte(Broken):
-    """`delete_prefix` takes the prefix with a byte 0xff behind it for greater than every key that
-    begins with the prefix.
-    """
+    """`delete_prefix` skips keys in which the byte 0xff follows the prefix."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-9"})
 
@@ -72,7 +70,7 @@ class PrefixEndsAtTheGreatestByte(Broken):
 
 
 class FieldsOfAllOrNone(Broken):
-    """Entries are decoded strictly and together: if one isn't UTF-8, a range returns none."""
+    """`xrange` returns no entries if one field name isn't UTF-8."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-24"})
 
@@ -92,7 +90,7 @@ class FieldsOfAllOrNone(Broken):
             return []
 
 
-class FieldsThatAreNotTextVanish(Broken):
+class NonUtf8FieldsAreDropped(Broken):
     """`xadd` drops fields whose names aren't UTF-8."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-24"})

@@ -1,4 +1,4 @@
-"""Broken clients of a server in processes that were forked."""
+"""Broken clients of a server, in forked processes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,14 @@ if TYPE_CHECKING:
     from igniter_store.contract import Condition
 
 
-class ForkedWorkersWriteBehind(BrokenClient):
-    """Where the process was forked after an `open`, `set` answers for a thread that writes behind
-    it, which only the parent has.
-    """
+class ForkedChildWritesNothing(BrokenClient):
+    """In a child that was forked after `open`, `set` returns True but writes nothing."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-20"})
     limit: ClassVar[float | None] = 120.0
     has_a_writer: ClassVar[set[int]] = (
         set()
-    )  # processes in which the thread was started; a child inherits them without it
+    )  # processes with a writer thread; a child inherits the set, and not the thread
 
     async def open(self) -> None:
         await super().open()

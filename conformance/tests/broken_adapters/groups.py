@@ -1,4 +1,4 @@
-"""Broken groups: making and removing them, reading in them, pending lists and acks."""
+"""Broken groups: creating and destroying them, reading in them, pending lists and acks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class CreateRewinds(Broken):
-    """Creating a group again moves it to the start that is asked for."""
+    """`xgroup_create` moves an existing group to the given start."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-4"})
 
@@ -34,8 +34,8 @@ class CreateRewinds(Broken):
         return made
 
 
-class CreateForgetsPending(Broken):
-    """Creating a group again empties its pending list."""
+class CreateClearsPending(Broken):
+    """`xgroup_create` clears the pending list of an existing group."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-4"})
 
@@ -45,8 +45,8 @@ class CreateForgetsPending(Broken):
         return made
 
 
-class CreateLooksThenMakes(Broken):
-    """Creating a group looks whether it is there, lets others run, and says what it saw."""
+class CreateInTwoSteps(Broken):
+    """`xgroup_create` checks for the group, lets other tasks run, and returns a stale result."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-4"})
 
@@ -58,7 +58,7 @@ class CreateLooksThenMakes(Broken):
 
 
 class CreateNeedsTheStream(Broken):
-    """A group of a stream that isn't there is refused, as without Redis's MKSTREAM."""
+    """`xgroup_create` raises if the stream is missing, as XGROUP does without MKSTREAM."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-4"})
 
@@ -69,7 +69,7 @@ class CreateNeedsTheStream(Broken):
 
 
 class StartIsIncluded(Broken):
-    """A group begins with the entry that its start names, not after it."""
+    """A new group starts at the entry with the start id instead of after it."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-5"})
 
@@ -85,7 +85,7 @@ class StartIsIncluded(Broken):
 
 
 class DollarIsZero(Broken):
-    """A group that begins at `$` reads everything."""
+    """A group that starts at `$` reads the whole stream."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-5"})
 
@@ -93,8 +93,8 @@ class DollarIsZero(Broken):
         return await super().xgroup_create(stream, group, "0" if start == "$" else start)
 
 
-class RefusedStartMakesAGroup(Broken):
-    """A group whose start is refused is there all the same."""
+class RefusedStartCreatesAGroup(Broken):
+    """`xgroup_create` raises for a malformed start, but creates the group."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-5"})
 
@@ -107,7 +107,7 @@ class RefusedStartMakesAGroup(Broken):
 
 
 class PositionOfEachConsumer(Broken):
-    """Every consumer of a group has a position of its own, and so reads everything."""
+    """Each consumer of a group has its own position, so each one reads all entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-6"})
 
@@ -130,7 +130,7 @@ class PositionOfEachConsumer(Broken):
 
 
 class GroupsShareAPosition(Broken):
-    """What one group has read is read for all of them."""
+    """A read in one group moves the positions of the stream's other groups, too."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-6"})
 
@@ -145,7 +145,7 @@ class GroupsShareAPosition(Broken):
 
 
 class ReadInTwoSteps(Broken):
-    """A group read looks up the position, lets others run, and reads from what it saw."""
+    """`xreadgroup` gets the position, lets other tasks run, and reads from the old position."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-6"})
 
@@ -159,10 +159,8 @@ class ReadInTwoSteps(Broken):
         return await super().xreadgroup(stream, group, consumer, **options)
 
 
-class SomeAppendsTakeLonger(Broken):
-    """Ids are given when an append begins, and entries appear when it ends: readers step over those
-    that took longer.
-    """
+class AppendsAppearOutOfOrder(Broken):
+    """`xadd` assigns an id before its entry is visible, so readers skip slow entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-6"})
 
@@ -177,7 +175,7 @@ class SomeAppendsTakeLonger(Broken):
 
 
 class GroupReadIgnoresCount(Broken):
-    """New entries are read without regard to `count`."""
+    """`xreadgroup` ignores `count` when it reads new entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-20"})
     limit: ClassVar[float | None] = 2.0
@@ -190,8 +188,8 @@ class GroupReadIgnoresCount(Broken):
         return await super().xreadgroup(stream, group, consumer, **options)
 
 
-class ZeroIsForEver(Broken):
-    """A `block` of 0 waits until something comes, as Redis's does."""
+class ZeroBlockNeverTimesOut(Broken):
+    """`xreadgroup` with `block=0` waits forever, as in Redis."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-20"})
     limit: ClassVar[float | None] = 2.0
@@ -206,7 +204,7 @@ class ZeroIsForEver(Broken):
 
 
 class GroupReadOfAThousand(Broken):
-    """A group read without `count` gives a thousand entries."""
+    """`xreadgroup` without `count` returns at most 1,000 entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
 
@@ -218,7 +216,7 @@ class GroupReadOfAThousand(Broken):
 
 
 class PendingByConsumer(Broken):
-    """The pending list comes consumer by consumer."""
+    """`xpending` sorts its result by consumer."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-8"})
 
@@ -229,7 +227,7 @@ class PendingByConsumer(Broken):
 
 
 class IdleInMilliseconds(Broken):
-    """Idle times are milliseconds, as Redis's are."""
+    """`xpending` returns idle times in milliseconds, as Redis does."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-8"})
 
@@ -240,8 +238,8 @@ class IdleInMilliseconds(Broken):
         ]
 
 
-class PendingCountsBeforeItNarrows(Broken):
-    """`count` limits the pending list before `consumer` and `min_idle` do."""
+class PendingCountsBeforeItFilters(Broken):
+    """`xpending` applies `count` before it filters by `consumer` and `min_idle`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-8"})
 
@@ -257,8 +255,8 @@ class PendingCountsBeforeItNarrows(Broken):
         ]
 
 
-class AckCountsWhatWasAsked(Broken):
-    """`xack` says how many ids it was given."""
+class AckCountsAllIds(Broken):
+    """`xack` returns the number of ids that the caller passed."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-9"})
 
@@ -268,7 +266,7 @@ class AckCountsWhatWasAsked(Broken):
 
 
 class AckReachesAllGroups(Broken):
-    """An ack takes the entry off the lists of all groups."""
+    """`xack` removes the entries from the pending lists of all groups."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-9"})
 
@@ -280,7 +278,7 @@ class AckReachesAllGroups(Broken):
 
 
 class AckOneByOne(Broken):
-    """`xack` has acknowledged the ids before a malformed one when it meets it."""
+    """`xack` acknowledges the ids that precede a malformed one."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-9"})
 
@@ -292,7 +290,7 @@ class AckOneByOne(Broken):
 
 
 class AckOfOneConsumer(Broken):
-    """Of the entries of several consumers an ack takes those that belong to the first one's."""
+    """`xack` acknowledges only the entries of the first id's consumer."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-9"})
 
@@ -310,7 +308,7 @@ class AckOfOneConsumer(Broken):
 
 
 class AckDeletesTheEntry(Broken):
-    """An ack takes the entry out of the stream."""
+    """`xack` deletes the entries from the stream."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-9"})
 
@@ -322,7 +320,7 @@ class AckDeletesTheEntry(Broken):
 
 
 class MissingGroupIsEmpty(Broken):
-    """A read in a group that isn't there gives nothing."""
+    """`xreadgroup` returns no entries if the group doesn't exist."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-13"})
 
@@ -338,7 +336,7 @@ class MissingGroupIsEmpty(Broken):
 
 
 class LastIdOfTheStream(Broken):
-    """`xgroups` gives the stream's last id as that of each group."""
+    """`xgroups` returns the stream's newest id as the last delivered id of each group."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-19"})
 
@@ -348,8 +346,8 @@ class LastIdOfTheStream(Broken):
         return [replace(info, last_delivered_id=newest[0] if newest else "0-0") for info in found]
 
 
-class DestroySaysTrue(Broken):
-    """Destroying a group that isn't there says True."""
+class DestroyAlwaysReturnsTrue(Broken):
+    """`xgroup_destroy` returns True for a missing group."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-22"})
 
@@ -358,8 +356,8 @@ class DestroySaysTrue(Broken):
         return True
 
 
-class DestroyTakesTheEntries(Broken):
-    """Destroying a group removes the entries of its stream."""
+class DestroyDeletesTheEntries(Broken):
+    """`xgroup_destroy` deletes the entries of the stream."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-22"})
 
@@ -370,8 +368,8 @@ class DestroyTakesTheEntries(Broken):
         return destroyed
 
 
-class DestroyLeavesThePendingList(Broken):
-    """A group that is made again has the pending list that it had."""
+class DestroyKeepsThePendingList(Broken):
+    """A group that is created again gets the pending list of its destroyed predecessor."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-22"})
 
@@ -391,7 +389,7 @@ class DestroyLeavesThePendingList(Broken):
 
 
 class PendingOfOnePage(Broken):
-    """`xpending` asks for one page of a thousand entries, and takes it for the whole list."""
+    """`xpending` returns only the first page of 1,000 entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-25"})
 

@@ -1,7 +1,7 @@
-"""Running the suite over a broken adapter, and the table of what it finds.
+"""Run the suite over the broken adapters, and write the table of the failing clauses.
 
-Rule: which clauses fail is compared with the table of the kit's README, exactly: a clause that
-    fails for a wrong reason shows here, too.
+Rule: a test compares the failing clauses with the table of the kit's README exactly, so it also
+    finds a clause that fails for the wrong reason.
 """
 
 from __future__ import annotations
@@ -32,17 +32,16 @@ README: Final = Path(__file__).parent.parent.parent / "README.md"
 BEGIN: Final = "<!-- broken adapters: made by `nox -s matrix` -->"
 END: Final = "<!-- end of broken adapters -->"
 
-# Seconds for a test: what hangs takes all of them, and what never comes is waited for half of them
+# Seconds that a test may take. A test that hangs takes all of them; a test waits half of them for
+# an event that doesn't happen.
 _LIMIT: Final = 2.0
 _PATIENCE: Final = 5.0
-_EXAMPLES: Final = (
-    500  # of the model: what only random calls get to is found however busy the machine is
-)
+_EXAMPLES: Final = 500  # random runs of the model: enough for every bug, even on a busy machine
 _ROW: Final = re.compile(r"^\| `(\w+)` \| .* \| ([A-Z0-9, -]+) \| ([A-Z0-9, -]*) \|$")
 
 
 def broken_classes() -> list[type[Breaking]]:
-    """Every broken adapter, by module and name."""
+    """Return every broken adapter, by module and in the order of definition."""
     found: list[type[Breaking]] = []
     for module in sorted(info.name for info in pkgutil.iter_modules(broken_adapters.__path__)):
         members = vars(importlib.import_module(f"broken_adapters.{module}")).values()
@@ -58,8 +57,9 @@ def broken_classes() -> list[type[Breaking]]:
 
 
 def sampled_clauses(broken: type[Breaking], one_in: int) -> frozenset[str]:
-    """The clauses that an adapter is there to break, and one in so many of the others; each adapter
-    has others.
+    """Return the clauses that an adapter breaks, and a sample of the others.
+
+    The sample has one clause in `one_in`, and differs for each adapter.
     """
     return broken.breaks | {
         clause
@@ -71,15 +71,15 @@ def sampled_clauses(broken: type[Breaking], one_in: int) -> frozenset[str]:
 def failing_clauses(
     broken: type[Breaking], expected: frozenset[str], clauses: frozenset[str] = frozenset(CLAUSES)
 ) -> dict[str, str]:
-    """The clauses that fail over an adapter, each with the first of its tests that does.
+    """Return the clauses that fail over an adapter, each with its first failing test.
 
-    On a busy machine something may come late once: what is not as expected is tried again with much
-    more time, and that answer counts.
+    On a busy machine a reply may be late. An unexpected result is therefore tested again with much
+    more time, and the second result counts.
 
     Args:
         broken: the adapter.
-        expected: the clauses that are expected to fail.
-        clauses: those whose tests run.
+        expected: the clauses that should fail.
+        clauses: the clauses whose tests run.
     """
 
     class BrokenSuite(AdapterSuite):
@@ -121,12 +121,12 @@ def _fails(suite: AdapterSuite, broken: type[Breaking], name: str, patience: flo
 
 
 def in_order(clauses: set[str] | frozenset[str]) -> list[str]:
-    """Clause ids in the order of the contract."""
+    """Return clause ids in the order of the contract."""
     return [clause for clause in CLAUSES if clause in clauses]
 
 
 def table(found: dict[type[Breaking], set[str]]) -> str:
-    """The rows of the README."""
+    """Return the table for the README."""
     lines = ["| adapter | what is wrong with it | breaks | fails besides |", "|---|---|---|---|"]
     for broken, clauses in found.items():
         wrong = (broken.__doc__ or "").strip().splitlines()[0].replace("|", "\\|")
@@ -138,7 +138,7 @@ def table(found: dict[type[Breaking], set[str]]) -> str:
 
 
 def recorded() -> dict[str, frozenset[str]]:
-    """What the README says: by an adapter's name, every clause that fails over it."""
+    """Return the failing clauses that the README lists, by the name of the adapter."""
     rows = filter(
         None, (_ROW.match(line) for line in README.read_text(encoding="utf-8").splitlines())
     )
@@ -151,9 +151,9 @@ def recorded() -> dict[str, frozenset[str]]:
 
 
 def main() -> None:
-    """Run everything and write the table into the README."""
+    """Test every broken adapter, and write the table into the README."""
     classes = broken_classes()
-    with ProcessPoolExecutor() as pool:  # each of them has servers of its own
+    with ProcessPoolExecutor() as pool:  # each process has its own servers
         found = dict(
             zip(
                 classes,
@@ -169,7 +169,7 @@ def main() -> None:
 def _failing_clauses(name: str) -> set[str]:
     broken = next(broken for broken in broken_classes() if broken.__name__ == name)
     found = set(failing_clauses(broken, broken.breaks))
-    print(name, *in_order(found))  # noqa: T201 - it takes minutes
+    print(name, *in_order(found))  # noqa: T201 - shows progress, since a run takes minutes
     return found
 
 

@@ -1,4 +1,4 @@
-"""Broken life cycles, and what cutting calls short does to careless clients."""
+"""Broken life cycles: opening, closing, abandoning, forks and cancelled calls."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class OpenTwiceRaises(Broken):
-    """`open` of an open adapter raises."""
+    """`open` raises if the adapter is already open."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-1"})
 
@@ -39,7 +39,7 @@ class OpenTwiceRaises(Broken):
 
 
 class CloseBeforeOpenRaises(Broken):
-    """`close` takes a connection for granted."""
+    """`close` raises if the adapter was never opened."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-1"})
 
@@ -52,8 +52,8 @@ class CloseBeforeOpenRaises(Broken):
         await super().close()
 
 
-class ReconnectsByItself(Broken):
-    """`get` of a closed adapter opens it."""
+class GetOpensTheAdapter(Broken):
+    """`get` opens a closed adapter."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-2"})
 
@@ -64,7 +64,7 @@ class ReconnectsByItself(Broken):
 
 
 class ClosedWithAnotherCode(Broken):
-    """A closed adapter says that its connection failed."""
+    """`mget` of a closed adapter raises `STORE_CONNECTION_FAILED`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-2"})
 
@@ -79,8 +79,8 @@ class ClosedWithAnotherCode(Broken):
             ) from error
 
 
-class ClosedForGood(Broken):
-    """What `close` ended, `open` doesn't begin again."""
+class NeverReopens(Broken):
+    """`open` does nothing after a `close`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-1", "LIF-8"})
 
@@ -93,8 +93,8 @@ class ClosedForGood(Broken):
         await super().close()
 
 
-class ForgetsWhenClosed(Broken):
-    """`close` takes the data with it."""
+class CloseDeletesTheData(Broken):
+    """`close` deletes all data."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-8"})
 
@@ -105,7 +105,7 @@ class ForgetsWhenClosed(Broken):
 
 
 class CloseLeavesATask(Broken):
-    """The task that `open` starts is ended by nobody."""
+    """`close` doesn't cancel the task that `open` starts."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
     limit: ClassVar[float | None] = 2.0
@@ -116,25 +116,25 @@ class CloseLeavesATask(Broken):
 
 
 class CloseLeavesAFile(Broken):
-    """The file that `open` opens is closed by nobody."""
+    """`close` doesn't close the file that `open` opens."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
     files: ClassVar[list[Any]] = []
 
     async def open(self) -> None:
         await super().open()
-        # that it stays open is what is broken
+        # the bug is that the file stays open
         self.files.append(tempfile.TemporaryFile())  # noqa: SIM115
 
 
-class CancelledOpeningLeavesAFile(Broken):
+class CancelledOpenLeavesAFile(Broken):
     """Only `close` closes the file that `open` opens; a cancelled `open` leaves it open."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
     _file: Any = None
 
     async def open(self) -> None:
-        # that it stays open is what is broken
+        # the bug is that the file stays open
         self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115
         await asyncio.sleep(0)
         await super().open()
@@ -146,8 +146,8 @@ class CancelledOpeningLeavesAFile(Broken):
             self._file = None
 
 
-class CloseForgetsReaders(Broken):
-    """`close` doesn't wake those who wait for entries."""
+class CloseWakesNoReader(Broken):
+    """`close` doesn't wake the blocked readers."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
 
@@ -156,8 +156,8 @@ class CloseForgetsReaders(Broken):
         await super().close()
 
 
-class CloseForgetsListeners(Broken):
-    """Subscriptions go on after `close`."""
+class CloseKeepsSubscriptions(Broken):
+    """`close` doesn't end the subscriptions."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
 
@@ -166,8 +166,8 @@ class CloseForgetsListeners(Broken):
         await super().close()
 
 
-class ReadersSeeADriversError(Broken):
-    """Readers that wait when the adapter closes get whatever the driver says."""
+class BlockedReadRaisesADriversError(Broken):
+    """A blocked read raises a driver's error when the adapter closes."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
 
@@ -183,8 +183,8 @@ class ReadersSeeADriversError(Broken):
             raise
 
 
-class WritesReachOthersLater(Broken):
-    """A value is seen by other clients once this one has written the next, as without a commit."""
+class WritesReachOtherClientsLate(Broken):
+    """Other clients see a value only after the next `set` of the key, as without a commit."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-7"})
 
@@ -200,8 +200,8 @@ class WritesReachOthersLater(Broken):
         return True
 
 
-class NotOpenWithItsOwnWords(Broken):
-    """Before `open` an operation trips over what isn't there."""
+class NotOpenRaisesAttributeError(Broken):
+    """`get` raises `AttributeError` before `open`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-8"})
 
@@ -217,14 +217,14 @@ class NotOpenWithItsOwnWords(Broken):
 
 
 class NameInCapitals(Broken):
-    """The name is a sentence."""
+    """The adapter's `name` has capitals and a space."""
 
     name: ClassVar[str] = "My Backend"
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-9"})
 
 
-class Liar(Broken):
-    """It inherits `Scan`, and its methods say that they aren't implemented."""
+class DeletePrefixIsNotImplemented(Broken):
+    """The adapter inherits `Scan`, but `delete_prefix` raises `NotImplementedError`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-9"})
 
@@ -233,7 +233,7 @@ class Liar(Broken):
 
 
 class CauseQuotesTheServer(Broken):
-    """The server's words, which quote the stream and the group, are the cause of the error."""
+    """The cause of an `xpending` error quotes the names of the stream and the group."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-22"})
 
@@ -247,7 +247,7 @@ class CauseQuotesTheServer(Broken):
 
 
 class HiddenContextQuotesTheKey(Broken):
-    """`from None` hides the driver's error from the traceback, and keeps it."""
+    """The context of an `increment` error contains the key; only the traceback hides it."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-22"})
 
@@ -260,19 +260,17 @@ class HiddenContextQuotesTheKey(Broken):
         raise failed
 
 
-class PingSaysPong(Broken):
-    """`ping` answers with the backend's word."""
+class PingReturnsPong(Broken):
+    """`ping` returns the server's reply instead of the round-trip time."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-10"})
 
     async def ping(self) -> float:
-        return "PONG"  # type: ignore[return-value]  # what is broken
+        return "PONG"  # type: ignore[return-value]  # the bug
 
 
 class HangsInAnotherLoop(Broken):
-    """An answer arrives in the loop that opened it, and nobody wakes who waits for it in another
-    one.
-    """
+    """`ping` never returns in an event loop other than the one that opened the adapter."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-11"})
     limit: ClassVar[float | None] = 12.0
@@ -287,8 +285,8 @@ class HangsInAnotherLoop(Broken):
         return await super().ping()
 
 
-class AbandonForgetsNothing(Broken):
-    """`abandon` leaves all as it was, so that subscriptions of a loop that has ended still hear."""
+class AbandonDoesNothing(Broken):
+    """`abandon` does nothing, so subscriptions of a closed event loop stay active."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-12", "LIF-16"})
 
@@ -296,8 +294,8 @@ class AbandonForgetsNothing(Broken):
         pass
 
 
-class AbandonLosesTheData(Broken):
-    """`abandon` takes the data with it."""
+class AbandonDeletesTheData(Broken):
+    """`abandon` deletes all data."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-12"})
 
@@ -308,8 +306,8 @@ class AbandonLosesTheData(Broken):
         super().abandon()
 
 
-class AbandonsTheLiving(Broken):
-    """`abandon` doesn't ask whether the loop is closed."""
+class AbandonIgnoresAnOpenLoop(Broken):
+    """`abandon` marks the adapter as closed even if its event loop is open."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-12"})
 
@@ -320,7 +318,7 @@ class AbandonsTheLiving(Broken):
 
 
 class AbandonLeavesAFile(Broken):
-    """What `close` closes, `abandon` leaves open."""
+    """`abandon` doesn't close the file that `close` closes."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-13"})
     limit: ClassVar[float | None] = 4.0
@@ -338,8 +336,8 @@ class AbandonLeavesAFile(Broken):
         await super().close()
 
 
-class ChildAnswersWithADriversError(Broken):
-    """In a forked child an operation trips over a thread that isn't there."""
+class ChildRaisesADriversError(Broken):
+    """`exists` raises a driver's error in a forked child."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-14"})
 
@@ -351,9 +349,7 @@ class ChildAnswersWithADriversError(Broken):
 
 
 class ChildUnsubscribesItsParent(Broken):
-    """`close` in a forked child ends the subscriptions of the parent: here by memory that both
-    share, elsewhere by a socket.
-    """
+    """`close` in a forked child ends the parent's subscriptions, as over a shared socket."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-14", "LIF-15"})
     limit: ClassVar[float | None] = 6.0
@@ -374,7 +370,7 @@ class ChildUnsubscribesItsParent(Broken):
 
 
 class ChildNeverExits(Broken):
-    """A forked child that has closed the adapter waits for a thread that nothing ends."""
+    """`close` in a forked child starts a thread that never ends."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-15"})
     limit: ClassVar[float | None] = 6.0
@@ -386,7 +382,7 @@ class ChildNeverExits(Broken):
 
 
 class RefusesTheNextLoop(Broken):
-    """`open` compares loops, and doesn't ask whether the former one is closed."""
+    """`open` rejects a second event loop even if the first one is closed."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-16"})
 
@@ -398,8 +394,8 @@ class RefusesTheNextLoop(Broken):
         await super().open()
 
 
-class AnswersShift(Broken):
-    """A cancelled `get` leaves its answer on the connection, and the next one takes it."""
+class RepliesShift(Broken):
+    """A cancelled `get` leaves its reply in the queue, and the next `get` returns it."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4", "FLT-5"})
 
@@ -410,8 +406,8 @@ class AnswersShift(Broken):
         return answers.pop(0)
 
 
-class OneCancelTakesAll(Broken):
-    """Callers of one tick wait for one trip; cancelling one of them cancels it for all."""
+class CancelReachesOtherCallers(Broken):
+    """Concurrent `get` calls share one task; cancelling one call cancels all of them."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4"})
 
@@ -424,7 +420,7 @@ class OneCancelTakesAll(Broken):
 
 
 class ValueThenTtl(Broken):
-    """`set` writes the value, and gives it its TTL in a second step."""
+    """`set` writes the value, lets other tasks run, and then sets the TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4"})
 
@@ -439,7 +435,7 @@ class ValueThenTtl(Broken):
 
 
 class ClosedInsteadOfCancelled(Broken):
-    """An `exists` that is cancelled while the adapter closes says that it is closed."""
+    """`exists` raises `STORE_CLOSED` if it is cancelled while the adapter closes."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4"})
 
@@ -454,10 +450,8 @@ class ClosedInsteadOfCancelled(Broken):
             raise store_error(ErrorCode.STORE_CLOSED, "the adapter is closed") from None
 
 
-class GhostSubscription(Broken):
-    """`subscribe` enters the callback before it waits for the backend, and leaves it there when it
-    is cancelled.
-    """
+class CancelledSubscribeStaysActive(Broken):
+    """A cancelled `subscribe` leaves its subscription active."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
 
@@ -469,10 +463,8 @@ class GhostSubscription(Broken):
         return subscription
 
 
-class LostAnswers(Broken):
-    """A group read acknowledges what it hands out, so that an answer which is cancelled on its way
-    is lost.
-    """
+class GroupReadAcknowledges(Broken):
+    """`xreadgroup` acknowledges the entries that it returns, so a cancelled call loses them."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-4", "STR-16"})
 
@@ -485,8 +477,8 @@ class LostAnswers(Broken):
         return entries
 
 
-class ClosingLosesCallers(Broken):
-    """Calls that meet a close wait for ever."""
+class MgetHangsAfterClose(Broken):
+    """`mget` never returns if the adapter closes before or during the call."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-5"})
     limit: ClassVar[float | None] = 2.0
@@ -502,14 +494,14 @@ class ClosingLosesCallers(Broken):
         await super().open()
 
 
-class FollowsTheDirectory(Broken):
-    """Where its data is depends on the working directory at the time of `open`."""
+class DataPerWorkingDirectory(Broken):
+    """Each working directory has its own data, which `open` selects."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-21"})
 
     def use(self, keyspace: Keyspace) -> None:
         super().use(keyspace)
-        # a name is all that is wanted
+        # the directory is only used as a name
         self.notes["places"] = {os.getcwd(): keyspace}  # noqa: PTH109
 
     async def open(self) -> None:

@@ -1,6 +1,4 @@
-"""Broken publish and subscribe: confirmations, deliveries, cancelling, callbacks that raise, and
-patterns.
-"""
+"""Broken publish and subscribe: confirmation, delivery, cancelling, callbacks and patterns."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ DELIVERING: Final[ContextVar[bool]] = ContextVar("DELIVERING", default=False)
 
 
 class Ending(Subscription):
-    """A subscription that is cancelled by a function."""
+    """A subscription whose `cancel` calls a function."""
 
     def __init__(self, end: Callable[[], object]) -> None:
         self._end = end
@@ -42,8 +40,8 @@ class Ending(Subscription):
         self._end()
 
 
-class Hesitating(Subscription):
-    """A subscription that ends some time after it was to be."""
+class DelayedCancel(Subscription):
+    """A subscription whose `cancel` lets other tasks run before it ends the subscription."""
 
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription
@@ -54,7 +52,7 @@ class Hesitating(Subscription):
 
 
 class Unconfirmed(Subscription):
-    """A subscription that is made some time after it was handed out."""
+    """A subscription that becomes active only some time after the caller got it."""
 
     def __init__(self, subscribe: Callable[[], Awaitable[Subscription]]) -> None:
         self._making = asyncio.create_task(self._made(subscribe))
@@ -69,18 +67,18 @@ class Unconfirmed(Subscription):
 
 
 def within(subscription: Subscription) -> Any:
-    """What is behind the interface of a subscription."""
+    """Return the subscription without its type, for access to its private state."""
     return subscription
 
 
 def listeners(adapter: MemoryAdapter, channel: str) -> list[Any]:
-    """The subscriptions that a message is for, those of channels before those of patterns."""
+    """Return the subscriptions that match a channel: exact ones first, then patterns."""
     found: list[Any] = bare(adapter).channels.listeners(channel)
     return found
 
 
 def only_for(wanted: Callable[[str], bool], callback: MessageCallback) -> MessageCallback:
-    """The callback for those channels alone that are wanted."""
+    """Return a callback that ignores messages on unwanted channels."""
 
     def called(channel: str, payload: bytes) -> None:
         if wanted(channel):
@@ -90,9 +88,7 @@ def only_for(wanted: Callable[[str], bool], callback: MessageCallback) -> Messag
 
 
 class SecondIsNotConfirmed(Broken):
-    """The first subscriber of a channel waits for the confirmation, and one who comes meanwhile
-    doesn't.
-    """
+    """A second `subscribe` to a channel returns before the server has confirmed it."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
     limit: ClassVar[float | None] = 2.0
@@ -110,7 +106,7 @@ class SecondIsNotConfirmed(Broken):
 
 
 class DeliveredTwice(Broken):
-    """Each message is delivered twice, as by one who sends again what was not confirmed in time."""
+    """`publish` sends each message twice, as if it retried after a lost confirmation."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
     limit: ClassVar[float | None] = 2.0
@@ -121,7 +117,7 @@ class DeliveredTwice(Broken):
 
 
 class CallbacksInAThread(Broken):
-    """Callbacks are called by a thread of the adapter's, which has an event loop of its own."""
+    """Callbacks run in another thread, which has its own event loop."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-1"})
 
@@ -138,8 +134,8 @@ class CallbacksInAThread(Broken):
         return await super().subscribe(channel, called, on_gap=on_gap)
 
 
-class PublishTakesTurns(Broken):
-    """Publishing takes turns between two connections, of which one is slower."""
+class PublishAlternatesConnections(Broken):
+    """`publish` alternates between two connections, one of which is slower."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-2"})
 
@@ -155,8 +151,8 @@ class PublishTakesTurns(Broken):
         )
 
 
-class EmptyMessagesVanish(Broken):
-    """Messages without bytes are taken for none."""
+class EmptyMessagesAreDropped(Broken):
+    """`publish` drops empty messages."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-3"})
 
@@ -164,8 +160,8 @@ class EmptyMessagesVanish(Broken):
         return await super().publish(channel, payload) if payload else 0
 
 
-class MessagesAreCut(Broken):
-    """Messages end at 8,000 bytes, which is what PostgreSQL's NOTIFY takes."""
+class MessagesAreTruncated(Broken):
+    """`publish` truncates messages to 8,000 bytes, the limit of PostgreSQL's NOTIFY."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-3"})
 
@@ -174,7 +170,7 @@ class MessagesAreCut(Broken):
 
 
 class ChannelsAreFolded(Broken):
-    """Channels are compared without regard to case."""
+    """`subscribe` ignores the case of channel names."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-3"})
 
@@ -186,7 +182,7 @@ class ChannelsAreFolded(Broken):
 
 
 class LastSubscriberWins(Broken):
-    """A client has one callback for a channel: the last one."""
+    """A client has only one callback for each channel, the most recent one."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
     limit: ClassVar[float | None] = 2.0
@@ -201,7 +197,7 @@ class LastSubscriberWins(Broken):
 
 
 class OneOfEachCallback(Broken):
-    """Callbacks are kept in a set, so that one which subscribes twice is there once."""
+    """`subscribe` ignores a callback that is already subscribed to the channel."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
 
@@ -215,7 +211,7 @@ class OneOfEachCallback(Broken):
 
 
 class OneCancelEndsAll(Broken):
-    """Cancelling one subscription ends all of this client on the channel."""
+    """`cancel` ends all of the client's subscriptions to the channel."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
     limit: ClassVar[float | None] = 2.0
@@ -229,7 +225,7 @@ class OneCancelEndsAll(Broken):
 
 
 class CancelEndsThePattern(Broken):
-    """Cancelling a channel ends the pattern of the same text, for both are in one table."""
+    """`cancel` of a channel also ends the pattern subscriptions with the same text."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
 
@@ -247,7 +243,7 @@ class CancelEndsThePattern(Broken):
 
 
 class BackendStaysSubscribed(Broken):
-    """The backend goes on sending when nobody is left, and the client drops what comes."""
+    """`cancel` leaves the backend subscribed; the client drops the messages."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-4"})
 
@@ -262,19 +258,19 @@ class BackendStaysSubscribed(Broken):
         return Ending(drop)
 
 
-class CancelCutShort(Broken):
-    """`cancel` waits before it ends anything; who is cancelled meanwhile has ended nothing."""
+class InterruptedCancelDoesNothing(Broken):
+    """`cancel` waits before it ends the subscription; if it is cancelled, it ends nothing."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
 
     async def subscribe(
         self, channel: str, callback: MessageCallback, *, on_gap: GapCallback | None = None
     ) -> Subscription:
-        return Hesitating(await super().subscribe(channel, callback, on_gap=on_gap))
+        return DelayedCancel(await super().subscribe(channel, callback, on_gap=on_gap))
 
 
 class SecondCancelRaises(Broken):
-    """A second `cancel` finds nothing to end, and raises."""
+    """A second `cancel` of the same subscription raises."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
 
@@ -286,7 +282,7 @@ class SecondCancelRaises(Broken):
 
 
 class DeliversAfterCancel(Broken):
-    """Messages go through a queue, which is worked off after the end."""
+    """The adapter queues messages, and delivers the queued ones after `cancel`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
 
@@ -300,7 +296,7 @@ class DeliversAfterCancel(Broken):
 
 
 class CancelWaitsForItself(Broken):
-    """`cancel` waits for what the callback has started, which may be this `cancel`."""
+    """A `cancel` that a callback starts never returns, because it waits for the callback."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
     limit: ClassVar[float | None] = 2.0
@@ -326,10 +322,8 @@ class CancelWaitsForItself(Broken):
         return Waiting()
 
 
-class CancelledTakesTheNextAlong(Broken):
-    """A subscribe that is cancelled unsubscribes in the background, and whoever subscribed to the
-    same meanwhile goes with it.
-    """
+class CancelledSubscribeEndsOthers(Broken):
+    """A cancelled `subscribe` later ends all subscriptions to the channel."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-5"})
 
@@ -345,14 +339,14 @@ class CancelledTakesTheNextAlong(Broken):
         return subscription
 
     async def _unsubscribe(self, channel: str) -> None:
-        for _ in range(8):  # as long as a trip to the server and back
+        for _ in range(8):  # as long as a round trip to the server
             await others_turn()
         for subscription in listeners(self, channel):
             subscription.end()
 
 
-class RaisingEndsTheLoop(Broken):
-    """A callback that raises keeps those after it from the message."""
+class RaisingCallbackEndsDelivery(Broken):
+    """If a callback raises, the adapter doesn't call the callbacks after it."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
 
@@ -362,13 +356,13 @@ class RaisingEndsTheLoop(Broken):
             for subscription in found:
                 if subscription._is_live:
                     subscription._callback(channel, payload)
-        except Exception:  # noqa: BLE001 - a callback raises what it likes
+        except Exception:  # noqa: BLE001 - a callback may raise anything
             report_callback_error(channel)
         return len(found)
 
 
-class RaisingIsSwallowed(Broken):
-    """What a callback raises is told to nobody."""
+class CallbackErrorsAreSwallowed(Broken):
+    """The adapter doesn't report an exception that a callback raises."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
 
@@ -383,7 +377,7 @@ class RaisingIsSwallowed(Broken):
 
 
 class ReportsThePayload(Broken):
-    """The report of a callback that raised shows the payload."""
+    """The report about a callback that raised contains the payload."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
 
@@ -402,7 +396,7 @@ class ReportsThePayload(Broken):
 
 
 class CallbacksAreWaitedFor(Broken):
-    """What a callback has started is waited for before the next one is called."""
+    """`publish` waits for the tasks of a callback before it calls the next callback."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-6"})
     limit: ClassVar[float | None] = 2.0
@@ -418,7 +412,7 @@ class CallbacksAreWaitedFor(Broken):
 
 
 class FnmatchPatterns(Broken):
-    """Channels are matched by Python's `fnmatch`."""
+    """`psubscribe` matches channels with Python's `fnmatch`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-7"})
 
@@ -430,8 +424,8 @@ class FnmatchPatterns(Broken):
         )
 
 
-class PatternTellsItself(Broken):
-    """The callback of a pattern is told the pattern instead of the channel."""
+class PatternInsteadOfChannel(Broken):
+    """`psubscribe` passes the pattern to the callback instead of the channel."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-7"})
 
@@ -444,7 +438,7 @@ class PatternTellsItself(Broken):
 
 
 class ChannelsBeforePatterns(Broken):
-    """A message that somebody gets by channel is not delivered by pattern."""
+    """`publish` skips pattern subscribers if the channel has other subscribers."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-8"})
     limit: ClassVar[float | None] = 2.0
@@ -457,7 +451,7 @@ class ChannelsBeforePatterns(Broken):
 
 
 class KeepsTheLastMessage(Broken):
-    """The last message of a channel is kept for whoever subscribes next."""
+    """The backend keeps the last message of a channel for the next subscriber."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-11"})
 
@@ -475,8 +469,8 @@ class KeepsTheLastMessage(Broken):
         return subscription
 
 
-class PublishingToNobodyRaises(Broken):
-    """A message that reaches nobody is an error."""
+class PublishWithoutSubscribersRaises(Broken):
+    """`publish` raises if the message reaches no subscriber."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-11"})
 
@@ -487,8 +481,8 @@ class PublishingToNobodyRaises(Broken):
         return reached
 
 
-class CallbacksMayNotPublish(Broken):
-    """What a callback has started waits in `publish` for the reader, which waits for it."""
+class CallbackPublishDeadlocks(Broken):
+    """A `publish` that a callback starts never returns, because it waits for the callback."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-12"})
     limit: ClassVar[float | None] = 2.0
@@ -503,10 +497,8 @@ class CallbacksMayNotPublish(Broken):
             DELIVERING.reset(token)
 
 
-class ForgetsSilentSubscribers(Broken):
-    """A subscriber is taken for dead when its last sign of life is more than a minute from now on
-    the wall clock.
-    """
+class SubscriptionsExpire(Broken):
+    """`publish` ends a subscription if the wall clock is over a minute away from its start."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-13"})
     limit: ClassVar[float | None] = 2.0

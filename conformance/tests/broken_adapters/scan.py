@@ -1,4 +1,4 @@
-"""Broken scans and removals by prefix."""
+"""Broken scans and deletions by prefix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def live_keys(adapter: MemoryAdapter, prefix: str = "") -> list[str]:
-    """The keys that are there and begin so."""
+    """Return the live keys that begin with the prefix."""
     data = bare(adapter)
     return [
         key for key in list(data.values) if key.startswith(prefix) and data.find(key) is not None
@@ -24,20 +24,20 @@ def live_keys(adapter: MemoryAdapter, prefix: str = "") -> list[str]:
 
 
 def number(cursor: str) -> int:
-    """A cursor that is a number."""
+    """Return a cursor as a number, or raise `STORE_SCAN_FAILED`."""
     if not re.fullmatch("[0-9]{1,18}", cursor):
         raise store_error(ErrorCode.STORE_SCAN_FAILED, "no such cursor")
     return int(cursor)
 
 
 def matching(pattern: str, keys: list[str]) -> list[str]:
-    """The keys that a pattern is for."""
+    """Return the keys that match a pattern."""
     matches = Pattern(pattern).matches
     return [key for key in keys if matches(key)]
 
 
-class OnePage(Broken):
-    """A scan is over after its first page."""
+class ScanEndsAfterOnePage(Broken):
+    """A scan ends after its first page."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1"})
 
@@ -46,7 +46,7 @@ class OnePage(Broken):
 
 
 class ScanByOffset(Broken):
-    """A cursor is a place in the list of keys, which deletions shift."""
+    """A cursor is an offset in the list of keys, which deletions shift."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1", "SCN-7"})
 
@@ -57,7 +57,7 @@ class ScanByOffset(Broken):
 
 
 class CursorIsAKey(Broken):
-    """A cursor is the last key of its page, and fails when this was deleted meanwhile."""
+    """A cursor is the last key of its page, and becomes invalid when that key is deleted."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1", "SCN-7"})
 
@@ -73,7 +73,7 @@ class CursorIsAKey(Broken):
 
 
 class ScanStateInTheClient(Broken):
-    """The client keeps the place in the scan, so that two scans at once share it."""
+    """The client stores the position of the scan, so concurrent scans share it."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1"})
 
@@ -84,8 +84,8 @@ class ScanStateInTheClient(Broken):
         return ScanPage(START if page.cursor == START else "1", page.keys)
 
 
-class ScanForgetsExpiry(Unswept):
-    """A scan looks at no deadline."""
+class ScanIgnoresExpiry(Unswept):
+    """`scan` returns expired keys that are still in memory."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1"})
 
@@ -98,8 +98,8 @@ class ScanForgetsExpiry(Unswept):
             data.deadlines = deadlines
 
 
-class ScanOfValues(Broken):
-    """A scan knows the table of values, and not that of streams."""
+class ScanSkipsStreams(Broken):
+    """`scan` skips streams."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-1"})
 
@@ -111,7 +111,7 @@ class ScanOfValues(Broken):
 
 
 class ScanByFnmatch(Broken):
-    """Keys are matched by Python's `fnmatch`."""
+    """`scan` matches keys with Python's `fnmatch`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-2"})
 
@@ -123,7 +123,7 @@ class ScanByFnmatch(Broken):
 
 
 class StarsStopAtNewlines(Broken):
-    """`*` stops at a newline, as `.` does in a regular expression."""
+    """Wildcards don't match newlines, like `.` in a regular expression."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-2"})
 
@@ -135,7 +135,7 @@ class StarsStopAtNewlines(Broken):
 
 
 class EmptyPageEndsAScan(Broken):
-    """A page without keys ends the scan."""
+    """A scan ends at its first page without keys."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-3"})
 
@@ -145,7 +145,7 @@ class EmptyPageEndsAScan(Broken):
 
 
 class CursorCountsPages(Broken):
-    """A cursor is the number of a page, and pages have the size that is asked for now."""
+    """A cursor is the number of a page, although `count` may change between calls."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-3"})
 
@@ -157,8 +157,8 @@ class CursorCountsPages(Broken):
         )
 
 
-class WrongCursorRaisesItsOwn(Broken):
-    """A wrong cursor raises whatever reading it raises."""
+class MalformedCursorRaisesValueError(Broken):
+    """`scan` raises `ValueError` for a malformed cursor."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-4"})
 
@@ -169,7 +169,7 @@ class WrongCursorRaisesItsOwn(Broken):
 
 
 class PurgeByGlob(Broken):
-    """`delete_prefix` takes the prefix for a pattern."""
+    """`delete_prefix` treats the prefix as a glob pattern."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
 
@@ -178,9 +178,7 @@ class PurgeByGlob(Broken):
 
 
 class PurgeByLike(Broken):
-    """`delete_prefix` uses SQL's LIKE, for which `_` and `%` stand for others, and case doesn't
-    matter.
-    """
+    """`delete_prefix` uses SQL's LIKE: `_` and `%` are wildcards, and case is ignored."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
 
@@ -191,8 +189,8 @@ class PurgeByLike(Broken):
         return await self.delete([key for key in live_keys(self) if like.match(key)])
 
 
-class PurgeTakesNeighbours(Broken):
-    """`delete_prefix` drops the separator at the end, so that `org:1:` takes `org:10:` along."""
+class PurgeDeletesNeighbours(Broken):
+    """`delete_prefix` drops a colon at the end, so `org:1:` also deletes `org:10:`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
 
@@ -200,8 +198,8 @@ class PurgeTakesNeighbours(Broken):
         return await super().delete_prefix(prefix.rstrip(":"))
 
 
-class PurgeSaysNothing(Broken):
-    """`delete_prefix` says 0, whatever it has removed."""
+class PurgeReturnsZero(Broken):
+    """`delete_prefix` always returns 0."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-5"})
 
@@ -211,7 +209,7 @@ class PurgeSaysNothing(Broken):
 
 
 class WholeKeyspaceInAPage(Broken):
-    """A scan gives everything in one page, as KEYS does."""
+    """`scan` returns all keys in one page, as KEYS does."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-6"})
 
@@ -220,7 +218,7 @@ class WholeKeyspaceInAPage(Broken):
 
 
 class PurgeInOneStep(Broken):
-    """`delete_prefix` removes everything in one step."""
+    """`delete_prefix` deletes all keys in one step, and blocks other callers meanwhile."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-6"})
 
@@ -229,7 +227,7 @@ class PurgeInOneStep(Broken):
 
 
 class ScanOfAGrowingList(Broken):
-    """A scan goes on as long as keys are added behind it."""
+    """A scan doesn't end while other callers add keys."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"SCN-7"})
 

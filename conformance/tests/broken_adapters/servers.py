@@ -1,6 +1,6 @@
-"""Broken clients of a server: what only a network, an outage or another process shows.
+"""Broken clients of a server: bugs that only a network, an outage or another process shows.
 
-Rule: each is judged by the clauses that it breaks alone, since every run of the rest would stop and
+Rule: each adapter is tested only against the clauses that it breaks. The other tests would stop and
     start servers for minutes.
 """
 
@@ -42,7 +42,7 @@ async def _for_ever(never: T) -> T:
 
 
 class BrokenClient(Breaking, RedisPyAdapter):
-    """The base: an adapter over redis-py on Valkey, nothing broken."""
+    """The base class: an adapter over redis-py on Valkey, which has no bug."""
 
     limit: ClassVar[float | None] = 8.0
 
@@ -58,8 +58,8 @@ class BrokenClient(Breaking, RedisPyAdapter):
         return test.clause.id in cls.breaks
 
 
-class OpensNothing(BrokenClient):
-    """`open` makes a client and doesn't ask whether anybody is there."""
+class OpenIgnoresAnUnreachableServer(BrokenClient):
+    """`open` succeeds if the server is unreachable."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-3"})
 
@@ -71,7 +71,7 @@ class OpensNothing(BrokenClient):
 
 
 class OpenLeavesATask(BrokenClient):
-    """An `open` that fails leaves the task that was to keep the connection alive."""
+    """`open` doesn't cancel its keep-alive task when it fails."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-3"})
 
@@ -85,8 +85,8 @@ class OpenLeavesATask(BrokenClient):
         await super().close()
 
 
-class ClosesWhatItWasLent(BrokenClient):
-    """`close` ends the client that its user had made."""
+class ClosesTheLentClient(BrokenClient):
+    """`close` closes a client that the user created."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-6"})
 
@@ -99,7 +99,7 @@ class ClosesWhatItWasLent(BrokenClient):
         async def still_works() -> bool:
             return not is_closed and await user.ping() is True
 
-        class Closing(cls):  # type: ignore[valid-type, misc]  # made from whichever class is asked
+        class Closing(cls):  # type: ignore[valid-type, misc]  # its base is a variable
             async def close(self) -> None:
                 await super().close()
                 is_closed.append(True)
@@ -109,8 +109,8 @@ class ClosesWhatItWasLent(BrokenClient):
         )
 
 
-class PingsItself(BrokenClient):
-    """`ping` is answered by the client."""
+class PingSendsNothing(BrokenClient):
+    """`ping` returns without a request to the server."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"LIF-10"})
 
@@ -118,8 +118,8 @@ class PingsItself(BrokenClient):
         return 0.0
 
 
-class FailsOpen(BrokenClient):
-    """A claim that can't be asked for is taken for granted."""
+class ClaimSucceedsWithoutAServer(BrokenClient):
+    """`set_nx` returns True if the server is unreachable."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-7"})
 
@@ -130,8 +130,8 @@ class FailsOpen(BrokenClient):
             return True
 
 
-class LeaseOfTheConnection(BrokenClient):
-    """A client whose connection was lost lets go of its leases when it comes back."""
+class PingReleasesTheLeases(BrokenClient):
+    """`ping` releases all leases of the client, as a client that reconnects might."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-6"})
 
@@ -147,8 +147,8 @@ class LeaseOfTheConnection(BrokenClient):
         return await super().ping()
 
 
-class NeverSubscribesAgain(BrokenClient):
-    """The task that reads messages ends with its connection."""
+class NeverResubscribes(BrokenClient):
+    """The listener ends with its first connection."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-10"})
 
@@ -158,8 +158,8 @@ class NeverSubscribesAgain(BrokenClient):
         listener._read = listener._read_one_connection
 
 
-class WaitsForWordsForEver(BrokenClient):
-    """A subscription's connection may be silent for as long as it likes."""
+class NeverReplacesASilentConnection(BrokenClient):
+    """The listener never replaces a connection that has become silent."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-12", "PUB-10"})
 
@@ -169,8 +169,8 @@ class WaitsForWordsForEver(BrokenClient):
         untyped.__class__ = type("Patient", (Listener,), {"_longest_silence": float("inf")})
 
 
-class NoWordOfTheGap(BrokenClient):
-    """Subscriptions come back, and nobody is told that messages may be missing."""
+class GapIsNotReported(BrokenClient):
+    """`subscribe` ignores `on_gap`, so subscribers never learn that messages may be missing."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-10"})
 
@@ -182,7 +182,7 @@ class NoWordOfTheGap(BrokenClient):
 
 
 class ListenersOfThisProcess(BrokenClient):
-    """Messages go to the subscribers of this process."""
+    """A message reaches only the subscribers in the publisher's process."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"PUB-9"})
     listeners: ClassVar[dict[str, list[MessageCallback]]] = {}
@@ -202,7 +202,7 @@ class ListenersOfThisProcess(BrokenClient):
 
 
 class CountsUnderALock(BrokenClient):
-    """`increment` reads and writes under a lock that other processes don't know of."""
+    """`increment` reads and writes under a lock that other processes don't share."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CTR-2"})
     locks: ClassVar[dict[asyncio.AbstractEventLoop, asyncio.Lock]] = {}
@@ -215,7 +215,7 @@ class CountsUnderALock(BrokenClient):
 
 
 class ClaimsUnderALock(BrokenClient):
-    """`set_nx` looks and writes under a lock that other processes don't know of."""
+    """`set_nx` checks and writes under a lock that other processes don't share."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-1"})
     locks: ClassVar[dict[asyncio.AbstractEventLoop, asyncio.Lock]] = {}
@@ -229,7 +229,7 @@ class ClaimsUnderALock(BrokenClient):
 
 
 class PositionOfThisProcess(BrokenClient):
-    """Where a group has read to is kept in the process."""
+    """Each process stores its own read positions of the groups."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-6"})
     read: ClassVar[dict[tuple[str, str], str]] = {}
@@ -246,8 +246,8 @@ class PositionOfThisProcess(BrokenClient):
         return entries
 
 
-class WakesNoProcess(BrokenClient):
-    """A blocked read is woken by nobody; it hears of entries when its time is over."""
+class BlockedReadIsNeverWoken(BrokenClient):
+    """A blocked read sleeps for its whole `block` time, and returns no entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-7"})
 
@@ -267,7 +267,7 @@ class WakesNoProcess(BrokenClient):
 
 
 class TokensOfThisProcess(BrokenClient):
-    """Tokens are counted in the process, from its own clock."""
+    """Each process counts its own tokens, from the same start."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"CLM-6"})
     last: ClassVar[list[int]] = [1_700_000_000_000]
@@ -279,8 +279,8 @@ class TokensOfThisProcess(BrokenClient):
         return self.last[0]
 
 
-class HangsWhenCut(BrokenClient):
-    """A caller whose connection is lost is forgotten."""
+class SetHangsAfterConnectionLoss(BrokenClient):
+    """`set` never returns if its connection is lost."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-1"})
 
@@ -293,8 +293,8 @@ class HangsWhenCut(BrokenClient):
             return await _for_ever(False)
 
 
-class AnotherCallersAnswer(BrokenClient):
-    """A caller whose connection is lost is given the answer that came last."""
+class AnotherCallersReply(BrokenClient):
+    """`get` returns the most recent reply if its connection is lost."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-1"})
 
@@ -302,14 +302,14 @@ class AnotherCallersAnswer(BrokenClient):
         try:
             self.notes["last"] = await self._calls.tell(
                 "GET", key
-            )  # which doesn't ask again, as `get` does
+            )  # unlike `ask`, it doesn't retry
         except BackendUnavailable:
             await others_turn()
         return self.notes.get("last")
 
 
-class RepeatsWrites(BrokenClient):
-    """Whatever fails for a lost connection is sent again."""
+class RetriesWrites(BrokenClient):
+    """The adapter retries a write if its connection is lost."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-2"})
 
@@ -326,8 +326,8 @@ class _Repeating(Calls):
             return await super().tell(*words, code=code)
 
 
-class NeverRepeatsReads(BrokenClient):
-    """A read fails with the connection that it was sent over."""
+class NeverRetriesReads(BrokenClient):
+    """`mget` doesn't retry if its connection is lost."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-2"})
 
@@ -336,8 +336,8 @@ class NeverRepeatsReads(BrokenClient):
         return found
 
 
-class DeadForGood(BrokenClient):
-    """Once its connection was lost, the adapter raises until it is opened again."""
+class PingNeverRecovers(BrokenClient):
+    """After one `ping` has failed, every `ping` raises."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-3"})
 
@@ -353,8 +353,8 @@ class DeadForGood(BrokenClient):
             raise
 
 
-class BlockedForGood(BrokenClient):
-    """A blocked read whose server went away waits on."""
+class BlockedReadHangsAfterConnectionLoss(BrokenClient):
+    """A blocked read never returns if its connection is lost."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-3"})
 
@@ -369,8 +369,8 @@ class BlockedForGood(BrokenClient):
             return await _for_ever(list[StreamEntry]())
 
 
-class WaitsForEver(BrokenClient):
-    """Commands have no time limit."""
+class TimeoutOfTenMinutes(BrokenClient):
+    """The timeout of a command is ten minutes."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-4"})
     limit: ClassVar[float | None] = 8.0
@@ -384,8 +384,8 @@ class WaitsForEver(BrokenClient):
         return harness
 
 
-class TimeoutsForgetTheWrite(BrokenClient):
-    """A write that timed out says that nothing has happened."""
+class MaybeAppliedIsAlwaysFalse(BrokenClient):
+    """Every error of `set` has `maybe_applied=False`, even after a timeout."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-4"})
 
@@ -399,10 +399,8 @@ class TimeoutsForgetTheWrite(BrokenClient):
             raise
 
 
-class ShiftedOverANetwork(BrokenClient):
-    """Answers are matched with callers by their order; one who was cancelled leaves his to the
-    next.
-    """
+class RepliesShiftOverTheNetwork(BrokenClient):
+    """`get` assigns replies by order, so the next caller gets a cancelled caller's reply."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-5"})
 
@@ -419,8 +417,8 @@ class ShiftedOverANetwork(BrokenClient):
         return answers.pop(0)
 
 
-class EveryRefusalIsOne(BrokenClient):
-    """Whatever the server refuses is `STORE_OPERATION_FAILED`, and not to be tried again."""
+class AllErrorsHaveOneCode(BrokenClient):
+    """Every error of `set` is `STORE_OPERATION_FAILED`, and isn't retryable."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-6"})
 

@@ -1,4 +1,4 @@
-"""Broken streams: ids, ranges, lengths, and what entries hold."""
+"""Broken streams: ids, ranges, lengths, and the contents of entries."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 def log_of(adapter: MemoryAdapter, stream: str) -> Any:
-    """The entries and groups of a stream; `None` when there is none."""
+    """Return the log of a stream, or `None` if the stream doesn't exist."""
     return bare(adapter).find_log(stream)
 
 
 def numbers(text: str) -> StreamId:
-    """An id, which is none of those that are malformed on purpose, as numbers."""
+    """Return the numbers of a well-formed id."""
     stream_id = parse(text)
     assert stream_id is not None
     return stream_id
 
 
-class IdReadOffTheEntries(Broken):
-    """The last id is that of the last entry which is left, so that a deleted one comes again."""
+class XdelResetsTheLastId(Broken):
+    """`xdel` resets the last id to that of the newest remaining entry, so ids repeat."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-1", "STR-14"})
 
@@ -41,8 +41,8 @@ class IdReadOffTheEntries(Broken):
         return deleted
 
 
-class EmptyStreamVanishes(Broken):
-    """A stream goes with its last entry, groups and all."""
+class EmptyStreamIsDeleted(Broken):
+    """`xdel` and `xtrim` delete a stream that has no entries left, with its groups."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-14"})
 
@@ -60,9 +60,7 @@ class EmptyStreamVanishes(Broken):
 
 
 class IdsOfTheClient(Broken):
-    """Each client counts on from the last id that it gave itself, so that two clients give the same
-    one.
-    """
+    """Each client counts its own ids, so two clients may assign the same id."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
 
@@ -75,9 +73,7 @@ class IdsOfTheClient(Broken):
 
 
 class IdsFollowTheClock(Broken):
-    """An id is the clock's milliseconds, with a number behind for those that are equal: it comes
-    again when the clock goes back.
-    """
+    """Ids follow the clock, so they repeat when the clock goes back."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
 
@@ -89,7 +85,7 @@ class IdsFollowTheClock(Broken):
 
 
 class IdsInSeconds(Broken):
-    """Ids begin with seconds."""
+    """Ids and tokens contain seconds instead of milliseconds."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-1"})
 
@@ -98,8 +94,8 @@ class IdsInSeconds(Broken):
         super().use(keyspace)
 
 
-class BoundIsLookedUp(Broken):
-    """A range that begins with an id which is no entry gives nothing."""
+class RangeNeedsAnExistingStart(Broken):
+    """`xrange` returns no entries if no entry has the start id."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
@@ -113,7 +109,7 @@ class BoundIsLookedUp(Broken):
 
 
 class RangeInOrderOfText(Broken):
-    """Ids are compared as text, so that `9-10` comes before `9-9`."""
+    """`xrange` sorts ids as text, so `9-10` comes before `9-9`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
@@ -124,7 +120,7 @@ class RangeInOrderOfText(Broken):
 
 
 class ParenthesisIsIgnored(Broken):
-    """`(` before a bound is taken and not looked at."""
+    """`xrange` ignores the `(` of an exclusive bound."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
@@ -137,7 +133,7 @@ class ParenthesisIsIgnored(Broken):
 
 
 class ReverseOfTheOldest(Broken):
-    """`xrevrange` takes `count` of the oldest, and turns them round."""
+    """`xrevrange` takes the oldest `count` entries, and reverses them."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
@@ -147,8 +143,8 @@ class ReverseOfTheOldest(Broken):
         return (await self.xrange(stream, start, end, count=count))[::-1]
 
 
-class MalformedBoundIsNothing(Broken):
-    """A malformed bound gives an empty list."""
+class MalformedBoundReturnsNothing(Broken):
+    """`xrange` returns no entries for a malformed bound."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
@@ -163,8 +159,8 @@ class MalformedBoundIsNothing(Broken):
             return []
 
 
-class RangeOfNothingRaises(Broken):
-    """Reading a stream that isn't there raises."""
+class RangeOfAMissingStreamRaises(Broken):
+    """`xrange` raises if the stream doesn't exist."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
@@ -177,8 +173,8 @@ class RangeOfNothingRaises(Broken):
         return found
 
 
-class LookingMakesAStream(Broken):
-    """Asking for a length makes the stream."""
+class XlenCreatesTheStream(Broken):
+    """`xlen` creates a missing stream."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-2"})
 
@@ -187,7 +183,7 @@ class LookingMakesAStream(Broken):
 
 
 class TrimsBeforeItAdds(Broken):
-    """`max_len` trims first and adds then, so that one more is left."""
+    """`xadd` trims to `max_len` before it adds the entry, so one entry too many remains."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
 
@@ -205,7 +201,7 @@ class TrimsBeforeItAdds(Broken):
 
 
 class AlwaysApproximate(Broken):
-    """`approximate=False` is not passed on."""
+    """`xtrim` ignores `approximate=False`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
 
@@ -214,7 +210,7 @@ class AlwaysApproximate(Broken):
 
 
 class ApproximateRemovesTooMuch(Broken):
-    """Approximate trimming removes the block that holds the oldest entry which has to stay, too."""
+    """An approximate `xtrim` rounds up to whole nodes, and so removes too many entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
 
@@ -226,7 +222,7 @@ class ApproximateRemovesTooMuch(Broken):
 
 
 class MaxLenIsIgnored(Broken):
-    """`max_len` of an append is ignored."""
+    """`xadd` ignores `max_len`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-3"})
 
@@ -241,8 +237,8 @@ class MaxLenIsIgnored(Broken):
         return await super().xadd(stream, fields)
 
 
-class TrimSaysWhatIsLeft(Broken):
-    """`xtrim` says how many entries are left."""
+class TrimReturnsTheLength(Broken):
+    """`xtrim` returns the number of remaining entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-14"})
 
@@ -251,8 +247,8 @@ class TrimSaysWhatIsLeft(Broken):
         return await self.xlen(stream)
 
 
-class XdelCountsWhatWasAsked(Broken):
-    """`xdel` says how many ids it was given."""
+class XdelCountsAllIds(Broken):
+    """`xdel` returns the number of ids that the caller passed."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-14"})
 
@@ -262,7 +258,7 @@ class XdelCountsWhatWasAsked(Broken):
 
 
 class XdelOneByOne(Broken):
-    """`xdel` has deleted the ids before a malformed one when it meets it."""
+    """`xdel` deletes the ids that precede a malformed one."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-14"})
 
@@ -273,8 +269,8 @@ class XdelOneByOne(Broken):
         return deleted
 
 
-class LengthForgetsDeletions(Broken):
-    """`xlen` answers from a count that `xdel` doesn't touch."""
+class LengthIgnoresDeletions(Broken):
+    """`xlen` counts entries that the client has deleted."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-14"})
 
@@ -289,8 +285,8 @@ class LengthForgetsDeletions(Broken):
         return length + await super().xlen(stream)
 
 
-class EntriesAreTrimmed(Broken):
-    """Fields of entries lose the white space at their ends."""
+class FieldsAreStripped(Broken):
+    """`xadd` strips white space from both ends of field values."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
 
@@ -300,8 +296,8 @@ class EntriesAreTrimmed(Broken):
         )
 
 
-class EntriesAreCut(Broken):
-    """Fields of entries end at 64 KiB."""
+class FieldsAreTruncated(Broken):
+    """`xadd` truncates field values to 64 KiB."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
 
@@ -312,7 +308,7 @@ class EntriesAreCut(Broken):
 
 
 class RangeOfAThousand(Broken):
-    """`xrange` without `count` gives a thousand entries."""
+    """`xrange` without `count` returns at most 1,000 entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
 
@@ -323,7 +319,7 @@ class RangeOfAThousand(Broken):
 
 
 class EntriesAreShared(Broken):
-    """The fields that are handed out are those that are stored, not a copy."""
+    """`xrange` returns the stored fields, not a copy."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-15"})
 
@@ -337,7 +333,7 @@ class EntriesAreShared(Broken):
 
 
 class FieldNamesAreFolded(Broken):
-    """Names of fields lose their capitals."""
+    """`xadd` converts field names to lower case."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-17"})
 
@@ -348,7 +344,7 @@ class FieldNamesAreFolded(Broken):
 
 
 class FieldsAreSorted(Broken):
-    """Fields come in the order of their names."""
+    """`xadd` sorts the fields by name."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-21"})
 
@@ -357,7 +353,7 @@ class FieldsAreSorted(Broken):
 
 
 class AppendDropsTheTtl(Broken):
-    """An append takes the stream's TTL away."""
+    """`xadd` removes the stream's TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-21"})
 
@@ -368,7 +364,7 @@ class AppendDropsTheTtl(Broken):
 
 
 class AppendReplacesAValue(Broken):
-    """An append to a key that holds a value makes it a stream."""
+    """`xadd` replaces a value with a stream."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"STR-23"})
 

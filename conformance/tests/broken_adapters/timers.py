@@ -1,4 +1,4 @@
-"""Broken clients of a server whose timers are wrong."""
+"""Broken clients of a server, with wrong timers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from igniter_store.contract import StreamEntry
 
 
-class JudgesByTheClock(BrokenClient):
-    """A `get` has a timeout of asyncio, which ends it in an event loop that was blocked, although
-    its answer is there.
-    """
+class GetHasAnAsyncioTimeout(BrokenClient):
+    """`get` uses `asyncio.timeout`, which discards a reply if the event loop was blocked."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-10"})
     limit: ClassVar[float | None] = 120.0
@@ -33,10 +31,8 @@ class JudgesByTheClock(BrokenClient):
             ) from error
 
 
-class ReadEndsByTheClock(BrokenClient):
-    """A waiting read has a timeout of asyncio, which ends it in an event loop that was blocked,
-    although an entry is there.
-    """
+class BlockedReadHasAnAsyncioTimeout(BrokenClient):
+    """A blocked read uses `asyncio.timeout`, which discards an entry if the loop was blocked."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-10"})
     limit: ClassVar[float | None] = 120.0

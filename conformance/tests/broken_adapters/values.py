@@ -1,4 +1,4 @@
-"""Broken key-value."""
+"""Broken values, keys and batches."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from igniter_store.contract import Condition
 
 
-class NamesItsErrors(Broken):
-    """`get` has a local name for the error that it raises, which the error's traceback leads back
-    to.
-    """
+class GetErrorHasAReferenceCycle(Broken):
+    """The error of `get` is in a reference cycle, because a local variable refers to it."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"FLT-13"})
 
@@ -34,7 +32,7 @@ class NamesItsErrors(Broken):
 
 
 class EmptyIsMissing(Broken):
-    """`get` says `value or None`."""
+    """`get` returns `None` for an empty value."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-1"})
 
@@ -43,7 +41,7 @@ class EmptyIsMissing(Broken):
 
 
 class MissingIsEmpty(Broken):
-    """`get` of nothing gives no bytes."""
+    """`get` returns `b""` for a missing key."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-1"})
 
@@ -51,8 +49,8 @@ class MissingIsEmpty(Broken):
         return await super().get(key) or b""
 
 
-class Trimmed(Broken):
-    """Values lose the white space at their ends, as text does in some columns."""
+class ValuesAreStripped(Broken):
+    """`set` strips white space from both ends of a value, as some text columns do."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-2"})
 
@@ -63,7 +61,7 @@ class Trimmed(Broken):
 
 
 class CutAtNul(Broken):
-    """Values end at their first NUL, as strings do in C."""
+    """`set` truncates a value at its first NUL, as in a C string."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-2"})
 
@@ -74,7 +72,7 @@ class CutAtNul(Broken):
 
 
 class CutAt64KiB(Broken):
-    """Values end at 64 KiB, as in a column of that size."""
+    """`set` truncates a value to 64 KiB, as a column of that size does."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-2"})
 
@@ -84,8 +82,8 @@ class CutAt64KiB(Broken):
         return await super().set(key, value[:65_536], ttl=ttl, only_if=only_if)
 
 
-class Decoded(Broken):
-    """Values go through text on their way."""
+class ValuesAreDecoded(Broken):
+    """`get` replaces the bytes of a value that aren't UTF-8."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-2"})
 
@@ -95,7 +93,7 @@ class Decoded(Broken):
 
 
 class ReadCache(Broken):
-    """Each client answers reads from what it read before."""
+    """`get` returns the result of the client's first read of the key."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-2"})
 
@@ -107,7 +105,7 @@ class ReadCache(Broken):
 
 
 class FoldedKeys(Broken):
-    """Keys are compared without regard to case."""
+    """The adapter ignores the case of keys."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-3"})
 
@@ -132,7 +130,7 @@ class FoldedKeys(Broken):
 
 
 class NormalizedKeys(Broken):
-    """Keys are normalized, so that two spellings of one character are one."""
+    """`set` and `get` normalize keys, so two spellings of a character are the same key."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-3"})
 
@@ -146,7 +144,7 @@ class NormalizedKeys(Broken):
 
 
 class KeysCutAtNul(Broken):
-    """Keys end at their first NUL."""
+    """`set` and `get` truncate keys at the first NUL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-3"})
 
@@ -160,7 +158,7 @@ class KeysCutAtNul(Broken):
 
 
 class ShortKeys(Broken):
-    """Keys are cut at 1,000 characters."""
+    """`set` and `get` truncate keys to 1,000 characters."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-3"})
 
@@ -174,7 +172,7 @@ class ShortKeys(Broken):
 
 
 class DeleteByPattern(Broken):
-    """`delete` takes each key as a glob."""
+    """`delete` treats each key as a glob pattern."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-3"})
 
@@ -189,7 +187,7 @@ class DeleteByPattern(Broken):
 
 
 class FirstWriteWins(Broken):
-    """A set of a key that is there is ignored."""
+    """`set` doesn't replace an existing value."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-4"})
 
@@ -202,7 +200,7 @@ class FirstWriteWins(Broken):
 
 
 class TtlSurvivesASet(Broken):
-    """A plain set keeps the old deadline."""
+    """`set` without a TTL keeps the old deadline."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-4"})
 
@@ -217,7 +215,7 @@ class TtlSurvivesASet(Broken):
 
 
 class TtlOnlyShortens(Broken):
-    """A set with a TTL never gives a key more time than it had."""
+    """`set` with a TTL never extends the remaining time."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-4"})
 
@@ -230,8 +228,8 @@ class TtlOnlyShortens(Broken):
         return await super().set(key, value, ttl=ttl, only_if=only_if)
 
 
-class LookThenSet(Broken):
-    """A conditional set looks, lets others run, and writes."""
+class ConditionalSetInTwoSteps(Broken):
+    """A conditional `set` checks for the key, lets other tasks run, and then writes."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-5"})
 
@@ -246,7 +244,7 @@ class LookThenSet(Broken):
 
 
 class AlwaysWritten(Broken):
-    """A conditional set that wrote nothing says True."""
+    """`set` returns True even if its condition isn't met."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-5"})
 
@@ -258,7 +256,7 @@ class AlwaysWritten(Broken):
 
 
 class PresentCreates(Broken):
-    """`only_if="present"` is not looked at."""
+    """`set` ignores `only_if="present"`."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-5"})
 
@@ -271,7 +269,7 @@ class PresentCreates(Broken):
 
 
 class RefusedSetMovesTheDeadline(Broken):
-    """A conditional set that is refused gives the key its TTL all the same."""
+    """`set` applies its TTL to the key even if its condition isn't met."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-17"})
 
@@ -284,8 +282,8 @@ class RefusedSetMovesTheDeadline(Broken):
         return written
 
 
-class DeleteCountsWhatWasAsked(Broken):
-    """`delete` says how many keys it was given."""
+class DeleteCountsAllKeys(Broken):
+    """`delete` returns the number of keys that the caller passed."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-10"})
 
@@ -295,7 +293,7 @@ class DeleteCountsWhatWasAsked(Broken):
 
 
 class DeleteCountsTwice(Broken):
-    """`delete` counts a key that is named twice two times."""
+    """`delete` counts a key twice if the caller passes it twice."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-15"})
 
@@ -305,8 +303,8 @@ class DeleteCountsTwice(Broken):
         return len(there)
 
 
-class DeleteForgetsStreams(Broken):
-    """`delete` only knows the table of values."""
+class DeleteSkipsStreams(Broken):
+    """`delete` skips streams."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-10"})
 
@@ -322,7 +320,7 @@ class DeleteForgetsStreams(Broken):
 
 
 class GetdelInTwoSteps(Broken):
-    """`getdel` reads, lets others run, and deletes."""
+    """`getdel` reads, lets other tasks run, and then deletes."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-10"})
 
@@ -333,8 +331,8 @@ class GetdelInTwoSteps(Broken):
         return value
 
 
-class GetdelKeeps(Broken):
-    """`getdel` leaves empty values, for a test of truth."""
+class GetdelKeepsEmptyValues(Broken):
+    """`getdel` doesn't delete an empty value."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-10"})
 
@@ -346,7 +344,7 @@ class GetdelKeeps(Broken):
 
 
 class MgetInStoredOrder(Broken):
-    """`mget` answers in the order in which the keys were written, without the missing ones."""
+    """`mget` returns values in the order in which they were stored, and skips missing keys."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-11"})
 
@@ -355,7 +353,7 @@ class MgetInStoredOrder(Broken):
 
 
 class MgetOnceEach(Broken):
-    """`mget` answers a key that is asked twice once."""
+    """`mget` returns one value for a key that the caller passes twice."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-11"})
 
@@ -363,8 +361,8 @@ class MgetOnceEach(Broken):
         return await super().mget(list(dict.fromkeys(keys)))
 
 
-class MgetForgetsExpiry(Unswept):
-    """`mget` reads around the check of the deadline."""
+class MgetIgnoresExpiry(Unswept):
+    """`mget` returns expired values that are still in memory."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-6"})
 
@@ -374,7 +372,7 @@ class MgetForgetsExpiry(Unswept):
 
 
 class MsetDropsTtls(Broken):
-    """`mset` writes values without their TTLs."""
+    """`mset` ignores the TTLs of its entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-11"})
 
@@ -383,7 +381,7 @@ class MsetDropsTtls(Broken):
 
 
 class MsetGivesOneTtl(Broken):
-    """`mset` gives every entry the TTL of the first."""
+    """`mset` applies the TTL of the first entry to all entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-11"})
 
@@ -392,7 +390,7 @@ class MsetGivesOneTtl(Broken):
 
 
 class MsetKeepsTtls(Broken):
-    """`mset` leaves old deadlines where an entry brings none."""
+    """`mset` keeps the old deadline of a key if its entry has no TTL."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-15"})
 
@@ -405,7 +403,7 @@ class MsetKeepsTtls(Broken):
 
 
 class MsetFirstWins(Broken):
-    """Of two entries for one key `mset` writes the first."""
+    """If two entries have the same key, `mset` writes the first one."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-15"})
 
@@ -413,8 +411,8 @@ class MsetFirstWins(Broken):
         await super().mset(list({entry.key: entry for entry in reversed(entries)}.values()))
 
 
-class NoEmptyBatch(Broken):
-    """An empty batch is sent, and the backend refuses it."""
+class EmptyBatchRaises(Broken):
+    """`mget` without keys raises."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-12"})
 
@@ -426,7 +424,7 @@ class NoEmptyBatch(Broken):
 
 
 class SmallBatches(Broken):
-    """A batch may have 1,000 keys, as a statement has variables; the rest is forgotten."""
+    """`mset` writes only the first 1,000 entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-12"})
 
@@ -435,7 +433,7 @@ class SmallBatches(Broken):
 
 
 class SharedValues(Broken):
-    """What was passed in is what is stored, not a copy."""
+    """`set` stores the caller's object, not a copy."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-13"})
 
@@ -448,8 +446,8 @@ class SharedValues(Broken):
         return written
 
 
-class SharedAnswers(Broken):
-    """`mget` hands out the same list again for the same keys."""
+class SharedReplies(Broken):
+    """`mget` returns the same list object again for the same keys."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-13"})
 
@@ -463,7 +461,7 @@ class SharedAnswers(Broken):
 
 
 class StreamReadsAsMissing(Broken):
-    """`get` of a stream is `None`."""
+    """`get` returns `None` for a stream."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-14"})
 
@@ -475,7 +473,7 @@ class StreamReadsAsMissing(Broken):
 
 
 class SetRefusesAStream(Broken):
-    """`set` over a stream raises, for the key is in another table."""
+    """`set` raises if the key holds a stream."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-14"})
 
@@ -486,8 +484,8 @@ class SetRefusesAStream(Broken):
         return await super().set(key, value, ttl=ttl, only_if=only_if)
 
 
-class ExistsKnowsValuesAlone(Broken):
-    """`exists` looks into the table of values."""
+class ExistsFindsOnlyValues(Broken):
+    """`exists` returns False for a stream."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-14"})
 
@@ -495,8 +493,8 @@ class ExistsKnowsValuesAlone(Broken):
         return (await self.mget([key]))[0] is not None
 
 
-class BatchLater(Broken):
-    """`mset` returns before its entries are written."""
+class MsetReturnsEarly(Broken):
+    """`mset` returns before it has written its entries."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-11"})
 
@@ -506,9 +504,7 @@ class BatchLater(Broken):
 
 
 class TornSet(Broken):
-    """`set` removes the old value, lets others run, and writes the new one: alone it answers
-    rightly.
-    """
+    """`set` deletes the old value, lets other tasks run, and then writes the new one."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"MDL-1"})
 
@@ -520,7 +516,7 @@ class TornSet(Broken):
         return await super().set(key, value, ttl=ttl, only_if=only_if)
 
 
-class PersistForgetsOneValue(Broken):
+class PersistIgnoresOneValue(Broken):
     """`persist` does nothing for a key that holds -7, which only random calls find."""
 
     breaks: ClassVar[frozenset[str]] = frozenset({"MDL-1"})

@@ -1,19 +1,17 @@
 """Creates adapters from URLs, through the entry points of the installed backends.
 
 Rule: A URL's user, password and query never appear in a message.
-Rule: On platforms without valkey-glide (Windows, Linux with musl), the Redis backend serves Valkey
-    URLs and logs this once.
+Rule: A backend may register itself as the fallback for the schemes of another one. It serves them
+    when the other isn't installed, or lacks its client library, and this is logged once a scheme.
 """
 
 from __future__ import annotations
 
 import logging
-import platform
 import re
 import sys
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Final
 
 from msgspec import Struct
@@ -23,6 +21,9 @@ from igniter_store.contract.urls import checked_text
 
 GROUP: Final = "igniter_store.adapters"
 """The entry-point group. The name is the URL scheme; the object is an `Adapter` class."""
+
+FALLBACKS: Final = "igniter_store.fallbacks"
+"""The entry-point group of fallbacks, which has the same form."""
 
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
 
@@ -45,15 +46,9 @@ _EXTRAS: Final = {
     "dragonflys": "valkey",
 }
 
-# Maps each scheme of the Valkey backend to the scheme of the Redis backend.
-_STAND_INS: Final = {
-    "valkey": "redis",
-    "valkeys": "rediss",
-    "valkey+cluster": "redis+cluster",
-    "valkeys+cluster": "rediss+cluster",
-    "dragonfly": "redis",
-    "dragonflys": "rediss",
-}
+_FALLBACK_USED: Final = (
+    "The backend for %s:// isn't installed, or its client library isn't: the %s backend serves it."
+)
 _LOGGER: Final = logging.getLogger("igniter_store")
 _warned: set[str] = set()
 
@@ -77,15 +72,32 @@ def adapter_class(scheme: str) -> type[Adapter]:
             isn't an adapter; `STORE_ENVIRONMENT_REQUIRED` on platforms where Python has no sockets.
     """
     for point in entry_points(group=GROUP, name=scheme):
-        found = _load(point)
-        if not found.in_process and sys.platform in {"emscripten", "wasi"}:
-            raise store_error(
-                ErrorCode.STORE_ENVIRONMENT_REQUIRED,
-                f"The backend {found.name!r} needs sockets and threads, which Python on "
-                f"{sys.platform} doesn't have. Use memory://.",
-            )
+        try:
+            return _usable(_load(point))
+        except StoreError as error:
+            if not isinstance(error.__cause__, ModuleNotFoundError) or not _fallbacks(scheme):
+                raise
+    for point in _fallbacks(scheme):
+        found = _usable(_load(point))
+        if scheme not in _warned:
+            _warned.add(scheme)
+            _LOGGER.warning(_FALLBACK_USED, scheme, found.name)
         return found
     raise _unknown(scheme)
+
+
+def _fallbacks(scheme: str) -> EntryPoints:
+    return entry_points(group=FALLBACKS, name=scheme)
+
+
+def _usable(found: type[Adapter]) -> type[Adapter]:
+    if not found.in_process and sys.platform in {"emscripten", "wasi"}:
+        raise store_error(
+            ErrorCode.STORE_ENVIRONMENT_REQUIRED,
+            f"The backend {found.name!r} needs sockets and threads, which Python on "
+            f"{sys.platform} doesn't have. Use memory://.",
+        )
+    return found
 
 
 def adapter_from_url(url: Any, **options: Any) -> Adapter:
@@ -101,10 +113,10 @@ def adapter_from_url(url: Any, **options: Any) -> Adapter:
             "redis://localhost:6379/0."
         )
         raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message)
-    served = _served_as(scheme.lower())
-    adapter = adapter_class(served)
+    scheme = scheme.lower()
+    adapter = adapter_class(scheme)
     try:
-        return adapter.from_url(f"{served}://{rest}", **options)
+        return adapter.from_url(f"{scheme}://{rest}", **options)
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - a third-party adapter may raise anything
@@ -115,39 +127,6 @@ def adapter_from_url(url: Any, **options: Any) -> Adapter:
     # Raised outside the `except` block, so that the driver's exception isn't its context: drivers
     # often quote the URL.
     raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, message)
-
-
-def _served_as(scheme: str) -> str:
-    """Return the scheme whose backend serves `scheme` on this platform."""
-    if scheme not in _STAND_INS or find_spec("glide") is not None or _has_glides_wheels():
-        return scheme
-    stand_in = _STAND_INS[scheme]
-    if not entry_points(group=GROUP, name=stand_in):
-        message = (
-            f"valkey-glide isn't available for this platform, so {scheme}:// has no backend. "
-            "Install the Redis backend, which serves it too: pip install 'igniter-store[redis]'. "
-            "On macOS, and on Linux with glibc: pip install 'igniter-store[valkey]'."
-        )
-        raise store_error(
-            ErrorCode.STORE_BACKEND_UNKNOWN, message, details={"scheme": scheme, "extra": "redis"}
-        )
-    if scheme not in _warned:
-        _warned.add(scheme)
-        _LOGGER.warning(
-            (
-                "valkey-glide isn't available for this platform: the Redis backend serves %s:// "
-                "as %s://."
-            ),
-            scheme,
-            stand_in,
-        )
-    return stand_in
-
-
-def _has_glides_wheels() -> bool:
-    return sys.platform != "win32" and not (
-        sys.platform == "linux" and platform.libc_ver()[0] != "glibc"
-    )
 
 
 def installed() -> list[Backend]:
@@ -178,12 +157,11 @@ def _load(point: EntryPoint) -> type[Adapter]:
     try:
         found = point.load()
     except Exception as error:
+        # The text of an ImportError names modules and what to install; other texts may be anything.
+        reason = f": {error}" if isinstance(error, ImportError) else ". See the cause."
         raise store_error(
             ErrorCode.STORE_CONFIGURATION_INVALID,
-            (
-                f"The backend for {point.name}:// is installed, but importing it failed. See the "
-                "cause."
-            ),
+            f"The backend for {point.name}:// is installed, but importing it failed{reason}",
         ) from error
     if not isinstance(found, type) or not issubclass(found, Adapter):
         raise store_error(

@@ -1,6 +1,6 @@
-"""Runs the conformance kit over the adapter, in moved time and in real time.
+"""Runs the conformance kit over the adapter, with a manual clock and in real time.
 
-In real time, other processes take part and the folder goes away.
+In real time, the kit also starts other processes and makes the folder unavailable.
 """
 
 from __future__ import annotations

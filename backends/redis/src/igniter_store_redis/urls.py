@@ -2,6 +2,8 @@
 
 Rule: `igniter_store.contract.urls` parses URLs, in the same way for all backends. The further
     options of redis-py are listed here.
+Rule: this backend is the fallback for the URLs of igniter-store-valkey, which valkey-glide doesn't
+    allow on every platform. Such a scheme means the same as the one of Redis.
 Rule: a password without a user is the default user's. redis-py then logs in by HELLO, and a server
     without a password accepts any.
 """
@@ -129,6 +131,14 @@ _FORMS: Final = (
     ),
     Form(("redis+cluster", "rediss+cluster"), _options(_CLUSTER), has_several=True),
 )
+_FALLBACK_FOR: Final = {
+    "valkey": "redis",
+    "valkeys": "rediss",
+    "valkey+cluster": "redis+cluster",
+    "valkeys+cluster": "rediss+cluster",
+    "dragonfly": "redis",
+    "dragonflys": "rediss",
+}
 SCHEMES: Final = tuple(scheme for form in _FORMS for scheme in form.schemes)
 _ANY: Final = Form(SCHEMES, _FORMS[0].options)
 _ADAPTERS: Final = ("timeout", "connect_timeout", "connections", *_OWN)
@@ -141,7 +151,13 @@ def location_of(url: Any, given: dict[str, Any]) -> tuple[Location, dict[str, An
         url: see `RedisAdapter.from_url`.
         given: options that override those of the URL.
     """
-    scheme = url.partition("://")[0].lower() if isinstance(url, str) else ""
+    scheme, rest = "", ""
+    if isinstance(url, str):
+        scheme, _, rest = url.partition("://")
+        scheme = scheme.lower()
+    if scheme in _FALLBACK_FOR:
+        scheme = _FALLBACK_FOR[scheme]
+        url = f"{scheme}://{rest}"
     location = located(url, next((form for form in _FORMS if scheme in form.schemes), _ANY), given)
     if not _is_secure(location) and (names := sorted(_TLS.keys() & location.options.keys())):
         secure = "rediss" + location.scheme.removeprefix("redis") if location.hosts else "rediss"

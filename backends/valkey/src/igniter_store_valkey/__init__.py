@@ -1,5 +1,14 @@
 """The Valkey and Dragonfly backend of igniter-store, built on valkey-glide."""
 
-from igniter_store_valkey.adapter import ValkeyAdapter
+try:
+    from igniter_store_valkey.adapter import ValkeyAdapter
+except ModuleNotFoundError as error:
+    if error.name != "glide":
+        raise
+    message = (
+        "valkey-glide isn't installed. It has no wheels for Windows and for Linux with musl; install "
+        "igniter-store[redis] there, which serves the same URLs."
+    )
+    raise ModuleNotFoundError(message, name=error.name) from None
 
 __all__ = ["ValkeyAdapter"]

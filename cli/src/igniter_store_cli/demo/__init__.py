@@ -1,4 +1,4 @@
-"""`igniter-store demo`: eight real uses with real concurrency, each of which checks its claims."""
+"""`igniter-store demo`: eight real uses with real concurrency, which check their own claims."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ def add(commands: Commands) -> None:
         commands,
         "demo",
         run,
-        help="a tour of real uses, each of which checks itself",
-        description="Play eight real uses of a store with the orders of a coffee shop, hundreds "
-        "of tasks at the same time: a price cache, a flash sale, a rate limit, a leader, typed "
-        "events, a chat, presence, course enrolment. Each play checks what it claims and shows "
-        "the keys that it made as they are on the wire; a table says what was proven. Exit code "
-        "1 when a check failed. It runs in memory, or on the backend that --url names, where "
-        "buyers, applicants, requests and workers are spread over several processes if those "
-        "share it; under a service of its own, which it removes again.\n\n"
+        help="run a tour of real uses that check themselves",
+        description="Play eight real uses of a store with the orders of a coffee shop and "
+        "hundreds of concurrent tasks: a price cache, a flash sale, a rate limit, leader "
+        "election, typed events, a chat, presence, course enrolment. Each play checks its claim "
+        "and shows its keys in their wire form. A table at the end lists the results. The exit "
+        "code is 1 if a check failed. The demo runs in memory, or on the backend that --url "
+        "names. If several processes can share that backend, buyers, applicants, requests and "
+        "workers are spread over them. The demo uses its own service, and removes its keys at "
+        "the end.\n\n"
         f"plays: {', '.join(PLAYS)}",
         example="  igniter-store demo\n"
         "  igniter-store demo --url redis://localhost:6379/0 --only flash-sale\n"
@@ -49,13 +50,13 @@ def add(commands: Commands) -> None:
         metavar="NAME",
         action="append",
         choices=list(PLAYS),
-        help="this play alone; repeat it for several",
+        help="run only this play; repeat it for several",
     )
     parser.add_argument(
         "--orders",
         metavar="FILE",
         type=_path,
-        help="JSON lines to play with (default: a sample of 300 orders)",
+        help="a file of orders, as JSON lines (default: a sample of 300 orders)",
     )
     add_url_option(parser)
 
@@ -86,7 +87,7 @@ def _path(text: str) -> Path:
     if "://" in text:
         # Most likely the URL of a backend. A message about a missing file would repeat it with its
         # password.
-        message = "this is the path of a file; a backend's URL belongs to --url"
+        message = "expected the path of a file; use --url for the URL of a backend"
         raise ArgumentTypeError(message)
     return Path(text)
 

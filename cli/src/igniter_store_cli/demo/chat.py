@@ -92,8 +92,8 @@ async def perform(stage: Stage) -> None:
         await until(lambda: bool(in_hand) or dying.done())
     # Leaving the block cancelled his task: he died.
     pending = [message.id for message in await group.pending(STREAM) if message.consumer == "kwame"]
-    stage.check("pending is what the dead agent had in hand", expected=in_hand, found=pending)
-    stage.check("and he had something in hand", expected=True, found=len(in_hand) > 0)
+    stage.check("pending messages of the dead agent", expected=in_hand, found=pending)
+    stage.check("the dead agent had open questions", expected=True, found=len(in_hand) > 0)
 
     async with meanwhile(ines(store, answers, taken_over)) as living:
         await until(lambda: len(answers) >= len(asked) or living.done())
@@ -101,7 +101,7 @@ async def perform(stage: Stage) -> None:
         await asyncio.sleep(IDLE / 2)  # no question may be answered a second time meanwhile
         await stage.show_keys(store, "streams")
 
-    stage.check("his colleague took over exactly that", expected=in_hand, found=taken_over)
+    stage.check("messages taken over by the other agent", expected=in_hand, found=taken_over)
     stage.check("questions without an answer", expected=0, found=len(set(asked) - set(answers)))
     stage.check(
         "questions answered twice", expected=0, found=sum(times > 1 for times in answers.values())
@@ -125,6 +125,6 @@ async def has_no_pending(group: ConsumerGroup) -> bool:
 
 PLAY: Final = Play(
     "chat",
-    "What a dead consumer left in hand is taken over, and every message handled once.",
+    "A dead consumer's messages are taken over, and every message is handled once.",
     perform,
 )

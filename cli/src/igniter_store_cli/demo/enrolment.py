@@ -83,17 +83,19 @@ async def perform(stage: Stage) -> None:
     enrolled, waiting = await listed(store, "enrolled"), await listed(store, "waiting")
     seats = min(SEATS, len(prepared))
     stage.check("seats given", expected=seats, found=results["enrolled"])
-    stage.check("students who wait", expected=len(prepared) - seats, found=results["waiting"])
+    stage.check(
+        "students on the waiting list", expected=len(prepared) - seats, found=results["waiting"]
+    )
     stage.check(
         "second applications refused", expected=len(prepared), found=results["applied before"]
     )
     stage.check(
-        "applications refused for want of the basics",
+        "applications refused because the basics are missing",
         expected=2 * (len(students) - len(prepared)),
         found=results["not prepared"],
     )
     stage.check(
-        "students on a list, each on one and once",
+        "students who are listed exactly once",
         expected=sorted(prepared),
         found=sorted(enrolled + waiting),
     )
@@ -102,11 +104,13 @@ async def perform(stage: Stage) -> None:
     await stage.at_once(leave, [(student,) for student in leaving])
     promoted = await hand_on_seats(store)
     stage.check(
-        "moved up, those who waited longest first", expected=waiting[: len(leaving)], found=promoted
+        "students who moved up, longest wait first",
+        expected=waiting[: len(leaving)],
+        found=promoted,
     )
     final = [student for student in await listed(store, "enrolled") if student not in leaving]
     stage.check(
-        "enrolled at the end, the seats filled again",
+        "enrolled at the end, with all seats filled",
         expected=enrolled[len(leaving) :] + waiting[: len(leaving)],
         found=final,
     )
@@ -126,6 +130,6 @@ async def listed(store: Store[str], name: str) -> list[str]:
 
 PLAY: Final = Play(
     "enrolment",
-    "Seats, prerequisites and a waiting list hold under concurrent applications.",
+    "Seats, prerequisites and a waiting list stay correct under concurrent applications.",
     perform,
 )

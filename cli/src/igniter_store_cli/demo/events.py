@@ -71,7 +71,7 @@ def life(order: Order) -> tuple[str, ...]:
     return ("placed", *["packed"] * len(order.items), *steps[1:])
 
 
-async def tell(store: Store[str], order: Order) -> None:
+async def publish_life(store: Store[str], order: Order) -> None:
     """Publish the events of one order, with its customer as the actor."""
     events = store.as_actor(order.customer.id, type="customer").events.bind(OrderEvents)
     await events.placed.publish(OrderPlaced(order.id, order.total, order.currency))
@@ -113,29 +113,29 @@ async def perform(stage: Stage) -> None:
             await store.events.subscribe("order:*", audit.append, max_queue=most)
         )
 
-        await at_once(tell(store, order) for order in orders)
+        await at_once(publish_life(store, order) for order in orders)
         await until(lambda: heard.total() >= happened.total() and len(audit) >= happened.total())
         refusal = await refused(store, stage)
 
     found = {kind: heard[f"order:{kind}"] for kind in KINDS}
     stage.check(
-        "events heard by the subscribers of each kind",
+        "events received by the subscribers of each kind",
         expected={kind: happened[kind] for kind in KINDS},
         found=found,
     )
-    stage.check("events heard by the audit", expected=happened.total(), found=len(audit))
+    stage.check("events received by the audit", expected=happened.total(), found=len(audit))
     stage.check(
-        "orders of which the audit missed an event, or heard one twice",
+        "orders with a missing or repeated event in the audit",
         expected=0,
         found=incomplete(orders, audit),
     )
     stage.check(
-        "orders whose items came in another order than they were packed",
+        "orders whose items arrived in another order than they were packed",
         expected=0,
         found=out_of_sequence(orders, audit),
     )
     stage.check(
-        "events that name another actor than the customer",
+        "events with another actor than the customer",
         expected=0,
         found=without_its_customer(orders, audit),
     )
@@ -144,7 +144,7 @@ async def perform(stage: Stage) -> None:
         expected[order.currency] += order.total
     stage.check("totals added up from the payloads", expected=dict(expected), found=dict(revenue))
     stage.check(
-        "what a payload that breaks the schema meets",
+        "error for a payload that breaks the schema",
         expected="STORE_SCHEMA_VALIDATION_FAILED",
         found=refusal,
     )

@@ -62,7 +62,7 @@ async def perform(stage: Stage) -> None:
     sales = [entry.message for entry in await store.streams.range(f"sale:{sku}:orders", type=Sale)]
 
     stage.check("pieces sold", expected=STOCK, found=results["won"])
-    stage.check("buyers who came too late", expected=BUYERS - STOCK, found=results["sold out"])
+    stage.check("buyers who were too late", expected=BUYERS - STOCK, found=results["sold out"])
     stage.check("second clicks refused", expected=BUYERS, found=results["second click"])
     stage.check(
         "tickets on the order list",
@@ -101,5 +101,7 @@ def names(customers: list[Customer], count: int) -> list[str]:
 
 
 PLAY: Final = Play(
-    "flash-sale", "A stock is sold to the last piece and not beyond, once to each buyer.", perform
+    "flash-sale",
+    "The whole stock is sold and never more, with at most one piece for each buyer.",
+    perform,
 )

@@ -51,7 +51,7 @@ async def perform(stage: Stage) -> None:
         expected=1,
         found=await store.counter.get("books:closed"),
     )
-    leader, *_ = [*leaders, "nobody"]
+    leader, *_ = [*leaders, "none"]
     other = next(worker for worker in WORKERS if worker != leader)
     stage.check(
         "the leader renews its term",
@@ -69,7 +69,7 @@ async def perform(stage: Stage) -> None:
         found=await store.claim.release("leader", other),
     )
     stage.check(
-        "after that the leader is", expected=leader, found=await store.claim.owner("leader")
+        "the leader after these attempts", expected=leader, found=await store.claim.owner("leader")
     )
     await stage.show_keys(store, "claim", "kv", "counter")
 
@@ -79,7 +79,7 @@ async def perform(stage: Stage) -> None:
     successors = await elected(
         stage, [worker for worker in WORKERS if worker != leader], term=SHORT_TERM
     )
-    stage.check("leaders among the other nine, then", expected=1, found=len(successors))
+    stage.check("leaders among the other nine workers", expected=1, found=len(successors))
     stage.check(
         "the old leader's late release changes nothing",
         expected=False,
@@ -88,7 +88,7 @@ async def perform(stage: Stage) -> None:
 
     # The successor is silent from now on. No worker has to detect this: its term ends by itself.
     is_over = await until_true(lambda: has_no_leader(store))
-    stage.check("a leader that died is leader for one term", expected=True, found=is_over)
+    stage.check("the claim of a dead leader ends with its term", expected=True, found=is_over)
     third = await elected(stage, WORKERS)
     stage.check("leaders after that", expected=1, found=len(third))
     stage.measured = (
@@ -114,6 +114,6 @@ async def has_no_leader(store: Store[str]) -> bool:
 
 PLAY: Final = Play(
     "leader",
-    "One of many leads; nobody else can end its term, and a dead leader is replaced.",
+    "One of many workers leads, only the leader ends its term, and a dead leader is replaced.",
     perform,
 )

@@ -150,21 +150,21 @@ def _parsed(line: bytes, number: int, source: str) -> Order:
         return msgspec.json.decode(line, type=Order)
     except (msgspec.MsgspecError, UnicodeError) as error:
         message = (
-            f"{source}, line {number}: this is no order. {error}. Mend the line, or take it out."
+            f"{source}, line {number}: this isn't an order. {error}. Fix the line or remove it."
         )
         raise CommandFailure(message, FAILED) from None
 
 
 def _why_not(order: Order, accepted: dict[str, Order]) -> str | None:
-    for what, id in (
+    for name, id in (
         ("order", order.id),
         ("organization", order.organization),
         ("customer", order.customer.id),
     ):
         if not id:
-            return f"an empty id of the {what}"
+            return f"an empty id of the {name}"
     if order.id in accepted:
-        return f"the id {order.id}, which was there before"
+        return f"the repeated id {order.id}"
     if not order.items:
         return "no items"
     for item in order.items:

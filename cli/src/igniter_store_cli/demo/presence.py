@@ -61,7 +61,7 @@ async def perform(stage: Stage) -> None:
     *staying, leaving = guests
     await at_once(arrive(store, guest) for guest in guests)
     stage.check(
-        "there at first",
+        "present at first",
         expected=[guest.name for guest in guests],
         found=await online(store, guests),
     )
@@ -71,7 +71,7 @@ async def perform(stage: Stage) -> None:
         async with meanwhile(stay(store, [leaving])):
             await asyncio.sleep(LIFETIME * 1.2)
             stage.check(
-                "kept there by heartbeats, beyond one TTL",
+                "kept present by heartbeats, beyond one TTL",
                 expected=len(guests),
                 found=len(await online(store, guests)),
             )
@@ -81,19 +81,19 @@ async def perform(stage: Stage) -> None:
         await store.kv.touch(key(leaving), LIFETIME)
         is_gone = await until_true(lambda: is_offline(store, leaving))
         lasted = time.monotonic() - last_sign
-        stage.check("who is silent is gone", expected=True, found=is_gone)
+        stage.check("a silent customer is gone", expected=True, found=is_gone)
         stage.check(
-            f"but never before the TTL of {LIFETIME} s",
+            f"but not before the TTL of {LIFETIME} s",
             expected=True,
             found=lasted >= LIFETIME - _ROUNDING,
         )
         stage.check(
-            "still there",
+            "still present",
             expected=[guest.name for guest in staying],
             found=await online(store, guests),
         )
         stage.check(
-            "a heartbeat that comes too late says so",
+            "a late heartbeat is refused",
             expected=False,
             found=await store.kv.touch(key(leaving), LIFETIME),
         )
@@ -110,5 +110,5 @@ async def is_offline(store: Store[str], guest: Customer) -> bool:
 
 
 PLAY: Final = Play(
-    "presence", "Who stops saying that it is there is gone after its TTL, and nobody else.", perform
+    "presence", "A customer without heartbeats is gone after its TTL, and all others stay.", perform
 )

@@ -71,26 +71,26 @@ async def perform(stage: Stage) -> None:
     rival = stage.store.scope("organization", others[0] if others else f"not-{tenant}")
     sold = [(item, order.currency) for order in stage.orders.of(tenant) for item in order.items]
     prices = {item.sku: Price(item.unit_price, currency) for item, currency in sold}
-    looks = [item.sku for item, _ in sold]
+    lookups = [item.sku for item, _ in sold]
     catalogue = SlowCatalogue(prices)
     cache = PriceCache(shop, catalogue)
 
-    for sku in looks:
+    for sku in lookups:
         await cache.price(sku)
-    answers = await at_once(cache.price(sku) for sku in looks)
+    answers = await at_once(cache.price(sku) for sku in lookups)
     stage.check(
-        "looks that reached the catalogue, one for each price",
+        "lookups that reached the catalogue, one for each price",
         expected=len(prices),
         found=catalogue.asked,
     )
-    stage.check("looks that were hits", expected=2 * len(looks) - len(prices), found=cache.hits)
-    wrong = sum(answer != prices[sku] for sku, answer in zip(looks, answers, strict=True))
+    stage.check("lookups that were hits", expected=2 * len(lookups) - len(prices), found=cache.hits)
+    wrong = sum(answer != prices[sku] for sku, answer in zip(lookups, answers, strict=True))
     stage.check("answers that differ from the catalogue", expected=0, found=wrong)
 
     keys = [f"price:{sku}" for sku in prices]
     left = await shop.kv.ttl(keys[0])
     stage.check(
-        f"a price lives for {LIFETIME} s at most",
+        f"a price is kept for at most {LIFETIME} s",
         expected=True,
         found=left is not None and 0 < left <= LIFETIME,
     )
@@ -103,14 +103,16 @@ async def perform(stage: Stage) -> None:
     await rival.batch.set(BatchEntry(key, Price(1, "EUR"), ttl=LIFETIME) for key in keys)
     same = await shop.batch.get([*keys, "price:unknown"], Price) == [*prices.values(), None]
     stage.check(
-        "what it writes under the same names changes none of ours", expected=True, found=same
+        "another tenant's writes under the same names change nothing", expected=True, found=same
     )
 
     await stage.show_keys(shop, "kv")
     await stage.show_keys(rival, "kv")
-    stage.measured = f"{2 * len(looks)} looks: {cache.hits} hits, {catalogue.asked} misses"
+    stage.measured = f"{2 * len(lookups)} lookups: {cache.hits} hits, {catalogue.asked} misses"
 
 
 PLAY: Final = Play(
-    "price-cache", "A cache asks the slow service once, and tenants never meet.", perform
+    "price-cache",
+    "A cache calls the slow service once for each price, separately for each tenant.",
+    perform,
 )

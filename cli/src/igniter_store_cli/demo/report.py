@@ -119,23 +119,23 @@ def show_end(console: Console, outcomes: Sequence[Outcome]) -> None:
         )
     _print(console, table)
     checks = [check for outcome in outcomes for check in outcome.checks]
-    held = sum(check.ok for check in checks)
+    passed = sum(check.ok for check in checks)
     failed = [outcome.play.name for outcome in outcomes if not outcome.ok]
     seconds = sum(outcome.seconds for outcome in outcomes)
     removed = sum(outcome.removed for outcome in outcomes)
     _print(
         console,
         Text(
-            f"{held} of {len(checks)} checks held, in {seconds:.1f} s; {removed} keys were taken "
-            "away again."
+            f"{passed} of {len(checks)} checks passed in {seconds:.1f} s; {removed} keys were "
+            "deleted."
         ),
     )
     if failed:
         _print(console, Text(f"FAILED: {', '.join(failed)}", style="bold red"))
 
 
-def _print(console: Console, what: RenderableType, *, indent: int = 0) -> None:
-    padded = Padding(what, (0, 0, 0, indent), expand=False)
+def _print(console: Console, content: RenderableType, *, indent: int = 0) -> None:
+    padded = Padding(content, (0, 0, 0, indent), expand=False)
     if console.is_terminal:
         console.print(padded, soft_wrap=False)
         return

@@ -1,4 +1,4 @@
-"""Defines a play and its environment: a store of its own, the orders, and a list of checks.
+"""Defines a play and its environment: its own store, the orders, and a list of checks.
 
 Rule: A check compares an expected with a found value; every claim has one.
 Rule: The keys of a play are shown in their wire form, as they exist when `show_keys` is called.

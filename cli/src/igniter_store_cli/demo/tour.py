@@ -26,7 +26,7 @@ from igniter_store_cli.demo import (
     rate_limit,
 )
 from igniter_store_cli.demo.stage import Check, Play, Stage
-from igniter_store_cli.demo.wire import observed, take_away
+from igniter_store_cli.demo.wire import delete_keys, observed
 from igniter_store_cli.failures import described
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ async def _performed(store: Store[str], play: Play, orders: Orders, workers: Tas
         error = (
             described(problem)
             if isinstance(problem, StoreError)
-            else f"it was not over after {_LONGEST:.0f} s"
+            else f"it didn't finish within {_LONGEST:.0f} s"
         )
     # Any error from a broken backend is a failed play.
     except Exception as problem:  # noqa: BLE001
@@ -126,7 +126,7 @@ async def _performed(store: Store[str], play: Play, orders: Orders, workers: Tas
     finally:
         seconds = time.perf_counter() - began
         try:
-            removed = await take_away(store)
+            removed = await delete_keys(store)
         except Exception as problem:  # noqa: BLE001 - as above
-            error = error or f"what it left could not be removed: {described(problem)}"
+            error = error or f"its keys couldn't be deleted: {described(problem)}"
     return Outcome(play, stage.checks, stage.keys, stage.measured, error, seconds, removed)

@@ -55,7 +55,7 @@ def channel(store: Store[str], event: str) -> str:
     return f"{prefix_of(store.service, store.scopes)}events:{event}"
 
 
-async def take_away(store: Store[str]) -> int:
+async def delete_keys(store: Store[str]) -> int:
     """Delete all keys of the store's service, and return how many there were."""
     prefix, adapter = prefix_of(store.service, ()), store.adapter
     if isinstance(adapter, Scan):

@@ -1,10 +1,10 @@
-"""The clauses of the contract, as data: the one place where they are written.
+"""The clauses of the contract, as data. This is the only place where they are written.
 
-Rule: `docs/contract.md` is generated from this module (`igniter-conformance clauses`), and a test
+Rule: `igniter-conformance clauses` generates `docs/contract.md` from this module, and a test
     compares the two.
-Rule: a clause is never weakened, and its id is never reused. A new clause carries in `since` the
-    version of the contract that introduced it. No suite is judged by clauses newer than the version
-    that it pins.
+Rule: a clause is never weakened, and its id is never reused. The attribute `since` of a new clause
+    is the version of the contract that introduced it. Clauses that are newer than the version that
+    a suite pins don't affect the verdict of that suite.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from igniter_store.contract import Adapter, Claims, Counters, KeyValue, PubSub, 
 from msgspec import Struct
 
 VERSIONS: Final = ("1",)
-"""Every version of the contract so far, the newest last."""
+"""All versions of the contract, oldest first."""
 
 
 class Clause(Struct, frozen=True):
-    """One promise.
+    """One clause of the contract.
 
     Attributes:
         id: the id in tests, reports and changelogs ("KV-4").
-        sentence: the promise, in the words of `docs/contract.md`.
+        sentence: the text of the clause in `docs/contract.md`.
         since: the version of the contract that introduced it.
     """
 
@@ -33,13 +33,13 @@ class Clause(Struct, frozen=True):
 
 
 class Section(Struct, frozen=True):
-    """The clauses of one concept.
+    """The clauses about one concept.
 
     Attributes:
         title: the heading in `docs/contract.md`.
-        capability: the class whose subclasses must keep these clauses; `Adapter` for clauses that
+        capability: the class whose subclasses must satisfy these clauses. Clauses of `Adapter`
             apply to every adapter.
-        clauses: the clauses, in reading order.
+        clauses: the clauses, in the order of the document.
     """
 
     title: str
@@ -52,108 +52,149 @@ SECTIONS: Final = (
         "Lifecycle",
         Adapter,
         (
-            Clause("LIF-1", "`open` twice, `close` twice, `close` before `open`: no error."),
+            Clause(
+                "LIF-1",
+                ("A second `open`, a second `close` and a `close` before `open` raise no error."),
+            ),
             Clause(
                 "LIF-2",
                 (
-                    "An operation after `close` raises `STORE_CLOSED`; it does not reconnect by "
-                    "itself."
+                    "After `close`, every operation raises `STORE_CLOSED`. The adapter doesn't "
+                    "reconnect by itself."
                 ),
             ),
             Clause(
                 "LIF-3",
-                "`open` against a backend that isn't there raises `STORE_CONNECTION_FAILED` "
-                "within the connect timeout, and leaves nothing running.",
+                (
+                    "If the backend is unreachable, `open` raises `STORE_CONNECTION_FAILED` "
+                    "within the connect timeout, and leaves nothing running."
+                ),
             ),
             Clause(
                 "LIF-4",
                 (
-                    "Cancelling any operation leaves the adapter correct: the next operations get "
-                    "their own answers."
+                    "Cancelling an operation leaves the adapter in a correct state: every later "
+                    "operation gets its own reply."
                 ),
             ),
             Clause(
                 "LIF-5",
-                "`close` ends all tasks, threads, sockets and files of the adapter, and wakes "
-                "blocked readers and listeners with `STORE_CLOSED`.",
+                (
+                    "`close` ends all tasks and threads of the adapter, and closes all its "
+                    "sockets and files. It wakes blocked readers and listeners, which raise "
+                    "`STORE_CLOSED`."
+                ),
             ),
             Clause(
                 "LIF-6",
-                "A client that the user passed in stays open; one that the adapter made is closed.",
+                (
+                    "`close` closes a client that the adapter created. It doesn't close a client "
+                    "that the user passed in."
+                ),
             ),
             Clause(
                 "LIF-7",
-                "Two adapters on one backend see each other's writes at once (memory: two stores "
-                "on one adapter, or two adapters of one name).",
+                (
+                    "Two adapters on one backend see each other's writes immediately. For the "
+                    "memory backend, this applies to two stores on one adapter, and to two "
+                    "adapters with the same name."
+                ),
             ),
             Clause(
                 "LIF-8",
-                "An operation before the first `open` opens the adapter, or raises "
-                "`STORE_NOT_CONNECTED`. `open` after `close` opens anew, with the same data.",
+                (
+                    "An operation before the first `open` either opens the adapter or raises "
+                    "`STORE_NOT_CONNECTED`. After `close`, `open` opens the adapter again, with "
+                    "the same data."
+                ),
             ),
             Clause(
                 "LIF-9",
-                "An adapter has the methods of the capabilities that it inherits, and none of the "
-                "others; its `name` is one lower-case word.",
+                (
+                    "An adapter has the methods of the capabilities that it inherits, and no "
+                    "method of any other capability. Its `name` is one lower-case word."
+                ),
             ),
             Clause(
                 "LIF-10",
-                "`ping` asks the backend for a sign of life, and returns the seconds that it took.",
+                (
+                    "`ping` checks that the backend responds, and returns the elapsed time in "
+                    "seconds."
+                ),
             ),
             Clause(
                 "LIF-11",
-                "In another event loop than the one in which it was opened an adapter works, or "
-                "each operation raises `STORE_CONFIGURATION_INVALID`; in its own it goes on.",
+                (
+                    "In an event loop other than the one that opened the adapter, each operation "
+                    "either works or raises `STORE_CONFIGURATION_INVALID`. In the loop that "
+                    "opened it, the adapter continues to work."
+                ),
             ),
             Clause(
                 "LIF-12",
-                "Once the event loop in which it was opened is closed, `abandon` makes an adapter "
-                "as if it had never been opened: `open` works in another loop, with the same "
-                "data. Before that it does nothing.",
+                (
+                    "When the event loop that opened an adapter is closed, `abandon` resets the "
+                    "adapter to its state before the first `open`. The adapter can then be opened "
+                    "in another loop, with the same data. While the loop isn't closed, `abandon` "
+                    "does nothing."
+                ),
             ),
             Clause(
                 "LIF-13",
                 (
                     "`abandon` releases every thread, socket and file that the closed event loop "
-                    "has left."
+                    "left behind."
                 ),
             ),
             Clause(
                 "LIF-14",
-                "In a forked child an operation of an adapter that the parent had opened works "
-                "there or raises `STORE_CONFIGURATION_INVALID`, and `close` only forgets; the "
-                "parent doesn't notice.",
+                (
+                    "In a forked child, an operation of an adapter that the parent opened either "
+                    "works or raises `STORE_CONFIGURATION_INVALID`. In the child, `close` only "
+                    "drops the inherited state. Neither call affects the parent."
+                ),
             ),
             Clause(
                 "LIF-15",
                 (
-                    "A forked child exits by itself, and may open the adapter anew once it has "
-                    "closed it."
+                    "A forked child exits by itself. After the child has closed the adapter, it "
+                    "may open the adapter again."
                 ),
             ),
             Clause(
                 "LIF-16",
-                "`open`, `close` and the `cancel` of a subscription work in another event loop "
-                "once the former one is closed; what belonged to that one is over.",
+                (
+                    "After the event loop of an adapter is closed, `open`, `close` and the "
+                    "`cancel` of a subscription work in another event loop. Everything that "
+                    "belonged to the closed loop has ended."
+                ),
             ),
             Clause(
                 "LIF-20",
-                "A process with an open adapter may fork. Its workers, each with an adapter of "
-                "its own, lose nothing that was acknowledged, whatever the parent does with its "
-                "adapter, which goes on; an adapter that can't work in a forked process refuses "
-                "to open there with `STORE_CONFIGURATION_INVALID`.",
+                (
+                    "A process with an open adapter may fork. Its workers, each with its own "
+                    "adapter, lose no acknowledged write, regardless of how the parent uses or "
+                    "closes its adapter. The parent's adapter continues to work. If an adapter "
+                    "can't work in a forked process, its `open` raises "
+                    "`STORE_CONFIGURATION_INVALID` there."
+                ),
             ),
             Clause(
                 "LIF-21",
-                "An adapter keeps the place of its data from the moment that it is made: when the "
-                "process changes its working directory afterwards, `open` finds the same data and "
-                "leaves nothing in the new directory.",
+                (
+                    "An adapter determines the location of its data when it is created. If the "
+                    "process changes its working directory afterwards, `open` finds the same data "
+                    "and leaves nothing in the new directory."
+                ),
             ),
             Clause(
                 "LIF-22",
-                "No error shows a key, a value, an owner, a group or a consumer, and neither does "
-                "anything that it was raised from: `__cause__` and `__context__` hold at most the "
-                "backend's code word and words that name nothing of the user's.",
+                (
+                    "An error contains no key, value, owner, group or consumer, and neither does "
+                    "any exception that it was raised from. `__cause__` and `__context__` contain "
+                    "at most the error prefix of the backend, and words that identify no user "
+                    "data."
+                ),
             ),
         ),
     ),
@@ -161,94 +202,126 @@ SECTIONS: Final = (
         "Key-value",
         KeyValue,
         (
-            Clause("KV-1", '`get` of a missing key is `None`; of an empty value `b""`.'),
+            Clause(
+                "KV-1",
+                ('`get` of a missing key returns `None`. `get` of an empty value returns `b""`.'),
+            ),
             Clause(
                 "KV-2",
-                "`set` then `get` gives the same bytes, for every byte value, 0 bytes to 8 MiB.",
+                (
+                    "`get` returns exactly the bytes that `set` stored, for every byte value, and "
+                    "for lengths from 0 bytes to 8 MiB."
+                ),
             ),
             Clause(
                 "KV-3",
                 (
-                    "Keys are exact: case, unicode (no normalization), spaces, newlines, glob "
-                    "characters, 1 character to 1 KiB."
+                    "The adapter compares keys exactly and doesn't normalize them. Case, Unicode "
+                    "form, spaces, newlines and glob characters are significant. The adapter "
+                    "supports keys from 1 character to 1 KiB."
                 ),
             ),
             Clause(
-                "KV-4", "`set` replaces the value, and clears a TTL unless it brings one. *(Redis)*"
+                "KV-4",
+                (
+                    "`set` replaces the value. It also removes an existing TTL, or replaces it if "
+                    "the call passes a TTL. *(Redis)*"
+                ),
             ),
             Clause(
                 "KV-5",
-                "`set(if absent)` writes only when there is no live key; `set(if present)` only "
-                "when there is one; each says whether it wrote; atomic among concurrent callers.",
+                (
+                    '`set` with `only_if="absent"` writes only if the key isn\'t live, and `set` '
+                    'with `only_if="present"` only if it is. Each call returns whether it wrote. '
+                    "The check and the write are one atomic step among concurrent callers."
+                ),
             ),
             Clause(
                 "KV-6",
-                "After its TTL, a key is gone for `get`, `exists`, `mget`, `scan`, `set(if "
-                "absent)`, `increment`, `ttl`, `expire`: in the same moment for all.",
+                (
+                    "After its TTL has expired, a key is missing for `get`, `exists`, `mget`, "
+                    '`scan`, `set` with `only_if="absent"`, `increment`, `ttl` and `expire`, and '
+                    "for all of them from the same moment."
+                ),
             ),
             Clause(
                 "KV-7",
                 (
-                    "TTLs under a second work (0.05 s); a key never lives less than its TTL, nor "
-                    "more than TTL + 50 ms."
+                    "TTLs of less than a second work (0.05 s). A key never lives shorter than its "
+                    "TTL, and never more than 50 ms longer."
                 ),
             ),
             Clause(
                 "KV-8",
                 (
-                    "`expire` gives a live key a new TTL and says True; False for a missing or "
-                    "expired key, which it does not create."
+                    "`expire` sets a new TTL on a live key and returns True. For a missing or "
+                    "expired key it returns False, and doesn't create the key."
                 ),
             ),
             Clause(
                 "KV-9",
-                "`ttl` is the remaining time, `math.inf` without one, `None` for a missing key. "
-                "`persist` removes a TTL and says whether there was one.",
+                (
+                    "`ttl` returns the remaining time of a key, `math.inf` if the key has no TTL, "
+                    "and `None` if the key is missing. `persist` removes a TTL and returns "
+                    "whether the key had one."
+                ),
             ),
             Clause(
                 "KV-10",
                 (
-                    "`delete` says how many live keys it removed; missing keys are no error. "
-                    "`getdel` reads and removes in one atomic step."
+                    "`delete` returns the number of live keys that it removed. A missing key "
+                    "isn't an error. `getdel` reads and removes a key in one atomic step."
                 ),
             ),
             Clause(
                 "KV-11",
-                "`mget` answers in the order asked, duplicates and missing included; `mset` "
-                "writes all its entries with their own TTLs, in one round trip where the backend "
-                "can.",
+                (
+                    "`mget` returns its results in the order of the requested keys, including "
+                    "duplicate and missing keys. `mset` writes all its entries, each with its own "
+                    "TTL, in one round trip if the backend supports it."
+                ),
             ),
-            Clause("KV-12", "`mget`/`mset` with nothing do nothing; with 10,000 keys they work."),
+            Clause(
+                "KV-12",
+                "`mget` and `mset` do nothing for an empty list, and work with 10,000 keys.",
+            ),
             Clause(
                 "KV-13",
                 (
-                    "A value is the adapter's own: changing what was passed in or handed out "
-                    "changes nothing stored."
+                    "The adapter owns its values. If the caller changes an argument or a result, "
+                    "the stored data doesn't change."
                 ),
             ),
             Clause(
                 "KV-14",
-                "Setting over a key of another kind (a stream) replaces it; reading a stream as a "
-                "value raises `STORE_OPERATION_FAILED`. *(Redis: SET replaces, GET is WRONGTYPE)*",
+                (
+                    "Setting a value replaces a key of another type (a stream). Reading a stream "
+                    "as a value raises `STORE_OPERATION_FAILED`. *(Redis: SET replaces, GET "
+                    "returns WRONGTYPE)*"
+                ),
             ),
             Clause(
                 "KV-15",
-                "`mset` is a plain set of each entry: it replaces values, clears old TTLs, and of "
-                "two entries for one key the last wins. `delete` counts a key that is named twice "
-                "once. *(Redis)*",
+                (
+                    "`mset` sets each entry as a plain `set` does: it replaces the value and "
+                    "removes an existing TTL. If two entries have the same key, the last one "
+                    "wins. If a call of `delete` names a key twice, the key counts once. "
+                    "*(Redis)*"
+                ),
             ),
             Clause(
                 "KV-16",
                 (
-                    "A key that was deleted or has expired is new: no TTL, no number and no kind "
-                    "of its former life comes back. *(Redis)*"
+                    "A key that is written after it was deleted or has expired is new. It "
+                    "inherits neither the TTL nor the number nor the type of the former key. "
+                    "*(Redis)*"
                 ),
             ),
             Clause(
                 "KV-17",
                 (
-                    "A refused write (`only_if`) changes neither value nor TTL, and says False. "
-                    "*(Redis)*"
+                    "A `set` that `only_if` rejects changes neither the value nor the TTL, and "
+                    "returns False. *(Redis)*"
                 ),
             ),
         ),
@@ -260,45 +333,51 @@ SECTIONS: Final = (
             Clause(
                 "CTR-1",
                 (
-                    "A missing counter counts from 0; any delta, negative too; the new value is "
-                    "returned."
+                    "`increment` starts a missing counter at 0, accepts any delta, including a "
+                    "negative one, and returns the new value."
                 ),
             ),
             Clause(
                 "CTR-2",
-                "Concurrent increments are all counted, from many tasks and from many processes.",
+                (
+                    "The adapter counts all concurrent increments, from many tasks and from many "
+                    "processes."
+                ),
             ),
             Clause(
                 "CTR-3",
                 (
-                    "The range is signed 64 bit; leaving it raises `STORE_INCREMENT_FAILED` and "
-                    "changes nothing. *(Redis)*"
+                    "A counter has the range of a signed 64-bit integer. An increment that would "
+                    "leave the range raises `STORE_INCREMENT_FAILED` and changes nothing. "
+                    "*(Redis)*"
                 ),
             ),
             Clause(
                 "CTR-4",
                 (
-                    "Incrementing a value that is no integer raises `STORE_INCREMENT_FAILED` and "
-                    "changes nothing. *(Redis)*"
+                    "An increment of a value that isn't an integer raises "
+                    "`STORE_INCREMENT_FAILED` and changes nothing. *(Redis)*"
                 ),
             ),
             Clause(
                 "CTR-5",
                 (
-                    "`increment` keeps an existing TTL. *(Redis)* With `ttl=` it sets one only "
-                    "where there is none, in the same atomic step."
+                    "`increment` keeps an existing TTL. *(Redis)* With `ttl=`, it sets a TTL in "
+                    "the same atomic step, but only if the counter has none."
                 ),
             ),
             Clause(
                 "CTR-6",
-                "A counter's stored form is its decimal text, readable by `get`, and a decimal "
-                "text that was set can be incremented. *(Redis)*",
+                (
+                    "A counter is stored as its decimal text, which `get` returns. A decimal text "
+                    "that was set as a value can be incremented. *(Redis)*"
+                ),
             ),
             Clause(
                 "CTR-7",
                 (
-                    "`ttl` of a counter is what is left of the time that `increment` or `expire` "
-                    "gave it; counting on keeps it."
+                    "`ttl` of a counter returns the remaining time of the TTL that `increment` or "
+                    "`expire` set. Later increments keep this TTL."
                 ),
             ),
         ),
@@ -310,58 +389,79 @@ SECTIONS: Final = (
             Clause(
                 "CLM-1",
                 (
-                    "Of N concurrent `set_nx` on one key exactly one wins: among tasks, "
-                    "connections and processes."
+                    "If N callers call `set_nx` for one key concurrently, exactly one of them "
+                    "gets the claim. The callers may be tasks, connections or processes."
                 ),
             ),
             Clause(
-                "CLM-2", "A claim ends with its TTL; then another wins it. Without TTL it stays."
+                "CLM-2",
+                (
+                    "A claim ends when its TTL expires, and another owner can then get it. A "
+                    "claim without a TTL stays."
+                ),
             ),
             Clause(
                 "CLM-3",
-                "`compare_delete` removes only for the same owner bytes, atomically; says whether "
-                "it did. A late release by a former owner never removes the new owner's claim.",
+                (
+                    "`compare_delete` removes a claim only if the owner bytes are the same. It "
+                    "compares and removes in one atomic step, and returns whether it removed the "
+                    "claim. A late release by a former owner never removes the claim of the new "
+                    "owner."
+                ),
             ),
             Clause(
                 "CLM-4",
-                "`compare_expire` renews only for the owner, atomically; says whether it did.",
+                (
+                    "`compare_expire` renews a claim only for its owner, in one atomic step, and "
+                    "returns whether it renewed the claim."
+                ),
             ),
             Clause(
                 "CLM-5",
-                "`acquire` gives a fencing token greater than every token ever given for this "
-                "key: after release, expiry, and restart of the client. So that token counters do "
-                "not pile up, one that was unused for 30 days may be forgotten; a counter begins "
-                "at the backend's clock in milliseconds, so tokens still grow.",
+                (
+                    "`acquire` returns a fencing token that is greater than every token that was "
+                    "ever issued for the key, even after a release, an expiry or a restart of the "
+                    "client. To keep token counters from accumulating, a counter that was unused "
+                    "for 30 days may be deleted. A new counter starts at the backend's clock in "
+                    "milliseconds, so tokens still increase."
+                ),
             ),
             Clause(
                 "CLM-6",
                 (
-                    "While one owner's lease is live no other `acquire` succeeds: under "
-                    "contention, cancellations and connection loss."
+                    "While the lease of one owner is live, no other `acquire` succeeds. Lock "
+                    "contention, cancellation and connection loss don't change this."
                 ),
             ),
             Clause(
-                "CLM-7", "When the backend can't be reached, claiming raises; it never says yes."
+                "CLM-7",
+                (
+                    "If the backend is unreachable, a call that requests a claim raises an error. "
+                    "It never reports success."
+                ),
             ),
             Clause(
                 "CLM-8",
                 (
-                    "A live claim refuses everybody, its own holder too, at once; the refused "
-                    "call changes neither owner nor TTL. *(Redis)*"
+                    "A live claim immediately rejects every other attempt to claim the key, even "
+                    "one by its own holder. The rejected call changes neither the owner nor the "
+                    "TTL. *(Redis)*"
                 ),
             ),
             Clause(
                 "CLM-9",
                 (
-                    "A claim with a TTL that was asked for by a call that was then cancelled is "
-                    "either not taken, or ends with its TTL."
+                    "If a call that requests a claim with a TTL is cancelled, the claim is either "
+                    "not taken or ends when its TTL expires."
                 ),
             ),
             Clause(
                 "CLM-10",
-                "A claim without TTL that the store asked for, for a caller that was then "
-                "cancelled, is given back, from another task than the one that asked; a claim "
-                "that the same owner held before stays.",
+                (
+                    "If the store requests a claim without a TTL for a caller that is then "
+                    "cancelled, it releases the claim in another task than the one that requested "
+                    "it. A claim that the same owner held before stays."
+                ),
             ),
         ),
     ),
@@ -372,71 +472,98 @@ SECTIONS: Final = (
             Clause(
                 "PUB-1",
                 (
-                    "A message published after `subscribe` returned is delivered, once per "
-                    "subscription."
+                    "After `subscribe` has returned, the subscription receives each newly "
+                    "published message that it matches, exactly once."
                 ),
             ),
-            Clause("PUB-2", "One publisher's messages on one channel arrive in their order."),
             Clause(
-                "PUB-3", "Payloads are exact bytes, up to 1 MiB; channel names as exact as keys."
+                "PUB-2",
+                (
+                    "Messages of one publisher on one channel arrive in the order in which they "
+                    "were published."
+                ),
+            ),
+            Clause(
+                "PUB-3",
+                (
+                    "The adapter delivers payloads as exact bytes, up to 1 MiB. It compares "
+                    "channel names as exactly as keys (KV-3)."
+                ),
             ),
             Clause(
                 "PUB-4",
-                "Several subscriptions on one channel each get each message; cancelling one "
-                "leaves the others; the last one ends the backend's subscription.",
+                (
+                    "If a channel has several subscriptions, each of them receives each message. "
+                    "Cancelling one of them doesn't affect the others. Cancelling the last one "
+                    "ends the subscription at the backend."
+                ),
             ),
             Clause(
                 "PUB-5",
                 (
-                    "Nothing is delivered after `cancel` returned; cancel twice is fine; cancel "
-                    "from inside the callback works."
+                    "After `cancel` has returned, the subscription receives no more messages. A "
+                    "second `cancel` isn't an error. `cancel` also works from within the "
+                    "callback."
                 ),
             ),
             Clause(
                 "PUB-6",
                 (
-                    "A raising callback is reported and stops nothing; a slow one delays no other "
-                    "subscription and no command."
+                    "If a callback raises, the adapter reports the error. All subscriptions "
+                    "continue, including this one. A slow callback delays no other subscription "
+                    "and no command."
                 ),
             ),
             Clause(
                 "PUB-7",
-                "Pattern: `*` any run, `?` one character, `[ab]`, `[^a]`, `[a-c]`, `\\` escapes; "
-                "`[!a]` is no negation. *(Redis globs; Python's fnmatch differs)* The callback is "
-                "told the channel.",
+                (
+                    "In a pattern, `*` matches any run of characters, `?` matches one character, "
+                    "`[ab]`, `[^a]` and `[a-c]` match one character of a set, and `\\` escapes a "
+                    "character. `[!a]` isn't a negation. *(Redis globs; Python's fnmatch "
+                    "differs)* The callback receives the name of the channel."
+                ),
             ),
             Clause(
                 "PUB-8",
                 (
-                    "A subscription that matches by channel and another by pattern each get the "
-                    "message. *(Redis)*"
+                    "If one subscription matches a message by channel and another one by pattern, "
+                    "each of them receives the message. *(Redis)*"
                 ),
             ),
-            Clause("PUB-9", "Subscribers in other processes get the message (shared backends)."),
+            Clause(
+                "PUB-9",
+                (
+                    "Subscribers in other processes receive the message, if the backend is shared "
+                    "between processes."
+                ),
+            ),
             Clause(
                 "PUB-10",
-                "After a lost connection subscriptions are live again by themselves; messages of "
-                "the gap are lost; an observer is told of the gap.",
+                (
+                    "After a lost connection, subscriptions become live again without "
+                    "intervention. Messages that were published during the gap are lost. The "
+                    "adapter reports the gap to an observer (`on_gap`)."
+                ),
             ),
             Clause(
                 "PUB-11",
                 (
-                    "Publishing with no subscriber is no error. No backlog is kept for later "
-                    "subscribers."
+                    "Publishing without a subscriber isn't an error. The backend keeps no backlog "
+                    "for later subscribers."
                 ),
             ),
             Clause(
                 "PUB-12",
                 (
-                    "Subscribing, publishing and cancelling may be started from within a "
-                    "callback, and none of it waits for the other."
+                    "A callback may start calls that subscribe, publish and cancel. None of these "
+                    "calls waits for another."
                 ),
             ),
             Clause(
                 "PUB-13",
                 (
-                    "A subscriber that lives is reached, however far the backend's wall clock "
-                    "steps ahead or back."
+                    "Messages reach every live subscriber, regardless of how far the backend's "
+                    "wall clock steps forward or back."
                 ),
             ),
         ),
@@ -448,138 +575,184 @@ SECTIONS: Final = (
             Clause(
                 "STR-1",
                 (
-                    "`xadd` returns an id `<ms>-<seq>`; ids of one stream grow strictly, also "
-                    "when the clock goes back."
+                    "`xadd` returns an id of the form `<ms>-<seq>`. The ids of one stream "
+                    "strictly increase, even if the clock goes back."
                 ),
             ),
             Clause(
                 "STR-2",
-                "`xrange` gives entries in order between inclusive ends; `-`, `+`, `<ms>` without "
-                "seq, and exclusive `(` bounds work; `count` limits; `xrevrange` is the reverse.",
+                (
+                    "`xrange` returns the entries between two inclusive bounds, in order. A bound "
+                    "may also be `-`, `+`, a `<ms>` without a sequence number, or exclusive with "
+                    "a leading `(`. `count` limits the number of entries. `xrevrange` returns the "
+                    "entries in reverse order."
+                ),
             ),
             Clause(
                 "STR-3",
                 (
-                    "`max_len` exact keeps exactly the newest n; approximate keeps at least n, "
-                    "and is bounded. *(Redis)*"
+                    "An exact `max_len` of n keeps exactly the newest n entries. An approximate "
+                    "`max_len` of n keeps at least n entries, and limits the length of the "
+                    "stream. *(Redis)*"
                 ),
             ),
             Clause(
                 "STR-4",
-                "`xgroup_create` creates a missing stream; again for the same group it changes "
-                "nothing: not the position, not the pending list.",
+                (
+                    "`xgroup_create` creates the stream if it is missing. If the group already "
+                    "exists, the call changes nothing, neither the position nor the pending list."
+                ),
             ),
             Clause(
                 "STR-5",
                 (
-                    "A group starts after `start`: `0` all, `$` only what comes, an id what "
-                    "follows it."
+                    "A group reads the entries after `start`: `0` means all entries, `$` means "
+                    "only entries that are added later, and an id means the entries that follow "
+                    "it."
                 ),
             ),
             Clause(
                 "STR-6",
                 (
-                    "Reading new messages gives each message to exactly one consumer of a group; "
-                    "different groups each get all."
+                    "A read of new entries delivers each entry to exactly one consumer of a "
+                    "group. Each group gets all entries."
                 ),
             ),
             Clause(
                 "STR-7",
-                "A blocking read returns as soon as a message comes (≤ 100 ms in other "
-                "processes), or after its time with nothing; it blocks no other operation, and is "
-                "cancellable.",
+                (
+                    "A blocking read returns as soon as an entry arrives, within 100 ms if the "
+                    "reader is in another process. If its time expires, it returns an empty list. "
+                    "It blocks no other operation, and it can be cancelled."
+                ),
             ),
             Clause(
                 "STR-8",
                 (
-                    "Read messages are pending for their consumer until acknowledged, with idle "
-                    "time and delivery count."
+                    "An entry that was read is pending for its consumer until it is acknowledged. "
+                    "A pending entry has an idle time and a delivery count."
                 ),
             ),
             Clause(
                 "STR-9",
-                "`xack` says how many were pending; unknown ids, a second ack and a missing group "
-                "count 0; ids acked by another consumer of the group work; one malformed id acks "
-                "none.",
+                (
+                    "`xack` returns the number of entries that were pending. Unknown ids, ids "
+                    "that were already acknowledged, and a missing group count as 0. `xack` also "
+                    "acknowledges entries that another consumer of the group read. If one id is "
+                    "malformed, `xack` acknowledges no entry."
+                ),
             ),
             Clause(
                 "STR-10",
-                "`xautoclaim` moves messages idle for at least `min_idle` to the caller, resets "
-                "their idle time, raises the delivery count; younger ones stay.",
+                (
+                    "`xautoclaim` moves pending entries that have been idle for at least "
+                    "`min_idle` to the caller, resets their idle time and increments their "
+                    "delivery count. Entries with a shorter idle time stay with their consumer."
+                ),
             ),
-            Clause("STR-11", "Of concurrent claimers each message goes to one."),
+            Clause(
+                "STR-11",
+                ("If several callers claim entries concurrently, each entry goes to one of them."),
+            ),
             Clause(
                 "STR-12",
-                "Trimmed or deleted entries that are pending are not handed out as messages; "
-                "they leave the pending list when claimed. *(Redis 7)*",
+                (
+                    "The adapter never delivers a pending entry that was trimmed or deleted. A "
+                    "claim removes such an entry from the pending list. *(Redis 7)*"
+                ),
             ),
             Clause(
                 "STR-13",
-                "Reading in a group that does not exist raises `STORE_STREAM_GROUP_MISSING`; so "
-                "does a blocked reader whose group or stream is removed, within a second.",
+                (
+                    "A read in a group that doesn't exist raises `STORE_STREAM_GROUP_MISSING`. If "
+                    "the group or the stream is removed during a blocking read, the read raises "
+                    "the same error within a second."
+                ),
             ),
             Clause(
                 "STR-14",
                 (
-                    "`xlen`, `xdel`, `xtrim` count what they say. A stream with no entries still "
-                    "knows its groups and its last id."
+                    "`xlen` returns the number of entries. `xdel` and `xtrim` return the number "
+                    "of entries that they removed. A stream without entries keeps its groups and "
+                    "its last id."
                 ),
             ),
             Clause(
-                "STR-15", "Payloads are exact bytes, empty to 1 MiB; no count = no limit of ours."
+                "STR-15",
+                (
+                    "The adapter returns payloads as exact bytes, from empty to 1 MiB. Without "
+                    "`count`, it adds no limit of its own."
+                ),
             ),
             Clause(
                 "STR-16",
-                "Nothing that was acknowledged to the appender is lost when readers crash: every "
-                "message is delivered at least once, and after all acks none is pending.",
+                (
+                    "If readers crash, the adapter loses no entry whose append was acknowledged. "
+                    "Every entry is delivered at least once. After all entries are acknowledged, "
+                    "none is pending."
+                ),
             ),
-            Clause("STR-17", "An entry that other software wrote with other fields is readable."),
+            Clause(
+                "STR-17",
+                "The adapter can read an entry that other software wrote with other fields.",
+            ),
             Clause(
                 "STR-18",
-                "Reading with `history` gives the consumer its own unacknowledged entries again, "
-                "in order, others' never; deleted ones are left out. It counts as a delivery and "
-                "resets the idle time *(Redis)*; `xpending` and `xrange` do not.",
+                (
+                    "A read with `history` returns the consumer's own unacknowledged entries "
+                    "again, in order. It never returns entries of other consumers, and it omits "
+                    "deleted entries. It counts as a delivery and resets the idle time *(Redis)*. "
+                    "`xpending` and `xrange` do neither."
+                ),
             ),
             Clause(
                 "STR-19",
                 (
-                    "`xgroups` names every group with its pending count, last delivered id and, "
-                    "where the backend knows it, its lag."
+                    "`xgroups` returns every group with its pending count, its last delivered id "
+                    "and, if the backend can determine it, its lag."
                 ),
             ),
             Clause(
                 "STR-20",
                 (
-                    "A group read gives entries in order of id, at most `count`; with nothing new "
-                    "and without `block` it answers at once."
+                    "A group read returns at most `count` entries, in the order of their ids. "
+                    "Without new entries and without `block`, it returns immediately."
                 ),
             ),
             Clause(
                 "STR-21",
-                "An entry's fields keep their order. `xadd` keeps the stream's TTL. *(Redis)*",
+                (
+                    "The fields of an entry keep their order. `xadd` keeps the TTL of the stream. "
+                    "*(Redis)*"
+                ),
             ),
             Clause(
                 "STR-22",
-                "`xgroup_destroy` removes this group and its pending list, leaves the others and "
-                "the entries, and says whether it was there.",
+                (
+                    "`xgroup_destroy` removes the group and its pending list, and returns whether "
+                    "the group existed. It keeps the other groups and the entries."
+                ),
             ),
             Clause(
                 "STR-23",
                 (
-                    "A stream command on a key of another kind raises `STORE_OPERATION_FAILED` "
+                    "A stream command on a key of another type raises `STORE_OPERATION_FAILED` "
                     "and changes nothing. *(Redis)*"
                 ),
             ),
             Clause(
                 "STR-24",
-                "An entry is given whatever bytes its names and values are, and hides none of its "
-                "neighbours: by range, read, history and takeover.",
+                (
+                    "The adapter returns an entry with any bytes in its names and values, and the "
+                    "entry doesn't hide its neighbours. This applies to ranges, reads, history "
+                    "reads and claims."
+                ),
             ),
             Clause(
                 "STR-25",
                 (
-                    "`xpending` lists every pending entry, however many there are, and `count` of "
-                    "those that the filters leave."
+                    "`xpending` returns every pending entry, regardless of how many there are. "
+                    "`count` limits the entries that remain after the filters are applied."
                 ),
             ),
         ),
@@ -590,100 +763,125 @@ SECTIONS: Final = (
         (
             Clause(
                 "SCN-1",
-                'Following cursors until `"0"` gives every key that was there all along, at least '
-                "once; the store removes duplicates within a page.",
+                (
+                    'A scan that follows the cursors until `"0"` returns every key that existed '
+                    "throughout the scan, at least once. The store removes duplicates within a "
+                    "page."
+                ),
             ),
-            Clause("SCN-2", "Patterns are as in PUB-7; the rest of the pattern is literal."),
+            Clause("SCN-2", "Patterns have the syntax of PUB-7. The rest of a pattern is literal."),
             Clause(
-                "SCN-3", "`count` is a hint; small counts and empty pages with a cursor are legal."
+                "SCN-3",
+                "`count` is a hint. Small counts, and empty pages with a cursor, are valid.",
             ),
-            Clause("SCN-4", "A wrong cursor raises `STORE_SCAN_FAILED`."),
+            Clause("SCN-4", "An invalid cursor raises `STORE_SCAN_FAILED`."),
             Clause(
                 "SCN-5",
-                "`delete_prefix(prefix)` removes every key beginning with exactly that prefix, of "
-                "every kind, and no other: not with glob characters in it, not a longer neighbour.",
+                (
+                    "`delete_prefix(prefix)` removes every key that begins with exactly this "
+                    "prefix, regardless of the key's type. It removes no other key: glob "
+                    "characters in the prefix are literal, and a similar key with a longer name "
+                    "stays (`org:10:a` for the prefix `org:1:`)."
+                ),
             ),
             Clause(
                 "SCN-6",
                 (
-                    "Scanning a million keys holds no million keys in the client, and blocks no "
-                    "other caller for long."
+                    "A scan of a million keys never holds a million keys in the client, and "
+                    "doesn't block other callers for long."
                 ),
             ),
             Clause(
                 "SCN-7",
                 (
-                    "A scan ends, whatever is added or deleted meanwhile, and never gives a key "
-                    "that was not there."
+                    "A scan ends, regardless of keys that are added or deleted meanwhile. It "
+                    "never returns a key that didn't exist."
                 ),
             ),
             Clause(
                 "SCN-8",
-                "A key, group or consumer whose bytes aren't UTF-8 is given with a lone surrogate "
-                "for each such byte, as `surrogateescape` has it, and every method takes it in "
-                "that form.",
+                (
+                    "If the bytes of a key, group or consumer aren't UTF-8, the adapter returns "
+                    "the name with a lone surrogate for each such byte, as `surrogateescape` "
+                    "does. Every method accepts the name in this form."
+                ),
             ),
-            Clause("SCN-9", "Patterns and prefixes match bytes, those that aren't UTF-8 as well."),
+            Clause(
+                "SCN-9",
+                "Patterns and prefixes match bytes, including bytes that aren't UTF-8.",
+            ),
         ),
     ),
     Section(
-        "Concurrency, faults (harness with control over the server)",
+        "Concurrency and faults (the harness controls the server)",
         Adapter,
         (
             Clause(
                 "FLT-1",
-                "A connection cut before, during and after a command: the caller gets its own "
-                "answer or `STORE_CONNECTION_FAILED`; never another caller's answer, never a hang.",
+                (
+                    "If a connection is cut before, during or after a command, the caller gets "
+                    "its own reply or `STORE_CONNECTION_FAILED`. It never gets the reply of "
+                    "another caller, and it never hangs."
+                ),
             ),
             Clause(
                 "FLT-2",
                 (
-                    "Reads are retried once the backend is back; writes that may have been "
-                    "applied are not, and say `maybe_applied`."
+                    "The adapter retries reads when the backend is reachable again. It doesn't "
+                    "retry writes that may have been applied: these raise an error with "
+                    "`maybe_applied`."
                 ),
             ),
             Clause(
                 "FLT-3",
                 (
-                    "After kill and restart of the server the adapter works again without help, "
-                    "subscriptions and blocked readers included."
+                    "After the server was killed and restarted, the adapter works again without "
+                    "intervention, including its subscriptions and blocked readers."
                 ),
             ),
             Clause(
                 "FLT-4",
                 (
-                    "A command that outlasts its timeout raises `STORE_TIMEOUT`; later commands "
-                    "get the right answers."
+                    "A command that exceeds its timeout raises `STORE_TIMEOUT`. Later commands "
+                    "get the right replies."
                 ),
             ),
             Clause(
                 "FLT-5",
                 (
-                    "A thousand concurrent callers, with random cancellations: every one that is "
-                    "not cancelled gets the right answer."
+                    "If a thousand callers run concurrently and some of them are cancelled at "
+                    "random, every caller that isn't cancelled gets the right reply."
                 ),
             ),
             Clause(
                 "FLT-6",
-                "The server's errors (OOM, READONLY, NOAUTH, MOVED, LOADING, BUSY) become "
-                "`StoreError`s with the right code and `retryable`.",
+                (
+                    "The adapter converts errors of the server (OOM, READONLY, NOAUTH, MOVED, "
+                    "LOADING, BUSY) to `StoreError`s with the right code and the right "
+                    "`retryable`."
+                ),
             ),
             Clause(
                 "FLT-10",
-                "An answer that has arrived is never reported as a timeout, even if the event "
-                "loop was blocked for longer than the timeout.",
+                (
+                    "The adapter never reports a timeout for a reply that has arrived, even if "
+                    "the event loop was blocked for longer than the timeout."
+                ),
             ),
             Clause(
                 "FLT-12",
-                "A connection that passes nothing any more, and isn't closed, is noticed and "
-                "replaced: commands, blocked readers and `subscribe` fail at most once for each "
-                "such connection, and subscriptions are live again (PUB-10).",
+                (
+                    "The adapter detects and replaces a half-open connection: one that passes no "
+                    "data any more, but isn't closed. Commands, blocked readers and `subscribe` "
+                    "fail at most once for each such connection. Subscriptions become live again "
+                    "(PUB-10)."
+                ),
             ),
             Clause(
                 "FLT-13",
                 (
-                    "An error is in no reference cycle: it is freed, with all that its call held, "
-                    "as soon as its caller lets go of it."
+                    "An error isn't part of a reference cycle. It is freed, with everything that "
+                    "its call held, as soon as its caller drops it."
                 ),
             ),
         ),
@@ -694,39 +892,42 @@ SECTIONS: Final = (
         (
             Clause(
                 "MDL-1",
-                "Any sequence of operations with any arguments gives the same answers as the "
-                "reference model (hypothesis state machine), in single and interleaved use.",
+                (
+                    "Any sequence of operations with any arguments returns the same results as "
+                    "the reference model (a hypothesis state machine), for a single caller and "
+                    "for interleaved callers."
+                ),
             ),
         ),
     ),
 )
 
 CLAUSES: Final = {clause.id: clause for section in SECTIONS for clause in section.clauses}
-"""Every clause by its id, in the order of the contract."""
+"""All clauses by id, in the order of the contract."""
 
 CAPABILITY_OF: Final = {
     clause.id: section.capability for section in SECTIONS for clause in section.clauses
 }
-"""By clause id: the class whose subclasses must keep the clause."""
+"""By clause id: the class whose subclasses must satisfy the clause."""
 
 _PREAMBLE: Final = """\
 # The adapter contract, version {version}
 
-<!-- Made from conformance/src/igniter_store_conformance/spec/clauses.py by `igniter-conformance \
-clauses`; change it there. -->
+<!-- `igniter-conformance clauses` generates this file. To change a clause, edit
+conformance/src/igniter_store_conformance/spec/clauses.py. -->
 
-What every backend promises, clause by clause. Signatures, units, atomicity and errors stand on \
-the abstract classes in
-`core/src/igniter_store/contract/`; the clauses here are what tests and reports name. The \
-conformance kit holds every adapter to each of
-them by at least one test, and proves the test with an adapter that breaks the clause. *(Redis)* \
-means: this is what Redis 7 and 8 and
-Valkey do, and it decides where a clause is silent.
+This document lists the guarantees that every backend must provide. The abstract classes in
+`core/src/igniter_store/contract/` specify signatures, units, atomicity and errors. Tests and
+reports refer to the clauses by their ids. The conformance kit checks every adapter against each
+clause with at least one test, and verifies the test with an adapter that violates the clause.
+
+*(Redis)* marks the behaviour of Redis 7, Redis 8 and Valkey. Where a clause is silent, this
+behaviour decides.
 """
 
 
 def is_newer(version: str, pinned: str) -> bool:
-    """Return True when `version` of the contract came after `pinned`."""
+    """Return True if `version` of the contract is newer than `pinned`."""
     return _numbers(version) > _numbers(pinned)
 
 

@@ -205,7 +205,7 @@ class CounterClauses(Suite):
 
         The stream stays as it is.
 
-        If this fails, check which error your backend returns for a key that holds another kind of
+        If this fails, check which error your backend returns for a key that holds another type of
         value.
         """
         key = trial.key()

@@ -21,7 +21,7 @@ _TURNS: Final = 12  # iterations of the event loop before the caller is cancelle
 
 
 class CancelledClaimClauses(Suite):
-    """Claims without a TTL whose caller has gone."""
+    """Claims without a TTL whose caller is cancelled."""
 
     @clause("CLM-10", Claims, KeyValue)
     async def test_claim_of_cancelled_caller_is_given_back(self, trial: Trial) -> None:
@@ -47,7 +47,7 @@ class CancelledClaimClauses(Suite):
     async def test_earlier_claim_of_cancelled_caller_stays(self, trial: Trial) -> None:
         """A claim that the owner already held stays after its next call is cancelled.
 
-        The earlier claim refuses the call, so there is nothing to give back.
+        The earlier claim refuses the call, so there is nothing to release.
 
         If this fails, look for a claim that returns True to its current holder.
         """
@@ -62,9 +62,9 @@ class CancelledClaimClauses(Suite):
 
 
 async def _given_back(adapter: FullAdapter, key: str, owner: bytes, turn: int) -> bool:
-    """Claim for a caller that is cancelled some iterations later, and give back the claim.
+    """Claim for a caller that is cancelled some iterations later, and release the claim.
 
-    Returns True if there was a claim to give back.
+    Returns True if there was a claim to release.
     """
     asking = asyncio.create_task(adapter.set_nx(key, owner))
 

@@ -210,7 +210,7 @@ class ClaimClauses(Suite):
 
     @clause("CLM-4", KeyValue)
     async def test_renewing_gives_a_ttl_to_a_claim_without_one(self, trial: Trial) -> None:
-        """Renewing a claim without a TTL gives it the new TTL and keeps the owner.
+        """Renewing a claim without a TTL sets the new TTL and keeps the owner.
 
         If this fails, look for a renewal that only moves existing deadlines.
         """
@@ -461,7 +461,7 @@ class ClaimClauses(Suite):
 
         The stream stays as it is.
 
-        If this fails, check which error your backend returns for a key that holds another kind of
+        If this fails, check which error your backend returns for a key that holds another type of
         value.
         """
         key, adapter = trial.key(), trial.adapter

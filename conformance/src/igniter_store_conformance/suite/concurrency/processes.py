@@ -28,7 +28,7 @@ class ProcessClauses(Suite):
     async def test_increments_of_several_processes_are_all_counted(self, trial: Trial) -> None:
         """Increments by several processes are all counted.
 
-        Three processes with four tasks each count one counter to 600. Every number is returned
+        Three processes with four tasks each increment one counter to 600. Every number is returned
         once.
 
         If this fails, look for a lock that exists only in this process.

@@ -127,9 +127,9 @@ class StreamContentionClauses(Suite):
 
     @clause("STR-16", limit=LONG)
     async def test_every_entry_is_delivered_though_readers_die(self, trial: Trial) -> None:
-        """Every entry is delivered and acknowledged once, even if readers die.
+        """Every entry is delivered and acknowledged once, even if readers crash.
 
-        Some readers die with the entries that they have read, and others claim the idle entries.
+        Some readers crash before they acknowledge their entries, and others claim the idle entries.
 
         If this fails, look for entries that are neither new nor pending: there must be no state in
         between.
@@ -144,7 +144,7 @@ class StreamContentionClauses(Suite):
                 entries = await client.xreadgroup(key, "group", consumer, count=4)
                 for entry in entries:
                     if trial.random.random() < 0.3:
-                        return  # the reader dies with its entries
+                        return  # the reader crashes with its entries
                     done[entry.id] += await client.xack(key, "group", [entry.id])
 
         await trial.race([partial(work, clients[n % 3], f"mortal-{n}", 5) for n in range(9)])

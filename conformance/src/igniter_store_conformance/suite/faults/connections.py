@@ -127,8 +127,8 @@ class FaultClauses(Suite):
     ) -> None:
         """A thousand subscriptions come back over a slow network.
 
-        All are cut off, and every round trip takes a twentieth of a second longer from then on.
-        Each subscription's `on_gap` is called, and each gets messages again.
+        Their connections are cut, and every later round trip takes 50 ms longer. Each
+        subscription's `on_gap` is called, and each gets messages again.
 
         If this fails, check how they are renewed: a round trip for each one takes longer than a
         timeout that starts with the first.

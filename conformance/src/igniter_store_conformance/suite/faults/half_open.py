@@ -46,7 +46,7 @@ class SilenceClauses(Suite):
         again, and `on_gap` is called.
 
         If this fails, send a probe on a subscription's connection that has been silent for a while,
-        and close the connection if there is no reply.
+        and close the connection if no reply arrives.
         """
         async with _whole_again(trial):
             await hear_again(trial, _network(trial).half_open)

@@ -128,7 +128,7 @@ class OutageClauses(Suite):
     async def test_subscriptions_come_back_after_a_restart(self, trial: Trial) -> None:
         """Subscriptions come back by themselves after the server was killed and restarted.
 
-        If this fails, look for a reader that gives up when its first attempt to connect fails.
+        If this fails, look for a reader that stops when its first attempt to connect fails.
         """
         server = trial.server
 
@@ -289,7 +289,7 @@ class OutageClauses(Suite):
     async def test_a_write_that_times_out_says_that_it_may_have_happened(
         self, trial: Trial
     ) -> None:
-        """A write that was sent and got no reply in time has `maybe_applied`.
+        """A write that was sent and got no reply in time raises an error with `maybe_applied`.
 
         If this fails, look at the code that converts a timeout to an error of the contract: it has
         to know whether the command was sent.

@@ -1,1 +1,1 @@
-"""Values, batches, TTLs and kinds of keys."""
+"""Values, batches, TTLs and types of keys."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ExpiryClauses(Suite):
-    """How long keys live."""
+    """The lifetime of keys."""
 
     @clause("KV-6")
     async def test_an_expired_key_is_gone_for_every_reader(self, trial: Trial) -> None:
@@ -222,7 +222,7 @@ class ExpiryClauses(Suite):
         It returns `None` for a missing key, `math.inf` for a key without a TTL, and the remaining
         seconds otherwise. The remaining time is never more than the TTL that was set, and never 0.
 
-        If this fails, look at what your backend returns for "no such key" and for "no TTL". Redis
+        If this fails, check the replies of your backend for "no such key" and for "no TTL". Redis
         returns -2 and -1, and its TTL command rounds (use PTTL).
         """
         adapter, time = trial.adapter, trial.time
@@ -350,7 +350,7 @@ class ExpiryClauses(Suite):
         """At the end of a TTL, every call's result agrees with its effect.
 
         A key may still be found just after its TTL is over (KV-7). A key that a call reported as
-        renewed lives, and a key that a call removed is gone.
+        renewed exists, and a key that a call removed doesn't.
 
         If this fails, look for a read that returns a value which it has just removed as expired.
         """
@@ -425,8 +425,8 @@ class ExpiryClauses(Suite):
         Keys with TTLs are deleted, read with `getdel`, released and persisted. When their TTLs
         would have ended, other keys still expire on time.
 
-        If this fails, look for a deadline that isn't removed with its key, and at what happens when
-        that deadline passes.
+        If this fails, look for a deadline that isn't removed with its key, and check the code that
+        runs when that deadline passes.
         """
         adapter, passing = trial.adapter, trial.time
         deleted, taken, released, persisted, mortal, later = trial.keys(

@@ -1,4 +1,4 @@
-"""Keys of another kind: clauses KV-14 and STR-23."""
+"""Keys of another type: clauses KV-14 and STR-23."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class KindClauses(Suite):
 
         The stream's entries, groups and TTL are gone.
 
-        If this fails, look for a separate table per kind. The write has to remove the key from the
+        If this fails, look for a separate table per type. The write has to remove the key from the
         other tables in the same step.
         """
         one, other = trial.keys(["one", "other"])
@@ -51,8 +51,8 @@ class KindClauses(Suite):
 
         The stream is unchanged.
 
-        If this fails, look at what your backend returns for a key of another kind, and at your
-        mapping of errors.
+        If this fails, check the reply of your backend for a key of another type, and your mapping
+        of errors.
         """
         key = trial.key()
         await trial.adapter.xadd(key, {"field": b"1"})
@@ -68,7 +68,7 @@ class KindClauses(Suite):
     async def test_a_stream_is_there_for_whoever_asks_for_its_key(self, trial: Trial) -> None:
         """`exists`, `ttl`, `expire`, `persist` and conditional sets work on a stream's key.
 
-        They depend only on the key, not on the kind of data that it holds.
+        They depend only on the key, not on the type of data that it holds.
 
         If this fails, look for methods that only query the table of values.
         """

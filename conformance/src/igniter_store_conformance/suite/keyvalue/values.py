@@ -30,8 +30,8 @@ class KeyValueClauses(Suite):
 
         It neither raises an error nor returns empty bytes.
 
-        If this fails, look at what your backend returns for "no such key", and at how the adapter
-        converts it to `None`.
+        If this fails, check the reply of your backend for "no such key", and the code that converts
+        it to `None`.
         """
         assert await trial.adapter.get(trial.key()) is None
 
@@ -50,7 +50,7 @@ class KeyValueClauses(Suite):
 
     @clause("KV-2")
     async def test_every_byte_comes_back(self, trial: Trial) -> None:
-        """`get` returns exactly the bytes that `set` stored, whatever they are.
+        """`get` returns exactly the bytes that `set` stored, for any bytes.
 
         If this fails, look for decoding, trimming, escaping or a text column on the way to the
         stored bytes.
@@ -82,7 +82,7 @@ class KeyValueClauses(Suite):
 
     @clause("KV-2")
     async def test_the_store_holds_the_bytes_and_not_a_cache(self, trial: Trial) -> None:
-        """`set` writes to the backend, and `get` sees what another program wrote there.
+        """`set` writes to the backend, and `get` returns a value that another program wrote there.
 
         If this fails, look for a cache in your adapter, or for bytes that are wrapped before they
         are stored.
@@ -293,7 +293,7 @@ class KeyValueClauses(Suite):
     async def test_delete_removes_every_kind(self, trial: Trial) -> None:
         """`delete` removes and counts a stream as it does a value.
 
-        If this fails, look for a separate table per kind, of which `delete` only clears one.
+        If this fails, look for a separate table per type, of which `delete` only clears one.
         """
         value, stream = trial.key("value"), trial.key("stream")
         await trial.adapter.set(value, b"value")
@@ -388,7 +388,7 @@ class KeyValueClauses(Suite):
     async def test_a_refused_set_changes_nothing(self, trial: Trial) -> None:
         """A conditional `set` that returns False changes neither the value nor its TTL.
 
-        This holds whatever TTL the call has.
+        This holds for calls with any TTL.
 
         If this fails, look for a deadline that is written before the condition is checked.
         """

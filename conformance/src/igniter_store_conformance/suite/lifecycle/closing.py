@@ -219,7 +219,7 @@ class ClosingClauses(Suite):
         to end everything that it starts.
         """
         adapter = trial.connect()
-        await adapter.open()  # things that are made once per process and stay are made now
+        await adapter.open()  # creates the resources that a process creates once and keeps
         await _work(trial, adapter, "first")
         await adapter.close()
         tasks, before, files = asyncio.all_tasks(), threads(), open_files()
@@ -247,7 +247,7 @@ class ClosingClauses(Suite):
         await (
             trial.adapter.close()
         )  # SQLite keeps descriptors of a file while it is open elsewhere in the process
-        await adapter.open()  # things that are made once per process and stay are made now
+        await adapter.open()  # creates the resources that a process creates once and keeps
         await _work(trial, adapter, "first")
         await adapter.close()
 

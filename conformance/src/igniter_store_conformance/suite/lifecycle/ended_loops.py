@@ -117,7 +117,7 @@ class AbandoningClauses(Suite):
         adapter = trial.connect()
         await _used_in_a_loop_that_ends(trial, adapter, "first")
         adapter.abandon()
-        await adapter.open()  # things that are made once per process and stay are made now
+        await adapter.open()  # creates the resources that a process creates once and keeps
         await adapter.close()
         await asyncio.sleep(0)
         threads, files = set(threading.enumerate()), open_files()

@@ -80,7 +80,7 @@ class CauseClauses(Suite):
 
     @clause("LIF-22", KeyValue, Streams)
     async def test_error_about_another_kind_shows_no_key(self, trial: Trial) -> None:
-        """An error about a key of another kind contains neither the key nor the value.
+        """An error about a key of another type contains neither the key nor the value.
 
         If this fails, look for the driver's error in `__cause__` or `__context__`: `from None`
         hides the context and keeps it.

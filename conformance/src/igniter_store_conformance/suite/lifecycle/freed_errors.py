@@ -58,7 +58,7 @@ class FreeingClauses(Suite):
 
     @clause("FLT-13", KeyValue, Streams, limit=LONG)
     async def test_refusals_errors_are_freed(self, trial: Trial) -> None:
-        """Errors about a key of another kind or a missing group are freed.
+        """Errors about a key of another type or a missing group are freed.
 
         If this fails, look at the code that converts a backend error to an error of the contract.
         """

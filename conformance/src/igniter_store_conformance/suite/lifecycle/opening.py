@@ -249,8 +249,7 @@ class LifecycleClauses(Suite):
     async def test_ping_says_how_long_it_took(self, trial: Trial) -> None:
         """`ping` returns the seconds that it took, 0 or more, each time and on each client.
 
-        If this fails, check what your backend replies to a ping. Return the elapsed time, not the
-        reply.
+        If this fails, check that you return the elapsed time, and not the reply of the backend.
         """
         for adapter in (trial.adapter, trial.adapter, await trial.other()):
             seconds = await adapter.ping()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CallbackClauses(Suite):
-    """What callbacks may do, and how they affect other subscribers."""
+    """Callbacks and their effects on other subscribers."""
 
     @clause("PUB-6")
     async def test_a_raising_callback_stops_nothing(self, trial: Trial) -> None:

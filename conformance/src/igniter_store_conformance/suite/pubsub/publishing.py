@@ -1,7 +1,7 @@
 """Delivery of messages: clauses PUB-1 to PUB-3 and PUB-11.
 
-Multiple subscriptions, patterns and cancellation are tested in `subscriptions`, and what callbacks
-may do in `callbacks`.
+Multiple subscriptions, patterns and cancellation are tested in `subscriptions`, and callbacks in
+`callbacks`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class PubSubClauses(Suite):
 
     @clause("PUB-1")
     async def test_every_subscriber_is_confirmed(self, trial: Trial) -> None:
-        """Concurrent subscribers of one channel each receive what they publish after subscribing.
+        """Each concurrent subscriber of a channel receives the message that it publishes itself.
 
         Each subscriber publishes as soon as its own `subscribe` or `psubscribe` returns.
 
@@ -170,7 +170,7 @@ class PubSubClauses(Suite):
 
     @clause("PUB-3")
     async def test_messages_are_exact_bytes(self, trial: Trial) -> None:
-        """Payloads arrive unchanged, whatever their bytes are. An empty payload arrives too.
+        """Payloads of any bytes arrive unchanged, and so does an empty payload.
 
         If this fails, look for decoding, for bytes that are parsed as protocol markers, and for an
         empty payload that is treated as no message.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class SubscriptionClauses(Suite):
-    """Which subscriptions receive a message, and until when."""
+    """Delivery of messages to subscriptions, until they are cancelled."""
 
     @clause("PUB-4")
     async def test_every_subscription_gets_every_message(self, trial: Trial) -> None:
@@ -302,7 +302,7 @@ class SubscriptionClauses(Suite):
 
     @clause("PUB-7")
     async def test_a_pattern_matches_whole_channels_of_any_text(self, trial: Trial) -> None:
-        r"""An escaped name is a pattern that matches only this name, whatever characters it has.
+        r"""An escaped name is a pattern that matches only this name, for any characters.
 
         If this fails, look at how `\` is parsed, in choices too, and for a match that may begin or
         end in the middle of the name.

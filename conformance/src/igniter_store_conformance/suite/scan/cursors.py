@@ -71,12 +71,12 @@ class ScanClauses(Suite):
 
     @clause("SCN-1", KeyValue, Counters, Claims, Streams)
     async def test_keys_of_every_kind_are_given(self, trial: Trial) -> None:
-        """A scan returns keys of every kind.
+        """A scan returns keys of every type.
 
         These are values, counters, claims, streams, an emptied stream, and the counter of fencing
         tokens.
 
-        If this fails, look for kinds that are stored in separate tables.
+        If this fails, look for types that are stored in separate tables.
         """
         adapter = trial.adapter
         keys = trial.keys(["value", "counter", "claim", "lease", "stream", "empty"])
@@ -93,7 +93,7 @@ class ScanClauses(Suite):
 
     @clause("SCN-1", KeyValue)
     async def test_what_stays_is_given_while_others_come_and_go(self, trial: Trial) -> None:
-        """A scan returns every key that exists throughout, while other keys come and go.
+        """A scan returns every key that exists throughout, while other keys change.
 
         Between pages, keys are added, overwritten and deleted, including keys that were already
         returned.
@@ -205,7 +205,7 @@ class ScanClauses(Suite):
     async def test_an_escaped_name_finds_this_key_alone(self, trial: Trial) -> None:
         r"""The escaped form of a key is a pattern that matches only this key.
 
-        This holds whatever characters the key has.
+        This holds for keys of any characters.
 
         If this fails, look at how `\` is parsed, at case, accents and spaces, and for a match that
         may begin or end in the middle of the key.
@@ -220,7 +220,7 @@ class ScanClauses(Suite):
 
     @clause("SCN-2", KeyValue)
     async def test_a_star_finds_everything(self, trial: Trial) -> None:
-        """The pattern `*` finds all keys of the test, whatever characters they have.
+        """The pattern `*` finds all keys of the test, regardless of their characters.
 
         If this fails, look for newlines or other special characters that `*` doesn't match.
         """
@@ -261,7 +261,7 @@ class ScanClauses(Suite):
     async def test_empty_pages_do_not_end_a_scan(self, trial: Trial) -> None:
         """A scan with small pages finds a single key among many, wherever it is.
 
-        A scan whose pattern matches nothing comes to its end.
+        A scan whose pattern matches no key ends, too.
 
         If this fails, look for a cursor that becomes `"0"` because a page is empty.
         """
@@ -489,8 +489,8 @@ class ScanClauses(Suite):
     async def test_a_long_removal_is_done_in_steps(self, trial: Trial) -> None:
         """While 20,000 keys are deleted, another call sees some of them gone and others there.
 
-        If this fails, look for a deletion in a single step, on the server or on the event loop,
-        whatever the adapter awaits before or after it.
+        If this fails, look for a deletion in a single step, on the server or on the event loop.
+        Awaiting something before or after that step isn't enough.
         """
         adapter, keys = trial.adapter, trial.keys(f"p:{place}" for place in range(LARGE))
         await put(adapter, keys)

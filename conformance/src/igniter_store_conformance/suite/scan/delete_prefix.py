@@ -70,12 +70,12 @@ class PrefixClauses(Suite):
 
     @clause("SCN-5", KeyValue, Counters, Claims, Streams)
     async def test_a_prefix_takes_keys_of_every_kind(self, trial: Trial) -> None:
-        """`delete_prefix` deletes and counts keys of every kind.
+        """`delete_prefix` deletes and counts keys of every type.
 
         These are values, counters, claims, and streams with their groups. Expired keys aren't
         counted.
 
-        If this fails, look for kinds that are stored in separate tables, and for expired keys that
+        If this fails, look for types that are stored in separate tables, and for expired keys that
         are still in the table.
         """
         adapter, time = trial.adapter, trial.time
@@ -102,7 +102,7 @@ class PrefixClauses(Suite):
 
         This includes a prefix whose keys were just deleted.
 
-        If this fails, look at what your backend returns when there is nothing to delete.
+        If this fails, check the reply of your backend when there is nothing to delete.
         """
         adapter, keys = trial.adapter, trial.keys(["a:1", "a:2"])
         await put(adapter, keys)

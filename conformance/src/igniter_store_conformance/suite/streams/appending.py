@@ -49,8 +49,8 @@ class StreamClauses(Suite):
         The clients append in turn, in quick succession and after a pause. Ids are compared as
         numbers.
 
-        If this fails, look for ids that come only from the clock, or from a counter that each
-        client keeps for itself.
+        If this fails, look for ids that are derived only from the clock, or from a counter in each
+        client.
         """
         stream, clients = trial.key(), (trial.adapter, await trial.other())
         ids: list[str] = []
@@ -135,7 +135,7 @@ class StreamClauses(Suite):
 
     @clause("STR-15")
     async def test_entries_hold_exact_bytes(self, trial: Trial) -> None:
-        """Fields are returned unchanged, whatever their bytes are.
+        """Fields of any bytes are returned unchanged.
 
         If this fails, look for decoding, trimming, or an empty value that is treated as missing.
         """
@@ -233,7 +233,7 @@ class StreamClauses(Suite):
     async def test_fields_keep_their_order(self, trial: Trial) -> None:
         """Fields are returned in the order in which they were passed to `xadd`.
 
-        This holds for every way of reading, and whatever fields other entries have.
+        This holds for every way of reading, regardless of the fields of other entries.
 
         If this fails, look for fields that are sorted, or stored in a form without an order.
         """

@@ -33,8 +33,7 @@ class ClaimingClauses(Suite):
 
         It returns them with their fields, oldest first. They are then pending only for the caller.
 
-        If this fails, look at what a claim returns, and at which consumer owns the entry
-        afterwards.
+        If this fails, check the result of a claim, and the consumer of the entry afterwards.
         """
         stream, adapter, time = trial.key(), trial.adapter, trial.time
         ids = await group_with(adapter, stream, 12)
@@ -297,7 +296,8 @@ class ClaimingClauses(Suite):
     async def test_deleted_entries_do_not_use_up_the_count_of_a_claim(self, trial: Trial) -> None:
         """Deleted entries don't count towards the `count` of a claim.
 
-        A claim returns `count` existing entries, whatever number of deleted ones comes before them.
+        A claim returns `count` existing entries, regardless of the number of deleted ones before
+        them.
 
         If this fails, look at your backend's limit. Redis also counts the entries that it removes,
         so the adapter has to follow the cursor.

@@ -171,8 +171,7 @@ class BlockingReadClauses(Suite):
 
         It is still new, or pending for the cancelled reader.
 
-        If this fails, look for an entry that was removed from the group's new entries without
-        becoming pending for a consumer.
+        If this fails, look for an entry that is neither new for the group nor pending.
         """
         adapter, other = trial.adapter, await trial.other()
         for turn in range(6):
@@ -195,7 +194,7 @@ class BlockingReadClauses(Suite):
     async def test_an_entry_passes_over_a_cancelled_reader(self, trial: Trial) -> None:
         """If one of two waiting readers is cancelled as an entry arrives, the other one gets it.
 
-        The exception is an entry that the cancelled reader had already received.
+        The exception is an entry that the cancelled reader has already received.
 
         If this fails, look for a wake-up that is sent to a reader which no longer waits.
         """
@@ -425,7 +424,7 @@ class BlockingReadClauses(Suite):
     ) -> None:
         """If the key is set to a value, a blocking read raises.
 
-        The error reports that the group is missing, or that the key is of another kind.
+        The error reports that the group is missing, or that the key is of another type.
 
         If this fails, look for a wait that only an append ends.
         """

@@ -25,7 +25,7 @@ _MALFORMED: Final = ("", "x", "1-", "(5", "1-2-3", "-", "+")
 
 
 class GroupClauses(Suite):
-    """How a group begins, what is reported about it, and how it ends."""
+    """Creating, listing and destroying groups."""
 
     @clause("STR-4")
     async def test_creating_a_group_makes_its_stream(self, trial: Trial) -> None:
@@ -45,7 +45,7 @@ class GroupClauses(Suite):
 
     @clause("STR-4")
     async def test_creating_a_group_again_leaves_its_position(self, trial: Trial) -> None:
-        """Creating an existing group returns False and keeps its position, whatever `start` is.
+        """Creating an existing group returns False and keeps its position, for any `start`.
 
         If this fails, look for an existing group that is replaced or moved. Every start of a
         program would then read all entries again.
@@ -111,8 +111,8 @@ class GroupClauses(Suite):
         `0` means all entries, `$` only later entries, and an id the entries after that id, without
         the entry itself.
 
-        If this fails, check whether the start itself is included, and what `$` means at the time of
-        the creation.
+        If this fails, check whether the start itself is included, and whether `$` is resolved when
+        the group is created.
         """
         stream, adapter = trial.key(), trial.adapter
         ids = await fill(adapter, stream, 6)
@@ -187,8 +187,8 @@ class GroupClauses(Suite):
 
         Neither the group nor the stream is created.
 
-        If this fails, look at the code that your backend's error is mapped to, and at what was
-        created before the error.
+        If this fails, check the code that your backend's error is mapped to, and look for a group
+        or a stream that is created before the error.
         """
         stream, missing, adapter = trial.key(), trial.key("missing"), trial.adapter
         await adapter.xadd(stream, {"field": b"1"})

@@ -121,7 +121,7 @@ class HistoryClauses(Suite):
     async def test_history_is_bounded_by_count_and_does_not_wait(self, trial: Trial) -> None:
         """A history read returns at most `count` entries, the oldest, and never waits.
 
-        If nothing is pending it returns an empty list at once, whatever `block` is.
+        If nothing is pending it returns an empty list at once, for any `block`.
 
         If this fails, check whether `block` is passed on, and look for a history that continues
         with new entries.

@@ -25,7 +25,7 @@ class PendingClauses(Suite):
         `xpending` lists each entry once, in the order of ids, with its consumer and one delivery.
         An ack removes it.
 
-        If this fails, look at what a read records, and at the order of the list.
+        If this fails, check the data that a read records, and the order of the list.
         """
         stream, adapter, other = trial.key(), trial.adapter, await trial.other()
         ids = await group_with(adapter, stream, 40)
@@ -96,7 +96,7 @@ class PendingClauses(Suite):
     async def test_the_pending_list_can_be_narrowed_to_what_is_idle(self, trial: Trial) -> None:
         """With `min_idle`, `xpending` lists only entries that have been idle at least that long.
 
-        `count` limits the entries that are listed, whatever number of younger ones comes before
+        `count` limits the entries that are listed, regardless of the number of younger ones before
         them.
 
         If this fails, look at the unit of `min_idle`, and check whether the limit is applied before

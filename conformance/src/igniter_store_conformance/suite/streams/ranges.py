@@ -187,7 +187,7 @@ class RangeClauses(Suite):
 
         The stream is missing or emptied, or the bounds are in the wrong order.
 
-        If this fails, look at what your backend returns when there are no entries.
+        If this fails, check the reply of your backend when there are no entries.
         """
         stream, missing, adapter = trial.key(), trial.key("missing"), trial.adapter
         ids = await fill(adapter, stream, 3)

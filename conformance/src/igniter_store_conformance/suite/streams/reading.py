@@ -43,7 +43,7 @@ class GroupReadingClauses(Suite):
 
     @clause("STR-6")
     async def test_every_group_gets_every_entry(self, trial: Trial) -> None:
-        """Each group reads all entries, whatever other groups have read or acknowledged.
+        """Each group reads all entries, regardless of reads and acks in other groups.
 
         If this fails, look for a position or a flag that belongs to the stream, or for entries that
         are deleted when they are acknowledged.
@@ -152,7 +152,7 @@ class GroupReadingClauses(Suite):
 
         It never waits forever.
 
-        If this fails, look at what 0 means to your backend. To Redis it means "forever".
+        If this fails, check the meaning of 0 in your backend. In Redis it means "forever".
         """
         stream, adapter = trial.key(), trial.adapter
         await fill(adapter, stream, 2)

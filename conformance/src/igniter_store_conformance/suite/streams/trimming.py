@@ -21,13 +21,13 @@ _NODES: Final = 500
 
 
 class TrimmingClauses(Suite):
-    """Removing entries, and what stays."""
+    """Removing entries, and the state that remains."""
 
     @clause("STR-3")
     async def test_exact_trimming_keeps_exactly_the_newest(self, trial: Trial) -> None:
         """Exact trimming to n keeps exactly the newest n entries.
 
-        n is one more than there are entries, all of them, some, one, or none.
+        n is greater than the number of entries, equal to it, smaller, 1, or 0.
 
         If this fails, look for an off-by-one error, for trimming at the wrong end, and for
         `approximate=False` that isn't passed on.
@@ -172,7 +172,7 @@ class TrimmingClauses(Suite):
 
         This holds for exact and approximate trimming. For a missing stream it returns 0.
 
-        If this fails, look at what the number in your backend's reply to a trim means.
+        If this fails, check the meaning of the number in your backend's reply to a trim.
         """
         stream, adapter = trial.key(), trial.adapter
         await fill(adapter, stream, 700)
