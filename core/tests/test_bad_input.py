@@ -1564,6 +1564,6 @@ def test_every_method_is_here(igniter_store: Store[str]) -> None:
         if not method.startswith("_")
     }
 
-    assert methods - {f"{name}.{word}" for name in store for word in ("word", "told_as")} == set(
+    assert methods - {f"{name}.{word}" for name in store for word in ("word", "event_namespace")} == set(
         TAKES_KEY
     )

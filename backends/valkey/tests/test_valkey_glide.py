@@ -196,7 +196,7 @@ def test_forked_child_opens_its_own_adapter(server: Server, state: str) -> None:
     told, code = printed.splitlines()
     assert code == "0"
     if state == "open":
-        assert told == "STORE_CONFIGURATION_INVALID It was opened before this process was forked"
+        assert told == "STORE_CONFIGURATION_INVALID The store was opened before this process was forked"
     else:
         assert told.startswith("STORE_CLOSED")
 
