@@ -80,7 +80,7 @@ async def answer(pace: Pace) -> Answer:
             ),
             Figure(
                 "P5",
-                f"{_BY_HAND} ÷ {_ADAPTER}, in memory: the most a manager could reach",
+                f"{_BY_HAND} ÷ {_ADAPTER}, in memory: the most a store could reach",
                 comparison.ratios(_BY_HAND, _ADAPTER),
             ),
             Figure("P5", f"{_STORE} ÷ {_BY_HAND}, in memory", comparison.ratios(_STORE, _BY_HAND)),

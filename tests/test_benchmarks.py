@@ -24,7 +24,7 @@ BENCHMARKS = ROOT / "benchmarks"
 QUESTIONS = [
     path.stem
     for path in sorted(BENCHMARKS.glob("*.py"))
-    if "ask(__file__" in path.read_text("utf-8")
+    if re.search(r"ask\(\s*__file__", path.read_text("utf-8"))
 ]
 
 

@@ -302,7 +302,7 @@ def test_what_the_store_refuses_is_one_line_or_one_document(
     assert main(["set", "k", "1", "--ttl", "-1"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.splitlines()[-1].startswith("igniter-store: A TTL is ")
+    assert err.splitlines()[-1].startswith("igniter-store: A TTL must be ")
     assert len(err.splitlines()) == 2  # the hint, and the error
 
     assert main(["set", "k", "1", "--ttl", "-1", "--json"]) == 1
@@ -457,8 +457,8 @@ def test_an_interrupt_is_130_without_a_word(
 def test_ctrl_c_in_the_middle_of_the_demo_is_130_without_a_word() -> None:
     process = started("demo", "--only", "leader", "--only", "presence")
     assert process.stdout is not None
-    while not process.stdout.readline().startswith(b"1. leader"):
-        pass  # the second one follows, which lasts for two seconds
+    # After it follows the second use, which lasts for two seconds.
+    assert any(line.startswith(b"1. leader") for line in process.stdout), "the demo ended"
 
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
@@ -506,7 +506,7 @@ def started(
 ) -> subprocess.Popen[bytes]:
     """Start the command line as a process of its own."""
     return subprocess.Popen(  # noqa: S603 - our own words
-        [sys.executable, "-m", "igniter_store", *arguments],
+        [sys.executable, "-m", "igniter_store_cli", *arguments],
         stdout=stdout,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},

@@ -27,7 +27,7 @@ def options() -> list[str]:
 def start(*arguments: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(  # noqa: S603 - our own interpreter
-        [sys.executable, "-m", "igniter_store", *arguments],
+        [sys.executable, "-m", "igniter_store_cli", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -137,8 +137,7 @@ def test_a_demo_that_is_interrupted_leaves_no_process_and_no_key(options: list[s
     for turn in range(3):
         playing = start("demo", *options[:2])
         assert playing.stdout is not None
-        while "flash-sale" not in playing.stdout.readline():
-            pass
+        assert any("flash-sale" in line for line in playing.stdout), "the demo ended"
         children = children_of(playing.pid)
         assert len(children) >= 4
         playing.send_signal(signal.SIGINT)
@@ -168,8 +167,7 @@ def test_a_demo_whose_server_goes_away_says_so() -> None:
             "enrolment",
         )
         assert playing.stdout is not None
-        while "flash-sale" not in playing.stdout.readline():
-            pass
+        assert any("flash-sale" in line for line in playing.stdout), "the demo ended"
         server.close()
         out, err = playing.communicate(timeout=LIMIT)
     assert playing.returncode == 1, err

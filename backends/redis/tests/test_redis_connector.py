@@ -94,7 +94,7 @@ async def test_a_host_that_is_not_there_can_not_be_reached() -> None:
     [
         ("redis://localhost:1", " at localhost:1 (connection refused)."),
         ("redis://[::1]:1", " at [::1]:1 ("),
-        ("unix:///no/such/socket", " at /no/such/socket."),
+        ("unix:///no/such/socket", "The socket /no/such/socket doesn't exist."),
         ("redis+cluster://127.0.0.1:1,127.0.0.1:2", " at 127.0.0.1:1, 127.0.0.1:2, "),
         ("redis://missing.invalid", "Can't resolve the host name (missing.invalid:6379)"),
         ("redis+cluster://missing.invalid", "Can't resolve the host name (missing.invalid:6379)"),

@@ -188,7 +188,7 @@ async def test_single_server_given_as_a_sentinel_is_named(server: Server) -> Non
     error = await refusal(f"redis+sentinel://{place(server)}/service")
 
     assert error.retryable is False
-    assert "isn't a Sentinel. begins with redis://" in error.message
+    assert "isn't a Sentinel. Use a URL that begins with redis://" in error.message
     assert place(server) in error.message
 
 
@@ -301,7 +301,7 @@ async def goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     [
         (http, "is neither Redis nor Valkey. Correct the host and the port"),
         (ssh, "is neither Redis nor Valkey. Correct the host and the port"),
-        (silence, "doesn't answer within 1 seconds. Check"),
+        (silence, "didn't reply within 1 seconds. "),
         (
             goodbye,
             "closed the connection before it replied. Check whether it requires TLS (rediss://)",

@@ -78,7 +78,7 @@ def test_the_demo_on_a_file_is_played_by_several_processes() -> None:
     command = [
         sys.executable,
         "-m",
-        "igniter_store",
+        "igniter_store_cli",
         "demo",
         "--url",
         "demo.db",

@@ -265,7 +265,7 @@ async def test_a_lock_that_is_held_for_long_ends_in_a_timeout_and_reads_go_on(
             for task in waiting:
                 with pytest.raises(BackendTimeout) as caught:
                     await task
-                assert "locked" in caught.value.message
+                assert "database lock" in caught.value.message
                 assert (caught.value.retryable, caught.value.maybe_applied) == (True, False)
         assert await adapter.set("key", b"next") is True
         assert await adapter.mget(["key", "other-0"]) == [b"next", None]

@@ -151,7 +151,7 @@ async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
     [
         ("valkey://localhost:1", " at localhost:1."),
         ("valkey://[::1]:1", " at [::1]:1."),
-        ("valkey+cluster://127.0.0.1:1,localhost:2", " at 127.0.0.1:1, localhost:2, "),
+        ("valkey+cluster://127.0.0.1:1,localhost:2", " at 127.0.0.1:1, localhost:2."),
         ("valkey://missing.invalid", "Can't resolve the host name (missing.invalid:6379)"),
         ("valkey+cluster://missing.invalid", "Can't resolve the host name (missing.invalid:6379)"),
     ],

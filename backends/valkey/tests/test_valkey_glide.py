@@ -198,7 +198,9 @@ def test_forked_child_opens_its_own_adapter(server: Server, state: str) -> None:
     message, code = printed.splitlines()
     assert code == "0"
     if state == "open":
-        assert message == "STORE_CONFIGURATION_INVALID It was opened before this process was forked"
+        assert message == (
+            "STORE_CONFIGURATION_INVALID The store was opened before this process was forked"
+        )
     else:
         assert message.startswith("STORE_CLOSED")
 

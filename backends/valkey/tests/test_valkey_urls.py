@@ -188,7 +188,7 @@ def test_a_cache_of_less_than_a_millisecond_is_not_one_for_ever() -> None:
     ("settings", "words"),
     [
         ({"database_id": 10**20}, "out of range"),
-        ({"credentials": glide.ServerCredentials(f"{PASSWORD}\ud800")}, "a text"),
+        ({"credentials": glide.ServerCredentials(f"{PASSWORD}\ud800")}, "isn't text"),
         (
             {"compression": glide.CompressionConfiguration(enabled=True, compression_level=9999)},
             "__cause__",
