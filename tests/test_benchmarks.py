@@ -32,7 +32,7 @@ QUESTIONS = [
     "name",
     [QUESTIONS[0], *(pytest.param(name, marks=pytest.mark.thorough) for name in QUESTIONS[1:])],
 )
-def test_a_benchmark_measures_in_rounds_and_checks_its_answers(name: str, tmp_path: Path) -> None:
+def test_benchmark_measures_rounds_and_checks_results(name: str, tmp_path: Path) -> None:
     _run("--only", name, "--quick", "--results", str(tmp_path))
 
     result: dict[str, Any] = msgspec.json.decode((tmp_path / f"{name}.json").read_bytes())
@@ -54,7 +54,7 @@ def test_the_runner_knows_every_question() -> None:
     )
 
 
-def test_a_quick_run_says_that_its_numbers_mean_nothing_and_leaves_none() -> None:
+def test_quick_run_warns_and_writes_no_results() -> None:
     before = _contents()
 
     printed = _run("--quick", "--only", "store_share")
@@ -71,7 +71,7 @@ def test_a_missing_peer_is_named_with_the_cure() -> None:
     assert "uv sync --group bench" in printed
 
 
-def test_the_readme_holds_what_was_measured() -> None:
+def test_readme_contains_measured_table() -> None:
     table = _run("--table")
 
     assert table.strip() in (BENCHMARKS / "README.md").read_text("utf-8")

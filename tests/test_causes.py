@@ -105,7 +105,7 @@ async def first_message(store: Store[str], stream: str) -> Point:
     return entry.message
 
 
-async def test_no_error_shows_what_a_store_keeps(
+async def test_errors_never_show_stored_data(
     store: Store[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "igniter_store")

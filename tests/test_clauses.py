@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 CLAUSE = re.compile(r"\b(?:LIF|KV|CTR|CLM|PUB|STR|SCN|FLT|MDL)-\d+\b")
 
 
-def test_no_test_names_a_clause_that_the_contract_lacks() -> None:
+def test_tests_name_only_existing_clauses() -> None:
     named: set[str] = set()
     for folder in ("core/tests", "backends/memory/tests", "tests"):
         for file in (ROOT / folder).rglob("test_*.py"):

@@ -329,7 +329,7 @@ def test_closed_adapter_of_user_is_opened_again(url: str, run: Any) -> None:
     assert run(use()) is False
 
 
-def test_second_store_keeps_what_first_has_opened_anew(url: str, run: Any) -> None:
+def test_second_store_keeps_connection_reopened_by_first(url: str, run: Any) -> None:
     first = Store.from_url(url, service="loops")
     second = Store.create().with_adapter(first.adapter).with_service("loops").build()
     run(awaited(first.kv.set, "k", 1))
@@ -456,7 +456,7 @@ def test_second_living_loop_is_refused_by_every_call(
     there(store.close)
 
 
-def test_store_that_was_closed_may_change_to_a_second_living_loop(
+def test_closed_store_can_move_to_other_running_loop(
     store: Store[str], other_loop: asyncio.AbstractEventLoop
 ) -> None:
     def there(call: Any, *arguments: Any) -> Any:

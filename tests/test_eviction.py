@@ -68,7 +68,7 @@ async def test_eviction_is_warned_of_once(
 
 
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])
-async def test_server_that_tells_no_policy_is_opened_silently(
+async def test_denied_policy_command_does_not_prevent_opening(
     caplog: pytest.LogCaptureFixture, scheme: str
 ) -> None:
     with servers.start("valkey") as server:

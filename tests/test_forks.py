@@ -476,7 +476,7 @@ def test_child_leaves_async_with_of_parent(url: str, loop: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["cluster", "sentinel"])
-def test_servers_that_redis_py_finds_are_left_to_parent(kind: str) -> None:
+def test_parent_keeps_cluster_and_sentinel_connections_after_fork(kind: str) -> None:
     script = """
         async def main():
             store = new_store()

@@ -43,7 +43,7 @@ async def adapter(request: pytest.FixtureRequest) -> AsyncGenerator[Any]:
         (b"9223372036854775807", OUT_OF_RANGE),
     ],
 )
-async def test_what_can_not_be_counted(
+async def test_increment_error_has_same_message(
     adapter: Any, stored: bytes, words: str, ttl: float | None
 ) -> None:
     await adapter.set("same-words", stored)
@@ -76,7 +76,7 @@ async def test_a_group_that_is_not_there(adapter: Any, operation: str) -> None:
     assert caught.value.message.startswith(NO_GROUP)
 
 
-def test_other_commands_with_a_wrong_number_are_not_told_of_counters() -> None:
+def test_integer_error_of_other_command_mentions_no_counter() -> None:
     refused = ErrorReply("ERR value is not an integer or out of range")
 
     error = failure(refused, ErrorCode.STORE_OPERATION_FAILED, 1.0, backend="redis", writes=True)

@@ -64,7 +64,7 @@ def the_same(messages: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("scheme", EXAMPLES)
-def test_store_says_what_the_adapter_says(scheme: str) -> None:
+def test_store_and_adapter_raise_same_message(scheme: str) -> None:
     for url in (f"{url_of(scheme)} ", url_of(scheme, query="tiemout=1"), f"{url_of(scheme)}#hush"):
         with pytest.raises(ConfigurationError) as caught:
             Store.from_url(url, service="test")
@@ -138,7 +138,7 @@ def test_port_out_of_range_is_refused(port: str) -> None:
         "a%00",
     ],
 )
-def test_host_that_is_none_is_refused(host: str) -> None:
+def test_invalid_host_is_refused(host: str) -> None:
     assert "in brackets, as in [::1]:6379" in the_same(
         {scheme: refusal(url_of(scheme, host)) for scheme in SERVERS}
     )
@@ -167,7 +167,7 @@ def test_fragment_is_refused_with_its_encoding() -> None:
 @pytest.mark.parametrize(
     "path", ["zero", "-1", "1/2", "\u0661", "2147483648", "0x1", "1%0A", "9" * 500]
 )
-def test_database_that_is_none_is_refused(path: str) -> None:
+def test_invalid_database_is_refused(path: str) -> None:
     schemes = [*SINGLE, *CLUSTERS, *SENTINELS]
     messages = {scheme: refusal(f"{url_of(scheme)}/{path}") for scheme in schemes}
     assert "from 0 to 2147483647" in the_same(messages)
@@ -179,7 +179,7 @@ def test_database_that_is_none_is_refused(path: str) -> None:
 @pytest.mark.parametrize(
     "option", ["timeout", "connect_timeout", "socket_timeout", "socket_connect_timeout"]
 )
-def test_seconds_that_are_none_are_refused(option: str, value: str) -> None:
+def test_invalid_seconds_are_refused(option: str, value: str) -> None:
     message = the_same(
         {scheme: refusal(url_of(scheme, query=f"{option}={value}")) for scheme in EXAMPLES}
     )
@@ -190,7 +190,7 @@ def test_seconds_that_are_none_are_refused(option: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "", "10001", "9" * 5_000])
-def test_count_of_connections_that_is_none_is_refused(value: str) -> None:
+def test_invalid_connection_count_is_refused(value: str) -> None:
     message = the_same(
         {scheme: refusal(url_of(scheme, query=f"connections={value}")) for scheme in EXAMPLES}
     )
@@ -271,7 +271,7 @@ def test_unknown_option_without_a_close_one_lists_all(scheme: str) -> None:
         f"{'hush' * 20}=1",
     ],
 )
-def test_what_is_no_option_is_not_shown(query: str) -> None:
+def test_malformed_option_is_never_shown(query: str) -> None:
     assert "isn't an option" in the_same(
         {scheme: refusal(url_of(scheme, query=query)) for scheme in EXAMPLES}
     )
@@ -300,7 +300,7 @@ def test_option_that_is_given_twice_is_refused(query: str) -> None:
         ("host", "before the query"),
     ],
 )
-def test_option_of_other_clients_says_what_to_use(option: str, cure: str) -> None:
+def test_option_of_other_client_names_replacement(option: str, cure: str) -> None:
     message = the_same(
         {scheme: refusal(url_of(scheme, query=f"{option}=1")) for scheme in EXAMPLES}
     )

@@ -101,7 +101,7 @@ def test_a_value_that_was_set_can_be_got(capsys: pytest.CaptureFixture[str]) -> 
     ],
 )
 @pytest.mark.usefixtures("url")
-def test_a_value_is_json_where_it_is_json_and_text_otherwise(
+def test_set_parses_json_and_stores_other_text_unchanged(
     capsys: pytest.CaptureFixture[str], arguments: list[str], value: Any
 ) -> None:
     assert main(["set", "key", *arguments]) == 0
@@ -110,7 +110,7 @@ def test_a_value_is_json_where_it_is_json_and_text_otherwise(
 
 
 @pytest.mark.usefixtures("url")
-def test_text_is_printed_as_it_is_without_markup_or_wrapping(
+def test_get_prints_text_without_markup_or_wrapping(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = "[red]" + "long " * 60 + "\ttab :smile: 10.0.0.1"
@@ -122,7 +122,7 @@ def test_text_is_printed_as_it_is_without_markup_or_wrapping(
 
 
 @pytest.mark.usefixtures("url")
-def test_a_value_can_not_command_the_terminal(
+def test_terminal_output_contains_no_escape_sequences(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     main(["set", "key", "\x1b[2Jgone\x07"])
@@ -137,7 +137,7 @@ def test_a_value_can_not_command_the_terminal(
 
 @pytest.mark.parametrize("command", ["get", "ttl"])
 @pytest.mark.usefixtures("url")
-def test_a_missing_key_is_a_failure_that_says_so(
+def test_get_and_ttl_fail_when_key_is_missing(
     capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
     """The error message names the key and the service."""
@@ -151,7 +151,7 @@ def test_a_missing_key_is_a_failure_that_says_so(
 
 
 @pytest.mark.usefixtures("url")
-def test_a_condition_that_does_not_hold_is_a_failure_that_changes_nothing(
+def test_set_fails_without_writing_when_condition_is_unmet(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["set", "key", "1", "--only-if", "present"]) == 1
@@ -166,7 +166,7 @@ def test_a_condition_that_does_not_hold_is_a_failure_that_changes_nothing(
 
 
 @pytest.mark.usefixtures("url")
-def test_ttl_tells_what_is_left_from_what_stays(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ttl_distinguishes_expiring_and_permanent_keys(capsys: pytest.CaptureFixture[str]) -> None:
     main(["set", "short", "1", "--ttl", "60"])
     main(["set", "stays", "1"])
 
@@ -190,7 +190,7 @@ def test_remove_says_how_many_were_there(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.usefixtures("url")
-def test_a_scan_sees_its_service_and_scope_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_scan_lists_only_its_service_and_scope(capsys: pytest.CaptureFixture[str]) -> None:
     main(
         [
             "set",
@@ -220,7 +220,7 @@ def test_a_scan_sees_its_service_and_scope_alone(capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.usefixtures("url")
-def test_the_environment_names_the_service_and_an_option_wins(
+def test_environment_sets_service_unless_option_is_given(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IGNITER_STORE_SERVICE", "from-environment")
@@ -233,7 +233,7 @@ def test_the_environment_names_the_service_and_an_option_wins(
 @pytest.mark.parametrize(
     "arguments", [["get", "k"], ["set", "k", "1"], ["remove", "k"], ["ttl", "k"], ["scan"]]
 )
-def test_who_uses_memory_is_told_that_nothing_stays(
+def test_command_warns_when_data_is_only_in_memory(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     main([*arguments, "--json"])
@@ -241,7 +241,7 @@ def test_who_uses_memory_is_told_that_nothing_stays(
     assert "exists only while this command runs" in capsys.readouterr().err
 
 
-def test_ping_says_who_answered(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ping_names_backend(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ping"]) == 0
 
     assert capsys.readouterr().out.startswith("memory answered in ")
@@ -256,7 +256,7 @@ def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"igniter-store {metadata.version('igniter-store')}\n"
 
 
-def test_backends_lists_what_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_backends_lists_installed_adapters(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["backends"]) == 0
 
     assert "memory://" in capsys.readouterr().out
@@ -296,7 +296,7 @@ def test_wrong_usage_is_exit_code_2(
     assert "igniter-store: " in err
 
 
-def test_what_the_store_refuses_is_one_line_or_one_document(
+def test_store_error_is_one_line_or_json_document(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["set", "k", "1", "--ttl", "-1"]) == 1
@@ -360,7 +360,7 @@ class LeakyAdapter(MemoryAdapter):
 
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
-def test_an_adapter_that_leaks_its_drivers_error_neither_prints_a_secret_nor_a_traceback(
+def test_leaked_driver_error_prints_no_secret_or_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, as_json: list[str]
 ) -> None:
     def adapter_class(scheme: str) -> type[Adapter]:
@@ -376,7 +376,7 @@ def test_an_adapter_that_leaks_its_drivers_error_neither_prints_a_secret_nor_a_t
 
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
-def test_an_error_that_nobody_expected_is_told_by_its_place_and_not_by_its_words(
+def test_unexpected_error_is_printed_without_its_message(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, as_json: list[str]
 ) -> None:
     """The output names the type of the error instead."""
@@ -427,7 +427,7 @@ def test_nothing_of_rich_is_imported_for_a_program() -> None:
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *GROUPED])
-def test_the_help_of_a_command_fits_80_columns_and_has_an_example(
+def test_command_help_fits_80_columns_with_example(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -441,7 +441,7 @@ def test_the_help_of_a_command_fits_80_columns_and_has_an_example(
         assert max(map(len, out.splitlines())) <= 80
 
 
-def test_an_interrupt_is_130_without_a_word(
+def test_interrupt_exits_silently_with_code_130(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def interrupted(*_: object) -> int:
@@ -454,7 +454,7 @@ def test_an_interrupt_is_130_without_a_word(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_in_the_middle_of_the_demo_is_130_without_a_word() -> None:
+def test_ctrl_c_ends_demo_silently_with_code_130() -> None:
     process = started("demo", "--only", "leader", "--only", "presence")
     assert process.stdout is not None
     # After it follows the second use, which lasts for two seconds.
@@ -469,7 +469,7 @@ def test_ctrl_c_in_the_middle_of_the_demo_is_130_without_a_word() -> None:
 @pytest.mark.parametrize(
     "arguments", [["backends"], ["backends", "--json"], ["demo", "--only", "flash-sale"]]
 )
-def test_a_reader_that_has_gone_is_no_traceback(arguments: list[str]) -> None:
+def test_closed_output_pipe_prints_no_traceback(arguments: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)
     process = started(*arguments, stdout=write)
@@ -486,7 +486,7 @@ def test_python_m_igniter_store_works() -> None:
     assert json.loads(out)["backend"] == "memory"
 
 
-def test_an_output_that_knows_ascii_alone_gets_ascii() -> None:
+def test_ascii_output_contains_only_ascii() -> None:
     out, err = started(
         "demo", "--only", "presence", "--json", PYTHONIOENCODING="ascii"
     ).communicate(timeout=20)

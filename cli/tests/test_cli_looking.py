@@ -48,7 +48,7 @@ def prepared(url: str, work: Callable[[Store[str]], Awaitable[Any]]) -> Any:
     return asyncio.run(run())
 
 
-def test_what_was_appended_is_printed_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tail_prints_appended_messages_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     ids = [
         answer(capsys, "streams", "append", "orders", text)["id"]
         for text in ('{"id": 1}', "two", "3", '"4"')
@@ -60,7 +60,7 @@ def test_what_was_appended_is_printed_in_order(capsys: pytest.CaptureFixture[str
     assert printed == [f'{ids[0]} {{"id": 1}}', f"{ids[1]} two", f"{ids[2]} 3", f"{ids[3]} 4"]
 
 
-def test_a_tail_begins_with_the_newest_and_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tail_prints_newest_entries_until_time_limit(capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(5):
         assert main(["streams", "append", "orders", str(number)]) == 0
     capsys.readouterr()
@@ -86,7 +86,7 @@ def test_the_length_of_a_stream_is_kept(capsys: pytest.CaptureFixture[str], url:
     assert prepared(url, lambda store: store.streams.length("orders")) <= 5
 
 
-def test_groups_and_what_is_pending_are_shown_and_not_changed(
+def test_groups_and_pending_are_listed_without_changes(
     capsys: pytest.CaptureFixture[str], url: str
 ) -> None:
     async def work(store: Store[str]) -> list[str]:
@@ -152,7 +152,7 @@ def test_claims_are_listed_with_their_owners(capsys: pytest.CaptureFixture[str],
     assert capsys.readouterr().out == "No claim is held.\n"
 
 
-def test_an_event_that_nobody_hears_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_publish_reports_zero_subscribers(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(capsys, "events", "publish", "user:created", '{"id": 7}') == {
         "event": "user:created",
         "receivers": 0,
@@ -195,7 +195,7 @@ def test_a_pattern_is_nothing_to_publish_under(capsys: pytest.CaptureFixture[str
     assert "STORE_INVALID_EVENT_NAME" in capsys.readouterr().err
 
 
-def test_what_is_stored_can_not_command_the_terminal(
+def test_stored_escape_sequences_are_not_printed(
     capsys: pytest.CaptureFixture[str], url: str
 ) -> None:
     async def work(store: Store[str]) -> None:

@@ -72,7 +72,7 @@ def test_every_play_proves_its_claim(capsys: pytest.CaptureFixture[str]) -> None
         assert all(key.startswith(f"igniter:store:{document['service']}:") for key in play["keys"])
 
 
-def test_the_numbers_are_those_of_the_uses(capsys: pytest.CaptureFixture[str]) -> None:
+def test_plays_report_expected_measurements_and_keys(capsys: pytest.CaptureFixture[str]) -> None:
     _, document = played(capsys, "--only", "flash-sale", "--only", "rate-limit")
 
     sale, limit = document["plays"]
@@ -84,7 +84,7 @@ def test_the_numbers_are_those_of_the_uses(capsys: pytest.CaptureFixture[str]) -
     ] == [200, 1, 1]
 
 
-def test_nothing_of_the_demo_stays_on_the_backend_and_nothing_else_goes(
+def test_demo_removes_only_its_own_keys(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter = MemoryAdapter()
@@ -101,7 +101,7 @@ def test_nothing_of_the_demo_stays_on_the_backend_and_nothing_else_goes(
     ]
 
 
-def test_a_demo_that_is_cancelled_takes_its_keys_away() -> None:
+def test_cancelled_demo_removes_its_keys() -> None:
     adapter = MemoryAdapter()
 
     async def cancelled() -> list[str]:
@@ -122,7 +122,7 @@ def test_a_demo_that_is_cancelled_takes_its_keys_away() -> None:
 
 
 @pytest.mark.parametrize("columns", ["80", "120"])
-def test_the_report_fits_its_columns_and_has_no_colours_in_a_file(
+def test_report_in_file_fits_columns_without_colours(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str
 ) -> None:
     from rich.cells import cell_len  # noqa: PLC0415 - the core's tests run without rich, too
@@ -350,7 +350,7 @@ def unscoped(key: str) -> str:
         (WaitingListThatForgets, "enrolment", "students who are listed exactly once"),
     ],
 )
-def test_a_backend_that_breaks_a_promise_fails_the_check_for_it(
+def test_check_fails_when_backend_breaks_contract(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     adapter: type[MemoryAdapter],
@@ -380,7 +380,7 @@ def test_events_play_allows_channels_to_overtake(
     assert (code, document["ok"]) == (0, True)
 
 
-def test_a_failed_check_tells_people_what_was_expected_and_what_was_found(
+def test_failed_check_prints_expected_and_found_values(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, RacyCounters())
@@ -416,7 +416,7 @@ class MemoryWithoutScan(PartOfMemory, MemoryStreams):
     name = "unscanned"
 
 
-def test_a_capability_that_is_missing_is_a_failed_play_and_no_traceback(
+def test_play_fails_without_traceback_when_capability_is_missing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, PartOfMemory())
@@ -432,7 +432,7 @@ def test_a_capability_that_is_missing_is_a_failed_play_and_no_traceback(
     assert "The backend doesn't support Streams" in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_backend_without_scan_is_shown_and_cleaned_by_what_was_written(
+def test_demo_removes_its_keys_without_scan(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without scan, the demo lists and removes the keys that it wrote."""
@@ -459,7 +459,7 @@ class GoneInTheMiddle(MemoryAdapter):
         return await super().increment(key, delta, ttl=ttl)
 
 
-def test_a_backend_that_goes_away_is_a_failed_play_and_the_tour_goes_on(
+def test_tour_continues_when_backend_fails_during_play(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, GoneInTheMiddle())
@@ -489,7 +489,7 @@ def lines(*orders: object) -> bytes:
     return b"".join(json.dumps(order).encode() + b"\n" for order in orders)
 
 
-def test_the_sample_is_large_varied_and_not_all_of_it_can_be_true() -> None:
+def test_sample_is_varied_and_contains_impossible_orders() -> None:
     orders = read_orders(None)
 
     assert len(orders.accepted) + len(orders.rejected) == 300
@@ -531,7 +531,7 @@ def test_the_tour_takes_a_single_order(capsys: pytest.CaptureFixture[str], tmp_p
         (b'{"id": "\xff"}', "line 2"),
     ],
 )
-def test_a_line_that_is_no_order_ends_the_demo_with_its_number(
+def test_malformed_order_ends_demo_with_line_number(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, line: bytes, words: str
 ) -> None:
     file = tmp_path / "orders.jsonl"
@@ -556,7 +556,7 @@ def test_a_line_that_is_no_order_ends_the_demo_with_its_number(
         ),
     ],
 )
-def test_a_file_without_an_order_to_work_with_is_a_failure(
+def test_demo_fails_when_file_has_no_usable_order(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes, words: str
 ) -> None:
     file = tmp_path / "orders.jsonl"
@@ -589,9 +589,7 @@ def test_a_missing_file_is_wrong_usage(capsys: pytest.CaptureFixture[str], tmp_p
         ({"id": "ord_1"}, "the repeated id ord_1"),
     ],
 )
-def test_an_order_that_can_not_be_true_is_rejected_with_its_line(
-    change: dict[str, object], reason: str
-) -> None:
+def test_impossible_order_is_rejected_with_its_line(change: dict[str, object], reason: str) -> None:
     orders = parsed_orders(
         lines(ORDER) + b"\n" + lines({**ORDER, "id": "ord_2", **change}), "orders.jsonl"
     )
@@ -600,6 +598,6 @@ def test_an_order_that_can_not_be_true_is_rejected_with_its_line(
     assert len(orders.accepted) == 1
 
 
-def test_malformed_orders_are_command_failures_for_callers_in_python() -> None:
+def test_parsed_orders_raises_command_failure_when_malformed() -> None:
     with pytest.raises(CommandFailure, match="line 1"):
         parsed_orders(b"{", "orders.jsonl")

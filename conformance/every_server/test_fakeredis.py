@@ -31,31 +31,31 @@ class TestFakeRedis(AdapterSuite):
     known_failing: ClassVar[Mapping[str, str]] = {
         "test_opening_and_closing_may_be_repeated": _WAITS,
         "test_closing_before_opening_is_no_error": _WAITS,
-        "test_every_operation_after_close_says_that_it_is_closed": _WAITS,
+        "test_every_operation_raises_store_closed_after_close": _WAITS,
         "test_close_leaves_no_task_thread_or_file": _WAITS,
-        "test_every_operation_works_on_an_adapter_that_was_opened_again": _WAITS,
-        "test_a_capability_that_is_inherited_does_what_it_says": _WAITS,
-        "test_after_a_cancelled_operation_the_next_ones_get_their_own_answers": _WAITS,
-        "test_a_cancelled_operation_has_happened_wholly_or_not_at_all": _WAITS,
+        "test_every_operation_works_on_a_reopened_adapter": _WAITS,
+        "test_inherited_capability_is_fully_implemented": _WAITS,
+        "test_later_calls_get_own_replies_after_cancellation": _WAITS,
+        "test_cancelled_operation_applies_completely_or_not_at_all": _WAITS,
         "test_a_cancelled_wait_takes_nothing": (
             "a blocked XREADGROUP whose client is gone still takes the next entry"
         ),
         "test_an_expired_stream_is_gone_with_its_groups": _NO_PREFIX,
         "test_a_group_that_does_not_exist_is_missing": _NO_PREFIX,
         "test_groups_go_with_their_stream": _NO_PREFIX,
-        "test_a_waiting_reader_is_told_that_its_stream_was_deleted": _NO_PREFIX,
-        "test_a_waiting_reader_is_told_that_its_stream_went_with_a_prefix": _NO_PREFIX,
-        "test_a_waiting_reader_is_told_that_its_stream_has_expired": _NO_PREFIX,
-        "test_a_waiting_reader_does_not_outlast_a_stream_that_became_a_value": _OTHER_KIND,
-        "test_a_value_is_no_stream": _OTHER_KIND,
-        "test_the_pending_list_can_be_narrowed_to_what_is_idle": (
+        "test_blocked_read_raises_when_its_stream_is_deleted": _NO_PREFIX,
+        "test_blocked_read_raises_when_prefix_is_deleted": _NO_PREFIX,
+        "test_blocked_read_raises_when_its_stream_expires": _NO_PREFIX,
+        "test_blocked_read_raises_when_stream_becomes_a_value": _OTHER_KIND,
+        "test_value_is_not_a_stream": _OTHER_KIND,
+        "test_pending_list_can_be_filtered_by_idle_time": (
             "XPENDING with IDLE returns the younger entries"
         ),
-        "test_claiming_looks_behind_what_is_young": (
+        "test_claiming_finds_idle_entries_behind_recent_ones": (
             "XPENDING with IDLE returns the younger entries, and XCLAIM claims them"
         ),
         "test_history_counts_as_a_delivery": "reading the history doesn't reset the idle time",
-        "test_streams_and_groups_answer_as_the_reference_does": (
+        "test_streams_and_groups_match_the_reference": (
             "the model finds the failures that are listed here"
         ),
         "test_interleaved_callers_get_the_answers_of_some_order": (

@@ -17,7 +17,7 @@ SAMPLE = 30
 
 
 @pytest.mark.parametrize("broken", killing.broken_classes(), ids=lambda broken: broken.__name__)
-def test_a_broken_adapter_fails_the_clauses_that_it_breaks(broken: type[Breaking]) -> None:
+def test_broken_adapter_fails_the_clauses_it_breaks(broken: type[Breaking]) -> None:
     check(broken, killing.sampled_clauses(broken, SAMPLE))
 
 
@@ -44,7 +44,7 @@ def test_the_table_lists_the_adapters_that_there_are() -> None:
     assert list(RECORDED) == [broken.__name__ for broken in killing.broken_classes()]
 
 
-def test_every_clause_is_broken_by_somebody() -> None:
+def test_every_clause_is_broken_by_an_adapter() -> None:
     broken = {clause for adapter in killing.broken_classes() for clause in adapter.breaks}
 
     assert [clause for clause in CLAUSES if clause not in broken] == []

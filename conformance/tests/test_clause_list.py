@@ -28,7 +28,7 @@ def test_every_clause_has_a_test() -> None:
     assert set(CLAUSES) - {test.clause.id for test in _tests()} == set()
 
 
-def test_every_test_of_the_suite_holds_to_a_clause() -> None:
+def test_every_suite_test_belongs_to_a_clause() -> None:
     unmarked = [
         name
         for name in dir(AdapterSuite)
@@ -38,7 +38,7 @@ def test_every_test_of_the_suite_holds_to_a_clause() -> None:
     assert unmarked == []
 
 
-def test_every_test_gives_the_promise_and_says_where_to_look() -> None:
+def test_every_test_has_promise_and_hint() -> None:
     silent = [
         test.name
         for test in _tests()
@@ -75,7 +75,7 @@ def test_the_document_is_made_from_the_list() -> None:
     )
 
 
-def test_ids_are_used_once_and_begin_as_their_section() -> None:
+def test_ids_are_unique_with_one_prefix_per_section() -> None:
     ids = [clause.id for section in SECTIONS for clause in section.clauses]
 
     assert len(ids) == len(set(ids))
@@ -85,7 +85,7 @@ def test_ids_are_used_once_and_begin_as_their_section() -> None:
     )
 
 
-def test_versions_are_in_order_and_no_clause_is_newer_than_the_last() -> None:
+def test_versions_are_ordered_and_clauses_use_them() -> None:
     assert list(VERSIONS) == sorted(
         VERSIONS, key=lambda version: [int(number) for number in version.split(".")]
     )
@@ -93,7 +93,7 @@ def test_versions_are_in_order_and_no_clause_is_newer_than_the_last() -> None:
     assert is_newer("1.10", "1.9")
 
 
-def test_no_document_or_source_names_a_clause_that_there_is_not() -> None:
+def test_documents_and_sources_name_only_existing_clauses() -> None:
     named: dict[str, set[str]] = {}
     for folder in ("core/src", "backends", "conformance", "docs", "examples"):
         for file in (ROOT / folder).rglob("*"):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from igniter_store_conformance import Harness
 
 GETDEL = "test_getdel_gives_the_value_once"
-MODEL = "test_values_counters_and_claims_answer_as_the_reference_does"
+MODEL = "test_values_counters_and_claims_match_the_reference"
 INTERLEAVED = "test_interleaved_callers_get_the_answers_of_some_order"
 
 needs_an_alarm = pytest.mark.skipif(
@@ -71,9 +71,7 @@ def ending(
 
 
 @pytest.mark.parametrize("name", [GETDEL, MODEL, INTERLEAVED])
-def test_a_call_that_waits_for_ever_fails_every_test_that_makes_it(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_call_that_never_returns_fails_the_test(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     end = ending(Waits, name, monkeypatch)
 
     assert end.state is State.FAILED
@@ -84,9 +82,7 @@ def test_a_call_that_waits_for_ever_fails_every_test_that_makes_it(
 
 @needs_an_alarm
 @pytest.mark.parametrize("name", [GETDEL, MODEL])
-def test_a_call_that_blocks_the_event_loop_is_ended(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_call_that_blocks_event_loop_is_ended(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     end = ending(Blocks, name, monkeypatch)
 
     assert (end.state, end.detail) == (
@@ -106,7 +102,7 @@ def test_a_call_that_takes_no_cancellation_is_ended(monkeypatch: pytest.MonkeyPa
 
 
 @needs_an_alarm
-def test_an_alarm_of_somebody_else_is_left_alone() -> None:
+def test_watch_keeps_an_existing_alarm_handler() -> None:
     """The watch neither replaces the handler of other code nor sets a timer."""
 
     def handler(*_: object) -> None:
@@ -152,6 +148,6 @@ def test_nothing_is_left_of_a_watch() -> None:
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
-def test_a_hang_is_nothing_that_an_adapter_may_catch() -> None:
+def test_hang_is_not_caught_by_except_exception() -> None:
     """An adapter that catches `Exception` doesn't catch a hang."""
     assert not issubclass(Hangs, Exception)

@@ -95,7 +95,7 @@ def run_command(directory: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     return run
 
 
-def test_an_adapter_that_keeps_what_was_asked_ends_with_0(run_command: Any) -> None:
+def test_adapter_that_passes_selected_clause_exits_with_0(run_command: Any) -> None:
     result = run_command("run", "adapters_of_mine:harness", "--clause", "KV-1")
 
     assert result.code == 0
@@ -104,7 +104,7 @@ def test_an_adapter_that_keeps_what_was_asked_ends_with_0(run_command: Any) -> N
     assert "KV-4" not in result.out
 
 
-def test_a_broken_adapter_ends_with_1_and_is_told_all_that_helps(run_command: Any) -> None:
+def test_broken_adapter_exits_with_1_and_details(run_command: Any) -> None:
     """The output names the clause, the difference, the hint and the command to run it again."""
     result = run_command("run", "adapters_of_mine:broken", "--test", ONE, "--seed", "7")
 
@@ -242,7 +242,7 @@ def test_configuration_of_the_directory_has_no_say(
         ),
     ],
 )
-def test_a_name_that_can_not_be_tested_is_refused_with_the_cure(
+def test_untestable_name_is_refused_with_the_cure(
     directory: Path, name: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # it imports the whole suite
@@ -260,7 +260,7 @@ def test_a_name_that_can_not_be_tested_is_refused_with_the_cure(
     assert words in str(caught.value)
 
 
-def test_a_wrong_name_ends_with_2_and_one_line(run_command: Any) -> None:
+def test_wrong_name_exits_with_2_and_one_line(run_command: Any) -> None:
     result = run_command("run", "adapters_of_mine:gives_a_number")
 
     assert result.code == 2
@@ -301,14 +301,14 @@ def test_an_expression_that_selects_nothing_ends_with_2(run_command: Any) -> Non
     assert "No test of the suite was selected" in result.err
 
 
-def test_an_adapter_that_ends_its_process_is_a_finding(run_command: Any) -> None:
+def test_adapter_that_ends_its_process_is_reported(run_command: Any) -> None:
     result = run_command("run", "adapters_of_mine:deadly", "--test", ONE)
 
     assert result.code == 1
     assert f"died with exit status 7 in {ONE}, and there is no report" in result.err
 
 
-def test_a_harness_that_fails_is_no_verdict_and_red(run_command: Any) -> None:
+def test_failing_harness_exits_with_1_and_no_verdict(run_command: Any) -> None:
     result = run_command("run", "adapters_of_mine:fails", "--clause", "KV-1")
 
     assert result.code == 1
@@ -328,7 +328,7 @@ def test_clauses_prints_the_contract(run_command: Any) -> None:
     ] == [*CLAUSES]
 
 
-def test_list_prints_every_test_with_its_clause_and_promise(run_command: Any) -> None:
+def test_list_prints_tests_with_clauses_and_promises(run_command: Any) -> None:
     text, document = run_command("list"), run_command("list", "--json")
 
     assert {test["test"] for test in document.document["tests"]} == set(AdapterSuite.clause_tests())
@@ -352,9 +352,7 @@ def test_every_command_explains_itself(run_command: Any, command: tuple[str, ...
 
 
 @pytest.mark.parametrize("command", [(), ("run",)])
-def test_its_help_says_that_a_class_of_tests_can_be_named(
-    run_command: Any, command: tuple[str, ...]
-) -> None:
+def test_help_mentions_classes_of_tests(run_command: Any, command: tuple[str, ...]) -> None:
     """The help shows that a class of tests can be named instead of a harness."""
     shown = " ".join(run_command(*command, "--help").out.split())
 
@@ -374,7 +372,7 @@ def test_without_a_command_it_ends_with_2(run_command: Any) -> None:
     ("content", "words"),
     [(None, "can't be read: No such file"), ("{}", "is no report of the conformance kit")],
 )
-def test_a_file_that_is_no_report_ends_with_2(
+def test_report_of_invalid_file_exits_with_2(
     run_command: Any, directory: Path, content: str | None, words: str
 ) -> None:
     """A file that is missing, or that isn't a report, is refused."""
@@ -387,7 +385,7 @@ def test_a_file_that_is_no_report_ends_with_2(
     assert words in result.err
 
 
-def test_a_report_that_can_not_be_written_ends_with_2_after_the_rest_was_told(
+def test_unwritable_report_exits_with_2_after_the_summary(
     run_command: Any,
 ) -> None:
     result = run_command(

@@ -117,7 +117,7 @@ def test_an_adapter_that_passes_is_conformant(pytester: pytest.Pytester) -> None
 
 
 @pytest.mark.usefixtures("_small_suite")
-def test_an_adapter_with_few_capabilities_is_conformant_and_says_what_it_does_not_offer(
+def test_minimal_adapter_is_conformant_and_lists_missing_capabilities(
     pytester: pytest.Pytester,
 ) -> None:
     suite = "class TestMinimal(AdapterSuite):\n    def harness(self): return minimal()\n"
@@ -129,7 +129,7 @@ def test_an_adapter_with_few_capabilities_is_conformant_and_says_what_it_does_no
     assert "  not offered: Counters, Claims, PubSub, Streams, Scan" in lines(result)
 
 
-def test_a_broken_adapter_is_told_the_clause_and_its_sentence(pytester: pytest.Pytester) -> None:
+def test_broken_adapter_summary_names_clause_and_sentence(pytester: pytest.Pytester) -> None:
     result = run(pytester, BROKEN)
 
     assert result.ret == 1
@@ -138,7 +138,7 @@ def test_a_broken_adapter_is_told_the_clause_and_its_sentence(pytester: pytest.P
     assert f"  KV-1: {clause}" in lines(result)
 
 
-def test_what_did_not_run_has_letters_words_and_counts_of_its_own(
+def test_unexercised_tests_have_own_letter_word_and_count(
     pytester: pytest.Pytester,
 ) -> None:
     short = run(pytester, MEMORY)
@@ -147,13 +147,13 @@ def test_what_did_not_run_has_letters_words_and_counts_of_its_own(
     short.stdout.fnmatch_lines(
         ["test_mine.py ..n *", "*2 passed, * deselected, 1 not exercised in *"]
     )
-    long.stdout.fnmatch_lines(["*test_the_store_holds_the_bytes_and_not_a_cache NOT EXERCISED*"])
-    assert "    KV-2 test_the_store_holds_the_bytes_and_not_a_cache" in lines(long)
-    assert "    KV-2 test_the_store_holds_the_bytes_and_not_a_cache" not in lines(short)
+    long.stdout.fnmatch_lines(["*test_the_store_holds_the_bytes_without_a_cache NOT EXERCISED*"])
+    assert "    KV-2 test_the_store_holds_the_bytes_without_a_cache" in lines(long)
+    assert "    KV-2 test_the_store_holds_the_bytes_without_a_cache" not in lines(short)
     assert "running.py" not in short.stdout.str() + long.stdout.str()
 
 
-def test_deselected_tests_leave_an_adapter_unmeasured_and_the_run_green(
+def test_deselected_tests_leave_adapter_unmeasured_and_run_green(
     pytester: pytest.Pytester,
 ) -> None:
     result = run(pytester, MEMORY)
@@ -164,7 +164,7 @@ def test_deselected_tests_leave_an_adapter_unmeasured_and_the_run_green(
     assert verdict == f"memory: not measured: {total - 3} of {total} tests were deselected"
 
 
-def test_tests_that_were_never_collected_leave_an_adapter_unmeasured_too(
+def test_uncollected_tests_leave_adapter_unmeasured(
     pytester: pytest.Pytester,
 ) -> None:
     result = run(pytester, MEMORY, f"test_mine.py::TestMemory::{NOTHING_IS_NONE}", few=False)
@@ -173,7 +173,7 @@ def test_tests_that_were_never_collected_leave_an_adapter_unmeasured_too(
     assert "tests did not run" in lines(result)[0]
 
 
-def test_a_known_failure_is_shown_with_its_reason_and_keeps_the_run_green(
+def test_known_failure_shows_reason_and_keeps_run_green(
     pytester: pytest.Pytester,
 ) -> None:
     result = run(
@@ -186,7 +186,7 @@ def test_a_known_failure_is_shown_with_its_reason_and_keeps_the_run_green(
     result.stdout.fnmatch_lines([f"*{NOTHING_IS_NONE} KNOWN FAILING*"])
 
 
-def test_a_known_failure_that_passes_is_stale_and_red(pytester: pytest.Pytester) -> None:
+def test_passing_known_failure_is_stale_and_red(pytester: pytest.Pytester) -> None:
     result = run(pytester, MEMORY + f"    known_failing = {{'{NOTHING_IS_NONE}': 'ticket 12'}}\n")
 
     assert result.ret == 1
@@ -196,7 +196,7 @@ def test_a_known_failure_that_passes_is_stale_and_red(pytester: pytest.Pytester)
     )
 
 
-def test_what_is_newer_than_the_pinned_contract_is_shown_and_not_scored(
+def test_newer_clauses_are_shown_and_not_scored(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in (NOTHING_IS_NONE, "test_every_byte_comes_back"):
@@ -224,7 +224,7 @@ def test_a_run_in_which_nothing_ran_is_red(pytester: pytest.Pytester) -> None:
     assert "the run fails (exit status 5)" in lines(result)[-1]
 
 
-def test_an_adapter_that_was_skipped_does_not_look_like_one_that_passed(
+def test_skipped_adapter_does_not_look_passed(
     pytester: pytest.Pytester,
 ) -> None:
     result = run(pytester, MEMORY + SKIPPING)
@@ -234,7 +234,7 @@ def test_an_adapter_that_was_skipped_does_not_look_like_one_that_passed(
     result.stdout.fnmatch_lines(["*2 passed, * 4 not exercised in *"])
 
 
-def test_a_mark_of_skip_is_a_test_that_was_not_exercised(pytester: pytest.Pytester) -> None:
+def test_skip_mark_counts_as_not_exercised(pytester: pytest.Pytester) -> None:
     result = run(pytester, "@pytest.mark.skip(reason='not today')\n" + MEMORY)
 
     assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
@@ -258,7 +258,7 @@ class TestServer(AdapterSuite):
 """
 
 
-def test_a_required_server_that_is_missing_makes_the_run_red(pytester: pytest.Pytester) -> None:
+def test_missing_required_server_makes_the_run_red(pytester: pytest.Pytester) -> None:
     result = run(pytester, REQUIRED, "--require-backends", "valkey,redis")
 
     assert result.ret == 1
@@ -268,7 +268,7 @@ def test_a_required_server_that_is_missing_makes_the_run_red(pytester: pytest.Py
     assert "IGNITER_REQUIRE_BACKENDS" not in os.environ
 
 
-def test_a_server_that_is_missing_and_not_required_is_skipped_with_its_reason(
+def test_missing_optional_server_is_skipped_with_reason(
     pytester: pytest.Pytester,
 ) -> None:
     result = run(pytester, MEMORY + REQUIRED)
@@ -277,7 +277,7 @@ def test_a_server_that_is_missing_and_not_required_is_skipped_with_its_reason(
     assert any(line.startswith("TestServer: not measured: nothing ran (") for line in lines(result))
 
 
-def test_workers_of_xdist_tell_the_same(pytester: pytest.Pytester) -> None:
+def test_xdist_workers_report_the_same(pytester: pytest.Pytester) -> None:
     options = ("--require-backends=redis", "--conformance-seed=7")
     serial = run(pytester, MEMORY + BROKEN + REQUIRED, *options)
     parallel = again(pytester, "-n", "2", "-k", A_FEW, *options)
@@ -287,7 +287,7 @@ def test_workers_of_xdist_tell_the_same(pytester: pytest.Pytester) -> None:
     assert sorted(lines(parallel)) == sorted(lines(serial))
 
 
-def test_a_worker_that_dies_is_a_failure_of_its_test() -> None:
+def test_dying_worker_fails_its_test() -> None:
     place = "test_mine.py::TestDying"
     crash = pytest.TestReport(
         f"{place}::{NOTHING_IS_NONE}",
@@ -321,7 +321,7 @@ def test_no_async_plugin_is_needed(pytester: pytest.Pytester) -> None:
     ("place", "verdict"),
     [("", "no verdict: the harness fails"), ("yield;", "not conformant to contract 1: KV-1")],
 )
-def test_a_fixture_that_fails_is_a_failure_of_the_test(
+def test_failing_fixture_fails_the_test(
     pytester: pytest.Pytester, place: str, verdict: str
 ) -> None:
     fixture = (
@@ -335,7 +335,7 @@ def test_a_fixture_that_fails_is_a_failure_of_the_test(
     assert verdict in lines(result)[0]
 
 
-def test_a_class_that_runs_for_several_servers_is_several_adapters(
+def test_parametrized_class_is_reported_as_several_adapters(
     pytester: pytest.Pytester,
 ) -> None:
     """Each parameter of a fixture, such as a server, is reported as an adapter."""
@@ -372,7 +372,7 @@ def test_reports_are_written_in_every_format(pytester: pytest.Pytester) -> None:
     )
 
 
-def test_a_failure_is_reported_with_what_one_needs_and_without_the_machine(
+def test_failure_report_is_complete_and_names_no_machine(
     pytester: pytest.Pytester,
 ) -> None:
     """The report has the clause, hint, difference, command and traceback, and no local path."""
@@ -417,7 +417,7 @@ def test_passwords_of_urls_are_not_in_reports(pytester: pytest.Pytester) -> None
 
 
 @pytest.mark.parametrize("target", ["html", "html=", "pdf=report.pdf"])
-def test_a_report_that_there_is_not_is_refused_with_the_cure(
+def test_wrong_report_option_is_refused_with_the_cure(
     pytester: pytest.Pytester, target: str
 ) -> None:
     result = run(pytester, MEMORY, f"--conformance-report={target}")
@@ -433,7 +433,7 @@ def test_a_report_that_there_is_not_is_refused_with_the_cure(
     )
 
 
-def test_a_report_that_can_not_be_written_makes_the_run_red(pytester: pytest.Pytester) -> None:
+def test_unwritable_report_makes_the_run_red(pytester: pytest.Pytester) -> None:
     result = run(pytester, MEMORY, "--conformance-report=json=test_mine.py/report.json")
 
     assert result.ret == 1
@@ -443,7 +443,7 @@ def test_a_report_that_can_not_be_written_makes_the_run_red(pytester: pytest.Pyt
     )
 
 
-def test_where_no_suite_is_the_kit_says_nothing_and_loads_nothing(
+def test_kit_loads_and_prints_nothing_without_a_suite(
     pytester: pytest.Pytester,
 ) -> None:
     pytester.makeini("[pytest]")
@@ -460,7 +460,7 @@ def test_where_no_suite_is_the_kit_says_nothing_and_loads_nothing(
     assert "conformance to the contract" not in result.stdout.str()
 
 
-def test_a_run_that_selects_no_test_of_the_suite_is_as_if_it_were_not_there(
+def test_kit_prints_nothing_when_no_suite_test_runs(
     pytester: pytest.Pytester,
 ) -> None:
     """The output doesn't have the kit's section."""
@@ -489,7 +489,7 @@ def test_a_run_that_selects_no_test_of_the_suite_is_as_if_it_were_not_there(
         ("return Harness(connect=connect)", "`connect` is a plain function, without async"),
     ],
 )
-def test_a_harness_that_is_none_says_what_cures_it(
+def test_wrong_harness_is_refused_with_the_cure(
     pytester: pytest.Pytester, harness: str, message: str
 ) -> None:
     suite = (
@@ -503,7 +503,7 @@ def test_a_harness_that_is_none_says_what_cures_it(
     assert message in " ".join(result.stdout.str().split())
 
 
-def test_a_harness_that_fails_is_told_in_full_once(pytester: pytest.Pytester) -> None:
+def test_failing_harness_is_shown_in_full_once(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
         "class TestMine(AdapterSuite):\n    def harness(self): raise RuntimeError('no room')\n",
@@ -533,7 +533,7 @@ def test_a_harness_that_fails_is_told_in_full_once(pytester: pytest.Pytester) ->
         ("known_failing = {'KV-4': 'ticket 12'}", "It lists tests by name"),
     ],
 )
-def test_what_a_class_says_wrongly_of_itself_is_refused_with_the_cure(
+def test_wrong_class_attribute_is_refused_with_the_cure(
     pytester: pytest.Pytester, attribute: str, message: str
 ) -> None:
     result = run(pytester, f"{MEMORY}    {attribute}\n")
@@ -543,7 +543,7 @@ def test_what_a_class_says_wrongly_of_itself_is_refused_with_the_cure(
     assert message in output
 
 
-def test_power_over_a_server_that_the_author_has_not_is_not_asked_for(
+def test_missing_server_control_leaves_tests_not_exercised(
     pytester: pytest.Pytester,
 ) -> None:
     """A test isn't run if the harness's server lacks a method that the test needs."""
@@ -559,7 +559,7 @@ def test_power_over_a_server_that_the_author_has_not_is_not_asked_for(
         pytester,
         suite,
         "-k",
-        "test_opening_where_nobody_answers_ends or test_the_servers_refusals",
+        "test_opening_ends_when_server_is_silent or test_the_servers_refusals",
         few=False,
     )
 

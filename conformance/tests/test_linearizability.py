@@ -31,7 +31,7 @@ def test_calls_one_after_the_other_have_one_order() -> None:
     assert explain(wrong, None, key_step) is None
 
 
-def test_of_calls_at_once_either_may_have_been_first() -> None:
+def test_concurrent_calls_may_have_either_order() -> None:
     written, read = event("set", b"1", answer=True, at=(0, 5)), event("get", answer=None, at=(1, 2))
 
     assert explain([written, read], None, key_step) == [read, written]
@@ -47,14 +47,14 @@ def test_a_lost_increment_has_no_explanation() -> None:
     assert shortest_wrong(history, None, key_step) == history
 
 
-def test_the_shortest_wrong_beginning_leaves_out_what_came_later() -> None:
+def test_shortest_wrong_history_omits_later_calls() -> None:
     wrong = [event("set", b"1", answer=True, at=(0, 1)), event("get", answer=b"2", at=(2, 3))]
     later = [event("get", answer=b"1", at=(4, 5)), event("delete", answer=1, at=(6, 7))]
 
     assert shortest_wrong([*wrong, *later], None, key_step) == wrong
 
 
-def test_what_is_under_way_may_have_taken_effect() -> None:
+def test_call_in_flight_may_have_taken_effect() -> None:
     history = [
         event("increment", 1, answer=1, at=(0, 9)),
         event("increment", 1, answer=2, at=(1, 2)),
@@ -63,7 +63,7 @@ def test_what_is_under_way_may_have_taken_effect() -> None:
     assert shortest_wrong(history, None, key_step) == []
 
 
-def test_leases_that_were_certainly_held_at_once_are_found() -> None:
+def test_certainly_overlapping_leases_are_found() -> None:
     first = event("acquire", b"a", answer=1, at=(0, 1))
     released = event("release", b"a", answer=True, at=(5, 6))
     inside, after = (
@@ -76,7 +76,7 @@ def test_leases_that_were_certainly_held_at_once_are_found() -> None:
     assert overlapping_leases([first, event("acquire", b"b", answer=None, at=(2, 3))]) == []
 
 
-def test_what_a_cluster_wrote_of_a_batch_may_be_read_before_the_rest_of_it_and_not_after() -> None:
+def test_cluster_batch_may_be_read_partially_while_written() -> None:
     """A reader may see a part of the batch while `mset` is in flight, and not after it."""
     writing = (([Entry("a", b"0"), Entry("a", b"1"), Entry("b", b"2")],), ())
     half = event("mget", (["a", "b"],), (), answer=[b"1", None], at=(1, 4))
@@ -87,7 +87,7 @@ def test_what_a_cluster_wrote_of_a_batch_may_be_read_before_the_rest_of_it_and_n
     assert shortest_wrong(by_keys([written, late]), Reference(), explained) != []
 
 
-def test_a_history_is_told_line_by_line() -> None:
+def test_history_is_described_line_by_line() -> None:
     lines = described([event("get", answer=b"1", at=(1.5, 1.75), caller="caller 1")]).splitlines()
 
     assert len(lines) == 1

@@ -42,7 +42,7 @@ class TestForgetful(AdapterSuite):
 """
 
 
-TEST = "test_values_counters_and_claims_answer_as_the_reference_does"
+TEST = "test_values_counters_and_claims_match_the_reference"
 EXAMPLES = "500"  # a fixed number, even on a busy machine
 
 
@@ -108,7 +108,7 @@ def from_the_command(name: str) -> Callable[[Path], list[str]]:
         pytest.param(from_the_command("READY"), id="a harness", marks=pytest.mark.thorough),
     ],
 )
-def test_the_script_of_a_failure_fails_in_the_same_way(
+def test_script_of_a_failure_reproduces_it(
     tmp_path: Path, failure_lines: Callable[[Path], list[str]]
 ) -> None:
     (tmp_path / "test_author.py").write_text(AUTHOR, encoding="utf-8")

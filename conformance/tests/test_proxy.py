@@ -104,7 +104,7 @@ def cut_off() -> Generator[None]:
         yield
 
 
-async def test_bytes_pass_unchanged_in_both_directions_and_are_counted() -> None:
+async def test_bytes_pass_unchanged_both_ways_and_are_counted() -> None:
     data = bytes(range(256)) * 5000
     async with proxied() as (echo, proxy), connected(proxy) as client:
         answer = await client.ask(data)
@@ -120,7 +120,7 @@ async def test_a_server_on_a_unix_socket_is_reached(tmp_path: Path) -> None:
         assert await client.ask(b"hello") == b"hello"
 
 
-async def test_a_clients_end_reaches_the_server_and_the_connection_is_gone() -> None:
+async def test_clients_close_reaches_server_and_ends_connection() -> None:
     async with proxied() as (echo, proxy):
         async with connected(proxy) as client:
             await client.ask(b"bye")
@@ -130,7 +130,7 @@ async def test_a_clients_end_reaches_the_server_and_the_connection_is_gone() -> 
         assert echo.received == b"bye"
 
 
-async def test_cut_resets_every_open_connection_and_lets_new_ones_in() -> None:
+async def test_cut_resets_connections_and_accepts_new_ones() -> None:
     async with proxied() as (echo, proxy), connected(proxy) as first, connected(proxy) as second:
         await first.ask(b"1")
         await second.ask(b"2")
@@ -147,7 +147,7 @@ async def test_cut_resets_every_open_connection_and_lets_new_ones_in() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
-async def test_cut_after_lets_exactly_so_many_bytes_reach_the_server(count: int) -> None:
+async def test_cut_after_forwards_exactly_count_bytes(count: int) -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
         await proxy.cut_after(count)
         with cut_off():
@@ -175,7 +175,7 @@ async def test_cut_after_counts_large_data_exactly() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 4])
-async def test_cut_after_to_the_client_lets_the_server_do_its_work_and_cuts_the_answer(
+async def test_cut_after_to_client_cuts_only_the_reply(
     count: int,
 ) -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
@@ -191,7 +191,7 @@ async def test_cut_after_to_the_client_lets_the_server_do_its_work_and_cuts_the_
         assert got == b"0123456789"[:count]
 
 
-async def test_a_cut_before_a_command_keeps_it_from_the_server() -> None:
+async def test_cut_before_command_keeps_it_from_server() -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
         await proxy.cut_at(b"SET", "before")
         await client.ask(b"GET a\n")
@@ -201,7 +201,7 @@ async def test_a_cut_before_a_command_keeps_it_from_the_server() -> None:
         assert echo.received == b"GET a\n"
 
 
-async def test_a_cut_in_the_middle_of_a_command_leaves_the_server_half_of_it() -> None:
+async def test_cut_inside_command_sends_half_of_it() -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
         await proxy.cut_at(b"COMMAND!", "middle")
         with cut_off():
@@ -211,7 +211,7 @@ async def test_a_cut_in_the_middle_of_a_command_leaves_the_server_half_of_it() -
         assert echo.received == b"a COMM"
 
 
-async def test_a_cut_of_the_answer_comes_after_the_server_had_the_whole_command() -> None:
+async def test_cut_of_reply_happens_after_whole_command() -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
         await proxy.cut_at(b"SET", "answered")
         await client.ask(b"GET a\n")
@@ -222,7 +222,7 @@ async def test_a_cut_of_the_answer_comes_after_the_server_had_the_whole_command(
         assert proxy.bytes_to_client == len(b"GET a\n")
 
 
-async def test_a_marker_is_found_though_it_comes_in_pieces() -> None:
+async def test_marker_is_found_across_chunks() -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
         await proxy.cut_at(b"SET")
         await client.ask(b"xxSE")
@@ -264,7 +264,7 @@ async def test_delayed_chunks_arrive_whole_and_in_order() -> None:
         assert await client.reader.readexactly(10) == b"0123456789"
 
 
-async def test_a_delayed_chunk_waits_for_its_time_or_for_heal() -> None:
+async def test_delayed_chunk_waits_and_arrives_on_heal() -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
         await client.ask(b"a")
         await proxy.delay(3600)
@@ -277,7 +277,7 @@ async def test_a_delayed_chunk_waits_for_its_time_or_for_heal() -> None:
         assert await client.reader.readexactly(1) == b"b"
 
 
-async def test_a_black_hole_takes_everything_and_passes_nothing_on() -> None:
+async def test_black_hole_accepts_everything_and_forwards_nothing() -> None:
     async with proxied() as (echo, proxy), connected(proxy) as old:
         await old.ask(b"before")
         await proxy.black_hole()
@@ -291,7 +291,7 @@ async def test_a_black_hole_takes_everything_and_passes_nothing_on() -> None:
             assert proxy.connections == 2
 
 
-async def test_what_a_black_hole_has_damaged_is_cut_by_heal_and_what_was_silent_lives_on() -> None:
+async def test_heal_cuts_connections_damaged_by_black_hole() -> None:
     """It keeps connections that were idle in the meantime."""
     async with proxied() as (echo, proxy), connected(proxy) as silent, connected(proxy) as old:
         await silent.ask(b"1")
@@ -312,7 +312,7 @@ async def test_what_a_black_hole_has_damaged_is_cut_by_heal_and_what_was_silent_
             assert echo.received == b"123"
 
 
-async def test_a_half_close_towards_the_server_ends_its_input_and_not_its_output() -> None:
+async def test_half_close_to_server_ends_only_its_input() -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
         await client.ask(b"a")
         await proxy.half_close("to_server")
@@ -322,7 +322,7 @@ async def test_a_half_close_towards_the_server_ends_its_input_and_not_its_output
         assert echo.received == b"a"
 
 
-async def test_a_half_close_towards_the_client_lets_the_server_go_on_hearing_it() -> None:
+async def test_half_close_to_client_keeps_server_receiving() -> None:
     async with proxied() as (echo, proxy), connected(proxy) as client:
         await client.ask(b"a")
         await proxy.half_close("to_client")
@@ -333,7 +333,7 @@ async def test_a_half_close_towards_the_client_lets_the_server_go_on_hearing_it(
         assert proxy.bytes_to_client == 1
 
 
-async def test_refusing_cuts_and_lets_nobody_in_until_healed_at_the_same_port() -> None:
+async def test_refuse_rejects_connections_until_healed() -> None:
     """`refuse` also cuts open connections. After `heal` the port is the same."""
     async with proxied() as (_, proxy), connected(proxy) as client:
         await client.ask(b"a")
@@ -349,7 +349,7 @@ async def test_refusing_cuts_and_lets_nobody_in_until_healed_at_the_same_port() 
             assert await again.ask(b"c") == b"c"
 
 
-async def test_a_server_that_is_not_there_looks_like_a_reset() -> None:
+async def test_missing_server_looks_like_a_reset() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         with Proxy(*unused.getsockname()) as proxy, cut_off():
@@ -357,9 +357,7 @@ async def test_a_server_that_is_not_there_looks_like_a_reset() -> None:
                 await client.ask(b"a")
 
 
-async def test_faults_come_from_any_loop_and_the_network_lives_while_a_tests_loop_is_blocked() -> (
-    None
-):
+async def test_proxy_works_while_event_loop_is_blocked() -> None:
     """A fault can also be triggered from another event loop."""
 
     def ask() -> bytes:
@@ -376,7 +374,7 @@ async def test_faults_come_from_any_loop_and_the_network_lives_while_a_tests_loo
                 ask()
 
 
-async def test_after_close_no_thread_and_no_socket_is_left() -> None:
+async def test_close_leaves_no_thread_and_no_socket() -> None:
     threads = threading.active_count()
     async with proxied() as (_, proxy), connected(proxy) as client:
         await client.ask(b"a")

@@ -60,7 +60,7 @@ async def test_a_cut_resets_the_connections_of_all() -> None:
         assert group.cuts == 0
 
 
-async def test_a_cut_at_a_marker_happens_once_at_the_proxy_where_it_comes_first() -> None:
+async def test_only_first_marker_in_group_is_cut() -> None:
     """The proxy that receives the marker first cuts its connection."""
     async with grouped(3) as (group, clients):
         await group.cut_at(b"marker", "before")
@@ -72,7 +72,7 @@ async def test_a_cut_at_a_marker_happens_once_at_the_proxy_where_it_comes_first(
         assert group.cuts == 1
 
 
-async def test_of_markers_that_come_to_all_at_once_one_is_cut() -> None:
+async def test_one_of_concurrent_markers_is_cut() -> None:
     async with grouped(3) as (group, clients):
         await group.cut_at(b"marker", "answered")
         answers = await asyncio.gather(
@@ -97,7 +97,7 @@ async def test_a_black_hole_is_everywhere_until_healed() -> None:
                 await reader.readexactly(1)
 
 
-async def test_heal_disarms_and_passes_on_what_was_late() -> None:
+async def test_heal_disarms_cuts_and_forwards_delayed_data() -> None:
     async with grouped(2) as (group, clients):
         await group.cut_at(b"marker")
         await group.delay(3_600)

@@ -100,7 +100,7 @@ async def test_many_values_at_once(adapter: RedisPyAdapter) -> None:
     assert await adapter.mget(many) == [b"x"] * 10_000
 
 
-async def test_counters_keep_to_64_bits_and_to_their_ttl(adapter: RedisPyAdapter) -> None:
+async def test_counters_keep_64_bit_range_and_ttl(adapter: RedisPyAdapter) -> None:
     assert await adapter.increment("t:n", 5, ttl=100) == 5
     assert await adapter.increment("t:n", -7, ttl=1000) == -2
     assert (await adapter.ttl("t:n") or 0) <= 100
@@ -136,7 +136,7 @@ async def test_claims_belong_to_their_owner(adapter: RedisPyAdapter) -> None:
     ).code == ErrorCode.STORE_OPERATION_FAILED
 
 
-async def test_scans_find_all_and_remove_what_begins_alike(adapter: RedisPyAdapter) -> None:
+async def test_scan_and_delete_prefix_find_all_keys(adapter: RedisPyAdapter) -> None:
     names = {f"t:*:{number}" for number in range(2500)}
     await adapter.mset([Entry(name, b"") for name in [*names, "t:x:1"]])
     found: set[str] = set()
@@ -203,7 +203,7 @@ async def test_groups_share_out_and_remember(adapter: RedisPyAdapter) -> None:
     assert await adapter.xgroup_destroy("t:none", "g") is False
 
 
-async def test_what_is_wrong_about_groups_has_its_code(adapter: RedisPyAdapter) -> None:
+async def test_group_errors_have_their_codes(adapter: RedisPyAdapter) -> None:
     missing = [
         adapter.xreadgroup("t:s", "g", "c"),
         adapter.xpending("t:s", "g"),
@@ -224,7 +224,7 @@ async def test_what_is_wrong_about_groups_has_its_code(adapter: RedisPyAdapter) 
     ).code == ErrorCode.STORE_STREAM_ACK_FAILED
 
 
-async def test_a_blocked_reader_wakes_for_an_entry_and_for_the_loss_of_its_stream(
+async def test_blocked_reader_wakes_for_entry_or_deleted_stream(
     adapter: RedisPyAdapter,
 ) -> None:
     await adapter.xgroup_create("t:s", "g")
@@ -253,7 +253,7 @@ async def test_a_cancelled_reader_takes_nothing_along(adapter: RedisPyAdapter) -
     assert [entry.id for entry in await adapter.xreadgroup("t:s", "g", "other")] == [added]
 
 
-async def test_every_subscription_gets_every_message_until_it_is_cancelled(
+async def test_subscriptions_get_every_message_until_cancelled(
     adapter: RedisPyAdapter,
 ) -> None:
     got: list[tuple[str, str, bytes]] = []
@@ -279,7 +279,7 @@ async def test_every_subscription_gets_every_message_until_it_is_cancelled(
     assert await adapter.publish("t:none", b"") == 0
 
 
-async def test_a_callback_that_raises_is_reported_and_called_again(
+async def test_raising_callback_is_reported_and_called_again(
     adapter: RedisPyAdapter, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls: list[bytes] = []
@@ -319,7 +319,7 @@ async def test_cancelled_subscribers_leave_nothing_at_the_server(
     assert await asyncio.to_thread(_subscribers, server, "t:a") == 0
 
 
-async def test_closing_wakes_who_waits_and_refuses_who_comes(server: Server) -> None:
+async def test_close_wakes_waiting_readers_and_refuses_calls(server: Server) -> None:
     adapter = RedisPyAdapter.from_url(server.url)
     assert (await refused(adapter.get("t:a"))).code == ErrorCode.STORE_NOT_CONNECTED
     assert (await refused(adapter.subscribe("t:a", ignored))).code == ErrorCode.STORE_NOT_CONNECTED
@@ -343,7 +343,7 @@ async def test_closing_wakes_who_waits_and_refuses_who_comes(server: Server) -> 
     await adapter.close()
 
 
-async def test_time_passes_for_keys_and_pending_entries_of_the_namespace(
+async def test_time_passes_only_inside_the_namespace(
     adapter: RedisPyAdapter, server: Server
 ) -> None:
     """It passes for keys and pending entries. A key outside of the namespace keeps its TTL."""
@@ -396,7 +396,7 @@ async def test_a_harness_puts_it_all_together(server: Server) -> None:
     await adapter.close()
 
 
-async def test_a_read_is_tried_again_and_a_write_says_what_it_may_have_done(server: Server) -> None:
+async def test_read_is_retried_and_write_reports_maybe_applied(server: Server) -> None:
     with Proxy(server.address.host, server.address.port) as proxy:
         adapter = RedisPyAdapter.from_url(f"redis://{proxy.host}:{proxy.port}")
         await adapter.open()
@@ -422,7 +422,7 @@ async def test_a_read_is_tried_again_and_a_write_says_what_it_may_have_done(serv
     )
 
 
-async def test_a_command_without_an_answer_is_too_late_and_the_next_one_has_its_own(
+async def test_command_times_out_without_shifting_later_replies(
     server: Server,
 ) -> None:
     with Proxy(server.address.host, server.address.port) as proxy:
@@ -437,7 +437,7 @@ async def test_a_command_without_an_answer_is_too_late_and_the_next_one_has_its_
     assert (late.code, late.maybe_applied) == (ErrorCode.STORE_TIMEOUT, True)
 
 
-async def test_a_lost_subscription_comes_back_and_tells_of_the_gap(server: Server) -> None:
+async def test_lost_subscription_comes_back_and_reports_gap(server: Server) -> None:
     with Proxy(server.address.host, server.address.port) as proxy:
         adapter = RedisPyAdapter.from_url(f"redis://{proxy.host}:{proxy.port}")
         await adapter.open()
@@ -466,7 +466,7 @@ async def test_a_lost_subscription_comes_back_and_tells_of_the_gap(server: Serve
     assert "c" not in gaps
 
 
-async def test_after_a_restart_readers_have_been_told_and_subscribers_are_back(
+async def test_readers_raise_and_subscribers_return_after_restart(
     target: Target,
 ) -> None:
     with await asyncio.to_thread(partial(servers.start, target, proxied=True)) as server:
@@ -494,7 +494,7 @@ async def test_after_a_restart_readers_have_been_told_and_subscribers_are_back(
         await adapter.close()
 
 
-async def test_what_the_server_refuses_has_the_right_code(target: Target) -> None:
+async def test_server_refusals_have_their_codes(target: Target) -> None:
     with await asyncio.to_thread(partial(servers.start, target)) as server:
         adapter = RedisPyAdapter.from_url(server.url)
         await adapter.open()
@@ -517,7 +517,7 @@ async def test_what_the_server_refuses_has_the_right_code(target: Target) -> Non
         await adapter.close()
 
 
-async def test_a_server_that_is_not_there_is_said_so_and_nothing_is_left() -> None:
+async def test_unreachable_server_raises_and_leaves_no_task() -> None:
     with Proxy() as proxy:
         await proxy.refuse()
         adapter = RedisPyAdapter.from_url(f"redis://{proxy.host}:{proxy.port}")
@@ -534,7 +534,7 @@ async def test_a_server_that_is_not_there_is_said_so_and_nothing_is_left() -> No
     assert len(asyncio.all_tasks()) == 1
 
 
-def test_a_bad_url_or_option_is_a_wrong_configuration() -> None:
+def test_bad_url_or_option_is_refused() -> None:
     with pytest.raises(StoreError, match="no option 'pool'"):
         RedisPyAdapter.from_url("redis://", pool=1)
     with pytest.raises(StoreError, match="A URL looks like") as caught:
@@ -542,7 +542,7 @@ def test_a_bad_url_or_option_is_a_wrong_configuration() -> None:
     assert "secret" not in str(caught.value)
 
 
-async def test_callers_that_are_cancelled_at_random_leave_the_others_their_own_answers(
+async def test_cancelled_callers_leave_other_replies_unchanged(
     adapter: RedisPyAdapter,
 ) -> None:
     """The other callers get their own replies."""

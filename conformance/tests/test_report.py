@@ -124,7 +124,7 @@ NEW_PASS, NEW_FAIL = (
         ([LACKS, LACKS], "lacks", "no Scan"),
     ],
 )
-def test_a_clause_is_what_its_tests_decide(results: list[Result], word: str, note: str) -> None:
+def test_clause_state_follows_from_its_tests(results: list[Result], word: str, note: str) -> None:
     state = clause_state(results)
 
     assert (state.word, state.note) == (word, note)
@@ -212,7 +212,7 @@ def test_a_verdict_follows_from_the_results(
     assert (judged.outcome, judged.sentence, judged.red) == (outcome, sentence, red)
 
 
-def test_what_is_stale_is_no_failure_of_its_clause_in_any_form() -> None:
+def test_stale_test_does_not_fail_its_clause() -> None:
     """Every format shows the clause as stale."""
     report = Report(runs=[run(FAIL, msgspec.structs.replace(STALE, clause="KV-2"))])
 
@@ -248,14 +248,14 @@ def test_a_report_survives_json() -> None:
     assert read.runs[0].results[-1] == NEW_FAIL
 
 
-def test_what_no_file_can_hold_does_not_keep_a_report_from_being_written(tmp_path: Path) -> None:
+def test_report_with_unencodable_text_is_written(tmp_path: Path) -> None:
     """The text contains NUL and a lone surrogate."""
     path = write(Report(runs=[failing_run()]), "json=report.json", tmp_path)
 
     assert from_json(path.read_bytes()).runs[0].results[0].difference.startswith("assert 1 == 2")
 
 
-def test_json_says_what_follows_from_the_results_too() -> None:
+def test_json_includes_verdict_counts_and_clauses() -> None:
     judged = json.loads(rendered(Report(runs=[run(PASS, IDLE, LACKS)]), "json"))["judged"][0]
 
     assert judged["verdict"] == "conformant"
@@ -279,7 +279,7 @@ def test_json_says_what_follows_from_the_results_too() -> None:
         b"\xff",
     ],
 )
-def test_what_is_no_report_is_refused_with_the_cure(text: str | bytes) -> None:
+def test_invalid_report_is_refused_with_the_cure(text: str | bytes) -> None:
     with pytest.raises(
         UnreadableReport,
         match=r"^it\.json is no report of the conformance kit .* --report json=FILE",
@@ -287,12 +287,12 @@ def test_what_is_no_report_is_refused_with_the_cure(text: str | bytes) -> None:
         from_json(text, source="it.json")
 
 
-def test_a_report_of_a_later_form_is_refused_with_the_cure() -> None:
+def test_later_report_format_is_refused_with_the_cure() -> None:
     with pytest.raises(UnreadableReport, match=r"form 2.*use the newest igniter-store-conformance"):
         from_json('{"format": 2, "runs": []}')
 
 
-def test_what_a_later_kit_adds_is_passed_over_and_its_clauses_are_shown() -> None:
+def test_unknown_fields_are_ignored_and_clauses_shown() -> None:
     """A report of a later kit can be read."""
     document = msgspec.to_builtins(Report(runs=[run(PASS, result(State.PASSED, "NEW-1"))])) | {
         "mood": "good"
@@ -304,7 +304,7 @@ def test_what_a_later_kit_adds_is_passed_over_and_its_clauses_are_shown() -> Non
     assert "NEW-1" in rendered(report, "html")
 
 
-def test_merged_reports_have_a_column_for_each_run_once() -> None:
+def test_merged_reports_have_one_column_per_run() -> None:
     first, second = Report(runs=[run(PASS)]), Report(runs=[run(FAIL, adapter="theirs")])
 
     merged = merge([first, second, first])
@@ -312,7 +312,7 @@ def test_merged_reports_have_a_column_for_each_run_once() -> None:
     assert [column.label for column in matrix(merged).columns] == ["mine", "theirs"]
 
 
-def test_columns_of_one_adapter_are_told_apart_by_what_differs() -> None:
+def test_columns_of_one_adapter_show_their_difference() -> None:
     def on(server: str, python: str, **others: Any) -> AdapterRun:
         return run(PASS, environment=Environment(server=server, python=python), **others)
 
@@ -374,7 +374,7 @@ def page(report: Report) -> tuple[str, Page]:
     return text, parsed
 
 
-def test_the_page_is_well_formed_and_needs_nothing_besides() -> None:
+def test_page_is_well_formed_and_self_contained() -> None:
     text, parsed = page(
         Report(
             runs=[
@@ -393,7 +393,7 @@ def test_the_page_is_well_formed_and_needs_nothing_besides() -> None:
     assert "@import" not in text
 
 
-def test_the_page_shows_a_failure_with_its_clause_difference_hint_and_command() -> None:
+def test_page_shows_failure_with_hint_and_command() -> None:
     """The page shows the sentence of the clause and the difference, too."""
     text, _ = page(Report(runs=[failing_run()]))
     article = text[text.index("<article") : text.index("</article>")]
@@ -408,7 +408,7 @@ def test_the_page_shows_a_failure_with_its_clause_difference_hint_and_command() 
     assert "&lt;script&gt;alert(1)" in article
 
 
-def test_the_page_says_what_is_offered_and_what_the_harness_would_need() -> None:
+def test_page_shows_missing_capabilities_and_harness_options() -> None:
     text, _ = page(Report(runs=[failing_run()]))
 
     assert "Scan <span>not offered</span>" in text
@@ -416,12 +416,12 @@ def test_the_page_says_what_is_offered_and_what_the_harness_would_need() -> None
     assert "Not conformant to contract 1: KV-4" in text
 
 
-def test_the_page_never_speaks_by_colour_alone() -> None:
+def test_page_does_not_rely_on_colour() -> None:
     assert len({look.sign for look in STATE_LOOKS.values()}) == len(STATE_LOOKS)
     assert {str(state) for state in State} <= {word for word, _, _ in LEGEND}
 
 
-def test_junit_counts_as_passed_what_passed_and_nothing_else() -> None:
+def test_junit_counts_only_passed_tests_as_passed() -> None:
     report = Report(runs=[failing_run(), run(PASS, KNOWN, NEW_PASS, NEW_FAIL, adapter="theirs")])
 
     root = ET.fromstring(rendered(report, "junit"))  # noqa: S314 - our own
@@ -443,7 +443,7 @@ def test_junit_counts_as_passed_what_passed_and_nothing_else() -> None:
     }
 
 
-def test_markdown_keeps_what_adapters_say_in_its_place() -> None:
+def test_markdown_escapes_text_of_adapters() -> None:
     text = rendered(Report(runs=[failing_run(suite="a::TestPipe", adapter="a|b")]), "markdown")
 
     rows = [line for line in text.splitlines() if line.startswith("| ")]
@@ -477,7 +477,7 @@ def test_a_badge_has_a_row_for_each_adapter() -> None:
     ]
 
 
-def test_a_terminal_shows_the_matrix_and_what_failed() -> None:
+def test_terminal_shows_matrix_and_failures() -> None:
     screen = Console(file=StringIO(), width=100)
 
     show(Report(runs=[failing_run(), run(PASS, adapter="theirs")]), screen)
@@ -494,7 +494,7 @@ def test_a_terminal_shows_the_matrix_and_what_failed() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
-def test_a_matrix_that_is_wider_than_the_terminal_is_several_and_nothing_of_it_is_cut(
+def test_wide_matrix_is_split_and_not_truncated(
     width: int,
 ) -> None:
     """A matrix that is wider than the terminal becomes several."""
@@ -512,7 +512,7 @@ def test_a_matrix_that_is_wider_than_the_terminal_is_several_and_nothing_of_it_i
     assert sum(row.split().count("pass*") for row in rows) == len(names)
 
 
-def test_a_harness_that_fails_is_told_once_and_blames_no_clause() -> None:
+def test_failing_harness_is_shown_once_without_clauses() -> None:
     """A failing harness is shown as one failure instead of one for each clause."""
     failed = [
         result(State.FAILED, clause, f"test_{clause}", detail="no server", difference="no server")
@@ -530,7 +530,7 @@ def test_a_harness_that_fails_is_told_once_and_blames_no_clause() -> None:
     assert rendered(report, "markdown").count("### The harness fails") == 1
 
 
-def test_a_summary_groups_reasons_and_names_tests_when_asked() -> None:
+def test_summary_groups_reasons_and_names_tests_if_detailed() -> None:
     report = Report(runs=[failing_run()])
 
     short, long = (
@@ -556,7 +556,7 @@ def test_every_format_can_show_nothing(format: str) -> None:
     assert rendered(Report(), format)
 
 
-def test_a_report_that_can_not_be_written_says_why(tmp_path: Path) -> None:
+def test_unwritable_report_raises_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(
@@ -585,7 +585,7 @@ def test_the_environment_names_no_machine_and_no_user() -> None:
     assert f'"{getpass.getuser()}"' not in text
 
 
-def test_a_capability_of_which_a_clause_is_broken_has_no_mark_of_being_kept() -> None:
+def test_broken_capability_has_no_check_mark() -> None:
     page = rendered(
         Report(
             runs=[

@@ -73,7 +73,7 @@ async def test_a_sentinel_set_makes_its_replica_the_primary() -> None:
     assert not any(folder.exists() for folder in folders)
 
 
-async def test_a_sentinel_set_is_ended_and_paused_as_a_whole_and_keeps_its_primary() -> None:
+async def test_sentinel_set_stops_and_pauses_as_a_whole() -> None:
     """The primary stays the same."""
     target = servers.find_or_skip("valkey")
     with await asyncio.to_thread(servers.start_sentinel, target, down_after=60.0) as group:
@@ -87,7 +87,7 @@ async def test_a_sentinel_set_is_ended_and_paused_as_a_whole_and_keeps_its_prima
         assert await execute(primary, "SET", "a", "value") == b"OK"
 
 
-async def test_a_sentinel_set_behind_proxies_tells_clients_of_those() -> None:
+async def test_sentinel_announces_proxy_addresses() -> None:
     target = servers.find_or_skip("valkey")
     with await asyncio.to_thread(
         servers.start_sentinel, target, proxied=True, down_after=60.0
@@ -113,7 +113,7 @@ async def test_a_sentinel_set_behind_proxies_tells_clients_of_those() -> None:
         ]
 
 
-async def test_a_cluster_takes_a_key_at_its_own_node_and_moves_those_who_ask_another() -> None:
+async def test_cluster_node_serves_its_keys_and_redirects_others() -> None:
     """A node that doesn't own the slot replies with MOVED."""
     target = servers.find_or_skip("redis")
     with await asyncio.to_thread(servers.start_cluster, target) as cluster:
@@ -144,7 +144,7 @@ async def test_a_cluster_takes_a_key_at_its_own_node_and_moves_those_who_ask_ano
     assert not any(folder.exists() for folder in folders)
 
 
-async def test_a_cluster_behind_proxies_sends_clients_to_those() -> None:
+async def test_cluster_redirects_clients_to_its_proxies() -> None:
     """A redirect names the address of a proxy."""
     target = servers.find_or_skip("valkey")
     with await asyncio.to_thread(servers.start_cluster, target, proxied=True) as cluster:

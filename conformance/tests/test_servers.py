@@ -52,21 +52,21 @@ def server(target: Target) -> Iterator[ServerProcess]:
 
 
 @pytest.mark.parametrize("kind", ["redis", "valkey"])
-def test_a_server_of_each_kind_that_can_be_started_here_is_what_it_says(kind: str) -> None:
+def test_available_server_has_its_kind_and_replies(kind: str) -> None:
     server = servers.or_skip(kind)
 
     assert server.kind == kind
     assert execute(server, "PING") == b"PONG"
 
 
-def test_a_server_tells_the_version_that_was_found(server: ServerProcess) -> None:
+def test_server_reports_the_found_version(server: ServerProcess) -> None:
     found = server.version
     server.learn_version()
 
     assert server.version == found
 
 
-def test_a_server_listens_on_a_unix_socket_alone_where_that_was_asked_for(target: Target) -> None:
+def test_server_can_listen_only_on_unix_socket(target: Target) -> None:
     with started(target, unix_socket=True) as server:
         assert server.url == f"unix://{server.folder}/socket"
         assert execute(server, "CONFIG", "GET", "port") == [b"port", b"0"]
@@ -80,7 +80,7 @@ def test_a_proxied_server_shows_the_proxys_address(target: Target) -> None:
         assert server.url != server.direct_url
 
 
-async def test_data_survive_a_stop_and_a_kill_at_the_same_address(server: ServerProcess) -> None:
+async def test_data_survives_restart_and_kill(server: ServerProcess) -> None:
     await asyncio.to_thread(execute, server, "SET", "key", "1")
     await server.restart()
     await asyncio.to_thread(execute, server, "INCR", "key")
@@ -101,7 +101,7 @@ async def test_a_stopped_server_refuses_connections(server: ServerProcess) -> No
         execute(server, "PING")
 
 
-async def test_a_paused_server_is_silent_and_then_goes_on_with_what_it_was_sent(
+async def test_paused_server_applies_commands_after_resume(
     server: ServerProcess,
 ) -> None:
     """It doesn't reply while it is paused."""
@@ -126,7 +126,7 @@ async def test_a_paused_server_can_be_stopped_and_closed(server: ServerProcess) 
     assert not server.is_running
 
 
-async def test_a_server_refuses_with_the_word_that_was_asked_for_and_afterwards_no_more(
+async def test_refusing_returns_requested_error_until_it_exits(
     server: ServerProcess,
 ) -> None:
     for word, refusal in server.refusals.items():
@@ -165,7 +165,7 @@ def test_close_leaves_no_process_and_no_folder(target: Target) -> None:
 @pytest.mark.parametrize(
     "end", ["pass", "import os; os.kill(os.getpid(), 9)"], ids=["in order", "killed"]
 )
-def test_nothing_is_left_when_the_interpreter_ends_without_closing(end: str) -> None:
+def test_server_is_removed_when_interpreter_ends_without_closing(end: str) -> None:
     """Neither the process nor its folder is left."""
     target = servers.find_or_skip("valkey")
     if target.binary is None:
@@ -187,12 +187,12 @@ def test_nothing_is_left_when_the_interpreter_ends_without_closing(end: str) -> 
     _until(lambda: not _exists(int(pid)) and not Path(folder).exists())
 
 
-def test_a_server_that_does_not_come_up_shows_its_log(target: Target) -> None:
+def test_server_that_fails_to_start_shows_log(target: Target) -> None:
     with pytest.raises(servers.ServerFailed, match="no-such-setting"):
         servers.start(target, arguments=["--no-such-setting", "1"])
 
 
-def test_a_shared_server_is_the_same_one_each_time_and_comes_back_when_it_has_died(
+def test_shared_server_is_reused_and_restarted_when_dead(
     target: Target,
 ) -> None:
     server = servers.shared(target)
@@ -205,7 +205,7 @@ def test_a_shared_server_is_the_same_one_each_time_and_comes_back_when_it_has_di
     assert execute(server, "PING") == b"PONG"
 
 
-async def test_a_server_given_by_url_comes_first_and_is_not_controlled(
+async def test_server_given_by_url_is_preferred_and_uncontrolled(
     server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"IGNITER_TEST_{server.kind.upper()}_URL", server.url)
@@ -224,7 +224,7 @@ async def test_a_server_given_by_url_comes_first_and_is_not_controlled(
     assert execute(server, "PING") == b"PONG"
 
 
-def test_a_login_of_a_url_is_used_and_kept_before_a_proxy(
+def test_url_login_is_used_and_kept_with_proxy(
     server: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The proxy's URL has the password and the database of the original one."""
@@ -244,9 +244,7 @@ def test_a_login_of_a_url_is_used_and_kept_before_a_proxy(
     sys.platform == "win32",
     reason="the stand-in for a server is a shell script",
 )
-def test_every_server_on_the_path_is_found_and_not_the_first_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_every_server_on_path_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for version in ("5.0.1", "5.0.2"):
         program = tmp_path / version / "redis-server"
         program.parent.mkdir()
@@ -263,7 +261,7 @@ def test_every_server_on_the_path_is_found_and_not_the_first_alone(
     assert {"5.0.1", "5.0.2"} <= {target.version for target in servers.available()}
 
 
-def test_a_server_that_is_missing_says_what_cures_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_server_error_names_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
 
     with pytest.raises(
@@ -283,7 +281,7 @@ def test_a_server_that_is_missing_says_what_cures_it(monkeypatch: pytest.MonkeyP
         servers.find("memcached")
 
 
-def test_a_server_that_is_missing_is_a_skip_or_where_it_is_required_a_failure(
+def test_missing_server_skips_or_fails_when_required(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("IGNITER_REQUIRE_BACKENDS", raising=False)

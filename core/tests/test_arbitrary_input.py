@@ -558,7 +558,7 @@ def run(coroutine: Any) -> None:
 @pytest.mark.parametrize("name", METHODS)
 @EXAMPLES
 @given(data=st.data())
-def test_an_operation_gives_an_answer_or_an_error_of_ours(name: str, data: st.DataObject) -> None:
+def test_operation_returns_or_raises_store_error(name: str, data: st.DataObject) -> None:
     chosen = METHODS[name]
     arguments = {
         argument: data.draw(values, argument) for argument, values in chosen.arguments.items()
@@ -604,9 +604,7 @@ RIGHT: dict[str, Any] = {
 @pytest.mark.parametrize("name", METHODS)
 @EXAMPLES
 @given(data=st.data())
-def test_one_wrong_argument_among_right_ones_gives_an_error_of_ours(
-    name: str, data: st.DataObject
-) -> None:
+def test_single_wrong_argument_raises_only_store_error(name: str, data: st.DataObject) -> None:
     chosen = METHODS[name]
     wrong = data.draw(st.sampled_from(sorted(chosen.arguments)), "wrong")
     arguments = {argument: RIGHT[argument] for argument in chosen.arguments}
@@ -742,7 +740,7 @@ ASSEMBLING: dict[str, Method] = {
 @pytest.mark.parametrize("name", ASSEMBLING)
 @EXAMPLES
 @given(data=st.data())
-def test_putting_together_gives_a_thing_or_an_error_of_ours(name: str, data: st.DataObject) -> None:
+def test_assembly_returns_or_raises_store_error(name: str, data: st.DataObject) -> None:
     chosen = ASSEMBLING[name]
     arguments = {
         argument: data.draw(values, argument) for argument, values in chosen.arguments.items()
@@ -805,9 +803,7 @@ READS: dict[str, Method] = {
 @pytest.mark.parametrize("name", READS)
 @EXAMPLES
 @given(data=st.data(), payload=BYTES)
-def test_whatever_others_wrote_is_read_or_refused(
-    name: str, data: st.DataObject, payload: bytes
-) -> None:
+def test_foreign_data_is_read_or_refused(name: str, data: st.DataObject, payload: bytes) -> None:
     chosen = READS[name]
     arguments = {
         argument: data.draw(values, argument) for argument, values in chosen.arguments.items()
@@ -875,7 +871,7 @@ async def delivered(payload: bytes) -> int:
 
 @EXAMPLES
 @given(message=ENVELOPES | JSON_VALUES)
-def test_whatever_others_publish_as_json_is_delivered(message: Any) -> None:
+def test_foreign_json_message_is_delivered(message: Any) -> None:
     payload = msgspec.json.encode(message)
 
     with asyncio.Runner() as runner:
@@ -886,7 +882,7 @@ def test_whatever_others_publish_as_json_is_delivered(message: Any) -> None:
 
 @EXAMPLES
 @given(payload=BYTES)
-def test_whatever_others_publish_ends_no_subscription(payload: bytes) -> None:
+def test_foreign_message_ends_no_subscription(payload: bytes) -> None:
     with asyncio.Runner() as runner:
         number = runner.run(delivered(payload))
 

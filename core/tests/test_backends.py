@@ -80,7 +80,7 @@ EXTRAS = {
 
 
 @pytest.mark.parametrize("scheme", EXTRAS)
-def test_a_backend_that_is_not_installed_names_the_extra(
+def test_uninstalled_backend_error_names_extra(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(monkeypatch)
@@ -93,7 +93,7 @@ def test_a_backend_that_is_not_installed_names_the_extra(
     assert caught.value.details == {"scheme": scheme, "extra": EXTRAS[scheme]}
 
 
-def test_an_unknown_scheme_names_those_that_are_known() -> None:
+def test_unknown_scheme_error_lists_known_schemes() -> None:
     with pytest.raises(ConfigurationError) as caught:
         adapter_from_url("redsi://localhost")
 
@@ -109,7 +109,7 @@ def test_a_schemes_case_does_not_matter(scheme: str) -> None:
     assert adapter_from_url(f"{scheme}://").name == "memory"
 
 
-def test_an_adapter_of_others_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_third_party_adapter_is_found_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, mine=Mine)
 
     adapter = Store.from_url("mine://host/path?a=1", service="test", timeout=5).adapter
@@ -119,7 +119,7 @@ def test_an_adapter_of_others_is_found_by_its_entry_point(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("found", [5, "text", object, ImportError("no module named x")], ids=repr)
-def test_what_is_installed_but_is_no_adapter_says_so(
+def test_invalid_entry_point_raises_configuration_error(
     found: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(monkeypatch, broken=found)
@@ -130,7 +130,7 @@ def test_what_is_installed_but_is_no_adapter_says_so(
     assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
 
 
-def test_an_adapter_that_takes_no_url_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_adapter_without_url_support_suggests_with_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, unfit=Unfit)
 
     with pytest.raises(ConfigurationError) as caught:
@@ -140,7 +140,7 @@ def test_an_adapter_that_takes_no_url_says_what_to_do(monkeypatch: pytest.Monkey
     assert "with_adapter()" in caught.value.message
 
 
-def test_what_is_installed_is_listed_with_what_it_can_do() -> None:
+def test_installed_lists_adapters_with_capabilities() -> None:
     [memory] = [backend for backend in installed() if backend.scheme == "memory"]
 
     assert (memory.name, memory.adapter) == ("memory", "igniter_store_memory.adapter.MemoryAdapter")
@@ -148,7 +148,7 @@ def test_what_is_installed_is_listed_with_what_it_can_do() -> None:
     assert memory.capabilities == ("KeyValue", "Counters", "Claims", "PubSub", "Streams", "Scan")
 
 
-def test_what_cannot_be_loaded_is_left_out_of_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installed_omits_adapters_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, zebra=Mine, broken=ImportError("x"), mine=Mine)
 
     assert [
@@ -159,7 +159,7 @@ def test_what_cannot_be_loaded_is_left_out_of_the_list(monkeypatch: pytest.Monke
     ]
 
 
-def test_a_name_is_one_database_for_all_its_adapters() -> None:
+def test_named_memory_url_creates_separate_adapters() -> None:
     one = adapter_from_url("memory://shared-by-name")
 
     assert adapter_from_url("memory://shared-by-name") is not one
@@ -186,7 +186,7 @@ class WithoutGlide:
         ("dragonfly://one", "redis://one"),
     ],
 )
-def test_where_there_is_no_glide_the_redis_backend_serves_valkey_and_says_so_once(
+def test_redis_backend_serves_valkey_urls_without_glide(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     where: tuple[str, str],
@@ -209,7 +209,7 @@ def test_where_there_is_no_glide_the_redis_backend_serves_valkey_and_says_so_onc
     assert "secret" not in caplog.text
 
 
-def test_where_neither_is_to_be_had_the_error_names_both_ways(
+def test_valkey_error_names_both_extras_without_either_backend(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     install(monkeypatch, valkey=ImportError("glide"))
@@ -224,7 +224,7 @@ def test_where_neither_is_to_be_had_the_error_names_both_ways(
     assert "secret" not in caught.value.message
 
 
-def test_where_glide_could_be_it_has_to_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_valkey_extra_is_required_when_glide_is_supported(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, redis=Mine)
     WithoutGlide(monkeypatch, "linux", "glibc")
 

@@ -280,9 +280,7 @@ async def test_a_bad_pattern_is_refused(
 
 
 @pytest.mark.parametrize("bad", BAD_NAMES)
-async def test_iterating_refuses_a_bad_pattern_at_the_first_key(
-    bad: str, igniter_store: Any
-) -> None:
+async def test_iterate_refuses_bad_pattern_at_first_key(bad: str, igniter_store: Any) -> None:
     pattern, is_missing = BAD_NAMES[bad]
 
     error = await failure_of(anext(igniter_store.dev.iterate(pattern)))
@@ -418,9 +416,7 @@ async def test_a_bad_ttl_is_refused(
         (datetime(2030, 1, 1, tzinfo=UTC), "omit it for none. This is a datetime."),
     ],
 )
-async def test_a_bad_ttl_is_told_what_is_wrong_with_it(
-    bad: Any, end: str, igniter_store: Store[str]
-) -> None:
+async def test_bad_ttl_error_explains_cause(bad: Any, end: str, igniter_store: Store[str]) -> None:
     errors = [
         await failure_of(igniter_store.kv.set("k", 1, ttl=bad)),
         await failure_of(igniter_store.kv.expire("k", bad)),
@@ -505,7 +501,7 @@ async def test_a_bad_whole_number_is_refused(
 
 
 @pytest.mark.parametrize("argument", ["scan count", "subscribe max_queue", "listen max_queue"])
-async def test_zero_is_refused_where_nothing_could_come_of_it(
+async def test_zero_count_or_queue_size_is_refused(
     argument: str, igniter_store: Store[str]
 ) -> None:
     """With 0, the call could never return a key or an event."""
@@ -528,7 +524,7 @@ TAKES_BOOLEAN: dict[str, Call] = {
 
 @pytest.mark.parametrize("bad", named(None, 0, 1, "yes", "", [], Unequal(), Proxy()))
 @pytest.mark.parametrize("argument", TAKES_BOOLEAN)
-async def test_what_is_neither_true_nor_false_is_refused(
+async def test_non_boolean_flag_is_refused(
     argument: str, bad: Hidden, igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     error = await failure_of(TAKES_BOOLEAN[argument](igniter_store, bad.value))
@@ -546,7 +542,7 @@ BAD_STEPS: dict[str, Any] = {
 
 @pytest.mark.parametrize("bad", BAD_STEPS)
 @pytest.mark.parametrize("method", ["increment", "decrement"])
-async def test_a_step_that_is_no_int_is_refused(
+async def test_non_integer_step_is_refused(
     method: str, bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
 ) -> None:
     error = await failure_of(getattr(igniter_store.counter, method)("k", BAD_STEPS[bad]))
@@ -624,7 +620,7 @@ async def test_a_value_that_has_no_json_is_refused(
 
 
 @pytest.mark.parametrize("method", ["claim.once", "claim.release", "claim.renew"])
-async def test_nobody_is_no_owner(
+async def test_none_is_refused_as_claim_owner(
     method: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     error = await failure_of(TAKES_VALUE[method](igniter_store, None))
@@ -708,7 +704,7 @@ NO_LISTS: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("bad", [*NO_LISTS, "mapping"])
 @pytest.mark.parametrize("method", ["get", "remove"])
-async def test_keys_that_are_no_list_are_refused(
+async def test_batch_refuses_invalid_keys_argument(
     method: str, bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
 ) -> None:
     keys = {"k": 1} if bad == "mapping" else NO_LISTS[bad]()
@@ -720,7 +716,7 @@ async def test_keys_that_are_no_list_are_refused(
 
 
 @pytest.mark.parametrize("bad", [*NO_LISTS, "failing mapping"])
-async def test_entries_that_are_neither_list_nor_mapping_are_refused(
+async def test_batch_set_refuses_invalid_entries_argument(
     bad: str, igniter_store: Any, igniter_recorder: RecordingAdapter
 ) -> None:
     """Entries are an iterable of entries, or a mapping."""
@@ -784,7 +780,7 @@ TAKES_IDS: dict[str, Call] = {
 @pytest.mark.clause("STR-9")
 @pytest.mark.parametrize("bad", [*BAD_IDS, *NO_LISTS])
 @pytest.mark.parametrize("method", TAKES_IDS)
-async def test_one_malformed_id_and_none_is_acted_on(
+async def test_one_malformed_id_refuses_whole_call(
     method: str, bad: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     ids = BAD_IDS[bad] if bad in BAD_IDS else NO_LISTS[bad]()
@@ -835,7 +831,7 @@ async def test_a_malformed_start_of_a_group_is_refused(
 @pytest.mark.parametrize(
     "bad", named("", "one", "-1", "0 ", "é", "1\n", None, 0, b"0", Proxy(), SURROGATE)
 )
-async def test_a_cursor_that_no_scan_gave_is_refused(bad: Hidden, igniter_store: Any) -> None:
+async def test_invalid_scan_cursor_is_refused(bad: Hidden, igniter_store: Any) -> None:
     error = await failure_of(igniter_store.dev.scan("*", cursor=bad.value))
 
     assert error.code == ErrorCode.STORE_SCAN_FAILED
@@ -1056,9 +1052,7 @@ BAD_IDENTIFIERS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("bad", BAD_IDENTIFIERS)
-def test_an_identifier_that_could_pass_for_another_scope_is_refused(
-    bad: str, igniter_store: Any
-) -> None:
+def test_bad_scope_identifier_is_refused(bad: str, igniter_store: Any) -> None:
     """Otherwise a key of one scope could also be a key of another scope."""
     with pytest.raises(StoreError) as caught:
         igniter_store.scope("org", BAD_IDENTIFIERS[bad])
@@ -1076,7 +1070,7 @@ def test_an_identifier_that_could_pass_for_another_scope_is_refused(
     ],
     ids=["uuid", "float", "bytes", "too many digits"],
 )
-def test_an_identifier_that_is_no_text_is_told_what_cures_it(
+def test_non_text_scope_identifier_error_names_cure(
     bad: Any, words: str, igniter_store: Any
 ) -> None:
     with pytest.raises(StoreError) as caught:
@@ -1107,7 +1101,7 @@ def test_a_scope_is_declared_once() -> None:
 
 
 @pytest.mark.parametrize("bad", named(None, 0, "yes", Proxy()))
-def test_whether_a_scope_is_required_is_yes_or_no(bad: Hidden) -> None:
+def test_add_scope_refuses_non_boolean_required(bad: Hidden) -> None:
     with pytest.raises(StoreError) as caught:
         Store.create().add_scope("org", required=bad.value)
 
@@ -1182,7 +1176,7 @@ def test_a_piece_that_does_not_fit_is_refused(method: str, bad: str) -> None:
     )
 
 
-def test_a_serializer_whose_methods_cannot_be_called_is_refused() -> None:
+def test_serializer_with_uncallable_methods_is_refused() -> None:
     serializer: Any = Mock(encode="utf-8", decode="utf-8", spec=["encode", "decode"])
 
     with pytest.raises(ConfigurationError) as caught:
@@ -1191,7 +1185,7 @@ def test_a_serializer_whose_methods_cannot_be_called_is_refused() -> None:
     assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
 
 
-def test_telemetry_whose_emit_cannot_be_called_is_refused() -> None:
+def test_telemetry_with_uncallable_emit_is_refused() -> None:
     telemetry: Any = Mock(emit="no", spec=["emit"])
 
     with pytest.raises(ConfigurationError) as caught:
@@ -1246,7 +1240,7 @@ def test_a_url_of_an_unknown_scheme_is_refused(url: str) -> None:
     assert caught.value.code == ErrorCode.STORE_BACKEND_UNKNOWN
 
 
-def test_an_option_that_the_backend_does_not_have_is_refused() -> None:
+def test_unknown_backend_option_is_refused() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Store.from_url("memory://", service="test", color="red")
 
@@ -1324,7 +1318,7 @@ BAD_REGISTERED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("bad", [*BAD_REGISTERED, "none"])
-def test_a_bad_name_of_a_fluent_event_or_group_is_refused(bad: str) -> None:
+def test_bad_fluent_event_or_group_name_is_refused(bad: str) -> None:
     builder: Any = Events.create("user")
     name = BAD_REGISTERED.get(bad)
 
@@ -1337,7 +1331,7 @@ def test_a_bad_name_of_a_fluent_event_or_group_is_refused(bad: str) -> None:
 
 
 @pytest.mark.parametrize("bad", BAD_REGISTERED)
-def test_a_bad_name_of_a_declared_event_or_group_is_refused(bad: str) -> None:
+def test_bad_declared_event_or_group_name_is_refused(bad: str) -> None:
     class Inner(EventGroup):
         done = event(int)
 
@@ -1387,7 +1381,7 @@ def test_an_event_is_registered_once() -> None:
     assert {caught.value.code, declared.value.code} == {ErrorCode.STORE_DUPLICATE_EVENT}
 
 
-def test_a_group_and_an_event_of_one_name_are_refused() -> None:
+def test_group_and_event_with_same_name_are_refused() -> None:
     with pytest.raises(StoreError) as caught:
         Events.create("user").event("mail", int).group(
             "mail", lambda group: group.event("sent", int)
@@ -1465,7 +1459,7 @@ def test_a_switch_is_true_or_false(switch: str, bad: Hidden) -> None:
     assert caught.value.code == ErrorCode.STORE_ARGUMENT_INVALID
 
 
-async def test_a_name_that_a_registered_namespace_does_not_have_is_not_published(
+async def test_publish_refuses_unknown_name_in_registered_namespace(
     igniter_recorder: RecordingAdapter,
 ) -> None:
     events = Events.create("user").event("created", int).build()
@@ -1520,7 +1514,7 @@ async def test_a_closed_store_does_nothing(
 
 
 @pytest.mark.parametrize("operation", [name for name in EVERY_OPERATION if name != "ping"])
-async def test_a_store_outside_of_its_required_scope_does_nothing(
+async def test_store_outside_required_scope_refuses_every_operation(
     operation: str, igniter_recorder: RecordingAdapter
 ) -> None:
     store = (
@@ -1541,7 +1535,7 @@ async def test_a_store_outside_of_its_required_scope_does_nothing(
 @pytest.mark.parametrize(
     "nothing", [[], (), set[str](), iter(())], ids=lambda nothing: type(nothing).__name__
 )
-async def test_nothing_asked_for_is_no_error(
+async def test_empty_batch_makes_no_call(
     nothing: Any, igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     answers = await asyncio.gather(

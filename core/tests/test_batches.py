@@ -21,7 +21,7 @@ class User(msgspec.Struct):
 
 
 @pytest.mark.clause("KV-11")
-async def test_values_come_in_the_order_asked_with_duplicates_and_gaps(
+async def test_batch_get_keeps_order_duplicates_and_gaps(
     igniter_store: Store[str],
 ) -> None:
     await igniter_store.batch.set({"a": 1, "b": 2})
@@ -65,7 +65,7 @@ async def test_a_generator_of_entries_is_written(igniter_store: Store[str]) -> N
     assert await igniter_store.batch.get(f"k{number}" for number in range(3)) == [0, 1, 2]
 
 
-async def test_a_mapping_with_the_names_of_fields_is_a_mapping_of_keys(
+async def test_mapping_with_field_names_is_stored_as_keys(
     igniter_store: Store[str],
 ) -> None:
     await igniter_store.batch.set({"key": "k", "value": 1})
@@ -92,7 +92,7 @@ async def test_each_entry_has_its_own_ttl(
     assert await igniter_store.batch.get(["a", "b", "c", "old"]) == [None, 2, 3, 4]
 
 
-async def test_of_two_entries_for_one_key_the_last_wins(igniter_store: Store[str]) -> None:
+async def test_last_entry_wins_for_duplicate_key(igniter_store: Store[str]) -> None:
     await igniter_store.batch.set([BatchEntry("a", 1, ttl=5), BatchEntry("a", 2)])
 
     assert await igniter_store.kv.get("a") == 2
@@ -100,7 +100,7 @@ async def test_of_two_entries_for_one_key_the_last_wins(igniter_store: Store[str
 
 
 @pytest.mark.clause("KV-10")
-async def test_removing_counts_what_was_there_once(igniter_store: Store[str]) -> None:
+async def test_remove_counts_each_existing_key_once(igniter_store: Store[str]) -> None:
     await igniter_store.batch.set({"a": 1, "b": 2})
 
     assert await igniter_store.batch.remove(["a", "a", "b", "missing"]) == 2
@@ -119,7 +119,7 @@ async def test_ten_thousand_keys_are_one_call(
     assert [call.method for call in igniter_recorder.calls] == ["open", "mset", "mget"]
 
 
-async def test_a_batch_reads_what_kv_wrote_and_the_other_way_round(
+async def test_batch_and_kv_share_keys(
     igniter_store: Store[str],
 ) -> None:
     await igniter_store.kv.set("a", 1)
@@ -149,7 +149,7 @@ def test_an_entry_is_immutable() -> None:
         "group.claim",
     ],
 )
-async def test_a_closed_store_says_so_even_when_there_is_nothing_to_do(
+async def test_closed_store_raises_even_for_empty_call(
     igniter_store: Store[str], empty: str
 ) -> None:
     group = igniter_store.streams.group("g", "c")

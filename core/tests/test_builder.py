@@ -35,7 +35,7 @@ STEPS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_each_step_gives_a_new_builder_and_leaves_the_old_one(step: str) -> None:
+def test_each_step_returns_changed_copy_of_builder(step: str) -> None:
     builder = Store.create().with_service("test")
     # No public attribute exposes it.
     before = repr(builder._choices)  # pyright: ignore[reportPrivateUsage]
@@ -53,7 +53,7 @@ def test_every_step_is_here() -> None:
     assert public - {"build"} == set(STEPS)
 
 
-async def test_two_stores_of_one_builder_do_not_share_their_life(
+async def test_stores_of_one_builder_open_independently(
     igniter_recorder: RecordingAdapter,
 ) -> None:
     builder = Store.create().with_adapter(igniter_recorder).with_service("test")
@@ -77,7 +77,7 @@ def test_the_last_choice_counts(igniter_recorder: RecordingAdapter) -> None:
     assert (store.adapter, store.service) == (igniter_recorder, "b")
 
 
-async def test_a_store_built_from_one_branch_knows_nothing_of_the_other(
+async def test_builder_branches_do_not_affect_each_other(
     igniter_recorder: RecordingAdapter,
 ) -> None:
     base = Store.create().with_adapter(igniter_recorder).with_service("test")

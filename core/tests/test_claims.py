@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.clause("CLM-1")
-async def test_of_many_who_claim_at_once_one_wins(igniter_store: Store[str]) -> None:
+async def test_concurrent_claims_have_one_winner(igniter_store: Store[str]) -> None:
     answers = await asyncio.gather(
         *(igniter_store.claim.once("lock", number) for number in range(50))
     )
@@ -22,7 +22,7 @@ async def test_of_many_who_claim_at_once_one_wins(igniter_store: Store[str]) -> 
     assert await igniter_store.claim.owner("lock") == answers.index(True)
 
 
-async def test_nobodys_claim_has_no_owner(igniter_store: Store[str]) -> None:
+async def test_free_claim_has_no_owner(igniter_store: Store[str]) -> None:
     assert await igniter_store.claim.owner("lock") is None
 
 
@@ -33,7 +33,7 @@ async def test_a_live_claim_refuses_its_own_holder_too(igniter_store: Store[str]
 
 
 @pytest.mark.clause("CLM-2")
-async def test_a_claim_ends_with_its_ttl_and_stays_without_one(
+async def test_claim_expires_only_with_ttl(
     igniter_store: Store[str], igniter_clock: ManualClock
 ) -> None:
     await igniter_store.claim.once("short", "w1", ttl=30)
@@ -46,7 +46,7 @@ async def test_a_claim_ends_with_its_ttl_and_stays_without_one(
 
 
 @pytest.mark.clause("CLM-3")
-async def test_a_late_release_never_removes_the_new_owners_claim(
+async def test_late_release_keeps_claim_of_new_owner(
     igniter_store: Store[str], igniter_clock: ManualClock
 ) -> None:
     await igniter_store.claim.once("lock", "w1", ttl=30)
@@ -105,7 +105,7 @@ async def test_owners_that_only_look_alike_are_others(igniter_store: Store[str])
 
 @pytest.mark.clause("CLM-7")
 @pytest.mark.parametrize("method", ["once", "release", "renew"])
-async def test_when_the_backend_is_not_there_a_claim_raises_and_never_says_yes(
+async def test_claim_raises_when_backend_is_unreachable(
     method: str, igniter_recorder: RecordingAdapter
 ) -> None:
     """It never returns True."""
@@ -131,7 +131,7 @@ async def test_claims_are_other_keys_than_values(igniter_store: Store[str]) -> N
     assert await igniter_store.claim.owner("x") == "w1"
 
 
-async def test_claim_ttl_is_what_is_left(
+async def test_claim_ttl_returns_remaining_seconds(
     igniter_store: Store[str], igniter_clock: ManualClock
 ) -> None:
     claim = igniter_store.claim

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.clause("CTR-1")
-async def test_a_missing_counter_counts_from_zero_by_any_step(igniter_store: Store[str]) -> None:
+async def test_missing_counter_starts_at_zero_with_any_step(igniter_store: Store[str]) -> None:
     answers = [
         await igniter_store.counter.increment("n"),
         await igniter_store.counter.increment("n", 10),
@@ -28,7 +28,7 @@ async def test_a_missing_counter_counts_from_zero_by_any_step(igniter_store: Sto
     assert await igniter_store.counter.get("n") == -13
 
 
-async def test_a_missing_counter_is_none_and_a_zero_is_zero(igniter_store: Store[str]) -> None:
+async def test_get_distinguishes_missing_counter_from_zero(igniter_store: Store[str]) -> None:
     await igniter_store.counter.increment("zero", 0)
 
     assert await igniter_store.counter.get("missing") is None
@@ -61,7 +61,7 @@ async def test_the_largest_step_down_is_taken(igniter_store: Store[str]) -> None
 
 
 @pytest.mark.clause("CTR-4")
-async def test_what_is_no_integer_is_not_counted(igniter_store: Store[str]) -> None:
+async def test_non_integer_value_is_not_counted(igniter_store: Store[str]) -> None:
     adapter: Any = igniter_store.adapter
     await adapter.set("igniter:store:test:counter:n", b"many")
 
@@ -92,7 +92,7 @@ async def test_a_rate_limits_window_is_one_call(
     assert (abs(within), abs(after)) == (2, 1)
 
 
-async def test_a_counter_can_be_given_a_ttl_and_be_removed(
+async def test_counter_supports_expire_and_remove(
     igniter_store: Store[str], igniter_clock: ManualClock
 ) -> None:
     await igniter_store.counter.increment("a")
@@ -111,7 +111,7 @@ async def test_a_counter_can_be_given_a_ttl_and_be_removed(
 
 
 @pytest.mark.clause("CTR-7")
-async def test_counter_ttl_is_what_is_left(
+async def test_counter_ttl_returns_remaining_seconds(
     igniter_store: Store[str], igniter_clock: ManualClock
 ) -> None:
     counter = igniter_store.counter

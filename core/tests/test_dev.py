@@ -55,7 +55,7 @@ async def test_following_cursors_gives_every_key(count: int, igniter_store: Stor
         ("\\*", ["*"]),
     ],
 )
-async def test_a_pattern_is_a_redis_glob_over_the_users_part(
+async def test_pattern_matches_user_key_as_redis_glob(
     pattern: str, wanted: list[str], igniter_store: Store[str]
 ) -> None:
     await igniter_store.batch.set(dict.fromkeys(["*", "a", "a*b", "ab"], 1))
@@ -83,7 +83,7 @@ async def test_each_namespace_is_scanned_by_itself(igniter_store: Store[str]) ->
     }
 
 
-async def test_a_key_that_looks_like_a_prefix_comes_back_whole(igniter_store: Store[str]) -> None:
+async def test_iterate_returns_prefix_like_key_unchanged(igniter_store: Store[str]) -> None:
     key = "igniter:store:test:kv:igniter:store:test:kv:x"
     await igniter_store.kv.set(key, 1)
 

@@ -180,7 +180,7 @@ async def test_entering_while_last_block_ends_finds_open_store(igniter_store: St
     assert igniter_store.is_open is False
 
 
-def test_block_that_its_loop_left_behind_is_not_counted(igniter_store: Store[str]) -> None:
+def test_unfinished_block_of_closed_loop_is_not_counted(igniter_store: Store[str]) -> None:
     loop = asyncio.new_event_loop()
     loop.run_until_complete(igniter_store.__aenter__())
     loop.close()

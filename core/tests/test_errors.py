@@ -310,12 +310,12 @@ def test_some_classes_are_caught_as_python_names_them(
 
 
 @pytest.mark.parametrize("code", ErrorCode)
-def test_statuses_are_those_of_http(code: ErrorCode) -> None:
+def test_every_code_has_http_status(code: ErrorCode) -> None:
     assert store_error(code, "m").status in {400, 404, 409, 500, 503}
 
 
 @pytest.mark.parametrize("code", ErrorCode)
-def test_only_what_may_pass_by_itself_is_retryable(code: ErrorCode) -> None:
+def test_only_unavailable_and_timeout_errors_are_retryable(code: ErrorCode) -> None:
     error = store_error(code, "m")
 
     assert error.retryable is issubclass(class_of(code), BackendUnavailable | BackendTimeout)
@@ -345,7 +345,7 @@ def test_an_error_survives_the_way_to_another_process(code: ErrorCode) -> None:
     assert (str(arrived), repr(arrived), arrived.args) == (str(error), repr(error), error.args)
 
 
-def test_an_unknown_event_survives_the_way_to_another_process() -> None:
+def test_unknown_event_error_survives_pickling() -> None:
     error = unknown_event("user:created", {})
 
     arrived = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
@@ -361,7 +361,7 @@ def test_an_error_can_be_copied(code: ErrorCode) -> None:
     assert copy.copy(error).to_dict() == copy.deepcopy(error).to_dict() == error.to_dict()
 
 
-def test_an_error_is_plain_data_for_logs_and_responses() -> None:
+def test_to_dict_returns_every_field_as_json() -> None:
     error = complete(ErrorCode.STORE_TIMEOUT)
 
     assert json.loads(json.dumps(error.to_dict())) == {
@@ -377,7 +377,7 @@ def test_an_error_is_plain_data_for_logs_and_responses() -> None:
     }
 
 
-def test_an_errors_text_says_what_was_tried_and_where() -> None:
+def test_error_text_names_operation_and_backend() -> None:
     error = complete(ErrorCode.STORE_TIMEOUT)
 
     assert str(error) == "the failure [STORE_TIMEOUT, kv.set on redis, maybe applied]"
@@ -389,7 +389,7 @@ def test_an_errors_text_says_what_was_tried_and_where() -> None:
     [ValueError("x"), None, "STORE_TIMEOUT", StoreError, {"code": "STORE_TIMEOUT"}],
     ids=repr,
 )
-def test_other_things_are_no_store_errors(value: object) -> None:
+def test_is_store_error_rejects_other_objects(value: object) -> None:
     assert StoreError.is_store_error(value) is False
 
 
@@ -409,7 +409,7 @@ def test_our_errors_are_store_errors(code: ErrorCode) -> None:
     ],
     ids=lambda raised: type(raised).__name__,
 )
-async def test_what_an_adapter_lets_through_is_translated_and_kept_as_the_cause(
+async def test_adapter_exception_is_translated_and_kept_as_cause(
     raised: Exception, code: ErrorCode, bench: Bench
 ) -> None:
     with pytest.raises(StoreError) as caught:
@@ -420,7 +420,7 @@ async def test_what_an_adapter_lets_through_is_translated_and_kept_as_the_cause(
     assert (caught.value.operation, caught.value.backend) == ("kv.get", "memory")
 
 
-async def test_an_adapters_own_error_passes_as_it_is_and_learns_where_it_happened(
+async def test_adapter_error_gains_operation_and_backend(
     bench: Bench,
 ) -> None:
     """The same error object reaches the caller."""
@@ -487,7 +487,7 @@ async def test_a_failed_close_can_be_finished(bench: Bench) -> None:
 
 
 @pytest.mark.clause("LIF-4")
-async def test_being_cancelled_is_no_error_and_the_next_operation_works(bench: Bench) -> None:
+async def test_cancellation_propagates_and_store_stays_usable(bench: Bench) -> None:
     class Slow(RecordingAdapter):
         async def pass_on(self, method: str, *args: Any, **kwargs: Any) -> Any:
             if method == "exists":
@@ -741,7 +741,7 @@ def watched(igniter_recorder: RecordingAdapter, witness: Witness) -> Store[str]:
 
 @pytest.mark.parametrize("kind", UNENCODABLE)
 @pytest.mark.parametrize("method", WRITES)
-async def test_a_value_that_cannot_be_encoded_is_never_shown(
+async def test_encoding_error_never_shows_value(
     method: str, kind: str, watched: Store[str], witness: Witness, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -808,7 +808,7 @@ async def test_a_payload_that_subscribers_refuse_is_never_shown(
 
 
 @pytest.mark.parametrize("method", ["encode", "decode"])
-async def test_what_a_serializer_of_the_users_says_is_never_shown(
+async def test_custom_serializer_error_text_is_never_shown(
     method: str,
     igniter_recorder: RecordingAdapter,
     witness: Witness,
@@ -830,7 +830,7 @@ async def test_what_a_serializer_of_the_users_says_is_never_shown(
     assert SECRET not in visible_text(caught.value, caplog, witness)
 
 
-async def test_what_a_schema_of_the_users_says_is_never_shown(
+async def test_custom_schema_error_text_is_never_shown(
     igniter_recorder: RecordingAdapter, witness: Witness, caplog: pytest.LogCaptureFixture
 ) -> None:
     events = Events.create("user").event("created", Talkative()).build()
@@ -849,7 +849,7 @@ async def test_what_a_schema_of_the_users_says_is_never_shown(
     assert SECRET not in visible_text(caught.value, caplog, witness)
 
 
-async def test_a_payload_that_passes_although_it_is_wrong_is_never_shown(
+async def test_log_of_invalid_payload_never_shows_it(
     igniter_recorder: RecordingAdapter, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With `throw_on_validation_error=False`, publishing only logs the mismatch."""
@@ -868,7 +868,7 @@ async def test_a_payload_that_passes_although_it_is_wrong_is_never_shown(
     assert SECRET not in caplog.text
 
 
-async def test_a_counter_that_holds_something_else_is_never_shown(
+async def test_counter_error_never_shows_stored_value(
     watched: Store[str], witness: Witness, caplog: pytest.LogCaptureFixture
 ) -> None:
     adapter: Any = watched.adapter
@@ -884,7 +884,7 @@ async def test_a_counter_that_holds_something_else_is_never_shown(
     )
 
 
-async def test_what_an_untranslated_exception_says_is_only_in_its_cause(bench: Bench) -> None:
+async def test_driver_exception_text_is_only_in_cause(bench: Bench) -> None:
     with pytest.raises(StoreError) as caught:
         await bench.failing(ValueError(SECRET)).kv.get("k")
 
@@ -916,7 +916,7 @@ def test_a_urls_password_is_never_shown(
 
 
 @pytest.mark.parametrize("raised", [ValueError, RuntimeError])
-def test_what_an_adapter_says_of_a_url_is_never_shown(
+def test_adapter_error_about_url_is_never_shown(
     raised: type[Exception],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

@@ -134,7 +134,7 @@ def registered(igniter_recorder: RecordingAdapter) -> Store[str]:
 
 
 @pytest.mark.clause("PUB-1")
-async def test_a_subscriber_gets_what_is_published_once_it_is_live(
+async def test_live_subscriber_receives_published_event(
     igniter_store: Store[str],
 ) -> None:
     inbox = Inbox()
@@ -188,7 +188,7 @@ async def test_a_pattern_is_a_redis_glob(
     assert [context.type for context in await inbox.take(len(wanted))] == wanted
 
 
-async def test_a_pattern_sees_neither_another_service_nor_another_namespace(
+async def test_pattern_stays_within_service_and_namespace(
     igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     inbox = Inbox()
@@ -204,7 +204,7 @@ async def test_a_pattern_sees_neither_another_service_nor_another_namespace(
 
 
 @pytest.mark.clause("PUB-8")
-async def test_a_name_and_a_pattern_each_get_the_event(igniter_store: Store[str]) -> None:
+async def test_name_and_pattern_subscriptions_both_receive_event(igniter_store: Store[str]) -> None:
     by_name, by_pattern = Inbox(), Inbox()
     await igniter_store.events.subscribe("user:created", by_name)
     await igniter_store.events.subscribe("user:*", by_pattern)
@@ -215,7 +215,7 @@ async def test_a_name_and_a_pattern_each_get_the_event(igniter_store: Store[str]
 
 
 @pytest.mark.clause("PUB-2")
-async def test_events_come_in_their_order_and_one_at_a_time(igniter_store: Store[str]) -> None:
+async def test_events_are_handled_in_order_without_overlap(igniter_store: Store[str]) -> None:
     running, most, got = 0, 0, Inbox()
 
     async def handle(context: EventContext[Any]) -> None:
@@ -234,7 +234,7 @@ async def test_events_come_in_their_order_and_one_at_a_time(igniter_store: Store
     assert most == 1
 
 
-async def test_what_a_handler_returns_is_awaited_when_it_can_be(igniter_store: Store[str]) -> None:
+async def test_awaitable_returned_by_handler_is_awaited(igniter_store: Store[str]) -> None:
     done = asyncio.Event()
 
     async def later() -> None:
@@ -246,7 +246,7 @@ async def test_what_a_handler_returns_is_awaited_when_it_can_be(igniter_store: S
     await soon(done)
 
 
-async def test_a_bound_method_and_a_partial_are_handlers(igniter_store: Store[str]) -> None:
+async def test_bound_method_is_accepted_as_handler(igniter_store: Store[str]) -> None:
     got: asyncio.Queue[Any] = asyncio.Queue()
     await igniter_store.events.subscribe("e", got.put)
 
@@ -259,7 +259,7 @@ async def test_a_bound_method_and_a_partial_are_handlers(igniter_store: Store[st
 # --- Attributes of an event -----------------------------------------------------------------------
 
 
-async def test_an_event_says_its_name_its_time_and_its_data(igniter_store: Store[str]) -> None:
+async def test_event_context_has_name_time_and_data(igniter_store: Store[str]) -> None:
     inbox = Inbox()
     await igniter_store.events.subscribe("user:*", inbox)
     before = datetime.now(UTC)
@@ -279,7 +279,7 @@ async def test_an_event_says_its_name_its_time_and_its_data(igniter_store: Store
     assert context.timestamp.tzinfo is UTC
 
 
-async def test_an_event_says_the_whole_chain_of_scopes_and_the_innermost(
+async def test_event_context_has_scope_chain_and_innermost_scope(
     igniter_store: Store[str],
 ) -> None:
     inbox = Inbox()
@@ -302,7 +302,7 @@ async def test_an_event_says_the_whole_chain_of_scopes_and_the_innermost(
         ("é", "ü", Actor("é", "ü")),
     ],
 )
-async def test_an_event_says_who_caused_it(
+async def test_event_context_names_actor(
     id: str | int, type: str | None, actor: Actor, igniter_store: Store[str]
 ) -> None:
     inbox = Inbox()
@@ -314,7 +314,7 @@ async def test_an_event_says_who_caused_it(
     assert context.actor == actor
 
 
-async def test_an_actor_stays_in_the_scopes_below_and_changes_nothing_else(
+async def test_scopes_of_acting_store_inherit_actor(
     igniter_store: Store[str],
 ) -> None:
     """The original store still publishes without an actor."""
@@ -365,7 +365,7 @@ async def test_listening_ends_when_its_block_fails(igniter_store: Store[str]) ->
     assert await igniter_store.events.publish("e", 1) == 0
 
 
-async def test_a_stream_that_was_left_has_no_more_events(igniter_store: Store[str]) -> None:
+async def test_exited_event_stream_yields_no_events(igniter_store: Store[str]) -> None:
     async with igniter_store.events.listen("e") as stream:
         await igniter_store.events.publish("e", 1)
 
@@ -404,7 +404,7 @@ async def test_a_stream_is_entered_once(igniter_store: Store[str]) -> None:
     assert await igniter_store.events.publish("e", 1) == 0
 
 
-async def test_a_stream_that_was_not_entered_gives_an_error_and_does_not_wait_for_ever(
+async def test_event_stream_raises_when_not_entered(
     igniter_store: Store[str],
 ) -> None:
     """It doesn't wait forever."""
@@ -414,7 +414,7 @@ async def test_a_stream_that_was_not_entered_gives_an_error_and_does_not_wait_fo
     assert caught.value.code == ErrorCode.STORE_SUBSCRIBE_FAILED
 
 
-async def test_a_listener_that_nobody_asks_keeps_the_newest(
+async def test_idle_listener_keeps_newest_events(
     igniter_store: Store[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with igniter_store.events.listen("e", max_queue=2) as stream:
@@ -427,7 +427,7 @@ async def test_a_listener_that_nobody_asks_keeps_the_newest(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-async def test_a_message_that_cannot_be_read_is_logged_and_passed_over(
+async def test_undecodable_message_is_logged_and_skipped(
     igniter_store: Store[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     adapter: Any = igniter_store.adapter
@@ -444,7 +444,7 @@ async def test_a_message_that_cannot_be_read_is_logged_and_passed_over(
 
 
 @pytest.mark.clause("PUB-6")
-async def test_a_slow_handler_delays_no_other_and_no_command(igniter_store: Store[str]) -> None:
+async def test_slow_handler_delays_no_other_handler_or_command(igniter_store: Store[str]) -> None:
     may_go_on, inbox = asyncio.Event(), Inbox()
 
     async def slow(_: EventContext[Any]) -> None:
@@ -487,7 +487,7 @@ async def awaiting_cancelled_future(_: EventContext[Any]) -> None:
 @pytest.mark.parametrize(
     "bad", [failing, failing_later, cancelling_itself, awaiting_cancelled_future]
 )
-async def test_a_failing_handler_is_logged_and_gets_the_next_event(
+async def test_failing_handler_is_logged_and_receives_next_event(
     bad: Callable[[EventContext[Any]], Any],
     igniter_store: Store[str],
     caplog: pytest.LogCaptureFixture,
@@ -513,7 +513,7 @@ async def test_a_failing_handler_is_logged_and_gets_the_next_event(
     assert "wasn't handled" in caplog.text
 
 
-async def test_a_failing_handler_is_logged_with_its_own_traceback(
+async def test_failing_handler_is_logged_with_traceback(
     igniter_store: Store[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     await igniter_store.events.subscribe("e", failing)
@@ -527,7 +527,7 @@ async def test_a_failing_handler_is_logged_with_its_own_traceback(
     assert isinstance(record.exc_info[1], RuntimeError)
 
 
-async def test_what_nobody_can_be_told_goes_to_the_stores_logger(
+async def test_handler_failure_is_logged_to_store_logger(
     igniter_recorder: RecordingAdapter, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = (
@@ -545,7 +545,7 @@ async def test_what_nobody_can_be_told_goes_to_the_stores_logger(
     assert [record.name for record in caplog.records] == ["mine"]
 
 
-async def test_a_full_queue_drops_the_oldest_counts_it_and_says_so_once(
+async def test_full_queue_drops_oldest_events_and_warns_once(
     igniter_store: Store[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """`dropped` counts the dropped events."""
@@ -691,7 +691,7 @@ async def test_a_handler_can_cancel_its_own_subscription(
     assert others() == set()
 
 
-async def test_a_handler_can_cancel_another_subscription_and_waits_for_it(
+async def test_handler_waits_when_cancelling_another_subscription(
     igniter_store: Store[str],
 ) -> None:
     started, finished, order = asyncio.Event(), asyncio.Event(), list[str]()
@@ -715,7 +715,7 @@ async def test_a_handler_can_cancel_another_subscription_and_waits_for_it(
     assert order == ["slow", "cancelled"]
 
 
-async def test_a_subscription_made_in_a_handler_is_like_any_other(
+async def test_subscription_made_in_handler_receives_events(
     igniter_store: Store[str],
 ) -> None:
     inbox, made = Inbox(), asyncio.Event()
@@ -738,7 +738,7 @@ async def test_a_subscription_made_in_a_handler_is_like_any_other(
 
 
 @pytest.mark.clause("LIF-5")
-async def test_closing_the_store_tells_those_who_listen(igniter_store: Store[str]) -> None:
+async def test_close_raises_store_closed_in_listeners(igniter_store: Store[str]) -> None:
     live = asyncio.Event()
 
     async def listen() -> None:
@@ -757,7 +757,7 @@ async def test_closing_the_store_tells_those_who_listen(igniter_store: Store[str
 
 
 @pytest.mark.clause("LIF-5")
-async def test_closing_the_store_cancels_handlers_and_leaves_no_task(
+async def test_close_cancels_handlers_and_leaves_no_task(
     igniter_store: Store[str],
 ) -> None:
     started, was_cancelled = asyncio.Event(), False
@@ -783,7 +783,7 @@ async def test_closing_the_store_cancels_handlers_and_leaves_no_task(
     assert others() == set()
 
 
-async def test_a_subscription_can_be_cancelled_after_the_store_was_closed(
+async def test_subscription_can_be_cancelled_after_store_closes(
     igniter_store: Store[str],
 ) -> None:
     subscription = await igniter_store.events.subscribe("e", Inbox())
@@ -841,7 +841,7 @@ class StuckSubscription(Subscription):
         raise ConnectionError
 
 
-async def test_a_subscription_that_cannot_be_cancelled_keeps_nothing_else_open(
+async def test_close_completes_when_cancelling_subscription_fails(
     igniter_recorder: RecordingAdapter,
 ) -> None:
     """The error reaches the caller, and the adapter is closed."""
@@ -858,7 +858,7 @@ async def test_a_subscription_that_cannot_be_cancelled_keeps_nothing_else_open(
     assert others() == set()
 
 
-async def test_a_store_can_be_opened_again_and_old_subscriptions_stay_ended(
+async def test_reopened_store_does_not_revive_subscriptions(
     igniter_store: Store[str],
 ) -> None:
     old, new = Inbox(), Inbox()
@@ -899,7 +899,7 @@ async def test_groups_nest(registered: Store[str]) -> None:
     ]
 
 
-async def test_a_registered_event_is_an_item_where_its_name_is_no_attributes(
+async def test_registered_event_is_accessible_as_item(
     igniter_recorder: RecordingAdapter,
 ) -> None:
     """Item access also works for a name that can't be an attribute."""
@@ -929,7 +929,7 @@ async def test_a_registered_event_can_be_listened_to(registered: Store[str]) -> 
     assert got == {"id": 2, "name": "unnamed"}
 
 
-def test_an_unknown_event_is_an_attribute_error_so_that_hasattr_works(
+def test_hasattr_returns_false_for_unknown_event(
     registered: Store[str],
 ) -> None:
     events = registered.events
@@ -947,7 +947,7 @@ def test_an_unknown_event_is_an_attribute_error_so_that_hasattr_works(
     assert getattr(events.user, "deleted", None) is None
 
 
-def test_an_unknown_event_names_those_that_there_are(registered: Store[str]) -> None:
+def test_unknown_event_error_lists_known_events(registered: Store[str]) -> None:
     with pytest.raises(StoreError) as caught:
         _ = registered.events.user.craeted
 
@@ -986,7 +986,7 @@ def test_a_builder_of_events_is_immutable() -> None:
 # --- Declared events ------------------------------------------------------------------------------
 
 
-async def test_a_bound_event_is_published_and_comes_back_as_its_type(
+async def test_bound_event_is_received_as_declared_type(
     igniter_store: Store[str],
 ) -> None:
     users, inbox = igniter_store.events.bind(UserEvents), Inbox()
@@ -997,7 +997,7 @@ async def test_a_bound_event_is_published_and_comes_back_as_its_type(
     assert await inbox.data(1) == [UserCreated(1, "Avery")]
 
 
-async def test_a_bound_models_event_comes_back_as_the_model(igniter_store: Store[str]) -> None:
+async def test_bound_event_is_received_as_pydantic_model(igniter_store: Store[str]) -> None:
     users = igniter_store.events.bind(UserEvents)
 
     async with users.ordered.listen() as stream:
@@ -1020,7 +1020,7 @@ async def test_bound_groups_nest_and_keep_their_given_names(igniter_store: Store
     ]
 
 
-async def test_a_bound_event_refuses_what_does_not_fit(
+async def test_bound_event_refuses_invalid_payload(
     igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     users: Any = igniter_store.events.bind(UserEvents)
@@ -1032,7 +1032,7 @@ async def test_a_bound_event_refuses_what_does_not_fit(
     assert igniter_recorder.named("publish") == []
 
 
-async def test_what_does_not_fit_a_bound_event_is_logged_and_passed_over(
+async def test_bound_subscription_logs_and_skips_invalid_payload(
     igniter_store: Store[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     users, inbox = igniter_store.events.bind(UserEvents), Inbox()
@@ -1073,7 +1073,7 @@ async def test_a_declared_class_can_be_registered(igniter_recorder: RecordingAda
     assert await inbox.data(1) == [{"address": "a@b.c"}]
 
 
-def test_a_declaration_is_itself_on_the_class_and_the_event_when_bound(
+def test_declaration_becomes_event_when_bound(
     igniter_store: Store[str],
 ) -> None:
     users = igniter_store.events.bind(UserEvents)
@@ -1167,7 +1167,7 @@ async def test_names_are_checked_where_payloads_are(
     assert raised == code
 
 
-async def test_what_a_schema_returns_is_what_is_published(registered: Store[str]) -> None:
+async def test_publish_sends_value_returned_by_schema(registered: Store[str]) -> None:
     inbox = Inbox()
     await registered.events.subscribe("user:scored", inbox)
 
@@ -1176,7 +1176,7 @@ async def test_what_a_schema_returns_is_what_is_published(registered: Store[str]
     assert await inbox.data(1) == [40]
 
 
-async def test_a_pattern_checks_each_event_with_its_own_schema(
+async def test_pattern_subscription_validates_with_schema_of_event(
     igniter_recorder: RecordingAdapter,
 ) -> None:
     store = (
@@ -1196,7 +1196,7 @@ async def test_a_pattern_checks_each_event_with_its_own_schema(
     assert await inbox.data(3) == [UserCreated(1), Email("a@b.c"), {"a": 1}]
 
 
-def test_a_switch_holds_for_all_namespaces_from_then_on(igniter_recorder: RecordingAdapter) -> None:
+def test_validation_switch_applies_to_all_namespaces(igniter_recorder: RecordingAdapter) -> None:
     """A later `add_events` without the switch keeps its value."""
     builder = Store.create().with_adapter(igniter_recorder).with_service("test")
 
@@ -1234,7 +1234,7 @@ async def test_many_subscriptions_come_and_go_and_leave_nothing(
     assert await igniter_store.events.publish("e0", 1) == 0
 
 
-async def test_cancelling_a_subscribe_that_is_under_way_leaves_nothing(
+async def test_cancelled_subscribe_leaves_no_task_or_subscription(
     igniter_recorder: RecordingAdapter,
 ) -> None:
     reached = asyncio.Event()

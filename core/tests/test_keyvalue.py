@@ -28,7 +28,7 @@ async def test_a_missing_key_is_none(igniter_store: Store[str]) -> None:
     assert await igniter_store.kv.pop("k") is None
 
 
-async def test_a_missing_key_is_the_default_and_a_stored_none_is_not(
+async def test_get_returns_default_only_when_key_is_missing(
     igniter_store: Store[str],
 ) -> None:
     await igniter_store.kv.set("none", None)
@@ -104,9 +104,7 @@ async def test_the_shortest_and_the_longest_ttl_are_taken(
 
 @pytest.mark.clause("KV-8")
 @pytest.mark.parametrize("method", ["expire", "touch"])
-async def test_expiring_gives_a_live_key_a_new_ttl_and_makes_none(
-    method: str, igniter_store: Store[str]
-) -> None:
+async def test_expire_sets_ttl_only_on_existing_key(method: str, igniter_store: Store[str]) -> None:
     await igniter_store.kv.set("k", 1)
 
     answers = [
@@ -120,7 +118,7 @@ async def test_expiring_gives_a_live_key_a_new_ttl_and_makes_none(
 
 
 @pytest.mark.clause("KV-9")
-async def test_persisting_removes_a_ttl_and_says_whether_there_was_one(
+async def test_persist_returns_whether_it_removed_ttl(
     igniter_store: Store[str],
 ) -> None:
     await igniter_store.kv.set("k", 1, ttl=60)

@@ -86,7 +86,7 @@ TEXTS = st.text(alphabet="ab-^!*?[]\\\n\u00e9", max_size=8)
 @pytest.mark.parametrize(
     ("pattern", "matching", "others"), SEEN, ids=[repr(pattern) for pattern, _, _ in SEEN]
 )
-def test_a_pattern_matches_what_it_matches_on_the_servers(
+def test_pattern_matches_same_names_as_servers(
     pattern: str, matching: list[str], others: list[str]
 ) -> None:
     matched = [subject for subject in matching + others if Pattern(pattern).matches(subject)]
@@ -131,16 +131,14 @@ def test_many_stars_take_no_exponential_time(pattern: str) -> None:
 
 @pytest.mark.clause("SCN-2")
 @given(name=TEXTS, other=TEXTS)
-def test_an_escaped_name_matches_itself_alone(name: str, other: str) -> None:
+def test_escaped_name_matches_only_itself(name: str, other: str) -> None:
     assert Pattern(escape(name)).matches(name)
     assert Pattern(escape(name)).matches(other) is (name == other)
 
 
 @pytest.mark.clause("SCN-2")
 @given(name=TEXTS, end=TEXTS, other=TEXTS)
-def test_an_escaped_prefix_before_a_star_matches_what_begins_with_it(
-    name: str, end: str, other: str
-) -> None:
+def test_escaped_prefix_with_star_matches_by_prefix(name: str, end: str, other: str) -> None:
     under = Pattern(escape(name) + "*")
 
     assert under.matches(name + end)

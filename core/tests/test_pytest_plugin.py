@@ -94,13 +94,13 @@ def test_the_fixtures_work_without_an_async_plugin(tmp_path: Path) -> None:
     assert "5 passed" in ended.stdout, ended.stdout + ended.stderr
 
 
-def test_the_plugin_imports_no_backend_before_it_is_used(tmp_path: Path) -> None:
+def test_plugin_imports_no_backend_before_use(tmp_path: Path) -> None:
     ended = run(tmp_path, NO_FIXTURES)
 
     assert "1 passed" in ended.stdout, ended.stdout + ended.stderr
 
 
-def test_the_fixtures_say_what_they_are(tmp_path: Path) -> None:
+def test_fixtures_have_docstrings(tmp_path: Path) -> None:
     ended = run(tmp_path, "", "--fixtures")
 
     for name in ("igniter_clock", "igniter_recorder", "igniter_store"):

@@ -97,7 +97,7 @@ def test_subscription_of_ended_loop_does_not_block_close() -> None:
     assert not store.is_open
 
 
-def test_a_subscription_of_another_event_loop_can_be_cancelled() -> None:
+def test_subscription_of_ended_loop_can_be_cancelled() -> None:
     store = store_on(MemoryAdapter())
 
     subscription = asyncio.run(store.events.subscribe("user:created", ignore))
@@ -106,9 +106,7 @@ def test_a_subscription_of_another_event_loop_can_be_cancelled() -> None:
     assert asyncio.run(store.events.publish("user:created", 1)) == 0
 
 
-def test_callers_that_waited_for_the_opening_in_one_event_loop_can_do_so_again_in_the_next() -> (
-    None
-):
+def test_concurrent_callers_can_open_again_in_next_loop() -> None:
     adapter = Unreachable()
     store = store_on(adapter)
 
@@ -125,7 +123,7 @@ def test_callers_that_waited_for_the_opening_in_one_event_loop_can_do_so_again_i
     assert second == [None, None]
 
 
-async def test_first_operations_that_come_together_share_one_failed_attempt_to_open() -> None:
+async def test_concurrent_first_operations_share_one_failed_opening() -> None:
     adapter = Unreachable()
     store = store_on(adapter)
 
@@ -139,7 +137,7 @@ async def test_first_operations_that_come_together_share_one_failed_attempt_to_o
     assert all(isinstance(error.__cause__, OSError) for error in errors)
 
 
-async def test_an_operation_after_a_failed_attempt_to_open_tries_again() -> None:
+async def test_operation_retries_opening_after_failure() -> None:
     adapter = Unreachable()
     store = store_on(adapter)
 
@@ -150,7 +148,7 @@ async def test_an_operation_after_a_failed_attempt_to_open_tries_again() -> None
     assert await store.kv.get("a") is None
 
 
-async def test_the_next_caller_opens_when_the_one_who_was_opening_is_cancelled() -> None:
+async def test_next_caller_opens_when_opening_caller_is_cancelled() -> None:
     adapter = Unreachable()
     adapter.is_reachable = True
     store = store_on(adapter)
@@ -163,7 +161,7 @@ async def test_the_next_caller_opens_when_the_one_who_was_opening_is_cancelled()
     assert adapter.attempts == 2
 
 
-async def test_a_store_can_be_opened_again_after_the_owner_of_its_adapter_closed_it() -> None:
+async def test_store_reopens_after_owner_closed_adapter() -> None:
     adapter = MemoryAdapter()
     owner, other = store_on(adapter), store_on(adapter)
     await owner.open()
@@ -175,7 +173,7 @@ async def test_a_store_can_be_opened_again_after_the_owner_of_its_adapter_closed
     assert await other.kv.get("a") is None
 
 
-async def test_a_handler_that_publishes_what_it_handles_leaves_the_event_loop_to_others() -> None:
+async def test_republishing_handler_does_not_starve_event_loop() -> None:
     store = store_on(MemoryAdapter())
     handled = 0
 
@@ -192,7 +190,7 @@ async def test_a_handler_that_publishes_what_it_handles_leaves_the_event_loop_to
         assert 0 < handled < 100
 
 
-async def test_a_listener_that_publishes_what_it_hears_leaves_the_event_loop_to_others() -> None:
+async def test_republishing_listener_does_not_starve_event_loop() -> None:
     store = store_on(MemoryAdapter())
     received = 0
 
@@ -212,7 +210,7 @@ async def test_a_listener_that_publishes_what_it_hears_leaves_the_event_loop_to_
     assert 0 < received < 100
 
 
-def test_handler_that_replaces_its_cancellation_does_not_block_exit(
+def test_handler_that_replaces_cancellation_does_not_block_exit(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def main() -> None:
@@ -279,7 +277,7 @@ async def test_close_repeats_failed_cancel_on_lent_adapter() -> None:
     assert await store_on(adapter).events.publish("user:created", 1) == 0
 
 
-async def test_closing_ends_a_handler_that_cancelled_its_own_subscription_and_still_works() -> None:
+async def test_close_ends_handler_that_cancelled_its_own_subscription() -> None:
     store = store_on(MemoryAdapter())
     busy = Busy()
 
@@ -310,7 +308,7 @@ async def test_subscription_cancelled_by_its_handler_is_forgotten() -> None:
     assert subscription not in store._connection._closables  # pyright: ignore[reportPrivateUsage]
 
 
-async def test_two_handlers_that_cancel_each_other_do_not_wait_for_ever() -> None:
+async def test_handlers_that_cancel_each_other_do_not_deadlock() -> None:
     store = store_on(MemoryAdapter())
     both_run = asyncio.Barrier(2)
     done: list[str] = []
@@ -329,7 +327,7 @@ async def test_two_handlers_that_cancel_each_other_do_not_wait_for_ever() -> Non
     assert sorted(done) == ["order:paid", "order:refused"]
 
 
-async def test_a_handler_that_cancels_another_subscription_waits_for_its_handler() -> None:
+async def test_cancelling_other_subscription_waits_for_its_handler() -> None:
     store = store_on(MemoryAdapter())
     busy = Busy()
     seen: list[bool] = []
@@ -351,7 +349,7 @@ async def test_a_handler_that_cancels_another_subscription_waits_for_its_handler
     assert seen == [True]
 
 
-async def test_a_subscription_whose_task_was_cancelled_by_others_is_not_live() -> None:
+async def test_subscription_is_not_live_after_task_cancellation() -> None:
     store = store_on(MemoryAdapter())
 
     async def cancels_itself(context: EventContext[Any]) -> None:
@@ -368,7 +366,7 @@ async def test_a_subscription_whose_task_was_cancelled_by_others_is_not_live() -
     await store.close()
 
 
-async def test_a_recorder_around_an_open_adapter_leaves_it_open() -> None:
+async def test_recorder_leaves_open_adapter_open() -> None:
     adapter = MemoryAdapter()
     await adapter.open()
 
@@ -381,7 +379,7 @@ async def test_a_recorder_around_an_open_adapter_leaves_it_open() -> None:
 
 
 @pytest.mark.parametrize("serializer", ["json", "msgpack"])
-async def test_a_type_whose_annotations_have_no_hash_is_a_type(serializer: str) -> None:
+async def test_type_with_unhashable_annotation_is_accepted(serializer: str) -> None:
     builder = Store.create().with_adapter(MemoryAdapter()).with_service("test")
     store = (builder.with_serializer(MSGPACK) if serializer == "msgpack" else builder).build()
     await store.kv.set("a", 1)
@@ -389,7 +387,7 @@ async def test_a_type_whose_annotations_have_no_hash_is_a_type(serializer: str) 
     assert await store.kv.get("a", Annotated[int, {"unit": "seconds"}]) == 1
 
 
-def test_a_manual_clock_that_a_timer_moves_further_does_not_go_back() -> None:
+def test_manual_clock_never_goes_back_after_nested_advance() -> None:
     """A timer may itself advance the clock."""
     clock = ManualClock(0)
     clock.call_later(1, lambda: clock.advance(10))
@@ -411,7 +409,7 @@ class _SlowToLetGo(MemoryAdapter):
             raise
 
 
-async def test_closing_again_while_a_blocked_read_still_lets_go_is_no_error() -> None:
+async def test_repeated_close_succeeds_while_blocked_read_ends() -> None:
     adapter = _SlowToLetGo()
     await adapter.open()
     store = Store.create().with_adapter(adapter).with_service("test").build()
@@ -430,7 +428,7 @@ async def test_closing_again_while_a_blocked_read_still_lets_go_is_no_error() ->
     await adapter.close()
 
 
-async def test_a_reader_that_is_cancelled_while_the_store_closes_disturbs_nobody() -> None:
+async def test_reader_cancelled_during_close_raises_cancelled_error() -> None:
     store = store_on(MemoryAdapter())
     group = store.streams.group("group", "worker")
     await group.ensure("jobs")

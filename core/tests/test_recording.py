@@ -26,7 +26,7 @@ class Bare(Adapter):
         return 1.5
 
 
-async def test_calls_are_remembered_in_order_with_what_they_were_given(
+async def test_calls_are_recorded_in_order_with_arguments(
     igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     await igniter_store.kv.set("k", 1, ttl=60)
@@ -49,7 +49,7 @@ async def test_calls_are_found_by_their_method(
     assert [call.method for call in igniter_recorder.named("get", "set")] == ["set", "get", "get"]
 
 
-async def test_what_is_remembered_can_be_forgotten(
+async def test_recorded_calls_can_be_cleared(
     igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     await igniter_store.kv.set("k", 1)
@@ -70,12 +70,12 @@ async def test_a_call_that_fails_is_remembered_too(igniter_recorder: RecordingAd
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES, ids=lambda capability: capability.__name__)
-def test_a_recorder_has_the_capabilities_of_what_is_inside(capability: type[Adapter]) -> None:
+def test_recorder_has_capabilities_of_its_adapter(capability: type[Adapter]) -> None:
     assert isinstance(RecordingAdapter(adapter_from_url("memory://")), capability)
     assert not isinstance(RecordingAdapter(Bare()), capability)
 
 
-async def test_a_recorder_passes_for_what_is_inside() -> None:
+async def test_recorder_mirrors_state_of_its_adapter() -> None:
     recorder = RecordingAdapter(Bare())
 
     await recorder.open()

@@ -72,7 +72,7 @@ async def test_a_tenant_sees_its_own_and_nothing_else(mine: str, igniter_store: 
 
 
 @pytest.mark.parametrize("identifier", AWKWARD)
-async def test_a_tenant_hears_its_own_events_and_no_others(
+async def test_tenant_receives_only_its_own_events(
     identifier: str, igniter_store: Store[str]
 ) -> None:
     got: list[EventContext[Any]] = []
@@ -92,7 +92,7 @@ async def test_a_tenant_hears_its_own_events_and_no_others(
     assert [context.data for context in got] == ["mine", "mine"]
 
 
-async def test_a_scope_is_another_place_than_the_store_and_the_scopes_below(
+async def test_scope_is_separate_from_store_and_nested_scopes(
     igniter_store: Store[str],
 ) -> None:
     org = igniter_store.scope("org", 1)
@@ -113,7 +113,7 @@ async def test_a_scope_is_another_place_than_the_store_and_the_scopes_below(
     assert (await seen(org))["scan"] == ["x"]
 
 
-async def test_a_number_and_its_text_are_the_same_tenant(igniter_store: Store[str]) -> None:
+async def test_number_and_its_text_identify_same_tenant(igniter_store: Store[str]) -> None:
     await igniter_store.scope("org", 7).kv.set("x", 1)
 
     assert await igniter_store.scope("org", "7").kv.get("x") == 1
@@ -130,7 +130,7 @@ def test_an_enum_identifies_by_its_value(igniter_store: Store[str]) -> None:
     assert igniter_store.scope("org", Number.SEVEN).scopes == (Scope("org", "7"),)
 
 
-def test_a_scoped_store_is_a_new_store_over_the_same_connection(igniter_store: Store[str]) -> None:
+def test_scope_returns_new_store_over_same_adapter(igniter_store: Store[str]) -> None:
     org = igniter_store.scope("org", 1)
 
     assert igniter_store.scopes == ()
@@ -143,7 +143,7 @@ def test_a_scoped_store_is_a_new_store_over_the_same_connection(igniter_store: S
     )
 
 
-async def test_a_scoped_store_opens_and_closes_with_the_others(igniter_store: Store[str]) -> None:
+async def test_scoped_store_opens_and_closes_whole_store(igniter_store: Store[str]) -> None:
     org = igniter_store.scope("org", 1)
     await org.kv.set("x", 1)
     opened = igniter_store.is_open
@@ -170,7 +170,7 @@ def strict(igniter_recorder: RecordingAdapter) -> Store[Any]:
     ("chain", "missing"),
     [([], ["org", "region"]), (["org"], ["region"]), (["team", "region"], ["org"])],
 )
-async def test_a_store_outside_of_a_required_scope_names_what_is_missing(
+async def test_error_names_missing_required_scopes(
     chain: list[str], missing: list[str], strict: Store[Any]
 ) -> None:
     store = strict
@@ -188,7 +188,7 @@ async def test_a_store_outside_of_a_required_scope_names_what_is_missing(
 
 
 @pytest.mark.parametrize("chain", [["org", "region"], ["region", "org"], ["team", "region", "org"]])
-async def test_a_store_in_all_required_scopes_works_whatever_their_order(
+async def test_required_scopes_can_be_entered_in_any_order(
     chain: list[str], strict: Store[Any]
 ) -> None:
     store = strict
@@ -198,7 +198,7 @@ async def test_a_store_in_all_required_scopes_works_whatever_their_order(
     assert await store.kv.set("x", 1) is True
 
 
-async def test_a_store_can_be_asked_for_a_sign_of_life_outside_of_its_scopes(
+async def test_ping_works_without_required_scopes(
     strict: Store[Any],
 ) -> None:
     assert await strict.ping() >= 0

@@ -157,7 +157,7 @@ async def test_typed_keys_come_back_from_messagepack(igniter_recorder: Recording
     assert await store.kv.get("k", dict[int, str]) == {1: "a"}
 
 
-async def test_the_keys_of_a_declared_field_come_back_as_they_were(
+async def test_declared_field_keeps_integer_mapping_keys(
     igniter_store: Store[str],
 ) -> None:
     class Counts(msgspec.Struct):
@@ -193,7 +193,7 @@ NOT_FINITE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", NOT_FINITE)
-async def test_json_refuses_what_is_not_finite_wherever_it_is(
+async def test_json_refuses_non_finite_numbers_anywhere(
     kind: str, igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     with pytest.raises(StoreError) as caught:
@@ -206,11 +206,13 @@ async def test_json_refuses_what_is_not_finite_wherever_it_is(
 @pytest.mark.parametrize(
     "value", [None, "null", [None], {"null": None}, Point(1.0), [Record(1), None], "NaN"], ids=repr
 )
-async def test_what_only_looks_like_it_is_taken(value: Any, igniter_store: Store[str]) -> None:
+async def test_values_resembling_non_finite_numbers_are_accepted(
+    value: Any, igniter_store: Store[str]
+) -> None:
     assert await igniter_store.kv.set("k", value) is True
 
 
-async def test_messagepack_keeps_what_is_not_finite(igniter_recorder: RecordingAdapter) -> None:
+async def test_messagepack_keeps_non_finite_numbers(igniter_recorder: RecordingAdapter) -> None:
     store = over(igniter_recorder, MSGPACK)
     await store.kv.set("k", [math.inf, math.nan])
 
@@ -237,7 +239,7 @@ FOREIGN_KEYS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN_KEYS)
-async def test_json_refuses_keys_that_it_would_turn_into_text(
+async def test_json_refuses_mapping_keys_other_than_text(
     kind: str, igniter_store: Store[str]
 ) -> None:
     with pytest.raises(StoreError) as caught:
@@ -246,7 +248,7 @@ async def test_json_refuses_keys_that_it_would_turn_into_text(
     assert caught.value.code == ErrorCode.STORE_SERIALIZATION_FAILED
 
 
-async def test_a_str_enum_is_a_key_like_any_text(igniter_store: Store[str]) -> None:
+async def test_str_enum_is_accepted_as_mapping_key(igniter_store: Store[str]) -> None:
     class Word(enum.StrEnum):
         A = "a"
 
@@ -255,7 +257,7 @@ async def test_a_str_enum_is_a_key_like_any_text(igniter_store: Store[str]) -> N
     assert await igniter_store.kv.get("k") == {"a": 1}
 
 
-async def test_a_value_deeper_than_pythons_stack_is_stored_or_refused_and_never_crashes(
+async def test_value_deeper_than_python_stack_is_refused(
     igniter_store: Store[str],
 ) -> None:
     value: list[Any] = []
@@ -351,7 +353,7 @@ async def test_a_serializer_of_the_users_is_used_everywhere(
     assert event.data == [4]
 
 
-async def test_a_serializer_of_the_users_is_told_the_type(
+async def test_custom_serializer_receives_requested_type(
     igniter_recorder: RecordingAdapter,
 ) -> None:
     store = over(igniter_recorder, Zipped())
@@ -401,7 +403,7 @@ async def test_every_kind_of_bytes_becomes_bytes(
     assert call.args[1] == b"x"
 
 
-async def test_a_serializer_that_raises_while_decoding_is_a_store_error(
+async def test_serializer_failure_while_decoding_raises_store_error(
     igniter_recorder: RecordingAdapter,
 ) -> None:
     store = over(igniter_recorder, Odd(ValueError("x")))
@@ -414,7 +416,7 @@ async def test_a_serializer_that_raises_while_decoding_is_a_store_error(
     assert caught.value.code == ErrorCode.STORE_DESERIALIZATION_FAILED
 
 
-async def test_what_was_set_is_not_changed_by_what_is_done_to_it_later(
+async def test_stored_value_ignores_later_changes_to_object(
     igniter_store: Store[str],
 ) -> None:
     value = {"a": [1]}

@@ -82,7 +82,7 @@ async def test_the_first_operation_opens_the_store(
     assert methods(igniter_recorder)[0] == "open"
 
 
-async def test_concurrent_first_operations_open_once_and_all_get_their_answers() -> None:
+async def test_concurrent_first_operations_open_store_once() -> None:
     """Each caller gets its own result."""
     adapter = SlowToOpen(memory())
     store = over(adapter)
@@ -97,7 +97,7 @@ async def test_concurrent_first_operations_open_once_and_all_get_their_answers()
     assert methods(adapter).count("open") == 1
 
 
-async def test_a_first_operation_that_is_cancelled_leaves_the_others_to_open() -> None:
+async def test_store_opens_when_first_operation_is_cancelled() -> None:
     adapter = SlowToOpen(memory())
     store = over(adapter)
     first = asyncio.ensure_future(store.kv.set("a", 1))
@@ -111,7 +111,7 @@ async def test_a_first_operation_that_is_cancelled_leaves_the_others_to_open() -
     assert await store.batch.get(["a", "b"]) == [None, 2]
 
 
-async def test_a_store_that_could_not_be_opened_can_be_opened_later(
+async def test_store_opens_after_failed_attempt(
     igniter_recorder: RecordingAdapter,
 ) -> None:
     class Away(RecordingAdapter):
@@ -145,7 +145,7 @@ async def test_entering_opens_and_leaving_closes(
     assert methods(igniter_recorder) == ["open", "close"]
 
 
-async def test_leaving_closes_after_a_failure_and_lets_it_through(
+async def test_exit_closes_store_and_propagates_exception(
     igniter_store: Store[str],
 ) -> None:
     with pytest.raises(RuntimeError):
@@ -168,7 +168,7 @@ async def test_opening_and_closing_twice_is_once(
 
 
 @pytest.mark.clause("LIF-1")
-async def test_a_store_that_was_never_opened_can_be_closed(
+async def test_unopened_store_can_be_closed(
     igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     await igniter_store.close()
@@ -177,7 +177,7 @@ async def test_a_store_that_was_never_opened_can_be_closed(
 
 
 @pytest.mark.clause("LIF-1")
-async def test_a_store_can_be_opened_again_and_finds_its_data(igniter_store: Store[str]) -> None:
+async def test_reopened_store_finds_its_data(igniter_store: Store[str]) -> None:
     await igniter_store.kv.set("k", 1)
     await igniter_store.close()
 
@@ -218,7 +218,7 @@ async def test_waiting_operation_does_not_reopen_closed_store() -> None:
 
 
 @pytest.mark.clause("LIF-6")
-async def test_who_opened_the_adapter_closes_it(
+async def test_store_does_not_close_adapter_opened_by_caller(
     igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     await igniter_recorder.open()
@@ -231,7 +231,7 @@ async def test_who_opened_the_adapter_closes_it(
 
 
 @pytest.mark.clause("LIF-7")
-async def test_two_stores_on_one_adapter_see_each_others_writes(
+async def test_stores_on_one_adapter_share_data(
     igniter_recorder: RecordingAdapter,
 ) -> None:
     one, another = over(igniter_recorder), over(igniter_recorder)
@@ -241,7 +241,7 @@ async def test_two_stores_on_one_adapter_see_each_others_writes(
     assert await another.kv.get("k") == 1
 
 
-async def test_of_two_stores_on_one_adapter_the_second_leaves_it_open(
+async def test_second_store_leaves_shared_adapter_open(
     igniter_recorder: RecordingAdapter,
 ) -> None:
     first, second = over(igniter_recorder), over(igniter_recorder)
@@ -343,7 +343,7 @@ LACKING: dict[str, tuple[Callable[[Store[str]], Awaitable[Any]], str]] = {
 
 @pytest.mark.parametrize("state", ["before it was opened", "open"])
 @pytest.mark.parametrize("operation", LACKING)
-async def test_what_the_backend_lacks_says_so(operation: str, state: str) -> None:
+async def test_error_names_missing_capability(operation: str, state: str) -> None:
     call, capability = LACKING[operation]
     store = over(OnlyValues())
     if state == "open":
@@ -356,7 +356,7 @@ async def test_what_the_backend_lacks_says_so(operation: str, state: str) -> Non
     assert (caught.value.details, caught.value.backend) == ({"capability": capability}, "values")
 
 
-def test_a_store_says_what_it_is_and_names_no_tenant(igniter_store: Store[str]) -> None:
+def test_repr_names_service_but_no_tenant(igniter_store: Store[str]) -> None:
     assert repr(igniter_store) == "<Store 'test' on memory>"
     assert (
         repr(igniter_store.scope("org", "secret").scope("team", 1))
@@ -364,7 +364,7 @@ def test_a_store_says_what_it_is_and_names_no_tenant(igniter_store: Store[str]) 
     )
 
 
-def test_a_store_shows_what_it_was_built_with(
+def test_store_exposes_its_configuration(
     igniter_store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     assert igniter_store.adapter is igniter_recorder
@@ -375,7 +375,7 @@ def test_a_store_shows_what_it_was_built_with(
     )
 
 
-def test_a_store_can_be_used_from_one_loop_after_another() -> None:
+def test_store_works_in_consecutive_event_loops() -> None:
     store = over(memory())
 
     async def count() -> int:
@@ -403,7 +403,7 @@ async def test_a_store_from_a_url_works() -> None:
         Store,
     ],
 )
-def test_store_called_directly_says_what_to_write(make: Callable[[], Any]) -> None:
+def test_store_constructor_error_names_alternatives(make: Callable[[], Any]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         make()
 
@@ -426,7 +426,7 @@ async def test_from_url_takes_telemetry() -> None:
 
 
 @pytest.mark.parametrize("telemetry", [object(), "logging", dict])
-def test_from_url_refuses_what_is_no_telemetry(telemetry: Any) -> None:
+def test_from_url_refuses_telemetry_without_emit(telemetry: Any) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Store.from_url("memory://", service="test", telemetry=telemetry)
 

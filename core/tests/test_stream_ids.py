@@ -66,23 +66,23 @@ def test_an_id_is_read_as_it_was_spelled(stream_id: StreamId) -> None:
         ("007-01", (7, 1)),
     ],
 )
-def test_an_id_without_a_sequence_number_has_the_first(text: str, parsed: StreamId) -> None:
+def test_id_without_sequence_number_defaults_to_zero(text: str, parsed: StreamId) -> None:
     assert parse(text) == parsed
 
 
-def test_the_context_gives_the_sequence_number_that_is_missing() -> None:
+def test_parse_fills_missing_sequence_from_argument() -> None:
     assert parse("5", sequence=MAX) == (5, MAX)
     assert parse("5-7", sequence=MAX) == (5, 7)
 
 
 @pytest.mark.parametrize("text", [*MALFORMED, "-", "+", "(1-0"])
-def test_what_is_no_id_is_not_read(text: str) -> None:
+def test_malformed_id_parses_to_none(text: str) -> None:
     assert parse(text) is None
 
 
 @pytest.mark.clause("STR-2")
 @pytest.mark.parametrize("text", MALFORMED)
-def test_what_is_no_bound_is_not_read(text: str) -> None:
+def test_malformed_bound_parses_to_none(text: str) -> None:
     assert lower_bound(text) is None
     assert upper_bound(text) is None
 
@@ -103,7 +103,7 @@ def test_what_is_no_bound_is_not_read(text: str) -> None:
         (f"({MAX}-{MAX - 1}", LAST, (MAX, MAX - 2)),
     ],
 )
-def test_a_bound_is_the_first_or_the_last_id_that_it_includes(
+def test_bound_parses_to_first_or_last_included_id(
     text: str, low: StreamId, high: StreamId
 ) -> None:
     assert lower_bound(text) == low
@@ -111,7 +111,7 @@ def test_a_bound_is_the_first_or_the_last_id_that_it_includes(
 
 
 @pytest.mark.clause("STR-2")
-def test_a_bound_beyond_all_ids_is_refused_as_the_servers_refuse_it() -> None:
+def test_bound_beyond_all_ids_is_refused() -> None:
     """The servers refuse it, too."""
     assert lower_bound(f"({MAX}-{MAX}") is None
     assert upper_bound("(0-0") is None
@@ -119,9 +119,7 @@ def test_a_bound_beyond_all_ids_is_refused_as_the_servers_refuse_it() -> None:
 
 @pytest.mark.clause("STR-2")
 @given(bound=IDS, stream_id=IDS)
-def test_an_exclusive_bound_leaves_out_its_id_and_no_other(
-    bound: StreamId, stream_id: StreamId
-) -> None:
+def test_exclusive_bound_excludes_only_its_own_id(bound: StreamId, stream_id: StreamId) -> None:
     low, high = lower_bound(f"({spell(bound)}"), upper_bound(f"({spell(bound)}")
 
     assert (low is not None and stream_id >= low) is (stream_id > bound)

@@ -51,7 +51,7 @@ async def test_ids_grow_although_the_clock_stands_still(igniter_store: Store[str
 
 
 @pytest.mark.clause("STR-2")
-async def test_a_range_includes_its_ends_and_runs_either_way(igniter_store: Store[str]) -> None:
+async def test_range_includes_bounds_in_both_directions(igniter_store: Store[str]) -> None:
     first, second, third = await fill(igniter_store)
     streams = igniter_store.streams
 
@@ -76,7 +76,7 @@ async def test_a_count_counts_from_where_the_range_begins(
     assert messages(await igniter_store.streams.range("s", count=2, reverse=reverse)) == kept
 
 
-async def test_a_count_of_zero_gives_nothing_and_asks_nobody(
+async def test_zero_count_returns_nothing_without_backend_call(
     igniter_store: Store[str], group: ConsumerGroup, igniter_recorder: RecordingAdapter
 ) -> None:
     assert await igniter_store.streams.range("s", count=0) == []
@@ -134,7 +134,7 @@ async def test_ensuring_a_group_again_changes_nothing(
 
 
 @pytest.mark.clause("STR-5")
-async def test_a_group_starts_where_it_is_told(igniter_store: Store[str]) -> None:
+async def test_group_starts_at_given_id(igniter_store: Store[str]) -> None:
     first, _, _ = await fill(igniter_store)
     for name, start in (("all", "0"), ("after", first), ("new", "$")):
         await igniter_store.streams.group(name, "c").ensure("s", start=start)
@@ -148,7 +148,7 @@ async def test_a_group_starts_where_it_is_told(igniter_store: Store[str]) -> Non
 
 
 @pytest.mark.clause("STR-6")
-async def test_consumers_of_a_group_share_and_groups_do_not(
+async def test_consumers_share_messages_but_groups_do_not(
     igniter_store: Store[str], group: ConsumerGroup
 ) -> None:
     other = igniter_store.streams.group("g", "c2")
@@ -168,7 +168,7 @@ async def test_consumers_of_a_group_share_and_groups_do_not(
 
 
 @pytest.mark.clause("STR-7")
-async def test_a_blocked_reader_gets_what_comes(
+async def test_blocked_reader_receives_new_message(
     igniter_store: Store[str], group: ConsumerGroup
 ) -> None:
     await group.ensure("s")
@@ -196,9 +196,7 @@ async def test_a_blocked_reader_gives_up_after_its_time(
 
 
 @pytest.mark.parametrize("block", [None, 0, 0.0, timedelta(0)], ids=repr)
-async def test_a_reader_that_does_not_block_returns_at_once(
-    block: Any, group: ConsumerGroup
-) -> None:
+async def test_non_blocking_read_returns_at_once(block: Any, group: ConsumerGroup) -> None:
     await group.ensure("s")
 
     async with asyncio.timeout(5):
@@ -221,7 +219,7 @@ async def test_closing_the_store_wakes_a_blocked_reader(
 
 
 @pytest.mark.clause("STR-8")
-async def test_what_was_read_is_pending_until_it_is_acknowledged(
+async def test_read_message_is_pending_until_acknowledged(
     igniter_store: Store[str], group: ConsumerGroup, igniter_clock: ManualClock
 ) -> None:
     await group.ensure("s")
@@ -236,7 +234,7 @@ async def test_what_was_read_is_pending_until_it_is_acknowledged(
 
 
 @pytest.mark.clause("STR-9")
-async def test_acknowledging_counts_what_was_pending_whoever_took_it(
+async def test_ack_counts_pending_entries_of_any_consumer(
     igniter_store: Store[str], group: ConsumerGroup
 ) -> None:
     await group.ensure("s")
@@ -269,7 +267,7 @@ async def test_history_gives_a_consumer_its_own_again(
 
 
 @pytest.mark.clause("STR-10")
-async def test_claiming_takes_what_was_idle_for_long_enough(
+async def test_claim_takes_only_entries_idle_long_enough(
     igniter_store: Store[str], group: ConsumerGroup, igniter_clock: ManualClock
 ) -> None:
     await group.ensure("s")
@@ -290,9 +288,7 @@ async def test_claiming_takes_what_was_idle_for_long_enough(
 
 @pytest.mark.clause("STR-13")
 @pytest.mark.parametrize("operation", ["read", "pending", "claim"])
-async def test_a_group_that_is_not_there_is_an_error(
-    operation: str, igniter_store: Store[str]
-) -> None:
+async def test_missing_group_raises_error(operation: str, igniter_store: Store[str]) -> None:
     await fill(igniter_store, 1)
     group: Any = igniter_store.streams.group("missing", "c")
 
@@ -305,7 +301,7 @@ async def test_a_group_that_is_not_there_is_an_error(
 
 
 @pytest.mark.clause("STR-19")
-async def test_groups_are_listed_with_what_they_still_have_to_do(
+async def test_groups_are_listed_with_pending_and_lag(
     igniter_store: Store[str], group: ConsumerGroup
 ) -> None:
     await group.ensure("s")
@@ -325,7 +321,7 @@ async def test_a_none_is_a_message(igniter_store: Store[str]) -> None:
     assert messages(await igniter_store.streams.range("s")) == [None]
 
 
-async def test_closing_a_store_ends_its_blocked_reads_also_when_the_adapter_stays_open() -> None:
+async def test_close_ends_blocked_reads_over_open_adapter() -> None:
     adapter = MemoryAdapter()
     await adapter.open()
     closing, staying = (
@@ -361,7 +357,7 @@ async def test_closing_a_store_ends_its_blocked_reads(igniter_store: Store[str])
             await reading
 
 
-async def test_a_time_that_the_caller_set_for_a_blocked_read_stays_the_callers(
+async def test_caller_timeout_of_blocked_read_stays_timeout_error(
     igniter_store: Store[str],
 ) -> None:
     group = igniter_store.streams.group("g", "c")

@@ -296,7 +296,7 @@ async def test_every_attribute_is_emitted_and_no_other(bench: Bench) -> None:
     assert emitted == {name: set(attributes) for name, attributes in EVENTS.items()}
 
 
-async def test_every_attribute_is_of_the_type_that_the_registry_says(bench: Bench) -> None:
+async def test_attribute_types_match_registry(bench: Bench) -> None:
     emitted = await all_emitted(bench)
 
     # The exact types: isinstance accepts a bool as an int, and an int isn't a float.
@@ -308,7 +308,7 @@ async def test_every_attribute_is_of_the_type_that_the_registry_says(bench: Benc
     ] == []
 
 
-async def test_no_attribute_holds_a_key_a_value_an_identifier_or_an_owner(bench: Bench) -> None:
+async def test_attributes_never_contain_user_data(bench: Bench) -> None:
     """User data are keys, values, identifiers and owners."""
     emitted = await all_emitted(bench)
 
@@ -320,7 +320,7 @@ async def test_no_attribute_holds_a_key_a_value_an_identifier_or_an_owner(bench:
     ] == []
 
 
-async def test_an_error_is_told_at_the_level_of_errors_and_the_rest_for_debugging(
+async def test_error_events_have_level_error_others_debug(
     bench: Bench,
 ) -> None:
     emitted = await all_emitted(bench)
@@ -332,7 +332,7 @@ async def test_an_error_is_told_at_the_level_of_errors_and_the_rest_for_debuggin
     }
 
 
-async def test_what_starts_also_ends(bench: Bench) -> None:
+async def test_every_started_operation_ends(bench: Bench) -> None:
     emitted = await all_emitted(bench)
 
     started = sorted(
@@ -345,7 +345,7 @@ async def test_what_starts_also_ends(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("operation", FAILURES)
-async def test_each_operation_tells_its_failure(operation: str, bench: Bench) -> None:
+async def test_each_operation_reports_its_failure(operation: str, bench: Bench) -> None:
     bench.adapter.is_broken = True
 
     with pytest.raises(StoreError) as caught:
@@ -357,7 +357,7 @@ async def test_each_operation_tells_its_failure(operation: str, bench: Bench) ->
     assert bench.sink.last()["ctx.error.message"] == caught.value.message
 
 
-async def test_a_store_tells_its_service_and_its_backend(bench: Bench) -> None:
+async def test_store_reports_service_and_backend(bench: Bench) -> None:
     await bench.plain.kv.get(KEY)
 
     assert bench.sink.emitted[0][2] == {
@@ -367,7 +367,7 @@ async def test_a_store_tells_its_service_and_its_backend(bench: Bench) -> None:
     }
 
 
-async def test_a_scoped_store_tells_its_innermost_scopes_key_and_the_depth(bench: Bench) -> None:
+async def test_scoped_store_reports_innermost_key_and_depth(bench: Bench) -> None:
     await bench.store.kv.get(KEY)
 
     assert bench.sink.last()["ctx.store.scope_key"] == "member"
@@ -389,7 +389,7 @@ async def test_a_missing_key_is_not_found(bench: Bench) -> None:
     assert bench.sink.last()["ctx.kv.found"] is False
 
 
-async def test_a_batch_counts_what_was_asked_for_and_what_was_found(bench: Bench) -> None:
+async def test_batch_event_counts_requested_and_found_keys(bench: Bench) -> None:
     await bench.store.kv.set(KEY, VALUE)
 
     await bench.store.batch.get([KEY, "missing", KEY])
@@ -398,14 +398,14 @@ async def test_a_batch_counts_what_was_asked_for_and_what_was_found(bench: Bench
     assert bench.sink.last()["ctx.batch.found"] == 2
 
 
-async def test_decrementing_tells_a_negative_delta(bench: Bench) -> None:
+async def test_decrement_reports_negative_delta(bench: Bench) -> None:
     await bench.store.counter.decrement(KEY, 3)
 
     assert bench.sink.last()["ctx.counter.delta"] == -3
     assert bench.sink.last()["ctx.counter.value"] == -3
 
 
-async def test_a_claim_tells_whether_it_was_acquired(bench: Bench) -> None:
+async def test_claim_reports_whether_it_was_acquired(bench: Bench) -> None:
     await bench.store.claim.once(KEY, OWNER)
 
     await bench.store.claim.once(KEY, "another")
@@ -414,7 +414,7 @@ async def test_a_claim_tells_whether_it_was_acquired(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("name", "is_pattern"), [("user:*", True), ("user:created", False)])
-async def test_a_subscription_tells_whether_it_is_a_pattern(
+async def test_subscription_reports_whether_it_is_a_pattern(
     name: str,
     is_pattern: bool,  # noqa: FBT001 - the expected result
     bench: Bench,
@@ -425,7 +425,7 @@ async def test_a_subscription_tells_whether_it_is_a_pattern(
     assert bench.sink.last()["ctx.events.channel"] == name
 
 
-async def test_a_refused_argument_is_told_too(bench: Bench) -> None:
+async def test_refused_argument_is_reported(bench: Bench) -> None:
     with pytest.raises(StoreError):
         await bench.store.kv.set("", VALUE)
 
@@ -484,7 +484,7 @@ async def test_a_sink_that_raises_changes_no_error(igniter_recorder: RecordingAd
     assert caught.value.code == ErrorCode.STORE_KEY_REQUIRED
 
 
-async def test_a_sink_that_raises_is_logged_once_for_a_store_and_all_its_scopes(
+async def test_raising_sink_is_logged_once_across_scopes(
     igniter_recorder: RecordingAdapter, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = (
@@ -531,7 +531,7 @@ async def test_the_log_takes_each_event_at_its_level(
     ]
 
 
-def test_a_log_record_has_the_event_and_its_attributes(caplog: pytest.LogCaptureFixture) -> None:
+def test_log_record_contains_event_and_attributes(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("somewhere")
 
     LoggingTelemetry(logger).emit(

@@ -12,7 +12,7 @@ import pytest
 from igniter_store.contract.timeouts import FairTimeout, wait_for_any
 
 
-async def test_fair_timeout_ends_what_takes_too_long() -> None:
+async def test_fair_timeout_ends_slow_call() -> None:
     limit = FairTimeout(0.05)
     with pytest.raises(TimeoutError):
         async with limit:
@@ -21,7 +21,7 @@ async def test_fair_timeout_ends_what_takes_too_long() -> None:
     assert limit.expired()
 
 
-async def test_fair_timeout_spares_what_arrived_in_blocked_loop() -> None:
+async def test_fair_timeout_ignores_time_of_blocked_loop() -> None:
     async with FairTimeout(0.05) as limit:
         arriving = asyncio.create_task(asyncio.sleep(0.01, "answer"))
         await asyncio.sleep(0)
@@ -32,7 +32,7 @@ async def test_fair_timeout_spares_what_arrived_in_blocked_loop() -> None:
     assert not limit.expired()
 
 
-async def test_fair_timeout_ends_at_once_when_expired_by_hand() -> None:
+async def test_fair_timeout_ends_when_expired_by_hand() -> None:
     limit = FairTimeout(3_600)
 
     async def wait() -> None:
@@ -66,7 +66,7 @@ async def test_waiting_for_any_ends_without_one() -> None:
     assert not never.cancelled()
 
 
-async def test_waiting_for_any_sees_what_arrived_in_blocked_loop() -> None:
+async def test_wait_for_any_ignores_time_of_blocked_loop() -> None:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
     waiting = asyncio.create_task(wait_for_any([future], 0.05))

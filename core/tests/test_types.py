@@ -187,7 +187,7 @@ asyncio.run(main())
 """
 
 
-def test_types_of_pydantic_are_refused_with_reason_without_it() -> None:
+def test_pydantic_types_are_refused_without_pydantic() -> None:
     """The error message names the reason and the extra to install."""
     run = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", WITHOUT_PYDANTIC],
@@ -331,7 +331,7 @@ async def test_hooks_serve_events() -> None:
         assert (await anext(stream)).data == Money(5)
 
 
-async def test_hooked_value_is_on_the_wire_as_hook_wrote_it() -> None:
+async def test_encoder_output_is_stored_unchanged() -> None:
     store = store_of(JSON(encoder=encoder))
     await store.kv.set("k", [Money(5)])
 
@@ -371,7 +371,7 @@ async def test_nan_of_an_encoder_is_refused() -> None:
 
 @pytest.mark.parametrize("hooks", [{"encoder": 5}, {"decoder": "x"}])
 @pytest.mark.parametrize("serializer", [JSON, MSGPACK], ids=["json", "msgpack"])
-def test_hook_that_is_no_function_is_refused(serializer: Any, hooks: Any) -> None:
+def test_uncallable_hook_is_refused(serializer: Any, hooks: Any) -> None:
     with pytest.raises(StoreError) as caught:
         serializer(**hooks)
 

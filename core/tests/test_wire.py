@@ -177,7 +177,7 @@ NODE_READS: dict[str, tuple[bytes, Any]] = {
 
 
 @pytest.mark.parametrize("kind", NODE_READS)
-async def test_value_is_what_node_reads(kind: str, store: Store[str], adapter: Any) -> None:
+async def test_value_is_read_as_in_node(kind: str, store: Store[str], adapter: Any) -> None:
     data, value = NODE_READS[kind]
     await adapter.set(f"{PREFIX}:kv:k", data)
     await adapter.set(f"{PREFIX}:claim:k", data)
@@ -240,7 +240,7 @@ async def test_lone_surrogate_is_written_as_node_does(store: Store[str], adapter
     ],
     ids=repr,
 )
-async def test_typed_value_is_what_node_reads(
+async def test_typed_value_is_read_as_in_node(
     data: bytes, wanted: Any, value: Any, store: Store[str], adapter: Any
 ) -> None:
     await adapter.set(f"{PREFIX}:kv:k", data)
@@ -273,7 +273,7 @@ async def test_typed_value_that_does_not_fit_is_refused(
     ],
     ids=repr,
 )
-async def test_entry_is_what_node_reads(
+async def test_entry_is_read_as_in_node(
     fields: Any, message: Any, store: Store[str], adapter: Any
 ) -> None:
     await adapter.xadd(f"{PREFIX}:streams:jobs", fields)
@@ -348,7 +348,7 @@ async def test_an_event_is_one_json_object(
     )
 
 
-async def test_an_event_of_a_scope_has_the_innermost_scope_and_the_chain(
+async def test_scoped_event_contains_scope_and_scope_chain(
     store: Store[str], igniter_recorder: RecordingAdapter
 ) -> None:
     await store.scope("org", "org_123").scope("team", 7).events.publish("e", None)
@@ -447,7 +447,7 @@ MALFORMED = ['"org"', "[]", "{}", '{"key":"org"}', "null", "5"]
 
 
 @pytest.mark.parametrize("scope", MALFORMED)
-async def test_a_scope_that_is_none_is_left_out(
+async def test_invalid_scope_of_event_is_ignored(
     scope: str, store: Store[str], adapter: Any
 ) -> None:
     payload = (
@@ -472,9 +472,7 @@ async def test_a_message_is_one_field_named_data(
 
 
 @pytest.mark.clause("STR-17")
-async def test_an_entry_of_other_software_is_a_dict_of_its_fields(
-    store: Store[str], adapter: Any
-) -> None:
+async def test_foreign_entry_is_read_as_field_mapping(store: Store[str], adapter: Any) -> None:
     await adapter.xadd(
         f"{PREFIX}:streams:jobs", {"kind": b"mail", "raw": b"\xff\x00", "count": b"7"}
     )
@@ -492,9 +490,7 @@ async def test_an_entry_of_other_software_can_be_typed(store: Store[str], adapte
     assert message.message == {"a": 7, "b": 8}
 
 
-async def test_an_entry_with_other_fields_beside_data_is_its_data(
-    store: Store[str], adapter: Any
-) -> None:
+async def test_entry_with_extra_fields_returns_its_data(store: Store[str], adapter: Any) -> None:
     await adapter.xadd(f"{PREFIX}:streams:jobs", {"traceparent": b"x", "data": b"[1]"})
 
     [message] = await store.streams.range("jobs")

@@ -30,7 +30,7 @@ async def test_it_can_be_used_without_open() -> None:
 
 
 @pytest.mark.clause("CTR-4")
-async def test_a_refusal_never_shows_what_the_key_holds(adapter: MemoryAdapter) -> None:
+async def test_increment_error_hides_the_stored_value(adapter: MemoryAdapter) -> None:
     await adapter.set("a", b"hunter2")
 
     with pytest.raises(BackendFailed) as raised:
@@ -39,7 +39,7 @@ async def test_a_refusal_never_shows_what_the_key_holds(adapter: MemoryAdapter) 
 
 
 @pytest.mark.clause("PUB-1", "PUB-4")
-async def test_a_message_is_delivered_before_publish_returns_and_that_says_to_how_many(
+async def test_publish_delivers_before_it_returns_receiver_count(
     adapter: MemoryAdapter,
 ) -> None:
     heard: list[list[bytes]] = [[], [], []]
@@ -93,7 +93,7 @@ async def test_approximate_trimming_removes_whole_nodes_as_redis_does(
 
 
 @pytest.mark.clause("STR-19")
-async def test_a_group_knows_its_lag_and_everybody_who_ever_asked(adapter: MemoryAdapter) -> None:
+async def test_group_counts_lag_and_all_its_consumers(adapter: MemoryAdapter) -> None:
     """A consumer counts from its first read or claim, even if that returned no entry."""
     ids = [await adapter.xadd("stream", {"data": b"%d" % number}) for number in range(10)]
     await adapter.xgroup_create("stream", "group")
@@ -127,7 +127,7 @@ async def test_a_claim_clears_away_deleted_entries_however_young(adapter: Memory
 
 
 @pytest.mark.clause("STR-6", "STR-7")
-async def test_of_several_waiting_readers_the_first_gets_the_entry_and_the_others_wait_on(
+async def test_first_of_several_blocked_readers_gets_the_entry(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
     """The other readers keep waiting."""

@@ -43,7 +43,7 @@ async def test_ids_grow_when_the_clock_goes_back() -> None:
 
 
 @pytest.mark.clause("STR-1", "STR-14")
-async def test_ids_grow_when_every_entry_was_deleted_or_trimmed_and_the_clock_goes_back() -> None:
+async def test_emptied_stream_ids_grow_when_clock_goes_back() -> None:
     """The last entry is deleted, and the other one is trimmed."""
     times = [2_000.0]
     adapter = MemoryAdapter(clock=lambda: times[0])
@@ -83,7 +83,7 @@ async def test_tokens_grow_when_the_clock_goes_back() -> None:
 
 
 @pytest.mark.clause("CLM-5")
-async def test_the_first_token_begins_at_the_clock_in_milliseconds(
+async def test_first_token_starts_at_clock_in_milliseconds(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
     token = await adapter.acquire("a", b"me", 8, token_key="token")
@@ -93,7 +93,7 @@ async def test_the_first_token_begins_at_the_clock_in_milliseconds(
 
 
 @pytest.mark.clause("CLM-5")
-async def test_a_token_that_was_forgotten_after_thirty_days_is_followed_by_a_greater_one(
+async def test_token_grows_after_its_counter_expired(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
     """The key of the token counter expires 30 days after the last acquire."""
@@ -111,7 +111,7 @@ async def test_a_token_that_was_forgotten_after_thirty_days_is_followed_by_a_gre
 
 
 @pytest.mark.clause("STR-7")
-async def test_with_a_clock_that_only_tells_the_time_waiting_is_real() -> None:
+async def test_blocking_read_waits_real_time_with_function_clock() -> None:
     """A function as clock can't wake the reader, so the block takes real time."""
     adapter = MemoryAdapter(clock=lambda: 5.0)
     await adapter.xgroup_create("stream", "group")

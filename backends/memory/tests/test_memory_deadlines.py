@@ -85,7 +85,7 @@ async def _all(adapter: MemoryAdapter) -> list[Any]:
 )
 @pytest.mark.parametrize("held", ["value", "stream"])
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS.keys())
-async def test_at_its_deadline_a_key_is_as_one_that_never_was(
+async def test_expired_key_behaves_like_a_missing_key(
     adapter: MemoryAdapter,
     clock: ManualClock,
     held: str,
@@ -109,7 +109,7 @@ async def test_at_its_deadline_a_key_is_as_one_that_never_was(
 
 @pytest.mark.clause("KV-7", "KV-9")
 @pytest.mark.parametrize("ttl", [0.05, 0.4, 1.5, 3_600.0, 10.0**10])
-async def test_a_key_lives_to_the_last_millisecond_of_its_ttl(
+async def test_key_exists_until_last_millisecond_of_its_ttl(
     adapter: MemoryAdapter, clock: ManualClock, ttl: float
 ) -> None:
     await adapter.set("a", b"1", ttl=ttl)
@@ -122,7 +122,7 @@ async def test_a_key_lives_to_the_last_millisecond_of_its_ttl(
 
 
 @pytest.mark.clause("KV-9")
-async def test_ttl_is_never_zero_or_below_however_long_the_look_takes() -> None:
+async def test_ttl_stays_positive_while_the_clock_advances() -> None:
     """Each reading of the clock advances it, so the key may expire during `ttl`."""
     now = 0.0
 
@@ -142,7 +142,7 @@ async def test_ttl_is_never_zero_or_below_however_long_the_look_takes() -> None:
 
 
 @pytest.mark.clause("CTR-5")
-async def test_a_window_of_a_rate_limit_ends_when_its_first_increment_said(
+async def test_first_increment_sets_when_a_window_ends(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
     """Later increments in a rate-limit window don't extend it."""
@@ -155,7 +155,7 @@ async def test_a_window_of_a_rate_limit_ends_when_its_first_increment_said(
 
 
 @pytest.mark.clause("STR-7")
-async def test_a_blocking_read_returns_nothing_when_its_time_is_over_and_not_before(
+async def test_blocking_read_returns_nothing_exactly_when_block_elapses(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
     await adapter.xgroup_create("stream", "group")
@@ -196,7 +196,7 @@ async def test_idle_times_are_exact(adapter: MemoryAdapter, clock: ManualClock) 
 
 @pytest.mark.clause("STR-8", "STR-10")
 @pytest.mark.parametrize("seconds", [0.001, 0.05, 0.3, 0.7, 1.1, 60])
-async def test_what_has_been_idle_for_just_long_enough_is_listed_and_claimed(
+async def test_min_idle_is_inclusive(
     adapter: MemoryAdapter, clock: ManualClock, seconds: float
 ) -> None:
     """An entry that was idle for exactly `min_idle` is listed and claimed."""

@@ -41,7 +41,7 @@ async def test_an_adapter_says_whether_it_is_open() -> None:
 
 @pytest.mark.clause("LIF-2")
 @pytest.mark.parametrize("operation", WITH_NOTHING_RIGHT.values(), ids=WITH_NOTHING_RIGHT.keys())
-async def test_that_it_is_closed_is_said_before_anything_else(
+async def test_closed_adapter_raises_before_it_checks_arguments(
     operation: Callable[[MemoryAdapter], Awaitable[Any]],
 ) -> None:
     adapter = MemoryAdapter()
@@ -52,7 +52,7 @@ async def test_that_it_is_closed_is_said_before_anything_else(
 
 
 @pytest.mark.clause("LIF-5", "PUB-5")
-async def test_subscriptions_that_close_ended_do_not_come_back_with_open(
+async def test_reopening_does_not_restore_closed_subscriptions(
     adapter: MemoryAdapter,
 ) -> None:
     heard: list[bytes] = []
@@ -83,7 +83,7 @@ async def test_an_owner_of_no_bytes_holds_its_claim(adapter: MemoryAdapter) -> N
 
 
 @pytest.mark.clause("KV-13")
-async def test_what_was_passed_in_can_be_changed_without_changing_what_is_stored(
+async def test_changing_an_argument_leaves_stored_data_unchanged(
     adapter: MemoryAdapter,
 ) -> None:
     # Callers promise `bytes`. A caller that breaks the promise must not be able to change the
@@ -100,7 +100,7 @@ async def test_what_was_passed_in_can_be_changed_without_changing_what_is_stored
 
 
 @pytest.mark.clause("KV-13")
-async def test_what_was_handed_out_can_be_changed_without_changing_what_is_stored(
+async def test_changing_a_result_leaves_stored_data_unchanged(
     adapter: MemoryAdapter,
 ) -> None:
     await adapter.xadd("s", {"f": b"1"})
@@ -118,7 +118,7 @@ async def test_what_was_handed_out_can_be_changed_without_changing_what_is_store
 
 
 @pytest.mark.clause("KV-4", "KV-14")
-async def test_a_value_over_a_stream_has_no_ttl_of_the_stream(adapter: MemoryAdapter) -> None:
+async def test_overwriting_a_stream_clears_its_ttl(adapter: MemoryAdapter) -> None:
     for key in ("set", "mset"):
         await adapter.xadd(key, {"f": b"1"})
         await adapter.expire(key, 8)
@@ -131,7 +131,7 @@ async def test_a_value_over_a_stream_has_no_ttl_of_the_stream(adapter: MemoryAda
 
 @pytest.mark.clause("CTR-3")
 @pytest.mark.parametrize(("stored", "delta"), [(1, 2**63 - 1), (-1, -(2**63))])
-async def test_a_great_step_from_a_small_number_leaves_the_range(
+async def test_increment_that_leaves_the_range_changes_nothing(
     adapter: MemoryAdapter, stored: int, delta: int
 ) -> None:
     """The delta is in the 64-bit range, but the sum isn't."""
@@ -155,7 +155,7 @@ async def test_one_step_may_lead_over_the_whole_range(
 
 @pytest.mark.clause("CTR-4")
 @pytest.mark.parametrize("text", [b"\n1", b"-01", b"--1", b"1\x00", b"\xff"])
-async def test_what_is_no_integer_is_refused_and_left_as_it_is(
+async def test_increment_refuses_non_integer_and_keeps_it(
     adapter: MemoryAdapter, text: bytes
 ) -> None:
     await adapter.set("a", text)
@@ -166,7 +166,7 @@ async def test_what_is_no_integer_is_refused_and_left_as_it_is(
 
 
 @pytest.mark.clause("CTR-4")
-async def test_a_text_above_the_range_is_no_integer_though_the_sum_would_be_one(
+async def test_increment_refuses_a_stored_value_above_the_range(
     adapter: MemoryAdapter,
 ) -> None:
     """This holds even if the sum would be in the range."""
@@ -178,7 +178,7 @@ async def test_a_text_above_the_range_is_no_integer_though_the_sum_would_be_one(
 
 
 @pytest.mark.clause("CLM-3", "CLM-4")
-async def test_a_stream_is_nobodys_claim(adapter: MemoryAdapter) -> None:
+async def test_compare_operations_refuse_a_stream(adapter: MemoryAdapter) -> None:
     await adapter.xadd("a", {"f": b"me"})
 
     with pytest.raises(BackendFailed, match="STORE_OPERATION_FAILED"):
@@ -190,7 +190,7 @@ async def test_a_stream_is_nobodys_claim(adapter: MemoryAdapter) -> None:
 
 
 @pytest.mark.clause("CLM-5", "CLM-8")
-async def test_a_refused_acquire_counts_no_token_and_renews_none(
+async def test_refused_acquire_leaves_the_token_unchanged(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
     """It neither counts a token nor renews the TTL of the token's key."""
@@ -204,7 +204,7 @@ async def test_a_refused_acquire_counts_no_token_and_renews_none(
 
 
 @pytest.mark.clause("STR-5")
-async def test_a_group_may_begin_after_a_millisecond_and_after_what_is_to_come(
+async def test_group_starts_after_milliseconds_or_a_future_id(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
     """A start ID may lack its sequence number, and may be greater than every ID so far."""
@@ -230,7 +230,7 @@ async def test_a_group_may_begin_after_a_millisecond_and_after_what_is_to_come(
 
 
 @pytest.mark.clause("STR-6", "STR-7")
-async def test_an_entry_that_comes_as_a_wait_ends_is_left_for_the_next_read(
+async def test_entry_added_as_read_ends_stays_undelivered(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
     """The next read of the group gets it."""

@@ -9,7 +9,7 @@ from igniter_store.contract import Entry
 from igniter_store_memory import MemoryAdapter
 
 
-async def test_with_max_keys_the_values_used_least_recently_go() -> None:
+async def test_max_keys_evicts_least_recently_used_values() -> None:
     adapter = MemoryAdapter(max_keys=3)
     for name in ("a", "b", "c"):
         await adapter.set(name, name.encode())
@@ -20,7 +20,7 @@ async def test_with_max_keys_the_values_used_least_recently_go() -> None:
     assert await adapter.mget(["a", "b", "c", "d"]) == [b"a", None, b"c", b"d"]
 
 
-async def test_with_max_keys_claims_counters_and_streams_never_go() -> None:
+async def test_max_keys_never_evicts_claims_counters_or_streams() -> None:
     adapter = MemoryAdapter(max_keys=4)
     await adapter.set_nx("claim", b"me")
     await adapter.increment("counter", 7)
@@ -40,7 +40,7 @@ async def test_with_max_keys_claims_counters_and_streams_never_go() -> None:
     assert await adapter.exists("token")
 
 
-async def test_with_max_keys_what_was_just_written_is_there() -> None:
+async def test_max_keys_keeps_the_value_just_written() -> None:
     adapter = MemoryAdapter(max_keys=1)
     await adapter.set_nx("claim", b"me")
 
@@ -49,7 +49,7 @@ async def test_with_max_keys_what_was_just_written_is_there() -> None:
     assert await adapter.get("value") == b"1"
 
 
-async def test_with_max_keys_a_batch_larger_than_that_keeps_its_newest() -> None:
+async def test_batch_above_max_keys_keeps_its_last_entries() -> None:
     adapter = MemoryAdapter(max_keys=10)
 
     await adapter.mset([Entry(f"key:{number}", b"x") for number in range(1_000)])
@@ -57,7 +57,7 @@ async def test_with_max_keys_a_batch_larger_than_that_keeps_its_newest() -> None
     assert list(adapter._keyspace.values) == [f"key:{number}" for number in range(990, 1_000)]
 
 
-async def test_a_set_with_a_condition_counts_as_use_and_writes_within_max_keys() -> None:
+async def test_conditional_set_counts_as_use_for_eviction() -> None:
     """A conditional write also stays within `max_keys`."""
     adapter = MemoryAdapter(max_keys=2)
     await adapter.set("a", b"1")

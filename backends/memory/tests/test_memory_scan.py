@@ -40,7 +40,7 @@ async def test_a_cursor_that_no_scan_gave_is_refused(adapter: MemoryAdapter, cur
 
 
 @pytest.mark.clause("SCN-4")
-async def test_a_place_behind_the_end_of_a_scan_is_refused(adapter: MemoryAdapter) -> None:
+async def test_cursor_beyond_the_end_of_scan_is_refused(adapter: MemoryAdapter) -> None:
     await adapter.mset([Entry(f"key:{index}", b"") for index in range(50)])
     number, _, _ = (await adapter.scan("*", count=5)).cursor.partition("-")
 
@@ -48,9 +48,7 @@ async def test_a_place_behind_the_end_of_a_scan_is_refused(adapter: MemoryAdapte
 
 
 @pytest.mark.clause("SCN-4", "SCN-6")
-async def test_scans_that_nobody_goes_on_with_are_forgotten(
-    adapter: MemoryAdapter, clock: ManualClock
-) -> None:
+async def test_abandoned_scans_are_forgotten(adapter: MemoryAdapter, clock: ManualClock) -> None:
     await adapter.mset([Entry(f"key:{index}", b"") for index in range(100)])
     cursors = [(await adapter.scan("*", count=5)).cursor for _ in range(10)]
     assert len(adapter._keyspace.scans) == 10
@@ -62,7 +60,7 @@ async def test_scans_that_nobody_goes_on_with_are_forgotten(
 
 
 @pytest.mark.clause("SCN-6")
-async def test_a_scan_that_came_to_its_end_is_forgotten(adapter: MemoryAdapter) -> None:
+async def test_completed_scan_is_forgotten(adapter: MemoryAdapter) -> None:
     await adapter.mset([Entry(f"key:{index}", b"") for index in range(10)])
     page = await adapter.scan("*", count=5)
 

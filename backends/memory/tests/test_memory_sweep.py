@@ -67,7 +67,7 @@ async def test_the_tables_shrink_when_their_keys_are_removed(adapter: MemoryAdap
     assert await adapter.mget(names[-4:]) == [None, b"value", b"value", b"value"]
 
 
-async def test_a_key_whose_ttl_was_replaced_survives_its_first_deadline(
+async def test_key_with_replaced_ttl_survives_its_first_deadline(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
     await adapter.set("longer", b"1", ttl=5)
@@ -89,7 +89,7 @@ async def test_a_key_whose_ttl_was_replaced_survives_its_first_deadline(
     ]
 
 
-async def test_a_ttl_that_is_renewed_again_and_again_piles_nothing_up(
+async def test_renewing_a_ttl_keeps_the_heap_small(
     adapter: MemoryAdapter,
 ) -> None:
     await adapter.set("session", b"1", ttl=60)
@@ -126,7 +126,7 @@ def test_a_sweep_goes_on_in_another_event_loop() -> None:
     assert adapter._keyspace.values == {}
 
 
-async def test_a_ttl_of_a_day_keeps_no_forgotten_adapter_alive() -> None:
+async def test_long_ttl_does_not_keep_adapter_alive() -> None:
     """The keyspace of a dropped adapter is freed, although a TTL of a day is pending."""
     adapter = MemoryAdapter()
     await adapter.set("key", b"value", ttl=86_400)
@@ -138,7 +138,7 @@ async def test_a_ttl_of_a_day_keeps_no_forgotten_adapter_alive() -> None:
     assert keyspace() is None
 
 
-async def test_an_adapter_that_was_used_and_dropped_leaves_nothing() -> None:
+async def test_dropped_adapter_is_freed_after_use() -> None:
     adapter = MemoryAdapter()
     await adapter.set("key", b"1", ttl=0.5)
     await adapter.subscribe("channel", lambda _channel, _payload: None)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.clause("LIF-7")
-async def test_two_adapters_of_one_name_see_each_other_at_once() -> None:
+async def test_adapters_with_one_name_share_data_and_messages() -> None:
     """Each adapter gets the other's writes and messages immediately."""
     one, other = (
         MemoryAdapter.from_url("memory://shared"),
@@ -54,7 +54,7 @@ async def test_names_of_databases_are_exact() -> None:
     assert wrote == [True, True, True, False]
 
 
-async def test_closing_one_adapter_of_a_name_leaves_the_other_open() -> None:
+async def test_closing_one_adapter_leaves_its_namesake_open() -> None:
     one, other = (
         MemoryAdapter.from_url("memory://left-open"),
         MemoryAdapter.from_url("memory://left-open"),
@@ -97,7 +97,7 @@ async def test_an_option_wins_over_the_url() -> None:
     assert await adapter.mget(["a", "b"]) == [b"1", b"2"]
 
 
-async def test_a_name_may_be_asked_for_again_with_the_same_options_or_none() -> None:
+async def test_name_in_use_accepts_same_options_or_none() -> None:
     clock = ManualClock()
     first = MemoryAdapter.from_url("memory://same", clock=clock, max_keys=5)
     await first.set("key", b"value")
@@ -109,7 +109,7 @@ async def test_a_name_may_be_asked_for_again_with_the_same_options_or_none() -> 
     assert await MemoryAdapter.from_url("memory://same").get("key") == b"value"
 
 
-async def test_a_name_in_use_is_refused_with_other_options() -> None:
+async def test_name_in_use_refuses_other_options() -> None:
     kept = MemoryAdapter.from_url("memory://other", max_keys=5)
 
     with pytest.raises(ConfigurationError) as caught:
@@ -141,7 +141,7 @@ async def test_a_name_in_use_is_refused_with_other_options() -> None:
         lambda: MemoryAdapter.from_url("memory://?max_keys=" + "9" * 5_000),
     ],
 )
-def test_a_wrong_url_or_option_is_refused_without_showing_a_password(
+def test_invalid_url_or_option_error_hides_the_password(
     make: Callable[[], Any],
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:

@@ -99,7 +99,7 @@ async def test_an_old_server_knows_no_sharded_channels() -> None:
                 assert "Redis 7" in caught.value.message
 
 
-async def test_what_is_cancelled_while_the_connection_comes_back_is_ended_at_the_server() -> None:
+async def test_subscription_cancelled_during_reconnect_ends_at_server() -> None:
     """The new connection has already sent the SUBSCRIBE.
 
     No caller waits for the confirmation, and the subscription must not stay forever.
@@ -119,7 +119,7 @@ async def test_what_is_cancelled_while_the_connection_comes_back_is_ended_at_the
                 await until(lambda: channels_of(server) == [])
 
 
-async def test_a_cancelled_subscribe_may_be_followed_by_another_one_at_once() -> None:
+async def test_subscribe_works_right_after_a_cancelled_subscribe() -> None:
     heard: list[bytes] = []
     with servers.start("valkey") as server:
         async with opened(server.url) as adapter:
@@ -143,7 +143,7 @@ async def test_a_cancelled_subscribe_may_be_followed_by_another_one_at_once() ->
     assert heard == [b"%d" % turn for turn in range(60)]
 
 
-async def test_a_close_at_any_moment_of_subscribing_is_told() -> None:
+async def test_subscribe_succeeds_or_raises_closed_when_adapter_closes() -> None:
     """The close comes at many moments, such as after connecting and before the caller resumes."""
     server = servers.or_skip("valkey")
     codes: set[str] = set()
@@ -174,7 +174,7 @@ async def _code(call: Awaitable[object]) -> str:
     return ""
 
 
-async def test_nobody_goes_on_connecting_for_nobody() -> None:
+async def test_failed_subscribe_stops_connecting() -> None:
     """A failed subscribe has raised; the adapter must not keep connecting for it."""
     with servers.start("valkey") as server:
         async with opened(server.url) as adapter:
@@ -191,7 +191,7 @@ async def test_nobody_goes_on_connecting_for_nobody() -> None:
             )
 
 
-async def test_those_who_subscribe_together_share_their_trips() -> None:
+async def test_concurrent_subscribes_share_round_trips() -> None:
     with servers.start("valkey", proxied=True) as server:
         assert server.proxy is not None
         async with opened(server.url) as adapter:
@@ -211,9 +211,7 @@ async def test_those_who_subscribe_together_share_their_trips() -> None:
             ] == [1] * 200
 
 
-async def test_a_server_that_confirms_nothing_any_more_is_waited_for_no_longer_than_the_limit() -> (
-    None
-):
+async def test_subscribe_times_out_without_a_confirmation() -> None:
     with servers.start("valkey", proxied=True) as server:
         assert server.proxy is not None
         async with opened(server.url) as adapter:
@@ -227,7 +225,7 @@ async def test_a_server_that_confirms_nothing_any_more_is_waited_for_no_longer_t
             assert await _code(subscription.cancel()) == ""
 
 
-async def test_names_that_are_no_utf_8_go_to_the_server_as_they_came_from_it() -> None:
+async def test_names_outside_utf_8_reach_server_unchanged() -> None:
     heard: list[tuple[str, bytes]] = []
     async with opened(servers.or_skip("valkey").url) as adapter:
         await adapter.set("test:key:\udcff", b"value")
@@ -263,7 +261,7 @@ CALLS: dict[str, Callable[[RedisAdapter], Coroutine[Any, Any, object]]] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_what_can_not_be_spelled_is_refused_and_disturbs_nobody(call: str) -> None:
+async def test_unencodable_name_is_refused_without_side_effects(call: str) -> None:
     """Another subscription keeps its messages and reports no gap."""
     heard: list[bytes] = []
     gaps: list[int] = []

@@ -78,7 +78,7 @@ def test_a_stream_is_followed_until_ctrl_c(options: list[str]) -> None:
 @pytest.mark.parametrize(
     "command", [["streams", "tail", "orders"], ["events", "tail"], ["claims", "ls"]]
 )
-def test_a_server_that_is_not_there_is_one_line(command: list[str]) -> None:
+def test_unreachable_server_prints_one_line(command: list[str]) -> None:
     process = start(*command, "--url", "redis://me:hush-hush@127.0.0.1:1/0")
     _, err = process.communicate(timeout=LIMIT)
     assert process.returncode == 1
@@ -111,7 +111,7 @@ def test_the_demo_lets_several_processes_race(options: list[str]) -> None:
         assert exchange.ask("KEYS", "igniter:store:demo-*") == []
 
 
-def test_the_demo_does_without_processes_where_none_can_be_started(options: list[str]) -> None:
+def test_demo_runs_when_no_process_can_start(options: list[str]) -> None:
     """A program that Python reads from its standard input calls the demo.
 
     A child process then has no file to start from.
@@ -133,7 +133,7 @@ def test_the_demo_does_without_processes_where_none_can_be_started(options: list
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
-def test_a_demo_that_is_interrupted_leaves_no_process_and_no_key(options: list[str]) -> None:
+def test_interrupted_demo_leaves_no_process_or_key(options: list[str]) -> None:
     for turn in range(3):
         playing = start("demo", *options[:2])
         assert playing.stdout is not None
@@ -153,7 +153,7 @@ def test_a_demo_that_is_interrupted_leaves_no_process_and_no_key(options: list[s
             assert exchange.ask("KEYS", "igniter:store:demo-*") == []
 
 
-def test_a_demo_whose_server_goes_away_says_so() -> None:
+def test_demo_reports_a_lost_server() -> None:
     with servers.start("valkey") as server:
         playing = start(
             "demo",

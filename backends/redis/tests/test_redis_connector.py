@@ -55,7 +55,7 @@ async def failure(url: str, **options: Any) -> StoreError:
         "redis",
     ],
 )
-def test_a_url_with_a_mistake_is_refused_before_anything_is_connected(url: str) -> None:
+def test_invalid_url_is_refused_before_connecting(url: str) -> None:
     with pytest.raises(StoreError) as caught:
         RedisAdapter.from_url(url)
 
@@ -75,7 +75,7 @@ def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("client", ["redis://localhost", redis.asyncio.Redis, None])
-def test_what_is_no_client_is_refused(client: Any) -> None:
+def test_client_of_wrong_type_is_refused(client: Any) -> None:
     with pytest.raises(StoreError) as caught:
         RedisAdapter(client=client)
 
@@ -83,7 +83,7 @@ def test_what_is_no_client_is_refused(client: Any) -> None:
     assert "from_url" in caught.value.message
 
 
-async def test_a_host_that_is_not_there_can_not_be_reached() -> None:
+async def test_unreachable_host_raises_retryable_error() -> None:
     error = await failure(f"redis://me:{PASSWORD}@127.0.0.1:1/0")
 
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
@@ -100,7 +100,7 @@ async def test_a_host_that_is_not_there_can_not_be_reached() -> None:
         ("redis+cluster://missing.invalid", "Can't resolve the host name (missing.invalid:6379)"),
     ],
 )
-async def test_who_can_not_be_reached_is_told_where_that_was(url: str, place: str) -> None:
+async def test_unreachable_server_error_names_the_address(url: str, place: str) -> None:
     error = await failure(url)
 
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
@@ -112,9 +112,7 @@ async def test_who_can_not_be_reached_is_told_where_that_was(url: str, place: st
     "option",
     [f"ssl_ca_certs={__file__}", "ssl_ca_certs=/no/such/file", "ssl_certfile=/no/such/file"],
 )
-def test_files_of_tls_that_can_not_be_used_are_told_before_anything_is_connected(
-    scheme: str, option: str
-) -> None:
+def test_unusable_tls_file_is_refused_before_connecting(scheme: str, option: str) -> None:
     with pytest.raises(StoreError) as caught:
         RedisAdapter.from_url(
             f"{scheme}://localhost/{'service' if 'sentinel' in scheme else ''}?{option}"
@@ -124,7 +122,7 @@ def test_files_of_tls_that_can_not_be_used_are_told_before_anything_is_connected
     assert option.partition("=")[0] in caught.value.message
 
 
-async def test_a_database_that_there_is_not_can_not_be_reached(server: Server) -> None:
+async def test_missing_database_raises_connection_failed(server: Server) -> None:
     error = await failure(f"redis://{address(server).partition('/')[0]}/4711")
 
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
@@ -137,7 +135,7 @@ async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
     assert "rediss://" in error.message
 
 
-async def test_a_wrong_password_is_told_and_not_shown() -> None:
+async def test_wrong_password_is_reported_without_its_value() -> None:
     with servers.start("valkey") as guarded:
         with guarded.exchange() as exchange:
             exchange.ask("CONFIG", "SET", "requirepass", "another")
@@ -150,7 +148,7 @@ async def test_a_wrong_password_is_told_and_not_shown() -> None:
         assert "password" in error.message
 
 
-async def test_a_client_that_decodes_gives_bytes_all_the_same(server: Server) -> None:
+async def test_adapter_returns_bytes_with_a_decoding_client(server: Server) -> None:
     untyped: Any = redis.asyncio.Redis
     client: Any = untyped.from_url(server.url, decode_responses=True)
     adapter = RedisAdapter(client=client)
@@ -174,7 +172,7 @@ def minimal_rights() -> list[str]:
     )
 
 
-async def test_a_user_who_may_touch_only_the_stores_keys_can_do_everything(server: Server) -> None:
+async def test_user_with_minimal_rights_can_do_everything(server: Server) -> None:
     """The README's rights allow access only to the store's keys."""
     with server.exchange() as exchange:
         exchange.ask(*minimal_rights())
@@ -211,7 +209,7 @@ async def test_a_user_who_may_touch_only_the_stores_keys_can_do_everything(serve
             exchange.ask("ACL", "DELUSER", "api")
 
 
-async def test_a_channel_that_the_user_may_not_hear_is_refused_at_once(server: Server) -> None:
+async def test_subscribe_raises_when_acl_forbids_the_channel(server: Server) -> None:
     with server.exchange() as exchange:
         exchange.ask("ACL", "SETUSER", "deaf", "on", f">{PASSWORD}", "~*", "+@all", "resetchannels")
     adapter = RedisAdapter.from_url(f"redis://deaf:{PASSWORD}@{address(server)}")

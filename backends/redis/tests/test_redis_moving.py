@@ -151,7 +151,7 @@ async def test_a_killed_primary_is_replaced(sentinels: SentinelSet) -> None:
             assert exchange.ask("GET", "key") == b"after"
 
 
-async def test_a_primary_that_has_become_a_replica_is_left(sentinels: SentinelSet) -> None:
+async def test_adapter_leaves_primary_that_became_a_replica(sentinels: SentinelSet) -> None:
     """The connection stays open.
 
     Only the error for a write shows that the server isn't a primary any more.
@@ -171,7 +171,7 @@ async def test_a_primary_that_has_become_a_replica_is_left(sentinels: SentinelSe
         assert await eventually(lambda: adapter.set("key", b"after")) is True
 
 
-async def test_nobody_knows_the_service(sentinels: SentinelSet) -> None:
+async def test_unknown_sentinel_service_raises_unavailable(sentinels: SentinelSet) -> None:
     host, port = sentinels.addresses[0]
     with pytest.raises(BackendUnavailable) as caught:
         await RedisAdapter.from_url(
@@ -180,7 +180,7 @@ async def test_nobody_knows_the_service(sentinels: SentinelSet) -> None:
     assert "sentinel" in caught.value.message
 
 
-async def test_calls_for_many_keys_are_put_back_in_order(cluster: Cluster) -> None:
+async def test_multi_key_results_keep_the_key_order(cluster: Cluster) -> None:
     keys = [f"many:{number}" for number in range(200)]
     assert len({cluster.owner(key) for key in keys[:20]}) == 3
     async with adapter_of(cluster) as adapter:
@@ -198,7 +198,7 @@ async def test_calls_for_many_keys_are_put_back_in_order(cluster: Cluster) -> No
         assert await adapter.delete_prefix("many:") == 50
 
 
-async def test_a_claim_and_its_counter_in_two_slots_are_refused(cluster: Cluster) -> None:
+async def test_acquire_across_two_slots_is_refused(cluster: Cluster) -> None:
     """A claim and its token counter must be in the same slot."""
     async with adapter_of(cluster) as adapter:
         with pytest.raises(StoreError) as caught:
@@ -262,7 +262,7 @@ async def test_a_slot_that_moves_is_followed(own_cluster: Cluster) -> None:
         ]
 
 
-async def test_a_node_that_dies_is_replaced_by_its_replica(own_cluster: Cluster) -> None:
+async def test_dead_node_is_replaced_by_its_replica(own_cluster: Cluster) -> None:
     heard: asyncio.Queue[bytes] = asyncio.Queue()
     keys = [f"key:{number}" for number in range(60)]
     async with adapter_of(own_cluster) as adapter:
@@ -293,7 +293,7 @@ async def test_a_node_that_dies_is_replaced_by_its_replica(own_cluster: Cluster)
         assert found == set(keys)
 
 
-async def test_a_scan_finds_what_has_gone_to_a_new_node(own_cluster: Cluster) -> None:
+async def test_scan_finds_keys_moved_to_a_new_node(own_cluster: Cluster) -> None:
     """No command has been redirected to the node: a scan has no key, so it never gets MOVED."""
     async with adapter_of(own_cluster) as adapter:
         await adapter.set("moving", b"value")
@@ -357,7 +357,7 @@ def nodes_at(node: ServerProcess) -> str:
         return str(exchange.ask("CLUSTER", "NODES"), "ascii")  # type: ignore[arg-type]  # bytes, but typed as any reply
 
 
-async def test_subscriptions_at_a_node_that_leaves_the_cluster_go_elsewhere(
+async def test_subscriptions_move_when_their_node_leaves_the_cluster(
     own_cluster: Cluster,
 ) -> None:
     """The connection stays open, but gets no messages that are published at the other nodes."""
@@ -409,7 +409,7 @@ async def test_subscriptions_at_a_node_that_leaves_the_cluster_go_elsewhere(
         await until(lambda: heard == [b"after"])
 
 
-async def test_publishers_of_a_cluster_reach_who_subscribes_where_they_publish(
+async def test_subscribe_uses_the_same_node_as_publish(
     cluster: Cluster,
 ) -> None:
     """Therefore, `publish` returns the correct number of receivers.
@@ -477,7 +477,7 @@ def rights_on_a_cluster() -> list[str]:
     ]
 
 
-async def test_a_user_with_the_rights_of_the_readme_can_use_a_cluster_and_sharded_channels(
+async def test_readme_rights_allow_cluster_and_sharded_channels(
     cluster: Cluster,
 ) -> None:
     rights = rights_on_a_cluster()
@@ -507,7 +507,7 @@ async def test_a_user_with_the_rights_of_the_readme_can_use_a_cluster_and_sharde
         await adapter.close()
 
 
-async def test_a_sharded_channel_whose_slot_moves_is_followed(own_cluster: Cluster) -> None:
+async def test_sharded_subscription_follows_its_moved_slot(own_cluster: Cluster) -> None:
     heard: list[bytes] = []
     gaps: list[str] = []
     async with adapter_of(own_cluster, sharded_pubsub=True) as adapter:
@@ -545,7 +545,7 @@ async def test_a_sharded_channel_whose_slot_moves_is_followed(own_cluster: Clust
     assert sorted(gaps) == ["leaving", "staying"]
 
 
-async def test_a_sharded_channel_is_looked_for_until_the_nodes_say_where_it_is(
+async def test_sharded_channel_refreshes_topology_until_it_succeeds(
     own_cluster: Cluster,
 ) -> None:
     """Without retries, nothing would trigger another refresh.
@@ -617,7 +617,7 @@ async def test_subscriptions_at_a_node_that_dies_go_elsewhere(
         assert len(heard) == 3
 
 
-async def test_a_pattern_is_heard_while_the_node_of_its_slot_is_away(own_cluster: Cluster) -> None:
+async def test_pattern_gets_messages_while_its_node_is_down(own_cluster: Cluster) -> None:
     """Messages from other nodes arrive at any node.
 
     Only a sharded channel requires the node of its slot.
@@ -640,7 +640,7 @@ async def test_a_pattern_is_heard_while_the_node_of_its_slot_is_away(own_cluster
         await until(lambda: heard == [b"1"])
 
 
-async def test_what_is_no_cluster_says_so() -> None:
+async def test_single_server_given_as_cluster_is_reported() -> None:
     server = servers.or_skip("valkey")
     with pytest.raises(StoreError) as caught:
         await RedisAdapter.from_url(
@@ -650,7 +650,7 @@ async def test_what_is_no_cluster_says_so() -> None:
     assert "redis://" in caught.value.message
 
 
-async def test_who_is_cancelled_while_it_is_asked_who_is_there_and_the_adapter_closes_is_cancelled(
+async def test_cancelled_caller_ends_cancelled_during_refresh_and_close(
     own_cluster: Cluster,
 ) -> None:
     """A topology refresh waits for nodes that don't reply, and the adapter closes meanwhile."""

@@ -76,7 +76,7 @@ async def test_a_small_call_beside_a_large_value(server: Server, most: int) -> N
         assert (1 if most == 1 else 2) <= connections(server) <= most
 
 
-async def test_more_callers_than_may_wait_get_their_own_answers(server: Server) -> None:
+async def test_callers_beyond_the_waiting_limit_get_own_replies(server: Server) -> None:
     async with opened(RedisAdapter.from_url(server.url, connections=1)) as adapter:
         callers = 60_000
         await asyncio.gather(
@@ -86,7 +86,7 @@ async def test_more_callers_than_may_wait_get_their_own_answers(server: Server) 
         assert found == [b"%d" % number for number in range(callers)]
 
 
-async def test_a_client_of_somebody_else_that_speaks_resp3_and_has_time_limits(
+async def test_users_client_with_resp3_and_timeouts_works(
     server: Server,
 ) -> None:
     untyped: Any = redis.asyncio.Redis
@@ -153,7 +153,7 @@ def test_it_works_on_uvloop(server: Server) -> None:
         runner.run(use())
 
 
-async def test_a_server_that_falls_silent_in_the_middle_of_a_large_answer_is_left(
+async def test_connection_is_replaced_when_large_reply_stalls(
     server: Server,
 ) -> None:
     """Otherwise, the other callers would wait forever for room behind that reply."""
@@ -178,7 +178,7 @@ async def test_a_server_that_falls_silent_in_the_middle_of_a_large_answer_is_lef
             assert await adapter.get("small") is None
 
 
-async def test_what_a_refusing_connection_still_had_to_answer_is_answered(server: Server) -> None:
+async def test_retired_connection_still_answers_pending_calls(server: Server) -> None:
     """READONLY retires a connection, but not the pending calls of others on it."""
     async with opened(RedisAdapter.from_url(server.url)) as adapter:
         await adapter.set("key", b"value")
@@ -196,7 +196,7 @@ async def test_what_a_refusing_connection_still_had_to_answer_is_answered(server
         assert connections(server) == 1
 
 
-async def test_a_time_limit_below_the_servers_wait_does_not_end_a_read(server: Server) -> None:
+async def test_blocking_read_outlasts_a_shorter_timeout(server: Server) -> None:
     async with opened(RedisAdapter.from_url(server.url, timeout=0.2)) as adapter:
         await adapter.xgroup_create("stream", "group")
         assert await adapter.xreadgroup("stream", "group", "consumer", block=0.6) == []

@@ -71,7 +71,7 @@ async def test_a_server_that_can_not_now_says_why(
     assert cure in error.message
 
 
-async def test_a_server_that_can_not_save_takes_no_writes(server: ServerProcess) -> None:
+async def test_server_that_cannot_save_refuses_writes(server: ServerProcess) -> None:
     # a directory that isn't empty, at the path of the dump file
     in_the_way = server.folder / "dump.rdb"
     in_the_way.mkdir()
@@ -113,7 +113,7 @@ def _outer_address() -> str:
 
 
 @pytest.mark.parametrize("kind", ["redis", "valkey"])
-async def test_a_server_in_protected_mode_lets_in_nobody_from_outside(kind: str) -> None:
+async def test_protected_mode_refuses_clients_from_outside(kind: str) -> None:
     address = _outer_address()
     with servers.ServerProcess(
         # protected mode rejects clients from outside
@@ -141,7 +141,7 @@ async def test_a_server_with_too_many_clients_says_so(server: ServerProcess) -> 
     assert "max number of clients" in str(error.__cause__)
 
 
-async def test_a_replica_that_was_the_primary_is_left_without_a_word_of_the_password(
+async def test_demoted_primary_error_hides_the_password(
     server: Server,
 ) -> None:
     with server.exchange() as exchange:
@@ -154,7 +154,7 @@ async def test_a_replica_that_was_the_primary_is_left_without_a_word_of_the_pass
     assert error.details["word"] == "READONLY"
 
 
-async def test_a_blocked_reader_of_a_server_that_becomes_a_replica_is_told_so(
+async def test_blocked_read_raises_when_server_becomes_replica(
     server: ServerProcess,
 ) -> None:
     adapter = RedisAdapter.from_url(server.url)

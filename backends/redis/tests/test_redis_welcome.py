@@ -192,7 +192,7 @@ async def test_single_server_given_as_a_sentinel_is_named(server: Server) -> Non
     assert place(server) in error.message
 
 
-async def test_sentinels_say_what_they_miss() -> None:
+async def test_sentinel_errors_name_the_cause_and_cure() -> None:
     with servers.start_sentinel(servers.find_or_skip("valkey")) as behind:
         places = ",".join(f"{host}:{port}" for host, port in behind.addresses)
         unknown = await refusal(f"redis+sentinel://{places}/{SECRET}-service")

@@ -82,7 +82,7 @@ async def test_sweeping_goes_on_by_itself(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_what_a_stream_has_left_is_swept_whole_and_nothing_of_others(tmp_path: Path) -> None:
+async def test_sweep_removes_all_rows_of_removed_streams_only(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         for stream in ("deleted", "replaced", "expired", "stays"):
             await adapter.xgroup_create(stream, "group")
@@ -126,7 +126,7 @@ async def test_room_is_given_back_to_the_file_system(tmp_path: Path) -> None:
         assert await private(adapter)._reads.call(pages) < before / 2
 
 
-async def test_messages_are_kept_as_long_as_somebody_has_to_read_them(tmp_path: Path) -> None:
+async def test_messages_are_kept_until_their_listener_reads_them(tmp_path: Path) -> None:
     async with opened(tmp_path) as publisher, opened(tmp_path) as listener:
         assert await publisher.publish("news", b"unheard") == 0
         assert await count(publisher, "messages") == 0
@@ -152,7 +152,7 @@ async def test_messages_are_kept_as_long_as_somebody_has_to_read_them(tmp_path: 
         assert await publisher.publish("news", b"gone") == 0
 
 
-async def test_a_listener_that_was_silent_for_long_is_forgotten_and_told_of_the_gap(
+async def test_long_silent_listener_is_forgotten_and_reports_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pubsub, "_HEARTBEAT", 3_600.0)
@@ -181,7 +181,7 @@ async def test_a_listener_that_was_silent_for_long_is_forgotten_and_told_of_the_
     assert heard == [b"1", "gap", b"2"]
 
 
-async def test_a_subscription_that_is_cancelled_on_its_way_leaves_nothing(tmp_path: Path) -> None:
+async def test_cancelled_subscribe_leaves_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter, opened(tmp_path) as other:
         for turns in range(6):
             subscribing = asyncio.create_task(adapter.subscribe("news", lambda _, payload: None))
@@ -260,7 +260,7 @@ async def test_a_new_subscription_hears_nothing_from_before_it(tmp_path: Path) -
         assert late == [b"after"]
 
 
-async def test_who_waits_for_nothing_asks_nothing(tmp_path: Path) -> None:
+async def test_idle_adapter_does_not_poll(tmp_path: Path) -> None:
     """Without a waiting read or a subscription, the adapter doesn't query `data_version`."""
     async with opened(tmp_path) as adapter:
         statements: list[str] = []
@@ -294,7 +294,7 @@ def make_doubts_older(session: Session) -> None:
     session.execute("UPDATE igniter_listeners SET doubted = doubted - 3600000000")
 
 
-async def test_a_close_that_is_cancelled_at_any_moment_is_finished_by_the_next(
+async def test_next_close_completes_a_cancelled_close(
     tmp_path: Path,
 ) -> None:
     """The first close is cancelled after 0 to 29 event-loop iterations."""

@@ -132,7 +132,7 @@ def test_call_after_blocking_code_has_its_whole_time(
 
 
 @pytest.mark.clause("FLT-10")
-def test_lock_that_ended_in_blocked_loop_is_no_timeout(
+def test_lock_released_in_blocked_loop_causes_no_timeout(
     tmp_path: Path, loop_factory: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def use() -> int:
@@ -153,7 +153,7 @@ def test_lock_that_ended_in_blocked_loop_is_no_timeout(
         assert runner.run(use()) == 1
 
 
-async def test_database_that_stands_still_is_found_out_in_loop_that_is_often_blocked(
+async def test_stalled_database_times_out_in_often_blocked_loop(
     tmp_path: Path,
 ) -> None:
     release = threading.Event()

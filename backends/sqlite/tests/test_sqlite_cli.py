@@ -39,7 +39,7 @@ def test_the_path_of_a_file_is_a_backend(
 @pytest.mark.parametrize(
     "url", ["redis:localhost", "me:hush@host/state.db", "localhost:6379", "nothing"]
 )
-def test_what_is_no_path_of_a_database_becomes_no_file(
+def test_url_that_names_no_database_creates_no_file(
     url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["ping", "--url", url]) == 1
@@ -47,7 +47,7 @@ def test_what_is_no_path_of_a_database_becomes_no_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_copy_is_made_while_others_use_the_file(
+def test_backup_is_independent_of_later_writes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["set", "greeting", '"hello"', "--url", "state.db"])
@@ -60,12 +60,12 @@ def test_a_copy_is_made_while_others_use_the_file(
     assert answer(capsys, "get", "greeting", "--url", "copy.db")["value"] == "hello"
 
 
-def test_a_copy_of_what_is_no_file_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_backup_of_memory_backend_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["backup", "copy.db", "--url", "memory://"]) == 2
     assert "isn't a file" in capsys.readouterr().err
 
 
-def test_a_file_that_cannot_be_opened_is_one_line_that_names_it(
+def test_unopenable_file_prints_one_line_with_path(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["ping", "--url", "none/state.db"]) == 1
@@ -74,7 +74,7 @@ def test_a_file_that_cannot_be_opened_is_one_line_that_names_it(
     assert "folder" in line
 
 
-def test_the_demo_on_a_file_is_played_by_several_processes() -> None:
+def test_demo_on_a_file_uses_several_processes() -> None:
     command = [
         sys.executable,
         "-m",

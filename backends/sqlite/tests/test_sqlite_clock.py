@@ -275,7 +275,7 @@ async def test_step_back_bounds_all_keys_at_once(
         assert await deadline_left(adapter, "key-0") <= 2.0
 
 
-async def test_pending_entry_can_be_claimed_when_clock_went_back(
+async def test_pending_entry_is_claimable_when_clock_went_back(
     tmp_path: Path, wall_clock: WallClock
 ) -> None:
     async with opened(tmp_path) as adapter:

@@ -137,7 +137,7 @@ def number_of(stream_id: str) -> tuple[int, int]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork and no kill there")
-async def test_fifty_kills_in_the_middle_of_work_lose_nothing(tmp_path: Path) -> None:
+async def test_killed_writers_lose_no_acknowledged_call(tmp_path: Path) -> None:
     """Each of 50 rounds kills a child in the middle of its work."""
     log = tmp_path / "acknowledged"
     found = Found()
@@ -161,7 +161,7 @@ async def test_fifty_kills_in_the_middle_of_work_lose_nothing(tmp_path: Path) ->
     assert len(everything) > ROUNDS
 
 
-async def test_a_copy_made_during_work_is_a_database_as_it_was_at_one_moment(
+async def test_backup_during_writes_is_a_consistent_snapshot(
     tmp_path: Path,
 ) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
@@ -196,7 +196,7 @@ async def test_a_copy_made_during_work_is_a_database_as_it_was_at_one_moment(
     assert [name for name in names_in(tmp_path) if "part" in name] == []
 
 
-async def test_a_database_in_memory_can_be_copied_to_a_file(tmp_path: Path) -> None:
+async def test_backup_writes_in_memory_database_to_file(tmp_path: Path) -> None:
     async with opened("sqlite://") as adapter:
         await adapter.set("key", b"value")
         await adapter.backup(tmp_path / "copy.db")
@@ -205,7 +205,7 @@ async def test_a_database_in_memory_can_be_copied_to_a_file(tmp_path: Path) -> N
         assert await copy.get("key") == b"value"
 
 
-async def test_a_copy_that_cannot_be_written_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_failed_backup_raises_and_leaves_no_file(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         await adapter.set("key", b"value")
         (tmp_path / "folder").mkdir()
@@ -222,7 +222,7 @@ async def test_a_copy_that_cannot_be_written_says_so_and_leaves_nothing(tmp_path
 
 
 @pytest.mark.parametrize("place", ["/{}/state.db", ""])
-async def test_a_copy_whose_caller_is_cancelled_leaves_nothing(tmp_path: Path, place: str) -> None:
+async def test_cancelled_backup_leaves_no_partial_file(tmp_path: Path, place: str) -> None:
     async with opened(f"sqlite://{place.format(tmp_path)}") as adapter:
         await adapter.mset([Entry(f"filling:{number}", b"x" * 1_000) for number in range(3_000)])
         for turns in range(12):

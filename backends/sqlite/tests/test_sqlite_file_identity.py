@@ -243,7 +243,7 @@ OBSTACLES: dict[Callable[[Path], str], str] = {
 
 @pytest.mark.skipif(IS_WINDOWS, reason="the system's own kinds of files")
 @pytest.mark.parametrize("obstacle", OBSTACLES, ids=lambda made: made.__name__)
-async def test_what_is_no_file_is_named(
+async def test_error_names_the_obstacle_at_the_path(
     folders: tuple[Path, Path], obstacle: Callable[[Path], str]
 ) -> None:
     here, _ = folders
@@ -483,7 +483,7 @@ async def test_file_overwritten_in_place_raises_store_errors(tmp_path: Path) -> 
     # Closing doesn't raise either.
 
 
-async def test_older_release_goes_on_beside_what_was_added(tmp_path: Path) -> None:
+async def test_older_release_works_with_added_columns(tmp_path: Path) -> None:
     """A file of the previous release lacks the columns that were added without a new version.
 
     Both releases work on it, one after the other.

@@ -75,7 +75,7 @@ def locked(path: Path) -> Generator[sqlite3.Connection]:
         "sqlite:///state.db?password=s3cret",
     ],
 )
-def test_a_url_with_a_mistake_is_refused_without_its_query(url: str) -> None:
+def test_invalid_url_error_hides_the_query(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         SQLiteAdapter.from_url(url)
 
@@ -126,7 +126,7 @@ async def test_a_path_may_have_any_characters(tmp_path: Path) -> None:
     assert place.exists()
 
 
-async def test_a_folder_that_is_not_there_is_named_as_the_cause(tmp_path: Path) -> None:
+async def test_missing_folder_is_named_as_the_cause(tmp_path: Path) -> None:
     error = await refusal(tmp_path / "none" / "state.db")
 
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
@@ -143,7 +143,7 @@ async def test_a_folder_is_no_database(tmp_path: Path) -> None:
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
 
 
-async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> None:
+async def test_text_file_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     place = tmp_path / "notes.txt"
     place.write_text("Not a database, but a long text of a user. " * 100, encoding="utf-8")
     before = place.read_bytes()
@@ -155,7 +155,7 @@ async def test_a_file_that_is_no_database_is_left_as_it_is(tmp_path: Path) -> No
     assert place.read_bytes() == before
 
 
-async def test_a_database_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> None:
+async def test_database_of_another_application_is_left_unchanged(tmp_path: Path) -> None:
     place = tmp_path / "theirs.db"
     with contextlib.closing(sqlite3.connect(place)) as connection, connection:
         connection.execute("CREATE TABLE songs (name)")
@@ -168,7 +168,7 @@ async def test_a_database_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> N
         assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("songs",)]
 
 
-async def test_tables_of_the_store_stand_beside_others_where_the_user_wants_it(
+async def test_users_engine_may_contain_other_tables(
     tmp_path: Path,
 ) -> None:
     engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/app.db")
@@ -190,7 +190,7 @@ async def test_tables_of_the_store_stand_beside_others_where_the_user_wants_it(
     await engine.dispose()
 
 
-async def test_a_file_that_may_only_be_read_says_so(tmp_path: Path) -> None:
+async def test_write_raises_when_file_is_read_only(tmp_path: Path) -> None:
     async with opened(tmp_path / "state.db") as adapter:
         await adapter.set("key", b"value")
     engine = create_async_engine(f"sqlite+aiosqlite:///file:{tmp_path}/state.db?mode=ro&uri=true")
@@ -208,7 +208,7 @@ async def test_a_file_that_may_only_be_read_says_so(tmp_path: Path) -> None:
     await engine.dispose()
 
 
-async def test_a_newer_schema_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+async def test_newer_schema_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     place = tmp_path / "state.db"
     async with opened(place) as adapter:
         await adapter.set("key", b"value")
@@ -226,7 +226,7 @@ async def test_a_newer_schema_is_refused_and_left_as_it_is(tmp_path: Path) -> No
         assert await adapter.get("key") == b"value"
 
 
-async def test_a_damaged_page_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+async def test_damaged_page_raises_and_other_pages_stay_readable(tmp_path: Path) -> None:
     place = tmp_path / "state.db"
     async with opened(place) as adapter:
         await adapter.mset([Entry(f"key-{number:05}", b"v" * 200) for number in range(5_000)])
@@ -252,7 +252,7 @@ async def test_a_damaged_page_is_told_and_the_rest_goes_on(tmp_path: Path) -> No
     assert b"v" * 200 in answers
 
 
-async def test_a_lock_that_is_held_for_long_ends_in_a_timeout_and_reads_go_on(
+async def test_long_lock_times_out_writes_but_not_reads(
     tmp_path: Path,
 ) -> None:
     async with opened(tmp_path / "state.db", timeout=1.5) as adapter:
@@ -271,7 +271,7 @@ async def test_a_lock_that_is_held_for_long_ends_in_a_timeout_and_reads_go_on(
         assert await adapter.mget(["key", "other-0"]) == [b"next", None]
 
 
-async def test_a_lock_that_is_let_go_in_time_is_waited_for(tmp_path: Path) -> None:
+async def test_write_waits_for_a_lock_released_in_time(tmp_path: Path) -> None:
     async with opened(tmp_path / "state.db", timeout=30.0) as adapter:
         with locked(tmp_path / "state.db"):
             waiting = asyncio.create_task(adapter.increment("counter"))
@@ -280,7 +280,7 @@ async def test_a_lock_that_is_let_go_in_time_is_waited_for(tmp_path: Path) -> No
         assert await waiting == 1
 
 
-async def test_opening_a_new_file_waits_for_a_lock_and_then_gives_up(tmp_path: Path) -> None:
+async def test_opening_a_locked_file_times_out(tmp_path: Path) -> None:
     place = tmp_path / "state.db"
     async with opened(place):
         pass
@@ -291,7 +291,7 @@ async def test_opening_a_new_file_waits_for_a_lock_and_then_gives_up(tmp_path: P
         pass
 
 
-async def test_a_file_that_was_removed_or_replaced_takes_nothing_that_nobody_would_find(
+async def test_removed_or_replaced_file_accepts_no_calls(
     tmp_path: Path,
 ) -> None:
     """A write to the old file would be lost."""
@@ -329,7 +329,7 @@ async def test_closing_does_not_wait_for_a_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no file-size limit there")
-def test_a_disk_that_is_full_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_full_disk_raises_and_loses_no_data(tmp_path: Path) -> None:
     program = """
         import asyncio, resource, sys
         from igniter_store.contract import StoreError
@@ -370,7 +370,7 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_lost(tmp_path: Path) -> None
     assert shown.stdout.startswith("done"), shown.stderr
 
 
-def test_a_network_file_system_is_known_by_its_mount(tmp_path: Path) -> None:
+def test_network_file_system_is_detected_by_its_mount(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(
         (

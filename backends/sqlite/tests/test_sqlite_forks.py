@@ -114,7 +114,7 @@ async def test_forks_during_open_and_close_end_well(tmp_path: Path) -> None:
     assert await run("open_and_close", tmp_path) == {"codes": [0], "lost": 0}
 
 
-async def test_file_that_left_behind_a_fork_is_not_made_anew(tmp_path: Path) -> None:
+async def test_moved_file_is_not_recreated_after_a_fork(tmp_path: Path) -> None:
     came_to = await run("lose_the_file", tmp_path)
 
     assert (came_to["code"], came_to["made anew"]) == (ErrorCode.STORE_CONNECTION_FAILED, False)
@@ -144,7 +144,7 @@ async def test_log_that_a_fork_removed_is_not_lost(tmp_path: Path) -> None:
     assert came_to["code"] == ErrorCode.STORE_CONNECTION_FAILED
 
 
-async def test_lock_of_others_is_waited_for_after_a_fork(tmp_path: Path) -> None:
+async def test_reopening_after_a_fork_waits_for_lock(tmp_path: Path) -> None:
     came_to = await run("find_the_file_locked", tmp_path)
 
     assert came_to == {"codes": [0], "waits": True, "query_only": 1, "value": "value"}

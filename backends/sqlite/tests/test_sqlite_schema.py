@@ -25,7 +25,7 @@ async def rows_of(path: Path, query: str) -> list[Any]:
     return await asyncio.to_thread(ask)
 
 
-async def test_a_new_file_has_the_newest_version_and_gives_room_back(tmp_path: Path) -> None:
+async def test_new_file_has_newest_version_and_frees_space(tmp_path: Path) -> None:
     adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
     await adapter.open()
     await adapter.close()
@@ -37,7 +37,7 @@ async def test_a_new_file_has_the_newest_version_and_gives_room_back(tmp_path: P
     assert await rows_of(tmp_path / "state.db", "PRAGMA auto_vacuum") == [(2,)]
 
 
-async def test_many_that_open_a_new_file_at_once_make_its_tables_once(tmp_path: Path) -> None:
+async def test_concurrent_opens_create_the_tables_once(tmp_path: Path) -> None:
     adapters = [
         SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db", timeout=30.0) for _ in range(8)
     ]
@@ -48,7 +48,7 @@ async def test_many_that_open_a_new_file_at_once_make_its_tables_once(tmp_path: 
     await asyncio.gather(*(adapter.close() for adapter in adapters))
 
 
-async def test_an_older_file_is_carried_forward_with_its_data(
+async def test_older_file_is_migrated_once_with_its_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{tmp_path}/state.db"
@@ -75,7 +75,7 @@ async def test_an_older_file_is_carried_forward_with_its_data(
     assert await rows_of(tmp_path / "state.db", "SELECT note FROM igniter_keys") == [(None,)]
 
 
-async def test_a_step_that_fails_leaves_the_file_as_it_was(
+async def test_failed_migration_leaves_the_file_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"sqlite:///{tmp_path}/state.db"

@@ -77,9 +77,7 @@ async def test_reads_of_one_turn_are_one_query(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["{}/state.db", ""])
-async def test_one_that_is_refused_leaves_the_others_of_its_transaction(
-    tmp_path: Path, place: str
-) -> None:
+async def test_refused_call_leaves_its_transaction_intact(tmp_path: Path, place: str) -> None:
     async with opened(f"sqlite://{'/' if place else ''}{place.format(tmp_path)}") as adapter:
         await adapter.set("text", b"no number")
         answers = await asyncio.gather(
@@ -95,7 +93,7 @@ async def test_one_that_is_refused_leaves_the_others_of_its_transaction(
         assert await adapter.get("key") == b"value"
 
 
-async def test_one_that_breaks_the_transaction_is_told_alone(tmp_path: Path) -> None:
+async def test_only_the_call_that_breaks_transaction_fails(tmp_path: Path) -> None:
     def breaks(session: Session) -> None:
         session.execute("INSERT INTO igniter_keys (key) VALUES (x'00')")
         session.execute("INSERT INTO no_such_table VALUES (1)")
@@ -115,7 +113,7 @@ async def test_one_that_breaks_the_transaction_is_told_alone(tmp_path: Path) -> 
         assert await adapter.increment("counter") == 3
 
 
-async def test_one_that_is_cancelled_before_its_trip_never_happens(tmp_path: Path) -> None:
+async def test_call_cancelled_before_its_transaction_never_runs(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         going, gone = (
             asyncio.create_task(adapter.increment("counter")),
@@ -130,7 +128,7 @@ async def test_one_that_is_cancelled_before_its_trip_never_happens(tmp_path: Pat
         assert await adapter.get("other") is None
 
 
-async def test_a_disk_that_stands_still_ends_in_a_timeout_and_the_next_call_gets_its_own_answer(
+async def test_stalled_disk_times_out_without_mixing_replies(
     tmp_path: Path,
 ) -> None:
     """The next call gets its own reply."""
@@ -157,7 +155,7 @@ async def test_a_disk_that_stands_still_ends_in_a_timeout_and_the_next_call_gets
         assert await adapter.get("late") == b"1"
 
 
-async def test_a_close_during_a_trip_that_fails_sends_nobody_again(tmp_path: Path) -> None:
+async def test_close_during_failing_transaction_retries_no_call(tmp_path: Path) -> None:
     release = threading.Event()
 
     def breaks(session: Session) -> None:
@@ -184,7 +182,7 @@ async def test_a_close_during_a_trip_that_fails_sends_nobody_again(tmp_path: Pat
         assert await again.get("counter") is None
 
 
-async def test_more_calls_than_a_transaction_takes_are_all_done(tmp_path: Path) -> None:
+async def test_many_calls_are_split_into_several_transactions(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         statements = await statements_of(adapter, reads=False)
         counted = await asyncio.gather(*(adapter.increment("counter") for _ in range(1_200)))
@@ -193,7 +191,7 @@ async def test_more_calls_than_a_transaction_takes_are_all_done(tmp_path: Path) 
         assert statements.count("COMMIT") == 3
 
 
-async def test_a_users_database_in_memory_is_shared_with_the_user(tmp_path: Path) -> None:
+async def test_users_in_memory_database_is_shared(tmp_path: Path) -> None:
     engine = create_async_engine("sqlite+aiosqlite://")
     adapter = SQLiteAdapter(engine)
     await adapter.open()
@@ -214,7 +212,7 @@ async def test_a_users_database_in_memory_is_shared_with_the_user(tmp_path: Path
     await engine.dispose()
 
 
-async def test_a_users_own_transaction_in_memory_is_waited_for_and_left_to_the_user() -> None:
+async def test_call_waits_for_users_in_memory_transaction() -> None:
     """The user's rollback or commit doesn't affect the adapter's writes."""
     engine = create_async_engine("sqlite+aiosqlite://")
     adapter = SQLiteAdapter(engine)
@@ -235,7 +233,7 @@ async def test_a_users_own_transaction_in_memory_is_waited_for_and_left_to_the_u
     await engine.dispose()
 
 
-async def test_two_processes_that_write_all_the_time_both_get_their_turn(tmp_path: Path) -> None:
+async def test_two_adapters_writing_constantly_both_complete(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/state.db"
     async with opened(url, timeout=30.0) as one, opened(url, timeout=30.0) as other:
 

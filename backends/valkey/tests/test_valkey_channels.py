@@ -104,7 +104,7 @@ async def test_subscribe_timeout_restarts_with_each_confirmation(place: str) -> 
     assert sorted(heard) == sorted(names)
 
 
-async def test_those_who_subscribe_together_share_their_trips() -> None:
+async def test_concurrent_subscribes_share_round_trips() -> None:
     async with distant("server", timeout=1.0, connect_timeout=10.0) as (adapter, [proxy]):
         await adapter.subscribe("test:channels:first", ignore)
         await proxy.delay(0.02)
@@ -121,7 +121,7 @@ async def test_those_who_subscribe_together_share_their_trips() -> None:
         ] == [1] * 200
 
 
-async def test_names_that_come_and_go_together_are_left_as_they_were_asked_last() -> None:
+async def test_last_command_for_a_channel_wins() -> None:
     """More commands in an iteration than one batch holds, some of them for the same name."""
     with servers.start("valkey") as server:
         async with opened(url_of(server)) as adapter:
@@ -148,7 +148,7 @@ async def test_names_that_come_and_go_together_are_left_as_they_were_asked_last(
 
 
 @pytest.mark.parametrize("place", ["server", "cluster"])
-async def test_a_channel_that_is_no_utf_8_is_heard_and_disturbs_no_other(place: str) -> None:
+async def test_channel_outside_utf_8_works_beside_others(place: str) -> None:
     heard: list[tuple[str, bytes]] = []
     gaps: list[int] = []
     async with distant(place) as (adapter, _):
@@ -170,7 +170,7 @@ async def test_a_channel_that_is_no_utf_8_is_heard_and_disturbs_no_other(place: 
     assert gaps == []
 
 
-async def test_two_spellings_of_the_same_bytes_are_one_channel() -> None:
+async def test_two_spellings_of_same_bytes_are_one_channel() -> None:
     heard: list[str] = []
     async with opened(url_of(servers.or_skip("valkey"))) as adapter:
         subscriptions = [
@@ -198,7 +198,7 @@ CALLS: dict[str, Callable[[ValkeyAdapter], Coroutine[Any, Any, object]]] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_what_can_not_be_spelled_is_refused_and_disturbs_nobody(call: str) -> None:
+async def test_unencodable_name_is_refused_without_side_effects(call: str) -> None:
     """Another subscription keeps its messages and reports no gap."""
     heard: list[bytes] = []
     gaps: list[int] = []
@@ -217,7 +217,7 @@ async def test_what_can_not_be_spelled_is_refused_and_disturbs_nobody(call: str)
     assert gaps == []
 
 
-async def test_who_waits_or_listens_is_told_that_the_password_has_changed() -> None:
+async def test_changed_password_fails_blocking_reads_and_subscribes() -> None:
     with servers.start("valkey") as server:
         with server.exchange() as exchange:
             exchange.ask("ACL", "SETUSER", "bob", "on", ">before", "~*", "&*", "+@all")

@@ -45,7 +45,7 @@ async def failure(url: str) -> StoreError:
     return caught.value
 
 
-async def test_a_lent_client_that_its_owner_has_closed_is_told_from_a_closed_adapter(
+async def test_closed_lent_client_and_adapter_errors_differ(
     server: Server,
 ) -> None:
     client = await glide.GlideClient.create(
@@ -75,7 +75,7 @@ async def test_a_lent_client_that_its_owner_has_closed_is_told_from_a_closed_ada
     assert "The adapter is closed" in closed.value.message
 
 
-async def test_a_lent_client_waits_and_is_told_of_as_long_as_its_own_limit_says() -> None:
+async def test_lent_client_keeps_its_own_request_timeout() -> None:
     """The error names the client's timeout, not the adapter's."""
     with servers.start("valkey") as server:
         address = glide.NodeAddress(server.address.host, server.address.port)
@@ -110,7 +110,7 @@ async def test_a_lent_client_waits_and_is_told_of_as_long_as_its_own_limit_says(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "missing.invalid"])
-async def test_a_host_that_is_not_there_can_not_be_reached(host: str) -> None:
+async def test_unreachable_host_raises_retryable_error(host: str) -> None:
     error = await failure(f"valkey://{host}")
 
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
@@ -132,7 +132,7 @@ async def test_without_tokens_of_aws_nothing_can_be_reached(
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 
 
-async def test_a_database_that_there_is_not_can_not_be_used(server: Server) -> None:
+async def test_missing_database_raises_connection_failed(server: Server) -> None:
     error = await failure(f"{url_of(server)}/9999")
 
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, False)
@@ -156,7 +156,7 @@ async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
         ("valkey+cluster://missing.invalid", "Can't resolve the host name (missing.invalid:6379)"),
     ],
 )
-async def test_who_can_not_be_reached_is_told_where_that_was(url: str, place: str) -> None:
+async def test_unreachable_server_error_names_the_address(url: str, place: str) -> None:
     error = await failure(url)
 
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
@@ -188,7 +188,7 @@ async def test_servers_that_do_not_belong_together_say_so() -> None:
         assert "valkey+cluster://" in error.message
 
 
-async def test_a_server_with_too_many_clients_says_so_to_who_opens_and_to_who_waits() -> None:
+async def test_client_limit_fails_open_and_blocking_read() -> None:
     with servers.start("valkey") as server, server.exchange() as exchange:
         adapter = ValkeyAdapter.from_url(url_of(server), connect_timeout=2.0)
         await adapter.open()
@@ -208,7 +208,7 @@ async def test_a_server_with_too_many_clients_says_so_to_who_opens_and_to_who_wa
         )
 
 
-async def test_who_was_connected_is_not_asked_about_the_url() -> None:
+async def test_lost_server_error_omits_url_advice() -> None:
     """A connection existed before, so the URL was right."""
     with servers.start("valkey") as server:
         adapter = ValkeyAdapter.from_url(url_of(server), timeout=1.0, connect_timeout=10.0)
@@ -229,7 +229,7 @@ async def test_who_was_connected_is_not_asked_about_the_url() -> None:
         )
 
 
-async def test_who_is_to_discover_all_where_there_is_no_more_is_told_of_the_option(
+async def test_discover_all_on_single_server_names_the_option(
     server: Server,
 ) -> None:
     error = await failure(f"{url_of(server)}?node_discovery=discover_all")
@@ -238,7 +238,7 @@ async def test_who_is_to_discover_all_where_there_is_no_more_is_told_of_the_opti
     assert "node_discovery=discover_all" in error.message
 
 
-async def test_who_was_connected_to_a_cluster_is_not_asked_about_the_url() -> None:
+async def test_lost_cluster_error_omits_url_advice() -> None:
     """A connection existed before, so the URL was right."""
     with servers.start_cluster("valkey") as cluster:
         hosts = ",".join(f"{node.address.host}:{node.address.port}" for node in cluster.primaries)
@@ -255,14 +255,14 @@ async def test_who_was_connected_to_a_cluster_is_not_asked_about_the_url() -> No
     assert "TLS" not in caught.value.message
 
 
-async def test_what_is_no_cluster_says_so(server: Server) -> None:
+async def test_single_server_given_as_cluster_is_reported(server: Server) -> None:
     error = await failure(url_of(server, "valkey+cluster"))
 
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
     assert "valkey://" in error.message
 
 
-async def test_a_wrong_password_is_told_and_not_shown() -> None:
+async def test_wrong_password_is_reported_without_its_value() -> None:
     with servers.start("valkey") as server:
         with server.exchange() as exchange:
             exchange.ask("CONFIG", "SET", "requirepass", PASSWORD)
@@ -278,7 +278,7 @@ async def test_a_wrong_password_is_told_and_not_shown() -> None:
     assert "password" in missing.message
 
 
-async def test_a_user_without_a_password_is_who_logs_in() -> None:
+async def test_user_without_password_logs_in() -> None:
     with servers.start("valkey") as server:
         with server.exchange() as exchange:
             exchange.ask("ACL", "SETUSER", "alice", "on", "nopass", "~alice:*", "+@all")
@@ -297,7 +297,7 @@ async def test_a_user_without_a_password_is_who_logs_in() -> None:
     assert (stranger.retryable, stranger.details) == (False, {"word": "WRONGPASS"})
 
 
-async def test_a_channel_that_the_user_may_not_hear_is_refused_at_once(server: Server) -> None:
+async def test_subscribe_raises_when_acl_forbids_the_channel(server: Server) -> None:
     with server.exchange() as exchange:
         exchange.ask("ACL", "SETUSER", "deaf", "on", f">{PASSWORD}", "~*", "+@all", "resetchannels")
     adapter = ValkeyAdapter.from_url(url_of(server, login=f"deaf:{PASSWORD}@"))
@@ -341,7 +341,7 @@ async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: S
         await careless.close()
 
 
-async def test_a_cluster_of_one_node_that_knows_no_name_of_its_own_is_scanned() -> None:
+async def test_scan_works_when_cluster_node_lacks_its_address() -> None:
     """The only node of a new cluster doesn't report an address of its own."""
     arguments = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")
     with servers.start(servers.find_or_skip("valkey"), arguments=arguments) as server:
@@ -363,7 +363,7 @@ async def test_a_cluster_of_one_node_that_knows_no_name_of_its_own_is_scanned() 
     assert deleted == 10
 
 
-async def test_a_cluster_that_sends_on_to_a_node_without_a_connection_is_asked_again() -> None:
+async def test_redirect_to_unconnected_node_is_retried() -> None:
     # This happens only for moments, after all connections were lost. So the test passes glide's
     # error to `_after` directly.
     cluster: Any = ValkeyClusterClient(

@@ -67,7 +67,7 @@ async def counting(server: Server) -> AsyncGenerator[tuple[ValkeyAdapter, list[i
         await client.close()
 
 
-async def test_calls_of_one_turn_are_one_batch_and_each_has_its_own_answer(server: Server) -> None:
+async def test_calls_of_one_iteration_share_one_batch(server: Server) -> None:
     """Each call gets its own reply or error."""
     async with counting(server) as (adapter, batches):
         await adapter.set("batch:text", b"no number")
@@ -87,7 +87,7 @@ async def test_calls_of_one_turn_are_one_batch_and_each_has_its_own_answer(serve
     assert [answers[0], *answers[2:]] == [1, b"no number", [b"no number"]]
 
 
-async def test_many_reads_of_one_turn_are_several_batches_and_each_has_its_own_answer(
+async def test_many_reads_of_one_iteration_use_several_batches(
     server: Server,
 ) -> None:
     """Each read gets its own reply."""
@@ -101,7 +101,7 @@ async def test_many_reads_of_one_turn_are_several_batches_and_each_has_its_own_a
     assert answers == [key.encode() for key in keys[:-1]] + [None]
 
 
-async def test_what_is_written_in_one_turn_arrives_in_the_order_in_which_it_was_called(
+async def test_writes_of_one_iteration_keep_call_order(
     server: Server,
 ) -> None:
     async with counting(server) as (adapter, batches):
@@ -118,7 +118,7 @@ async def test_what_is_written_in_one_turn_arrives_in_the_order_in_which_it_was_
     assert [int(entry.fields["number"]) for entry in entries] == list(range(100))
 
 
-def test_a_process_that_is_forked_after_the_import_can_use_it(server: Server) -> None:
+def test_process_forked_after_import_can_use_adapter(server: Server) -> None:
     printed = run(
         """
         import asyncio, os, sys
@@ -272,7 +272,7 @@ async def test_reply_for_cancelled_caller_is_dropped(
     assert logged == []
 
 
-def test_it_works_in_one_event_loop_after_the_other(server: Server) -> None:
+def test_adapters_work_in_successive_event_loops(server: Server) -> None:
     async def use(number: int) -> bytes:
         adapter = ValkeyAdapter.from_url(url_of(server))
         await adapter.open()
@@ -287,7 +287,7 @@ def test_it_works_in_one_event_loop_after_the_other(server: Server) -> None:
     assert [asyncio.run(use(number)) for number in range(3)] == [b"0", b"1", b"2"]
 
 
-def test_a_loop_goes_on_when_the_one_that_was_first_has_ended(server: Server) -> None:
+def test_second_loop_works_after_first_loop_ended(server: Server) -> None:
     first_is_open, second_is_open, first_has_ended = (
         threading.Event(),
         threading.Event(),
@@ -402,7 +402,7 @@ async def test_nothing_is_left_at_the_server_after_close(server: Server) -> None
         exchange.ask("DEL", "closing")
 
 
-async def test_a_close_that_is_cancelled_is_finished_by_the_next_one(server: Server) -> None:
+async def test_next_close_completes_a_cancelled_close(server: Server) -> None:
     name = "glide-cancelled"
     for steps in range(6):
         adapter = ValkeyAdapter.from_url(f"{url_of(server)}?client_name={name}")
@@ -423,7 +423,7 @@ async def test_a_close_that_is_cancelled_is_finished_by_the_next_one(server: Ser
             await asyncio.sleep(0.02)
 
 
-async def test_an_adapter_opens_only_what_it_needs(server: Server) -> None:
+async def test_adapter_opens_one_connection_for_calls(server: Server) -> None:
     name = "glide-needs"
     adapter = ValkeyAdapter.from_url(f"{url_of(server)}?client_name={name}")
     await adapter.open()
@@ -435,7 +435,7 @@ async def test_an_adapter_opens_only_what_it_needs(server: Server) -> None:
     assert listed.count(f"name={name}") == 1
 
 
-async def test_a_read_that_waits_has_the_time_of_an_answer_beyond_its_wait() -> None:
+async def test_blocking_read_adds_timeout_to_its_block() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         adapter = ValkeyAdapter.from_url(url_of(server), timeout=10.0)
         await adapter.open()

@@ -200,7 +200,7 @@ async def test_hang_up_on_handshake_names_the_command(server: Server, command: s
     assert "closed the connection on CLIENT SETINFO, which" in caught.value.message
 
 
-async def test_hang_up_on_ping_may_be_a_missing_server(server: Server) -> None:
+async def test_hang_up_on_ping_is_a_retryable_error(server: Server) -> None:
     """A proxy also closes the connection when its server is missing."""
     with pytest.raises(StoreError) as caught:
         async with managed(server, "PING", hangs_up=True):

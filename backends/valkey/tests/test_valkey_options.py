@@ -61,7 +61,7 @@ def listed(answer: object) -> list[list[object]]:
 
 
 @pytest.mark.parametrize("kind", ["zstd", "lz4"])
-async def test_long_values_are_stored_compressed_and_read_as_they_were(
+async def test_long_values_are_compressed_and_read_unchanged(
     kind: str, server: Server, plain: ValkeyAdapter
 ) -> None:
     adapter = ValkeyAdapter.from_url(f"{url_of(server)}?compression={kind}")
@@ -82,7 +82,7 @@ async def test_long_values_are_stored_compressed_and_read_as_they_were(
         await adapter.close()
 
 
-async def test_a_long_owner_keeps_its_claim_when_values_are_compressed(
+async def test_long_owner_keeps_claim_when_values_are_compressed(
     server: Server, plain: ValkeyAdapter
 ) -> None:
     adapter = ValkeyAdapter.from_url(url_of(server), compression="zstd")
@@ -104,9 +104,7 @@ async def test_a_long_owner_keeps_its_claim_when_values_are_compressed(
         await adapter.close()
 
 
-async def test_counters_count_when_values_are_compressed_and_their_neighbours_are_none_the_worse(
-    server: Server, plain: ValkeyAdapter
-) -> None:
+async def test_counters_work_beside_compressed_values(server: Server, plain: ValkeyAdapter) -> None:
     adapter = ValkeyAdapter.from_url(url_of(server), compression="zstd")
     await adapter.open()
     counter, value = f"counted:{secrets.token_hex(4)}", f"beside:{secrets.token_hex(4)}"
@@ -241,7 +239,7 @@ def channels_of(nodes: Sequence[Server]) -> set[bytes]:
 
 
 @pytest.mark.parametrize("place", ["server", "cluster"])
-async def test_a_sharded_subscription_that_ends_takes_nothing_from_the_others(place: str) -> None:
+async def test_cancelled_sharded_subscription_leaves_the_others_intact(place: str) -> None:
     async with sharded(place) as (adapter, nodes):
         heard: list[tuple[str, bytes]] = []
         gaps: list[str] = []
@@ -273,7 +271,7 @@ async def test_a_sharded_subscription_that_ends_takes_nothing_from_the_others(pl
 
 
 @pytest.mark.parametrize("place", ["server", "cluster"])
-async def test_a_sharded_subscription_comes_back_after_a_lost_connection(place: str) -> None:
+async def test_sharded_subscription_recovers_after_a_lost_connection(place: str) -> None:
     async with sharded(place) as (adapter, nodes):
         heard: list[bytes] = []
         gaps: list[int] = []
@@ -297,7 +295,7 @@ async def test_a_sharded_subscription_comes_back_after_a_lost_connection(place: 
         assert channels_of(nodes) == set()
 
 
-async def test_a_cached_value_is_not_asked_for_again_until_it_changes() -> None:
+async def test_cached_value_is_not_fetched_until_it_changes() -> None:
     with servers.start("valkey") as server:  # its own server, whose GETs are counted
         plain = ValkeyAdapter.from_url(url_of(server))
         adapter = ValkeyAdapter.from_url(f"{url_of(server)}?cache_kb=1024&cache_ttl=600")
@@ -350,7 +348,7 @@ async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
 
 
 @pytest.mark.parametrize("place", ["server", "cluster"])
-async def test_what_changed_while_the_connection_was_lost_is_not_read_from_the_cache(
+async def test_value_changed_during_lost_connection_is_read_again(
     place: str,
 ) -> None:
     with started(place) as (nodes, url):

@@ -91,7 +91,7 @@ async def test_server_on_unix_socket_is_found_again(tmp_path: Path) -> None:
     assert f" at {path}." in caught.value.message
 
 
-async def test_a_proxy_that_hangs_up_on_who_knocks_is_not_thought_gone_for_ever() -> None:
+async def test_adapter_recovers_behind_proxy_that_closes_probes() -> None:
     passing: list[asyncio.Task[None]] = []
     with servers.start(servers.find_or_skip("valkey")) as server:
 
@@ -137,7 +137,7 @@ async def test_a_proxy_that_hangs_up_on_who_knocks_is_not_thought_gone_for_ever(
         await asyncio.gather(*passing)
 
 
-async def test_an_adapter_that_is_closed_while_nobody_is_there_leaves_no_task() -> None:
+async def test_close_while_server_is_unreachable_leaves_no_task() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         adapter = ValkeyAdapter.from_url(url_of(server), timeout=0.5)
         await adapter.open()

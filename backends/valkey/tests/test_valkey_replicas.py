@@ -50,7 +50,7 @@ def url_of(*of_all: Server) -> str:
     )
 
 
-async def test_reads_of_one_server_go_to_its_replicas_and_pages_of_a_scan_do_not() -> None:
+async def test_reads_use_replicas_and_scans_stay_complete() -> None:
     """The pages of a scan come from one server, because a cursor is valid only there."""
     async with replicated(2) as (primary, replicas):
         adapter = ValkeyAdapter.from_url(url_of(primary, *replicas), read_from="prefer_replica")
@@ -74,7 +74,7 @@ async def test_reads_of_one_server_go_to_its_replicas_and_pages_of_a_scan_do_not
     assert deleted == 2_000
 
 
-async def test_a_blocked_reader_of_a_server_that_becomes_a_replica_is_told_so() -> None:
+async def test_blocked_read_raises_when_server_becomes_replica() -> None:
     async with replicated(1) as (primary, [replica]):
         adapter = ValkeyAdapter.from_url(url_of(primary))
         await adapter.open()
@@ -125,9 +125,7 @@ async def test_after_a_failover_the_new_primary_is_asked(how: str) -> None:
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
-async def test_whoever_closes_while_a_client_takes_the_place_of_another_leaves_none_of_them() -> (
-    None
-):
+async def test_close_during_client_replacement_leaves_no_client() -> None:
     name = "moving"
     async with replicated(1) as (primary, [replica]):
         now, then = primary, replica

@@ -238,7 +238,7 @@ async def test_waiting_read_comes_back_after_connection_turns_silent() -> None:
     assert entry.fields == {"field": b"value"}
 
 
-async def test_cached_value_is_read_again_after_connection_turns_silent() -> None:
+async def test_cached_value_is_refreshed_after_connection_turns_silent() -> None:
     async with behind_middlebox(cache_kb=1024, cache_ttl=600) as (adapter, middlebox, server):
         await adapter.set("key", b"old")
         async with asyncio.timeout(LIMIT):
@@ -280,7 +280,7 @@ async def test_close_during_replacement_leaves_nothing(later: float) -> None:
     assert all(isinstance(answer, StoreError) or answer == b"value" for answer in results)
 
 
-async def test_silent_server_is_used_once_new_connections_are_answered() -> None:
+async def test_silent_server_is_used_once_it_answers_again() -> None:
     async with behind_middlebox() as (adapter, middlebox, _):
         await adapter.set("key", b"value")
         middlebox.is_silent = True

@@ -38,7 +38,7 @@ PEM = b"-----BEGIN CERTIFICATE-----\n"
         "valkey",
     ],
 )
-def test_a_url_with_a_mistake_is_refused_before_anything_is_connected(url: str) -> None:
+def test_invalid_url_is_refused_before_connecting(url: str) -> None:
     with pytest.raises(StoreError) as caught:
         ValkeyAdapter.from_url(url)
 
@@ -114,7 +114,7 @@ def test_an_option_with_a_mistake_is_refused(options: dict[str, Any]) -> None:
         ),
     ],
 )
-def test_options_that_can_not_be_taken_are_refused_with_the_cure(url: str, cure: str) -> None:
+def test_invalid_option_error_names_the_cure(url: str, cure: str) -> None:
     with pytest.raises(StoreError) as caught:
         ValkeyAdapter.from_url(url)
 
@@ -133,7 +133,7 @@ def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
     assert "tls_key" in caught.value.message
 
 
-def test_a_url_says_all_that_glide_has_to_know(tmp_path: Path) -> None:
+def test_url_options_reach_the_glide_configuration(tmp_path: Path) -> None:
     certificates = tmp_path / "ca.pem"
     certificates.write_bytes(PEM)
 
@@ -176,7 +176,7 @@ def test_a_url_says_all_that_glide_has_to_know(tmp_path: Path) -> None:
     assert configuration.advanced_config.tls_config.root_pem_cacerts == PEM
 
 
-def test_a_cache_of_less_than_a_millisecond_is_not_one_for_ever() -> None:
+def test_cache_ttl_is_at_least_one_millisecond() -> None:
     """A TTL of 0 would mean that cached values never expire."""
     configuration, _ = configuration_of("valkey://localhost?cache_kb=1&cache_ttl=0.0001", {})
 
@@ -203,7 +203,7 @@ def test_a_cache_of_less_than_a_millisecond_is_not_one_for_ever() -> None:
         ),
     ],
 )
-async def test_a_configuration_that_glide_does_not_take_is_refused(
+async def test_configuration_that_glide_rejects_is_refused(
     settings: dict[str, Any], words: str
 ) -> None:
     configuration = glide.GlideClientConfiguration([glide.NodeAddress("localhost", 1)], **settings)
@@ -245,7 +245,7 @@ def test_iam_is_said_in_the_url() -> None:
         MagicMock(spec=glide.GlideClientConfiguration),
     ],
 )
-def test_what_is_no_client_is_refused(client: Any) -> None:
+def test_client_of_wrong_type_is_refused(client: Any) -> None:
     with pytest.raises(StoreError) as caught:
         ValkeyAdapter(client=client)
 

@@ -6,8 +6,8 @@ except ModuleNotFoundError as error:
     if error.name != "glide":
         raise
     message = (
-        "valkey-glide isn't installed. It has no wheels for Windows and for Linux with musl; install "
-        "igniter-store[redis] there, which serves the same URLs."
+        "valkey-glide isn't installed. It has no wheels for Windows and for Linux with musl; "
+        "install igniter-store[redis] there, which serves the same URLs."
     )
     raise ModuleNotFoundError(message, name=error.name) from None
 

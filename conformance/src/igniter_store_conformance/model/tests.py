@@ -45,7 +45,7 @@ class ModelClauses(Suite):
     """Random calls, compared with a reference."""
 
     @clause("MDL-1", KeyValue, limit=_LONG)
-    def test_values_counters_and_claims_answer_as_the_reference_does(self, trial: Trial) -> None:
+    def test_values_counters_and_claims_match_the_reference(self, trial: Trial) -> None:
         """Random calls on values, counters and claims get the reference's answers.
 
         The calls use a few keys, and time is moved in between.
@@ -56,7 +56,7 @@ class ModelClauses(Suite):
         _run_machine(self, trial, KeyMachine)
 
     @clause("MDL-1", Streams, limit=_LONG)
-    def test_streams_and_groups_answer_as_the_reference_does(self, trial: Trial) -> None:
+    def test_streams_and_groups_match_the_reference(self, trial: Trial) -> None:
         """Random calls on streams and groups get the reference's answers.
 
         The calls use two streams with two groups and two consumers.

@@ -104,7 +104,7 @@ class CounterClauses(Suite):
         assert await trial.adapter.get(key) == b"0"
 
     @clause("CTR-3")
-    async def test_the_whole_range_of_64_bits_is_counted_exactly(self, trial: Trial) -> None:
+    async def test_counter_is_exact_over_64_bit_range(self, trial: Trial) -> None:
         """Numbers beyond 2^53, up to both ends of the 64-bit range, are exact.
 
         If this fails, look for a float, or for a 32-bit column.
@@ -178,7 +178,7 @@ class CounterClauses(Suite):
         assert 0 < (await trial.adapter.ttl(mortal) or 0) <= 2_000
 
     @clause("CTR-4", KeyValue)
-    async def test_what_is_no_integer_is_not_incremented(self, trial: Trial) -> None:
+    async def test_increment_refuses_non_integer_values(self, trial: Trial) -> None:
         """A value that isn't a 64-bit decimal integer can't be incremented.
 
         Text, fractions, spaces, leading zeros, a plus sign, "-0", an empty value and numbers beyond
@@ -256,7 +256,7 @@ class CounterClauses(Suite):
         await trial.time.bracket(0.25 + trial.time.granularity, begin, lambda: adapter.exists(key))
 
     @clause("CTR-5", KeyValue)
-    async def test_a_counter_without_a_ttl_gets_one_when_asked(self, trial: Trial) -> None:
+    async def test_increment_adds_ttl_to_counter_without_one(self, trial: Trial) -> None:
         """`ttl=` sets a TTL on a counter without one, even if the counter isn't new.
 
         If this fails, look for a TTL that only the first increment sets.
@@ -287,7 +287,7 @@ class CounterClauses(Suite):
             assert await trial.adapter.mget([key]) == [text]
 
     @clause("CTR-6", KeyValue)
-    async def test_a_decimal_text_that_was_set_can_be_incremented(self, trial: Trial) -> None:
+    async def test_stored_decimal_text_can_be_incremented(self, trial: Trial) -> None:
         """A decimal text written by `set` or `mset` can be incremented.
 
         If this fails, look for counters and values that are stored in two places.
@@ -313,7 +313,7 @@ class CounterClauses(Suite):
         assert await trial.adapter.increment(key) == 100
 
     @clause("CTR-7", KeyValue)
-    async def test_counter_ttl_is_what_is_left(self, trial: Trial) -> None:
+    async def test_counter_ttl_returns_remaining_seconds(self, trial: Trial) -> None:
         """`ttl` of a counter returns the seconds that are left.
 
         The TTL comes from `increment` or `expire`. `ttl` returns `math.inf` for a counter without a

@@ -25,7 +25,7 @@ class ClaimClauses(Suite):
     """Ownership of keys."""
 
     @clause("CLM-2")
-    async def test_a_claim_ends_with_its_ttl_and_another_wins_it(self, trial: Trial) -> None:
+    async def test_claim_excludes_others_until_its_ttl_ends(self, trial: Trial) -> None:
         """A claim excludes other owners until its TTL ends; then another owner can take it.
 
         If this fails, check the unit of the TTL, and whether an expired claim still counts.
@@ -58,7 +58,7 @@ class ClaimClauses(Suite):
         assert await trial.adapter.compare_delete(key, b"first") is True
 
     @clause("CLM-2", KeyValue)
-    async def test_a_new_claim_has_no_ttl_of_the_old_one(self, trial: Trial) -> None:
+    async def test_new_claim_ignores_ttl_of_released_claim(self, trial: Trial) -> None:
         """A claim without a TTL stays, even if it follows a released claim that had one.
 
         If this fails, look for the deadline of the old claim.
@@ -113,7 +113,7 @@ class ClaimClauses(Suite):
         assert await trial.adapter.set_nx(key, b"owner") is True
 
     @clause("CLM-3")
-    async def test_a_late_release_never_removes_the_new_owners_claim(self, trial: Trial) -> None:
+    async def test_late_release_keeps_claim_of_new_owner(self, trial: Trial) -> None:
         """A late release by the former owner doesn't remove the new owner's claim.
 
         The first owner's claim expires, a second owner claims the key, and the first owner releases
@@ -209,7 +209,7 @@ class ClaimClauses(Suite):
         assert await trial.adapter.set_nx(missing, b"second") is True
 
     @clause("CLM-4", KeyValue)
-    async def test_renewing_gives_a_ttl_to_a_claim_without_one(self, trial: Trial) -> None:
+    async def test_renewing_adds_ttl_to_claim_without_one(self, trial: Trial) -> None:
         """Renewing a claim without a TTL sets the new TTL and keeps the owner.
 
         If this fails, look for a renewal that only moves existing deadlines.
@@ -275,9 +275,7 @@ class ClaimClauses(Suite):
         assert tokens == sorted(set(tokens), key=lambda token: token or 0)
 
     @clause("CLM-5", KeyValue)
-    async def test_a_token_counter_begins_at_the_clock_and_may_be_forgotten(
-        self, trial: Trial
-    ) -> None:
+    async def test_token_counter_starts_at_current_time_with_ttl(self, trial: Trial) -> None:
         """The first token is about the milliseconds since 1970.
 
         The token's counter has a TTL of 30 days, counted from each use.
@@ -324,7 +322,7 @@ class ClaimClauses(Suite):
         assert second > first
 
     @clause("CLM-6")
-    async def test_while_a_lease_lives_nobody_else_acquires(self, trial: Trial) -> None:
+    async def test_lease_excludes_other_callers_until_released(self, trial: Trial) -> None:
         """Other callers get `None` until the owner releases the lease.
 
         `set_nx` and `acquire` see each other's claims.
@@ -361,9 +359,7 @@ class ClaimClauses(Suite):
         await trial.time.bracket(trial.time.ttl, take, is_held)
 
     @clause("CLM-6")
-    async def test_an_acquired_lease_is_released_and_renewed_by_its_owner(
-        self, trial: Trial
-    ) -> None:
+    async def test_owner_renews_and_releases_acquired_lease(self, trial: Trial) -> None:
         """`compare_expire` and `compare_delete` accept the owner that was passed to `acquire`.
 
         If this fails, look for owner bytes that are stored together with the token.
@@ -377,7 +373,7 @@ class ClaimClauses(Suite):
         assert await trial.adapter.compare_delete(key, b"owner") is True
 
     @clause("CLM-6", KeyValue)
-    async def test_a_token_that_can_not_be_counted_leaves_no_claim(self, trial: Trial) -> None:
+    async def test_acquire_leaves_no_claim_when_token_counting_fails(self, trial: Trial) -> None:
         """A token that can't be counted leaves the key unclaimed.
 
         If the counter doesn't hold a number, `acquire` raises `STORE_INCREMENT_FAILED`, and the key
@@ -456,7 +452,7 @@ class ClaimClauses(Suite):
         assert await trial.adapter.xlen(key) == 1
 
     @clause("CLM-3", KeyValue, Streams)
-    async def test_a_stream_is_nobodys_claim(self, trial: Trial) -> None:
+    async def test_stream_refuses_release_and_renewal(self, trial: Trial) -> None:
         """Releasing or renewing a key that holds a stream raises `STORE_OPERATION_FAILED`.
 
         The stream stays as it is.

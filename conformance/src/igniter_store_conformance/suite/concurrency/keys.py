@@ -103,7 +103,7 @@ class ContentionClauses(Suite):
         assert await trial.adapter.increment(key, 0) == sum(deltas)
 
     @clause("CTR-5", KeyValue, limit=LONG)
-    async def test_a_window_that_many_begin_at_once_has_one_ttl(self, trial: Trial) -> None:
+    async def test_concurrent_first_increments_set_one_ttl(self, trial: Trial) -> None:
         """Fifty concurrent first increments with different TTLs set exactly one of the TTLs.
 
         The increments return 1 to 50, and the counter has a TTL that one of them passed.
@@ -234,7 +234,7 @@ class ContentionClauses(Suite):
         )
 
     @clause("FLT-5", KeyValue, Counters, limit=300)
-    async def test_of_a_thousand_callers_everyone_gets_its_own_answer(self, trial: Trial) -> None:
+    async def test_thousand_callers_get_their_own_replies(self, trial: Trial) -> None:
         """Of a thousand concurrent calls on one adapter, each gets its own reply.
 
         A quarter of the calls are cancelled at random. All others get the right reply.
@@ -281,9 +281,7 @@ class ContentionClauses(Suite):
         ] == []
 
     @clause("MDL-1", KeyValue, Counters, limit=LONG)
-    async def test_mixed_calls_on_one_key_have_an_order_that_explains_them(
-        self, trial: Trial
-    ) -> None:
+    async def test_concurrent_calls_on_one_key_are_linearizable(self, trial: Trial) -> None:
         """For concurrent mixed calls on one key, some order explains every reply.
 
         Three callers read, set, increment and delete the key.

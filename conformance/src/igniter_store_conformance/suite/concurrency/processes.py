@@ -41,9 +41,7 @@ class ProcessClauses(Suite):
         assert await trial.adapter.increment(key, 0) == 600
 
     @clause("CLM-1", limit=LONG)
-    async def test_of_contenders_in_several_processes_one_wins_each_claim(
-        self, trial: Trial
-    ) -> None:
+    async def test_one_of_several_processes_wins_each_claim(self, trial: Trial) -> None:
         """Of contenders in several processes, exactly one wins each claim.
 
         Three processes with four tasks each claim fifty keys.
@@ -60,9 +58,7 @@ class ProcessClauses(Suite):
         assert won == Counter(keys)
 
     @clause("CLM-6", limit=LONG)
-    async def test_leases_of_several_processes_have_tokens_that_are_all_different(
-        self, trial: Trial
-    ) -> None:
+    async def test_leases_of_several_processes_have_distinct_tokens(self, trial: Trial) -> None:
         """Leases that several processes acquire have different tokens.
 
         Three processes acquire and release one key forty times each. The tokens are all different,

@@ -92,7 +92,7 @@ class BlockedLoopClauses(Suite):
             assert await adapter.ping() >= 0
 
     @clause("FLT-10", Streams, limit=LONG)
-    async def test_entry_that_came_in_a_blocked_loop_is_read(self, trial: Trial) -> None:
+    async def test_read_returns_entry_when_event_loop_was_blocked(self, trial: Trial) -> None:
         """A blocked read returns an entry that arrived while the event loop was blocked.
 
         The event loop is blocked beyond the end of the read. Meanwhile another process appends an

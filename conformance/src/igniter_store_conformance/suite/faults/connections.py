@@ -55,7 +55,7 @@ class FaultClauses(Suite):
     """Faults of connections."""
 
     @clause("CLM-7", limit=LONG)
-    async def test_a_claim_whose_answer_was_lost_is_not_a_yes(self, trial: Trial) -> None:
+    async def test_claim_raises_when_its_reply_is_lost(self, trial: Trial) -> None:
         """A claim whose reply was lost raises.
 
         The connection is cut before the reply to `set_nx` or `acquire` arrives. The call raises an
@@ -122,9 +122,7 @@ class FaultClauses(Suite):
         await hear_again(trial, proxy.cut)
 
     @clause("PUB-10", limit=LONG)
-    async def test_a_thousand_subscriptions_come_back_over_a_slow_network(
-        self, trial: Trial
-    ) -> None:
+    async def test_thousand_subscriptions_come_back_on_slow_network(self, trial: Trial) -> None:
         """A thousand subscriptions come back over a slow network.
 
         Their connections are cut, and every later round trip takes 50 ms longer. Each
@@ -163,7 +161,7 @@ class FaultClauses(Suite):
         await trial.eventually(all_hear, "a message for each of a thousand subscriptions")
 
     @clause("FLT-1", limit=LONG)
-    async def test_a_cut_at_any_moment_gives_the_own_answer_or_an_error(self, trial: Trial) -> None:
+    async def test_call_gets_own_reply_or_error_when_cut(self, trial: Trial) -> None:
         """A cut at any moment of a call leads to its own reply or to `STORE_CONNECTION_FAILED`.
 
         For each operation the connection is cut before, in the middle of, and after the command.
@@ -188,7 +186,7 @@ class FaultClauses(Suite):
         assert wrong == []
 
     @clause("LIF-4", limit=LONG)
-    async def test_who_is_cancelled_while_an_adapter_closes_that_has_no_connection_is_cancelled(
+    async def test_cancellation_reaches_caller_while_unconnected_adapter_closes(
         self, trial: Trial
     ) -> None:
         """A call that is cancelled while an unconnected adapter closes raises `CancelledError`.
@@ -211,7 +209,7 @@ class FaultClauses(Suite):
             await trial.adapter.open()
 
     @clause("FLT-1", KeyValue, limit=LONG)
-    async def test_a_cut_among_many_callers_mixes_up_nobody(self, trial: Trial) -> None:
+    async def test_cut_does_not_mix_up_concurrent_replies(self, trial: Trial) -> None:
         """A cut among a hundred callers doesn't mix up their replies.
 
         Each caller gets its own reply or an error. Afterwards everything works.
@@ -260,7 +258,7 @@ class FaultClauses(Suite):
         assert wrong == []
 
     @clause("FLT-2", Counters, limit=LONG)
-    async def test_a_write_whose_answer_was_lost_is_not_repeated(self, trial: Trial) -> None:
+    async def test_write_is_not_repeated_when_reply_is_lost(self, trial: Trial) -> None:
         """A write whose reply was lost isn't repeated.
 
         The server applies an increment, and the connection is cut before the reply. The call raises
@@ -280,7 +278,7 @@ class FaultClauses(Suite):
         assert await trial.adapter.increment(key, 0) == 42
 
     @clause("FLT-2", Streams, limit=LONG)
-    async def test_an_append_whose_answer_was_lost_is_not_repeated(self, trial: Trial) -> None:
+    async def test_append_is_not_repeated_when_reply_is_lost(self, trial: Trial) -> None:
         """An entry whose id was lost with the reply is in the stream once.
 
         If this fails, look for a retry of all commands.
@@ -296,7 +294,7 @@ class FaultClauses(Suite):
         assert [entry.fields["n"] for entry in await trial.adapter.xrange(key)] == [b"0", b"1"]
 
     @clause("FLT-5", KeyValue, limit=LONG)
-    async def test_callers_on_a_slow_network_get_their_own_answers(self, trial: Trial) -> None:
+    async def test_callers_get_own_replies_on_slow_network(self, trial: Trial) -> None:
         """Callers on a slow network get their own replies.
 
         A third of three hundred callers is cancelled. The others get the right replies.

@@ -43,7 +43,7 @@ class OutageClauses(Suite):
     """Servers that are down for a while."""
 
     @clause("LIF-3", limit=LONG)
-    async def test_opening_where_no_server_is_says_so(self, trial: Trial) -> None:
+    async def test_opening_raises_without_a_server(self, trial: Trial) -> None:
         """`open` raises `STORE_CONNECTION_FAILED` while the server is stopped.
 
         It leaves no task, and works when the server is back.
@@ -65,7 +65,7 @@ class OutageClauses(Suite):
         assert await fresh.ping() >= 0
 
     @clause("LIF-3", limit=LONG)
-    async def test_opening_where_nobody_answers_ends(self, trial: Trial) -> None:
+    async def test_opening_ends_when_server_is_silent(self, trial: Trial) -> None:
         """`open` ends when the server accepts the connection and sends nothing.
 
         It raises within the connect timeout.
@@ -101,7 +101,7 @@ class OutageClauses(Suite):
         assert await trial.adapter.ping() >= 0
 
     @clause("CLM-7", KeyValue, limit=LONG)
-    async def test_without_a_server_nobody_is_told_yes(self, trial: Trial) -> None:
+    async def test_claims_and_counters_raise_without_a_server(self, trial: Trial) -> None:
         """Claims and counters raise `STORE_CONNECTION_FAILED` while the server is stopped.
 
         No method returns a result.
@@ -140,7 +140,7 @@ class OutageClauses(Suite):
         await hear_again(trial, kill_and_restart)
 
     @clause("PUB-10", limit=LONG)
-    async def test_a_gap_is_told_before_what_comes_after_it(self, trial: Trial) -> None:
+    async def test_gap_is_reported_before_later_messages(self, trial: Trial) -> None:
         """`on_gap` is called before the first message after a gap.
 
         Numbers are published continuously while connections are cut. Where the subscriber misses
@@ -286,9 +286,7 @@ class OutageClauses(Suite):
         assert await adapter.get(keys[9]) in {b"9", b"late"}
 
     @clause("FLT-4", KeyValue, limit=LONG)
-    async def test_a_write_that_times_out_says_that_it_may_have_happened(
-        self, trial: Trial
-    ) -> None:
+    async def test_timed_out_write_reports_maybe_applied(self, trial: Trial) -> None:
         """A write that was sent and got no reply in time raises an error with `maybe_applied`.
 
         If this fails, look at the code that converts a timeout to an error of the contract: it has

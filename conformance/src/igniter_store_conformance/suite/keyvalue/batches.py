@@ -117,7 +117,7 @@ class BatchClauses(Suite):
         assert await trial.adapter.mget([key, other]) == [b"new", None]
 
     @clause("KV-15")
-    async def test_of_two_entries_for_one_key_the_last_wins(self, trial: Trial) -> None:
+    async def test_mset_keeps_last_entry_of_repeated_key(self, trial: Trial) -> None:
         """If a batch contains a key twice, the last value and the last TTL win.
 
         If this fails, look for entries that are grouped by key before they are written, or that are
@@ -132,7 +132,7 @@ class BatchClauses(Suite):
         assert await trial.adapter.ttl(key) == math.inf
 
     @clause("KV-15")
-    async def test_a_key_that_is_named_twice_is_deleted_once(self, trial: Trial) -> None:
+    async def test_delete_counts_repeated_key_once(self, trial: Trial) -> None:
         """`delete([a, a, b])` returns 2.
 
         If this fails, look for code that counts the requested keys, or that adds up one result per

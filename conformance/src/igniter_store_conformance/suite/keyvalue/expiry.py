@@ -131,7 +131,7 @@ class ExpiryClauses(Suite):
             await trial.time.bracket(shortest + trial.time.granularity, write, is_there)
 
     @clause("KV-7")
-    async def test_every_way_to_give_a_ttl_gives_the_same(self, trial: Trial) -> None:
+    async def test_every_method_applies_the_requested_ttl(self, trial: Trial) -> None:
         """`set`, a conditional `set`, `mset` and `expire` all apply exactly the requested TTL.
 
         If this fails, look for a code path whose unit or rounding differs from the others.
@@ -265,7 +265,7 @@ class ExpiryClauses(Suite):
         )
 
     @clause("KV-9")
-    async def test_persist_removes_a_ttl_and_says_whether_there_was_one(self, trial: Trial) -> None:
+    async def test_persist_returns_whether_it_removed_a_ttl(self, trial: Trial) -> None:
         """`persist` removes the TTL and returns True only if there was one.
 
         The second call for the same key returns False, and so do calls for a missing key and for a
@@ -331,7 +331,7 @@ class ExpiryClauses(Suite):
         assert await adapter.get(stream) == b"new"
 
     @clause("KV-9")
-    async def test_what_is_left_is_never_nothing(self, trial: Trial) -> None:
+    async def test_ttl_at_deadline_is_none_or_positive(self, trial: Trial) -> None:
         """At the end of a TTL, and just before it, `ttl` returns `None` or more than 0.
 
         If this fails, look for `<` where `<=` is meant. A key whose deadline is now has no time
@@ -346,7 +346,7 @@ class ExpiryClauses(Suite):
             assert left is None or left > 0, f"{left!r} seconds left"
 
     @clause("KV-6", Counters, Claims)
-    async def test_at_the_moment_of_its_end_a_key_is_there_or_gone(self, trial: Trial) -> None:
+    async def test_results_agree_with_effects_at_the_deadline(self, trial: Trial) -> None:
         """At the end of a TTL, every call's result agrees with its effect.
 
         A key may still be found just after its TTL is over (KV-7). A key that a call reported as
@@ -419,7 +419,7 @@ class ExpiryClauses(Suite):
         assert await adapter.set(keys[8], b"new", only_if="present") is False
 
     @clause("KV-16", Counters, Claims)
-    async def test_a_time_that_ends_after_its_key_disturbs_nobody(self, trial: Trial) -> None:
+    async def test_old_deadline_affects_no_other_key(self, trial: Trial) -> None:
         """The old deadline of a removed or persisted key affects no other key.
 
         Keys with TTLs are deleted, read with `getdel`, released and persisted. When their TTLs

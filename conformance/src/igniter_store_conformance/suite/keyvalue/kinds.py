@@ -46,7 +46,7 @@ class KindClauses(Suite):
         assert await trial.adapter.xgroups(one) == []
 
     @clause("KV-14", Streams)
-    async def test_a_stream_is_no_value(self, trial: Trial) -> None:
+    async def test_stream_is_not_a_value(self, trial: Trial) -> None:
         """`get` and `getdel` of a stream raise `STORE_OPERATION_FAILED`; `mget` returns `None`.
 
         The stream is unchanged.
@@ -65,7 +65,7 @@ class KindClauses(Suite):
         assert await trial.adapter.xlen(key) == 1
 
     @clause("KV-14", Streams)
-    async def test_a_stream_is_there_for_whoever_asks_for_its_key(self, trial: Trial) -> None:
+    async def test_key_methods_work_on_stream_keys(self, trial: Trial) -> None:
         """`exists`, `ttl`, `expire`, `persist` and conditional sets work on a stream's key.
 
         They depend only on the key, not on the type of data that it holds.
@@ -87,7 +87,7 @@ class KindClauses(Suite):
         assert await adapter.get(key) == b"value"
 
     @clause("STR-23", KeyValue)
-    async def test_a_value_is_no_stream(self, trial: Trial) -> None:
+    async def test_value_is_not_a_stream(self, trial: Trial) -> None:
         """Every stream command on a value raises `STORE_OPERATION_FAILED` and keeps the value.
 
         If this fails, look at which error your backend raises for a wrong type, and for commands

@@ -81,7 +81,7 @@ class KeyValueClauses(Suite):
             )  # doesn't show the bytes: there are millions
 
     @clause("KV-2")
-    async def test_the_store_holds_the_bytes_and_not_a_cache(self, trial: Trial) -> None:
+    async def test_the_store_holds_the_bytes_without_a_cache(self, trial: Trial) -> None:
         """`set` writes to the backend, and `get` returns a value that another program wrote there.
 
         If this fails, look for a cache in your adapter, or for bytes that are wrapped before they
@@ -115,7 +115,7 @@ class KeyValueClauses(Suite):
         assert await trial.adapter.mget(keys) == [b"%d" % place for place in range(len(keys))]
 
     @clause("KV-3")
-    async def test_removing_a_key_leaves_those_that_nearly_agree(self, trial: Trial) -> None:
+    async def test_delete_keeps_keys_with_similar_names(self, trial: Trial) -> None:
         """`delete` removes only the key that it names, even if the name has glob characters.
 
         If this fails, look at how `delete` compares keys: as a pattern, as a prefix, or without
@@ -238,7 +238,7 @@ class KeyValueClauses(Suite):
         assert await trial.adapter.set(key, b"third", only_if="present") is True
 
     @clause("KV-5")
-    async def test_an_expired_key_is_absent_for_a_conditional_set(self, trial: Trial) -> None:
+    async def test_conditional_set_treats_expired_key_as_missing(self, trial: Trial) -> None:
         """A conditional `set` treats an expired key as missing.
 
         `only_if="present"` returns False and `only_if="absent"` writes, each as the first access to
@@ -357,7 +357,7 @@ class KeyValueClauses(Suite):
             assert await trial.adapter.compare_delete(key, b"before") is True
 
     @clause("KV-13", Scan)
-    async def test_a_page_that_was_handed_out_is_the_callers(self, trial: Trial) -> None:
+    async def test_scan_page_belongs_to_the_caller(self, trial: Trial) -> None:
         """Changing the list of keys in a page doesn't change a later page.
 
         If this fails, look for an internal list of keys that is returned without a copy.
@@ -371,7 +371,7 @@ class KeyValueClauses(Suite):
             (await trial.adapter.scan(escape(trial.prefix) + "*", count=1_000)).keys.clear()
 
     @clause("KV-13")
-    async def test_a_list_that_was_handed_out_is_the_callers(self, trial: Trial) -> None:
+    async def test_mget_list_belongs_to_the_caller(self, trial: Trial) -> None:
         """Changing the list that `mget` returned doesn't change a later result.
 
         If this fails, look for a result that is cached and returned again.

@@ -53,9 +53,7 @@ class CancellationClauses(Suite):
     """The state that a cancelled call leaves."""
 
     @clause("LIF-4", limit=SLOW)
-    async def test_after_a_cancelled_operation_the_next_ones_get_their_own_answers(
-        self, trial: Trial
-    ) -> None:
+    async def test_later_calls_get_own_replies_after_cancellation(self, trial: Trial) -> None:
         """After a cancelled operation, later calls get their own replies.
 
         Each operation is cancelled at each of its steps. Later calls on the same adapter get the
@@ -78,9 +76,7 @@ class CancellationClauses(Suite):
         assert wrong == []
 
     @clause("LIF-4", KeyValue, limit=SLOW)
-    async def test_a_cancelled_operation_has_happened_wholly_or_not_at_all(
-        self, trial: Trial
-    ) -> None:
+    async def test_cancelled_operation_applies_completely_or_not_at_all(self, trial: Trial) -> None:
         """A cancelled operation is applied completely or not at all.
 
         Each operation that changes data is cancelled at each of its steps. It leaves the old state
@@ -139,9 +135,7 @@ class CancellationClauses(Suite):
                     assert answer == b"%d" % number, f"step {step}, {moment}"
 
     @clause("LIF-4", limit=SLOW)
-    async def test_who_is_cancelled_while_the_adapter_closes_is_cancelled(
-        self, trial: Trial
-    ) -> None:
+    async def test_cancellation_reaches_caller_while_adapter_closes(self, trial: Trial) -> None:
         """A call that is cancelled while the adapter closes raises `CancelledError`.
 
         Every operation is in flight when `close` is called, and is cancelled a few event-loop
@@ -194,7 +188,7 @@ class CancellationClauses(Suite):
                     assert pending == added, f"cancelled at step {step} while {moment}"
 
     @clause("CLM-9", KeyValue, limit=SLOW)
-    async def test_a_cancelled_claim_is_free_or_ends_with_its_ttl(self, trial: Trial) -> None:
+    async def test_cancelled_claim_is_free_or_has_its_ttl(self, trial: Trial) -> None:
         """A cancelled claim is free, or it has its owner and its TTL.
 
         `set_nx` and `acquire` are cancelled at each step.
@@ -230,7 +224,7 @@ class CancellationClauses(Suite):
                     break
 
     @clause("PUB-5", PubSub, limit=SLOW)
-    async def test_a_subscribe_that_is_cancelled_at_any_step_leaves_no_subscription(
+    async def test_subscribe_cancelled_at_any_step_leaves_no_subscription(
         self, trial: Trial
     ) -> None:
         """A `subscribe` or `psubscribe` that is cancelled at any step leaves no subscription.
@@ -279,9 +273,7 @@ class CancellationClauses(Suite):
                         break
 
     @clause("PUB-5", PubSub, limit=SLOW)
-    async def test_a_cancel_that_is_cancelled_at_any_step_ends_the_subscription(
-        self, trial: Trial
-    ) -> None:
+    async def test_cancel_cancelled_at_any_step_ends_subscription(self, trial: Trial) -> None:
         """A `cancel` that is cancelled at any step still ends the subscription.
 
         Other callers subscribe meanwhile. The subscription ends at the backend too, and a new one

@@ -42,7 +42,7 @@ class ClosingClauses(Suite):
     """The effects of `close`, and operations after it."""
 
     @clause("LIF-2")
-    async def test_every_operation_after_close_says_that_it_is_closed(self, trial: Trial) -> None:
+    async def test_every_operation_raises_store_closed_after_close(self, trial: Trial) -> None:
         """Every operation of a closed adapter raises `STORE_CLOSED`, and changes nothing.
 
         A second call does the same.
@@ -75,9 +75,7 @@ class ClosingClauses(Suite):
         assert await wrong_answers(trial, None, other, "") == []
 
     @clause("LIF-2", KeyValue)
-    async def test_with_nothing_to_do_a_closed_adapter_says_that_it_is_closed(
-        self, trial: Trial
-    ) -> None:
+    async def test_empty_batches_raise_store_closed_after_close(self, trial: Trial) -> None:
         """Empty batches and deletions raise `STORE_CLOSED` on a closed adapter, too.
 
         If this fails, look for an early return before the check that the adapter is open.

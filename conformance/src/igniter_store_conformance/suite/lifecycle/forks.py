@@ -39,7 +39,7 @@ class ForkClauses(Suite):
     """Guarantees for forked processes."""
 
     @clause("LIF-20", KeyValue, limit=_LONG)
-    async def test_forked_workers_keep_what_was_acknowledged(self, trial: Trial) -> None:
+    async def test_forked_workers_keep_acknowledged_writes(self, trial: Trial) -> None:
         """Forked workers keep all acknowledged writes while their parent closes its adapter.
 
         Three workers are forked from a process with an open adapter, and write with adapters of

@@ -135,9 +135,7 @@ class LifecycleClauses(Suite):
             assert await one.get(key) is None
 
     @clause("LIF-8")
-    async def test_every_operation_works_on_an_adapter_that_was_opened_again(
-        self, trial: Trial
-    ) -> None:
+    async def test_every_operation_works_on_a_reopened_adapter(self, trial: Trial) -> None:
         """After `close` and `open`, every operation works on the earlier data.
 
         If this fails, look for something that `close` ends permanently: a pool, a flag, a thread.
@@ -174,9 +172,7 @@ class LifecycleClauses(Suite):
         assert await trial.adapter.mget([key, mortal]) == [b"stays", None]
 
     @clause("LIF-8")
-    async def test_before_it_is_opened_an_adapter_opens_or_says_that_it_is_not(
-        self, trial: Trial
-    ) -> None:
+    async def test_unopened_adapter_works_or_raises_not_connected(self, trial: Trial) -> None:
         """Operations of a never opened adapter either work or raise `STORE_NOT_CONNECTED`.
 
         Afterwards the adapter can be opened.
@@ -194,7 +190,7 @@ class LifecycleClauses(Suite):
             await fresh.close()
 
     @clause("LIF-9")
-    async def test_a_capability_that_is_not_inherited_has_no_methods(self, trial: Trial) -> None:
+    async def test_capability_that_is_not_inherited_has_no_methods(self, trial: Trial) -> None:
         """An adapter has no method of a capability that it doesn't inherit.
 
         If this fails, inherit the capability and fulfil its clauses, or remove the method. The
@@ -211,7 +207,7 @@ class LifecycleClauses(Suite):
             )
 
     @clause("LIF-9")
-    async def test_a_capability_that_is_inherited_does_what_it_says(self, trial: Trial) -> None:
+    async def test_inherited_capability_is_fully_implemented(self, trial: Trial) -> None:
         """No method of an inherited capability is left unimplemented.
 
         If this fails, implement the method, or don't inherit the capability.
@@ -257,7 +253,7 @@ class LifecycleClauses(Suite):
             assert 0 <= seconds < 60
 
     @clause("LIF-11")
-    async def test_in_another_event_loop_it_works_or_says_so(self, trial: Trial) -> None:
+    async def test_operations_in_another_loop_work_or_raise(self, trial: Trial) -> None:
         """Operations in another thread's event loop work or raise `STORE_CONFIGURATION_INVALID`.
 
         None of them hangs.

@@ -82,7 +82,7 @@ class CallbackClauses(Suite):
         assert not any("hush-hush" in record.getMessage() for record in reports.records)
 
     @clause("PUB-6")
-    async def test_work_that_a_callback_starts_delays_nobody(self, trial: Trial) -> None:
+    async def test_task_started_by_callback_delays_no_subscriber(self, trial: Trial) -> None:
         """Work that a callback starts doesn't delay the messages to other subscribers.
 
         The callback starts a task that isn't done before the other subscribers have received

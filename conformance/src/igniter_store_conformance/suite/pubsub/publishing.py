@@ -232,7 +232,7 @@ class PubSubClauses(Suite):
             assert {told for told, _ in inbox.messages} == {channel}
 
     @clause("PUB-11")
-    async def test_publishing_to_nobody_is_no_error(self, trial: Trial) -> None:
+    async def test_publish_succeeds_without_subscribers(self, trial: Trial) -> None:
         """`publish` on a channel without subscribers returns an `int` and doesn't raise.
 
         It returns 0 if the backend reports the number of subscribers. The test publishes on a

@@ -348,9 +348,7 @@ class SubscriptionClauses(Suite):
             assert sorted(inbox.messages) == sorted(messages)
 
     @clause("PUB-8")
-    async def test_one_callback_by_channel_and_by_pattern_is_called_for_each(
-        self, trial: Trial
-    ) -> None:
+    async def test_callback_is_called_once_per_matching_subscription(self, trial: Trial) -> None:
         """A callback with three matching subscriptions is called three times per message.
 
         It is subscribed by name, by a pattern, and by the same pattern again.

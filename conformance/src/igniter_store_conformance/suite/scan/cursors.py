@@ -92,7 +92,7 @@ class ScanClauses(Suite):
         assert set(await walk(adapter, all_of(trial), 1_000)) == {*keys, token}
 
     @clause("SCN-1", KeyValue)
-    async def test_what_stays_is_given_while_others_come_and_go(self, trial: Trial) -> None:
+    async def test_scan_returns_keys_that_exist_throughout(self, trial: Trial) -> None:
         """A scan returns every key that exists throughout, while other keys change.
 
         Between pages, keys are added, overwritten and deleted, including keys that were already
@@ -202,7 +202,7 @@ class ScanClauses(Suite):
             assert not subjects & set(others), f"pattern {pattern!r} found something else"
 
     @clause("SCN-2", KeyValue, limit=60)
-    async def test_an_escaped_name_finds_this_key_alone(self, trial: Trial) -> None:
+    async def test_escaped_key_matches_only_itself(self, trial: Trial) -> None:
         r"""The escaped form of a key is a pattern that matches only this key.
 
         This holds for keys of any characters.
@@ -367,7 +367,7 @@ class ScanClauses(Suite):
         await adapter.delete_prefix(trial.prefix)
 
     @clause("SCN-7", KeyValue)
-    async def test_deleting_what_is_found_ends_and_leaves_nothing(self, trial: Trial) -> None:
+    async def test_deleting_each_scanned_page_deletes_all_keys(self, trial: Trial) -> None:
         """Deleting each page's keys before reading the next page deletes all keys.
 
         If this fails, look for a cursor that is an index into a list. Deleting keys before the
@@ -440,7 +440,7 @@ class ScanClauses(Suite):
         )
 
     @clause("SCN-4", KeyValue)
-    async def test_a_cursor_that_was_used_up_is_a_page_or_a_refusal(self, trial: Trial) -> None:
+    async def test_cursor_of_finished_scan_returns_page_or_raises(self, trial: Trial) -> None:
         """A cursor of a finished scan returns a page of keys or raises `STORE_SCAN_FAILED`.
 
         The page has only keys that exist.
@@ -466,7 +466,7 @@ class ScanClauses(Suite):
             )
 
     @clause("SCN-6", KeyValue, limit=120)
-    async def test_the_last_page_is_no_larger_than_the_first(self, trial: Trial) -> None:
+    async def test_every_page_stays_small_in_large_scans(self, trial: Trial) -> None:
         """With 20,000 keys, every page of a scan has only a small part of them, even the last one.
 
         If this fails, look for a page that starts where the scan began instead of at the cursor.

@@ -41,7 +41,7 @@ class PrefixClauses(Suite):
     """Deleting exactly the keys that begin with a prefix."""
 
     @clause("SCN-5", KeyValue)
-    async def test_a_prefix_takes_exactly_what_begins_with_it(self, trial: Trial) -> None:
+    async def test_delete_prefix_removes_exactly_the_matching_keys(self, trial: Trial) -> None:
         """`delete_prefix` deletes exactly the keys that begin with the prefix.
 
         It keeps keys whose names continue differently or differ in case, and keys that `*`, `?`,

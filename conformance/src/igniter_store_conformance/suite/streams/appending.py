@@ -43,7 +43,7 @@ class StreamClauses(Suite):
             assert re.fullmatch(r"[1-9][0-9]{12,13}-(0|[1-9][0-9]*)", added), added
 
     @clause("STR-1")
-    async def test_ids_grow_whoever_appends(self, trial: Trial) -> None:
+    async def test_ids_grow_when_two_clients_append(self, trial: Trial) -> None:
         """Each id is greater than the one before, also with two clients.
 
         The clients append in turn, in quick succession and after a pause. Ids are compared as

@@ -28,7 +28,7 @@ class ClaimingClauses(Suite):
     """Pending entries that are claimed, deleted, or left by a crashed reader."""
 
     @clause("STR-10")
-    async def test_claiming_moves_what_is_idle(self, trial: Trial) -> None:
+    async def test_claiming_moves_idle_entries_to_the_caller(self, trial: Trial) -> None:
         """`xautoclaim` moves idle entries of another consumer to the caller.
 
         It returns them with their fields, oldest first. They are then pending only for the caller.
@@ -51,7 +51,7 @@ class ClaimingClauses(Suite):
         assert ids_of(await adapter.xreadgroup(stream, "group", "dead")) == ids[11:]
 
     @clause("STR-10")
-    async def test_claiming_leaves_what_is_younger(self, trial: Trial) -> None:
+    async def test_claiming_skips_recently_delivered_entries(self, trial: Trial) -> None:
         """`xautoclaim` doesn't claim entries that were delivered less than `min_idle` seconds ago.
 
         They keep their consumer, their idle time and their delivery count.
@@ -74,7 +74,7 @@ class ClaimingClauses(Suite):
         assert (claimed, owned) == (ids[:3], expected) or time.now() - began >= long
 
     @clause("STR-10")
-    async def test_the_idle_time_of_a_claim_is_in_seconds(self, trial: Trial) -> None:
+    async def test_claim_min_idle_is_in_seconds(self, trial: Trial) -> None:
         """`min_idle` is in seconds.
 
         An entry that has been idle for a hundredth of `min_idle` isn't claimed. With a `min_idle`
@@ -160,7 +160,7 @@ class ClaimingClauses(Suite):
         assert rest == ids[3:] or time.now() - began >= long
 
     @clause("STR-10")
-    async def test_claiming_looks_behind_what_is_young(self, trial: Trial) -> None:
+    async def test_claiming_finds_idle_entries_behind_recent_ones(self, trial: Trial) -> None:
         """`xautoclaim` finds `count` idle entries behind any number of recently delivered ones.
 
         If this fails, look at the cursor of XAUTOCLAIM: one call examines ten times `count`
@@ -221,7 +221,7 @@ class ClaimingClauses(Suite):
         ]
 
     @clause("STR-11")
-    async def test_of_claimers_at_once_each_entry_goes_to_one(self, trial: Trial) -> None:
+    async def test_each_entry_goes_to_one_concurrent_claimer(self, trial: Trial) -> None:
         """Of many concurrent claims on several clients, exactly one gets each entry.
 
         If this fails, look for a non-atomic read and update of the pending list.
@@ -275,7 +275,7 @@ class ClaimingClauses(Suite):
         ]
 
     @clause("STR-12")
-    async def test_claiming_clears_away_what_was_trimmed(self, trial: Trial) -> None:
+    async def test_claiming_removes_trimmed_entries_from_pending_list(self, trial: Trial) -> None:
         """If all pending entries were trimmed, a claim returns none and clears the pending list.
 
         If this fails, look for pending entries that no consumer can ever acknowledge, because none
@@ -293,7 +293,7 @@ class ClaimingClauses(Suite):
         assert len(await adapter.xreadgroup(stream, "group", "heir")) == 5
 
     @clause("STR-12")
-    async def test_deleted_entries_do_not_use_up_the_count_of_a_claim(self, trial: Trial) -> None:
+    async def test_claim_count_ignores_deleted_entries(self, trial: Trial) -> None:
         """Deleted entries don't count towards the `count` of a claim.
 
         A claim returns `count` existing entries, regardless of the number of deleted ones before
@@ -312,9 +312,7 @@ class ClaimingClauses(Suite):
         assert claimed == [ids[30], ids[32]]
 
     @clause("STR-12")
-    async def test_what_was_deleted_before_it_was_read_is_not_handed_out(
-        self, trial: Trial
-    ) -> None:
+    async def test_read_skips_entries_deleted_before_delivery(self, trial: Trial) -> None:
         """Group reads skip entries that were trimmed or deleted before the group read them.
 
         This includes the case that the first entries of the stream are gone.
@@ -339,9 +337,7 @@ class ClaimingClauses(Suite):
         ]
 
     @clause("STR-12")
-    async def test_a_deleted_entry_stays_pending_until_claimed_or_acknowledged(
-        self, trial: Trial
-    ) -> None:
+    async def test_deleted_entry_stays_pending_until_acknowledged(self, trial: Trial) -> None:
         """A deleted entry stays in the pending list until it is claimed or acknowledged.
 
         `xack` counts a deleted entry.
@@ -391,9 +387,7 @@ class ClaimingClauses(Suite):
         assert await trial.adapter.xautoclaim(stream, "group", "last", 0) == []
 
     @clause("STR-16", limit=60)
-    async def test_readers_that_are_cancelled_at_any_moment_lose_nothing(
-        self, trial: Trial
-    ) -> None:
+    async def test_cancelled_readers_and_claimers_lose_no_entry(self, trial: Trial) -> None:
         """Cancelling reads, history reads and claims while entries arrive loses no entry.
 
         The test cancels them after different numbers of event-loop iterations. Each entry is then
@@ -444,7 +438,7 @@ class ClaimingClauses(Suite):
         assert await trial.adapter.xpending(stream, "group") == []
 
     @clause("STR-16")
-    async def test_what_a_closed_client_had_is_still_pending(self, trial: Trial) -> None:
+    async def test_entries_of_closed_client_stay_pending(self, trial: Trial) -> None:
         """The entries that a closed client read stay pending, and another client can claim them.
 
         If this fails, look for a pending list in the client.

@@ -77,7 +77,7 @@ class BlockingReadClauses(Suite):
         assert await reading == []
 
     @clause("STR-7")
-    async def test_what_is_there_already_is_not_waited_for(self, trial: Trial) -> None:
+    async def test_blocking_read_returns_existing_entries_at_once(self, trial: Trial) -> None:
         """A blocking read returns at once if there are new entries, at most `count` of them.
 
         If this fails, look for a read that waits before it checks.
@@ -95,7 +95,7 @@ class BlockingReadClauses(Suite):
             )
 
     @clause("STR-7")
-    async def test_what_comes_after_a_wait_is_left_for_the_next_read(self, trial: Trial) -> None:
+    async def test_timed_out_read_takes_no_later_entry(self, trial: Trial) -> None:
         """A blocking read that has timed out doesn't receive later entries; the next read does.
 
         The next read may be by any consumer.
@@ -166,7 +166,7 @@ class BlockingReadClauses(Suite):
         assert ids_of(await adapter.xreadgroup(stream, "group", "other")) == [added]
 
     @clause("STR-7")
-    async def test_an_entry_that_meets_a_cancellation_is_not_lost(self, trial: Trial) -> None:
+    async def test_entry_arriving_during_cancellation_is_not_lost(self, trial: Trial) -> None:
         """If a read is cancelled just when an entry arrives, the entry isn't lost.
 
         It is still new, or pending for the cancelled reader.
@@ -286,7 +286,7 @@ class BlockingReadClauses(Suite):
         assert ids_of(await trial.done(reading_one, "the reader of the first stream")) == [added]
 
     @clause("STR-7")
-    async def test_what_a_waiting_reader_gets_is_pending_for_it(self, trial: Trial) -> None:
+    async def test_entries_of_blocked_read_become_pending(self, trial: Trial) -> None:
         """An entry that a blocking read returns is pending for its consumer.
 
         The read returns at most `count` entries.
@@ -323,7 +323,7 @@ class BlockingReadClauses(Suite):
         assert ids_of(await trial.done(reading, "a waiting read")) == [added]
 
     @clause("STR-13")
-    async def test_a_waiting_reader_is_told_that_its_group_is_gone(self, trial: Trial) -> None:
+    async def test_blocked_read_raises_when_its_group_is_destroyed(self, trial: Trial) -> None:
         """If its group is destroyed, a blocking read raises `STORE_STREAM_GROUP_MISSING`.
 
         The readers of other groups go on waiting.
@@ -347,7 +347,7 @@ class BlockingReadClauses(Suite):
         assert ids_of(await trial.done(patient, "the reader of the other group")) == [added]
 
     @clause("STR-13")
-    async def test_after_the_group_was_made_again_reading_goes_on(self, trial: Trial) -> None:
+    async def test_reading_continues_after_group_is_recreated(self, trial: Trial) -> None:
         """After its group was destroyed, a reader can create it again and wait for new entries.
 
         If this fails, look for a wait that still refers to the destroyed group.
@@ -365,7 +365,7 @@ class BlockingReadClauses(Suite):
         assert ids_of(await trial.done(reading, "the second wait")) == [added]
 
     @clause("STR-13", KeyValue)
-    async def test_a_waiting_reader_is_told_that_its_stream_was_deleted(self, trial: Trial) -> None:
+    async def test_blocked_read_raises_when_its_stream_is_deleted(self, trial: Trial) -> None:
         """If its stream is deleted, every blocking read raises `STORE_STREAM_GROUP_MISSING`.
 
         This holds for the readers of all groups.
@@ -385,9 +385,7 @@ class BlockingReadClauses(Suite):
             await _ended_with(trial, reading)
 
     @clause("STR-13", Scan)
-    async def test_a_waiting_reader_is_told_that_its_stream_went_with_a_prefix(
-        self, trial: Trial
-    ) -> None:
+    async def test_blocked_read_raises_when_prefix_is_deleted(self, trial: Trial) -> None:
         """If `delete_prefix` deletes the stream, a blocking read raises too.
 
         It raises `STORE_STREAM_GROUP_MISSING`, as after `delete`.
@@ -403,7 +401,7 @@ class BlockingReadClauses(Suite):
         await _ended_with(trial, reading)
 
     @clause("STR-13", KeyValue)
-    async def test_a_waiting_reader_is_told_that_its_stream_has_expired(self, trial: Trial) -> None:
+    async def test_blocked_read_raises_when_its_stream_expires(self, trial: Trial) -> None:
         """If its stream expires, a blocking read raises `STORE_STREAM_GROUP_MISSING`.
 
         If this fails, look for an expiry that is only noticed when a call accesses the key.
@@ -419,9 +417,7 @@ class BlockingReadClauses(Suite):
         await _ended_with(trial, reading)
 
     @clause("STR-13", KeyValue)
-    async def test_a_waiting_reader_does_not_outlast_a_stream_that_became_a_value(
-        self, trial: Trial
-    ) -> None:
+    async def test_blocked_read_raises_when_stream_becomes_a_value(self, trial: Trial) -> None:
         """If the key is set to a value, a blocking read raises.
 
         The error reports that the group is missing, or that the key is of another type.
@@ -440,9 +436,7 @@ class BlockingReadClauses(Suite):
         assert await adapter.get(stream) == b"value"
 
     @clause("STR-13", KeyValue)
-    async def test_each_waiting_reader_is_told_when_its_own_stream_expires(
-        self, trial: Trial
-    ) -> None:
+    async def test_each_expiring_stream_wakes_its_own_reader(self, trial: Trial) -> None:
         """If several streams expire, each blocking read raises when its own stream does.
 
         The streams expire one after the other, in another order than their TTLs were set, while

@@ -84,7 +84,7 @@ class GroupClauses(Suite):
         ]
 
     @clause("STR-4")
-    async def test_of_those_who_create_a_group_at_once_one_is_told_so(self, trial: Trial) -> None:
+    async def test_one_concurrent_group_creation_returns_true(self, trial: Trial) -> None:
         """Of many concurrent calls that create a group, exactly one returns True.
 
         The others return False and don't raise.
@@ -155,7 +155,7 @@ class GroupClauses(Suite):
         assert ids_of(await adapter.xreadgroup(stream, "new", "consumer")) == [later]
 
     @clause("STR-5")
-    async def test_a_start_may_be_a_millisecond_or_lie_ahead(self, trial: Trial) -> None:
+    async def test_group_start_may_be_milliseconds_or_future_id(self, trial: Trial) -> None:
         """A start may be only `<ms>`, or an id in the future.
 
         `<ms>` means its first id. A group with a start in the future returns no entry before it,
@@ -265,7 +265,7 @@ class GroupClauses(Suite):
         assert ids_of(await adapter.xreadgroup(stream, "group", "consumer")) == [added]
 
     @clause("STR-19")
-    async def test_every_group_is_named_with_what_it_has_to_do(self, trial: Trial) -> None:
+    async def test_groups_are_listed_with_counts_and_positions(self, trial: Trial) -> None:
         """`xgroups` returns every group of this stream, and no other, sorted by name.
 
         Each has its number of consumers, its pending count, its last id, and its lag or None.

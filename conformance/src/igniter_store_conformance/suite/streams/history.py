@@ -118,7 +118,7 @@ class HistoryClauses(Suite):
         )
 
     @clause("STR-18")
-    async def test_history_is_bounded_by_count_and_does_not_wait(self, trial: Trial) -> None:
+    async def test_history_read_respects_count_and_never_waits(self, trial: Trial) -> None:
         """A history read returns at most `count` entries, the oldest, and never waits.
 
         If nothing is pending it returns an empty list at once, for any `block`.

@@ -19,7 +19,7 @@ class PendingClauses(Suite):
     """Entries that were delivered and not acknowledged."""
 
     @clause("STR-8")
-    async def test_what_was_read_is_pending_until_acknowledged(self, trial: Trial) -> None:
+    async def test_read_entry_is_pending_until_acknowledged(self, trial: Trial) -> None:
         """An entry that was read is pending until it is acknowledged.
 
         `xpending` lists each entry once, in the order of ids, with its consumer and one delivery.
@@ -43,7 +43,7 @@ class PendingClauses(Suite):
         ]
 
     @clause("STR-8")
-    async def test_an_idle_time_is_the_seconds_since_the_delivery(self, trial: Trial) -> None:
+    async def test_idle_time_counts_seconds_since_delivery(self, trial: Trial) -> None:
         """Each entry's idle time is the seconds since its own delivery.
 
         It isn't measured from the id, from the group's creation, or from the group's latest
@@ -71,7 +71,7 @@ class PendingClauses(Suite):
         assert 0 <= pending[1].idle <= now - between + SLACK
 
     @clause("STR-8")
-    async def test_the_pending_list_can_be_narrowed_to_a_consumer(self, trial: Trial) -> None:
+    async def test_pending_list_can_be_filtered_by_consumer(self, trial: Trial) -> None:
         """With `consumer`, `xpending` lists only the entries of exactly this consumer.
 
         `count` limits the entries that are listed, not those that are examined.
@@ -93,7 +93,7 @@ class PendingClauses(Suite):
         assert await adapter.xpending(stream, "group", consumer="nobody") == []
 
     @clause("STR-8")
-    async def test_the_pending_list_can_be_narrowed_to_what_is_idle(self, trial: Trial) -> None:
+    async def test_pending_list_can_be_filtered_by_idle_time(self, trial: Trial) -> None:
         """With `min_idle`, `xpending` lists only entries that have been idle at least that long.
 
         `count` limits the entries that are listed, regardless of the number of younger ones before
@@ -179,7 +179,7 @@ class PendingClauses(Suite):
         assert [entry.id for entry in await adapter.xpending(stream, "group")] == [ids[3]]
 
     @clause("STR-9")
-    async def test_an_ack_of_what_was_not_read_swallows_nothing(self, trial: Trial) -> None:
+    async def test_acknowledging_unread_entry_keeps_it_new(self, trial: Trial) -> None:
         """An entry whose id was acknowledged before it was read is still new.
 
         If this fails, look for acks that are stored as a flag on the entry.

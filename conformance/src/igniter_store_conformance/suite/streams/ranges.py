@@ -89,7 +89,7 @@ class RangeClauses(Suite):
         assert ids_of(await adapter.xrevrange(stream, f"({ids[7]}", f"({ids[2]}")) == ids[6:2:-1]
 
     @clause("STR-2")
-    async def test_milliseconds_alone_mean_all_of_them(self, trial: Trial) -> None:
+    async def test_bound_without_sequence_covers_its_millisecond(self, trial: Trial) -> None:
         """A bound without a sequence number covers its whole millisecond.
 
         It starts at the first entry of the millisecond, or ends at the last.
@@ -251,7 +251,7 @@ class RangeClauses(Suite):
             )
 
     @clause("STR-2")
-    async def test_a_count_never_reaches_beyond_the_end_of_a_range(self, trial: Trial) -> None:
+    async def test_large_count_does_not_extend_a_range(self, trial: Trial) -> None:
         """With a `count` larger than the range, only the range is returned, forward and backward.
 
         If this fails, look for a limit that is counted from the start and ignores the end.

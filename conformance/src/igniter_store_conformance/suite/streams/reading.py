@@ -125,7 +125,7 @@ class GroupReadingClauses(Suite):
         assert sorted(got) == sorted(ids)
 
     @clause("STR-20")
-    async def test_a_group_reads_in_order_and_no_more_than_count(self, trial: Trial) -> None:
+    async def test_group_read_is_ordered_and_limited_by_count(self, trial: Trial) -> None:
         """A group read returns at most `count` entries, oldest first, with their fields.
 
         Ids are ordered as numbers.

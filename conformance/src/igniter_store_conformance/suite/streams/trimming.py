@@ -131,7 +131,7 @@ class TrimmingClauses(Suite):
         assert await trial.adapter.xlen(stream) == 0
 
     @clause("STR-14")
-    async def test_deleting_counts_what_was_there(self, trial: Trial) -> None:
+    async def test_deleting_counts_existing_entries(self, trial: Trial) -> None:
         """`xdel` returns the number of entries that existed.
 
         A repeated id counts once. An id that doesn't exist or was already deleted doesn't count.
@@ -186,9 +186,7 @@ class TrimmingClauses(Suite):
         assert await adapter.xtrim(trial.key("missing"), 0, approximate=False) == 0
 
     @clause("STR-14")
-    async def test_a_stream_without_entries_keeps_its_groups_and_its_last_id(
-        self, trial: Trial
-    ) -> None:
+    async def test_empty_stream_keeps_groups_and_last_id(self, trial: Trial) -> None:
         """A stream that is emptied by deleting or trimming keeps its groups and its last id.
 
         Its groups keep their positions, and a new group with the start `$` begins at the last id.
