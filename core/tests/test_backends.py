@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
 from igniter_store import ConfigurationError, ErrorCode, Store
-from igniter_store.backends import GROUP, adapter_class, adapter_from_url, installed
+from igniter_store.backends import FALLBACKS, GROUP, adapter_class, adapter_from_url, installed
 from igniter_store.contract import Adapter, Scan
 
 
@@ -45,23 +44,28 @@ class Unfit(Mine):
     from_url = Adapter.from_url  # type: ignore[assignment]  # the contract's, which always raises
 
 
-def install(monkeypatch: pytest.MonkeyPatch, **adapters: Any) -> None:
+def install(
+    monkeypatch: pytest.MonkeyPatch, fallbacks: dict[str, Any] | None = None, **adapters: Any
+) -> None:
+    groups = {GROUP: adapters, FALLBACKS: fallbacks or {}}
+
     class Point(EntryPoint):
         def load(self) -> Any:
-            found = adapters[self.name]
+            found = groups[self.group][self.name]
             if isinstance(found, Exception):
                 raise found
             return found
 
     def entry_points(*, group: str, name: str | None = None) -> list[EntryPoint]:
-        assert group == GROUP
         return [
             Point(scheme, f"a.module:{scheme}", group)
-            for scheme in adapters
+            for scheme in groups[group]
             if name in {None, scheme}
         ]
 
     monkeypatch.setattr("igniter_store.backends.entry_points", entry_points)
+    warned: set[str] = set()
+    monkeypatch.setattr("igniter_store.backends._warned", warned)
 
 
 EXTRAS = {
@@ -165,70 +169,55 @@ def test_named_memory_url_creates_separate_adapters() -> None:
     assert adapter_from_url("memory://shared-by-name") is not one
 
 
-class WithoutGlide:
-    """A platform without a valkey-glide package."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, platform: str, libc: str = "") -> None:
-        monkeypatch.setitem(sys.modules, "glide", None)
-        monkeypatch.setattr("igniter_store.backends.sys.platform", platform)
-        monkeypatch.setattr("igniter_store.backends.platform.libc_ver", lambda: (libc, ""))
-        warned: set[str] = set()
-        monkeypatch.setattr("igniter_store.backends._warned", warned)
+NO_GLIDE = ModuleNotFoundError("valkey-glide isn't installed.", name="glide")
 
 
-@pytest.mark.parametrize("where", [("win32", ""), ("linux", ""), ("linux", "musl")])
-@pytest.mark.parametrize(
-    ("url", "served"),
-    [
-        ("valkey://me:secret@one:7000/3", "redis://me:secret@one:7000/3"),
-        ("VALKEYS://one", "rediss://one"),
-        ("valkey+cluster://one,two", "redis+cluster://one,two"),
-        ("dragonfly://one", "redis://one"),
-    ],
-)
-def test_redis_backend_serves_valkey_urls_without_glide(
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    where: tuple[str, str],
-    url: str,
-    served: str,
+@pytest.mark.parametrize("adapters", [{}, {"valkey": NO_GLIDE}], ids=["missing", "without client"])
+def test_fallback_serves_scheme_and_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, adapters: dict[str, Any]
 ) -> None:
-    """One warning reports it, and doesn't contain the password."""
-    installed_ones: dict[str, Any] = {
-        served.partition("://")[0]: Mine,
-        "valkey": ImportError("glide"),
-    }
-    install(monkeypatch, **installed_ones)
-    WithoutGlide(monkeypatch, *where)
+    install(monkeypatch, {"valkey": Mine}, **adapters)
 
-    adapters = [adapter_from_url(url, option=1) for _ in range(2)]
+    created = [adapter_from_url("VALKEY://me:secret@one:7000/3", option=1) for _ in range(2)]
 
-    assert [adapter.url for adapter in adapters if isinstance(adapter, Mine)] == [served, served]
+    assert [adapter.url for adapter in created if isinstance(adapter, Mine)] == [
+        "valkey://me:secret@one:7000/3"
+    ] * 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "the Redis backend serves" in caplog.text
+    assert "valkey://" in caplog.text
+    assert "the mine backend serves it" in caplog.text
     assert "secret" not in caplog.text
 
 
-def test_valkey_error_names_both_extras_without_either_backend(
-    monkeypatch: pytest.MonkeyPatch,
+def test_usable_backend_goes_before_the_fallback(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    install(monkeypatch, valkey=ImportError("glide"))
-    WithoutGlide(monkeypatch, "win32")
+    install(monkeypatch, {"valkey": Unfit}, valkey=Mine)
 
-    with pytest.raises(ConfigurationError) as caught:
-        adapter_from_url("valkey://me:secret@one")
-
-    assert caught.value.code == ErrorCode.STORE_BACKEND_UNKNOWN
-    assert "igniter-store[redis]" in caught.value.message
-    assert "igniter-store[valkey]" in caught.value.message
-    assert "secret" not in caught.value.message
+    assert isinstance(adapter_from_url("valkey://one"), Mine)
+    assert caplog.records == []
 
 
-def test_valkey_extra_is_required_when_glide_is_supported(monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch, redis=Mine)
-    WithoutGlide(monkeypatch, "linux", "glibc")
+@pytest.mark.parametrize("failure", [ImportError("a broken library"), ZeroDivisionError("text")])
+def test_broken_backend_is_an_error_despite_a_fallback(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    install(monkeypatch, {"valkey": Mine}, valkey=failure)
 
     with pytest.raises(ConfigurationError) as caught:
         adapter_from_url("valkey://one")
 
-    assert "igniter-store[valkey]" in caught.value.message
+    assert caught.value.code == ErrorCode.STORE_CONFIGURATION_INVALID
+    assert caught.value.__cause__ is failure
+
+
+def test_missing_client_library_is_named_without_a_fallback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    install(monkeypatch, valkey=NO_GLIDE)
+
+    with pytest.raises(ConfigurationError) as caught:
+        adapter_from_url("valkey://me:secret@one")
+
+    assert "importing it failed: valkey-glide isn't installed." in caught.value.message
+    assert "secret" not in caught.value.message

@@ -34,6 +34,7 @@ from igniter_store import (
     StoreError,
     event,
 )
+from igniter_store.backends import GROUP
 from igniter_store.contract import Adapter, Subscription, class_of, store_error
 from igniter_store.events.registry import unknown_event
 
@@ -114,8 +115,8 @@ def install(monkeypatch: pytest.MonkeyPatch, scheme: str, adapter: type[Adapter]
         def load(self) -> type[Adapter]:
             return adapter
 
-    def entry_points(**_: str) -> list[EntryPoint]:
-        return [Point(scheme, "a.module:Adapter", "igniter_store.adapters")]
+    def entry_points(group: str, **_: str) -> list[EntryPoint]:
+        return [Point(scheme, "a.module:Adapter", group)] if group == GROUP else []
 
     monkeypatch.setattr("igniter_store.backends.entry_points", entry_points)
 
