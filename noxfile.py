@@ -55,9 +55,10 @@ def _pytest(session: nox.Session, *options: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Run Ruff: the format, and every rule that pyproject.toml doesn't refuse with a reason."""
+    """Run Ruff, with every rule that pyproject.toml doesn't refuse, and check the wording."""
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("python", "checks/wording.py")
 
 
 @nox.session

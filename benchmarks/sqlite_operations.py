@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 _AGAINST: Final = "cashews disk://"
 _ASKED: Final = {1: ("P10", 1.5), 50: ("P9", 8.0)}
 _NOTE: Final = (
-    "one caller alone pays for two changes of threads, to SQLite's and back, and each wakes a "
+    "a single caller pays for two changes of threads, to SQLite's and back, and each wakes a "
     "processor that has gone to sleep. Where "
     "nothing has to be woken, all on one processor (`taskset -c 1`), a read took 51 µs and 85 with "
     "cashews: 1.65. On two processors both "
     "took some 90 µs more. No library that keeps SQLite off the event loop can spare its callers "
     "that, and the ratio comes down. "
-    "py-key-value, which calls it on the loop, has none of this, and holds up everybody as long as "
+    "py-key-value, which calls it on the loop, has none of this, and blocks all callers as long as "
     "the disk takes."
 )
 _BATCH: Final = 2_000  # calls between two checks of results: the slowest make few in a second

@@ -278,7 +278,7 @@ def test_wrong_name_exits_with_2_and_one_line(run_command: Any) -> None:
             ["--test", "test_a_missing_key_is_non"],
             f"There is no test test_a_missing_key_is_non. Is it {ONE}",
         ),
-        (["--timeout", "soon"], "'soon' is no number of seconds above 0"),
+        (["--timeout", "soon"], "'soon' isn't a number of seconds above 0"),
         (["-n", "0"], "'0' isn't a count. Give 1 or more."),
         (["--report", "pdf=x"], "'pdf=x' has to be FORMAT=FILE, such as html=report.html"),
         (["--contract", "0"], "invalid choice: '0'"),
@@ -370,7 +370,7 @@ def test_without_a_command_it_ends_with_2(run_command: Any) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "can't be read: No such file"), ("{}", "is no report of the conformance kit")],
+    [(None, "can't be read: No such file"), ("{}", "isn't a report of the conformance kit")],
 )
 def test_report_of_invalid_file_exits_with_2(
     run_command: Any, directory: Path, content: str | None, words: str

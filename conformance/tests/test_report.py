@@ -282,7 +282,7 @@ def test_json_includes_verdict_counts_and_clauses() -> None:
 def test_invalid_report_is_refused_with_the_cure(text: str | bytes) -> None:
     with pytest.raises(
         UnreadableReport,
-        match=r"^it\.json is no report of the conformance kit .* --report json=FILE",
+        match=r"^it\.json isn't a report of the conformance kit .* --report json=FILE",
     ):
         from_json(text, source="it.json")
 

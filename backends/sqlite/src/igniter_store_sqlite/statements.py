@@ -30,7 +30,7 @@ def sql(statement: Any, *, by_place: bool = False) -> str:
     """
     compiled = statement.compile(dialect=_BY_PLACE if by_place else _BY_NAME)
     if any(not parameter.required for parameter in getattr(compiled, "binds", {}).values()):
-        message = f"A value stands in the statement, and is no constant: {compiled}"
+        message = f"The statement contains a value that isn't a constant: {compiled}"
         raise TypeError(message)
     return str(compiled)
 

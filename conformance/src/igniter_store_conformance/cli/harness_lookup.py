@@ -120,10 +120,10 @@ def _found(name: str) -> object:
     except SuiteError as error:
         raise WrongName(str(error)) from error
     except Exception as error:
-        told = f"{type(error).__name__}: {error}".rstrip(".")
+        described = f"{type(error).__name__}: {error}".rstrip(".")
         message = (
-            f"{module_name} can't be imported ({_place(error)}): {told}. Does `python -c 'import "
-            f"{module_name}'` work?"
+            f"{module_name} can't be imported ({_place(error)}): {described}. Does "
+            f"`python -c 'import {module_name}'` work?"
         )
         raise WrongName(message) from error
     for part in path.split("."):

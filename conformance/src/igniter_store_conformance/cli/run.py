@@ -229,7 +229,7 @@ def _seconds(text: str) -> str:
     except ValueError:
         is_usable = False
     if not is_usable:
-        message = f"{text!r} is no number of seconds above 0"
+        message = f"{text!r} isn't a number of seconds above 0"
         raise argparse.ArgumentTypeError(message)
     return text
 

@@ -241,7 +241,9 @@ async def _conduct(
         return
     strays = await _strays(min(_STRAY_LIMIT, limit / 10))
     assert not strays, f"left running after every adapter was closed: {', '.join(strays)}"
-    assert not complaints, f"the event loop heard of what nobody awaited: {'; '.join(complaints)}"
+    assert not complaints, (
+        f"errors in tasks or futures that were never awaited: {'; '.join(complaints)}"
+    )
 
 
 def _beat(loop: asyncio.AbstractEventLoop, watch: Watch) -> None:

@@ -123,7 +123,7 @@ class Subject:
 
     def _learned(self, stream: str, real: Any, new_id: Id | None) -> Id:
         number = parse(real) if isinstance(real, str) else None
-        assert number is not None, f"xadd returned {real!r}, which is no id"
+        assert number is not None, f"xadd returned {real!r}, which isn't an id"
         if not self._numbered or new_id is None:
             return number
         known = self._numbers.setdefault(stream, {})
@@ -135,7 +135,7 @@ class Subject:
         return new_id
 
     def _grown(self, claim: str, token: Any) -> bool:
-        assert type(token) is int, f"acquire returned {token!r}, which is no token"
+        assert type(token) is int, f"acquire returned {token!r}, which isn't a token"
         if self._numbered:
             assert token > self._tokens.get(claim, 0), (
                 "acquire returned a token that is not greater than the one before"
@@ -163,7 +163,7 @@ class Subject:
 
     def _id(self, stream: str, real: str) -> Id:
         number = parse(real)
-        assert number is not None, f"{real!r} is no id"
+        assert number is not None, f"{real!r} isn't an id"
         return self._numbers.get(stream, {}).get(real, number)
 
 

@@ -61,7 +61,7 @@ LEGEND: Final = (
     (
         "fail",
         STATE_LOOKS[State.FAILED],
-        "At least one test found the clause broken. This alone makes an adapter not conformant.",
+        "At least one test found the clause broken. Such an adapter isn't conformant.",
     ),
     (
         "stale",
@@ -79,7 +79,8 @@ LEGEND: Final = (
     (
         "not exercised",
         STATE_LOOKS[State.NOT_EXERCISED],
-        "The harness doesn't let the kit test this, so nobody knows. It says what that would need.",
+        "The harness doesn't let the kit test this, so its result is unknown. The report says what "
+        "the test would need.",
     ),
     (
         "lacks",

@@ -173,7 +173,7 @@ def from_json(text: bytes | str, *, source: str = "the report") -> Report:
         return msgspec.json.decode(text, type=Report)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         message = (
-            f"{source} is no report of the conformance kit ({error}). Make one with --report "
+            f"{source} isn't a report of the conformance kit ({error}). Make one with --report "
             "json=FILE."
         )
         raise UnreadableReport(message) from error

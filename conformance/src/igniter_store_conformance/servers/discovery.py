@@ -67,7 +67,9 @@ def find(kind: str, version: str | None = None) -> Target:
         ValueError: the kit doesn't know this kind.
     """
     if kind not in _KINDS:
-        message = f"{kind!r} is no kind of server that the kit knows; it knows {', '.join(_KINDS)}."
+        message = (
+            f"{kind!r} isn't a kind of server that the kit knows. It knows {', '.join(_KINDS)}."
+        )
         raise ValueError(message)
     for target in _targets(kind):
         if version is None or _begins(target.version, version):

@@ -69,7 +69,8 @@ async def hear_again(trial: Trial, breaks: Callable[[], Any]) -> None:
     )
     await adapter.publish(channel, b"0")
     await trial.eventually(
-        _when(lambda: all(part == [b"0"] for part in heard)), "the first message, by everybody"
+        _when(lambda: all(part == [b"0"] for part in heard)),
+        "message 0 at every subscriber",
     )
 
     await breaks()
@@ -87,7 +88,9 @@ async def hear_again(trial: Trial, breaks: Callable[[], Any]) -> None:
         return all(len(part) >= 3 for part in heard) and all(gaps)
 
     await trial.eventually(
-        all_hear, f"messages after the gap, by everybody, and every observer told (so far {gaps})"
+        all_hear,
+        "messages after the gap at every subscriber, and a gap report to every observer "
+        f"(so far {gaps})",
     )
     for part in heard:
         numbers = [int(payload) for payload in part]

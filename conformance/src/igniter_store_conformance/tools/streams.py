@@ -45,7 +45,7 @@ async def are_whole(adapter: Streams, stream: str, entries: list[StreamEntry]) -
 def number_of(text: str) -> StreamId:
     """Return the two numbers of an id. They order entries correctly; the text of an id doesn't."""
     number = parse(text)
-    assert number is not None, f"{text!r} is no id of an entry"
+    assert number is not None, f"{text!r} isn't the id of an entry"
     return number
 
 

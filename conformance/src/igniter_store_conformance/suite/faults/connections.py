@@ -142,7 +142,7 @@ class FaultClauses(Suite):
                 on_gap=lambda: gaps.add(name),
             )
 
-        async def all_are_told() -> bool:
+        async def all_have_reported() -> bool:
             return len(gaps) == len(names)
 
         async def all_hear() -> bool:
@@ -156,7 +156,7 @@ class FaultClauses(Suite):
         await asyncio.gather(*(subscribe(name) for name in names))
         await proxy.delay(0.05)
         await proxy.cut()
-        await trial.eventually(all_are_told, "each of a thousand subscriptions told of the gap")
+        await trial.eventually(all_have_reported, "a gap report from each of 1,000 subscriptions")
         await proxy.heal()
         await trial.eventually(all_hear, "a message for each of a thousand subscriptions")
 

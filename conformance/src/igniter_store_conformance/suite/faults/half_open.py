@@ -79,7 +79,7 @@ class SilenceClauses(Suite):
                 return heard == {b"first", b"second"} and bool(gaps)
 
             await trial.eventually(
-                both_hear, "messages for both subscriptions, and the gap told to the first"
+                both_hear, "messages for both subscriptions, and a gap report to the first"
             )
 
     @clause("FLT-12", PubSub, limit=LONG)

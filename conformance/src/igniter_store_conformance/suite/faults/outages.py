@@ -184,7 +184,7 @@ class OutageClauses(Suite):
             if not is_told and any(last < lost < number for lost in published):
                 missed.append((last, number))
             last, is_told = number, False
-        assert missed == [], "messages are missing between these, and nobody was told of a gap"
+        assert missed == [], "messages are missing between these, and no gap was reported"
 
     @clause("FLT-3", limit=LONG)
     async def test_after_kill_and_restart_everything_works(self, trial: Trial) -> None:

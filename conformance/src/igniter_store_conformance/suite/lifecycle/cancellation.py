@@ -301,7 +301,7 @@ class CancellationClauses(Suite):
 
                 await trial.eventually(
                     reaches_nobody,
-                    f"a message that reaches nobody, cancelled at step {step} while {moment}",
+                    f"a message without subscribers, cancelled at step {step} while {moment}",
                 )
                 live = await trial.adapter.subscribe(channel, _collect(heard))
                 await trial.adapter.publish(channel, b"1")

@@ -141,7 +141,7 @@ class SubscriptionClauses(Suite):
 
         await trial.eventually(
             reaches_nobody,
-            "a message that reaches nobody, after the last subscription was cancelled",
+            "a message without subscribers, after the last subscription was cancelled",
         )
 
         inbox = Inbox(trial)

@@ -330,7 +330,7 @@ class ScanClauses(Suite):
             await asyncio.sleep(0)
 
         assert await removing == LARGE
-        assert answers > 0, "nobody got an answer before all was removed"
+        assert answers > 0, "no scan returned before everything was deleted"
 
     @clause("SCN-7", KeyValue, limit=120)
     async def test_a_scan_ends_while_keys_are_added(self, trial: Trial) -> None:
@@ -502,4 +502,4 @@ class ScanClauses(Suite):
             await asyncio.sleep(0)
 
         assert await removing == LARGE
-        assert parts - {0, len(sample)}, "nobody saw a part of it"
+        assert parts - {0, len(sample)}, "no reader saw a part of the deletion"
