@@ -80,8 +80,8 @@ LEGEND: Final = (
         "not exercised",
         STATE_LOOKS[State.NOT_EXERCISED],
         (
-            "The harness doesn't let the kit test this, so its result is unknown. The report says what "
-            "the test would need."
+            "The harness doesn't let the kit test this, so its result is unknown. The report says "
+            "what the test would need."
         ),
     ),
     (
