@@ -23,11 +23,6 @@ from benchmarks.results import Figure
 
 _URL: Final = "memory://"
 _CALLERS: Final = 50
-_ASKED: Final = 0.85
-# Gets per second on one connection of ours, whose 50 callers share round trips. The bound was
-# chosen from this measurement.
-_REDIS_CALLS_A_SECOND: Final = 235_000
-
 _STORE, _ADAPTER, _BY_HAND = (
     "store.kv.get",
     "adapter.get",
@@ -62,22 +57,11 @@ async def answer(pace: Pace) -> Answer:
         )
     cost = comparison.microseconds_between(_STORE, _ADAPTER)
     beyond_decoding = comparison.microseconds_between(_STORE, _BY_HAND)
-    trip = 1e6 / _REDIS_CALLS_A_SECOND
     decoding = comparison.microseconds_between(_BY_HAND, _ADAPTER)
     return Answer(
         [comparison],
         [
-            Figure(
-                "P5",
-                f"{_STORE} ÷ {_ADAPTER}, in memory",
-                comparison.ratios(_STORE, _ADAPTER),
-                asked=_ASKED,
-                note=(
-                    "0.85 is asked on Redis. In memory the raw ratio can't reach it, for "
-                    "arithmetic's sake: `adapter.get` is a look-up in "
-                    "a dict there, and decoding 40 bytes, be it by hand, takes longer than that."
-                ),
-            ),
+            Figure("P5", f"{_STORE} ÷ {_ADAPTER}, in memory", comparison.ratios(_STORE, _ADAPTER)),
             Figure(
                 "P5",
                 f"{_BY_HAND} ÷ {_ADAPTER}, in memory: the most a store could reach",
@@ -87,19 +71,6 @@ async def answer(pace: Pace) -> Answer:
             Figure("P5", "the store's own time in a get, decoding included", cost, unit="µs"),
             Figure("P5", "the same without decoding", beyond_decoding, unit="µs"),
             Figure("P5", "decoding by hand, for comparison", decoding, unit="µs"),
-            Figure(
-                "P5",
-                (
-                    f"what that time means for a backend of {_REDIS_CALLS_A_SECOND:,} gets a "
-                    "second, computed"
-                ),
-                [trip / (trip + microseconds) for microseconds in cost],
-                asked=_ASKED,
-                note=(
-                    f"the computed line is 1 / (1 + cost * {_REDIS_CALLS_A_SECOND:,} / 1,000,000): "
-                    "an estimate, not a measurement."
-                ),
-            ),
         ],
     )
 
