@@ -34,7 +34,7 @@ def address(server: Server) -> str:
 async def failure(url: str, **options: Any) -> StoreError:
     """The error that opening an adapter for this URL raises."""
     with pytest.raises(StoreError) as caught:
-        await RedisAdapter.from_url(url, connect_timeout=2.0, **options).open()
+        await RedisAdapter.from_url(url, **{"connect_timeout": 2.0, **options}).open()
     assert PASSWORD not in f"{caught.value!r} {caught.value} {caught.value.to_dict()}"
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
     return caught.value
@@ -242,6 +242,6 @@ async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: S
             await adapter.close()
 
         for url in (f"rediss://{port.address}/0", f"rediss+cluster://{port.address}"):
-            error = await failure(url)
+            error = await failure(url, connect_timeout=30.0)
             assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, False)
             assert "ssl_ca_certs" in error.message

@@ -197,7 +197,7 @@ class TestSQLiteFile(AdapterSuite):
         namespace = f"igniter-conformance-{secrets.token_hex(6)}:"
         aside = Aside(beside(self.path), namespace)
         return Harness(
-            connect=partial(SQLiteAdapter.from_url, f"sqlite:///{self.path}", timeout=2.0),
+            connect=partial(SQLiteAdapter.from_url, f"sqlite:///{self.path}", timeout=5.0),
             server=Disk(self.folder) if sys.platform != "win32" else None,
             advance=aside.advance,
             rewind=aside.rewind,
