@@ -34,7 +34,6 @@ class RedisPyCounters(Counters):
 
 def _no_integer() -> StoreError:
     message = (
-        "The key holds something that is no integer. Count under another key, or delete this one "
-        "first."
+        "The stored value isn't an integer. Count under another key, or delete this one first."
     )
     return store_error(ErrorCode.STORE_INCREMENT_FAILED, message, backend=NAME)
