@@ -31,10 +31,10 @@ def address(server: Server) -> str:
     return server.url.partition("://")[2]
 
 
-async def failure(url: str, **options: Any) -> StoreError:
+async def failure(url: str, *, connect_timeout: float = 2.0, **options: Any) -> StoreError:
     """The error that opening an adapter for this URL raises."""
     with pytest.raises(StoreError) as caught:
-        await RedisAdapter.from_url(url, **{"connect_timeout": 2.0, **options}).open()
+        await RedisAdapter.from_url(url, connect_timeout=connect_timeout, **options).open()
     assert PASSWORD not in f"{caught.value!r} {caught.value} {caught.value.to_dict()}"
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
     return caught.value
