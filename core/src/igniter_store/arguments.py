@@ -12,26 +12,17 @@ from typing import Any
 from igniter_store.contract import ErrorCode, StoreError, store_error
 
 
-def is_a(value: Any, *kinds: type) -> bool:
-    """Like `isinstance`, but checks the real class of the value.
-
-    It ignores the `__class__` that a mock or a proxy shows, because that may be wrong or raise an
-    exception.
-    """
-    return issubclass(type(value), kinds)
-
-
 def plain_text(value: Any) -> str | None:
     """Return `value` as a plain `str` if it is a `str`, otherwise None.
 
     A StrEnum or another subclass therefore can't change how it is printed.
     """
-    return str.__str__(value) if is_a(value, str) else None
+    return str.__str__(value) if isinstance(value, str) else None
 
 
 def plain_int(value: Any) -> int | None:
     """Return `value` as a plain `int` if it is an `int` and not a `bool`, otherwise None."""
-    return int.__int__(value) if is_a(value, int) and not is_a(value, bool) else None
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def invalid(message: str) -> StoreError:
@@ -57,16 +48,18 @@ def optional_whole_number(value: Any, name: str, *, least: int) -> int | None:
 
 def boolean(value: Any, name: str) -> bool:
     """Return `value` if it is True or False."""
-    if value is not True and value is not False:
+    if not isinstance(value, bool):
         raise invalid(f"`{name}` must be True or False.")
-    return value is True
+    return value
 
 
 def items(
     values: Any, name: str, missing: ErrorCode = ErrorCode.STORE_ARGUMENT_INVALID
 ) -> list[Any]:
     """Return the items of `values` if it is an iterable, and not text or a mapping."""
-    if is_a(values, str, bytes, bytearray, memoryview, Mapping) or not is_a(values, Iterable):
+    if isinstance(values, str | bytes | bytearray | memoryview | Mapping) or not isinstance(
+        values, Iterable
+    ):
         raise store_error(
             missing, (f"`{name}` must be a list or another iterable, but not text or a mapping.")
         )

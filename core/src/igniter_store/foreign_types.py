@@ -14,7 +14,6 @@ from typing import Any, Final, TypeAlias, cast, get_origin
 
 import msgspec
 
-from igniter_store.arguments import is_a
 from igniter_store.contract import ErrorCode, store_error
 from igniter_store.pydantic_types import PydanticType, is_pydantic_model, pydantic_type
 from igniter_store.reasons import Mismatch, Unencodable
@@ -100,7 +99,7 @@ class ForeignTypes:
                 raise Mismatch(f"the decoder raised {type(error).__name__}") from None
             if value is not NotImplemented:
                 return value
-        if is_a(wanted, type):
+        if isinstance(wanted, type):
             if isinstance(plain, wanted):
                 return plain
             if issubclass(wanted, (*_SCALARS, *_COLLECTIONS)):
@@ -109,9 +108,10 @@ class ForeignTypes:
         if model is not None:
             return model.from_plain(plain)
         origin: Any = get_origin(wanted)
-        if origin is not None and is_a(origin, type) and issubclass(origin, _COLLECTIONS):
+        if isinstance(origin, type) and issubclass(origin, _COLLECTIONS):
             return _rebuilt(origin, plain)
-        raise Mismatch(f"no decoding to {getattr(wanted, '__name__', 'this type')}")
+        name: str = getattr(cast("Any", wanted), "__name__", "this type")
+        raise Mismatch(f"no decoding to {name}")
 
     def _encode(self, value: Any, as_model: Callable[[PydanticType, Any], Any]) -> Any:
         kind = cast("Any", type(value))

@@ -35,7 +35,7 @@ def checked_key(name: Any, what: str, missing: ErrorCode) -> str:
 
     A scan or another reply returns such a byte as a lone surrogate.
     """
-    # The fast path for nearly every name. Not `__class__`, which a mock can set to `str`.
+    # The fast path for nearly every name.
     if type(name) is str and name and name.isascii():
         return name
     text = plain_text(name)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args, get_origin
 import msgspec
 
 from igniter_store import fidelity
-from igniter_store.arguments import is_a
 from igniter_store.pydantic_schemas import Facts, facts_of
 from igniter_store.reasons import NON_FINITE, Mismatch, Unencodable
 
@@ -39,7 +38,9 @@ _class: Final = type
 def is_pydantic_model(type: Any) -> bool:
     """Return True for a pydantic model class, without importing pydantic."""
     pydantic = sys.modules.get("pydantic")
-    return pydantic is not None and is_a(type, _class) and issubclass(type, pydantic.BaseModel)
+    return (
+        pydantic is not None and isinstance(type, _class) and issubclass(type, pydantic.BaseModel)
+    )
 
 
 def is_for_pydantic(type: Any) -> bool:
@@ -49,7 +50,9 @@ def is_for_pydantic(type: Any) -> bool:
     """
     if sys.modules.get("pydantic") is None:
         return False
-    if is_pydantic_model(type) or (is_a(type, _class) and "__pydantic_validator__" in vars(type)):
+    if is_pydantic_model(type) or (
+        isinstance(type, _class) and "__pydantic_validator__" in vars(type)
+    ):
         return True
     metadata = getattr(type, "__metadata__", ())
     if any(_is_pydantics(item) for item in metadata):

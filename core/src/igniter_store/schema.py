@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_origin
 
-from igniter_store.arguments import is_a
 from igniter_store.contract import ErrorCode, StoreError, store_error
 from igniter_store.reasons import reason
 from igniter_store.serialization import pydantic_reader
@@ -70,10 +69,9 @@ class Schema:
 def _validator(source: Any) -> Callable[[Any], Any] | None:
     # A class is a type to convert to. So is `Page[int]`, which forwards attributes to its class and
     # so may seem to have a `validate`.
-    try:
-        validate = None if is_a(source, type) or get_origin(source) is not None else source.validate
-    except Exception:  # noqa: BLE001 - a user's object may raise anything
+    if isinstance(source, type) or get_origin(source) is not None:
         return None
+    validate = getattr(source, "validate", None)
     return validate if callable(validate) else None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from igniter_store.arguments import is_a, plain_int, plain_text
+from igniter_store.arguments import plain_int, plain_text
 from igniter_store.contract import ErrorCode, store_error
 from igniter_store.keys import NAMESPACES, OWN_NAMESPACES, ROOT, is_part
 
@@ -109,14 +109,10 @@ def missing_scope(
 
 
 def _no_text(identifier: Any) -> str:
-    if plain_int(identifier) is not None:
-        return "is too large to convert to text. Use a smaller int, or a str."
-    cure = (
-        "Decode it first."
-        if is_a(identifier, bytes, bytearray, memoryview)
-        else "Make it one with str(...)."
-    )
-    return f"must be a str or an int, not a {type(identifier).__name__}. {cure}"
+    kind = type(identifier).__name__
+    is_binary = isinstance(identifier, bytes | bytearray | memoryview)
+    cure = "Decode it first." if is_binary else "Make it one with str(...)."
+    return f"must be a str or an int, not a {kind}. {cure}"
 
 
 def prefix_of(service: str, chain: Sequence[Scope]) -> str:
@@ -133,14 +129,6 @@ def prefix_of(service: str, chain: Sequence[Scope]) -> str:
 
 
 def identifier_text(identifier: Any) -> str | None:
-    """Return a `str` or an `int` as text, and `None` for any other type.
-
-    It is also `None` for an integer with more digits than Python converts to text.
-    """
+    """Return a `str` or an `int` as text, and `None` for any other type."""
     number = plain_int(identifier)
-    if number is None:
-        return plain_text(identifier)
-    try:
-        return str(number)
-    except ValueError:
-        return None
+    return plain_text(identifier) if number is None else str(number)

@@ -15,7 +15,6 @@ from uuid import UUID
 import msgspec
 
 from igniter_store import fidelity
-from igniter_store.arguments import is_a
 from igniter_store.declared_types import proof_of
 from igniter_store.fidelity import SCALARS, UNPROVEN, Proof
 from igniter_store.pydantic_types import is_pydantic_model
@@ -197,5 +196,5 @@ def _is_msgspecs(kind: Any) -> bool:
     """Return True for a class that msgspec writes without calling a hook."""
     is_described = hasattr(kind, "__dataclass_fields__") or hasattr(kind, "__attrs_attrs__")
     return is_described or (
-        is_a(kind, type) and issubclass(kind, (msgspec.Struct, enum.Enum, *_CONTAINERS))
+        isinstance(kind, type) and issubclass(kind, (msgspec.Struct, enum.Enum, *_CONTAINERS))
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from msgspec import Struct
 
-from igniter_store.arguments import invalid, is_a, plain_text
+from igniter_store.arguments import invalid, plain_text
 from igniter_store.connection import Capabilities, Connection, RefusedCapabilities
 from igniter_store.contract import Adapter, ErrorCode, store_error
 from igniter_store.events.envelope import Actor
@@ -97,7 +97,7 @@ class Store(Generic[S]):
     ) -> None:
         self._is_root = connection is None
         # Users try Store("memory://") and Store(adapter); the error shows the right call.
-        if unknown or not is_a(configuration, Configuration) or configuration is None:
+        if unknown or not isinstance(configuration, Configuration):
             raise store_error(ErrorCode.STORE_CONFIGURATION_INVALID, _NOT_BY_CLASS)
         self._configuration = configuration
         self._connection = Connection(configuration.adapter) if connection is None else connection

@@ -11,7 +11,7 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from igniter_store.arguments import is_a, plain_int
+from igniter_store.arguments import plain_int
 from igniter_store.contract import ErrorCode, store_error
 
 if TYPE_CHECKING:
@@ -50,13 +50,12 @@ def waiting_seconds(time: Ttl, name: str) -> float:
 
 def _seconds(time: Any) -> float | None:
     """Return a number or a `timedelta` in seconds; `None` for any other type."""
-    if is_a(time, timedelta):
-        return timedelta.total_seconds(time)
-    if is_a(time, float):
-        return float.__float__(time)
+    if isinstance(time, timedelta):
+        return time.total_seconds()
+    if isinstance(time, float):
+        return float(time)
     number = plain_int(time)
-    # Clamp before converting, because an int may be too large for a float.
-    return None if number is None else float(max(-1, min(number, MAX_SECONDS + 1)))
+    return None if number is None else float(number)
 
 
 def _invalid(

@@ -121,7 +121,7 @@ def checked_text(url: Any) -> str:
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID`.
     """
-    if not issubclass(type(url), str):
+    if not isinstance(url, str):
         kind = type(url).__name__
         raise _unusable(
             "The URL of a backend must be a str such as redis://localhost:6379/0, not a "

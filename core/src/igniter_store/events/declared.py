@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
-from igniter_store.arguments import is_a
 from igniter_store.contract import ErrorCode, store_error
 from igniter_store.events.names import event_name, namespace_name
 from igniter_store.events.registry import EventDefinitions
@@ -101,7 +100,7 @@ def group(kind: type[G], *, name: str | None = None) -> GroupDeclaration[G]:
     Raises:
         ConfigurationError: `STORE_CONFIGURATION_INVALID` when `kind` isn't an `EventGroup`.
     """
-    if not is_a(kind, type) or not issubclass(kind, EventGroup):
+    if not isinstance(kind, type) or not issubclass(kind, EventGroup):
         raise store_error(
             ErrorCode.STORE_CONFIGURATION_INVALID,
             ("A group of events must be a class that inherits EventGroup."),
@@ -155,7 +154,7 @@ def namespace_of(kind: Any) -> str:
         EventError: `STORE_MISSING_NAMESPACE`.
         ConfigurationError: `STORE_CONFIGURATION_INVALID` when `kind` isn't an `EventGroup`.
     """
-    if not is_a(kind, type) or not issubclass(kind, EventGroup):
+    if not isinstance(kind, type) or not issubclass(kind, EventGroup):
         raise store_error(
             ErrorCode.STORE_CONFIGURATION_INVALID,
             ("Events must be a class that inherits EventGroup, or the result of Events...build()."),

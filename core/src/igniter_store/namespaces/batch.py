@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
-from igniter_store.arguments import invalid, is_a, items
+from igniter_store.arguments import invalid, items
 from igniter_store.contract import Entry, ErrorCode, store_error
 from igniter_store.namespaces.namespace import Namespace
 from igniter_store.operation import Operation
@@ -163,23 +163,24 @@ def _decoded_one_by_one(found: Sequence[bytes | None], decode: Decoder) -> list[
 
 
 def _entries(entries: Any) -> list[BatchEntry]:
-    if is_a(entries, Mapping):
-        return [BatchEntry(key, value) for key, value in _as_dict(entries).items()]
+    if isinstance(entries, Mapping):
+        values = cast("Mapping[Any, Any]", entries)
+        return [BatchEntry(key, value) for key, value in values.items()]
     return [
         _one(entry) for entry in items(entries, "entries", ErrorCode.STORE_BATCH_ENTRIES_REQUIRED)
     ]
 
 
 def _one(entry: Any) -> BatchEntry:
-    if is_a(entry, BatchEntry):
-        return cast("BatchEntry", entry)
-    if not is_a(entry, Mapping):
+    if isinstance(entry, BatchEntry):
+        return entry
+    if not isinstance(entry, Mapping):
         raise store_error(
             ErrorCode.STORE_BATCH_ENTRIES_REQUIRED,
             "An entry must be a BatchEntry or a dict with key, value and optionally ttl, not a "
             f"{type(entry).__name__}.",
         )
-    fields = _as_dict(entry)
+    fields = cast("Mapping[Any, Any]", entry)
     if not _FIELDS.issuperset(fields):
         raise invalid(
             "An entry has unknown fields; it can have key, value and ttl. To write a mapping of "
@@ -191,14 +192,3 @@ def _one(entry: Any) -> BatchEntry:
             ("An entry has no value. To remove a key, use batch.remove()."),
         )
     return BatchEntry(fields.get("key"), fields["value"], fields.get("ttl"))  # type: ignore[arg-type]  # `_key` refuses a missing key
-
-
-def _as_dict(mapping: Any) -> dict[Any, Any]:
-    try:
-        return dict(mapping)
-    except Exception as error:
-        # As in `items`: if the caller's mapping raises, the argument is invalid.
-        raise store_error(
-            ErrorCode.STORE_BATCH_ENTRIES_REQUIRED,
-            ("Iterating over `entries` failed. See the cause."),
-        ) from error

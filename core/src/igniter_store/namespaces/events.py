@@ -300,7 +300,7 @@ def _takes_one(handler: Handler[Any]) -> bool:
     try:
         # The signature of the decorator, not of the wrapped function: it may add arguments.
         signature = inspect.signature(handler, follow_wrapped=False)
-    # some C functions have no signature, and a user's `__signature__` may raise anything
+    # some C functions have no signature, and Python 3.14 evaluates annotations here
     except Exception:  # noqa: BLE001
         return True
     try:

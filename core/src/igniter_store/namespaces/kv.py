@@ -42,9 +42,6 @@ PERSIST: Final = Operation("kv.persist", ErrorCode.STORE_OPERATION_FAILED)
 _GET_STARTED: Final = GET.started
 _GET_SUCCESS: Final = GET.success
 _CONDITIONS: Final = ("absent", "present")
-# The builtin `type`, which an argument shadows below. `key.__class__` won't do: a mock of a `str`
-# reports `str` as its `__class__`.
-_kind: Final = type
 
 
 class KeyValueNamespace(Namespace):
@@ -104,7 +101,7 @@ class KeyValueNamespace(Namespace):
                 self._bind()
             full_key = (
                 self._prefix + key
-                if _kind(key) is str and key and key.isascii()
+                if key.__class__ is str and key and key.isascii()
                 else self._key(key)
             )
             decode = self._decode_any if type is None else self._codec.first_decoder(type)
@@ -159,7 +156,7 @@ class KeyValueNamespace(Namespace):
                 self._bind()
             full_key = (
                 self._prefix + key
-                if _kind(key) is str and key and key.isascii()
+                if key.__class__ is str and key and key.isascii()
                 else self._key(key)
             )
             if ttl is not None:
