@@ -277,7 +277,7 @@ def test_missing_server_error_names_the_cure(monkeypatch: pytest.MonkeyPatch) ->
         match=r"No dragonfly 0.0 server can be had here.*set IGNITER_TEST_DRAGONFLY_URL",
     ):
         servers.find("dragonfly", "0.0")
-    with pytest.raises(ValueError, match="it knows redis, valkey, dragonfly"):
+    with pytest.raises(ValueError, match="knows redis, valkey, dragonfly"):
         servers.find("memcached")
 
 

@@ -177,13 +177,12 @@ class DeleteByPattern(Broken):
     breaks: ClassVar[frozenset[str]] = frozenset({"KV-3"})
 
     async def delete(self, keys: Sequence[str]) -> int:
-        patterns = [Pattern(key) for key in keys]
-        matching = [
-            name
-            for name in bare(self).values
-            if name in keys or any(pattern.matches(name) for pattern in patterns)
-        ]
-        return await super().delete(matching)
+        # A name without these is a pattern that matches only itself.
+        patterns = [Pattern(key) for key in keys if any(special in key for special in "*?[\\")]
+        matching = {
+            name for name in bare(self).values if any(pattern.matches(name) for pattern in patterns)
+        }
+        return await super().delete([*keys, *sorted(matching - {*keys})])
 
 
 class FirstWriteWins(Broken):
