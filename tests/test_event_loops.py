@@ -145,6 +145,7 @@ CALLS: Final[dict[str, Callable[[Store[str]], Awaitable[Any]]]] = {
 }
 
 
+@pytest.mark.clause("LIF-12", "LIF-16")
 @pytest.mark.parametrize("call", CALLS)
 def test_call_works_when_loop_has_ended(store: Store[str], run: Any, call: str) -> None:
     async def used() -> None:
@@ -161,6 +162,7 @@ def test_call_works_when_loop_has_ended(store: Store[str], run: Any, call: str) 
     assert run(again()) in {"before", 1}
 
 
+@pytest.mark.clause("LIF-16")
 def test_every_call_works_in_loop_of_its_own(store: Store[str], run: Any) -> None:
     for name, call in CALLS.items():
         run(awaited(call, store))
@@ -172,6 +174,7 @@ async def awaited(call: Any, *arguments: Any, **options: Any) -> Any:
     return await call(*arguments, **options)
 
 
+@pytest.mark.clause("LIF-12")
 def test_value_survives_end_of_loop(store: Store[str], run: Any) -> None:
     run(awaited(store.kv.set, "k", "value"))
     run(awaited(store.kv.get, "k"))
@@ -179,6 +182,7 @@ def test_value_survives_end_of_loop(store: Store[str], run: Any) -> None:
     assert run(awaited(store.kv.get, "k")) == "value"
 
 
+@pytest.mark.clause("LIF-2", "LIF-8", "LIF-16")
 def test_close_works_when_loop_has_ended(store: Store[str], run: Any) -> None:
     run(awaited(store.kv.set, "k", 1))
 
@@ -192,6 +196,7 @@ def test_close_works_when_loop_has_ended(store: Store[str], run: Any) -> None:
     assert run(awaited(store.kv.get, "k")) == 1
 
 
+@pytest.mark.clause("LIF-16")
 def test_subscription_can_be_cancelled_when_loop_has_ended(store: Store[str], run: Any) -> None:
     subscription = run(awaited(store.events.subscribe, "e", print))
 
@@ -201,6 +206,7 @@ def test_subscription_can_be_cancelled_when_loop_has_ended(store: Store[str], ru
     assert subscription.is_live is False
 
 
+@pytest.mark.clause("LIF-16")
 def test_subscription_ends_with_its_loop(store: Store[str], run: Any) -> None:
     received: list[Any] = []
     subscription = run(awaited(store.events.subscribe, "e", received.append))
@@ -218,6 +224,7 @@ def test_subscription_ends_with_its_loop(store: Store[str], run: Any) -> None:
     assert subscription.is_live is False
 
 
+@pytest.mark.clause("LIF-16")
 def test_listening_says_that_its_loop_has_ended(store: Store[str], run: Any) -> None:
     stream = store.events.listen("e")
     run(stream.__aenter__())
@@ -230,6 +237,7 @@ def test_listening_says_that_its_loop_has_ended(store: Store[str], run: Any) -> 
     run(stream.__aexit__(None, None, None))
 
 
+@pytest.mark.clause("LIF-16")
 def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> None:
     """A blocking read, and an opening, are in progress when the loop ends."""
 
@@ -279,6 +287,7 @@ def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> 
             task._log_destroy_pending = False
 
 
+@pytest.mark.clause("LIF-16")
 def test_opening_may_be_cut_off_anywhere(store: Store[str], run: Any) -> None:
     """The loop ends while the store is being opened, at a different step each time.
 
@@ -348,6 +357,7 @@ def test_second_store_keeps_connection_reopened_by_first(url: str, run: Any) -> 
     run(both())
 
 
+@pytest.mark.clause("LIF-12")
 def test_module_level_store_serves_every_request(store: Store[str]) -> None:
     """Async views of Flask run each request in a thread and a loop of its own."""
 
@@ -364,6 +374,7 @@ def test_module_level_store_serves_every_request(store: Store[str]) -> None:
     assert answers == [answers[0] + number for number in range(5)]
 
 
+@pytest.mark.clause("LIF-13")
 @pytest.mark.parametrize("subscribes", [False, True])
 def test_loops_leave_no_thread_and_no_file(url: str, run: Any, *, subscribes: bool) -> None:
     store = Store.from_url(url, service="loops")
@@ -421,6 +432,7 @@ def other_loop() -> Generator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
+@pytest.mark.clause("LIF-11")
 def test_second_living_loop_is_refused_by_every_call(
     store: Store[str], other_loop: asyncio.AbstractEventLoop
 ) -> None:
@@ -456,6 +468,7 @@ def test_second_living_loop_is_refused_by_every_call(
     there(store.close)
 
 
+@pytest.mark.clause("LIF-8")
 def test_closed_store_can_move_to_other_running_loop(
     store: Store[str], other_loop: asyncio.AbstractEventLoop
 ) -> None:

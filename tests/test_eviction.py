@@ -3,6 +3,8 @@
 It does so for every server that reports its policy.
 """
 
+# no clause: the contract doesn't cover log messages.
+
 from __future__ import annotations
 
 import asyncio

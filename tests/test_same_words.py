@@ -1,5 +1,7 @@
 """Every backend reports a mistake with the same message."""
 
+# no clause: the contract doesn't cover the wording of error messages.
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

@@ -1,5 +1,7 @@
 """URLs follow the same rules for all schemes: refusals, messages and parsing."""
 
+# no clause: the contract doesn't cover the options of a URL.
+
 from __future__ import annotations
 
 from datetime import timedelta

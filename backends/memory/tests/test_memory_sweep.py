@@ -67,6 +67,7 @@ async def test_the_tables_shrink_when_their_keys_are_removed(adapter: MemoryAdap
     assert await adapter.mget(names[-4:]) == [None, b"value", b"value", b"value"]
 
 
+@pytest.mark.clause("KV-4", "KV-8", "KV-9")
 async def test_key_with_replaced_ttl_survives_its_first_deadline(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:

@@ -42,6 +42,7 @@ def run(*arguments: str) -> Any:
     return json.loads(out)
 
 
+@pytest.mark.clause("PUB-9")
 def test_events_are_heard_in_another_process(options: list[str]) -> None:
     listening = start("events", "tail", "user:*", "--count", "2", "--json", *options)
     assert listening.stderr is not None

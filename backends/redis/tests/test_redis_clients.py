@@ -1,5 +1,7 @@
 """The constructor accepts only clients of redis-py whose connections reach a server."""
 
+# no clause: the contract doesn't cover the constructor's arguments.
+
 from __future__ import annotations
 
 from typing import Any

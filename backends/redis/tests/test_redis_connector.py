@@ -83,12 +83,14 @@ def test_client_of_wrong_type_is_refused(client: Any) -> None:
     assert "from_url" in caught.value.message
 
 
+@pytest.mark.clause("LIF-3")
 async def test_unreachable_host_raises_retryable_error() -> None:
     error = await failure(f"redis://me:{PASSWORD}@127.0.0.1:1/0")
 
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 
 
+@pytest.mark.clause("LIF-3")
 @pytest.mark.parametrize(
     ("url", "place"),
     [
@@ -135,6 +137,7 @@ async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
     assert "rediss://" in error.message
 
 
+@pytest.mark.clause("FLT-6")
 async def test_wrong_password_is_reported_without_its_value() -> None:
     with servers.start("valkey") as guarded:
         with guarded.exchange() as exchange:
@@ -148,6 +151,7 @@ async def test_wrong_password_is_reported_without_its_value() -> None:
         assert "password" in error.message
 
 
+@pytest.mark.clause("KV-2")
 async def test_adapter_returns_bytes_with_a_decoding_client(server: Server) -> None:
     untyped: Any = redis.asyncio.Redis
     client: Any = untyped.from_url(server.url, decode_responses=True)

@@ -80,6 +80,7 @@ async def eventually(call: Callable[[], Awaitable[Any]]) -> Any:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.clause("PUB-10")
 async def test_a_failover_is_followed(sentinels: SentinelSet) -> None:
     heard: asyncio.Queue[bytes] = asyncio.Queue()
     async with adapter_of(sentinels) as adapter:
@@ -151,6 +152,7 @@ async def test_a_killed_primary_is_replaced(sentinels: SentinelSet) -> None:
             assert exchange.ask("GET", "key") == b"after"
 
 
+@pytest.mark.clause("FLT-6")
 async def test_adapter_leaves_primary_that_became_a_replica(sentinels: SentinelSet) -> None:
     """The connection stays open.
 
@@ -164,6 +166,8 @@ async def test_adapter_leaves_primary_that_became_a_replica(sentinels: SentinelS
             exchange.ask("REPLICAOF", other.address.host, other.address.port)
             with pytest.raises(BackendUnavailable) as caught:
                 await adapter.set("key", b"refused")
+            assert caught.value.code == ErrorCode.STORE_CONNECTION_FAILED
+            assert caught.value.details == {"word": "READONLY"}
             assert caught.value.retryable
             assert caught.value.maybe_applied is False
             exchange.ask("REPLICAOF", "NO", "ONE")
@@ -180,6 +184,7 @@ async def test_unknown_sentinel_service_raises_unavailable(sentinels: SentinelSe
     assert "sentinel" in caught.value.message
 
 
+@pytest.mark.clause("KV-10", "KV-11")
 async def test_multi_key_results_keep_the_key_order(cluster: Cluster) -> None:
     keys = [f"many:{number}" for number in range(200)]
     assert len({cluster.owner(key) for key in keys[:20]}) == 3
@@ -262,6 +267,7 @@ async def test_a_slot_that_moves_is_followed(own_cluster: Cluster) -> None:
         ]
 
 
+@pytest.mark.clause("PUB-10", "SCN-1")
 async def test_dead_node_is_replaced_by_its_replica(own_cluster: Cluster) -> None:
     heard: asyncio.Queue[bytes] = asyncio.Queue()
     keys = [f"key:{number}" for number in range(60)]
@@ -293,6 +299,7 @@ async def test_dead_node_is_replaced_by_its_replica(own_cluster: Cluster) -> Non
         assert found == set(keys)
 
 
+@pytest.mark.clause("SCN-1")
 async def test_scan_finds_keys_moved_to_a_new_node(own_cluster: Cluster) -> None:
     """No command has been redirected to the node: a scan has no key, so it never gets MOVED."""
     async with adapter_of(own_cluster) as adapter:
@@ -357,6 +364,7 @@ def nodes_at(node: ServerProcess) -> str:
         return str(exchange.ask("CLUSTER", "NODES"), "ascii")  # type: ignore[arg-type]  # bytes, but typed as any reply
 
 
+@pytest.mark.clause("PUB-10")
 async def test_subscriptions_move_when_their_node_leaves_the_cluster(
     own_cluster: Cluster,
 ) -> None:
@@ -409,6 +417,7 @@ async def test_subscriptions_move_when_their_node_leaves_the_cluster(
         await until(lambda: heard == [b"after"])
 
 
+@pytest.mark.clause("PUB-1", "PUB-4", "PUB-11")
 async def test_subscribe_uses_the_same_node_as_publish(
     cluster: Cluster,
 ) -> None:
@@ -507,6 +516,7 @@ async def test_readme_rights_allow_cluster_and_sharded_channels(
         await adapter.close()
 
 
+@pytest.mark.clause("PUB-4", "PUB-10")
 async def test_sharded_subscription_follows_its_moved_slot(own_cluster: Cluster) -> None:
     heard: list[bytes] = []
     gaps: list[str] = []
@@ -545,6 +555,7 @@ async def test_sharded_subscription_follows_its_moved_slot(own_cluster: Cluster)
     assert sorted(gaps) == ["leaving", "staying"]
 
 
+@pytest.mark.clause("PUB-10")
 async def test_sharded_channel_refreshes_topology_until_it_succeeds(
     own_cluster: Cluster,
 ) -> None:
@@ -572,6 +583,7 @@ async def test_sharded_channel_refreshes_topology_until_it_succeeds(
         await until(lambda: heard == [b"after"])
 
 
+@pytest.mark.clause("PUB-10")
 @pytest.mark.parametrize("sharded_pubsub", [False, True])
 async def test_subscriptions_at_a_node_that_dies_go_elsewhere(
     own_cluster: Cluster, *, sharded_pubsub: bool
@@ -650,6 +662,7 @@ async def test_single_server_given_as_cluster_is_reported() -> None:
     assert "redis://" in caught.value.message
 
 
+@pytest.mark.clause("LIF-4")
 async def test_cancelled_caller_ends_cancelled_during_refresh_and_close(
     own_cluster: Cluster,
 ) -> None:

@@ -86,6 +86,7 @@ async def test_callers_beyond_the_waiting_limit_get_own_replies(server: Server) 
         assert found == [b"%d" % number for number in range(callers)]
 
 
+@pytest.mark.clause("LIF-6", "STR-7")
 async def test_users_client_with_resp3_and_timeouts_works(
     server: Server,
 ) -> None:
@@ -114,6 +115,7 @@ async def test_users_client_with_resp3_and_timeouts_works(
     await client.aclose()
 
 
+@pytest.mark.clause("LIF-5", "STR-7")
 def test_it_works_on_uvloop(server: Server) -> None:
     uvloop: Any = pytest.importorskip("uvloop")
 
@@ -153,6 +155,7 @@ def test_it_works_on_uvloop(server: Server) -> None:
         runner.run(use())
 
 
+@pytest.mark.clause("FLT-12")
 async def test_connection_is_replaced_when_large_reply_stalls(
     server: Server,
 ) -> None:
@@ -196,6 +199,7 @@ async def test_retired_connection_still_answers_pending_calls(server: Server) ->
         assert connections(server) == 1
 
 
+@pytest.mark.clause("STR-7")
 async def test_blocking_read_outlasts_a_shorter_timeout(server: Server) -> None:
     async with opened(RedisAdapter.from_url(server.url, timeout=0.2)) as adapter:
         await adapter.xgroup_create("stream", "group")

@@ -52,6 +52,7 @@ async def refused(url: str) -> StoreError:
     return caught.value
 
 
+@pytest.mark.clause("FLT-6")
 @pytest.mark.parametrize(
     ("word", "code", "cure"),
     [
@@ -154,6 +155,7 @@ async def test_demoted_primary_error_hides_the_password(
     assert error.details["word"] == "READONLY"
 
 
+@pytest.mark.clause("FLT-6")
 async def test_blocked_read_raises_when_server_becomes_replica(
     server: ServerProcess,
 ) -> None:
@@ -169,4 +171,4 @@ async def test_blocked_read_raises_when_server_becomes_replica(
     await adapter.close()
 
     assert caught.value.details["word"] in {"READONLY", "MASTERDOWN"}
-    assert caught.value.retryable
+    assert (caught.value.code, caught.value.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)

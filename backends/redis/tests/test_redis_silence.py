@@ -80,6 +80,7 @@ def place(kind: str) -> Generator[tuple[str, Network]]:
             yield server.url, server.proxy
 
 
+@pytest.mark.clause("FLT-12", "PUB-10")
 @pytest.mark.parametrize(
     ("kind", "is_sharded"),
     [("server", True), ("cluster", False), ("cluster", True), ("sentinel", False)],
@@ -107,6 +108,7 @@ async def test_subscriptions_come_back_after_half_open_connection(
             await network.heal()
 
 
+@pytest.mark.clause("PUB-1")
 @pytest.mark.parametrize(
     "target", servers.available(), ids=lambda target: f"{target.kind} {target.version}"
 )
@@ -141,6 +143,7 @@ def pings(server: Any) -> int:
     return int(statistics.partition("calls=")[2].partition(",")[0])
 
 
+@pytest.mark.clause("FLT-12")
 async def test_unused_connection_is_replaced_before_its_next_use() -> None:
     with place("server") as (url, network):
         async with opened(url) as adapter:
@@ -152,6 +155,7 @@ async def test_unused_connection_is_replaced_before_its_next_use() -> None:
             assert await adapter.get("key") == b"value"
 
 
+@pytest.mark.clause("FLT-12")
 async def test_subscribe_that_timed_out_leaves_nothing_behind() -> None:
     heard: list[bytes] = []
     with place("server") as (url, network):

@@ -1,5 +1,7 @@
 """The arguments that redis-py gets for a URL: every part of the URL has an effect."""
 
+# no clause: the contract doesn't cover the options of a URL.
+
 from __future__ import annotations
 
 from typing import Any

@@ -156,6 +156,7 @@ async def test_server_that_refuses_says_why(
     assert str(error.__cause__).startswith(word)
 
 
+@pytest.mark.clause("FLT-6")
 @pytest.mark.parametrize("login", [f":{SECRET}@", f"default:{SECRET}@", f"{SECRET}@", ""])
 @pytest.mark.parametrize("scheme", ["redis", "redis+cluster"])
 async def test_wrong_or_missing_password_names_the_address(
@@ -219,6 +220,7 @@ async def test_sentinel_errors_name_the_cause_and_cure() -> None:
         assert places.replace(",", ", ") in one.message
 
 
+@pytest.mark.clause("LIF-3")
 async def test_sentinels_that_are_not_there_are_named() -> None:
     error = await refusal("redis+sentinel://127.0.0.1:1,127.0.0.1:2/service")
 
@@ -369,6 +371,7 @@ async def test_certificate_of_another_host_is_named(
     assert "other.example" in error.message
 
 
+@pytest.mark.clause("LIF-3")
 async def test_sockets_that_can_not_be_used_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     dead = socket.socket(socket.AF_UNIX)
@@ -398,6 +401,7 @@ async def test_socket_without_permission_is_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.clause("LIF-3")
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+cluster", "rediss+cluster"])
 async def test_closed_port_and_unknown_host_are_named(scheme: str) -> None:
     closed = await refusal(f"{scheme}://{SECRET}:{PASSWORD}@127.0.0.1:1", 30.0)

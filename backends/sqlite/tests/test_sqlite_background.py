@@ -63,6 +63,7 @@ def quick_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweeper, "_PAUSE", 0.01)
 
 
+@pytest.mark.clause("KV-6")
 async def test_expired_keys_are_not_seen_and_then_swept(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await adapter.mset([Entry(f"key-{number}", b"value", 0.01) for number in range(1_300)])
@@ -126,6 +127,7 @@ async def test_room_is_given_back_to_the_file_system(tmp_path: Path) -> None:
         assert await private(adapter)._reads.call(pages) < before / 2
 
 
+@pytest.mark.clause("PUB-4", "PUB-11")
 async def test_messages_are_kept_until_their_listener_reads_them(tmp_path: Path) -> None:
     async with opened(tmp_path) as publisher, opened(tmp_path) as listener:
         assert await publisher.publish("news", b"unheard") == 0
@@ -152,6 +154,7 @@ async def test_messages_are_kept_until_their_listener_reads_them(tmp_path: Path)
         assert await publisher.publish("news", b"gone") == 0
 
 
+@pytest.mark.clause("PUB-10")
 async def test_long_silent_listener_is_forgotten_and_reports_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +184,7 @@ async def test_long_silent_listener_is_forgotten_and_reports_gap(
     assert heard == [b"1", "gap", b"2"]
 
 
+@pytest.mark.clause("LIF-4")
 async def test_cancelled_subscribe_leaves_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter, opened(tmp_path) as other:
         for turns in range(6):
@@ -196,6 +200,7 @@ async def test_cancelled_subscribe_leaves_nothing(tmp_path: Path) -> None:
             assert await other.publish("news", b"unheard") == 0
 
 
+@pytest.mark.clause("LIF-4")
 @pytest.mark.parametrize("is_last", [False, True])
 async def test_cancelled_subscriber_harms_none_that_shares_its_write(
     tmp_path: Path, *, is_last: bool
@@ -234,6 +239,7 @@ async def test_cancelled_subscriber_harms_none_that_shares_its_write(
         assert await count(other, "listeners") == 0
 
 
+@pytest.mark.clause("LIF-5")
 async def test_an_adapter_that_was_closed_listens_to_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as other:
         adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
@@ -245,6 +251,7 @@ async def test_an_adapter_that_was_closed_listens_to_nothing(tmp_path: Path) -> 
         assert await count(other, "listeners") == 0
 
 
+@pytest.mark.clause("PUB-11")
 async def test_a_new_subscription_hears_nothing_from_before_it(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter, opened(tmp_path) as other:
         early: list[bytes] = []
@@ -294,6 +301,7 @@ def make_doubts_older(session: Session) -> None:
     session.execute("UPDATE igniter_listeners SET doubted = doubted - 3600000000")
 
 
+@pytest.mark.clause("LIF-5")
 async def test_next_close_completes_a_cancelled_close(
     tmp_path: Path,
 ) -> None:

@@ -153,6 +153,7 @@ def test_lock_released_in_blocked_loop_causes_no_timeout(
         assert runner.run(use()) == 1
 
 
+@pytest.mark.clause("FLT-4")
 async def test_stalled_database_times_out_in_often_blocked_loop(
     tmp_path: Path,
 ) -> None:

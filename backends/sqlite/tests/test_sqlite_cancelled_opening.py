@@ -65,6 +65,7 @@ async def cancelled(call: Coroutine[Any, Any, None], moment: int) -> None:
     await asyncio.wait({calling})
 
 
+@pytest.mark.clause("LIF-5")
 @pytest.mark.parametrize("place", ["/{}/state.db", ""])
 async def test_cancelled_opening_leaves_nothing(tmp_path: Path, place: str) -> None:
     for moment in range(MOMENTS):
@@ -73,6 +74,7 @@ async def test_cancelled_opening_leaves_nothing(tmp_path: Path, place: str) -> N
         await adapter.close()
 
 
+@pytest.mark.clause("LIF-4", "LIF-5")
 @pytest.mark.parametrize("place", ["/{}/state.db", ""])
 async def test_cancelled_opening_can_be_repeated(tmp_path: Path, place: str) -> None:
     adapter = SQLiteAdapter.from_url(f"sqlite://{place.format(tmp_path)}")

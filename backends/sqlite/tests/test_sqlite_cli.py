@@ -1,5 +1,7 @@
 """The command line on a file: its path is enough, and processes share the file."""
 
+# no clause: the contract doesn't cover the command line.
+
 from __future__ import annotations
 
 import json

@@ -196,6 +196,7 @@ def messages(session: Session) -> int:
     return int(number)
 
 
+@pytest.mark.clause("KV-7")
 @pytest.mark.parametrize(
     "how", ["set", "set_nx", "acquire", "expire", "mset", "counter", "compare_expire"]
 )
@@ -231,6 +232,7 @@ async def test_ttl_stays_bounded_when_clock_goes_back(
         assert not await adapter.exists("key")
 
 
+@pytest.mark.clause("KV-7")
 async def test_counter_stays_bounded_before_the_sweep(
     tmp_path: Path, wall_clock: WallClock
 ) -> None:
@@ -242,6 +244,7 @@ async def test_counter_stays_bounded_before_the_sweep(
         assert await deadline_left(adapter, "key") <= 2.0
 
 
+@pytest.mark.clause("KV-7")
 async def test_ttl_stays_bounded_among_many_keys(
     tmp_path: Path, wall_clock: WallClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +264,7 @@ async def test_ttl_stays_bounded_among_many_keys(
         assert await adapter.ttl("forever") == math.inf
 
 
+@pytest.mark.clause("KV-7")
 async def test_step_back_bounds_all_keys_at_once(
     tmp_path: Path, wall_clock: WallClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +279,7 @@ async def test_step_back_bounds_all_keys_at_once(
         assert await deadline_left(adapter, "key-0") <= 2.0
 
 
+@pytest.mark.clause("STR-10")
 async def test_pending_entry_is_claimable_when_clock_went_back(
     tmp_path: Path, wall_clock: WallClock
 ) -> None:
@@ -293,6 +298,7 @@ async def test_pending_entry_is_claimable_when_clock_went_back(
         ] == [sent]
 
 
+@pytest.mark.clause("STR-1")
 async def test_stream_ids_grow_when_clock_steps(tmp_path: Path, wall_clock: WallClock) -> None:
     async with opened(tmp_path) as adapter:
         ids: list[tuple[int, ...]] = []
@@ -302,6 +308,7 @@ async def test_stream_ids_grow_when_clock_steps(tmp_path: Path, wall_clock: Wall
         assert ids == sorted(set(ids))
 
 
+@pytest.mark.clause("STR-7")
 async def test_blocked_read_ends_in_time_when_clock_steps(
     tmp_path: Path, wall_clock: WallClock
 ) -> None:
@@ -334,6 +341,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.clause("PUB-9", "PUB-13")
 @pytest.mark.parametrize("seconds", [3_600, -3_600])
 async def test_process_with_another_clock_reaches_listeners(tmp_path: Path, seconds: int) -> None:
     async with opened(tmp_path) as listener:

@@ -314,6 +314,7 @@ async def test_link_that_leads_elsewhere_is_a_replaced_file(tmp_path: Path) -> N
         assert await adapter.get("key") == b"one.db"
 
 
+@pytest.mark.clause("LIF-21")
 async def test_relative_engine_means_one_file(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

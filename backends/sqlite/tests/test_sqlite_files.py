@@ -126,6 +126,7 @@ async def test_a_path_may_have_any_characters(tmp_path: Path) -> None:
     assert place.exists()
 
 
+@pytest.mark.clause("LIF-3")
 async def test_missing_folder_is_named_as_the_cause(tmp_path: Path) -> None:
     error = await refusal(tmp_path / "none" / "state.db")
 
@@ -252,6 +253,7 @@ async def test_damaged_page_raises_and_other_pages_stay_readable(tmp_path: Path)
     assert b"v" * 200 in answers
 
 
+@pytest.mark.clause("FLT-4")
 async def test_long_lock_times_out_writes_but_not_reads(
     tmp_path: Path,
 ) -> None:
@@ -314,6 +316,7 @@ async def test_removed_or_replaced_file_accepts_no_calls(
         assert await adapter.get("key") == b"value"
 
 
+@pytest.mark.clause("LIF-5")
 async def test_closing_does_not_wait_for_a_lock(tmp_path: Path) -> None:
     adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db", timeout=3_600)
     await adapter.open()

@@ -77,6 +77,7 @@ async def test_parent_goes_on_while_it_forks(tmp_path: Path, scenario: str) -> N
     assert came_to == {"codes": [0] * 6, "lost": 0, "heard": True, "gaps": 0, "read": True}
 
 
+@pytest.mark.clause("LIF-14", "LIF-15")
 async def test_inherited_adapter_is_refused_until_opened(tmp_path: Path) -> None:
     came_to = await run("use_the_inherited", tmp_path)
 
@@ -92,6 +93,7 @@ async def test_child_inherits_no_descriptor_of_the_file(tmp_path: Path) -> None:
     assert (await run("use_the_inherited", tmp_path))["files"] == []
 
 
+@pytest.mark.clause("LIF-20")
 @pytest.mark.skipif(sys.platform != "linux", reason="where a process sees its descriptors")
 async def test_child_is_refused_a_file_that_stayed_open(tmp_path: Path) -> None:
     came_to = await run("have_another_connection", tmp_path)
@@ -102,14 +104,17 @@ async def test_child_is_refused_a_file_that_stayed_open(tmp_path: Path) -> None:
     assert (came_to["codes"], came_to["then"]) == ([0, 0], 1)
 
 
+@pytest.mark.clause("LIF-20")
 async def test_lent_engine_survives_forks(tmp_path: Path) -> None:
     assert await run("lend_an_engine", tmp_path) == {"codes": [0, 0, 0], "total": 303, "lent": 1}
 
 
+@pytest.mark.clause("LIF-15", "LIF-20")
 async def test_forks_during_work_in_memory_end_well(tmp_path: Path) -> None:
     assert await run("be_in_memory", tmp_path) == {"codes": [0], "counted": True}
 
 
+@pytest.mark.clause("LIF-15", "LIF-20")
 async def test_forks_during_open_and_close_end_well(tmp_path: Path) -> None:
     assert await run("open_and_close", tmp_path) == {"codes": [0], "lost": 0}
 

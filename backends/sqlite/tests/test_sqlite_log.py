@@ -108,6 +108,7 @@ async def test_small_log_is_left_alone(tmp_path: Path) -> None:
         assert size(tmp_path) > 0
 
 
+@pytest.mark.clause("LIF-5")
 async def test_close_during_a_copy_leaves_nothing(tmp_path: Path) -> None:
     before = asyncio.all_tasks()
     async with opened(tmp_path) as other:

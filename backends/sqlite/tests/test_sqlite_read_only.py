@@ -1,5 +1,7 @@
 """A read-only database: reads work, each call that writes raises, and no stale data is returned."""
 
+# no clause: the contract doesn't cover read-only databases.
+
 from __future__ import annotations
 
 import ast

@@ -128,6 +128,7 @@ async def test_call_cancelled_before_its_transaction_never_runs(tmp_path: Path) 
         assert await adapter.get("other") is None
 
 
+@pytest.mark.clause("FLT-4")
 async def test_stalled_disk_times_out_without_mixing_replies(
     tmp_path: Path,
 ) -> None:
@@ -155,6 +156,7 @@ async def test_stalled_disk_times_out_without_mixing_replies(
         assert await adapter.get("late") == b"1"
 
 
+@pytest.mark.clause("LIF-5")
 async def test_close_during_failing_transaction_retries_no_call(tmp_path: Path) -> None:
     release = threading.Event()
 
@@ -191,6 +193,7 @@ async def test_many_calls_are_split_into_several_transactions(tmp_path: Path) ->
         assert statements.count("COMMIT") == 3
 
 
+@pytest.mark.clause("LIF-6")
 async def test_users_in_memory_database_is_shared(tmp_path: Path) -> None:
     engine = create_async_engine("sqlite+aiosqlite://")
     adapter = SQLiteAdapter(engine)
@@ -233,6 +236,7 @@ async def test_call_waits_for_users_in_memory_transaction() -> None:
     await engine.dispose()
 
 
+@pytest.mark.clause("CTR-2")
 async def test_two_adapters_writing_constantly_both_complete(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/state.db"
     async with opened(url, timeout=30.0) as one, opened(url, timeout=30.0) as other:

@@ -1,5 +1,7 @@
 """The options of a SQLite URL."""
 
+# no clause: the contract doesn't cover the options of a URL.
+
 from __future__ import annotations
 
 import sqlite3

@@ -74,6 +74,7 @@ def channels_of(server: Server) -> list[bytes]:
     return sorted(name for name in found if isinstance(name, bytes))
 
 
+@pytest.mark.clause("PUB-10")
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_subscribe_timeout_restarts_with_each_confirmation(place: str) -> None:
     """The replies arrive in about eleven parts, 0.6 seconds apart, so the last ones take longer
@@ -121,6 +122,7 @@ async def test_concurrent_subscribes_share_round_trips() -> None:
         ] == [1] * 200
 
 
+@pytest.mark.clause("PUB-1", "PUB-4")
 async def test_last_command_for_a_channel_wins() -> None:
     """More commands in an iteration than one batch holds, some of them for the same name."""
     with servers.start("valkey") as server:
@@ -147,6 +149,7 @@ async def test_last_command_for_a_channel_wins() -> None:
             await until(lambda: heard == kept)
 
 
+@pytest.mark.clause("PUB-3")
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_channel_outside_utf_8_works_beside_others(place: str) -> None:
     heard: list[tuple[str, bytes]] = []
@@ -246,6 +249,7 @@ async def test_changed_password_fails_blocking_reads_and_subscribes() -> None:
     assert len({id(error) for error in errors}) == len(errors)
 
 
+@pytest.mark.clause("LIF-4")
 async def test_cancelled_caller_is_cancelled_during_probe_and_close() -> None:
     """In every loop iteration: a task that a caller cancels must end as cancelled."""
     ends: list[bool] = []

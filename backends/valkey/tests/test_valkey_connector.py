@@ -45,6 +45,7 @@ async def failure(url: str) -> StoreError:
     return caught.value
 
 
+@pytest.mark.clause("LIF-2")
 async def test_closed_lent_client_and_adapter_errors_differ(
     server: Server,
 ) -> None:
@@ -72,9 +73,11 @@ async def test_closed_lent_client_and_adapter_errors_differ(
 
     assert [error.code for error in errors] == [ErrorCode.STORE_CLOSED] * 4
     assert all("client that you passed is closed" in error.message for error in errors)
+    assert closed.value.code == ErrorCode.STORE_CLOSED
     assert "The adapter is closed" in closed.value.message
 
 
+@pytest.mark.clause("FLT-4")
 async def test_lent_client_keeps_its_own_request_timeout() -> None:
     """The error names the client's timeout, not the adapter's."""
     with servers.start("valkey") as server:
@@ -109,6 +112,7 @@ async def test_lent_client_keeps_its_own_request_timeout() -> None:
     assert written.result() is True
 
 
+@pytest.mark.clause("LIF-3")
 @pytest.mark.parametrize("host", ["127.0.0.1:1", "missing.invalid"])
 async def test_unreachable_host_raises_retryable_error(host: str) -> None:
     error = await failure(f"valkey://{host}")
@@ -146,6 +150,7 @@ async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
     assert "TLS" in error.message
 
 
+@pytest.mark.clause("LIF-3")
 @pytest.mark.parametrize(
     ("url", "place"),
     [
@@ -208,6 +213,7 @@ async def test_client_limit_fails_open_and_blocking_read() -> None:
         )
 
 
+@pytest.mark.clause("FLT-1")
 async def test_lost_server_error_omits_url_advice() -> None:
     """A connection existed before, so the URL was right."""
     with servers.start("valkey") as server:
@@ -238,6 +244,7 @@ async def test_discover_all_on_single_server_names_the_option(
     assert "node_discovery=discover_all" in error.message
 
 
+@pytest.mark.clause("FLT-1")
 async def test_lost_cluster_error_omits_url_advice() -> None:
     """A connection existed before, so the URL was right."""
     with servers.start_cluster("valkey") as cluster:
@@ -262,6 +269,7 @@ async def test_single_server_given_as_cluster_is_reported(server: Server) -> Non
     assert "valkey://" in error.message
 
 
+@pytest.mark.clause("FLT-6")
 async def test_wrong_password_is_reported_without_its_value() -> None:
     with servers.start("valkey") as server:
         with server.exchange() as exchange:
@@ -341,6 +349,7 @@ async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: S
         await careless.close()
 
 
+@pytest.mark.clause("SCN-1")
 async def test_scan_works_when_cluster_node_lacks_its_address() -> None:
     """The only node of a new cluster doesn't report an address of its own."""
     arguments = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")

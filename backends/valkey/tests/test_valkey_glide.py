@@ -142,6 +142,7 @@ def test_process_forked_after_import_can_use_adapter(server: Server) -> None:
     assert printed == "both 0\n"
 
 
+@pytest.mark.clause("LIF-14", "LIF-20")
 @pytest.mark.parametrize("state", ["open", "closed"])
 def test_forked_child_opens_its_own_adapter(server: Server, state: str) -> None:
     printed = run(
@@ -205,6 +206,7 @@ def test_forked_child_opens_its_own_adapter(server: Server, state: str) -> None:
         assert message.startswith("STORE_CLOSED")
 
 
+@pytest.mark.clause("LIF-20")
 def test_client_of_parent_is_refused_in_child(server: Server) -> None:
     printed = run(
         """
@@ -376,6 +378,7 @@ def test_it_says_nothing_on_the_console(server: Server) -> None:
     assert printed == ""
 
 
+@pytest.mark.clause("LIF-5")
 async def test_nothing_is_left_at_the_server_after_close(server: Server) -> None:
     name = "glide-closes"
 
@@ -391,8 +394,9 @@ async def test_nothing_is_left_at_the_server_after_close(server: Server) -> None
     await asyncio.sleep(0.2)
     assert there() == 3
     await adapter.close()
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError) as caught:
         await waiting
+    assert caught.value.code == ErrorCode.STORE_CLOSED
 
     async with asyncio.timeout(10):
         while there():  # noqa: ASYNC110 - the server sends no event
@@ -402,6 +406,7 @@ async def test_nothing_is_left_at_the_server_after_close(server: Server) -> None
         exchange.ask("DEL", "closing")
 
 
+@pytest.mark.clause("LIF-5")
 async def test_next_close_completes_a_cancelled_close(server: Server) -> None:
     name = "glide-cancelled"
     for steps in range(6):
@@ -435,6 +440,7 @@ async def test_adapter_opens_one_connection_for_calls(server: Server) -> None:
     assert listed.count(f"name={name}") == 1
 
 
+@pytest.mark.clause("STR-7")
 async def test_blocking_read_adds_timeout_to_its_block() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         adapter = ValkeyAdapter.from_url(url_of(server), timeout=10.0)

@@ -107,6 +107,7 @@ async def hostile(reply: bytes) -> AsyncGenerator[str]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.clause("LIF-22")
 @pytest.mark.parametrize("reply", REPLIES)
 async def test_operation_believes_only_its_own_kind_of_reply(reply: str) -> None:
     wrong: list[str] = []

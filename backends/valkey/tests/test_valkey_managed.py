@@ -159,6 +159,7 @@ async def failed(adapter: ValkeyAdapter) -> bool:
     return True
 
 
+@pytest.mark.clause("PUB-10")
 @pytest.mark.parametrize("hangs_up", [False, True])
 @pytest.mark.parametrize("forbidden", ["INFO", "CLIENT ID", "INFO,CLIENT ID"])
 async def test_adapter_works_without_these_commands(
@@ -170,6 +171,7 @@ async def test_adapter_works_without_these_commands(
         await listen(adapter, proxy)
 
 
+@pytest.mark.clause("PUB-10")
 async def test_adapter_works_where_all_of_client_is_refused(server: Server) -> None:
     async with managed(server, "CLIENT", "INFO", hangs_up=False) as (adapter, proxy):
         await use(adapter)

@@ -60,6 +60,7 @@ def listed(answer: object) -> list[list[object]]:
     return cast("list[list[object]]", answer)
 
 
+@pytest.mark.clause("KV-2")
 @pytest.mark.parametrize("kind", ["zstd", "lz4"])
 async def test_long_values_are_compressed_and_read_unchanged(
     kind: str, server: Server, plain: ValkeyAdapter
@@ -82,6 +83,7 @@ async def test_long_values_are_compressed_and_read_unchanged(
         await adapter.close()
 
 
+@pytest.mark.clause("CLM-3", "CLM-4", "CLM-8")
 async def test_long_owner_keeps_claim_when_values_are_compressed(
     server: Server, plain: ValkeyAdapter
 ) -> None:
@@ -104,6 +106,7 @@ async def test_long_owner_keeps_claim_when_values_are_compressed(
         await adapter.close()
 
 
+@pytest.mark.clause("CTR-1", "CTR-4", "CTR-6")
 async def test_counters_work_beside_compressed_values(server: Server, plain: ValkeyAdapter) -> None:
     adapter = ValkeyAdapter.from_url(url_of(server), compression="zstd")
     await adapter.open()
@@ -238,6 +241,7 @@ def channels_of(nodes: Sequence[Server]) -> set[bytes]:
     return found
 
 
+@pytest.mark.clause("PUB-4")
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_cancelled_sharded_subscription_leaves_the_others_intact(place: str) -> None:
     async with sharded(place) as (adapter, nodes):
@@ -270,6 +274,7 @@ async def test_cancelled_sharded_subscription_leaves_the_others_intact(place: st
     assert gaps == []
 
 
+@pytest.mark.clause("PUB-4", "PUB-10")
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_sharded_subscription_recovers_after_a_lost_connection(place: str) -> None:
     async with sharded(place) as (adapter, nodes):

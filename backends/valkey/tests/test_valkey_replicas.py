@@ -50,6 +50,7 @@ def url_of(*of_all: Server) -> str:
     )
 
 
+@pytest.mark.clause("SCN-1")
 async def test_reads_use_replicas_and_scans_stay_complete() -> None:
     """The pages of a scan come from one server, because a cursor is valid only there."""
     async with replicated(2) as (primary, replicas):
@@ -74,6 +75,7 @@ async def test_reads_use_replicas_and_scans_stay_complete() -> None:
     assert deleted == 2_000
 
 
+@pytest.mark.clause("FLT-6")
 async def test_blocked_read_raises_when_server_becomes_replica() -> None:
     async with replicated(1) as (primary, [replica]):
         adapter = ValkeyAdapter.from_url(url_of(primary))
@@ -88,7 +90,7 @@ async def test_blocked_read_raises_when_server_becomes_replica() -> None:
         await adapter.close()
 
     assert caught.value.details["word"] == "READONLY"
-    assert caught.value.retryable
+    assert (caught.value.code, caught.value.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 
 
 @pytest.mark.parametrize("how", ["demoted", "killed", "restarted as a replica"])
@@ -125,6 +127,7 @@ async def test_after_a_failover_the_new_primary_is_asked(how: str) -> None:
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
+@pytest.mark.clause("LIF-5")
 async def test_close_during_client_replacement_leaves_no_client() -> None:
     name = "moving"
     async with replicated(1) as (primary, [replica]):

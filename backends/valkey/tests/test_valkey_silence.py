@@ -163,6 +163,7 @@ async def failures_before_answer(call: Callable[[], Awaitable[Any]]) -> list[Sto
                 return errors
 
 
+@pytest.mark.clause("FLT-4", "FLT-12")
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_calls_come_back_after_connection_turns_silent(place: str) -> None:
     async with behind_middlebox(place) as (adapter, middlebox, _):
@@ -177,6 +178,7 @@ async def test_calls_come_back_after_connection_turns_silent(place: str) -> None
             }
 
 
+@pytest.mark.clause("FLT-2", "FLT-4", "FLT-12")
 async def test_calls_under_way_end_with_the_silent_connection() -> None:
     async with behind_middlebox(timeout=3.0) as (adapter, middlebox, _):
         await adapter.set("key", b"value")
@@ -196,6 +198,7 @@ async def test_calls_under_way_end_with_the_silent_connection() -> None:
     assert (results[2].code, results[2].maybe_applied) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 
 
+@pytest.mark.clause("FLT-12", "PUB-10")
 @pytest.mark.parametrize("place", ["server", "cluster"])
 async def test_subscription_reports_gap_after_connection_turns_silent(place: str) -> None:
     async with behind_middlebox(place) as (adapter, middlebox, server):
@@ -218,6 +221,7 @@ async def test_subscription_reports_gap_after_connection_turns_silent(place: str
     assert gaps == [1]
 
 
+@pytest.mark.clause("FLT-12")
 async def test_waiting_read_comes_back_after_connection_turns_silent() -> None:
     async with behind_middlebox() as (adapter, middlebox, server):
         await adapter.xgroup_create("stream", "group")
@@ -260,6 +264,7 @@ async def read(adapter: ValkeyAdapter) -> bytes | None:
     return None
 
 
+@pytest.mark.clause("LIF-5")
 @pytest.mark.parametrize("later", [0.0, 0.1, 0.2, 0.4, 0.8])
 async def test_close_during_replacement_leaves_nothing(later: float) -> None:
     async with behind_middlebox(timeout=0.2, connect_timeout=1.0) as (adapter, middlebox, _):
@@ -280,6 +285,7 @@ async def test_close_during_replacement_leaves_nothing(later: float) -> None:
     assert all(isinstance(answer, StoreError) or answer == b"value" for answer in results)
 
 
+@pytest.mark.clause("FLT-4")
 async def test_silent_server_is_used_once_it_answers_again() -> None:
     async with behind_middlebox() as (adapter, middlebox, _):
         await adapter.set("key", b"value")
@@ -295,6 +301,7 @@ async def test_silent_server_is_used_once_it_answers_again() -> None:
     assert len(errors) <= 2
 
 
+@pytest.mark.clause("FLT-4")
 async def test_slow_server_keeps_its_connection() -> None:
     with servers.start(servers.find_or_skip("valkey")) as server:
         address = server.address

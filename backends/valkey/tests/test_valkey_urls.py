@@ -3,6 +3,8 @@
 No message contains a password.
 """
 
+# no clause: the contract doesn't cover the options of a URL.
+
 from __future__ import annotations
 
 import os
