@@ -228,11 +228,22 @@ def test_scheme_is_taken_in_any_case(scheme: str, written: Any) -> None:
 
 @pytest.mark.parametrize("scheme", EXAMPLES)
 def test_common_options_are_known_to_every_scheme(scheme: str) -> None:
-    adapter_from_url(url_of(scheme, query="timeout=2.5&connect_timeout=1&connections=4"))
-    adapter_from_url(url_of(scheme, query="socket_timeout=.5&socket_connect_timeout=1"))
-    adapter_from_url(url_of(scheme, query="&"))
-    adapter_from_url(url_of(scheme), timeout=2, connect_timeout=timedelta(seconds=1), connections=4)
-    adapter_from_url(url_of(scheme, query="timeout=2"), timeout=3)
+    options: dict[str, Any] = {
+        "timeout": 2,
+        "connect_timeout": timedelta(seconds=1),
+        "connections": 4,
+    }
+    made = [
+        adapter_from_url(url_of(scheme, query="timeout=2.5&connect_timeout=1&connections=4")),
+        adapter_from_url(url_of(scheme, query="socket_timeout=.5&socket_connect_timeout=1")),
+        adapter_from_url(url_of(scheme, query="&")),
+        adapter_from_url(url_of(scheme), **options),
+        adapter_from_url(url_of(scheme, query="timeout=2"), timeout=3),
+    ]
+
+    assert {adapter.name for adapter in made} == {class_of(scheme).name}, (
+        "another backend serves the scheme with these options"
+    )
 
 
 @pytest.mark.parametrize(

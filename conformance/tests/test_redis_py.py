@@ -35,10 +35,15 @@ def ignored(channel: str, payload: bytes) -> None:
     """A callback for tests that only need a subscription."""
 
 
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - callbacks set no event
-            await asyncio.sleep(0.002)
+LIMIT = 30.0
+
+
+async def until(holds: Callable[[], Any], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.002)
 
 
 @pytest.fixture(params=[*TARGETS, *([] if TARGETS else [None])], ids=str)

@@ -33,12 +33,12 @@ async def opened(url: str, **options: Any) -> AsyncGenerator[RedisAdapter]:
         await adapter.close()
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(LIMIT):
-        # the condition depends on callbacks of the library, or on the server's state
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+async def until(holds: Callable[[], bool], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.005)
 
 
 def channels_of(server: Server, *, sharded: bool = False) -> list[bytes]:
@@ -114,11 +114,14 @@ async def test_subscription_cancelled_during_reconnect_ends_at_server() -> None:
                     for number in range(20)
                 ]
                 cut_listeners(server)
-                await until(lambda: channels_of(server) == [])
+                await until(lambda: channels_of(server) == [], "the cut connection still listens")
                 # At some moment while the subscriptions are renewed.
-                await until(lambda: channels_of(server) != [])
+                await until(lambda: channels_of(server) != [], "no subscription has come back")
                 await asyncio.gather(*(subscription.cancel() for subscription in subscriptions))
-                await until(lambda: channels_of(server) == [])
+                await until(
+                    lambda: channels_of(server) == [],
+                    "a cancelled subscription is still live at the server",
+                )
 
 
 @pytest.mark.clause("LIF-4", "PUB-1")

@@ -103,11 +103,12 @@ async def test_a_failover_is_followed(sentinels: SentinelSet) -> None:
         await wait_for_message(heard, adapter)
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(LIMIT):
-        while not holds():  # noqa: ASYNC110 - the condition depends on callbacks of the library
-            await asyncio.sleep(0.01)
+async def until(holds: Callable[[], bool], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.01)
 
 
 def move(cluster: Cluster, key: str) -> None:
@@ -649,7 +650,7 @@ async def test_pattern_gets_messages_while_its_node_is_down(own_cluster: Cluster
         await adapter.psubscribe("*", lambda _, payload: heard.append(payload))
         await adapter.psubscribe("{away}*", lambda _, payload: heard.append(payload))
         await eventually(lambda: adapter.publish(safe, b"1"))
-        await until(lambda: heard == [b"1"])
+        await until(lambda: heard == [b"1"], "the pattern's subscriber hasn't got the message")
 
 
 async def test_single_server_given_as_cluster_is_reported() -> None:

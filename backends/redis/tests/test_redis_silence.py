@@ -34,12 +34,12 @@ async def opened(url: str, **options: Any) -> AsyncGenerator[RedisAdapter]:
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(LIMIT):
-        # the condition depends on callbacks of the library, or on the server's state
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+async def until(holds: Callable[[], bool], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.02)
 
 
 async def soon(call: Callable[[], Awaitable[Any]]) -> Any:
@@ -100,11 +100,11 @@ async def test_subscriptions_come_back_after_half_open_connection(
                 )
             await network.half_open()
 
-            await until(lambda: gaps == set(names))
+            await until(lambda: gaps == set(names), "a subscription has reported no gap")
             for name in names:
                 await soon(partial(adapter.publish, name, b"payload"))
-            await until(lambda: heard == set(names))
-            await soon(lambda: adapter.set("key", b"value"))
+            await until(lambda: heard == set(names), "a subscription has got no message")
+            assert await soon(lambda: adapter.set("key", b"value")) is True, "a call isn't answered"
             await network.heal()
 
 

@@ -52,10 +52,12 @@ def is_full(heard: list[str]) -> bool:
     return len(heard) == 4
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT):
-        while not condition():  # noqa: ASYNC110 - the condition has no event
-            await asyncio.sleep(0.005)
+async def until(holds: Callable[[], bool], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.005)
 
 
 @pytest.fixture
@@ -78,9 +80,10 @@ async def test_expired_keys_are_not_seen_and_then_swept(tmp_path: Path) -> None:
 async def test_sweeping_goes_on_by_itself(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await adapter.set("key", b"value", ttl=0.05)
-        async with asyncio.timeout(LIMIT):
-            while await count(adapter, "keys"):  # noqa: ASYNC110 - the sweeper has no event
-                await asyncio.sleep(0.01)
+        end = asyncio.get_running_loop().time() + LIMIT
+        while await count(adapter, "keys"):
+            assert asyncio.get_running_loop().time() < end, "the expired key is still in the file"
+            await asyncio.sleep(0.01)
 
 
 async def test_sweep_removes_all_rows_of_removed_streams_only(tmp_path: Path) -> None:

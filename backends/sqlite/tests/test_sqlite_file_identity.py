@@ -14,7 +14,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from igniter_store.contract import BackendUnavailable, ConfigurationError, ErrorCode, StoreError
+from igniter_store.contract import (
+    BackendUnavailable,
+    ConfigurationError,
+    Entry,
+    ErrorCode,
+    StoreError,
+)
 from igniter_store_sqlite import SQLiteAdapter, schema
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -475,13 +481,24 @@ async def test_tables_that_go_are_named(tmp_path: Path, statements: list[str]) -
 
 async def test_file_overwritten_in_place_raises_store_errors(tmp_path: Path) -> None:
     async with opened(tmp_path / "state.db") as adapter:
-        await adapter.set("key", b"value" * 1_000)
+        await adapter.mset([Entry(f"key-{number}", b"value" * 1_000) for number in range(600)])
+        # otherwise, SQLite reads every page from the WAL
+        with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (tmp_path / "state.db").write_bytes(b"no database " * 10_000)
+        answers: list[object] = []
         for number in range(20):
             for call in (adapter.get(f"key-{number}"), adapter.set(f"key-{number}", b"other")):
-                with contextlib.suppress(StoreError):
-                    await call
-    # Closing doesn't raise either.
+                answers += await asyncio.gather(call, return_exceptions=True)
+    # Closing doesn't raise.
+
+    assert [answer for answer in answers if not isinstance(answer, StoreError)] == [], (
+        "a call that works, or raises another error, on a file that isn't a database"
+    )
+    assert {answer.code for answer in answers if isinstance(answer, StoreError)} <= {
+        ErrorCode.STORE_CONFIGURATION_INVALID,
+        ErrorCode.STORE_OPERATION_FAILED,
+    }
 
 
 async def test_older_release_works_with_added_columns(tmp_path: Path) -> None:

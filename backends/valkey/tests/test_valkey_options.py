@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from igniter_store.contract import Subscription
     from igniter_store_conformance.servers import Exchange, Server
 
+LIMIT = 30.0
 LONG = b"long and always the same, " * 200
 
 
@@ -197,12 +198,12 @@ async def opened(adapter: ValkeyAdapter) -> AsyncGenerator[ValkeyAdapter]:
         await adapter.close()
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(20):
-        # the condition depends on callbacks, or on the server's state
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+async def until(holds: Callable[[], bool], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.005)
 
 
 @contextlib.contextmanager

@@ -143,11 +143,12 @@ def clients_of(server: Server) -> int:
         return len(str(exchange.ask("CLIENT", "LIST")).rstrip("\\n'").split("id=")) - 2
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until the condition holds."""
-    async with asyncio.timeout(LIMIT):
-        while not holds():  # noqa: ASYNC110 - callbacks or the server's lists, which send no event
-            await asyncio.sleep(0.01)
+async def until(holds: Callable[[], bool], failure: str = "the condition doesn't hold") -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.01)
 
 
 async def failures_before_answer(call: Callable[[], Awaitable[Any]]) -> list[StoreError]:
@@ -252,9 +253,10 @@ async def test_cached_value_is_refreshed_after_connection_turns_silent() -> None
         middlebox.forget()
         with server.exchange() as exchange:
             exchange.ask("SET", "key", "new")
-        async with asyncio.timeout(LIMIT):
-            while await read(adapter) != b"new":  # noqa: ASYNC110 - the adapter recovers by itself
-                await asyncio.sleep(0.05)
+        end = asyncio.get_running_loop().time() + LIMIT
+        while (value := await read(adapter)) != b"new":  # the adapter recovers by itself
+            assert asyncio.get_running_loop().time() < end, f"the cached value is still {value!r}"
+            await asyncio.sleep(0.05)
 
 
 async def read(adapter: ValkeyAdapter) -> bytes | None:
