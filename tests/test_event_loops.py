@@ -68,18 +68,24 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(url: str, request: pytest.FixtureRequest) -> Generator[Store[str]]:
-    made = Store.from_url(url, service=f"loops-{abs(hash(request.node.nodeid))}")
+    service = f"loops-{abs(hash(request.node.nodeid))}"
+    made = Store.from_url(url, service=service)
     yield made
-    asyncio.run(tidied(made))
+    asyncio.run(tidied(made, service))
 
 
-async def tidied(store: Store[str]) -> None:
+async def tidied(store: Store[str], service: str) -> None:
+    """Remove all keys of the service, and close the store."""
+    adapter: Any = store.adapter
     await store.open()
-    for namespace in ("kv", "counter", "claim", "streams"):
-        async for key in store.dev.iterate("*", namespace=namespace):
-            if namespace == "kv":
-                await store.kv.remove(key)
+    await adapter.delete_prefix(f"igniter:store:{service}:")
+    left = [
+        key
+        for namespace in ("kv", "counter", "claim", "streams")
+        async for key in store.dev.iterate("*", namespace=namespace)
+    ]
     await store.close()
+    assert left == []
 
 
 @pytest.fixture(

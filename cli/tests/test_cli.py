@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from igniter_store import backends
 from igniter_store_cli import main, ping
+from igniter_store_cli.program import parser
 from igniter_store_memory import MemoryAdapter
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from igniter_store.contract import Adapter
 
 SECRET = "hunter2"  # noqa: S105 - not a real password
-COMMANDS = ("demo", "backends", "ping", "get", "set", "remove", "ttl", "scan")
+COMMANDS = ("demo", "backends", "ping", "get", "set", "remove", "ttl", "scan", "backup")
 GROUPED = (
     "events publish",
     "events tail",
@@ -35,6 +36,8 @@ GROUPED = (
     "streams tail",
     "streams groups",
     "streams pending",
+    "streams drop",
+    "streams destroy",
     "claims ls",
 )
 
@@ -413,6 +416,19 @@ def test_missing_key_names_service_of_environment(
 
     assert main(["get", "x"]) == 1
     assert "no key 'x' in service 'api'" in capsys.readouterr().err
+
+
+def commands_of(of: Any, *words: str) -> Iterator[str]:
+    """Yield every command of a parser, as its words."""
+    groups = [action.choices for action in of._actions if isinstance(action.choices, dict)]
+    if not groups:
+        yield " ".join(words)
+    for word, command in ((word, command) for group in groups for word, command in group.items()):
+        yield from commands_of(command, *words, word)
+
+
+def test_the_tests_list_every_command() -> None:
+    assert sorted(commands_of(parser())) == sorted([*COMMANDS, *GROUPED])
 
 
 def test_nothing_of_rich_is_imported_for_a_program() -> None:

@@ -182,7 +182,10 @@ async def test_unknown_sentinel_service_raises_unavailable(sentinels: SentinelSe
         await RedisAdapter.from_url(
             f"redis+sentinel://{host}:{port}/other", connect_timeout=2.0
         ).open()
-    assert "sentinel" in caught.value.message
+    assert caught.value.message == (
+        f"The sentinels at {host}:{port} don't know a running primary with this name. Correct the "
+        "service in the URL: it is the name in `sentinel monitor`."
+    )
 
 
 @pytest.mark.clause("KV-10", "KV-11")

@@ -156,9 +156,7 @@ def test_it_works_on_uvloop(server: Server) -> None:
 
 
 @pytest.mark.clause("FLT-12")
-async def test_connection_is_replaced_when_large_reply_stalls(
-    server: Server,
-) -> None:
+async def test_connection_is_replaced_when_large_reply_stalls() -> None:
     """Otherwise, the other callers would wait forever for room behind that reply."""
     with servers.start(servers.find("valkey"), proxied=True) as proxied:
         proxy: Any = proxied.proxy

@@ -503,7 +503,7 @@ async def find_the_file_locked(folder: Path) -> dict[str, Any]:
 
 async def copy_for_long(folder: Path) -> dict[str, Any]:
     """A long copy doesn't delay a fork, and is complete nevertheless."""
-    path, began, release = folder / "state.db", threading.Event(), threading.Event()
+    path, began = folder / "state.db", threading.Event()
     async with opened(path) as adapter:
         await adapter.set("key", b"value")
         untyped: Any = adapter
@@ -531,7 +531,6 @@ async def copy_for_long(folder: Path) -> dict[str, Any]:
         for _ in range(8):
             codes += await exit_codes([forked(lambda: counts(path, 1))])
         await copying
-    release.set()
     async with opened(folder / "copy.db") as copy:
         return {
             "codes": sorted(set(codes)),

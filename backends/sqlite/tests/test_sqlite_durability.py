@@ -236,7 +236,7 @@ async def test_cancelled_backup_leaves_no_partial_file(tmp_path: Path, place: st
 
 
 @pytest.mark.clause("LIF-8")
-async def test_a_database_in_memory_outlives_a_close(tmp_path: Path) -> None:
+async def test_a_database_in_memory_outlives_a_close() -> None:
     async with opened("sqlite://") as adapter:
         await adapter.set("key", b"value")
         await adapter.close()

@@ -103,9 +103,14 @@ async def test_log_of_a_former_process_shrinks(tmp_path: Path) -> None:
 async def test_small_log_is_left_alone(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await write(adapter, 2)
+        before = (tmp_path / "state.db-wal").read_bytes()
         untyped: Any = adapter
         await untyped._database.log_file.tend()
-        assert size(tmp_path) > 0
+
+        assert 2_000_000 < len(before) < log_files.SIZE_LIMIT
+        assert (tmp_path / "state.db-wal").read_bytes() == before
+        await adapter.set("key-0", b"next")
+        assert size(tmp_path) > len(before), "the next commit has begun the WAL again"
 
 
 @pytest.mark.clause("LIF-5")

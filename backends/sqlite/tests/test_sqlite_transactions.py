@@ -194,7 +194,7 @@ async def test_many_calls_are_split_into_several_transactions(tmp_path: Path) ->
 
 
 @pytest.mark.clause("LIF-6")
-async def test_users_in_memory_database_is_shared(tmp_path: Path) -> None:
+async def test_users_in_memory_database_is_shared() -> None:
     engine = create_async_engine("sqlite+aiosqlite://")
     adapter = SQLiteAdapter(engine)
     await adapter.open()

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from igniter_store_conformance.servers import Server
 
 
-def gets(server: Server) -> int:
-    """The number of GETs that a server has executed."""
+def calls_of(server: Server, command: str) -> int:
+    """The number of times that a server has executed a command."""
     with server.exchange() as exchange:
         stats = str(exchange.ask("INFO", "commandstats"))
-    _, found, rest = stats.partition("cmdstat_get:calls=")
+    _, found, rest = stats.partition(f"cmdstat_{command}:calls=")
     return int(rest.partition(",")[0]) if found else 0
 
 
@@ -60,17 +60,22 @@ async def test_reads_use_replicas_and_scans_stay_complete() -> None:
             await adapter.mset([Entry(f"many:{number}", b"1") for number in range(2_000)])
             await adapter.get("many:0")
             await asyncio.gather(*(adapter.get(f"many:{number}") for number in range(20)))
-            asked_at_replicas = sum(gets(replica) for replica in replicas)
             page = await adapter.scan("many:*")
-            found = [*page.keys]
+            found, pages = [*page.keys], 1
             while page.cursor != "0":
                 page = await adapter.scan("many:*", cursor=page.cursor)
-                found += page.keys
+                found, pages = found + page.keys, pages + 1
+            calls = {
+                command: [calls_of(server, command) for server in (primary, *replicas)]
+                for command in ("get", "scan")
+            }
             deleted = await adapter.delete_prefix("many:")
         finally:
             await adapter.close()
 
-        assert (asked_at_replicas, gets(primary)) == (21, 0)
+    assert (calls["get"][0], sum(calls["get"])) == (0, 21)
+    assert calls["scan"] == [pages, 0, 0]
+    assert pages > 1
     assert len(set(found)) == 2_000
     assert deleted == 2_000
 
