@@ -335,7 +335,7 @@ def test_child_leaves_while_calls_are_in_flight(url: str, loop: str) -> None:
             await store.streams.group("g", "c").ensure("s")
             before = await store.counter.get("c") or 0
             reading = asyncio.create_task(store.streams.group("g", "c").read("s", block=30))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # not every backend shows that the read is blocked
             calls = [asyncio.create_task(store.counter.increment("c")) for _ in range(50)]
             await asyncio.sleep(0)
 

@@ -102,7 +102,7 @@ async def test_heal_disarms_cuts_and_forwards_delayed_data() -> None:
         await group.cut_at(b"marker")
         await group.delay(3_600)
         answers = [asyncio.create_task(echoed(client, b"late")) for client in clients]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # time has to pass, in which data without a delay would arrive
         assert not any(answer.done() for answer in answers)
         await group.heal()
 

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from igniter_store.contract import ManualClock, Subscription
 
 
+async def settle() -> None:
+    """Let all tasks run until they wait."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 @pytest.mark.clause("LIF-8")
 async def test_it_can_be_used_without_open() -> None:
     adapter = MemoryAdapter()
@@ -142,10 +148,10 @@ async def test_first_of_several_blocked_readers_gets_the_entry(
         await asyncio.sleep(0)
 
     first = await adapter.xadd("stream", {"data": b"1"})
-    await asyncio.sleep(0.001)
+    await settle()
     assert [reading.done() for reading in readings] == [True, False, False]
     second = await adapter.xadd("stream", {"data": b"2"})
-    await asyncio.sleep(0.001)
+    await settle()
     assert [reading.done() for reading in readings] == [True, True, False]
     clock.advance(60)
 

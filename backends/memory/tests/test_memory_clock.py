@@ -116,5 +116,5 @@ async def test_blocking_read_waits_real_time_with_function_clock() -> None:
     adapter = MemoryAdapter(clock=lambda: 5.0)
     await adapter.xgroup_create("stream", "group")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         assert await adapter.xreadgroup("stream", "group", "consumer", block=0.02) == []

@@ -28,6 +28,12 @@ WITH_NOTHING_RIGHT: dict[str, Callable[[MemoryAdapter], Awaitable[Any]]] = {
 }
 
 
+async def settle() -> None:
+    """Let all tasks run until they wait."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 @pytest.mark.clause("LIF-1")
 async def test_an_adapter_says_whether_it_is_open() -> None:
     adapter = MemoryAdapter()
@@ -213,11 +219,11 @@ async def test_group_starts_after_milliseconds_or_a_future_id(
     await adapter.xgroup_create("stream", "millisecond", f"{milliseconds}")
     await adapter.xgroup_create("stream", "to come", f"{milliseconds + 500}-1")
     reading = asyncio.create_task(adapter.xreadgroup("stream", "to come", "c", block=60))
-    await asyncio.sleep(0.001)
+    await settle()
 
     clock.advance(0.5)
     early = [await adapter.xadd("stream", {"data": b"early"}) for _ in range(2)]
-    await asyncio.sleep(0.001)
+    await settle()
     assert not reading.done()
     later = await adapter.xadd("stream", {"data": b"later"})
 
@@ -236,7 +242,7 @@ async def test_entry_added_as_read_ends_stays_undelivered(
     """The next read of the group gets it."""
     await adapter.xgroup_create("stream", "group")
     reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "late", block=5))
-    await asyncio.sleep(0.001)
+    await settle()
 
     clock.advance(5)
     added = await adapter.xadd("stream", {"data": b"1"})

@@ -143,7 +143,8 @@ async def test_a_killed_primary_is_replaced(sentinels: SentinelSet) -> None:
     async with adapter_of(sentinels) as adapter:
         await adapter.set("key", b"before")
         former, replica = sentinels.primary(), sentinels.replica()
-        await asyncio.sleep(0.5)  # the replica must have the key before its primary dies
+        with replica.exchange() as exchange:
+            await until(lambda: exchange.ask("GET", "key") == b"before", "the key isn't replicated")
 
         await former.kill()
 
@@ -230,8 +231,10 @@ async def test_a_slot_that_moves_is_followed(own_cluster: Cluster) -> None:
         reading = asyncio.create_task(
             adapter.xreadgroup("{moving}stream", "group", "consumer", block=LIMIT)
         )
-        await asyncio.sleep(0.1)
         with source.exchange() as old, target.exchange() as new:
+            await until(
+                lambda: old.info("clients")["blocked_clients"] == "1", "the reader isn't blocked"
+            )
             names = [id_of(source), id_of(target)]
             new.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
             old.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
@@ -281,8 +284,9 @@ async def test_dead_node_is_replaced_by_its_replica(own_cluster: Cluster) -> Non
         page = await adapter.scan("key:*", count=1)
         while "/" not in page.cursor or page.cursor.startswith("0/"):
             page = await adapter.scan("key:*", cursor=page.cursor, count=1)
-        await asyncio.sleep(0.5)  # the replicas must have the keys before a primary dies
         dying = own_cluster.owner(keys[0])
+        replica = own_cluster.replicas[own_cluster.primaries.index(dying)]
+        await until(lambda: size_of(replica) == size_of(dying), "the keys aren't replicated")
         safe = next(key for key in keys if own_cluster.owner(key) is not dying)
 
         await dying.kill()
@@ -304,6 +308,12 @@ async def test_dead_node_is_replaced_by_its_replica(own_cluster: Cluster) -> Non
 
 
 @pytest.mark.clause("SCN-1")
+def size_of(node: ServerProcess) -> object:
+    """The number of keys on a node."""
+    with node.exchange() as exchange:
+        return exchange.ask("DBSIZE")
+
+
 async def test_scan_finds_keys_moved_to_a_new_node(own_cluster: Cluster) -> None:
     """No command has been redirected to the node: a scan has no key, so it never gets MOVED."""
     async with adapter_of(own_cluster) as adapter:
@@ -580,11 +590,23 @@ async def test_sharded_channel_refreshes_topology_until_it_succeeds(
                     exchange.ask("ACL", "SETUSER", "default", rule)
             if rule.startswith("-"):
                 give(source, target, "moving")
-                await asyncio.sleep(0.5)  # by then the adapter has refreshed in vain more than once
+                await until(
+                    lambda: denied_refreshes(own_cluster) >= 2, "the topology isn't refreshed"
+                )
                 assert gaps == []
         await until(lambda: gaps == ["gap"])
         assert await adapter.publish("moving", b"after") == 1
         await until(lambda: heard == [b"after"])
+
+
+def denied_refreshes(cluster: Cluster) -> int:
+    """The number of CLUSTER SLOTS that the nodes' access rules have denied."""
+    denied = 0
+    for node in cluster.nodes:
+        with node.exchange() as exchange:
+            statistics = exchange.info("commandstats").get("cmdstat_cluster|slots", "")
+        denied += int(statistics.partition("rejected_calls=")[2].partition(",")[0] or 0)
+    return denied
 
 
 @pytest.mark.clause("PUB-10")
@@ -683,7 +705,8 @@ async def test_cancelled_caller_ends_cancelled_during_refresh_and_close(
         ends: list[bool] = []
         for turns, adapter in enumerate(adapters):
             reading = asyncio.create_task(adapter.get("key"))
-            await asyncio.sleep(0.1)  # the node can't be reached, and the others don't reply
+            # Time has to pass: the nodes are paused, so nothing shows that the refresh waits
+            await asyncio.sleep(0.1)
             closing = asyncio.create_task(adapter.close())
             for _ in range(turns):
                 await asyncio.sleep(0)

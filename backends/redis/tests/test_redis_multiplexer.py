@@ -18,10 +18,11 @@ from igniter_store_conformance import servers
 from igniter_store_redis import RedisAdapter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
     from igniter_store_conformance.servers import Server
 
+LIMIT = 30.0
 LARGE = b"x" * 33_554_432  # larger than the buffers of a socket
 
 
@@ -39,6 +40,22 @@ async def opened(adapter: RedisAdapter) -> AsyncGenerator[RedisAdapter]:
     finally:
         await adapter.close()
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+async def until(holds: Callable[[], bool], failure: str) -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
+    end = asyncio.get_running_loop().time() + LIMIT
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
+        await asyncio.sleep(0.002)
+
+
+async def until_blocked(server: Server) -> None:
+    """Wait until a read is blocked at the server."""
+    with server.exchange() as exchange:
+        await until(
+            lambda: exchange.info("clients")["blocked_clients"] == "1", "the read isn't blocked"
+        )
 
 
 def connections(server: Server) -> int:
@@ -101,15 +118,15 @@ async def test_users_client_with_resp3_and_timeouts_works(
         assert await heard.get() == b"message"
         await adapter.xgroup_create("stream", "group")
         reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "consumer", block=60.0))
-        await asyncio.sleep(0.1)
+        await until_blocked(server)
         added = await adapter.xadd("stream", {"field": b"1"})
         assert [(entry.id, entry.fields) for entry in await reading] == [(added, {"field": b"1"})]
         assert [group.name for group in await adapter.xgroups("stream")] == ["group"]
         assert await adapter.ttl("stream") == float("inf")
         waiting = asyncio.create_task(adapter.xreadgroup("stream", "group", "consumer", block=60.0))
-        await asyncio.sleep(0.1)
+        await until_blocked(server)
         waiting.cancel()
-        await asyncio.wait({waiting}, timeout=10)
+        await asyncio.wait({waiting}, timeout=LIMIT)
         assert waiting.cancelled()
     assert await client.ping() is True
     await client.aclose()
@@ -139,11 +156,11 @@ def test_it_works_on_uvloop(server: Server) -> None:
             group = store.streams.group("group", "consumer")
             await group.ensure("stream")
             reading = asyncio.create_task(group.read("stream", block=30))
-            await asyncio.sleep(0.1)
+            await until_blocked(server)
             await store.streams.append("stream", "message")
             assert [message.message for message in await reading] == ["message"]
             waiting = asyncio.create_task(group.read("stream", block=30))
-            await asyncio.sleep(0.1)
+            await until_blocked(server)
             waiting.cancel()
             await asyncio.wait({waiting})
             assert await store.kv.get("key:1") == 1
@@ -163,11 +180,14 @@ async def test_connection_is_replaced_when_large_reply_stalls() -> None:
         async with opened(
             RedisAdapter.from_url(proxied.url, timeout=0.5, connect_timeout=2.0, connections=1)
         ) as adapter:
-            await adapter.set("large", LARGE[:8_000_000])
+            with proxied.exchange() as exchange:
+                exchange.ask("SET", "large", LARGE)
             await proxy.delay(0.05)
+            before = proxy.bytes_to_client
             reading = asyncio.create_task(adapter.get("large"))
-            await asyncio.sleep(0.15)
+            await until(lambda: proxy.bytes_to_client > before, "the reply doesn't arrive")
             await proxy.black_hole()
+            assert proxy.bytes_to_client < before + len(LARGE), "the whole reply has arrived"
             waiting = [asyncio.create_task(adapter.get("small")) for _ in range(10)]
             with pytest.raises(StoreError):
                 await asyncio.wait_for(reading, 30)
@@ -199,6 +219,6 @@ async def test_retired_connection_still_answers_pending_calls(server: Server) ->
 
 @pytest.mark.clause("STR-7")
 async def test_blocking_read_outlasts_a_shorter_timeout(server: Server) -> None:
-    async with opened(RedisAdapter.from_url(server.url, timeout=0.2)) as adapter:
+    async with opened(RedisAdapter.from_url(server.url, timeout=0.5)) as adapter:
         await adapter.xgroup_create("stream", "group")
-        assert await adapter.xreadgroup("stream", "group", "consumer", block=0.6) == []
+        assert await adapter.xreadgroup("stream", "group", "consumer", block=1.2) == []

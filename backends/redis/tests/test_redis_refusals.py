@@ -163,8 +163,10 @@ async def test_blocked_read_raises_when_server_becomes_replica(
     await adapter.open()
     await adapter.xgroup_create("stream", "group")
     reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=20))
-    await asyncio.sleep(0.3)
     with server.exchange() as exchange:
+        async with asyncio.timeout(20):
+            while exchange.info("clients")["blocked_clients"] != "1":  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
         exchange.ask("REPLICAOF", "127.0.0.1", "1")  # no server listens there
     with pytest.raises(StoreError) as caught:
         await reading

@@ -489,7 +489,7 @@ async def find_the_file_locked(folder: Path) -> dict[str, Any]:
                 asyncio.create_task(adapter.get("key")),
             )
             cancelled = reads.run(partial(setting, name="query_only"))
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # time has to pass, in which calls that don't wait would end
             cancelled.cancel()
             waits = not running.done() and not calling.done()
         codes = await exit_codes([child])

@@ -70,7 +70,7 @@ async def test_expired_keys_are_not_seen_and_then_swept(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await adapter.mset([Entry(f"key-{number}", b"value", 0.01) for number in range(1_300)])
         await adapter.set("stays", b"value")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the TTL has to pass
         assert await adapter.mget(["key-0", "key-1299", "stays"]) == [None, None, b"value"]
         await private(adapter)._sweeper.sweep()
         assert await count(adapter, "keys") == 1
@@ -97,7 +97,7 @@ async def test_sweep_removes_all_rows_of_removed_streams_only(tmp_path: Path) ->
         await adapter.delete(["deleted"])
         await adapter.set("replaced", b"value")
         await adapter.expire("expired", 0.01)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # the TTL has to pass
         new = await adapter.xadd("deleted", {"n": b"new"})
         await private(adapter)._sweeper.sweep()
 
@@ -279,7 +279,7 @@ async def test_idle_adapter_does_not_poll(tmp_path: Path) -> None:
             connection.set_trace_callback(statements.append)
 
         await private(adapter)._reads.run(trace)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # time has to pass, in which an adapter that polls would query
         assert [statement for statement in statements if "data_version" in statement] == []
         reading = asyncio.create_task(wait_for_news(adapter))
         await until(lambda: any("data_version" in statement for statement in statements))
@@ -287,7 +287,7 @@ async def test_idle_adapter_does_not_poll(tmp_path: Path) -> None:
             await other.xadd("stream", {"n": b"1"})
         assert len(await reading) == 1
         statements.clear()
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.15)  # as above; the last poll may still be under way
         assert len([statement for statement in statements if "data_version" in statement]) <= 1
 
 

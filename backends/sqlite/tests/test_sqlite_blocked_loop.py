@@ -142,7 +142,7 @@ def test_lock_released_in_blocked_loop_causes_no_timeout(
             )
             locker.execute("BEGIN IMMEDIATE")
             counting: asyncio.Task[int] = asyncio.create_task(adapter.increment("counter"))
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # time has to pass: nothing shows that the call met the lock
             release = threading.Timer(BLOCKED / 2, locker.close)
             release.start()
             sleep()

@@ -228,7 +228,7 @@ async def test_cancelled_backup_leaves_no_partial_file(tmp_path: Path, place: st
         await adapter.mset([Entry(f"filling:{number}", b"x" * 1_000) for number in range(3_000)])
         for turns in range(12):
             copying = asyncio.create_task(adapter.backup(tmp_path / "copy.db"))
-            await asyncio.sleep(turns * 0.001)
+            await asyncio.sleep(turns * 0.001)  # at different moments of the copy
             copying.cancel()
             await asyncio.wait({copying})
         assert await adapter.get("filling:0") == b"x" * 1_000

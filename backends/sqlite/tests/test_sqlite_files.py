@@ -277,7 +277,7 @@ async def test_write_waits_for_a_lock_released_in_time(tmp_path: Path) -> None:
     async with opened(tmp_path / "state.db", timeout=30.0) as adapter:
         with locked(tmp_path / "state.db"):
             waiting = asyncio.create_task(adapter.increment("counter"))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # time has to pass, in which a write without a lock would end
             assert not waiting.done()
         assert await waiting == 1
 
@@ -323,7 +323,7 @@ async def test_closing_does_not_wait_for_a_lock(tmp_path: Path) -> None:
     await adapter.subscribe("news", lambda _, payload: None)
     with locked(tmp_path / "state.db"):
         waiting = asyncio.create_task(adapter.set("key", b"value"))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # time has to pass: nothing shows that the write has met the lock
         async with asyncio.timeout(30):
             await adapter.close()
         with pytest.raises(StoreError) as caught:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -114,14 +115,27 @@ async def test_small_log_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.clause("LIF-5")
-async def test_close_during_a_copy_leaves_nothing(tmp_path: Path) -> None:
-    before = asyncio.all_tasks()
+async def test_close_during_a_copy_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, began = asyncio.all_tasks(), threading.Event()
+    module: Any = log_files
+    checkpoint = module._checkpoint
+
+    def copy(connection: sqlite3.Connection) -> int:
+        began.set()
+        pages: int = checkpoint(connection)
+        return pages
+
+    monkeypatch.setattr(log_files, "_checkpoint", copy)
     async with opened(tmp_path) as other:
+        untyped: Any = other
+        await untyped._sweeper.close()  # only the adapter that is closed copies
         async with opened(tmp_path) as adapter:
             with foreign_reader(tmp_path):
                 await write(adapter, 40)
-                await asyncio.sleep(0.07)
-            await asyncio.sleep(0.01)
+            began.clear()
+            assert await asyncio.to_thread(began.wait, LIMIT), "no copy has begun"
         assert await other.get("key-0") == b"39" * 5_000
     assert asyncio.all_tasks() <= before
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from igniter_store_sqlite.session import Session
     from igniter_store_sqlite.worker import Worker
 
+LIMIT = 30.0
+
 
 @contextlib.asynccontextmanager
 async def opened(url: str, **options: Any) -> AsyncGenerator[SQLiteAdapter]:
@@ -133,9 +135,10 @@ async def test_stalled_disk_times_out_without_mixing_replies(
     tmp_path: Path,
 ) -> None:
     """The next call gets its own reply."""
-    release = threading.Event()
+    began, release = threading.Event(), threading.Event()
 
     def stands_still(session: Session) -> int:
+        began.set()
         release.wait()
         return session.execute(
             "INSERT INTO igniter_keys (key, value) VALUES (CAST('late' AS BLOB), x'31')"
@@ -143,7 +146,7 @@ async def test_stalled_disk_times_out_without_mixing_replies(
 
     async with opened(f"sqlite:///{tmp_path}/state.db", timeout=1.5) as adapter:
         standing = asyncio.ensure_future(writes_of(adapter).call(stands_still))
-        await asyncio.sleep(0.05)
+        assert await asyncio.to_thread(began.wait, LIMIT)
         behind = asyncio.create_task(adapter.increment("counter"))
         with pytest.raises(BackendTimeout) as during:
             await standing
@@ -158,21 +161,25 @@ async def test_stalled_disk_times_out_without_mixing_replies(
 
 @pytest.mark.clause("LIF-5")
 async def test_close_during_failing_transaction_retries_no_call(tmp_path: Path) -> None:
-    release = threading.Event()
+    began, release = threading.Event(), threading.Event()
 
     def breaks(session: Session) -> None:
+        began.set()
         release.wait()
         session.execute("INSERT INTO no_such_table VALUES (1)")
 
     adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
     await adapter.open()
+    worker: Any = writes_of(adapter)
     calls: list[asyncio.Future[Any]] = [
         asyncio.create_task(adapter.increment("counter")),
-        asyncio.ensure_future(writes_of(adapter).call(breaks)),
+        asyncio.ensure_future(worker.call(breaks)),
     ]
-    await asyncio.sleep(0.02)
+    assert await asyncio.to_thread(began.wait, LIMIT)
     closing = asyncio.create_task(adapter.close())
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(LIMIT):
+        while not worker._is_closed:  # noqa: ASYNC110 - closing sets no event
+            await asyncio.sleep(0)
     release.set()
     await closing
 
@@ -226,7 +233,7 @@ async def test_call_waits_for_users_in_memory_transaction() -> None:
         async with engine.connect() as connection:
             await connection.exec_driver_sql("INSERT INTO songs VALUES ('one')")
             writing = asyncio.create_task(adapter.increment("counter"))
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # time has to pass, in which a call that doesn't wait ends
             assert not writing.done()
             await (connection.rollback() if end == "rollback" else connection.commit())
             assert await writing == (1 if end == "rollback" else 2)

@@ -21,7 +21,7 @@ from igniter_store_valkey import ValkeyAdapter
 from igniter_store_valkey.glide_clients import create
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from igniter_store_conformance.servers import Server
 
@@ -44,12 +44,20 @@ def clients_of(server: Server, name: str) -> int:
         return str(exchange.ask("CLIENT", "LIST")).count(f"name={name}")
 
 
-async def until_gone(server: Server, name: str) -> None:
-    """Wait until the server has no client with this name; fail if that takes too long."""
+async def until(holds: Callable[[], bool], failure: str) -> None:
+    """Wait until the condition holds; fail with this message if that takes too long."""
     end = asyncio.get_running_loop().time() + LIMIT
-    while left := clients_of(server, name):
-        assert asyncio.get_running_loop().time() < end, f"{left} connections are left"
+    while not holds():
+        assert asyncio.get_running_loop().time() < end, f"{failure} after {LIMIT:g} seconds"
         await asyncio.sleep(0.02)
+
+
+async def until_blocked(server: Server) -> None:
+    """Wait until a read is blocked at the server."""
+    with server.exchange() as exchange:
+        await until(
+            lambda: exchange.info("clients")["blocked_clients"] == "1", "the read isn't blocked"
+        )
 
 
 def run(script: str, *arguments: str) -> str:
@@ -298,7 +306,7 @@ def test_adapters_work_in_successive_event_loops(server: Server) -> None:
         heard: asyncio.Queue[bytes] = asyncio.Queue()
         await adapter.subscribe(f"loops:{number}", lambda _, payload: heard.put_nowait(payload))
         assert await adapter.publish(f"loops:{number}", b"%d" % number) == 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LIMIT):
             first = await heard.get()
         await adapter.close()
         return first
@@ -403,14 +411,14 @@ async def test_nothing_is_left_at_the_server_after_close(server: Server) -> None
     await adapter.subscribe("closing", lambda _, payload: None)
     await adapter.xgroup_create("closing", "group")
     waiting = asyncio.create_task(adapter.xreadgroup("closing", "group", "consumer", block=30))
-    await asyncio.sleep(0.2)
+    await until_blocked(server)
     assert clients_of(server, name) == 3
     await adapter.close()
     with pytest.raises(StoreError) as caught:
         await waiting
     assert caught.value.code == ErrorCode.STORE_CLOSED
 
-    await until_gone(server, name)
+    await until(lambda: clients_of(server, name) == 0, "connections are left")
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
     with server.exchange() as exchange:
         exchange.ask("DEL", "closing")
@@ -430,7 +438,7 @@ async def test_next_close_completes_a_cancelled_close(server: Server) -> None:
         await asyncio.gather(closing, return_exceptions=True)
         await adapter.close()
 
-    await until_gone(server, name)
+    await until(lambda: clients_of(server, name) == 0, "connections are left")
 
 
 async def test_adapter_opens_one_connection_for_calls(server: Server) -> None:
@@ -452,7 +460,7 @@ async def test_blocking_read_adds_timeout_to_its_block() -> None:
         await adapter.open()
         await adapter.xgroup_create("stream", "group")
         waiting = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=0.5))
-        await asyncio.sleep(0.2)
+        await until_blocked(server)
         await server.pause()
         # more than the wait, and the time that glide would add for a single command
         await asyncio.sleep(2.0)

@@ -233,6 +233,21 @@ async def sharded(place: str) -> AsyncGenerator[tuple[ValkeyAdapter, Sequence[Se
             await adapter.close()
 
 
+async def client_id_requested(node: Server, times: int) -> None:
+    """Wait until the adapter has requested the CLIENT ID this often.
+
+    It compares the reply with the last one, and then asks glide for its subscriptions.
+    """
+
+    def requests() -> int:
+        with node.exchange() as exchange:
+            statistics = exchange.info("commandstats").get("cmdstat_client|id", "calls=0,")
+        return int(statistics.partition("calls=")[2].partition(",")[0])
+
+    before = requests()
+    await until(lambda: requests() >= before + times, "the adapter doesn't request the CLIENT ID")
+
+
 def channels_of(nodes: Sequence[Server]) -> set[bytes]:
     """The sharded channels that have a subscriber."""
     found: set[bytes] = set()
@@ -258,7 +273,7 @@ async def test_cancelled_sharded_subscription_leaves_the_others_intact(place: st
 
         one, two, _ = [await subscribed(name) for name in ("one", "two", "three")]
         assert channels_of(nodes) == {b"one", b"two", b"three"}
-        await asyncio.sleep(0.6)  # by then glide was asked for its subscriptions twice
+        await client_id_requested(nodes[0], 3)
         assert [await adapter.publish(name, b"1") for name in ("one", "two", "three")] == [1, 1, 1]
         await until(lambda: len(heard) == 3)
 
@@ -267,7 +282,7 @@ async def test_cancelled_sharded_subscription_leaves_the_others_intact(place: st
         await two.cancel()
         one = await subscribed("one")
         assert channels_of(nodes) == {b"one", b"three"}
-        await asyncio.sleep(0.6)
+        await client_id_requested(nodes[0], 3)
         assert [await adapter.publish(name, b"2") for name in ("one", "two", "three")] == [1, 0, 1]
         await until(lambda: len(heard) == 5)
 
@@ -309,7 +324,7 @@ async def test_cached_value_is_not_fetched_until_it_changes() -> None:
         await adapter.open()
         try:
             await plain.set("cached", b"1")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT):
                 before = -1
                 # a value is cached a moment after its caller gets the reply
                 while gets(server.exchange()) != before:
@@ -318,7 +333,7 @@ async def test_cached_value_is_not_fetched_until_it_changes() -> None:
             assert await asyncio.gather(*(adapter.get("cached") for _ in range(20))) == [b"1"] * 20
             assert gets(server.exchange()) == before
             await plain.set("cached", b"2")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT):
                 # glide reports no invalidation
                 while await adapter.get("cached") != b"2":  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
@@ -329,7 +344,7 @@ async def test_cached_value_is_not_fetched_until_it_changes() -> None:
 
 async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
     with servers.start_cluster(servers.find_or_skip("valkey")) as cluster:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(LIMIT):
             for primary in cluster.primaries:
                 with primary.exchange() as exchange:
                     while not all(  # noqa: ASYNC110 - the same
@@ -341,7 +356,7 @@ async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
         await adapter.open()
         try:
             await adapter.set("replicated", b"1")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(LIMIT):
                 # a replica applies a write some time later, without an event
                 while await adapter.get("replicated") != b"1":  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
@@ -364,11 +379,11 @@ async def test_value_changed_during_lost_connection_is_read_again(
         await adapter.open()
         for turn in range(3):
             await plain.set("key", b"old %d" % turn)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(LIMIT):
                 # the server notifies glide, which sends no event
                 while await adapter.get("key") != b"old %d" % turn:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
-            await asyncio.sleep(0.6)  # by then the adapter has compared the CLIENT IDs
+            await client_id_requested(nodes[0], 2)
             for node in nodes:
                 with node.exchange() as exchange, contextlib.suppress(Refused):
                     exchange.ask("GET", "key")  # rejected by nodes that don't have the key
@@ -376,7 +391,7 @@ async def test_value_changed_during_lost_connection_is_read_again(
                     exchange.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
                     exchange.ask("SET", "key", f"new {turn}")
                     exchange.ask("EXEC")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(LIMIT):
                 while await read(adapter, "key") != b"new %d" % turn:  # noqa: ASYNC110 - the same
                     await asyncio.sleep(0.01)
         await adapter.close()

@@ -87,8 +87,10 @@ async def test_blocked_read_raises_when_server_becomes_replica() -> None:
         await adapter.open()
         await adapter.xgroup_create("stream", "group")
         reading = asyncio.create_task(adapter.xreadgroup("stream", "group", "me", block=20))
-        await asyncio.sleep(0.3)
         with primary.exchange() as exchange:
+            async with asyncio.timeout(30):
+                while exchange.info("clients")["blocked_clients"] != "1":  # noqa: ASYNC110 - as above
+                    await asyncio.sleep(0.01)
             exchange.ask("REPLICAOF", replica.address.host, str(replica.address.port))
         with pytest.raises(StoreError) as caught:
             await reading
@@ -164,7 +166,7 @@ async def test_close_during_client_replacement_leaves_no_client() -> None:
             await asyncio.gather(asking, closing, return_exceptions=True)
             await adapter.close()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while are_there():  # noqa: ASYNC110 - the servers send no event
                 await asyncio.sleep(0.02)
     assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []

@@ -185,6 +185,7 @@ async def test_calls_under_way_end_with_the_silent_connection() -> None:
         await adapter.set("key", b"value")
         middlebox.forget()
         first = asyncio.create_task(adapter.get("key"))
+        # Time has to pass: the other calls' own timeouts must end after the first call's.
         await asyncio.sleep(1.5)
         reading, writing = (
             asyncio.create_task(adapter.get("key")),
@@ -274,7 +275,7 @@ async def test_close_during_replacement_leaves_nothing(later: float) -> None:
         await adapter.subscribe("channel", ignore)
         middlebox.forget()
         reading = [asyncio.create_task(adapter.get("key")) for _ in range(3)]
-        await asyncio.sleep(0.2 + later)
+        await asyncio.sleep(0.2 + later)  # at different moments of the replacement
         await adapter.close()
         left = [
             task
