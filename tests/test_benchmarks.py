@@ -48,7 +48,7 @@ def test_benchmark_measures_rounds_and_checks_results(name: str, tmp_path: Path)
     )
 
 
-def test_the_runner_knows_every_question() -> None:
+def test_runner_lists_every_question() -> None:
     usage = _run("--help")
 
     assert set(QUESTIONS) == set(

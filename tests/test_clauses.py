@@ -62,7 +62,7 @@ def test_clause_marks_name_existing_clauses_once(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", files_in("backends/*/tests", "cli/tests", "tests"))
-def test_file_names_a_clause_or_says_why_not(file: str) -> None:
+def test_file_names_a_clause_or_a_reason(file: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
     tree = ast.parse(text)
 

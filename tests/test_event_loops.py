@@ -239,7 +239,7 @@ def test_subscription_ends_with_its_loop(store: Store[str], run: Any) -> None:
 
 
 @pytest.mark.clause("LIF-16")
-def test_listening_says_that_its_loop_has_ended(store: Store[str], run: Any) -> None:
+def test_listening_raises_when_its_loop_has_ended(store: Store[str], run: Any) -> None:
     stream = store.events.listen("e")
     run(stream.__aenter__())
 
@@ -252,7 +252,7 @@ def test_listening_says_that_its_loop_has_ended(store: Store[str], run: Any) -> 
 
 
 @pytest.mark.clause("LIF-16")
-def test_call_in_flight_does_not_hurt_next_loop(store: Store[str], run: Any) -> None:
+def test_call_in_flight_leaves_next_loop_working(store: Store[str], run: Any) -> None:
     """A blocking read, and an opening, are in progress when the loop ends."""
 
     async def interrupted() -> None:

@@ -50,7 +50,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     "policy",
     ["allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-ttl", "noeviction"],
 )
-async def test_eviction_is_warned_of_once(
+async def test_eviction_logs_one_warning(
     caplog: pytest.LogCaptureFixture, scheme: str, policy: str
 ) -> None:
     with servers.start("valkey") as server:
@@ -88,7 +88,7 @@ async def test_policy_is_read_from_info_if_allowed(
 
 
 @pytest.mark.parametrize("scheme", ["redis+cluster", "valkey+cluster"])
-async def test_eviction_on_a_cluster_is_warned_of_once(
+async def test_eviction_on_a_cluster_logs_one_warning(
     caplog: pytest.LogCaptureFixture, scheme: str
 ) -> None:
     with servers.start_cluster(servers.find_or_skip("valkey")) as cluster:
@@ -104,7 +104,7 @@ async def test_eviction_on_a_cluster_is_warned_of_once(
     assert len(found) == 1
 
 
-async def test_eviction_behind_sentinel_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_eviction_behind_sentinel_logs_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     with servers.start_sentinel(servers.find_or_skip("valkey")) as behind:
         with behind.primary().exchange() as exchange:
             exchange.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")

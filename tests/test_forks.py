@@ -138,7 +138,7 @@ def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.mark.clause("LIF-14")
-def test_child_is_refused_and_parent_goes_on(url: str, loop: str) -> None:
+def test_child_is_refused_and_parent_keeps_working(url: str, loop: str) -> None:
     run_script(
         """
         async def main():
@@ -175,7 +175,7 @@ def test_child_is_refused_and_parent_goes_on(url: str, loop: str) -> None:
 
 
 @pytest.mark.clause("LIF-14", "LIF-15")
-def test_child_closes_and_parent_goes_on_hearing(url: str, loop: str) -> None:
+def test_child_closes_and_parent_keeps_its_subscription(url: str, loop: str) -> None:
     run_script(
         """
         async def main():
@@ -290,7 +290,7 @@ def test_store_that_was_not_open_works_in_child(url: str, loop: str) -> None:
 
 
 @pytest.mark.clause("LIF-15", "LIF-20")
-def test_parent_goes_on_whatever_way_child_leaves(url: str, loop: str) -> None:
+def test_parent_keeps_working_however_child_exits(url: str, loop: str) -> None:
     """The child runs all of Python's clean-up.
 
     This includes garbage collection and cancelling the tasks of the inherited loop.
@@ -326,7 +326,7 @@ def test_parent_goes_on_whatever_way_child_leaves(url: str, loop: str) -> None:
 
 
 @pytest.mark.clause("LIF-14", "LIF-20")
-def test_child_leaves_while_calls_are_in_flight(url: str, loop: str) -> None:
+def test_child_exits_while_calls_are_in_flight(url: str, loop: str) -> None:
     run_script(
         """
         async def main():
@@ -358,7 +358,7 @@ def test_child_leaves_while_calls_are_in_flight(url: str, loop: str) -> None:
 
 
 @pytest.mark.clause("LIF-14")
-def test_fork_from_thread_leaves_parent_alone(url: str, loop: str) -> None:
+def test_fork_from_thread_leaves_parent_working(url: str, loop: str) -> None:
     run_script(
         """
         async def main():
@@ -390,7 +390,7 @@ def test_fork_from_thread_leaves_parent_alone(url: str, loop: str) -> None:
 
 
 @pytest.mark.clause("LIF-14", "LIF-15")
-def test_nested_forks_leave_every_ancestor_alone(shared_url: str, loop: str) -> None:
+def test_nested_forks_leave_every_ancestor_working(shared_url: str, loop: str) -> None:
     run_script(
         """
         async def main():

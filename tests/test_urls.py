@@ -73,7 +73,7 @@ def test_store_and_adapter_raise_same_message(scheme: str) -> None:
         assert caught.value.message == refusal(url)
 
 
-def test_every_scheme_has_an_example_that_is_taken() -> None:
+def test_example_of_every_scheme_is_accepted() -> None:
     for scheme, example in EXAMPLES.items():
         assert adapter_from_url(example).name == class_of(scheme).name
 
@@ -219,7 +219,7 @@ def test_wrong_argument_is_refused_like_the_option(options: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("scheme", EXAMPLES)
 @pytest.mark.parametrize("written", [str.upper, str.title, str.swapcase])
-def test_scheme_is_taken_in_any_case(scheme: str, written: Any) -> None:
+def test_scheme_is_accepted_in_any_case(scheme: str, written: Any) -> None:
     rest = url_of(scheme).partition("://")[2]
 
     assert adapter_from_url(f"{written(scheme)}://{rest}").name == class_of(scheme).name
@@ -227,7 +227,7 @@ def test_scheme_is_taken_in_any_case(scheme: str, written: Any) -> None:
 
 
 @pytest.mark.parametrize("scheme", EXAMPLES)
-def test_common_options_are_known_to_every_scheme(scheme: str) -> None:
+def test_every_scheme_accepts_the_common_options(scheme: str) -> None:
     options: dict[str, Any] = {
         "timeout": 2,
         "connect_timeout": timedelta(seconds=1),
@@ -341,7 +341,7 @@ def test_database_that_is_given_twice_is_refused(query: str) -> None:
 
 @pytest.mark.parametrize("scheme", CLUSTERS)
 @pytest.mark.parametrize("end", ["/1", "?db=1"])
-def test_cluster_has_the_database_0_only(scheme: str, end: str) -> None:
+def test_cluster_accepts_only_database_0(scheme: str, end: str) -> None:
     assert "only database 0" in refusal(url_of(scheme) + end)
 
 
@@ -389,7 +389,7 @@ def refusal_of_an_object(url: Any) -> str:
     return caught.value.message
 
 
-def test_adapter_names_the_schemes_that_it_takes() -> None:
+def test_refused_scheme_error_names_the_accepted_ones() -> None:
     for scheme in EXAMPLES:
         with pytest.raises(ConfigurationError) as caught:
             class_of(scheme).from_url(f"http://me:{SECRET}@localhost")

@@ -76,7 +76,7 @@ def test_the_entry_point_is_main() -> None:
 
 
 @pytest.mark.usefixtures("url")
-def test_a_value_that_was_set_can_be_got(capsys: pytest.CaptureFixture[str]) -> None:
+def test_get_prints_the_value_of_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["set", "user:1", '{"name": "Zoë", "tags": [1, null]}']) == 0
     assert main(["get", "user:1"]) == 0
 
@@ -184,7 +184,7 @@ def test_ttl_distinguishes_expiring_and_permanent_keys(capsys: pytest.CaptureFix
 
 
 @pytest.mark.usefixtures("url")
-def test_remove_says_how_many_were_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_remove_prints_how_many_keys_it_removed(capsys: pytest.CaptureFixture[str]) -> None:
     main(["set", "a", "1"])
     main(["set", "b", "1"])
     capsys.readouterr()
@@ -254,7 +254,7 @@ def test_ping_names_backend(capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(capsys, "ping")["backend"] == "memory"
 
 
-def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_option_prints_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
         main(["--version"])
 
@@ -435,7 +435,7 @@ def test_the_tests_list_every_command() -> None:
     assert sorted(commands_of(parser())) == sorted([*COMMANDS, *GROUPED])
 
 
-def test_nothing_of_rich_is_imported_for_a_program() -> None:
+def test_json_output_does_not_import_rich() -> None:
     check = (
         "import sys; from igniter_store_cli import main; main(['ping', '--json']); sys.exit('rich' "
         "in sys.modules)"

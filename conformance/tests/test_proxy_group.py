@@ -83,7 +83,7 @@ async def test_one_of_concurrent_markers_is_cut() -> None:
         assert sum(answer == b"a marker" for answer in answers) == 2
 
 
-async def test_a_black_hole_is_everywhere_until_healed() -> None:
+async def test_black_hole_affects_every_proxy_until_healed() -> None:
     async with grouped(2) as (group, clients):
         await group.black_hole()
         for reader, writer in clients:

@@ -81,7 +81,7 @@ async def test_values_live_as_long_as_they_were_given(adapter: RedisPyAdapter) -
     assert await adapter.exists("t:a") is False
 
 
-async def test_values_are_written_only_if(adapter: RedisPyAdapter) -> None:
+async def test_set_writes_only_if_the_condition_holds(adapter: RedisPyAdapter) -> None:
     assert await adapter.set("t:a", b"1", only_if="present") is False
     assert await adapter.set("t:a", b"1", only_if="absent") is True
     assert await adapter.set("t:a", b"2", only_if="absent") is False
@@ -90,7 +90,7 @@ async def test_values_are_written_only_if(adapter: RedisPyAdapter) -> None:
     assert await adapter.getdel("t:a") is None
 
 
-async def test_many_values_at_once(adapter: RedisPyAdapter) -> None:
+async def test_batches_set_get_and_delete_many_keys(adapter: RedisPyAdapter) -> None:
     await adapter.mset([])
     await adapter.mset([Entry("t:a", b"0"), Entry("t:b", b"", 100), Entry("t:a", b"1")])
 
@@ -178,7 +178,7 @@ async def test_streams_keep_their_order(adapter: RedisPyAdapter) -> None:
     assert (await refused(adapter.get("t:s"))).code == ErrorCode.STORE_OPERATION_FAILED
 
 
-async def test_groups_share_out_and_remember(adapter: RedisPyAdapter) -> None:
+async def test_group_reads_deliver_once_and_stay_pending(adapter: RedisPyAdapter) -> None:
     assert await adapter.xgroup_create("t:s", "g") is True
     assert await adapter.xgroup_create("t:s", "g", "$") is False
     ids = [await adapter.xadd("t:s", {"f": b"%d" % number}) for number in range(6)]
@@ -246,7 +246,7 @@ async def test_blocked_reader_wakes_for_entry_or_deleted_stream(
     assert (await refused(reading)).code == ErrorCode.STORE_STREAM_GROUP_MISSING
 
 
-async def test_a_cancelled_reader_takes_nothing_along(
+async def test_cancelled_reader_leaves_entries_undelivered(
     adapter: RedisPyAdapter, server: Server
 ) -> None:
     await adapter.xgroup_create("t:s", "g")
@@ -377,7 +377,7 @@ async def test_time_passes_only_inside_the_namespace(
     assert len(await adapter.xpending("t:in:s", "g")) == 2
 
 
-async def test_the_oracle_goes_around_the_adapter(adapter: RedisPyAdapter, server: Server) -> None:
+async def test_oracle_bypasses_the_adapter(adapter: RedisPyAdapter, server: Server) -> None:
     oracle = RedisOracle(server.direct_url)
     await adapter.set("t:a", b"\xff", ttl=10)
 
@@ -388,7 +388,7 @@ async def test_the_oracle_goes_around_the_adapter(adapter: RedisPyAdapter, serve
     assert await oracle.peek("t:none") is None
 
 
-async def test_a_harness_puts_it_all_together(server: Server) -> None:
+async def test_redis_harness_connects_advances_time_and_has_server(server: Server) -> None:
     harness = redis_harness(server)
     adapter = pickle.loads(pickle.dumps(harness.connect))()  # noqa: S301 - our own
     await adapter.open()

@@ -20,7 +20,7 @@ async def settle() -> None:
 
 
 @pytest.mark.clause("LIF-8")
-async def test_it_can_be_used_without_open() -> None:
+async def test_adapter_works_without_open() -> None:
     adapter = MemoryAdapter()
     heard: list[bytes] = []
 
@@ -118,7 +118,9 @@ async def test_group_counts_lag_and_all_its_consumers(adapter: MemoryAdapter) ->
 
 
 @pytest.mark.clause("STR-12")
-async def test_a_claim_clears_away_deleted_entries_however_young(adapter: MemoryAdapter) -> None:
+async def test_claim_removes_deleted_entries_regardless_of_idle_time(
+    adapter: MemoryAdapter,
+) -> None:
     ids = [await adapter.xadd("stream", {"data": b"%d" % number}) for number in range(3)]
     await adapter.xgroup_create("stream", "group")
     await adapter.xreadgroup("stream", "group", "a")

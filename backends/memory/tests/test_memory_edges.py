@@ -35,7 +35,7 @@ async def settle() -> None:
 
 
 @pytest.mark.clause("LIF-1")
-async def test_an_adapter_says_whether_it_is_open() -> None:
+async def test_is_open_reports_the_state() -> None:
     adapter = MemoryAdapter()
     states = [adapter.is_open]
     for change in (adapter.open, adapter.open, adapter.close, adapter.close, adapter.open):
@@ -81,7 +81,7 @@ async def test_an_empty_value_counts_as_present(adapter: MemoryAdapter) -> None:
 
 
 @pytest.mark.clause("CLM-1")
-async def test_an_owner_of_no_bytes_holds_its_claim(adapter: MemoryAdapter) -> None:
+async def test_empty_owner_holds_its_claim(adapter: MemoryAdapter) -> None:
     assert await adapter.set_nx("a", b"")
 
     assert not await adapter.set_nx("a", b"me")
@@ -151,7 +151,7 @@ async def test_increment_that_leaves_the_range_changes_nothing(
 
 @pytest.mark.clause("CTR-3")
 @pytest.mark.parametrize(("stored", "delta"), [(2**63 - 1, -(2**63)), (-(2**63), 2**63 - 1)])
-async def test_one_step_may_lead_over_the_whole_range(
+async def test_increment_may_cross_the_whole_range(
     adapter: MemoryAdapter, stored: int, delta: int
 ) -> None:
     await adapter.set("a", b"%d" % stored)

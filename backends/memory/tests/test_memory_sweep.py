@@ -31,7 +31,7 @@ async def _until(holds: Callable[[], bool], failure: str) -> None:
 
 
 @pytest.mark.clause("KV-6")
-async def test_expired_keys_are_taken_out_without_being_touched(
+async def test_expired_keys_are_removed_without_access(
     adapter: MemoryAdapter, clock: ManualClock
 ) -> None:
     await adapter.mset(
@@ -104,7 +104,7 @@ async def test_renewing_a_ttl_keeps_the_heap_small(
     assert len(adapter._keyspace._heap) < 3_000
 
 
-async def test_real_time_sweeps_as_well() -> None:
+async def test_sweep_also_runs_in_real_time() -> None:
     adapter = MemoryAdapter()
     await adapter.set("gone", b"1", ttl=0.01)
     await adapter.set("stays", b"2")
@@ -116,7 +116,7 @@ async def test_real_time_sweeps_as_well() -> None:
     assert list(adapter._keyspace.values) == ["stays"]
 
 
-def test_a_sweep_goes_on_in_another_event_loop() -> None:
+def test_sweep_continues_in_another_event_loop() -> None:
     adapter = MemoryAdapter()
 
     async def leave_a_timer_behind() -> None:

@@ -80,7 +80,7 @@ async def test_sharded_channels_come_back_after_a_lost_connection(kind: str) -> 
             assert channels_of(server, sharded=True) == []
 
 
-async def test_an_old_server_knows_no_sharded_channels() -> None:
+async def test_sharded_channels_require_redis_7() -> None:
     old = [
         target
         for target in servers.available()

@@ -130,7 +130,7 @@ async def test_missing_database_raises_connection_failed(server: Server) -> None
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
 
 
-async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
+async def test_tls_to_plain_port_mentions_the_scheme(server: Server) -> None:
     error = await failure(f"rediss://me:{PASSWORD}@{address(server)}")
 
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
@@ -232,7 +232,7 @@ async def test_subscribe_raises_when_acl_forbids_the_channel(server: Server) -> 
             exchange.ask("ACL", "DELUSER", "deaf")
 
 
-async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: Server) -> None:
+async def test_tls_works_with_a_new_certificate(tmp_path: Path, server: Server) -> None:
     async with servers.tls_before(server.address, tmp_path) as port:
         adapter = RedisAdapter.from_url(
             f"rediss://{port.address}/0?ssl_ca_certs={port.certificate}"

@@ -177,7 +177,7 @@ async def adapter_to(server: Hostile, **options: Any) -> AsyncGenerator[RedisAda
 
 @pytest.mark.clause("LIF-22")
 @pytest.mark.parametrize("reply", REPLIES)
-async def test_operation_believes_only_its_own_kind_of_reply(reply: str) -> None:
+async def test_operation_accepts_only_replies_of_its_type(reply: str) -> None:
     wrong: list[str] = []
     async with Hostile(REPLIES[reply]) as server, adapter_to(server) as adapter:
         for name, (call, believable) in OPERATIONS.items():
@@ -195,7 +195,7 @@ async def test_operation_believes_only_its_own_kind_of_reply(reply: str) -> None
     assert wrong == []
 
 
-async def test_claim_is_granted_by_ok_only() -> None:
+async def test_claim_is_granted_only_by_ok() -> None:
     async with Hostile(b"+QUEUED\r\n") as server:
         store = Store.from_url(server.url, service="api")
         async with store:

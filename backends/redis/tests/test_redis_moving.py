@@ -81,7 +81,7 @@ async def eventually(call: Callable[[], Awaitable[Any]]) -> Any:
 
 
 @pytest.mark.clause("PUB-10")
-async def test_a_failover_is_followed(sentinels: SentinelSet) -> None:
+async def test_adapter_follows_a_failover(sentinels: SentinelSet) -> None:
     heard: asyncio.Queue[bytes] = asyncio.Queue()
     async with adapter_of(sentinels) as adapter:
         await adapter.subscribe("news", lambda _, payload: heard.put_nowait(payload))
@@ -218,7 +218,7 @@ async def test_acquire_across_two_slots_is_refused(cluster: Cluster) -> None:
         assert await adapter.get("claim") is None
 
 
-async def test_a_slot_that_moves_is_followed(own_cluster: Cluster) -> None:
+async def test_adapter_follows_a_moving_slot(own_cluster: Cluster) -> None:
     """Follows the steps of a resharding, with a blocked reader all the time.
 
     The target begins to import the slot, and then the keys are moved.
@@ -611,7 +611,7 @@ def denied_refreshes(cluster: Cluster) -> int:
 
 @pytest.mark.clause("PUB-10")
 @pytest.mark.parametrize("sharded_pubsub", [False, True])
-async def test_subscriptions_at_a_node_that_dies_go_elsewhere(
+async def test_subscriptions_move_when_their_node_dies(
     own_cluster: Cluster, *, sharded_pubsub: bool
 ) -> None:
     heard: list[tuple[str, bytes]] = []

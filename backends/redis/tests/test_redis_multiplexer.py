@@ -64,7 +64,7 @@ def connections(server: Server) -> int:
         return int(exchange.info("clients")["connected_clients"]) - 1
 
 
-async def test_calls_of_one_turn_share_a_connection(server: Server) -> None:
+async def test_calls_of_one_iteration_share_a_connection(server: Server) -> None:
     async with opened(RedisAdapter.from_url(server.url)) as adapter:
         await asyncio.gather(
             *(adapter.set(f"key:{number}", b"%d" % number) for number in range(1_000))
@@ -75,7 +75,7 @@ async def test_calls_of_one_turn_share_a_connection(server: Server) -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])
-async def test_a_small_call_beside_a_large_value(server: Server, most: int) -> None:
+async def test_small_calls_get_replies_beside_large_values(server: Server, most: int) -> None:
     async with opened(RedisAdapter.from_url(server.url, connections=most)) as adapter:
         await adapter.set("small", b"value")
         writing = [
@@ -133,7 +133,7 @@ async def test_users_client_with_resp3_and_timeouts_works(
 
 
 @pytest.mark.clause("LIF-5", "STR-7")
-def test_it_works_on_uvloop(server: Server) -> None:
+def test_store_works_on_uvloop(server: Server) -> None:
     uvloop: Any = pytest.importorskip("uvloop")
 
     async def use() -> None:

@@ -62,7 +62,7 @@ async def refused(url: str) -> StoreError:
         ("BUSY", ErrorCode.STORE_TIMEOUT, "SCRIPT KILL"),
     ],
 )
-async def test_a_server_that_can_not_now_says_why(
+async def test_refused_write_names_cause_and_cure(
     server: ServerProcess, word: str, code: ErrorCode, cure: str
 ) -> None:
     async with server.refusing(word):
@@ -130,7 +130,7 @@ async def test_protected_mode_refuses_clients_from_outside(kind: str) -> None:
         assert "protected mode" in one.message
 
 
-async def test_a_server_with_too_many_clients_says_so(server: ServerProcess) -> None:
+async def test_client_limit_is_named_in_the_error(server: ServerProcess) -> None:
     with server.exchange() as exchange:
         exchange.ask("CONFIG", "SET", "maxclients", 1)
 

@@ -112,7 +112,7 @@ async def test_subscriptions_come_back_after_half_open_connection(
 @pytest.mark.parametrize(
     "target", servers.available(), ids=lambda target: f"{target.kind} {target.version}"
 )
-async def test_sign_of_life_disturbs_no_subscription(target: Any) -> None:
+async def test_ping_disturbs_no_subscription(target: Any) -> None:
     """Servers differ in their reply to a PING amid subscriptions; it never counts as a message."""
     heard: list[bytes] = []
     gaps: list[int] = []

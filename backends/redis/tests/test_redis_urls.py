@@ -66,7 +66,7 @@ def test_login_is_taken_from_the_url(url: str, username: str | None, password: s
     assert (made.username, made.password) == (username, password)
 
 
-def test_arguments_win_over_the_url() -> None:
+def test_arguments_override_the_url() -> None:
     made = connection(
         "redis://me:secret@localhost/1?client_name=a",
         username="you",

@@ -145,7 +145,7 @@ async def test_password_works_where_the_server_has_none(
         ),
     ],
 )
-async def test_server_that_refuses_says_why(
+async def test_rejected_login_or_database_names_the_cure(
     server: Server, login: str, end: str, word: str, message: str
 ) -> None:
     error = await refusal(f"redis://{login}{place(server)}{end}")
@@ -223,7 +223,7 @@ async def test_sentinel_errors_name_the_cause_and_cure() -> None:
 
 
 @pytest.mark.clause("LIF-3")
-async def test_sentinels_that_are_not_there_are_named() -> None:
+async def test_unreachable_sentinels_are_named() -> None:
     error = await refusal("redis+sentinel://127.0.0.1:1,127.0.0.1:2/service")
 
     assert error.retryable is True
@@ -347,7 +347,7 @@ async def test_tls_to_a_plain_port_is_named(serve: Serve, failure: str) -> None:
     assert "se a URL that begins with redis://" in error.message
 
 
-async def test_certificates_are_judged(server: Server, tmp_path: Path) -> None:
+async def test_tls_accepts_only_a_trusted_certificate(server: Server, tmp_path: Path) -> None:
     async with servers.tls_before(server.address, tmp_path) as port:
         number = port.address.partition(":")[2]
         plain = await refusal(f"redis://{port.address}")
@@ -388,7 +388,7 @@ async def test_certificate_of_another_host_is_named(
 
 
 @pytest.mark.clause("LIF-3")
-async def test_sockets_that_can_not_be_used_are_named(tmp_path: Path) -> None:
+async def test_unusable_sockets_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(tmp_path / "dead"))

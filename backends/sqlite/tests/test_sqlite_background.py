@@ -77,7 +77,7 @@ async def test_expired_keys_are_not_seen_and_then_swept(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick_sweeps")
-async def test_sweeping_goes_on_by_itself(tmp_path: Path) -> None:
+async def test_sweeper_runs_by_itself(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await adapter.set("key", b"value", ttl=0.05)
         end = asyncio.get_running_loop().time() + LIMIT
@@ -117,7 +117,7 @@ async def test_sweep_removes_all_rows_of_removed_streams_only(tmp_path: Path) ->
         assert len(await adapter.xpending("stays", "group")) == 550
 
 
-async def test_room_is_given_back_to_the_file_system(tmp_path: Path) -> None:
+async def test_sweep_returns_free_pages_to_file_system(tmp_path: Path) -> None:
     def pages(session: Session) -> int:
         [number] = session.execute("PRAGMA page_count").fetchone()
         return int(number)
@@ -205,7 +205,7 @@ async def test_cancelled_subscribe_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.clause("LIF-4")
 @pytest.mark.parametrize("is_last", [False, True])
-async def test_cancelled_subscriber_harms_none_that_shares_its_write(
+async def test_cancelled_subscriber_leaves_others_of_batch_live(
     tmp_path: Path, *, is_last: bool
 ) -> None:
     async with opened(tmp_path) as adapter, opened(tmp_path) as other:
@@ -243,7 +243,7 @@ async def test_cancelled_subscriber_harms_none_that_shares_its_write(
 
 
 @pytest.mark.clause("LIF-5")
-async def test_an_adapter_that_was_closed_listens_to_nothing(tmp_path: Path) -> None:
+async def test_closed_adapter_leaves_no_listener(tmp_path: Path) -> None:
     async with opened(tmp_path) as other:
         adapter = SQLiteAdapter.from_url(f"sqlite:///{tmp_path}/state.db")
         await adapter.open()
@@ -255,7 +255,7 @@ async def test_an_adapter_that_was_closed_listens_to_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.clause("PUB-11")
-async def test_a_new_subscription_hears_nothing_from_before_it(tmp_path: Path) -> None:
+async def test_new_subscription_gets_no_earlier_messages(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter, opened(tmp_path) as other:
         early: list[bytes] = []
         late: list[bytes] = []

@@ -137,7 +137,7 @@ def be_silent(session: Session) -> None:
     session.execute("UPDATE igniter_listeners SET seen_at = 0")
 
 
-async def test_killed_listener_is_forgotten_after_two_looks(tmp_path: Path) -> None:
+async def test_killed_listener_is_forgotten_after_two_checks(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await private(adapter)._writes.call(add_dead_listener)
         assert await adapter.publish("news", b"1") == 1

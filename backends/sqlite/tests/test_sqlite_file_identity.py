@@ -138,7 +138,7 @@ async def test_network_warning_looks_at_the_file_itself(
         "file:state.db?timeout=5",
     ],
 )
-async def test_file_uri_is_refused_with_words(folders: tuple[Path, Path], rest: str) -> None:
+async def test_file_uri_is_refused(folders: tuple[Path, Path], rest: str) -> None:
     here, _ = folders
     with pytest.raises(ConfigurationError) as caught:
         SQLiteAdapter.from_url(f"sqlite:///{rest}")
@@ -148,13 +148,13 @@ async def test_file_uri_is_refused_with_words(folders: tuple[Path, Path], rest: 
 
 
 @pytest.mark.parametrize("rest", ["~", "~/state.db", "~me/state.db", "%7E/state.db"])
-def test_home_sign_is_refused_with_words(rest: str) -> None:
+def test_home_sign_is_refused(rest: str) -> None:
     with pytest.raises(ConfigurationError, match="doesn't expand ~"):
         SQLiteAdapter.from_url(f"sqlite:///{rest}")
 
 
 @pytest.mark.parametrize("rest", ["%FF.db", "\udcff.db"])
-def test_path_that_is_no_utf_8_is_refused(rest: str) -> None:
+def test_path_outside_utf_8_is_refused(rest: str) -> None:
     with pytest.raises(ConfigurationError, match="UTF-8"):
         SQLiteAdapter.from_url(f"sqlite:///{rest}")
 
@@ -276,7 +276,7 @@ async def test_error_names_the_obstacle_at_the_path(
         b"text " * 2_000,
     ],
 )
-async def test_file_that_is_no_database_is_left_alone(tmp_path: Path, content: bytes) -> None:
+async def test_file_without_database_is_left_unchanged(tmp_path: Path, content: bytes) -> None:
     place = tmp_path / "state.db"
     place.write_bytes(content)
 
@@ -390,7 +390,7 @@ async def outcomes(adapter: SQLiteAdapter) -> list[object]:
     return [*await asyncio.gather(*calls, return_exceptions=True)]
 
 
-async def test_newer_tables_that_arrive_are_noticed(tmp_path: Path) -> None:
+async def test_newer_tables_are_noticed_while_open(tmp_path: Path) -> None:
     place = tmp_path / "state.db"
     async with opened(place) as adapter:
         await adapter.set("key", b"value")
@@ -464,7 +464,7 @@ async def test_listener_logs_that_the_tables_are_newer(
         "DELETE FROM igniter_schema",
     ],
 )
-async def test_tables_that_go_are_named(tmp_path: Path, statement: str) -> None:
+async def test_dropped_or_altered_tables_are_named(tmp_path: Path, statement: str) -> None:
     code, failure = ErrorCode.STORE_OPERATION_FAILED, "were dropped or altered. Restore a backup"
     if statement.startswith("DELETE"):
         code = ErrorCode.STORE_CONFIGURATION_INVALID

@@ -93,7 +93,7 @@ def test_invalid_url_error_hides_the_query(url: str) -> None:
         {"syncronous": "full"},
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
+def test_invalid_option_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         SQLiteAdapter.from_url("sqlite://", **options)
 
@@ -101,7 +101,7 @@ def test_an_option_that_makes_no_sense_is_refused(options: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     "engine", [None, "sqlite:///state.db", create_async_engine("sqlite+aiosqlite://").sync_engine]
 )
-def test_something_else_than_an_engine_is_refused(engine: Any) -> None:
+def test_engine_of_wrong_type_is_refused(engine: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"AsyncEngine.*from_url"):
         SQLiteAdapter(engine)
 
@@ -138,7 +138,7 @@ async def test_missing_folder_is_named_as_the_cause(tmp_path: Path) -> None:
         pass
 
 
-async def test_a_folder_is_no_database(tmp_path: Path) -> None:
+async def test_folder_at_the_path_is_refused(tmp_path: Path) -> None:
     error = await refusal(tmp_path)
 
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
@@ -390,7 +390,7 @@ def test_network_file_system_is_detected_by_its_mount(tmp_path: Path) -> None:
     assert network_of("state.db", str(tmp_path / "none")) is None
 
 
-async def test_a_network_file_system_is_warned_of(
+async def test_network_file_system_logs_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def on_nfs(_: str) -> str:

@@ -72,7 +72,7 @@ async def test_workers_lose_nothing_when_parent_is_killed(tmp_path: Path) -> Non
 
 @pytest.mark.clause("LIF-20")
 @pytest.mark.parametrize("scenario", ["go_on", "go_on_from_thread"])
-async def test_parent_goes_on_while_it_forks(tmp_path: Path, scenario: str) -> None:
+async def test_parent_keeps_working_while_it_forks(tmp_path: Path, scenario: str) -> None:
     came_to = await run(scenario, tmp_path)
 
     assert came_to == {"codes": [0] * 6, "lost": 0, "heard": True, "gaps": 0, "read": True}
@@ -111,12 +111,12 @@ async def test_lent_engine_survives_forks(tmp_path: Path) -> None:
 
 
 @pytest.mark.clause("LIF-15", "LIF-20")
-async def test_forks_during_work_in_memory_end_well(tmp_path: Path) -> None:
+async def test_forked_children_succeed_during_in_memory_work(tmp_path: Path) -> None:
     assert await run("be_in_memory", tmp_path) == {"codes": [0], "counted": True}
 
 
 @pytest.mark.clause("LIF-15", "LIF-20")
-async def test_forks_during_open_and_close_end_well(tmp_path: Path) -> None:
+async def test_forks_during_open_and_close_lose_nothing(tmp_path: Path) -> None:
     assert await run("open_and_close", tmp_path) == {"codes": [0], "lost": 0}
 
 
@@ -127,7 +127,7 @@ async def test_moved_file_is_not_recreated_after_a_fork(tmp_path: Path) -> None:
     assert came_to["value"] == "value"
 
 
-async def test_settings_are_made_again_after_a_fork(tmp_path: Path) -> None:
+async def test_settings_are_restored_after_a_fork(tmp_path: Path) -> None:
     assert (await run("lose_the_file", tmp_path))["settings"] == {
         "synchronous": 2,
         "query_only": 1,

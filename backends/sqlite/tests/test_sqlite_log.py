@@ -101,7 +101,7 @@ async def test_log_of_a_former_process_shrinks(tmp_path: Path) -> None:
         assert await keeps_it_open.get("299") == b"v" * 100_000
 
 
-async def test_small_log_is_left_alone(tmp_path: Path) -> None:
+async def test_small_log_is_left_unchanged(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await write(adapter, 2)
         before = (tmp_path / "state.db-wal").read_bytes()
@@ -148,7 +148,7 @@ async def is_readable(adapter: SQLiteAdapter) -> bool:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a file in use can't be removed there")
-async def test_log_that_was_removed_takes_no_more(tmp_path: Path) -> None:
+async def test_calls_raise_when_wal_was_removed(tmp_path: Path) -> None:
     async with opened(tmp_path) as adapter:
         await adapter.set("key", b"value")
         (tmp_path / "state.db-wal").unlink()

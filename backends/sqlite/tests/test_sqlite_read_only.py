@@ -230,7 +230,7 @@ async def test_backup_file_is_read(folder: Path, request: pytest.FixtureRequest)
         (None, ErrorCode.STORE_CONNECTION_FAILED, "this user can't create it. Grant write"),
     ],
 )
-async def test_database_without_tables_says_so(
+async def test_database_without_tables_is_refused(
     folder: Path,
     content: bytes | None,
     code: ErrorCode,

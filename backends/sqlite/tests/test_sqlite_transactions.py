@@ -50,7 +50,7 @@ async def statements_of(adapter: Any, *, reads: bool) -> list[str]:
     return statements
 
 
-async def test_calls_of_one_turn_share_a_transaction(tmp_path: Path) -> None:
+async def test_calls_of_one_iteration_share_a_transaction(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         statements = await statements_of(adapter, reads=False)
         await asyncio.gather(
@@ -68,7 +68,7 @@ async def test_calls_of_one_turn_share_a_transaction(tmp_path: Path) -> None:
         assert statements.count("COMMIT") == 2
 
 
-async def test_reads_of_one_turn_are_one_query(tmp_path: Path) -> None:
+async def test_reads_of_one_iteration_are_one_query(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path}/state.db") as adapter:
         await adapter.mset([Entry(f"key-{number}", b"%d" % number) for number in range(50)])
         statements = await statements_of(adapter, reads=True)

@@ -120,7 +120,7 @@ async def test_unreachable_host_raises_retryable_error(host: str) -> None:
     assert (error.code, error.retryable) == (ErrorCode.STORE_CONNECTION_FAILED, True)
 
 
-async def test_without_tokens_of_aws_nothing_can_be_reached(
+async def test_iam_without_aws_credentials_raises_retryable_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
@@ -143,7 +143,7 @@ async def test_missing_database_raises_connection_failed(server: Server) -> None
     assert "this database" in error.message
 
 
-async def test_tls_to_a_plain_port_says_so(server: Server) -> None:
+async def test_tls_to_plain_port_mentions_tls(server: Server) -> None:
     error = await failure(url_of(server, "valkeys"))
 
     assert error.code == ErrorCode.STORE_CONNECTION_FAILED
@@ -168,7 +168,7 @@ async def test_unreachable_server_error_names_the_address(url: str, place: str) 
     assert place in error.message
 
 
-async def test_a_name_that_the_server_refuses_says_so(server: Server) -> None:
+async def test_rejected_client_name_names_the_cure(server: Server) -> None:
     address = glide.NodeAddress(server.address.host, server.address.port)
     adapter = ValkeyAdapter(glide.GlideClientConfiguration([address], client_name="two words"))
     with pytest.raises(StoreError) as caught:
@@ -179,7 +179,7 @@ async def test_a_name_that_the_server_refuses_says_so(server: Server) -> None:
     assert "without spaces" in caught.value.message
 
 
-async def test_servers_that_do_not_belong_together_say_so() -> None:
+async def test_unrelated_servers_raise_connection_failed() -> None:
     with servers.start("valkey") as one, servers.start("valkey") as other:
         primaries = await failure(f"{url_of(one)},{other.address.host}:{other.address.port}")
         with other.exchange() as exchange:
@@ -327,7 +327,7 @@ async def test_subscribe_raises_when_acl_forbids_the_channel(server: Server) -> 
             exchange.ask("ACL", "DELUSER", "deaf")
 
 
-async def test_tls_with_a_certificate_made_on_the_spot(tmp_path: Path, server: Server) -> None:
+async def test_tls_works_with_a_new_certificate(tmp_path: Path, server: Server) -> None:
     async with servers.tls_before(server.address, tmp_path) as port:
         adapter = ValkeyAdapter.from_url(
             f"valkeys://{port.address}?tls_ca_certs={port.certificate}"

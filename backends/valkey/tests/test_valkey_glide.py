@@ -377,7 +377,7 @@ def test_second_loop_works_after_first_loop_ended(server: Server) -> None:
     assert looked[0] in {None, ErrorCode.STORE_TIMEOUT}
 
 
-def test_it_says_nothing_on_the_console(server: Server) -> None:
+def test_adapter_prints_nothing(server: Server) -> None:
     printed = run(
         """
         import asyncio, sys

@@ -219,7 +219,7 @@ async def test_hang_up_on_ping_is_a_retryable_error(server: Server) -> None:
     assert "closes the connection on HELLO, CLIENT SETINFO, INFO or PING" in caught.value.message
 
 
-async def test_refused_ping_keeps_no_adapter_closed(server: Server) -> None:
+async def test_adapter_opens_when_ping_is_refused(server: Server) -> None:
     async with managed(server, "PING", hangs_up=False) as (adapter, _):
         await use(adapter)
 

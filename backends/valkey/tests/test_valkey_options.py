@@ -130,7 +130,7 @@ async def test_counters_work_beside_compressed_values(server: Server, plain: Val
 
 
 @pytest.mark.parametrize("place", ["server", "cluster"])
-async def test_corrupt_value_leaves_its_neighbours_their_answers(place: str) -> None:
+async def test_corrupt_value_leaves_other_replies_unchanged(place: str) -> None:
     with started(place) as (_, url):
         async with (
             opened(ValkeyAdapter.from_url(url)) as plain,
@@ -342,7 +342,7 @@ async def test_cached_value_is_not_fetched_until_it_changes() -> None:
             await plain.close()
 
 
-async def test_reads_go_to_replicas_where_that_is_wanted() -> None:
+async def test_reads_use_replicas_when_option_is_set() -> None:
     with servers.start_cluster(servers.find_or_skip("valkey")) as cluster:
         async with asyncio.timeout(LIMIT):
             for primary in cluster.primaries:
@@ -407,7 +407,7 @@ async def read(adapter: ValkeyAdapter, key: str) -> bytes | None:
     return None
 
 
-def test_glides_spans_are_written_where_the_url_says(server: Server, tmp_path: Path) -> None:
+def test_url_option_sets_the_span_file(server: Server, tmp_path: Path) -> None:
     file = tmp_path / "spans.json"
     script = """
         import asyncio, os, sys

@@ -101,7 +101,7 @@ async def test_blocked_read_raises_when_server_becomes_replica() -> None:
 
 
 @pytest.mark.parametrize("how", ["demoted", "killed", "restarted as a replica"])
-async def test_after_a_failover_the_new_primary_is_asked(how: str) -> None:
+async def test_calls_reach_new_primary_after_failover(how: str) -> None:
     async with replicated(1) as (primary, [replica]):
         adapter = ValkeyAdapter.from_url(url_of(primary, replica), timeout=1.0)
         await adapter.open()

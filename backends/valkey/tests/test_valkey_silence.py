@@ -166,7 +166,7 @@ async def failures_before_answer(call: Callable[[], Awaitable[Any]]) -> list[Sto
 
 @pytest.mark.clause("FLT-4", "FLT-12")
 @pytest.mark.parametrize("place", ["server", "cluster"])
-async def test_calls_come_back_after_connection_turns_silent(place: str) -> None:
+async def test_calls_recover_after_connection_turns_silent(place: str) -> None:
     async with behind_middlebox(place) as (adapter, middlebox, _):
         await adapter.set("key", b"value")
         for _ in range(2):
@@ -180,7 +180,7 @@ async def test_calls_come_back_after_connection_turns_silent(place: str) -> None
 
 
 @pytest.mark.clause("FLT-2", "FLT-4", "FLT-12")
-async def test_calls_under_way_end_with_the_silent_connection() -> None:
+async def test_calls_in_flight_end_with_silent_connection() -> None:
     async with behind_middlebox(timeout=3.0) as (adapter, middlebox, _):
         await adapter.set("key", b"value")
         middlebox.forget()
@@ -224,7 +224,7 @@ async def test_subscription_reports_gap_after_connection_turns_silent(place: str
 
 
 @pytest.mark.clause("FLT-12")
-async def test_waiting_read_comes_back_after_connection_turns_silent() -> None:
+async def test_blocking_read_recovers_after_connection_turns_silent() -> None:
     async with behind_middlebox() as (adapter, middlebox, server):
         await adapter.xgroup_create("stream", "group")
         reading = [
